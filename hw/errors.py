@@ -1,0 +1,30 @@
+"""Errors of the hardware room; each says what is wrong and what to do.
+
+HardwareError
+├── MissingDriverError      a library or device file that a driver needs is not there
+├── PartFailedError         the part is there, and answered wrongly or not at all
+│   └── SlotFailedError     the effaceable slot did not keep what was written to it
+└── LineGoneError           the other end of a serial line went away (cable pulled, terminal closed)
+"""
+
+from __future__ import annotations
+
+
+class HardwareError(Exception):
+    """Base of every error that a hardware part raises."""
+
+
+class MissingDriverError(HardwareError):
+    """A driver cannot work on this machine; the message names the cure."""
+
+
+class PartFailedError(HardwareError):
+    """A part that is present failed; the message names the part."""
+
+
+class SlotFailedError(PartFailedError):
+    """An effaceable slot refused a write, or read back something else than was written."""
+
+
+class LineGoneError(HardwareError):
+    """Nobody is at the other end of the line any more."""
