@@ -1,0 +1,129 @@
+"""Reads the real image sets through one door and deals them into train, calibration and dev.
+
+A set is a folder with ``images/`` and ``labels.csv`` (columns image, x, y, w, h, text, region,
+split). The given ``dev`` rows are never handed to a training; of the given ``train`` rows a tenth
+of the plate texts is set aside as ``calibration``: no net trains on it, thresholds and
+temperatures are fitted on it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Split = Literal["train", "calibration", "dev"]
+
+CALIBRATION_SHARE = 10  # one group in so many
+_FOLD = str.maketrans("OQI", "001")
+_COLUMNS = ["image", "x", "y", "w", "h", "text", "region", "split"]
+
+
+class DataSetError(Exception):
+    """A set's folder or a row of its ``labels.csv`` cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledPlate:
+    """One plate of a picture. ``box``: x, y, w, h in px, None where the whole picture is the plate."""
+
+    box: tuple[float, float, float, float] | None
+    text: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One image file with the plates labelled on it (none on a plate-free picture)."""
+
+    path: Path
+    dataset: str
+    split: Split
+    plates: tuple[LabelledPlate, ...]
+
+    def luma(self) -> NDArray[np.uint8]:
+        """The picture's luma, uint8 (H, W)."""
+        with Image.open(self.path) as image:
+            return np.asarray(image.convert("L"))
+
+
+def fold(text: str) -> str:
+    """One spelling for texts that differ only in O/0, Q/0 or I/1."""
+    return text.upper().translate(_FOLD)
+
+
+def _group(dataset: str, image: str, texts: Iterable[str]) -> str:
+    """What must not be torn apart: all pictures of one plate text, else the file's own name."""
+    known = sorted(fold(text) for text in texts if text)
+    return known[0] if known else f"{dataset}/{image}"
+
+
+def _is_calibration(group: str) -> bool:
+    digest = hashlib.sha256(group.encode()).digest()
+    return int.from_bytes(digest[:4], "big") % CALIBRATION_SHARE == 0
+
+
+def _plate(row: dict[str, str], where: str) -> LabelledPlate | None:
+    if row["region"] == "none":
+        return None
+    corners = [row[name] for name in ("x", "y", "w", "h")]
+    try:
+        box = tuple(float(value) for value in corners) if any(corners) else None
+    except ValueError as error:
+        raise DataSetError(f"{where}: box is not four numbers: {corners}") from error
+    if box is not None and (box[2] <= 0 or box[3] <= 0):
+        raise DataSetError(f"{where}: box has no area: {corners}")
+    return LabelledPlate(
+        box=None if box is None else (box[0], box[1], box[2], box[3]),
+        text=row["text"],
+        region=row["region"],
+    )
+
+
+def read_set(folder: Path) -> list[Picture]:
+    """All pictures of one set, in the order of its ``labels.csv``.
+
+    Raises DataSetError when the folder, a column, a box or a split is not as described above.
+    """
+    labels = folder / "labels.csv"
+    if not labels.is_file():
+        raise DataSetError(f"{labels} not found: name a folder with images/ and labels.csv")
+    rows: dict[str, list[tuple[LabelledPlate | None, str]]] = {}
+    with labels.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames != _COLUMNS:
+            raise DataSetError(f"{labels}: columns are {reader.fieldnames}, expected {_COLUMNS}")
+        for number, row in enumerate(reader, start=2):
+            where = f"{labels}:{number}"
+            if row["split"] not in ("train", "dev"):
+                raise DataSetError(f"{where}: split is {row['split']!r}, expected train or dev")
+            rows.setdefault(row["image"], []).append((_plate(row, where), row["split"]))
+    pictures = []
+    for image, entries in rows.items():
+        splits = {split for _, split in entries}
+        if len(splits) != 1:
+            raise DataSetError(f"{labels}: {image} lies in more than one split")
+        plates = tuple(plate for plate, _ in entries if plate is not None)
+        split: Split = "dev" if splits == {"dev"} else "train"
+        if split == "train" and _is_calibration(_group(folder.name, image, (p.text for p in plates))):
+            split = "calibration"
+        pictures.append(Picture(path=folder / "images" / image, dataset=folder.name, split=split, plates=plates))
+    return pictures
+
+
+def read_all(root: Path, split: Split, names: Iterable[str] | None = None) -> Iterator[Picture]:
+    """Pictures of one split from every set below ``root``, or from the sets named."""
+    folders = (
+        [root / name for name in names]
+        if names is not None
+        else sorted(path.parent for path in root.glob("*/labels.csv"))
+    )
+    for folder in folders:
+        yield from (picture for picture in read_set(folder) if picture.split == split)

@@ -1,0 +1,155 @@
+"""The plate detector: one heat map with box and corners at stride 4, plain convolutions only.
+
+Outputs, all float32 in the net's px: ``heat`` (h/4, w/4, 1) logits; ``box`` (..., 4) = dx, dy,
+log w, log h with plate centre = cell centre + (dx w, dy h); ``corners`` (..., 8) = the four
+corners as offsets from the plate centre in units of (w, h), clockwise from top-left.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from numpy.typing import NDArray
+
+STRIDE = 4
+NET_WIDTH = 768
+NET_HEIGHT = 432
+
+
+def _conv(x: Any, channels: int, *, stride: int = 1, size: int = 3) -> Any:
+    x = layers.Conv2D(channels, size, stride, padding="same", use_bias=False)(x)
+    x = layers.BatchNormalization(momentum=0.98)(x)
+    return layers.ReLU()(x)
+
+
+def _residual(x: Any, channels: int) -> Any:
+    y = _conv(x, channels)
+    y = layers.Conv2D(channels, 3, padding="same", use_bias=False)(y)
+    y = layers.BatchNormalization(momentum=0.98)(y)
+    return layers.ReLU()(layers.Add()([x, y]))
+
+
+def _merge(fine: Any, coarse: Any, channels: int, rows: int | None, columns: int | None) -> Any:
+    """Adds a coarse map, doubled in size, to a finer one (cropped where the fine one is odd)."""
+    coarse = layers.UpSampling2D(2)(_conv(coarse, channels, size=1))
+    if rows is not None and columns is not None:
+        cut_y, cut_x = coarse.shape[1] - rows, coarse.shape[2] - columns
+        if cut_y or cut_x:
+            coarse = layers.Cropping2D(((0, cut_y), (0, cut_x)))(coarse)
+    return layers.ReLU()(layers.Add()([_conv(fine, channels, size=1), coarse]))
+
+
+def build_detector(height: int, width: int) -> keras.Model:
+    """The net for one input size; weights are interchangeable between sizes."""
+    image = keras.Input((height, width, 1), name="luma")
+    s2 = _conv(image, 12, stride=2)
+    s4 = _conv(_conv(s2, 24, stride=2), 24)
+    s8 = _residual(_conv(s4, 40, stride=2), 40)
+    s16 = _residual(_conv(s8, 64, stride=2), 64)
+    s32 = _residual(_conv(s16, 80, stride=2), 80)
+    up16 = _merge(s16, s32, 48, s16.shape[1], s16.shape[2])
+    up16 = _conv(up16, 48)
+    up8 = _merge(s8, up16, 40, s8.shape[1], s8.shape[2])
+    up8 = _conv(up8, 40)
+    up4 = _merge(s4, up8, 24, s4.shape[1], s4.shape[2])
+    up4 = _conv(up4, 32)
+    heat = layers.Conv2D(
+        1, 1, dtype="float32", bias_initializer=keras.initializers.Constant(-4.6), name="heat"
+    )(up4)
+    box = layers.Conv2D(
+        4, 1, dtype="float32", bias_initializer=_box_prior, name="box"
+    )(up4)
+    corners = layers.Conv2D(8, 1, dtype="float32", bias_initializer=_corner_prior, name="corners")(up4)
+    return keras.Model(image, {"heat": heat, "box": box, "corners": corners}, name="plate_detector")
+
+
+def _box_prior(shape: Any, dtype: Any = None) -> Any:
+    del shape
+    return tf.constant([0.0, 0.0, np.log(50.0), np.log(18.0)], dtype=dtype)
+
+
+def _corner_prior(shape: Any, dtype: Any = None) -> Any:
+    del shape
+    return tf.constant([-0.5, -0.5, 0.5, -0.5, 0.5, 0.5, -0.5, 0.5], dtype=dtype)
+
+
+def encode_targets(
+    boxes: NDArray[np.float32],
+    corners: NDArray[np.float32],
+    has_corners: NDArray[np.bool_],
+    height: int,
+    width: int,
+) -> dict[str, NDArray[np.float32]]:
+    """Truth as maps. boxes: (N, 4) centre x, y, w, h; corners: (N, 4, 2) px; maps at stride 4.
+
+    ``heat`` (h, w, 1) in 0..1 by an ellipse of the plate's own shape; ``regress`` (h, w, 14) = box 4,
+    corners 8, box weight, corner weight.
+    """
+    rows, columns = -(-height // STRIDE), -(-width // STRIDE)
+    heat = np.zeros((rows, columns), np.float32)
+    regress = np.zeros((rows, columns, 14), np.float32)
+    cell_y = (np.arange(rows, dtype=np.float32) + 0.5) * STRIDE
+    cell_x = (np.arange(columns, dtype=np.float32) + 0.5) * STRIDE
+    for (cx, cy, w, h), quad, known in zip(boxes, corners, has_corners, strict=True):
+        dx = (cx - cell_x)[None, :]
+        dy = (cy - cell_y)[:, None]
+        sigma_x, sigma_y = max(w * 0.12, 2.2), max(h * 0.16, 2.2)
+        bump = np.exp(-0.5 * ((dx / sigma_x) ** 2 + (dy / sigma_y) ** 2))
+        row = min(max(int(cy / STRIDE), 0), rows - 1)
+        column = min(max(int(cx / STRIDE), 0), columns - 1)
+        bump[row, column] = 1.0
+        owns = (bump > 0.3) & (bump > heat)
+        heat = np.maximum(heat, bump)
+        weight = bump[owns] / max(float(bump[owns].sum()), 1e-6)
+        regress[owns, 0] = np.broadcast_to(dx / w, heat.shape)[owns]
+        regress[owns, 1] = np.broadcast_to(dy / h, heat.shape)[owns]
+        regress[owns, 2] = np.log(w)
+        regress[owns, 3] = np.log(h)
+        regress[owns, 4:12] = ((quad - (cx, cy)) / (w, h)).reshape(8)
+        regress[owns, 12] = weight
+        regress[owns, 13] = weight * float(known)
+    return {"heat": heat[..., None], "regress": regress}
+
+
+def detector_loss(heat: Any, regress: Any, out: dict[str, Any]) -> dict[str, Any]:
+    """Focal loss on the heat map (Zhou et al., arXiv 1904.07850, eq. 1), IoU and L1 on the shape."""
+    logits = out["heat"]
+    p = tf.clip_by_value(tf.sigmoid(logits), 1e-5, 1 - 1e-5)
+    positive = tf.cast(heat >= 0.999, tf.float32)
+    plates = tf.maximum(tf.reduce_sum(positive), 1.0)
+    focal = -tf.reduce_sum(
+        positive * tf.square(1 - p) * tf.math.log(p)
+        + (1 - positive) * tf.pow(1 - heat, 4.0) * tf.square(p) * tf.math.log(1 - p)
+    ) / plates
+    weight, corner_weight = regress[..., 12], regress[..., 13]
+    shapes = tf.maximum(tf.reduce_sum(weight), 1.0)
+    iou = tf.reduce_sum(weight * (1 - _giou(regress[..., :4], out["box"]))) / shapes
+    l1 = tf.reduce_sum(weight[..., None] * tf.abs(regress[..., :4] - out["box"])) / shapes
+    corner = tf.reduce_sum(
+        corner_weight[..., None] * tf.abs(regress[..., 4:12] - out["corners"])
+    ) / tf.maximum(tf.reduce_sum(corner_weight), 1.0)
+    total = focal + 1.5 * iou + 0.5 * l1 + 0.8 * corner
+    return {"loss": total, "focal": focal, "iou": iou, "l1": l1, "corner": corner}
+
+
+def _giou(true: Any, pred: Any) -> Any:
+    """Generalised IoU (Rezatofighi et al., arXiv 1902.09630) of boxes around a shared cell centre."""
+
+    def sides(b: Any) -> tuple[Any, Any, Any, Any]:
+        w = tf.exp(tf.clip_by_value(b[..., 2], 0.0, 7.0))
+        h = tf.exp(tf.clip_by_value(b[..., 3], 0.0, 7.0))
+        x, y = b[..., 0] * w, b[..., 1] * h
+        return x - w / 2, y - h / 2, x + w / 2, y + h / 2
+
+    tx0, ty0, tx1, ty1 = sides(true)
+    px0, py0, px1, py1 = sides(pred)
+    inter = tf.maximum(tf.minimum(tx1, px1) - tf.maximum(tx0, px0), 0.0) * tf.maximum(
+        tf.minimum(ty1, py1) - tf.maximum(ty0, py0), 0.0
+    )
+    union = (tx1 - tx0) * (ty1 - ty0) + (px1 - px0) * (py1 - py0) - inter
+    hull = (tf.maximum(tx1, px1) - tf.minimum(tx0, px0)) * (tf.maximum(ty1, py1) - tf.minimum(ty0, py0))
+    return inter / (union + 1e-6) - (hull - union) / (hull + 1e-6)

@@ -1,0 +1,147 @@
+"""The training loop of both nets: cosine schedule, EMA, checkpoints that a next run resumes, a log.
+
+The folder of a run holds the net's, the optimiser's and the averaged
+weights of the newest checkpoint, ``progress.json`` and ``log.csv``;
+a run that is killed goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from .feeder import Batch
+
+LossFunction = Callable[[tuple[Any, ...], Any], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How long and how fast to train."""
+
+    steps: int
+    peak_rate: float = 2e-3
+    warm_up: int = 300
+    weight_decay: float = 1e-4
+    clip_norm: float = 5.0
+    checkpoint_every: int = 250
+    log_every: int = 50
+
+
+def train(
+    net: keras.Model,
+    loss: LossFunction,
+    batches: Iterator[Batch],
+    folder: Path,
+    plan: Plan,
+    *,
+    stop_after_s: float | None = None,
+) -> bool:
+    """Trains up to ``plan.steps``, or until ``stop_after_s``; True when the plan is done.
+
+    ``loss(batch, outputs)`` returns a dict whose ``loss`` is minimised; all its values are logged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        plan.peak_rate * 0.02,
+        decay_steps=max(plan.steps - plan.warm_up, 1),
+        alpha=1e-3,
+        warmup_target=plan.peak_rate,
+        warmup_steps=plan.warm_up,
+    )
+    optimiser = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=plan.weight_decay,
+        global_clipnorm=plan.clip_norm,
+        use_ema=True,
+        ema_momentum=0.998,
+    )
+    optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimiser.build(net.trainable_variables)
+    done = _restore(net, optimiser, folder)
+
+    @tf.function
+    def step(batch: tuple[Any, ...]) -> dict[str, Any]:
+        with tf.GradientTape() as tape:
+            parts = loss(batch, net(batch[0], training=True))
+        gradients = tape.gradient(parts["loss"], net.trainable_variables)
+        optimiser.apply_gradients(zip(gradients, net.trainable_variables, strict=True))
+        return parts
+
+    started = time.monotonic()
+    sums: dict[str, float] = {}
+    counted, since = 0, time.monotonic()
+    while done < plan.steps:
+        parts = step(tuple(tf.constant(array) for array in next(batches)))
+        done += 1
+        counted += 1
+        for name, value in parts.items():
+            sums[name] = sums.get(name, 0.0) + float(value)
+        if done % plan.log_every == 0 or done == plan.steps:
+            row = {name: total / counted for name, total in sums.items()}
+            row["seconds_a_step"] = (time.monotonic() - since) / counted
+            if not np.isfinite(row["loss"]):
+                raise FloatingPointError(f"loss is {row['loss']} at step {done}: lower the rate and resume")
+            _log(folder / "log.csv", done, row)
+            sums, counted, since = {}, 0, time.monotonic()
+        if done % plan.checkpoint_every == 0 or done == plan.steps:
+            _save(net, optimiser, folder, done)
+        if stop_after_s is not None and time.monotonic() - started > stop_after_s:
+            _save(net, optimiser, folder, done)
+            return False
+    return True
+
+
+def load_averaged(net: keras.Model, folder: Path) -> int:
+    """Fills ``net`` with the averaged (EMA) weights of a run's newest checkpoint; the step it is from."""
+    progress = json.loads((folder / "progress.json").read_text())
+    net.load_weights(folder / f"averaged-{progress['step']}.weights.h5")
+    return int(progress["step"])
+
+
+def _save(net: keras.Model, optimiser: Any, folder: Path, step: int) -> None:
+    net.save_weights(folder / f"net-{step}.weights.h5")
+    values = {f"v{i}": np.asarray(v) for i, v in enumerate(optimiser.variables)}
+    np.savez(folder / f"optimiser-{step}.npz", **values)  # type: ignore[arg-type]
+    kept = [np.array(v) for v in net.trainable_variables]
+    optimiser.finalize_variable_values(net.trainable_variables)
+    net.save_weights(folder / f"averaged-{step}.weights.h5")
+    for variable, value in zip(net.trainable_variables, kept, strict=True):
+        variable.assign(value)
+    temporary = folder / "progress.json.new"
+    temporary.write_text(json.dumps({"step": step}))
+    os.replace(temporary, folder / "progress.json")
+    for old in folder.glob("*-*.*"):
+        number = old.name.split("-")[1].split(".")[0]
+        if number.isdigit() and int(number) < step:
+            old.unlink()
+
+
+def _restore(net: keras.Model, optimiser: Any, folder: Path) -> int:
+    if not (folder / "progress.json").is_file():
+        return 0
+    step = int(json.loads((folder / "progress.json").read_text())["step"])
+    net.load_weights(folder / f"net-{step}.weights.h5")
+    with np.load(folder / f"optimiser-{step}.npz") as saved:
+        for i, variable in enumerate(optimiser.variables):
+            variable.assign(saved[f"v{i}"])
+    return step
+
+
+def _log(path: Path, step: int, row: dict[str, float]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["step", *row])
+        writer.writerow([step, *(f"{value:.5g}" for value in row.values())])
