@@ -1,0 +1,85 @@
+"""Every way the sync room can refuse, as one family with fields.
+
+    SyncError
+    ├── MessageError             wire bytes that are too large, too deep, or not of the schema
+    ├── NotEnrolledError         this unit has no department yet, or the code does not work
+    ├── RefusedByDepartmentError the other end refused; `code` says why, in one word
+    │   ├── BatchRefusedError    a batch that contradicts what the department holds: an incident
+    │   └── RevokedError         the unit's certificate or log was revoked
+    ├── LinkError                the department cannot be reached now: try again later
+    └── DepartmentError          the department's own home
+        ├── HomeError            absent, foreign, locked or damaged
+        ├── ConfigError          a setting that is unknown, out of range or beyond the policy
+        ├── StoreError           the store refuses: a record that contradicts another
+        └── KeyServiceError      a key that is not there, was destroyed, or does not open
+
+No message ever carries plate text, image bytes or key bytes.
+"""
+
+from __future__ import annotations
+
+
+class SyncError(Exception):
+    """Base of the room. `what` went wrong, `where` (file, message, field), and the `cure`."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", cure: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.cure = cure
+        super().__init__(": ".join(part for part in (where, what) if part) + (f" ({cure})" if cure else ""))
+
+
+class MessageError(SyncError):
+    """A wire message that is over its limit, not canonical, or not of its schema."""
+
+
+class NotEnrolledError(SyncError):
+    """A unit without a department, or a one-time code that is used, expired or mistyped."""
+
+    exit_code = 2
+
+
+class RefusedByDepartmentError(SyncError):
+    """The department answered no. `code` is one word of `messages.REFUSALS`."""
+
+    def __init__(self, what: str, *, code: str, where: str = "", cure: str = "") -> None:
+        self.code = code
+        super().__init__(what, where=where, cure=cure)
+
+
+class BatchRefusedError(RefusedByDepartmentError):
+    """Fork, rollback, gap or wrong device: an incident at both ends."""
+
+
+class RevokedError(RefusedByDepartmentError):
+    """This unit may no longer speak to the department."""
+
+
+class LinkError(SyncError):
+    """No answer, or half of one. Nothing was lost; the uplink tries again."""
+
+
+class DepartmentError(SyncError):
+    """Base of the department's own faults."""
+
+
+class HomeError(DepartmentError):
+    """A department home that cannot be used as it lies."""
+
+    exit_code = 2
+
+
+class ConfigError(DepartmentError):
+    """A setting that is unknown, out of range, or beyond what the policy allows."""
+
+    exit_code = 2
+
+
+class StoreError(DepartmentError):
+    """A write that would contradict what the store holds."""
+
+
+class KeyServiceError(DepartmentError):
+    """A key that is not there, was destroyed, or does not open what it was given."""
