@@ -1,0 +1,103 @@
+"""Frozen dataclasses to canonical CBOR and back, strictly: parse once, at the door. No I/O.
+
+A record class is a map of its field names. Unknown, missing and mistyped fields are refused by name.
+Fields may be bool, int, float, str, bytes, other such classes, StrEnum, `T | None` and `tuple[T, ...]`
+or fixed tuples. A class may define `check(self)` that raises RecordError for values out of range.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import types
+import typing
+from typing import Any, TypeVar
+
+from storage.envelope import MAX_BYTES, decode, encode
+from storage.errors import RecordError
+
+T = TypeVar("T")
+MAX_TEXT = 64 * 1024
+
+
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def to_plain(value: Any) -> Any:
+    """Plain CBOR values of a record (a map), or of any allowed field value."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {name: to_plain(getattr(value, name)) for name in _hints(type(value))}
+    if isinstance(value, enum.StrEnum):
+        return value.value
+    if isinstance(value, tuple | list):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def to_bytes(value: Any) -> bytes:
+    """Canonical CBOR of a record."""
+    return encode(to_plain(value))
+
+
+def from_bytes(cls: type[T], data: bytes, *, limit: int = MAX_BYTES) -> T:
+    """Parse a record of class `cls`. Raises EnvelopeError, RecordError."""
+    return from_plain(cls, decode(data, limit=limit))
+
+
+def from_plain(cls: type[T], value: Any, *, where: str = "") -> T:
+    """Build a record of class `cls` from a decoded map. Raises RecordError naming the field."""
+    where = where or cls.__name__
+    if not isinstance(value, dict):
+        raise RecordError("is not a map", where=where)
+    hints: dict[str, Any] = _hints(cls)  # type: ignore[arg-type]  # a class is hashable
+    if set(value) != set(hints):
+        missing = ", ".join(sorted(set(hints) - set(value)))
+        unknown = ", ".join(sorted(str(key)[:40] for key in set(value) - set(hints)))
+        raise RecordError(f"missing fields [{missing}], unknown fields [{unknown}]", where=where)
+    made = {name: _field(hint, value[name], f"{where}.{name}") for name, hint in hints.items()}
+    record = cls(**made)
+    check = getattr(record, "check", None)
+    if check is not None:
+        check()
+    return record
+
+
+def _field(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911, PLR0912 - one case per allowed type
+    origin = typing.get_origin(hint)
+    if origin in (types.UnionType, typing.Union):
+        options = [option for option in typing.get_args(hint) if option is not type(None)]
+        if value is None:
+            if len(options) == len(typing.get_args(hint)):
+                raise RecordError("must not be empty", where=where)
+            return None
+        return _field(options[0], value, where)
+    if origin is tuple:
+        inner = typing.get_args(hint)
+        if not isinstance(value, list):
+            raise RecordError("is not a list", where=where)
+        if len(inner) == 2 and inner[1] is Ellipsis:
+            return tuple(_field(inner[0], item, f"{where}[{at}]") for at, item in enumerate(value))
+        if len(inner) != len(value):
+            raise RecordError(f"has {len(value)} items where {len(inner)} belong", where=where)
+        return tuple(
+            _field(one, item, f"{where}[{at}]")
+            for at, (one, item) in enumerate(zip(inner, value, strict=True))
+        )
+    if dataclasses.is_dataclass(hint):
+        return from_plain(typing.cast("type[Any]", hint), value, where=where)
+    if isinstance(hint, type) and issubclass(hint, enum.StrEnum):
+        try:
+            return hint(value)
+        except ValueError:
+            raise RecordError(f"is none of {', '.join(hint)}", where=where) from None
+    if hint is float and type(value) is int:
+        raise RecordError("is a whole number where a float belongs", where=where)
+    if type(value) is not hint:
+        raise RecordError(f"is a {type(value).__name__} where {hint.__name__} belongs", where=where)
+    if hint is str and len(value) > MAX_TEXT:
+        raise RecordError(f"is longer than {MAX_TEXT} characters", where=where)
+    return value

@@ -1,0 +1,130 @@
+"""Canonical CBOR and COSE_Sign1, strictly parsed. No I/O.
+
+Encoding is the deterministic form of RFC 8949, 4.2.1. The parser accepts nothing that it would not
+write itself: bytes are decoded, checked for plain types, encoded again and compared. Map keys are all
+text or all non-negative integers, so that the two orders in use (RFC 7049 and RFC 8949) agree.
+
+COSE_Sign1 (RFC 9052) with Ed25519 (algorithm -19, RFC 9864), the key named by the first 8 bytes of the
+SHA-256 of its raw public key. `context` is COSE's external_aad: a leaf's signature never passes as the
+signature of a batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any
+
+import cbor2
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from storage.errors import EnvelopeError, SignatureError
+
+MAX_DEPTH = 12  # deepest record of ours is 5
+MAX_BYTES = 1 << 20  # a record; callers with larger wire messages name their own limit
+ALG_ED25519 = -19
+TAG_SIGN1 = b"\xd2"
+HEADER_ALG = 1
+HEADER_KID = 4
+
+
+def encode(value: object) -> bytes:
+    """Deterministic CBOR of plain values. Raises EnvelopeError for anything else (NaN, sets, mixed keys)."""
+    _check_plain(value, 0)
+    return cbor2.dumps(value, canonical=True)
+
+
+def decode(data: bytes, *, limit: int = MAX_BYTES) -> Any:
+    """Parse deterministic CBOR to plain values.
+
+    Raises EnvelopeError on size, depth, tags, any other encoding, or trailing bytes.
+    """
+    if len(data) > limit:
+        raise EnvelopeError(f"{len(data)} bytes where at most {limit} are allowed")
+    try:
+        value = cbor2.loads(data, max_depth=MAX_DEPTH + 2, allow_indefinite=False)
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
+        raise EnvelopeError(f"not CBOR: {type(error).__name__}") from None
+    if encode(value) != data:
+        raise EnvelopeError("not in canonical form (RFC 8949, 4.2.1)")
+    return value
+
+
+def _check_plain(value: object, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise EnvelopeError(f"nested deeper than {MAX_DEPTH}")
+    if value is None or isinstance(value, bool | str | bytes):
+        return
+    if isinstance(value, int):
+        if not -(1 << 63) <= value < 1 << 64:
+            raise EnvelopeError("integer beyond 64 bits")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise EnvelopeError("a number that is not finite")
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_plain(item, depth + 1)
+    elif isinstance(value, dict):
+        text = all(type(key) is str for key in value)
+        whole = all(type(key) is int and key >= 0 for key in value)
+        if not (text or whole):
+            raise EnvelopeError("map keys must be all text or all non-negative integers")
+        for item in value.values():
+            _check_plain(item, depth + 1)
+    else:
+        raise EnvelopeError(f"a {type(value).__name__} has no plain CBOR form")
+
+
+def raw_public(key: Ed25519PublicKey) -> bytes:
+    """The 32 raw bytes of an Ed25519 public key."""
+    return key.public_bytes_raw()
+
+
+def key_id(public: Ed25519PublicKey) -> bytes:
+    """The 8 bytes by which an envelope names its key."""
+    return hashlib.sha256(raw_public(public)).digest()[:8]
+
+
+def _to_be_signed(protected: bytes, context: bytes, payload: bytes) -> bytes:
+    return cbor2.dumps(["Signature1", protected, context, payload])
+
+
+def sign(payload: bytes, key: Ed25519PrivateKey, *, context: bytes) -> bytes:
+    """COSE_Sign1 (tagged) over `payload`, bound to `context`. RFC 9052, 4.2."""
+    protected = cbor2.dumps({HEADER_ALG: ALG_ED25519, HEADER_KID: key_id(key.public_key())}, canonical=True)
+    signature = key.sign(_to_be_signed(protected, context, payload))
+    return TAG_SIGN1 + cbor2.dumps([protected, {}, payload, signature], canonical=True)
+
+
+def split(message: bytes, *, limit: int = MAX_BYTES) -> tuple[bytes, bytes, bytes, bytes]:
+    """(protected, payload, signature, key id) of a COSE_Sign1 message, form checked, signature not."""
+    if message[:1] != TAG_SIGN1:
+        raise EnvelopeError("not a COSE_Sign1 message (tag 18)")
+    parts = decode(message[1:], limit=limit)
+    if not (isinstance(parts, list) and len(parts) == 4 and parts[1] == {}):
+        raise EnvelopeError("COSE_Sign1 must be [protected, {}, payload, signature]")
+    protected, _, payload, signature = parts
+    if not (isinstance(protected, bytes) and isinstance(payload, bytes) and isinstance(signature, bytes)):
+        raise EnvelopeError("COSE_Sign1 parts must be byte strings")
+    header = decode(protected, limit=256)
+    if not (isinstance(header, dict) and set(header) == {HEADER_ALG, HEADER_KID}):
+        raise EnvelopeError("protected header must hold the algorithm and the key id, and nothing else")
+    kid = header[HEADER_KID]
+    if header[HEADER_ALG] != ALG_ED25519:
+        raise EnvelopeError("algorithm is not Ed25519 (-19)")
+    if not (isinstance(kid, bytes) and len(kid) == 8 and len(signature) == 64):
+        raise EnvelopeError("key id must be 8 bytes and the signature 64")
+    return protected, payload, signature, kid
+
+
+def open_signed(message: bytes, public: Ed25519PublicKey, *, context: bytes, limit: int = MAX_BYTES) -> bytes:
+    """The payload of `message`, once its signature holds. Raises EnvelopeError, SignatureError."""
+    protected, payload, signature, kid = split(message, limit=limit)
+    if kid != key_id(public):
+        raise SignatureError("signed by another key")
+    try:
+        public.verify(signature, _to_be_signed(protected, context, payload))
+    except InvalidSignature:
+        raise SignatureError("the signature does not hold") from None
+    return payload

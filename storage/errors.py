@@ -1,0 +1,106 @@
+"""Every way the storage room can refuse, as one family with fields.
+
+    StorageError
+    ├── EnvelopeError            bytes that are no canonical CBOR, or no COSE_Sign1 of ours
+    │   └── SignatureError       well formed, but not signed by the key that was asked for
+    ├── RecordError              a record with a wrong, missing or out-of-range field
+    ├── CheckpointError          a signed note that does not parse
+    │   └── ForkedLogError       two signed tree heads that cannot belong to one log
+    ├── ProofError               a Merkle proof that does not lead to the root
+    ├── SealError                a sealed element that does not open, or opens to something else
+    ├── KeyLostError             content whose key is gone: purged, or never on this card
+    ├── LedgerError              a home that is absent, foreign, locked or damaged
+    │   ├── HomeLockedError      another process writes this home
+    │   ├── RolledBackError      the log is shorter than, or differs from, an anchor
+    │   ├── SlotError            the effaceable slot is empty, foreign or did not take a write
+    │   ├── StoreFullError       no room left to store a read safely
+    │   └── OutdatedError        a signed file older than the one already in force
+    ├── RefusedError             the door: who asked may not have it, and by which clause
+    └── PackageError             an evidence package with a part missing or wrong
+
+No message ever carries plate text, image bytes or key bytes.
+"""
+
+from __future__ import annotations
+
+
+class StorageError(Exception):
+    """Base of the room. `what` went wrong, `where` (file, table, field), and the `cure`."""
+
+    def __init__(self, what: str, *, where: str = "", cure: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.cure = cure
+        super().__init__(": ".join(part for part in (where, what) if part) + (f" ({cure})" if cure else ""))
+
+
+class EnvelopeError(StorageError):
+    """Bytes from outside that are not strict canonical CBOR or not the expected COSE form."""
+
+
+class SignatureError(EnvelopeError):
+    """A signature that does not verify under the expected key."""
+
+
+class RecordError(StorageError):
+    """A record field that is missing, unknown, of the wrong type or out of range."""
+
+
+class CheckpointError(StorageError):
+    """A signed note (C2SP) that cannot be parsed."""
+
+
+class ForkedLogError(CheckpointError):
+    """Two tree heads of one log that contradict each other."""
+
+
+class ProofError(StorageError):
+    """A Merkle inclusion or consistency proof that does not hold."""
+
+
+class SealError(StorageError):
+    """A sealed element that does not open under its key or does not match its commitment."""
+
+
+class KeyLostError(StorageError):
+    """Content that nobody on this unit can open: its key was purged or is the department's."""
+
+
+class LedgerError(StorageError):
+    """A home that cannot be used as it lies. `leaf_index` names the first bad record, if one."""
+
+    def __init__(self, what: str, *, where: str = "", cure: str = "", leaf_index: int | None = None) -> None:
+        self.leaf_index = leaf_index
+        super().__init__(what, where=where, cure=cure)
+
+
+class HomeLockedError(LedgerError):
+    """Another process holds the home's lock."""
+
+
+class RolledBackError(LedgerError):
+    """The log contradicts an anchor: it is shorter, or has another root at that size."""
+
+
+class SlotError(LedgerError):
+    """The effaceable slot holds nothing usable for this home."""
+
+
+class StoreFullError(LedgerError):
+    """The disk has no room for another read; nothing was stored, nothing was damaged."""
+
+
+class OutdatedError(LedgerError):
+    """A signed file whose version is not higher than the highest one logged."""
+
+
+class RefusedError(StorageError):
+    """A request the door refused. `clause` is the rule that refused it."""
+
+    def __init__(self, what: str, *, clause: str, cure: str = "") -> None:
+        self.clause = clause
+        super().__init__(what, where=clause, cure=cure)
+
+
+class PackageError(StorageError):
+    """An evidence package that does not verify."""
