@@ -15,6 +15,7 @@ from PIL import Image, ImageFilter
 
 from .datasets import Picture
 from .detector_net import NET_HEIGHT, NET_WIDTH
+from .geometry import perspective
 
 Luma = NDArray[np.uint8]
 PLATE_SOURCE = Callable[[np.random.Generator], Luma]
@@ -164,9 +165,7 @@ _SET_WEIGHT = {"us-scenes": 3.0, "us-closeups": 1.0, "eu-scenes": 1.5, "br-scene
 
 
 def _opened(picture: Picture) -> Image.Image:
-    """Decoded once; at most twice the net's size, so that a window never costs a huge resize."""
-    image = Image.fromarray(picture.luma())
-    return image
+    return Image.fromarray(picture.luma())
 
 
 def _resample(
@@ -201,7 +200,7 @@ def paste_quad(rng: np.random.Generator, luma: Luma, plate: Luma, quad: NDArray[
     height = max(round(float(np.linalg.norm(quad[3] - quad[0]))), 3)
     small = Image.fromarray(plate).resize((width * 2, height * 2), Image.Resampling.BOX)
     source = [(0, 0), (width * 2, 0), (width * 2, height * 2), (0, height * 2)]
-    coefficients = _perspective([(x - x0, y - y0) for x, y in quad.tolist()], source)
+    coefficients = perspective([(x - x0, y - y0) for x, y in quad.tolist()], source)
     size = (int(x1 - x0), int(y1 - y0))
     warped = np.asarray(
         small.transform(size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC), np.float32
@@ -288,14 +287,3 @@ def _overlaps(box: NDArray[np.float32], others: NDArray[np.float32]) -> bool:
         and other[1] - pad < box[1] + box[3]
         for other in others
     )
-
-
-def _perspective(
-    target: Sequence[tuple[float, float]], source: Sequence[tuple[float, float]]
-) -> tuple[float, ...]:
-    """The eight coefficients of Pillow's PERSPECTIVE, from output points to source points."""
-    rows, values = [], []
-    for (x, y), (u, v) in zip(target, source, strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        values += [u, v]
-    return tuple(float(c) for c in np.linalg.solve(np.array(rows), np.array(values)))

@@ -1,0 +1,116 @@
+"""The plate reader: columns for CTC, a second head of fixed slots, jurisdiction, and the plate's corners.
+
+Plain convolutions and two small dense layers. Input: luma patch (48, 144, 1) in 0..1, normalised as
+``normalised`` does. Outputs, float32 logits: ``columns`` (36, 37), blank last; ``slots`` (10, 37),
+"no character" last; ``jurisdiction`` (63,); ``corners`` (8,): the plate's corners in the patch,
+from its centre in units of (width, height), clockwise from top-left.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from numpy.typing import NDArray
+
+from .alphabet import BLANK, CLASSES, JURISDICTIONS, SLOTS
+
+HEIGHT, WIDTH = 48, 144
+COLUMNS = 36
+MEAN, DEVIATION, LEAST_DEVIATION = 128.0, 50.0, 6.0
+
+
+def normalised(patch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Sets mean and deviation of a patch (h, w) to fixed values, clipped to uint8."""
+    values = patch.astype(np.float32)
+    spread = max(float(values.std()), LEAST_DEVIATION)
+    out = MEAN + (DEVIATION / spread) * (values - float(values.mean()))
+    return np.clip(np.rint(out), 0, 255).astype(np.uint8)
+
+
+def _conv(x: Any, channels: int, *, size: tuple[int, int] = (3, 3), stride: tuple[int, int] = (1, 1), pad: str = "same") -> Any:
+    x = layers.Conv2D(channels, size, stride, padding=pad, use_bias=False)(x)
+    x = layers.BatchNormalization(momentum=0.98)(x)
+    return layers.ReLU()(x)
+
+
+def _residual(x: Any, channels: int) -> Any:
+    y = _conv(x, channels)
+    y = layers.Conv2D(channels, 3, padding="same", use_bias=False)(y)
+    y = layers.BatchNormalization(momentum=0.98)(y)
+    return layers.ReLU()(layers.Add()([x, y]))
+
+
+def build_reader() -> keras.Model:
+    """The net, untrained."""
+    patch = keras.Input((HEIGHT, WIDTH, 1), name="luma")
+    x = _conv(patch, 32, stride=(2, 2))  # 24 x 72
+    x = _conv(x, 32)
+    x = _conv(x, 64, stride=(2, 2))  # 12 x 36
+    fine = _residual(x, 64)
+    x = _residual(_conv(fine, 96, stride=(2, 1)), 96)  # 6 x 36
+    deep = _residual(_conv(x, 128, stride=(2, 1)), 128)  # 3 x 36
+    text = _conv(deep, 160, size=(3, 1), pad="valid")  # 1 x 36
+    text = layers.Dropout(0.1)(text)
+    text = _conv(text, 128, size=(1, 5))
+    columns = layers.Conv2D(CLASSES, 1, dtype="float32")(text)
+    columns = layers.Reshape((COLUMNS, CLASSES), name="columns", dtype="float32")(columns)
+
+    narrow = _conv(_conv(deep, 64, size=(3, 1), pad="valid"), 32, size=(1, 1))
+    slots = layers.Dense(SLOTS * CLASSES, dtype="float32")(layers.Dropout(0.2)(layers.Flatten()(narrow)))
+    slots = layers.Reshape((SLOTS, CLASSES), name="slots", dtype="float32")(slots)
+
+    look = _conv(_conv(fine, 64, stride=(2, 2)), 96, stride=(2, 2))  # 3 x 9
+    look = layers.Dropout(0.3)(layers.Flatten()(look))
+    jurisdiction = layers.Dense(len(JURISDICTIONS), name="jurisdiction", dtype="float32")(look)
+
+    place = layers.Flatten()(_conv(_conv(deep, 48, stride=(1, 2)), 32, stride=(1, 2)))  # 3 x 9
+    place = layers.ReLU()(layers.Dense(64)(place))
+    corners = layers.Dense(8, name="corners", dtype="float32", bias_initializer=_corner_prior)(place)
+    return keras.Model(
+        patch,
+        {"columns": columns, "slots": slots, "jurisdiction": jurisdiction, "corners": corners},
+        name="plate_reader",
+    )
+
+
+def _corner_prior(shape: Any, dtype: Any = None) -> Any:
+    del shape
+    return tf.constant([-0.45, -0.45, 0.45, -0.45, 0.45, 0.45, -0.45, 0.45], dtype=dtype)
+
+
+def reader_loss(truth: Any, out: dict[str, Any]) -> dict[str, Any]:
+    """CTC (Graves et al. 2006) on the columns, cross-entropy on slots and jurisdiction, L1 on corners.
+
+    ``truth`` (B, 10 + 1 + 8 + 2): class numbers padded with BLANK, jurisdiction (-1 unknown), corners,
+    weight of the text, weight of the corners.
+    """
+    labels = tf.cast(truth[:, :SLOTS], tf.int32)
+    place = tf.cast(truth[:, SLOTS], tf.int32)
+    corners = truth[:, SLOTS + 1 : SLOTS + 9]
+    text_weight, corner_weight = truth[:, SLOTS + 9], truth[:, SLOTS + 10]
+    lengths = tf.reduce_sum(tf.cast(labels < BLANK, tf.int32), axis=1)
+    where = tf.where(labels < BLANK)
+    sparse = tf.SparseTensor(where, tf.gather_nd(labels, where), tf.cast(tf.shape(labels), tf.int64))
+    batch = tf.shape(labels)[0]
+    ctc = tf.compat.v1.nn.ctc_loss(
+        sparse, out["columns"], tf.fill([batch], COLUMNS), time_major=False, ignore_longer_outputs_than_inputs=True
+    )
+    known_text = text_weight * tf.cast(lengths > 0, tf.float32)
+    texts = tf.maximum(tf.reduce_sum(known_text), 1.0)
+    ctc = tf.reduce_sum(known_text * ctc) / texts
+    slots = keras.ops.categorical_crossentropy(
+        0.95 * tf.one_hot(labels, CLASSES) + 0.05 / CLASSES, out["slots"], from_logits=True
+    )
+    slots = tf.reduce_sum(known_text * tf.reduce_sum(slots, axis=1)) / texts
+    known = tf.cast(place >= 0, tf.float32)
+    named = keras.ops.sparse_categorical_crossentropy(tf.maximum(place, 0), out["jurisdiction"], from_logits=True)
+    named = tf.reduce_sum(known * named) / tf.maximum(tf.reduce_sum(known), 1.0)
+    corner = tf.reduce_sum(corner_weight[:, None] * tf.abs(out["corners"] - corners)) / tf.maximum(
+        tf.reduce_sum(corner_weight), 1.0
+    )
+    total = ctc + 0.25 * slots + 0.3 * named + 2.0 * corner
+    return {"loss": total, "ctc": ctc, "slots": slots, "jurisdiction": named, "corner": corner}
