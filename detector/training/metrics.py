@@ -1,0 +1,133 @@
+"""The figures of an evaluation, as pure functions: overlap, edit distance, calibration, coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .datasets import fold
+
+Box = tuple[float, float, float, float]
+
+
+def overlap(first: Box, second: Box) -> float:
+    """Intersection over union of two boxes x, y, w, h."""
+    width = min(first[0] + first[2], second[0] + second[2]) - max(first[0], second[0])
+    height = min(first[1] + first[3], second[1] + second[3]) - max(first[1], second[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (first[2] * first[3] + second[2] * second[3] - shared)
+
+
+def edit_distance(first: str, second: str) -> int:
+    """Levenshtein distance: insertions, deletions and substitutions."""
+    previous = list(range(len(second) + 1))
+    for i, a in enumerate(first, start=1):
+        current = [i]
+        for j, b in enumerate(second, start=1):
+            current.append(min(previous[j] + 1, current[-1] + 1, previous[j - 1] + (a != b)))
+        previous = current
+    return previous[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One labelled plate and what was read there. ``overlap`` 0 and ``read`` None: nothing was found."""
+
+    image: str
+    dataset: str
+    region: str
+    truth: str
+    read: str | None
+    confidence: float
+    overlap: float
+    plate_width_px: float
+    mean_luma: float
+    jurisdiction: str | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Every character right, O/0, Q/0 and I/1 told apart."""
+        return self.read == self.truth
+
+    @property
+    def exact_folded(self) -> bool:
+        """Every character right, O/0 and I/1 taken as one (Q stays apart)."""
+        return self.read is not None and _peer_fold(self.read) == _peer_fold(self.truth)
+
+
+def _peer_fold(text: str) -> str:
+    """O = 0 and I = 1, as the peers' figures are folded."""
+    return text.replace("O", "0").replace("I", "1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Shares of one group of outcomes, 0..1."""
+
+    plates: int
+    recall_50: float
+    recall_30: float
+    exact: float
+    exact_folded: float
+    per_character: float
+    character_error_rate: float
+
+
+def figures(outcomes: Sequence[Outcome]) -> Figures:
+    """Sums up outcomes that have a known text for reading, all of them for finding."""
+    if not outcomes:
+        raise ValueError("no outcomes to sum up")
+    texts = [outcome for outcome in outcomes if outcome.truth]
+    errors = [edit_distance(fold(o.read or ""), fold(o.truth)) for o in texts]
+    characters = sum(len(o.truth) for o in texts)
+    right = sum(max(len(o.truth) - error, 0) for o, error in zip(texts, errors, strict=True))
+    return Figures(
+        plates=len(outcomes),
+        recall_50=float(np.mean([o.overlap >= 0.5 for o in outcomes])),
+        recall_30=float(np.mean([o.overlap >= 0.3 for o in outcomes])),
+        exact=float(np.mean([o.exact for o in texts])) if texts else float("nan"),
+        exact_folded=float(np.mean([o.exact_folded for o in texts])) if texts else float("nan"),
+        per_character=right / characters if characters else float("nan"),
+        character_error_rate=sum(errors) / characters if characters else float("nan"),
+    )
+
+
+def expected_calibration_error(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 10
+) -> float:
+    """ECE with bins of equal count (Guo et al. 2017, arXiv 1706.04599, eq. 3, adaptive bins)."""
+    if len(confidence) == 0:
+        return float("nan")
+    order = np.argsort(confidence)
+    parts = np.array_split(order, min(bins, len(order)))
+    return float(
+        sum(len(p) * abs(confidence[p].mean() - right[p].mean()) for p in parts if len(p)) / len(order)
+    )
+
+
+def precision_at_coverage(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], plates: int
+) -> list[tuple[float, float, float]]:
+    """Rows (threshold, precision of the texts put out, share of the plates kept), falling thresholds."""
+    order = np.argsort(-confidence)
+    hits = np.cumsum(right[order])
+    return [
+        (float(confidence[index]), float(hits[rank] / (rank + 1)), float((rank + 1) / plates))
+        for rank, index in enumerate(order)
+    ]
+
+
+def coverage_at_precision(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], plates: int, precision: float
+) -> tuple[float, float]:
+    """The largest share of plates kept at no less than ``precision``, and its threshold."""
+    best = (0.0, 1.0)
+    for threshold, got, kept in precision_at_coverage(confidence, right, plates):
+        if got >= precision and kept > best[0]:
+            best = (kept, threshold)
+    return best

@@ -1,0 +1,74 @@
+"""The figures of an evaluation say what they claim."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.training.metrics import (
+    Outcome,
+    coverage_at_precision,
+    edit_distance,
+    expected_calibration_error,
+    figures,
+    overlap,
+    precision_at_coverage,
+)
+
+TEXT = st.text("AB01", max_size=6)
+
+
+def _outcome(truth: str, read: str | None, share: float = 0.8) -> Outcome:
+    return Outcome(
+        image="a.jpg",
+        dataset="set",
+        region="US",
+        truth=truth,
+        read=read,
+        confidence=0.5,
+        overlap=share,
+        plate_width_px=80.0,
+        mean_luma=100.0,
+    )
+
+
+@given(TEXT, TEXT, TEXT)
+def test_edit_distance_is_a_metric(a: str, b: str, c: str) -> None:
+    assert (edit_distance(a, b) == 0) == (a == b)
+    assert edit_distance(a, b) == edit_distance(b, a)
+    assert edit_distance(a, c) <= edit_distance(a, b) + edit_distance(b, c)
+
+
+def test_overlap_of_known_boxes() -> None:
+    assert overlap((0, 0, 2, 2), (1, 0, 2, 2)) == pytest.approx(1 / 3)
+    assert overlap((0, 0, 2, 2), (2, 0, 2, 2)) == 0
+    assert overlap((0, 0, 2, 2), (0, 0, 2, 2)) == 1
+
+
+def test_a_plate_not_found_counts_against_every_share() -> None:
+    summed = figures([_outcome("ABC", "ABC"), _outcome("ABC", None, share=0.0)])
+    assert (summed.recall_50, summed.exact, summed.per_character) == (0.5, 0.5, 0.5)
+
+
+def test_folding_joins_o_and_0_and_i_and_1_but_not_q() -> None:
+    assert _outcome("O1", "0I").exact_folded
+    assert not _outcome("O1", "0I").exact
+    assert not _outcome("0", "Q").exact_folded
+
+
+def test_a_promised_precision_is_kept_at_the_threshold_found() -> None:
+    confidence = np.array([0.9, 0.8, 0.7, 0.6])
+    right = np.array([True, True, False, True])
+    kept, threshold = coverage_at_precision(confidence, right, 5, 0.95)
+    assert (kept, threshold) == (0.4, 0.8)
+    assert precision_at_coverage(confidence, right, 5)[-1] == (0.6, 0.75, 0.8)
+
+
+def test_calibration_error_is_zero_for_honest_and_large_for_boastful_confidence() -> None:
+    rng = np.random.default_rng(1)
+    confidence = rng.uniform(0, 1, 20_000)
+    right = rng.uniform(0, 1, 20_000) < confidence
+    assert expected_calibration_error(confidence, right) < 0.02
+    assert expected_calibration_error(np.full(100, 0.99), np.zeros(100, bool)) == pytest.approx(0.99)
