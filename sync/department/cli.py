@@ -1,7 +1,10 @@
-"""The `department` program: one verb each, found by an explicit table.
+"""The `department` program: finds the command's module, hands it the arguments, turns an error into one line.
 
-Exit status: 0 done, 1 the check found something wrong, 2 usage or configuration, 3 something that this
-machine lacks. Errors go to stderr, one line: what, where, what to do.
+A command is a file `sync/department/commands/NAME.py` with `add_parser(subparsers) -> None` and
+`run(args) -> int`, and a line in COMMANDS. `--home` (Path) and `--json` (bool) are added to every command
+here; only the module of the command that was asked for is imported. Exit status: 0 done, 1 the check found
+something wrong, 2 usage or configuration, 3 something that this machine lacks. Results go to stdout, talk to
+stderr.
 """
 
 from __future__ import annotations
@@ -12,16 +15,19 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from storage.errors import StorageError
+from storage.errors import RefusedError, StorageError
 from sync.errors import SyncError
 
-COMMANDS: tuple[str, ...] = (
-    # each name is a module of sync.department.commands; the order is the order of --help
-)
+COMMANDS: dict[str, tuple[str, str]] = {
+    # verb: (module, what it does); the order is the order of --help
+}
 
+EXIT_WRONG = 1
 EXIT_USAGE = 2
 EXIT_LACKING = 3
+EXIT_INTERRUPTED = 130
 
 
 def home_of(text: str | None) -> Path:
@@ -30,40 +36,68 @@ def home_of(text: str | None) -> Path:
     return Path(chosen) if chosen else Path.home() / ".local" / "share" / "alpr-department"
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line; every command module adds its own verb."""
+def build_parser(wanted: str | None) -> argparse.ArgumentParser:
+    """The command line. Only the verb `wanted` gets its arguments; None loads every verb."""
     parser = argparse.ArgumentParser(
-        prog="department", description="The department's end of the ALPR reader: receiver, store and desk."
+        prog="department",
+        description="The department's end of the ALPR reader: receiver, store and policy desk.",
+        epilog="example: department init --home /srv/alpr --host alpr.example.gov",
     )
     parser.add_argument("--home", metavar="DIR", help="data directory (else DEPARTMENT_HOME)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     verbs = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        import_module(f"sync.department.commands.{name}").add_parser(verbs)
+    for name, (module, about) in COMMANDS.items():
+        if wanted is None or wanted == name:
+            import_module(module).add_parser(verbs)
+        else:
+            verbs.add_parser(name, help=about, add_help=False)
+    for verb in set(verbs.choices.values()):
+        _common_options(verb)
     return parser
+
+
+def _common_options(parser: Any) -> None:
+    """`--home` and `--json` are taken after the verb too, at any depth of sub-verbs."""
+    known = {option for action in parser._actions for option in action.option_strings}
+    if "--home" not in known:
+        parser.add_argument("--home", metavar="DIR", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    if "--json" not in known:
+        parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for deeper in set(action.choices.values()):
+                _common_options(deeper)
+
+
+def verb_of(argv: Sequence[str]) -> str | None:
+    """The verb among the arguments: the first word that is a command."""
+    return next((word for word in argv if word in COMMANDS), None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Known errors become one line on stderr and their exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        args = build_parser().parse_args(argv)
+        wanted = verb_of(words)
+        args = build_parser(wanted or "").parse_args(words)
         args.home = home_of(args.home)
-        return int(args.run(args))
+        return int(import_module(COMMANDS[args.command][0]).run(args))
     except SyncError as error:
-        print(f"department: {error}", file=sys.stderr)
-        return error.exit_code
+        return _say(str(error), error.exit_code)
+    except RefusedError as error:
+        return _say(f"refused: {error}", EXIT_WRONG)
     except StorageError as error:
-        print(f"department: {error}", file=sys.stderr)
-        return 1
+        return _say(str(error), EXIT_WRONG)
     except ModuleNotFoundError as error:
-        print(
-            f"department: {error.name} is not installed: install the 'department' extra (alpr-reader[department])",
-            file=sys.stderr,
-        )
-        return EXIT_LACKING
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        return 0
+        cure = "install the 'department' extra: pip install 'alpr-reader[department]'"
+        return _say(f"{error.name} is not installed ({cure})", EXIT_LACKING)
+    except (KeyboardInterrupt, BrokenPipeError):
+        return EXIT_INTERRUPTED
+
+
+def _say(message: str, status: int) -> int:
+    print(f"department: {message}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":
