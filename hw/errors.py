@@ -3,7 +3,10 @@
 HardwareError
 ├── MissingDriverError      a library or device file that a driver needs is not there
 ├── PartFailedError         the part is there, and answered wrongly or not at all
-│   └── SlotFailedError     the effaceable slot did not keep what was written to it
+│   ├── SlotFailedError     the effaceable slot did not keep what was written to it
+│   ├── CameraStalledError  a camera that is open and gives no frame
+│   └── BrokenFrameError    one frame that cannot be decoded; the next one may be good
+├── EndOfSourceError        a replay is through
 └── LineGoneError           the other end of a serial line went away (cable pulled, terminal closed)
 """
 
@@ -28,3 +31,20 @@ class SlotFailedError(PartFailedError):
 
 class LineGoneError(HardwareError):
     """Nobody is at the other end of the line any more."""
+
+
+class CameraStalledError(PartFailedError):
+    """An open camera delivered no frame in the time that was allowed."""
+
+
+class BrokenFrameError(PartFailedError):
+    """One frame could not be decoded. `source` names the file or camera; the next frame may be good."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        self.source = source
+        self.reason = reason
+        super().__init__(f"{source}: {reason}")
+
+
+class EndOfSourceError(HardwareError):
+    """A replay has given its last frame."""

@@ -1,0 +1,122 @@
+"""`reader`: finds the command's module, hands it the arguments, turns an error into one line and a status.
+
+A command is a file `firmware/commands/NAME.py` with two functions, and a line in COMMANDS:
+
+    def add_parser(subparsers: Subparsers) -> None:
+        parser = subparsers.add_parser("verify", description=..., epilog="example: reader verify HOME")
+        parser.add_argument(...)
+
+    def run(args: argparse.Namespace) -> int:          # the exit status
+        ...
+
+`--home` (Path) and `--json` (bool) are added to every command here. Results go to stdout, talk to stderr.
+Only the module of the command that was asked for is imported, so that `reader status` starts quickly on a Pi.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+from firmware.errors import DONE, FOUND_WRONG, MISUSE, PART_LACKING, FirmwareError
+from hw.errors import HardwareError, MissingDriverError
+from storage.errors import StorageError
+
+Subparsers: TypeAlias = Any  # argparse does not name the type that add_subparsers returns
+
+# name -> (module, what it does in one line); the order is that of `reader --help`
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("firmware.commands.init", "make a home: keys and a configuration with comments"),
+    "run": ("firmware.commands.run", "the main job: frames in, signed reads out"),
+    "read": ("firmware.commands.read", "read plates in image files; stores nothing"),
+}
+
+DEFAULT_HOME = "/var/lib/alpr-reader"
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in one line, and knows `--home` and `--json` everywhere."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.add_argument(
+            "--home", type=Path, metavar="DIR", default=argparse.SUPPRESS, help="data folder (or READER_HOME)"
+        )
+        self.add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object a line"
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """One line on stderr, exit status 2."""
+        self.exit(MISUSE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def build_parser(command: str | None) -> CommandParser:
+    """The parser of `reader`; only the named command, if it is one, gets its arguments."""
+    listed = "\n".join(f"  {name:<11} {what}" for name, (_, what) in COMMANDS.items())
+    parser = CommandParser(
+        prog="reader",
+        description=f"The plate reader of one unit.\n\ncommands:\n{listed}",
+        epilog="exit status: 0 done, 1 the check found something wrong, 2 usage or configuration, "
+        "3 a part is missing\nexample: reader --home ./demo run --source ./frames --once",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="reader [--home DIR] [--json] COMMAND ...",
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", help=argparse.SUPPRESS)
+    if command is not None and command not in COMMANDS:
+        parser.error(f"no command {command!r}: one of {', '.join(COMMANDS)}")
+    if command is not None:
+        import_module(COMMANDS[command][0]).add_parser(subparsers)
+    return parser
+
+
+def asked_command(argv: list[str]) -> str | None:
+    """The first word that is neither an option nor the value of `--home`."""
+    words = iter(argv)
+    for word in words:
+        if word == "--home":
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return None
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    command = asked_command(argv)
+    args = build_parser(command).parse_args(argv)
+    if command is None:
+        build_parser(None).print_help(sys.stderr)
+        return MISUSE
+    args.home = Path(getattr(args, "home", None) or os.environ.get("READER_HOME") or DEFAULT_HOME)
+    args.json = getattr(args, "json", False)
+    try:
+        return int(import_module(COMMANDS[command][0]).run(args))
+    except (FirmwareError, HardwareError, StorageError) as error:
+        return _refuse(f"{command}: {error}", exit_status_of(error))
+    except PermissionError as error:
+        return _refuse(f"{command}: {error.filename}: permission denied (run as its owner)", MISUSE)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does; nothing is left to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def exit_status_of(error: Exception) -> int:
+    """An error may carry its own `exit_status`; a missing driver is a missing part; anything else is 1."""
+    if isinstance(error, MissingDriverError):
+        return PART_LACKING
+    return int(getattr(error, "exit_status", FOUND_WRONG))
+
+
+def _refuse(message: str, status: int) -> int:
+    print(f"reader: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

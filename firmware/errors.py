@@ -1,0 +1,39 @@
+"""Errors of the firmware room, and which exit status an error of any room leads to.
+
+FirmwareError
+├── UsageError        asked for something that does not exist or does not fit together   (exit 2)
+│   └── ConfigError   a configuration file with an unknown key or a value out of range   (exit 2)
+└── MissingPartError  this machine lacks a library, a model or a device                   (exit 3)
+"""
+
+from __future__ import annotations
+
+DONE, FOUND_WRONG, MISUSE, PART_LACKING = 0, 1, 2, 3
+
+
+class FirmwareError(Exception):
+    """Base of the firmware's own errors; the message is one line: where, what, what to do."""
+
+    exit_status = FOUND_WRONG
+
+
+class UsageError(FirmwareError):
+    """The command cannot be carried out as it was given."""
+
+    exit_status = MISUSE
+
+
+class ConfigError(UsageError):
+    """A configuration value is unknown, ill-typed or out of range."""
+
+    def __init__(self, file: str, key: str, reason: str) -> None:
+        self.file = file
+        self.key = key
+        self.reason = reason
+        super().__init__(f"{file}: {key}: {reason}")
+
+
+class MissingPartError(FirmwareError):
+    """This machine lacks a part; the message names the cure."""
+
+    exit_status = PART_LACKING

@@ -1,0 +1,68 @@
+"""One frame and what every camera promises: frames are borrowed one at a time and given back."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw.clock import UtcTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One picture as the sensor saw it; the arrays may be the camera's own buffers until it is given back."""
+
+    luma: NDArray[np.uint8]  # (H, W) full-resolution Y plane, full range 0 to 255
+    chroma: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None  # U and V, (ceil(H/2), ceil(W/2)); None = grey
+    lores: NDArray[np.uint8] | None  # small luma of the same field of view, or None
+    sequence: int  # rises by one a frame of this source; a gap is a frame that the source lost
+    captured: UtcTime  # begin of the exposure
+    exposure_us: int | None
+    gain: float | None
+    source: str  # camera or file name, for messages only
+
+    def owned(self) -> Frame:
+        """The same frame in memory of its own, to be kept after the camera has its buffer back."""
+        chroma = None if self.chroma is None else (_own(self.chroma[0]), _own(self.chroma[1]))
+        lores = None if self.lores is None else _own(self.lores)
+        return replace(self, luma=_own(self.luma), chroma=chroma, lores=lores)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that the pixels take."""
+        planes = [self.luma, *(self.chroma or ()), *(() if self.lores is None else (self.lores,))]
+        return sum(plane.nbytes for plane in planes)
+
+
+class Camera(Protocol):
+    """A source of frames; the driver and its replay twin both keep to this."""
+
+    def borrow(self) -> AbstractContextManager[Frame]:
+        """The next frame; its arrays are valid inside the `with` only.
+
+        Raises EndOfSourceError when a replay is through, CameraStalledError when no frame comes,
+        BrokenFrameError for a frame that cannot be decoded (the next borrow goes on behind it),
+        PartFailedError for a camera that answers wrongly.
+        """
+
+    def close(self) -> None:
+        """Give the device back; a second call does nothing."""
+
+
+class CameraSource(Protocol):
+    """What can be opened, and opened again after a stall: a replay goes on where it stood."""
+
+    live: bool  # frames come at the world's pace, so a slow reader must drop some
+
+    def open(self) -> Camera:
+        """A started camera. Raises MissingDriverError or PartFailedError."""
+
+
+def _own(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if plane.base is None and plane.flags.owndata and plane.flags.c_contiguous:
+        return plane
+    return np.array(plane, dtype=np.uint8, order="C", copy=True)

@@ -1,0 +1,99 @@
+"""Time as the unit knows it: UTC microseconds, an error bound and how far the clock can be trusted."""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+UNKNOWN_ERROR_US = 24 * 3600 * 1_000_000
+_KERNEL_ERROR_CEILING_US = 16_000_000  # the kernel lets maxerror grow to 16 s, then says unsynchronised
+_TIME_ERROR = 5  # adjtimex(2): return value "clock not synchronised"
+
+
+class ClockState(enum.StrEnum):
+    """How a time was come by."""
+
+    DISCIPLINED = "disciplined"  # held to a reference now
+    HOLDOVER = "holdover"  # was held to one, runs freely since
+    UNKNOWN = "unknown"  # no reference seen since power-up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UtcTime:
+    """us: microseconds of UTC since 1970-01-01; the true time lies within us - error_us and us + error_us."""
+
+    us: int
+    error_us: int
+    state: ClockState
+
+    def shifted(self, by_us: int, *, more_error_us: int = 0) -> UtcTime:
+        """The same clock's time by_us later (earlier if negative), its bound widened by more_error_us."""
+        return UtcTime(us=self.us + by_us, error_us=self.error_us + more_error_us, state=self.state)
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> UtcTime:
+        """The time now, with its error bound."""
+
+
+class _Timex(ctypes.Structure):
+    """struct timex of Linux, as adjtimex(2) fills it; the tail is room for fields not used here."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("constant", ctypes.c_long),
+        ("precision", ctypes.c_long),
+        ("tolerance", ctypes.c_long),
+        ("tail", ctypes.c_byte * 256),
+    )
+
+
+class SystemClock:
+    """The system clock, with the kernel's own word on whether something disciplines it (adjtimex)."""
+
+    def __init__(self) -> None:
+        self._adjtimex: Callable[..., int] | None
+        try:
+            self._adjtimex = ctypes.CDLL(None, use_errno=True).adjtimex
+        except (OSError, AttributeError):
+            self._adjtimex = None  # no Linux: the time is told, and its state is unknown
+
+    def now(self) -> UtcTime:
+        """See Clock.now. Reads the kernel's error bound; changes nothing."""
+        us = time.time_ns() // 1000
+        if self._adjtimex is not None:
+            timex = _Timex()
+            verdict = self._adjtimex(ctypes.byref(timex))
+            if 0 <= verdict < _TIME_ERROR and 0 <= timex.maxerror <= _KERNEL_ERROR_CEILING_US:
+                return UtcTime(us=us, error_us=int(timex.maxerror), state=ClockState.DISCIPLINED)
+        return UtcTime(us=us, error_us=UNKNOWN_ERROR_US, state=ClockState.UNKNOWN)
+
+
+class SetClock:
+    """The twin: a clock that stands until somebody moves it."""
+
+    def __init__(self, us: int, *, error_us: int = 1000, state: ClockState = ClockState.DISCIPLINED) -> None:
+        self._now = UtcTime(us=us, error_us=error_us, state=state)
+
+    def now(self) -> UtcTime:
+        """See Clock.now."""
+        return self._now
+
+    def step(self, by_us: int) -> None:
+        """Move by by_us microseconds, forwards or back."""
+        self._now = self._now.shifted(by_us)
+
+    def lose_reference(self, state: ClockState = ClockState.HOLDOVER) -> None:
+        """From now on the clock says that nothing holds it."""
+        self._now = UtcTime(us=self._now.us, error_us=self._now.error_us, state=state)

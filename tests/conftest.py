@@ -1,0 +1,19 @@
+"""What the tests of all rooms share: where the real pictures are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real pictures: ALPR_DATA, or `shared/data` beside the checkout; skips without one."""
+    folder = Path(os.environ.get("ALPR_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real pictures at {folder}: set ALPR_DATA to their folder")
+    return folder

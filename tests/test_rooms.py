@@ -1,0 +1,93 @@
+"""Who may import whom: the table of the design, held against the imports of every module."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MAY_IMPORT = {
+    "hw": set[str](),
+    "detector": set[str](),
+    "storage": set[str](),
+    "sync": {"storage"},
+    "firmware": {"hw", "detector", "storage", "sync"},
+}
+TRAINING = "detector.training"
+
+
+def modules(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """Every module name that the file imports, wherever in the file, relative imports made absolute."""
+    package = module_name(path) if path.name == "__init__.py" else module_name(path).rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_room_imports_only_what_the_table_allows(room: str) -> None:
+    allowed = MAY_IMPORT[room] | {room}
+    foreign = {
+        f"{module_name(path)} imports {name}"
+        for path in modules(room)
+        for name in imported_names(path)
+        if name.split(".")[0] in MAY_IMPORT and name.split(".")[0] not in allowed
+    }
+    assert foreign == set()
+
+
+def test_nothing_that_runs_on_the_unit_imports_the_training() -> None:
+    guilty = {
+        f"{module_name(path)} imports {name}"
+        for room in MAY_IMPORT
+        for path in modules(room)
+        if not module_name(path).startswith(TRAINING)
+        for name in imported_names(path)
+        if name == TRAINING or name.startswith(TRAINING + ".")
+    }
+    assert guilty == set()
+
+
+def test_no_room_imports_the_image_build_or_the_tests() -> None:
+    guilty = {
+        f"{module_name(path)} imports {name}"
+        for room in MAY_IMPORT
+        for path in modules(room)
+        for name in imported_names(path)
+        if name.split(".")[0] in {"tests", "image_build"}
+    }
+    assert guilty == set()
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_package_says_what_it_promises(room: str) -> None:
+    docstring = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8")))
+    assert docstring is not None
+    assert "Promises" in docstring
+
+
+def test_every_module_has_a_header_that_says_its_noun() -> None:
+    silent = [
+        module_name(path)
+        for room in MAY_IMPORT
+        for path in modules(room)
+        if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert silent == []
