@@ -1,0 +1,80 @@
+"""Sealed images as files: written and synced before any record names them.
+
+A blob lies at blobs/<epoch>/<SHA-256 of its bytes>; one folder per epoch, so that a purge drops a folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from storage import files
+from storage.errors import LedgerError
+from storage.sealing import Sealed
+
+
+class Blobs:
+    """The blob folder of one home."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, epoch: int, digest: bytes) -> Path:
+        return self._epoch(epoch) / digest.hex()
+
+    def _epoch(self, epoch: int) -> Path:
+        return self.folder / f"{epoch:08d}"
+
+    def put(self, epoch: int, elements: Iterable[Sealed]) -> None:
+        """Store sealed images durably. On an OSError nothing of them stays."""
+        folder = self._epoch(epoch)
+        written: list[Path] = []
+        try:
+            files.make_dir(folder)
+            for element in elements:
+                path = folder / element.digest.hex()
+                written.append(path)
+                files.write_new(path, element.stored)
+            files.sync_dir(folder)
+        except OSError:
+            files.remove(written)
+            raise
+
+    def discard(self, epoch: int, elements: Iterable[Sealed]) -> None:
+        """Take back what no record came to name."""
+        files.remove(self._epoch(epoch) / element.digest.hex() for element in elements)
+
+    def get(self, epoch: int, digest: bytes) -> bytes:
+        """The stored bytes, matched to their name. Raises LedgerError."""
+        path = self.path(epoch, digest)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise LedgerError("a sealed image is missing", where=str(path)) from None
+        if hashlib.sha256(data).digest() != digest:
+            raise LedgerError("a sealed image was altered", where=str(path))
+        return data
+
+    def names(self, epoch: int) -> set[str]:
+        folder = self._epoch(epoch)
+        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+    def epochs(self) -> Iterator[int]:
+        """Epochs that have a folder; anything else lying here is an error of the home."""
+        for path in sorted(self.folder.iterdir()):
+            if not (path.is_dir() and path.name.isdecimal() and len(path.name) == 8):
+                raise LedgerError("does not belong among the blobs", where=str(path))
+            yield int(path.name)
+
+    def keep_only(self, epoch: int, named: set[str]) -> int:
+        """Remove blobs that no record names (a power cut between image and record). Returns how many."""
+        stray = self.names(epoch) - named
+        if stray:
+            files.remove(self._epoch(epoch) / name for name in stray)
+            files.sync_dir(self._epoch(epoch))
+        return len(stray)
+
+    def drop(self, epoch: int) -> int:
+        """Remove an epoch's folder; how many blobs it held."""
+        return files.remove_tree(self._epoch(epoch))

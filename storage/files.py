@@ -1,0 +1,74 @@
+"""The few file operations that must survive a power cut, each with its sync. Nothing else writes files here.
+
+The order is always: content, its sync, then the name's directory. A file is complete when its directory
+was synced; until then a power cut may leave it absent or torn, and start-up removes it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+PRIVATE_FILE, PRIVATE_DIR = 0o600, 0o700
+
+
+def sync_file(descriptor: int) -> None:
+    """Make a file's content durable."""
+    os.fsync(descriptor)
+
+
+def sync_dir(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_dir(path: Path) -> None:
+    """Create a private directory durably; one that is there already is fine."""
+    if not path.is_dir():
+        path.mkdir(mode=PRIVATE_DIR)
+        sync_dir(path.parent)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file under a name not used before, content synced; the caller syncs the directory."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        sync_file(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Put new content under a name, whole or not at all."""
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    write_new(beside, data)
+    beside.replace(path)
+    sync_dir(path.parent)
+
+
+def remove_tree(path: Path) -> int:
+    """Remove a directory of files durably; how many files were in it. Absent is fine."""
+    if not path.is_dir():
+        return 0
+    count = remove(path.iterdir())
+    path.rmdir()
+    sync_dir(path.parent)
+    return count
+
+
+def remove(paths: Iterable[Path]) -> int:
+    """Remove files; the caller syncs the directory."""
+    count = 0
+    for path in list(paths):
+        path.unlink(missing_ok=True)
+        count += 1
+    return count

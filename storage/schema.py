@@ -1,0 +1,103 @@
+"""The tables, their migrations, and how the database is opened: WAL, synchronous=FULL, secure_delete.
+
+Every table is leaves, bytes bound to a leaf by digest, or a cache that `verify` recomputes:
+
+    leaves    the COSE_Sign1 leaves in order; `epoch` and `hash` are caches of what the leaf says
+    nodes     hashes of complete subtrees of 256^n leaves, a cache
+    elements  stored bytes of small elements, bound by the leaf's digest
+    head      the newest signed checkpoint; anchors: those that the department co-signed
+    state     the one mutable record, signed
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlite_utils
+
+from storage.errors import LedgerError
+
+APPLICATION_ID = 0x414C5052  # "ALPR"
+FORMAT = 1
+_TABLES_1 = """
+CREATE TABLE leaves (sequence INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, leaf BLOB NOT NULL,
+    hash BLOB NOT NULL) STRICT;
+CREATE INDEX leaves_by_epoch ON leaves (epoch, sequence);
+CREATE TABLE nodes (level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL,
+    PRIMARY KEY (level, idx)) STRICT, WITHOUT ROWID;
+CREATE TABLE elements (sequence INTEGER NOT NULL, name TEXT NOT NULL, stored BLOB NOT NULL,
+    PRIMARY KEY (sequence, name)) STRICT, WITHOUT ROWID;
+CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), note TEXT NOT NULL) STRICT;
+CREATE TABLE anchors (size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
+CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), body BLOB NOT NULL) STRICT;
+"""
+
+
+def _to_1(connection: sqlite3.Connection) -> None:
+    for statement in filter(str.strip, _TABLES_1.split(";")):
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_1,)
+"""MIGRATIONS[n] brings format n to n + 1, inside one transaction."""
+
+
+def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
+    """Open the database with custody's settings. Raises LedgerError."""
+    mode = "ro" if readonly else "rwc"
+    try:
+        connection = sqlite3.connect(
+            f"file:{path}?mode={mode}", uri=True, check_same_thread=False, timeout=10, cached_statements=64
+        )
+        database = sqlite_utils.Database(connection, execute_plugins=False)
+        connection.execute("PRAGMA cell_size_check=ON")
+        if not readonly:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA secure_delete=ON")
+            connection.execute("PRAGMA wal_autocheckpoint=400")
+    except sqlite3.Error as error:
+        raise LedgerError(f"cannot be opened: {error}", where=str(path)) from None
+    return database
+
+
+def found(database: sqlite_utils.Database, path: Path) -> int:
+    """The format of an existing database. Raises LedgerError for a foreign or newer one."""
+    try:
+        application = database.execute("PRAGMA application_id").fetchone()[0]
+        version = int(database.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.Error as error:
+        raise LedgerError(f"is damaged: {error}", where=str(path)) from None
+    if application != APPLICATION_ID:
+        raise LedgerError("is not a reader's ledger", where=str(path))
+    if version > FORMAT:
+        raise LedgerError(
+            f"has format {version}, this program knows {FORMAT}", where=str(path), cure="update the program"
+        )
+    return version
+
+
+def migrate(database: sqlite_utils.Database, version: int) -> None:
+    """Bring a database to FORMAT, one transaction a step."""
+    for step in range(version, FORMAT):
+        with database.atomic():
+            MIGRATIONS[step](database.conn)
+            database.conn.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            database.conn.execute(f"PRAGMA user_version={step + 1}")
+
+
+def expected_schema() -> set[tuple[str, str]]:
+    """(name, SQL) of every object that a database of FORMAT holds."""
+    database = sqlite_utils.Database(memory=True)
+    migrate(database, 0)
+    objects = schema_of(database)
+    database.close()
+    return objects
+
+
+def schema_of(database: sqlite_utils.Database) -> set[tuple[str, str]]:
+    """(name, SQL) of every object in the database."""
+    rows = database.execute("SELECT name, sql FROM sqlite_master").fetchall()
+    return {(str(name), str(sql)) for name, sql in rows}

@@ -1,0 +1,92 @@
+"""The effaceable slot as custody sees it: a generation, the KEK and an anchor. No I/O of its own.
+
+What a driver must do (hw/secure_slot*.py satisfies this structurally): keep some 120 bytes, and when
+they are written over, keep nothing of the old ones. How far a driver can promise that is its `promise`.
+"""
+
+from __future__ import annotations
+
+import hmac
+import struct
+from dataclasses import dataclass
+from typing import Protocol
+
+from storage.errors import SlotError
+
+_FORM = struct.Struct(">4sQ32s32sQ32sq")  # magic, generation, KEK, log id, anchor size, anchor root, time
+_MAGIC = b"ASL1"
+SLOT_BYTES = _FORM.size
+
+
+class EffaceableSlot(Protocol):
+    """A small memory whose old content does not survive a write."""
+
+    @property
+    def uri(self) -> str:
+        """How the slot is named in configuration, e.g. file:slot."""
+
+    @property
+    def promise(self) -> str:
+        """What this slot can promise about old content, in one sentence for people."""
+
+    def read(self) -> bytes | None:
+        """The content, or None where nothing was ever written."""
+
+    def write(self, content: bytes) -> None:
+        """Replace the content durably; it is safe before this returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotContent:
+    """What lies in the slot. `anchor_us` is the newest signed time when it was written."""
+
+    generation: int
+    kek: bytes
+    log_id: bytes
+    anchor_size: int
+    anchor_root: bytes
+    anchor_us: int
+
+    def __repr__(self) -> str:
+        return f"SlotContent(generation {self.generation}, anchor {self.anchor_size})"
+
+    def to_bytes(self) -> bytes:
+        return _FORM.pack(
+            _MAGIC,
+            self.generation,
+            self.kek,
+            self.log_id,
+            self.anchor_size,
+            self.anchor_root,
+            self.anchor_us,
+        )
+
+    @classmethod
+    def parse(cls, data: bytes, *, where: str) -> SlotContent:
+        """Parse the slot. Raises SlotError."""
+        if len(data) != SLOT_BYTES or not data.startswith(_MAGIC):
+            raise SlotError(
+                "holds something that is not this program's", where=where, cure="name the right slot"
+            )
+        _, *fields = _FORM.unpack(data)
+        return cls(*fields)
+
+
+def load(slot: EffaceableSlot) -> SlotContent:
+    """What the slot holds. Raises SlotError where it is empty."""
+    data = slot.read()
+    if data is None:
+        raise SlotError(
+            "the slot is empty: what this home holds cannot be opened",
+            where=slot.uri,
+            cure="was the slot cleared, or the card moved to another unit?",
+        )
+    return SlotContent.parse(data, where=slot.uri)
+
+
+def save(slot: EffaceableSlot, content: SlotContent) -> None:
+    """Write once and read back. Raises SlotError."""
+    data = content.to_bytes()
+    slot.write(data)
+    if not hmac.compare_digest(slot.read() or b"", data):
+        raise SlotError("did not keep what was written", where=slot.uri, cure="replace the part")
