@@ -1,0 +1,276 @@
+"""Where the unit is: NMEA from a GPS receiver on a serial line, and a scripted receiver as twin.
+
+Promise: bytes that are not a whole, checksummed sentence change nothing, and an old fix is no fix.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import Any, Protocol
+
+from hw.errors import LineGoneError, MissingDriverError
+from hw.serial_port import SerialPort
+
+SENTENCE_LIMIT = 120  # NMEA 0183 says 82; some receivers write a little more
+METRES_PER_HDOP = 5.0  # a usual user range error, where the receiver sends no GST
+EARLIEST_YEAR = 2025  # a receiver with a rolled-over week counter reports years before this software
+FRESH_S = 3.0
+QUIET_LINE_S = 0.5
+
+
+class FixQuality(Enum):
+    """Field 6 of GGA, as far as it matters here."""
+
+    NONE = "none"
+    SATELLITE = "satellite"
+    CORRECTED = "corrected"
+    GUESSED = "guessed"  # dead reckoning, manual input or a simulator: a place, but not one from satellites
+
+
+_QUALITIES = {
+    0: FixQuality.NONE,
+    1: FixQuality.SATELLITE,
+    2: FixQuality.CORRECTED,
+    3: FixQuality.SATELLITE,
+    4: FixQuality.CORRECTED,
+    5: FixQuality.CORRECTED,
+    6: FixQuality.GUESSED,
+    7: FixQuality.GUESSED,
+    8: FixQuality.GUESSED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fix:
+    """One position with its time. heard_s is on the monotonic clock, when the sentence had arrived."""
+
+    latitude_deg: float
+    longitude_deg: float
+    error_m: float
+    quality: FixQuality
+    satellites: int
+    utc_us: int
+    heard_s: float
+    speed_m_s: float | None = None
+    course_deg: float | None = None
+
+
+class PositionSource(Protocol):
+    """Tells the newest fix."""
+
+    def latest(self) -> Fix | None:
+        """The newest fix if it is at most FRESH_S old, else None."""
+
+    def close(self) -> None:
+        """Stop listening."""
+
+
+class SentenceCutter:
+    """Cuts a byte stream into sentences; noise, overlong and broken ones are counted and dropped. No I/O."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self.dropped = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The whole sentences, `$...*hh` without line end, whose checksum is right."""
+        self._held += data
+        *lines, rest = self._held.split(b"\n")
+        if len(rest) > SENTENCE_LIMIT:
+            self.dropped += 1
+            rest = bytearray()
+        self._held = bytearray(rest)
+        found = []
+        for line in lines:
+            start = line.rfind(b"$")
+            sentence = bytes(line[start:]).rstrip(b"\r") if start >= 0 else b""
+            if sentence and _is_sound(sentence):
+                found.append(sentence)
+            elif line.strip():
+                self.dropped += 1
+        return found
+
+
+def _is_sound(sentence: bytes) -> bool:
+    if not 10 <= len(sentence) <= SENTENCE_LIMIT or sentence[-3:-2] != b"*":
+        return False
+    checksum = 0
+    for byte in sentence[1:-3]:
+        if not 0x20 <= byte < 0x7F:
+            return False
+        checksum ^= byte
+    return sentence[-2:].upper() == f"{checksum:02X}".encode()
+
+
+class FixBuilder:
+    """Joins the RMC, GGA and GST sentences of one second into a Fix. No I/O.
+
+    A fix needs a valid RMC (status A, with date) and a GGA of the same second; GST makes the error exact.
+    """
+
+    def __init__(self) -> None:
+        try:
+            from pynmeagps import NMEAReader  # noqa: PLC0415 - a driver imports late
+            from pynmeagps.exceptions import (  # noqa: PLC0415
+                NMEAMessageError,
+                NMEAParseError,
+                NMEAStreamError,
+                NMEATypeError,
+            )
+        except ImportError as error:
+            raise MissingDriverError("pynmeagps not found: install the reader's own dependencies") from error
+        self._parse: Callable[[bytes], Any] = NMEAReader.parse
+        # A field that is no number comes out of the library as ValueError and the like.
+        self._refusals = (
+            NMEAMessageError, NMEAParseError, NMEAStreamError, NMEATypeError,
+            ValueError, TypeError, KeyError, IndexError, AttributeError, UnicodeDecodeError, OverflowError,
+        )  # fmt: skip
+        self._gga: Any = None
+        self._rmc: Any = None
+        self._gst: Any = None
+        self.refused = 0
+
+    def take(self, sentence: bytes, heard_s: float) -> Fix | None:
+        """The fix that this sentence completes, if any. sentence: whole and checksummed."""
+        if sentence[3:6] not in {b"GGA", b"RMC", b"GST"}:
+            return None
+        try:
+            message = self._parse(sentence + b"\r\n")
+            setattr(self, "_" + message.msgID.lower(), message)
+            return self._join(heard_s)
+        except self._refusals:
+            self.refused += 1
+            return None
+
+    def _join(self, heard_s: float) -> Fix | None:
+        gga, rmc, gst = self._gga, self._rmc, self._gst
+        if gga is None or rmc is None or gga.time != rmc.time or rmc.status != "A":
+            return None
+        quality = _QUALITIES.get(int(gga.quality), FixQuality.NONE)
+        day = rmc.date
+        if quality is FixQuality.NONE or not isinstance(day, date) or day.year < EARLIEST_YEAR:
+            return None
+        latitude, longitude = float(gga.lat), float(gga.lon)
+        if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+            return None
+        error_m = float(gga.HDOP or 99.0) * METRES_PER_HDOP
+        if gst is not None and gst.time == gga.time and gst.stdLat not in ("", None):
+            error_m = math.hypot(float(gst.stdLat), float(gst.stdLong))
+        if not math.isfinite(error_m) or error_m < 0:
+            return None
+        moment = datetime.combine(day, gga.time, tzinfo=UTC)
+        self._rmc = None  # one fix a second: a repeated GGA alone gives none
+        return Fix(
+            latitude_deg=latitude, longitude_deg=longitude, error_m=error_m, quality=quality,
+            satellites=int(gga.numSV or 0), utc_us=round(moment.timestamp() * 1_000_000), heard_s=heard_s,
+            speed_m_s=None if rmc.spd in ("", None) else float(rmc.spd) * 1852 / 3600,
+            course_deg=None if rmc.cog in ("", None) else float(rmc.cog),
+        )  # fmt: skip
+
+
+class NmeaReceiver:
+    """A receiver that speaks NMEA 0183 on a line; listens in a thread of its own."""
+
+    def __init__(self, port: SerialPort, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._port = port
+        self._monotonic = monotonic
+        self._cutter, self._builder = SentenceCutter(), FixBuilder()
+        self._latest: Fix | None = None
+        self._stop = threading.Event()
+        self.line_gone = False
+        self._thread = threading.Thread(target=self._listen, name="nmea", daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were noise, since the start."""
+        return self._cutter.dropped + self._builder.refused
+
+    def latest(self) -> Fix | None:
+        """See PositionSource.latest."""
+        fix = self._latest
+        return fix if fix is not None and self._monotonic() - fix.heard_s <= FRESH_S else None
+
+    def close(self) -> None:
+        """See PositionSource.close."""
+        self._stop.set()
+        self._thread.join(timeout=5)
+        self._port.close()
+
+    def _listen(self) -> None:
+        while not self._stop.is_set():
+            try:
+                data = self._port.read(4096, QUIET_LINE_S)
+            except LineGoneError:
+                self.line_gone = True
+                return
+            for sentence in self._cutter.feed(data):
+                self._latest = self._builder.take(sentence, self._monotonic()) or self._latest
+
+
+class FixedPosition:
+    """The twin, and the source of a roadside unit whose place was surveyed: always the same fix, with the
+    time of the clock it is given."""
+
+    def __init__(
+        self,
+        latitude_deg: float,
+        longitude_deg: float,
+        *,
+        error_m: float = 5.0,
+        utc_us: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._place = (latitude_deg, longitude_deg, error_m)
+        self._utc_us, self._monotonic = utc_us, monotonic
+        self._closed = False
+
+    def latest(self) -> Fix | None:
+        """See PositionSource.latest; the quality is GUESSED, so that it never disciplines a clock."""
+        if self._closed:
+            return None
+        latitude, longitude, error_m = self._place
+        return Fix(
+            latitude_deg=latitude, longitude_deg=longitude, error_m=error_m, quality=FixQuality.GUESSED,
+            satellites=0, utc_us=self._utc_us(), heard_s=self._monotonic(),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """See PositionSource.close."""
+        self._closed = True
+
+
+def nmea_sentence(body: str) -> bytes:
+    """`$body*hh` with its checksum and line end: what a receiver writes."""
+    checksum = 0
+    for byte in body.encode():
+        checksum ^= byte
+    return f"${body}*{checksum:02X}\r\n".encode()
+
+
+def nmea_second(
+    moment: datetime, latitude_deg: float, longitude_deg: float, *, std_m: float = 2.0, quality: int = 1
+) -> bytes:
+    """The three sentences that a receiver writes for one second. moment: aware, UTC."""
+
+    def angle(value: float, width: int) -> str:
+        whole = int(abs(value))
+        return f"{whole:0{width}d}{(abs(value) - whole) * 60:07.4f}"
+
+    clock = moment.astimezone(UTC).strftime("%H%M%S.00")
+    place = (
+        f"{angle(latitude_deg, 2)},{'N' if latitude_deg >= 0 else 'S'},"
+        f"{angle(longitude_deg, 3)},{'E' if longitude_deg >= 0 else 'W'}"
+    )
+    bodies: Iterable[str] = (
+        f"GPGST,{clock},,,,,{std_m:.1f},{std_m:.1f},{std_m:.1f}",
+        f"GPGGA,{clock},{place},{quality},09,0.9,120.0,M,-33.0,M,,",
+        f"GPRMC,{clock},{'A' if quality else 'V'},{place},0.0,0.0,{moment.astimezone(UTC):%d%m%y},,,A",
+    )
+    return b"".join(nmea_sentence(body) for body in bodies)

@@ -1,0 +1,201 @@
+"""Supply of the unit: ignition, undervoltage, throttling; and when to shut down. A scripted supply is the
+twin.
+
+Promise: with the ignition off the unit is told to stop early enough to be down before the super-capacitor
+is empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hw.errors import MissingDriverError, PartFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Bits of `vcgencmd get_throttled`; the firmware gives the same word in sysfs.
+_UNDERVOLTAGE, _CAPPED, _THROTTLED, _SOFT_LIMIT = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+_SINCE_BOOT = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply:
+    """One look at the supply. None: this unit has no such sensor."""
+
+    ignition: bool | None
+    undervoltage: bool | None
+    undervoltage_since_boot: bool | None
+    throttled: bool | None
+    throttled_since_boot: bool | None
+
+
+class PowerSource(Protocol):
+    """Tells how the unit is fed."""
+
+    def look(self) -> Supply:
+        """The supply now. Raises PartFailedError."""
+
+    def close(self) -> None:
+        """Give the pins back."""
+
+
+class PiPower:
+    """A Raspberry Pi: throttling word and voltage alarm from sysfs, ignition on a GPIO pin.
+
+    ignition_pin: BCM number, high while the ignition is on; None on a roadside unit.
+    """
+
+    def __init__(
+        self, *, ignition_pin: int | None = None, sysfs: Path = Path("/sys"), pin_factory: object = None
+    ) -> None:
+        self._throttled = sysfs / "devices/platform/soc/soc:firmware/get_throttled"
+        self._alarms = [
+            name.parent / "in0_lcrit_alarm"
+            for name in sorted((sysfs / "class/hwmon").glob("hwmon*/name"))
+            if _text(name) == "rpi_volt"
+        ]
+        if not self._throttled.exists() and not self._alarms:
+            raise MissingDriverError(
+                f"neither {self._throttled} nor an rpi_volt sensor found: not a Raspberry Pi; "
+                "set power.source to none"
+            )
+        self._ignition: Any = None
+        if ignition_pin is not None:
+            self._ignition = _input_pin(ignition_pin, pin_factory)
+
+    def look(self) -> Supply:
+        """See PowerSource.look."""
+        word: int | None = None
+        if self._throttled.exists():
+            try:
+                word = int(_text(self._throttled) or "", 16)
+            except ValueError as error:
+                raise PartFailedError(f"{self._throttled}: not a number") from error
+        alarm = any(_text(path) == "1" for path in self._alarms)
+        return Supply(
+            ignition=None if self._ignition is None else bool(self._ignition.value),
+            undervoltage=alarm or bool((word or 0) & _UNDERVOLTAGE),
+            undervoltage_since_boot=_bit(word, _UNDERVOLTAGE << _SINCE_BOOT),
+            throttled=_bit(word, _THROTTLED | _CAPPED | _SOFT_LIMIT),
+            throttled_since_boot=_bit(word, (_THROTTLED | _CAPPED | _SOFT_LIMIT) << _SINCE_BOOT),
+        )
+
+    def close(self) -> None:
+        """See PowerSource.close."""
+        if self._ignition is not None:
+            self._ignition.close()
+            self._ignition = None
+
+
+class ScriptedPower:
+    """The twin: a supply that somebody else turns on and off."""
+
+    def __init__(self, *, ignition: bool | None = True) -> None:
+        self.ignition = ignition
+        self.throttle_word = 0
+
+    def look(self) -> Supply:
+        """See PowerSource.look."""
+        word = self.throttle_word
+        return Supply(
+            ignition=self.ignition,
+            undervoltage=bool(word & _UNDERVOLTAGE),
+            undervoltage_since_boot=_bit(word, _UNDERVOLTAGE << _SINCE_BOOT),
+            throttled=_bit(word, _THROTTLED | _CAPPED | _SOFT_LIMIT),
+            throttled_since_boot=_bit(word, (_THROTTLED | _CAPPED | _SOFT_LIMIT) << _SINCE_BOOT),
+        )
+
+    def close(self) -> None:
+        """See PowerSource.close."""
+
+
+class PowerOrder(Enum):
+    """What the unit has to do about its supply."""
+
+    RUN = "run"
+    STOP_READING = "stop reading"  # finish the pass in hand, anchor the log, then ask again
+    POWER_OFF = "power off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IgnitionPolicy:
+    """linger_s: how long to go on reading with the ignition off, on the vehicle's battery.
+    reserve_s: what the super-capacitor gives once the vehicle cuts the feed.
+    shutdown_s: what a shutdown takes.
+    """
+
+    linger_s: float = 60.0
+    reserve_s: float = 30.0
+    shutdown_s: float = 12.0
+
+    def __post_init__(self) -> None:
+        if self.shutdown_s >= self.reserve_s or min(self.linger_s, self.shutdown_s) < 0:
+            raise ValueError("power: shutdown_s must be shorter than reserve_s, and neither time negative")
+
+
+class IgnitionWatch:
+    """Turns looks at the supply into orders. No I/O; POWER_OFF is final, since the feed may be gone by
+    then.
+    """
+
+    def __init__(self, policy: IgnitionPolicy) -> None:
+        self._policy = policy
+        self._off_since: float | None = None
+        self._failing_since: float | None = None
+        self._order = PowerOrder.RUN
+
+    def step(self, supply: Supply, now_s: float) -> PowerOrder:
+        """The order at now_s (monotonic), after this look."""
+        if self._order is PowerOrder.POWER_OFF:
+            return self._order
+        off = supply.ignition is False
+        self._off_since = (now_s if self._off_since is None else self._off_since) if off else None
+        # Undervoltage with the ignition off means that the capacitor is feeding us: its time runs from here.
+        failing = off and bool(supply.undervoltage)
+        self._failing_since = (
+            (now_s if self._failing_since is None else self._failing_since) if failing else None
+        )
+        policy = self._policy
+        spare_s = policy.reserve_s - policy.shutdown_s
+        if self._off_since is None:
+            self._order = PowerOrder.RUN
+        elif self._failing_since is not None:
+            due = now_s - self._failing_since >= spare_s / 2
+            self._order = PowerOrder.POWER_OFF if due else PowerOrder.STOP_READING
+        elif now_s - self._off_since >= policy.linger_s + spare_s / 2:
+            self._order = PowerOrder.POWER_OFF
+        elif now_s - self._off_since >= policy.linger_s:
+            self._order = PowerOrder.STOP_READING
+        return self._order
+
+
+def _input_pin(number: int, pin_factory: object) -> Any:
+    try:
+        from gpiozero import DigitalInputDevice  # noqa: PLC0415 - a driver imports late
+        from gpiozero.exc import GPIOZeroError  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingDriverError(
+            "gpiozero not found: install the 'pi' extra, or set power.ignition_pin to none"
+        ) from error
+    make: Callable[..., Any] = DigitalInputDevice
+    try:
+        return make(number, pull_up=False, pin_factory=pin_factory)
+    except GPIOZeroError as error:
+        raise MissingDriverError(
+            f"GPIO {number} cannot be used ({type(error).__name__}): is lgpio installed?"
+        ) from error
+
+
+def _bit(word: int | None, mask: int) -> bool | None:
+    return None if word is None else bool(word & mask)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii", errors="replace")[:64].strip()
+    except OSError:
+        return None

@@ -1,0 +1,135 @@
+"""What the board knows of itself: temperature, disk, card wear, network; from sysfs, with scripted values
+as twin.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+_HEX = re.compile(r"0x([0-9a-fA-F]{1,2})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One network interface: up or not, and its addresses are not told here, only how many bytes went by."""
+
+    name: str
+    up: bool
+    received_bytes: int
+    sent_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """One look at the board. None: no such sensor.
+
+    card_wear_percent: upper end of the eMMC/SD life estimate (JEDEC 84-B50, life_time, steps of ten).
+    """
+
+    temperature_c: float | None
+    disk_free_bytes: int
+    disk_total_bytes: int
+    card_wear_percent: int | None
+    memory_free_bytes: int | None
+    running_s: float
+    links: tuple[Link, ...]
+
+
+class Board(Protocol):
+    """Tells the board's vitals."""
+
+    def look(self) -> Vitals:
+        """The vitals now; a sensor that is not there gives None."""
+
+
+class SysfsBoard:
+    """Linux: /sys and /proc. volume: any folder of the file system that holds the unit's home."""
+
+    def __init__(self, volume: Path, *, sysfs: Path = Path("/sys"), procfs: Path = Path("/proc")) -> None:
+        self._volume, self._sysfs, self._procfs = volume, sysfs, procfs
+
+    def look(self) -> Vitals:
+        """See Board.look."""
+        usage = shutil.disk_usage(self._volume)
+        zones = [_number(zone) for zone in sorted(self._sysfs.glob("class/thermal/thermal_zone*/temp"))]
+        hottest = max((value for value in zones if value is not None), default=None)
+        uptime = (_text(self._procfs / "uptime") or "0").split()
+        return Vitals(
+            temperature_c=None if hottest is None else hottest / 1000,
+            disk_free_bytes=usage.free, disk_total_bytes=usage.total, card_wear_percent=self._wear(),
+            memory_free_bytes=self._memory(), running_s=float(uptime[0]) if uptime else 0.0,
+            links=tuple(self._links()),
+        )  # fmt: skip
+
+    def _wear(self) -> int | None:
+        # Two estimates (single-level and multi-level cells), each 0x01 (0-10 %) to 0x0b (beyond its life).
+        worst = [
+            int(step, 16) * 10
+            for path in self._sysfs.glob("block/mmcblk*/device/life_time")
+            for step in _HEX.findall(_text(path) or "")
+            if int(step, 16)
+        ]
+        return max(worst, default=None)
+
+    def _memory(self) -> int | None:
+        match = re.search(
+            r"^MemAvailable:\s+(\d+) kB", _text(self._procfs / "meminfo", 4096) or "", re.MULTILINE
+        )
+        return int(match[1]) * 1024 if match else None
+
+    def _links(self) -> list[Link]:
+        return [
+            Link(
+                name=folder.name,
+                up=_text(folder / "operstate") == "up",
+                received_bytes=_number(folder / "statistics/rx_bytes") or 0,
+                sent_bytes=_number(folder / "statistics/tx_bytes") or 0,
+            )
+            for folder in sorted(self._sysfs.glob("class/net/*"))
+            if folder.name != "lo" and (folder / "operstate").exists()
+        ]
+
+
+class ScriptedBoard:
+    """The twin: vitals that somebody gives it."""
+
+    def __init__(self, vitals: Vitals | None = None) -> None:
+        self.vitals = vitals or Vitals(
+            temperature_c=48.5, disk_free_bytes=20 << 30, disk_total_bytes=30 << 30, card_wear_percent=10,
+            memory_free_bytes=1 << 30, running_s=3600.0,
+            links=(Link(name="eth0", up=True, received_bytes=1000, sent_bytes=2000),),
+        )  # fmt: skip
+
+    def look(self) -> Vitals:
+        """See Board.look."""
+        return self.vitals
+
+
+def can_reach(host: str, port: int, *, limit_s: float = 3.0) -> str | None:
+    """None when host:port takes a TCP connection, else why not, in a word."""
+    try:
+        with socket.create_connection((host, port), timeout=limit_s):
+            return None
+    except TimeoutError:
+        return "no answer"
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else "name not found"
+
+
+def _text(path: Path, limit: int = 256) -> str | None:
+    try:
+        with path.open(encoding="ascii", errors="replace") as file:
+            return file.read(limit).strip()
+    except OSError:
+        return None
+
+
+def _number(path: Path) -> int | None:
+    text = _text(path)
+    return int(text) if text and re.fullmatch(r"-?\d{1,19}", text) else None

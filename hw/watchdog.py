@@ -1,0 +1,102 @@
+"""The heartbeat that keeps systemd's (and so the hardware's) watchdog quiet, and a counted one as twin.
+
+The protocol is sd_notify(3): datagrams of NAME=value lines to the socket in NOTIFY_SOCKET.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import Protocol
+
+from hw.errors import MissingDriverError, PartFailedError
+
+
+class Heartbeat(Protocol):
+    """Tells the supervisor how the service is."""
+
+    @property
+    def interval_s(self) -> float | None:
+        """How often `beat` is due (half the watchdog's time); None where nobody watches."""
+
+    def ready(self) -> None:
+        """Start-up is done."""
+
+    def beat(self) -> None:
+        """Still alive."""
+
+    def say(self, text: str) -> None:
+        """One line for `systemctl status`."""
+
+    def stopping(self) -> None:
+        """Shutting down on purpose."""
+
+
+class SystemdHeartbeat:
+    """systemd, by the environment that it started us with."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        address = environment.get("NOTIFY_SOCKET", "")
+        if not address.startswith(("/", "@")):
+            raise MissingDriverError(
+                "NOTIFY_SOCKET not set: not started by systemd, or Type=notify is missing"
+            )
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._watched_us = 0
+        if environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
+            text = environment.get("WATCHDOG_USEC", "0")
+            self._watched_us = int(text) if text.isdecimal() else 0
+
+    @property
+    def interval_s(self) -> float | None:
+        """See Heartbeat.interval_s."""
+        return self._watched_us / 2e6 if self._watched_us else None
+
+    def ready(self) -> None:
+        """See Heartbeat.ready."""
+        self._send("READY=1")
+
+    def beat(self) -> None:
+        """See Heartbeat.beat."""
+        self._send("WATCHDOG=1")
+
+    def say(self, text: str) -> None:
+        """See Heartbeat.say."""
+        self._send("STATUS=" + " ".join(text.split())[:200])
+
+    def stopping(self) -> None:
+        """See Heartbeat.stopping."""
+        self._send("STOPPING=1")
+
+    def _send(self, message: str) -> None:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
+                line.connect(self._address)
+                line.sendall(message.encode())
+        except OSError as error:
+            raise PartFailedError(f"systemd: heartbeat not taken ({type(error).__name__})") from error
+
+
+class RememberedHeartbeat:
+    """The twin: keeps what was said."""
+
+    def __init__(self, *, interval_s: float | None = None) -> None:
+        self.interval_s = interval_s
+        self.said: list[str] = []
+
+    def ready(self) -> None:
+        """See Heartbeat.ready."""
+        self.said.append("READY=1")
+
+    def beat(self) -> None:
+        """See Heartbeat.beat."""
+        self.said.append("WATCHDOG=1")
+
+    def say(self, text: str) -> None:
+        """See Heartbeat.say."""
+        self.said.append("STATUS=" + " ".join(text.split())[:200])
+
+    def stopping(self) -> None:
+        """See Heartbeat.stopping."""
+        self.said.append("STOPPING=1")

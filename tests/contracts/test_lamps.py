@@ -1,0 +1,60 @@
+"""What lamps promise: gpiozero's driver on its own mock pins, and the twin."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from hw.errors import MissingDriverError
+from hw.lamps import GpioLamps, Lamps, RememberedLamps
+
+
+@pytest.fixture(params=["driver", "twin"])
+def lamps(request: pytest.FixtureRequest) -> Iterator[Lamps]:
+    if request.param == "twin":
+        yield RememberedLamps()
+        return
+    mock = pytest.importorskip("gpiozero.pins.mock")
+    factory = mock.MockFactory()
+    part = GpioLamps(strobe_pin=5, filter_pin=6, status_pin=13, pin_factory=factory)
+    yield part
+    part.close()
+    factory.reset()
+
+
+def test_each_lamp_goes_on_and_off_alone(lamps: Lamps) -> None:
+    assert lamps.lit == frozenset()
+    lamps.strobe(on=True)
+    assert lamps.lit == {"strobe"}
+    lamps.day_filter(closed=True)
+    lamps.status(on=True)
+    lamps.strobe(on=False)
+    assert lamps.lit == {"filter", "status"}
+
+
+def test_everything_is_off_after_close(lamps: Lamps) -> None:
+    lamps.strobe(on=True)
+    lamps.close()
+    assert lamps.lit == frozenset()
+    lamps.close()
+
+
+def test_the_pins_follow_the_lamps() -> None:
+    mock = pytest.importorskip("gpiozero.pins.mock")
+    factory = mock.MockFactory()
+    part = GpioLamps(strobe_pin=5, pin_factory=factory)
+    part.strobe(on=True)
+    part.status(on=True)
+    assert factory.pin(5).state
+    part.close()
+    assert not factory.pin(5).state
+    factory.reset()
+
+
+def test_a_pin_that_is_taken_is_named() -> None:
+    mock = pytest.importorskip("gpiozero.pins.mock")
+    factory = mock.MockFactory()
+    part = GpioLamps(strobe_pin=5, pin_factory=factory)
+    with pytest.raises(MissingDriverError, match="GPIO 5"):
+        GpioLamps(filter_pin=5, pin_factory=factory)
+    part.close()
+    factory.reset()

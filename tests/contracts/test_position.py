@@ -1,0 +1,71 @@
+"""What every source of position promises: the NMEA driver behind a line, and the surveyed place."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from hw.position import FRESH_S, FixedPosition, FixQuality, NmeaReceiver, PositionSource, nmea_second
+from hw.serial_port import loopback_pair
+
+MOMENT = datetime(2026, 5, 1, 12, 30, 15, tzinfo=UTC)
+
+
+class Hands:
+    """A monotonic clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture(params=["nmea driver", "surveyed place"])
+def source(request: pytest.FixtureRequest) -> Iterator[tuple[PositionSource, Hands]]:
+    hands = Hands()
+    if request.param == "surveyed place":
+        place = FixedPosition(
+            34.1443, -118.0019, utc_us=lambda: round(MOMENT.timestamp() * 1e6), monotonic=hands
+        )
+        yield place, hands
+        place.close()
+        return
+    near, far = loopback_pair()
+    receiver = NmeaReceiver(near, monotonic=hands)
+    far.write(nmea_second(MOMENT, 34.1443, -118.0019))
+    wait_for(lambda: receiver.latest() is not None)
+    yield receiver, hands
+    receiver.close()
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
+    until = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < until, "nothing came in time"
+        time.sleep(0.005)
+
+
+def test_a_fix_has_place_time_and_error(source: tuple[PositionSource, Hands]) -> None:
+    fix = source[0].latest()
+    assert fix is not None
+    assert fix.latitude_deg == pytest.approx(34.1443, abs=1e-5)
+    assert fix.longitude_deg == pytest.approx(-118.0019, abs=1e-5)
+    assert fix.utc_us == round(MOMENT.timestamp() * 1e6)
+    assert 0 < fix.error_m < 100
+    assert fix.quality is not FixQuality.NONE
+
+
+def test_a_fix_is_never_older_than_it_may_be(source: tuple[PositionSource, Hands]) -> None:
+    part, hands = source
+    hands.now_s += FRESH_S + 0.1
+    fix = part.latest()
+    assert fix is None or hands.now_s - fix.heard_s <= FRESH_S
+
+
+def test_a_closed_source_ends_quietly(source: tuple[PositionSource, Hands]) -> None:
+    part, hands = source
+    part.close()
+    hands.now_s += FRESH_S + 0.1
+    assert part.latest() is None

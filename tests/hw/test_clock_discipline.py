@@ -1,0 +1,159 @@
+"""The judgement of the clock: which source wins, how the bound grows, what a person's hand is worth."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hw.chrony import ScriptedDaemon, Tracking
+from hw.clock import UNKNOWN_ERROR_US, ClockState
+from hw.clock_discipline import (
+    BY_HAND_ERROR_US,
+    DRIFT_PPM,
+    RTC_ERROR_US,
+    DisciplinedClock,
+    Evidence,
+    Judgement,
+    judge,
+)
+from hw.position import Fix, FixQuality
+from hw.pps import Pulse
+from hw.rtc import ScriptedRtc
+
+T0_US = 1_777_777_777_000_000
+TRACKING = Tracking(
+    synchronised=True, stratum=2, reference="C0A80101", reference_time_s=T0_US / 1e6, correction_s=0.0001,
+    root_delay_s=0.004, root_dispersion_s=0.001, skew_ppm=0.5,
+)  # fmt: skip
+
+
+NOTHING = (ClockState.UNKNOWN, "nothing", UNKNOWN_ERROR_US)
+CHRONY = (ClockState.DISCIPLINED, "chrony", 3200)
+BATTERY = (ClockState.HOLDOVER, "battery clock", RTC_ERROR_US)
+
+
+def fix(**changes: object) -> Fix:
+    made = Fix(
+        latitude_deg=34.0, longitude_deg=-118.0, error_m=3.0, quality=FixQuality.SATELLITE, satellites=9,
+        utc_us=T0_US, heard_s=10.0,
+    )  # fmt: skip
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def evidence(**changes: object) -> Evidence:
+    return replace(Evidence(system_us=T0_US, running_s=10.0, fix_system_us=T0_US + 300_000), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sources", "state", "source", "at_most_us"),
+    [
+        pytest.param({"tracking": TRACKING}, *CHRONY, id="chrony"),
+        pytest.param({"fix": fix()}, ClockState.DISCIPLINED, "gps", 1_000_000, id="gps without pulse"),
+        pytest.param(
+            {"fix": fix(), "pulse": Pulse(system_ns=T0_US * 1000 + 20_000, sequence=5)},
+            ClockState.DISCIPLINED, "gps+pps", 1100, id="gps with pulse",
+        ),
+        pytest.param({"tracking": TRACKING, "fix": fix()}, *CHRONY, id="the better of two"),
+        pytest.param({"rtc_s": T0_US // 1_000_000}, *BATTERY, id="battery clock"),
+        pytest.param({}, *NOTHING, id="nothing"),
+        pytest.param({"rtc_s": 86_400}, *NOTHING, id="battery clock never set"),
+        pytest.param({"tracking": replace(TRACKING, reference="7F7F0101")},
+            *NOTHING, id="chrony following itself"),
+        pytest.param({"tracking": replace(TRACKING, synchronised=False)},
+            *NOTHING, id="chrony not synchronised"),
+        pytest.param({"tracking": replace(TRACKING, correction_s=30.0)},
+            *NOTHING, id="chrony half a minute off"),
+        pytest.param({"fix": fix(quality=FixQuality.GUESSED)}, *NOTHING, id="a surveyed place is no clock"),
+        pytest.param({"fix": fix(utc_us=T0_US - 3_600_000_000)}, *NOTHING, id="gps an hour away"),
+        pytest.param(
+            {"fix": fix(), "pulse": Pulse(system_ns=T0_US * 1000 - 60_000_000_000, sequence=5)},
+            ClockState.DISCIPLINED, "gps", 1_000_000, id="a pulse that stopped a minute ago",
+        ),
+    ],
+)  # fmt: skip
+def test_the_best_source_decides(
+    sources: dict[str, object], state: ClockState, source: str, at_most_us: int
+) -> None:
+    judged = judge(evidence(**sources), None)
+    assert (judged.state, judged.source) == (state, source)
+    assert 0 < judged.error_us <= at_most_us
+
+
+@given(
+    off_us=st.integers(-1_500_000, 1_500_000), delay_us=st.integers(0, 1_000_000),
+    pulse_late_us=st.integers(0, 900),
+    with_pulse=st.booleans(),
+)  # fmt: skip
+def test_the_bound_of_a_gps_clock_holds_the_truth(
+    off_us: int, delay_us: int, pulse_late_us: int, with_pulse: bool
+) -> None:
+    true_us = T0_US + delay_us
+    system_us = true_us + off_us
+    pulse = Pulse(system_ns=(T0_US + off_us + pulse_late_us) * 1000, sequence=9) if with_pulse else None
+    judged = judge(
+        evidence(
+            system_us=system_us,
+            fix=fix(),
+            fix_system_us=system_us,
+            pulse=pulse if abs(off_us) < 400_000 else None,
+        ),
+        None,
+    )
+    assert judged.state is ClockState.UNKNOWN or judged.error_us >= abs(off_us)
+
+
+def test_without_a_source_the_bound_grows_with_the_drift_and_never_shrinks() -> None:
+    before = judge(evidence(tracking=TRACKING), None)
+    later = judge(evidence(system_us=T0_US + 3_600_000_000, running_s=3610.0), before)
+    assert later.state is ClockState.HOLDOVER
+    assert later.error_us == before.error_us + 3600 * DRIFT_PPM
+    assert (
+        judge(evidence(system_us=T0_US + 3_600_000_000, running_s=3610.0), later).error_us == later.error_us
+    )
+
+
+@pytest.mark.parametrize("step_us", [-7_200_000_000, 600_000_000])
+def test_an_unexplained_step_widens_the_bound_by_its_size(step_us: int) -> None:
+    before = judge(evidence(tracking=TRACKING), None)
+    after = judge(evidence(system_us=T0_US + 1_000_000 + step_us, running_s=11.0), before)
+    assert after.state is ClockState.HOLDOVER
+    assert after.error_us >= abs(step_us)
+
+
+def test_a_step_beyond_all_bounds_leaves_an_unknown_clock() -> None:
+    before = judge(evidence(tracking=TRACKING), None)
+    after = judge(evidence(system_us=T0_US + 30 * 86_400_000_000, running_s=11.0), before)
+    assert after.state is ClockState.UNKNOWN
+
+
+def test_a_time_set_by_hand_is_holdover_at_most_even_beside_a_disciplined_past() -> None:
+    clock = DisciplinedClock(
+        daemon=ScriptedDaemon(TRACKING),
+        system_us=lambda: T0_US,
+        running_s=lambda: 10.0,
+        monotonic=lambda: 1.0,
+    )
+    assert clock.now().state is ClockState.DISCIPLINED
+    clock.set_by_hand()
+    assert clock.now().state is ClockState.HOLDOVER
+    assert clock.now().error_us >= BY_HAND_ERROR_US
+
+
+def test_a_source_that_fails_is_named_and_counts_as_silent() -> None:
+    clock = DisciplinedClock(
+        daemon=ScriptedDaemon(None), rtc=ScriptedRtc(None), system_us=lambda: T0_US, running_s=lambda: 10.0
+    )
+    assert clock.now().state is ClockState.UNKNOWN
+    assert len(clock.failures) == 2
+
+
+def test_a_reading_between_two_judgements_carries_the_drift_since() -> None:
+    running = [10.0]
+    clock = DisciplinedClock(
+        daemon=ScriptedDaemon(TRACKING), system_us=lambda: T0_US, running_s=lambda: running[0]
+    )
+    first = clock.now().error_us
+    running[0] = 1010.0
+    assert clock.now().error_us == first + 1000 * DRIFT_PPM
+    assert isinstance(clock.judgement, Judgement)

@@ -1,0 +1,95 @@
+"""NMEA: sentences cut out of noise, fixes joined from the sentences of one second."""
+
+import os
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hw.position import FixBuilder, FixQuality, SentenceCutter, nmea_second, nmea_sentence
+
+EXAMPLES = 100_000 if os.environ.get("ALPR_FAULTS") == "full" else 500
+MOMENT = datetime(2026, 5, 1, 12, 30, 15, tzinfo=UTC)
+
+
+def fixes(stream: bytes, *, step: int = 7) -> list[tuple[float, float]]:
+    cutter, builder = SentenceCutter(), FixBuilder()
+    found = []
+    for start in range(0, len(stream), step):
+        for sentence in cutter.feed(stream[start : start + step]):
+            fix = builder.take(sentence, 1.0)
+            if fix is not None:
+                found.append((fix.latitude_deg, fix.longitude_deg))
+    return found
+
+
+@pytest.mark.parametrize("place", [(34.1443, -118.0019), (-33.8568, 151.2153), (0.0, 0.0), (89.9, -179.9)])
+def test_sentences_of_one_second_make_one_fix(place: tuple[float, float]) -> None:
+    assert fixes(nmea_second(MOMENT, *place)) == [pytest.approx(place, abs=1e-5)]
+
+
+def test_a_fix_survives_noise_between_sentences_and_a_cut_anywhere() -> None:
+    stream = b"\xff\x00$GP" + nmea_second(MOMENT, 34.0, -118.0) + b"\x80$$$*\n" + nmea_second(
+        MOMENT.replace(second=16), 34.1, -118.0
+    )  # fmt: skip
+    for step in (1, 2, 3, 64, 1000):
+        assert len(fixes(stream, step=step)) == 2
+
+
+@pytest.mark.parametrize("seed", range(0, 200, 9))
+def test_one_flipped_bit_never_moves_the_unit(seed: int) -> None:
+    stream = bytearray(nmea_second(MOMENT, 34.0, -118.0))
+    stream[seed % len(stream)] ^= 1 << (seed % 8)
+    assert all(place == pytest.approx((34.0, -118.0), abs=1e-5) for place in fixes(bytes(stream)))
+
+
+def test_a_line_that_never_ends_is_dropped_not_kept() -> None:
+    cutter = SentenceCutter()
+    for _ in range(1000):
+        cutter.feed(b"$GPGGA" + b"1" * 500)
+    assert cutter.dropped > 0
+    assert cutter.feed(b"\n" + nmea_sentence("GPGST,1,2"))
+
+
+@pytest.mark.parametrize(
+    ("quality", "expected"),
+    [(0, None), (1, FixQuality.SATELLITE), (2, FixQuality.CORRECTED), (6, FixQuality.GUESSED)],
+)
+def test_quality_is_that_of_the_receiver(quality: int, expected: FixQuality | None) -> None:
+    builder, found = FixBuilder(), None
+    for sentence in SentenceCutter().feed(nmea_second(MOMENT, 34.0, -118.0, quality=quality)):
+        found = builder.take(sentence, 1.0) or found
+    assert (found.quality if found else None) is expected
+
+
+def test_a_receiver_with_a_rolled_over_week_counter_gives_no_fix() -> None:
+    assert fixes(nmea_second(MOMENT.replace(year=2006, month=9), 34.0, -118.0)) == []
+
+
+def test_sentences_of_different_seconds_are_not_joined() -> None:
+    earlier = nmea_second(MOMENT, 34.0, -118.0).split(b"\r\n")[1] + b"\r\n"
+    later = nmea_second(MOMENT.replace(second=16), 35.0, -118.0).split(b"\r\n")[2] + b"\r\n"
+    assert fixes(earlier + later) == []
+
+
+FIELDS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="*$"), max_size=12)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.lists(
+            st.tuples(
+                st.sampled_from(["GPGGA", "GPRMC", "GPGST", "GNRMC", "PUBX", "GPXXX"]),
+                st.lists(FIELDS, max_size=16),
+            ),
+            max_size=6,
+        ).map(lambda rows: b"".join(nmea_sentence(",".join([name, *fields])) for name, fields in rows)),
+    )
+)
+def test_no_bytes_from_the_receiver_raise_or_give_an_impossible_place(stream: bytes) -> None:
+    for latitude, longitude in fixes(stream, step=50):
+        assert -90 <= latitude <= 90
+        assert -180 <= longitude <= 180
