@@ -1,0 +1,78 @@
+"""What can go wrong in the eyes; every error says what, where, and the cure.
+
+DetectorError
+├── MissingRuntimeError      neither ai-edge-litert nor tflite-runtime is installed
+├── ModelError               a model or its card cannot be used
+│   ├── MissingModelError    file or card is not there
+│   ├── CardError            the card is not valid TOML, or a field is missing, unknown or out of range
+│   ├── SwappedModelError    the file's sha256 is not the one that its card names
+│   └── ModelShapeError      the net's tensors are not those that its card describes
+└── PictureError             an array that is not what the function takes
+    └── DegenerateCornersError  four corners that span no convex area
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class DetectorError(Exception):
+    """Base of the room's errors."""
+
+
+class MissingRuntimeError(DetectorError):
+    """No TFLite runtime can be imported; ``tried`` names the packages."""
+
+    def __init__(self, tried: tuple[str, ...]) -> None:
+        self.tried = tried
+        super().__init__(
+            f"no model runtime: none of {', '.join(tried)} can be imported; "
+            "install ai-edge-litert, or the extra 'tflite' where there is no wheel of it"
+        )
+
+
+class ModelError(DetectorError):
+    """A model file or its card cannot be used; ``path`` names it."""
+
+    def __init__(self, path: Path, what: str, cure: str) -> None:
+        self.path = path
+        self.cure = cure
+        super().__init__(f"{path}: {what}; {cure}")
+
+
+class MissingModelError(ModelError):
+    """A model file or a card is not there."""
+
+
+class CardError(ModelError):
+    """A card that cannot be read; ``field`` names the key, empty when the file itself is broken."""
+
+    def __init__(self, path: Path, field: str, what: str) -> None:
+        self.field = field
+        where = f"key {field!r}: " if field else ""
+        super().__init__(path, f"{where}{what}", "restore the card that came with the model")
+
+
+class SwappedModelError(ModelError):
+    """The file is not the one that its card was written for."""
+
+    def __init__(self, path: Path, expected: str, found: str) -> None:
+        self.expected = expected
+        self.found = found
+        super().__init__(
+            path,
+            f"sha256 is {found}, its card names {expected}",
+            "restore the model file and the card from one release",
+        )
+
+
+class ModelShapeError(ModelError):
+    """A tensor of the net is missing, or has another shape or type than the card says."""
+
+
+class PictureError(DetectorError):
+    """An array of the wrong shape or type was handed in."""
+
+
+class DegenerateCornersError(PictureError):
+    """Corners that span no convex area of at least a few pixels, so nothing can be cut out."""

@@ -1,0 +1,133 @@
+"""What the eyes say: boxes, texts, readings and vehicle passes, frozen. Their repr never shows a plate.
+
+Coordinates are px of the full-resolution frame, x to the right and y down, floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+Point = tuple[float, float]
+Corners = tuple[Point, Point, Point, Point]  # clockwise from the top-left of the text as it is read
+Direction = Literal["towards", "away", "parked", "unknown"]
+
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+NO_CHARACTER = len(ALPHABET)  # index of "no character" (and of the CTC blank) in every probability row
+CLASSES = len(ALPHABET) + 1
+UNREADABLE = "?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlateBox:
+    """Where a plate is. ``confidence``: the detector's score, 0..1."""
+
+    corners: Corners
+    confidence: float
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """The upright box around the corners: x, y, w, h in px."""
+        xs, ys = zip(*self.corners, strict=True)
+        return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+
+    @property
+    def width_px(self) -> float:
+        """Mean length of the top and bottom edges."""
+        a, b, c, d = (np.array(corner) for corner in self.corners)
+        return float(np.hypot(*(b - a)) + np.hypot(*(c - d))) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PlateText:
+    """A text with what is known about each of its slots.
+
+    ``text`` has a ``?`` where no character of a slot is likely enough. ``slots``: float32 (S, 37)
+    probabilities over A-Z, 0-9 and "no character", S = len(text). ``candidates``: whole texts,
+    the likeliest first, with probabilities that sum to at most 1. ``confidence``: the calibrated
+    probability that the whole text is right. ``jurisdiction``: codes such as ``US-CA`` with
+    probabilities, the likeliest first.
+    """
+
+    text: str = field(repr=False)
+    confidence: float
+    slots: F32 = field(repr=False)
+    candidates: tuple[tuple[str, float], ...] = field(repr=False)
+    jurisdiction: tuple[tuple[str, float], ...] = field(repr=False, default=())
+
+    def __post_init__(self) -> None:
+        if self.slots.shape != (len(self.text), CLASSES):
+            raise ValueError(f"slots have shape {self.slots.shape}, expected ({len(self.text)}, {CLASSES})")
+
+    @property
+    def char_confidences(self) -> tuple[float, ...]:
+        """Probability of each slot's likeliest character, ``?`` slots included."""
+        return tuple(float(row.max()) for row in self.slots[:, :NO_CHARACTER])
+
+    @property
+    def readable(self) -> int:
+        """How many slots have a character."""
+        return len(self.text) - self.text.count(UNREADABLE)
+
+    def __repr__(self) -> str:
+        return f"PlateText({len(self.text)} slots)"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PlateReading:
+    """One plate in one frame.
+
+    ``patch``: uint8 (h, w), the rectified luma that was read. ``evidence``: float32 (L, T, 37),
+    log-probabilities of the columns of each look, what the vote over a pass adds up.
+    ``ms``: milliseconds by stage.
+    """
+
+    box: PlateBox
+    text: PlateText
+    patch: U8 = field(repr=False)
+    evidence: F32 = field(repr=False)
+    ms: Mapping[str, float] = field(repr=False, default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameReadings:
+    """All plates of one frame.
+
+    ``unread``: boxes that were found but left unread because the caller's ``wanted`` said that
+    their text is settled. ``ms``: milliseconds by stage: shrink, find, decode, rectify, read, text.
+    """
+
+    readings: tuple[PlateReading, ...]
+    unread: tuple[PlateBox, ...] = ()
+    ms: Mapping[str, float] = field(repr=False, default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VehiclePass:
+    """One vehicle's way past the camera, with the text that its frames voted for.
+
+    ``pass_id`` rises by one per pass of one tracker. Times are UTC microseconds as handed in.
+    ``best_sequence``: the frame whose picture is kept; ``best_box`` and ``best_patch`` are its own.
+    ``frames_seen`` counts sightings, ``frames_voted`` those whose text went into the vote.
+    """
+
+    pass_id: int
+    text: PlateText
+    frames_voted: int
+    frames_seen: int
+    first_us: int
+    last_us: int
+    direction: Direction
+    first_box: PlateBox = field(repr=False)
+    last_box: PlateBox = field(repr=False)
+    best_sequence: int
+    best_box: PlateBox = field(repr=False)
+    best_patch: U8 = field(repr=False)
