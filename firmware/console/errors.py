@@ -1,0 +1,46 @@
+"""Errors of the console; each message may be shown to the person at the cable.
+
+ConsoleError
+├── LineRefusedError       what was typed is no command, or not in this form
+├── LoginRefusedError      the answer to the challenge does not let its holder in
+├── NotGrantedError        a command that the grant does not name
+├── LockedOutError         too many failed logins; says for how long
+├── UnitRefusedError       the unit will not do it now; says why and what to do
+└── SessionEndedError      time over, cable pulled, revoked or idle; `reason` goes into the log
+"""
+
+from __future__ import annotations
+
+from firmware.errors import FirmwareError
+
+
+class ConsoleError(FirmwareError):
+    """Base of every error that the console raises."""
+
+
+class LineRefusedError(ConsoleError):
+    """Not a command in its proper form."""
+
+
+class LoginRefusedError(ConsoleError):
+    """The answer was wrong, late, or for somebody else."""
+
+
+class NotGrantedError(ConsoleError):
+    """The grant does not name this command."""
+
+
+class LockedOutError(ConsoleError):
+    """Nobody may log in for a while."""
+
+
+class UnitRefusedError(ConsoleError):
+    """The unit does not do this now."""
+
+
+class SessionEndedError(ConsoleError):
+    """The session is over. `reason`: a word for the log."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)

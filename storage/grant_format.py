@@ -1,0 +1,274 @@
+"""The maintenance grant: who may give which commands to which units, from when to when, signed. No I/O.
+
+A grant is COSE_Sign1 over canonical CBOR by the administrator's command key, or by a designee whose key the
+command key vouches for. A technician's standing credential is a grant with a longer life. Opening raises:
+
+GrantError
+├── ForgedGrantError      the signature is nobody's who may sign grants, or the bytes are malformed
+├── GrantLimitError       the grant gives more than its role, or a designee, may be given
+├── GrantTimeError        before its begin, after its end
+├── WrongUnitError        made out to other units
+└── RevokedGrantError     taken back by the department, or its holder left the roster
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from storage.codec import from_bytes, to_bytes
+from storage.envelope import key_id, open_signed, sign, split
+from storage.errors import RecordError, StorageError
+from storage.ssh_signature import SshPublicKey, SshSignatureError
+
+FORMAT = 1
+MAX_BYTES = 16 * 1024
+GRANT_CONTEXT = b"alpr maintenance grant v1"
+DELEGATION_CONTEXT = b"alpr grant delegation v1"
+DEPARTMENT = "department"  # as unit: the department's own server
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+TECHNICIAN_LIMIT_US = 366 * DAY_US  # training is yearly: policy 463.9
+VENDOR_LIMIT_US = (
+    14 * DAY_US
+)  # one job: policy 463.3 gives vendors maintenance and repair, no standing access
+DESIGNEE_LIMIT_US = 4 * HOUR_US  # a repair at night
+
+COMMANDS = frozenset({
+    "status", "aim", "camera", "network", "time", "storage", "sync", "selftest", "logs", "update", "reboot",
+    "factory-reset",
+})  # fmt: skip
+REPAIR_COMMANDS = COMMANDS - {"factory-reset", "update"}
+_ID = re.compile(r"[0-9a-f]{32}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+
+
+class GrantError(StorageError):
+    """Base of every refusal of a grant."""
+
+
+class ForgedGrantError(GrantError):
+    """Not signed by whoever may sign grants, or not a grant at all."""
+
+
+class GrantLimitError(GrantError):
+    """Gives more than may be given."""
+
+
+class GrantTimeError(GrantError):
+    """Not valid now."""
+
+
+class WrongUnitError(GrantError):
+    """Made out to other units."""
+
+
+class RevokedGrantError(GrantError):
+    """Taken back."""
+
+
+class GrantRole(StrEnum):
+    """Whom a console lets in at all."""
+
+    TECHNICIAN = "technician"
+    VENDOR = "vendor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What was signed. Times: us UTC. holder_key: SSH public key, binary form.
+
+    destroy_up_to, destroy_holds: unacknowledged reads (by log size) and holds that a factory reset under this
+    grant may destroy; without them it is refused while there are any.
+    """
+
+    format: int
+    grant_id: str
+    person: str
+    organisation: str
+    role: GrantRole
+    holder_key: bytes
+    purpose: str
+    work_order: str
+    units: tuple[str, ...]
+    commands: tuple[str, ...]
+    issued_us: int
+    from_us: int
+    to_us: int
+    destroy_up_to: int
+    destroy_holds: tuple[int, ...]
+
+    def check(self) -> None:
+        """Raise RecordError for a field out of range, GrantLimitError for too much of it."""
+        if self.format != FORMAT:
+            raise RecordError(f"is {self.format}, known is {FORMAT}", where="Grant.format")
+        if not _ID.fullmatch(self.grant_id):
+            raise RecordError("must be 32 hexadecimal digits", where="Grant.grant_id")
+        for name, value in (("person", self.person), *(("units", unit) for unit in self.units)):
+            if not _NAME.fullmatch(value):
+                raise RecordError("must be letters, digits and ._@-", where=f"Grant.{name}")
+        texts = (
+            ("organisation", self.organisation),
+            ("purpose", self.purpose),
+            ("work_order", self.work_order),
+        )
+        for name, value in texts:
+            if not 1 <= len(value) <= 120 or not value.isprintable():
+                raise RecordError("must be 1 to 120 printable characters", where=f"Grant.{name}")
+        if not 1 <= len(self.units) <= 500 or len(self.destroy_holds) > 500 or self.destroy_up_to < 0:
+            raise RecordError("too few or too many", where="Grant.units, destroy_up_to, destroy_holds")
+        if not self.issued_us > 0 or not self.from_us < self.to_us:
+            raise RecordError("must run forward", where="Grant.from_us, to_us")
+        try:
+            SshPublicKey.from_blob(self.holder_key)
+        except SshSignatureError as error:
+            raise RecordError(error.what, where="Grant.holder_key") from None
+        limit_us = TECHNICIAN_LIMIT_US if self.role is GrantRole.TECHNICIAN else VENDOR_LIMIT_US
+        if self.to_us - self.from_us > limit_us:
+            raise GrantLimitError(
+                f"a {self.role} grant lasts at most {limit_us // DAY_US} days", where="Grant.to_us"
+            )
+        unknown = set(self.commands) - COMMANDS
+        if not self.commands or unknown:
+            raise GrantLimitError(
+                f"no console command: {', '.join(sorted(unknown)) or 'none given'}", where="Grant.commands"
+            )
+        if (self.destroy_up_to or self.destroy_holds) and "factory-reset" not in self.commands:
+            raise GrantLimitError("names reads to destroy without factory-reset", where="Grant.destroy_up_to")
+
+    @property
+    def holder(self) -> SshPublicKey:
+        """The key that has to answer the challenge."""
+        return SshPublicKey(self.holder_key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """The command key's word that a designee's key may sign repair grants for a while."""
+
+    format: int
+    designee: str
+    public_key: bytes
+    from_us: int
+    to_us: int
+
+    def check(self) -> None:
+        """Raise RecordError for a field out of range."""
+        if self.format != FORMAT or len(self.public_key) != 32 or not _NAME.fullmatch(self.designee):
+            raise RecordError("format, name or key malformed", where="Delegation")
+        if not self.from_us < self.to_us:
+            raise RecordError("must run forward", where="Delegation.from_us, to_us")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """What the holder carries: the signed grant, and the delegation if a designee signed it."""
+
+    grant: bytes
+    delegation: bytes | None
+
+    @classmethod
+    def parse(cls, data: bytes) -> Bundle:
+        """Raises ForgedGrantError."""
+        try:
+            return from_bytes(cls, data, limit=MAX_BYTES)
+        except StorageError as error:
+            raise ForgedGrantError(f"not a grant file: {error.what}", cure="ask for it again") from None
+
+    def to_bytes(self) -> bytes:
+        """The grant file's content."""
+        return to_bytes(self)
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the file's content: what an answer to a challenge is bound to."""
+        return hashlib.sha256(self.to_bytes()).digest()
+
+
+def issue(grant: Grant, key: Ed25519PrivateKey, *, delegation: bytes | None = None) -> Bundle:
+    """Sign a grant with the command key, or with a designee's key and the delegation for it.
+
+    Raises RecordError, GrantLimitError before anything is signed.
+    """
+    grant.check()
+    if delegation is not None:
+        check_repair_limits(grant)
+    return Bundle(grant=sign(to_bytes(grant), key, context=GRANT_CONTEXT), delegation=delegation)
+
+
+def delegate(delegation: Delegation, command_key: Ed25519PrivateKey) -> bytes:
+    """Sign a designee's delegation."""
+    delegation.check()
+    return sign(to_bytes(delegation), command_key, context=DELEGATION_CONTEXT)
+
+
+def check_repair_limits(grant: Grant) -> None:
+    """What a designee may give: four hours of repair. Raises GrantLimitError."""
+    if grant.to_us - grant.from_us > DESIGNEE_LIMIT_US:
+        raise GrantLimitError("a designee's grant lasts at most 4 hours", where="Grant.to_us")
+    if not set(grant.commands) <= REPAIR_COMMANDS:
+        raise GrantLimitError("a designee grants no update and no factory-reset", where="Grant.commands")
+
+
+def open_bundle(bundle: Bundle, command_keys: Sequence[Ed25519PublicKey]) -> Grant:
+    """The grant, once its signature and its limits hold; its time, unit and holder are still to be checked.
+
+    Raises ForgedGrantError, GrantLimitError.
+    """
+    try:
+        if bundle.delegation is None:
+            signers = list(command_keys)
+            lent: Delegation | None = None
+        else:
+            payload = _opened(bundle.delegation, command_keys, DELEGATION_CONTEXT)
+            lent = from_bytes(Delegation, payload, limit=MAX_BYTES)
+            signers = [Ed25519PublicKey.from_public_bytes(lent.public_key)]
+        grant = from_bytes(Grant, _opened(bundle.grant, signers, GRANT_CONTEXT), limit=MAX_BYTES)
+    except GrantError:
+        raise
+    except StorageError as error:
+        raise ForgedGrantError(error.what, where=error.where) from None
+    if lent is not None:
+        check_repair_limits(grant)
+        if not (
+            lent.from_us <= grant.issued_us <= lent.to_us and grant.to_us <= lent.to_us + DESIGNEE_LIMIT_US
+        ):
+            raise GrantLimitError("signed outside the designee's own time", where="Grant.issued_us")
+    return grant
+
+
+def check_unit(grant: Grant, unit: str) -> None:
+    """Raises WrongUnitError unless this unit is named."""
+    if unit not in grant.units:
+        raise WrongUnitError(f"this is {unit}; the grant names {', '.join(grant.units[:5])}")
+
+
+def check_time(grant: Grant, now_us: int, error_us: int) -> None:
+    """Raises GrantTimeError. An uncertain clock never lengthens a grant: its end counts from the later
+    bound.
+    """
+    if now_us + error_us < grant.from_us:
+        raise GrantTimeError("the grant is not valid yet", cure="check the unit's clock with: time")
+    if now_us + min(error_us, DAY_US) > grant.to_us:
+        raise GrantTimeError("the grant has ended", cure="ask the administrator for a new one")
+
+
+def check_not_revoked(grant: Grant, revoked: Iterable[str]) -> None:
+    """Raises RevokedGrantError. revoked: grant ids, key fingerprints and persons that were taken back."""
+    names = {grant.grant_id, grant.holder.fingerprint, grant.person}
+    if names & set(revoked):
+        raise RevokedGrantError("the grant was taken back, or its holder left the roster")
+
+
+def _opened(message: bytes, keys: Sequence[Ed25519PublicKey], context: bytes) -> bytes:
+    kid = split(message, limit=MAX_BYTES)[3]
+    for key in keys:
+        if key_id(key) == kid:
+            return open_signed(message, key, context=context, limit=MAX_BYTES)
+    raise ForgedGrantError("signed by none of the keys that may sign grants")
