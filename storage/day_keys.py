@@ -77,7 +77,7 @@ def open_from_day(sealed: bytes, private: ec.EllipticCurvePrivateKey, log_id: by
 
 
 def key_for(keys: Sequence[DayKey], us: int) -> DayKey:
-    """The key of the day of `us`; past the last one, the last one. Raises KeyLostError where there is none."""
+    """The key of the day of `us`; past the last day, the last key. Raises KeyLostError without any."""
     if not keys:
         raise KeyLostError("no day key of the department is on this unit", cure="sync, or enrol again")
     day = us // DAY_US

@@ -27,6 +27,7 @@ KEY_CLASSES = tuple(one.value for one in KeyClass)
 ENTRY = "entry"
 KEYRING = "keyring"
 WRAP = "wrap"
+ESCROW = "escrow"
 
 
 def log_id_of(public: Ed25519PublicKey) -> bytes:

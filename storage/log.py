@@ -71,6 +71,10 @@ class LogWriter(LogReader):
         self.key_of_notes = NoteKey(origin_of(self.log_id), key.public_key())
         self.frontier = merkle.Frontier.load(self.size(), self.subtree)
 
+    def use(self, database: sqlite_utils.Database) -> None:
+        """Go on with another connection to the same log."""
+        self._db = database.conn
+
     def append(self, leaf: Leaf) -> LeafRef:
         """Sign and store the next leaf."""
         data = leaf.sign(self._key)

@@ -1,0 +1,133 @@
+"""The effaceable slot: some 120 bytes that forget their old content when written over.
+
+`file:NAME` lies inside the home: it promises only that the live file system holds no old content.
+`loopback:PATH` is the twin of a chip: the same file outside the home, so that a copied or restored card
+does not bring old content back. The TPM driver lives in `secure_slot_tpm.py` (`tpm:INDEX`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from hw.errors import MissingDriverError, SlotFailedError
+
+MAX_SLOT_BYTES = 512
+
+
+class SecureSlot(Protocol):
+    """A small memory whose old content does not survive a write."""
+
+    @property
+    def uri(self) -> str:
+        """How configuration names the slot."""
+
+    @property
+    def promise(self) -> str:
+        """What the slot can promise about old content, in one sentence for people."""
+
+    def read(self) -> bytes | None:
+        """The content, or None where nothing was ever written. Raises SlotFailedError."""
+
+    def write(self, content: bytes) -> None:
+        """Replace the content durably, whole or not at all. Raises SlotFailedError."""
+
+
+class _SlotFile:
+    """One file replaced whole; the old one is overwritten before its blocks are given back."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.rewrites = 0
+
+    def read(self) -> bytes | None:
+        """See SecureSlot.read."""
+        try:
+            with self._path.open("rb") as file:
+                return file.read(MAX_SLOT_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise SlotFailedError(f"slot {self._path}: cannot be read: {error.strerror}") from None
+
+    def write(self, content: bytes) -> None:
+        """See SecureSlot.write."""
+        if len(content) > MAX_SLOT_BYTES:
+            raise SlotFailedError(f"slot {self._path}: holds at most {MAX_SLOT_BYTES} bytes")
+        fresh = self._path.with_name(self._path.name + ".new")
+        try:
+            fresh.unlink(missing_ok=True)
+            old = os.open(self._path, os.O_RDWR) if self._path.exists() else None
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                os.write(descriptor, content)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            fresh.replace(self._path)
+            self._sync_folder()
+            if old is not None:
+                self._overwrite(old)
+        except OSError as error:
+            raise SlotFailedError(f"slot {self._path}: cannot be written: {error.strerror}") from None
+        self.rewrites += 1
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    @staticmethod
+    def _overwrite(old: int) -> None:
+        """Zero the replaced file through its still open descriptor, now that the new one is durable."""
+        try:
+            os.pwrite(old, bytes(os.fstat(old).st_size), 0)
+            os.fsync(old)
+        finally:
+            os.close(old)
+
+
+class FileSlot(_SlotFile):
+    """The slot of a unit without a chip: a file in the home."""
+
+    promise = (
+        "a file: the live file system holds no old key, but flash cells and older copies of the card may"
+    )
+
+    def __init__(self, folder: Path, name: str = "slot") -> None:
+        super().__init__(folder / name)
+        self.uri = f"file:{name}"
+
+
+class LoopbackSlot(_SlotFile):
+    """The twin of a chip: a file outside the home, which a copy of the home does not carry."""
+
+    promise = "a stand-in for a chip: old copies of the card stay closed as long as this file is not copied"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.uri = f"loopback:{path}"
+
+
+def open_slot(uri: str, folder: Path) -> SecureSlot:
+    """The slot that a URI names; `folder` is where a file slot lies.
+
+    Raises SlotFailedError for an unknown form, MissingDriverError where a library is absent.
+    """
+    scheme, _, rest = uri.strip().partition(":")
+    if scheme == "file" and rest and "/" not in rest:
+        return FileSlot(folder, rest)
+    if scheme == "loopback" and rest.startswith("/"):
+        return LoopbackSlot(Path(rest))
+    if scheme == "tpm":
+        try:
+            module = import_module("hw.secure_slot_tpm")
+        except ImportError:
+            raise MissingDriverError("tpm2-pytss not found: install the 'tpm' extra") from None
+        return cast("Callable[[str], SecureSlot]", module.open_tpm_slot)(rest)
+    raise SlotFailedError(f"slot {uri!r}: expected file:NAME, loopback:/PATH or tpm:INDEX")

@@ -1,0 +1,147 @@
+"""What the open records say: epochs, purges, holds, receipts. Built by reading the log forward. No I/O.
+
+The same book is kept by the writer in memory and rebuilt by `verify` from signed leaves alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from storage.errors import LedgerError
+from storage.records import (
+    EpochOpened,
+    Incident,
+    KeyClass,
+    LogOpened,
+    PurgeIntent,
+    PurgeReceipt,
+    Record,
+    Resealed,
+    UploadReceipt,
+)
+
+
+@dataclass(slots=True)
+class EpochFacts:
+    """One epoch: its class, when it opened, where its key lies; `sequence` of the record that opened it."""
+
+    epoch: int
+    key_class: KeyClass
+    opened_us: int
+    key_at: str
+    sequence: int
+    closed: bool = False
+    closed_us: int | None = None
+    purged_by: int | None = None
+
+
+@dataclass(slots=True)
+class Book:
+    """All facts of a log, by its open records in order."""
+
+    opened: LogOpened | None = None
+    epochs: dict[int, EpochFacts] = field(default_factory=dict)
+    generation: int = 1
+    keyring_at: int = 0
+    pending: tuple[int, PurgeIntent] | None = None
+    resealed: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    received: list[tuple[int, int, int]] = field(default_factory=list)
+    newest_us: int = 0
+    incidents: int = 0
+    notes: int = 0
+
+    def note(self, sequence: int, record: Record) -> None:
+        """Take the next open record. Raises LedgerError where it contradicts what came before."""
+        self.notes += 1
+        match record:
+            case LogOpened():
+                if sequence:
+                    raise LedgerError("a log opens once", where=f"record {sequence}", leaf_index=sequence)
+                self.opened = record
+                self._time(record.opened_us)
+            case EpochOpened():
+                self._open(sequence, record)
+            case PurgeIntent():
+                self.pending = (sequence, record)
+                self._time(record.at_us)
+            case PurgeReceipt():
+                self._purged(sequence, record)
+            case Resealed():
+                self.resealed.setdefault(record.record, []).append((sequence, record.hold))
+            case UploadReceipt():
+                self.received += [(first, last, record.received_us) for first, last in record.ranges]
+                self._time(record.received_us)
+            case Incident():
+                self.incidents += 1
+            case _:
+                raise LedgerError(
+                    f"a record of kind {record.KIND} is not open",
+                    where=f"record {sequence}",
+                    leaf_index=sequence,
+                )
+
+    def _time(self, us: int) -> None:
+        self.newest_us = max(self.newest_us, us)
+
+    def _open(self, sequence: int, record: EpochOpened) -> None:
+        if record.epoch != self.next_epoch():
+            raise LedgerError(
+                f"opens epoch {record.epoch} where {self.next_epoch()} follows",
+                where=f"record {sequence}",
+                leaf_index=sequence,
+            )
+        self.close(record.key_class, record.opened_us)
+        self.epochs[record.epoch] = EpochFacts(
+            record.epoch, record.key_class, record.opened_us, record.key_at, sequence
+        )
+        self._time(record.opened_us)
+
+    def close(self, key_class: KeyClass, at_us: int) -> None:
+        """The open epoch of a class takes no more records."""
+        if key_class is KeyClass.HOLD:
+            return  # each hold has an epoch of its own
+        for facts in self.epochs.values():
+            if facts.key_class is key_class and not facts.closed:
+                facts.closed, facts.closed_us = True, at_us
+
+    def _purged(self, sequence: int, record: PurgeReceipt) -> None:
+        pending = self.pending
+        if pending is None or pending[0] != record.intent or pending[1].epochs != record.epochs:
+            raise LedgerError(
+                "a purge receipt without its intent", where=f"record {sequence}", leaf_index=sequence
+            )
+        for purged in record.epochs:
+            facts = self.epochs.get(purged.epoch)
+            if facts is None or facts.purged_by is not None:
+                raise LedgerError(
+                    f"purges epoch {purged.epoch}, which is not there",
+                    where=f"record {sequence}",
+                    leaf_index=sequence,
+                )
+            facts.closed, facts.purged_by = True, sequence
+        if record.generation != self.generation:
+            self.generation, self.keyring_at = record.generation, record.intent
+        self.pending = None
+        self._time(record.at_us)
+
+    def next_epoch(self) -> int:
+        return len(self.epochs) + 1
+
+    def current(self, key_class: KeyClass) -> EpochFacts | None:
+        """The epoch of a class that takes records now."""
+        return next(
+            (f for f in reversed(self.epochs.values()) if f.key_class is key_class and not f.closed), None
+        )
+
+    def gone(self, epoch: int) -> bool:
+        """Whether content of this epoch was purged by receipt."""
+        facts = self.epochs.get(epoch)
+        return facts is not None and facts.purged_by is not None
+
+    def going(self, epoch: int) -> bool:
+        """Whether a purge of this epoch was begun and has no receipt yet."""
+        return self.pending is not None and any(one.epoch == epoch for one in self.pending[1].epochs)
+
+    def is_received(self, sequence: int) -> bool:
+        """Whether the department's receipt covers a record."""
+        return any(first <= sequence <= last for first, last, _ in self.received)

@@ -1,0 +1,255 @@
+"""The ledger: the unit's one writer of sealed, signed, provable records. Other rooms hold nothing else.
+
+ledger = Ledger.create(home, slot, clock)      # or Ledger.open(home, slot, clock)
+ref = ledger.append_read(read, patch=jpeg, overview=jpeg)   # on return it survives a power cut
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from storage import codec, opening, recovery, sealing
+from storage.checkpoint import NoteKey
+from storage.clock_trust import WallClock, boottime_us
+from storage.errors import RecordError, StoreFullError
+from storage.home import Home
+from storage.leaf import LeafRef
+from storage.records import KeyClass, Read, ReadPlace, ReadText, Record
+from storage.sealing import Opened, Sealed
+from storage.slot import EffaceableSlot
+from storage.store import Store
+
+MB = 1 << 20
+KEEP_FREE_FOR_OVERVIEW = 64 * MB  # below: overview images are no longer stored
+KEEP_FREE_FOR_PATCH = 32 * MB  # below: nor patches
+KEEP_FREE = 16 * MB  # below: reads are refused, so that purges and access entries still have room
+ANCHOR_EVERY_US = 3_600_000_000  # the slot is written at most hourly while running
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerStatus:
+    """Health of custody, without a plate. `newer_than_anchors`: records that a roll-back would hide."""
+
+    records: int
+    log_id: str
+    newer_than_anchors: int
+    slot: str
+    slot_promise: str
+    generation: int
+    epochs_open: int
+    epochs_kept: int
+    epochs_purged: int
+    keys_on_card: str
+    enrolled: bool
+    local_query: bool
+    purge_pending: bool
+    unreceived: int
+    without_overview: int
+    without_patch: int
+    free_bytes: int
+    incidents: int
+
+
+class Ledger:
+    """The open ledger of one home. Thread-safe; one process at a time."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._without_overview = 0
+        self._without_patch = 0
+        self.free_bytes: Callable[[], int] = lambda: shutil.disk_usage(store.home.folder).free
+
+    @classmethod
+    def create(
+        cls,
+        home: Path,
+        slot: EffaceableSlot,
+        clock: WallClock,
+        *,
+        boot: Callable[[], int] = boottime_us,
+    ) -> Self:
+        """Make a home's ledger: log key, KEK in the slot, first record. Raises LedgerError, SlotError."""
+        return cls(opening.create(Home(home), slot, clock, boot=boot))
+
+    @classmethod
+    def open(
+        cls,
+        home: Path,
+        slot: EffaceableSlot,
+        clock: WallClock,
+        *,
+        boot: Callable[[], int] = boottime_us,
+    ) -> Self:
+        """Open a home's ledger and finish what a power cut interrupted.
+
+        Raises HomeLockedError, SlotError, RolledBackError, LedgerError.
+        """
+        store = opening.reopen(Home(home), slot, clock, boot=boot)
+        try:
+            recovery.settle(store)
+        except BaseException:
+            store.close()
+            raise
+        return cls(store)
+
+    def append_read(self, read: Read, *, patch: bytes, overview: bytes, hit: bool = False) -> LeafRef:
+        """Store one vehicle pass: images sealed and synced, then the record. Durable on return.
+
+        patch, overview: encoded images (JPEG or PNG), overview in colour. Under a full disk the overview
+        is left out first, then the patch; then StoreFullError, with nothing stored and nothing harmed.
+        """
+        key_class = KeyClass.HIT if hit else KeyClass.READ
+        parts = {"text": codec.to_bytes(read.text_part()), "place": codec.to_bytes(read.place_part())}
+        images = self._affordable({"patch": patch, "overview": overview})
+        while True:
+            try:
+                ref = self._add_read(key_class, parts, images)
+                break
+            except (OSError, sqlite3.OperationalError) as error:
+                if not _is_full(error):
+                    raise
+                images = self._leave_out(images, error)
+        self._without_overview += "overview" not in images
+        self._without_patch += "patch" not in images
+        self._anchor_hourly()
+        return ref
+
+    def _add_read(self, key_class: KeyClass, parts: dict[str, bytes], images: dict[str, bytes]) -> LeafRef:
+        store = self.store
+        with store.lock:
+            epoch = 0
+            outside: tuple[Sealed, ...] = ()
+            try:
+                with store.adding():
+                    epoch = store.epoch_for(key_class).epoch
+                    sequence, key = store.next_sequence(), store.live[epoch]
+                    sealed = {
+                        name: sealing.seal(key, store.log_id, sequence, sealing.fresh(name, content))
+                        for name, content in (parts | images).items()
+                    }
+                    outside = tuple(sealed[name] for name in images)
+                    if outside:
+                        store.blobs.put(epoch, outside)
+                    inline = [sealed[name] for name in parts]
+                    return store.add_leaf("read", epoch, key_class, inline, outside)
+            except BaseException:
+                store.blobs.discard(epoch, outside)
+                raise
+
+    def _affordable(self, images: dict[str, bytes]) -> dict[str, bytes]:
+        free = self.free_bytes()
+        if free < KEEP_FREE:
+            raise StoreFullError(
+                f"{free // MB} MB free: no read is stored below {KEEP_FREE // MB} MB",
+                where=str(self.store.home.root),
+                cure="sync, then purge, or fit a larger card",
+            )
+        left_out = {"overview"} if free < KEEP_FREE_FOR_OVERVIEW else set()
+        left_out |= {"patch"} if free < KEEP_FREE_FOR_PATCH else set()
+        return {name: data for name, data in images.items() if name not in left_out}
+
+    def _leave_out(self, images: dict[str, bytes], error: Exception) -> dict[str, bytes]:
+        """The next smaller set of images once the disk said that it is full."""
+        for name in ("overview", "patch"):
+            if name in images:
+                return {other: data for other, data in images.items() if other != name}
+        raise StoreFullError(
+            "the disk is full: the read was not stored",
+            where=str(self.store.home.root),
+            cure="sync, then purge",
+        ) from error
+
+    def append(self, record: Record) -> LeafRef:
+        """Store any other record, sealed by its class (open kinds are not). Durable on return."""
+        if isinstance(record, Read):
+            raise RecordError("goes through append_read, with its images", where="read")
+        with self.store.adding():
+            if record.KEY_CLASS is KeyClass.OPEN:
+                ref = self.store.add_open(record)
+            else:
+                ref = self.store.add_sealed(record)
+        self._anchor_hourly()
+        return ref
+
+    def read(self, sequence: int) -> Read:
+        """A stored read, opened. For this room's door and the uplink: callers log the access first."""
+        leaf = self.store.leaf(sequence)
+        return opened_read(
+            self.store.open_element(leaf, "text").content, self.store.open_element(leaf, "place").content
+        )
+
+    def element(self, sequence: int, name: str) -> Opened:
+        """One element of a record, opened and matched to its commitment."""
+        return self.store.open_element(self.store.leaf(sequence), name)
+
+    def _anchor_hourly(self) -> None:
+        store = self.store
+        if store.time.trusted_us - store.slot_content.anchor_us >= ANCHOR_EVERY_US:
+            store.anchor()
+
+    @property
+    def public_key(self) -> NoteKey:
+        """The log's public key, as strangers need it."""
+        return self.store.log.key_of_notes
+
+    def status(self) -> LedgerStatus:
+        """Facts for `reader status`; shows no content."""
+        store, book = self.store, self.store.book
+        with store.lock:
+            size = store.log.frontier.size
+            row = store.db.execute("SELECT coalesce(max(size), 0) FROM anchors").fetchone()
+            anchored = max(store.slot_content.anchor_size, int(row[0]))
+            epochs = list(book.epochs.values())
+            received = sum(last - first + 1 for first, last, _ in book.received)
+            return LedgerStatus(
+                records=size,
+                log_id=store.log_id.hex(),
+                newer_than_anchors=size - anchored,
+                slot=store.slot.uri,
+                slot_promise=store.slot.promise,
+                generation=store.slot_content.generation,
+                epochs_open=sum(not one.closed for one in epochs),
+                epochs_kept=sum(one.purged_by is None for one in epochs),
+                epochs_purged=sum(one.purged_by is not None for one in epochs),
+                keys_on_card=store.key_place(KeyClass.READ),
+                enrolled=store.enrolled,
+                local_query=store.policy.local_query or not store.enrolled,
+                purge_pending=book.pending is not None,
+                unreceived=size - received,
+                without_overview=self._without_overview,
+                without_patch=self._without_patch,
+                free_bytes=self.free_bytes(),
+                incidents=book.incidents,
+            )
+
+    def close(self) -> None:
+        """Anchor the newest head in the slot and let the home go."""
+        with self.store.lock:
+            self.store.anchor()
+            self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def opened_read(text: bytes, place: bytes) -> Read:
+    """Put a read together from the contents of its two elements."""
+    return Read.of(codec.from_bytes(ReadText, text), codec.from_bytes(ReadPlace, place))
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return isinstance(error, sqlite3.OperationalError) and "full" in str(error)

@@ -1,0 +1,209 @@
+"""Making and opening a home: lock, slot, keys, book, anchors, and what a power cut left undone."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Callable
+
+import sqlite_utils
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from storage import checkpoint, codec, envelope, files, keyring, merkle, schema, sealing, slot
+from storage import leaf as leaves
+from storage.clock_trust import TrustedTime, WallClock, boottime_us
+from storage.epochs import Book
+from storage.errors import LedgerError, RolledBackError, SlotError
+from storage.home import Home, HomeLock
+from storage.log import LogReader
+from storage.records import LogOpened
+from storage.state import CONTEXT as STATE_CONTEXT
+from storage.state import MAX_STATE_BYTES, State
+from storage.store import Store, bound, open_database, read_book, unbound
+
+
+def create(
+    home: Home,
+    effaceable: slot.EffaceableSlot,
+    clock: WallClock,
+    *,
+    boot: Callable[[], int] = boottime_us,
+    previous: str | None = None,
+    reason: str | None = None,
+) -> Store:
+    """Make a new log in an empty home. Raises LedgerError, SlotError."""
+    if home.exists():
+        raise LedgerError("already holds a ledger", where=str(home.root))
+    home.root.mkdir(parents=True, exist_ok=True, mode=files.PRIVATE_DIR)
+    files.make_dir(home.folder)
+    lock = HomeLock(home)
+    try:
+        files.make_dir(home.blobs)
+        private = Ed25519PrivateKey.generate()
+        log_id = leaves.log_id_of(private.public_key())
+        kek = sealing.new_key()
+        ring = keyring.Keyring(log_key=private.private_bytes_raw(), epochs=())
+        time = TrustedTime(clock, 0, first=True, boot=boot)
+        content = slot.SlotContent(1, kek, log_id, 0, merkle.EMPTY_ROOT, time.trusted_us)
+        free_slot(effaceable, successor=previous is not None or reason is not None)
+        slot.save(effaceable, content)
+        files.replace(home.slot_uri, effaceable.uri.encode() + b"\n")
+        key = checkpoint.NoteKey(leaves.origin_of(log_id), private.public_key())
+        files.replace(home.public_key, key.text().encode() + b"\n")
+        # The database appears under its name once its first record is in it: a cut before that is no home.
+        beside = home.database.with_name("ledger.new")
+        for stray in home.folder.glob("ledger.new*"):
+            stray.unlink()
+        database = schema.connect(beside)
+        schema.migrate(database, 0)
+        store = Store(home, lock, database, effaceable, content, ring, Book(), time)
+        moment = time.now()
+        first = LogOpened(
+            public_key=envelope.raw_public(private.public_key()),
+            format=schema.FORMAT,
+            slot=effaceable.uri.partition(":")[0],
+            demo=True,
+            opened_us=moment.us,
+            clock_state=moment.state,
+            previous=previous,
+            reason=reason,
+        )
+        with store.adding():
+            store.add_open(first, (bound(leaves.KEYRING, ring.wrapped(kek, log_id, 1)),))
+            store.state = State(size=1, trusted_us=time.trusted_us, anchored_us=0)
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
+        beside.chmod(files.PRIVATE_FILE)
+        beside.replace(home.database)
+        files.sync_dir(home.folder)
+        store.db = open_database(home)
+        store.log.use(store.db)
+        store.anchor()
+    except BaseException:
+        lock.release()
+        raise
+    return store
+
+
+def reopen(
+    home: Home, effaceable: slot.EffaceableSlot, clock: WallClock, *, boot: Callable[[], int] = boottime_us
+) -> Store:
+    """Open an existing home as its one writer.
+
+    Raises HomeLockedError, SlotError, RolledBackError, LedgerError: nothing is repaired by guessing.
+    """
+    home.need()
+    os.umask(0o077)
+    lock = HomeLock(home)
+    try:
+        database = open_database(home)
+        content = slot.load(effaceable)
+        public = home.read_public_key().public
+        same_log(public, content, effaceable)
+        book = read_book(database, LogReader(database), public)
+        ring = read_ring(database, book, content)
+        state = read_state(database, public)
+        floor = max(book.newest_us, state.trusted_us, content.anchor_us)
+        store = Store(
+            home, lock, database, effaceable, content, ring, book, TrustedTime(clock, floor, boot=boot)
+        )
+        store.state = state
+        check_head(store)
+        check_anchor(store)
+    except BaseException:
+        lock.release()
+        raise
+    return store
+
+
+def same_log(public: Ed25519PublicKey, content: slot.SlotContent, effaceable: slot.EffaceableSlot) -> None:
+    """Raises SlotError where slot and card belong to different logs."""
+    if leaves.log_id_of(public) != content.log_id:
+        raise SlotError(
+            "holds the key of another log", where=effaceable.uri, cure="is this another unit's card?"
+        )
+
+
+def free_slot(effaceable: slot.EffaceableSlot, *, successor: bool) -> None:
+    """Raises SlotError where a slot already serves another log: writing it would destroy what that holds."""
+    data = effaceable.read()
+    if data is None or successor:
+        return
+    if slot.SlotContent.parse(data, where=effaceable.uri).anchor_size:
+        raise SlotError(
+            "already holds the keys of another log",
+            where=effaceable.uri,
+            cure="use that home, or another slot",
+        )
+
+
+def read_ring(database: sqlite_utils.Database, book: Book, content: slot.SlotContent) -> keyring.Keyring:
+    """The keys under the slot's KEK: its generation's keyring, and epochs opened since. Raises SealError."""
+    at, generation = book.keyring_at, book.generation
+    if book.pending is not None and content.generation == book.pending[1].generation:
+        at, generation = book.pending[0], book.pending[1].generation
+    if content.generation != generation:
+        raise RolledBackError(
+            f"the slot is at generation {content.generation}, the log at {generation}",
+            where="ledger.sqlite3",
+            cure="this card is older than its unit, or belongs to another one",
+        )
+    reader = LogReader(database)
+    ring: keyring.Keyring | None = None
+    sql = "SELECT sequence, name, stored FROM elements WHERE sequence = ? AND name IN (?, ?)"
+    places = [at, *(facts.sequence for facts in book.epochs.values() if facts.sequence > at)]
+    for sequence in places:
+        for _, name, stored in database.conn.execute(sql, (sequence, leaves.KEYRING, leaves.WRAP)).fetchall():
+            mark = leaves.unchecked(reader.leaf(sequence)).elements[name]
+            wrapped = unbound(name, sequence, bytes(stored), mark.commitment)
+            if name == leaves.KEYRING:
+                ring = keyring.Keyring.opened(wrapped, content.kek, content.log_id, generation)
+            elif ring is not None:
+                epoch = next(f.epoch for f in book.epochs.values() if f.sequence == sequence)
+                ring = ring.plus(
+                    keyring.unwrap_epoch(wrapped, epoch, content.kek, content.log_id, generation)
+                )
+    if ring is None:
+        raise LedgerError("the keyring is missing", where=f"record {at}", leaf_index=at)
+    return ring
+
+
+def read_state(database: sqlite_utils.Database, public: Ed25519PublicKey) -> State:
+    """The signed mutable record. Raises EnvelopeError, LedgerError."""
+    row = database.execute("SELECT body FROM state").fetchone()
+    if row is None:
+        raise LedgerError("the state record is missing", where="table state")
+    body = envelope.open_signed(bytes(row[0]), public, context=STATE_CONTEXT, limit=MAX_STATE_BYTES)
+    return codec.from_bytes(State, body, limit=MAX_STATE_BYTES)
+
+
+def check_head(store: Store) -> None:
+    """The signed head must speak of exactly the leaves that are there. Raises LedgerError."""
+    note = store.log.head_note()
+    if note is None:
+        raise LedgerError("the signed head is missing", where="table head")
+    head = checkpoint.open_checkpoint(note, store.log.key_of_notes)
+    if head != store.log.checkpoint():
+        raise LedgerError(
+            f"the signed head speaks of {head.size} records, {store.log.frontier.size} are there, or others",
+            where="ledger.sqlite3",
+            cure="reader verify names the first bad record",
+        )
+
+
+def check_anchor(store: Store) -> None:
+    """The slot's anchor and every co-signed checkpoint must lie in this log. Raises RolledBackError."""
+    anchors = [("the slot", store.slot_content.anchor_size, store.slot_content.anchor_root)]
+    for (note,) in store.db.execute("SELECT note FROM anchors").fetchall():
+        head = checkpoint.open_checkpoint(str(note), store.log.key_of_notes)
+        anchors.append(("a co-signed checkpoint", head.size, head.root))
+    for name, size, root in anchors:
+        if size > store.log.frontier.size:
+            raise RolledBackError(
+                f"{name} anchors {size} records, {store.log.frontier.size} are there",
+                where="ledger.sqlite3",
+                cure="records are lost: this is an older copy of the card, or it was cut short",
+                leaf_index=store.log.frontier.size,
+            )
+        if not hmac.compare_digest(store.log.root_at(size), root):
+            raise RolledBackError(f"{name} anchors another history of {size} records", where="ledger.sqlite3")

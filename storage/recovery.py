@@ -1,0 +1,44 @@
+"""What start-up puts right: blobs that no record names, purges not ended, keys that died with memory.
+
+Everything here can itself be cut by a power loss and is then done again.
+"""
+
+from __future__ import annotations
+
+from storage import keyring, leaf
+from storage.store import Store
+
+
+def settle(store: Store) -> None:
+    """Bring an opened home to rest. Nothing is guessed: a shorter or altered log has been refused before."""
+    drop_stray_blobs(store)
+    close_epochs(store)
+    if store.log.frontier.size != store.slot_content.anchor_size:
+        store.anchor()
+
+
+def close_epochs(store: Store) -> None:
+    """A restart opens new epochs; audit goes on, its key is on the card."""
+    for facts in store.book.epochs.values():
+        if facts.key_class.value in {"read", "hit"} and not facts.closed:
+            facts.closed, facts.closed_us = True, store.time.trusted_us
+            if facts.key_at == keyring.AT_DAY:
+                store.live.pop(facts.epoch, None)
+
+
+def drop_stray_blobs(store: Store) -> int:
+    """Remove images whose record never came to be: only the epochs that were still open can hold any."""
+    count = 0
+    for epoch in store.blobs.epochs():
+        facts = store.book.epochs.get(epoch)
+        if facts is None or facts.purged_by is not None:
+            count += store.blobs.drop(epoch)
+        elif not facts.closed:
+            count += store.blobs.keep_only(epoch, named_blobs(store, epoch))
+    return count
+
+
+def named_blobs(store: Store, epoch: int) -> set[str]:
+    """File names of all blobs that leaves of this epoch name."""
+    rows = store.db.conn.execute("SELECT leaf FROM leaves WHERE epoch = ?", (epoch,))
+    return {mark.digest.hex() for (data,) in rows for mark in leaf.unchecked(bytes(data)).elements.values()}

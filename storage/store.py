@@ -1,0 +1,304 @@
+"""The core that every custody deed stands on: one lock, one transaction, keys in memory, the open book.
+
+`Store.adding()` is the only way to write: leaves, elements, head and state go into one transaction, and a
+failure puts the tree, the book and the keys back to where they were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import sqlite_utils
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from storage import codec, day_keys, keyring, schema, sealing, slot
+from storage import leaf as leaves
+from storage.blobs import Blobs
+from storage.clock_trust import TrustedTime
+from storage.epochs import Book, EpochFacts
+from storage.errors import KeyLostError, LedgerError
+from storage.home import Home, HomeLock
+from storage.leaf import ENTRY, Leaf, LeafRef, Mark
+from storage.log import LogReader, LogWriter
+from storage.policy import HOUR_US, CustodyPolicy
+from storage.records import RECORDS, EpochOpened, KeyClass, Record
+from storage.sealing import Opened, Sealed
+from storage.state import CONTEXT as STATE_CONTEXT
+from storage.state import State
+
+AUDIT_EPOCH_US = 365 * 24 * HOUR_US
+
+
+class Store:
+    """The open home of one writer. Not for use outside this room: see `Ledger`."""
+
+    def __init__(  # noqa: PLR0917 - called once, by opening.py
+        self,
+        home: Home,
+        lock: HomeLock,
+        database: sqlite_utils.Database,
+        effaceable: slot.EffaceableSlot,
+        content: slot.SlotContent,
+        ring: keyring.Keyring,
+        book: Book,
+        time: TrustedTime,
+    ) -> None:
+        self.home, self.home_lock, self.db = home, lock, database
+        self.slot, self.slot_content = effaceable, content
+        self.ring, self.book, self.time = ring, book, time
+        self.log = LogWriter(database, Ed25519PrivateKey.from_private_bytes(ring.log_key))
+        self.log_id = self.log.log_id
+        self.blobs = Blobs(home.blobs)
+        self.live: dict[int, bytes] = {one.epoch: one.own for one in ring.epochs if one.own is not None}
+        self.policy = CustodyPolicy()
+        self.day_keys: tuple[day_keys.DayKey, ...] = ()
+        self.enrolled = False
+        self.state = State(size=0, trusted_us=0, anchored_us=0)
+        self.lock = threading.RLock()
+        self._depth = 0
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def adding(self) -> Iterator[None]:
+        """One transaction; nested use joins the outer one. The head is signed at its end."""
+        with self.lock:
+            if self._depth:
+                yield
+                return
+            frontier, ring, state = self.log.frontier.copy(), self.ring, self.state
+            epochs, notes = len(self.book.epochs), self.book.notes
+            self._depth += 1
+            try:
+                with self.db.atomic():
+                    yield
+                    self.log.sign_head()
+                    if self.state is not state:
+                        self._write_state()
+            except BaseException:
+                self.ring, self.state = ring, state
+                self.log.rewind(frontier)
+                if len(self.book.epochs) != epochs or notes != self.book.notes:
+                    self.book = read_book(self.db, self.log)
+                    self.live = {e: key for e, key in self.live.items() if e in self.book.epochs}
+                raise
+            finally:
+                self._depth -= 1
+            if len(self.book.epochs) != epochs:
+                self._forget_closed()
+
+    def _write_state(self) -> None:
+        now = max(self.state.trusted_us, self.time.trusted_us)
+        self.state = replace(self.state, size=self.log.frontier.size, trusted_us=now)
+        body = self.log.sign_bytes(codec.to_bytes(self.state), STATE_CONTEXT)
+        self.db.conn.execute("INSERT OR REPLACE INTO state (id, body) VALUES (1, ?)", (body,))
+
+    def next_sequence(self) -> int:
+        return self.log.frontier.size
+
+    def add_leaf(
+        self,
+        kind: str,
+        epoch: int,
+        key_class: KeyClass,
+        inline: list[Sealed],
+        outside: tuple[Sealed, ...] = (),
+    ) -> LeafRef:
+        """Append a leaf over `inline` elements (stored here) and `outside` ones (blobs, already synced)."""
+        sequence = self.next_sequence()
+        marks = {one.name: Mark(one.commitment, one.digest) for one in (*inline, *outside)}
+        leaf = Leaf(
+            log_id=self.log_id, kind=kind, sequence=sequence, epoch=epoch, key_class=key_class, elements=marks
+        )
+        ref = self.log.append(leaf)
+        self.db.conn.executemany(
+            "INSERT INTO elements (sequence, name, stored) VALUES (?, ?, ?)",
+            [(sequence, one.name, one.stored) for one in inline],
+        )
+        return ref
+
+    def add_open(
+        self, record: Record, extra: tuple[Sealed, ...] = (), outside: tuple[Sealed, ...] = ()
+    ) -> LeafRef:
+        """Append an open record and note it in the book."""
+        entry = sealing.leave_open(sealing.fresh(ENTRY, codec.to_bytes(record)))
+        sequence = self.next_sequence()
+        ref = self.add_leaf(record.KIND, 0, KeyClass.OPEN, [entry, *extra], outside)
+        self.book.note(sequence, record)
+        return ref
+
+    def add_sealed(self, record: Record) -> LeafRef:
+        """Append a record with one sealed element under the current epoch of its class."""
+        facts = self.epoch_for(record.KEY_CLASS)
+        opened = sealing.fresh(ENTRY, codec.to_bytes(record))
+        sealed = sealing.seal(self.live[facts.epoch], self.log_id, self.next_sequence(), opened)
+        return self.add_leaf(record.KIND, facts.epoch, record.KEY_CLASS, [sealed])
+
+    # -- epochs ----------------------------------------------------------------------------------
+
+    def epoch_for(self, key_class: KeyClass) -> EpochFacts:
+        """The running epoch of a class; opens one where there is none, or where it ran its time."""
+        current = self.book.current(key_class)
+        now_us = self.time.trusted_us
+        if current is not None and current.epoch in self.live:
+            length = AUDIT_EPOCH_US if key_class is KeyClass.AUDIT else self.policy.epoch_hours * HOUR_US
+            if now_us - current.opened_us < length:
+                return current
+            return self.open_epoch(key_class, "time")
+        return self.open_epoch(key_class, "start")
+
+    def key_place(self, key_class: KeyClass) -> str:
+        """Where the key of a new epoch of this class may lie."""
+        if key_class in self.policy.memory_only:
+            return keyring.AT_MEMORY
+        if key_class is KeyClass.AUDIT or not self.enrolled:
+            return keyring.AT_KEK
+        return keyring.AT_BOTH if self.policy.local_query else keyring.AT_DAY
+
+    def open_epoch(self, key_class: KeyClass, reason: str) -> EpochFacts:
+        """Open an epoch: a fresh key in memory, and on the card what the policy lets lie there."""
+        moment = self.time.now()
+        now_us = self.time.trusted_us
+        key, epoch, place = sealing.new_key(), self.book.next_epoch(), self.key_place(key_class)
+        day: day_keys.DayKey | None = None
+        extra: list[Sealed] = []
+        if place in {keyring.AT_DAY, keyring.AT_BOTH}:
+            day = day_keys.key_for(self.day_keys, now_us)
+        if place != keyring.AT_MEMORY:
+            sealed = None if day is None else day_keys.seal_to_day(key, day, self.log_id, epoch)
+            entry = keyring.EpochKey(
+                epoch=epoch,
+                key_class=key_class,
+                own=None if place == keyring.AT_DAY else key,
+                day=sealed,
+                day_key=None if day is None else day.key_id,
+            )
+            wrapped = keyring.wrap_epoch(
+                entry, self.slot_content.kek, self.log_id, self.slot_content.generation
+            )
+            extra.append(bound(leaves.WRAP, wrapped))
+            if self.policy.escrow and sealed is not None:
+                extra.append(bound(leaves.ESCROW, sealed))
+            self.ring = self.ring.plus(entry)
+        record = EpochOpened(
+            epoch=epoch,
+            key_class=key_class,
+            opened_us=now_us,
+            clock_state=moment.state,
+            key_at=place,
+            day_key=None if day is None else day.key_id,
+            reason=reason,
+        )
+        self.add_open(record, tuple(extra))
+        self.live[epoch] = key
+        return self.book.epochs[epoch]
+
+    def _forget_closed(self) -> None:
+        """The key of an epoch that closed leaves memory where the card holds it for the department alone."""
+        for epoch in list(self.live):
+            facts = self.book.epochs[epoch]
+            if facts.closed and facts.key_at == keyring.AT_DAY:
+                del self.live[epoch]
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def leaf(self, sequence: int) -> Leaf:
+        return leaves.unchecked(self.log.leaf(sequence))
+
+    def stored(self, leaf: Leaf, name: str) -> bytes:
+        """The stored bytes of an element. Raises LedgerError, KeyLostError (purged)."""
+        row = self.db.conn.execute(
+            "SELECT stored FROM elements WHERE sequence = ? AND name = ?", (leaf.sequence, name)
+        ).fetchone()
+        if row is not None:
+            return bytes(row[0])
+        if self.book.gone(leaf.epoch) or name not in leaf.elements:
+            raise KeyLostError("was purged, or never stored", where=f"record {leaf.sequence}, {name}")
+        return self.blobs.get(leaf.epoch, leaf.elements[name].digest)
+
+    def open_element(self, leaf: Leaf, name: str) -> Opened:
+        """An element in clear. Raises KeyLostError, SealError, LedgerError."""
+        stored = self.stored(leaf, name)
+        expected = leaf.elements[name].commitment
+        if leaf.key_class is KeyClass.OPEN:
+            return sealing.read_open(name, leaf.sequence, stored, expected)
+        key = self.live.get(leaf.epoch)
+        if key is None:
+            raise KeyLostError(
+                f"the key of epoch {leaf.epoch} is not on this unit", where=f"record {leaf.sequence}"
+            )
+        return sealing.open_sealed(key, self.log_id, leaf.sequence, name, stored, expected)
+
+    def record(self, sequence: int) -> Record:
+        """A record of one element, parsed. Raises as `open_element`."""
+        leaf = self.leaf(sequence)
+        if ENTRY not in leaf.elements:
+            raise LedgerError(f"is of kind {leaf.kind}", where=f"record {sequence}", leaf_index=sequence)
+        return codec.from_bytes(RECORDS[leaf.kind], self.open_element(leaf, ENTRY).content)
+
+    def sequences(self, epoch: int) -> list[int]:
+        rows = self.db.conn.execute("SELECT sequence FROM leaves WHERE epoch = ? ORDER BY sequence", (epoch,))
+        return [int(row[0]) for row in rows]
+
+    # -- slot ------------------------------------------------------------------------------------
+
+    def anchor(self, *, force: bool = False) -> bool:
+        """Put the newest size and root into the slot, where it grew. Returns whether the slot was written."""
+        with self.lock:
+            size = self.log.frontier.size
+            if size == self.slot_content.anchor_size and not force:
+                return False
+            content = replace(
+                self.slot_content,
+                anchor_size=size,
+                anchor_root=self.log.frontier.root(),
+                anchor_us=self.time.trusted_us,
+            )
+            slot.save(self.slot, content)
+            self.slot_content = content
+            self.state = replace(self.state, anchored_us=content.anchor_us)
+            return True
+
+    def close(self) -> None:
+        self.db.close()
+        self.home_lock.release()
+
+
+def bound(name: str, stored: bytes) -> Sealed:
+    """Key material as an element: bound to the leaf by the digest of what lies on the card."""
+    opened = sealing.fresh(name, stored)
+    return sealing.leave_open(opened)
+
+
+def unbound(name: str, sequence: int, stored: bytes, expected: bytes) -> bytes:
+    """The key material in an element that `bound` made. Raises SealError."""
+    return sealing.read_open(name, sequence, stored, expected).content
+
+
+def read_book(
+    database: sqlite_utils.Database, log: LogReader, public: Ed25519PublicKey | None = None
+) -> Book:
+    """Read the open records of a log, signatures checked where `public` is given. Raises StorageError."""
+    book = Book()
+    rows = database.conn.execute("SELECT sequence FROM leaves WHERE epoch = 0 ORDER BY sequence").fetchall()
+    for (sequence,) in rows:
+        data = log.leaf(sequence)
+        leaf = leaves.unchecked(data) if public is None else leaves.open_leaf(data, public)
+        row = database.conn.execute(
+            "SELECT stored FROM elements WHERE sequence = ? AND name = ?", (sequence, ENTRY)
+        ).fetchone()
+        if row is None or ENTRY not in leaf.elements:
+            raise LedgerError("its entry is missing", where=f"record {sequence}", leaf_index=sequence)
+        opened = sealing.read_open(ENTRY, sequence, bytes(row[0]), leaf.elements[ENTRY].commitment)
+        book.note(sequence, codec.from_bytes(RECORDS[leaf.kind], opened.content))
+    return book
+
+
+def open_database(home: Home) -> sqlite_utils.Database:
+    """Open and migrate the home's database. Raises LedgerError."""
+    database = schema.connect(home.database)
+    schema.migrate(database, schema.found(database, home.database))
+    return database
