@@ -1,0 +1,176 @@
+"""A small certificate authority: P-256, one level, for the server and the units. TLS only admits.
+
+Who speaks is proven by the signature on a message; a certificate from here opens the connection, no more.
+The CA lives 2 years, the server's certificate 1 year (renewed at start), a unit's 90 days.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from storage import files
+from sync.errors import HomeError, MessageError
+
+CA_DAYS = 730
+SERVER_DAYS = 365
+RENEW_BEFORE_DAYS = 30
+_NONE = dict.fromkeys(
+    (
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+        "encipher_only",
+        "decipher_only",
+    ),
+    False,
+)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
+
+
+def _host_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """PKCS 8, unencrypted: for files that only their owner may read."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """The CA's certificate and key, and the folder they lie in."""
+
+    folder: Path
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def create(cls, folder: Path, name: str) -> Authority:
+        """A new CA in `folder`."""
+        folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = _name(f"{name} ALPR units")
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(_now() - dt.timedelta(minutes=5))
+            .not_valid_after(_now() + dt.timedelta(days=CA_DAYS))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(
+                x509.KeyUsage(digital_signature=False, key_cert_sign=True, crl_sign=True, **_NONE),
+                critical=True,
+            )
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        files.replace(folder / "ca.key", private_pem(key))
+        files.replace(folder / "ca.pem", certificate.public_bytes(serialization.Encoding.PEM))
+        return cls(folder, certificate, key)
+
+    @classmethod
+    def open(cls, folder: Path) -> Authority:
+        """Raises HomeError when a part is absent or foreign."""
+        try:
+            certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+            key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
+        except FileNotFoundError as error:
+            raise HomeError("is not there", where=str(error.filename), cure="restore authority/") from None
+        except ValueError as error:
+            raise HomeError(f"does not parse: {error}", where=str(folder)) from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise HomeError("the CA's key is not P-256", where=str(folder / "ca.key"))
+        return cls(folder, certificate, key)
+
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.DER)
+
+    def _issue(
+        self,
+        public: ec.EllipticCurvePublicKey,
+        name: str,
+        days: int,
+        usage: x509.ObjectIdentifier,
+        hosts: tuple[str, ...],
+    ) -> x509.Certificate:
+        key_id = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(_name(name))
+            .issuer_name(self.certificate.subject)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(_now() - dt.timedelta(minutes=5))
+            .not_valid_after(min(_now() + dt.timedelta(days=days), self.certificate.not_valid_after_utc))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(
+                x509.KeyUsage(digital_signature=True, key_cert_sign=False, crl_sign=False, **_NONE),
+                critical=True,
+            )
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(key_id), critical=False
+            )
+        )
+        if hosts:
+            names = [_host_name(host) for host in hosts]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return builder.sign(self.key, hashes.SHA256())
+
+    def issue_unit(self, public_der: bytes, unit_id: str, days: int) -> x509.Certificate:
+        """A client certificate for a P-256 TLS key (SubjectPublicKeyInfo, DER). Raises MessageError."""
+        return self._issue(p256_public(public_der), unit_id, days, ExtendedKeyUsageOID.CLIENT_AUTH, ())
+
+    def server_files(self, hosts: tuple[str, ...]) -> tuple[Path, Path]:
+        """(certificate, key) files of the server, made or renewed when the names or the time ask for it."""
+        pem, key_file = self.folder / "server.pem", self.folder / "server.key"
+        if not (pem.exists() and key_file.exists() and _still_good(pem.read_bytes(), hosts)):
+            key = ec.generate_private_key(ec.SECP256R1())
+            certificate = self._issue(
+                key.public_key(), hosts[0], SERVER_DAYS, ExtendedKeyUsageOID.SERVER_AUTH, hosts
+            )
+            files.replace(key_file, private_pem(key))
+            files.replace(pem, certificate.public_bytes(serialization.Encoding.PEM))
+        return pem, key_file
+
+
+def p256_public(public_der: bytes) -> ec.EllipticCurvePublicKey:
+    """A P-256 public key from SubjectPublicKeyInfo. Raises MessageError."""
+    try:
+        public = serialization.load_der_public_key(public_der)
+    except ValueError:
+        raise MessageError("is no public key", where="public key") from None
+    if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
+        raise MessageError("is not a P-256 key", where="public key")
+    return public
+
+
+def _still_good(pem: bytes, hosts: tuple[str, ...]) -> bool:
+    certificate = x509.load_pem_x509_certificate(pem)
+    if certificate.not_valid_after_utc - _now() < dt.timedelta(days=RENEW_BEFORE_DAYS):
+        return False
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return list(names) == [_host_name(host) for host in hosts]

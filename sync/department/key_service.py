@@ -1,0 +1,317 @@
+"""The key service: holds the day keys and the store keys, logs first, then opens. In this process.
+
+`KeyService` is all that the receiver, the purge and the desk may ask of it; it can run elsewhere. Keys
+lie in a folder of their own, one file a day, outside the database and so outside its backups: a purge
+destroys the file, and a restored backup shows nothing that was purged.
+
+    day/<n>.key    P-256 private key whose public half went to the units; destroyed a year after its day
+    store/<n>.key  AES-256 key of the day of receipt; destroyed by that day's purge
+    service.log    one line for every use, synced before the use
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from storage import codec, files, sealing
+from storage.day_keys import DayKey, open_from_day
+from storage.errors import StorageError
+from storage.records import ReadText
+from sync.errors import KeyServiceError
+
+TOKEN_BYTES = 16
+_TOKEN_INFO = b"alpr-reader/search-token/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One stored element as it came from a unit, and what its leaf says of it."""
+
+    log_id: bytes
+    sequence: int
+    epoch: int
+    name: str
+    commitment: bytes
+    stored: bytes
+    token: bool  # a read's text: give its search token
+
+    def __repr__(self) -> str:
+        return f"Arrived(record {self.sequence}, {self.name}, {len(self.stored)} bytes)"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The element under the store key of its day of receipt, or why it could not be opened."""
+
+    stored: bytes
+    token: bytes | None = None
+    refused: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Kept({len(self.stored)} bytes{', refused' if self.refused else ''})"
+
+
+class KeyService(Protocol):
+    """What may be asked of the keys. Every call is logged, and the line synced, before a key is used."""
+
+    def issue_day_keys(self, first_day: int, count: int) -> tuple[DayKey, ...]:
+        """Public day keys for `count` days from `first_day`; made where they do not exist yet."""
+
+    def open_and_reseal(
+        self, day: int, epoch_keys: dict[int, tuple[bytes, bytes]], arrived: Sequence[Arrived]
+    ) -> list[Kept]:
+        """Open, match to the commitment, seal under the store key of `day`. epoch -> (day key id, sealed).
+
+        Raises KeyServiceError when it cannot work at all; a single bad element is `refused`.
+        """
+
+    def open_stored(
+        self, why: str, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+    ) -> list[sealing.Opened]:
+        """Open elements of one day of receipt: (sequence, name, stored, commitment). `why` is logged."""
+
+    def check_stored(
+        self, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+    ) -> list[str | None]:
+        """The same without an answer in clear: None, or what is wrong with it."""
+
+    def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, bytes]:
+        """The search token of a plate for each day of receipt whose key still exists."""
+
+    def destroy_store_key(self, day: int) -> None:
+        """Make the content of a day of receipt, its tokens and its backups unreadable for good."""
+
+    def destroy_day_keys_before(self, day: int) -> int:
+        """Destroy the private day keys of all days before `day`; how many."""
+
+    def has_store_key(self, day: int) -> bool:
+        """Whether the content of this day of receipt can still be opened."""
+
+
+class LocalKeyService:
+    """The key service in the server's own process: whoever is root here can read. `controls` says so."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        for name in (folder, folder / "day", folder / "store"):
+            name.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+        self._guard = threading.Lock()
+        self._store: dict[int, bytes] = {}
+        self._ids: dict[bytes, Path] = {}
+        self._epochs: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
+        self._log = (folder / "service.log").open("ab", buffering=0)
+        (folder / "service.log").chmod(files.PRIVATE_FILE)
+
+    def close(self) -> None:
+        self._log.close()
+
+    # --- the log ---------------------------------------------------------------------------------------
+
+    def _write(self, use: str, **facts: object) -> None:
+        line = {"at_us": time.time_ns() // 1000, "use": use, **facts}
+        self._log.write(json.dumps(line, sort_keys=True).encode() + b"\n")
+        os.fsync(self._log.fileno())
+
+    # --- day keys --------------------------------------------------------------------------------------
+
+    def issue_day_keys(self, first_day: int, count: int) -> tuple[DayKey, ...]:
+        with self._guard:
+            self._write("issue_day_keys", first_day=first_day, count=count)
+            made = [self._day_key(day) for day in range(first_day, first_day + count)]
+            files.sync_dir(self._folder / "day")
+        return tuple(made)
+
+    def _day_key(self, day: int) -> DayKey:
+        path = self._folder / "day" / f"{day}.key"
+        if path.exists():
+            return DayKey.of(day, _load_p256(path))
+        private = ec.generate_private_key(ec.SECP256R1())
+        files.write_new(
+            path,
+            private.private_bytes(
+                serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ),
+        )
+        return DayKey.of(day, private)
+
+    def _private(self, key_id: bytes) -> ec.EllipticCurvePrivateKey:
+        if key_id not in self._ids:
+            for path in (self._folder / "day").glob("*.key"):
+                self._ids[DayKey.of(int(path.stem), _load_p256(path)).key_id] = path
+        path_of = self._ids.get(key_id)
+        if path_of is None or not path_of.exists():
+            raise KeyServiceError(
+                "this day key is not here: destroyed after its year, or another department's"
+            )
+        return _load_p256(path_of)
+
+    def _epoch_key(self, log_id: bytes, epoch: int, key_id: bytes, sealed: bytes) -> bytes:
+        known = self._epochs.get((log_id, epoch))
+        if known is not None and hmac.compare_digest(known[0], sealed):
+            return known[1]
+        key = open_from_day(sealed, self._private(key_id), log_id, epoch)
+        if len(self._epochs) > 4096:  # two epochs a day for a few hundred units; a cache, nothing more
+            self._epochs.clear()
+        self._epochs[log_id, epoch] = (sealed, key)
+        return key
+
+    # --- store keys ------------------------------------------------------------------------------------
+
+    def _store_path(self, day: int) -> Path:
+        return self._folder / "store" / f"{day}.key"
+
+    def _store_key(self, day: int, *, make: bool) -> bytes:
+        with self._guard:
+            if day in self._store:
+                return self._store[day]
+            path = self._store_path(day)
+            if not path.exists():
+                if not make or path.with_suffix(".gone").exists():
+                    raise KeyServiceError(f"the key of the day of receipt {day} is not here: purged")
+                files.write_new(path, sealing.new_key())
+                files.sync_dir(path.parent)
+            self._store[day] = path.read_bytes()
+            return self._store[day]
+
+    def has_store_key(self, day: int) -> bool:
+        return self._store_path(day).exists()
+
+    def open_and_reseal(
+        self, day: int, epoch_keys: dict[int, tuple[bytes, bytes]], arrived: Sequence[Arrived]
+    ) -> list[Kept]:
+        if not arrived:
+            return []
+        numbers = [one.sequence for one in arrived]
+        self._write(
+            "reseal",
+            day=day,
+            log=arrived[0].log_id.hex()[:16],
+            elements=len(arrived),
+            first=min(numbers),
+            last=max(numbers),
+        )
+        store = self._store_key(day, make=True)
+        token_key = _token_key(store)
+        keys: dict[int, bytes | str] = {}
+        return [self._reseal_one(one, store, token_key, epoch_keys, keys) for one in arrived]
+
+    def _reseal_one(
+        self,
+        one: Arrived,
+        store: bytes,
+        token_key: bytes,
+        epoch_keys: dict[int, tuple[bytes, bytes]],
+        keys: dict[int, bytes | str],
+    ) -> Kept:
+        if one.epoch not in keys:
+            keys[one.epoch] = self._find_epoch(one, epoch_keys)
+        key = keys[one.epoch]
+        if isinstance(key, str):
+            return Kept(b"", refused=key)
+        try:
+            opened = sealing.open_sealed(key, one.log_id, one.sequence, one.name, one.stored, one.commitment)
+            token = None
+            if one.token:
+                token = token_of(token_key, codec.from_bytes(ReadText, opened.content).text)
+        except StorageError as error:
+            return Kept(b"", refused=error.what)
+        return Kept(sealing.seal(store, one.log_id, one.sequence, opened).stored, token)
+
+    def _find_epoch(self, one: Arrived, epoch_keys: dict[int, tuple[bytes, bytes]]) -> bytes | str:
+        if one.epoch not in epoch_keys:
+            return "the key of its epoch was not sent"
+        try:
+            return self._epoch_key(one.log_id, one.epoch, *epoch_keys[one.epoch])
+        except (StorageError, KeyServiceError) as error:
+            return error.what
+
+    def open_stored(
+        self, why: str, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+    ) -> list[sealing.Opened]:
+        records = sorted({one[0] for one in wanted})
+        self._write("open", why=why, day=day, log=log_id.hex()[:16], records=records)
+        key = self._store_key(day, make=False)
+        return [sealing.open_sealed(key, log_id, number, name, stored, commitment)
+                for number, name, stored, commitment in wanted]  # fmt: skip
+
+    def check_stored(
+        self, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+    ) -> list[str | None]:
+        self._write("check", day=day, log=log_id.hex()[:16], elements=len(wanted))
+        key = self._store_key(day, make=False)
+        found: list[str | None] = []
+        for number, name, stored, commitment in wanted:
+            try:
+                sealing.open_sealed(key, log_id, number, name, stored, commitment)
+                found.append(None)
+            except StorageError as error:
+                found.append(error.what)
+        return found
+
+    def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, bytes]:
+        self._write("tokens", why=why, days=len(days))
+        there = [day for day in days if self.has_store_key(day)]
+        return {day: token_of(_token_key(self._store_key(day, make=False)), plate) for day in there}
+
+    # --- destruction -----------------------------------------------------------------------------------
+
+    def destroy_store_key(self, day: int) -> None:
+        with self._guard:
+            self._write("destroy_store_key", day=day)
+            self._store.pop(day, None)
+            path = self._store_path(day)
+            mark = path.with_suffix(".gone")
+            if not mark.exists():
+                files.write_new(mark, b"")
+            destroy_file(path)
+
+    def destroy_day_keys_before(self, day: int) -> int:
+        with self._guard:
+            old = [path for path in (self._folder / "day").glob("*.key") if int(path.stem) < day]
+            if old:
+                self._write("destroy_day_keys", before=day, count=len(old))
+            self._ids.clear()
+            self._epochs.clear()
+            for path in old:
+                destroy_file(path)
+        return len(old)
+
+
+def destroy_file(path: Path) -> None:
+    """Overwrite and remove a key file. On flash the old bytes may survive outside the file system's sight."""
+    if path.exists():
+        with path.open("r+b") as file:
+            file.write(os.urandom(path.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+    files.sync_dir(path.parent)
+
+
+def _load_p256(path: Path) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_der_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise KeyServiceError("is not a P-256 key", where=str(path))
+    return key
+
+
+def _token_key(store: bytes) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=_TOKEN_INFO).derive(store)
+
+
+def token_of(token_key: bytes, plate: str) -> bytes:
+    """HMAC-SHA-256 over the plate, cut to 16 bytes: exact search without a readable index."""
+    return hmac.new(token_key, plate.encode(), hashlib.sha256).digest()[:TOKEN_BYTES]

@@ -1,0 +1,373 @@
+"""Every message between a unit and its department: schema, version, limits. No I/O.
+
+A message is COSE_Sign1 (Ed25519) over deterministic CBOR; its context names its kind, so that one kind
+never passes as another. A unit signs with its log key, the department with its log key. Sizes and depth
+are checked before anything is decoded; unknown, missing and mistyped fields are refused by name.
+
+A parcel carries stored elements beside its header, unsigned: each is bound by the digest in a signed leaf.
+    4-byte header length || COSE header (ParcelHeader) || the elements' stored bytes, in the header's order
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from storage import codec, envelope
+from storage.errors import EnvelopeError, RecordError, SignatureError
+from storage.leaf import MAX_LEAF_BYTES
+from sync.errors import MessageError
+
+VERSION = 1
+CONTENT_TYPE = "application/cbor"
+CONTEXT = "alpr-reader/sync/v1/"
+NONCE_BYTES = 16
+MAX_NOTE = 8 * 1024
+MAX_LEAVES = 2048
+MAX_LEAVES_BYTES = 4 << 20
+MAX_ITEMS = 8192
+MAX_KEYS = 512
+MAX_HEADER_BYTES = 1 << 20
+MAX_ELEMENT_BYTES = (16 << 20) + 1024  # storage's largest element, its frame and its tag
+MAX_PARCEL_BYTES = MAX_ELEMENT_BYTES + MAX_HEADER_BYTES
+MAX_SMALL_BYTES = 64 * 1024
+MAX_DOCUMENT_BYTES = 64 << 20
+MAX_PROOF = 130
+MAX_TRIES = 3  # a record that is bad this often is an incident, and holds nothing up
+
+REFUSALS = {
+    "malformed": "a message that is over its limit or not of its schema",
+    "unknown-log": "a log that no enrolled unit vouched for",
+    "signature": "a signature that does not hold",
+    "revoked": "a unit that was revoked",
+    "closed": "a log that was closed after an incident: open a new one",
+    "fork": "a log with another past than the one co-signed here",
+    "rollback": "a log shorter than the one co-signed here",
+    "gap": "leaves that do not follow what is held here: ask for the state and resume",
+    "wrong-device": "a log that another unit vouched for",
+    "bad-leaf": "a leaf that is not of this log or not in its place",
+    "code": "an enrolment code that is unknown, used or expired",
+    "too-large": "a message over its limit",
+    "too-slow": "a client that fell silent",
+    "busy": "more connections than the server takes: try again later",
+    "unavailable": "the department cannot store now: keep everything and try again later",
+}
+INCIDENTS = frozenset({"fork", "rollback", "wrong-device", "bad-leaf"})
+"""Refusals that are an incident at both ends; the log is closed and a new one opened."""
+
+
+def _check(good: bool, what: str, where: str) -> None:
+    if not good:
+        raise RecordError(what, where=where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """Base: each kind names KIND and LIMIT (bytes, signed)."""
+
+    KIND: ClassVar[str] = ""
+    LIMIT: ClassVar[int] = MAX_SMALL_BYTES
+
+    version: int = VERSION
+
+    def check_version(self) -> None:
+        _check(self.version == VERSION, f"version {self.version} where {VERSION} is known", self.KIND)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello(Message):
+    """Unit: here I am, this is my newest checkpoint. Asks what the department holds."""
+
+    KIND: ClassVar[str] = "hello"
+    log_id: bytes
+    nonce: bytes
+    at_us: int
+    checkpoint: str
+    proof: tuple[
+        bytes, ...
+    ]  # consistency from `held`, the size that the department last told, to the checkpoint
+    held: int
+    software: str
+
+    def check(self) -> None:
+        self.check_version()
+        _check(len(self.log_id) == 32, "has 32 bytes", "hello.log_id")
+        _check(len(self.nonce) == NONCE_BYTES, f"has {NONCE_BYTES} bytes", "hello.nonce")
+        _check(len(self.checkpoint) <= MAX_NOTE, "is too long", "hello.checkpoint")
+        _check(0 <= self.held < 1 << 63, "out of range", "hello.held")
+        _check_hashes(self.proof, "hello.proof")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentRef:
+    """A signed document that waits for a unit: its name and version."""
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State(Message):
+    """Department: what is held of this log. `complete_to`: all content before this record is here."""
+
+    KIND: ClassVar[str] = "state"
+    log_id: bytes
+    nonce: bytes
+    at_us: int
+    size: int
+    cosigned: str | None
+    complete_to: int
+    again: tuple[int, ...]  # records at or after complete_to whose content was bad and is wanted again
+    documents: tuple[DocumentRef, ...]
+    certificate_days: int
+
+    def check(self) -> None:
+        self.check_version()
+        _check(0 <= self.complete_to <= self.size, "out of range", "state.complete_to")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafBatch(Message):
+    """Unit: leaves from `first` on, and the newest checkpoint that they lead to (`proof`: consistency)."""
+
+    KIND: ClassVar[str] = "leaves"
+    LIMIT: ClassVar[int] = MAX_LEAVES_BYTES
+    log_id: bytes
+    first: int
+    leaves: tuple[bytes, ...] = field(repr=False)
+    checkpoint: str
+    proof: tuple[bytes, ...]
+
+    def check(self) -> None:
+        self.check_version()
+        _check(1 <= len(self.leaves) <= MAX_LEAVES, f"1 to {MAX_LEAVES} leaves", "leaves.leaves")
+        _check(max(map(len, self.leaves)) <= MAX_LEAF_BYTES, "a leaf is too long", "leaves.leaves")
+        _check(0 <= self.first < 1 << 62, "out of range", "leaves.first")
+        _check(len(self.checkpoint) <= MAX_NOTE, "is too long", "leaves.checkpoint")
+        _check_hashes(self.proof, "leaves.proof")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeavesHeld(Message):
+    """Department: the log's size here, and the co-signed checkpoint once it is all here."""
+
+    KIND: ClassVar[str] = "leaves-held"
+    log_id: bytes
+    size: int
+    cosigned: str | None
+
+    def check(self) -> None:
+        self.check_version()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedKey:
+    """An epoch's key, sealed to the day key with this id (HPKE: 65 + 48 bytes)."""
+
+    epoch: int
+    day_key: bytes
+    sealed: bytes = field(repr=False)
+
+    def check(self) -> None:
+        _check(len(self.day_key) == 32 and len(self.sealed) == 113, "malformed", "sealed key")
+        _check(0 <= self.epoch < 1 << 63, "out of range", "sealed key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One element in a parcel. `length` 0: its bytes are no more (purged before they could be sent)."""
+
+    sequence: int
+    name: str
+    length: int
+
+    def check(self) -> None:
+        _check(0 <= self.length <= MAX_ELEMENT_BYTES, "out of range", "item.length")
+        _check(0 <= self.sequence < 1 << 63 and 1 <= len(self.name) <= 32, "malformed", "item")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParcelHeader(Message):
+    """Unit: these keys and these elements follow. With `leaf`: one alert, ahead of its turn."""
+
+    KIND: ClassVar[str] = "parcel"
+    LIMIT: ClassVar[int] = MAX_HEADER_BYTES
+    log_id: bytes
+    keys: tuple[SealedKey, ...]
+    items: tuple[Item, ...]
+    leaf: bytes | None = field(default=None, repr=False)
+
+    def check(self) -> None:
+        self.check_version()
+        _check(len(self.keys) <= MAX_KEYS, f"at most {MAX_KEYS} keys", "parcel.keys")
+        _check(len(self.items) <= MAX_ITEMS, f"at most {MAX_ITEMS} items", "parcel.items")
+        total = sum(item.length for item in self.items)
+        _check(total <= MAX_ELEMENT_BYTES, f"at most {MAX_ELEMENT_BYTES} bytes of elements", "parcel.items")
+        _check(self.leaf is None or len(self.leaf) <= MAX_LEAF_BYTES, "is too long", "parcel.leaf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bad:
+    """An element that could not be taken, and why. `final`: it is an incident now; do not send it again."""
+
+    sequence: int
+    name: str
+    reason: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParcelHeld(Message):
+    """Department: everything else in the parcel is opened, matched and synced."""
+
+    KIND: ClassVar[str] = "parcel-held"
+    LIMIT: ClassVar[int] = MAX_HEADER_BYTES
+    log_id: bytes
+    complete_to: int
+    bad: tuple[Bad, ...]
+
+    def check(self) -> None:
+        self.check_version()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptWanted(Message):
+    """Unit: a receipt, please, for the records from `first` on."""
+
+    KIND: ClassVar[str] = "receipt-wanted"
+    log_id: bytes
+    first: int
+
+    def check(self) -> None:
+        self.check_version()
+        _check(0 <= self.first < 1 << 62, "out of range", "receipt-wanted.first")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt(Message):
+    """Department: the content of these records was opened, matched to its commitments and synced.
+
+    `ranges`: (first, end) pairs, end not included. Only this lets a unit destroy content early; a
+    co-signed checkpoint acknowledges leaves alone. `note` says what is known of the day keys' end.
+    """
+
+    KIND: ClassVar[str] = "receipt"
+    LIMIT: ClassVar[int] = MAX_HEADER_BYTES
+    department: str
+    log_id: bytes
+    ranges: tuple[tuple[int, int], ...]
+    size: int
+    root: bytes
+    at_us: int
+    note: str
+
+    def check(self) -> None:
+        self.check_version()
+        before = 0
+        for first, end in self.ranges:
+            _check(before <= first < end <= self.size, "ranges must rise within the log", "receipt.ranges")
+            before = end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentWanted(Message):
+    """Unit: this document from this byte on."""
+
+    KIND: ClassVar[str] = "document-wanted"
+    log_id: bytes
+    name: str
+    document_version: int
+    offset: int
+
+    def check(self) -> None:
+        self.check_version()
+        _check(
+            0 <= self.offset <= MAX_DOCUMENT_BYTES and len(self.name) <= 64, "malformed", "document-wanted"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal(Message):
+    """Department: no, because `code` (one of REFUSALS)."""
+
+    KIND: ClassVar[str] = "refusal"
+    code: str
+    what: str
+    held: int | None = None
+
+    def check(self) -> None:
+        self.check_version()
+        _check(self.code in REFUSALS, "is no known refusal", "refusal.code")
+
+
+M = TypeVar("M", bound=Message)
+
+
+def _check_hashes(hashes: Sequence[bytes], where: str) -> None:
+    _check(len(hashes) <= MAX_PROOF and all(len(one) == 32 for one in hashes), "malformed proof", where)
+
+
+def context_of(kind: type[Message]) -> bytes:
+    """COSE's external_aad of a kind."""
+    return (CONTEXT + kind.KIND).encode()
+
+
+def seal_message(message: Message, key: Ed25519PrivateKey) -> bytes:
+    """The signed bytes. Raises MessageError when over the kind's own limit."""
+    data = envelope.sign(codec.to_bytes(message), key, context=context_of(type(message)))
+    if len(data) > message.LIMIT:
+        raise MessageError(f"{len(data)} bytes where {message.LIMIT} are allowed", where=message.KIND)
+    return data
+
+
+def open_message(kind: type[M], data: bytes, public: Ed25519PublicKey) -> M:
+    """The message, once its signature holds and every field is right. Raises MessageError, SignatureError."""
+    try:
+        payload = envelope.open_signed(data, public, context=context_of(kind), limit=kind.LIMIT)
+        return codec.from_bytes(kind, payload, limit=kind.LIMIT)
+    except SignatureError:
+        raise
+    except (EnvelopeError, RecordError) as error:
+        raise MessageError(error.what, where=error.where or kind.KIND) from None
+
+
+def claimed_log(kind: type[Message], data: bytes) -> bytes:
+    """The log id that a message claims, before its signature can be checked. Raises MessageError."""
+    try:
+        payload = envelope.split(data, limit=kind.LIMIT)[1]
+        value = envelope.decode(payload, limit=kind.LIMIT)
+    except EnvelopeError as error:
+        raise MessageError(error.what, where=kind.KIND) from None
+    log_id = value.get("log_id") if isinstance(value, dict) else None
+    if not isinstance(log_id, bytes) or len(log_id) != 32:
+        raise MessageError("log_id malformed", where=kind.KIND)
+    return log_id
+
+
+def frame_parcel(header: bytes, bodies: Iterable[bytes]) -> list[bytes]:
+    """The pieces of a parcel, ready to be sent one after the other."""
+    return [len(header).to_bytes(4, "big"), header, *bodies]
+
+
+def split_parcel(data: bytes) -> tuple[bytes, memoryview]:
+    """(signed header, the rest). Raises MessageError."""
+    if len(data) > MAX_PARCEL_BYTES + 4:
+        raise MessageError(f"at most {MAX_PARCEL_BYTES} bytes", where="parcel")
+    length = int.from_bytes(data[:4], "big")
+    if len(data) < 4 or not 0 < length <= MAX_HEADER_BYTES or len(data) < 4 + length:
+        raise MessageError("header length does not fit", where="parcel")
+    return data[4 : 4 + length], memoryview(data)[4 + length :]
+
+
+def cut_items(items: Sequence[Item], body: memoryview) -> list[bytes]:
+    """The elements' bytes, in order. Raises MessageError when the lengths do not add up."""
+    if sum(item.length for item in items) != len(body):
+        raise MessageError("the lengths in the header do not add up to the body", where="parcel")
+    parts, at = [], 0
+    for item in items:
+        parts.append(bytes(body[at : at + item.length]))
+        at += item.length
+    return parts
