@@ -1,0 +1,325 @@
+"""A plate alphabet drawn with strokes: round-capped polylines whose proportions a style varies.
+
+The shapes follow what embossing dies have in common (tall bowls with straight flanks, open or
+closed fours, footed or bare ones); no font file is needed. Masks are cached by style and character.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+Mask = NDArray[np.uint8]
+Point = tuple[float, float]
+Path = list[Point]
+
+CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+GLYPH_HEIGHT = 72  # px of every cached mask
+STYLES = 240  # different stroke styles, numbered from 0
+_OVERSAMPLE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrokeStyle:
+    """One die set. Lengths in units of the glyph's height.
+
+    weight: stroke; width: outer width of an ordinary glyph; roundness: 0 square to 1 half circles.
+    """
+
+    weight: float
+    width: float
+    roundness: float
+    waist: float
+    wide_m: float
+    square_caps: bool
+    open_four: bool
+    footed_one: bool
+    flagged_one: bool
+    serif_i: bool
+    slashed_zero: bool
+    narrow_zero: float
+    straight_six: bool
+    curved_seven: bool
+    flat_three: bool
+    hooked_j: bool
+    spurred_g: int
+    q_tail: int
+    pointed_m: float
+    pointed_w: float
+    kinked_r: bool
+
+
+@lru_cache(maxsize=STYLES)
+def stroke_style(number: int) -> StrokeStyle:
+    """The style of that number; always the same one."""
+    rng = np.random.default_rng([7, number])
+
+    def flip(chance: float) -> bool:
+        return bool(rng.random() < chance)
+
+    return StrokeStyle(
+        weight=float(rng.uniform(0.10, 0.19)),
+        width=float(rng.choice([rng.uniform(0.42, 0.52), rng.uniform(0.5, 0.62), rng.uniform(0.6, 0.72)])),
+        roundness=float(rng.choice([1.0, rng.uniform(0.6, 1.0), rng.uniform(0.25, 0.6)])),
+        waist=float(rng.uniform(0.44, 0.5)),
+        wide_m=float(rng.uniform(1.0, 1.25)),
+        square_caps=flip(0.3),
+        open_four=flip(0.15),
+        footed_one=flip(0.25),
+        flagged_one=flip(0.75),
+        serif_i=flip(0.35),
+        slashed_zero=flip(0.12),
+        narrow_zero=float(rng.choice([1.0, 1.0, rng.uniform(0.8, 0.95)])),
+        straight_six=flip(0.3),
+        curved_seven=flip(0.3),
+        flat_three=flip(0.15),
+        hooked_j=flip(0.25),
+        spurred_g=int(rng.integers(3)),
+        q_tail=int(rng.integers(4)),
+        pointed_m=float(rng.uniform(0.4, 1.0)),
+        pointed_w=float(rng.choice([rng.uniform(0.3, 0.6), rng.uniform(0.85, 1.0)])),
+        kinked_r=flip(0.3),
+    )
+
+
+def rounded(points: Path, radius: float, *, closed: bool = False) -> Path:
+    """The polyline with every inner corner replaced by a circular arc of up to that radius."""
+    count = len(points)
+    ends = range(count) if closed else range(1, count - 1)
+    path: Path = [] if closed else [points[0]]
+    for index in ends:
+        before, corner, after = (np.array(points[(index + step) % count]) for step in (-1, 0, 1))
+        into, out = before - corner, after - corner
+        reach_in, reach_out = float(np.hypot(*into)), float(np.hypot(*out))
+        if min(reach_in, reach_out) < 1e-6:
+            path.append((float(corner[0]), float(corner[1])))
+            continue
+        into, out = into / reach_in, out / reach_out
+        half_angle = 0.5 * float(np.arccos(np.clip(float(into @ out), -1.0, 1.0)))
+        share_in = reach_in if not closed and index == 1 else reach_in / 2
+        share_out = reach_out if not closed and index == count - 2 else reach_out / 2
+        cut = min(radius / max(np.tan(half_angle), 1e-6), share_in, share_out)
+        weight = np.sin(half_angle)  # of the middle control point of a rational Bezier that is a circle
+        start, stop = corner + into * cut, corner + out * cut
+        for step in np.linspace(0.0, 1.0, 9):
+            a, b, c = (1 - step) ** 2, 2 * step * (1 - step) * weight, step**2
+            x, y = (a * start + b * corner + c * stop) / (a + b + c)
+            path.append((float(x), float(y)))
+    if closed:
+        path.append(path[0])
+    else:
+        path.append(points[-1])
+    return path
+
+
+Shape = Callable[[float, float, float, StrokeStyle], list[Path]]
+
+
+def _letter_g(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
+    bowl = rounded([(w, 0.24 * h), (w, 0), (0, 0), (0, h), (w, h), (w, 0.55 * h)], r)
+    bar: list[Path] = [[(w, 0.55 * h), (0.55 * w, 0.55 * h)]]
+    spur: list[Path] = [[(w, 0.75 * h), (w, h)]]
+    return [bowl, *bar, *(spur if s.spurred_g == 2 else [])]
+
+
+def _letter_q(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
+    tails: list[Path] = [
+        [(0.55 * w, 0.72 * h), (w, h)],
+        [(0.55 * w, 0.78 * h), (1.08 * w, 1.05 * h)],
+        [(0.5 * w, 0.66 * h), (1.02 * w, 0.98 * h)],
+        [(0.72 * w, 0.82 * h), (1.05 * w, 1.08 * h)],
+    ]
+    return [rounded([(0, 0), (w, 0), (w, h), (0, h)], r, closed=True), tails[s.q_tail]]
+
+
+def _letter_r(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
+    y = (s.waist + 0.04) * h
+    leg: Path = [(w * 0.95, y + 0.12 * h), (w, h)] if s.kinked_r else [(0.42 * w, y), (w, h)]
+    if s.kinked_r:
+        leg = rounded([(0.4 * w, y), (w * 0.96, y), (w * 0.96, h)], r * 0.5)
+    return [[(0, h), (0, 0)], rounded([(0, 0), (w, 0), (w, y), (0, y)], r), leg]
+
+
+def _letter_i(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
+    bar: list[Path] = [[(w / 2, 0), (w / 2, h)]]
+    serifs: list[Path] = [[(0.1 * w, 0), (0.9 * w, 0)], [(0.1 * w, h), (0.9 * w, h)]]
+    return bar + serifs if s.serif_i else bar
+
+
+def _letter_j(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
+    hook = rounded([(w, 0), (w, h), (0, h), (0, 0.7 * h)], r)
+    return [[(0.4 * w, 0), (w, 0)], hook] if s.hooked_j else [hook]
+
+
+def _one(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
+    middle = w * (0.5 if s.footed_one else 0.6)
+    paths: list[Path] = [[(middle, 0), (middle, h)]]
+    if s.flagged_one or s.footed_one:
+        paths.append([(middle, 0), (middle - 0.38 * w, 0.17 * h)])
+    if s.footed_one:
+        paths.append([(0.1 * w, h), (0.9 * w, h)])
+    return paths
+
+
+def _three(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
+    y = s.waist * h
+    low = rounded([(0.35 * w, y), (w, y), (w, h), (0, h), (0, 0.78 * h)], r)
+    if s.flat_three:
+        return [
+            [(0, 0), (w, 0), (0.45 * w, y)],
+            rounded([(0.45 * w, y), (w, y), (w, h), (0, h), (0, 0.78 * h)], r),
+        ]
+    return [rounded([(0, 0.2 * h), (0, 0), (w, 0), (w, y), (0.35 * w, y)], r), low]
+
+
+def _four(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
+    y = 0.7 * h
+    if s.open_four:
+        return [[(0, 0), (0, 0.6 * h), (w, 0.6 * h)], [(0.85 * w, 0), (0.85 * w, h)]]
+    stem = 0.72 * w
+    return [[(stem, h), (stem, 0), (0, y), (w, y)]]
+
+
+def _six(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
+    y = 0.42 * h
+    bowl = rounded([(0, y), (w, y), (w, h), (0, h)], r, closed=True)
+    if s.straight_six:
+        return [bowl, [(0.02 * w, 0.62 * h), (0.72 * w, 0)]]
+    return [bowl, rounded([(0, 0.7 * h), (0, 0), (w, 0), (w, 0.2 * h)], r)]
+
+
+def _turned(shape: Shape) -> Shape:
+    def turn(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
+        return [[(w - x, h - y) for x, y in path] for path in shape(w, h, r, s)]
+
+    return turn
+
+
+def _seven(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
+    if s.curved_seven:
+        return [[(0, 0), (w, 0)], rounded([(w, 0), (w, 0.18 * h), (0.35 * w, 0.5 * h), (0.35 * w, h)], r)]
+    return [[(0, 0), (w, 0), (0.28 * w, h)]]
+
+
+def _zero(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
+    inset = (1 - s.narrow_zero) * w / 2
+    ring = rounded([(inset, 0), (w - inset, 0), (w - inset, h), (inset, h)], r, closed=True)
+    return [ring, [(0.8 * w, 0.22 * h), (0.2 * w, 0.78 * h)]] if s.slashed_zero else [ring]
+
+
+_SHAPES: dict[str, Shape] = {
+    "A": lambda w, h, r, s: [[(0, h), (w / 2, 0), (w, h)], [(0.17 * w, 0.68 * h), (0.83 * w, 0.68 * h)]],
+    "B": lambda w, h, r, s: [
+        [(0, 0), (0, h)],
+        rounded([(0, 0), (0.94 * w, 0), (0.94 * w, s.waist * h), (0, s.waist * h)], r),
+        rounded([(0, s.waist * h), (w, s.waist * h), (w, h), (0, h)], r),
+    ],
+    "C": lambda w, h, r, s: [rounded([(w, 0.27 * h), (w, 0), (0, 0), (0, h), (w, h), (w, 0.73 * h)], r)],
+    "D": lambda w, h, r, s: [[(0, h), (0, 0)], rounded([(0, 0), (w, 0), (w, h), (0, h)], max(r, 0.3 * w))],
+    "E": lambda w, h, r, s: [[(w, 0), (0, 0), (0, h), (w, h)], [(0, 0.48 * h), (0.85 * w, 0.48 * h)]],
+    "F": lambda w, h, r, s: [[(w, 0), (0, 0), (0, h)], [(0, 0.48 * h), (0.85 * w, 0.48 * h)]],
+    "G": _letter_g,
+    "H": lambda w, h, r, s: [[(0, 0), (0, h)], [(w, 0), (w, h)], [(0, s.waist * h), (w, s.waist * h)]],
+    "I": _letter_i,
+    "J": _letter_j,
+    "K": lambda w, h, r, s: [[(0, 0), (0, h)], [(w, 0), (0.05 * w, 0.6 * h)], [(0.3 * w, 0.44 * h), (w, h)]],
+    "L": lambda w, h, r, s: [[(0, 0), (0, h), (w, h)]],
+    "M": lambda w, h, r, s: [[(0, h), (0, 0), (w / 2, s.pointed_m * h), (w, 0), (w, h)]],
+    "N": lambda w, h, r, s: [[(0, h), (0, 0), (w, h), (w, 0)]],
+    "O": lambda w, h, r, s: [rounded([(0, 0), (w, 0), (w, h), (0, h)], r, closed=True)],
+    "P": lambda w, h, r, s: [
+        [(0, h), (0, 0)],
+        rounded([(0, 0), (w, 0), (w, (s.waist + 0.08) * h), (0, (s.waist + 0.08) * h)], r),
+    ],
+    "Q": _letter_q,
+    "R": _letter_r,
+    "S": lambda w, h, r, s: [
+        rounded(
+            [
+                (w, 0.22 * h),
+                (w, 0),
+                (0, 0),
+                (0, s.waist * h),
+                (w, s.waist * h),
+                (w, h),
+                (0, h),
+                (0, 0.78 * h),
+            ],
+            r,
+        )
+    ],
+    "T": lambda w, h, r, s: [[(0, 0), (w, 0)], [(w / 2, 0), (w / 2, h)]],
+    "U": lambda w, h, r, s: [rounded([(0, 0), (0, h), (w, h), (w, 0)], r)],
+    "V": lambda w, h, r, s: [[(0, 0), (w / 2, h), (w, 0)]],
+    "W": lambda w, h, r, s: [
+        [(0, 0), (0.25 * w, h), (w / 2, (1 - s.pointed_w) * h), (0.75 * w, h), (w, 0)]
+        if s.wide_m > 1.1
+        else [(0, 0), (0, h), (w / 2, (1 - s.pointed_w) * h), (w, h), (w, 0)]
+    ],
+    "X": lambda w, h, r, s: [[(0, 0), (w, h)], [(w, 0), (0, h)]],
+    "Y": lambda w, h, r, s: [[(0, 0), (w / 2, 0.48 * h), (w, 0)], [(w / 2, 0.48 * h), (w / 2, h)]],
+    "Z": lambda w, h, r, s: [[(0, 0), (w, 0), (0, h), (w, h)]],
+    "0": _zero,
+    "1": _one,
+    "2": lambda w, h, r, s: [[*rounded([(0, 0.24 * h), (0, 0), (w, 0), (w, 0.42 * h), (0, h)], r), (w, h)]],
+    "3": _three,
+    "4": _four,
+    "5": lambda w, h, r, s: [
+        [(0.92 * w, 0), (0.06 * w, 0), (0, 0.45 * h)],
+        rounded([(0, 0.45 * h), (0.1 * w, 0.4 * h), (w, 0.4 * h), (w, h), (0, h), (0, 0.78 * h)], r),
+    ],
+    "6": _six,
+    "7": _seven,
+    "8": lambda w, h, r, s: [
+        rounded(
+            [(0.05 * w, 0), (0.95 * w, 0), (0.95 * w, s.waist * h), (0.05 * w, s.waist * h)], r, closed=True
+        ),
+        rounded([(0, s.waist * h), (w, s.waist * h), (w, h), (0, h)], r, closed=True),
+    ],
+    "9": _turned(_six),
+}
+
+
+@lru_cache(maxsize=STYLES * len(CHARACTERS))
+def stroke_mask(style_number: int, character: str) -> Mask:
+    """Coverage of one glyph, uint8 (GLYPH_HEIGHT, w), cut to its own width."""
+    style = stroke_style(style_number)
+    unit = GLYPH_HEIGHT * _OVERSAMPLE
+    outer = style.width
+    if character in "MW":
+        outer *= style.wide_m
+    elif character == "I" and not style.serif_i:
+        outer *= 0.5
+    elif character == "1" and not style.footed_one:
+        outer *= 0.75
+    weight = style.weight * (0.9 if character in "MWN" else 1.0)
+    width, height = outer - weight, 1.0 - weight
+    radius = 0.02 + style.roundness * width / 2
+    image = Image.new("L", (round((outer + 0.3) * unit), unit))
+    draw = ImageDraw.Draw(image)
+    pen = max(2, round(weight * unit))
+    shift = 0.15 + weight / 2
+    for path in _SHAPES[character](width, height, radius, style):
+        points = [((x + shift) * unit, (y + weight / 2) * unit) for x, y in path]
+        draw.line(points, fill=255, width=pen, joint="curve")
+        cap = pen / 2
+        for x, y in (points[0], points[-1]) if style.square_caps else points:
+            if style.square_caps:
+                draw.rectangle((x - cap, y - cap, x + cap, y + cap), fill=255) if _upright(path) else None
+            else:
+                draw.ellipse((x - cap, y - cap, x + cap, y + cap), fill=255)
+    image = image.resize((image.width // _OVERSAMPLE, GLYPH_HEIGHT), Image.Resampling.BOX)
+    left, _, right, _ = image.getbbox() or (0, 0, image.width, 0)
+    return np.asarray(image.crop((left, 0, right, GLYPH_HEIGHT)))
+
+
+def _upright(path: Path) -> bool:
+    """Whether both ends run straight up or across, where a square cap fits."""
+    (x0, y0), (x1, y1) = path[0], path[1]
+    (x2, y2), (x3, y3) = path[-1], path[-2]
+    return min(abs(x0 - x1), abs(y0 - y1)) < 1e-6 and min(abs(x2 - x3), abs(y2 - y3)) < 1e-6
