@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from firmware.errors import DONE, FOUND_WRONG, MISUSE, PART_LACKING, FirmwareError
-from hw.errors import HardwareError, MissingDriverError
+from hw.errors import HardwareError, MissingDriverError, NoSuchSourceError
 from storage.errors import StorageError
 
 Subparsers: TypeAlias = Any  # argparse does not name the type that add_subparsers returns
@@ -110,6 +110,8 @@ def exit_status_of(error: Exception) -> int:
     """An error may carry its own `exit_status`; a missing driver is a missing part; anything else is 1."""
     if isinstance(error, MissingDriverError):
         return PART_LACKING
+    if isinstance(error, NoSuchSourceError):
+        return MISUSE
     return int(getattr(error, "exit_status", FOUND_WRONG))
 
 

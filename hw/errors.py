@@ -6,6 +6,7 @@ HardwareError
 │   ├── SlotFailedError     the effaceable slot did not keep what was written to it
 │   ├── CameraStalledError  a camera that is open and gives no frame
 │   └── BrokenFrameError    one frame that cannot be decoded; the next one may be good
+├── NoSuchSourceError       a camera source that names nothing that can be opened
 ├── EndOfSourceError        a replay is through
 └── LineGoneError           the other end of a serial line went away (cable pulled, terminal closed)
 """
@@ -48,3 +49,7 @@ class BrokenFrameError(PartFailedError):
 
 class EndOfSourceError(HardwareError):
     """A replay has given its last frame."""
+
+
+class NoSuchSourceError(HardwareError):
+    """What was named as a camera source is no folder of pictures, no video and no camera."""

@@ -1,0 +1,152 @@
+"""The camera's twin: a folder of pictures or a video, at its own pace or as fast as it is read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from hw.camera import Frame
+from hw.clock import Clock
+from hw.errors import BrokenFrameError, EndOfSourceError, NoSuchSourceError
+from hw.picture_file import Planes, is_picture, load_planes, natural_order
+from hw.video_file import VideoFile
+
+ROUND_GAP_US = 5_000_000  # between two rounds of one replay, so that the last vehicle has gone
+
+
+class Reel(Protocol):
+    """Pictures in order, playable from any number on."""
+
+    frame_us: int
+    duration_us: int
+
+    def play(self, start: int) -> Iterator[tuple[str, int, Planes | BrokenFrameError]]:
+        """(name, stream time in us, picture or what was wrong with it), from frame number `start` on."""
+
+
+class FolderReel:
+    """The JPEG and PNG files of one folder, in natural order of their names."""
+
+    def __init__(self, folder: Path, fps: float) -> None:
+        self._files = sorted((path for path in folder.iterdir() if is_picture(path)), key=natural_order)
+        if not self._files:
+            inside = sorted(path.name for path in folder.iterdir() if path.is_dir())
+            hint = f" (did you mean {folder / inside[0]}?)" if inside else ""
+            raise NoSuchSourceError(f"{folder}: no JPEG or PNG file in it{hint}")
+        self.frame_us = round(1e6 / fps)
+        self.duration_us = len(self._files) * self.frame_us
+
+    def play(self, start: int) -> Iterator[tuple[str, int, Planes | BrokenFrameError]]:
+        """See Reel.play."""
+        for number, path in enumerate(self._files[start:], start):
+            picture: Planes | BrokenFrameError
+            try:
+                picture = load_planes(path)
+            except BrokenFrameError as error:
+                picture = error
+            yield path.name, number * self.frame_us, picture
+
+
+class ReplaySource:
+    """Opens the replay, and after a stall opens it again where it stood.
+
+    live: at the source's pace (a slow reader drops frames), else as fast as it is read.
+    rounds: how often it is played; None plays for ever. Raises NoSuchSourceError, MissingDriverError.
+    """
+
+    def __init__(
+        self, path: Path, *, clock: Clock, fps: float = 10.0, live: bool = False, rounds: int | None = 1
+    ) -> None:
+        if path.is_dir():
+            self.reel: Reel = FolderReel(path, fps)
+        elif path.is_file():
+            self.reel = VideoFile(path)
+        else:
+            raise NoSuchSourceError(f"{path}: no such folder or video (or say `camera`)")
+        self.name = path.name
+        self.live = live
+        self.clock = clock
+        self.rounds = rounds
+        self.played = 0  # whole rounds so far
+        self.number = 0  # next frame of this round
+        self.sequence = 0  # next frame since the first open
+        self.zero_us: int | None = None  # UTC of this round's stream time 0
+        self.last_us = 0
+
+    def open(self) -> ReplayCamera:
+        """See CameraSource.open."""
+        if self.live:
+            self.zero_us = None  # the world went on while nobody looked
+        return ReplayCamera(self)
+
+
+class ReplayCamera:
+    """Plays one reel; see hw.camera.Camera."""
+
+    def __init__(self, source: ReplaySource) -> None:
+        self._source = source
+        self._pictures: Iterator[tuple[str, int, Planes | BrokenFrameError]] | None = None
+        self._due_s = 0.0  # monotonic time of stream time 0, for the source's pace
+        self._closed = False
+
+    @contextmanager
+    def borrow(self) -> Iterator[Frame]:
+        """See Camera.borrow."""
+        yield self._next()
+
+    def close(self) -> None:
+        """See Camera.close."""
+        self._closed = True
+        self._pictures = None
+
+    def _next(self) -> Frame:
+        source = self._source
+        while not self._closed:
+            if self._pictures is None:
+                self._pictures = source.reel.play(source.number)
+            item = next(self._pictures, None)
+            if item is not None:
+                return self._frame_of(*item)
+            self._pictures = None
+            source.played += 1
+            source.number = 0
+            source.zero_us = None
+            if source.rounds is not None and source.played >= source.rounds:
+                self._closed = True
+        raise EndOfSourceError(f"{source.name}: played to its end")
+
+    def _frame_of(self, name: str, stream_us: int, picture: Planes | BrokenFrameError) -> Frame:
+        source = self._source
+        if source.zero_us is None:
+            self._start_round(stream_us)
+        if source.live:
+            time.sleep(max(0.0, self._due_s + stream_us / 1e6 - time.monotonic()))
+        source.number += 1
+        source.sequence += 1
+        if isinstance(picture, BrokenFrameError):
+            raise picture
+        now = source.clock.now()
+        source.last_us = (source.zero_us or 0) + stream_us
+        return Frame(
+            luma=picture.luma,
+            chroma=picture.chroma,
+            lores=None,
+            sequence=source.sequence - 1,
+            captured=now.shifted(source.last_us - now.us),
+            exposure_us=None,
+            gain=None,
+            source=f"{source.name}/{name}",
+        )
+
+    def _start_round(self, stream_us: int) -> None:
+        """Lay stream time on UTC: live, the frame at hand is now; else the round ends now."""
+        source = self._source
+        now_us = source.clock.now().us
+        zero_us = now_us - stream_us if source.live else now_us - source.reel.duration_us
+        if source.last_us:
+            zero_us = max(zero_us, source.last_us + (ROUND_GAP_US if stream_us == 0 else 1) - stream_us)
+        source.zero_us = zero_us
+        self._due_s = time.monotonic() + (zero_us - (now_us - stream_us)) / 1e6 - stream_us / 1e6

@@ -1,0 +1,206 @@
+"""Frame-age watchdog: a camera that falls silent is noticed, given up and opened again; blind time counts.
+
+Cameras stop without an exception (picamera2 issues 1090 and 1392), and some hang even in close(). So frames
+are fetched in a thread of their own that can be left behind, and their age is judged from outside.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from hw.camera import Camera, CameraSource, Frame
+from hw.clock import Clock, UtcTime
+from hw.errors import BrokenFrameError, EndOfSourceError, HardwareError, MissingDriverError
+
+STALL_S = 4.0  # noticed within 5 s, with room for the look itself
+RETRY_FIRST_S = 0.25
+RETRY_LAST_S = 5.0
+CLOSE_S = 1.0  # a hung close is left behind after this
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlindSpell:
+    """A time without frames: from the last frame before it to the first after it, or until the end."""
+
+    began: UtcTime
+    ended: UtcTime
+    blind_s: float
+    reason: str
+    reopened: int  # how often opening was tried
+
+
+class _Feeder:
+    """One opened camera in a thread of its own, that hands over one owned frame at a time."""
+
+    def __init__(self, source: CameraSource) -> None:
+        self._source = source
+        self._stop = threading.Event()
+        self._handover: queue.Queue[Frame | HardwareError] = queue.Queue(maxsize=1)
+        self._thread = threading.Thread(target=self._feed, name="camera", daemon=True)
+        self._thread.start()
+
+    def take(self, timeout_s: float) -> Frame | HardwareError | None:
+        """The next frame or error; None when nothing came in time."""
+        try:
+            return self._handover.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+
+    def give_up(self, wait_s: float) -> None:
+        """Stop; a thread that hangs in the driver is left behind."""
+        self._stop.set()
+        self._thread.join(wait_s)
+
+    def _feed(self) -> None:
+        camera: Camera | None = None
+        try:
+            camera = self._source.open()
+            while not self._stop.is_set():
+                self._put(self._borrowed(camera))
+        except HardwareError as error:
+            self._put(error)
+        finally:
+            if camera is not None:
+                camera.close()
+
+    @staticmethod
+    def _borrowed(camera: Camera) -> Frame | HardwareError:
+        try:
+            with camera.borrow() as frame:
+                return frame.owned()
+        except BrokenFrameError as error:
+            return error
+
+    def _put(self, item: Frame | HardwareError) -> None:
+        while not self._stop.is_set():
+            try:
+                self._handover.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+
+class WatchedCamera:
+    """A camera that comes back; see hw.camera.Camera. Its frames own their memory.
+
+    on_blind is called once per blind spell, when it is over (or at close). stall_s: the longest silence that
+    is accepted. A missing driver at the first opening is raised; later it is a stall like any other failure.
+    """
+
+    def __init__(
+        self,
+        source: CameraSource,
+        *,
+        clock: Clock,
+        on_blind: Callable[[BlindSpell], None],
+        stall_s: float = STALL_S,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._clock = clock
+        self._on_blind = on_blind
+        self._stall_s = stall_s
+        self._monotonic = monotonic
+        self._closed = threading.Event()
+        self._seen = False
+        self._last_s = self._opened_s = monotonic()
+        self._last_at = clock.now()
+        self._sequence_base = 0
+        self._last_sequence = -1
+        self._reason: str | None = None  # of the blind spell that runs now
+        self._tries = 0
+        self.blind_s = 0.0
+        self._feeder: _Feeder | None = _Feeder(source)
+
+    @property
+    def frame_age_s(self) -> float:
+        """Seconds since the last frame."""
+        return self._monotonic() - self._last_s
+
+    @property
+    def blind_now(self) -> bool:
+        """Whether a blind spell is running."""
+        return self._reason is not None
+
+    @contextmanager
+    def borrow(self) -> Iterator[Frame]:
+        """See Camera.borrow; waits through a stall, reopening, until a frame comes or close() is called."""
+        yield self._next()
+
+    def close(self) -> None:
+        """See Camera.close; a blind spell that still runs is told."""
+        if not self._closed.is_set():
+            self._closed.set()
+            if self._feeder is not None:
+                self._feeder.give_up(CLOSE_S)
+            self._end_spell()
+
+    def _next(self) -> Frame:
+        while not self._closed.is_set():
+            if self._feeder is None:
+                self._feeder = _Feeder(self._source)
+            item = self._feeder.take(0.2)
+            if self._closed.is_set():
+                break
+            if isinstance(item, Frame):
+                return self._accepted(item)
+            if isinstance(item, BrokenFrameError):
+                self._alive()
+                raise item
+            if isinstance(item, EndOfSourceError):
+                self.close()
+                raise item
+            if isinstance(item, MissingDriverError) and not self._seen:
+                raise item
+            if item is not None:
+                self._lose(str(item))
+            elif self._monotonic() - max(self._last_s, self._opened_s) > self._stall_s:
+                self._lose(f"no frame for {self.frame_age_s:.1f} s")
+        raise EndOfSourceError("the camera was closed")
+
+    def _accepted(self, frame: Frame) -> Frame:
+        if frame.sequence <= self._last_sequence - self._sequence_base:
+            self._sequence_base = self._last_sequence + 1  # the camera began to count anew
+        sequence = frame.sequence + self._sequence_base
+        self._last_sequence = sequence
+        self._alive()
+        if sequence == frame.sequence:
+            return frame
+        return replace(frame, sequence=sequence)
+
+    def _alive(self) -> None:
+        self._end_spell()
+        self._seen = True
+        self._last_s = self._monotonic()
+        self._last_at = self._clock.now()
+
+    def _lose(self, reason: str) -> None:
+        """Give the camera up; the next look opens it again, later and later while it fails."""
+        if self._reason is None:
+            self._reason = reason
+            self._tries = 0
+        if self._feeder is not None:
+            self._feeder.give_up(CLOSE_S)
+            self._feeder = None
+        self._closed.wait(min(RETRY_LAST_S, RETRY_FIRST_S * 2**self._tries))
+        self._tries += 1
+        self._opened_s = self._monotonic()
+
+    def _end_spell(self) -> None:
+        if self._reason is None:
+            return
+        spell = BlindSpell(
+            began=self._last_at,
+            ended=self._clock.now(),
+            blind_s=self.frame_age_s,
+            reason=self._reason,
+            reopened=self._tries,
+        )
+        self._reason = None
+        self.blind_s += spell.blind_s
+        self._on_blind(spell)

@@ -1,0 +1,97 @@
+"""A picture file as luma and chroma planes, upright, full range; a file that does not decode is named."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from hw.errors import BrokenFrameError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+MAX_PIXELS = 64_000_000  # a hostile header must not make the unit allocate gigabytes
+_DIGITS = re.compile(r"(\d+)")
+# what Pillow lets through for files that are cut off, mangled or hostile
+_DECODE_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planes:
+    """luma: uint8 (H, W); chroma: U and V, uint8 (ceil(H/2), ceil(W/2)), or None for a grey picture."""
+
+    luma: NDArray[np.uint8]
+    chroma: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None
+
+
+def natural_order(path: Path) -> tuple[tuple[int, int | str], ...]:
+    """A sort key that puts frame_9 before frame_10."""
+    parts = _DIGITS.split(path.name.casefold())
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the name is that of a JPEG or PNG file (hidden files are not)."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def load_planes(path: Path, *, colour: bool = True) -> Planes:
+    """Decode a JPEG or PNG; a JPEG's own luma is taken, without a way through RGB.
+
+    Raises BrokenFrameError, which names the file.
+    """
+    try:
+        with Image.open(path, formats=("JPEG", "PNG", "MPO")) as image:
+            _refuse_giants(path, image)
+            image.draft("YCbCr" if colour else "L", None)
+            image.load()
+            return _planes_of(ImageOps.exif_transpose(image), colour=colour)
+    except BrokenFrameError:
+        raise
+    except FileNotFoundError as error:
+        raise BrokenFrameError(str(path), "no such file") from error
+    except IsADirectoryError as error:
+        raise BrokenFrameError(str(path), "is a folder, not a picture") from error
+    except PermissionError as error:
+        raise BrokenFrameError(str(path), "permission denied") from error
+    except _DECODE_ERRORS as error:
+        raise BrokenFrameError(
+            str(path), f"not a whole JPEG or PNG picture ({type(error).__name__})"
+        ) from error
+
+
+def _refuse_giants(path: Path, image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise BrokenFrameError(str(path), f"more than {MAX_PIXELS // 1_000_000} megapixels")
+
+
+def _planes_of(image: Image.Image, *, colour: bool) -> Planes:
+    if image.mode.startswith("I") or image.mode == "F":  # a 16-bit grey PNG
+        wide = np.asarray(image).astype(np.float64)
+        return Planes(luma=np.clip(wide / 257.0 + 0.5, 0, 255).astype(np.uint8), chroma=None)
+    if image.mode in {"1", "L", "LA"} or not colour:
+        return Planes(luma=np.array(image.convert("L"), dtype=np.uint8), chroma=None)
+    if image.mode != "YCbCr":
+        image = image.convert("RGB").convert("YCbCr")
+    luma, blue, red = image.split()
+    return Planes(
+        luma=np.array(luma, dtype=np.uint8),
+        chroma=(np.array(blue.reduce(2), dtype=np.uint8), np.array(red.reduce(2), dtype=np.uint8)),
+    )

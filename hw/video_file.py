@@ -1,0 +1,108 @@
+"""A video file as luma and chroma planes with stream times, through PyAV; bad packets are skipped by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw.errors import BrokenFrameError, MissingDriverError, NoSuchSourceError
+from hw.picture_file import Planes
+
+_GREY = frozenset({"gray", "gray10le", "gray12le"})
+_QUARTER_TURN = 90
+
+
+def load_av() -> Any:
+    """PyAV. Raises MissingDriverError naming the extra."""
+    try:
+        import av  # noqa: PLC0415 - a large library, needed for videos only
+    except ImportError as error:
+        raise MissingDriverError(
+            "PyAV not found: install the 'video' extra (pip install 'alpr-reader[video]'), "
+            "or give a folder of JPEG or PNG files"
+        ) from error
+    return av
+
+
+class VideoFile:
+    """A video that can be played from any frame on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._av = load_av()
+        with self._open() as container:
+            if not container.streams.video:
+                raise NoSuchSourceError(f"{path}: no video stream in it")
+            stream = container.streams.video[0]
+            self.frame_us = _frame_us(stream)
+            self.duration_us = _duration_us(container, stream, self.frame_us)
+
+    def play(self, start: int) -> Iterator[tuple[str, int, Planes | BrokenFrameError]]:
+        """(name, stream time in us, picture or what was wrong with it), from frame number `start` on."""
+        number = 0
+        last_us = -self.frame_us
+        first_us: int | None = None
+        with self._open() as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "NONE"  # one frame in, one frame out: memory stays flat
+            for packet in container.demux(stream):
+                name = f"{self.path.name} frame {number}"
+                try:
+                    frames = packet.decode()
+                except self._av.FFmpegError as error:
+                    if number >= start:
+                        reason = f"does not decode ({type(error).__name__})"
+                        yield name, last_us + self.frame_us, BrokenFrameError(name, reason)
+                    number += 1
+                    continue
+                for frame in frames:
+                    at_us = last_us + self.frame_us if frame.time is None else round(frame.time * 1e6)
+                    first_us = at_us if first_us is None else first_us
+                    last_us = at_us
+                    if number >= start:
+                        yield f"{self.path.name} frame {number}", at_us - first_us, _planes_of(frame)
+                    number += 1
+
+    def _open(self) -> Any:
+        try:
+            return self._av.open(str(self.path), mode="r")
+        except self._av.FFmpegError as error:
+            raise NoSuchSourceError(
+                f"{self.path}: not a video that can be opened ({type(error).__name__})"
+            ) from error
+
+
+def _frame_us(stream: Any) -> int:
+    rate = stream.average_rate or stream.guessed_rate
+    return round(1e6 / float(rate)) if rate else 40_000
+
+
+def _duration_us(container: Any, stream: Any, frame_us: int) -> int:
+    if stream.duration is not None and stream.time_base is not None:
+        return round(float(stream.duration * stream.time_base) * 1e6)
+    if container.duration is not None:
+        return int(container.duration)  # already microseconds
+    return int(stream.frames) * frame_us
+
+
+def _planes_of(frame: Any) -> Planes:
+    turns = (round(frame.rotation / _QUARTER_TURN) if getattr(frame, "rotation", 0) else 0) % 4
+    if frame.format.name in _GREY:
+        grey = frame.to_ndarray(format="gray")
+        return Planes(luma=_turned(grey, turns), chroma=None)
+    whole = frame.reformat(format="yuv420p", dst_color_range="JPEG")
+    luma, blue, red = (_plane(plane) for plane in whole.planes)
+    return Planes(luma=_turned(luma, turns), chroma=(_turned(blue, turns), _turned(red, turns)))
+
+
+def _plane(plane: Any) -> NDArray[np.uint8]:
+    rows = np.frombuffer(plane, dtype=np.uint8).reshape(plane.height, plane.line_size)
+    return rows[:, : plane.width].copy()
+
+
+def _turned(plane: NDArray[np.uint8], turns: int) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.rot90(plane, turns)) if turns else plane

@@ -1,0 +1,144 @@
+"""The frame-age watchdog over a live source that stalls, hangs and breaks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from camera_twins import ScriptedSource
+
+from hw.camera_watch import BlindSpell, WatchedCamera
+from hw.clock import SystemClock
+from hw.errors import (
+    BrokenFrameError,
+    CameraStalledError,
+    EndOfSourceError,
+    MissingDriverError,
+    PartFailedError,
+)
+
+STALL_S = 0.5
+
+
+class Bench:
+    """A watched scripted source and the blind spells it told."""
+
+    def __init__(self) -> None:
+        self.source = ScriptedSource(SystemClock())
+        self.spells: list[BlindSpell] = []
+        self.camera = WatchedCamera(
+            self.source, clock=SystemClock(), on_blind=self.spells.append, stall_s=STALL_S
+        )
+
+    def take(self, count: int = 1) -> list[int]:
+        sequences = []
+        for _ in range(count):
+            with self.camera.borrow() as frame:
+                sequences.append(frame.sequence)
+        return sequences
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def break_with(error: Exception) -> Callable[[Bench], None]:
+    def do(bench: Bench) -> None:
+        bench.source.raising = error
+
+    return do
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(lambda bench: bench.source.stalled.set(), id="falls silent and hangs"),
+        pytest.param(break_with(CameraStalledError("no frame")), id="says that it stalled"),
+        pytest.param(break_with(PartFailedError("bus error")), id="answers wrongly"),
+        pytest.param(break_with(MissingDriverError("unplugged")), id="is unplugged for a moment"),
+    ],
+)
+def test_stalled_camera_is_reopened_and_its_blind_time_told(
+    bench: Bench, trouble: Callable[[Bench], None]
+) -> None:
+    before = bench.take(3)
+    trouble(bench)
+    started = time.monotonic()
+    after = bench.take(4)
+    assert bench.source.opened == 2
+    assert time.monotonic() - started < 5 * STALL_S
+    assert after[-1] > before[-1]
+    (spell,) = bench.spells
+    assert 0 < spell.blind_s <= time.monotonic() - started
+    assert spell.ended.us - spell.began.us == pytest.approx(spell.blind_s * 1e6, abs=100_000)
+    assert bench.camera.blind_s == spell.blind_s
+    bench.camera.close()
+
+
+def test_opening_is_tried_until_it_works(bench: Bench) -> None:
+    bench.take()
+    bench.source.refuse_open = 2
+    bench.source.raising = PartFailedError("bus error")
+    bench.take(2)
+    assert bench.spells[0].reopened == 3
+    bench.camera.close()
+
+
+def test_blind_spell_that_still_runs_is_told_at_close(bench: Bench) -> None:
+    bench.take()
+    bench.source.refuse_open = 1000
+    bench.source.raising = PartFailedError("bus error")
+    with pytest.raises(EndOfSourceError):
+        close_soon(bench)
+    assert len(bench.spells) == 1
+    assert bench.spells[0].blind_s > 0
+
+
+def close_soon(bench: Bench) -> None:
+    import threading
+
+    threading.Timer(0.6, bench.camera.close).start()
+    bench.take(100)
+
+
+def test_slow_reader_is_not_taken_for_a_stalled_camera(bench: Bench) -> None:
+    bench.take()
+    time.sleep(2 * STALL_S)
+    bench.take(3)
+    assert bench.spells == []
+    assert bench.source.opened == 1
+    bench.camera.close()
+
+
+def test_broken_frame_passes_through_and_is_no_stall(bench: Bench) -> None:
+    bench.take()
+    bench.source.raising = BrokenFrameError("x.jpg", "torn")
+    with pytest.raises(BrokenFrameError):
+        bench.take(10)
+    bench.source.raising = None
+    bench.camera.close()
+    assert bench.spells == []
+
+
+def test_missing_driver_at_the_first_opening_is_raised() -> None:
+    source = ScriptedSource(SystemClock())
+    source.open = break_open  # type: ignore[method-assign]
+    camera = WatchedCamera(source, clock=SystemClock(), on_blind=lambda spell: None)
+    with pytest.raises(MissingDriverError), camera.borrow():
+        pass
+    camera.close()
+
+
+def break_open() -> None:
+    raise MissingDriverError("no camera")
+
+
+def test_sequence_never_falls_when_the_camera_counts_anew(bench: Bench) -> None:
+    before = bench.take(3)
+    bench.source.sequence = -1
+    bench.source.raising = PartFailedError("reset")
+    after = bench.take(3)
+    assert sorted(set(before + after)) == before + after
+    bench.camera.close()
