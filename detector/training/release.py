@@ -1,0 +1,127 @@
+"""Makes the shipped files from trained runs: int8 nets and their cards.
+
+``python -m detector.training.release detector --run DIR --data DIR --out detector/models``, and the
+same with ``reader``. Quantisation ranges come from pictures of the train split; thresholds are
+chosen on the calibration split, never on dev.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..card import card_text
+from .alphabet import JURISDICTIONS
+from .datasets import read_all
+from .detector_net import NET_HEIGHT, NET_WIDTH, build_detector
+from .export import to_float, to_int8, write_model
+from .loop import load_averaged
+from .reader_net import DEVIATION, HEIGHT, LEAST_DEVIATION, MEAN, WIDTH, build_reader, normalised
+from .reader_samples import RealPatches
+
+QUANTISATION_SCENES = 160
+QUANTISATION_PATCHES = 600
+PAD_LUMA = 114
+
+
+def letterboxed(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The whole picture at the detector's input size, padded right and below."""
+    scale = min(NET_WIDTH / luma.shape[1], NET_HEIGHT / luma.shape[0])
+    width, height = round(luma.shape[1] * scale), round(luma.shape[0] * scale)
+    canvas = np.full((NET_HEIGHT, NET_WIDTH), PAD_LUMA, np.uint8)
+    canvas[:height, :width] = np.asarray(Image.fromarray(luma).resize((width, height), Image.Resampling.BOX))
+    return canvas
+
+
+def _scenes(data: Path) -> Iterator[NDArray[np.uint8]]:
+    pictures = [p for p in read_all(data, "train") if not p.plates or p.plates[0].box is not None]
+    chosen = np.random.default_rng(11).permutation(len(pictures))[:QUANTISATION_SCENES]
+    for index in chosen:
+        yield letterboxed(pictures[index].luma())
+
+
+def _patches(data: Path) -> Iterator[NDArray[np.uint8]]:
+    rng = np.random.default_rng(12)
+    real = RealPatches(list(read_all(data, "train")))
+    for _ in range(QUANTISATION_PATCHES):
+        yield normalised(real.draw(rng).patch)
+
+
+def release_detector(run: Path, data: Path, out: Path, threshold: float) -> None:
+    """Writes plate-detector.tflite and plate-detector.toml."""
+    net = build_detector(NET_HEIGHT, NET_WIDTH)
+    step = load_averaged(net, run)
+    digest = write_model(out / "plate-detector.tflite", to_int8(net, _scenes(data)))
+    write_model(run / "plate-detector-float.tflite", to_float(net))
+    _write_card(
+        out / "plate-detector.toml",
+        {
+            "model": {"kind": "plate-detector", "file": "plate-detector.tflite", "sha256": digest, "version": f"step-{step}"},
+            "input": {"name": "luma", "height": NET_HEIGHT, "width": NET_WIDTH},
+            "outputs": {name: name for name in ("heat", "box", "corners")},
+            "find": {"stride": 4, "threshold": threshold, "padding": PAD_LUMA},
+            "provenance": {
+                "architecture": "plain convolutions, heat map with box and corners at stride 4 (detector_net.py)",
+                "parameters": int(net.count_params()),
+                "data": "train split of the image sets, plates pasted on plate-free scenes; licences in each set's SOURCE.md",
+                "quantisation": f"post-training int8, ranges from {QUANTISATION_SCENES} pictures of the train split",
+                "command": "python -m detector.training.train_detector, then python -m detector.training.release detector",
+            },
+        },
+    )
+
+
+def release_reader(run: Path, data: Path, out: Path, extra: dict[str, dict[str, Any]] | None = None) -> None:
+    """Writes plate-reader.tflite and plate-reader.toml; ``extra`` sections override the card's numbers."""
+    net = build_reader()
+    step = load_averaged(net, run)
+    digest = write_model(out / "plate-reader.tflite", to_int8(net, _patches(data)))
+    write_model(run / "plate-reader-float.tflite", to_float(net))
+    sections: dict[str, dict[str, Any]] = {
+        "model": {"kind": "plate-reader", "file": "plate-reader.tflite", "sha256": digest, "version": f"step-{step}"},
+        "input": {"name": "luma", "height": HEIGHT, "width": WIDTH},
+        "outputs": {name: name for name in ("columns", "slots", "jurisdiction", "corners")},
+        "patch": {"mean": MEAN, "deviation": DEVIATION, "least_deviation": LEAST_DEVIATION},
+        "text": {"jurisdictions": list(JURISDICTIONS)},
+        "confidence": {},
+        "provenance": {
+            "architecture": "plain convolutions, CTC columns, slot head, jurisdiction, corners (reader_net.py)",
+            "parameters": int(net.count_params()),
+            "data": "plates rendered by this project and the train split of the image sets; licences in each set's SOURCE.md",
+            "quantisation": f"post-training int8, ranges from {QUANTISATION_PATCHES} patches of the train split",
+            "command": "python -m detector.training.train_reader, then python -m detector.training.release reader",
+        },
+    }
+    for name, values in (extra or {}).items():
+        sections[name] = sections.get(name, {}) | values
+    _write_card(out / "plate-reader.toml", sections)
+
+
+def _write_card(path: Path, sections: dict[str, dict[str, Any]]) -> None:
+    path.write_text(card_text(sections), encoding="utf-8")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("net", choices=["detector", "reader"])
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("detector/models"))
+    parser.add_argument("--threshold", type=float, default=0.35, help="least score of a box")
+    arguments = parser.parse_args(argv)
+    if arguments.net == "detector":
+        release_detector(arguments.run, arguments.data, arguments.out, arguments.threshold)
+    else:
+        release_reader(arguments.run, arguments.data, arguments.out)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
