@@ -1,0 +1,198 @@
+"""Finds plates in one frame: letterbox, net, maps to boxes with four corners. No state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .card import FindRules
+from .errors import PictureError
+from .plates import F32, U8, Corners, PlateBox
+from .runtime import Net, NetOutput
+
+MOST_ENLARGEMENT = 2.0  # a thumbnail blown up further shows the net nothing new
+_PEAKS_KEPT = 128  # best peaks that reach the overlap test, so that clutter costs no quadratic time
+_AROUND = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
+
+
+class Letterbox(NamedTuple):
+    """How a frame lies in the net's picture: top-left, scaled by (scale_x, scale_y), the rest padding."""
+
+    scale_x: float
+    scale_y: float
+    width: int
+    height: int
+
+    def to_frame(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Net px (..., 2) to frame px."""
+        return points / (self.scale_x, self.scale_y)
+
+    def to_net(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Frame px (..., 2) to net px."""
+        return points * (self.scale_x, self.scale_y)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Boxes in net px, best first. scores: (N,); boxes: (N, 4) x0, y0, x1, y1; corners: (N, 4, 2)."""
+
+    scores: F32
+    boxes: F32
+    corners: F32
+
+
+def plan_letterbox(frame: tuple[int, int], net: tuple[int, int]) -> Letterbox:
+    """The largest picture of the frame's proportions in the net's input; both (height, width)."""
+    scale = min(net[0] / frame[0], net[1] / frame[1], MOST_ENLARGEMENT)
+    width = min(max(round(frame[1] * scale), 1), net[1])
+    height = min(max(round(frame[0] * scale), 1), net[0])
+    return Letterbox(width / frame[1], height / frame[0], width, height)
+
+
+def letterbox(luma: U8, net: tuple[int, int], padding: int, lores: U8 | None = None) -> tuple[U8, Letterbox]:
+    """The frame as the net takes it, uint8 (net height, net width), and where it lies there.
+
+    luma: uint8 (H, W). lores: a smaller uint8 picture of the same field of view, used instead when
+    its proportions are the same and it is no smaller than what the net sees. Raises PictureError.
+    """
+    for name, picture in (("luma", luma), ("lores", lores)):
+        if picture is not None and (picture.ndim != 2 or picture.dtype != np.uint8 or 0 in picture.shape):
+            raise PictureError(f"{name} must be uint8 (height, width), is {picture.dtype} {picture.shape}")
+    place = plan_letterbox((luma.shape[0], luma.shape[1]), net)
+    source = luma
+    if lores is not None and _same_view(lores, luma) and lores.shape >= (place.height, place.width):
+        source = lores
+    if source.shape == net:
+        return source, place
+    if source.shape != (place.height, place.width):
+        # BOX is the mean of the covered px: no aliasing; reducing_gap does whole factors by integer sums
+        small = Image.fromarray(source).resize(
+            (place.width, place.height), _resampling(source, place), reducing_gap=1.0
+        )
+        source = np.asarray(small)
+    if source.shape == net:
+        return source, place
+    canvas = np.full(net, padding, np.uint8)
+    canvas[: place.height, : place.width] = source
+    return canvas, place
+
+
+def _resampling(source: U8, place: Letterbox) -> Image.Resampling:
+    return Image.Resampling.BOX if source.shape[1] > place.width else Image.Resampling.BILINEAR
+
+
+def _same_view(lores: U8, luma: U8) -> bool:
+    """Whether the proportions agree within a pixel of rounding on each side."""
+    wide, high = luma.shape[1] / lores.shape[1], luma.shape[0] / lores.shape[0]
+    return bool(abs(wide / high - 1) < 1.5 / min(lores.shape))
+
+
+def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
+    """Maps to boxes: 3x3 maxima of the heat, shape averaged over the peak, overlap test.
+
+    outputs: heat (h, w, 1) logits; box (h, w, 4) = dx, dy, log w, log h; corners (h, w, 8), all at
+    the card's stride: the centre is the cell's centre + (dx w, dy h), the corners are offsets from
+    it in units of (w, h).
+    """
+    heat = outputs["heat"]
+    values = heat.values[..., 0]
+    floor = heat.quantised(math.log(rules.threshold / (1 - rules.threshold)))
+    rows, columns = np.nonzero(values >= floor)
+    if not len(rows):
+        return Candidates(
+            np.empty(0, np.float32), np.empty((0, 4), np.float32), np.empty((0, 4, 2), np.float32)
+        )
+    around = _around(rows, columns, values.shape)
+    near = values[around]
+    peak = values[rows, columns] >= near.max(axis=0)
+    rows, columns, near = rows[peak], columns[peak], near[:, peak]
+    order = np.argsort(-values[rows, columns].astype(np.float32), kind="stable")[:_PEAKS_KEPT]
+    scores = _sigmoid(heat.real((rows[order], columns[order], 0)))
+    boxes, corners = _shapes(outputs, rows[order], columns[order], rules.stride)
+    kept = suppress(boxes, scores, rules.nms_overlap)[: rules.most]
+    return Candidates(scores[kept], boxes[kept], corners[kept])
+
+
+def _around(
+    rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, ...]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices (9, N) of each cell's neighbourhood, at the border the border cell again."""
+    dy, dx = np.array(_AROUND).T
+    return (
+        np.clip(rows + dy[:, None], 0, shape[0] - 1),
+        np.clip(columns + dx[:, None], 0, shape[1] - 1),
+    )
+
+
+def _shapes(
+    outputs: Mapping[str, NetOutput], rows: NDArray[np.intp], columns: NDArray[np.intp], stride: int
+) -> tuple[F32, F32]:
+    """Box and corners of each peak, the mean of what its 3x3 cells say, weighted by their heat.
+
+    The mean matters: int8 steps of log w are up to 3 % of a plate's width, and cells err apart.
+    """
+    near = _around(rows, columns, outputs["heat"].values.shape)
+    weight = _sigmoid(outputs["heat"].real(near)[..., 0])[..., None] ** 2
+    weight = weight / weight.sum(axis=0)
+    box = outputs["box"].real(near)  # (9, N, 4)
+    size = np.exp(np.clip(box[..., 2:], -2.0, 8.0))
+    cell = (np.stack([near[1], near[0]], axis=-1) + np.float32(0.5)) * np.float32(stride)
+    centre = cell + box[..., :2] * size
+    offsets = outputs["corners"].real(near).reshape(*size.shape[:2], 4, 2)
+    corners = centre[:, :, None, :] + offsets * size[:, :, None, :]
+    low = ((centre - size / 2) * weight).sum(axis=0)
+    high = ((centre + size / 2) * weight).sum(axis=0)
+    mean_corners = (corners * weight[..., None]).sum(axis=0)
+    return np.concatenate([low, high], axis=1).astype(np.float32), mean_corners.astype(np.float32)
+
+
+def suppress(boxes: F32, scores: F32, most_overlap: float) -> NDArray[np.intp]:
+    """Indices of the boxes that no better kept box overlaps by more than ``most_overlap`` (IoU), best first.
+
+    boxes: (N, 4) x0, y0, x1, y1. A box mostly inside a better one goes too: half a plate is no plate.
+    """
+    order = np.argsort(-scores, kind="stable")
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    area = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
+    union = np.maximum(area[:, None] + area[None, :] - shared, 1e-9)
+    within = shared / np.maximum(np.minimum(area[:, None], area[None, :]), 1e-9)
+    clash = (shared / union > most_overlap) | (within > 0.8)
+    alive = np.ones(len(boxes), bool)
+    kept: list[int] = []
+    for index in order:
+        if alive[index]:
+            kept.append(int(index))
+            alive &= ~clash[index]
+    return np.array(kept, np.intp)
+
+
+def to_boxes(found: Candidates, place: Letterbox) -> tuple[PlateBox, ...]:
+    """Candidates in net px as boxes in frame px."""
+    frame = place.to_frame(found.corners.astype(np.float64))
+    return tuple(
+        PlateBox(corners=_corners(quad), confidence=float(score))
+        for quad, score in zip(frame.tolist(), found.scores, strict=True)
+    )
+
+
+def find_plates(net: Net, rules: FindRules, luma: U8, lores: U8 | None = None) -> tuple[PlateBox, ...]:
+    """All plates of a frame, best first. Raises PictureError."""
+    picture, place = letterbox(luma, net.size, rules.padding, lores)
+    return to_boxes(decode(net.invoke(picture), rules), place)
+
+
+def _corners(quad: list[list[float]]) -> Corners:
+    a, b, c, d = ((x, y) for x, y in quad)
+    return (a, b, c, d)
+
+
+def _sigmoid(logits: F32) -> F32:
+    return np.asarray(1.0 / (1.0 + np.exp(-logits)), np.float32)

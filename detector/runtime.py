@@ -1,0 +1,165 @@
+"""One net, checked at load and invoked on luma: the only place that knows a TFLite runtime.
+
+Input and outputs are found by the names that the model's own signature gives them. Outputs stay as
+the net wrote them (int8 as a rule) until a value is asked for, so that a map of a million values
+costs nothing where a handful is needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .card import ModelFile, NetInput, checked_model
+from .errors import MissingRuntimeError, ModelShapeError, PictureError
+from .plates import F32, U8
+
+RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")  # the first runs int8 4 times faster
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetOutput:
+    """One output tensor without its batch axis. ``scale`` 0: the values are real numbers already."""
+
+    values: NDArray[Any] = field(repr=False)
+    scale: float = 0.0
+    zero_point: int = 0
+
+    def real(self, index: Any = ...) -> F32:
+        """Real values, float32, of the whole tensor or of ``values[index]``."""
+        picked = self.values[index]
+        if not self.scale:
+            return np.asarray(picked, np.float32)
+        return (np.asarray(picked, np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
+
+    def quantised(self, value: float) -> float:
+        """``value`` on the scale of ``values``, not rounded: what to compare them with."""
+        return value / self.scale + self.zero_point if self.scale else value
+
+
+class Net(Protocol):
+    """What the eyes ask of a net."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the input."""
+
+    def invoke(self, luma: U8) -> Mapping[str, NetOutput]:
+        """Runs the net on uint8 (height, width) luma; outputs by role."""
+
+
+class TfliteNet:
+    """A .tflite file run by whichever runtime is installed."""
+
+    def __init__(
+        self,
+        card_path: Path,
+        model: ModelFile,
+        shape: NetInput,
+        outputs: Mapping[str, str],
+        *,
+        threads: int = 1,
+        runtime: str | None = None,
+    ) -> None:
+        """Loads and checks the file. ``runtime``: one of RUNTIMES, default the first that is installed.
+
+        Raises MissingRuntimeError, MissingModelError, SwappedModelError, ModelShapeError.
+        """
+        path = card_path.parent / model.file
+        content = checked_model(card_path, model)
+        library = _runtime(RUNTIMES if runtime is None else (runtime,))
+        try:
+            self._interpreter = library.Interpreter(model_content=content, num_threads=threads)
+            self._interpreter.allocate_tensors()
+            signature = self._interpreter.get_signature_runner(_only_signature(path, self._interpreter))
+        except (ValueError, RuntimeError) as error:
+            raise _misshapen(path, f"is no model that the runtime can load ({error})") from error
+        inputs, named = signature.get_input_details(), signature.get_output_details()
+        if shape.name not in inputs:
+            raise _misshapen(path, f"has no input {shape.name!r}, only {sorted(inputs)}")
+        detail = inputs[shape.name]
+        wanted = (1, shape.height, shape.width, 1)
+        if tuple(detail["shape"]) != wanted:
+            raise _misshapen(
+                path, f"input {shape.name!r} is {tuple(detail['shape'])}, the card says {wanted}"
+            )
+        for role, name in outputs.items():
+            if name not in named:
+                raise _misshapen(path, f"has no output {name!r} for {role}, only {sorted(named)}")
+        self.runtime = library.__name__
+        self._size = (shape.height, shape.width)
+        self._input = int(detail["index"])
+        self._table = _input_table(path, detail)
+        self._outputs = {
+            role: (int(named[name]["index"]), *_scale(path, name, named[name]))
+            for role, name in outputs.items()
+        }
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the input."""
+        return self._size
+
+    def invoke(self, luma: U8) -> dict[str, NetOutput]:
+        """Runs the net on uint8 (height, width) luma. Raises PictureError for another shape or type."""
+        if luma.shape != self._size or luma.dtype != np.uint8:
+            raise PictureError(f"net takes uint8 {self._size}, was given {luma.dtype} {luma.shape}")
+        values = luma if self._table is None else self._table[luma]
+        self._interpreter.set_tensor(self._input, values[None, :, :, None])
+        self._interpreter.invoke()
+        return {
+            role: NetOutput(self._interpreter.get_tensor(index)[0], scale, zero)
+            for role, (index, scale, zero) in self._outputs.items()
+        }
+
+
+def _runtime(names: tuple[str, ...]) -> ModuleType:
+    for name in names:
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError:
+            continue
+    raise MissingRuntimeError(tuple(name.partition(".")[0].replace("_", "-") for name in names))
+
+
+def _only_signature(path: Path, interpreter: Any) -> str:
+    keys = list(interpreter.get_signature_list())
+    if len(keys) != 1:
+        raise _misshapen(path, f"has {len(keys)} signatures, one is needed to name its tensors")
+    return str(keys[0])
+
+
+def _scale(path: Path, name: str, detail: Mapping[str, Any]) -> tuple[float, int]:
+    """Scale and zero point of a tensor, (0, 0) for one of real numbers."""
+    if detail["dtype"] == np.float32:
+        return 0.0, 0
+    if detail["dtype"] not in (np.int8, np.uint8):
+        raise _misshapen(
+            path, f"tensor {name!r} is {np.dtype(detail['dtype'])}, known are int8, uint8, float32"
+        )
+    scale, zero = detail["quantization"]
+    if not scale > 0:
+        raise _misshapen(path, f"tensor {name!r} is quantised without a scale")
+    return float(scale), int(zero)
+
+
+def _input_table(path: Path, detail: Mapping[str, Any]) -> NDArray[Any] | None:
+    """What each luma value is to the net (which takes luma / 255); None when it is the value itself."""
+    luma = np.arange(256, dtype=np.float64) / 255.0
+    scale, zero = _scale(path, str(detail["name"]), detail)
+    if not scale:
+        return luma.astype(np.float32)
+    limits = np.iinfo(detail["dtype"])
+    table = np.clip(np.rint(luma / scale) + zero, limits.min, limits.max).astype(detail["dtype"])
+    return None if table.dtype == np.uint8 and np.array_equal(table, np.arange(256)) else table
+
+
+def _misshapen(path: Path, what: str) -> ModelShapeError:
+    return ModelShapeError(path, what, "restore the model file and the card from one release")
