@@ -47,6 +47,11 @@ class Frontier:
         """Rebuild the frontier of `size` leaves from stored subtree hashes."""
         return cls(size, [subtree(level, start >> level) for start, level in _peaks_of(0, size)])
 
+    @property
+    def peaks(self) -> tuple[bytes, ...]:
+        """Hashes of the complete subtrees, widest first: what `Frontier(size, peaks)` takes."""
+        return tuple(self._peaks)
+
     def copy(self) -> Frontier:
         return Frontier(self.size, self._peaks)
 

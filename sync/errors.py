@@ -42,10 +42,13 @@ class NotEnrolledError(SyncError):
 
 
 class RefusedByDepartmentError(SyncError):
-    """The department answered no. `code` is one word of `messages.REFUSALS`."""
+    """The department answered no. `code`: one word of `messages.REFUSALS`; `held`: the log's size there."""
 
-    def __init__(self, what: str, *, code: str, where: str = "", cure: str = "") -> None:
+    def __init__(
+        self, what: str, *, code: str, where: str = "", cure: str = "", held: int | None = None
+    ) -> None:
         self.code = code
+        self.held = held
         super().__init__(what, where=where, cure=cure)
 
 

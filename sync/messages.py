@@ -10,6 +10,7 @@ A parcel carries stored elements beside its header, unsigned: each is bound by t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
@@ -18,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from storage import codec, envelope
 from storage.errors import EnvelopeError, RecordError, SignatureError
-from storage.leaf import MAX_LEAF_BYTES
+from storage.leaf import ENTRY, MAX_LEAF_BYTES, Leaf
+from storage.records import KeyClass
 from sync.errors import MessageError
 
 VERSION = 1
@@ -35,6 +37,7 @@ MAX_ELEMENT_BYTES = (16 << 20) + 1024  # storage's largest element, its frame an
 MAX_PARCEL_BYTES = MAX_ELEMENT_BYTES + MAX_HEADER_BYTES
 MAX_SMALL_BYTES = 64 * 1024
 MAX_DOCUMENT_BYTES = 64 << 20
+MAX_PART_BYTES = 256 * 1024
 MAX_PROOF = 130
 MAX_TRIES = 3  # a record that is bad this often is an incident, and holds nothing up
 
@@ -46,6 +49,7 @@ REFUSALS = {
     "closed": "a log that was closed after an incident: open a new one",
     "fork": "a log with another past than the one co-signed here",
     "rollback": "a log shorter than the one co-signed here",
+    "stale": "a hello to a challenge that is unknown or was used",
     "gap": "leaves that do not follow what is held here: ask for the state and resume",
     "wrong-device": "a log that another unit vouched for",
     "bad-leaf": "a leaf that is not of this log or not in its place",
@@ -250,7 +254,7 @@ class ReceiptWanted(Message):
 class Receipt(Message):
     """Department: the content of these records was opened, matched to its commitments and synced.
 
-    `ranges`: (first, end) pairs, end not included. Only this lets a unit destroy content early; a
+    `ranges`: (first, last) pairs, both included. Only this lets a unit destroy content early; a
     co-signed checkpoint acknowledges leaves alone. `note` says what is known of the day keys' end.
     """
 
@@ -266,10 +270,10 @@ class Receipt(Message):
 
     def check(self) -> None:
         self.check_version()
-        before = 0
-        for first, end in self.ranges:
-            _check(before <= first < end <= self.size, "ranges must rise within the log", "receipt.ranges")
-            before = end
+        before = -1
+        for first, last in self.ranges:
+            _check(before < first <= last < self.size, "ranges must rise within the log", "receipt.ranges")
+            before = last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +291,25 @@ class DocumentWanted(Message):
         _check(
             0 <= self.offset <= MAX_DOCUMENT_BYTES and len(self.name) <= 64, "malformed", "document-wanted"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentPart(Message):
+    """Department: a piece of a document; the whole is signed by the key that its kind asks for."""
+
+    KIND: ClassVar[str] = "document-part"
+    LIMIT: ClassVar[int] = MAX_PART_BYTES + 1024
+    log_id: bytes
+    name: str
+    document_version: int
+    total: int
+    offset: int
+    data: bytes = field(repr=False)
+
+    def check(self) -> None:
+        self.check_version()
+        _check(0 <= self.offset <= self.total <= MAX_DOCUMENT_BYTES, "out of range", "document-part")
+        _check(len(self.data) <= MAX_PART_BYTES, "is too long", "document-part.data")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +331,11 @@ M = TypeVar("M", bound=Message)
 
 def _check_hashes(hashes: Sequence[bytes], where: str) -> None:
     _check(len(hashes) <= MAX_PROOF and all(len(one) == 32 for one in hashes), "malformed proof", where)
+
+
+def department_origin(public: Ed25519PublicKey) -> str:
+    """The department's name in co-signatures: bound to its log key."""
+    return "alpr-department/" + hashlib.sha256(envelope.raw_public(public)).hexdigest()[:16]
 
 
 def context_of(kind: type[Message]) -> bytes:
@@ -345,6 +373,19 @@ def claimed_log(kind: type[Message], data: bytes) -> bytes:
     if not isinstance(log_id, bytes) or len(log_id) != 32:
         raise MessageError("log_id malformed", where=kind.KIND)
     return log_id
+
+
+def travelling(leaf: Leaf) -> tuple[str, ...]:
+    """Names of the elements of a record that go to the department, in the leaf's order.
+
+    Reads and hits go whole; of open records the entry, never a wrapped key; access entries and held
+    content stay on the unit.
+    """
+    if leaf.key_class in {KeyClass.READ, KeyClass.HIT}:
+        return tuple(leaf.elements)
+    if leaf.key_class is KeyClass.OPEN and ENTRY in leaf.elements:
+        return (ENTRY,)
+    return ()
 
 
 def frame_parcel(header: bytes, bodies: Iterable[bytes]) -> list[bytes]:
