@@ -1,0 +1,110 @@
+"""What aiming needs to know of one frame, as numbers and a masked preview. Arrays in, no I/O, nothing
+kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware.console.preview import Corners, masked_preview
+from firmware.picture_quality import picture_quality
+
+READABLE_PX = 90  # narrower plates than this are read too seldom to aim for
+SHARP = 55.0
+SKEW_LIMIT_DEG = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlateView:
+    """How one plate sits in the view: never where, and nothing of what is on it."""
+
+    width_px: float
+    skew_deg: float
+    sharpness: float
+    contrast: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AimView:
+    """One frame for the person at the cable. preview: lines of text, None when a plate is too near for
+    one.
+    """
+
+    plates: tuple[PlateView, ...]
+    sharpness: float
+    brightness: float
+    dark_percent: float
+    bright_percent: float
+    exposure_us: int | None
+    gain: float | None
+    preview: tuple[str, ...] | None
+
+
+def look(
+    luma: NDArray[np.uint8], plates: Sequence[Corners], *, exposure_us: int | None, gain: float | None
+) -> AimView:
+    """Measure one frame. luma: uint8 (H, W); plates: four corners each, clockwise from the top left, px."""
+    quality = picture_quality(luma[::2, ::2])
+    return AimView(
+        plates=tuple(sorted((_plate(luma, corners) for corners in plates), key=lambda view: -view.width_px)),
+        sharpness=picture_quality(_middle(luma)).sharpness,
+        brightness=quality.mean,
+        dark_percent=quality.dark_share * 100,
+        bright_percent=quality.bright_share * 100,
+        exposure_us=exposure_us,
+        gain=gain,
+        preview=masked_preview(luma, plates),
+    )
+
+
+def _middle(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = luma.shape
+    return luma[height // 4 : height - height // 4, width // 4 : width - width // 4]
+
+
+def _plate(luma: NDArray[np.uint8], corners: Corners) -> PlateView:
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners
+    width_px = (math.hypot(x1 - x0, y1 - y0) + math.hypot(x2 - x3, y2 - y3)) / 2
+    skew_deg = math.degrees(math.atan2(y1 - y0 + y2 - y3, x1 - x0 + x2 - x3))
+    height, width = luma.shape
+    left, right = max(0, int(min(x0, x3))), min(width, math.ceil(max(x1, x2)))
+    top, bottom = max(0, int(min(y0, y1))), min(height, math.ceil(max(y2, y3)))
+    quality = picture_quality(luma[top:bottom, left:right])
+    return PlateView(
+        width_px=width_px, skew_deg=skew_deg, sharpness=quality.sharpness, contrast=quality.contrast
+    )
+
+
+def aim_lines(view: AimView, *, preview: bool) -> Iterator[str]:
+    """The view for a terminal."""
+    exposure = "-" if view.exposure_us is None else f"{view.exposure_us} us"
+    gain = "-" if view.gain is None else f"{view.gain:.1f}"
+    yield (
+        f"sharpness {view.sharpness:3.0f}  brightness {view.brightness:3.0f}  "
+        f"dark {view.dark_percent:2.0f} %  burnt {view.bright_percent:2.0f} %  "
+        f"exposure {exposure}  gain {gain}"
+    )
+    for number, plate in enumerate(view.plates[:4], 1):
+        yield (
+            f"plate {number}  width {plate.width_px:4.0f} px  skew {plate.skew_deg:+5.1f} deg  "
+            f"sharpness {plate.sharpness:3.0f}  contrast {plate.contrast:3.0f}  {_advice(plate)}"
+        )
+    if not view.plates:
+        yield "no plate in view"
+    if preview:
+        yield from view.preview or ("no preview: a plate is too near for a picture that shows none of it",)
+
+
+def _advice(plate: PlateView) -> str:
+    if plate.width_px < READABLE_PX:
+        return f"too small: at least {READABLE_PX} px, zoom in or move nearer"
+    if abs(plate.skew_deg) > SKEW_LIMIT_DEG:
+        return "turn the camera level"
+    if plate.sharpness < SHARP:
+        return "focus"
+    return "good"

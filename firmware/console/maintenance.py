@@ -1,0 +1,104 @@
+"""Maintenance records of a console session: begun before the first output, ended whatever happens."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from typing import Protocol
+
+from storage.grant_format import Grant
+from storage.records import MaintenanceLine
+
+OUTPUT_LIMIT = 64 * 1024
+NOBODY = "-"
+
+
+class MaintenanceLog(Protocol):
+    """Where the records go: `storage.ledger.Ledger`, or a list as twin. On return a record is durable."""
+
+    def append(self, record: MaintenanceLine) -> object:
+        """Store one record. Raises what storage raises; then nothing was stored."""
+
+
+class RememberedLog:
+    """The twin: keeps the records in memory, and can be told to fail as a full disk does."""
+
+    def __init__(self) -> None:
+        self.records: list[MaintenanceLine] = []
+        self.failing: Exception | None = None
+
+    def append(self, record: MaintenanceLine) -> object:
+        """See MaintenanceLog.append."""
+        if self.failing is not None:
+            raise self.failing
+        self.records.append(record)
+        return len(self.records)
+
+
+class Recording:
+    """The output of one command on its way to the person: hashed, and kept up to the limit unless live."""
+
+    def __init__(self, line: str, *, live: bool) -> None:
+        self.line = line
+        self._live = live
+        self._digest = hashlib.sha256()
+        self._kept = bytearray()
+
+    def take(self, output: bytes) -> None:
+        """This goes out."""
+        self._digest.update(output)
+        if not self._live:
+            self._kept += output[: OUTPUT_LIMIT - len(self._kept)]
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of all output."""
+        return self._digest.digest()
+
+    @property
+    def kept(self) -> bytes:
+        """The output, cut at the limit; nothing of a live view."""
+        return bytes(self._kept)
+
+
+class SessionLog:
+    """Writes the records of one session."""
+
+    def __init__(self, log: MaintenanceLog, now_us: Callable[[], int], grant: Grant | None) -> None:
+        self._log, self._now_us, self._grant = log, now_us, grant
+        self.session = secrets.token_hex(8)
+
+    def opened(self, purpose: str) -> None:
+        """Somebody logged in."""
+        self._write("begin", "login", purpose)
+
+    def refused(self, reason: str) -> None:
+        """A login, or a line, that was refused."""
+        self._write("end", "login", f"refused: {reason}"[:200])
+
+    def closed(self, reason: str) -> None:
+        """The session is over."""
+        self._write("end", "session", reason)
+
+    def begin(self, line: str, *, live: bool) -> Recording:
+        """Record that a command begins. Raises what the log raises: then it must not be carried out."""
+        self._write("begin", line, "begun")
+        return Recording(line, live=live)
+
+    def end(self, recording: Recording, result: str) -> None:
+        """Record how it ended and what it showed."""
+        self._write("end", recording.line, result[:200], recording.digest, recording.kept)
+
+    def _write(self, phase: str, line: str, result: str, digest: bytes = b"", output: bytes = b"") -> None:
+        grant = self._grant
+        self._log.append(
+            MaintenanceLine(
+                session=self.session,
+                person=grant.person if grant else NOBODY,
+                role=str(grant.role) if grant else NOBODY,
+                grant=grant.grant_id if grant else NOBODY,
+                phase=phase, line=line, result=result, at_us=self._now_us(), output_digest=digest,
+                output=output,
+            )
+        )  # fmt: skip

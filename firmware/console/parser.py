@@ -1,0 +1,149 @@
+"""A typed line to a command with checked words, and to the form in which it may be recorded. No I/O."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from firmware.console.errors import LineRefusedError
+
+WORDS_LIMIT = 8
+SECRET = "***"  # noqa: S105 - what stands in the log in a secret's place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """How a command is typed. words: a pattern for each argument; the last `optional` may be left out.
+
+    secret: index of the argument that is never recorded, -1 for none. granted: the word that a grant must
+    name; "" for commands that need none.
+    """
+
+    name: str
+    usage: str
+    about: str
+    words: tuple[str, ...] = ()
+    optional: int = 0
+    secret: int = -1
+    granted: str = ""
+    live: bool = False
+    before_enrolment: bool = False
+
+
+_UNIT = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
+_TIME = r"20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ"
+
+FORMS: dict[str, Form] = {
+    form.name: form
+    for form in (
+        Form(name="status", usage="status", about="health of the unit", granted="status"),
+        Form(
+            name="aim", usage="aim [preview] [SECONDS]", about="live numbers; a coarse masked picture",
+            words=(r"preview|\d{1,4}", r"\d{1,4}"), optional=2,
+            granted="aim", live=True, before_enrolment=True,
+        ),
+        Form(
+            name="camera", usage="camera [NAME VALUE]", about="show or change camera settings",
+            words=(r"[a-z_]{1,32}", r"[A-Za-z0-9._-]{1,32}"), optional=2, granted="camera",
+        ),
+        Form(
+            name="network", usage="network [wifi NAME]", about="links; join a network (asks the passphrase)",
+            words=("wifi", r".{1,32}", r".{0,64}"), optional=3, secret=2,
+            granted="network", before_enrolment=True,
+        ),
+        Form(
+            name="time", usage="time [YYYY-MM-DDTHH:MM:SSZ]", about="show or set the clock (UTC)",
+            words=(_TIME,), optional=1, granted="time",
+        ),
+        Form(name="storage", usage="storage", about="log, keys, disk and card", granted="storage"),
+        Form(
+            name="sync", usage="sync now", about="sync with the department now",
+            words=("now",), granted="sync",
+        ),
+        Form(
+            name="selftest", usage="selftest", about="test every part, without a plate",
+            granted="selftest", before_enrolment=True,
+        ),
+        Form(
+            name="logs", usage="logs [COUNT]", about="newest lines of the system log",
+            words=(r"\d{1,3}",), optional=1, granted="logs",
+        ),
+        Form(
+            name="update", usage="update [SOURCE]", about="versions; install a signed bundle from SOURCE",
+            words=(r"[A-Za-z0-9/_.-]{1,128}",), optional=1, granted="update",
+        ),
+        Form(
+            name="reboot", usage="reboot UNIT", about="restart; type the unit's name to confirm",
+            words=(_UNIT,), granted="reboot",
+        ),
+        Form(
+            name="factory-reset", usage="factory-reset UNIT",
+            about="destroy all keys, then everything; type the unit's name to confirm",
+            words=(_UNIT,), granted="factory-reset",
+        ),
+        Form(
+            name="enrol", usage="enrol CODE", about="join a department",
+            words=(r"\S{8,200}",), secret=0, before_enrolment=True,
+        ),
+        Form(name="login", usage="login", about="prove a grant by its holder's key"),
+        Form(name="help", usage="help", about="this list", before_enrolment=True),
+        Form(name="exit", usage="exit", about="end the session", before_enrolment=True),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A line that is a command in its proper form."""
+
+    form: Form
+    words: tuple[str, ...]
+
+    @property
+    def recorded(self) -> str:
+        """The line as it may stand in the log."""
+        words = [SECRET if at == self.form.secret else word for at, word in enumerate(self.words)]
+        return " ".join([self.form.name, *words])
+
+
+def parse(line: str) -> Command | None:
+    """The command of a line, None for an empty one. Raises LineRefusedError."""
+    if not line.isascii() or not line.isprintable():
+        raise LineRefusedError("only printable characters make a command")
+    try:
+        name, *words = shlex.split(line) or [""]
+    except ValueError:
+        raise LineRefusedError("a quotation mark is left open") from None
+    if not name:
+        return None
+    form = FORMS.get(name)
+    if form is None:
+        raise LineRefusedError("no such command: type help")
+    least = len(form.words) - form.optional
+    fits = least <= len(words) <= len(form.words) and len(words) <= WORDS_LIMIT
+    if not fits or not all(
+        re.fullmatch(pattern, word) for pattern, word in zip(form.words, words, strict=False)
+    ):
+        raise LineRefusedError(f"usage: {form.usage}")
+    return Command(form=form, words=tuple(words))
+
+
+def recorded_form(line: str) -> str:
+    """How a line that is no command stands in the log: its command word at most, since the rest may be a
+    secret.
+    """
+    word = line.split(" ", 1)[0] if line.strip() else ""
+    if word in FORMS:
+        return word if word == line.strip() else f"{word} ({len(line)} characters, refused)"
+    return f"({len(line)} characters, no command)"
+
+
+def completions(start: str, offered: Sequence[str]) -> Sequence[str]:
+    """What a word begun at the end of start can become."""
+    head, _, word = start.rpartition(" ")
+    if not head:
+        return sorted(name for name in offered if name.startswith(word))
+    fixed = {"aim": ["preview"], "sync": ["now"], "network": ["wifi"]}.get(head.strip(), [])
+    return [option for option in fixed if option.startswith(word)]

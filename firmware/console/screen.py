@@ -1,0 +1,38 @@
+"""The last look at text before it goes to the cable: anything shaped like a plate is blotted out. No I/O.
+
+The log names no plates by design; this holds even where a library, a kernel or a path does.
+"""
+
+from __future__ import annotations
+
+import re
+
+BLOT = "*****"
+# A run of letters and digits that holds both, or four capitals and more: what a plate looks like.
+_PLATE_LIKE = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{3,10}(?![A-Za-z0-9])")
+_SPLIT_PLATE = re.compile(r"(?<![A-Za-z0-9])[A-Z0-9]{1,4}[ .-][A-Z0-9]{2,5}(?![A-Za-z0-9])")
+_HARMLESS = frozenset({
+    "ERROR", "WARNING", "INFO", "DEBUG", "CRITICAL", "NOTICE", "HTTP", "HTTPS", "GNSS", "NMEA", "DHCP",
+    "JPEG", "WLAN", "IPV4", "IPV6", "SHA256", "CBOR", "COSE", "SQLITE", "UTF8", "ED25519",
+    "USB0", "USB1", "ETH0", "WLAN0",
+    "PPS0", "MMCBLK0",
+})  # fmt: skip
+
+
+def screened(text: str) -> str:
+    """text with every plate-like run blotted out."""
+
+    def blot(match: re.Match[str]) -> str:
+        run = match[0]
+        if run.upper() in _HARMLESS:
+            return run
+        mixed = any(character.isdigit() for character in run)
+        return BLOT if mixed or (run.isupper() and len(run) >= 4) else run
+
+    def blot_split(match: re.Match[str]) -> str:
+        run = match[0]
+        letters = any(character.isalpha() for character in run)
+        digits = any(character.isdigit() for character in run)
+        return BLOT if letters and digits else run
+
+    return _SPLIT_PLATE.sub(blot_split, _PLATE_LIKE.sub(blot, text))

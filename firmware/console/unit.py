@@ -1,0 +1,102 @@
+"""What a console may ask of the unit it hangs on. Nothing here returns a read, a plate or a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from firmware.console.aim import AimView
+from firmware.health import HealthReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which unit this is. empty: no read was ever stored, or all of it was purged."""
+
+    unit: str
+    software: str
+    enrolled: bool
+    empty: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of a self-test. good None: could not be tested here, and why."""
+
+    name: str
+    good: bool | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetObstacles:
+    """What a factory reset would destroy that nobody else has. log_size: records up to now."""
+
+    unacknowledged: int
+    log_size: int
+    holds: tuple[int, ...]
+
+
+class Unit(Protocol):
+    """The unit behind the console. Every call may raise UnitRefusedError, whose text is shown."""
+
+    def identity(self) -> Identity:
+        """Which unit, and in what state."""
+
+    def time_us(self) -> tuple[int, int]:
+        """(UTC us, error bound us); never below the newest signed time in the log."""
+
+    def revoked(self) -> frozenset[str]:
+        """Grant ids, key fingerprints and persons that the department took back."""
+
+    def health(self) -> HealthReport:
+        """The report."""
+
+    def aim(self) -> AimView:
+        """Look at the newest frame."""
+
+    def camera(self) -> Mapping[str, str]:
+        """Camera settings by name."""
+
+    def set_camera(self, name: str, value: str) -> None:
+        """Change one setting, within the signed policy."""
+
+    def network(self) -> Sequence[str]:
+        """Interfaces and whether the department can be reached, a line each."""
+
+    def join_wifi(self, name: str, passphrase: str) -> str:
+        """Join a network; one line of result."""
+
+    def set_time(self, us: int) -> None:
+        """Set the clock by hand: holdover at most, never below the newest signed time."""
+
+    def storage(self) -> Mapping[str, str]:
+        """Custody and card, as facts by name."""
+
+    def sync(self) -> Iterator[str]:
+        """Sync now; lines of progress."""
+
+    def selftest(self) -> Iterator[Check]:
+        """Test every part without a plate."""
+
+    def log_lines(self, count: int) -> Sequence[str]:
+        """The newest lines of the system log."""
+
+    def update_state(self) -> Sequence[str]:
+        """Software and model versions, and what is ready to be installed."""
+
+    def update(self, source: str) -> Iterator[str]:
+        """Install a signed bundle from a plugged-in medium; lines of progress."""
+
+    def reboot(self) -> None:
+        """Restart the machine once the console is closed."""
+
+    def reset_obstacles(self) -> ResetObstacles:
+        """What stands against a factory reset."""
+
+    def factory_reset(self) -> Iterator[str]:
+        """Destroy the keys first, then everything else; lines of progress."""
+
+    def enrol(self, code: str) -> Iterator[str]:
+        """Join a department; lines of progress."""

@@ -1,0 +1,201 @@
+"""The console's commands: each takes its words and yields lines for the person. What they ask is a Unit's.
+
+Promise: lines are text about the unit; whatever the unit or a library hands up passes the plate screen.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from firmware.console.aim import aim_lines
+from firmware.console.errors import UnitRefusedError
+from firmware.console.parser import FORMS, Command
+from firmware.console.screen import screened
+from firmware.console.unit import Unit
+from firmware.health import report_lines
+from storage.grant_format import Grant
+
+AIM_DEFAULT_S, AIM_LIMIT_S = 120, 3600
+AIM_EVERY_S = 1.0
+LOG_LINES = 40
+_PRINTABLE = re.compile(r"[^\x20-\x7e░▒▓█°]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a command may use. ask_secret: a line without echo; key_pressed: whether to end a live view."""
+
+    unit: Unit
+    grant: Grant | None
+    offered: tuple[str, ...]
+    ask_secret: Callable[[str], str]
+    key_pressed: Callable[[float], bool]
+    running_s: Callable[[], float]
+
+
+Verb = Callable[[Context, tuple[str, ...]], Iterator[str]]
+
+
+def carry_out(command: Command, context: Context) -> Iterator[str]:
+    """The lines that a command shows, printable and screened. Raises UnitRefusedError."""
+    for line in VERBS[command.form.name](context, command.words):
+        yield _PRINTABLE.sub("?", line)[:200]
+
+
+def _status(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
+    identity = context.unit.identity()
+    yield f"unit         {identity.unit}, {identity.software}, {_enrolment(identity.enrolled)}"
+    yield from report_lines(context.unit.health())
+
+
+def _enrolment(enrolled: bool) -> str:
+    return "enrolled" if enrolled else "not enrolled"
+
+
+def _aim(context: Context, words: tuple[str, ...]) -> Iterator[str]:
+    preview = "preview" in words
+    numbers = [int(word) for word in words if word.isdecimal()]
+    until_s = context.running_s() + min(numbers[0] if numbers else AIM_DEFAULT_S, AIM_LIMIT_S)
+    yield "any key ends this"
+    while True:
+        yield from aim_lines(context.unit.aim(), preview=preview)
+        left_s = until_s - context.running_s()
+        if left_s <= 0 or context.key_pressed(min(AIM_EVERY_S, left_s)):
+            return
+
+
+def _camera(context: Context, words: tuple[str, ...]) -> Iterator[str]:
+    if len(words) == 1:
+        raise UnitRefusedError("usage: camera NAME VALUE")
+    if words:
+        context.unit.set_camera(words[0], words[1])
+    for name, value in context.unit.camera().items():
+        yield f"{name:<16} {value}"
+
+
+def _network(context: Context, words: tuple[str, ...]) -> Iterator[str]:
+    if words:
+        if len(words) == 1:
+            raise UnitRefusedError("usage: network wifi NAME")
+        passphrase = words[2] if len(words) > 2 else context.ask_secret("passphrase: ")
+        yield context.unit.join_wifi(words[1], passphrase)
+    for line in context.unit.network():
+        yield screened(line)
+
+
+def _time(context: Context, words: tuple[str, ...]) -> Iterator[str]:
+    if words:
+        try:
+            moment = datetime.strptime(words[0], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        except ValueError:
+            raise UnitRefusedError(f"{words[0]} is no time: usage: time 2026-05-01T12:30:00Z") from None
+        context.unit.set_time(int(moment.timestamp()) * 1_000_000)
+    report = context.unit.health()
+    shown = datetime.fromtimestamp(report.at_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    yield f"{shown} UTC, {report.clock_state}, within {report.clock_error_us / 1e6:.3f} s"
+
+
+def _storage(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
+    for name, value in context.unit.storage().items():
+        yield f"{name:<28} {value}"
+
+
+def _sync(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
+    for line in context.unit.sync():
+        yield screened(line)
+
+
+def _selftest(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
+    bad = 0
+    for check in context.unit.selftest():
+        word = {True: "ok", False: "WRONG", None: "skipped"}[check.good]
+        bad += check.good is False
+        yield f"{word:<8} {check.name:<14} {screened(check.detail)}"
+    yield "all parts that are here work" if not bad else f"{bad} wrong"
+
+
+def _logs(context: Context, words: tuple[str, ...]) -> Iterator[str]:
+    for line in context.unit.log_lines(int(words[0]) if words else LOG_LINES):
+        yield screened(line)
+
+
+def _update(context: Context, words: tuple[str, ...]) -> Iterator[str]:
+    if words:
+        yield from context.unit.update(words[0])
+    else:
+        yield from context.unit.update_state()
+
+
+def _reboot(context: Context, words: tuple[str, ...]) -> Iterator[str]:
+    _confirmed(context, words[0])
+    yield "restarting; this session ends"
+    context.unit.reboot()
+
+
+def _factory_reset(context: Context, words: tuple[str, ...]) -> Iterator[str]:
+    _confirmed(context, words[0])
+    obstacles, grant = context.unit.reset_obstacles(), context.grant
+    named_up_to = grant.destroy_up_to if grant else 0
+    named_holds = set(grant.destroy_holds) if grant else set()
+    unnamed_holds = [hold for hold in obstacles.holds if hold not in named_holds]
+    if obstacles.unacknowledged and named_up_to < obstacles.log_size:
+        raise UnitRefusedError(
+            f"{obstacles.unacknowledged} records are not acknowledged by the department: sync "
+            f"first, or ask for a grant that names them (up to record {obstacles.log_size})"
+        )
+    if unnamed_holds:
+        raise UnitRefusedError(
+            f"held as evidence (463.8): {', '.join(str(hold) for hold in unnamed_holds[:10])}; "
+            "export and release them first, or ask for a grant that names them"
+        )
+    yield from context.unit.factory_reset()
+
+
+def _confirmed(context: Context, typed: str) -> None:
+    name = context.unit.identity().unit
+    if typed != name:
+        raise UnitRefusedError(f"this unit is {name}: type that name to confirm")
+
+
+def _enrol(context: Context, words: tuple[str, ...]) -> Iterator[str]:
+    for line in context.unit.enrol(words[0]):
+        yield screened(line)
+
+
+def _help(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
+    for name in context.offered:
+        form = FORMS[name]
+        yield f"{form.usage:<30} {form.about}"
+
+
+def _nothing(_context: Context, _words: tuple[str, ...]) -> Iterator[str]:
+    yield from ()
+
+
+VERBS: dict[str, Verb] = {
+    "status": _status,
+    "aim": _aim,
+    "camera": _camera,
+    "network": _network,
+    "time": _time,
+    "storage": _storage,
+    "sync": _sync,
+    "selftest": _selftest,
+    "logs": _logs,
+    "update": _update,
+    "reboot": _reboot,
+    "factory-reset": _factory_reset,
+    "enrol": _enrol,
+    "help": _help,
+    "exit": _nothing,
+    "login": _nothing,
+}
+
+
+def boottime_s() -> float:
+    """CLOCK_BOOTTIME in seconds: no command can step it, and sleep counts."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

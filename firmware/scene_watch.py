@@ -1,0 +1,93 @@
+"""Notices a camera that sees nothing any more: dark, covered, frozen or knocked aside. Pictures in,
+alarms out.
+
+Promise: judged on coarse brightness only, so nothing kept here could show a plate; needs no clock but a
+running one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware.picture_quality import PictureQuality, coarse, picture_quality
+
+ROWS, COLUMNS = 9, 16
+DARK_MEAN, DARK_CONTRAST = 12.0, 6.0
+COVERED_SHARE = 0.35  # of the usual contrast and sharpness
+KNOCKED_LIKENESS = 0.35  # correlation with the usual scene
+STEADY_LIKENESS = 0.75  # a view that is usually less alike than this belongs to a moving vehicle
+LEARN_S = 600.0
+_CHANGE_SHARE = 0.02
+
+
+class SceneWatch:
+    """Feed it a picture every second or so; `alarms` tells what has been wrong for long enough."""
+
+    def __init__(
+        self,
+        *,
+        dark_s: float = 60.0,
+        covered_s: float = 300.0,
+        frozen_s: float = 30.0,
+        knocked_s: float = 120.0,
+    ) -> None:
+        self._limits = {"dark": dark_s, "covered": covered_s, "frozen": frozen_s, "knocked": knocked_s}
+        self._since: dict[str, float] = {}
+        self._usual: NDArray[np.float32] | None = None
+        self._usual_contrast = self._usual_sharpness = 0.0
+        self._usual_likeness = 1.0
+        self._last: NDArray[np.uint8] | None = None
+        self._begun_s = self._seen_s = 0.0
+        self.quality: PictureQuality | None = None
+
+    def look(self, luma: NDArray[np.uint8], now_s: float) -> None:
+        """Take one picture at now_s (running clock). luma: uint8 (H, W), low resolution will do."""
+        quality = picture_quality(luma)
+        cells = coarse(luma, ROWS, COLUMNS)
+        sample = luma[:: max(1, luma.shape[0] // 90), :: max(1, luma.shape[1] // 160)].copy()
+        frozen = self._last is not None and np.array_equal(sample, self._last)
+        if self._usual is None:
+            self._usual, self._begun_s = cells.copy(), now_s
+            self._usual_contrast, self._usual_sharpness = quality.contrast, quality.sharpness
+        likeness = _likeness(cells, self._usual)
+        dark = quality.mean < DARK_MEAN and quality.contrast < DARK_CONTRAST
+        learned = now_s - self._begun_s >= LEARN_S
+        covered = learned and not dark and (
+            quality.contrast < self._usual_contrast * COVERED_SHARE
+            or quality.sharpness < self._usual_sharpness * COVERED_SHARE
+        )  # fmt: skip
+        steady = self._usual_likeness >= STEADY_LIKENESS
+        knocked = learned and steady and not dark and not covered and likeness < KNOCKED_LIKENESS
+        found = {"dark": dark, "covered": covered, "frozen": frozen, "knocked": knocked}
+        for name, wrong in found.items():
+            if not wrong:
+                self._since.pop(name, None)
+            else:
+                self._since.setdefault(name, now_s)
+        if not any(found.values()):
+            self._learn(cells, quality, likeness, fast=not learned)
+        self._last, self.quality, self._seen_s = sample, quality, now_s
+
+    def alarms(self, now_s: float) -> Iterable[str]:
+        """What has lasted longer than its limit: of dark, covered, frozen, knocked."""
+        return tuple(name for name, since_s in self._since.items() if now_s - since_s >= self._limits[name])
+
+    def _learn(
+        self, cells: NDArray[np.float32], quality: PictureQuality, likeness: float, *, fast: bool
+    ) -> None:
+        share = 0.1 if fast else _CHANGE_SHARE
+        if self._usual is not None:
+            self._usual += (cells - self._usual) * np.float32(share)
+        self._usual_contrast += (quality.contrast - self._usual_contrast) * share
+        self._usual_sharpness += (quality.sharpness - self._usual_sharpness) * share
+        self._usual_likeness += (likeness - self._usual_likeness) * share
+
+
+def _likeness(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
+    """Correlation of two coarse pictures, -1 to 1; 0 where one is flat."""
+    first, second = one - one.mean(), two - two.mean()
+    scale = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum()) / scale if scale > 1e-3 else 0.0
