@@ -1,0 +1,79 @@
+"""What the uplink needs from a unit's ledger, and nothing more. Every call is safe from another thread.
+
+Nothing here gives content in clear: leaves and elements travel as they lie, and an epoch's key only sealed
+to the department's day key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from storage.day_keys import DayKey
+from storage.leaf import LeafRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochKeyForDay:
+    """An epoch's key, sealed to the day key with id `day_key` (HPKE, 113 bytes)."""
+
+    epoch: int
+    day_key: bytes
+    sealed: bytes = field(repr=False)
+
+
+class Outbox(Protocol):
+    """The unit's log as the uplink sees it."""
+
+    @property
+    def log_id(self) -> bytes:
+        """32 bytes that name the log."""
+
+    def size(self) -> int:
+        """How many records the log has."""
+
+    def head(self) -> str:
+        """The newest signed checkpoint (a C2SP note)."""
+
+    def leaves(self, first: int, count: int) -> list[bytes]:
+        """Leaves [first, first + count), as they lie."""
+
+    def consistency(self, first: int, second: int) -> list[bytes]:
+        """Proof that the tree of `first` leaves is a prefix of that of `second`."""
+
+    def stored(self, sequence: int, name: str) -> bytes:
+        """The stored bytes of an element. Raises KeyLostError when they were purged."""
+
+    def key_for_department(self, epoch: int) -> EpochKeyForDay | None:
+        """The epoch's key sealed to its day key; None where it is gone or was never for the department."""
+
+    def sign(self, body: bytes, context: bytes) -> bytes:
+        """COSE_Sign1 by the log key, bound to `context`."""
+
+    def take_cosigned(self, note: str) -> None:
+        """Keep a checkpoint that the department co-signed as an anchor. Raises CheckpointError."""
+
+    def take_receipt(self, message: bytes) -> LeafRef:
+        """Log the department's receipt; content may go the policy's hours after it. Raises StorageError."""
+
+    def take_day_keys(self, keys: Sequence[DayKey]) -> None:
+        """The day keys that new epochs are sealed to from now on."""
+
+    def take_document(self, name: str, version: int, message: bytes) -> bool:
+        """Log a signed document that came into force; False when it is in force already.
+
+        Raises OutdatedError for a version lower than the highest one logged.
+        """
+
+    def document_version(self, name: str) -> int:
+        """The highest version of a signed document that was logged; 0 for none."""
+
+    def note_incident(self, what: str, detail: str) -> None:
+        """Write an incident into the log."""
+
+    def received_to(self) -> int:
+        """The first record that no receipt covers yet."""
+
+    def anchored_size(self) -> int:
+        """The size of the newest checkpoint that the department co-signed."""
