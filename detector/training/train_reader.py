@@ -15,8 +15,8 @@ from .datasets import Picture, read_all
 from .feeder import Batch, batches
 from .loop import Plan, train
 from .reader_net import HEIGHT, WIDTH, build_reader, normalised, reader_loss
-from .reader_samples import RealPatches, in_patch_units
-from .render.patches import render_patch
+from .reader_samples import RealPatches
+from .rendered_patches import RenderedPatches
 
 BATCH = 64
 REAL_SHARE = 0.3
@@ -28,27 +28,22 @@ class ReaderBatches:
     def __init__(self, real: RealPatches, backgrounds: list[Picture], real_share: float) -> None:
         self._real = real
         self._real_share = real_share
-        self._backgrounds = [picture.luma() for picture in backgrounds]
+        self._rendered = RenderedPatches([picture.luma() for picture in backgrounds])
 
     def __call__(self, rng: np.random.Generator) -> Batch:
         """One batch."""
         patches = np.empty((BATCH, HEIGHT, WIDTH, 1), np.uint8)
         truth = np.empty((BATCH, SLOTS + 11), np.float32)
         for row in range(BATCH):
-            if rng.random() < self._real_share:
-                sample = self._real.draw(rng)
-                patch, text, place = sample.patch, sample.text, sample.jurisdiction
-                corners, weight = sample.corners, sample.corner_weight
-            else:
-                rendered = render_patch(rng, size=(HEIGHT, WIDTH), backgrounds=self._backgrounds)
-                patch, text, place = rendered.patch, rendered.text, rendered.jurisdiction
-                corners, weight = in_patch_units(np.asarray(rendered.corners, np.float64)), 1.0
-            patches[row, :, :, 0] = normalised(patch)
+            source = self._real if rng.random() < self._real_share else self._rendered
+            sample = source.draw(rng)
+            patches[row, :, :, 0] = normalised(sample.patch)
             truth[row, :SLOTS] = BLANK
-            truth[row, : len(text)] = indices(text)
+            truth[row, : len(sample.text)] = indices(sample.text)
+            place = sample.jurisdiction
             truth[row, SLOTS] = JURISDICTIONS.index(place) if place in JURISDICTIONS else -1
-            truth[row, SLOTS + 1 : SLOTS + 9] = corners.reshape(8)
-            truth[row, SLOTS + 9 :] = (1.0, weight)
+            truth[row, SLOTS + 1 : SLOTS + 9] = sample.corners.reshape(8)
+            truth[row, SLOTS + 9 :] = (1.0, sample.corner_weight)
         return patches, truth
 
 
