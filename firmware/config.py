@@ -1,0 +1,146 @@
+"""The unit's configuration: typed sections, each field with its range and its reason. HOME/config.toml."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from firmware.errors import ConfigError
+from firmware.setting import load_sections, setting, write_sections
+
+FILE_NAME = "config.toml"
+_MAX_BYTES = 256 * 1024
+HEADER = """\
+# Configuration of this plate reader. Each key stands with its reason and the range that is accepted;
+# an unknown key or a value out of range stops the reader with a message that names it.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitSettings:
+    """who this unit is"""
+
+    name: str = setting("reader-1", why="name of the unit, in logs and on the console")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSettings:
+    """where frames come from, and how they are exposed"""
+
+    source: str = setting("camera", why="camera, camera:N, a folder of JPEG/PNG files, or a video file")
+    name: str = setting("camera-1", why="name of the camera in every read")
+    width: int = setting(1920, low=320, high=4608, why="px; a plate must be 60 px wide or more to be read")
+    height: int = setting(1080, low=240, high=2592, why="px")
+    lores_width: int = setting(640, low=160, high=1280, why="px; the small picture in which plates are found")
+    lores_height: int = setting(360, low=120, high=960, why="px; of the same shape as the large picture")
+    fps: float = setting(20.0, low=1, high=60, why="frames a second; the shutter cannot be longer than one")
+    exposure_us: int = setting(800, low=60, high=10_000, why="longest shutter; at 50 km/h a car moves 11 mm")
+    gain_max: float = setting(8.0, low=1, high=16, why="largest analogue gain; more is noise, not light")
+    focus_dioptres: float | None = setting(
+        None, low=0, high=32, example=0.1, why="fixed focus, 1 / distance in m; left out: as the lens stands"
+    )
+    replay_fps: float = setting(10.0, low=0.1, high=120, why="frames a second that a folder is taken to have")
+    stall_s: float = setting(4.0, low=1, high=4.5, why="silence after which the camera is opened again")
+
+    def __post_init__(self) -> None:
+        if self.lores_width > self.width or self.lores_height > self.height:
+            raise ValueError("lores_width and lores_height must not exceed width and height")
+        if (
+            abs(self.lores_width * self.height - self.lores_height * self.width)
+            > 0.02 * self.width * self.height
+        ):
+            raise ValueError("lores_width x lores_height must have the shape of width x height")
+        if self.width % 2 or self.height % 2 or self.lores_width % 2 or self.lores_height % 2:
+            raise ValueError("widths and heights must be even")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSettings:
+    """where the unit stands, for one that does not move"""
+
+    latitude: float | None = setting(None, low=-90, high=90, example=34.1, why="degrees, north positive")
+    longitude: float | None = setting(None, low=-180, high=180, example=-118.3, why="degrees, east positive")
+    error_m: float = setting(10.0, low=0, high=10_000, why="how well the place is known, in metres")
+    lane: int | None = setting(None, low=1, high=16, example=1, why="lane, where the view shows only one")
+
+    def __post_init__(self) -> None:
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValueError("latitude and longitude belong together")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingSettings:
+    """how plates are read"""
+
+    threads: int = setting(2, low=1, high=8, why="processor cores that a net may use at once")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureSettings:
+    """what happens when a stage is slower than the camera"""
+
+    queue_frames: int = setting(
+        4, low=1, high=64, why="frames that may wait; the oldest is dropped and counted"
+    )
+    queue_passes: int = setting(16, low=1, high=256, why="vehicle passes that may wait to be stored")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSettings:
+    """what is kept of the pictures"""
+
+    overview_quality: int = setting(85, low=40, high=95, why="JPEG quality of the overview")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All sections of one configuration file."""
+
+    unit: UnitSettings = field(default_factory=UnitSettings)
+    camera: CameraSettings = field(default_factory=CameraSettings)
+    site: SiteSettings = field(default_factory=SiteSettings)
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    capture: CaptureSettings = field(default_factory=CaptureSettings)
+    images: ImageSettings = field(default_factory=ImageSettings)
+
+
+def parse_config(text: str, file: str) -> Config:
+    """Raises ConfigError with file, key and reason."""
+    return load_sections(text, file, Config)
+
+
+def load_config(home: Path) -> Config:
+    """The configuration of a home. Raises ConfigError; an absent file is one too."""
+    return parse_config(config_bytes(home).decode("utf-8"), str(home / FILE_NAME))
+
+
+def config_bytes(home: Path) -> bytes:
+    """The file as it lies. Raises ConfigError when it is absent, too large or no UTF-8."""
+    path = home / FILE_NAME
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ConfigError(str(path), "no such file", "`reader init` writes one with comments") from error
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(str(path), "too large", f"{len(data)} bytes, at most {_MAX_BYTES}")
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), "not UTF-8", f"byte {error.start}") from error
+    return data
+
+
+def write_config(home: Path, config: Config) -> Path:
+    """Write the file with comments, whole or not at all; an existing one is left alone."""
+    path = home / FILE_NAME
+    if path.exists():
+        return path
+    partial = path.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(HEADER + "\n" + write_sections(config))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.chmod(0o640)
+    partial.rename(path)
+    return path
