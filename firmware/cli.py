@@ -33,6 +33,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("firmware.commands.init", "make a home: keys and a configuration with comments"),
     "run": ("firmware.commands.run", "the main job: frames in, signed reads out"),
     "read": ("firmware.commands.read", "read plates in image files; stores nothing"),
+    "verify": ("firmware.commands.verify", "check every signature, the log and the receipts"),
+    "query": ("firmware.commands.query", "look content up, after the access entry is in the log"),
+    "audit": ("firmware.commands.audit", "the access log, form ALPR Request"),
+    "retention": ("firmware.commands.retention", "what is due for purging and why; purge now"),
+    "hold": ("firmware.commands.hold", "keep a record beyond its day, on a ground and an authority (463.8)"),
+    "release": ("firmware.commands.release", "end a hold, with evidence item and second person"),
+    "export": ("firmware.commands.export", "an evidence package for court"),
 }
 
 DEFAULT_HOME = "/var/lib/alpr-reader"

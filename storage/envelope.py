@@ -81,6 +81,11 @@ def raw_public(key: Ed25519PublicKey) -> bytes:
     return key.public_bytes_raw()
 
 
+def private_of(raw: bytes) -> Ed25519PrivateKey:
+    """An Ed25519 private key from its 32 bytes."""
+    return Ed25519PrivateKey.from_private_bytes(raw)
+
+
 def key_id(public: Ed25519PublicKey) -> bytes:
     """The 8 bytes by which an envelope names its key."""
     return hashlib.sha256(raw_public(public)).digest()[:8]

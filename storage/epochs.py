@@ -44,7 +44,7 @@ class Book:
     generation: int = 1
     keyring_at: int = 0
     pending: tuple[int, PurgeIntent] | None = None
-    resealed: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    resealed: dict[int, list[tuple[int, Resealed]]] = field(default_factory=dict)
     received: list[tuple[int, int, int]] = field(default_factory=list)
     newest_us: int = 0
     incidents: int = 0
@@ -67,7 +67,7 @@ class Book:
             case PurgeReceipt():
                 self._purged(sequence, record)
             case Resealed():
-                self.resealed.setdefault(record.record, []).append((sequence, record.hold))
+                self.resealed.setdefault(record.record, []).append((sequence, record))
             case UploadReceipt():
                 self.received += [(first, last, record.received_us) for first, last in record.ranges]
                 self._time(record.received_us)

@@ -10,6 +10,7 @@
     ├── SealError                a sealed element that does not open, or opens to something else
     ├── KeyLostError             content whose key is gone: purged, or never on this card
     ├── LedgerError              a home that is absent, foreign, locked or damaged
+    │   ├── NoHomeError          no ledger at that place
     │   ├── HomeLockedError      another process writes this home
     │   ├── RolledBackError      the log is shorter than, or differs from, an anchor
     │   ├── SlotError            the effaceable slot is empty, foreign or did not take a write
@@ -72,6 +73,12 @@ class LedgerError(StorageError):
     def __init__(self, what: str, *, where: str = "", cure: str = "", leaf_index: int | None = None) -> None:
         self.leaf_index = leaf_index
         super().__init__(what, where=where, cure=cure)
+
+
+class NoHomeError(LedgerError):
+    """There is no ledger where one was asked for."""
+
+    exit_status = 2
 
 
 class HomeLockedError(LedgerError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.checkpoint import NoteKey
-from storage.errors import CheckpointError, HomeLockedError, LedgerError
+from storage.errors import CheckpointError, HomeLockedError, LedgerError, NoHomeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Home:
     def need(self) -> None:
         """Raises LedgerError where there is no ledger."""
         if not self.exists():
-            raise LedgerError("holds no ledger", where=str(self.root), cure="reader init makes one")
+            raise NoHomeError("holds no ledger", where=str(self.root), cure="reader init makes one")
 
     def read_public_key(self) -> NoteKey:
         """The home's own word on its log key. Raises LedgerError."""

@@ -25,6 +25,7 @@ ELEMENT_NAME = re.compile(r"[a-z][a-z_]{0,31}")
 READ_ELEMENTS = ("text", "place", "patch", "overview")
 KEY_CLASSES = tuple(one.value for one in KeyClass)
 ENTRY = "entry"
+IMAGES = frozenset({"patch", "overview"})
 KEYRING = "keyring"
 WRAP = "wrap"
 ESCROW = "escrow"

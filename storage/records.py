@@ -231,6 +231,7 @@ class Resealed(Record):
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
     record: int
     hold: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,25 +5,16 @@ Everything here can itself be cut by a power loss and is then done again.
 
 from __future__ import annotations
 
-from storage import keyring, leaf
+from storage import leaf
 from storage.store import Store
 
 
 def settle(store: Store) -> None:
     """Bring an opened home to rest. Nothing is guessed: a shorter or altered log has been refused before."""
     drop_stray_blobs(store)
-    close_epochs(store)
+    store.end_epochs()
     if store.log.frontier.size != store.slot_content.anchor_size:
         store.anchor()
-
-
-def close_epochs(store: Store) -> None:
-    """A restart opens new epochs; audit goes on, its key is on the card."""
-    for facts in store.book.epochs.values():
-        if facts.key_class.value in {"read", "hit"} and not facts.closed:
-            facts.closed, facts.closed_us = True, store.time.trusted_us
-            if facts.key_at == keyring.AT_DAY:
-                store.live.pop(facts.epoch, None)
 
 
 def drop_stray_blobs(store: Store) -> int:

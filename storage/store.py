@@ -59,6 +59,7 @@ class Store:
         self.state = State(size=0, trusted_us=0, anchored_us=0)
         self.lock = threading.RLock()
         self._depth = 0
+        self.started_at = self.log.frontier.size
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -82,13 +83,26 @@ class Store:
                 self.ring, self.state = ring, state
                 self.log.rewind(frontier)
                 if len(self.book.epochs) != epochs or notes != self.book.notes:
-                    self.book = read_book(self.db, self.log)
-                    self.live = {e: key for e, key in self.live.items() if e in self.book.epochs}
+                    self._reread()
                 raise
             finally:
                 self._depth -= 1
             if len(self.book.epochs) != epochs:
                 self._forget_closed()
+
+    def _reread(self) -> None:
+        """Read the book again after a transaction that did not commit."""
+        self.book = read_book(self.db, self.log)
+        self.end_epochs()
+        self.live = {epoch: key for epoch, key in self.live.items() if epoch in self.book.epochs}
+
+    def end_epochs(self) -> None:
+        """A restart opens new epochs for reads; what was open when this process started takes no more."""
+        for facts in self.book.epochs.values():
+            if facts.sequence < self.started_at and facts.key_class in (KeyClass.READ, KeyClass.HIT):
+                facts.closed = True
+                if facts.closed_us is None:
+                    facts.closed_us = self.time.trusted_us
 
     def _write_state(self) -> None:
         now = max(self.state.trusted_us, self.time.trusted_us)

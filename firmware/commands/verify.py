@@ -1,0 +1,93 @@
+"""`reader verify`: check a home or an evidence package, with a public key that came from elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from firmware.custody import slot_of
+from firmware.errors import DONE, FOUND_WRONG, UsageError
+from hw.errors import HardwareError
+from storage import slot
+from storage.checkpoint import NoteKey
+from storage.errors import CheckpointError, SlotError
+from storage.findings import Report
+from storage.home import Home
+from storage.verify import verify_home
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `verify` to the command line."""
+    parser = subparsers.add_parser(
+        "verify",
+        help="check every signature, the log and the receipts of a home or an evidence package",
+        description="Checks a HOME (its ledger and images) or an evidence PACKAGE and names the first bad "
+        "record. Without --key the key is the store's own: a HOME can then be consistent, but is not "
+        "proven to be this unit's, and a PACKAGE is not proven at all (exit 1).",
+        epilog="example: reader verify /media/evidence-0815 --key unit-7.pub",
+    )
+    parser.add_argument("path", nargs="?", type=Path, metavar="HOME|PACKAGE", help="default: the home")
+    parser.add_argument("--key", metavar="PUBLIC", help="the log's public key: a file, or name+id+base64")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the verdict; 0 only if nothing is wrong."""
+    path: Path = args.path or args.home
+    key = read_key(args.key) if args.key else None
+    if not path.exists():
+        raise UsageError(f"{path}: does not exist")
+    report, kind = check_home(path, key), "home"
+    show(report, path, kind, proven=key is not None, as_json=args.json)
+    return DONE if report.ok else FOUND_WRONG
+
+
+def read_key(text: str) -> NoteKey:
+    """The public key from a file or given in full. Raises UsageError."""
+    try:
+        path = Path(text)
+        return NoteKey.parse(path.read_text(encoding="utf-8") if path.is_file() else text)
+    except (CheckpointError, OSError, ValueError) as error:
+        raise UsageError(f"--key {text}: {error}") from None
+
+
+def check_home(path: Path, key: NoteKey | None) -> Report:
+    """The home's report, with what its slot holds where it can be read from here."""
+    content: slot.SlotContent | None = None
+    problem = ""
+    try:
+        data = slot_of(path).read()
+        content = None if data is None else slot.SlotContent.parse(data, where="slot")
+    except (HardwareError, SlotError, OSError, UnicodeDecodeError) as error:
+        problem = str(error)
+    report = verify_home(Home(path), key, content)
+    if problem:
+        report.add("slot", problem)
+    elif content is None:
+        report.notes.append("the slot is empty or not on this machine: keys and its anchor were not checked")
+    return report
+
+
+def show(report: Report, path: Path, kind: str, *, proven: bool, as_json: bool) -> None:
+    """The verdict for people, or as one JSON object."""
+    first = report.first_bad
+    if as_json:
+        facts = dataclasses.asdict(report) | {"ok": report.ok, "kind": kind, "key_proven": proven}
+        facts["first_bad_record"] = None if first is None else first.record
+        print(json.dumps(facts))
+        return
+    if report.ok:
+        print(f"{path}: consistent: {report.records} records, {report.purged_records} purged by receipt")
+        seen = f"anchored up to record {report.anchored}" if report.anchored else "no anchor seen"
+        print(f"log {report.log_id[:16]}, {seen}")
+    else:
+        first = first or report.findings[0]
+        print(f"{path}: WRONG: {len(report.findings)} findings; the first: {first.where}: {first.what}")
+        for finding in report.findings:
+            print(f"  {finding.where}: {finding.what}", file=sys.stderr)
+    for note in report.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if not proven:
+        print("key: the store's own; give --key PUBLIC, obtained elsewhere, to prove whose it is")

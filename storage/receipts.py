@@ -1,0 +1,44 @@
+"""The department's receipt for content that it holds: what alone lets a unit destroy early. No I/O.
+
+A receipt is COSE_Sign1 by the department's log key; the schema in full is the sync room's. Here are read
+only the fields that custody acts on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from storage import envelope
+from storage.errors import RecordError
+
+CONTEXT = b"alpr-reader/sync/v1/receipt"
+MAX_RANGES = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedRanges:
+    """Leaf ranges (first, last), both included, rising."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+
+def open_receipt(message: bytes, department: Ed25519PublicKey, log_id: bytes) -> ReceivedRanges:
+    """The ranges, once signature and log are found right. Raises EnvelopeError, RecordError."""
+    value = envelope.decode(envelope.open_signed(message, department, context=CONTEXT))
+    if not isinstance(value, dict) or value.get("log_id") != log_id:
+        raise RecordError("speaks of another log", where="receipt")
+    listed = value.get("ranges")
+    if not isinstance(listed, list) or len(listed) > MAX_RANGES:
+        raise RecordError("has no ranges", where="receipt")
+    ranges, before = [], -1
+    for pair in listed:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(type(one) is int for one in pair)):
+            raise RecordError("a range is two numbers", where="receipt")
+        first, last = pair
+        if not before < first <= last:
+            raise RecordError("ranges must rise", where="receipt")
+        ranges.append((first, last))
+        before = last
+    return ReceivedRanges(ranges=tuple(ranges))

@@ -1,0 +1,296 @@
+"""One pass of `verify` over a home: leaves in order, each with its elements, against keys and tree heads."""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import hmac
+from collections.abc import Iterator
+
+import sqlite_utils
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from storage import codec, envelope, merkle, receipts, schema, sealing, slot
+from storage.blobs import Blobs
+from storage.checkpoint import NoteKey, open_checkpoint
+from storage.epochs import Book
+from storage.findings import Report, caught
+from storage.home import Home
+from storage.leaf import ENTRY, ESCROW, IMAGES, KEYRING, WRAP, Leaf, Mark, log_id_of, open_leaf
+from storage.log import STEP, LogReader
+from storage.opening import read_ring
+from storage.records import RECORDS, KeyClass, Record, Resealed, UploadReceipt
+from storage.state import CONTEXT, MAX_STATE_BYTES, State
+from storage.store import read_book
+
+HEAD, ANCHORS, SLOT = "head", "anchors", "slot"
+
+
+class HomeCheck:
+    """One pass over one home."""
+
+    def __init__(
+        self,
+        home: Home,
+        database: sqlite_utils.Database,
+        key: NoteKey,
+        report: Report,
+        department: Ed25519PublicKey | None,
+    ) -> None:
+        self.database, self.db, self.key, self.report = database, database.conn, key, report
+        self.department = department
+        self.log_id = log_id_of(key.public)
+        self.blobs = Blobs(home.blobs)
+        self.book = Book()
+        self.openings: dict[KeyClass, list[int]] = {}
+        self.named: dict[int, set[str]] = {}
+
+    def run(self, content: slot.SlotContent | None) -> None:
+        report = self.report
+        report.log_id = self.log_id.hex()
+        self._structure()
+        with caught(report, "the open records"):
+            self.book = read_book(self.database, LogReader(self.database), self.key.public)
+        for facts in self.book.epochs.values():
+            self.openings.setdefault(facts.key_class, []).append(facts.sequence)
+        report.generation = self.book.generation
+        heads = self._heads(content)
+        frontier = self._leaves(heads)
+        report.records = frontier.size
+        for where, size, _ in heads:
+            if size > frontier.size:
+                report.add(where, f"speaks of {size} records, {frontier.size} are there", frontier.size)
+        self._state(frontier.size)
+        self._nodes(frontier.size)
+        with caught(report, "blobs"):
+            self._strays()
+        if content is not None:
+            with caught(report, SLOT):
+                self._slot(content)
+        if self.book.pending is not None:
+            report.notes.append("a purge was begun and not ended; the next start ends it")
+
+    def _structure(self) -> None:
+        for (line,) in self.db.execute("PRAGMA integrity_check(5)").fetchall():
+            if line != "ok":
+                self.report.add("ledger.sqlite3", f"database damaged: {str(line).splitlines()[0][:120]}")
+        if schema.schema_of(self.database) != schema.expected_schema():
+            self.report.add("ledger.sqlite3", "tables differ from what this program makes")
+
+    def _heads(self, content: slot.SlotContent | None) -> list[tuple[str, int, bytes]]:
+        """(where, size, root) of every signed or kept tree head."""
+        found = [(HEAD, None, str(note)) for (note,) in self.db.execute("SELECT note FROM head")]
+        if len(found) != 1:
+            self.report.add(HEAD, "the signed head is missing")
+        rows = self.db.execute("SELECT size, note FROM anchors ORDER BY size")
+        heads = []
+        for where, size, note in (*found, *((ANCHORS, int(size), str(note)) for size, note in rows)):
+            with caught(self.report, where):
+                head = open_checkpoint(note, self.key)
+                heads.append((where, head.size, head.root))
+                if where == ANCHORS:
+                    self.report.anchored = max(self.report.anchored, head.size)
+                    if size != head.size:
+                        self.report.add(where, "a co-signed checkpoint is filed under another size")
+        if content is not None:
+            heads.append((SLOT, content.anchor_size, content.anchor_root))
+            self.report.anchored = max(self.report.anchored, content.anchor_size)
+        return heads
+
+    def _leaves(self, heads: list[tuple[str, int, bytes]]) -> merkle.Frontier:
+        """Walk all leaves with their elements; compare each head when its size is reached."""
+        report, frontier = self.report, merkle.Frontier()
+        wanted: dict[int, list[tuple[str, bytes]]] = {}
+        for where, size, root in heads:
+            wanted.setdefault(size, []).append((where, root))
+        elements = Elements(self.database, report)
+        rows = self.db.execute("SELECT sequence, epoch, leaf, hash FROM leaves ORDER BY sequence")
+        for sequence, epoch, data, value in rows:
+            if sequence != frontier.size:
+                report.add(f"record {frontier.size}", f"missing: record {sequence} follows", frontier.size)
+                break
+            stored = elements.of(sequence)
+            actual = merkle.leaf_hash(bytes(data))
+            frontier.append(actual)
+            with caught(report, f"record {sequence}", sequence):
+                leaf = open_leaf(bytes(data), self.key.public)
+                self._one(leaf, sequence, stored)
+                if leaf.epoch != epoch or actual != bytes(value):
+                    report.add(f"record {sequence}", "the cached epoch or hash is not the leaf's", sequence)
+            for where, root in wanted.get(frontier.size, ()):
+                if not hmac.compare_digest(root, frontier.root()):
+                    report.add(where, f"signs another history of {frontier.size} records")
+        elements.of(1 << 62)
+        newest = max((size for where, size, _ in heads if where == HEAD), default=frontier.size)
+        if newest < frontier.size:
+            report.add(HEAD, f"signs {newest} records, {frontier.size} are there", newest)
+        return frontier
+
+    def _one(self, leaf: Leaf, sequence: int, stored: dict[str, bytes]) -> None:
+        """One record: its place, its epoch, its stored elements."""
+        where, report = f"record {sequence}", self.report
+        if leaf.sequence != sequence or leaf.log_id != self.log_id:
+            report.add(where, "is a record of another place or another log", sequence)
+            return
+        if RECORDS[leaf.kind].KEY_CLASS is not leaf.key_class and leaf.kind != "read":
+            report.add(where, f"a {leaf.kind} is not sealed as {leaf.key_class}", sequence)
+        for name in set(stored) - set(leaf.elements):
+            report.add(f"{where}, {name}", "an element that the record does not name", sequence)
+        if leaf.key_class is KeyClass.OPEN:
+            self._open_record(leaf, stored)
+            return
+        facts = self.book.epochs.get(leaf.epoch)
+        if facts is None or facts.key_class is not leaf.key_class or facts.sequence >= sequence:
+            report.add(where, f"speaks of epoch {leaf.epoch}, which was not open for it", sequence)
+            return
+        openings = self.openings[leaf.key_class]
+        after = bisect.bisect_right(openings, facts.sequence)
+        if after < len(openings) and openings[after] < sequence:
+            report.add(where, f"was put into epoch {leaf.epoch} after that had ended", sequence)
+        gone = facts.purged_by is not None
+        report.purged_records += gone
+        for name, mark in leaf.elements.items():
+            self._element(leaf, name, mark, leaf.epoch, stored.get(name))
+
+    def _element(self, leaf: Leaf, name: str, mark: Mark, epoch: int, inline: bytes | None) -> None:
+        """One sealed element: there and unaltered, or gone by receipt."""
+        where, data = f"record {leaf.sequence}, {name}", inline
+        if name in IMAGES:
+            self.named.setdefault(epoch, set()).add(mark.digest.hex())
+            path = self.blobs.path(epoch, mark.digest)
+            data = path.read_bytes() if inline is None and path.is_file() else inline
+        if data is None:
+            if not self.book.gone(epoch) and not self.book.going(epoch):
+                self.report.add(where, "is missing, and no purge receipt speaks of it", leaf.sequence)
+        elif self.book.gone(epoch):
+            self.report.add(where, "is still there after its purge receipt", leaf.sequence)
+        elif not hmac.compare_digest(hashlib.sha256(data).digest(), mark.digest):
+            self.report.add(where, "was altered: its SHA-256 is not the record's", leaf.sequence)
+
+    def _open_record(self, leaf: Leaf, stored: dict[str, bytes]) -> None:
+        """A record that anyone can read: its entry, and key material as long as that is current."""
+        sequence = leaf.sequence
+        if leaf.epoch or ENTRY not in leaf.elements or ENTRY not in stored:
+            self.report.add(f"record {sequence}", "its entry is missing", sequence)
+            return
+        opened = sealing.read_open(ENTRY, sequence, stored[ENTRY], leaf.elements[ENTRY].commitment)
+        record = codec.from_bytes(RECORDS[leaf.kind], opened.content)
+        for name, mark in leaf.elements.items():
+            data, where = stored.get(name), f"record {sequence}, {name}"
+            if isinstance(record, Resealed) and name != ENTRY:
+                self._resealed(leaf, record, name, data)
+            elif data is None:
+                if self._due(leaf, name) is True:
+                    self.report.add(where, "is missing", sequence)
+            elif not hmac.compare_digest(hashlib.sha256(data).digest(), mark.digest):
+                self.report.add(where, "was altered: its SHA-256 is not the record's", sequence)
+            elif self._due(leaf, name) is False:
+                self.report.add(where, "key material is still there after its purge", sequence)
+        self._receipt(sequence, record)
+
+    def _due(self, leaf: Leaf, name: str) -> bool | None:
+        """Whether an open element must be there (True), must be gone (False), or may be either (None)."""
+        book, sequence = self.book, leaf.sequence
+        if name == ENTRY:
+            return True
+        if name == KEYRING:
+            unsettled = book.pending is not None and sequence >= book.keyring_at
+            return None if unsettled else sequence == book.keyring_at
+        epoch = next((one.epoch for one in book.epochs.values() if one.sequence == sequence), 0)
+        if name == WRAP and book.pending is None:
+            return sequence > book.keyring_at and not book.gone(epoch)
+        if name == ESCROW and not book.going(epoch):
+            return not book.gone(epoch)
+        return None
+
+    def _resealed(self, leaf: Leaf, record: Resealed, name: str, inline: bytes | None) -> None:
+        """Held content under its own key: the commitment must be the one of the record it came from."""
+        mark, where = leaf.elements[name], f"record {leaf.sequence}, {name}"
+        original = open_leaf(LogReader(self.database).leaf(record.record), self.key.public)
+        if record.record >= leaf.sequence or original.elements.get(name, mark).commitment != mark.commitment:
+            self.report.add(where, "is not what the held record holds", leaf.sequence)
+        self._element(leaf, name, mark, record.epoch, inline)
+
+    def _receipt(self, sequence: int, record: Record) -> None:
+        """The department's signature on an upload receipt, where its key was given."""
+        if isinstance(record, UploadReceipt) and self.department is not None:
+            said = receipts.open_receipt(record.receipt, self.department, self.log_id)
+            if said.ranges != record.ranges:
+                self.report.add(f"record {sequence}", "claims more than its receipt says", sequence)
+
+    def _state(self, size: int) -> None:
+        with caught(self.report, "state"):
+            rows = self.db.execute("SELECT body FROM state").fetchall()
+            if len(rows) != 1:
+                self.report.add("state", "the state record is missing")
+                return
+            body = envelope.open_signed(
+                bytes(rows[0][0]), self.key.public, context=CONTEXT, limit=MAX_STATE_BYTES
+            )
+            if codec.from_bytes(State, body, limit=MAX_STATE_BYTES).size > size:
+                self.report.add("state", "was written when the log was longer")
+
+    def _nodes(self, size: int) -> None:
+        """The kept subtree hashes, recomputed level by level from the leaf hashes that were checked."""
+        with caught(self.report, "nodes"):
+            reader, expected = LogReader(self.database), 0
+            rows = self.db.execute("SELECT level, idx, hash FROM nodes ORDER BY level, idx")
+            for level, index, value in rows.fetchall():
+                kept = level >= STEP and level % STEP == 0 and (index + 1) << level <= size
+                left = reader.subtree(level - 1, 2 * index) if kept else b""
+                right = reader.subtree(level - 1, 2 * index + 1) if kept else b""
+                if not kept or merkle.node_hash(left, right) != bytes(value):
+                    self.report.add("nodes", f"a cached tree hash is wrong: level {level}, {index}")
+                expected += 1
+            wanted = sum(size >> level for level in range(STEP, 63, STEP))
+            if expected != wanted:
+                self.report.add("nodes", f"{expected} cached tree hashes where {wanted} belong")
+
+    def _strays(self) -> None:
+        """Blobs that no record names: a fault, except where a power cut can have left them."""
+        running = {
+            one.epoch for one in self.book.epochs.values() if not one.closed or self.book.going(one.epoch)
+        }
+        for epoch in self.blobs.epochs():
+            stray = self.blobs.names(epoch) - self.named.get(epoch, set())
+            if stray and epoch in running:
+                self.report.notes.append(f"{len(stray)} images without a record; the next start removes them")
+            elif stray:
+                self.report.add(f"blobs/{epoch:08d}", f"{len(stray)} files that no record names")
+
+    def _slot(self, content: slot.SlotContent) -> None:
+        """The slot's KEK opens the keyring, and the keyring holds this log's key."""
+        if content.log_id != self.log_id:
+            self.report.add(SLOT, "holds the key of another log")
+            return
+        ring = read_ring(self.database, self.book, content)
+        private = envelope.private_of(ring.log_key)
+        if envelope.raw_public(private.public_key()) != envelope.raw_public(self.key.public):
+            self.report.add(SLOT, "the keyring holds another log key")
+        self.report.slot_checked = True
+
+
+class Elements:
+    """The elements table read once, in step with the leaves."""
+
+    def __init__(self, database: sqlite_utils.Database, report: Report) -> None:
+        self._rows = self._read(database)
+        self._ahead = next(self._rows, None)
+        self._report = report
+
+    @staticmethod
+    def _read(database: sqlite_utils.Database) -> Iterator[tuple[int, str, bytes]]:
+        sql = "SELECT sequence, name, stored FROM elements ORDER BY sequence, name"
+        for sequence, name, stored in database.conn.cursor().execute(sql):
+            yield int(sequence), str(name), bytes(stored)
+
+    def of(self, sequence: int) -> dict[str, bytes]:
+        """The elements of a record; what was passed over belongs to no record and is reported."""
+        found: dict[str, bytes] = {}
+        while self._ahead is not None and self._ahead[0] <= sequence:
+            if self._ahead[0] == sequence:
+                found[self._ahead[1]] = self._ahead[2]
+            else:
+                self._report.add("elements", "an element without a record", self._ahead[0])
+            self._ahead = next(self._rows, None)
+        return found
