@@ -26,7 +26,7 @@ def draw_backdrop(
     _DRAW[kind](sketch, ImageDraw.Draw(sketch), rng)
     art = np.asarray(sketch.resize((width, height), Image.Resampling.BILINEAR), np.float32)
     room = contrast if paper > 128 else -contrast
-    return np.clip(paper - art * room, 0, 255).astype(np.float32)
+    return np.asarray(np.clip(paper - art * room, 0, 255), np.float32)
 
 
 def blotches(rng: np.random.Generator, size: tuple[int, int], cells: tuple[int, int]) -> Field:
@@ -35,7 +35,7 @@ def blotches(rng: np.random.Generator, size: tuple[int, int], cells: tuple[int, 
     return np.asarray(Image.fromarray(low).resize((size[1], size[0]), Image.Resampling.BICUBIC), np.float32)
 
 
-def _put(sketch: Image.Image, field: Field) -> None:
+def _put(sketch: Image.Image, field: NDArray[np.floating]) -> None:
     sketch.paste(Image.fromarray(field.astype(np.float32)))
 
 
@@ -51,13 +51,14 @@ def _fade(sketch: Image.Image, _draw: ImageDraw.ImageDraw, rng: np.random.Genera
 
 def _dusk(sketch: Image.Image, draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
     _put(sketch, (1 - _ramp(sketch)) ** 1.5)
-    _ridge(sketch, draw, rng, 0.78, 0.14, 1.3)
+    _ridge(sketch, draw, rng, base=0.78, rough=0.14, tone=1.3)
 
 
 def _ridge(
     sketch: Image.Image,
     draw: ImageDraw.ImageDraw,
     rng: np.random.Generator,
+    *,
     base: float,
     rough: float,
     tone: float,
@@ -71,13 +72,13 @@ def _ridge(
 
 def _peaks(sketch: Image.Image, draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
     draw.rectangle((0, 0, sketch.width, sketch.height), fill=float(rng.uniform(0.5, 1.4)))
-    _ridge(sketch, draw, rng, 0.25, 0.14, 0.1)
-    _ridge(sketch, draw, rng, 0.45, 0.1, float(rng.uniform(0, 0.5)))
+    _ridge(sketch, draw, rng, base=0.25, rough=0.14, tone=0.1)
+    _ridge(sketch, draw, rng, base=0.45, rough=0.1, tone=float(rng.uniform(0, 0.5)))
 
 
 def _hills(sketch: Image.Image, draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
-    _ridge(sketch, draw, rng, 0.62, 0.12, 0.35)
-    _ridge(sketch, draw, rng, 0.8, 0.08, float(rng.uniform(0.5, 1.2)))
+    _ridge(sketch, draw, rng, base=0.62, rough=0.12, tone=0.35)
+    _ridge(sketch, draw, rng, base=0.8, rough=0.08, tone=float(rng.uniform(0.5, 1.2)))
 
 
 def _forest(sketch: Image.Image, draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:

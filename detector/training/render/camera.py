@@ -7,7 +7,6 @@ is added in linear light. Every function takes its strength in plain units and d
 from __future__ import annotations
 
 import io
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from .backdrops import blotches
 
 Luma = NDArray[np.uint8]
 Field = NDArray[np.float32]
-Points = NDArray[np.float32] | NDArray[np.float64]
+Points = NDArray[np.floating]
 
 GAMMA = 2.2
 
@@ -27,7 +26,7 @@ def to_linear(luma: NDArray[np.generic]) -> Field:
     return np.asarray((luma.astype(np.float32) / 255.0) ** GAMMA, np.float32)
 
 
-def to_luma(light: Field) -> Luma:
+def to_luma(light: NDArray[np.floating]) -> Luma:
     """Linear light into gamma-coded uint8; what exceeds 1 saturates."""
     return np.asarray(np.clip(light, 0, 1) ** (1 / GAMMA) * 255.0 + 0.5, np.uint8)
 
@@ -213,7 +212,7 @@ def exposure(luma: Luma, stops: float, black: float = 0.0) -> Luma:
 
 def contrast(luma: Luma, share: float, pivot: float = 118.0) -> Luma:
     """Tones drawn towards (share below 1) or away from a pivot luma, as a camera's tone curve does."""
-    return np.clip((luma.astype(np.float32) - pivot) * share + pivot, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((luma.astype(np.float32) - pivot) * share + pivot, 0, 255), np.uint8)
 
 
 def rain(rng: np.random.Generator, luma: Luma, streaks: int) -> Luma:
@@ -300,4 +299,4 @@ def is_convex(quad: Points) -> bool:
     """Whether the corners turn clockwise (y down) all the way round."""
     sides = np.roll(quad, -1, axis=0) - quad
     turns = sides[:, 0] * np.roll(sides, -1, axis=0)[:, 1] - sides[:, 1] * np.roll(sides, -1, axis=0)[:, 0]
-    return bool(np.all(cast(NDArray[np.bool_], turns > 0)))
+    return bool(np.all(turns > 0))

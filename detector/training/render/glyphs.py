@@ -117,169 +117,212 @@ def rounded(points: Path, radius: float, *, closed: bool = False) -> Path:
     return path
 
 
-Shape = Callable[[float, float, float, StrokeStyle], list[Path]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What a shape is drawn into: width and height of the skeleton, corner radius, and the style."""
+
+    w: float
+    h: float
+    r: float
+    s: StrokeStyle
 
 
-def _letter_g(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
-    bowl = rounded([(w, 0.24 * h), (w, 0), (0, 0), (0, h), (w, h), (w, 0.55 * h)], r)
-    bar: list[Path] = [[(w, 0.55 * h), (0.55 * w, 0.55 * h)]]
-    spur: list[Path] = [[(w, 0.75 * h), (w, h)]]
-    return [bowl, *bar, *(spur if s.spurred_g == 2 else [])]
+Shape = Callable[[Cell], list[Path]]
 
 
-def _letter_q(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
+def _letter_g(c: Cell) -> list[Path]:
+    bowl = rounded([(c.w, 0.24 * c.h), (c.w, 0), (0, 0), (0, c.h), (c.w, c.h), (c.w, 0.55 * c.h)], c.r)
+    bar: list[Path] = [[(c.w, 0.55 * c.h), (0.55 * c.w, 0.55 * c.h)]]
+    spur: list[Path] = [[(c.w, 0.75 * c.h), (c.w, c.h)]]
+    return [bowl, *bar, *(spur if c.s.spurred_g == 2 else [])]
+
+
+def _letter_q(c: Cell) -> list[Path]:
     tails: list[Path] = [
-        [(0.55 * w, 0.72 * h), (w, h)],
-        [(0.55 * w, 0.78 * h), (1.08 * w, 1.05 * h)],
-        [(0.5 * w, 0.66 * h), (1.02 * w, 0.98 * h)],
-        [(0.72 * w, 0.82 * h), (1.05 * w, 1.08 * h)],
+        [(0.55 * c.w, 0.72 * c.h), (c.w, c.h)],
+        [(0.55 * c.w, 0.78 * c.h), (1.08 * c.w, 1.05 * c.h)],
+        [(0.5 * c.w, 0.66 * c.h), (1.02 * c.w, 0.98 * c.h)],
+        [(0.72 * c.w, 0.82 * c.h), (1.05 * c.w, 1.08 * c.h)],
     ]
-    return [rounded([(0, 0), (w, 0), (w, h), (0, h)], r, closed=True), tails[s.q_tail]]
+    return [rounded([(0, 0), (c.w, 0), (c.w, c.h), (0, c.h)], c.r, closed=True), tails[c.s.q_tail]]
 
 
-def _letter_r(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
-    y = (s.waist + 0.04) * h
-    leg: Path = [(w * 0.95, y + 0.12 * h), (w, h)] if s.kinked_r else [(0.42 * w, y), (w, h)]
-    if s.kinked_r:
-        leg = rounded([(0.4 * w, y), (w * 0.96, y), (w * 0.96, h)], r * 0.5)
-    return [[(0, h), (0, 0)], rounded([(0, 0), (w, 0), (w, y), (0, y)], r), leg]
+def _letter_r(c: Cell) -> list[Path]:
+    y = (c.s.waist + 0.04) * c.h
+    leg: Path = [(c.w * 0.95, y + 0.12 * c.h), (c.w, c.h)] if c.s.kinked_r else [(0.42 * c.w, y), (c.w, c.h)]
+    if c.s.kinked_r:
+        leg = rounded([(0.4 * c.w, y), (c.w * 0.96, y), (c.w * 0.96, c.h)], c.r * 0.5)
+    return [[(0, c.h), (0, 0)], rounded([(0, 0), (c.w, 0), (c.w, y), (0, y)], c.r), leg]
 
 
-def _letter_i(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
-    bar: list[Path] = [[(w / 2, 0), (w / 2, h)]]
-    serifs: list[Path] = [[(0.1 * w, 0), (0.9 * w, 0)], [(0.1 * w, h), (0.9 * w, h)]]
-    return bar + serifs if s.serif_i else bar
+def _letter_i(c: Cell) -> list[Path]:
+    bar: list[Path] = [[(c.w / 2, 0), (c.w / 2, c.h)]]
+    serifs: list[Path] = [[(0.1 * c.w, 0), (0.9 * c.w, 0)], [(0.1 * c.w, c.h), (0.9 * c.w, c.h)]]
+    return bar + serifs if c.s.serif_i else bar
 
 
-def _letter_j(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
-    hook = rounded([(w, 0), (w, h), (0, h), (0, 0.7 * h)], r)
-    return [[(0.4 * w, 0), (w, 0)], hook] if s.hooked_j else [hook]
+def _letter_j(c: Cell) -> list[Path]:
+    hook = rounded([(c.w, 0), (c.w, c.h), (0, c.h), (0, 0.7 * c.h)], c.r)
+    return [[(0.4 * c.w, 0), (c.w, 0)], hook] if c.s.hooked_j else [hook]
 
 
-def _one(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
-    middle = w * (0.5 if s.footed_one else 0.6)
-    paths: list[Path] = [[(middle, 0), (middle, h)]]
-    if s.flagged_one or s.footed_one:
-        paths.append([(middle, 0), (middle - 0.38 * w, 0.17 * h)])
-    if s.footed_one:
-        paths.append([(0.1 * w, h), (0.9 * w, h)])
+def _one(c: Cell) -> list[Path]:
+    middle = c.w * (0.5 if c.s.footed_one else 0.6)
+    paths: list[Path] = [[(middle, 0), (middle, c.h)]]
+    if c.s.flagged_one or c.s.footed_one:
+        paths.append([(middle, 0), (middle - 0.38 * c.w, 0.17 * c.h)])
+    if c.s.footed_one:
+        paths.append([(0.1 * c.w, c.h), (0.9 * c.w, c.h)])
     return paths
 
 
-def _three(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
-    y = s.waist * h
-    low = rounded([(0.35 * w, y), (w, y), (w, h), (0, h), (0, 0.78 * h)], r)
-    if s.flat_three:
+def _three(c: Cell) -> list[Path]:
+    y = c.s.waist * c.h
+    low = rounded([(0.35 * c.w, y), (c.w, y), (c.w, c.h), (0, c.h), (0, 0.78 * c.h)], c.r)
+    if c.s.flat_three:
         return [
-            [(0, 0), (w, 0), (0.45 * w, y)],
-            rounded([(0.45 * w, y), (w, y), (w, h), (0, h), (0, 0.78 * h)], r),
+            [(0, 0), (c.w, 0), (0.45 * c.w, y)],
+            rounded([(0.45 * c.w, y), (c.w, y), (c.w, c.h), (0, c.h), (0, 0.78 * c.h)], c.r),
         ]
-    return [rounded([(0, 0.2 * h), (0, 0), (w, 0), (w, y), (0.35 * w, y)], r), low]
+    return [rounded([(0, 0.2 * c.h), (0, 0), (c.w, 0), (c.w, y), (0.35 * c.w, y)], c.r), low]
 
 
-def _four(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
-    y = 0.7 * h
-    if s.open_four:
-        return [[(0, 0), (0, 0.6 * h), (w, 0.6 * h)], [(0.85 * w, 0), (0.85 * w, h)]]
-    stem = 0.72 * w
-    return [[(stem, h), (stem, 0), (0, y), (w, y)]]
+def _four(c: Cell) -> list[Path]:
+    y = 0.7 * c.h
+    if c.s.open_four:
+        return [[(0, 0), (0, 0.6 * c.h), (c.w, 0.6 * c.h)], [(0.85 * c.w, 0), (0.85 * c.w, c.h)]]
+    stem = 0.72 * c.w
+    return [[(stem, c.h), (stem, 0), (0, y), (c.w, y)]]
 
 
-def _six(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
-    y = 0.42 * h
-    bowl = rounded([(0, y), (w, y), (w, h), (0, h)], r, closed=True)
-    if s.straight_six:
-        return [bowl, [(0.02 * w, 0.62 * h), (0.72 * w, 0)]]
-    return [bowl, rounded([(0, 0.7 * h), (0, 0), (w, 0), (w, 0.2 * h)], r)]
+def _six(c: Cell) -> list[Path]:
+    y = 0.42 * c.h
+    bowl = rounded([(0, y), (c.w, y), (c.w, c.h), (0, c.h)], c.r, closed=True)
+    if c.s.straight_six:
+        return [bowl, [(0.02 * c.w, 0.62 * c.h), (0.72 * c.w, 0)]]
+    return [bowl, rounded([(0, 0.7 * c.h), (0, 0), (c.w, 0), (c.w, 0.2 * c.h)], c.r)]
 
 
 def _turned(shape: Shape) -> Shape:
-    def turn(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
-        return [[(w - x, h - y) for x, y in path] for path in shape(w, h, r, s)]
+    def turn(c: Cell) -> list[Path]:
+        return [[(c.w - x, c.h - y) for x, y in path] for path in shape(c)]
 
     return turn
 
 
-def _seven(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
-    if s.curved_seven:
-        return [[(0, 0), (w, 0)], rounded([(w, 0), (w, 0.18 * h), (0.35 * w, 0.5 * h), (0.35 * w, h)], r)]
-    return [[(0, 0), (w, 0), (0.28 * w, h)]]
+def _seven(c: Cell) -> list[Path]:
+    if c.s.curved_seven:
+        return [
+            [(0, 0), (c.w, 0)],
+            rounded([(c.w, 0), (c.w, 0.18 * c.h), (0.35 * c.w, 0.5 * c.h), (0.35 * c.w, c.h)], c.r),
+        ]
+    return [[(0, 0), (c.w, 0), (0.28 * c.w, c.h)]]
 
 
-def _zero(w: float, h: float, r: float, s: StrokeStyle) -> list[Path]:
-    inset = (1 - s.narrow_zero) * w / 2
-    ring = rounded([(inset, 0), (w - inset, 0), (w - inset, h), (inset, h)], r, closed=True)
-    return [ring, [(0.8 * w, 0.22 * h), (0.2 * w, 0.78 * h)]] if s.slashed_zero else [ring]
+def _zero(c: Cell) -> list[Path]:
+    inset = (1 - c.s.narrow_zero) * c.w / 2
+    ring = rounded([(inset, 0), (c.w - inset, 0), (c.w - inset, c.h), (inset, c.h)], c.r, closed=True)
+    return [ring, [(0.8 * c.w, 0.22 * c.h), (0.2 * c.w, 0.78 * c.h)]] if c.s.slashed_zero else [ring]
 
 
 _SHAPES: dict[str, Shape] = {
-    "A": lambda w, h, r, s: [[(0, h), (w / 2, 0), (w, h)], [(0.17 * w, 0.68 * h), (0.83 * w, 0.68 * h)]],
-    "B": lambda w, h, r, s: [
-        [(0, 0), (0, h)],
-        rounded([(0, 0), (0.94 * w, 0), (0.94 * w, s.waist * h), (0, s.waist * h)], r),
-        rounded([(0, s.waist * h), (w, s.waist * h), (w, h), (0, h)], r),
+    "A": lambda c: [
+        [(0, c.h), (c.w / 2, 0), (c.w, c.h)],
+        [(0.17 * c.w, 0.68 * c.h), (0.83 * c.w, 0.68 * c.h)],
     ],
-    "C": lambda w, h, r, s: [rounded([(w, 0.27 * h), (w, 0), (0, 0), (0, h), (w, h), (w, 0.73 * h)], r)],
-    "D": lambda w, h, r, s: [[(0, h), (0, 0)], rounded([(0, 0), (w, 0), (w, h), (0, h)], max(r, 0.3 * w))],
-    "E": lambda w, h, r, s: [[(w, 0), (0, 0), (0, h), (w, h)], [(0, 0.48 * h), (0.85 * w, 0.48 * h)]],
-    "F": lambda w, h, r, s: [[(w, 0), (0, 0), (0, h)], [(0, 0.48 * h), (0.85 * w, 0.48 * h)]],
+    "B": lambda c: [
+        [(0, 0), (0, c.h)],
+        rounded([(0, 0), (0.94 * c.w, 0), (0.94 * c.w, c.s.waist * c.h), (0, c.s.waist * c.h)], c.r),
+        rounded([(0, c.s.waist * c.h), (c.w, c.s.waist * c.h), (c.w, c.h), (0, c.h)], c.r),
+    ],
+    "C": lambda c: [
+        rounded([(c.w, 0.27 * c.h), (c.w, 0), (0, 0), (0, c.h), (c.w, c.h), (c.w, 0.73 * c.h)], c.r)
+    ],
+    "D": lambda c: [
+        [(0, c.h), (0, 0)],
+        rounded([(0, 0), (c.w, 0), (c.w, c.h), (0, c.h)], max(c.r, 0.3 * c.w)),
+    ],
+    "E": lambda c: [[(c.w, 0), (0, 0), (0, c.h), (c.w, c.h)], [(0, 0.48 * c.h), (0.85 * c.w, 0.48 * c.h)]],
+    "F": lambda c: [[(c.w, 0), (0, 0), (0, c.h)], [(0, 0.48 * c.h), (0.85 * c.w, 0.48 * c.h)]],
     "G": _letter_g,
-    "H": lambda w, h, r, s: [[(0, 0), (0, h)], [(w, 0), (w, h)], [(0, s.waist * h), (w, s.waist * h)]],
+    "H": lambda c: [
+        [(0, 0), (0, c.h)],
+        [(c.w, 0), (c.w, c.h)],
+        [(0, c.s.waist * c.h), (c.w, c.s.waist * c.h)],
+    ],
     "I": _letter_i,
     "J": _letter_j,
-    "K": lambda w, h, r, s: [[(0, 0), (0, h)], [(w, 0), (0.05 * w, 0.6 * h)], [(0.3 * w, 0.44 * h), (w, h)]],
-    "L": lambda w, h, r, s: [[(0, 0), (0, h), (w, h)]],
-    "M": lambda w, h, r, s: [[(0, h), (0, 0), (w / 2, s.pointed_m * h), (w, 0), (w, h)]],
-    "N": lambda w, h, r, s: [[(0, h), (0, 0), (w, h), (w, 0)]],
-    "O": lambda w, h, r, s: [rounded([(0, 0), (w, 0), (w, h), (0, h)], r, closed=True)],
-    "P": lambda w, h, r, s: [
-        [(0, h), (0, 0)],
-        rounded([(0, 0), (w, 0), (w, (s.waist + 0.08) * h), (0, (s.waist + 0.08) * h)], r),
+    "K": lambda c: [
+        [(0, 0), (0, c.h)],
+        [(c.w, 0), (0.05 * c.w, 0.6 * c.h)],
+        [(0.3 * c.w, 0.44 * c.h), (c.w, c.h)],
+    ],
+    "L": lambda c: [[(0, 0), (0, c.h), (c.w, c.h)]],
+    "M": lambda c: [[(0, c.h), (0, 0), (c.w / 2, c.s.pointed_m * c.h), (c.w, 0), (c.w, c.h)]],
+    "N": lambda c: [[(0, c.h), (0, 0), (c.w, c.h), (c.w, 0)]],
+    "O": lambda c: [rounded([(0, 0), (c.w, 0), (c.w, c.h), (0, c.h)], c.r, closed=True)],
+    "P": lambda c: [
+        [(0, c.h), (0, 0)],
+        rounded([(0, 0), (c.w, 0), (c.w, (c.s.waist + 0.08) * c.h), (0, (c.s.waist + 0.08) * c.h)], c.r),
     ],
     "Q": _letter_q,
     "R": _letter_r,
-    "S": lambda w, h, r, s: [
+    "S": lambda c: [
         rounded(
             [
-                (w, 0.22 * h),
-                (w, 0),
+                (c.w, 0.22 * c.h),
+                (c.w, 0),
                 (0, 0),
-                (0, s.waist * h),
-                (w, s.waist * h),
-                (w, h),
-                (0, h),
-                (0, 0.78 * h),
+                (0, c.s.waist * c.h),
+                (c.w, c.s.waist * c.h),
+                (c.w, c.h),
+                (0, c.h),
+                (0, 0.78 * c.h),
             ],
-            r,
+            c.r,
         )
     ],
-    "T": lambda w, h, r, s: [[(0, 0), (w, 0)], [(w / 2, 0), (w / 2, h)]],
-    "U": lambda w, h, r, s: [rounded([(0, 0), (0, h), (w, h), (w, 0)], r)],
-    "V": lambda w, h, r, s: [[(0, 0), (w / 2, h), (w, 0)]],
-    "W": lambda w, h, r, s: [
-        [(0, 0), (0.25 * w, h), (w / 2, (1 - s.pointed_w) * h), (0.75 * w, h), (w, 0)]
-        if s.wide_m > 1.1
-        else [(0, 0), (0, h), (w / 2, (1 - s.pointed_w) * h), (w, h), (w, 0)]
+    "T": lambda c: [[(0, 0), (c.w, 0)], [(c.w / 2, 0), (c.w / 2, c.h)]],
+    "U": lambda c: [rounded([(0, 0), (0, c.h), (c.w, c.h), (c.w, 0)], c.r)],
+    "V": lambda c: [[(0, 0), (c.w / 2, c.h), (c.w, 0)]],
+    "W": lambda c: [
+        [(0, 0), (0.25 * c.w, c.h), (c.w / 2, (1 - c.s.pointed_w) * c.h), (0.75 * c.w, c.h), (c.w, 0)]
+        if c.s.wide_m > 1.1
+        else [(0, 0), (0, c.h), (c.w / 2, (1 - c.s.pointed_w) * c.h), (c.w, c.h), (c.w, 0)]
     ],
-    "X": lambda w, h, r, s: [[(0, 0), (w, h)], [(w, 0), (0, h)]],
-    "Y": lambda w, h, r, s: [[(0, 0), (w / 2, 0.48 * h), (w, 0)], [(w / 2, 0.48 * h), (w / 2, h)]],
-    "Z": lambda w, h, r, s: [[(0, 0), (w, 0), (0, h), (w, h)]],
+    "X": lambda c: [[(0, 0), (c.w, c.h)], [(c.w, 0), (0, c.h)]],
+    "Y": lambda c: [[(0, 0), (c.w / 2, 0.48 * c.h), (c.w, 0)], [(c.w / 2, 0.48 * c.h), (c.w / 2, c.h)]],
+    "Z": lambda c: [[(0, 0), (c.w, 0), (0, c.h), (c.w, c.h)]],
     "0": _zero,
     "1": _one,
-    "2": lambda w, h, r, s: [[*rounded([(0, 0.24 * h), (0, 0), (w, 0), (w, 0.42 * h), (0, h)], r), (w, h)]],
+    "2": lambda c: [
+        [*rounded([(0, 0.24 * c.h), (0, 0), (c.w, 0), (c.w, 0.42 * c.h), (0, c.h)], c.r), (c.w, c.h)]
+    ],
     "3": _three,
     "4": _four,
-    "5": lambda w, h, r, s: [
-        [(0.92 * w, 0), (0.06 * w, 0), (0, 0.45 * h)],
-        rounded([(0, 0.45 * h), (0.1 * w, 0.4 * h), (w, 0.4 * h), (w, h), (0, h), (0, 0.78 * h)], r),
+    "5": lambda c: [
+        [(0.92 * c.w, 0), (0.06 * c.w, 0), (0, 0.45 * c.h)],
+        rounded(
+            [
+                (0, 0.45 * c.h),
+                (0.1 * c.w, 0.4 * c.h),
+                (c.w, 0.4 * c.h),
+                (c.w, c.h),
+                (0, c.h),
+                (0, 0.78 * c.h),
+            ],
+            c.r,
+        ),
     ],
     "6": _six,
     "7": _seven,
-    "8": lambda w, h, r, s: [
+    "8": lambda c: [
         rounded(
-            [(0.05 * w, 0), (0.95 * w, 0), (0.95 * w, s.waist * h), (0.05 * w, s.waist * h)], r, closed=True
+            [(0.05 * c.w, 0), (0.95 * c.w, 0), (0.95 * c.w, c.s.waist * c.h), (0.05 * c.w, c.s.waist * c.h)],
+            c.r,
+            closed=True,
         ),
-        rounded([(0, s.waist * h), (w, s.waist * h), (w, h), (0, h)], r, closed=True),
+        rounded([(0, c.s.waist * c.h), (c.w, c.s.waist * c.h), (c.w, c.h), (0, c.h)], c.r, closed=True),
     ],
     "9": _turned(_six),
 }
@@ -304,7 +347,7 @@ def stroke_mask(style_number: int, character: str) -> Mask:
     draw = ImageDraw.Draw(image)
     pen = max(2, round(weight * unit))
     shift = 0.15 + weight / 2
-    for path in _SHAPES[character](width, height, radius, style):
+    for path in _SHAPES[character](Cell(w=width, h=height, r=radius, s=style)):
         points = [((x + shift) * unit, (y + weight / 2) * unit) for x, y in path]
         draw.line(points, fill=255, width=pen, joint="curve")
         cap = pen / 2

@@ -37,7 +37,7 @@ def set_line(
     symbol: float = 0.5,
     space: float = 0.45,
 ) -> SetLine:
-    """Sets characters and marks. gap, symbol, space and the pitch of a fixed-pitch face are in glyph heights."""
+    """Sets characters and marks. gap, symbol, space and the pitch of fixed-pitch type: in glyph heights."""
     unit = GLYPH_HEIGHT
     gap_px = max(1, round(gap * unit))
     pieces: list[tuple[int, Mask]] = []
@@ -81,10 +81,10 @@ def resized(mask: Mask, width: int, height: int) -> Mask:
 
 
 def cover(
-    field: Field, mask: Mask, left: float, top: float, tone: float | Field, opacity: float = 1.0
+    field: Field, mask: Mask, corner: tuple[float, float], tone: float | Field, opacity: float = 1.0
 ) -> None:
-    """Paints tone through the mask, its top left at (left, top); what falls outside is cut."""
-    x, y = round(left), round(top)
+    """Paints tone through the mask, its top left at the corner (x, y); what falls outside is cut."""
+    x, y = round(corner[0]), round(corner[1])
     height, width = mask.shape
     x0, y0, x1, y1 = max(0, x), max(0, y), min(field.shape[1], x + width), min(field.shape[0], y + height)
     if x1 <= x0 or y1 <= y0:
@@ -97,7 +97,7 @@ def cover(
 def cover_in(field: Field, mask: Mask, box: Box, tone: float, opacity: float = 1.0) -> None:
     """Paints tone through the mask stretched into the box."""
     left, top, right, bottom = box
-    cover(field, resized(mask, round(right - left), round(bottom - top)), left, top, tone, opacity)
+    cover(field, resized(mask, round(right - left), round(bottom - top)), (left, top), tone, opacity)
 
 
 def fit_in(

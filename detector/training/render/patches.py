@@ -1,4 +1,4 @@
-"""The reader net's training pictures: a plate on a vehicle, photographed, cut out as a detector would cut it."""
+"""The reader net's training pictures: a plate on a vehicle, photographed, cut out by a detector's corners."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def photograph(
 
 
 def develop(rng: np.random.Generator, scene: Luma, quad: NDArray[np.float64], *, infrared: bool) -> Luma:
-    """A chain of light, lens, shutter, sensor and codec with random strengths."""
+    """Light of random kinds on a scene whose plate is at quad (4, 2), then the camera that records it."""
     wide = float(np.ptp(quad[:, 0]))
     if infrared:
         scene = camera.infrared_night(rng, scene, camera.quad_mask(scene.shape, quad))
@@ -142,6 +142,12 @@ def develop(rng: np.random.Generator, scene: Luma, quad: NDArray[np.float64], *,
         )
     if rng.random() < 0.35:
         scene = camera.contrast(scene, float(rng.uniform(0.35, 1.3)), float(rng.uniform(70, 160)))
+    return record(rng, scene, plate_px=wide)
+
+
+def record(rng: np.random.Generator, scene: Luma, *, plate_px: float) -> Luma:
+    """Shutter, lens, sensor and codec; the blurs are in keeping with a plate plate_px wide."""
+    wide = plate_px
     blur = rng.random()
     if blur < 0.35:
         smear = min(wide * 0.06, float(rng.exponential(wide * 0.016)))

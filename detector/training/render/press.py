@@ -99,19 +99,19 @@ def print_serial(
         part = relief[max(0, y) : y + mask.shape[0], max(0, x) : x + mask.shape[1]]
         part[:] = mask[: part.shape[0], : part.shape[1]]
         if rng.random() < 0.15:  # the ink has worn off the ridges
-            cover(field, mask, left, top, ink, float(rng.uniform(0.25, 0.6)))
+            cover(field, mask, (left, top), ink, float(rng.uniform(0.25, 0.6)))
         else:
-            cover(field, mask, left, top, ink)
+            cover(field, mask, (left, top), ink)
         wear.emboss(rng, field, relief, float(rng.uniform(15, 90)))
     else:
-        cover(field, mask, left, top, ink)
+        cover(field, mask, (left, top), ink)
 
 
 def _weighted(rng: np.random.Generator, mask: Mask) -> Mask:
     """A heavier or lighter strike of the same die."""
     level = float(rng.uniform(-60, 60))
     soft = wear.soften(mask.astype(np.float32), 1.0)
-    return np.clip((soft - 128 - level) * 3 + 128, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((soft - 128 - level) * 3 + 128, 0, 255), np.uint8)
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""What lies around a plate on a vehicle: recess, bumper, lamps' edges, paint; or a piece of a real picture."""
+"""What lies around a plate on a vehicle: recess, bumper, paint; or a piece of a real picture."""
 
 from __future__ import annotations
 
@@ -71,9 +71,15 @@ def _bodywork(rng: np.random.Generator, size: tuple[int, int], quad: NDArray[np.
                 width=max(1, height // 50),
             )
     for _ in range(int(rng.choice([0, 0, 1, 2]))):  # a lamp, a badge, a handle
-        x, y = rng.uniform(0, width), rng.choice([rng.uniform(-0.1, 0.15), rng.uniform(0.85, 1.1)]) * height
-        reach = rng.uniform(0.05, 0.2) * height
-        draw.ellipse((x - reach * 2, y - reach, x + reach * 2, y + reach), fill=int(rng.integers(10, 250)))
+        across, down = (
+            rng.uniform(0, width),
+            rng.choice([rng.uniform(-0.1, 0.15), rng.uniform(0.85, 1.1)]) * height,
+        )
+        round_px = rng.uniform(0.05, 0.2) * height
+        draw.ellipse(
+            (across - round_px * 2, down - round_px, across + round_px * 2, down + round_px),
+            fill=int(rng.integers(10, 250)),
+        )
     softened = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.4, 2.0))))
     shade = np.asarray(softened, np.float32)
     left, top = quad.min(axis=0)
@@ -82,4 +88,4 @@ def _bodywork(rng: np.random.Generator, size: tuple[int, int], quad: NDArray[np.
         x0, x1 = int(max(0, left - 1)), int(min(width, right + 2))
         y0, y1 = int(max(0, bottom - 1)), int(min(height, bottom + max(2, (bottom - top) * 0.06)))
         shade[y0:y1, x0:x1] *= rng.uniform(0.35, 0.8)
-    return np.clip(shade, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(shade, 0, 255), np.uint8)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import wear
 from .backdrops import Backdrop, draw_backdrop
 from .faces import Lettering, draw_face, lettering_mask
-from .line import Box, Field, cover_in, fit_in, set_line
+from .line import Box, Field, SetLine, cover_in, fit_in, set_line
 from .looks import LOOKS, Look
 from .press import RenderedPlate, Tones, finish, place_serial, print_serial, seen_by
 from .serials import bare, fill, patternless, vanity
@@ -44,10 +45,10 @@ _FULL = np.full((2, 2), 255, np.uint8)
 
 
 @lru_cache(maxsize=1)
-def _shares() -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _shares() -> NDArray[np.float64]:
     counts = {look.code: sum(other.code == look.code for other in LOOKS) for look in LOOKS}
     weights = np.array([_OFTEN.get(look.code, 1.0) / counts[look.code] for look in LOOKS])
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def us_plate(
@@ -85,7 +86,7 @@ def us_plate(
         space=float(rng.uniform(0.25, 0.6)),
     )
     box = place_serial(rng, printed, area, height=HEIGHT * rng.uniform(0.4, 0.54), stretch=(0.8, 1.25))
-    _between(rng, field, look, symbol, printed.symbols, printed.mask.shape[1], box, tones)
+    _between(rng, field, look, symbol=symbol, printed=printed, box=box, tones=tones)
     embossed = rng.random() < 0.65
     print_serial(rng, field, printed, box, tones.ink, embossed=embossed)
     if rng.random() < 0.5:
@@ -207,16 +208,16 @@ def _between(
     rng: np.random.Generator,
     field: Field,
     look: Look,
+    *,
     symbol: Symbol,
-    spans: tuple[tuple[int, int], ...],
-    line_width: int,
+    printed: SetLine,
     box: Box,
     tones: Tones,
 ) -> None:
     """Draws the design's symbol, or a sticker as on old Missouri plates, into the gaps left for it."""
     left, top, right, bottom = box
-    scale, height = (right - left) / line_width, bottom - top
-    for start, stop in spans:
+    scale, height = (right - left) / printed.mask.shape[1], bottom - top
+    for start, stop in printed.symbols:
         x0, x1 = left + start * scale, left + stop * scale
         if rng.random() < (0.7 if look.code == "US-MO" else 0.07):
             middle, half = (x0 + x1) / 2, min((x1 - x0) * 0.5, height * 0.22)

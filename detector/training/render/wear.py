@@ -12,12 +12,31 @@ from .line import Field, cover, cover_in, fit_in
 
 Mask = NDArray[np.uint8]
 
-_MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()  # noqa: SIM905
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _FRAME_WORDS = (
-    "ROYAL MOTORS|BAY AUTO|CITY FORD|VALLEY TOYOTA|MOUNTAIN HONDA|SUNSET SUBARU|BOB'S AUTO MALL|CENTRAL CHEVROLET|"
-    "www.cityautos.com|LAKESIDE|UNIVERSITY|ALUMNI|SERVICE SALES PARTS|(555) 010-4477|AUTO PLAZA|NORTH COAST VW|"
-    "I'D RATHER BE FISHING|MY OTHER CAR|KINGS|DRIVE SAFELY|555-0123|EAST SIDE NISSAN"
-).split("|")
+    "ROYAL MOTORS",
+    "BAY AUTO",
+    "CITY FORD",
+    "VALLEY TOYOTA",
+    "MOUNTAIN HONDA",
+    "SUNSET SUBARU",
+    "BOB'S AUTO MALL",
+    "CENTRAL CHEVROLET",
+    "www.cityautos.com",
+    "LAKESIDE",
+    "UNIVERSITY",
+    "ALUMNI",
+    "SERVICE SALES PARTS",
+    "(555) 010-4477",
+    "AUTO PLAZA",
+    "NORTH COAST VW",
+    "I'D RATHER BE FISHING",
+    "MY OTHER CAR",
+    "KINGS",
+    "DRIVE SAFELY",
+    "555-0123",
+    "EAST SIDE NISSAN",
+)
 
 
 def soften(field: Field, radius: float) -> Field:
@@ -50,7 +69,7 @@ def rim(rng: np.random.Generator, field: Field, tone: float) -> None:
         outline=255,
         width=max(1, int(height * rng.uniform(0.008, 0.022))),
     )
-    cover(field, np.asarray(line), 0, 0, tone, float(rng.uniform(0.3, 1.0)))
+    cover(field, np.asarray(line), (0, 0), tone, float(rng.uniform(0.3, 1.0)))
 
 
 def bolts(rng: np.random.Generator, field: Field, *, inset_x: float, ys: tuple[float, ...]) -> None:
@@ -116,7 +135,7 @@ def sticker(rng: np.random.Generator, field: Field, box: tuple[float, float, flo
 
 def fade(rng: np.random.Generator, field: Field, paper: float) -> Field:
     """Sun and years: print pales towards the paper, evenly or in patches."""
-    amount = rng.uniform(0.1, 0.65)
+    amount = rng.uniform(0.1, 0.5)
     patches = blotches(rng, field.shape, (3, 5)) * 0.5 + 0.5 if rng.random() < 0.6 else 1.0
     return field + (paper - field) * np.float32(amount) * patches
 
@@ -129,7 +148,7 @@ def dirt(rng: np.random.Generator, field: Field) -> Field:
     )
     if rng.random() < 0.5:
         cover_share = cover_share * np.linspace(0.3, 1.0, field.shape[0], dtype=np.float32)[:, None]
-    return field + (np.float32(rng.uniform(40, 170)) - field) * cover_share.astype(np.float32)
+    return np.asarray(field + (rng.uniform(40, 170) - field) * cover_share, np.float32)
 
 
 def scratches(rng: np.random.Generator, field: Field) -> None:
@@ -144,7 +163,7 @@ def scratches(rng: np.random.Generator, field: Field) -> None:
     for _ in range(int(rng.integers(0, 14))):
         x, y, r = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0.5, height * 0.02)
         pen.ellipse((x - r, y - r, x + r, y + r), fill=int(rng.integers(60, 255)))
-    cover(field, np.asarray(marks), 0, 0, float(rng.uniform(40, 220)), float(rng.uniform(0.4, 1.0)))
+    cover(field, np.asarray(marks), (0, 0), float(rng.uniform(40, 220)), float(rng.uniform(0.4, 1.0)))
 
 
 def frame(rng: np.random.Generator, field: Field, pad: int) -> Field:
@@ -163,7 +182,7 @@ def frame(rng: np.random.Generator, field: Field, pad: int) -> Field:
         radius=height * rng.uniform(0.0, 0.09),
         fill=0,
     )
-    cover(outer, np.asarray(mask), 0, 0, paper)
+    cover(outer, np.asarray(mask), (0, 0), paper)
     for thick, y in ((top, pad), (bottom, pad + height - bottom)):
         if thick > height * 0.08 and rng.random() < 0.85:
             word = _FRAME_WORDS[int(rng.integers(len(_FRAME_WORDS)))]

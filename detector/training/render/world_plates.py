@@ -51,13 +51,30 @@ _EUROPE: dict[str, tuple[str, ...]] = {
     "UA": ("LL9999LL", "LL 9999 LL"),
 }
 _TOWNS = (
-    "PR-CURITIBA|SP-SAO PAULO|RJ-RIO DE JANEIRO|MG-BELO HORIZONTE|SC-JOINVILLE|PR-LONDRINA|RS-PORTO ALEGRE|BA-SALVADOR|"
-    "PR-PARANAGUA|SP-CAMPINAS|DF-BRASILIA|ES-VITORIA|PE-RECIFE|CE-FORTALEZA|GO-GOIANIA"
-).split("|")
+    "PR-CURITIBA",
+    "SP-SAO PAULO",
+    "RJ-RIO DE JANEIRO",
+    "MG-BELO HORIZONTE",
+    "SC-JOINVILLE",
+    "PR-LONDRINA",
+    "RS-PORTO ALEGRE",
+    "BA-SALVADOR",
+    "PR-PARANAGUA",
+    "SP-CAMPINAS",
+    "DF-BRASILIA",
+    "ES-VITORIA",
+    "PE-RECIFE",
+    "CE-FORTALEZA",
+    "GO-GOIANIA",
+)
 _DEALERS = (
-    "www.autohaus.example|AUTO CENTRUM|GARAGE DU LAC|Concesionario|Autopark|tel 0555 010 447|CITY CARS".split(
-        "|"
-    )
+    "www.autohaus.example",
+    "AUTO CENTRUM",
+    "GARAGE DU LAC",
+    "Concesionario",
+    "Autopark",
+    "tel 0555 010 447",
+    "CITY CARS",
 )
 
 
@@ -86,7 +103,7 @@ def eu_plate(rng: np.random.Generator, *, infrared: bool = False) -> RenderedPla
     line = fill(rng, patterns[int(rng.integers(len(patterns)))]) if rng.random() < 0.75 else patternless(rng)
     area = (left + 0.01 * width, 0.08 * height, right - 0.01 * width, 0.92 * height)
     return _single_line(
-        rng, field, line, area, tones.ink, tones.paper, jurisdiction="EU", layout=f"EU {country}"
+        rng, field, line, area, ink=tones.ink, paper=tones.paper, jurisdiction="EU", layout=f"EU {country}"
     )
 
 
@@ -113,8 +130,8 @@ def uk_plate(rng: np.random.Generator, *, infrared: bool = False) -> RenderedPla
         field,
         line,
         area,
-        tones.ink,
-        tones.paper,
+        ink=tones.ink,
+        paper=tones.paper,
         jurisdiction="EU",
         layout="GB",
         embossed=rng.random() < 0.15,
@@ -150,8 +167,8 @@ def brazil_plate(rng: np.random.Generator, *, infrared: bool = False) -> Rendere
         field,
         line,
         area,
-        tones.ink,
-        tones.paper,
+        ink=tones.ink,
+        paper=tones.paper,
         jurisdiction="BR",
         layout="BR three letters",
         share=(0.52, 0.64),
@@ -182,8 +199,8 @@ def argentina_plate(rng: np.random.Generator, *, infrared: bool = False) -> Rend
         field,
         line,
         area,
-        float(ink),
-        float(paper),
+        ink=float(ink),
+        paper=float(paper),
         jurisdiction="AR",
         layout="AR black",
         share=(0.4, 0.55),
@@ -233,8 +250,8 @@ def other_plate(rng: np.random.Generator, *, infrared: bool = False) -> Rendered
         field,
         line,
         area,
-        tones.ink,
-        tones.paper,
+        ink=tones.ink,
+        paper=tones.paper,
         jurisdiction=jurisdiction,
         layout="other",
         share=(0.5, 0.85),
@@ -277,8 +294,8 @@ def _mercosur(
         field,
         line,
         area,
-        tones.ink,
-        tones.paper,
+        ink=tones.ink,
+        paper=tones.paper,
         jurisdiction=jurisdiction,
         layout=f"{jurisdiction} Mercosur",
     )
@@ -317,9 +334,9 @@ def _single_line(
     field: Field,
     line: str,
     area: Box,
+    *,
     ink: float,
     paper: float,
-    *,
     jurisdiction: str,
     layout: str,
     embossed: bool | None = None,
