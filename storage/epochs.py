@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from storage.errors import LedgerError
 from storage.records import (
     EpochOpened,
+    HoldEnded,
     Incident,
     KeyClass,
     LogOpened,
+    PurgeAbandoned,
     PurgeIntent,
     PurgeReceipt,
     Record,
@@ -45,12 +47,13 @@ class Book:
     keyring_at: int = 0
     pending: tuple[int, PurgeIntent] | None = None
     resealed: dict[int, list[tuple[int, Resealed]]] = field(default_factory=dict)
+    released: set[int] = field(default_factory=set)
     received: list[tuple[int, int, int]] = field(default_factory=list)
     newest_us: int = 0
     incidents: int = 0
     notes: int = 0
 
-    def note(self, sequence: int, record: Record) -> None:
+    def note(self, sequence: int, record: Record) -> None:  # noqa: PLR0912 - one case per kind
         """Take the next open record. Raises LedgerError where it contradicts what came before."""
         self.notes += 1
         match record:
@@ -66,10 +69,17 @@ class Book:
                 self._time(record.at_us)
             case PurgeReceipt():
                 self._purged(sequence, record)
+            case PurgeAbandoned():
+                if self.pending is None or self.pending[0] != record.intent:
+                    raise LedgerError("abandons no purge", where=f"record {sequence}", leaf_index=sequence)
+                self.pending = None
+            case HoldEnded():
+                self.released.add(record.epoch)
             case Resealed():
                 self.resealed.setdefault(record.record, []).append((sequence, record))
             case UploadReceipt():
-                self.received += [(first, last, record.received_us) for first, last in record.ranges]
+                for first, last in record.ranges:
+                    self.add_received(first, last, record.received_us)
                 self._time(record.received_us)
             case Incident():
                 self.incidents += 1
@@ -141,6 +151,21 @@ class Book:
     def going(self, epoch: int) -> bool:
         """Whether a purge of this epoch was begun and has no receipt yet."""
         return self.pending is not None and any(one.epoch == epoch for one in self.pending[1].epochs)
+
+    def resealed_under(self, epoch: int) -> list[int]:
+        """Sequence numbers of the re-sealing records whose content lies under a hold's epoch."""
+        return [at for entries in self.resealed.values() for at, one in entries if one.epoch == epoch]
+
+    def add_received(self, first: int, last: int, at_us: int) -> None:
+        """Take a receipted range, without counting a record twice."""
+        for known_first, known_last, _ in self.received:
+            if first <= known_last and known_first <= last:
+                if first < known_first:
+                    self.add_received(first, known_first - 1, at_us)
+                if last > known_last:
+                    self.add_received(known_last + 1, last, at_us)
+                return
+        self.received.append((first, last, at_us))
 
     def is_received(self, sequence: int) -> bool:
         """Whether the department's receipt covers a record."""

@@ -15,13 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from storage import codec, opening, recovery, sealing
+from storage import codec, opening, purge, recovery, sealing
 from storage.checkpoint import NoteKey
 from storage.clock_trust import WallClock, boottime_us
 from storage.errors import RecordError, StoreFullError
 from storage.home import Home
 from storage.leaf import LeafRef
 from storage.records import KeyClass, Read, ReadPlace, ReadText, Record
+from storage.retention import Item, plan_purge
 from storage.sealing import Opened, Sealed
 from storage.slot import EffaceableSlot
 from storage.store import Store
@@ -64,6 +65,7 @@ class Ledger:
         self.store = store
         self._without_overview = 0
         self._without_patch = 0
+        self.closed = False
         self.free_bytes: Callable[[], int] = lambda: shutil.disk_usage(store.home.folder).free
 
     @classmethod
@@ -189,6 +191,27 @@ class Ledger:
         """One element of a record, opened and matched to its commitment."""
         return self.store.open_element(self.store.leaf(sequence), name)
 
+    def retention_plan(self) -> tuple[Item, ...]:
+        """Every epoch that holds content, when it is due, and why. Changes nothing."""
+        store = self.store
+        with store.lock:
+            return plan_purge(
+                store.book,
+                purge.counts(store),
+                store.policy,
+                now_us=store.time.trusted_us,
+                live=store.live.keys(),
+            )
+
+    def apply_retention(self, *, by: str) -> purge.Receipt | None:
+        """Purge what is due now, in one turn of the slot; None where nothing is. Raises SlotError."""
+        with self.store.lock:
+            due = tuple(item.purged() for item in self.retention_plan() if item.due)
+            if not due:
+                return None
+            self.store.end_running(one.epoch for one in due)
+            return purge.carry_out(self.store, due, by=by)
+
     def _anchor_hourly(self) -> None:
         store = self.store
         if store.time.trusted_us - store.slot_content.anchor_us >= ANCHOR_EVERY_US:
@@ -232,8 +255,10 @@ class Ledger:
     def close(self) -> None:
         """Anchor the newest head in the slot and let the home go."""
         with self.store.lock:
-            self.store.anchor()
-            self.store.close()
+            if not self.closed:
+                self.store.anchor()
+                self.store.close()
+                self.closed = True
 
     def __enter__(self) -> Self:
         return self

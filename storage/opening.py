@@ -140,7 +140,7 @@ def free_slot(effaceable: slot.EffaceableSlot, *, successor: bool) -> None:
 def read_ring(database: sqlite_utils.Database, book: Book, content: slot.SlotContent) -> keyring.Keyring:
     """The keys under the slot's KEK: its generation's keyring, and epochs opened since. Raises SealError."""
     at, generation = book.keyring_at, book.generation
-    if book.pending is not None and content.generation == book.pending[1].generation:
+    if book.pending is not None and book.generation != content.generation == book.pending[1].generation:
         at, generation = book.pending[0], book.pending[1].generation
     if content.generation != generation:
         raise RolledBackError(

@@ -224,6 +224,27 @@ class PurgeReceipt(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeAbandoned(Record):
+    """An intent that never reached the slot: nothing was destroyed, and its keyring is discarded."""
+
+    KIND: ClassVar[str] = "purge_abandoned"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    intent: int
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldEnded(Record):
+    """The epoch of a hold whose release is in the audit records: its content is due."""
+
+    KIND: ClassVar[str] = "hold_ended"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    epoch: int
+    release: int
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resealed(Record):
     """A held record's content under a key of its own; its elements carry the old commitments."""
 
@@ -436,6 +457,8 @@ RECORDS: dict[str, type[Record]] = {
         EpochOpened,
         PurgeIntent,
         PurgeReceipt,
+        PurgeAbandoned,
+        HoldEnded,
         Resealed,
         UploadReceipt,
         Incident,

@@ -5,13 +5,14 @@ Everything here can itself be cut by a power loss and is then done again.
 
 from __future__ import annotations
 
-from storage import leaf
+from storage import leaf, purge
 from storage.store import Store
 
 
 def settle(store: Store) -> None:
     """Bring an opened home to rest. Nothing is guessed: a shorter or altered log has been refused before."""
     drop_stray_blobs(store)
+    purge.settle(store)
     store.end_epochs()
     if store.log.frontier.size != store.slot_content.anchor_size:
         store.anchor()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import sqlite_utils
@@ -103,6 +103,13 @@ class Store:
                 facts.closed = True
                 if facts.closed_us is None:
                     facts.closed_us = self.time.trusted_us
+
+    def end_running(self, epochs: Iterable[int]) -> None:
+        """Epochs about to be purged take no more records."""
+        for epoch in epochs:
+            facts = self.book.epochs[epoch]
+            if not facts.closed:
+                facts.closed, facts.closed_us = True, self.time.trusted_us
 
     def _write_state(self) -> None:
         now = max(self.state.trusted_us, self.time.trusted_us)

@@ -1,0 +1,189 @@
+"""Destroying content for real: each step synced, each able to be the last before a power cut.
+
+    1. intent     a record that names the epochs, with the survivors' keyring under the new KEK
+    2. slot       the new KEK and generation written once over the old one, read back
+    3. deletion   blobs, stored elements and old wraps; then wal_checkpoint(TRUNCATE)
+    4. receipt    a record that says which epochs, how many records, under which clause
+
+After 2 the purged keys are noise on every copy of the card. `settle` ends at start-up what was cut: before
+2 the intent is abandoned, after 2 it is carried on. Leaves stay, so the log still verifies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from storage import keyring, leaf, sealing, slot
+from storage.errors import LedgerError
+from storage.records import EpochPurged, KeyClass, PurgeAbandoned, PurgeIntent, PurgeReceipt
+from storage.retention import EpochCount
+from storage.store import Store, bound
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The purge receipt and where it stands in the log."""
+
+    sequence: int
+    record: PurgeReceipt
+
+
+def carry_out(store: Store, epochs: tuple[EpochPurged, ...], *, by: str) -> Receipt:
+    """Purge whole epochs. Raises LedgerError, SlotError; a cut is ended by `settle`."""
+    if not epochs:
+        raise LedgerError("nothing is due", where="purge")
+    with store.lock:
+        settle(store)
+        kek = _intend(store, epochs, by)
+        if kek is not None:
+            _turn_slot(store, kek)
+        return _finish(store)
+
+
+def settle(store: Store) -> Receipt | None:
+    """End a purge that was cut: carry it on where the slot has turned, else abandon it."""
+    pending = store.book.pending
+    if pending is None:
+        return None
+    sequence, intent = pending
+    if intent.generation == store.slot_content.generation:
+        return _finish(store)
+    with store.adding():
+        store.db.conn.execute(
+            "DELETE FROM elements WHERE sequence = ? AND name = ?", (sequence, leaf.KEYRING)
+        )
+        store.add_open(PurgeAbandoned(intent=sequence, at_us=store.time.now().us))
+    return None
+
+
+def _intend(store: Store, epochs: tuple[EpochPurged, ...], by: str) -> bytes | None:
+    """Step 1. The new KEK, or None where no key of these epochs lies on the card."""
+    names = {one.epoch for one in epochs}
+    on_card = any(key.epoch in names for key in store.ring.epochs)
+    generation = store.slot_content.generation + on_card
+    moment = store.time.now()
+    intent = PurgeIntent(
+        generation=generation, epochs=epochs, at_us=moment.us, clock_state=moment.state, by=by
+    )
+    kek = sealing.new_key() if on_card else None
+    extra: tuple[sealing.Sealed, ...] = ()
+    if kek is not None:
+        survivors = store.ring.without(names)
+        extra = (bound(leaf.KEYRING, survivors.wrapped(kek, store.log_id, generation)),)
+    with store.adding():
+        store.add_open(intent, extra)
+    return kek
+
+
+def _turn_slot(store: Store, kek: bytes) -> None:
+    """Step 2: what the old KEK wrapped is noise from here on."""
+    pending = store.book.pending
+    if pending is None:
+        raise LedgerError("no purge was begun", where="purge")
+    content = slot.SlotContent(
+        pending[1].generation,
+        kek,
+        store.log_id,
+        store.log.frontier.size,
+        store.log.frontier.root(),
+        store.time.trusted_us,
+    )
+    slot.save(store.slot, content)
+    store.slot_content = content
+
+
+def _finish(store: Store) -> Receipt:
+    """Steps 3 and 4; repeatable."""
+    pending = store.book.pending
+    if pending is None:
+        raise LedgerError("no purge was begun", where="purge")
+    sequence, intent = pending
+    epochs = {one.epoch for one in intent.epochs}
+    turned = intent.generation != store.book.generation
+    for step in _deletions(store, sequence, epochs, turned=turned):
+        step()
+    store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.ring = store.ring.without(epochs)
+    for epoch in epochs:
+        store.live.pop(epoch, None)
+    moment = store.time.now()
+    receipt = PurgeReceipt(
+        intent=sequence,
+        generation=intent.generation,
+        epochs=intent.epochs,
+        at_us=moment.us,
+        clock_state=moment.state,
+        slot=store.slot.uri.partition(":")[0],
+        note=store.slot.promise,
+    )
+    with store.adding():
+        ref = store.add_open(receipt)
+    return Receipt(ref.sequence, receipt)
+
+
+def _deletions(store: Store, intent: int, epochs: set[int], *, turned: bool) -> list[Callable[[], None]]:
+    """Step 3 as a list: each entry may run twice."""
+
+    def rows() -> None:
+        connection = store.db.conn
+        with store.db.atomic():
+            for epoch in sorted(epochs):
+                facts = store.book.epochs[epoch]
+                connection.execute(
+                    "DELETE FROM elements WHERE sequence IN (SELECT sequence FROM leaves WHERE epoch = ?)",
+                    (epoch,),
+                )
+                connection.execute(
+                    "DELETE FROM elements WHERE sequence = ? AND name != ?", (facts.sequence, leaf.ENTRY)
+                )
+                for sequence in store.book.resealed_under(epoch):
+                    connection.execute(
+                        "DELETE FROM elements WHERE sequence = ? AND name != ?", (sequence, leaf.ENTRY)
+                    )
+            if turned:
+                _drop_old_wraps(store, intent)
+
+    def blobs() -> None:
+        for epoch in sorted(epochs):
+            store.blobs.drop(epoch)
+
+    return [blobs, rows]
+
+
+def _drop_old_wraps(store: Store, intent: int) -> None:
+    """Everything that the old KEK wrapped."""
+    old = [facts.sequence for facts in store.book.epochs.values() if facts.sequence < intent]
+    connection = store.db.conn
+    connection.executemany(
+        "DELETE FROM elements WHERE sequence = ? AND name = ?",
+        [(sequence, leaf.WRAP) for sequence in old] + [(store.book.keyring_at, leaf.KEYRING)],
+    )
+
+
+def counts(store: Store) -> dict[int, EpochCount]:
+    """Records and receipts of every epoch, for the plan."""
+    found: dict[int, EpochCount] = {}
+    sql = "SELECT epoch, count(*) FROM leaves WHERE epoch > 0 GROUP BY epoch"
+    totals = dict(store.db.execute(sql).fetchall())
+    for epoch, facts in store.book.epochs.items():
+        if facts.purged_by is not None:
+            continue
+        total = int(totals.get(epoch, 0))
+        if facts.key_class is KeyClass.HOLD:
+            total = len(store.book.resealed_under(epoch))
+        received, newest = 0, 0
+        for first, last, at_us in store.book.received:
+            row = store.db.execute(
+                "SELECT count(*) FROM leaves WHERE epoch = ? AND sequence BETWEEN ? AND ?",
+                (epoch, first, last),
+            ).fetchone()
+            if row[0]:
+                received, newest = received + int(row[0]), max(newest, at_us)
+        found[epoch] = EpochCount(records=total, received=received, received_us=newest)
+    return found
+
+
+def kept_on_card(store: Store) -> dict[int, keyring.EpochKey]:
+    """The epoch keys that lie on the card, by epoch: what an upload hands on."""
+    return {key.epoch: key for key in store.ring.epochs}

@@ -1,0 +1,117 @@
+"""What is due for purging, under which clause, and when the rest will be. Pure: it plans, `purge` does.
+
+A year from the first record of an epoch (463.8), or a day after the department's receipt for all of it,
+whichever is first. Held content has left its epoch before (see holds). The clock is custody's own trusted
+time; a clock that jumps ahead does not move it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+
+from storage.epochs import Book, EpochFacts
+from storage.keyring import AT_MEMORY
+from storage.policy import HOUR_US, CustodyPolicy
+from storage.records import EpochPurged, KeyClass
+
+DAY_US = 24 * HOUR_US
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochCount:
+    """Records of an epoch, how many of them the department's receipts cover, and the last receipt's time."""
+
+    records: int
+    received: int
+    received_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One epoch in the plan. `due_us`: when it is or was due; `due`: now."""
+
+    epoch: int
+    key_class: KeyClass
+    records: int
+    received: int
+    opened_us: int
+    due_us: int
+    due: bool
+    clause: str
+    reason: str
+
+    def purged(self) -> EpochPurged:
+        return EpochPurged(
+            epoch=self.epoch,
+            key_class=self.key_class,
+            records=self.records,
+            clause=self.clause,
+            reason=self.reason,
+        )
+
+
+def plan_purge(
+    book: Book,
+    counts: Mapping[int, EpochCount],
+    policy: CustodyPolicy,
+    *,
+    now_us: int,
+    live: Set[int],
+) -> tuple[Item, ...]:
+    """The plan for every epoch with content, oldest first. `live`: epochs with a key in memory."""
+    items = []
+    content_left = _oldest_content(book)
+    for facts in book.epochs.values():
+        if facts.purged_by is not None:
+            continue
+        count = counts.get(facts.epoch, EpochCount(records=0, received=0, received_us=0))
+        due_us, clause, reason = _due(facts, count, policy, live)
+        if facts.key_class is KeyClass.HOLD:
+            released = facts.epoch in book.released
+            due_us, reason = (now_us, "hold released") if released else (_NEVER, "held")
+        ended = facts.closed or now_us - facts.opened_us >= policy.epoch_hours * HOUR_US
+        if facts.key_class is KeyClass.AUDIT:
+            ended = facts.closed and facts.opened_us < content_left - DAY_US * 365
+        if facts.key_class is KeyClass.HOLD:
+            ended = True
+        items.append(
+            Item(
+                epoch=facts.epoch,
+                key_class=facts.key_class,
+                records=count.records,
+                received=count.received,
+                opened_us=facts.opened_us,
+                due_us=due_us,
+                due=ended and due_us <= now_us,
+                clause=clause,
+                reason=reason,
+            )
+        )
+    return tuple(items)
+
+
+_NEVER = (1 << 63) - 1
+
+
+def _oldest_content(book: Book) -> int:
+    """When the oldest content that is still there was opened; audit entries outlive what they speak of."""
+    kept = [
+        f.opened_us for f in book.epochs.values() if f.purged_by is None and f.key_class is not KeyClass.AUDIT
+    ]
+    return min(kept, default=_NEVER)
+
+
+def _due(facts: EpochFacts, count: EpochCount, policy: CustodyPolicy, live: Set[int]) -> tuple[int, str, str]:
+    """(when, clause, reason) for one epoch."""
+    if facts.key_class is KeyClass.AUDIT:
+        end = facts.opened_us + 365 * DAY_US + policy.audit_keep_days * DAY_US
+        return end, "463.5", f"access entries are kept {policy.audit_keep_days} days"
+    if facts.key_at == AT_MEMORY and facts.epoch not in live:
+        return facts.opened_us, "463.8", "its key was in memory alone and ended with it"
+    year = facts.opened_us + policy.keep_days * DAY_US
+    if count.records and count.received == count.records:
+        received = count.received_us + policy.keep_hours_after_receipt * HOUR_US
+        if received < year:
+            return received, "463.8", f"received by the department, {policy.keep_hours_after_receipt} h kept"
+    return year, "463.8", f"{policy.keep_days} days after its first record"
