@@ -1,0 +1,191 @@
+"""People at the desk: the roster, their credentials, and lock-outs. Passwords, TOTP (RFC 6238).
+
+A credential record (password hash, TOTP secret) lies sealed beside the log, and its digest in it: a record
+that somebody swapped is refused even with the right password. Passwords are argon2id (RFC 9106, low memory
+profile), or PBKDF2-HMAC-SHA-256 in the FIPS profile. A TOTP code is good once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from dataclasses import dataclass, field
+
+import pyotp
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.profiles import RFC_9106_LOW_MEMORY
+
+from storage.codec import to_bytes
+from storage.errors import RecordError
+from sync.department.entries import AccountSet, CredentialSet, Entry, LockoutLifted, Logon
+from sync.department.policy import Policy
+from sync.department.refusals import FormError, LockedError
+from sync.department.roles import Role
+
+USER_NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
+PBKDF2_ROUNDS = 600_000  # OWASP's figure for HMAC-SHA-256
+TOTP_STEP_S = 30
+TOTP_SLACK = 1  # steps either way
+MINUTE_US = 60_000_000
+MAX_PASSWORD = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What proves a person. The repr shows nothing."""
+
+    user: str
+    scheme: str
+    password: str = field(repr=False)
+    totp: str = field(repr=False)
+    set_us: int
+
+    def digest(self) -> bytes:
+        """What the log's entry says of it. The password hash's random salt keeps it from being guessed."""
+        return hashlib.sha256(b"alpr-department/credential/v1\x00" + to_bytes(self)).digest()
+
+
+@dataclass(slots=True)
+class Roster:
+    """What the log's entries say of people: accounts, credential digests, failed logons, used codes."""
+
+    accounts: dict[str, AccountSet] = field(default_factory=dict)
+    credentials: dict[str, CredentialSet] = field(default_factory=dict)
+    failures: dict[str, list[int]] = field(default_factory=dict)
+    used_steps: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> None:
+        note = entry.note
+        if isinstance(note, AccountSet):
+            self.accounts[note.user] = note
+        elif isinstance(note, CredentialSet):
+            self.credentials[note.user] = note
+        elif isinstance(note, LockoutLifted):
+            self.failures.pop(note.user, None)
+        elif isinstance(note, Logon):
+            if note.proven:
+                self.failures.pop(note.user, None)
+                self.used_steps[note.user] = note.totp_step
+            elif note.reason != "locked-out":
+                self.failures.setdefault(note.user, []).append(entry.stamp.at_us)
+                del self.failures[note.user][:-32]
+
+    def holders(self, role: Role) -> list[str]:
+        """Active people with a role, by name."""
+        return sorted(one.user for one in self.accounts.values() if one.active and role in one.roles)
+
+
+def demand_not_locked_out(policy: Policy, roster: Roster, user: str, now_us: int) -> None:
+    """CJIS AC-7: too many failed logons within the window lock the account. Raises LockedError."""
+    terms = policy.sessions
+    times = roster.failures.get(user, [])
+    window = terms.window_minutes * MINUTE_US
+    for at in range(len(times) - terms.attempts + 1):
+        last = times[at + terms.attempts - 1]
+        if last - times[at] <= window and now_us < last + terms.lockout_minutes * MINUTE_US:
+            raise LockedError(
+                f"{terms.attempts} failed logons: locked for {terms.lockout_minutes} minutes",
+                code="locked-out",
+                clause="CJIS AC-7",
+                cure="wait, or ask the administrator",
+            )
+
+
+def check_account(policy: Policy, account: AccountSet) -> None:
+    """What an account must say. Raises FormError."""
+    if not USER_NAME.fullmatch(account.user) or account.user == "system":
+        raise FormError("a user name is 2 to 32 of a-z 0-9 . _ -", code="user-name", clause="463.3")
+    if not account.roles and account.active:
+        raise FormError("an account has at least one role", code="roles", clause="463.3")
+    if Role.VENDOR in account.roles and len(account.roles) > 1:
+        raise FormError("a vendor has no other role", code="roles", clause="463.3")
+    if {Role.REVIEWER, Role.COMMUNICATIONS} <= set(policy.effective_roles(account.roles)):
+        raise FormError("a reviewer of the log does not search", code="roles", clause="463.5 (c)")
+    if not account.name.strip() or not account.organisation.strip() or not account.reason.strip():
+        raise FormError("name, organisation and reason must be given", code="account", clause="463.3")
+
+
+def check_password(policy: Policy, user: str, password: str) -> None:
+    """Length and the plainest mistakes. Raises FormError."""
+    least = policy.security.password_min
+    if not least <= len(password) <= MAX_PASSWORD:
+        raise FormError(
+            f"a password has {least} to {MAX_PASSWORD} characters", code="password", clause="CJIS IA-5"
+        )
+    if user in password.lower() or len(set(password)) < 5:
+        raise FormError(
+            "a password is not the user's name or one repeated character", code="password", clause="CJIS IA-5"
+        )
+
+
+_ARGON2 = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+
+
+def hash_password(profile: str, password: str) -> tuple[str, str]:
+    """(scheme, hash) of a new password in the profile in force."""
+    if profile == "fips":
+        salt = os.urandom(16)
+        value = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, PBKDF2_ROUNDS)
+        return "pbkdf2-sha256", f"{PBKDF2_ROUNDS}${salt.hex()}${value.hex()}"
+    return "argon2id", _ARGON2.hash(password)
+
+
+def password_matches(credential: Credential, password: str) -> bool:
+    """Constant-time comparison under the credential's scheme."""
+    if len(password) > MAX_PASSWORD:
+        return False
+    if credential.scheme == "pbkdf2-sha256":
+        try:
+            rounds, salt, value = credential.password.split("$")
+            made = hashlib.pbkdf2_hmac("sha256", password.encode(), bytes.fromhex(salt), int(rounds))
+            return hmac.compare_digest(made, bytes.fromhex(value))
+        except ValueError:
+            return False
+    try:
+        return _ARGON2.verify(credential.password, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def new_credential(
+    profile: str, user: str, password: str, now_us: int, totp: str | None = None
+) -> Credential:
+    """A credential with a fresh TOTP secret, or the one given."""
+    scheme, hashed = hash_password(profile, password)
+    return Credential(
+        user=user, scheme=scheme, password=hashed, totp=totp or pyotp.random_base32(), set_us=now_us
+    )
+
+
+def one_time_password() -> str:
+    """A first password that is handed over once."""
+    return secrets.token_urlsafe(12)
+
+
+def totp_uri(credential: Credential, department: str) -> str:
+    """What a phone's authenticator scans."""
+    return pyotp.TOTP(credential.totp).provisioning_uri(
+        name=credential.user, issuer_name=f"{department} ALPR"
+    )
+
+
+def totp_step(credential: Credential, code: str, now_us: int, used: int) -> int | None:
+    """The time step that `code` belongs to, newer than `used`; None where it is none of the last or next."""
+    now = now_us // 1_000_000 // TOTP_STEP_S
+    totp = pyotp.TOTP(credential.totp)
+    for step in range(now - TOTP_SLACK, now + TOTP_SLACK + 1):
+        if hmac.compare_digest(totp.at(step * TOTP_STEP_S), code) and step > used:
+            return step
+    return None
+
+
+def parse_roles(names: str) -> tuple[Role, ...]:
+    """Roles from a comma-separated list. Raises RecordError."""
+    try:
+        return tuple(Role(name.strip()) for name in names.split(",") if name.strip())
+    except ValueError as error:
+        raise RecordError(str(error), where="roles", cure="one of " + ", ".join(Role)) from None

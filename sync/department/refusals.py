@@ -1,0 +1,49 @@
+"""Every way the desk can refuse, with the clause that refuses and the answer an HTTP caller gets.
+
+    storage.errors.RefusedError
+    └── DeskRefusal              asked, understood and refused; `code` is one word, `status` the HTTP answer
+        ├── NotProvenError       no session, a stolen or expired token, a wrong password or code
+        ├── LockedError          a locked session or a locked-out account
+        ├── NotYetError          allowed once something else has happened: an approval, the witness, a booking
+        └── FormError            a request that lacks what the policy asks, or asks for what does not exist
+
+No message carries a plate, a password, a code or a token: messages end up in logs.
+"""
+
+from __future__ import annotations
+
+from storage.errors import RefusedError
+
+
+class DeskRefusal(RefusedError):  # noqa: N818 - a refusal is an answer, not an accident
+    """The desk said no. `code`: one word for programs; `clause`: the rule; `cure`: what to do."""
+
+    status = 403
+
+    def __init__(self, what: str, *, code: str, clause: str, cure: str = "") -> None:
+        self.code = code
+        super().__init__(what, clause=clause, cure=cure)
+
+
+class NotProvenError(DeskRefusal):
+    """Who asks is not proven."""
+
+    status = 401
+
+
+class LockedError(DeskRefusal):
+    """Proven once, but locked now: idle too long, or too many failed logons."""
+
+    status = 423
+
+
+class NotYetError(DeskRefusal):
+    """Would be allowed after a step that has not happened yet."""
+
+    status = 409
+
+
+class FormError(DeskRefusal):
+    """The request itself is incomplete or malformed."""
+
+    status = 422

@@ -1,0 +1,184 @@
+"""The root file: which policy, which witness and which keys hold, set by 2 of 3 offline keys. No I/O.
+
+As in TUF: the file carries its own three public keys and a threshold of two; the version only rises; a new
+root is signed by two keys of the old one and two of the new. A first root is trusted by its digest, which
+came by another way (the enrolment code, a printed page).
+
+File, deterministic CBOR: {"root": payload, "signatures": [COSE_Sign1 over SHA-256(payload), ...]}.
+Order of the checks: size and form, signatures by known keys (each key counts once), version, content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from storage import envelope
+from storage.checkpoint import TYPE_COSIGNATURE, NoteKey
+from storage.codec import from_bytes, to_bytes
+from storage.errors import EnvelopeError, OutdatedError, RecordError, SignatureError
+
+FORMAT = 1
+THRESHOLD = 2
+HOLDERS = 3
+CONTEXT = b"alpr-department/root/v1"
+MAX_ROOT_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootKey:
+    """One of the three offline keys: whose office keeps it, and its 32 public bytes."""
+
+    holder: str
+    public: bytes
+
+    def check(self) -> None:
+        if not self.holder or len(self.public) != 32:
+            raise RecordError("a root key names its holder and has 32 bytes", where="root.keys")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedKey:
+    """Another key that the root puts in force: `name` (log, command, ca, ...), raw or DER `public`."""
+
+    name: str
+    public: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """What two of three offices put in force. `witness` is a C2SP vkey, empty where there is none yet."""
+
+    format: int
+    version: int
+    department: str
+    created_us: int
+    demo: bool
+    keys: tuple[RootKey, ...]
+    policy_version: int
+    policy_digest: bytes
+    witness: str
+    witness_url: str
+    others: tuple[NamedKey, ...]
+
+    def check(self) -> None:
+        if self.format != FORMAT or self.version < 1:
+            raise RecordError("format or version is malformed", where="root")
+        if len(self.keys) != HOLDERS or len({key.public for key in self.keys}) != HOLDERS:
+            raise RecordError(f"{HOLDERS} different keys belong in it", where="root.keys")
+        if len({key.holder for key in self.keys}) != HOLDERS:
+            raise RecordError("the three keys lie with three different offices", where="root.keys")
+        if len(self.policy_digest) != 32 or self.policy_version < 1:
+            raise RecordError("policy version or digest is malformed", where="root.policy")
+        if len({one.name for one in self.others}) != len(self.others):
+            raise RecordError("names one key twice", where="root.others")
+        if self.witness and NoteKey.parse(self.witness).type != TYPE_COSIGNATURE:
+            raise RecordError("is not a co-signing key (type 4)", where="root.witness")
+
+    def digest(self) -> bytes:
+        """SHA-256 of the payload: what an enrolment code and a printed page carry."""
+        return hashlib.sha256(to_bytes(self)).digest()
+
+    def witness_key(self) -> NoteKey | None:
+        return NoteKey.parse(self.witness) if self.witness else None
+
+    def other(self, name: str) -> bytes | None:
+        return next((one.public for one in self.others if one.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    root: bytes
+    signatures: tuple[bytes, ...]
+
+
+def sign(root: Root, key: Ed25519PrivateKey) -> bytes:
+    """One office's signature over a root: COSE_Sign1 over the digest."""
+    root.check()
+    return envelope.sign(root.digest(), key, context=CONTEXT)
+
+
+def assemble(root: Root, signatures: Iterable[bytes]) -> bytes:
+    """The root file. Whether enough signatures hold is for the reader to find."""
+    root.check()
+    return to_bytes(_File(root=to_bytes(root), signatures=tuple(signatures)))
+
+
+def _parse(data: bytes) -> tuple[Root, tuple[bytes, ...]]:
+    file = from_bytes(_File, data, limit=MAX_ROOT_BYTES)
+    if len(file.signatures) > 2 * HOLDERS:
+        raise EnvelopeError(f"more than {2 * HOLDERS} signatures")
+    return from_bytes(Root, file.root, limit=MAX_ROOT_BYTES), file.signatures
+
+
+def _signers(digest: bytes, signatures: Sequence[bytes], keys: Iterable[RootKey]) -> set[str]:
+    """Holders of `keys` whose signature holds. A bad signature by one of the keys raises SignatureError."""
+    found = set()
+    for key in keys:
+        public = Ed25519PublicKey.from_public_bytes(key.public)
+        for signature in signatures:
+            if envelope.split(signature)[3] != envelope.key_id(public):
+                continue
+            if envelope.open_signed(signature, public, context=CONTEXT) != digest:
+                raise SignatureError("signs another root", where=f"root, {key.holder}")
+            found.add(key.holder)
+    return found
+
+
+def _demand(found: set[str], which: str) -> None:
+    if len(found) < THRESHOLD:
+        names = ", ".join(sorted(found)) or "nobody"
+        raise SignatureError(
+            f"signed by {names}: {THRESHOLD} of the {which} root's keys must sign",
+            where="root",
+            cure="take the file to another office that keeps a root key: department root sign",
+        )
+
+
+def open_first(data: bytes, expected_digest: bytes) -> Root:
+    """The root that a pinned digest names. Raises EnvelopeError, RecordError, SignatureError."""
+    root, signatures = _parse(data)
+    if root.digest() != expected_digest:
+        raise SignatureError("is not the root whose digest was given", where="root")
+    _demand(_signers(root.digest(), signatures, root.keys), "new")
+    return root
+
+
+def open_next(data: bytes, current: Root) -> Root:
+    """The root that follows `current`. Raises as `open_first`, and OutdatedError unless the version rises."""
+    root, signatures = _parse(data)
+    digest = root.digest()
+    _demand(_signers(digest, signatures, current.keys), "old")
+    _demand(_signers(digest, signatures, root.keys), "new")
+    if root.version <= current.version:
+        raise OutdatedError(
+            f"version {root.version} where {current.version} is in force",
+            where="root",
+            cure="versions only rise",
+        )
+    if root.policy_version < current.policy_version:
+        raise OutdatedError(
+            f"policy version {root.policy_version} where {current.policy_version} is in force", where="root"
+        )
+    if root.policy_version == current.policy_version and root.policy_digest != current.policy_digest:
+        raise OutdatedError("another policy file under the same version", where="root")
+    if root.demo and not current.demo:
+        raise RecordError("a real department does not become a demo", where="root.demo")
+    return root
+
+
+def describe(data: bytes) -> tuple[Root, tuple[str, ...]]:
+    """A root file that nobody vouches for yet, and which of its own holders signed it: for the signing table."""
+    root, signatures = _parse(data)
+    return root, tuple(sorted(_signers(root.digest(), signatures, root.keys)))
+
+
+def add_signature(data: bytes, key: Ed25519PrivateKey) -> bytes:
+    """The same file with one more signature; signing twice changes nothing."""
+    root, signatures = _parse(data)
+    kid = envelope.key_id(key.public_key())
+    kept = tuple(one for one in signatures if envelope.split(one)[3] != kid)
+    return assemble(root, (*kept, sign(root, key)))

@@ -1,0 +1,123 @@
+"""A witness by C2SP `tlog-witness`: it co-signs a log's tree head only if the log merely grew. No I/O.
+
+`judge` is the whole of add-checkpoint: the request's bytes and what was last co-signed in, the answer (HTTP
+status and body) and the tree head to remember out. Steps in the specification's order: form (400), known
+origin (404), the log's signature (403), old size not above the new (400), old size the one remembered (409
+with the size), consistency (422), same size but another root (409).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from storage import merkle
+from storage.checkpoint import TYPE_COSIGNATURE, Checkpoint, NoteKey, cosign, open_checkpoint, split_note
+from storage.errors import CheckpointError, ProofError
+
+MAX_REQUEST_BYTES = 64 * 1024
+MAX_PROOF_LINES = 63
+SIZE_TYPE = "text/x.tlog.size"
+PLAIN_TYPE = "text/plain; charset=utf-8"
+_OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back to the log, and the tree head to remember first (None: nothing changes)."""
+
+    status: int
+    body: str
+    content_type: str = PLAIN_TYPE
+    remember: Checkpoint | None = None
+    note: str = ""
+
+
+def request_body(old_size: int, proof: list[bytes], note: str) -> str:
+    """The body of an add-checkpoint request."""
+    lines = "".join(base64.b64encode(one).decode() + "\n" for one in proof)
+    return f"old {old_size}\n{lines}\n{note}"
+
+
+def parse_request(body: bytes) -> tuple[int, list[bytes], str]:
+    """(old size, proof, signed note) of a request. Raises CheckpointError."""
+    if len(body) > MAX_REQUEST_BYTES:
+        raise CheckpointError(f"a request is at most {MAX_REQUEST_BYTES} bytes")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise CheckpointError("a request is UTF-8") from None
+    head, gap, note = text.partition("\n\n")
+    first, *lines = head.split("\n")
+    old = _OLD.fullmatch(first)
+    if not gap or old is None or len(lines) > MAX_PROOF_LINES:
+        raise CheckpointError("a request is: old size, at most 63 proof lines, an empty line, a checkpoint")
+    proof = []
+    for line in lines:
+        try:
+            value = base64.b64decode(line, validate=True)
+        except (binascii.Error, ValueError):
+            raise CheckpointError("a proof line is not base64") from None
+        if len(value) != merkle.HASH_BYTES:
+            raise CheckpointError("a proof line holds one hash")
+        proof.append(value)
+    return int(old.group(1)), proof, note
+
+
+class Witness:
+    """A witness's name, key and the logs it knows. Keeps no state: `judge` is given it."""
+
+    def __init__(self, name: str, key: Ed25519PrivateKey, logs: Mapping[str, NoteKey]) -> None:
+        """`logs`: origin to the log's verifying key."""
+        self.name = name
+        self._key = key
+        self._logs = dict(logs)
+
+    @property
+    def key(self) -> NoteKey:
+        """The verifying key that a root file names."""
+        return NoteKey(self.name, self._key.public_key(), TYPE_COSIGNATURE)
+
+    def knows(self, origin: str) -> bool:
+        return origin in self._logs
+
+    @staticmethod
+    def origin_of(body: bytes) -> str:
+        """Which log a request speaks of. Raises CheckpointError."""
+        _, _, note = parse_request(body)
+        return Checkpoint.parse(split_note(note)[0]).origin
+
+    def judge(self, body: bytes, last: Checkpoint | None, *, time_s: int) -> Answer:  # noqa: PLR0911
+        """Answer an add-checkpoint request. `last`: the tree head last co-signed for its origin."""
+        try:
+            old, proof, note = parse_request(body)
+            origin = Checkpoint.parse(split_note(note)[0]).origin
+        except CheckpointError as error:
+            return Answer(400, f"{error}\n")
+        known = self._logs.get(origin)
+        if known is None:
+            return Answer(404, "this witness does not know that log\n")
+        try:
+            head = open_checkpoint(note, known)
+        except CheckpointError as error:
+            return Answer(403, f"{error}\n")
+        if old > head.size:
+            return Answer(400, "the old size is above the checkpoint's\n")
+        seen = last.size if last else 0
+        if old != seen:
+            return Answer(409, f"{seen}\n", SIZE_TYPE)
+        if last is not None and old == head.size and last.root != head.root:
+            return Answer(409, f"{seen}\n", SIZE_TYPE)
+        try:
+            merkle.verify_consistency(
+                old, last.root if last else merkle.EMPTY_ROOT, head.size, head.root, proof
+            )
+        except ProofError as error:
+            return Answer(422, f"{error}\n")
+        signed = cosign(note, self.name, self._key, time_s=time_s)
+        return Answer(200, signed[len(note) :], remember=head, note=signed)
