@@ -92,20 +92,18 @@ def reader_loss(truth: Any, out: dict[str, Any]) -> dict[str, Any]:
     place = tf.cast(truth[:, SLOTS], tf.int32)
     corners = truth[:, SLOTS + 1 : SLOTS + 9]
     text_weight, corner_weight = truth[:, SLOTS + 9], truth[:, SLOTS + 10]
-    lengths = tf.reduce_sum(tf.cast(labels < BLANK, tf.int32), axis=1)
     where = tf.where(labels < BLANK)
     sparse = tf.SparseTensor(where, tf.gather_nd(labels, where), tf.cast(tf.shape(labels), tf.int64))
     batch = tf.shape(labels)[0]
     ctc = tf.compat.v1.nn.ctc_loss(
         sparse, out["columns"], tf.fill([batch], COLUMNS), time_major=False, ignore_longer_outputs_than_inputs=True
     )
-    known_text = text_weight * tf.cast(lengths > 0, tf.float32)
-    texts = tf.maximum(tf.reduce_sum(known_text), 1.0)
-    ctc = tf.reduce_sum(known_text * ctc) / texts
+    texts = tf.maximum(tf.reduce_sum(text_weight), 1.0)
+    ctc = tf.reduce_sum(text_weight * ctc) / texts
     slots = keras.ops.categorical_crossentropy(
         0.95 * tf.one_hot(labels, CLASSES) + 0.05 / CLASSES, out["slots"], from_logits=True
     )
-    slots = tf.reduce_sum(known_text * tf.reduce_sum(slots, axis=1)) / texts
+    slots = tf.reduce_sum(text_weight * tf.reduce_sum(slots, axis=1)) / texts
     known = tf.cast(place >= 0, tf.float32)
     named = keras.ops.sparse_categorical_crossentropy(tf.maximum(place, 0), out["jurisdiction"], from_logits=True)
     named = tf.reduce_sum(known * named) / tf.maximum(tf.reduce_sum(known), 1.0)

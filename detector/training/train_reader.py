@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .alphabet import BLANK, JURISDICTIONS, SLOTS, indices
+from .alphabet import ALPHABET, BLANK, JURISDICTIONS, SLOTS, indices
 from .datasets import Picture, read_all
 from .feeder import Batch, batches
 from .loop import Plan, train
@@ -39,11 +39,13 @@ class ReaderBatches:
             sample = source.draw(rng)
             patches[row, :, :, 0] = normalised(sample.patch)
             truth[row, :SLOTS] = BLANK
-            truth[row, : len(sample.text)] = indices(sample.text)
+            # CTC takes no empty text: a plate whose text is unknown has a weight of 0 instead
+            text = sample.text or ALPHABET[0]
+            truth[row, : len(text)] = indices(text)
             place = sample.jurisdiction
             truth[row, SLOTS] = JURISDICTIONS.index(place) if place in JURISDICTIONS else -1
             truth[row, SLOTS + 1 : SLOTS + 9] = sample.corners.reshape(8)
-            truth[row, SLOTS + 9 :] = (1.0, sample.corner_weight)
+            truth[row, SLOTS + 9 :] = (float(bool(sample.text)), sample.corner_weight)
         return patches, truth
 
 
