@@ -22,9 +22,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+from detector.errors import DetectorError, MissingModelError, MissingRuntimeError
 from firmware.errors import DONE, FOUND_WRONG, MISUSE, PART_LACKING, FirmwareError
 from hw.errors import HardwareError, MissingDriverError, NoSuchSourceError
-from storage.errors import StorageError
+from storage.errors import HomeLockedError, StorageError
 
 Subparsers: TypeAlias = Any  # argparse does not name the type that add_subparsers returns
 
@@ -104,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
     args.json = getattr(args, "json", False)
     try:
         return int(import_module(COMMANDS[command][0]).run(args))
-    except (FirmwareError, HardwareError, StorageError) as error:
+    except (FirmwareError, HardwareError, StorageError, DetectorError) as error:
         return _refuse(f"{command}: {error}", exit_status_of(error))
     except PermissionError as error:
         return _refuse(f"{command}: {error.filename}: permission denied (run as its owner)", MISUSE)
@@ -115,9 +116,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def exit_status_of(error: Exception) -> int:
     """An error may carry its own `exit_status`; a missing driver is a missing part; anything else is 1."""
-    if isinstance(error, MissingDriverError):
+    if isinstance(error, MissingDriverError | MissingRuntimeError | MissingModelError):
         return PART_LACKING
-    if isinstance(error, NoSuchSourceError):
+    if isinstance(error, NoSuchSourceError | HomeLockedError):
         return MISUSE
     return int(getattr(error, "exit_status", FOUND_WRONG))
 

@@ -22,6 +22,13 @@ class UnitSettings:
     """who this unit is"""
 
     name: str = setting("reader-1", why="name of the unit, in logs and on the console")
+    metrics_port: int | None = setting(
+        None,
+        low=1024,
+        high=65535,
+        example=9464,
+        why="health for Prometheus on this loopback port; left out: off",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Frame to Read, by stage: capture, read and track, store; a thread each, bounded queues between them.
 
-Promises: a frame is kept only while a live pass has it as its best; every pass that ended is stored or its loss
-counted; stopping drains what waits, ends the live passes and stores them.
+Promises: a frame is kept only while a live pass has it as its best; every pass that ended is stored or its
+loss counted; stopping drains what waits, ends the live passes and stores them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from detector.plates import VehiclePass
-from detector.reader import PlateReader
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.plates import FrameReadings, PlateBox, VehiclePass
 from detector.track import LivePass, Tracker, TrackStep
 from firmware.capture import BoundedQueue, Capture, Stage
 from hw.camera import Camera, Frame
@@ -52,12 +55,25 @@ class Progress:
     ms: Mapping[str, float]
 
 
+class Eyes(Protocol):
+    """Finds and reads the plates of one frame: detector.reader.PlateReader."""
+
+    def read(
+        self,
+        luma: NDArray[np.uint8],
+        lores: NDArray[np.uint8] | None = None,
+        *,
+        wanted: Callable[[PlateBox], bool] | None = None,
+    ) -> FrameReadings:
+        """See PlateReader.read."""
+
+
 class ReadStage:
     """Frames in, ended passes out. One thread only: neither the reader nor the tracker is shared."""
 
     def __init__(
         self,
-        reader: PlateReader,
+        reader: Eyes,
         tracker: Tracker,
         *,
         counts: Counts,
@@ -115,16 +131,16 @@ class Pipeline:
     def __init__(
         self,
         camera: Camera,
-        reader: PlateReader,
+        reader: Eyes,
         tracker: Tracker,
         *,
         store: Callable[[EndedPass], bool],
         live: bool,
         queue_frames: int = 4,
         queue_passes: int = 16,
-        on_frame: Callable[[Frame], None] = lambda frame: None,
-        on_broken: Callable[[BrokenFrameError], None] = lambda error: None,
-        on_progress: Callable[[Progress], None] = lambda progress: None,
+        on_frame: Callable[[Frame], None],
+        on_broken: Callable[[BrokenFrameError], None],
+        on_progress: Callable[[Progress], None],
     ) -> None:
         """store: puts one pass into the ledger; False when it could not, which counts as lost.
 
@@ -152,7 +168,7 @@ class Pipeline:
             stage.start()
 
     def stop(self) -> None:
-        """No more frames; what was captured is read, voted and stored. May be called from a signal handler."""
+        """No more frames; what was captured is read, voted and stored. Safe in a signal handler."""
         self._stop.set()
 
     @property

@@ -28,14 +28,19 @@ class Reel(Protocol):
 
 
 class FolderReel:
-    """The JPEG and PNG files of one folder, in natural order of their names."""
+    """The JPEG and PNG files of one folder, in natural order of their names.
+
+    A folder whose pictures all lie in one folder inside it stands for that one.
+    """
 
     def __init__(self, folder: Path, fps: float) -> None:
-        self._files = sorted((path for path in folder.iterdir() if is_picture(path)), key=natural_order)
+        self._files = _pictures_in(folder)
         if not self._files:
-            inside = sorted(path.name for path in folder.iterdir() if path.is_dir())
-            hint = f" (did you mean {folder / inside[0]}?)" if inside else ""
-            raise NoSuchSourceError(f"{folder}: no JPEG or PNG file in it{hint}")
+            inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and _pictures_in(path)]
+            if len(inside) != 1:
+                hint = f" (did you mean {inside[0]}?)" if inside else ""
+                raise NoSuchSourceError(f"{folder}: no JPEG or PNG file in it{hint}")
+            self._files = _pictures_in(inside[0])
         self.frame_us = round(1e6 / fps)
         self.duration_us = len(self._files) * self.frame_us
 
@@ -48,6 +53,10 @@ class FolderReel:
             except BrokenFrameError as error:
                 picture = error
             yield path.name, number * self.frame_us, picture
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    return sorted((path for path in folder.iterdir() if is_picture(path)), key=natural_order)
 
 
 class ReplaySource:

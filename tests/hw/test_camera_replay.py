@@ -99,9 +99,18 @@ def test_rounds_follow_each_other_with_a_gap(tmp_path: Path) -> None:
 
 
 def test_folder_without_pictures_is_refused_with_a_hint(tmp_path: Path) -> None:
-    write_pictures(tmp_path, 1, SIZE)
-    with pytest.raises(NoSuchSourceError, match=r"did you mean .*pictures"):
+    for lane in ("lane_1", "lane_2"):
+        (tmp_path / lane).mkdir()
+        write_pictures(tmp_path / lane, 1, SIZE).rename(tmp_path / lane / "here")
+        Image.fromarray(scene(SIZE)).save(tmp_path / lane / "x.png")
+    with pytest.raises(NoSuchSourceError, match=r"did you mean .*lane_1"):
         ReplaySource(tmp_path, clock=SetClock(START_US))
+
+
+def test_folder_that_holds_one_folder_of_pictures_stands_for_it(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 3, SIZE)
+    frames, _ = play(ReplaySource(tmp_path, clock=SetClock(START_US)).open())
+    assert len(frames) == 3
 
 
 @pytest.mark.parametrize("name", ["nothing", "text.mp4"])

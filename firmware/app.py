@@ -1,0 +1,264 @@
+"""The only place that wires: configuration, ledger, camera, eyes and view become one running unit."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from detector.reader import PlateReader
+from detector.track import Tracker
+from firmware.bookkeeper import Bookkeeper
+from firmware.config import FILE_NAME, Config, config_bytes, load_config, write_config
+from firmware.custody import create_ledger, open_ledger
+from firmware.errors import UsageError
+from firmware.health import Custody, HealthWatch
+from firmware.live_view import LiveView
+from firmware.log import event_log
+from firmware.metrics import MetricsServer
+from firmware.pipeline import Pipeline
+from firmware.record import Surroundings, software_version
+from firmware.sources import open_source
+from hw.camera import Frame
+from hw.camera_watch import WatchedCamera
+from hw.clock import Clock, SystemClock
+from hw.errors import BrokenFrameError, MissingDriverError
+from hw.vitals import SysfsBoard
+from hw.watchdog import Heartbeat, SystemdHeartbeat
+from storage.home import Home
+from storage.ledger import Ledger
+from storage.records import Configuration, Position, Read
+
+LOOK_S = 0.2  # how often the main thread redraws and looks for a signal
+BLIND_BEFORE_RESTART_S = 60.0  # reopening did not help for so long: let the supervisor restart the process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What `reader run` was asked for. None: as the configuration, or the kind of source, says."""
+
+    source: str | None = None
+    once: bool = False
+    at_source_pace: bool | None = None
+    plates: bool = False
+    as_json: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """How a run ended."""
+
+    frames: int
+    broken: int
+    dropped: int
+    stored: int
+    lost: int
+    blind_s: float
+    summary: str
+
+
+def prepare_home(home: Path) -> bool:
+    """Make what is missing of a home: folder, configuration, ledger with its keys. True if it is new."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_config(home, Config())
+    if Home(home).exists():
+        return False
+    create_ledger(home).close()
+    return True
+
+
+def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResult:
+    """The main job, until the source ends or SIGTERM or SIGINT comes; then everything seen is stored.
+
+    Raises FirmwareError, HardwareError, StorageError, DetectorError.
+    """
+    prepare_home(home)
+    config = load_config(home)
+    clock = SystemClock()
+    source_text = options.source or config.camera.source
+    pace = options.at_source_pace
+    source = open_source(
+        source_text,
+        config.camera,
+        clock=clock,
+        once=options.once,
+        at_source_pace=not options.once if pace is None else pace,
+    )
+    reader = PlateReader.from_models(threads=config.reading.threads)
+    log = event_log(err)
+    with contextlib.closing(open_ledger(home, clock=clock)) as ledger:
+        demo = not ledger.status().enrolled
+        if options.plates and not demo:
+            raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
+        plates = options.plates or (demo and out.isatty() and not options.as_json)
+        _record_configuration(ledger, home, clock)
+        health = HealthWatch(board=SysfsBoard(home), now=clock.now, custody=lambda: _custody(ledger))
+        with (
+            _metrics(config, health),
+            LiveView(Console(file=out), plates=plates, as_json=options.as_json) as view,
+        ):
+
+            def announce(number: int, read: Read) -> None:
+                view.stored(number, read)
+                health.read_stored()
+
+            bookkeeper = Bookkeeper(
+                ledger,
+                _surroundings(config, source_text, reader, demo=demo),
+                clock=clock,
+                overview_quality=config.images.overview_quality,
+                announce=announce,
+                log=log,
+            )
+            camera = WatchedCamera(
+                source, clock=clock, on_blind=bookkeeper.blind, stall_s=config.camera.stall_s
+            )
+            pipeline = Pipeline(
+                camera,
+                reader,
+                Tracker(),
+                store=bookkeeper.store,
+                live=source.live,
+                queue_frames=config.capture.queue_frames,
+                queue_passes=config.capture.queue_passes,
+                on_frame=lambda frame: health.frame_seen(_small_luma(frame)),
+                on_broken=lambda error: _name_broken(err, error),
+                on_progress=view.progress,
+            )
+            log.info("started", source=source_text, live=source.live, demo=demo)
+            try:
+                _watch(pipeline, camera, view, _heartbeat())
+            finally:
+                camera.close()
+                bookkeeper.close()
+            counts = pipeline.counts
+            view.refresh(counts, camera.blind_s)
+            result = RunResult(
+                frames=counts.frames,
+                broken=counts.broken,
+                dropped=counts.dropped,
+                stored=counts.stored,
+                lost=counts.lost_passes + counts.without_frame,
+                blind_s=camera.blind_s,
+                summary=view.summary(counts, camera.blind_s),
+            )
+        log.info("stopped", frames=result.frames, dropped=result.dropped, reads=result.stored)
+    return result
+
+
+def _watch(pipeline: Pipeline, camera: WatchedCamera, view: LiveView, heartbeat: Heartbeat | None) -> None:
+    """Keep the main thread: signals, the view and the heartbeat. Returns when all stages are done."""
+    asked = threading.Event()
+    with _stopping_signals(asked):
+        pipeline.start()
+        if heartbeat is not None:
+            heartbeat.ready()
+        while pipeline.running:
+            asked.wait(LOOK_S) if not asked.is_set() else pipeline.join(LOOK_S)
+            if asked.is_set():
+                pipeline.stop()
+                camera.close()
+            if heartbeat is not None and camera.frame_age_s < BLIND_BEFORE_RESTART_S:
+                heartbeat.beat()
+            view.refresh(pipeline.counts, camera.blind_s)
+        if heartbeat is not None:
+            heartbeat.stopping()
+        pipeline.join()
+
+
+@contextlib.contextmanager
+def _stopping_signals(asked: threading.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set the event; what was installed before comes back at the end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _surroundings(config: Config, source: str, reader: PlateReader, *, demo: bool) -> Surroundings:
+    site = config.site
+    position = None
+    if site.latitude is not None and site.longitude is not None:
+        position = Position(latitude=site.latitude, longitude=site.longitude, error_m=site.error_m)
+    replayed = not source.startswith("camera")
+    return Surroundings(
+        camera=f"replay:{Path(source).name}" if replayed else config.camera.name,
+        position=position,
+        lane=site.lane,
+        models=tuple(sorted((name, bytes.fromhex(digest)) for name, digest in reader.model_hashes.items())),
+        software=software_version(),
+        demo=demo,
+    )
+
+
+def _custody(ledger: Ledger) -> Custody:
+    """What the ledger says of itself, for the health report."""
+    status = ledger.status()
+    return Custody(
+        log_records=status.records,
+        newer_than_anchors=status.newer_than_anchors,
+        unacknowledged=status.unreceived,
+        enrolled=status.enrolled,
+    )
+
+
+@contextlib.contextmanager
+def _metrics(config: Config, health: HealthWatch) -> Iterator[None]:
+    """Health on loopback for Prometheus, where the configuration says so."""
+    if config.unit.metrics_port is None:
+        yield
+        return
+    with contextlib.closing(MetricsServer(config.unit.metrics_port, health.report)):
+        yield
+
+
+def _small_luma(frame: Frame) -> NDArray[np.uint8]:
+    """The small picture, or every fourth pixel of the large one: enough to judge focus and light by."""
+    return frame.luma[::4, ::4] if frame.lores is None else frame.lores
+
+
+def _record_configuration(ledger: Ledger, home: Path, clock: Clock) -> None:
+    """The file that is in force now belongs in the log. Version 0: a local file carries none."""
+    document = config_bytes(home)
+    ledger.append(
+        Configuration(
+            name=FILE_NAME,
+            version=0,
+            digest=hashlib.sha256(document).digest(),
+            document=document,
+            at_us=clock.now().us,
+        )
+    )
+
+
+def _heartbeat() -> Heartbeat | None:
+    """systemd's, where it started us."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return None
+    with contextlib.suppress(MissingDriverError):
+        return SystemdHeartbeat()
+    return None
+
+
+def _name_broken(err: TextIO, error: BrokenFrameError) -> None:
+    print(f"reader: run: {error}; skipped", file=err, flush=True)

@@ -1,0 +1,73 @@
+"""`reader read`: one JSON line for each image; stores nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from detector.errors import PictureError
+from detector.plates import PlateReading
+from detector.reader import PlateReader
+from firmware.cli import Subparsers
+from firmware.errors import DONE, FOUND_WRONG
+from firmware.record import jurisdiction_of
+from hw.errors import BrokenFrameError
+from hw.picture_file import load_planes
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add `read` to the command line."""
+    parser = subparsers.add_parser(
+        "read",
+        help="read plates in image files; stores nothing",
+        description="Prints one JSON object a line for each JPEG or PNG: image, plates (box x y w h, corners "
+        "clockwise from the top left of the text, text with ? for what cannot be read, confidence that the "
+        "whole text is right, confidence of each character, other candidates, issuing state) and "
+        "milliseconds by stage.",
+        epilog="example: reader read front.jpg rear.png | jq .plates[].text",
+    )
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a JPEG or PNG file")
+    parser.add_argument("--threads", type=int, default=1, choices=range(1, 9), metavar="N", help="1 to 8")
+
+
+def run(args: argparse.Namespace) -> int:
+    """A line for each image that decodes, an error for each that does not; then 1 if there was one."""
+    reader = PlateReader.from_models(threads=args.threads)
+    wrong = 0
+    for path in args.images:
+        begun = time.perf_counter()
+        try:
+            planes = load_planes(path, colour=False)
+            decoded_ms = (time.perf_counter() - begun) * 1000
+            seen = reader.read(planes.luma)
+        except (BrokenFrameError, PictureError) as error:
+            wrong += 1
+            name = "" if str(path) in str(error) else f"{path}: "
+            print(f"reader: read: {name}{error}", file=sys.stderr, flush=True)
+            continue
+        ms = {"load": decoded_ms, **seen.ms}
+        facts = {
+            "image": str(path),
+            "plates": [plate_facts(reading) for reading in seen.readings],
+            "ms": {stage: round(value, 2) for stage, value in ms.items()},
+        }
+        print(json.dumps(facts), flush=True)
+    return FOUND_WRONG if wrong else DONE
+
+
+def plate_facts(reading: PlateReading) -> dict[str, Any]:
+    """One plate as plain JSON values; box and corners in px of the picture."""
+    text = reading.text
+    return {
+        "box": [round(value, 1) for value in reading.box.box],
+        "corners": [[round(x, 1), round(y, 1)] for x, y in reading.box.corners],
+        "text": text.text,
+        "confidence": round(text.confidence, 4),
+        "char_confidences": [round(value, 4) for value in text.char_confidences],
+        "candidates": [[candidate, round(probability, 4)] for candidate, probability in text.candidates],
+        "jurisdiction": jurisdiction_of(text),
+    }
