@@ -167,7 +167,7 @@ def scratches(rng: np.random.Generator, field: Field) -> None:
 
 
 def frame(rng: np.random.Generator, field: Field, pad: int) -> Field:
-    """A holder around and over the plate's edge, often with a dealer's words. Pads the picture by ``pad`` px."""
+    """A holder around and over the plate's edge, often with words. Pads the picture by ``pad`` px."""
     height, width = field.shape
     paper = float(rng.choice([rng.uniform(8, 45), rng.uniform(8, 45), rng.uniform(120, 235)]))
     words_tone = paper + (rng.uniform(90, 210) if paper < 128 else -rng.uniform(70, 140))

@@ -302,7 +302,7 @@ def _mercosur(
 
 
 def _band(rng: np.random.Generator, field: Field, letters: str, *, at_right: bool, infrared: bool) -> float:
-    """The blue band at an end, with its country or department; returns where the serial's area begins or ends."""
+    """The blue band at an end, with its country or department; returns its inner edge."""
     height, width = field.shape
     wide = width * rng.uniform(0.065, 0.095)
     x0, x1 = (width - wide, float(width)) if at_right else (0.0, wide)
