@@ -11,13 +11,14 @@ A parcel carries stored elements beside its header, unsigned: each is bound by t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from storage import codec, envelope
+from storage.day_keys import DayKey
 from storage.errors import EnvelopeError, RecordError, SignatureError
 from storage.leaf import ENTRY, MAX_LEAF_BYTES, Leaf
 from storage.records import KeyClass
@@ -39,6 +40,7 @@ MAX_SMALL_BYTES = 64 * 1024
 MAX_DOCUMENT_BYTES = 64 << 20
 MAX_PART_BYTES = 256 * 1024
 MAX_PROOF = 130
+MAX_DAY_KEYS = 400
 MAX_TRIES = 3  # a record that is bad this often is an incident, and holds nothing up
 
 REFUSALS = {
@@ -313,6 +315,65 @@ class DocumentPart(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolRequest(Message):
+    """Unit, signed by its log key: the one-time code's secret, and the unit key's word for the others."""
+
+    KIND: ClassVar[str] = "enrol"
+    secret: bytes = field(repr=False)
+    vouch: bytes
+    software: str
+
+    def check(self) -> None:
+        self.check_version()
+        _check(len(self.secret) == 16 and len(self.software) <= 64, "malformed", "enrol")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolAnswer(Message):
+    """Department: you are this unit of ours. Certificates are DER; `unit_address` is HOST:PORT."""
+
+    KIND: ClassVar[str] = "enrolled"
+    LIMIT: ClassVar[int] = MAX_HEADER_BYTES
+    unit_id: str
+    name: str
+    department: str
+    certificate: bytes
+    authority: bytes
+    unit_address: str
+    policy: bytes
+    day_keys: tuple[DayKey, ...]
+    at_us: int
+
+    def check(self) -> None:
+        self.check_version()
+        _check(len(self.day_keys) <= MAX_DAY_KEYS, f"at most {MAX_DAY_KEYS}", "enrolled.day_keys")
+        _check(len(self.unit_id) == 32 and 1 <= len(self.name) <= 64, "malformed", "enrolled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLog(Message):
+    """Unit, signed by the new log's key: the unit key's word for it, with what it replaces and why."""
+
+    KIND: ClassVar[str] = "new-log"
+    vouch: bytes
+
+    def check(self) -> None:
+        self.check_version()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed(Message):
+    """Department: a new certificate (DER) for the TLS key in the vouch; or the new log is taken."""
+
+    KIND: ClassVar[str] = "renewed"
+    unit_id: str
+    certificate: bytes
+
+    def check(self) -> None:
+        self.check_version()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal(Message):
     """Department: no, because `code` (one of REFUSALS)."""
 
@@ -343,9 +404,17 @@ def context_of(kind: type[Message]) -> bytes:
     return (CONTEXT + kind.KIND).encode()
 
 
-def seal_message(message: Message, key: Ed25519PrivateKey) -> bytes:
+Signer = Callable[[bytes, bytes], bytes]
+"""(body, context) -> COSE_Sign1 by a key that stays where it is."""
+
+
+def seal_message(message: Message, key: Ed25519PrivateKey | Signer) -> bytes:
     """The signed bytes. Raises MessageError when over the kind's own limit."""
-    data = envelope.sign(codec.to_bytes(message), key, context=context_of(type(message)))
+    body, context = codec.to_bytes(message), context_of(type(message))
+    if isinstance(key, Ed25519PrivateKey):
+        data = envelope.sign(body, key, context=context)
+    else:
+        data = key(body, context)
     if len(data) > message.LIMIT:
         raise MessageError(f"{len(data)} bytes where {message.LIMIT} are allowed", where=message.KIND)
     return data
@@ -362,15 +431,23 @@ def open_message(kind: type[M], data: bytes, public: Ed25519PublicKey) -> M:
         raise MessageError(error.what, where=error.where or kind.KIND) from None
 
 
-def claimed_log(kind: type[Message], data: bytes) -> bytes:
-    """The log id that a message claims, before its signature can be checked. Raises MessageError."""
+def claimed_field(kind: type[Message], data: bytes, name: str) -> bytes:
+    """A byte field that a message claims, before its signature can be checked. Raises MessageError."""
     try:
         payload = envelope.split(data, limit=kind.LIMIT)[1]
         value = envelope.decode(payload, limit=kind.LIMIT)
     except EnvelopeError as error:
         raise MessageError(error.what, where=kind.KIND) from None
-    log_id = value.get("log_id") if isinstance(value, dict) else None
-    if not isinstance(log_id, bytes) or len(log_id) != 32:
+    claimed = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(claimed, bytes):
+        raise MessageError(f"{name} is not there", where=kind.KIND)
+    return claimed
+
+
+def claimed_log(kind: type[Message], data: bytes) -> bytes:
+    """The log id that a message claims. Raises MessageError."""
+    log_id = claimed_field(kind, data, "log_id")
+    if len(log_id) != 32:
         raise MessageError("log_id malformed", where=kind.KIND)
     return log_id
 

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from storage import files
-from sync.errors import HomeError, MessageError
+from sync.errors import HomeError
+from sync.vouch import p256
 
 CA_DAYS = 730
 SERVER_DAYS = 365
@@ -142,7 +143,7 @@ class Authority:
 
     def issue_unit(self, public_der: bytes, unit_id: str, days: int) -> x509.Certificate:
         """A client certificate for a P-256 TLS key (SubjectPublicKeyInfo, DER). Raises MessageError."""
-        return self._issue(p256_public(public_der), unit_id, days, ExtendedKeyUsageOID.CLIENT_AUTH, ())
+        return self._issue(p256(public_der), unit_id, days, ExtendedKeyUsageOID.CLIENT_AUTH, ())
 
     def server_files(self, hosts: tuple[str, ...]) -> tuple[Path, Path]:
         """(certificate, key) files of the server, made or renewed when the names or the time ask for it."""
@@ -155,17 +156,6 @@ class Authority:
             files.replace(key_file, private_pem(key))
             files.replace(pem, certificate.public_bytes(serialization.Encoding.PEM))
         return pem, key_file
-
-
-def p256_public(public_der: bytes) -> ec.EllipticCurvePublicKey:
-    """A P-256 public key from SubjectPublicKeyInfo. Raises MessageError."""
-    try:
-        public = serialization.load_der_public_key(public_der)
-    except ValueError:
-        raise MessageError("is no public key", where="public key") from None
-    if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
-        raise MessageError("is not a P-256 key", where="public key")
-    return public
 
 
 def _still_good(pem: bytes, hosts: tuple[str, ...]) -> bool:

@@ -22,6 +22,9 @@ from sync.errors import SyncError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # verb: (module, what it does); the order is the order of --help
+    "init": ("sync.department.commands.init", "make a department's home: keys, authority, store, policy"),
+    "serve": ("sync.department.commands.serve", "run the server: receiver, enrolment, desk, daily purge"),
+    "enrol": ("sync.department.commands.enrol", "issue a unit's one-time code; list or revoke units"),
 }
 
 EXIT_WRONG = 1

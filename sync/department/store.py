@@ -87,6 +87,15 @@ class Store:
             else:
                 connection.execute(sa.delete(table).where(table.c.day == day))
 
+    def shrink(self) -> None:
+        """After a purge: SQLite's log is written back and cut, so that no old page lies in it."""
+        if not self.postgres:
+            raw = self.engine.raw_connection()
+            try:
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                raw.close()
+
     # --- bulk ------------------------------------------------------------------------------------------
 
     def add_rows(self, connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -1,0 +1,54 @@
+"""`department serve`: run the receiver, the enrolment and the desk."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from sync.department.home import DepartmentHome
+from sync.department.server import Department, serve
+
+
+def add_parser(subparsers: Any) -> None:
+    """The arguments."""
+    subparsers.add_parser(
+        "serve",
+        help="run the server: receiver, enrolment, desk, daily purge",
+        description="Run the department's server until it is told to stop (Ctrl-C, SIGTERM). Events go to "
+        "stderr as JSON lines, never with a plate.",
+        epilog="example: department serve --home /srv/alpr",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    home = DepartmentHome.open(args.home)
+
+    def ready(unit_port: int, desk_port: int) -> None:
+        if args.json:
+            print(json.dumps({"unit_port": unit_port, "desk_port": desk_port}), flush=True)
+        else:
+            print(f"units: port {unit_port}; desk and enrolment: port {desk_port}; Ctrl-C ends", flush=True)
+
+    with home.locked():
+        department = Department(home, (home.path / "policy.toml").read_bytes())
+        try:
+            asyncio.run(serve(department, [], ready))
+        finally:
+            department.close()
+    return 0

@@ -1,0 +1,206 @@
+"""The running server: uvicorn behind TLS 1.3, one port for units (client certificates), one front door.
+
+TLS only admits. Slow and silent clients are cut off before they cost memory: the handshake, the header
+and every wait for a body have a clock. The daily purge and the renewal of the server's certificate run here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import ssl
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from sync.department.app import front_app, unit_app
+from sync.department.authority import Authority
+from sync.department.blobs import FolderPacks
+from sync.department.enrol import Enrolment
+from sync.department.home import DepartmentHome
+from sync.department.key_service import LocalKeyService
+from sync.department.receiver import Receiver
+from sync.department.retention import Retention
+from sync.department.store import open_store
+
+log_events = structlog.get_logger("department.server")
+HEADER_SECONDS = 10
+HEADER_BYTES = 16 * 1024
+CURVE = "prime256v1"
+
+
+def now_us() -> int:
+    """The server's clock: UTC microseconds."""
+    return time.time_ns() // 1000
+
+
+class PatientButNotForever(H11Protocol):
+    """uvicorn's HTTP/1.1 with a clock on the request's header: a client that drips is cut off."""
+
+    _header_clock: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wind()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.scope is not None and self.cycle is not None and not self.cycle.response_complete:
+            self._stop()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wind()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def _wind(self) -> None:
+        self._stop()
+        wait = HEADER_SECONDS + (self.timeout_keep_alive if self.cycle is not None else 0)
+        self._header_clock = self.loop.call_later(wait, self._cut)
+
+    def _stop(self) -> None:
+        if self._header_clock is not None:
+            self._header_clock.cancel()
+            self._header_clock = None
+
+    def _cut(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+
+def tls_context(certificate: Path, key: Path, *, clients_of: Path | None = None) -> ssl.SSLContext:
+    """TLS 1.3 for a server; with `clients_of`, only clients with a certificate of that CA."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(certificate, key)
+    context.set_ecdh_curve(CURVE)
+    context.num_tickets = 0
+    if clients_of is not None:
+        context.load_verify_locations(clients_of)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def served_names(home: DepartmentHome) -> tuple[str, ...]:
+    """The names in the server's certificate."""
+    names = [home.settings.host]
+    listen = home.settings.listen
+    with contextlib.suppress(ValueError):
+        if not ipaddress.ip_address(listen).is_unspecified and listen not in names:
+            names.append(listen)
+    return tuple(names)
+
+
+class Department:
+    """Everything that one home's server holds, wired; `close` lets it go."""
+
+    def __init__(self, home: DepartmentHome, policy: bytes, clock: Callable[[], int] = now_us) -> None:
+        self.home = home
+        self.store = open_store(home.database_url)
+        self.keys = LocalKeyService(home.keys)
+        self.packs = FolderPacks(home.blobs)
+        self.authority = Authority.open(home.authority)
+        log_key = home.log_key()
+        settings = home.settings
+        self.receiver = Receiver(
+            self.store,
+            self.keys,
+            self.packs,
+            log_key,
+            settings.name,
+            clock,
+            certificate_days=settings.certificate_days,
+        )
+        self.enrolment = Enrolment(
+            self.store, self.keys, self.authority, log_key, settings, home.root_file, policy, clock
+        )
+        self.retention = Retention(self.store, self.keys, self.packs, log_key, settings, clock)
+
+    def close(self) -> None:
+        self.keys.close()
+        self.store.close()
+
+
+def _server(app: Any, context: ssl.SSLContext, home: DepartmentHome, port: int) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        host=home.settings.listen,
+        port=port,
+        http=PatientButNotForever,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=home.settings.max_connections,
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
+        backlog=256,
+        ssl_context_factory=lambda _config, _default: context,
+    )
+    return uvicorn.Server(config)
+
+
+async def _retain(department: Department, stop: asyncio.Event) -> None:
+    """The daily purge, at its hour and once at start."""
+    while not stop.is_set():
+        try:
+            done = await asyncio.to_thread(department.retention.run)
+            log_events.info("retention_ran", purged_days=len(done))
+        except Exception as error:  # noqa: BLE001 - the server must live; compliance shows a purge that is late
+            log_events.error("retention_failed", kind=type(error).__name__)  # noqa: TRY400
+        moment = datetime.now(UTC)
+        wait = (department.home.settings.purge_hour - moment.hour) % 24 * 3600 - moment.minute * 60
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), wait if wait > 0 else wait + 86_400)
+
+
+async def serve(department: Department, desk_routes: list[Any], ready: Callable[[int, int], None]) -> None:
+    """Run until SIGTERM or SIGINT. `ready` gets the two ports once both listen."""
+    home, settings = department.home, department.home.settings
+    certificate, key = department.authority.server_files(served_names(home))
+    units = _server(
+        unit_app(department.receiver, department.enrolment, seconds=settings.request_seconds),
+        tls_context(certificate, key, clients_of=home.authority / "ca.pem"),
+        home,
+        settings.unit_port,
+    )
+    front = _server(
+        front_app(department.receiver, department.enrolment, desk_routes, seconds=settings.request_seconds),
+        tls_context(certificate, key),
+        home,
+        settings.desk_port,
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        stop.set()
+        units.should_exit = front.should_exit = True
+
+    async with asyncio.TaskGroup() as group:
+        for server in (units, front):
+            group.create_task(server._serve())  # `serve` would take the signals for itself
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, end)
+        while not (units.started and front.started) and not stop.is_set():
+            await asyncio.sleep(0.02)
+        ready(_port(units), _port(front))
+        group.create_task(_retain(department, stop))
+
+
+def _port(server: uvicorn.Server) -> int:
+    sockets = [one for each in server.servers for one in each.sockets]
+    return int(sockets[0].getsockname()[1]) if sockets else 0
