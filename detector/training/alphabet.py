@@ -8,12 +8,12 @@ CLASSES = len(ALPHABET) + 1
 SLOTS = 10
 
 _STATES = (
-    "AK AL AR AZ CA CO CT DC DE FL GA HI IA ID IL IN KS KY LA MA MD ME MI MN MO MS MT NC ND NE NH NJ NM NV NY "
-    "OH OK OR PA RI SC SD TN TX UT VA VT WA WI WV WY"
+    "AK AL AR AZ CA CO CT DC DE FL GA HI IA ID IL IN KS KY LA MA MD ME MI MN MO MS MT NC ND NE NH NJ NM NV "
+    "NY OH OK OR PA RI SC SD TN TX UT VA VT WA WI WV WY"
 )
 JURISDICTIONS: tuple[str, ...] = (
     *(f"US-{state}" for state in _STATES.split()),
-    *"EU BR AR MX VN PK IN AU RU SG ZA AE".split(),
+    *["EU", "BR", "AR", "MX", "VN", "PK", "IN", "AU", "RU", "SG", "ZA", "AE"],
 )
 
 

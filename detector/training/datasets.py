@@ -114,7 +114,9 @@ def read_set(folder: Path) -> list[Picture]:
         split: Split = "dev" if splits == {"dev"} else "train"
         if split == "train" and _is_calibration(_group(folder.name, image, (p.text for p in plates))):
             split = "calibration"
-        pictures.append(Picture(path=folder / "images" / image, dataset=folder.name, split=split, plates=plates))
+        pictures.append(
+            Picture(path=folder / "images" / image, dataset=folder.name, split=split, plates=plates)
+        )
     return pictures
 
 

@@ -22,7 +22,12 @@ PLATE_SOURCE = Callable[[np.random.Generator], Luma]
 
 PAD_LUMA = 114  # what the reader letterboxes with
 REAL_SHARE = 0.5
-_RESAMPLE = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.HAMMING, Image.Resampling.LANCZOS)
+_RESAMPLE = (
+    Image.Resampling.BOX,
+    Image.Resampling.BILINEAR,
+    Image.Resampling.HAMMING,
+    Image.Resampling.LANCZOS,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +135,16 @@ class SampleMaker:
         if rng.random() < 0.5:  # mostly keep to the picture, as a whole frame would
             left = float(np.clip(left, min(0, image.width - span_x), max(0, image.width - span_x)))
             top = float(np.clip(top, min(0, image.height - span_y), max(0, image.height - span_y)))
-        luma = _resample(rng, image, float(left), float(top), scale_x, scale_y, self._width, self._height)
+        luma = _resample(
+            rng,
+            image,
+            left=float(left),
+            top=float(top),
+            scale_x=scale_x,
+            scale_y=scale_y,
+            width=self._width,
+            height=self._height,
+        )
         moved = boxes.copy()
         moved[:, 0] = (boxes[:, 0] - left) * scale_x
         moved[:, 1] = (boxes[:, 1] - top) * scale_y
@@ -161,7 +175,14 @@ class SampleMaker:
         return paste_quad(rng, luma, plate, quad), quad
 
 
-_SET_WEIGHT = {"us-scenes": 3.0, "us-closeups": 1.0, "eu-scenes": 1.5, "br-scenes": 1.5, "ro-dashcam": 0.8, "nl-clips": 0.6}
+_SET_WEIGHT = {
+    "us-scenes": 3.0,
+    "us-closeups": 1.0,
+    "eu-scenes": 1.5,
+    "br-scenes": 1.5,
+    "ro-dashcam": 0.8,
+    "nl-clips": 0.6,
+}
 
 
 def _opened(picture: Picture) -> Image.Image:
@@ -171,6 +192,7 @@ def _opened(picture: Picture) -> Image.Image:
 def _resample(
     rng: np.random.Generator,
     image: Image.Image,
+    *,
     left: float,
     top: float,
     scale_x: float,
@@ -218,8 +240,14 @@ def paste_quad(rng: np.random.Generator, luma: Luma, plate: Luma, quad: NDArray[
     if rng.random() < 0.6:  # a smooth body around the plate, so that no paste edge is the clue
         pad = 0.15 + rng.random(2) * 1.2
         cx, cy = quad.mean(axis=0)
-        bx0, bx1 = int(max(cx - width * (0.5 + pad[0]), 0)), int(min(cx + width * (0.5 + pad[0]), luma.shape[1]))
-        by0, by1 = int(max(cy - height * (0.5 + pad[1]), 0)), int(min(cy + height * (0.5 + pad[1]), luma.shape[0]))
+        bx0, bx1 = (
+            int(max(cx - width * (0.5 + pad[0]), 0)),
+            int(min(cx + width * (0.5 + pad[0]), luma.shape[1])),
+        )
+        by0, by1 = (
+            int(max(cy - height * (0.5 + pad[1]), 0)),
+            int(min(cy + height * (0.5 + pad[1]), luma.shape[0])),
+        )
         shade = rng.uniform(5, 235)
         slope = np.linspace(-1, 1, max(by1 - by0, 1))[:, None] * rng.normal(0, 20)
         keep = rng.uniform(0.0, 0.5)

@@ -8,12 +8,14 @@ a contact sheet of the worst mistakes.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from ..errors import DetectorError
 from ..plates import PlateReading
 from ..reader import PlateReader
 from .datasets import DataSetError, LabelledPlate, Picture, Split, read_all
+from .evaluation_pictures import contact_sheet, plots
 from .metrics import (
     Figures,
     Outcome,
@@ -76,7 +79,8 @@ def _scene_outcomes(
 ) -> list[Outcome]:
     outcomes = []
     for plate in picture.plates:
-        assert plate.box is not None
+        if plate.box is None:
+            raise DataSetError(f"{picture.path}: a plate without a box beside plates with one")
         shares = [overlap(reading.box.box, plate.box) for reading in readings]
         best = int(np.argmax(shares)) if shares else -1
         found = best >= 0 and shares[best] >= 0.3
@@ -119,12 +123,12 @@ def _outcome(
     )
 
 
-def summary(measured: Measured) -> dict[str, object]:
+def summary(measured: Measured) -> dict[str, Any]:
     """All figures of a run, ready for JSON."""
     by_set: dict[str, list[Outcome]] = {}
     for outcome in measured.outcomes:
         by_set.setdefault(outcome.dataset, []).append(outcome)
-    out: dict[str, object] = {
+    out: dict[str, Any] = {
         "sets": {name: asdict(figures(group)) | _trust(group) for name, group in sorted(by_set.items())},
         "conditions": {name: _split_by(measured.outcomes, *how) for name, how in CONDITIONS.items()},
         "ms_median": measured.ms,
@@ -160,27 +164,25 @@ def _split_by(
     outcomes: Sequence[Outcome], value: Callable[[Outcome], float], edges: Sequence[float]
 ) -> dict[str, dict[str, float]]:
     parts = {}
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         group = [o for o in outcomes if low <= value(o) < high]
         if group:
             parts[f"{low:g} to {high:g}"] = asdict(figures(group))
     return parts
 
 
-def table(result: dict[str, object]) -> str:
+def table(result: dict[str, Any]) -> str:
     """The summary as text."""
-    names = list(Figures.__dataclass_fields__) + ["calibration_error", "kept_at_95_precision"]
+    names = [*Figures.__dataclass_fields__, "calibration_error", "kept_at_95_precision"]
     heads = ["plates", "IoU.5", "IoU.3", "exact", "O0I1", "char", "CER", "ECE", "kept95"]
     lines = [f"{'':22}" + "".join(f"{head:>8}" for head in heads)]
-    conditions = result["conditions"]
-    sets = result["sets"]
-    assert isinstance(conditions, dict)
-    assert isinstance(sets, dict)
-    groups = dict(sets)
-    for condition, parts in conditions.items():
+    groups = dict(result["sets"])
+    for condition, parts in result["conditions"].items():
         groups |= {f"{condition} {part}"[:22]: row for part, row in parts.items()}
     for name, row in groups.items():
-        cells = [f"{row.get(key, float('nan')):8.3f}" if key != "plates" else f"{row[key]:8d}" for key in names]
+        cells = [
+            f"{row.get(key, float('nan')):8.3f}" if key != "plates" else f"{row[key]:8d}" for key in names
+        ]
         lines.append(f"{name:22}" + "".join(cells))
     lines += [
         f"{key}: {json.dumps(result[key])}"
@@ -198,8 +200,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("sets", nargs="*", help="names of sets (default: all below --data)")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the image sets")
     parser.add_argument("--split", choices=["train", "calibration", "dev"], default="dev")
-    parser.add_argument("--models", type=Path, default=None, help="folder of the models (default: the shipped)")
-    parser.add_argument("--out", type=Path, default=None, help="folder for figures.json, plots, contact sheet")
+    parser.add_argument(
+        "--models", type=Path, default=None, help="folder of the models (default: the shipped)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=None, help="folder for figures.json, plots, contact sheet"
+    )
     arguments = parser.parse_args(argv)
     split: Split = arguments.split
     try:
@@ -217,8 +223,6 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{len(pictures)} pictures of split {split} in {time.monotonic() - started:.0f} s")
     print(table(result))
     if arguments.out is not None:
-        from .evaluation_pictures import contact_sheet, plots
-
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "figures.json").write_text(json.dumps(result, indent=1))
         contact_sheet(measured.outcomes, pictures).save(arguments.out / "mistakes.png")

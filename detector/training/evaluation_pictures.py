@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: contact sheet of the worst mistakes, and plots by matplotlib (extra train)."""
+"""The pictures of an evaluation: contact sheet of the worst mistakes, and plots (extra train)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ def contact_sheet(outcomes: Sequence[Outcome], pictures: Sequence[Picture], most
         left, top = index % COLUMNS * TILE[0], index // COLUMNS * (TILE[1] + 28)
         sheet.paste(_cut(picture, outcome), (left, top))
         draw.text((left + 2, top + TILE[1]), f"{outcome.truth} {outcome.region}", fill=255)
-        draw.text((left + 2, top + TILE[1] + 13), f"{outcome.read or 'not found'} {outcome.confidence:.2f}", fill=200)
+        draw.text(
+            (left + 2, top + TILE[1] + 13),
+            f"{outcome.read or 'not found'} {outcome.confidence:.2f}",
+            fill=200,
+        )
     return sheet
 
 
@@ -52,10 +56,9 @@ def _cut(picture: Picture, outcome: Outcome) -> Image.Image:
 
 def plots(measured: Measured, folder: Path) -> None:
     """coverage.png (precision against plates kept) and reliability.png."""
-    import matplotlib
+    from matplotlib import pyplot  # noqa: PLC0415 - only the extra train has it
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    pyplot.switch_backend("Agg")
 
     figure, axes = pyplot.subplots(figsize=(6, 4))
     for name in sorted({o.dataset for o in measured.outcomes if o.truth}):

@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 def to_int8(net: keras.Model, calibration: Iterable[NDArray[np.uint8]]) -> bytes:
     """The int8 flatbuffer. ``calibration``: uint8 (H, W) inputs as the device will feed them."""
     height, width = net.inputs[0].shape[1:3]
-    pictures = [np.asarray(picture, np.float32).reshape(1, height, width, 1) / 255.0 for picture in calibration]
+    pictures = [
+        np.asarray(picture, np.float32).reshape(1, height, width, 1) / 255.0 for picture in calibration
+    ]
 
     def representative() -> Iterator[dict[str, NDArray[np.float32]]]:
         yield {"luma": np.zeros((1, height, width, 1), np.float32)}

@@ -38,7 +38,8 @@ def batches(maker: BatchMaker, *, workers: int, seed: list[int], ready: int = 6)
     context = mp.get_context("fork")
     out: mp.Queue[Batch] = context.Queue(maxsize=ready)
     processes = [
-        context.Process(target=_work, args=(maker, [*seed, index], out), daemon=True) for index in range(workers)
+        context.Process(target=_work, args=(maker, [*seed, index], out), daemon=True)
+        for index in range(workers)
     ]
     for process in processes:
         process.start()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -70,7 +69,6 @@ def train(
     optimiser.build(net.trainable_variables)
     done = _restore(net, optimiser, folder)
 
-    @tf.function
     def step(batch: tuple[Any, ...]) -> dict[str, Any]:
         with tf.GradientTape() as tape:
             parts = loss(batch, net(batch[0], training=True))
@@ -78,11 +76,12 @@ def train(
         optimiser.apply_gradients(zip(gradients, net.trainable_variables, strict=True))
         return parts
 
+    compiled = tf.function(step)
     started = time.monotonic()
     sums: dict[str, float] = {}
     counted, since = 0, time.monotonic()
     while done < plan.steps:
-        parts = step(tuple(tf.constant(array) for array in next(batches)))
+        parts = compiled(tuple(tf.constant(array) for array in next(batches)))
         done += 1
         counted += 1
         for name, value in parts.items():
@@ -120,7 +119,7 @@ def _save(net: keras.Model, optimiser: Any, folder: Path, step: int) -> None:
         variable.assign(value)
     temporary = folder / "progress.json.new"
     temporary.write_text(json.dumps({"step": step}))
-    os.replace(temporary, folder / "progress.json")
+    temporary.replace(folder / "progress.json")
     for old in folder.glob("*-*.*"):
         number = old.name.split("-")[1].split(".")[0]
         if number.isdigit() and int(number) < step:

@@ -28,10 +28,17 @@ def normalised(patch: NDArray[np.uint8]) -> NDArray[np.uint8]:
     values = patch.astype(np.float32)
     spread = max(float(values.std()), LEAST_DEVIATION)
     out = MEAN + (DEVIATION / spread) * (values - float(values.mean()))
-    return np.clip(np.rint(out), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(out), 0, 255), np.uint8)
 
 
-def _conv(x: Any, channels: int, *, size: tuple[int, int] = (3, 3), stride: tuple[int, int] = (1, 1), pad: str = "same") -> Any:
+def _conv(
+    x: Any,
+    channels: int,
+    *,
+    size: tuple[int, int] = (3, 3),
+    stride: tuple[int, int] = (1, 1),
+    pad: str = "same",
+) -> Any:
     x = layers.Conv2D(channels, size, stride, padding=pad, use_bias=False)(x)
     x = layers.BatchNormalization(momentum=0.98)(x)
     return layers.ReLU()(x)
@@ -96,7 +103,11 @@ def reader_loss(truth: Any, out: dict[str, Any]) -> dict[str, Any]:
     sparse = tf.SparseTensor(where, tf.gather_nd(labels, where), tf.cast(tf.shape(labels), tf.int64))
     batch = tf.shape(labels)[0]
     ctc = tf.compat.v1.nn.ctc_loss(
-        sparse, out["columns"], tf.fill([batch], COLUMNS), time_major=False, ignore_longer_outputs_than_inputs=True
+        sparse,
+        out["columns"],
+        tf.fill([batch], COLUMNS),
+        time_major=False,
+        ignore_longer_outputs_than_inputs=True,
     )
     texts = tf.maximum(tf.reduce_sum(text_weight), 1.0)
     ctc = tf.reduce_sum(text_weight * ctc) / texts
@@ -105,7 +116,9 @@ def reader_loss(truth: Any, out: dict[str, Any]) -> dict[str, Any]:
     )
     slots = tf.reduce_sum(text_weight * tf.reduce_sum(slots, axis=1)) / texts
     known = tf.cast(place >= 0, tf.float32)
-    named = keras.ops.sparse_categorical_crossentropy(tf.maximum(place, 0), out["jurisdiction"], from_logits=True)
+    named = keras.ops.sparse_categorical_crossentropy(
+        tf.maximum(place, 0), out["jurisdiction"], from_logits=True
+    )
     named = tf.reduce_sum(known * named) / tf.maximum(tf.reduce_sum(known), 1.0)
     corner = tf.reduce_sum(corner_weight[:, None] * tf.abs(out["corners"] - corners)) / tf.maximum(
         tf.reduce_sum(corner_weight), 1.0

@@ -28,6 +28,7 @@ from .reader_samples import RealPatches
 QUANTISATION_SCENES = 160
 QUANTISATION_PATCHES = 600
 PAD_LUMA = 114
+LICENCES = "licences in each set's SOURCE.md"
 
 
 def letterboxed(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -62,16 +63,21 @@ def release_detector(run: Path, data: Path, out: Path, threshold: float) -> None
     _write_card(
         out / "plate-detector.toml",
         {
-            "model": {"kind": "plate-detector", "file": "plate-detector.tflite", "sha256": digest, "version": f"step-{step}"},
+            "model": {
+                "kind": "plate-detector",
+                "file": "plate-detector.tflite",
+                "sha256": digest,
+                "version": f"step-{step}",
+            },
             "input": {"name": "luma", "height": NET_HEIGHT, "width": NET_WIDTH},
             "outputs": {name: name for name in ("heat", "box", "corners")},
             "find": {"stride": 4, "threshold": threshold, "padding": PAD_LUMA},
             "provenance": {
-                "architecture": "plain convolutions, heat map with box and corners at stride 4 (detector_net.py)",
+                "architecture": "plain convolutions, heat map, box and corners at stride 4: detector_net.py",
                 "parameters": int(net.count_params()),
-                "data": "train split of the image sets, plates pasted on plate-free scenes; licences in each set's SOURCE.md",
-                "quantisation": f"post-training int8, ranges from {QUANTISATION_SCENES} pictures of the train split",
-                "command": "python -m detector.training.train_detector, then python -m detector.training.release detector",
+                "data": "train split of the image sets, with rendered and real plates pasted; " + LICENCES,
+                "quantisation": f"int8 after training, ranges from {QUANTISATION_SCENES} train pictures",
+                "command": "make train",
             },
         },
     )
@@ -84,18 +90,23 @@ def release_reader(run: Path, data: Path, out: Path, extra: dict[str, dict[str, 
     digest = write_model(out / "plate-reader.tflite", to_int8(net, _patches(data)))
     write_model(run / "plate-reader-float.tflite", to_float(net))
     sections: dict[str, dict[str, Any]] = {
-        "model": {"kind": "plate-reader", "file": "plate-reader.tflite", "sha256": digest, "version": f"step-{step}"},
+        "model": {
+            "kind": "plate-reader",
+            "file": "plate-reader.tflite",
+            "sha256": digest,
+            "version": f"step-{step}",
+        },
         "input": {"name": "luma", "height": HEIGHT, "width": WIDTH},
         "outputs": {name: name for name in ("columns", "slots", "jurisdiction", "corners")},
         "patch": {"mean": MEAN, "deviation": DEVIATION, "least_deviation": LEAST_DEVIATION},
         "text": {"jurisdictions": list(JURISDICTIONS)},
         "confidence": {},
         "provenance": {
-            "architecture": "plain convolutions, CTC columns, slot head, jurisdiction, corners (reader_net.py)",
+            "architecture": "plain convolutions; CTC columns, slots, jurisdiction, corners: reader_net.py",
             "parameters": int(net.count_params()),
-            "data": "plates rendered by this project and the train split of the image sets; licences in each set's SOURCE.md",
-            "quantisation": f"post-training int8, ranges from {QUANTISATION_PATCHES} patches of the train split",
-            "command": "python -m detector.training.train_reader, then python -m detector.training.release reader",
+            "data": "plates rendered by this project, train split of the image sets; " + LICENCES,
+            "quantisation": f"int8 after training, ranges from {QUANTISATION_PATCHES} train patches",
+            "command": "make train",
         },
     }
     for name, values in (extra or {}).items():

@@ -15,6 +15,7 @@ from .detector_net import build_detector, detector_loss, encode_targets
 from .detector_samples import PLATE_SOURCE, Luma, SampleMaker
 from .feeder import Batch, batches
 from .loop import Plan, train
+from .render.plates import render_plate
 
 HEIGHT, WIDTH = 192, 320
 BATCH = 24
@@ -42,7 +43,9 @@ def real_crops(root: Path) -> PLATE_SOURCE:
     """Draws one real plate crop (train split) as a plate to paste."""
     crops = [
         picture.luma()
-        for picture in read_all(root, "train", ["us-crops", "us-state-designs", "eu-crops", "br-crops", "ar-crops"])
+        for picture in read_all(
+            root, "train", ["us-crops", "us-state-designs", "eu-crops", "br-crops", "ar-crops"]
+        )
     ]
 
     def draw(rng: np.random.Generator) -> Luma:
@@ -53,7 +56,6 @@ def real_crops(root: Path) -> PLATE_SOURCE:
 
 def rendered_plates() -> PLATE_SOURCE:
     """Draws one rendered plate."""
-    from .render.plates import render_plate
 
     def draw(rng: np.random.Generator) -> Luma:
         return render_plate(rng).luma
@@ -72,11 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--stop-after-s", type=float, default=None)
     arguments = parser.parse_args(argv)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    sources = [real_crops(arguments.data)]
-    try:
-        sources.append(rendered_plates())
-    except ImportError:
-        print("no renderer: pasting real crops only")
+    sources = [real_crops(arguments.data), rendered_plates()]
     maker = SampleMaker(list(read_all(arguments.data, "train")), sources, height=HEIGHT, width=WIDTH)
     net = build_detector(HEIGHT, WIDTH)
     net.summary(line_length=90)
