@@ -18,7 +18,6 @@ from typing import ClassVar, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from storage import codec, envelope
-from storage.day_keys import DayKey
 from storage.errors import EnvelopeError, RecordError, SignatureError
 from storage.leaf import ENTRY, MAX_LEAF_BYTES, Leaf
 from storage.records import KeyClass
@@ -40,7 +39,6 @@ MAX_SMALL_BYTES = 64 * 1024
 MAX_DOCUMENT_BYTES = 64 << 20
 MAX_PART_BYTES = 256 * 1024
 MAX_PROOF = 130
-MAX_DAY_KEYS = 400
 MAX_TRIES = 3  # a record that is bad this often is an incident, and holds nothing up
 
 REFUSALS = {
@@ -329,6 +327,14 @@ class EnrolRequest(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignedDocument:
+    """A document as the command key signed it; `name` says which, and so in which context."""
+
+    name: str
+    message: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolAnswer(Message):
     """Department: you are this unit of ours. Certificates are DER; `unit_address` is HOST:PORT."""
 
@@ -340,13 +346,12 @@ class EnrolAnswer(Message):
     certificate: bytes
     authority: bytes
     unit_address: str
-    policy: bytes
-    day_keys: tuple[DayKey, ...]
+    documents: tuple[SignedDocument, ...]
     at_us: int
 
     def check(self) -> None:
         self.check_version()
-        _check(len(self.day_keys) <= MAX_DAY_KEYS, f"at most {MAX_DAY_KEYS}", "enrolled.day_keys")
+        _check(len(self.documents) <= 16, "at most 16", "enrolled.documents")
         _check(len(self.unit_id) == 32 and 1 <= len(self.name) <= 64, "malformed", "enrolled")
 
 

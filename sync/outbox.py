@@ -6,11 +6,9 @@ to the department's day key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from storage.day_keys import DayKey
 from storage.leaf import LeafRef
 
 
@@ -57,13 +55,10 @@ class Outbox(Protocol):
     def take_receipt(self, message: bytes) -> LeafRef:
         """Log the department's receipt; content may go the policy's hours after it. Raises StorageError."""
 
-    def take_day_keys(self, keys: Sequence[DayKey]) -> None:
-        """The day keys that new epochs are sealed to from now on."""
+    def take_document(self, name: str, message: bytes) -> None:
+        """Put a document that the command key signed into force, and log it.
 
-    def take_document(self, name: str, version: int, message: bytes) -> bool:
-        """Log a signed document that came into force; False when it is in force already.
-
-        Raises OutdatedError for a version lower than the highest one logged.
+        Raises StorageError: not the department's, malformed, or older than the one in force.
         """
 
     def document_version(self, name: str) -> int:
@@ -71,6 +66,12 @@ class Outbox(Protocol):
 
     def note_incident(self, what: str, detail: str) -> None:
         """Write an incident into the log."""
+
+    def hits_from(self, first: int) -> list[int]:
+        """Hits and alerts from this record on: they travel ahead of everything else."""
+
+    def content_between(self, first: int, end: int) -> bool:
+        """Whether any record in [first, end) holds sealed content of a read or hit."""
 
     def received_to(self) -> int:
         """The first record that no receipt covers yet."""

@@ -13,13 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from storage.day_keys import DAY_US
 from storage.errors import EnvelopeError, RecordError
 from storage.leaf import log_id_of
 from sync import messages as m
-from sync.department import held, incidents
+from sync.department import down, held, incidents
 from sync.department.authority import Authority
-from sync.department.key_service import KeyService
 from sync.department.receiver import refuse
 from sync.department.settings import Settings
 from sync.department.store import Store
@@ -50,17 +48,15 @@ class Enrolment:
     def __init__(  # noqa: PLR0917 - called once, by the server
         self,
         store: Store,
-        keys: KeyService,
         authority: Authority,
         log_key: Ed25519PrivateKey,
         settings: Settings,
         root: Path,
-        policy: bytes,
         now_us: Callable[[], int],
     ) -> None:
-        self._store, self._keys, self._authority = store, keys, authority
+        self._store, self._authority = store, authority
         self._log_key, self._settings, self._root = log_key, settings, root
-        self._policy, self._now_us = policy, now_us
+        self._now_us = now_us
 
     def root_file(self) -> bytes:
         """The signed root file: public, believed by its digest alone."""
@@ -166,6 +162,7 @@ class Enrolment:
                 update(codes).where(codes.c.digest == code.digest()).values(used_us=now, unit_id=unit_id)
             )
             certificate = self._certify(connection, vouch, unit_id)
+            carried = down.at_enrolment(connection)
         log_events.info("unit_enrolled", unit=unit_id, name=row.name)
         settings = self._settings
         return m.EnrolAnswer(
@@ -175,8 +172,7 @@ class Enrolment:
             certificate=certificate,
             authority=self._authority.der(),
             unit_address=f"{settings.host}:{settings.unit_port}",
-            policy=self._policy,
-            day_keys=self._keys.issue_day_keys(now // DAY_US, settings.day_keys_ahead),
+            documents=tuple(carried),
             at_us=now,
         )
 

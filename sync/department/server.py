@@ -105,7 +105,7 @@ def served_names(home: DepartmentHome) -> tuple[str, ...]:
 class Department:
     """Everything that one home's server holds, wired; `close` lets it go."""
 
-    def __init__(self, home: DepartmentHome, policy: bytes, clock: Callable[[], int] = now_us) -> None:
+    def __init__(self, home: DepartmentHome, clock: Callable[[], int] = now_us) -> None:
         self.home = home
         self.store = open_store(home.database_url)
         self.keys = LocalKeyService(home.keys)
@@ -122,9 +122,7 @@ class Department:
             clock,
             certificate_days=settings.certificate_days,
         )
-        self.enrolment = Enrolment(
-            self.store, self.keys, self.authority, log_key, settings, home.root_file, policy, clock
-        )
+        self.enrolment = Enrolment(self.store, self.authority, log_key, settings, home.root_file, clock)
         self.retention = Retention(self.store, self.keys, self.packs, log_key, settings, clock)
 
     def close(self) -> None:

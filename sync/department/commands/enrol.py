@@ -7,9 +7,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from sync.department import down
 from sync.department.home import DepartmentHome
 from sync.department.root_file import describe
-from sync.department.server import Department
+from sync.department.server import Department, now_us
 
 
 def add_parser(subparsers: Any) -> None:
@@ -35,7 +36,7 @@ def _moment(us: int | None) -> str:
 def run(args: argparse.Namespace) -> int:
     """Issue, list or revoke."""
     home = DepartmentHome.open(args.home)
-    department = Department(home, (home.path / "policy.toml").read_bytes())
+    department = Department(home)
     try:
         enrolment = department.enrolment
         if args.list:
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
             enrolment.revoke(args.revoke, args.why)
             print(f"revoked: {args.revoke}")
             return 0
+        down.refresh(home, department.store, department.keys, now_us())
         root, _ = describe(enrolment.root_file())
         code = enrolment.issue_code(args.name, root.digest()).text()
         if args.json:

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"units: port {unit_port}; desk and enrolment: port {desk_port}; Ctrl-C ends", flush=True)
 
     with home.locked():
-        department = Department(home, (home.path / "policy.toml").read_bytes())
+        department = Department(home)
         try:
             asyncio.run(serve(department, [], ready))
         finally:

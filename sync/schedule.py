@@ -1,0 +1,149 @@
+"""When the uplink speaks: windows, interval, jitter, network conditions, back-off. Pure. No I/O.
+
+`decide` looks at facts and gives Go or Wait with its reason; nothing here sleeps. An alert overrides
+windows and conditions, never the absence of a network.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sync.errors import ConfigError
+
+SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
+DAY_MINUTES = 1440
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Minutes of the UTC day in which the uplink may speak; `start` > `end` runs over midnight."""
+
+    start_min: int
+    end_min: int
+
+    def check(self) -> None:
+        if not (0 <= self.start_min < DAY_MINUTES and 0 < self.end_min <= DAY_MINUTES):
+            raise ConfigError("minutes of a day lie in 0 to 1440", where="sync.windows")
+
+    def holds(self, minute: int) -> bool:
+        if self.start_min < self.end_min:
+            return self.start_min <= minute < self.end_min
+        return minute >= self.start_min or minute < self.end_min
+
+    def minutes_until(self, minute: int) -> int:
+        """Minutes until it opens; 0 while it is open."""
+        return 0 if self.holds(minute) else (self.start_min - minute) % DAY_MINUTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """The configuration of the uplink. Rates in bytes a second, 0 for no cap."""
+
+    windows: tuple[Window, ...] = ()
+    interval_s: int = 900
+    jitter: float = 0.2
+    networks: tuple[str, ...] = ()
+    only_on_mains: bool = False
+    bytes_per_s: int = 0
+    metered_bytes_per_day: int = 200_000_000
+    first_retry_s: int = 5
+    last_retry_s: int = 1800
+
+    def check(self) -> None:
+        """Raises ConfigError naming the setting."""
+        ranges = (
+            ("interval_s", self.interval_s, 10, 7 * 86_400),
+            ("jitter", self.jitter, 0.0, 0.5),
+            ("bytes_per_s", self.bytes_per_s, 0, 1 << 40),
+            ("metered_bytes_per_day", self.metered_bytes_per_day, 0, 1 << 50),
+            ("first_retry_s", self.first_retry_s, 1, 600),
+            ("last_retry_s", self.last_retry_s, self.first_retry_s, 86_400),
+        )
+        for name, value, low, high in ranges:
+            if not low <= value <= high:
+                raise ConfigError(f"{value} must lie in {low} to {high}", where=f"sync.{name}")
+        for window in self.windows:
+            window.check()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What the unit sees around it. `network`: the name of the network that it is on, None for none."""
+
+    network: str | None = "any"
+    metered: bool = False
+    on_mains: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """How the last attempts went. Times in microseconds UTC; 0 for never."""
+
+    tried_us: int = 0
+    failures: int = 0
+    metered_bytes_today: int = 0
+    jitter_draw: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Speak now. `alerts_only`: conditions allow no more than the alerts."""
+
+    alerts_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not before `until_us`, because `why`."""
+
+    until_us: int
+    why: str
+
+
+def decide(schedule: Schedule, conditions: Conditions, past: Past, *, now_us: int, alert: bool) -> Go | Wait:
+    """Whether to speak now. `past.jitter_draw` in -1 to 1 spreads units apart."""
+    if conditions.network is None:
+        return Wait(now_us + MINUTE_US, "no network")
+    if past.failures and (held := next_retry_us(schedule, past)) > now_us:
+        return Wait(held, f"backing off after {past.failures} failures")
+    closed = _closed(schedule, conditions, past, now_us)
+    if alert:
+        return Go(alerts_only=closed is not None)
+    if closed is not None:
+        return closed
+    if past.failures:
+        return Go()
+    due = past.tried_us + int(schedule.interval_s * SECOND_US * (1 + schedule.jitter * past.jitter_draw))
+    return Go() if past.tried_us == 0 or now_us >= due else Wait(due, "interval")
+
+
+def _closed(schedule: Schedule, conditions: Conditions, past: Past, now_us: int) -> Wait | None:
+    soon = now_us + MINUTE_US
+    if schedule.networks and conditions.network not in schedule.networks:
+        return Wait(soon, f"network {conditions.network} is not among those allowed")
+    if schedule.only_on_mains and not conditions.on_mains:
+        return Wait(soon, "not on mains power")
+    if conditions.metered and past.metered_bytes_today >= schedule.metered_bytes_per_day:
+        return Wait(soon, "the day's quota of the metered network is used")
+    if schedule.windows:
+        moment = datetime.fromtimestamp(now_us / 1e6, UTC)
+        minute = moment.hour * 60 + moment.minute
+        left = min(window.minutes_until(minute) for window in schedule.windows)
+        if left:
+            return Wait(now_us + left * MINUTE_US - moment.second * SECOND_US, "outside the windows")
+    return None
+
+
+def next_retry_us(schedule: Schedule, past: Past) -> int:
+    """Exponential back-off with the same jitter, from the last attempt."""
+    doubled = schedule.first_retry_s * 2 ** min(past.failures - 1, 30)
+    seconds = min(doubled, schedule.last_retry_s)
+    return past.tried_us + int(seconds * SECOND_US * (1 + schedule.jitter * past.jitter_draw))
+
+
+def draw(rng: random.Random | None = None) -> float:
+    """A fresh jitter draw, uniform in -1 to 1."""
+    return (rng or random.SystemRandom()).uniform(-1.0, 1.0)

@@ -1,0 +1,142 @@
+"""How bytes reach the department: HTTPS with the unit's certificate, behind one small Protocol.
+
+`HttpsLink` is the only place that knows HTTP. Every way that a connection can fail becomes LinkError; a
+signed refusal becomes its own error. The bandwidth cap is kept while a body is being sent.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from storage.errors import StorageError
+from sync import messages as m
+from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError, RevokedError
+
+PIECE_BYTES = 64 * 1024
+MAX_ANSWER_BYTES = m.MAX_HEADER_BYTES + 4096
+CONNECT_S, SEND_S, ANSWER_S = 10.0, 60.0, 300.0
+CURVE = "prime256v1"
+
+
+class Link(Protocol):
+    """One conversation with the department."""
+
+    def post(self, name: str, pieces: Sequence[bytes]) -> bytes:
+        """Send one message, in pieces; the answer. Raises LinkError, RefusedByDepartmentError."""
+
+    def close(self) -> None:
+        """Let the connection go."""
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of messages sent so far."""
+
+
+def unit_context(authority: bytes, certificate: Path, key: Path) -> ssl.SSLContext:
+    """TLS 1.3 towards the department: its CA (PEM) alone is believed, the unit's certificate is shown."""
+    context = server_context(authority)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def server_context(authority: bytes) -> ssl.SSLContext:
+    """The same without a certificate of one's own: for enrolment."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_ecdh_curve(CURVE)
+    context.load_verify_locations(cadata=authority.decode("ascii"))
+    return context
+
+
+class HttpsLink:
+    """HTTPS to HOST:PORT. One connection, kept while it lives."""
+
+    def __init__(
+        self,
+        address: str,
+        context: ssl.SSLContext,
+        department: Ed25519PublicKey,
+        *,
+        prefix: str = "/v1/",
+        bytes_per_s: int = 0,
+    ) -> None:
+        self._department = department
+        self._prefix = prefix
+        self._rate = bytes_per_s
+        self._sent = 0
+        timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, write=SEND_S)
+        self._client = httpx.Client(
+            base_url=f"https://{address}", verify=context, timeout=timeout, trust_env=False, http2=False
+        )
+
+    @property
+    def sent_bytes(self) -> int:
+        return self._sent
+
+    def close(self) -> None:
+        self._client.close()
+
+    def post(self, name: str, pieces: Sequence[bytes]) -> bytes:
+        total = sum(map(len, pieces))
+        headers = {"content-type": m.CONTENT_TYPE, "content-length": str(total)}
+        try:
+            with self._client.stream(
+                "POST", self._prefix + name, content=self._paced(pieces), headers=headers
+            ) as response:
+                data = _bounded(response)
+                status = response.status_code
+        except httpx.HTTPError as error:
+            raise LinkError(
+                f"{type(error).__name__} while sending {name}", cure="tried again later"
+            ) from None
+        except ssl.SSLError as error:
+            raise LinkError(f"TLS: {error.reason}", cure="is the certificate expired or revoked?") from None
+        self._sent += total
+        if status == httpx.codes.OK:
+            return data
+        raise self._refused(name, status, data)
+
+    def _paced(self, pieces: Sequence[bytes]) -> Iterator[bytes]:
+        started, sent = time.monotonic(), 0
+        for piece in pieces:
+            view = memoryview(piece)
+            for at in range(0, len(view), PIECE_BYTES):
+                part = bytes(view[at : at + PIECE_BYTES])
+                if self._rate:
+                    ahead = sent / self._rate - (time.monotonic() - started)
+                    if ahead > 0:
+                        time.sleep(ahead)
+                sent += len(part)
+                yield part
+
+    def _refused(self, name: str, status: int, data: bytes) -> Exception:
+        """The error that a signed refusal names; anything unsigned says nothing about us."""
+        try:
+            refusal = m.open_message(m.Refusal, data, self._department)
+        except (MessageError, StorageError):
+            return LinkError(f"status {status} for {name}, and no signed refusal", cure="tried again later")
+        kind: type[RefusedByDepartmentError] = RefusedByDepartmentError
+        if refusal.code in m.INCIDENTS or refusal.code == "closed":
+            kind = BatchRefusedError
+        elif refusal.code == "revoked":
+            kind = RevokedError
+        elif refusal.code in {"busy", "unavailable", "too-slow", "stale"}:
+            return LinkError(refusal.what, where=refusal.code, cure="tried again later")
+        return kind(refusal.what, code=refusal.code, where=f"{name} refused", held=refusal.held)
+
+
+def _bounded(response: httpx.Response) -> bytes:
+    pieces, total = [], 0
+    for piece in response.iter_raw():
+        total += len(piece)
+        if total > MAX_ANSWER_BYTES:
+            raise LinkError(f"an answer of over {MAX_ANSWER_BYTES} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)

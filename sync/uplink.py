@@ -1,0 +1,304 @@
+"""One conversation of a unit with its department: alerts, leaves, elements, receipt, documents.
+
+Resumable at every point: what is held there is asked first, a message that was sent twice is taken once,
+and a cut connection costs at most the parcel on its way. Content leaves the unit's custody only by the
+department's receipt, which the ledger logs; its purge follows by the ledger's own rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from storage import leaf as leaves
+from storage.errors import KeyLostError, LedgerError, StorageError
+from sync import messages as m
+from sync.errors import LinkError, MessageError, RefusedByDepartmentError
+from sync.outbox import Outbox
+from sync.transport import Link
+
+log_events = structlog.get_logger("uplink")
+SOFTWARE = "alpr-reader"
+FIRST_PARCEL, LEAST_PARCEL, MOST_PARCEL = 1 << 20, 16 << 10, 8 << 20
+LEAVES_AT_ONCE = 1024
+HIT_LEAVES_AT_ONCE = 64
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """What one conversation did so far."""
+
+    leaves: int = 0
+    elements: int = 0
+    alerts: int = 0
+    sent_bytes: int = 0
+    bad: int = 0
+    received: tuple[tuple[int, int], ...] = ()
+    documents: tuple[str, ...] = ()
+    cosigned_size: int = 0
+    done: bool = False
+
+
+@dataclass(slots=True)
+class ParcelSize:
+    """How much goes into one parcel: grows on a good link, shrinks on a bad one."""
+
+    size: int = field(default=FIRST_PARCEL)
+
+    def went_well(self) -> None:
+        self.size = min(MOST_PARCEL, self.size * 2)
+
+    def was_cut(self) -> None:
+        self.size = max(LEAST_PARCEL, self.size // 4)
+
+
+@dataclass(slots=True)
+class _Parcel:
+    """One parcel as it is filled."""
+
+    keys: list[m.SealedKey] = field(default_factory=list)
+    items: list[m.Item] = field(default_factory=list)
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+    end: int = 0
+
+
+class Conversation:
+    """Runs one conversation over one link. Not for two threads."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        link: Link,
+        department: Ed25519PublicKey,
+        parcel_size: ParcelSize,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._outbox, self._link, self._department = outbox, link, department
+        self._parcel_size, self._now_us = parcel_size, now_us
+        self.progress = Progress()
+        self._sent_keys: set[int] = set()
+
+    def run(self, *, alerts_only: bool = False, goes_on: Callable[[], bool] = lambda: True) -> Progress:
+        """Speak until everything is there. Raises LinkError, RefusedByDepartmentError, StorageError.
+
+        `goes_on` is asked between messages; when it says no, the rest waits for the next time.
+        """
+        try:
+            state = self._hello()
+            self._alerts(state)
+            if not alerts_only:
+                state_size = self._leaves(state, goes_on)
+                self._elements(state, state_size, goes_on)
+                self._receipt()
+                self._documents(state, goes_on)
+            self.progress.done = not alerts_only and goes_on()
+        except LinkError:
+            self._parcel_size.was_cut()
+            raise
+        finally:
+            self.progress.sent_bytes = self._link.sent_bytes
+        return self.progress
+
+    # --- one message and its answer -----------------------------------------------------------------------
+
+    def _ask(self, path: str, message: m.Message, answer: type[m.M]) -> m.M:
+        return self._open(answer, self._link.post(path, [m.seal_message(message, self._outbox.sign)]))
+
+    def _open(self, kind: type[m.M], data: bytes) -> m.M:
+        try:
+            opened = m.open_message(kind, data, self._department)
+        except (MessageError, StorageError) as error:
+            raise LinkError(f"an answer that is not the department's: {error}") from None
+        if getattr(opened, "log_id", self._outbox.log_id) != self._outbox.log_id:
+            raise LinkError("an answer about another log")
+        return opened
+
+    def _hello(self) -> m.State:
+        nonce = self._link.post("challenge", [b""])
+        if len(nonce) != m.NONCE_BYTES:
+            raise LinkError("a challenge of the wrong length")
+        held, size = self._outbox.anchored_size(), self._outbox.size()
+        head = self._outbox.head()
+        proof = self._outbox.consistency(held, size) if 0 < held <= size else []
+        hello = m.Hello(
+            log_id=self._outbox.log_id,
+            nonce=nonce,
+            at_us=self._now_us(),
+            checkpoint=head,
+            proof=tuple(proof),
+            held=held,
+            software=SOFTWARE,
+        )
+        state = self._ask("hello", hello, m.State)
+        if state.nonce != nonce:
+            raise LinkError("a state that answers another hello")
+        if state.cosigned is not None and state.size > held:
+            self._outbox.take_cosigned(state.cosigned)
+        return state
+
+    # --- leaves -------------------------------------------------------------------------------------------
+
+    def _leaves(self, state: m.State, goes_on: Callable[[], bool]) -> int:
+        """Send the leaves that are not there; the size that is held then."""
+        held = state.size
+        while goes_on():
+            size, head = self._outbox.size(), self._outbox.head()
+            if held >= size:
+                break
+            batch = self._cut_leaves(held, min(LEAVES_AT_ONCE, size - held))
+            end = held + len(batch)
+            message = m.LeafBatch(
+                log_id=self._outbox.log_id,
+                first=held,
+                leaves=tuple(batch),
+                checkpoint=head,
+                proof=tuple(self._outbox.consistency(end, size)) if end < size else (),
+            )
+            answer = self._ask("leaves", message, m.LeavesHeld)
+            if answer.size < end:
+                raise LinkError(f"{answer.size} records are held where {end} were sent")
+            self.progress.leaves += answer.size - held
+            held = answer.size
+            if answer.cosigned is not None:
+                self._outbox.take_cosigned(answer.cosigned)
+                self.progress.cosigned_size = held
+        return held
+
+    def _cut_leaves(self, first: int, count: int) -> list[bytes]:
+        found, total = [], 0
+        for data in self._outbox.leaves(first, count):
+            total += len(data) + 8
+            if found and total > max(LEAST_PARCEL, min(self._parcel_size.size, m.MAX_LEAVES_BYTES // 2)):
+                break
+            found.append(data)
+        return found
+
+    # --- elements -----------------------------------------------------------------------------------------
+
+    def _elements(self, state: m.State, size: int, goes_on: Callable[[], bool]) -> None:
+        again = [number for number in state.again if number < state.complete_to]
+        for numbers in (iter(again), iter(range(state.complete_to, size))):
+            for parcel in self._parcels(numbers):
+                if not goes_on():
+                    return
+                self._send(parcel)
+
+    def _parcels(self, numbers: Iterator[int]) -> Iterator[_Parcel]:
+        """Fill parcels, record by record, up to the size that the link bears."""
+        parcel = _Parcel()
+        for data in self._leaves_of(numbers):
+            leaf = leaves.unchecked(data)
+            for name in m.travelling(leaf):
+                stored = self._stored(leaf, name)
+                full = parcel.size + len(stored) > self._parcel_size.size or len(parcel.items) >= m.MAX_ITEMS
+                if parcel.items and full:
+                    yield parcel
+                    parcel = _Parcel()
+                self._add_key(parcel, leaf)
+                parcel.items.append(m.Item(sequence=leaf.sequence, name=name, length=len(stored)))
+                parcel.parts.append(stored)
+                parcel.size += len(stored)
+        if parcel.items:
+            yield parcel
+
+    def _leaves_of(self, numbers: Iterator[int]) -> Iterator[bytes]:
+        """The leaves of these records; neighbours are read together."""
+        run: list[int] = []
+        for number in numbers:
+            if run and (number != run[-1] + 1 or len(run) >= LEAVES_AT_ONCE):
+                yield from self._outbox.leaves(run[0], len(run))
+                run = []
+            run.append(number)
+        if run:
+            yield from self._outbox.leaves(run[0], len(run))
+
+    def _stored(self, leaf: leaves.Leaf, name: str) -> bytes:
+        """The stored bytes, empty where they are no more. A damaged blob is an incident, not a stop."""
+        try:
+            return self._outbox.stored(leaf.sequence, name)
+        except KeyLostError:
+            return b""
+        except LedgerError as error:
+            self._outbox.note_incident("content-lost", f"record {leaf.sequence}, {name}: {error.what}")
+            return b""
+
+    def _add_key(self, parcel: _Parcel, leaf: leaves.Leaf) -> None:
+        if not leaf.epoch or leaf.epoch in self._sent_keys:
+            return
+        self._sent_keys.add(leaf.epoch)
+        key = self._outbox.key_for_department(leaf.epoch)
+        if key is not None:
+            parcel.keys.append(m.SealedKey(epoch=key.epoch, day_key=key.day_key, sealed=key.sealed))
+
+    def _send(self, parcel: _Parcel, leaf: bytes | None = None) -> None:
+        header = m.ParcelHeader(
+            log_id=self._outbox.log_id, keys=tuple(parcel.keys), items=tuple(parcel.items), leaf=leaf
+        )
+        pieces = m.frame_parcel(m.seal_message(header, self._outbox.sign), parcel.parts)
+        answer = self._open(m.ParcelHeld, self._link.post("parcel" if leaf is None else "alert", pieces))
+        self._parcel_size.went_well()
+        self.progress.elements += len(parcel.items) - len(answer.bad)
+        for bad in answer.bad:
+            self.progress.bad += 1
+            log_events.warning("record_refused", record=bad.sequence, element=bad.name, why=bad.reason)
+            if bad.final:
+                detail = f"record {bad.sequence}, {bad.name}: {bad.reason}"
+                self._outbox.note_incident("record-refused", detail)
+
+    # --- alerts, receipts, documents ----------------------------------------------------------------------
+
+    def _alerts(self, state: m.State) -> None:
+        """Hits whose turn is far off go ahead, each with its leaf."""
+        for number in self._outbox.hits_from(state.complete_to)[:HIT_LEAVES_AT_ONCE]:
+            (data,) = self._outbox.leaves(number, 1)
+            parcel = _Parcel()
+            self._sent_keys.clear()  # an alert stands by itself
+            leaf = leaves.unchecked(data)
+            for name in m.travelling(leaf):
+                stored = self._stored(leaf, name)
+                self._add_key(parcel, leaf)
+                parcel.items.append(m.Item(sequence=number, name=name, length=len(stored)))
+                parcel.parts.append(stored)
+            self._send(parcel, data)
+            self.progress.alerts += 1
+        self._sent_keys.clear()
+
+    def _receipt(self) -> None:
+        """Ask for the receipt of what was sent, and log it: from then on the content may go."""
+        first = self._outbox.received_to()
+        if not self._outbox.content_between(first, self._outbox.size()):
+            return
+        wanted = m.ReceiptWanted(log_id=self._outbox.log_id, first=first)
+        data = self._link.post("receipt", [m.seal_message(wanted, self._outbox.sign)])
+        receipt = self._open(m.Receipt, data)
+        if receipt.ranges and self._outbox.content_between(receipt.ranges[0][0], receipt.ranges[-1][1] + 1):
+            self._outbox.take_receipt(data)
+            self.progress.received = receipt.ranges
+
+    def _documents(self, state: m.State, goes_on: Callable[[], bool]) -> None:
+        for ref in state.documents:
+            if ref.version <= self._outbox.document_version(ref.name) or not goes_on():
+                continue
+            try:
+                self._outbox.take_document(ref.name, self._fetch(ref))
+                self.progress.documents += (ref.name,)
+            except (StorageError, RefusedByDepartmentError) as error:
+                log_events.warning("document_refused", name=ref.name, why=str(error))
+                self._outbox.note_incident("document-refused", f"{ref.name}: {type(error).__name__}")
+
+    def _fetch(self, ref: m.DocumentRef) -> bytes:
+        data = bytearray()
+        while True:
+            wanted = m.DocumentWanted(
+                log_id=self._outbox.log_id, name=ref.name, document_version=ref.version, offset=len(data)
+            )
+            part = self._ask("document", wanted, m.DocumentPart)
+            if part.offset != len(data) or not (part.data or part.total == len(data)):
+                raise LinkError("a piece of a document that does not follow")
+            data += part.data
+            if len(data) >= part.total:
+                return bytes(data)
