@@ -88,7 +88,8 @@ class TextRules:
     slots_weight: float = ranged(0, 4, 0.3)  # of the second head's log-probability in a text's score
     prior_weight: float = ranged(0, 2, 0.25)  # of the formats' log-probability
     unreadable_below: float = ranged(0, 1, 0.4)  # a slot whose best character is less likely is '?'
-    beam: int = ranged(1, 64, 10)
+    beam: int = ranged(1, 64, 8)
+    pass_exponent: float = ranged(0, 1, 0.6)  # n frames of one pass count as n ** this: they err alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +102,14 @@ class ConfidenceRules:
 
     bias: float = ranged(-50, 50, 0.0)
     posterior: float = ranged(-50, 50, 1.0)
-    margin: float = ranged(-50, 50, 0.0)
+    likelihood: float = ranged(-50, 50, 0.0)
     weakest: float = ranged(-50, 50, 0.0)
     agreement: float = ranged(-50, 50, 0.0)
     slots: float = ranged(-50, 50, 0.0)
     width: float = ranged(-50, 50, 0.0)
     score: float = ranged(-50, 50, 0.0)
     format: float = ranged(-50, 50, 0.0)
+    frames: float = ranged(-50, 50, 0.0)
     report_from: float = ranged(0, 1, 0.5)
 
 

@@ -82,18 +82,38 @@ class PlateText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """What the looks of one frame at one plate say, before any decision: what the vote adds up.
+
+    ``columns``: float32 (L, T, 37) probabilities of each look's columns, blank last. ``slots``:
+    float32 (S, 37) probabilities of the second head, or None. ``jurisdiction``: float32 (J,)
+    probabilities in the order of the card. ``candidates``: texts (as class numbers) worth weighing.
+    ``paths``: the text that each look alone would give. ``width_px``: the plate's width in the frame;
+    ``score``: the detector's.
+    """
+
+    columns: F32 = field(repr=False)
+    slots: F32 | None = field(repr=False)
+    jurisdiction: F32 = field(repr=False)
+    candidates: tuple[tuple[int, ...], ...] = field(repr=False)
+    paths: tuple[tuple[int, ...], ...] = field(repr=False)
+    width_px: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlateReading:
     """One plate in one frame.
 
-    ``patch``: uint8 (h, w), the rectified luma that was read. ``evidence``: float32 (L, T, 37),
-    log-probabilities of the columns of each look, what the vote over a pass adds up.
-    ``ms``: milliseconds by stage.
+    ``patch``: uint8 (h, w), the rectified luma that was read. ``features``: what the confidence was
+    made of. ``ms``: milliseconds by stage.
     """
 
     box: PlateBox
     text: PlateText
     patch: U8 = field(repr=False)
-    evidence: F32 = field(repr=False)
+    evidence: Evidence = field(repr=False)
+    features: Mapping[str, float] = field(repr=False, default_factory=dict)
     ms: Mapping[str, float] = field(repr=False, default_factory=dict)
 
 

@@ -6,25 +6,61 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from .errors import DetectorError
+import numpy as np
+
+from .card import DetectorCard, ReaderCard
+from .errors import DegenerateCornersError, PictureError
+from .find import decode, letterbox, to_boxes
+from .jurisdictions import FormatPrior
+from .ocr import PatchReader, Stopwatch
 from .plates import U8, Corners, FrameReadings, PlateBox, PlateReading
+from .runtime import Net, TfliteNet
+from .vote import Decoding, Vote
+
+MODELS = Path(__file__).parent / "models"
+DETECTOR_CARD = "plate-detector.toml"
+READER_CARD = "plate-reader.toml"
 
 
 class PlateReader:
     """Two nets and the array code around them. Not thread-safe: one reader a thread."""
 
+    def __init__(self, detector: Net, finding: DetectorCard, reader: Net, reading: ReaderCard) -> None:
+        self._detector = detector
+        self._finding = finding
+        self._patches = PatchReader(reader, reading)
+        self._reading = reading
+        self.decoding = Decoding(reading.text, reading.confidence, FormatPrior(reading.text.jurisdictions))
+
     @classmethod
-    def from_models(cls, folder: Path | None = None, threads: int = 1) -> Self:
+    def from_models(cls, folder: Path | None = None, threads: int = 1, *, runtime: str | None = None) -> Self:
         """Loads both nets from ``folder`` (default: the shipped ``detector/models``).
 
-        Raises MissingRuntimeError, MissingModelError, CardError, SwappedModelError, ModelShapeError.
+        ``runtime``: one of ``runtime.RUNTIMES``, by default the first that is installed. Raises
+        MissingRuntimeError, MissingModelError, CardError, SwappedModelError, ModelShapeError.
         """
-        raise DetectorError("no models yet")
+        folder = MODELS if folder is None else folder
+        finding, reading = DetectorCard.load(folder / DETECTOR_CARD), ReaderCard.load(folder / READER_CARD)
+        nets = (
+            TfliteNet(card.path, card.model, card.input, card.outputs, threads=threads, runtime=runtime)
+            for card in (finding, reading)
+        )
+        return cls(next(nets), finding, next(nets), reading)
 
     @property
     def model_hashes(self) -> dict[str, str]:
         """sha256 (hex) of each model file by its name."""
-        raise DetectorError("no models yet")
+        return {card.model.file: card.model.sha256 for card in (self._finding, self._reading)}
+
+    @property
+    def report_from(self) -> float:
+        """The confidence from which a text counts as sure, by the reader's card."""
+        return self._reading.confidence.report_from
+
+    @property
+    def net_size(self) -> tuple[int, int]:
+        """(height, width) that the detector looks at: the best size for a camera's small stream."""
+        return self._detector.size
 
     def read(
         self, luma: U8, lores: U8 | None = None, *, wanted: Callable[[PlateBox], bool] | None = None
@@ -34,12 +70,49 @@ class PlateReader:
         ``wanted`` (a tracker's ``wants_text``) is asked for each box; False leaves it unread, for the
         pass that it belongs to is settled. Raises PictureError on an array of the wrong kind.
         """
-        raise DetectorError("no models yet")
+        watch = Stopwatch()
+        boxes = self._find(luma, lores, watch)
+        readings, unread = [], []
+        for box in boxes:
+            if wanted is not None and not wanted(box):
+                unread.append(box)
+                continue
+            try:
+                readings.append(self._read_box(luma, box, watch))
+            except DegenerateCornersError:
+                continue  # a box that spans nothing in this frame is no plate
+        return FrameReadings(readings=tuple(readings), unread=tuple(unread), ms=watch.ms)
 
     def find(self, luma: U8, lores: U8 | None = None) -> tuple[PlateBox, ...]:
-        """The boxes alone."""
-        raise DetectorError("no models yet")
+        """The boxes alone, best first. Raises PictureError."""
+        return self._find(luma, lores, Stopwatch())
 
     def read_at(self, luma: U8, corners: Corners) -> PlateReading:
-        """The text inside known corners. Raises DegenerateCornersError."""
-        raise DetectorError("no models yet")
+        """The text inside known corners. Raises DegenerateCornersError, PictureError."""
+        if luma.ndim != 2 or luma.dtype != np.uint8:
+            raise PictureError(f"luma must be uint8 (height, width), is {luma.dtype} {luma.shape}")
+        return self._read_box(luma, PlateBox(corners=corners, confidence=1.0), Stopwatch())
+
+    def _find(self, luma: U8, lores: U8 | None, watch: Stopwatch) -> tuple[PlateBox, ...]:
+        rules = self._finding.find
+        picture, place = letterbox(luma, self._detector.size, rules.padding, lores)
+        watch.lap("shrink")
+        outputs = self._detector.invoke(picture)
+        watch.lap("find")
+        boxes = to_boxes(decode(outputs, rules), place)
+        watch.lap("decode")
+        return boxes
+
+    def _read_box(self, luma: U8, box: PlateBox, watch: Stopwatch) -> PlateReading:
+        before = dict(watch.ms)
+        sight = self._patches.see(luma, box, watch)
+        verdict = Vote(self.decoding, (sight.evidence,)).verdict()
+        watch.lap("text")
+        return PlateReading(
+            box=PlateBox(corners=sight.corners, confidence=box.confidence),
+            text=verdict.text,
+            patch=sight.patch,
+            evidence=sight.evidence,
+            features=verdict.features.as_dict(),
+            ms={stage: ms - before.get(stage, 0.0) for stage, ms in watch.ms.items()},
+        )

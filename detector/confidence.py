@@ -1,0 +1,52 @@
+"""How sure a text is: a small logistic model over named features, weights from the card."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from .card import ConfidenceRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What a calibration may use; every value is finite and bounded.
+
+    ``posterior``: log-odds of the text among its candidates. ``likelihood``: mean log p of the text
+    under the columns. ``weakest``: log-odds of its weakest slot. ``agreement``: share of the looks that
+    gave the same text alone. ``slots``: mean log p per slot of the second head. ``width``: log2 of
+    the plate's width over 100 px. ``score``: log-odds of the detector. ``format``: how probable a
+    series of the jurisdiction is. ``frames``: log2 of the frames voted.
+    """
+
+    posterior: float
+    likelihood: float
+    weakest: float
+    agreement: float
+    slots: float
+    width: float
+    score: float
+    format: float
+    frames: float
+
+    def as_dict(self) -> dict[str, float]:
+        """The values by name, in the order of the card."""
+        return {place.name: float(getattr(self, place.name)) for place in fields(self)}
+
+
+def confidence(features: Features, rules: ConfidenceRules) -> float:
+    """Calibrated probability that the whole text is right."""
+    total = rules.bias + sum(getattr(rules, name) * value for name, value in features.as_dict().items())
+    return 1.0 / (1.0 + math.exp(-min(max(total, -30.0), 30.0)))
+
+
+def log_odds(probability: float, bound: float = 9.0) -> float:
+    """log(p / (1 - p)), within +- bound."""
+    low = 1.0 / (1.0 + math.exp(bound))
+    p = min(max(probability, low), 1.0 - low)
+    return math.log(p / (1.0 - p))
+
+
+def within(value: float, low: float, high: float) -> float:
+    """The value, bounded."""
+    return min(max(value, low), high)

@@ -1,0 +1,154 @@
+"""One plate of one frame to evidence: cut out, read, look a second time by the corners that the net saw."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .card import ReaderCard
+from .ctc import Labels, beam_search, best_path, column_probabilities
+from .errors import DegenerateCornersError, PictureError
+from .plates import CLASSES, F32, U8, Corners, Evidence, PlateBox
+from .rectify import Patch, corners_in_frame, cut_patch, normalised
+from .runtime import Net, NetOutput
+
+F64 = NDArray[np.float64]
+
+CANDIDATES_A_LOOK = 6
+WORTH_NATS = 9.0  # a candidate this far behind the best of its look cannot win a vote back
+_HEAD_SMOOTHING = 1e-3
+# What a second look may move: beyond it the corners are the net's fancy, not the plate's.
+_LEAST_AREA, _MOST_AREA, _MOST_SHIFT = 0.35, 1.8, 0.35
+_SAME_PLACE = 0.012  # share of the plate's width: a cut this close to the first shows nothing new
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Milliseconds by stage; ``lap`` books the time since the last lap."""
+
+    ms: dict[str, float] = field(default_factory=dict)
+    last: float = field(default_factory=time.perf_counter)
+
+    def lap(self, stage: str) -> None:
+        """Adds the time since the last lap to a stage."""
+        now = time.perf_counter()
+        self.ms[stage] = self.ms.get(stage, 0.0) + (now - self.last) * 1e3
+        self.last = now
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """What was seen of one plate: its evidence, its corners in the frame, the patch that was read last."""
+
+    evidence: Evidence
+    corners: Corners
+    patch: U8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    patch: Patch
+    columns: F64
+    path: Labels
+    sureness: float
+    outputs: dict[str, NetOutput]
+
+
+class PatchReader:
+    """The reader net with the array code around it."""
+
+    def __init__(self, net: Net, card: ReaderCard) -> None:
+        self._net = net
+        self._card = card
+
+    def see(self, luma: U8, box: PlateBox, watch: Stopwatch) -> Sight:
+        """Reads the plate at a box. luma: uint8 (H, W) full frame. Raises DegenerateCornersError."""
+        rules = self._card.patch
+        looks = [self._look(luma, box.corners, (rules.margin_x, rules.margin_y), watch)]
+        corners = box.corners
+        if rules.second_look and "corners" in looks[0].outputs:
+            seen = corners_in_frame(looks[0].outputs["corners"].real(), looks[0].patch)
+            if _plausible(np.array(box.corners), seen):
+                corners = _as_corners(seen)
+                moved = np.abs(seen - np.array(box.corners)).max() > _SAME_PLACE * box.width_px
+                if moved and looks[0].sureness < rules.second_look_below:
+                    margin = (rules.second_margin_x, rules.second_margin_y)
+                    try:
+                        looks.append(self._look(luma, seen, margin, watch))
+                    except DegenerateCornersError:
+                        corners = box.corners
+        width_px = PlateBox(corners=corners, confidence=0.0).width_px
+        evidence = self._evidence(looks, width_px, box.confidence)
+        watch.lap("text")
+        return Sight(evidence, corners, looks[-1].patch.luma)
+
+    def _look(self, luma: U8, corners: Corners | F64, margin: tuple[float, float], watch: Stopwatch) -> _Look:
+        patch = cut_patch(luma, corners, self._net.size, margin)
+        picture = normalised(patch.luma, self._card.patch)
+        watch.lap("rectify")
+        outputs = dict(self._net.invoke(picture))
+        watch.lap("read")
+        logits = outputs["columns"].real()
+        if logits.ndim != 2 or logits.shape[1] != CLASSES:
+            raise PictureError(f"the net's columns are {logits.shape}, expected (T, {CLASSES})")
+        rules = self._card.text
+        columns = column_probabilities(logits, rules.temperature, rules.smoothing)
+        sureness = float(np.prod(columns.max(axis=1)))
+        return _Look(patch, columns, best_path(columns), sureness, outputs)
+
+    def _evidence(self, looks: list[_Look], width_px: float, score: float) -> Evidence:
+        rules = self._card.text
+        candidates: set[Labels] = set()
+        for look in looks:
+            beams = beam_search(look.columns, rules.beam)
+            best = beams[0][1]
+            candidates |= {text for text, score in beams[:CANDIDATES_A_LOOK] if score > best - WORTH_NATS}
+        places = np.full(len(rules.jurisdictions), 1.0 / max(len(rules.jurisdictions), 1), np.float32)
+        if "jurisdiction" in looks[0].outputs:
+            places = _mean_probabilities([look.outputs["jurisdiction"].real() for look in looks], 1e-4)
+        slots = None
+        if "slots" in looks[0].outputs:
+            slots = _mean_probabilities([look.outputs["slots"].real() for look in looks], _HEAD_SMOOTHING)
+        return Evidence(
+            columns=np.stack([look.columns for look in looks]).astype(np.float32),
+            slots=slots,
+            jurisdiction=places,
+            candidates=tuple(sorted(candidates)),
+            paths=tuple(look.path for look in looks),
+            width_px=width_px,
+            score=score,
+        )
+
+
+def _mean_probabilities(logits: list[F32], smoothing: float) -> F32:
+    """Softmax of the mean of several looks' logits (..., C), mixed with a little of the uniform."""
+    mean = np.mean(logits, axis=0)
+    values = np.exp(mean - mean.max(axis=-1, keepdims=True))
+    values *= (1 - smoothing) / values.sum(axis=-1, keepdims=True)
+    return np.asarray(values + smoothing / values.shape[-1], np.float32)
+
+
+def _plausible(first: F64, seen: F64) -> bool:
+    """Whether the corners seen in a patch are still those of the plate that was cut out."""
+    if not np.isfinite(seen).all():
+        return False
+    sides = np.roll(seen, -1, axis=0) - seen
+    turns = sides[:, 0] * np.roll(sides[:, 1], -1) - sides[:, 1] * np.roll(sides[:, 0], -1)
+    ratio = _area(seen) / max(_area(first), 1e-9)
+    span = np.hypot(*(first[1] - first[0])), np.hypot(*(first[3] - first[0]))
+    shift = np.hypot(*(seen.mean(axis=0) - first.mean(axis=0)))
+    return bool((turns > 0).all() and _LEAST_AREA < ratio < _MOST_AREA and shift < _MOST_SHIFT * max(span))
+
+
+def _area(quad: F64) -> float:
+    """Area of a quad (4, 2), shoelace formula."""
+    x, y = quad.T
+    return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
+
+
+def _as_corners(quad: F64) -> Corners:
+    a, b, c, d = ((float(x), float(y)) for x, y in quad)
+    return (a, b, c, d)
