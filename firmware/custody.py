@@ -6,8 +6,10 @@ from pathlib import Path
 
 from hw.clock import Clock, SystemClock
 from hw.secure_slot import SecureSlot, open_slot
+from storage.door import Door
 from storage.home import Home
 from storage.ledger import Ledger
+from storage.socket_door import DoorServer
 
 DEFAULT_SLOT = "file:slot"
 
@@ -28,3 +30,8 @@ def create_ledger(home: Path, *, slot_uri: str = DEFAULT_SLOT, clock: Clock | No
 def open_ledger(home: Path, *, clock: Clock | None = None) -> Ledger:
     """Open a home's ledger as its one writer. Raises HomeLockedError, RolledBackError, LedgerError."""
     return Ledger.open(home, slot_of(home), clock or SystemClock())
+
+
+def serve_door(ledger: Ledger) -> DoorServer:
+    """For `with`: other commands can ask this process while it holds the home."""
+    return DoorServer(Door(ledger), ledger.store.home)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from storage.errors import LedgerError
 from storage.records import (
     EpochOpened,
+    FileInForce,
     HoldEnded,
     Incident,
     KeyClass,
@@ -47,6 +48,7 @@ class Book:
     keyring_at: int = 0
     pending: tuple[int, PurgeIntent] | None = None
     resealed: dict[int, list[tuple[int, Resealed]]] = field(default_factory=dict)
+    files: dict[str, FileInForce] = field(default_factory=dict)
     released: set[int] = field(default_factory=set)
     received: list[tuple[int, int, int]] = field(default_factory=list)
     newest_us: int = 0
@@ -73,6 +75,13 @@ class Book:
                 if self.pending is None or self.pending[0] != record.intent:
                     raise LedgerError("abandons no purge", where=f"record {sequence}", leaf_index=sequence)
                 self.pending = None
+            case FileInForce():
+                known = self.files.get(record.name)
+                if known is not None and record.version <= known.version:
+                    raise LedgerError(
+                        "a file's version goes back", where=f"record {sequence}", leaf_index=sequence
+                    )
+                self.files[record.name] = record
             case HoldEnded():
                 self.released.add(record.epoch)
             case Resealed():

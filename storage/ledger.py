@@ -25,6 +25,7 @@ from storage.records import KeyClass, Read, ReadPlace, ReadText, Record
 from storage.retention import Item, plan_purge
 from storage.sealing import Opened, Sealed
 from storage.slot import EffaceableSlot
+from storage.standing import Standing
 from storage.store import Store
 
 MB = 1 << 20
@@ -66,6 +67,7 @@ class Ledger:
         self._without_overview = 0
         self._without_patch = 0
         self.closed = False
+        self.standing = Standing(store)
         self.free_bytes: Callable[[], int] = lambda: shutil.disk_usage(store.home.folder).free
 
     @classmethod
@@ -78,7 +80,14 @@ class Ledger:
         boot: Callable[[], int] = boottime_us,
     ) -> Self:
         """Make a home's ledger: log key, KEK in the slot, first record. Raises LedgerError, SlotError."""
-        return cls(opening.create(Home(home), slot, clock, boot=boot))
+        store = opening.create(Home(home), slot, clock, boot=boot)
+        try:
+            ledger = cls(store)
+            ledger.standing.make_demo()
+        except BaseException:
+            store.close()
+            raise
+        return ledger
 
     @classmethod
     def open(

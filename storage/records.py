@@ -267,6 +267,18 @@ class UploadReceipt(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileInForce(Record):
+    """A signed file came into force: its version and digest; `record` is the sealed one that holds it."""
+
+    KIND: ClassVar[str] = "file_in_force"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    name: str
+    version: int
+    digest: bytes
+    record: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Incident(Record):
     """Something that must not be forgotten: a loss, a fork, a damaged record, a refused server."""
 
@@ -461,6 +473,7 @@ RECORDS: dict[str, type[Record]] = {
         HoldEnded,
         Resealed,
         UploadReceipt,
+        FileInForce,
         Incident,
         Access,
         AccessResult,

@@ -31,6 +31,7 @@ def drop_stray_blobs(store: Store) -> int:
 
 
 def named_blobs(store: Store, epoch: int) -> set[str]:
-    """File names of all blobs that leaves of this epoch name."""
-    rows = store.db.conn.execute("SELECT leaf FROM leaves WHERE epoch = ?", (epoch,))
+    """File names of all blobs that records of this epoch name, re-sealed ones of a hold among them."""
+    rows = store.db.conn.execute("SELECT leaf FROM leaves WHERE epoch = ?", (epoch,)).fetchall()
+    rows += [(store.log.leaf(sequence),) for sequence in store.book.resealed_under(epoch)]
     return {mark.digest.hex() for (data,) in rows for mark in leaf.unchecked(bytes(data)).elements.values()}

@@ -72,7 +72,8 @@ def commitment(name: str, salt: bytes, content: bytes) -> bytes:
     return hashlib.sha256(COMMITMENT_TAG + name.encode() + b"\x00" + salt + content).digest()
 
 
-def _aad(log_id: bytes, sequence: int, name: str) -> bytes:
+def aad_of(log_id: bytes, sequence: int, name: str) -> bytes:
+    """What a ciphertext is bound to: the record and the element."""
     return encode([SEAL_TAG, log_id, sequence, name])
 
 
@@ -83,7 +84,8 @@ def _frame(opened: Opened) -> bytes:
     return body + bytes(-len(body) % PAD_TO)
 
 
-def _unframe(name: str, frame: bytes) -> Opened:
+def unframe(name: str, frame: bytes) -> Opened:
+    """Take a frame apart; the caller still matches the commitment. Raises SealError."""
     head = SALT_BYTES + 4
     length = int.from_bytes(frame[SALT_BYTES:head], "big")
     if len(frame) < head or len(frame) % PAD_TO or not head + length <= len(frame) < head + length + PAD_TO:
@@ -96,7 +98,7 @@ def _unframe(name: str, frame: bytes) -> Opened:
 def seal(key: bytes, log_id: bytes, sequence: int, opened: Opened) -> Sealed:
     """Seal an element for the record (log id, sequence). A fresh random nonce each time."""
     nonce = os.urandom(NONCE_BYTES)
-    stored = nonce + AESGCM(key).encrypt(nonce, _frame(opened), _aad(log_id, sequence, opened.name))
+    stored = nonce + AESGCM(key).encrypt(nonce, _frame(opened), aad_of(log_id, sequence, opened.name))
     return Sealed(opened.name, opened.commitment(), hashlib.sha256(stored).digest(), stored)
 
 
@@ -116,15 +118,17 @@ def open_sealed(  # noqa: PLR0917 - the order in which a leaf gives them
 ) -> Opened:
     """Open a sealed element and match it to the leaf's commitment. Raises SealError."""
     try:
-        frame = AESGCM(key).decrypt(stored[:NONCE_BYTES], stored[NONCE_BYTES:], _aad(log_id, sequence, name))
+        frame = AESGCM(key).decrypt(
+            stored[:NONCE_BYTES], stored[NONCE_BYTES:], aad_of(log_id, sequence, name)
+        )
     except (InvalidTag, ValueError):
         raise SealError("does not open under its key", where=f"record {sequence}, {name}") from None
-    return _matched(_unframe(name, frame), sequence, expected)
+    return _matched(unframe(name, frame), sequence, expected)
 
 
 def read_open(name: str, sequence: int, stored: bytes, expected: bytes) -> Opened:
     """Read an open element and match it to the leaf's commitment. Raises SealError."""
-    return _matched(_unframe(name, stored), sequence, expected)
+    return _matched(unframe(name, stored), sequence, expected)
 
 
 def _matched(opened: Opened, sequence: int, expected: bytes) -> Opened:

@@ -175,7 +175,7 @@ class Store:
         """Where the key of a new epoch of this class may lie."""
         if key_class in self.policy.memory_only:
             return keyring.AT_MEMORY
-        if key_class is KeyClass.AUDIT or not self.enrolled:
+        if key_class is KeyClass.AUDIT or not self.enrolled or not self.day_keys:
             return keyring.AT_KEK
         return keyring.AT_BOTH if self.policy.local_query else keyring.AT_DAY
 
@@ -241,7 +241,14 @@ class Store:
         return self.blobs.get(leaf.epoch, leaf.elements[name].digest)
 
     def open_element(self, leaf: Leaf, name: str) -> Opened:
-        """An element in clear. Raises KeyLostError, SealError, LedgerError."""
+        """An element in clear, from a hold's copy where the epoch is gone.
+
+        Raises KeyLostError, SealError, LedgerError.
+        """
+        if self.book.gone(leaf.epoch) or (leaf.epoch and leaf.epoch not in self.live):
+            for sequence, copy in self.book.resealed.get(leaf.sequence, ()):
+                if copy.epoch in self.live and not self.book.gone(copy.epoch):
+                    return self._open_held(leaf, sequence, copy.epoch, name)
         stored = self.stored(leaf, name)
         expected = leaf.elements[name].commitment
         if leaf.key_class is KeyClass.OPEN:
@@ -252,6 +259,17 @@ class Store:
                 f"the key of epoch {leaf.epoch} is not on this unit", where=f"record {leaf.sequence}"
             )
         return sealing.open_sealed(key, self.log_id, leaf.sequence, name, stored, expected)
+
+    def _open_held(self, leaf: Leaf, resealed: int, epoch: int, name: str) -> Opened:
+        held = self.leaf(resealed)
+        if name not in held.elements:
+            raise KeyLostError("was not held", where=f"record {leaf.sequence}, {name}")
+        row = self.db.conn.execute(
+            "SELECT stored FROM elements WHERE sequence = ? AND name = ?", (resealed, name)
+        ).fetchone()
+        stored = self.blobs.get(epoch, held.elements[name].digest) if row is None else bytes(row[0])
+        expected = leaf.elements[name].commitment
+        return sealing.open_sealed(self.live[epoch], self.log_id, leaf.sequence, name, stored, expected)
 
     def record(self, sequence: int) -> Record:
         """A record of one element, parsed. Raises as `open_element`."""

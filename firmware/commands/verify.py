@@ -17,6 +17,7 @@ from storage.errors import CheckpointError, SlotError
 from storage.findings import Report
 from storage.home import Home
 from storage.verify import verify_home
+from storage.verify_package import is_package, verify_package
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -39,7 +40,12 @@ def run(args: argparse.Namespace) -> int:
     key = read_key(args.key) if args.key else None
     if not path.exists():
         raise UsageError(f"{path}: does not exist")
-    report, kind = check_home(path, key), "home"
+    if is_package(path):
+        report, kind = verify_package(path, key), "package"
+        if key is None and report.ok:
+            report.add("key", "unproven: give --key PUBLIC, obtained elsewhere")
+    else:
+        report, kind = check_home(path, key), "home"
     show(report, path, kind, proven=key is not None, as_json=args.json)
     return DONE if report.ok else FOUND_WRONG
 
@@ -81,7 +87,7 @@ def show(report: Report, path: Path, kind: str, *, proven: bool, as_json: bool) 
     if report.ok:
         print(f"{path}: consistent: {report.records} records, {report.purged_records} purged by receipt")
         seen = f"anchored up to record {report.anchored}" if report.anchored else "no anchor seen"
-        print(f"log {report.log_id[:16]}, {seen}")
+        print(f"log {report.log_id[:16]}" + (f", {seen}" if kind == "home" else ""))
     else:
         first = first or report.findings[0]
         print(f"{path}: WRONG: {len(report.findings)} findings; the first: {first.where}: {first.what}")

@@ -1,0 +1,173 @@
+"""The rules of the door: who, in which role, for which purpose, on which basis, proven how. No I/O.
+
+Refusals carry the clause. The door logs every request, refused ones too, before it answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+
+from storage import codec, ssh_signature
+from storage.envelope import encode
+from storage.errors import RecordError, RefusedError
+from storage.policy import GROUNDS, HOUR_US, PURPOSES, ROLES, TRAINING_TOPICS, CustodyPolicy
+from storage.roster import Person, Roster, password_holds
+from storage.ssh_signature import SshPublicKey, SshSignatureError
+
+NAMESPACE = "alpr-reader-access"
+NONCE_US = 120_000_000
+MAX_FAILURES, FAILURE_WINDOW_US = 5, 15 * 60 * 1_000_000  # CJIS: 5 failed logons in 15 minutes
+ALIASES = {"officer": "sworn-officer", "supervisor": "ccat-supervisor", "analyst": "ccat"}
+BAD_CREDENTIAL = "the credential does not prove that user"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked for. `action`: query, audit, hold, release, export; `subject`: its parameters as text."""
+
+    action: str
+    user: str
+    role: str
+    purpose: str
+    case_number: str
+    subject: str = field(repr=False)
+
+    def check(self) -> None:
+        for name in ("action", "user", "role", "purpose", "case_number"):
+            if len(getattr(self, name)) > 200:
+                raise RecordError("is longer than 200 characters", where=name)
+        if len(self.subject) > 4000:
+            raise RecordError("is longer than 4000 characters", where="subject")
+
+    def digest(self) -> bytes:
+        return hashlib.sha256(codec.to_bytes(self)).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """How the user proves to be that: an SSH signature over the challenge, or the password."""
+
+    nonce: bytes
+    signature: bytes | None
+    password: str | None = field(repr=False)
+
+
+def challenge(log_id: bytes, nonce: bytes, request: Request) -> bytes:
+    """What is signed (namespace alpr-reader-access): this home, this nonce, this request."""
+    return encode(["alpr-reader/access/v1", log_id, nonce, request.digest()])
+
+
+class Nonces:
+    """Challenges given out: each good for one request within two minutes."""
+
+    def __init__(self) -> None:
+        self._given: dict[bytes, int] = {}
+
+    def give(self, boot_us: int) -> bytes:
+        self._given = {nonce: at for nonce, at in self._given.items() if boot_us - at < NONCE_US}
+        nonce = os.urandom(16)
+        self._given[nonce] = boot_us
+        return nonce
+
+    def take(self, nonce: bytes, boot_us: int) -> bool:
+        at = self._given.pop(nonce, None)
+        return at is not None and 0 <= boot_us - at < NONCE_US
+
+
+def normal_role(role: str) -> str:
+    """A role as the roster writes it."""
+    name = role.strip().lower().replace(" ", "-").replace("_", "-")
+    return ALIASES.get(name, name)
+
+
+def normal_purpose(purpose: str) -> str:
+    """A purpose by its short name, its number in 463.2 (1 to 6), or its sentence."""
+    text = purpose.strip()
+    names = list(PURPOSES)
+    if text.isdecimal() and 1 <= int(text) <= len(names):
+        return names[int(text) - 1]
+    for name, sentence in PURPOSES.items():
+        if text.lower() in {name, sentence.lower()}:
+            return name
+    return text.lower().replace(" ", "-").replace("_", "-")
+
+
+def prove(
+    roster: Roster, request: Request, proof: Proof | None, *, log_id: bytes, fresh: bool, failures: int
+) -> Person:
+    """The person who asks, proven. Raises RefusedError, the same for an unknown user as for a bad key."""
+    if failures >= MAX_FAILURES:
+        raise RefusedError("locked out: five failed logons in 15 minutes", clause="CJIS 5.5.3", cure="wait")
+    person = roster.person(request.user)
+    if proof is None or not fresh:
+        raise RefusedError(BAD_CREDENTIAL, clause="463.3", cure="give a credential: a key file or a password")
+    if person is None or not _holds(person, request, proof, log_id):
+        raise RefusedError(BAD_CREDENTIAL, clause="463.3", cure="see the roster for users and their keys")
+    return person
+
+
+def _holds(person: Person, request: Request, proof: Proof, log_id: bytes) -> bool:
+    if proof.password is not None:
+        return password_holds(person, proof.password)
+    message = challenge(log_id, proof.nonce, request)
+    for blob in person.ssh_keys:
+        try:
+            ssh_signature.verify(proof.signature or b"", message, SshPublicKey(blob), namespace=NAMESPACE)
+        except SshSignatureError:
+            continue
+        return True
+    return False
+
+
+def permit(person: Person, request: Request, policy: CustodyPolicy, *, now_us: int, enrolled: bool) -> None:
+    """Whether a proven person may do this. Raises RefusedError with the clause that refuses."""
+    role = request.role
+    if person.revoked:
+        raise RefusedError("this user's access was revoked", clause="463.3")
+    if role not in ROLES or role not in person.roles:
+        raise RefusedError(f"the roster gives this user no role {role!r}", clause="463.3")
+    if role == "vendor":
+        raise RefusedError("vendors have access for maintenance and repair only", clause="463.3")
+    if enrolled and request.action != "audit" and not policy.local_query:
+        raise RefusedError(
+            "is switched off on this unit: inquiries are made at the department", clause="463.5 (c)"
+        )
+    allowed, clause = {
+        "query": (policy.inquiry_roles, "463.5 (c)"),
+        "audit": (policy.audit_roles, "463.5 (c)"),
+        "hold": (policy.hold_roles, "463.8"),
+        "release": (policy.hold_roles, "463.8"),
+        "export": (policy.hold_roles, "463.8"),
+    }.get(request.action, ((), "463.3"))
+    if role not in allowed:
+        raise RefusedError(f"role {role!r} may not {request.action}; {_list(allowed)} may", clause=clause)
+    _demand_training(person, policy, now_us)
+    if request.action == "audit":
+        return
+    if request.purpose not in PURPOSES:
+        raise RefusedError(f"needs a purpose: one of {_list(tuple(PURPOSES))}", clause="463.2")
+    if not request.case_number.strip():
+        raise RefusedError("needs a basis with its number (--case)", clause="463.5 (a)")
+
+
+def _demand_training(person: Person, policy: CustodyPolicy, now_us: int) -> None:
+    if set(person.topics) != set(TRAINING_TOPICS):
+        raise RefusedError("training does not cover all three topics", clause="463.9")
+    if not person.trained_us <= now_us < person.trained_us + policy.training_days * 24 * HOUR_US:
+        raise RefusedError(
+            "training is not current", clause="463.9", cure="the CCAT supervisor trains yearly"
+        )
+
+
+def demand_ground(ground: str, authority: str, number: str) -> None:
+    """A hold's ground, authority and number. Raises RefusedError."""
+    if ground not in GROUNDS:
+        raise RefusedError(f"a hold needs one of the grounds {_list(tuple(GROUNDS))}", clause="463.8")
+    if not authority.strip() or not number.strip():
+        raise RefusedError("a hold needs an authority and its number", clause="463.8")
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,128 @@
+"""The access log read back: who asked what, when, why. The form "ALPR Request" of 463.5 (b)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass, field
+
+from storage import holds
+from storage.cover import utc
+from storage.records import Access, AccessResult
+from storage.search import normal_plate
+from storage.store import Store
+
+COLUMNS = (
+    "Classification",
+    "Date and time",
+    "Data elements",
+    "Username",
+    "Role",
+    "Organisation",
+    "Purpose",
+    "Case number",
+    "Action",
+    "Outcome",
+    "Records shown",
+    "Log record",
+    "Demo",
+)
+SEARCHED = re.compile(r"\bplate=([A-Z0-9?]{1,16})\b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """Which entries: a period, a user, a purpose, a plate that was searched for."""
+
+    since_us: int
+    until_us: int
+    user: str | None
+    purpose: str | None
+    plate: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLine:
+    """One access entry with how it ended. `shown`: number of records, None where it was refused or cut."""
+
+    sequence: int
+    at_us: int
+    elements: str = field(repr=False)
+    user: str
+    role: str
+    organisation: str
+    purpose: str
+    case_number: str
+    action: str
+    outcome: str
+    shown: int | None
+    demo: bool
+
+    def row(self) -> tuple[str, ...]:
+        """The line in the RMS form."""
+        return (
+            "ALPR Request",
+            utc(self.at_us),
+            self.elements,
+            self.user,
+            self.role,
+            self.organisation,
+            self.purpose,
+            self.case_number,
+            self.action,
+            self.outcome,
+            "" if self.shown is None else str(self.shown),
+            str(self.sequence),
+            "demo" if self.demo else "",
+        )
+
+
+def read_lines(store: Store, wanted: AuditFilter) -> list[AuditLine]:
+    """All entries that match, oldest first; refused requests are entries too."""
+    plate = None if wanted.plate is None else normal_plate(wanted.plate)
+    shown: dict[int, int] = {}
+    entries: list[tuple[int, Access]] = []
+    for sequence in holds.audit_sequences(store):
+        record = store.record(sequence)
+        if isinstance(record, AccessResult):
+            shown[record.access] = len(record.records)
+        elif isinstance(record, Access) and _wanted(record, wanted, plate):
+            entries.append((sequence, record))
+    return [
+        AuditLine(
+            sequence=sequence,
+            at_us=one.at_us,
+            elements=one.elements,
+            user=one.user,
+            role=one.role,
+            organisation=one.organisation,
+            purpose=one.purpose,
+            case_number=one.case_number,
+            action=one.action,
+            outcome="allowed" if one.allowed else f"refused: {one.refusal}",
+            shown=shown.get(sequence),
+            demo=one.demo,
+        )
+        for sequence, one in entries
+    ]
+
+
+def _wanted(record: Access, wanted: AuditFilter, plate: str | None) -> bool:
+    if not wanted.since_us <= record.at_us < wanted.until_us:
+        return False
+    if wanted.user is not None and record.user != wanted.user:
+        return False
+    if wanted.purpose is not None and record.purpose != wanted.purpose:
+        return False
+    return plate is None or plate in SEARCHED.findall(record.elements)
+
+
+def as_csv(lines: list[AuditLine]) -> str:
+    """The entries as CSV (RFC 4180) for the records management system. Cells cannot start a formula."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for line in lines:
+        writer.writerow([f"'{cell}" if cell[:1] in "=+-@\t" and cell else cell for cell in line.row()])
+    return out.getvalue()

@@ -1,0 +1,142 @@
+"""The cover sheet of an evidence package, as text and as HTML that loads nothing. No I/O."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from storage import codec
+from storage.leaf import IMAGES
+from storage.records import ReadPlace, ReadText
+from storage.sealing import Opened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What the sheet tells."""
+
+    unit: str
+    number: str
+    sentence: str
+    demo: bool
+    created_us: int
+    withheld: tuple[str, ...]
+    facts: Mapping[str, str]
+    records: Mapping[int, Mapping[str, Opened]]
+    accesses: list[str]
+
+
+def utc(us: int) -> str:
+    """A time as people write it, to the millisecond."""
+    return datetime.fromtimestamp(us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
+
+
+def as_json(record: object) -> bytes:
+    """A record as JSON for people and other programs; byte strings in hexadecimal."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, bytes):
+            return value.hex()
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {one.name: plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
+        if isinstance(value, tuple | list):
+            return [plain(one) for one in value]
+        return value
+
+    return json.dumps(plain(record), indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def _rows(opened: Mapping[str, Opened]) -> list[tuple[str, str]]:
+    """What the sheet says of one record."""
+    rows: list[tuple[str, str]] = []
+    if "text" in opened:
+        text = codec.from_bytes(ReadText, opened["text"].content)
+        rows += [
+            ("plate as read", text.text),
+            ("confidence that all of it is right", f"{text.confidence:.3f}"),
+            ("other readings", ", ".join(f"{t} ({p:.3f})" for t, p in text.candidates[:5]) or "none"),
+            ("jurisdiction", text.jurisdiction or "not known"),
+            ("frames voted", str(text.frames_voted)),
+            (
+                "models (SHA-256)",
+                "; ".join(f"{name} {digest.hex()}" for name, digest in text.models) or "none",
+            ),
+            ("software", text.software or "not known"),
+        ]
+    if "place" in opened:
+        place = codec.from_bytes(ReadPlace, opened["place"].content)
+        where = "not known"
+        if place.position is not None:
+            at = place.position
+            where = f"{at.latitude:.6f}, {at.longitude:.6f} (within {at.error_m:.0f} m)"
+        rows += [
+            ("first seen", utc(place.first_us)),
+            ("last seen", utc(place.last_us)),
+            ("clock error", f"within {place.time_error_us / 1000:.1f} ms, clock {place.clock_state}"),
+            ("position", where),
+            ("direction, lane", f"{place.direction}, {'not known' if place.lane is None else place.lane}"),
+            ("camera", place.camera),
+        ]
+    return rows
+
+
+def _head(story: Story) -> list[tuple[str, str]]:
+    head = [
+        ("number", story.number),
+        ("unit's log", story.unit),
+        ("made", utc(story.created_us)),
+        ("withheld", ", ".join(story.withheld) or "nothing"),
+    ]
+    if story.demo:
+        head.append(("DEMO", "this unit belongs to no department; its people and keys are for demonstration"))
+    return head + list(story.facts.items())
+
+
+def as_text(story: Story) -> str:
+    """The sheet as plain text."""
+    lines = ["EVIDENCE FROM A LICENSE PLATE READER", "", story.sentence, ""]
+    lines += [f"{name}: {value}" for name, value in _head(story)]
+    for sequence, opened in story.records.items():
+        lines += ["", f"RECORD {sequence}"] + [f"  {name}: {value}" for name, value in _rows(opened)]
+        lines += [f"  image: records/{sequence}/{name}.*" for name in sorted(IMAGES & set(opened))]
+    lines += ["", "EVERY LOGGED ACCESS TO THESE RECORDS"] + [
+        f"  {line}" for line in story.accesses or ["none"]
+    ]
+    lines += [
+        "",
+        "To check: reader verify THIS-FOLDER --key LOG.PUB (the key obtained from the department)",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def as_html(story: Story) -> str:
+    """The sheet as one HTML page, its images inside it."""
+
+    def table(rows: list[tuple[str, str]]) -> str:
+        cells = (f"<tr><th>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in rows)
+        return f"<table>{''.join(cells)}</table>"
+
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Evidence</title><style>',
+        "body{font:15px/1.4 sans-serif;max-width:60em;margin:2em auto}th{text-align:left;padding-right:2em;",
+        "vertical-align:top}img{max-width:100%;border:1px solid #888;margin:.5em 0}</style></head><body>",
+        f"<h1>Evidence from a license plate reader</h1><p><strong>{html.escape(story.sentence)}</strong></p>",
+        table(_head(story)),
+    ]
+    for sequence, opened in story.records.items():
+        parts += [f"<h2>Record {sequence}</h2>", table(_rows(opened))]
+        for name in ("patch", "overview"):
+            if name in opened:
+                data = base64.b64encode(opened[name].content).decode()
+                kind = "png" if opened[name].content.startswith(b"\x89PNG") else "jpeg"
+                parts.append(f'<p>{name}</p><img alt="{name}" src="data:image/{kind};base64,{data}">')
+    lines = "".join(f"<li>{html.escape(line)}</li>" for line in story.accesses)
+    parts += ["<h2>Every logged access to these records</h2>", f"<ul>{lines or '<li>none</li>'}</ul>"]
+    return "".join(parts) + "</body></html>\n"

@@ -1,0 +1,285 @@
+"""The door: every way to content, in one place. Proves, permits, logs, and only then opens.
+
+Requests and answers are plain CBOR maps, so that the process that holds the home and one that asks it
+over the socket behave alike. Whoever is refused is in the log before he reads the refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from storage import access, audit, codec, evidence, holds, purge, search
+from storage.clock_trust import boottime_us
+from storage.cover import utc
+from storage.errors import RecordError, RefusedError
+from storage.leaf import IMAGES
+from storage.ledger import Ledger
+from storage.records import Access, AccessResult, Export
+from storage.roster import Person
+
+T = TypeVar("T")
+MAX_ANSWERS = 1000
+MAX_IMAGES = 50
+
+
+class Door:
+    """Answers requests for one ledger."""
+
+    def __init__(self, ledger: Ledger, *, boot: Callable[[], int] = boottime_us) -> None:
+        self._ledger, self._store, self._boot = ledger, ledger.store, boot
+        self._nonces = access.Nonces()
+        self._ops: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "challenge": self._challenge,
+            "query": self._query,
+            "audit": self._audit,
+            "hold": self._hold,
+            "release": self._release,
+            "export": self._export,
+            "plan": self._plan,
+            "apply": self._apply,
+            "status": self._status,
+        }
+
+    def answer(self, op: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Answer one request. Raises RefusedError and the room's other errors."""
+        if op not in self._ops:
+            raise RecordError("is no request that the door knows", where=op[:40])
+        return self._ops[op](body)
+
+    # -- admission -------------------------------------------------------------------------------
+
+    def _challenge(self, _body: dict[str, Any]) -> dict[str, Any]:
+        return {"nonce": self._nonces.give(self._boot()), "log_id": self._store.log_id}
+
+    def _admit(self, body: dict[str, Any], action: str, records: tuple[int, ...] = ()) -> tuple[Person, int]:
+        """Prove and permit, with the entry in the log either way. The person and the entry's place."""
+        request = codec.from_plain(access.Request, body.get("request"))
+        if request.action != action:
+            raise RecordError("the signed request asks for something else", where="action")
+        plain = body.get("proof")
+        proof = None if plain is None else codec.from_plain(access.Proof, plain)
+        store, roster = self._store, self._ledger.standing.roster
+        with store.lock:
+            moment = store.time.now()
+            organisation = store.policy.organisation
+            try:
+                fresh = proof is not None and self._nonces.take(proof.nonce, self._boot())
+                failures = self._failures(request.user, moment.us)
+                person = access.prove(
+                    roster, request, proof, log_id=store.log_id, fresh=fresh, failures=failures
+                )
+                organisation = person.organisation
+                access.permit(person, request, store.policy, now_us=moment.us, enrolled=store.enrolled)
+            except RefusedError as refusal:
+                self._log(request, organisation, proof, str(refusal), ())
+                raise
+            return person, self._log(request, organisation, proof, None, records)
+
+    def _log(
+        self,
+        request: access.Request,
+        organisation: str,
+        proof: access.Proof | None,
+        refusal: str | None,
+        records: tuple[int, ...],
+    ) -> int:
+        moment = self._store.time.now()
+        kind = "none" if proof is None else "password" if proof.password is not None else "ssh signature"
+        entry = Access(
+            action=request.action,
+            at_us=moment.us,
+            clock_state=moment.state,
+            user=request.user,
+            role=request.role,
+            organisation=organisation,
+            purpose=request.purpose,
+            case_number=request.case_number,
+            elements=request.subject,
+            allowed=refusal is None,
+            refusal=refusal,
+            proof=kind,
+            demo=self._ledger.standing.roster.demo,
+            records=records,
+        )
+        return self._ledger.append(entry).sequence
+
+    def _failures(self, user: str, now_us: int) -> int:
+        """Failed logons of a user in the last 15 minutes, as the log has them."""
+        count = 0
+        for sequence in reversed(holds.audit_sequences(self._store)):
+            record = self._store.record(sequence)
+            if isinstance(record, Access):
+                if record.at_us < now_us - access.FAILURE_WINDOW_US:
+                    break
+                failed = record.refusal is not None and access.BAD_CREDENTIAL in record.refusal
+                count += failed and record.user == user
+        return count
+
+    # -- deeds -----------------------------------------------------------------------------------
+
+    def _query(self, body: dict[str, Any]) -> dict[str, Any]:
+        store = self._store
+        _, entry = self._admit(body, "query")
+        query = codec.from_plain(search.Query, body.get("query"))
+        self._match_subject(body, subject_of(query))
+        limit = min(int(body.get("limit", MAX_ANSWERS)), MAX_ANSWERS)
+        with store.lock:
+            keys = dict(store.live)
+            epochs = search.candidates(dict(store.book.epochs), keys, query)
+        found: list[dict[str, Any]] = []
+        more = False
+        for sequence, exact in search.find_texts(store.home, epochs, keys, store.log_id, query.plate):
+            read = self._ledger.read(sequence)
+            if not query.since_us <= read.last_us or not read.first_us < query.until_us:
+                continue
+            if len(found) == limit:
+                more = True
+                break
+            facts = codec.to_plain(read) | {"sequence": sequence, "exact": exact}
+            if body.get("images") and len(found) < MAX_IMAGES:
+                facts["images"] = self._images(sequence)
+            found.append(facts)
+        shown = tuple(int(one["sequence"]) for one in found)
+        self._ledger.append(AccessResult(access=entry, records=shown, at_us=store.time.now().us))
+        return {"reads": found, "more": more, "entry": entry, "demo": self._ledger.standing.roster.demo}
+
+    def _images(self, sequence: int) -> dict[str, bytes]:
+        leaf = self._store.leaf(sequence)
+        return {
+            name: self._store.open_element(leaf, name).content for name in sorted(IMAGES & set(leaf.elements))
+        }
+
+    @staticmethod
+    def _match_subject(body: dict[str, Any], subject: str) -> None:
+        """What is done must be what was signed and logged."""
+        if body["request"]["subject"] != subject:
+            raise RecordError("the signed request speaks of something else", where="subject")
+
+    def _audit(self, body: dict[str, Any]) -> dict[str, Any]:
+        wanted = codec.from_plain(audit.AuditFilter, body.get("filter"))
+        self._match_subject(body, f"access log {audit_subject(wanted)}")
+        _, entry = self._admit(body, "audit")
+        with self._store.lock:
+            lines = [one for one in audit.read_lines(self._store, wanted) if one.sequence != entry]
+        return {"lines": [codec.to_plain(one) for one in lines], "entry": entry}
+
+    def _hold(self, body: dict[str, Any]) -> dict[str, Any]:
+        records = _numbers(body.get("records"))
+        ground, authority, number = (_text(body, name) for name in ("ground", "authority", "number"))
+        self._match_subject(body, hold_subject(records, ground, authority, number))
+        person, entry = self._admit(body, "hold", records)
+        access.demand_ground(ground, authority, number)
+        order = holds.HoldOrder(
+            records=records,
+            ground=ground,
+            authority=authority,
+            number=number,
+            user=person.user,
+            role=body["request"]["role"],
+            organisation=person.organisation,
+            demo=self._ledger.standing.roster.demo,
+        )
+        return {"hold": holds.place(self._store, order).sequence, "entry": entry}
+
+    def _release(self, body: dict[str, Any]) -> dict[str, Any]:
+        hold = int(body.get("hold", -1))
+        item = _text(body, "evidence_item")
+        self._match_subject(body, f"release hold={hold} item={item}")
+        person, _ = self._admit(body, "release")
+        second, entry = self._admit(body.get("second") or {}, "release")
+        if body["second"]["request"]["subject"] != body["request"]["subject"]:
+            raise RefusedError("the second person signed something else", clause="463.8")
+        ref = holds.release(
+            self._store,
+            hold,
+            evidence_item=item,
+            user=person.user,
+            second_user=second.user,
+            demo=self._ledger.standing.roster.demo,
+        )
+        return {"release": ref.sequence, "entry": entry}
+
+    def _export(self, body: dict[str, Any]) -> dict[str, Any]:
+        hold = body.get("hold")
+        store = self._store
+        records = holds.find(store, int(hold)).records if hold is not None else _numbers(body.get("records"))
+        withhold = tuple(sorted(str(one) for one in body.get("withhold", ())))
+        number = _text(body, "number")
+        asked = records if hold is None else ()
+        self._match_subject(body, export_subject(asked, hold, number, withhold))
+        person, entry = self._admit(body, "export", records)
+        demo = self._ledger.standing.roster.demo
+        order = evidence.Order(
+            records=records,
+            withhold=withhold,
+            number=number,
+            hold=hold,
+            user=person.user,
+            demo=demo,
+            facts={str(k): str(v) for k, v in dict(body.get("facts", {})).items()},
+        )
+        files = evidence.build(store, order)
+        self._ledger.append(
+            Export(
+                records=records,
+                elements=tuple(n for n in ("text", "place", "patch", "overview") if n not in withhold),
+                package=evidence.digest_of(files),
+                hold=hold,
+                number=number,
+                user=person.user,
+                at_us=store.time.now().us,
+                demo=demo,
+            )
+        )
+        return {"files": files, "entry": entry}
+
+    def _plan(self, _body: dict[str, Any]) -> dict[str, Any]:
+        return {"items": [codec.to_plain(one) for one in self._ledger.retention_plan()]}
+
+    def _apply(self, _body: dict[str, Any]) -> dict[str, Any]:
+        receipt: purge.Receipt | None = self._ledger.apply_retention(by="retention apply")
+        if receipt is None:
+            return {"receipt": None}
+        return {"receipt": codec.to_plain(receipt.record), "sequence": receipt.sequence}
+
+    def _status(self, _body: dict[str, Any]) -> dict[str, Any]:
+        return codec.to_plain(self._ledger.status())  # type: ignore[no-any-return]
+
+
+def subject_of(query: search.Query) -> str:
+    """The data elements of a query, as they stand in the log (463.5 (b) 2)."""
+    plate = "any plate" if query.plate is None else f"plate={query.plate}"
+    until = "now" if query.until_us > 1 << 60 else utc(query.until_us)
+    return f"{plate} since={utc(query.since_us)} until={until}"
+
+
+def audit_subject(wanted: audit.AuditFilter) -> str:
+    plate = "" if wanted.plate is None else f" plate={search.normal_plate(wanted.plate)}"
+    return f"user={wanted.user or 'any'} since={utc(wanted.since_us)}{plate}"
+
+
+def hold_subject(records: tuple[int, ...], ground: str, authority: str, number: str) -> str:
+    return f"hold records={_joined(records)} ground={ground} authority={authority} number={number}"
+
+
+def export_subject(records: tuple[int, ...], hold: int | None, number: str, withhold: tuple[str, ...]) -> str:
+    what = f"records={_joined(records)}" if hold is None else f"hold={hold}"
+    return f"export {what} number={number} withhold={','.join(withhold) or 'nothing'}"
+
+
+def _joined(records: tuple[int, ...]) -> str:
+    return ",".join(str(one) for one in records)
+
+
+def _numbers(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple) or not all(type(one) is int for one in value):
+        raise RecordError("must be a list of record numbers", where="records")
+    return tuple(value)
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    value = body.get(name, "")
+    if not isinstance(value, str) or len(value) > 500:
+        raise RecordError("must be text of at most 500 characters", where=name)
+    return value

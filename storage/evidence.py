@@ -1,0 +1,206 @@
+"""Evidence packages: one record or more, provable offline to a stranger. Builds bytes by file name; no I/O.
+
+package.cose              signed by the log key: format, number, and the SHA-256 of every other file
+SHA256SUMS                the same list for `sha256sum -c`
+log.pub, checkpoint       the log's key and the signed tree head
+chain.pem                 (enrolled units) what ties the log key to the unit and its department
+records/<n>/leaf.cose     the signed leaf;  record.tlog-proof  its place in the log (C2SP tlog-proof)
+records/<n>/elements.cbor the shown elements with their salts;  text.json, patch.jpg, ...  the same, plain
+accesses/<n>/             every logged access to these records, in the same form
+cover.txt, cover.html     for people
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from storage import codec, cover, holds, tlog_proof
+from storage.leaf import IMAGES, Leaf
+from storage.records import RECORDS, Access, AccessResult, Export, Hold, ReadPlace, ReadText, Release
+from storage.sealing import Opened
+from storage.store import Store
+
+FORMAT = 1
+CONTEXT = b"alpr-reader/package/v1"
+SENTENCE = (
+    "The signature proves what this unit recorded and that it was not changed since; "
+    "it does not prove that the plate was read right. Look at the image."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownElement:
+    """An element that the package opens: with its salt the leaf's commitment can be recomputed."""
+
+    name: str
+    salt: bytes
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """The elements of one record that the package opens."""
+
+    elements: tuple[ShownElement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageHead:
+    """What the log key signs over a package."""
+
+    format: int
+    log_id: bytes
+    number: str
+    hold: int | None
+    created_us: int
+    records: tuple[int, ...]
+    accesses: tuple[int, ...]
+    withheld: tuple[str, ...]
+    demo: bool
+    sentence: str
+    files: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to export: records, which elements to withhold, the case or evidence number."""
+
+    records: tuple[int, ...]
+    withhold: tuple[str, ...]
+    number: str
+    hold: int | None
+    user: str
+    demo: bool
+    facts: Mapping[str, str]
+
+
+def extension(name: str, content: bytes) -> str:
+    """The file name of an element in a package."""
+    if name in IMAGES:
+        kind = "png" if content.startswith(b"\x89PNG") else "jpg"
+        return f"{name}.{kind}"
+    return f"{name}.json"
+
+
+def plain_view(kind: str, name: str, content: bytes) -> bytes:
+    """An element as people read it: an image as it is, a record as JSON."""
+    if name in IMAGES:
+        return content
+    cls: type[object] = {"text": ReadText, "place": ReadPlace}.get(name, RECORDS[kind])
+    return cover.as_json(codec.from_bytes(cls, content))
+
+
+def build(store: Store, order: Order) -> dict[str, bytes]:
+    """All files of a package. The caller logs the access before and the export after. Raises KeyLostError."""
+    holds.demand_reads(store, order.records)
+    with store.lock:
+        checkpoint = store.log.head_note() or ""
+        size = store.log.frontier.size
+        accesses = accesses_to(store, order.records)
+        files: dict[str, bytes] = {}
+        shown: dict[int, dict[str, Opened]] = {}
+        for sequence in (*order.records, *accesses):
+            leaf = store.leaf(sequence)
+            folder = "records" if sequence in order.records else "accesses"
+            hidden = set(order.withhold) | (
+                {ENTRY} if "text" in order.withhold else set()
+            )  # it names the plate
+            opened = {name: store.open_element(leaf, name) for name in leaf.elements if name not in hidden}
+            shown[sequence] = opened
+            proof = tlog_proof.write(sequence, store.log.inclusion(sequence, size), checkpoint)
+            files |= _record_files(f"{folder}/{sequence}", leaf, store.log.leaf(sequence), opened, proof)
+        files["log.pub"] = store.log.key_of_notes.text().encode() + b"\n"
+        files["checkpoint"] = checkpoint.encode()
+        chain = store.home.folder / "chain.pem"
+        if chain.is_file():
+            files["chain.pem"] = chain.read_bytes()
+        story = cover.Story(
+            unit=store.log.key_of_notes.name,
+            number=order.number,
+            sentence=SENTENCE,
+            demo=order.demo,
+            created_us=store.time.now().us,
+            withheld=order.withhold,
+            facts=dict(order.facts),
+            records={n: shown[n] for n in order.records},
+            accesses=[_access_line(store, n) for n in accesses],
+        )
+        files["cover.txt"] = cover.as_text(story).encode()
+        files["cover.html"] = cover.as_html(story).encode()
+        head = PackageHead(
+            format=FORMAT,
+            log_id=store.log_id,
+            number=order.number,
+            hold=order.hold,
+            created_us=story.created_us,
+            records=order.records,
+            accesses=tuple(accesses),
+            withheld=order.withhold,
+            demo=order.demo,
+            sentence=SENTENCE,
+            files=tuple((name, hashlib.sha256(files[name]).digest()) for name in sorted(files)),
+        )
+        files["SHA256SUMS"] = sums(head.files)
+        files["package.cose"] = store.log.sign_bytes(codec.to_bytes(head), CONTEXT)
+    return files
+
+
+def sums(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """The list in the form of sha256sum."""
+    return "".join(f"{digest.hex()}  {name}\n" for name, digest in files).encode()
+
+
+def _record_files(
+    folder: str, leaf: Leaf, data: bytes, opened: Mapping[str, Opened], proof: str
+) -> dict[str, bytes]:
+    shown = Shown(
+        elements=tuple(
+            ShownElement(name=one.name, salt=one.salt, content=one.content) for one in opened.values()
+        )
+    )
+    files = {
+        f"{folder}/leaf.cose": data,
+        f"{folder}/record.tlog-proof": proof.encode(),
+        f"{folder}/elements.cbor": codec.to_bytes(shown),
+    }
+    for name, one in opened.items():
+        files[f"{folder}/{extension(name, one.content)}"] = plain_view(leaf.kind, name, one.content)
+    return files
+
+
+def accesses_to(store: Store, records: Iterable[int]) -> list[int]:
+    """Where the log speaks of access to any of these records: look-ups, holds, releases, exports."""
+    wanted, found = set(records), set()
+    held: set[int] = set()
+    for sequence in holds.audit_sequences(store, min(wanted, default=0)):
+        record = store.record(sequence)
+        match record:
+            case Access() | Hold() | Export():
+                touches = bool(wanted & set(record.records))
+            case AccessResult():
+                touches = bool(wanted & set(record.records))
+                found |= {record.access} if touches else set()
+            case Release():
+                touches = record.hold in held
+            case _:
+                touches = False
+        if touches:
+            found.add(sequence)
+            held |= {sequence} if isinstance(record, Hold) else set()
+    return sorted(found)
+
+
+def _access_line(store: Store, sequence: int) -> str:
+    record = store.record(sequence)
+    user = getattr(record, "user", "")
+    what = getattr(record, "action", record.KIND)
+    purpose = getattr(record, "purpose", getattr(record, "ground", ""))
+    at_us = int(getattr(record, "at_us", 0))
+    return f"record {sequence}: {cover.utc(at_us)}  {what}  {user}  {purpose}".rstrip()
+
+
+def digest_of(files: Mapping[str, bytes]) -> bytes:
+    """What the export record keeps of a package: the SHA-256 of its signed head."""
+    return hashlib.sha256(files["package.cose"]).digest()

@@ -1,0 +1,145 @@
+"""Holds of 463.8: content moved under a key of its own, so that its epoch can still be purged.
+
+A hold needs one of the five grounds, an authority and a number; it is fulfilled by an export and ended by
+a release, which names the evidence item and a second person. The commitments stay, the digests are new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from storage import sealing
+from storage.errors import LedgerError, RefusedError
+from storage.leaf import IMAGES, LeafRef
+from storage.records import Export, Hold, HoldEnded, KeyClass, Release, Resealed
+from storage.sealing import Sealed
+from storage.store import Store
+
+MAX_RECORDS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldOrder:
+    """What is to be held, on which ground, by whose authority, asked by whom."""
+
+    records: tuple[int, ...]
+    ground: str
+    authority: str
+    number: str
+    user: str
+    role: str
+    organisation: str
+    demo: bool
+
+
+def demand_reads(store: Store, records: Sequence[int]) -> None:
+    """Raises LedgerError unless all are reads of this log."""
+    if not 1 <= len(set(records)) <= MAX_RECORDS or len(set(records)) != len(records):
+        raise LedgerError(f"names 1 to {MAX_RECORDS} records, each once", where="records")
+    for sequence in records:
+        if not 0 <= sequence < store.log.frontier.size or store.leaf(sequence).kind != "read":
+            raise LedgerError("is no read of this log", where=f"record {sequence}")
+
+
+def place(store: Store, order: HoldOrder) -> LeafRef:
+    """Hold records. Raises LedgerError, KeyLostError where content is gone; then nothing is held."""
+    demand_reads(store, order.records)
+    written: list[Sealed] = []
+    epoch = 0
+    with store.lock:
+        try:
+            with store.adding():
+                epoch = store.open_epoch(KeyClass.HOLD, "hold").epoch
+                ref = store.add_sealed(
+                    Hold(
+                        records=order.records,
+                        hold_epoch=epoch,
+                        ground=order.ground,
+                        authority=order.authority,
+                        number=order.number,
+                        user=order.user,
+                        role=order.role,
+                        organisation=order.organisation,
+                        at_us=store.time.now().us,
+                        demo=order.demo,
+                    )
+                )
+                for sequence in order.records:
+                    written += _reseal(store, sequence, ref.sequence, epoch)
+                return ref
+        except BaseException:
+            store.blobs.discard(epoch, written)
+            raise
+
+
+def _reseal(store: Store, sequence: int, hold: int, epoch: int) -> list[Sealed]:
+    """One record's elements under the hold's key; returns the images written."""
+    leaf = store.leaf(sequence)
+    sealed = [
+        sealing.seal(store.live[epoch], store.log_id, sequence, store.open_element(leaf, name))
+        for name in leaf.elements
+    ]
+    images = tuple(one for one in sealed if one.name in IMAGES)
+    if images:
+        store.blobs.put(epoch, images)
+    small = tuple(one for one in sealed if one.name not in IMAGES)
+    store.add_open(Resealed(record=sequence, hold=hold, epoch=epoch), small, images)
+    return list(images)
+
+
+def find(store: Store, hold: int) -> Hold:
+    """The hold at a sequence number. Raises LedgerError."""
+    record = store.record(hold) if 0 <= hold < store.log.frontier.size else None
+    if not isinstance(record, Hold):
+        raise LedgerError("is no hold", where=f"record {hold}")
+    return record
+
+
+def release(
+    store: Store, hold: int, *, evidence_item: str, user: str, second_user: str, demo: bool
+) -> LeafRef:
+    """End a hold. Raises RefusedError where the policy's conditions are not met."""
+    held = find(store, hold)
+    if held.hold_epoch in store.book.released:
+        raise LedgerError("was released before", where=f"hold {hold}")
+    if not evidence_item.strip():
+        raise RefusedError("a release names the evidence item it was booked as", clause="463.8")
+    if second_user == user:
+        raise RefusedError("a release needs a second person", clause="463.8")
+    if not any(isinstance(one, Export) and one.hold == hold for one in audit_records(store, hold)):
+        raise RefusedError("this hold was never exported", clause="463.8", cure="reader export --hold first")
+    now_us = store.time.now().us
+    with store.adding():
+        ref = store.add_sealed(
+            Release(
+                hold=hold,
+                hold_epoch=held.hold_epoch,
+                evidence_item=evidence_item,
+                user=user,
+                second_user=second_user,
+                at_us=now_us,
+                demo=demo,
+            )
+        )
+        store.add_open(HoldEnded(epoch=held.hold_epoch, release=ref.sequence, at_us=now_us))
+    return ref
+
+
+def audit_records(store: Store, first: int = 0) -> list[object]:
+    """All audit records from a sequence number on, opened, oldest first."""
+    return [store.record(sequence) for sequence in audit_sequences(store, first)]
+
+
+def audit_sequences(store: Store, first: int = 0) -> list[int]:
+    """Where audit records that can still be opened stand."""
+    epochs = [
+        f.epoch for f in store.book.epochs.values() if f.key_class is KeyClass.AUDIT and f.epoch in store.live
+    ]
+    found: list[int] = []
+    for epoch in epochs:
+        rows = store.db.execute(
+            "SELECT sequence FROM leaves WHERE epoch = ? AND sequence >= ? ORDER BY sequence", (epoch, first)
+        )
+        found += [int(row[0]) for row in rows.fetchall()]
+    return sorted(found)

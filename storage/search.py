@@ -1,0 +1,101 @@
+"""Finding reads: every stored text of the asked time is opened in memory and compared; there is no index.
+
+A pattern is plate text in which `?` stands for any character. A stored `?` (an unreadable slot) matches
+any character too; such a match is marked as not exact.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from storage import codec, schema, sealing
+from storage.epochs import EpochFacts
+from storage.errors import RecordError, SealError
+from storage.home import Home
+from storage.records import KeyClass, ReadText
+
+PATTERN = re.compile(r"[A-Z0-9?]{1,16}")
+CONTENT = (KeyClass.READ, KeyClass.HIT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is searched: `plate` pattern or all, within [since, until) UTC microseconds."""
+
+    plate: str | None = field(repr=False)
+    since_us: int
+    until_us: int
+
+    def check(self) -> None:
+        if self.plate is not None and not PATTERN.fullmatch(self.plate):
+            raise RecordError("must be 1 to 16 of A-Z, 0-9, ?", where="plate")
+        if not 0 <= self.since_us <= self.until_us:
+            raise RecordError("must run forward", where="since, until")
+
+
+def normal_plate(text: str) -> str:
+    """Plate text as the reader writes it: upper case, without spaces, dots and hyphens."""
+    return re.sub(r"[\s.\-·]", "", text).upper()
+
+
+def matches(pattern: str | None, text: str) -> tuple[bool, bool]:
+    """(matches, exactly)."""
+    if pattern is None:
+        return True, True
+    if len(pattern) != len(text):
+        return False, False
+    alike = all(a in (b, "?") or b == "?" for a, b in zip(pattern, text, strict=True))
+    return alike, alike and "?" not in text
+
+
+def find_texts(
+    home: Home, epochs: list[EpochFacts], keys: Mapping[int, bytes], log_id: bytes, plate: str | None
+) -> Iterator[tuple[int, bool]]:
+    """(sequence, exact) of reads whose text matches, oldest first, on a connection of its own.
+
+    epochs: those that hold reads and may lie in the asked time. Raises SealError for a damaged element.
+    """
+    database = schema.connect(home.database, readonly=True)
+    sql = (
+        "SELECT l.sequence, e.stored FROM leaves l JOIN elements e ON e.sequence = l.sequence "
+        "AND e.name = 'text' WHERE l.epoch = ? ORDER BY l.sequence"
+    )
+    try:
+        for facts in epochs:
+            cipher = AESGCM(keys[facts.epoch])
+            for sequence, stored in database.conn.execute(sql, (facts.epoch,)):
+                text = _text(cipher, log_id, int(sequence), bytes(stored))
+                alike, exact = matches(plate, text)
+                if alike:
+                    yield int(sequence), exact
+    finally:
+        database.close()
+
+
+def _text(cipher: AESGCM, log_id: bytes, sequence: int, stored: bytes) -> str:
+    """The plate text alone; what matches is opened again in full, against its commitment."""
+    aad = sealing.aad_of(log_id, sequence, "text")
+    try:
+        frame = cipher.decrypt(stored[: sealing.NONCE_BYTES], stored[sealing.NONCE_BYTES :], aad)
+    except InvalidTag:
+        raise SealError("does not open under its key", where=f"record {sequence}, text") from None
+    return codec.from_bytes(ReadText, sealing.unframe("text", frame).content).text
+
+
+def candidates(epochs: Mapping[int, EpochFacts], keys: Mapping[int, bytes], query: Query) -> list[EpochFacts]:
+    """Epochs with reads, an openable key and a time that may overlap the query's."""
+    slack = 3_600_000_000  # an epoch's times are custody's, a read's are the camera's
+    return [
+        facts
+        for facts in epochs.values()
+        if facts.key_class in CONTENT
+        and facts.purged_by is None
+        and facts.epoch in keys
+        and facts.opened_us - slack < query.until_us
+        and (facts.closed_us is None or facts.closed_us + slack >= query.since_us)
+    ]

@@ -1,0 +1,157 @@
+"""The writer's door for other processes of the same user: a 0600 Unix socket, the peer's uid checked.
+
+One request a connection: 4-byte length || CBOR [operation, body]; the answer likewise: [true, result] or
+[false, {kind, what, where, cure, clause}]. Sizes are bounded on both sides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import socketserver
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+from storage import envelope
+from storage.door import Door
+from storage.errors import LedgerError, RecordError, RefusedError, StorageError
+from storage.home import Home
+
+MAX_REQUEST, MAX_ANSWER = 1 << 20, 512 << 20
+TIMEOUT_S = 30.0
+ANSWER_TIMEOUT_S = 600.0  # a look-up over a million records, a purge
+
+
+class DoorServer:
+    """Serves a door on the home's socket while its `with` block runs. Threads end with it."""
+
+    def __init__(self, door: Door, home: Home) -> None:
+        self._door, self._path = door, home.socket
+        self._server: _Server | None = None
+
+    def __enter__(self) -> Self:
+        self._path.unlink(missing_ok=True)
+        with _private_umask(), _short(self._path) as name:
+            self._server = _Server(name, _Handler)
+        self._path.chmod(0o600)
+        self._server.door = self._door
+        threading.Thread(target=self._server.serve_forever, name="door", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+        self._path.unlink(missing_ok=True)
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 16
+    door: Door
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        connection: socket.socket = self.request
+        connection.settimeout(TIMEOUT_S)
+        with contextlib.suppress(OSError):
+            if _peer_uid(connection) not in (os.geteuid(), 0):
+                return
+            _send(connection, self._answer(connection))
+
+    def _answer(self, connection: socket.socket) -> bytes:
+        door = cast("_Server", self.server).door
+        try:
+            asked = envelope.decode(_receive(connection, MAX_REQUEST), limit=MAX_REQUEST)
+            if not (isinstance(asked, list) and len(asked) == 2 and isinstance(asked[1], dict)):
+                raise RecordError("is not [operation, body]", where="request")
+            return envelope.encode([True, door.answer(str(asked[0]), asked[1])])
+        except StorageError as error:
+            facts = {
+                "kind": type(error).__name__,
+                "what": error.what,
+                "where": error.where,
+                "cure": error.cure,
+                "clause": getattr(error, "clause", ""),
+            }
+            return envelope.encode([False, facts])
+        except (TypeError, ValueError, KeyError) as error:
+            facts = {"kind": "RecordError", "what": f"malformed request: {type(error).__name__}"}
+            return envelope.encode([False, facts | {"where": "request", "cure": "", "clause": ""}])
+
+
+def ask(home: Home, op: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Ask the process that holds the home. Raises LedgerError where none answers, else what it raised."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(ANSWER_TIMEOUT_S)
+        try:
+            with _short(home.socket) as name:
+                connection.connect(name)
+            _send(connection, envelope.encode([op, body]))
+            answer = envelope.decode(_receive(connection, MAX_ANSWER), limit=MAX_ANSWER)
+        except OSError as error:
+            raise LedgerError(
+                f"the process that holds this home does not answer: {error.strerror or error}",
+                where=str(home.socket),
+                cure="wait until it has started, or stop it",
+            ) from None
+    done, result = answer
+    if done:
+        return dict(result)
+    if result["kind"] == RefusedError.__name__:
+        raise RefusedError(result["what"], clause=result["clause"], cure=result["cure"])
+    raise LedgerError(result["what"], where=result["where"], cure=result["cure"])
+
+
+def _peer_uid(connection: socket.socket) -> int:
+    size = struct.calcsize("3i")
+    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return int(uid)
+
+
+def _send(connection: socket.socket, data: bytes) -> None:
+    connection.sendall(len(data).to_bytes(4, "big") + data)
+
+
+def _receive(connection: socket.socket, limit: int) -> bytes:
+    size = int.from_bytes(_exactly(connection, 4), "big")
+    if size > limit:
+        raise RecordError(f"is over {limit} bytes", where="request")
+    return _exactly(connection, size)
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        part = connection.recv(min(size - len(parts), 1 << 16))
+        if not part:
+            raise ConnectionResetError("the connection was closed")
+        parts += part
+    return bytes(parts)
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name for the socket within the 108 bytes that the kernel takes, however deep the home lies."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def _private_umask() -> Iterator[None]:
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)

@@ -1,0 +1,156 @@
+"""What the department set for this unit: enrolment, policy, roster, day keys. Signed, versioned, logged.
+
+Each file is COSE_Sign1 by the department's command key over its record, in the context
+`alpr-reader/document/<name>/v1`. The log keeps the highest version of each; a lower one is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from storage import codec, envelope, files
+from storage.checkpoint import NoteKey
+from storage.day_keys import DayKeys
+from storage.errors import LedgerError, OutdatedError, RecordError
+from storage.policy import CustodyPolicy
+from storage.records import Configuration, FileInForce, KeyClass
+from storage.roster import Roster, demo_roster
+from storage.store import Store
+
+ENROLMENT, POLICY, ROSTER, DAY_KEYS = "enrolment", "policy", "roster", "day-keys"
+MAX_DOCUMENT_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """Joining a department. `command_key`: signs files; `department`: the department log's vkey (C2SP)."""
+
+    version: int
+    organisation: str
+    unit: str
+    command_key: bytes
+    department: str
+
+    def check(self) -> None:
+        NoteKey.parse(self.department)
+        if len(self.command_key) != 32:
+            raise RecordError("has 32 bytes", where="enrolment.command_key")
+
+
+DOCUMENTS: dict[str, type[CustodyPolicy] | type[Roster] | type[DayKeys]] = {
+    POLICY: CustodyPolicy,
+    ROSTER: Roster,
+    DAY_KEYS: DayKeys,
+}
+
+
+def context_of(name: str) -> bytes:
+    """The COSE context in which the department signs a file of this name."""
+    return f"alpr-reader/document/{name}/v1".encode()
+
+
+class Standing:
+    """The files in force, opened once and kept."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.enrolment: Enrolment | None = None
+        self.roster = Roster(version=0, demo=True, people=())
+        for name in (ENROLMENT, POLICY, ROSTER, DAY_KEYS):
+            entry = store.book.files.get(name)
+            if entry is not None:
+                self._take(name, self._document(entry))
+
+    def _document(self, entry: FileInForce) -> bytes:
+        record = self._store.record(entry.record)
+        if not isinstance(record, Configuration) or hashlib.sha256(record.document).digest() != entry.digest:
+            raise LedgerError("the file in force is not what was logged", where=entry.name)
+        return record.document
+
+    def _take(self, name: str, document: bytes) -> None:
+        """Put a checked document into force in memory."""
+        store = self._store
+        if name == ENROLMENT:
+            self.enrolment = codec.from_bytes(Enrolment, document)
+            store.enrolled = True
+            self._end_content()
+            return
+        value = codec.from_bytes(DOCUMENTS[name], document, limit=MAX_DOCUMENT_BYTES)
+        if isinstance(value, CustodyPolicy):
+            store.policy = value
+        elif isinstance(value, Roster):
+            self.roster = value
+        else:
+            first = not store.day_keys
+            store.day_keys = value.keys
+            if first:
+                self._end_content()
+
+    def _end_content(self) -> None:
+        """Content from here on goes under keys of the new standing."""
+        running = [self._store.book.current(one) for one in (KeyClass.READ, KeyClass.HIT)]
+        self._store.end_running(facts.epoch for facts in running if facts is not None)
+
+    @property
+    def department(self) -> NoteKey | None:
+        """The department log's key, once enrolled."""
+        return None if self.enrolment is None else NoteKey.parse(self.enrolment.department)
+
+    def version_of(self, name: str) -> int:
+        entry = self._store.book.files.get(name)
+        return -1 if entry is None else entry.version
+
+    def enrol(self, enrolment: Enrolment) -> None:
+        """Join a department; the caller has checked who it is. Raises RecordError, OutdatedError."""
+        enrolment.check()
+        self._log(ENROLMENT, enrolment.version, codec.to_bytes(enrolment))
+        store = self._store
+        self.roster = Roster(version=0, demo=False, people=())  # until the department's own arrives
+        if store.home.people.is_dir():
+            files.remove_tree(store.home.people)
+
+    def install(self, name: str, signed: bytes) -> int:
+        """Put a signed file into force; returns its version.
+
+        Raises EnvelopeError, SignatureError, RecordError for a file that is not the department's, and
+        OutdatedError for one that is not newer than the one in force.
+        """
+        if name not in DOCUMENTS or self.enrolment is None:
+            raise RecordError("is no file that this unit takes", where=name, cure="enrol first")
+        public = Ed25519PublicKey.from_public_bytes(self.enrolment.command_key)
+        document = envelope.open_signed(signed, public, context=context_of(name), limit=MAX_DOCUMENT_BYTES)
+        value = codec.from_bytes(DOCUMENTS[name], document, limit=MAX_DOCUMENT_BYTES)
+        if isinstance(value, Roster) and value.demo:
+            raise RecordError("is a demo roster", where=name)
+        self._log(name, value.version, document)
+        return value.version
+
+    def _log(self, name: str, version: int, document: bytes) -> None:
+        if version <= self.version_of(name):
+            raise OutdatedError(
+                f"version {version} is not newer than {self.version_of(name)}, which is in force", where=name
+            )
+        store = self._store
+        digest = hashlib.sha256(document).digest()
+        with store.adding():
+            record = Configuration(
+                name=name, version=version, digest=digest, document=document, at_us=store.time.now().us
+            )
+            ref = store.add_sealed(record)
+            store.add_open(FileInForce(name=name, version=version, digest=digest, record=ref.sequence))
+        self._take(name, document)
+
+    def make_demo(self) -> None:
+        """Give a new home its demo roster, and its people their key files (0600)."""
+        store = self._store
+        roster, keys = demo_roster(store.time.now().us)
+        files.make_dir(store.home.people)
+        for user, key in keys.items():
+            pem = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+            files.write_new(store.home.people / user, pem)
+        files.sync_dir(store.home.people)
+        self._log(ROSTER, roster.version, codec.to_bytes(roster))

@@ -1,0 +1,97 @@
+"""Checks an evidence package on any machine: signed head, every file, every leaf, proof and commitment."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from pathlib import Path
+
+from storage import codec, envelope, evidence, merkle, sealing, tlog_proof
+from storage.checkpoint import NoteKey, open_checkpoint
+from storage.errors import PackageError, ProofError
+from storage.evidence import PackageHead, Shown
+from storage.findings import Report, caught
+from storage.leaf import log_id_of, open_leaf, origin_of
+
+HEAD_FILE, KEY_FILE = "package.cose", "log.pub"
+MAX_FILE_BYTES = 64 << 20
+
+
+def is_package(path: Path) -> bool:
+    """Whether a folder is an evidence package."""
+    return (path / HEAD_FILE).is_file()
+
+
+def verify_package(folder: Path, key: NoteKey | None = None) -> Report:
+    """Check a package against `key` (its own log.pub if None: consistent then, but proven by nobody)."""
+    report = Report()
+    with caught(report, KEY_FILE):
+        own = NoteKey.parse(_read(folder, KEY_FILE).decode())
+        if key is not None and envelope.raw_public(own.public) != envelope.raw_public(key.public):
+            report.add(KEY_FILE, "is not the key that was given")
+        key = key or own
+    if key is None:
+        return report
+    key = NoteKey(origin_of(log_id_of(key.public)), key.public)
+    report.log_id = log_id_of(key.public).hex()
+    with caught(report, HEAD_FILE):
+        head_bytes = envelope.open_signed(_read(folder, HEAD_FILE), key.public, context=evidence.CONTEXT)
+        head = codec.from_bytes(PackageHead, head_bytes)
+        if head.format != evidence.FORMAT or head.log_id != log_id_of(key.public):
+            raise PackageError("of another format or another log", where=HEAD_FILE)
+        _files(folder, head, report)
+        for name, sequences in (("records", head.records), ("accesses", head.accesses)):
+            for sequence in sequences:
+                with caught(report, f"{name}/{sequence}", sequence):
+                    _record(folder / name / str(sequence), sequence, key, report)
+        report.records = len(head.records)
+        if head.demo:
+            report.notes.append("made by a unit that belongs to no department (demo)")
+        report.notes.append(head.sentence)
+    return report
+
+
+def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
+    if path.is_symlink() or path.stat().st_size > MAX_FILE_BYTES:
+        raise PackageError("is a link or too large", where=name)
+    return path.read_bytes()
+
+
+def _files(folder: Path, head: PackageHead, report: Report) -> None:
+    """Every listed file there and unaltered, and nothing besides."""
+    listed = dict(head.files)
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir() or p.is_symlink()}
+    for name in sorted(there - set(listed) - {HEAD_FILE, "SHA256SUMS"}):
+        report.add(name, "does not belong to the package")
+    for name, digest in listed.items():
+        with caught(report, name):
+            if name not in there:
+                report.add(name, "is missing")
+            elif not hmac.compare_digest(hashlib.sha256(_read(folder, name)).digest(), digest):
+                report.add(name, "was altered: its SHA-256 is not the signed one")
+    with caught(report, "SHA256SUMS"):
+        if _read(folder, "SHA256SUMS") != evidence.sums(head.files):
+            report.add("SHA256SUMS", "differs from the signed list")
+
+
+def _record(folder: Path, sequence: int, key: NoteKey, report: Report) -> None:
+    """One record: leaf, proof, commitments, and the plain files against what was committed."""
+    data = _read(folder, "leaf.cose")
+    leaf = open_leaf(data, key.public)
+    proof = tlog_proof.parse(_read(folder, "record.tlog-proof").decode())
+    head = open_checkpoint(proof.checkpoint, key)
+    if leaf.sequence != sequence or proof.index != sequence or leaf.log_id != log_id_of(key.public):
+        raise ProofError("is another record than its folder says", where=f"record {sequence}")
+    merkle.verify_inclusion(sequence, head.size, merkle.leaf_hash(data), proof.path, head.root)
+    shown = codec.from_bytes(Shown, _read(folder, "elements.cbor"), limit=MAX_FILE_BYTES)
+    for one in shown.elements:
+        where = f"record {sequence}, {one.name}"
+        mark = leaf.elements.get(one.name)
+        if mark is None or not hmac.compare_digest(
+            sealing.commitment(one.name, one.salt, one.content), mark.commitment
+        ):
+            report.add(where, "is not what the signed record holds", sequence)
+        plain = _read(folder, evidence.extension(one.name, one.content))
+        if plain != evidence.plain_view(leaf.kind, one.name, one.content):
+            report.add(where, "the plain file says something else than the record", sequence)
