@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from storage import codec, cover, holds, tlog_proof
-from storage.leaf import IMAGES, Leaf
+from storage.leaf import ENTRY, IMAGES, Leaf
 from storage.records import RECORDS, Access, AccessResult, Export, Hold, ReadPlace, ReadText, Release
 from storage.sealing import Opened
 from storage.store import Store
@@ -104,9 +104,8 @@ def build(store: Store, order: Order) -> dict[str, bytes]:
         for sequence in (*order.records, *accesses):
             leaf = store.leaf(sequence)
             folder = "records" if sequence in order.records else "accesses"
-            hidden = set(order.withhold) | (
-                {ENTRY} if "text" in order.withhold else set()
-            )  # it names the plate
+            hidden = set(order.withhold)
+            hidden |= {ENTRY} if "text" in order.withhold else set()  # an entry names the plate
             opened = {name: store.open_element(leaf, name) for name in leaf.elements if name not in hidden}
             shown[sequence] = opened
             proof = tlog_proof.write(sequence, store.log.inclusion(sequence, size), checkpoint)
