@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-BLANK = len(ALPHABET)
-CLASSES = len(ALPHABET) + 1
+from ..plates import ALPHABET, CLASSES, NO_CHARACTER
+
+__all__ = ["ALPHABET", "BLANK", "CLASSES", "JURISDICTIONS", "SLOTS", "indices"]
+
+BLANK = NO_CHARACTER  # last class of every column and slot
 SLOTS = 10
 
 _STATES = (

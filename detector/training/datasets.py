@@ -59,14 +59,22 @@ def fold(text: str) -> str:
     return text.upper().translate(_FOLD)
 
 
-def _group(dataset: str, image: str, texts: Iterable[str]) -> str:
-    """What must not be torn apart: all pictures of one plate text, else the file's own name."""
-    known = sorted(fold(text) for text in texts if text)
-    return known[0] if known else f"{dataset}/{image}"
+def _groups(rows: dict[str, list[str]]) -> dict[str, set[str]]:
+    """What must not be torn apart, by image: the texts on it, and all that share a picture with them."""
+    of_text: dict[str, set[str]] = {}
+    for image, texts in rows.items():
+        joined = {fold(text) for text in texts if text} or {image}
+        for name in list(joined):
+            joined |= of_text.get(name, set())
+        for name in joined:
+            of_text[name] = joined
+    return {
+        image: of_text[next((fold(text) for text in texts if text), image)] for image, texts in rows.items()
+    }
 
 
-def _is_calibration(group: str) -> bool:
-    digest = hashlib.sha256(group.encode()).digest()
+def _is_calibration(name: str) -> bool:
+    digest = hashlib.sha256(name.encode()).digest()
     return int.from_bytes(digest[:4], "big") % CALIBRATION_SHARE == 0
 
 
@@ -105,6 +113,9 @@ def read_set(folder: Path) -> list[Picture]:
             if row["split"] not in ("train", "dev"):
                 raise DataSetError(f"{where}: split is {row['split']!r}, expected train or dev")
             rows.setdefault(row["image"], []).append((_plate(row, where), row["split"]))
+    groups = _groups(
+        {image: [plate.text for plate, _ in entries if plate] for image, entries in rows.items()}
+    )
     pictures = []
     for image, entries in rows.items():
         splits = {split for _, split in entries}
@@ -112,7 +123,7 @@ def read_set(folder: Path) -> list[Picture]:
             raise DataSetError(f"{labels}: {image} lies in more than one split")
         plates = tuple(plate for plate, _ in entries if plate is not None)
         split: Split = "dev" if splits == {"dev"} else "train"
-        if split == "train" and _is_calibration(_group(folder.name, image, (p.text for p in plates))):
+        if split == "train" and all(_is_calibration(name) for name in groups[image]):
             split = "calibration"
         pictures.append(
             Picture(path=folder / "images" / image, dataset=folder.name, split=split, plates=plates)

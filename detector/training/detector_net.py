@@ -13,11 +13,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from numpy.typing import NDArray
-
-STRIDE = 4
-NET_WIDTH = 768
-NET_HEIGHT = 432
 
 
 def _conv(x: Any, channels: int, *, stride: int = 1, size: int = 3) -> Any:
@@ -60,9 +55,7 @@ def build_detector(height: int, width: int) -> keras.Model:
     heat = layers.Conv2D(
         1, 1, dtype="float32", bias_initializer=keras.initializers.Constant(-4.6), name="heat"
     )(up4)
-    box = layers.Conv2D(
-        4, 1, dtype="float32", bias_initializer=_box_prior, name="box"
-    )(up4)
+    box = layers.Conv2D(4, 1, dtype="float32", bias_initializer=_box_prior, name="box")(up4)
     corners = layers.Conv2D(8, 1, dtype="float32", bias_initializer=_corner_prior, name="corners")(up4)
     return keras.Model(image, {"heat": heat, "box": box, "corners": corners}, name="plate_detector")
 
@@ -77,54 +70,19 @@ def _corner_prior(shape: Any, dtype: Any = None) -> Any:
     return tf.constant([-0.5, -0.5, 0.5, -0.5, 0.5, 0.5, -0.5, 0.5], dtype=dtype)
 
 
-def encode_targets(
-    boxes: NDArray[np.float32],
-    corners: NDArray[np.float32],
-    has_corners: NDArray[np.bool_],
-    height: int,
-    width: int,
-) -> dict[str, NDArray[np.float32]]:
-    """Truth as maps. boxes: (N, 4) centre x, y, w, h; corners: (N, 4, 2) px; maps at stride 4.
-
-    ``heat`` (h, w, 1) in 0..1 by an ellipse of the plate's own shape; ``regress`` (h, w, 14) = box 4,
-    corners 8, box weight, corner weight.
-    """
-    rows, columns = -(-height // STRIDE), -(-width // STRIDE)
-    heat = np.zeros((rows, columns), np.float32)
-    regress = np.zeros((rows, columns, 14), np.float32)
-    cell_y = (np.arange(rows, dtype=np.float32) + 0.5) * STRIDE
-    cell_x = (np.arange(columns, dtype=np.float32) + 0.5) * STRIDE
-    for (cx, cy, w, h), quad, known in zip(boxes, corners, has_corners, strict=True):
-        dx = (cx - cell_x)[None, :]
-        dy = (cy - cell_y)[:, None]
-        sigma_x, sigma_y = max(w * 0.12, 2.2), max(h * 0.16, 2.2)
-        bump = np.exp(-0.5 * ((dx / sigma_x) ** 2 + (dy / sigma_y) ** 2))
-        row = min(max(int(cy / STRIDE), 0), rows - 1)
-        column = min(max(int(cx / STRIDE), 0), columns - 1)
-        bump[row, column] = 1.0
-        owns = (bump > 0.3) & (bump > heat)
-        heat = np.maximum(heat, bump)
-        weight = bump[owns] / max(float(bump[owns].sum()), 1e-6)
-        regress[owns, 0] = np.broadcast_to(dx / w, heat.shape)[owns]
-        regress[owns, 1] = np.broadcast_to(dy / h, heat.shape)[owns]
-        regress[owns, 2] = np.log(w)
-        regress[owns, 3] = np.log(h)
-        regress[owns, 4:12] = ((quad - (cx, cy)) / (w, h)).reshape(8)
-        regress[owns, 12] = weight
-        regress[owns, 13] = weight * float(known)
-    return {"heat": heat[..., None], "regress": regress}
-
-
 def detector_loss(heat: Any, regress: Any, out: dict[str, Any]) -> dict[str, Any]:
     """Focal loss on the heat map (Zhou et al., arXiv 1904.07850, eq. 1), IoU and L1 on the shape."""
     logits = out["heat"]
     p = tf.clip_by_value(tf.sigmoid(logits), 1e-5, 1 - 1e-5)
     positive = tf.cast(heat >= 0.999, tf.float32)
     plates = tf.maximum(tf.reduce_sum(positive), 1.0)
-    focal = -tf.reduce_sum(
-        positive * tf.square(1 - p) * tf.math.log(p)
-        + (1 - positive) * tf.pow(1 - heat, 4.0) * tf.square(p) * tf.math.log(1 - p)
-    ) / plates
+    focal = (
+        -tf.reduce_sum(
+            positive * tf.square(1 - p) * tf.math.log(p)
+            + (1 - positive) * tf.pow(1 - heat, 4.0) * tf.square(p) * tf.math.log(1 - p)
+        )
+        / plates
+    )
     weight, corner_weight = regress[..., 12], regress[..., 13]
     shapes = tf.maximum(tf.reduce_sum(weight), 1.0)
     iou = tf.reduce_sum(weight * (1 - _giou(regress[..., :4], out["box"]))) / shapes

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from .datasets import Picture
-from .detector_net import NET_HEIGHT, NET_WIDTH
+from .detector_targets import NET_HEIGHT, NET_WIDTH
 from .geometry import perspective
 
 Luma = NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""Projective geometry shared by the makers of training pictures."""
+"""The device's own projection as Pillow's coefficients, shared by the makers of training pictures."""
 
 from __future__ import annotations
 
@@ -6,19 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..rectify import projection
 
-def perspective(
-    target: Sequence[Sequence[float]], source: Sequence[Sequence[float]]
-) -> tuple[float, float, float, float, float, float, float, float]:
+
+def perspective(target: Sequence[Sequence[float]], source: Sequence[Sequence[float]]) -> tuple[float, ...]:
     """The eight coefficients that take four target points (output px) to four source points.
 
-    In the order of Pillow's ``Image.Transform.PERSPECTIVE``. Raises numpy.linalg.LinAlgError when
-    three of the target points lie on one line.
+    In the order of Pillow's ``Image.Transform.PERSPECTIVE``. Raises DegenerateCornersError when
+    three of either lie on one line.
     """
-    rows: list[list[float]] = []
-    values: list[float] = []
-    for (x, y), (u, v) in zip(target, source, strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        values += [u, v]
-    a, b, c, d, e, f, g, h = (float(value) for value in np.linalg.solve(np.array(rows), np.array(values)))
-    return a, b, c, d, e, f, g, h
+    matrix = projection(np.asarray(target, np.float64), np.asarray(source, np.float64))
+    return tuple(float(value) for value in (matrix / matrix[2, 2]).ravel()[:8])

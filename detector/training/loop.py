@@ -33,6 +33,7 @@ class Plan:
     warm_up: int = 300
     weight_decay: float = 1e-4
     clip_norm: float = 5.0
+    ema_momentum: float = 0.998
     checkpoint_every: int = 250
     log_every: int = 50
 
@@ -63,7 +64,7 @@ def train(
         weight_decay=plan.weight_decay,
         global_clipnorm=plan.clip_norm,
         use_ema=True,
-        ema_momentum=0.998,
+        ema_momentum=plan.ema_momentum,
     )
     optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     optimiser.build(net.trainable_variables)
@@ -110,9 +111,9 @@ def load_averaged(net: keras.Model, folder: Path) -> int:
 
 def _save(net: keras.Model, optimiser: Any, folder: Path, step: int) -> None:
     net.save_weights(folder / f"net-{step}.weights.h5")
-    values = {f"v{i}": np.asarray(v) for i, v in enumerate(optimiser.variables)}
+    values = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(optimiser.variables)}
     np.savez(folder / f"optimiser-{step}.npz", **values)  # type: ignore[arg-type]
-    kept = [np.array(v) for v in net.trainable_variables]
+    kept = [keras.ops.convert_to_numpy(v) for v in net.trainable_variables]
     optimiser.finalize_variable_values(net.trainable_variables)
     net.save_weights(folder / f"averaged-{step}.weights.h5")
     for variable, value in zip(net.trainable_variables, kept, strict=True):

@@ -11,24 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import layers
-from numpy.typing import NDArray
 
 from .alphabet import BLANK, CLASSES, JURISDICTIONS, SLOTS
-
-HEIGHT, WIDTH = 48, 144
-COLUMNS = 36
-MEAN, DEVIATION, LEAST_DEVIATION = 128.0, 50.0, 6.0
-
-
-def normalised(patch: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Sets mean and deviation of a patch (h, w) to fixed values, clipped to uint8."""
-    values = patch.astype(np.float32)
-    spread = max(float(values.std()), LEAST_DEVIATION)
-    out = MEAN + (DEVIATION / spread) * (values - float(values.mean()))
-    return np.asarray(np.clip(np.rint(out), 0, 255), np.uint8)
+from .patch_form import COLUMNS, HEIGHT, WIDTH
 
 
 def _conv(
@@ -74,8 +61,8 @@ def build_reader() -> keras.Model:
     look = layers.Dropout(0.3)(layers.Flatten()(look))
     jurisdiction = layers.Dense(len(JURISDICTIONS), name="jurisdiction", dtype="float32")(look)
 
-    place = layers.Flatten()(_conv(_conv(deep, 48, stride=(1, 2)), 32, stride=(1, 2)))  # 3 x 9
-    place = layers.ReLU()(layers.Dense(64)(place))
+    place = _conv(_conv(deep, 48, stride=(1, 2)), 32, stride=(1, 2))  # 3 x 9
+    place = layers.Flatten()(_conv(place, 64, size=(3, 9), pad="valid"))
     corners = layers.Dense(8, name="corners", dtype="float32", bias_initializer=_corner_prior)(place)
     return keras.Model(
         patch,

@@ -16,7 +16,7 @@ from .alphabet import ALPHABET, JURISDICTIONS, SLOTS
 from .datasets import Picture
 from .detector_samples import photometric
 from .geometry import perspective
-from .reader_net import HEIGHT, WIDTH
+from .patch_form import HEIGHT, WIDTH
 
 Luma = NDArray[np.uint8]
 Quad = NDArray[np.float64]
@@ -68,7 +68,9 @@ def loose_quad(rng: np.random.Generator, quad: Quad, *, spread: float = 1.0) -> 
     out = (quad - centre) * float(np.exp(rng.normal(0, 0.03 * spread)))
     turn = rng.normal(0, 0.02 * spread)
     out = out @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    out += rng.normal(0, 0.012 * spread, (4, 1)) * w * unit_x + rng.normal(0, 0.03 * spread, (4, 1)) * h * unit_y
+    out += (
+        rng.normal(0, 0.012 * spread, (4, 1)) * w * unit_x + rng.normal(0, 0.03 * spread, (4, 1)) * h * unit_y
+    )
     margin_x = float(rng.uniform(-0.01, 0.14)) if rng.random() < 0.8 else float(rng.uniform(0.1, 0.3))
     margin_y = float(rng.uniform(-0.01, 0.2)) if rng.random() < 0.8 else float(rng.uniform(0.1, 0.4))
     for index, (sign_x, sign_y) in enumerate(((-1, -1), (1, -1), (1, 1), (-1, 1))):
@@ -156,7 +158,9 @@ class RealPatches:
                 shrink = target / wide
                 size = (max(round(image.width * shrink), 8), max(round(image.height * shrink), 6))
                 ratio = np.array([size[0] / image.width, size[1] / image.height])
-                image = image.resize(size, Image.Resampling.BOX if rng.random() < 0.5 else Image.Resampling.BILINEAR)
+                image = image.resize(
+                    size, Image.Resampling.BOX if rng.random() < 0.5 else Image.Resampling.BILINEAR
+                )
                 loose, quad = loose * ratio, quad * ratio
         patch, forward = cut_patch(image, loose, choice)
         return ReaderSample(

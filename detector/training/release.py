@@ -19,10 +19,12 @@ from PIL import Image
 from ..card import card_text
 from .alphabet import JURISDICTIONS
 from .datasets import read_all
-from .detector_net import NET_HEIGHT, NET_WIDTH, build_detector
+from .detector_net import build_detector
+from .detector_targets import NET_HEIGHT, NET_WIDTH
 from .export import to_float, to_int8, write_model
 from .loop import load_averaged
-from .reader_net import DEVIATION, HEIGHT, LEAST_DEVIATION, MEAN, WIDTH, build_reader, normalised
+from .patch_form import DEVIATION, HEIGHT, LEAST_DEVIATION, MEAN, WIDTH, normalised
+from .reader_net import build_reader
 from .reader_samples import RealPatches
 
 QUANTISATION_SCENES = 160

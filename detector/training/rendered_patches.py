@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .detector_samples import photometric
-from .reader_net import HEIGHT, WIDTH
+from .patch_form import HEIGHT, WIDTH
 from .reader_samples import ReaderSample, in_patch_units
 from .render import camera
 from .render.patches import disturbed, photograph

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from .datasets import read_all
-from .detector_net import build_detector, detector_loss, encode_targets
+from .detector_net import build_detector, detector_loss
 from .detector_samples import PLATE_SOURCE, Luma, SampleMaker
+from .detector_targets import encode_targets
 from .feeder import Batch, batches
 from .loop import Plan, train
 from .render.plates import render_plate

@@ -14,7 +14,8 @@ from .alphabet import ALPHABET, BLANK, JURISDICTIONS, SLOTS, indices
 from .datasets import Picture, read_all
 from .feeder import Batch, batches
 from .loop import Plan, train
-from .reader_net import HEIGHT, WIDTH, build_reader, normalised, reader_loss
+from .patch_form import HEIGHT, WIDTH, normalised
+from .reader_net import build_reader, reader_loss
 from .reader_samples import RealPatches
 from .rendered_patches import RenderedPatches
 
@@ -59,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--real-share", type=float, default=REAL_SHARE)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--start-from", type=Path, default=None, help="weights of an earlier run")
     parser.add_argument("--stop-after-s", type=float, default=None)
     arguments = parser.parse_args(argv)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
@@ -67,6 +69,8 @@ def main(argv: list[str] | None = None) -> int:
     maker = ReaderBatches(RealPatches(pictures, clean), clean, arguments.real_share)
     net = build_reader()
     print(f"{net.count_params()} parameters")
+    if arguments.start_from is not None:
+        net.load_weights(arguments.start_from, skip_mismatch=True)
 
     def loss(batch: tuple[Any, ...], out: dict[str, Any]) -> dict[str, Any]:
         return reader_loss(batch[1], out)

@@ -53,7 +53,10 @@ def test_no_near_duplicate_lies_in_train_and_dev(shared_data: Path) -> None:
 def test_every_picture_lies_in_exactly_one_split(shared_data: Path) -> None:
     paths = [picture.path for split in SPLITS for picture in read_all(shared_data, split)]
     assert len(paths) == len(set(paths))
-    listed = sum(len({row.split(",")[0] for row in file.read_text().splitlines()[1:]}) for file in shared_data.glob("*/labels.csv"))
+    listed = sum(
+        len({row.split(",")[0] for row in file.read_text().splitlines()[1:]})
+        for file in shared_data.glob("*/labels.csv")
+    )
     assert len(paths) == listed
 
 
@@ -69,7 +72,9 @@ def test_frames_of_one_plate_stay_together_when_a_slice_is_set_aside(tmp_path: P
         pytest.param("a.jpg,1,2,3,x,AB,US,train\n", "a.jpg|:2", id="a box that is no number"),
         pytest.param("a.jpg,1,2,0,5,AB,US,train\n", "no area", id="a box without area"),
         pytest.param("a.jpg,1,2,3,4,AB,US,test\n", "expected train or dev", id="an unknown split"),
-        pytest.param("a.jpg,1,2,3,4,AB,US,dev\na.jpg,1,2,3,4,AC,US,train\n", "more than one", id="a torn image"),
+        pytest.param(
+            "a.jpg,1,2,3,4,AB,US,dev\na.jpg,1,2,3,4,AC,US,train\n", "more than one", id="a torn image"
+        ),
     ],
 )
 def test_a_bad_row_is_named(tmp_path: Path, rows: str, word: str) -> None:

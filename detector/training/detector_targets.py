@@ -1,0 +1,48 @@
+"""The detector's input size, and truth as the maps that its net learns. numpy only."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+STRIDE = 4
+NET_WIDTH = 768
+NET_HEIGHT = 432
+
+
+def encode_targets(
+    boxes: NDArray[np.float32],
+    corners: NDArray[np.float32],
+    has_corners: NDArray[np.bool_],
+    height: int,
+    width: int,
+) -> dict[str, NDArray[np.float32]]:
+    """Truth as maps. boxes: (N, 4) centre x, y, w, h; corners: (N, 4, 2) px; maps at stride 4.
+
+    ``heat`` (h, w, 1) in 0..1 by an ellipse of the plate's own shape; ``regress`` (h, w, 14) = box 4,
+    corners 8, box weight, corner weight.
+    """
+    rows, columns = -(-height // STRIDE), -(-width // STRIDE)
+    heat = np.zeros((rows, columns), np.float32)
+    regress = np.zeros((rows, columns, 14), np.float32)
+    cell_y = (np.arange(rows, dtype=np.float32) + 0.5) * STRIDE
+    cell_x = (np.arange(columns, dtype=np.float32) + 0.5) * STRIDE
+    for (cx, cy, w, h), quad, known in zip(boxes, corners, has_corners, strict=True):
+        dx = (cx - cell_x)[None, :]
+        dy = (cy - cell_y)[:, None]
+        sigma_x, sigma_y = max(w * 0.12, 2.2), max(h * 0.16, 2.2)
+        bump = np.exp(-0.5 * ((dx / sigma_x) ** 2 + (dy / sigma_y) ** 2))
+        row = min(max(int(cy / STRIDE), 0), rows - 1)
+        column = min(max(int(cx / STRIDE), 0), columns - 1)
+        bump[row, column] = 1.0
+        owns = (bump > 0.15) & (bump > heat)
+        heat = np.maximum(heat, bump)
+        weight = bump[owns] / max(float(bump[owns].sum()), 1e-6)
+        regress[owns, 0] = np.broadcast_to(dx / w, heat.shape)[owns]
+        regress[owns, 1] = np.broadcast_to(dy / h, heat.shape)[owns]
+        regress[owns, 2] = np.log(w)
+        regress[owns, 3] = np.log(h)
+        regress[owns, 4:12] = ((quad - (cx, cy)) / (w, h)).reshape(8)
+        regress[owns, 12] = weight
+        regress[owns, 13] = weight * float(known)
+    return {"heat": heat[..., None], "regress": regress}

@@ -1,0 +1,75 @@
+"""Training resumes where it was cut off; an exported net keeps names and answers (extra train)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detector.training.feeder import Batch, FeederError, batches
+
+tf = pytest.importorskip("tensorflow", reason="the extra train is not installed")
+keras = pytest.importorskip("keras", reason="the extra train is not installed")
+
+
+def _net() -> Any:
+    keras.utils.set_random_seed(3)
+    patch = keras.Input((8, 8, 1), name="luma")
+    x = keras.layers.Conv2D(4, 3, activation="relu")(patch)
+    x = keras.layers.BatchNormalization()(x)
+    return keras.Model(patch, {"sum": keras.layers.Dense(1, name="sum")(keras.layers.Flatten()(x))})
+
+
+def _batches(seed: int = 0) -> Any:
+    rng = np.random.default_rng(seed)
+    while True:
+        luma = rng.uniform(0, 1, (16, 8, 8, 1)).astype(np.float32)
+        yield luma, luma.mean(axis=(1, 2, 3))[:, None].astype(np.float32)
+
+
+def _loss(batch: Any, out: Any) -> dict[str, Any]:
+    return {"loss": tf.reduce_mean(tf.square(out["sum"] - batch[1]))}
+
+
+def test_a_run_cut_off_goes_on_from_its_checkpoint_and_learns(tmp_path: Path) -> None:
+    from detector.training.loop import Plan, load_averaged, train
+
+    plan = Plan(steps=300, peak_rate=0.01, warm_up=10, checkpoint_every=50, log_every=50, ema_momentum=0.9)
+    assert not train(_net(), _loss, _batches(), tmp_path, plan, stop_after_s=0.0)
+    cut_at = json.loads((tmp_path / "progress.json").read_text())["step"]
+    assert 0 < cut_at < 300
+    assert train(_net(), _loss, _batches(), tmp_path, plan)
+    net = _net()
+    assert load_averaged(net, tmp_path) == 300
+    luma, mean = next(_batches(5))
+    assert float(_loss((luma, mean), net(luma))["loss"]) < 0.02
+    steps = [int(line.split(",")[0]) for line in (tmp_path / "log.csv").read_text().splitlines()[1:]]
+    assert steps == sorted(set(steps))
+
+
+def test_an_int8_export_keeps_its_names_and_answers() -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    from detector.training.export import to_int8
+
+    net = _net()
+    rng = np.random.default_rng(1)
+    pictures = [rng.integers(0, 256, (8, 8)).astype(np.uint8) for _ in range(50)]
+    runner = Interpreter(model_content=to_int8(net, pictures)).get_signature_runner()
+    assert list(runner.get_output_details()) == ["sum"]
+    scale, zero = runner.get_output_details()["sum"]["quantization"]
+    for picture in pictures[:5]:
+        real = float(net(picture[None, ..., None].astype(np.float32) / 255)["sum"][0, 0])
+        got = (float(runner(luma=picture[None, ..., None])["sum"][0, 0]) - zero) * scale
+        assert got == pytest.approx(real, abs=4 * scale + 0.02)
+
+
+def test_a_worker_that_dies_is_an_error() -> None:
+    def broken(rng: np.random.Generator) -> Batch:
+        raise SystemExit(4)
+
+    with pytest.raises(FeederError, match="ended with 4"):
+        next(batches(broken, workers=1, seed=[1]))
