@@ -1,0 +1,101 @@
+# What a person wants to do, one target each; every target sets up what it needs.
+#
+#   make demo     replay the drive-by clip, store signed reads, verify the store
+#   make test     lint, types and all tests, on Python 3.11 and, where there is one, 3.13
+#   make lint     ruff and mypy alone
+#   make bench    milliseconds a frame by stage, and memory
+#   make faults   the tests that cut, kill and corrupt, with their full figures
+#   make soak     hours of replay with injected trouble (SOAK_MINUTES=120)
+#   make train    train both nets anew and export them (needs the pictures of ALPR_DATA=DIR)
+#   make lock     resolve the lock files anew
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+# The first Python that starts, is 3.11 or newer, and can make a virtual environment.
+usable = $(firstword $(foreach one,$(1),$(shell $(one) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $(one))))
+PYENV_313 := $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python3.13)
+PYTHON ?= $(call usable,python3.11 python3.13 python3)
+# the second Python that `make test` runs on: 3.13, unless the first one is
+PYTHON_313 ?= $(if $(findstring 3.13,$(PYTHON)),,$(call usable,python3.13 $(PYENV_313)))
+
+VENV := .venv
+VENV_313 := .venv-3.13
+VENV_TRAIN := .venv-train
+RUN := $(VENV)/bin
+DEMO_HOME := run/demo
+SOAK_MINUTES ?= 120
+ALPR_DATA ?= ../shared/data
+
+.PHONY: help demo test test-311 test-313 lint bench faults soak train lock
+
+help:
+	@sed -n 's/^#   make/make/p' Makefile
+
+# $(1): folder, $(2): python, $(3): lock file
+define virtual_environment
+	@if [ -z "$(2)" ]; then echo "make: no Python 3.11 or newer with venv found; install one (Debian: apt install python3-venv) or set PYTHON=" >&2; exit 3; fi
+	test -x $(1)/bin/python || $(2) -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(3)
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(1)/.ready
+endef
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	$(call virtual_environment,$(VENV),$(PYTHON),requirements.lock)
+
+$(VENV_313)/.ready: requirements.lock pyproject.toml
+	$(call virtual_environment,$(VENV_313),$(PYTHON_313),requirements.lock)
+
+$(VENV_TRAIN)/.ready: detector/training/requirements.lock pyproject.toml
+	$(call virtual_environment,$(VENV_TRAIN),$(call usable,python3.11 python3.12),detector/training/requirements.lock)
+
+demo: $(VENV)/.ready
+	@rm -rf $(DEMO_HOME)
+	@$(RUN)/reader --home $(DEMO_HOME) run --source tests/replay/drive_by --once --plates
+	@$(RUN)/reader --home $(DEMO_HOME) verify
+	@echo "The store lies in $(DEMO_HOME). Try next: $(RUN)/reader --home $(DEMO_HOME) audit, or $(RUN)/reader read tests/replay/drive_by/*.jpg"
+
+lint: $(VENV)/.ready
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+
+test: lint test-311 test-313
+
+test-311: $(VENV)/.ready
+	$(RUN)/pytest
+
+ifeq ($(PYTHON_313),)
+test-313:
+	@echo "no Python 3.13 here: tested on one Python only"
+else
+test-313: $(VENV_313)/.ready
+	$(VENV_313)/bin/pytest
+endif
+
+bench: $(VENV)/.ready
+	$(RUN)/python -m firmware.bench
+
+faults: $(VENV)/.ready
+	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks
+
+soak: $(VENV)/.ready
+	$(RUN)/python -m firmware.soak --minutes $(SOAK_MINUTES)
+
+train: $(VENV_TRAIN)/.ready
+	$(VENV_TRAIN)/bin/python -m detector.training.train_detector --data $(ALPR_DATA) --run run/train/detector
+	$(VENV_TRAIN)/bin/python -m detector.training.release detector --data $(ALPR_DATA) --run run/train/detector
+	$(VENV_TRAIN)/bin/python -m detector.training.train_reader --data $(ALPR_DATA) --run run/train/reader
+	$(VENV_TRAIN)/bin/python -m detector.training.release reader --data $(ALPR_DATA) --run run/train/reader
+
+# --universal: one file for every platform and Python that the project supports.
+COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+	--generate-hashes --no-emit-index-url --no-annotate --no-header
+
+lock:
+	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv; }
+	$(COMPILE) --extra dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra train --output-file detector/training/requirements.lock pyproject.toml
