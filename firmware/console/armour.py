@@ -13,7 +13,7 @@ from firmware.console.errors import LineRefusedError
 
 BYTES_A_LINE = 45
 LINES_LIMIT = 300
-_LINE = re.compile(r"(\d{1,3}) ([A-Za-z0-9+/]{4,64}={0,2}) ([0-9a-f]{4})")
+_LINE = re.compile(r"(\d{1,3}) ([A-Za-z0-9+/]{2,64}={0,2}) ([0-9a-f]{4})")
 _END = re.compile(r"end (\d{1,3}) ([0-9a-f]{8})")
 
 

@@ -31,12 +31,7 @@ class Interrupted:
     """Control-C."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """Control-D on an empty line."""
-
-
-Event = Line | Spoiled | Interrupted | Ended
+Event = Line | Spoiled | Interrupted
 
 _ESCAPES = {
     b"[A": "up", b"[B": "down", b"[C": "right", b"[D": "left", b"[H": "home", b"[F": "end", b"[1~": "home",
@@ -44,7 +39,7 @@ _ESCAPES = {
     b"OF": "end",
 }  # fmt: skip
 _CONTROLS = {
-    0x01: "home", 0x02: "left", 0x04: "eof", 0x05: "end", 0x06: "right", 0x08: "back", 0x0B: "kill",
+    0x01: "home", 0x02: "left", 0x04: "delete", 0x05: "end", 0x06: "right", 0x08: "back", 0x0B: "kill",
     0x0C: "redraw", 0x0E: "down", 0x10: "up", 0x15: "clear", 0x17: "word", 0x7F: "back",
 }  # fmt: skip
 
@@ -132,7 +127,7 @@ class LineEditor:
         elif 0x20 <= byte < 0x7F:
             self._insert(chr(byte))
         elif byte in _CONTROLS:
-            return self._edit(_CONTROLS[byte])
+            self._edit(_CONTROLS[byte])
         else:
             self._spoiled = True
         return None
@@ -145,8 +140,8 @@ class LineEditor:
         key = bytes(sequence)
         if key in _ESCAPES:
             self._escape = None
-            return self._edit(_ESCAPES[key])
-        if not any(known.startswith(key) for known in _ESCAPES):
+            self._edit(_ESCAPES[key])
+        elif not any(known.startswith(key) for known in _ESCAPES):
             self._escape = None
             if byte in {0x0D, 0x0A, 0x03}:
                 self._spoiled = True
@@ -173,11 +168,8 @@ class LineEditor:
         else:
             self._redraw()
 
-    def _edit(self, key: str) -> Event | None:  # noqa: PLR0912 - one case a key
-        if key == "eof":
-            if not self._text and not self._spoiled:
-                return Ended()
-        elif key == "back":
+    def _edit(self, key: str) -> None:
+        if key == "back":
             if self._cursor:
                 del self._text[self._cursor - 1]
                 self._cursor -= 1
@@ -200,7 +192,6 @@ class LineEditor:
         elif key in {"up", "down"}:
             self._walk_history(-1 if key == "up" else 1)
         self._redraw()
-        return None
 
     def _rub_out_word(self) -> None:
         start = self._cursor

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw.chrony import ScriptedDaemon, Tracking
@@ -80,6 +80,7 @@ def test_the_best_source_decides(
     assert 0 < judged.error_us <= at_most_us
 
 
+@settings(deadline=None)
 @given(
     off_us=st.integers(-1_500_000, 1_500_000), delay_us=st.integers(0, 1_000_000),
     pulse_late_us=st.integers(0, 900),

@@ -1,7 +1,7 @@
 """When the ignition goes off: read on for a while, stop, and be down before the capacitor is empty."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw.power import IgnitionPolicy, IgnitionWatch, PowerOrder, Supply
@@ -50,6 +50,7 @@ def test_undervoltage_with_the_ignition_on_is_no_reason_to_stop() -> None:
     assert watch.step(supply(ignition=True, undervoltage=True), 0) is PowerOrder.RUN
 
 
+@settings(deadline=None)
 @given(off_at=st.floats(0, 1000), failing_after=st.floats(0, 100), every_s=st.floats(0.1, 2.0))
 def test_the_unit_is_always_down_before_the_capacitor_is_empty(
     off_at: float, failing_after: float, every_s: float

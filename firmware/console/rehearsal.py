@@ -1,0 +1,84 @@
+"""A person at the other end of the cable, played by a program: types, waits for words, pulls the plug.
+
+Used to record the session that the README shows, and by whoever wants to drive a console without hands.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+from firmware.console.armour import to_lines
+from firmware.console.challenge import NAMESPACE, Answer, Challenge
+from hw.errors import LineGoneError
+from hw.serial_port import SerialPort
+from storage.grant_format import Bundle
+from storage.ssh_signature import PrivateKey, sign
+
+WAIT_S = 20.0
+_CHALLENGE = re.compile(r"^([A-Za-z0-9._@-]+:[a-z2-7]{32}:[0-9a-f]{4})\s*$", re.MULTILINE)
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+class Silence(AssertionError):  # noqa: N818 - what happened
+    """The words that were waited for did not come; carries what came instead."""
+
+
+class Hands:
+    """Types on one end of a line and reads what comes back."""
+
+    def __init__(self, port: SerialPort) -> None:
+        self._port = port
+        self.seen = ""
+        self._unread = 0
+
+    def type(self, line: str) -> None:
+        """Type a line and press return."""
+        self._port.write(line.encode() + b"\r")
+
+    def press(self, keys: bytes) -> None:
+        """Press keys as they are."""
+        self._port.write(keys)
+
+    def wait_for(self, words: str, limit_s: float = WAIT_S) -> str:
+        """What came up to and with words, since the last wait. Raises Silence."""
+        until_s = time.monotonic() + limit_s
+        while words not in self.seen[self._unread :]:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                raise Silence(f"waited for {words!r}, got {self.seen[self._unread :][-800:]!r}")
+            try:
+                data = self._port.read(4096, left_s)
+            except LineGoneError:
+                raise Silence(f"line gone while waiting for {words!r}: {self.seen[-800:]!r}") from None
+            self.seen += _ANSI.sub("", data.decode("utf-8", "replace"))
+        end = self.seen.index(words, self._unread) + len(words)
+        came, self._unread = self.seen[self._unread : end], end
+        return came
+
+    def ask(self, line: str, prompt: str) -> str:
+        """Type a line; what came until the next prompt."""
+        self.type(line)
+        return self.wait_for(prompt)
+
+    def log_in(self, bundle: Bundle, key: PrivateKey, alter: Callable[[bytes], bytes] = bytes) -> None:
+        """Type `login` and paste the answer. alter: what is done to the answer's bytes on the way."""
+        self.type("login")
+        match = _CHALLENGE.search(self.wait_for("gives up):").replace("\r", ""))
+        if match is None:
+            raise Silence("no challenge came")
+        answer = answer_to(Challenge.parse(match[1]), bundle, key)
+        for line in to_lines(alter(answer.to_bytes())):
+            self.type(line)
+
+    def pull(self) -> None:
+        """Pull the cable."""
+        self._port.close()
+
+
+def answer_to(challenge: Challenge, bundle: Bundle, key: PrivateKey) -> Answer:
+    """What the holder's laptop answers."""
+    return Answer(
+        bundle=bundle.to_bytes(), signature=sign(challenge.message(bundle), key, namespace=NAMESPACE)
+    )

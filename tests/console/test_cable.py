@@ -1,0 +1,131 @@
+"""The cable pulled, or noisy, in the middle of everything: the session ends, the log closes."""
+
+import random
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from firmware.console.bench_unit import BenchUnit
+from firmware.console.lockout import Lockout
+from firmware.console.maintenance import RememberedLog
+from firmware.console.parser import FORMS
+from firmware.console.session import Console
+from hw.errors import LineGoneError
+from hw.serial_port import LoopbackPort, loopback_pair
+
+Bench = Any  # tests/console/conftest.py
+TYPED = {
+    "status": "status", "aim": "aim preview 30", "camera": "camera gain 3.0",
+    "network": "network wifi depot x", "time": "time 2026-05-05T00:00:00Z", "storage": "storage", "sync": "sync now", "selftest": "selftest",
+    "logs": "logs", "update": "update /media/usb/bundle", "reboot": "reboot unit-7",
+    "factory-reset": "factory-reset unit-7",
+}  # fmt: skip
+
+
+class FrayedPort:
+    """A line that goes when the console writes for the last time that it may."""
+
+    def __init__(self, port: LoopbackPort) -> None:
+        self._port = port
+        self.name = port.name
+        self.writes_left: int | None = None
+
+    def read(self, limit: int, timeout_s: float) -> bytes:
+        if self.writes_left is not None and self.writes_left < 0:
+            raise LineGoneError("pulled")
+        return self._port.read(limit, timeout_s)
+
+    def write(self, data: bytes) -> None:
+        if self.writes_left is not None:
+            self.writes_left -= 1
+            if self.writes_left < 0:
+                raise LineGoneError("pulled")
+        self._port.write(data)
+
+    def close(self) -> None:
+        self._port.close()
+
+
+@pytest.mark.parametrize("after_writes", [1, 2, 3, 5])
+@pytest.mark.parametrize("command", list(TYPED))
+def test_a_cable_pulled_in_a_command_ends_it_and_closes_its_record(
+    make_bench: Callable[..., Bench], command: str, after_writes: int
+) -> None:
+    bench = make_bench()
+    frayed = FrayedPort(bench.console._port)
+    bench.console._port = frayed
+    bench.enter()
+    frayed.writes_left = after_writes
+    bench.hands.type(TYPED[command])
+    bench.thread.join(timeout=0.2)  # a command of few lines is through before its last write
+    bench.hands.pull()
+    bench.over()
+    phases = [(record.phase, record.line) for record in bench.log.records]
+    begun = [line for phase, line in phases if phase == "begin" and line != "login"]
+    ended = [line for phase, line in phases if phase == "end" and line != "session"]
+    if command == "factory-reset" and bench.unit.done == ["keys destroyed", "home cleared"]:
+        return  # nothing is left that could hold a record
+    assert begun == ended
+    assert phases[-1] == ("end", "session")
+    if bench.unit.done and command == "update":
+        assert bench.unit.done == ["update"]
+
+
+def test_every_granted_command_is_pulled_at() -> None:
+    assert set(TYPED) == {form.granted for form in FORMS.values() if form.granted}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_binary_noise_does_nothing(make_bench: Callable[..., Bench], seed: int) -> None:
+    bench = make_bench()
+    bench.hands.wait_for("unit-7> ")
+    noise = random.Random(seed)  # noqa: S311 - noise
+    for _ in range(20):
+        bench.hands.press(noise.randbytes(200))
+    bench.hands.press(b"\x03")
+    bench.enter()
+    for _ in range(20):
+        bench.hands.press(noise.randbytes(200))
+    bench.hands.press(b"\x03\r")
+    assert "enrolled" in bench.ask("status") or "enrolled" in bench.hands.wait_for("alarms")
+    assert bench.unit.done == []
+    assert {record.result for record in bench.log.records} <= {
+        "begun",
+        "done",
+        "refused",
+        "yearly service; WO-2026-118",
+    }
+
+
+def test_a_cable_that_drops_bytes_never_runs_another_command_than_was_typed(
+    make_bench: Callable[..., Bench],
+) -> None:
+    bench = make_bench()
+    bench.enter()
+    drops = random.Random(7)  # noqa: S311 - noise
+    for _ in range(100):
+        typed = drops.choice(list(TYPED.values())[:-2])
+        if drops.random() < 0.5:
+            cut = drops.randrange(len(typed))
+            typed = typed[:cut] + typed[cut + 1 :]
+        bench.hands.press(typed.encode() + b"\r\x03")
+    bench.hands.type("")
+    bench.ask("storage")
+    assert "reboot" not in bench.unit.done
+    assert all("keys" not in done for done in bench.unit.done)
+
+
+def test_the_console_serves_the_next_person_after_a_pulled_cable() -> None:
+    unit, log, lockout = BenchUnit(), RememberedLog(), Lockout(None, lambda: 0.0, "boot")
+    for _ in range(3):
+        near, far = loopback_pair()
+        console = Console(near, unit, log, keys=lambda: [], lockout=lockout, tick_s=0.01)
+        thread = threading.Thread(target=console.serve, daemon=True)
+        thread.start()
+        far.write(b"help\r")
+        assert far.read(1, 5.0)
+        far.close()
+        thread.join(timeout=10)
+        assert not thread.is_alive()

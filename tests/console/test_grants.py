@@ -1,0 +1,310 @@
+"""Every kind of bad grant against every command and role: nothing is let in, each refusal is in the log."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from firmware.console.bench_unit import BenchUnit
+from firmware.console.challenge import LIFE_S, Challenge
+from firmware.console.rehearsal import answer_to
+from storage.codec import from_bytes, to_bytes
+from storage.envelope import sign
+from storage.errors import RecordError
+from storage.grant_format import (
+    COMMANDS,
+    DAY_US,
+    GRANT_CONTEXT,
+    HOUR_US,
+    Bundle,
+    Delegation,
+    ForgedGrantError,
+    Grant,
+    GrantLimitError,
+    GrantRole,
+    delegate,
+    issue,
+    open_bundle,
+)
+from storage.ssh_signature import SshPublicKey
+
+Bench = Any  # tests/console/conftest.py
+NOW_US = 1_777_777_777_000_000
+TYPED = {
+    "status": "status", "aim": "aim 0", "camera": "camera gain 3.0", "network": "network wifi depot x",
+    "time": "time 2026-05-05T00:00:00Z", "storage": "storage", "sync": "sync now", "selftest": "selftest",
+    "logs": "logs", "update": "update /media/usb/bundle", "reboot": "reboot unit-7",
+    "factory-reset": "factory-reset unit-7",
+}  # fmt: skip
+OTHER_KEY = ed25519.Ed25519PrivateKey.generate()
+ROLES = {GrantRole.TECHNICIAN: 30 * DAY_US, GrantRole.VENDOR: 10 * DAY_US}
+
+
+def expired(office: Any, **grant: Any) -> tuple[Bundle, Any]:
+    return office.bundle(**grant | {"from_us": NOW_US - 2 * DAY_US, "to_us": NOW_US - 1}), office.holder
+
+
+def not_yet(office: Any, **grant: Any) -> tuple[Bundle, Any]:
+    return office.bundle(**grant | {"from_us": NOW_US + DAY_US, "to_us": NOW_US + 2 * DAY_US}), office.holder
+
+
+def wrong_unit(office: Any, **grant: Any) -> tuple[Bundle, Any]:
+    return office.bundle(**grant | {"units": ("unit-8", "unit-70", "department")}), office.holder
+
+
+def self_signed(office: Any, **grant: Any) -> tuple[Bundle, Any]:
+    return issue(office.grant(**grant), OTHER_KEY), office.holder
+
+
+def stolen_without_key(office: Any, **grant: Any) -> tuple[Bundle, Any]:
+    return office.bundle(**grant), OTHER_KEY
+
+
+def altered(office: Any, **grant: Any) -> tuple[Bundle, Any]:
+    """Another purpose than was signed, the old signature."""
+    small = office.bundle(**grant | {"purpose": "a look"}).grant
+    large = office.bundle(**grant).grant
+    return Bundle(grant=large[:-64] + small[-64:], delegation=None), office.holder
+
+
+def signed_for_another_use(office: Any, **grant: Any) -> tuple[Bundle, Any]:
+    payload = to_bytes(office.grant(**grant))
+    return Bundle(
+        grant=sign(payload, office.command_key, context=b"alpr configuration"), delegation=None
+    ), office.holder
+
+
+def officer(office: Any, **grant: Any) -> tuple[Bundle, Any]:
+    """A role that no console knows, signed all the same."""
+    payload = to_bytes(office.grant(**grant)).replace(b"\x64roletechnician"[1:], b"roletechnician")
+    payload = payload.replace(b"\x6atechnician", b"\x6aanalyst\x20\x20\x20").replace(
+        b"\x66vendor", b"\x66sworn1"
+    )
+    return Bundle(
+        grant=sign(payload, office.command_key, context=GRANT_CONTEXT), delegation=None
+    ), office.holder
+
+
+def self_made_designee(office: Any, **grant: Any) -> tuple[Bundle, Any]:
+    lent = Delegation(
+        format=1,
+        designee="me",
+        public_key=OTHER_KEY.public_key().public_bytes_raw(),
+        from_us=0,
+        to_us=1 << 60,
+    )
+    short = {"from_us": NOW_US - 1, "to_us": NOW_US + HOUR_US, "commands": ("status",)}
+    made = issue(office.grant(**grant | short), OTHER_KEY, delegation=delegate(lent, OTHER_KEY))
+    return made, office.holder
+
+
+BAD = [
+    pytest.param(expired, "the grant has ended", id="expired"),
+    pytest.param(not_yet, "not valid yet", id="not yet valid"),
+    pytest.param(wrong_unit, "the grant names", id="wrong unit"),
+    pytest.param(self_signed, "none of the keys", id="forged: signed by the holder's friend"),
+    pytest.param(stolen_without_key, "signed by another key", id="stolen, without the holder's key"),
+    pytest.param(altered, "signature", id="altered after signing"),
+    pytest.param(signed_for_another_use, "signature", id="signed for another use"),
+    pytest.param(officer, "is none of", id="a role that has no console"),
+    pytest.param(self_made_designee, "none of the keys", id="self-made designee"),
+]
+
+
+@pytest.mark.parametrize("role", list(ROLES))
+@pytest.mark.parametrize(("kind", "reason"), BAD)
+def test_no_bad_grant_opens_any_command(
+    make_bench: Callable[..., Bench], kind: Callable[..., Any], reason: str, role: GrantRole
+) -> None:
+    for command, typed in TYPED.items():
+        bench = make_bench()
+        bundle, key = kind(bench.office, role=role, to_us=NOW_US + ROLES[role], commands=(command,))
+        bench.hands.wait_for("unit-7> ")
+        bench.hands.log_in(bundle, key)
+        assert reason in bench.hands.wait_for("unit-7> ")
+        assert "not open" in bench.hands.ask(typed, "unit-7> ")
+        assert bench.unit.done == []
+        assert [record.phase for record in bench.log.records] == ["end"]
+        assert bench.log.records[0].result.startswith("refused: ")
+
+
+@pytest.mark.parametrize("role", list(ROLES))
+@pytest.mark.parametrize("granted", sorted(COMMANDS))
+def test_a_grant_of_one_command_opens_that_one_and_no_other(
+    make_bench: Callable[..., Bench], granted: str, role: GrantRole
+) -> None:
+    bench = make_bench()
+    bench.enter(role=role, to_us=NOW_US + ROLES[role], commands=(granted,))
+    for command, typed in TYPED.items():
+        if command != granted:
+            assert "not open" in bench.ask(typed)
+    assert bench.unit.done == []
+    bench.hands.type(TYPED[granted])
+    if granted in {"reboot", "factory-reset"}:
+        bench.over()
+    else:
+        assert "not open" not in bench.hands.wait_for("unit-7 t.okafor> ")
+
+
+def test_a_recorded_answer_opens_no_second_session(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench()
+    kept: list[bytes] = []
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.log_in(bench.office.bundle(), bench.office.holder, lambda data: (kept.append(data), data)[1])
+    bench.hands.wait_for("unit-7 t.okafor> ")
+    bench.hands.type("exit")
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.log_in(bench.office.bundle(), bench.office.holder, lambda _data: kept[0])
+    assert "does not hold" in bench.hands.wait_for("unit-7> ")
+
+
+def test_an_answer_made_for_another_unit_is_of_no_use_here(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench()
+    bundle = bench.office.bundle(units=("unit-7", "unit-8"))
+    relayed = answer_to(Challenge.ask("unit-8", 0.0), bundle, bench.office.holder).to_bytes()
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.log_in(bundle, bench.office.holder, lambda _data: relayed)
+    assert "does not hold" in bench.hands.wait_for("unit-7> ")
+
+
+def test_an_answer_to_an_old_challenge_comes_too_late(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench()
+    bench.hands.wait_for("unit-7> ")
+
+    def slowly(data: bytes) -> bytes:
+        bench.running.now_s += LIFE_S + 1
+        return data
+
+    bench.hands.log_in(bench.office.bundle(), bench.office.holder, slowly)
+    assert "too old" in bench.hands.wait_for("unit-7> ")
+
+
+def test_an_uncertain_clock_never_lengthens_a_grant(make_bench: Callable[..., Bench]) -> None:
+    unit = BenchUnit()
+    unit.clock = type(unit.clock)(NOW_US - 10 * DAY_US, error_us=DAY_US)
+    bench = make_bench(unit)
+    bench.hands.wait_for("unit-7> ")
+    ends_within_the_error = NOW_US - 10 * DAY_US + HOUR_US
+    bench.hands.log_in(
+        bench.office.bundle(from_us=NOW_US - 20 * DAY_US, to_us=ends_within_the_error), bench.office.holder
+    )
+    assert "has ended" in bench.hands.wait_for("unit-7> ")
+
+
+@pytest.mark.parametrize("what", ["grant_id", "person", "key"])
+def test_a_revoked_grant_person_or_key_is_refused(make_bench: Callable[..., Bench], what: str) -> None:
+    bench = make_bench()
+    grant = bench.office.grant()
+    bench.unit.taken_back.add(
+        {"grant_id": grant.grant_id, "person": grant.person, "key": grant.holder.fingerprint}[what]
+    )
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.log_in(bench.office.bundle(), bench.office.holder)
+    assert "taken back" in bench.hands.wait_for("unit-7> ")
+
+
+# -- limits of what may be signed ---
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        pytest.param({"to_us": NOW_US + 400 * DAY_US}, GrantLimitError, id="longer than training lasts"),
+        pytest.param(
+            {"role": GrantRole.VENDOR, "to_us": NOW_US + 20 * DAY_US}, GrantLimitError, id="vendor for weeks"
+        ),
+        pytest.param({"commands": ("query",)}, GrantLimitError, id="an unknown command"),
+        pytest.param({"commands": ("export", "status")}, GrantLimitError, id="an export"),
+        pytest.param({"commands": ()}, GrantLimitError, id="no command"),
+        pytest.param(
+            {"commands": ("status",), "destroy_up_to": 4}, GrantLimitError, id="reads named without a reset"
+        ),
+        pytest.param({"holder_key": b"ssh-rsa"}, RecordError, id="a key of another kind"),
+        pytest.param({"person": "two words"}, RecordError, id="a name with a space"),
+        pytest.param({"purpose": ""}, RecordError, id="no purpose"),
+        pytest.param({"work_order": "WO\x1b[2J"}, RecordError, id="a control sequence"),
+        pytest.param({"units": ()}, RecordError, id="no unit"),
+        pytest.param({"from_us": NOW_US, "to_us": NOW_US}, RecordError, id="no time"),
+        pytest.param({"format": 2}, RecordError, id="another format"),
+    ],
+)  # fmt: skip
+def test_nothing_beyond_the_limits_is_signed_or_believed(
+    office: Any, changes: dict[str, Any], error: type[Exception]
+) -> None:
+    grant = office.grant(**changes)
+    with pytest.raises(error):
+        issue(grant, office.command_key)
+    smuggled = Bundle(grant=sign(to_bytes(grant), office.command_key, context=GRANT_CONTEXT), delegation=None)
+    with pytest.raises((GrantLimitError, ForgedGrantError)):
+        open_bundle(smuggled, [office.command_key.public_key()])
+
+
+def designee(office: Any, **changes: Any) -> tuple[ed25519.Ed25519PrivateKey, bytes]:
+    key = ed25519.Ed25519PrivateKey.generate()
+    lent = Delegation(
+        format=1, designee="sgt.night", public_key=key.public_key().public_bytes_raw(),
+        from_us=NOW_US - DAY_US, to_us=NOW_US + DAY_US,
+    )  # fmt: skip
+    return key, delegate(replace(lent, **changes), office.command_key)
+
+
+NIGHT = {"from_us": NOW_US - HOUR_US, "to_us": NOW_US + 3 * HOUR_US, "issued_us": NOW_US - HOUR_US}
+
+
+def test_a_designee_signs_four_hours_of_repair_at_night(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench()
+    key, lent = designee(bench.office)
+    grant = bench.office.grant(**NIGHT, commands=("status", "selftest", "reboot"), role=GrantRole.VENDOR)
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.log_in(issue(grant, key, delegation=lent), bench.office.holder)
+    bench.hands.wait_for("unit-7 t.okafor> ")
+    assert "skipped" in bench.ask("selftest")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"to_us": NOW_US + 4 * HOUR_US}, id="five hours"),
+        pytest.param({"commands": ("factory-reset",)}, id="a factory reset"),
+        pytest.param({"commands": ("status", "update")}, id="an update"),
+        pytest.param({"issued_us": NOW_US - 2 * DAY_US}, id="signed before the delegation began"),
+        pytest.param({"issued_us": NOW_US + 2 * DAY_US}, id="signed after the delegation ended"),
+    ],
+)
+def test_a_designee_gives_nothing_more(office: Any, changes: dict[str, Any]) -> None:
+    key, lent = designee(office)
+    grant = office.grant(**NIGHT | {"commands": ("status",)} | changes)
+    smuggled = Bundle(grant=sign(to_bytes(grant), key, context=GRANT_CONTEXT), delegation=lent)
+    with pytest.raises(GrantLimitError):
+        open_bundle(smuggled, [office.command_key.public_key()])
+
+
+def test_a_designees_key_without_its_delegation_signs_nothing(office: Any) -> None:
+    key, _ = designee(office)
+    with pytest.raises(ForgedGrantError):
+        open_bundle(issue(office.grant(**NIGHT), key), [office.command_key.public_key()])
+
+
+def test_a_grant_file_is_read_as_it_was_written(office: Any, tmp_path: Path) -> None:
+    bundle = office.bundle()
+    file = tmp_path / "grant"
+    file.write_bytes(bundle.to_bytes())
+    again = Bundle.parse(file.read_bytes())
+    assert again == bundle
+    assert open_bundle(again, [office.command_key.public_key()]) == office.grant()
+    assert from_bytes(Grant, to_bytes(office.grant())) == office.grant()
+
+
+@pytest.mark.parametrize("cut", [0, 1, 40, -1])
+def test_a_damaged_grant_file_says_what_to_do(office: Any, cut: int) -> None:
+    with pytest.raises(ForgedGrantError, match="ask for it again"):
+        Bundle.parse(office.bundle().to_bytes()[:cut] + b"\xff")
+
+
+def test_a_holder_is_a_key_of_a_kind_that_ssh_makes() -> None:
+    for key in (ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP384R1())):
+        public = SshPublicKey.of(key)
+        assert SshPublicKey.from_line(public.line) == public

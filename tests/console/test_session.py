@@ -1,0 +1,325 @@
+"""A session from login to its end: what is let in, what is written down, and what ends it."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from firmware.console.bench_unit import BenchUnit
+from firmware.console.lockout import Lockout
+from storage.errors import StoreFullError
+from storage.grant_format import DAY_US, GrantRole
+
+Bench = Any  # tests/console/conftest.py
+NOW_US = 1_777_777_777_000_000
+
+
+def test_a_technician_logs_in_gives_commands_and_leaves(bench: Bench) -> None:
+    bench.enter()
+    assert "yearly service" in bench.hands.seen
+    assert "enrolled" in bench.ask("status")
+    assert "sharpness" in bench.ask("aim 0")
+    assert "everything acknowledged" in bench.ask("sync now")
+    bench.hands.type("exit")
+    bench.hands.wait_for("bye")
+    assert [line for line in bench.lines() if line[1] != "session"] == [
+        ("begin", "login", "yearly service; WO-2026-118"),
+        ("begin", "status", "begun"), ("end", "status", "done"),
+        ("begin", "aim 0", "begun"), ("end", "aim 0", "done"),
+        ("begin", "sync now", "begun"), ("end", "sync now", "done"),
+    ]  # fmt: skip
+    assert bench.lines()[-1] == ("end", "session", "exit")
+    assert {record.person for record in bench.log.records} == {"t.okafor"}
+    assert len({record.session for record in bench.log.records}) == 1
+
+
+def test_an_ecdsa_key_lets_its_holder_in(make_bench: Callable[..., Bench], ecdsa_office: Any) -> None:
+    bench = make_bench(desk=ecdsa_office)
+    bench.enter()
+    assert "log" in bench.ask("status")
+
+
+def test_the_record_is_written_before_the_first_output(bench: Bench) -> None:
+    bench.enter()
+    order: list[str] = []
+    append, storage = bench.log.append, bench.unit.storage
+    bench.log.append = lambda record: (order.append(f"record {record.phase}"), append(record))[1]
+    bench.unit.storage = lambda: (order.append("asked"), storage())[1]
+    bench.ask("storage")
+    assert order == ["record begin", "asked", "record end"]
+
+
+def test_the_record_holds_the_output_and_its_hash(bench: Bench) -> None:
+    bench.enter()
+    shown = bench.ask("storage").split("storage\r\n", 1)[1].removesuffix("unit-7 t.okafor> ")
+    record = bench.log.records[-1]
+    assert record.output.decode() == shown
+    assert record.output_digest == sha256(record.output).digest()
+
+
+def test_of_a_live_view_only_the_hash_is_kept(bench: Bench) -> None:
+    bench.enter()
+    bench.ask("aim preview 0")
+    record = bench.log.records[-1]
+    assert (record.line, record.output, len(record.output_digest)) == ("aim preview 0", b"", 32)
+
+
+def test_output_beyond_64_kb_is_hashed_but_not_kept(bench: Bench) -> None:
+    bench.unit.logs = [f"event {number} went by without any trouble" for number in range(999)]
+    bench.unit.logs = [line + " and then some" * 10 for line in bench.unit.logs]
+    bench.enter()
+    bench.ask("logs 999")
+    record = bench.log.records[-1]
+    assert len(record.output) == 64 * 1024
+    assert record.output_digest != sha256(record.output).digest()
+
+
+def test_without_a_record_nothing_is_done(bench: Bench) -> None:
+    bench.enter()
+    bench.log.failing = StoreFullError("the disk is full")
+    shown = bench.ask("sync now")
+    assert "cannot be recorded" in shown
+    assert bench.unit.done == []
+
+
+def test_a_passphrase_is_neither_echoed_nor_recorded_nor_remembered(bench: Bench) -> None:
+    bench.enter()
+    bench.hands.type("network wifi depot")
+    bench.hands.wait_for("passphrase: ")
+    bench.hands.type("hunter2 and more")
+    bench.hands.wait_for("unit-7 t.okafor> ")
+    bench.ask("network wifi depot inlinesecret")
+    assert bench.unit.secrets_seen == ["hunter2 and more", "inlinesecret"]
+    bench.hands.press(b"\x10\x10\x03")
+    bench.hands.wait_for("unit-7 t.okafor> ")
+    assert "hunter2" not in bench.hands.seen
+    records = b"".join(str(record).encode() + record.output for record in bench.log.records)
+    assert b"hunter2" not in records
+    assert b"inlinesecret" not in records
+    assert ("end", "network wifi depot ***", "done") in bench.lines()
+
+
+def test_a_mistyped_line_is_recorded_without_what_might_be_a_secret_in_it(bench: Bench) -> None:
+    bench.enter()
+    bench.ask("netwrk wifi depot hunter2")
+    bench.ask("enrol hunter2-hunter2")
+    assert "hunter2" not in str(bench.log.records)
+    assert ("end", "(25 characters, no command)", "refused") in bench.lines()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("cable", "cable pulled"),
+        ("time", "time over"),
+        ("idle", "idle"),
+        ("revoked", "revoked"),
+        ("stop", "stopped"),
+    ],
+)
+def test_every_end_of_a_session_is_in_the_log(
+    make_bench: Callable[..., Bench], name: str, reason: str
+) -> None:
+    bench = make_bench()
+    bench.enter(to_us=NOW_US + (200_000_000 if name == "time" else DAY_US))
+    if name == "cable":
+        bench.hands.pull()
+        bench.over()
+    elif name == "time":
+        bench.running.now_s += 201
+        bench.hands.wait_for("time of this session is over")
+    elif name == "idle":
+        bench.running.now_s += 301
+        bench.hands.wait_for("nobody typed")
+    elif name == "revoked":
+        bench.unit.taken_back.add("t.okafor")
+        bench.running.now_s += 6
+        bench.hands.wait_for("taken back")
+    else:
+        bench.console.stop()
+        bench.hands.wait_for("shutting down")
+        bench.over()
+    assert bench.lines()[-1] == ("end", "session", reason)
+
+
+def test_after_its_end_a_session_gives_no_command(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench()
+    bench.enter(to_us=NOW_US + 200_000_000)
+    bench.running.now_s += 201
+    bench.hands.wait_for("time of this session is over")
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.type("status")
+    assert "not open" in bench.hands.wait_for("unit-7> ")
+
+
+@pytest.mark.parametrize("typed", ["time 2026-01-01T00:00:00Z", "time 2026-05-05T00:00:00Z"])
+def test_setting_the_clock_never_lengthens_a_session(make_bench: Callable[..., Bench], typed: str) -> None:
+    bench = make_bench()
+    bench.enter(to_us=NOW_US + 200_000_000)
+    assert "holdover" in bench.ask(typed)
+    bench.running.now_s += 201
+    bench.hands.wait_for("time of this session is over")
+
+
+def test_a_clock_set_back_reopens_no_ended_grant(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(BenchUnit(floor_us=NOW_US))
+    bench.enter()
+    assert "later signed time" in bench.ask("time 2026-01-01T00:00:00Z")
+    bench.hands.type("exit")
+    bench.hands.wait_for("unit-7> ")
+    bench.unit.clock.step(-100 * DAY_US)
+    bench.hands.log_in(bench.office.bundle(to_us=NOW_US - 1), bench.office.holder)
+    bench.hands.wait_for("the grant has ended")
+
+
+def test_five_failed_logins_lock_out_for_a_quarter_of_an_hour(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench()
+    wrong = bench.office.bundle(units=("unit-8",))
+    for _ in range(5):
+        bench.hands.log_in(wrong, bench.office.holder)
+        bench.hands.wait_for("refused: ")
+        bench.hands.wait_for("unit-7> ")
+    bench.hands.type("login")
+    assert "locked after 5" in bench.hands.wait_for("unit-7> ")
+    bench.running.now_s += 14 * 60
+    bench.hands.type("login")
+    assert "locked after 5" in bench.hands.wait_for("unit-7> ")
+    bench.running.now_s += 61
+    bench.enter()
+    assert sum(line[2].startswith("refused") for line in bench.lines()) == 5
+    assert sum("(locked)" in line[2] for line in bench.lines()) == 1
+
+
+def test_four_failures_and_a_good_login_start_the_count_anew(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench()
+    for _ in range(2):
+        for _ in range(4):
+            bench.hands.log_in(bench.office.bundle(units=("unit-8",)), bench.office.holder)
+            bench.hands.wait_for("refused: ")
+        bench.enter()
+        bench.hands.type("exit")
+        bench.hands.wait_for("bye")
+
+
+def test_a_lock_outlasts_a_restart_and_a_damaged_file(tmp_path: Any) -> None:
+    path = tmp_path / "lockout.json"
+    first = Lockout(path, lambda: 5000.0, "boot-1")
+    for _ in range(5):
+        first.failed()
+    assert path.stat().st_mode & 0o777 == 0o600
+    now = [10.0]
+    second = Lockout(path, lambda: now[0], "boot-2")
+    with pytest.raises(Exception, match="15 min left"):
+        second.check()
+    now[0] += 15 * 60 + 1
+    second.check()
+    path.write_text("{")
+    with pytest.raises(Exception, match="locked"):
+        Lockout(path, lambda: 10.0, "boot-3").check()
+
+
+@pytest.mark.parametrize(
+    ("typed", "obstacles", "grant", "done"),
+    [
+        ("factory-reset unit-8", (0, ()), {}, False),
+        ("factory-reset unit-7", (3, ()), {}, False),
+        ("factory-reset unit-7", (3, ()), {"destroy_up_to": 9}, False),
+        ("factory-reset unit-7", (0, (4,)), {}, False),
+        ("factory-reset unit-7", (0, (4,)), {"destroy_holds": (5,)}, False),
+        ("factory-reset unit-7", (0, ()), {}, True),
+        ("factory-reset unit-7", (3, (4,)), {"destroy_up_to": 10, "destroy_holds": (4,)}, True),
+    ],
+)
+def test_a_factory_reset_destroys_only_what_is_safe_or_named(
+    make_bench: Callable[..., Bench], typed: str, obstacles: Any, grant: dict[str, Any], done: bool
+) -> None:
+    unit = BenchUnit()
+    unit.obstacles = type(unit.obstacles)(unacknowledged=obstacles[0], log_size=10, holds=obstacles[1])
+    bench = make_bench(unit)
+    bench.enter(**grant)
+    bench.hands.type(typed)
+    if done:
+        bench.over()
+        assert unit.done == ["keys destroyed", "home cleared"]
+    else:
+        bench.hands.wait_for("unit-7 t.okafor> ")
+        assert unit.done == []
+
+
+@pytest.mark.parametrize("command", ["factory-reset unit-7", "update /media/usb/bundle"])
+def test_a_cable_pulled_in_a_reset_or_an_update_does_not_leave_it_half_done(
+    make_bench: Callable[..., Bench], command: str
+) -> None:
+    bench = make_bench()
+    bench.enter()
+    name = command.split(" ", maxsplit=1)[0].replace("-", "_")
+    real = getattr(bench.unit, name)
+
+    def pulled(*words: str) -> Any:
+        bench.hands.pull()
+        yield from real(*words)
+
+    setattr(bench.unit, name, pulled)
+    bench.hands.type(command)
+    bench.over()
+    assert bench.unit.done == (["keys destroyed", "home cleared"] if name == "factory_reset" else ["update"])
+
+
+def test_an_empty_unit_that_is_not_enrolled_offers_four_commands_and_no_login(
+    make_bench: Callable[..., Bench],
+) -> None:
+    bench = make_bench(BenchUnit(enrolled=False, empty=True))
+    bench.hands.wait_for("unit-7> ")
+    shown = bench.hands.ask("help", "unit-7> ")
+    offered = [line.split()[0] for line in shown.replace("\r", "").splitlines()[1:-1]]
+    assert offered == ["aim", "network", "selftest", "enrol", "help", "exit"]
+    for refused in ("status", "login", "logs", "reboot unit-7", "factory-reset unit-7"):
+        assert "not open" in bench.hands.ask(refused, "unit-7> ")
+    assert "enrolled at the department" in bench.hands.ask("enrol 0123456789abcdef", "unit-7> ")
+    assert ("end", "enrol ***", "done") in bench.lines()
+
+
+def test_a_unit_that_is_not_enrolled_but_holds_reads_opens_nothing(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(BenchUnit(enrolled=False, empty=False))
+    bench.hands.wait_for("nothing is open")
+    bench.hands.wait_for("unit-7> ")
+    for refused in ("status", "login", "aim", "selftest", "enrol 0123456789", "network"):
+        assert "not open" in bench.hands.ask(refused, "unit-7> ")
+
+
+def test_the_next_person_finds_neither_history_nor_session(bench: Bench) -> None:
+    bench.enter()
+    bench.ask("network wifi depot x")
+    bench.hands.type("exit")
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.press(b"\x1b[A\x1b[A\r")
+    assert "wifi" not in bench.hands.wait_for("unit-7> ")
+
+
+def test_control_c_ends_a_live_view(bench: Bench) -> None:
+    bench.enter()
+    bench.hands.type("aim 3600")
+    bench.hands.wait_for("no plate in view")
+    bench.hands.press(b"\x03")
+    bench.hands.wait_for("unit-7 t.okafor> ")
+    assert bench.lines()[-1] == ("end", "aim 3600", "done")
+
+
+def test_a_vendor_gets_exactly_the_commands_that_were_signed(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench()
+    bench.enter(role=GrantRole.VENDOR, to_us=NOW_US + DAY_US, commands=("selftest", "status"))
+    assert "no part" not in bench.ask("selftest")
+    for refused in (
+        "aim",
+        "logs",
+        "sync now",
+        "update",
+        "reboot unit-7",
+        "factory-reset unit-7",
+        "storage",
+        "time",
+    ):
+        assert "not open" in bench.ask(refused)
+    assert bench.unit.done == ["selftest"]
+    assert sum(line[2] == "refused" for line in bench.lines()) == 8

@@ -1,0 +1,102 @@
+"""SSH signatures: ours are taken by ssh-keygen, ssh-keygen's by us, and no altered one by anybody."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.ssh_signature import SshPublicKey, SshSignatureError, from_armour, sign, verify
+
+MESSAGE = b"alpr console login 1\nunit-7\n"
+KEYS = {
+    "ed25519": ed25519.Ed25519PrivateKey.generate(),
+    "p256": ec.generate_private_key(ec.SECP256R1()),
+    "p384": ec.generate_private_key(ec.SECP384R1()),
+}
+SIGNATURES = {kind: sign(MESSAGE, key, namespace="alpr-console") for kind, key in KEYS.items()}
+
+
+def need_ssh_keygen() -> str:
+    program = shutil.which("ssh-keygen")
+    if program is None:
+        pytest.skip("ssh-keygen not installed")
+    return program
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("ed25519", "256"), ("ecdsa", "256"), ("ecdsa", "384")])
+def test_a_signature_by_ssh_keygen_holds(tmp_path: Path, kind: str, bits: str) -> None:
+    program, key, message = need_ssh_keygen(), tmp_path / "key", tmp_path / "message"
+    subprocess.run([program, "-q", "-t", kind, "-b", bits, "-N", "", "-f", key], check=True)
+    message.write_bytes(MESSAGE)
+    subprocess.run([program, "-q", "-Y", "sign", "-f", key, "-n", "alpr-console", message], check=True)
+    public = SshPublicKey.from_line(key.with_suffix(".pub").read_text())
+    signature = from_armour((tmp_path / "message.sig").read_text())
+    verify(signature, MESSAGE, public, namespace="alpr-console")
+    shown = subprocess.run([program, "-l", "-f", key], check=True, capture_output=True, text=True).stdout
+    assert public.fingerprint in shown
+    own = load_ssh_private_key(key.read_bytes(), None)
+    assert isinstance(own, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey)
+    assert SshPublicKey.of(own) == public
+
+
+@pytest.mark.parametrize("kind", list(KEYS))
+def test_our_signature_is_taken_by_ssh_keygen(tmp_path: Path, kind: str) -> None:
+    program, key = need_ssh_keygen(), KEYS[kind]
+    import base64
+
+    body = base64.encodebytes(sign(MESSAGE, key, namespace="alpr-console")).decode()
+    (tmp_path / "sig").write_text(f"-----BEGIN SSH SIGNATURE-----\n{body}-----END SSH SIGNATURE-----\n")
+    (tmp_path / "allowed").write_text(f"t.okafor {SshPublicKey.of(key).line}\n")
+    told = ["-f", tmp_path / "allowed", "-I", "t.okafor", "-n", "alpr-console", "-s", tmp_path / "sig"]
+    subprocess.run([program, "-Y", "verify", *told], input=MESSAGE, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("kind", list(KEYS))
+def test_a_signature_holds_for_its_message_key_and_use_alone(kind: str) -> None:
+    key = KEYS[kind]
+    public, signature = SshPublicKey.of(key), sign(MESSAGE, key, namespace="alpr-console")
+    verify(signature, MESSAGE, public, namespace="alpr-console")
+    other = SshPublicKey.of(ed25519.Ed25519PrivateKey.generate())
+    for message, claimed, namespace in (
+        (MESSAGE + b"x", public, "alpr-console"),
+        (MESSAGE, other, "alpr-console"),
+        (MESSAGE, public, "file"),
+    ):
+        with pytest.raises(SshSignatureError):
+            verify(signature, message, claimed, namespace=namespace)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(list(KEYS)), st.data())
+def test_no_altered_signature_holds(kind: str, data: st.DataObject) -> None:
+    key = KEYS[kind]
+    public, good = SshPublicKey.of(key), SIGNATURES[kind]
+    at = data.draw(st.integers(0, len(good) - 1))
+    bit = data.draw(st.integers(0, 7))
+    broken = bytearray(good)
+    broken[at] ^= 1 << bit
+    with pytest.raises(SshSignatureError):
+        verify(bytes(broken), MESSAGE, public, namespace="alpr-console")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=300))
+def test_no_bytes_as_key_or_signature_raise_anything_else(data: bytes) -> None:
+    public = SshPublicKey.of(KEYS["ed25519"])
+    with pytest.raises(SshSignatureError):
+        verify(b"SSHSIG\0\0\0\x01" + data, MESSAGE, public, namespace="alpr-console")
+    with pytest.raises(SshSignatureError):
+        SshPublicKey.from_blob(data + b"x" * 5)
+
+
+@pytest.mark.parametrize(
+    "line", ["", "ssh-rsa AAAA", "ssh-ed25519 AAAA", "ssh-ed25519 " + "A" * 60, "-----BEGIN"]
+)
+def test_a_line_that_is_no_key_says_how_to_make_one(line: str) -> None:
+    with pytest.raises(SshSignatureError):
+        SshPublicKey.from_line(line)
