@@ -125,7 +125,6 @@ def test_control_c_gives_the_line_up_and_control_d_logs_nobody_out() -> None:
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@settings(deadline=None)
 @given(st.binary(max_size=600), st.integers(1, 50))
 def test_no_bytes_break_the_editor_and_lines_are_printable(keys: bytes, step: int) -> None:
     for event in events(keys, step=step):
@@ -135,7 +134,6 @@ def test_no_bytes_break_the_editor_and_lines_are_printable(keys: bytes, step: in
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@settings(deadline=None)
 @given(
     st.one_of(
         st.text(max_size=120),
@@ -180,7 +178,6 @@ def test_an_answer_survives_lines_in_any_order_and_pasted_twice(data: bytes, ran
 
 
 @settings(max_examples=300, deadline=None)
-@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=400), st.data())
 def test_a_damaged_line_is_named_and_nothing_is_taken_from_it(data: bytes, draw: st.DataObject) -> None:
     lines = to_lines(data)
