@@ -1,0 +1,106 @@
+"""The configuration: every field typed, ranged and explained; what does not fit is refused by name."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware.config import FILE_NAME, Config, load_config, parse_config, write_config
+from firmware.errors import ConfigError
+from firmware.setting import write_sections
+
+
+def test_written_configuration_reads_back_as_the_default(tmp_path: Path) -> None:
+    path = write_config(tmp_path, Config())
+    assert load_config(tmp_path) == Config()
+    assert stat.S_IMODE(path.stat().st_mode) & 0o007 == 0
+
+
+def test_every_setting_stands_in_the_file_with_its_reason(tmp_path: Path) -> None:
+    lines = write_config(tmp_path, Config()).read_text().splitlines()
+    for section in dataclasses.fields(Config):
+        for field in dataclasses.fields(getattr(Config(), section.name)):
+            at = [n for n, line in enumerate(lines) if line.removeprefix("# ").startswith(f"{field.name} =")]
+            assert any(field.metadata["why"] in lines[n - 1] for n in at), field.name
+
+
+def test_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text('[unit]\nname = "mine"\n')
+    write_config(tmp_path, Config())
+    assert load_config(tmp_path).unit.name == "mine"
+
+
+def test_commented_examples_are_valid_settings() -> None:
+    text = write_sections(Config())
+    with_examples = "\n".join(
+        line.removeprefix("# ") if " = " in line else line for line in text.splitlines()
+    )
+    config = parse_config(with_examples, "x.toml")
+    assert config.site.latitude is not None
+    assert config.camera.focus_dioptres is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "reason"),
+    [
+        pytest.param("[camera]\nexposure_ms = 1\n", "camera.exposure_ms", "unknown key", id="unknown key"),
+        pytest.param("[cam]\nfps = 1\n", "cam", "unknown section", id="unknown section"),
+        pytest.param("fps = 1\n", "fps", "unknown section", id="key outside a section"),
+        pytest.param("camera = 1\n", "camera", "must be a section", id="section that is a value"),
+        pytest.param("[camera]\nexposure_us = 20000\n", "camera.exposure_us", "outside 60 to", id="too high"),
+        pytest.param("[camera]\nexposure_us = 1\n", "camera.exposure_us", "50 km/h", id="the reason is told"),
+        pytest.param("[camera]\nfps = nan\n", "camera.fps", "outside", id="not a number"),
+        pytest.param("[camera]\nfps = true\n", "camera.fps", "must be a number", id="true is no number"),
+        pytest.param("[camera]\nwidth = 1920.0\n", "camera.width", "whole number", id="1920.0 is not whole"),
+        pytest.param('[camera]\nwidth = "1920"\n', "camera.width", "whole number", id="text for a number"),
+        pytest.param("[unit]\nname = 7\n", "unit.name", "text in quotes", id="number for a text"),
+        pytest.param('[unit]\nname = "a\\u0007"\n', "unit.name", "printable", id="a bell in a name"),
+        pytest.param("[site]\nlatitude = 34.0\n", "site", "belong together", id="half a place"),
+        pytest.param(
+            "[camera]\nlores_width = 320\n", "camera", "shape", id="a small picture of another shape"
+        ),
+        pytest.param("[camera\n", "not TOML", "line 1", id="not TOML"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_file_key_and_reason(text: str, key: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, "/etc/x.toml")
+    assert caught.value.key == key
+    assert reason in caught.value.reason
+    assert str(caught.value).startswith("/etc/x.toml: " + key)
+    assert caught.value.exit_status == 2
+
+
+def test_absent_file_says_what_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="reader init"):
+        load_config(tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"# " + b"x" * 300_000])
+def test_file_that_is_no_configuration_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(data)
+    with pytest.raises(ConfigError):
+        load_config(tmp_path)
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read_or_refused_with_a_config_error(text: str) -> None:
+    with contextlib.suppress(ConfigError):
+        assert isinstance(parse_config(text, "x.toml"), Config)
+
+
+@given(st.integers(60, 10_000), st.floats(1, 60), st.text(alphabet='ab"\\ é', max_size=20))
+def test_values_in_range_survive_writing_and_reading(exposure_us: int, fps: float, name: str) -> None:
+    config = Config()
+    config = dataclasses.replace(
+        config,
+        camera=dataclasses.replace(config.camera, exposure_us=exposure_us, fps=fps),
+        unit=dataclasses.replace(config.unit, name=name),
+    )
+    assert parse_config(write_sections(config), "x.toml") == config
