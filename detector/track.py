@@ -1,11 +1,37 @@
-"""Follows plates over frames: which sightings are one vehicle's pass, and when it has ended."""
+"""Follows plates over frames: which sightings are one vehicle's pass, and when it has ended.
+
+A sighting belongs to the pass whose predicted place and size it fits; the texts have a say too. The
+same text at another place is the same vehicle (a low frame rate, a shaken camera); a clearly other
+text at the same place is another vehicle: after a gap at once, without one as soon as a second
+frame agrees, for a single reading may be a glint.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from .errors import DetectorError
+from .assign import cheapest_pairs
+from .likeness import likeness
+from .motion import centre
+from .passes import LiveTrack, Sighting
 from .plates import FrameReadings, PlateBox, PlateText, VehiclePass
+from .vote import Decoding
+
+# How far (in plate widths) a plate may be from where it was expected: jitter, and a share that grows
+# with time, more for a plate of unknown velocity. 25 widths a second are 13 m/s across the view.
+_JITTER_WIDTHS = 0.8
+_UNKNOWN_WIDTHS_PER_S, _KNOWN_WIDTHS_PER_S = 25.0, 8.0
+_MOST_WIDTHS = 6.0
+_MOST_GROWTH = 0.7  # log of the width's change between two sightings
+_GAP_US = 400_000  # from here on another vehicle can have taken the place unseen
+# How long a plate may be out of sight within one pass.
+_PATIENCE_US = 2_000_000
+_PARKED_PATIENCE_US = 8_000_000  # people and cars pass in front of a parked one
+_PATIENCE_INTERVALS = 1.6  # and never less than this many frame intervals
+_LONGEST_INTERVAL_US = 5_000_000
+_SAME_TEXT_BONUS = 2.0
+_SAME_PLACE_WIDTHS = 0.6  # two vehicles' plates are further apart than this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -22,12 +48,16 @@ class LivePass:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrackStep:
-    """What one frame changed. ``best_for``: passes whose best frame is now this one."""
+    """What one frame changed.
+
+    ``best_for``: passes whose best frame is now this one. ``dropped``: pass ids that came to nothing;
+    what was kept for them can go. Handle ``best_for`` before ``ended``.
+    """
 
     ended: tuple[VehiclePass, ...]
     live: tuple[LivePass, ...]
     best_for: tuple[int, ...] = ()
-    dropped: tuple[int, ...] = ()  # pass ids that ended without a plate worth telling: forget their frame
+    dropped: tuple[int, ...] = ()
 
     @property
     def keep_frame(self) -> bool:
@@ -35,19 +65,207 @@ class TrackStep:
         return bool(self.best_for)
 
 
+class _Changes:
+    """What a step has changed so far."""
+
+    __slots__ = ("best_for", "dropped", "ended")
+
+    def __init__(self) -> None:
+        self.ended: list[VehiclePass] = []
+        self.best_for: list[int] = []
+        self.dropped: list[int] = []
+
+
 class Tracker:
     """One camera's passes. Deterministic, no I/O; times come from the caller."""
 
+    def __init__(self, decoding: Decoding) -> None:
+        """decoding: how texts are voted, a reader's ``decoding``."""
+        self._decoding = decoding
+        self._tracks: list[LiveTrack] = []
+        self._next_id = 1
+        self._now_us: int | None = None
+        self._interval_us = 0.0
+        self._spared: list[LiveTrack] = []
+
     def wants_text(self, box: PlateBox) -> bool:
         """False when the pass that this box continues is settled: reading it again would be wasted."""
-        raise DetectorError("not built yet")
+        if self._now_us is None:
+            return True
+        expected_us = self._now_us + int(self._interval_us)
+        near = [track for track in self._tracks if math.isfinite(self._misfit(track, expected_us, box))]
+        if len(near) != 1 or near[0] in self._spared or not _at_its_place(near[0], box):
+            return True
+        if near[0].wants_text(expected_us, box):
+            return True
+        self._spared.append(near[0])  # one box a frame: a second one near it is another vehicle's
+        return False
 
     def update(
         self, sequence: int, time_us: int, frame_shape: tuple[int, int], seen: FrameReadings
     ) -> TrackStep:
-        """Takes one frame's plates; frame_shape: (H, W) of the full frame. Times must not fall."""
-        raise DetectorError("not built yet")
+        """Takes one frame's plates; frame_shape: (H, W) of the full frame.
+
+        Raises ValueError when time falls.
+        """
+        self._keep_time(time_us)
+        self._spared = []
+        sightings = [Sighting(sequence, time_us, reading.box, reading) for reading in seen.readings]
+        sightings += [Sighting(sequence, time_us, box, None) for box in seen.unread]
+        changes = _Changes()
+        self._end_late(time_us, frame_shape, changes)
+        pairs = cheapest_pairs(
+            [[self._cost(track, sighting) for sighting in sightings] for track in self._tracks]
+        )
+        taken = {column for _, column in pairs}
+        matched = [(self._tracks[row], sightings[column]) for row, column in pairs]
+        for track, sighting in matched:
+            self._continue(track, sighting, changes)
+        for column, sighting in enumerate(sightings):
+            if column not in taken:
+                self._begin(sighting, [track for track, _ in matched], changes)
+        live = tuple(_live(track) for track in self._tracks)
+        return TrackStep(
+            ended=tuple(changes.ended),
+            live=live,
+            best_for=tuple(changes.best_for),
+            dropped=tuple(changes.dropped),
+        )
 
     def flush(self) -> tuple[VehiclePass, ...]:
         """Ends every pass that is still live, as at the end of a replay."""
-        raise DetectorError("not built yet")
+        changes = _Changes()
+        for track in self._tracks:
+            self._end(track, changes)
+        self._tracks = []
+        return tuple(changes.ended)
+
+    def _keep_time(self, time_us: int) -> None:
+        if self._now_us is not None:
+            if time_us < self._now_us:
+                raise ValueError(f"time falls: {time_us} us after {self._now_us} us")
+            step = min(time_us - self._now_us, _LONGEST_INTERVAL_US)
+            share = 1.0 if not self._interval_us else 0.2
+            self._interval_us += share * (step - self._interval_us)
+        self._now_us = time_us
+
+    def _end_late(self, time_us: int, frame_shape: tuple[int, int], changes: _Changes) -> None:
+        """Ends the passes that were out of sight for too long."""
+        staying = []
+        for track in self._tracks:
+            motion = track.motion
+            if motion.direction == "parked":
+                patience = _PARKED_PATIENCE_US
+            else:
+                patience = _PATIENCE_US if not motion.leaves(time_us, frame_shape) else _PATIENCE_US // 2
+            if time_us - motion.last_us > max(patience, _PATIENCE_INTERVALS * self._interval_us):
+                self._end(track, changes)
+            else:
+                staying.append(track)
+        self._tracks = staying
+
+    def _end(self, track: LiveTrack, changes: _Changes) -> None:
+        if track.rival is not None:
+            changes.dropped.append(track.rival.pass_id)  # one reading without a gap: a glint
+        if track.worth_telling:
+            changes.ended.append(track.ended())
+        else:
+            changes.dropped.append(track.pass_id)
+
+    def _cost(self, track: LiveTrack, sighting: Sighting) -> float:
+        """How badly a sighting fits a pass; infinite when it cannot be of the same vehicle."""
+        misfit = self._misfit(track, sighting.time_us, sighting.box)
+        if sighting.reading is None:
+            return misfit
+        alike = track.likeness(sighting.reading)
+        if track.rival is not None and alike != "same":
+            alike = max(alike, track.rival.likeness(sighting.reading), key=_CLOSER.index)
+        if alike == "same":
+            return min(misfit, 3.0) - _SAME_TEXT_BONUS
+        if alike == "different" and sighting.time_us - track.motion.last_us >= _GAP_US:
+            return math.inf
+        return misfit + (1.0 if alike == "different" else 0.0)
+
+    def _misfit(self, track: LiveTrack, time_us: int, box: PlateBox) -> float:
+        """Distance from the expected place in units of what is allowed, plus the change of size."""
+        x, y, width = track.motion.predicted(time_us)
+        scale = max((width + box.width_px) / 2, 1.0)
+        away = math.dist((x, y), centre(box)) / scale
+        known = track.motion.sightings > 1
+        rate = _KNOWN_WIDTHS_PER_S if known else _UNKNOWN_WIDTHS_PER_S
+        seconds = max(time_us - track.motion.last_us, 0) / 1e6
+        allowed = _JITTER_WIDTHS + min(rate * seconds, _MOST_WIDTHS)
+        growth = abs(math.log(max(box.width_px, 1.0) / max(width, 1.0)))
+        if away > allowed or growth > _MOST_GROWTH:
+            return math.inf
+        return away / allowed + growth / _MOST_GROWTH
+
+    def _continue(self, track: LiveTrack, sighting: Sighting, changes: _Changes) -> None:
+        """Gives a pass its sighting, or lets a rival for its place grow."""
+        reading = sighting.reading
+        alike = "same" if reading is None else track.likeness(reading)
+        rival = track.rival
+        if alike == "different" and reading is not None:
+            track_gone = rival is not None and rival.likeness(reading) != "different"
+            if rival is not None and track_gone:
+                track.rival = None
+                self._end(track, changes)
+                if rival.take(sighting):
+                    changes.best_for.append(rival.pass_id)
+                self._tracks[self._tracks.index(track)] = rival
+                return
+            if rival is not None:
+                changes.dropped.append(rival.pass_id)
+            track.follow(sighting)
+            track.rival = self._new(sighting, changes)
+            return
+        if rival is not None and reading is not None and alike == "same":
+            changes.dropped.append(rival.pass_id)
+            track.rival = None
+        if track.take(sighting):
+            changes.best_for.append(track.pass_id)
+
+    def _begin(self, sighting: Sighting, matched: list[LiveTrack], changes: _Changes) -> None:
+        """A sighting that no pass expected: a new one, unless it repeats a plate that is in this frame."""
+        reading = sighting.reading
+        if reading is None:
+            return  # its pass went to a nearer box; unread it can be no pass of its own
+        if any(_echo(track, reading.text) for track in matched):
+            return
+        track = self._new(sighting, changes)
+        if track is not None:
+            self._tracks.append(track)
+
+    def _new(self, sighting: Sighting, changes: _Changes) -> LiveTrack | None:
+        if sighting.reading is None:
+            return None
+        track = LiveTrack(self._next_id, self._decoding, sighting, sighting.reading)
+        self._next_id += 1
+        changes.best_for.append(track.pass_id)
+        return track
+
+
+_CLOSER = ("different", "unclear", "same")
+
+
+def _at_its_place(track: LiveTrack, box: PlateBox) -> bool:
+    """Whether a box lies where the plate was last seen, so close that it can be no other vehicle's."""
+    width = max(track.motion.box.width_px, 1.0)
+    near = math.dist(centre(track.motion.box), centre(box)) < _SAME_PLACE_WIDTHS * width
+    return near and abs(math.log(max(box.width_px, 1.0) / width)) < _MOST_GROWTH / 2
+
+
+def _echo(track: LiveTrack, text: PlateText) -> bool:
+    """Whether a second box of the same frame shows a plate that already has one: a mirror, a double box."""
+    return likeness(track.text, text) == "same"
+
+
+def _live(track: LiveTrack) -> LivePass:
+    return LivePass(
+        pass_id=track.pass_id,
+        text=track.text,
+        frames_voted=track.vote.frames_given,
+        frames_seen=track.motion.sightings,
+        last_box=track.motion.box,
+        settled=track.vote.settled,
+    )

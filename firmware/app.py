@@ -21,7 +21,7 @@ from detector.reader import PlateReader
 from detector.track import Tracker
 from firmware.bookkeeper import Bookkeeper
 from firmware.config import FILE_NAME, Config, config_bytes, load_config, write_config
-from firmware.custody import create_ledger, open_ledger
+from firmware.custody import create_ledger, open_ledger, serve_door
 from firmware.errors import UsageError
 from firmware.health import Custody, HealthWatch
 from firmware.live_view import LiveView
@@ -105,6 +105,7 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
         _record_configuration(ledger, home, clock)
         health = HealthWatch(board=SysfsBoard(home), now=clock.now, custody=lambda: _custody(ledger))
         with (
+            serve_door(ledger),
             _metrics(config, health),
             LiveView(Console(file=out), plates=plates, as_json=options.as_json) as view,
         ):
@@ -127,7 +128,7 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
             pipeline = Pipeline(
                 camera,
                 reader,
-                Tracker(),
+                Tracker(reader.decoding),
                 store=bookkeeper.store,
                 live=source.live,
                 queue_frames=config.capture.queue_frames,

@@ -1,0 +1,127 @@
+"""One vehicle's pass while it goes on: its motion, its vote, its best picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .likeness import Likeness, likeness
+from .motion import Motion
+from .plates import U8, PlateBox, PlateReading, PlateText, VehiclePass
+from .vote import Decoding, Vote
+
+_BETTER = 0.03  # a picture must be this much better to replace the kept one: copying a frame costs 2 ms
+_RECHECK_US = 1_000_000  # a settled plate is read again after this, then after twice as long, and so on:
+_RECHECK_MOST_US = 8_000_000  # somebody else may have stopped at the very place
+_MOVED_WIDTHS = 2.0  # a settled plate that went this far is read again
+_GREW = 1.3  # or that grew by so much
+# A pass with a single weak sighting and a text that no one would bet on is clutter, not a vehicle.
+_LEAST_READABLE = 2
+_LEAST_CONFIDENCE = 0.03
+_SINGLE_CONFIDENCE, _SINGLE_SCORE = 0.2, 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """One plate in one frame, read or left unread."""
+
+    sequence: int
+    time_us: int
+    box: PlateBox
+    reading: PlateReading | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Best:
+    quality: float
+    sequence: int
+    box: PlateBox
+    patch: U8
+
+
+class LiveTrack:
+    """The state behind one pass id."""
+
+    def __init__(self, pass_id: int, decoding: Decoding, first: Sighting, reading: PlateReading) -> None:
+        self.pass_id = pass_id
+        self.motion = Motion(first.time_us, first.box)
+        self.vote = Vote(decoding)
+        self.rival: LiveTrack | None = None  # another vehicle that may have taken this one's place
+        self._first_box = first.box
+        self._best: _Best | None = None
+        self._top_score = first.box.confidence
+        self._recheck_us = _RECHECK_US
+        self._read_us, self._read_box = first.time_us, first.box
+        self._count(first, reading)
+
+    def take(self, sighting: Sighting) -> bool:
+        """One more sighting of this vehicle; True when its frame is now the best picture."""
+        self.motion.take(sighting.time_us, sighting.box)
+        self._top_score = max(self._top_score, sighting.box.confidence)
+        return sighting.reading is not None and self._count(sighting, sighting.reading)
+
+    def follow(self, sighting: Sighting) -> None:
+        """A sighting at this vehicle's place whose text says that it may be another one: not counted."""
+        self.motion.take(sighting.time_us, sighting.box)
+
+    def _count(self, sighting: Sighting, reading: PlateReading) -> bool:
+        if self.vote.frames and self.vote.settled:
+            self._recheck_us = min(2 * self._recheck_us, _RECHECK_MOST_US)
+        self.vote.add(reading.evidence)
+        self._read_us, self._read_box = sighting.time_us, sighting.box
+        quality = reading.text.confidence + 0.15 * math.log2(max(sighting.box.width_px, 1.0) / 100.0)
+        if reading.text.text != self.text.text:
+            quality -= 0.5
+        if self._best is not None and quality < self._best.quality + _BETTER:
+            return False
+        self._best = _Best(quality, sighting.sequence, reading.box, reading.patch)
+        return True
+
+    @property
+    def text(self) -> PlateText:
+        """What the vote says at present."""
+        return self.vote.verdict().text
+
+    def likeness(self, reading: PlateReading) -> Likeness:
+        """Whether one more reading is of this plate."""
+        return likeness(self.text, reading.text)
+
+    def wants_text(self, now_us: int, box: PlateBox) -> bool:
+        """Whether reading this plate once more can be worth its time."""
+        if self.rival is not None or not self.vote.settled:
+            return True
+        if now_us - self._read_us >= self._recheck_us:
+            return True
+        if box.width_px > _GREW * self._read_box.width_px:
+            return True
+        (x0, y0), (x1, y1) = box.corners[0], self._read_box.corners[0]
+        return math.hypot(x1 - x0, y1 - y0) > _MOVED_WIDTHS * box.width_px
+
+    @property
+    def worth_telling(self) -> bool:
+        """Whether this is a vehicle's plate rather than clutter that looked like one for a moment."""
+        text = self.text
+        if text.readable < _LEAST_READABLE or text.confidence < _LEAST_CONFIDENCE:
+            return False
+        often = self.motion.sightings >= 2
+        return often or text.confidence >= _SINGLE_CONFIDENCE or self._top_score >= _SINGLE_SCORE
+
+    def ended(self) -> VehiclePass:
+        """The pass as it is told."""
+        best = self._best
+        if best is None:
+            raise ValueError("a track without a reading is no pass")
+        return VehiclePass(
+            pass_id=self.pass_id,
+            text=self.text,
+            frames_voted=self.vote.frames_given,
+            frames_seen=self.motion.sightings,
+            first_us=self.motion.first_us,
+            last_us=self.motion.last_us,
+            direction=self.motion.direction,
+            first_box=self._first_box,
+            last_box=self.motion.box,
+            best_sequence=best.sequence,
+            best_box=best.box,
+            best_patch=best.patch,
+        )
