@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -48,6 +48,15 @@ class DayKey:
     def of(cls, day: int, private: ec.EllipticCurvePrivateKey) -> DayKey:
         point = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         return cls(day=day, point=point)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochKeyForDay:
+    """An epoch's key, sealed to the day key with id `day_key` (HPKE, 113 bytes)."""
+
+    epoch: int
+    day_key: bytes
+    sealed: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,19 +6,12 @@ to the department's day key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Protocol
 
+from storage.day_keys import EpochKeyForDay
 from storage.leaf import LeafRef
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochKeyForDay:
-    """An epoch's key, sealed to the day key with id `day_key` (HPKE, 113 bytes)."""
-
-    epoch: int
-    day_key: bytes
-    sealed: bytes = field(repr=False)
+__all__ = ["EpochKeyForDay", "Outbox"]
 
 
 class Outbox(Protocol):

@@ -1,0 +1,175 @@
+"""What leaves the unit for its department: leaves and elements as they lie, keys only sealed to day keys.
+
+Also takes what comes back: co-signed checkpoints, receipts and signed documents, each checked here before
+it is kept. Nothing in this module gives content in clear.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+from storage import day_keys, receipts
+from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
+from storage.day_keys import EpochKeyForDay
+from storage.errors import CheckpointError, ForkedLogError, KeyLostError, LedgerError
+from storage.leaf import LeafRef
+from storage.ledger import Ledger
+from storage.records import ClockState, Incident, KeyClass, UploadReceipt
+
+KEEP_ANCHORS = 64  # older co-signed checkpoints prove nothing that a newer one does not
+MAX_TEXT = 2000
+
+
+class Outgoing:
+    """The unit's log as its uplink sees it. Thread-safe."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger, self._store = ledger, ledger.store
+
+    @property
+    def log_id(self) -> bytes:
+        return self._store.log_id
+
+    def size(self) -> int:
+        with self._store.lock:
+            return self._store.log.frontier.size
+
+    def head(self) -> str:
+        """The newest signed checkpoint."""
+        with self._store.lock:
+            return self._store.log.head_note() or ""
+
+    def leaves(self, first: int, count: int) -> list[bytes]:
+        """Leaves [first, first + count), as they lie."""
+        with self._store.lock:
+            rows = self._store.db.execute(
+                "SELECT leaf FROM leaves WHERE sequence >= ? AND sequence < ? ORDER BY sequence",
+                (first, first + count),
+            ).fetchall()
+        return [bytes(row[0]) for row in rows]
+
+    def consistency(self, first: int, second: int) -> list[bytes]:
+        """RFC 9162, 2.1.4."""
+        with self._store.lock:
+            return self._store.log.consistency(first, second)
+
+    def stored(self, sequence: int, name: str) -> bytes:
+        """The stored bytes of an element. Raises KeyLostError when they were purged."""
+        with self._store.lock:
+            return self._store.stored(self._store.leaf(sequence), name)
+
+    def key_for_department(self, epoch: int) -> EpochKeyForDay | None:
+        """The epoch's key sealed to a day key; None where it is gone or was never for the department."""
+        store = self._store
+        with store.lock:
+            facts = store.book.epochs.get(epoch)
+            if facts is None or facts.purged_by is not None:
+                return None
+            entry = next((one for one in store.ring.epochs if one.epoch == epoch), None)
+            if entry is not None and entry.day is not None and entry.day_key is not None:
+                return EpochKeyForDay(epoch=epoch, day_key=entry.day_key, sealed=entry.day)
+            own = store.live.get(epoch)
+            if own is None:
+                return None
+            try:
+                key = day_keys.key_for(store.day_keys, store.time.trusted_us)
+            except KeyLostError:
+                return None
+            sealed = day_keys.seal_to_day(own, key, store.log_id, epoch)
+            return EpochKeyForDay(epoch=epoch, day_key=key.key_id, sealed=sealed)
+
+    def sign(self, body: bytes, context: bytes) -> bytes:
+        """COSE_Sign1 by the log key, bound to `context`."""
+        with self._store.lock:
+            return self._store.log.sign_bytes(body, context)
+
+    def _department(self) -> NoteKey:
+        department = self._ledger.standing.department
+        if department is None:
+            raise LedgerError("belongs to no department", where="this home", cure="reader enrol CODE")
+        return department
+
+    def take_cosigned(self, note: str) -> None:
+        """Keep a checkpoint that the department co-signed as an anchor. Raises CheckpointError."""
+        store, department = self._store, self._department()
+        head = open_checkpoint(note, store.log.key_of_notes)
+        found = open_cosignatures(note, [NoteKey(department.name, department.public, TYPE_COSIGNATURE)])
+        if not found:
+            raise CheckpointError("is not co-signed by the department", where="checkpoint")
+        with store.lock:
+            if head.size > store.log.frontier.size:
+                raise ForkedLogError(f"speaks of {head.size} records, more than are here", where="checkpoint")
+            if not hmac.compare_digest(store.log.root_at(head.size), head.root):
+                raise ForkedLogError(f"signs another history of {head.size} records", where="checkpoint")
+            with store.db.atomic():
+                store.db.conn.execute(
+                    "INSERT OR REPLACE INTO anchors (size, note) VALUES (?, ?)", (head.size, note)
+                )
+                store.db.conn.execute(
+                    "DELETE FROM anchors WHERE size NOT IN "
+                    "(SELECT size FROM anchors ORDER BY size DESC LIMIT ?)",
+                    (KEEP_ANCHORS,),
+                )
+            store.time.hear(found[0].time_s * 1_000_000, ClockState.DISCIPLINED, "department")
+
+    def take_receipt(self, message: bytes) -> LeafRef:
+        """Log the department's receipt; content may go the policy's hours after it. Raises StorageError."""
+        store = self._store
+        said = receipts.open_receipt(message, self._department().public, store.log_id)
+        with store.lock:
+            if said.ranges and said.ranges[-1][1] >= store.log.frontier.size:
+                raise LedgerError("speaks of records that are not here", where="receipt")
+            now_us = store.time.trusted_us
+            return self._ledger.append(UploadReceipt(receipt=message, ranges=said.ranges, received_us=now_us))
+
+    def take_document(self, name: str, message: bytes) -> None:
+        """Put a document that the command key signed into force. Raises StorageError."""
+        with self._store.lock:
+            self._ledger.standing.install(name, message)
+
+    def document_version(self, name: str) -> int:
+        """The highest version of a signed document that was logged; 0 for none."""
+        with self._store.lock:
+            return max(0, self._ledger.standing.version_of(name))
+
+    def note_incident(self, what: str, detail: str) -> None:
+        """Write an incident into the log, in clear: callers name no plate."""
+        now_us = self._store.time.now().us
+        self._ledger.append(Incident(what=what[:MAX_TEXT], detail=detail[:MAX_TEXT], at_us=now_us))
+
+    def hits_from(self, first: int) -> list[int]:
+        """Hits and alerts from this record on: they travel ahead of everything else."""
+        return self._of_classes((KeyClass.HIT,), first, 1 << 62)
+
+    def content_between(self, first: int, end: int) -> bool:
+        """Whether any record in [first, end) holds sealed content of a read or hit."""
+        return bool(self._of_classes((KeyClass.READ, KeyClass.HIT), first, end))
+
+    def _of_classes(self, classes: tuple[KeyClass, ...], first: int, end: int) -> list[int]:
+        store = self._store
+        found: list[int] = []
+        with store.lock:
+            for facts in store.book.epochs.values():
+                if facts.key_class in classes and facts.purged_by is None:
+                    rows = store.db.execute(
+                        "SELECT sequence FROM leaves WHERE epoch = ? AND sequence >= ? AND sequence < ?",
+                        (facts.epoch, first, end),
+                    ).fetchall()
+                    found += [int(row[0]) for row in rows]
+        return sorted(found)
+
+    def received_to(self) -> int:
+        """The first record that no receipt covers yet."""
+        with self._store.lock:
+            at = 0
+            for first, last, _ in sorted(self._store.book.received):
+                if first > at:
+                    break
+                at = max(at, last + 1)
+            return at
+
+    def anchored_size(self) -> int:
+        """The size of the newest checkpoint that the department co-signed."""
+        with self._store.lock:
+            row = self._store.db.execute("SELECT coalesce(max(size), 0) FROM anchors").fetchone()
+            return int(row[0])
