@@ -26,6 +26,7 @@ from detector.errors import DetectorError, MissingModelError, MissingRuntimeErro
 from firmware.errors import DONE, FOUND_WRONG, MISUSE, PART_LACKING, FirmwareError
 from hw.errors import HardwareError, MissingDriverError, NoSuchSourceError
 from storage.errors import HomeLockedError, StorageError
+from sync.errors import SyncError
 
 Subparsers: TypeAlias = Any  # argparse does not name the type that add_subparsers returns
 
@@ -41,6 +42,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hold": ("firmware.commands.hold", "keep a record beyond its day, on a ground and an authority (463.8)"),
     "release": ("firmware.commands.release", "end a hold, with evidence item and second person"),
     "export": ("firmware.commands.export", "an evidence package for court"),
+    "enrol": ("firmware.commands.enrol", "join a department with its one-time code"),
+    "sync": ("firmware.commands.sync", "speak to the department now, or see how it went"),
 }
 
 DEFAULT_HOME = "/var/lib/alpr-reader"
@@ -105,7 +108,7 @@ def main(argv: list[str] | None = None) -> int:
     args.json = getattr(args, "json", False)
     try:
         return int(import_module(COMMANDS[command][0]).run(args))
-    except (FirmwareError, HardwareError, StorageError, DetectorError) as error:
+    except (FirmwareError, HardwareError, StorageError, DetectorError, SyncError) as error:
         return _refuse(f"{command}: {error}", exit_status_of(error))
     except PermissionError as error:
         return _refuse(f"{command}: {error.filename}: permission denied (run as its owner)", MISUSE)

@@ -22,7 +22,7 @@ from __future__ import annotations
 class SyncError(Exception):
     """Base of the room. `what` went wrong, `where` (file, message, field), and the `cure`."""
 
-    exit_code = 1
+    exit_status = 1
 
     def __init__(self, what: str, *, where: str = "", cure: str = "") -> None:
         self.what = what
@@ -38,7 +38,7 @@ class MessageError(SyncError):
 class NotEnrolledError(SyncError):
     """A unit without a department, or a one-time code that is used, expired or mistyped."""
 
-    exit_code = 2
+    exit_status = 2
 
 
 class RefusedByDepartmentError(SyncError):
@@ -71,13 +71,13 @@ class DepartmentError(SyncError):
 class HomeError(DepartmentError):
     """A department home that cannot be used as it lies."""
 
-    exit_code = 2
+    exit_status = 2
 
 
 class ConfigError(DepartmentError):
     """A setting that is unknown, out of range, or beyond what the policy allows."""
 
-    exit_code = 2
+    exit_status = 2
 
 
 class StoreError(DepartmentError):

@@ -169,7 +169,8 @@ class Conversation:
         return held
 
     def _cut_leaves(self, first: int, count: int) -> list[bytes]:
-        found, total = [], 0
+        found: list[bytes] = []
+        total = 0
         for data in self._outbox.leaves(first, count):
             total += len(data) + 8
             if found and total > max(LEAST_PARCEL, min(self._parcel_size.size, m.MAX_LEAVES_BYTES // 2)):

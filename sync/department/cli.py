@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.home = home_of(args.home)
         return int(import_module(COMMANDS[args.command][0]).run(args))
     except SyncError as error:
-        return _say(str(error), error.exit_code)
+        return _say(str(error), error.exit_status)
     except RefusedError as error:
         return _say(f"refused: {error}", EXIT_WRONG)
     except StorageError as error:

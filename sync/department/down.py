@@ -23,17 +23,13 @@ from sync.department.policy import Policy
 from sync.department.policy import parse as parse_policy
 from sync.department.store import Store
 from sync.department.tables import documents
+from sync.documents import context_of
 from sync.errors import ConfigError
 from sync.messages import MAX_DOCUMENT_BYTES, SignedDocument
 
 NAME = re.compile(r"[a-z][a-z-]{0,31}(/[A-Za-z0-9._-]{1,31})?")
 AT_ENROLMENT = ("policy", "roster", "day-keys")
 RENEW_WHEN_LEFT_DAYS = 300
-
-
-def context_of(name: str) -> bytes:
-    """The COSE context of a document: its kind is the name up to the slash."""
-    return f"alpr-reader/document/{name.partition('/')[0]}/v1".encode()
 
 
 def sign_document(name: str, body: bytes, key: Ed25519PrivateKey) -> bytes:

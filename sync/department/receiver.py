@@ -63,13 +63,13 @@ class Receiver:
         self._arrival = Arrival(store, keys, packs, now_us)
         self._guard = threading.Lock()
         self._locks: dict[bytes, threading.Lock] = {}
-        self._challenges: dict[bytes, None] = {}
+        self._challenges: dict[bytes, bool] = {}
 
     def challenge(self) -> bytes:
         """A nonce for one hello: an old hello, sent again, cannot pass for a rolled-back unit."""
         nonce = os.urandom(m.NONCE_BYTES)
         with self._guard:
-            self._challenges[nonce] = None
+            self._challenges[nonce] = True
             while len(self._challenges) > MAX_CHALLENGES:
                 del self._challenges[next(iter(self._challenges))]
         return nonce
@@ -153,7 +153,7 @@ class Receiver:
         """What is held of this log, once its newest checkpoint agrees with the past that is held."""
         hello, log = self._open(m.Hello, data)
         with self._guard:
-            fresh = self._challenges.pop(hello.nonce, None) is not None
+            fresh = self._challenges.pop(hello.nonce, False)
         if not fresh:
             raise refuse("stale", "the challenge is unknown or was used: ask for a new one")
         with self._alone(log) as now:

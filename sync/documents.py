@@ -1,0 +1,47 @@
+"""Documents that the department sends down and the unit only carries: hot lists, configuration, updates.
+
+The body names itself, so that a list cannot be passed off as another, and an old one never as a new one.
+Policy, roster and day keys are the ledger's own and are put into force there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from storage import codec, envelope
+from storage.errors import RecordError
+from sync.messages import MAX_DOCUMENT_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """A signed document's body. `expires_us`: after this it no longer counts (hot lists); None for never."""
+
+    name: str
+    version: int
+    unit_id: str
+    issued_us: int
+    expires_us: int | None
+    body: bytes = field(repr=False)
+
+    def check(self) -> None:
+        if self.version < 1 or len(self.name) > 64:
+            raise RecordError("name or version malformed", where="document")
+
+
+def context_of(name: str) -> bytes:
+    """The COSE context of a document: its kind is the name up to the slash."""
+    return f"alpr-reader/document/{name.partition('/')[0]}/v1".encode()
+
+
+def open_carried(message: bytes, name: str, command: Ed25519PublicKey, unit_id: str) -> Carried:
+    """The body, once the command key is found to have signed it for this unit. Raises StorageError."""
+    payload = envelope.open_signed(message, command, context=context_of(name), limit=MAX_DOCUMENT_BYTES)
+    carried = codec.from_bytes(Carried, payload, limit=MAX_DOCUMENT_BYTES)
+    if carried.name != name:
+        raise RecordError(f"is {carried.name}", where=name)
+    if carried.unit_id not in {"", unit_id}:
+        raise RecordError("is for another unit", where=name)
+    return carried

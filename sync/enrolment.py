@@ -1,0 +1,181 @@
+"""Joining a department: from the one-time code to a certificate, and keeping it. The unit's end.
+
+Order of belief: the code names the digest of the root file; the root file names the CA, the department's
+log key and the command key; only then does the secret leave the unit, over TLS that this CA vouches for.
+Cut off at any point, the same code works again for the same unit until it expires.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from typing import Protocol
+
+import httpx
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from storage.checkpoint import NoteKey
+from storage.errors import OutdatedError, StorageError
+from storage.standing import Enrolment
+from sync import messages as m
+from sync.department.root_file import MAX_ROOT_BYTES, Root, open_first
+from sync.enrolment_code import EnrolmentCode
+from sync.errors import LinkError, MessageError, NotEnrolledError
+from sync.membership import RENEW_BEFORE_DAYS, Member, SyncFolder
+from sync.transport import CONNECT_S, HttpsLink, server_context, unit_context
+from sync.vouch import UnitKey, Vouch, public_der, sign_vouch
+
+
+class Joiner(Protocol):
+    """What joining asks of a unit's ledger."""
+
+    @property
+    def log_public(self) -> bytes:
+        """The log's public key, 32 bytes."""
+
+    def sign(self, body: bytes, context: bytes) -> bytes:
+        """COSE_Sign1 by the log key."""
+
+    def take_membership(self, enrolment: Enrolment) -> None:
+        """Log that the unit belongs to a department; the same one again changes nothing."""
+
+    def take_document(self, name: str, message: bytes) -> None:
+        """Put a document that the command key signed into force. Raises StorageError, OutdatedError."""
+
+
+def fetch_root(code: EnrolmentCode) -> Root:
+    """The root file that the code's digest names. The line is not trusted, and need not be."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # what comes is believed by its digest alone
+    where = f"https://{code.address}/enrol/root"
+    try:
+        with (
+            httpx.Client(verify=context, timeout=CONNECT_S, trust_env=False) as client,
+            client.stream("GET", where) as response,
+        ):
+            data = b""
+            for piece in response.iter_raw():
+                data += piece
+                if len(data) > MAX_ROOT_BYTES:
+                    raise LinkError("a root file of no such size", where=where)
+    except httpx.HTTPError as error:
+        raise LinkError(
+            f"{type(error).__name__}", where=where, cure="is the department reachable from here?"
+        ) from None
+    try:
+        return open_first(data, code.root_digest)
+    except StorageError as error:
+        raise NotEnrolledError(
+            f"whoever answers is not the department of this code: {error}", where=where
+        ) from None
+
+
+def make_vouch(
+    folder: SyncFolder,
+    unit: UnitKey,
+    log_public: bytes,
+    *,
+    previous: str | None = None,
+    reason: str | None = None,
+) -> bytes:
+    """The unit key's word for the log key and the TLS key; for a log that replaces another, which and why."""
+    vouch = Vouch(
+        unit=unit.public_der(),
+        log_public=log_public,
+        tls_public=public_der(folder.tls_private().public_key()),
+        at_us=time.time_ns() // 1000,
+        previous=previous,
+        reason=reason,
+    )
+    return sign_vouch(vouch, unit)
+
+
+def join(
+    joiner: Joiner, folder: SyncFolder, text: str, *, software: str, unit: UnitKey | None = None
+) -> Member:
+    """Join the department of a code. Raises NotEnrolledError, LinkError, RefusedByDepartmentError."""
+    code = EnrolmentCode.parse(text)
+    root = fetch_root(code)
+    authority, department, command = (root.other(name) for name in ("ca", "log", "command"))
+    if authority is None or department is None or command is None:
+        raise NotEnrolledError("its root file names no CA, log key or command key", where=code.address)
+    folder.make()
+    vouch = make_vouch(folder, unit or folder.unit_key(), joiner.log_public)
+    request = m.EnrolRequest(secret=code.secret, vouch=vouch, software=software)
+    key = Ed25519PublicKey.from_public_bytes(department)
+    pem = x509.load_der_x509_certificate(authority).public_bytes(Encoding.PEM)
+    link = HttpsLink(code.address, server_context(pem), key, prefix="/enrol/")
+    try:
+        data = link.post("unit", [m.seal_message(request, joiner.sign)])
+    finally:
+        link.close()
+    answer = m.open_message(m.EnrolAnswer, data, key)
+    check_certificate(answer.certificate, authority, folder)
+    member = Member(
+        department=answer.department,
+        unit_id=answer.unit_id,
+        name=answer.name,
+        unit_address=answer.unit_address,
+        front_address=code.address,
+        department_key=department,
+        command_key=command,
+        authority=authority,
+        root=root.digest(),
+    )
+    folder.save_certificate(answer.certificate)
+    joiner.take_membership(
+        Enrolment(
+            version=answer.at_us,
+            organisation=answer.department,
+            unit=answer.unit_id,
+            command_key=command,
+            department=NoteKey(m.department_origin(key), key).text(),
+        )
+    )
+    for document in answer.documents:
+        try:
+            joiner.take_document(document.name, document.message)
+        except OutdatedError:
+            continue  # enrolled again: it is in force already
+    folder.save_member(member)
+    return member
+
+
+def check_certificate(der: bytes, authority: bytes, folder: SyncFolder) -> None:
+    """Raises NotEnrolledError unless the CA issued this certificate for our TLS key."""
+    certificate = x509.load_der_x509_certificate(der)
+    try:
+        certificate.verify_directly_issued_by(x509.load_der_x509_certificate(authority))
+    except (InvalidSignature, ValueError, TypeError):
+        raise NotEnrolledError("the certificate is not from the department's CA") from None
+    if certificate.public_key() != folder.tls_private().public_key():
+        raise NotEnrolledError("the certificate is for another key")
+
+
+def open_link(folder: SyncFolder, member: Member, *, bytes_per_s: int = 0) -> HttpsLink:
+    """The link of an enrolled unit. Raises NotEnrolledError when its certificate is not there."""
+    try:
+        context = unit_context(member.authority_pem(), folder.certificate, folder.tls_key)
+    except (OSError, ssl.SSLError):
+        raise NotEnrolledError(
+            "the certificate or its key cannot be read", where=str(folder.certificate), cure="enrol again"
+        ) from None
+    return HttpsLink(member.unit_address, context, member.department_public(), bytes_per_s=bytes_per_s)
+
+
+def renew_if_due(folder: SyncFolder, member: Member, link: HttpsLink, log_public: bytes) -> bool:
+    """A new certificate when the old one ends soon; whether there is one. Raises as the link does."""
+    if folder.certificate_days_left() > RENEW_BEFORE_DAYS:
+        return False
+    data = link.post("renew", [make_vouch(folder, folder.unit_key(), log_public)])
+    try:
+        answer = m.open_message(m.Renewed, data, member.department_public())
+    except (MessageError, StorageError) as error:
+        raise LinkError(f"an answer that is not the department's: {error}") from None
+    check_certificate(answer.certificate, member.authority, folder)
+    folder.save_certificate(answer.certificate)
+    return True

@@ -1,0 +1,146 @@
+"""What a unit keeps of its department, in HOME/sync: its keys (0600), certificate, and whom it believes.
+
+unit.key    the unit key (P-256), where no chip holds it    member.cbor  department, addresses, keys
+tls.key     the TLS key (P-256)                             inbox/       signed documents as they came
+tls.pem     the certificate, renewed before it ends         status.json  how the last attempts went
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from storage import codec, files
+from storage.errors import StorageError
+from sync.errors import NotEnrolledError
+from sync.vouch import FileUnitKey
+
+RENEW_BEFORE_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """Whom this unit belongs to. Keys are raw Ed25519 bytes; `authority` is DER."""
+
+    department: str
+    unit_id: str
+    name: str
+    unit_address: str
+    front_address: str
+    department_key: bytes
+    command_key: bytes
+    authority: bytes = field(repr=False)
+    root: bytes = field(repr=False)
+
+    def department_public(self) -> Ed25519PublicKey:
+        return Ed25519PublicKey.from_public_bytes(self.department_key)
+
+    def command_public(self) -> Ed25519PublicKey:
+        return Ed25519PublicKey.from_public_bytes(self.command_key)
+
+    def authority_pem(self) -> bytes:
+        certificate = x509.load_der_x509_certificate(self.authority)
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncFolder:
+    """HOME/sync."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, home: Path) -> SyncFolder:
+        return cls(home / "sync")
+
+    def make(self) -> None:
+        self.path.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+
+    @property
+    def tls_key(self) -> Path:
+        return self.path / "tls.key"
+
+    @property
+    def certificate(self) -> Path:
+        return self.path / "tls.pem"
+
+    @property
+    def inbox(self) -> Path:
+        return self.path / "inbox"
+
+    @property
+    def wanted(self) -> Path:
+        """Touched to ask a running reader for a conversation now."""
+        return self.path / "wanted"
+
+    def is_member(self) -> bool:
+        return (self.path / "member.cbor").exists()
+
+    def member(self) -> Member:
+        """Raises NotEnrolledError."""
+        path = self.path / "member.cbor"
+        try:
+            return codec.from_bytes(Member, path.read_bytes())
+        except FileNotFoundError:
+            raise NotEnrolledError(
+                "this unit belongs to no department",
+                where=str(self.path.parent),
+                cure="run: reader enrol CODE",
+            ) from None
+        except StorageError as error:
+            raise NotEnrolledError(f"is damaged: {error}", where=str(path), cure="enrol again") from None
+
+    def save_member(self, member: Member) -> None:
+        files.replace(self.path / "member.cbor", codec.to_bytes(member))
+
+    def unit_key(self) -> FileUnitKey:
+        """The unit key; made at first use."""
+        return FileUnitKey(_p256_key(self.path / "unit.key"))
+
+    def tls_private(self) -> ec.EllipticCurvePrivateKey:
+        """The TLS key; made at first use."""
+        return _p256_key(self.tls_key)
+
+    def save_certificate(self, der: bytes) -> None:
+        pem = x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM)
+        files.replace(self.certificate, pem)
+
+    def certificate_days_left(self) -> int:
+        """Days until the certificate ends; below zero once it has."""
+        certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+        return (certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)).days
+
+    def status(self) -> dict[str, Any]:
+        """The last attempts, as `save_status` wrote them; empty before the first."""
+        try:
+            value = json.loads((self.path / "status.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def save_status(self, **facts: object) -> None:
+        """Written whole, not synced: a power cut may lose it, and nothing depends on it."""
+        beside = self.path / "status.json.new"
+        beside.write_text(json.dumps(self.status() | facts, sort_keys=True) + "\n")
+        beside.replace(self.path / "status.json")
+
+
+def _p256_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    if not path.exists():
+        made = ec.generate_private_key(ec.SECP256R1())
+        pem = made.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        files.replace(path, pem)
+    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise NotEnrolledError("is not a P-256 key", where=str(path), cure="remove it and enrol again")
+    return key

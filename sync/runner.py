@@ -1,0 +1,165 @@
+"""The uplink over time: when to speak, how often to try again, what the last attempts came to.
+
+`attempt` runs one conversation and keeps the account of it; `run` does that by the schedule until it is
+told to stop, in a thread of the reader's process. A refused log is an incident: it is written into the log
+and told to whoever can open a new one; reading goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from storage.errors import StorageError
+from sync import schedule as when
+from sync.enrolment import open_link, renew_if_due
+from sync.errors import BatchRefusedError, LinkError, NotEnrolledError, RefusedByDepartmentError
+from sync.ledger_outbox import LedgerOutbox
+from sync.membership import SyncFolder
+from sync.schedule import Conditions, Go, Past, Schedule
+from sync.uplink import Conversation, ParcelSize, Progress
+
+log_events = structlog.get_logger("uplink")
+LOOK_S = 1.0
+DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """How one attempt ended. `outcome`: done, paused, link, refused, log-refused, error."""
+
+    outcome: str
+    what: str
+    progress: Progress
+
+
+def clock_us() -> int:
+    """UTC microseconds."""
+    return time.time_ns() // 1000
+
+
+class Runner:
+    """The uplink of one enrolled unit."""
+
+    def __init__(
+        self,
+        outbox: LedgerOutbox,
+        folder: SyncFolder,
+        schedule: Schedule,
+        *,
+        now_us: Callable[[], int] = clock_us,
+        conditions: Callable[[], Conditions] = Conditions,
+        on_log_refused: Callable[[str], None] | None = None,
+    ) -> None:
+        self._outbox, self._folder, self._schedule = outbox, folder, schedule
+        self._now_us, self._conditions, self._on_log_refused = now_us, conditions, on_log_refused
+        self._parcel_size = ParcelSize()
+        self._nudge = threading.Event()
+        status = folder.status()
+        self._failures = int(status.get("failures", 0))
+        self._tried_us = int(status.get("tried_us", 0))
+        self._metered = (int(status.get("metered_day", 0)), int(status.get("metered_bytes", 0)))
+        self._draw = when.draw()
+
+    def nudge(self) -> None:
+        """A hit waits: do not wait for the window."""
+        self._nudge.set()
+
+    def attempt(self, *, alerts_only: bool = False, goes_on: Callable[[], bool] = lambda: True) -> Attempt:
+        """One conversation. Never raises for the link or the department; NotEnrolledError passes."""
+        member = self._folder.member()
+        started = self._now_us()
+        link = open_link(self._folder, member, bytes_per_s=self._schedule.bytes_per_s)
+        conversation = Conversation(
+            self._outbox, link, member.department_public(), self._parcel_size, self._now_us
+        )
+        outcome, what = "done", ""
+        try:
+            renew_if_due(self._folder, member, link, self._outbox.log_public)
+            conversation.run(alerts_only=alerts_only, goes_on=goes_on)
+            if not conversation.progress.done:
+                outcome, what = "paused", "stopped before everything was sent"
+        except LinkError as error:
+            outcome, what = "link", str(error)
+        except BatchRefusedError as error:
+            outcome, what = "log-refused", f"{error.code}: {error.what}"
+            self._outbox.note_incident("log-refused", what)
+        except RefusedByDepartmentError as error:
+            outcome, what = "refused", f"{error.code}: {error.what}"
+        except StorageError as error:
+            outcome, what = "error", str(error)
+        finally:
+            link.close()
+        made = Attempt(outcome=outcome, what=what, progress=conversation.progress)
+        self._account(made, started)
+        if outcome == "log-refused" and self._on_log_refused is not None:
+            self._on_log_refused(what)
+        return made
+
+    def _account(self, made: Attempt, started: int) -> None:
+        progress, good = made.progress, made.outcome in {"done", "paused"}
+        self._failures = 0 if good else self._failures + 1
+        self._tried_us, self._draw = started, when.draw()
+        day = started // DAY_US
+        used = self._metered[1] if self._metered[0] == day else 0
+        self._metered = (day, used + (progress.sent_bytes if self._conditions().metered else 0))
+        facts: dict[str, object] = {
+            "tried_us": started,
+            "ended_us": self._now_us(),
+            "outcome": made.outcome,
+            "what": made.what,
+            "failures": self._failures,
+            "leaves": progress.leaves,
+            "elements": progress.elements,
+            "alerts": progress.alerts,
+            "sent_bytes": progress.sent_bytes,
+            "cosigned_size": self._outbox.anchored_size(),
+            "received_to": self._outbox.received_to(),
+            "metered_day": self._metered[0],
+            "metered_bytes": self._metered[1],
+        }
+        if made.outcome == "done":
+            facts["succeeded_us"] = self._now_us()
+        self._folder.save_status(**facts)
+        log_events.info("attempt", outcome=made.outcome, leaves=progress.leaves, elements=progress.elements)
+
+    def _past(self) -> Past:
+        today = self._now_us() // DAY_US
+        used = self._metered[1] if self._metered[0] == today else 0
+        return Past(
+            tried_us=self._tried_us,
+            failures=self._failures,
+            metered_bytes_today=used,
+            jitter_draw=self._draw,
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """By the schedule, until `stop` is set."""
+        while not stop.is_set():
+            asked = self._asked()
+            alert = self._nudge.is_set()
+            decision = when.decide(
+                self._schedule, self._conditions(), self._past(), now_us=self._now_us(), alert=alert
+            )
+            if asked or isinstance(decision, Go):
+                self._nudge.clear()
+                only = isinstance(decision, Go) and decision.alerts_only and not asked
+                try:
+                    self.attempt(alerts_only=only, goes_on=lambda: not stop.is_set())
+                except NotEnrolledError as error:
+                    log_events.warning("not_enrolled", what=str(error))
+                    stop.wait(60 * LOOK_S)
+            else:
+                self._folder.save_status(next_us=decision.until_us, waiting_for=decision.why)
+            stop.wait(LOOK_S)
+
+    def _asked(self) -> bool:
+        """Whether `reader sync now` asked for a conversation; asking once is enough."""
+        if not self._folder.wanted.exists():
+            return False
+        self._folder.wanted.unlink(missing_ok=True)
+        return True
