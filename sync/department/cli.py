@@ -25,6 +25,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("sync.department.commands.init", "make a department's home: keys, authority, store, policy"),
     "serve": ("sync.department.commands.serve", "run the server: receiver, enrolment, desk, daily purge"),
     "enrol": ("sync.department.commands.enrol", "issue a unit's one-time code; list or revoke units"),
+    "purge": ("sync.department.commands.purge", "purge what was received over a year ago (463.8)"),
+    "hotlist": ("sync.department.commands.hotlist", "sign a hot list and offer it to units"),
+    "verify": ("sync.department.commands.verify", "check every signature, tree, receipt and element"),
 }
 
 EXIT_WRONG = 1
