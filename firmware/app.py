@@ -19,6 +19,7 @@ from rich.console import Console
 
 from detector.reader import PlateReader
 from detector.track import Tracker
+from firmware.background import purging, uplink
 from firmware.bookkeeper import Bookkeeper
 from firmware.config import FILE_NAME, Config, config_bytes, load_config, write_config
 from firmware.custody import create_ledger, open_ledger, serve_door
@@ -88,14 +89,15 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
     clock = SystemClock()
     source_text = options.source or config.camera.source
     pace = options.at_source_pace
+    reader = PlateReader.from_models(threads=config.reading.threads)
     source = open_source(
         source_text,
         config.camera,
         clock=clock,
         once=options.once,
         at_source_pace=not options.once if pace is None else pace,
+        net_size=reader.net_size,
     )
-    reader = PlateReader.from_models(threads=config.reading.threads)
     log = event_log(err)
     with contextlib.closing(open_ledger(home, clock=clock)) as ledger:
         demo = not ledger.status().enrolled
@@ -106,6 +108,8 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
         health = HealthWatch(board=SysfsBoard(home), now=clock.now, custody=lambda: _custody(ledger))
         with (
             serve_door(ledger),
+            uplink(ledger, home),
+            purging(ledger, log),
             _metrics(config, health),
             LiveView(Console(file=out), plates=plates, as_json=options.as_json) as view,
         ):

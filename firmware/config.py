@@ -39,8 +39,6 @@ class CameraSettings:
     name: str = setting("camera-1", why="name of the camera in every read")
     width: int = setting(1920, low=320, high=4608, why="px; a plate must be 60 px wide or more to be read")
     height: int = setting(1080, low=240, high=2592, why="px")
-    lores_width: int = setting(640, low=160, high=1280, why="px; the small picture in which plates are found")
-    lores_height: int = setting(360, low=120, high=960, why="px; of the same shape as the large picture")
     fps: float = setting(20.0, low=1, high=60, why="frames a second; the shutter cannot be longer than one")
     exposure_us: int = setting(800, low=60, high=10_000, why="longest shutter; at 50 km/h a car moves 11 mm")
     gain_max: float = setting(8.0, low=1, high=16, why="largest analogue gain; more is noise, not light")
@@ -51,15 +49,8 @@ class CameraSettings:
     stall_s: float = setting(4.0, low=1, high=4.5, why="silence after which the camera is opened again")
 
     def __post_init__(self) -> None:
-        if self.lores_width > self.width or self.lores_height > self.height:
-            raise ValueError("lores_width and lores_height must not exceed width and height")
-        if (
-            abs(self.lores_width * self.height - self.lores_height * self.width)
-            > 0.02 * self.width * self.height
-        ):
-            raise ValueError("lores_width x lores_height must have the shape of width x height")
-        if self.width % 2 or self.height % 2 or self.lores_width % 2 or self.lores_height % 2:
-            raise ValueError("widths and heights must be even")
+        if self.width % 2 or self.height % 2:
+            raise ValueError("width and height must be even")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

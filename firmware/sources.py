@@ -16,10 +16,17 @@ _CAMERA = re.compile(r"camera(?::([0-9]))?")
 
 
 def open_source(
-    text: str, settings: CameraSettings, *, clock: Clock, once: bool, at_source_pace: bool
+    text: str,
+    settings: CameraSettings,
+    *,
+    clock: Clock,
+    once: bool,
+    at_source_pace: bool,
+    net_size: tuple[int, int],
 ) -> CameraSource:
     """The source that `text` names. A replay is played once, or round after round.
 
+    net_size: (height, width) in which plates are looked for, and so of the camera's small stream.
     Raises MissingDriverError (no picamera2, no PyAV), NoSuchSourceError, UsageError.
     """
     match = _CAMERA.fullmatch(text)
@@ -33,13 +40,14 @@ def open_source(
         )
     if once:
         raise UsageError("--once: a camera has no end; leave --once out, or name a folder or video")
+    lores_width, lores_height = small_size((settings.width, settings.height), net_size)
     return Picamera2Source(
         PiCameraSettings(
             number=int(match.group(1) or 0),
             width=settings.width,
             height=settings.height,
-            lores_width=settings.lores_width,
-            lores_height=settings.lores_height,
+            lores_width=lores_width,
+            lores_height=lores_height,
             fps=settings.fps,
             exposure_us=settings.exposure_us,
             gain_max=settings.gain_max,
@@ -48,3 +56,10 @@ def open_source(
         ),
         clock=clock,
     )
+
+
+def small_size(size: tuple[int, int], net_size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height), even, of a whole picture of `size` (width, height) fitted into (height, width)."""
+    scale = min(1.0, net_size[1] / size[0], net_size[0] / size[1])
+    width, height = (max(2, round(side * scale / 2) * 2) for side in size)
+    return width, height

@@ -56,7 +56,7 @@ def detector_maps(
         centre, span = (low + high) / 2, high - low
         peak = np.log(score / (1 - score))
         away = ((x - centre[0]) / max(span[0], 8)) ** 2 + ((y - centre[1]) / max(span[1], 8)) ** 2
-        bump = peak - 12 * away
+        bump = peak - 12 * (away - away.min())  # the nearest cell has the full score
         mine = bump > heat[..., 0]
         heat[mine, 0] = bump[mine]
         box[mine, 0] = ((centre[0] - x) / span[0])[mine]

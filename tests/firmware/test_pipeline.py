@@ -1,0 +1,285 @@
+"""Pictures in, signed reads in a real ledger, real tracker, scripted eyes: all is stored or counted."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from camera_twins import ScriptedSource
+from PIL import Image
+from scripted_eyes import DECODING, SIZE, ScriptedEyes, write_drive
+
+from detector.track import Tracker
+from firmware.bookkeeper import Bookkeeper
+from firmware.custody import create_ledger
+from firmware.log import event_log
+from firmware.pictures import overview_jpeg
+from firmware.pipeline import EndedPass, Pipeline
+from firmware.record import Surroundings
+from hw.camera import Frame
+from hw.camera_replay import ReplaySource
+from hw.camera_watch import WatchedCamera
+from hw.clock import SystemClock
+from storage.errors import StoreFullError
+from storage.home import Home
+from storage.ledger import KEEP_FREE, Ledger
+from storage.records import Gap, Read
+from storage.verify import verify_home
+
+AROUND = Surroundings(camera="test", position=None, lane=2, models=(), software="test", demo=True)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with create_ledger(tmp_path / "home") as ledger:
+        yield ledger
+
+
+class Rig:
+    """A pipeline over a folder of pictures."""
+
+    def __init__(self, ledger: Ledger, eyes: ScriptedEyes, source: object, *, live: bool = False) -> None:
+        self.announced: list[tuple[int, Read]] = []
+        self.log = io.StringIO()
+        self.clock = SystemClock()
+        self.ledger = ledger
+        self.bookkeeper = Bookkeeper(
+            ledger,
+            AROUND,
+            clock=self.clock,
+            overview_quality=85,
+            announce=lambda number, read: self.announced.append((number, read)),
+            log=event_log(self.log),
+        )
+        self.camera = WatchedCamera(
+            source,  # type: ignore[arg-type]
+            clock=self.clock,
+            on_blind=self.bookkeeper.blind,
+            stall_s=0.5,
+        )
+        self.pipeline = Pipeline(
+            self.camera,
+            eyes,
+            Tracker(DECODING),
+            store=self.bookkeeper.store,
+            live=live,
+            queue_frames=4,
+            on_frame=lambda frame: None,
+            on_broken=lambda error: None,
+            on_progress=lambda progress: None,
+        )
+
+    def run(self) -> None:
+        self.pipeline.start()
+        self.pipeline.join(60)
+        self.camera.close()
+        self.bookkeeper.close()
+
+    @property
+    def texts(self) -> list[str]:
+        return [read.text for _, read in self.announced]
+
+
+def drive(tmp_path: Path, passes: list[tuple[str, int]]) -> tuple[ReplaySource, ScriptedEyes]:
+    names = write_drive(tmp_path / "pictures", passes)
+    return ReplaySource(tmp_path / "pictures", clock=SystemClock()), ScriptedEyes(names)
+
+
+THREE = [("LS15EBC", 8), ("7ABC123", 10), ("XR72KLM", 6)]
+
+
+def test_each_vehicle_is_one_read_with_its_text_and_the_store_verifies(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source)
+    rig.run()
+    assert rig.texts == [text for text, _ in THREE]
+    assert rig.pipeline.counts.dropped == 0
+    assert rig.pipeline.counts.read == rig.pipeline.counts.frames
+    assert verify_home(Home(tmp_path / "home")).ok
+
+
+def test_a_read_is_announced_only_once_it_is_in_the_log(tmp_path: Path, ledger: Ledger) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source)
+    rig.run()
+    for number, read in rig.announced:
+        assert ledger.read(number) == read
+
+
+def test_overview_is_the_very_frame_that_was_read(tmp_path: Path, ledger: Ledger) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source)
+    rig.run()
+    for number, read in rig.announced:
+        with Image.open(io.BytesIO(ledger.element(number, "overview").content)) as overview:
+            assert overview.size == SIZE
+            luma = np.asarray(overview.convert("L"))
+        x, y, w, h = (round(value) for value in read.plate_box)
+        assert luma[y + 3 : y + h - 3, x + 3 : x + w - 3].mean() > 180
+        assert luma[y + h + 4 :, :].mean() < 60
+
+
+def test_record_says_where_when_and_how_it_was_read(tmp_path: Path, ledger: Ledger) -> None:
+    source, eyes = drive(tmp_path, THREE[:1])
+    rig = Rig(ledger, eyes, source)
+    rig.run()
+    ((_, read),) = rig.announced
+    assert read.lane == 2
+    assert read.camera == "test"
+    assert 0 < read.first_us <= read.last_us <= SystemClock().now().us
+    assert 1 <= read.frames_voted <= 8
+    assert len(read.slots) == len("LS15EBC") * 37 * 4
+    assert read.demo
+
+
+def test_slow_eyes_on_a_fast_replay_drop_nothing(tmp_path: Path, ledger: Ledger) -> None:
+    source, eyes = drive(tmp_path, THREE[:2])
+    eyes.delay_s = 0.01
+    rig = Rig(ledger, eyes, source)
+    rig.run()
+    assert rig.pipeline.counts.dropped == 0
+    assert eyes.frames == rig.pipeline.counts.frames
+    assert rig.texts == ["LS15EBC", "7ABC123"]
+
+
+def test_slow_eyes_on_a_live_source_drop_frames_and_count_them(tmp_path: Path, ledger: Ledger) -> None:
+    names = write_drive(tmp_path / "pictures", [("LS15EBC", 30)], empty=5)
+    source = ReplaySource(tmp_path / "pictures", clock=SystemClock(), fps=60, live=True)
+    rig = Rig(ledger, ScriptedEyes(names, delay_s=0.05), source, live=True)
+    rig.run()
+    counts = rig.pipeline.counts
+    assert counts.dropped > 0
+    assert counts.read + counts.dropped == counts.frames == 35
+    assert rig.texts == ["LS15EBC"]
+
+
+def test_stopping_in_the_middle_of_a_pass_stores_it(tmp_path: Path, ledger: Ledger) -> None:
+    names = write_drive(tmp_path / "pictures", [("LS15EBC", 40)], empty=0)
+    source = ReplaySource(tmp_path / "pictures", clock=SystemClock(), fps=10, live=True)
+    rig = Rig(ledger, ScriptedEyes(names), source, live=True)
+    rig.pipeline.start()
+    time.sleep(1.0)
+    rig.pipeline.stop()
+    rig.camera.close()
+    rig.pipeline.join(30)
+    assert rig.texts == ["LS15EBC"]
+    assert rig.pipeline.counts.frames < 40
+    assert verify_home(Home(tmp_path / "home")).ok
+
+
+def test_eyes_that_break_stop_the_run_with_their_error_and_what_was_stored_stays(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    eyes.fail_at = 60
+    rig = Rig(ledger, eyes, source)
+    rig.pipeline.start()
+    with pytest.raises(RuntimeError, match="the eyes broke"):
+        rig.pipeline.join(30)
+    assert not rig.pipeline.running
+    rig.camera.close()
+    assert rig.texts == ["LS15EBC"]
+    assert verify_home(Home(tmp_path / "home")).ok
+
+
+def test_full_store_loses_reads_for_a_recorded_time_and_goes_on(tmp_path: Path, ledger: Ledger) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source)
+    free = iter([KEEP_FREE - 1, KEEP_FREE - 1])
+    real = ledger.free_bytes
+    ledger.free_bytes = lambda: next(free, real())
+    rig.run()
+    counts = rig.pipeline.counts
+    assert rig.texts == ["XR72KLM"]
+    assert counts.lost_passes == 2
+    assert counts.passes == counts.stored + counts.lost_passes
+    (gap,) = gaps_of(ledger)
+    assert gap.reason == "store full"
+    assert gap.lost == 2
+    assert gap.from_us <= gap.to_us
+
+
+def test_blind_spell_of_the_camera_is_a_record_in_the_log(ledger: Ledger) -> None:
+    source = ScriptedSource(SystemClock())
+    rig = Rig(ledger, ScriptedEyes({}), source, live=True)
+    rig.pipeline.start()
+    time.sleep(0.3)
+    source.stalled.set()
+    until = time.monotonic() + 10
+    while source.opened < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    rig.pipeline.stop()
+    rig.camera.close()
+    rig.pipeline.join(30)
+    (gap,) = gaps_of(ledger)
+    assert gap.reason.startswith("camera: ")
+    assert 500_000 <= gap.to_us - gap.from_us <= 10_000_000
+    assert "camera_blind" in rig.log.getvalue()
+
+
+def test_no_plate_is_in_the_event_log(tmp_path: Path, ledger: Ledger) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source)
+    ledger.free_bytes = lambda: KEEP_FREE - 1
+    rig.run()
+    assert "store_full" in rig.log.getvalue()
+    assert not any(text in rig.log.getvalue() for text, _ in THREE)
+
+
+def test_pass_shows_nothing_of_its_plate_in_repr(tmp_path: Path, ledger: Ledger) -> None:
+    seen: list[str] = []
+    source, eyes = drive(tmp_path, THREE[:1])
+    rig = Rig(ledger, eyes, source)
+
+    def store(ended: EndedPass) -> bool:
+        seen.append(repr(ended))
+        raise StoreFullError("full", where="x")
+
+    rig.pipeline._store = store  # the only way to see a pass between the stages
+    rig.pipeline.start()
+    with pytest.raises(StoreFullError):
+        rig.pipeline.join(30)
+    assert seen
+    assert "LS15EBC" not in seen[0]
+
+
+def gaps_of(ledger: Ledger) -> list[Gap]:
+    numbers = range(ledger.status().records)
+    records = [ledger.store.record(n) for n in numbers if ledger.store.leaf(n).kind == Gap.KIND]
+    return [record for record in records if isinstance(record, Gap)]
+
+
+def test_overview_keeps_colour_and_size_of_an_odd_frame() -> None:
+    luma = np.full((31, 41), 120, dtype=np.uint8)
+    blue = np.full((16, 21), 90, dtype=np.uint8)
+    red = np.full((16, 21), 200, dtype=np.uint8)
+    frame = Frame(
+        luma=luma,
+        chroma=(blue, red),
+        lores=None,
+        sequence=0,
+        captured=SystemClock().now(),
+        exposure_us=None,
+        gain=None,
+        source="test",
+    )
+    with Image.open(io.BytesIO(overview_jpeg(frame, quality=85))) as image:
+        image.draft("YCbCr", None)
+        assert image.size == (41, 31)
+        planes = np.asarray(image).reshape(-1, 3).mean(axis=0)
+    assert planes == pytest.approx([120, 90, 200], abs=3)
+
+
+def test_threads_end_with_the_run(tmp_path: Path, ledger: Ledger) -> None:
+    before = {thread.name for thread in threading.enumerate()}
+    source, eyes = drive(tmp_path, THREE[:1])
+    Rig(ledger, eyes, source).run()
+    assert {thread.name for thread in threading.enumerate()} - before == set()
