@@ -264,13 +264,18 @@ class AccessLog:
 
     # proving ------------------------------------------------------------------------------------------------
 
-    def leaf(self, sequence: int) -> bytes:
-        """The leaf bytes of an entry. Raises LedgerError."""
+    def opening(self, sequence: int) -> tuple[bytes, sealing.Opened]:
+        """An entry's leaf and the opening of its commitment. Raises LedgerError, SealError."""
         with self._guard:
-            row = self._db.execute("SELECT leaf FROM entries WHERE sequence = ?", (sequence,)).fetchone()
+            row = self._db.execute(
+                "SELECT leaf, sealed, year FROM entries WHERE sequence = ?", (sequence,)
+            ).fetchone()
         if row is None:
             raise LedgerError("no such entry", where=f"access log, entry {sequence}")
-        return bytes(row[0])
+        leaf, sealed, year = bytes(row[0]), bytes(row[1]), int(row[2])
+        mark = parse_leaf(envelope.open_signed(leaf, self.public, context=CONTEXT, limit=4096))[4]
+        key = self.keys.of(year)
+        return leaf, sealing.open_sealed(key, self.log_id, sequence, ELEMENT, sealed, mark.commitment)
 
     def inclusion(self, sequence: int, size: int) -> list[bytes]:
         return merkle.inclusion_proof(sequence, size, self.subtree)
@@ -353,6 +358,6 @@ def open_entry(log_id: bytes, sequence: int, payload: bytes, sealed: bytes, keys
     value = envelope.decode(opened.content, limit=MAX_ENTRY_BYTES)
     if not isinstance(value, dict) or set(value) != {"stamp", "note"}:
         raise RecordError("an entry is a stamp and a note", where=f"access log, entry {sequence}")
-    stamp = from_plain(Stamp, value["stamp"], where="stamp")  # type: ignore[call-overload]
-    note = from_plain(NOTES[kind], value["note"], where=kind)  # type: ignore[call-overload]
+    stamp = from_plain(Stamp, value["stamp"], where="stamp")
+    note = from_plain(NOTES[kind], value["note"], where=kind)
     return Entry(sequence, stamp, note)

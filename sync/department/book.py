@@ -30,6 +30,7 @@ class Book:
     seen: int = 0
     root: Root | None = None
     rules: Policy | None = None
+    document: bytes = b""
     roster: Roster = field(default_factory=Roster)
     trainings: Trainings = field(default_factory=Trainings)
     sessions: Sessions = field(default_factory=Sessions)
@@ -78,6 +79,7 @@ class Book:
             root = root_file.open_next(note.root_file, self.root)
         self.rules = checked_policy(root, note.policy_file)
         self.root = root
+        self.document = note.policy_file
 
 
 def checked_policy(root: Root, document: bytes) -> Policy:

@@ -88,11 +88,12 @@ class AccountSet(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialSet(Note):
-    """A credential was set: only the digest of its record, so that one that is swapped is refused."""
+    """A credential was set: only its record's digest, so that a swapped one is refused. `first`: made by another."""
 
     KIND: ClassVar[str] = "credential"
     user: str
     digest: bytes
+    first: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +111,12 @@ class Logon(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded(Note):
-    """A session ended or was unlocked again. `how`: logoff, locked, unlocked, ended."""
+    """A session ended or was unlocked again (with the code of `totp_step`). `how`: logoff, locked, unlocked, ended."""
 
     KIND: ClassVar[str] = "session"
     session: bytes
     how: str
+    totp_step: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,11 +159,11 @@ class Area:
 class Query:
     """The data elements of a look-up. `plate`: exact, or with * and ?, or empty; `unit` empty for all."""
 
-    plate: str = field(repr=False)
+    plate: str = field(default="", repr=False)
     since_us: int
     until_us: int
-    area: Area | None
-    unit: str
+    area: Area | None = None
+    unit: str = ""
 
     def text(self) -> str:
         """The data elements used, for the ALPR Request (463.5 (b) 2)."""
@@ -250,6 +252,16 @@ class AccessResult(Note):
     count: int
     reads: tuple[str, ...]
     unwitnessed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRead(Note):
+    """Somebody read the access log itself: which part of it."""
+
+    KIND: ClassVar[str] = "log_read"
+    STATE: ClassVar[bool] = False
+    elements: str = field(repr=False)
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -485,6 +497,7 @@ NOTES: dict[str, type[Note]] = {
         ApprovalUsed,
         Access,
         AccessResult,
+        LogRead,
         RequestAnswered,
         Disputed,
         Refused,

@@ -21,7 +21,7 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from storage.codec import to_bytes
 from storage.errors import RecordError
-from sync.department.entries import AccountSet, CredentialSet, Entry, LockoutLifted, Logon
+from sync.department.entries import AccountSet, CredentialSet, Entry, LockoutLifted, Logon, SessionEnded
 from sync.department.policy import Policy
 from sync.department.refusals import FormError, LockedError
 from sync.department.roles import Role
@@ -43,6 +43,7 @@ class Credential:
     password: str = field(repr=False)
     totp: str = field(repr=False)
     set_us: int
+    first: bool
 
     def digest(self) -> bytes:
         """What the log's entry says of it. The password hash's random salt keeps it from being guessed."""
@@ -64,6 +65,10 @@ class Roster:
             self.accounts[note.user] = note
         elif isinstance(note, CredentialSet):
             self.credentials[note.user] = note
+        elif isinstance(note, SessionEnded):
+            if note.how == "unlocked":
+                self.used_steps[entry.stamp.user] = note.totp_step
+                self.failures.pop(entry.stamp.user, None)
         elif isinstance(note, LockoutLifted):
             self.failures.pop(note.user, None)
         elif isinstance(note, Logon):
@@ -151,13 +156,11 @@ def password_matches(credential: Credential, password: str) -> bool:
         return False
 
 
-def new_credential(
-    profile: str, user: str, password: str, now_us: int, totp: str | None = None
-) -> Credential:
-    """A credential with a fresh TOTP secret, or the one given."""
+def new_credential(profile: str, user: str, password: str, now_us: int, *, first: bool) -> Credential:
+    """A credential with a fresh TOTP secret. `first`: somebody else made it, so it opens only its own change."""
     scheme, hashed = hash_password(profile, password)
     return Credential(
-        user=user, scheme=scheme, password=hashed, totp=totp or pyotp.random_base32(), set_us=now_us
+        user=user, scheme=scheme, password=hashed, totp=pyotp.random_base32(), set_us=now_us, first=first
     )
 
 

@@ -103,16 +103,14 @@ class AuditTerms:
     finding_due_days: int
     filing_due_days: int
     sample_per_thousand: int
-    shift_start_hour: int
-    shift_end_hour: int
+    utc_offset_minutes: int
 
     def check(self) -> None:
         _between(self.every_days, 1, MAX_AUDIT_DAYS, "audit.every_days")
         _between(self.finding_due_days, 1, 92, "audit.finding_due_days")
         _between(self.filing_due_days, 1, 92, "audit.filing_due_days")
         _between(self.sample_per_thousand, 1, 1000, "audit.sample_per_thousand")
-        _between(self.shift_start_hour, 0, 23, "audit.shift_start_hour")
-        _between(self.shift_end_hour, 1, 24, "audit.shift_end_hour")
+        _between(self.utc_offset_minutes, -14 * 60, 14 * 60, "audit.utc_offset_minutes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +205,7 @@ class SharingTerms:
     agreements: tuple[Agreement, ...]
 
     def check(self) -> None:
-        known = {"law_enforcement", "prosecutor"}
+        known = {"law-enforcement", "prosecutor"}
         if not set(self.allowed_kinds) <= known:
             raise _refuse(f"may only be of {', '.join(sorted(known))}: 463.6", "sharing.allowed_kinds")
         for one in self.agreements:

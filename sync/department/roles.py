@@ -17,11 +17,11 @@ from sync.department.refusals import DeskRefusal
 class Role(StrEnum):
     """Who a person is at the desk. Titles are the policy file's."""
 
-    OFFICER = "officer"
+    OFFICER = "sworn-officer"
     DISPATCHER = "dispatcher"
     COMMUNICATIONS = "communications"
     CCAT = "ccat"
-    CCAT_SUPERVISOR = "ccat_supervisor"
+    CCAT_SUPERVISOR = "ccat-supervisor"
     ADMINISTRATOR = "administrator"
     DESIGNEE = "designee"
     REVIEWER = "reviewer"

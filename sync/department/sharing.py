@@ -71,7 +71,7 @@ def gate(policy: Policy, kind: str, state: str) -> None:
 
 def routes_away(policy: Policy, kind: str) -> bool:
     """Not law enforcement and not a prosecutor: processed under the records release policy (463.6)."""
-    return kind not in {*policy.sharing.allowed_kinds, "federal", "out_of_state"}
+    return kind not in {*policy.sharing.allowed_kinds, "federal", "out-of-state"}
 
 
 def check_request(policy: Policy, request: ShareAsked) -> None:

@@ -56,11 +56,12 @@ def check_record(
     policy: Policy,
     roster: Mapping[str, AccountSet],
     record: TrainingDone,
+    *,
     recorder: str,
-    role: Role,
+    roles: tuple[Role, ...],
     now_us: int,
 ) -> None:
-    """Whether `recorder`, acting as `role`, may enter this record. Raises DeskRefusal."""
+    """Whether `recorder`, who holds `roles`, may enter this record. Raises DeskRefusal."""
     terms = policy.training
     person = roster.get(record.user)
     if person is None or not person.active:
@@ -69,7 +70,7 @@ def check_record(
         raise DeskRefusal("nobody records his own training", code="own-training", clause="463.9")
     conducts = terms.conducted_by in policy.effective_roles(person.roles)
     wanted = terms.conductor_recorded_by if conducts else terms.conducted_by
-    if role != wanted:
+    if wanted not in roles:
         raise DeskRefusal(
             f"this person's training is recorded by the {policy.title(wanted)}",
             code="training-recorder",

@@ -1,0 +1,257 @@
+"""The audit at the desk: read the log, run the periodic audit, review findings (463.5 (b), (c))."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+
+from sync.department import audit, compliance, detectors
+from sync.department.audit import ACCESS_KINDS, AlprRequest, AuditFilter
+from sync.department.calls_inquiry import Entered, NothingForm
+from sync.department.desk import Caller, Desk, Plan
+from sync.department.detectors import Flag
+from sync.department.entries import (
+    Access,
+    AuditDone,
+    Disputed,
+    Entry,
+    FindingClosed,
+    FindingOpened,
+    InquiryAsked,
+    LogRead,
+)
+from sync.department.front import Front
+from sync.department.inquiry import normal_plate
+from sync.department.refusals import FormError
+from sync.department.roles import Call
+
+DAY_US = 86_400_000_000
+FOREVER_US = 1 << 62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditForm:
+    """Which accesses: a period, a user (who ran it or in whose name), a purpose, a plate. Empty: all."""
+
+    since_us: int = 0
+    until_us: int = FOREVER_US
+    user: str = ""
+    purpose: str = ""
+    plate: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodForm:
+    """The period of an audit; its end defaults to now, its start to the end of the last audit."""
+
+    since_us: int = -1
+    until_us: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseForm:
+    """A finding's verdict (justified, unclear, misuse) and what was found."""
+
+    finding: int
+    verdict: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReport:
+    """A periodic audit: its entry, how many accesses it went over, the findings it opened."""
+
+    audit: int
+    from_us: int
+    to_us: int
+    accesses: int
+    findings: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A finding with its state."""
+
+    finding: int
+    detector: str
+    about: str
+    accesses: tuple[int, ...]
+    reviewer: str
+    due_us: int
+    detail: str
+    verdict: str
+
+
+def read(front: Front, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
+    """ALPR Requests of the log; reading them is an entry too."""
+    desk = front.desk
+    wanted = AuditFilter(
+        since_us=form.since_us,
+        until_us=form.until_us,
+        user=form.user,
+        purpose=form.purpose,
+        plate=normal_plate(form.plate),
+    )
+
+    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[AlprRequest, ...]]]:
+        found = tuple(audit.pick(audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS)), wanted))
+        elements = f"user={form.user} purpose={form.purpose} plate={wanted.plate} from={form.since_us}"
+        return [LogRead(elements=elements, count=len(found))], lambda made: (made[0], found)
+
+    entry, found = desk.act(token, Call.AUDIT_READ, plan)
+    desk.covered(entry.sequence)
+    return found
+
+
+def run(front: Front, token: str, form: PeriodForm) -> AuditReport:
+    """The periodic audit: detectors over the whole log, a sample of the period, findings with reviewers."""
+    desk = front.desk
+    seed = hashlib.sha256(desk.covered(desk.log.size() - 1).checkpoint.encode()).digest()
+
+    def plan(caller: Caller) -> Plan[list[Entry]]:
+        last = desk.book.findings.audits[-1].note if desk.book.findings.audits else None
+        since = last.to_us if isinstance(last, AuditDone) else desk.book.opened_us
+        since = form.since_us if form.since_us >= 0 else since
+        until = form.until_us if form.until_us >= 0 else caller.at_us
+        if not 0 <= since <= until <= caller.at_us:
+            raise FormError("the period must run forward and have ended", code="time", clause="463.5 (c)")
+        requests = audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS))
+        looks = audit.look_ups_of(requests)
+        shifts = {user: account.shift for user, account in desk.book.roster.accounts.items()}
+        inside = [one for one in looks if since <= one.at_us <= until]
+        flags = [
+            *detectors.detect(looks, desk.policy.detectors, shifts, desk.policy.audit.utc_offset_minutes),
+            *detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed),
+            *_disputed(desk),
+        ]
+        opened = assign(desk, audit.new_findings(desk.book.findings, flags), caller.at_us)
+        size = desk.log.size()
+        done = AuditDone(
+            from_us=since,
+            to_us=until,
+            accesses=sum(since <= one.at_us <= until for one in requests),
+            findings=tuple(range(size, size + len(opened))),
+            tree_size=size,
+        )
+        return [*opened, done], list
+
+    made = desk.act(token, Call.AUDIT_RUN, plan)
+    done = made[-1].note
+    if not isinstance(done, AuditDone):
+        raise TypeError("an audit ends in its own entry")
+    desk.covered(made[-1].sequence)
+    return AuditReport(
+        audit=made[-1].sequence,
+        from_us=done.from_us,
+        to_us=done.to_us,
+        accesses=done.accesses,
+        findings=done.findings,
+    )
+
+
+def _disputed(desk: Desk) -> list[Flag]:
+    """Each dispute, about whoever made the disputed entry."""
+    flags = []
+    for entry in desk.book.queue.disputes:
+        if not isinstance(entry.note, Disputed):
+            continue
+        about = desk.log.entry(entry.note.entry)
+        if isinstance(about.note, Access | InquiryAsked):
+            flags.append(
+                Flag(
+                    detector="disputed",
+                    about=about.stamp.user,
+                    entries=(about.sequence,),
+                    detail=f"disputed by {entry.stamp.user}",
+                )
+            )
+    return flags
+
+
+def assign(desk: Desk, flags: list[Flag], now_us: int) -> list[FindingOpened]:
+    """A reviewer who is none of the searchers for each flag, the least busy first. Raises NotYetError."""
+    load: Counter[str] = Counter(
+        entry.note.reviewer
+        for entry in desk.book.findings.open_findings()
+        if isinstance(entry.note, FindingOpened)
+    )
+    opened = []
+    for flag in flags:
+        searchers = {flag.about}
+        for number in flag.entries:
+            entry = desk.log.entry(number)
+            searchers.add(entry.stamp.user)
+            if isinstance(entry.note, Access):
+                searchers.add(entry.note.on_behalf_of)
+        reviewer = audit.reviewer_for(desk.book.roster, load, searchers)
+        load[reviewer] += 1
+        opened.append(
+            FindingOpened(
+                detector=flag.detector,
+                about=flag.about,
+                accesses=flag.entries[:1000],
+                reviewer=reviewer,
+                due_us=now_us + desk.policy.audit.finding_due_days * DAY_US,
+                detail=flag.detail,
+            )
+        )
+    return opened
+
+
+def findings(front: Front, token: str, form: NothingForm) -> tuple[Finding, ...]:  # noqa: ARG001
+    """All findings, the open ones first."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[tuple[Finding, ...]]:
+        shown = [_finding(desk, entry) for entry in desk.book.findings.opened.values()]
+        shown.sort(key=lambda one: (bool(one.verdict), one.due_us, one.finding))
+        return [LogRead(elements="findings", count=len(shown))], lambda _entries: tuple(shown)
+
+    return desk.act(token, Call.AUDIT_READ, plan)
+
+
+def _finding(desk: Desk, entry: Entry) -> Finding:
+    note = entry.note
+    if not isinstance(note, FindingOpened):
+        raise TypeError("a finding")
+    closed = desk.book.findings.closed.get(entry.sequence)
+    return Finding(
+        finding=entry.sequence,
+        detector=note.detector,
+        about=note.about,
+        accesses=note.accesses,
+        reviewer=note.reviewer,
+        due_us=note.due_us,
+        detail=note.detail,
+        verdict=closed.note.verdict if closed and isinstance(closed.note, FindingClosed) else "",
+    )
+
+
+def close(front: Front, token: str, form: CloseForm) -> Entered:
+    """Close a finding that is assigned to the caller."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entered]:
+        audit.to_close(desk.book.findings, form.finding, caller.user, form.verdict, form.note)
+        note = FindingClosed(finding=form.finding, verdict=form.verdict, note=form.note)
+        return [note], lambda made: Entered(entry=made[0].sequence)
+
+    return desk.act(token, Call.AUDIT_REVIEW, plan)
+
+
+def overdue(front: Front, token: str, form: NothingForm) -> tuple[compliance.Overdue, ...]:  # noqa: ARG001
+    """What is overdue: audits, training, purges, silent units, findings, requests not filed."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[compliance.Overdue, ...]]:
+        found = compliance.overdue(
+            desk.policy,
+            desk.book,
+            audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS)),
+            caller.at_us,
+        )
+        found += compliance.from_store(front.overdue_from_store(caller.at_us))
+        return [], lambda _entries: tuple(found)
+
+    return desk.act(token, Call.COMPLIANCE_READ, plan)

@@ -1,0 +1,176 @@
+"""Holds at the desk: place, export onto portable media, book into evidence, release by two (463.8)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from sync.department import holds, inquiry
+from sync.department.calls_inquiry import Entered, open_reads
+from sync.department.desk import Caller, Plan
+from sync.department.entries import (
+    Access,
+    AccessResult,
+    Entry,
+    Ground,
+    HoldBooked,
+    HoldExported,
+    HoldPlaced,
+    HoldReleased,
+    ReleaseAsked,
+)
+from sync.department.front import ELEMENTS, Front
+from sync.department.reads import parse_name
+from sync.department.refusals import FormError
+from sync.department.roles import Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldForm:
+    """Reads to hold: on which ground, by whose authority, under which number; and why they are opened."""
+
+    reads: tuple[str, ...]
+    hold_ground: str
+    authority: str
+    number: str
+    ground: Ground
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportForm:
+    """A hold to download; `medium`: the portable medium, as it will be labelled."""
+
+    hold: int
+    medium: str
+    ground: Ground
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookForm:
+    """The evidence item number of a hold's medium."""
+
+    hold: int
+    evidence_item: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A hold: its entry, how many reads."""
+
+    hold: int
+    reads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """The evidence package (ZIP) of a hold."""
+
+    hold: int
+    entry: int
+    digest: str
+    unwitnessed: bool
+    package: bytes = field(repr=False)
+
+
+def _first(entries: list[Entry]) -> Entered:
+    return Entered(entry=entries[0].sequence)
+
+
+def _access(action: str, form_ground: Ground, reads: tuple[str, ...], number: str) -> Access:
+    return Access(
+        action=action,
+        elements=f"{action} {number}, {len(reads)} reads",
+        plate="",
+        ground=form_ground,
+        on_behalf_of="",
+        request=-1,
+        approval=-1,
+        reads=reads,
+    )
+
+
+def place(front: Front, token: str, form: HoldForm) -> Placed:
+    """Hold reads: their content goes under a key of the hold's own, so that their day can still be purged."""
+    desk = front.desk
+    note = HoldPlaced(reads=form.reads, ground=form.hold_ground, authority=form.authority, number=form.number)
+
+    def plan(_caller: Caller) -> Plan[Entry]:
+        holds.check_hold(desk.policy, note)
+        inquiry.check_ground(desk.policy, form.ground)
+        for name in form.reads:
+            parse_name(name)
+        return [_access("hold", form.ground, form.reads, form.number)], lambda made: made[0]
+
+    entry = desk.act(token, Call.HOLD_PLACE, plan)
+    opened, _ = open_reads(front, entry, form.reads, ELEMENTS)
+    made = desk.follow_up(entry.stamp, note)[0]
+    front.vault.keep(made.sequence, opened)
+    return Placed(hold=made.sequence, reads=len(opened))
+
+
+def export(front: Front, token: str, form: ExportForm) -> Exported:
+    """Download a hold as a package that a stranger can verify."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[tuple[Entry, HoldPlaced]]:
+        held = holds.placed(desk.book.holds, form.hold)
+        inquiry.check_ground(desk.policy, form.ground)
+        if not form.medium.strip():
+            raise FormError("name the portable medium", code="medium", clause="463.8")
+        return [_access("export", form.ground, held.reads, held.number)], lambda made: (made[0], held)
+
+    entry, held = desk.act(token, Call.HOLD_EXPORT, plan)
+    cover = desk.covered(entry.sequence)
+    reads = front.vault.open(form.hold)
+    package = front.package(reads, held.number)
+    digest = hashlib.sha256(package).digest()
+    result = AccessResult(
+        access=entry.sequence, count=len(reads), reads=held.reads, unwitnessed=cover.unwitnessed
+    )
+    exported = HoldExported(hold=form.hold, access=entry.sequence, package=digest, medium=form.medium)
+    ended = desk.follow_up(entry.stamp, result, exported)[-1]
+    again = desk.covered(ended.sequence)
+    return Exported(
+        hold=form.hold,
+        entry=ended.sequence,
+        digest=digest.hex(),
+        unwitnessed=cover.unwitnessed or again.unwitnessed,
+        package=package,
+    )
+
+
+def book(front: Front, token: str, form: BookForm) -> Entered:
+    """Enter the evidence item number under which the medium was booked."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[Entered]:
+        holds.to_book(desk.book.holds, form.hold, form.evidence_item)
+        return [HoldBooked(hold=form.hold, evidence_item=form.evidence_item)], _first
+
+    return desk.act(token, Call.HOLD_BOOK, plan)
+
+
+def ask_release(front: Front, token: str, form: BookForm) -> Entered:
+    """The first person asks for a release, with the item number."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[Entered]:
+        holds.to_ask_release(desk.book.holds, form.hold, form.evidence_item)
+        return [ReleaseAsked(hold=form.hold, evidence_item=form.evidence_item)], _first
+
+    return desk.act(token, Call.HOLD_RELEASE, plan)
+
+
+def release(front: Front, token: str, form: BookForm) -> Entered:
+    """The second person releases; the hold's key and content are destroyed once the entry is co-signed."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entered]:
+        first = holds.to_release(desk.book.holds, form.hold, form.evidence_item, caller.user)
+        note = HoldReleased(hold=form.hold, evidence_item=form.evidence_item, asked_by=first)
+        return [note], _first
+
+    made = desk.act(token, Call.HOLD_RELEASE, plan)
+    desk.covered(made.entry)
+    front.vault.destroy(form.hold)
+    return made

@@ -1,0 +1,221 @@
+"""Sharing at the desk: the written request, its review, the decision, the delivery (463.6)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from sync.department import inquiry, sharing
+from sync.department.calls_inquiry import Entered
+from sync.department.desk import Caller, Plan
+from sync.department.entries import (
+    Access,
+    AccessResult,
+    Entry,
+    Ground,
+    Query,
+    Scope,
+    ShareAsked,
+    ShareDecided,
+    ShareDelivered,
+    ShareReviewed,
+    ShareRouted,
+)
+from sync.department.front import ELEMENTS, Front
+from sync.department.reads import OpenedRead
+from sync.department.refusals import DeskRefusal, FormError
+from sync.department.roles import Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareForm:
+    """463.6 (a): the agency's written request as it came. `agency_kind`: law-enforcement, prosecutor, ...."""
+
+    agency: str
+    agency_kind: str
+    state: str
+    person: str
+    purpose: str
+    number: str
+    letter: bytes = field(repr=False)
+    letter_name: str
+    scope: Scope
+    agreement: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A request that was recorded; `routed`: where it was sent instead of being answered here, or empty."""
+
+    entry: int
+    routed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewForm:
+    """What the reviewer of a request notes."""
+
+    request: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionForm:
+    """Approved or refused, with a note."""
+
+    request: int
+    approved: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverForm:
+    """What leaves under an approved request: at most its scope."""
+
+    request: int
+    scope: Scope
+    ground: Ground
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """The package (ZIP) that leaves, how many reads are in it, its entry; `transfer`: under the agreement."""
+
+    entry: int
+    count: int
+    digest: str
+    transfer: int
+    unwitnessed: bool
+    package: bytes = field(repr=False)
+
+
+def record(front: Front, token: str, form: ShareForm) -> Recorded:
+    """Enter a written request. One that is not from law enforcement or a prosecutor is routed away."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[Recorded]:
+        if sharing.routes_away(desk.policy, form.agency_kind):
+            to = desk.policy.sharing.records_release
+            digest = hashlib.sha256(form.letter).digest()
+            routed = ShareRouted(agency=form.agency, person=form.person, to=to, letter_digest=digest)
+            return [routed], lambda made: Recorded(entry=made[0].sequence, routed=to)
+        asked = ShareAsked(
+            agency=form.agency,
+            agency_kind=form.agency_kind,
+            state=form.state,
+            person=form.person,
+            purpose=form.purpose,
+            number=form.number,
+            letter=form.letter,
+            letter_name=form.letter_name,
+            scope=form.scope,
+            agreement=form.agreement,
+        )
+        sharing.check_request(desk.policy, asked)
+        return [asked], lambda made: Recorded(entry=made[0].sequence, routed="")
+
+    return desk.act(token, Call.SHARE_RECORD, plan)
+
+
+def review(front: Front, token: str, form: ReviewForm) -> Entered:
+    """Note the review of a request."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[Entered]:
+        sharing.to_review(desk.book.shares, form.request)
+        if len(form.note.split()) < 2:
+            raise FormError("say what was reviewed", code="note", clause="463.6 (b)")
+        return [ShareReviewed(request=form.request, note=form.note)], _first
+
+    return desk.act(token, Call.SHARE_REVIEW, plan)
+
+
+def decide(front: Front, token: str, form: DecisionForm) -> Entered:
+    """Approve or refuse a reviewed request."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entered]:
+        sharing.to_decide(desk.policy, desk.book.shares, form.request, caller.user)
+        return [ShareDecided(request=form.request, approved=form.approved, note=form.note)], _first
+
+    return desk.act(token, Call.SHARE_APPROVE, plan)
+
+
+def _first(entries: list[Entry]) -> Entered:
+    return Entered(entry=entries[0].sequence)
+
+
+def deliver(front: Front, token: str, form: DeliverForm) -> Delivery:
+    """Build the package of an approved request: an access entry for each plate, then one for the transfer."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[ShareAsked, list[tuple[Query, Entry]]]]:
+        asked = sharing.to_deliver(desk.policy, desk.book.shares, form.request, form.scope)
+        decision = desk.book.shares.decided[form.request]
+        if decision.stamp.user == caller.user:
+            raise DeskRefusal(
+                "who approved a request does not deliver it", code="own-decision", clause="463.6"
+            )
+        inquiry.check_ground(desk.policy, form.ground)
+        queries = [
+            Query(
+                plate=inquiry.normal_plate(plate),
+                since_us=form.scope.since_us,
+                until_us=form.scope.until_us,
+                area=None,
+                unit="",
+            )
+            for plate in form.scope.plates
+        ]
+        for query in queries:
+            inquiry.check_query(desk.policy, query, caller.at_us)
+            if not inquiry.is_full(desk.policy, query.plate):
+                raise FormError("a delivery names full plates", code="plate", clause="463.6 (a)")
+        notes = [
+            Access(
+                action="delivery",
+                elements=query.text(),
+                plate=query.plate,
+                ground=form.ground,
+                on_behalf_of="",
+                request=form.request,
+                approval=-1,
+                reads=(),
+            )
+            for query in queries
+        ]
+        return notes, lambda made: (asked, list(zip(queries, made, strict=True)))
+
+    asked, searches = desk.act(token, Call.SHARE_DELIVER, plan)
+    shown = ELEMENTS if form.scope.images else ("place", "text")
+    found: list[OpenedRead] = []
+    unwitnessed = False
+    limit = desk.policy.inquiry.results_max
+    for query, entry in searches:
+        cover = desk.covered(entry.sequence)
+        reads, count = front.reads.find(front.door, cover, query, limit)
+        if count > limit:
+            raise FormError(f"one delivery holds at most {limit} reads a plate", code="scope", clause="463.6")
+        names = tuple(one.read for one in reads)
+        found += front.reads.open(front.door, cover, names, shown)
+        result = AccessResult(access=entry.sequence, count=count, reads=names, unwitnessed=cover.unwitnessed)
+        desk.follow_up(entry.stamp, result)
+        unwitnessed |= cover.unwitnessed
+    package = front.package(found, asked.number)
+    last = searches[-1][1]
+    sent = ShareDelivered(
+        request=form.request,
+        access=last.sequence,
+        count=len(found),
+        package=hashlib.sha256(package).digest(),
+    )
+    entry = desk.follow_up(last.stamp, sent)[0]
+    unwitnessed |= desk.covered(entry.sequence).unwitnessed
+    return Delivery(
+        entry=entry.sequence,
+        count=len(found),
+        digest=sent.package.hex(),
+        transfer=desk.book.shares.transfers(asked.agreement) if asked.agreement else 0,
+        unwitnessed=unwitnessed,
+        package=package,
+    )

@@ -1,0 +1,315 @@
+"""Every sentence of 463.1 to 463.9 that obliges, permits or forbids, and the test that fails if it is not kept.
+
+`department clauses` prints this table; a test holds it against the policy's text and against the tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ENFORCED = "enforced"
+NOT_ENFORCED = "not enforced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClauseRow:
+    """`duty`: obliges, permits or forbids. `test`: file::name under tests/, or empty where not enforced."""
+
+    clause: str
+    duty: str
+    sentence: str
+    state: str
+    how: str
+    test: str
+
+
+def _row(clause: str, duty: str, sentence: str, how: str, test: str) -> ClauseRow:
+    return ClauseRow(
+        clause=clause,
+        duty=duty,
+        sentence=sentence,
+        state=ENFORCED if test else NOT_ENFORCED,
+        how=how,
+        test=test,
+    )
+
+
+_PURPOSES = "desk/test_inquiry.py::test_a_purpose_outside_463_2_is_refused"
+_ROLES = "desk/test_attack_calls.py::test_every_call_as_every_role"
+_ENTRY = "desk/test_inquiry.py::test_the_entry_holds_what_463_5_b_asks"
+_SHARE = "desk/test_sharing.py::test_a_written_request_lacking_a_part_is_refused"
+_TOPICS = "desk/test_training.py::test_a_record_without_all_topics_is_refused"
+
+ROWS: tuple[ClauseRow, ...] = (
+    _row(
+        "463.1",
+        "permits",
+        "The policy of the Monrovia Police Department is to utilize ALPR technology to capture and store digital "
+        "license plate data and images while recognizing the established privacy rights of the public.",
+        "content is sealed; it is opened only for a logged, covered access",
+        "desk/test_inquiry.py::test_no_content_is_opened_without_a_covered_entry",
+    ),
+    _row(
+        "463.2",
+        "forbids",
+        "ALPR shall only be used for official law enforcement business for the following purposes:",
+        "a purpose of the policy file is asked of every access",
+        _PURPOSES,
+    ),
+    _row(
+        "463.2",
+        "permits",
+        "Investigation for prosecution or exoneration of suspected criminal (including terrorist) incidents",
+        "purpose investigation",
+        _PURPOSES,
+    ),
+    _row(
+        "463.2",
+        "permits",
+        "Identification and/or location of wanted persons",
+        "purpose wanted-person",
+        _PURPOSES,
+    ),
+    _row(
+        "463.2", "permits", "Enforcement of sanctions, orders, or sentences", "purpose enforcement", _PURPOSES
+    ),
+    _row(
+        "463.2",
+        "permits",
+        "Crime prevention/general law enforcement purposes",
+        "purpose crime-prevention",
+        _PURPOSES,
+    ),
+    _row("463.2", "permits", "Crime Analysis", "purpose crime-analysis", _PURPOSES),
+    _row(
+        "463.2",
+        "permits",
+        "Investigatory leads in subsequent investigations",
+        "purpose investigatory-lead",
+        _PURPOSES,
+    ),
+    _row(
+        "463.3",
+        "forbids",
+        "Only sworn officers, dispatchers and Communications, Crime Analysis and Technology Bureau (CCAT) personnel "
+        "are allowed to access the ALPR system after receiving department-approved training.",
+        "roster, roles of the policy file, current training in an approved course",
+        "desk/test_attack_calls.py::test_every_data_call_without_current_training",
+    ),
+    _row(
+        "463.3",
+        "permits",
+        "Authorized vendors will have access for maintenance and repair.",
+        "the role vendor has no call that touches data, and no policy file can give it one",
+        "desk/test_policy.py::test_no_policy_file_passes_a_ceiling",
+    ),
+    _row(
+        "463.4",
+        "obliges",
+        "The Support Services Division Commander is the administrator of the ALPR system and shall ensure that the "
+        "system is operated in conformity with this Policy and other Department policies, procedures, rules and "
+        "regulations.",
+        "`department compliance` lists what is overdue; only the administrator manages users",
+        "desk/test_compliance.py::test_everything_overdue_is_listed",
+    ),
+    _row(
+        "463.5",
+        "obliges",
+        "All data will be closely safeguarded and protected by both procedural and technological means.",
+        "every removal or change of a look-up is found with the witness's key",
+        "desk/test_attack_log.py::test_removed_and_edited_look_ups_are_found_by_a_stranger",
+    ),
+    _row(
+        "463.5",
+        "obliges",
+        "The Monrovia Police Department will observe the following safeguards regarding access to and use of stored "
+        "data (Civil Code § 1798.90.51; Civil Code § 1798.90.53):",
+        "no answer leaves before its entry is co-signed by the witness",
+        "desk/test_grace.py::test_answers_are_marked_in_the_grace_and_refused_after_it",
+    ),
+    _row(
+        "463.5 (a)",
+        "permits",
+        "Personnel approved to access ALPR data under these guidelines are permitted to access the data for "
+        "legitimate law enforcement purposes only, such as when the data relate to a specific criminal investigation "
+        "or department-related civil or administrative action.",
+        "basis with its number and a justification; without a full plate a case number and a second person",
+        "desk/test_inquiry.py::test_a_search_lacking_basis_number_or_justification_is_refused",
+    ),
+    _row(
+        "463.5 (b)",
+        "obliges",
+        "Personnel who access ALPR information will document the access in the department computer Records Management "
+        "System under a classification of ALPR Request.",
+        "every access is an ALPR Request in the log, handed over as CSV; its RMS number is entered, else overdue",
+        "desk/test_audit.py::test_each_access_is_an_alpr_request_until_it_is_filed",
+    ),
+    _row(
+        "463.5 (b)",
+        "obliges",
+        "The access information will include all of the following:",
+        "the entry cannot be made without them",
+        _ENTRY,
+    ),
+    _row("463.5 (b) 1", "obliges", "The date and time the information is accessed.", "stamp", _ENTRY),
+    _row(
+        "463.5 (b) 2",
+        "obliges",
+        "The license plate number or other data elements used to query the ALPR system",
+        "data elements",
+        _ENTRY,
+    ),
+    _row(
+        "463.5 (b) 3",
+        "obliges",
+        "The username of the person who accesses the information",
+        "the session's user, proven by password and code",
+        _ENTRY,
+    ),
+    _row(
+        "463.5 (b) 4", "obliges", "The purpose of accessing the information", "purpose, basis, number", _ENTRY
+    ),
+    _row(
+        "463.5 (c)",
+        "obliges",
+        "ALPR system audits will be conducted on a periodic basis.",
+        "the audit is a record with a due date; findings go to a reviewer who is not the searcher",
+        "desk/test_audit.py::test_the_periodic_audit_is_a_record_and_assigns_other_reviewers",
+    ),
+    _row(
+        "463.5 (c)",
+        "forbids",
+        "Inquiries into the ALPR System are restricted to the CCAT Supervisor and the Communications' Personnel.",
+        "only these roles run a search; everybody else asks through the queue",
+        _ROLES,
+    ),
+    _row(
+        "463.6",
+        "forbids",
+        "The ALPR data may be shared only with other law enforcement or prosecutorial agencies for official law "
+        "enforcement purposes or as otherwise permitted by law, using the following procedures:",
+        "the share gate of Civil Code 1798.90.55 (b)",
+        "desk/test_sharing.py::test_the_gate_lets_only_agencies_of_this_state_pass",
+    ),
+    _row(
+        "463.6 (a)",
+        "obliges",
+        "The agency makes a written request for the ALPR data that includes:",
+        "form",
+        _SHARE,
+    ),
+    _row("463.6 (a) 1", "obliges", "The name of the agency.", "form", _SHARE),
+    _row("463.6 (a) 2", "obliges", "The name of the person requesting.", "form", _SHARE),
+    _row("463.6 (a) 3", "obliges", "The intended purpose of obtaining the information.", "form", _SHARE),
+    _row(
+        "463.6 (b)",
+        "obliges",
+        "The request is reviewed by the Support Services Division Commander or authorized designee and approved "
+        "before the request is fulfilled.",
+        "review, then approval by somebody who did not enter it, then delivery within the scope",
+        "desk/test_sharing.py::test_nothing_is_delivered_before_review_and_approval",
+    ),
+    _row(
+        "463.6 (c)",
+        "obliges",
+        "The approved request is retained on file.",
+        "letter, review and decision are entries of the log",
+        "desk/test_sharing.py::test_the_letter_is_retained_in_the_log",
+    ),
+    _row(
+        "463.6 (d)",
+        "permits",
+        "The Monrovia Police Department shares ALPR data with the Los Angeles County Sheriffs Department through an "
+        "inter-agency agreement by which each agency agrees that all ALPR data will be gathered, accessed, utilized "
+        "and disclosed in accordance with applicable law.",
+        "the agreement and its terms stand in the policy file; transfers under it are counted",
+        "desk/test_sharing.py::test_transfers_under_the_agreement_are_counted",
+    ),
+    _row(
+        "463.6",
+        "obliges",
+        "Requests for ALPR data by non-law enforcement or non-prosecutorial agencies will be processed as provided "
+        "in the Records Maintenance and Release Policy (Civil Code § 1798.90.55).",
+        "routed to records release, never answered here",
+        "desk/test_sharing.py::test_others_are_routed_to_records_release",
+    ),
+    _row(
+        "463.7",
+        "obliges",
+        "For this reason, it is important to verify the accuracy of any alert received.",
+        "no alert leaves the department until hot lists come",
+        "",
+    ),
+    _row(
+        "463.7",
+        "obliges",
+        "Prior to any action being taken due to an ALPR alert, the officer in the field and/or communications officer "
+        "in dispatch should view the image of the license plate verifying that the image of the license plate was "
+        "correctly recognized by the ALPR system.",
+        "no alert leaves the department until hot lists come",
+        "",
+    ),
+    _row(
+        "463.7",
+        "obliges",
+        "If practicable, the officer should verify an ALPR response through the California Law Enforcement "
+        "Telecommunications Systems (CLETS) before taking enforcement action that is based solely on an ALPR alert.",
+        "no alert leaves the department until hot lists come",
+        "",
+    ),
+    _row(
+        "463.8",
+        "obliges",
+        "The Support Services Division Commander is responsible for ensuring systems and processes are in place for "
+        "the proper collection and retention of ALPR data.",
+        "`department compliance` lists overdue purges and silent units",
+        "desk/test_compliance.py::test_overdue_purges_and_silent_units_are_listed",
+    ),
+    _row(
+        "463.8",
+        "obliges",
+        "Data will be transferred from vehicles to the designated storage in accordance with department procedures.",
+        "reads are searched in the department's store, in whole days of receipt",
+        "desk/test_inquiry.py::test_a_search_finds_the_reads_that_units_delivered",
+    ),
+    _row(
+        "463.8",
+        "obliges",
+        "All ALPR data downloaded to the server should be stored for 1 year.",
+        "no policy file and no setting keeps content longer or shorter than the signed days",
+        "desk/test_policy.py::test_no_policy_file_passes_a_ceiling",
+    ),
+    _row(
+        "463.8",
+        "obliges",
+        "Thereafter, ALPR data should be purged unless it has become, or it is reasonable to believe it will become, "
+        "evidence in a criminal or civil action or is subject to a discovery request or other lawful action to "
+        "produce records.",
+        "five grounds and no other; held content outlives its purged day, unheld content does not",
+        "desk/test_holds.py::test_a_held_read_outlives_its_purged_day_and_no_other_does",
+    ),
+    _row(
+        "463.8",
+        "obliges",
+        "In those circumstances, the applicable data should be downloaded from the server onto portable media and "
+        "booked into evidence.",
+        "export as a package that a stranger verifies; release needs the item number and a second person",
+        "desk/test_holds.py::test_release_needs_export_booking_and_a_second_person",
+    ),
+    _row(
+        "463.9",
+        "obliges",
+        "All sworn officers, dispatchers, Communications, Crime Analysis and Technology Bureau (CCAT) personnel will "
+        "have training annually conducted by the CCAT Supervisor.",
+        "recorded by the supervisor only, nobody's own; out of date after a year",
+        "desk/test_training.py::test_training_is_recorded_by_the_supervisor_and_nobody_for_himself",
+    ),
+    _row("463.9 (a)", "obliges", "Use and operation of the ALPR equipment", "topic equipment", _TOPICS),
+    _row("463.9 (b)", "obliges", "Review of Department Policy", "topic department-policy", _TOPICS),
+    _row("463.9 (c)", "obliges", "Review of Privacy Usage Policy", "topic privacy-policy", _TOPICS),
+)
+
+
+def clause_rows() -> tuple[ClauseRow, ...]:
+    """The table, in the policy's order."""
+    return ROWS

@@ -1,0 +1,215 @@
+"""Opens the desk of a department's home: its log, its witness, its reads, the guard of its keys, its vault."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sqlalchemy import select
+
+from storage import files
+from storage.sealing import Opened
+from sync.department import package, people
+from sync.department import tables as t
+from sync.department.access_log import DATABASE
+from sync.department.audit import utc_text
+from sync.department.blobs import FolderPacks, PackStore
+from sync.department.calls_people import HandedOver
+from sync.department.desk import FOLDER, Desk, now_us
+from sync.department.entries import AccountSet, Query
+from sync.department.front import Front
+from sync.department.home import DepartmentHome
+from sync.department.key_service import KeyService, LocalKeyService
+from sync.department.people import one_time_password, totp_uri
+from sync.department.reads import OpenedRead, StoreReads
+from sync.department.refusals import NotYetError
+from sync.department.roles import Role
+from sync.department.root_file import Root, describe
+from sync.department.search import Cover, GuardedKeys, KeyDoor, Match, Row
+from sync.department.store import Store, open_store
+from sync.department.vault import FolderVault
+from sync.department.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
+from sync.department.witness_server import WitnessFolder
+from sync.errors import HomeError
+
+POLICY_FILE = "policy.toml"
+FOLDER_SCHEME = "folder:"
+SILENT_DAYS = 3  # a unit that did not speak for this long is overdue
+DAY_US = 86_400_000_000
+
+
+def link_of(url: str) -> WitnessLink:
+    """The witness behind an address: https://..., http://..., folder:/path, or none."""
+    if url.startswith(FOLDER_SCHEME):
+        return FolderWitness(WitnessFolder(Path(url[len(FOLDER_SCHEME) :])))
+    return HttpWitness(url) if url else AbsentWitness()
+
+
+class _RootedLink:
+    """The witness that the root file of the moment names."""
+
+    def __init__(self, url: Callable[[], str]) -> None:
+        self._url = url
+        self._known: tuple[str, WitnessLink] = ("", AbsentWitness())
+
+    def _link(self) -> WitnessLink:
+        url = self._url()
+        if url != self._known[0]:
+            self._known = (url, link_of(url))
+        return self._known[1]
+
+    def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
+        return self._link().cosign(old_size, proof, note)
+
+    def newest(self, origin: str) -> str:
+        return self._link().newest(origin)
+
+
+class RootedDoor:
+    """The guard of a key service in this process, for the log and the witness of the root in force."""
+
+    def __init__(self, desk: Desk, service: KeyService) -> None:
+        self._desk, self._service = desk, service
+        self._guard: tuple[int, GuardedKeys] | None = None
+
+    def _door(self) -> GuardedKeys:
+        root = self._desk.root
+        if self._guard is None or self._guard[0] != root.version:
+            witness = root.witness_key()
+            if witness is None:
+                raise NotYetError("the root file names no witness", code="no-witness", clause="463.5")
+            guard = GuardedKeys(
+                self._service,
+                self._desk.log.note_key,
+                self._desk.log.log_id,
+                witness,
+                grace_minutes=self._desk.policy.witness.grace_minutes,
+                clock=self._desk.now_us,
+            )
+            self._guard = (root.version, guard)
+        return self._guard[1]
+
+    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, bytes]:
+        return self._door().tokens(cover, query, days)
+
+    def match(self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]) -> list[Match]:
+        return self._door().match(cover, query, day, log_id, rows)
+
+    def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
+        return self._door().open(cover, day, log_id, rows)
+
+
+def open_desk(home: DepartmentHome, *, clock: Callable[[], int] = now_us) -> Desk:
+    """The desk of a home. Raises HomeError before its first administrator was entered."""
+    if not (home.path / FOLDER / DATABASE).is_file():
+        raise HomeError(
+            "this department has no desk yet", where=str(home.path), cure="department user first USER"
+        )
+    urls: list[Callable[[], str]] = []
+    link = _RootedLink(lambda: urls[0]() if urls else "")
+    desk = Desk(home.path, home.log_key(), link, clock=clock)
+    urls.append(lambda: desk.root.witness_url)
+    return desk
+
+
+def first_administrator(
+    home: DepartmentHome, user: str, name: str, *, clock: Callable[[], int] = now_us
+) -> HandedOver:
+    """Make the desk's log with its root, and the first account: once. Raises HomeError after that."""
+    if not (home.path / FOLDER / DATABASE).is_file():
+        Desk.create(
+            home.path,
+            home.log_key(),
+            AbsentWitness(),
+            root_file=home.root_file.read_bytes(),
+            policy_document=(home.path / POLICY_FILE).read_bytes(),
+            clock=clock,
+        ).close()
+    desk = open_desk(home, clock=clock)
+    try:
+        if desk.book.roster.accounts:
+            raise HomeError(
+                "the first administrator was entered", where=str(home.path), cure="department user set"
+            )
+        account = AccountSet(
+            user=user,
+            name=name,
+            organisation=desk.policy.department,
+            roles=(Role.ADMINISTRATOR,),
+            shift=None,
+            active=True,
+            reason="first administrator",
+        )
+        people.check_account(desk.policy, account)
+        entry = desk.system(account)[0]
+        password = one_time_password()
+        profile = desk.policy.security.profile
+        credential = people.new_credential(profile, user, password, clock(), first=True)
+        desk.set_credential(credential, entry.stamp)
+        return HandedOver(user=user, password=password, totp_uri=totp_uri(credential, desk.policy.department))
+    finally:
+        desk.close()
+
+
+def open_front(
+    home: DepartmentHome,
+    *,
+    store: Store | None = None,
+    keys: KeyService | None = None,
+    packs: PackStore | None = None,
+    door: KeyDoor | None = None,
+    clock: Callable[[], int] = now_us,
+) -> Front:
+    """Everything that the desk's calls need; the server gives what it has open already. Raises HomeError."""
+    desk = open_desk(home, clock=clock)
+    store = store or open_store(home.database_url)
+    packs = packs or FolderPacks(home.blobs)
+    if door is None:
+        door = RootedDoor(desk, keys or LocalKeyService(home.keys))
+    key = home.log_key()
+
+    def packed(reads: list[OpenedRead], number: str) -> bytes:
+        return package.build(reads, number, desk.policy.department, key, clock())
+
+    return Front(
+        desk=desk,
+        reads=StoreReads(store, packs),
+        door=door,
+        vault=FolderVault(home.path / FOLDER / "holds", home.keys / "hold"),
+        package=packed,
+        overdue_from_store=lambda moment: overdue_in_store(store, desk.policy.retention.keep_days, moment),
+    )
+
+
+def overdue_in_store(store: Store, keep_days: int, moment_us: int) -> list[tuple[str, str, str]]:
+    """(kind, clause, what) of days not purged in time and units that fell silent."""
+    found = []
+    with store.read() as connection:
+        for day in connection.execute(select(t.days.c.day).where(t.days.c.purged_us.is_(None))).scalars():
+            due_us = (day + 1 + keep_days) * DAY_US
+            if moment_us >= due_us + DAY_US:
+                received = time.strftime("%Y-%m-%d", time.gmtime(day * 86_400))
+                what = f"the day of receipt {received} was to be purged by {utc_text(due_us)}"
+                found.append(("purge", "463.8", what))
+        units = select(t.units.c.name, t.units.c.seen_us, t.units.c.enrolled_us).where(
+            t.units.c.revoked_us.is_(None)
+        )
+        for name, seen_us, enrolled_us in connection.execute(units):
+            last = seen_us or enrolled_us
+            if moment_us - last >= SILENT_DAYS * DAY_US:
+                found.append(("unit", "463.8", f"unit {name} has not spoken since {utc_text(last)}"))
+    return found
+
+
+def adopt_root(home: DepartmentHome, desk: Desk, root_file: bytes, policy_document: bytes) -> Root:
+    """Put a root in force at the desk and in the home's files. Raises StorageError kinds."""
+    root = desk.set_root(root_file, policy_document)
+    files.replace(home.path / POLICY_FILE, policy_document)
+    files.replace(home.root_file, root_file)
+    return root
+
+
+def root_in(home: DepartmentHome) -> Root:
+    """The root of the home's file, as it says of itself."""
+    return describe(home.root_file.read_bytes())[0]

@@ -1,0 +1,88 @@
+"""The table of everything that can be asked of the desk by a person: name, call, form, function.
+
+The HTTP API, the commands and the attack tests all go by this table; there is no other way in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sync.department import calls_audit as audits
+from sync.department import calls_holds as holds
+from sync.department import calls_inquiry as inquiries
+from sync.department import calls_people as people
+from sync.department import calls_sharing as shares
+from sync.department.calls_inquiry import NothingForm
+from sync.department.clauses import ClauseRow, clause_rows
+from sync.department.desk import Caller, Plan
+from sync.department.front import Front
+from sync.department.roles import Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyText:
+    """The policy file in force, as it lies, and what enforces each sentence."""
+
+    version: int
+    document: bytes
+    clauses: tuple[ClauseRow, ...]
+
+
+def policy(front: Front, token: str, form: NothingForm) -> PolicyText:  # noqa: ARG001
+    """The policy in force."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[PolicyText]:
+        shown = PolicyText(
+            version=desk.policy.version, document=desk.policy_document, clauses=tuple(clause_rows())
+        )
+        return [], lambda _entries: shown
+
+    return desk.act(token, Call.POLICY_READ, plan)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One line of the table. `call` is what the role and the training are checked for."""
+
+    call: Call
+    form: type[Any]
+    run: Callable[[Front, str, Any], Any]
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "inquiry/request": Operation(Call.INQUIRY_REQUEST, inquiries.AskForm, inquiries.ask),
+    "inquiry/queue": Operation(Call.INQUIRY_QUEUE, NothingForm, inquiries.queue),
+    "inquiry/decline": Operation(Call.INQUIRY_RUN, inquiries.DeclineForm, inquiries.decline),
+    "inquiry/propose": Operation(Call.INQUIRY_RUN, inquiries.ProposeForm, inquiries.propose),
+    "inquiry/approve": Operation(Call.INQUIRY_APPROVE, inquiries.DecideForm, inquiries.decide),
+    "inquiry/run": Operation(Call.INQUIRY_RUN, inquiries.RunForm, inquiries.run),
+    "inquiry/answer": Operation(Call.INQUIRY_ANSWER, inquiries.RequestForm, inquiries.answer),
+    "inquiry/mine": Operation(Call.INQUIRY_ANSWER, NothingForm, inquiries.mine),
+    "inquiry/dispute": Operation(Call.INQUIRY_DISPUTE, inquiries.DisputeForm, inquiries.dispute),
+    "inquiry/image": Operation(Call.IMAGE_VIEW, inquiries.ImageForm, inquiries.image),
+    "inquiry/file": Operation(Call.RMS_FILE, inquiries.FileForm, inquiries.file),
+    "audit/read": Operation(Call.AUDIT_READ, audits.AuditForm, audits.read),
+    "audit/run": Operation(Call.AUDIT_RUN, audits.PeriodForm, audits.run),
+    "audit/findings": Operation(Call.AUDIT_READ, NothingForm, audits.findings),
+    "audit/close": Operation(Call.AUDIT_REVIEW, audits.CloseForm, audits.close),
+    "share/record": Operation(Call.SHARE_RECORD, shares.ShareForm, shares.record),
+    "share/review": Operation(Call.SHARE_REVIEW, shares.ReviewForm, shares.review),
+    "share/decide": Operation(Call.SHARE_APPROVE, shares.DecisionForm, shares.decide),
+    "share/deliver": Operation(Call.SHARE_DELIVER, shares.DeliverForm, shares.deliver),
+    "hold/place": Operation(Call.HOLD_PLACE, holds.HoldForm, holds.place),
+    "hold/export": Operation(Call.HOLD_EXPORT, holds.ExportForm, holds.export),
+    "hold/book": Operation(Call.HOLD_BOOK, holds.BookForm, holds.book),
+    "hold/ask-release": Operation(Call.HOLD_RELEASE, holds.BookForm, holds.ask_release),
+    "hold/release": Operation(Call.HOLD_RELEASE, holds.BookForm, holds.release),
+    "training/record": Operation(Call.TRAINING_RECORD, people.TrainingForm, people.record_training),
+    "training/list": Operation(Call.TRAINING_READ, NothingForm, people.roster),
+    "user/set": Operation(Call.USER_MANAGE, people.AccountForm, people.set_account),
+    "user/credential": Operation(Call.USER_MANAGE, people.UserForm, people.new_credential),
+    "user/lift-lockout": Operation(Call.USER_MANAGE, people.UserForm, people.lift_lockout),
+    "user/password": Operation(Call.POLICY_READ, people.PasswordForm, people.set_password),
+    "compliance/overdue": Operation(Call.COMPLIANCE_READ, NothingForm, audits.overdue),
+    "policy/read": Operation(Call.POLICY_READ, NothingForm, policy),
+}
