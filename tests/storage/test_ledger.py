@@ -1,0 +1,165 @@
+"""The ledger's daily work: append, close, open again, epochs, anchors, degraded storing."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from custody_twins import DAY_US, OVERVIEW, PATCH, Reopen, SteppedTime, add_reads, check, make_read
+
+from hw.secure_slot import LoopbackSlot
+from storage import ledger as ledger_module
+from storage.errors import (
+    HomeLockedError,
+    LedgerError,
+    NoHomeError,
+    RolledBackError,
+    SlotError,
+    StoreFullError,
+)
+from storage.ledger import Ledger
+from storage.records import Gap, KeyClass
+
+
+def test_a_stored_read_comes_back_whole_from_a_second_process(
+    ledger: Ledger, reopen: Reopen, time: SteppedTime
+) -> None:
+    read = make_read(time.now().us)
+    ref = ledger.append_read(read, patch=PATCH, overview=OVERVIEW)
+    ledger.close()
+    again = reopen()
+    assert again.read(ref.sequence) == read
+    assert again.element(ref.sequence, "patch").content == PATCH
+    assert again.element(ref.sequence, "overview").content == OVERVIEW
+
+
+def test_a_new_home_verifies_and_is_private(ledger: Ledger, home: Path, slot: LoopbackSlot) -> None:
+    assert check(home, slot).ok
+    for path in home.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
+
+
+def test_database_companions_are_private_too(ledger: Ledger, home: Path, time: SteppedTime) -> None:
+    add_reads(ledger, time, 1)
+    for path in (home / "store").glob("ledger.sqlite3*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_one_process_holds_a_home(ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime) -> None:
+    with pytest.raises(HomeLockedError):
+        Ledger.open(home, slot, time)
+
+
+def test_a_folder_without_a_ledger_is_named(tmp_path: Path, slot: LoopbackSlot, time: SteppedTime) -> None:
+    with pytest.raises(NoHomeError, match="holds no ledger"):
+        Ledger.open(tmp_path, slot, time)
+
+
+def test_a_slot_in_use_is_not_taken_for_another_home(
+    ledger: Ledger, tmp_path: Path, slot: LoopbackSlot, time: SteppedTime
+) -> None:
+    with pytest.raises(SlotError, match="another log"):
+        Ledger.create(tmp_path / "second", slot, time)
+    assert check(ledger.store.home.root, slot).ok
+
+
+def test_hits_and_other_reads_lie_under_different_keys_and_a_new_day_opens_new_ones(
+    ledger: Ledger, time: SteppedTime
+) -> None:
+    first, hit = add_reads(ledger, time, 1)[0], add_reads(ledger, time, 1, hit=True)[0]
+    time.run(DAY_US)
+    later = add_reads(ledger, time, 1)[0]
+    epochs = [ledger.store.leaf(sequence).epoch for sequence in (first, hit, later)]
+    assert len(set(epochs)) == 3
+    assert ledger.store.book.epochs[epochs[1]].key_class is KeyClass.HIT
+
+
+def test_a_restart_opens_a_new_epoch(ledger: Ledger, reopen: Reopen, time: SteppedTime) -> None:
+    before = add_reads(ledger, time, 1)[0]
+    ledger.close()
+    again = reopen()
+    after = add_reads(again, time, 1)[0]
+    assert again.store.leaf(after).epoch > again.store.leaf(before).epoch
+
+
+def test_a_failed_transaction_leaves_no_trace(
+    ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime
+) -> None:
+    add_reads(ledger, time, 2)
+    time.run(DAY_US)  # the failing read would have opened an epoch
+    ledger.store.db.conn.execute(
+        "CREATE TEMP TRIGGER no BEFORE INSERT ON main.elements BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    with pytest.raises(Exception, match="no"):
+        add_reads(ledger, time, 1)
+    ledger.store.db.conn.execute("DROP TRIGGER no")
+    sequences = add_reads(ledger, time, 2)
+    assert ledger.read(sequences[-1]).text
+    assert check(home, slot).ok
+
+
+def test_status_counts_what_a_rollback_would_hide(ledger: Ledger, time: SteppedTime) -> None:
+    ledger.store.anchor()
+    add_reads(ledger, time, 3)
+    status = ledger.status()
+    assert status.newer_than_anchors == 4  # three reads and their epoch
+    assert status.slot_promise
+    ledger.store.anchor()
+    assert ledger.status().newer_than_anchors == 0
+
+
+def test_a_card_older_than_its_chip_is_a_reported_loss_not_a_repair(
+    ledger: Ledger, home: Path, tmp_path: Path, slot: LoopbackSlot, time: SteppedTime
+) -> None:
+    import shutil
+
+    add_reads(ledger, time, 2)
+    ledger.store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copytree(home, tmp_path / "yesterday", ignore=shutil.ignore_patterns("door.sock"))
+    add_reads(ledger, time, 2)
+    ledger.close()
+    with pytest.raises(RolledBackError, match="are there"):
+        Ledger.open(tmp_path / "yesterday", slot, time)
+
+
+def test_a_filling_disk_costs_the_overview_first_then_the_patch_then_reads_are_refused(
+    ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime
+) -> None:
+    stored = []
+    for free in (
+        ledger_module.KEEP_FREE_FOR_OVERVIEW,
+        ledger_module.KEEP_FREE_FOR_OVERVIEW - 1,
+        ledger_module.KEEP_FREE_FOR_PATCH - 1,
+    ):
+        ledger.free_bytes = lambda free=free: free
+        stored.append(set(ledger.store.leaf(add_reads(ledger, time, 1)[0]).elements))
+    assert stored[0] == {"text", "place", "patch", "overview"}
+    assert stored[1] == {"text", "place", "patch"}
+    assert stored[2] == {"text", "place"}
+    ledger.free_bytes = lambda: ledger_module.KEEP_FREE - 1
+    size = ledger.status().records
+    with pytest.raises(StoreFullError, match="sync, then purge"):
+        add_reads(ledger, time, 1)
+    assert ledger.status().records == size
+    assert (ledger.status().without_overview, ledger.status().without_patch) == (2, 1)
+    assert check(home, slot).ok
+
+
+def test_a_newer_format_is_refused_by_name(ledger: Ledger, home: Path, reopen: Reopen) -> None:
+    ledger.store.db.conn.execute("PRAGMA user_version=9")
+    ledger.close()
+    with pytest.raises(LedgerError, match="format 9"):
+        reopen()
+
+
+def test_other_records_are_sealed_by_their_class(ledger: Ledger, time: SteppedTime) -> None:
+    gap = Gap(reason="camera stalled", from_us=1, to_us=2, lost=0)
+    ref = ledger.append(gap)
+    assert ledger.store.leaf(ref.sequence).key_class is KeyClass.AUDIT
+    assert ledger.store.record(ref.sequence) == gap
+
+
+def test_no_repr_shows_a_plate() -> None:
+    read = make_read()
+    assert read.text not in repr(read) + repr(read.text_part())
