@@ -223,6 +223,18 @@ class Bad:
     final: bool
 
 
+def summed_up(bad: Iterable[Bad], *, final: bool) -> list[str]:
+    """One line a reason: how many elements, from which record to which."""
+    by_reason: dict[str, list[int]] = {}
+    for one in bad:
+        if one.final is final:
+            by_reason.setdefault(one.reason, []).append(one.sequence)
+    return [
+        f"{len(numbers)} elements of records {min(numbers)} to {max(numbers)}: {reason}"
+        for reason, numbers in by_reason.items()
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParcelHeld(Message):
     """Department: everything else in the parcel is opened, matched and synced."""

@@ -30,7 +30,7 @@ DAY_US = 86_400_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """How one attempt ended. `outcome`: done, paused, link, refused, log-refused, error."""
+    """How one attempt ended. `outcome`: done, paused, bad-records, link, refused, log-refused, error."""
 
     outcome: str
     what: str
@@ -81,7 +81,9 @@ class Runner:
         try:
             renew_if_due(self._folder, member, link, self._outbox.log_public)
             conversation.run(alerts_only=alerts_only, goes_on=goes_on)
-            if not conversation.progress.done:
+            if conversation.progress.bad:
+                outcome, what = "bad-records", f"{conversation.progress.bad} sealed parts were refused"
+            elif not conversation.progress.done:
                 outcome, what = "paused", "stopped before everything was sent"
         except LinkError as error:
             outcome, what = "link", str(error)
@@ -101,7 +103,7 @@ class Runner:
         return made
 
     def _account(self, made: Attempt, started: int) -> None:
-        progress, good = made.progress, made.outcome in {"done", "paused"}
+        progress, good = made.progress, made.outcome in {"done", "paused", "bad-records"}
         self._failures = 0 if good else self._failures + 1
         self._tried_us, self._draw = started, when.draw()
         day = started // DAY_US

@@ -244,12 +244,12 @@ class Conversation:
         answer = self._open(m.ParcelHeld, self._link.post("parcel" if leaf is None else "alert", pieces))
         self._parcel_size.went_well()
         self.progress.elements += len(parcel.items) - len(answer.bad)
-        for bad in answer.bad:
-            self.progress.bad += 1
-            log_events.warning("record_refused", record=bad.sequence, element=bad.name, why=bad.reason)
-            if bad.final:
-                detail = f"record {bad.sequence}, {bad.name}: {bad.reason}"
-                self._outbox.note_incident("record-refused", detail)
+        self.progress.bad += len(answer.bad)
+        for final in (False, True):
+            for line in m.summed_up(answer.bad, final=final):
+                log_events.warning("records_refused", what=line, final=final)
+                if final:
+                    self._outbox.note_incident("records-refused", line)
 
     # --- alerts, receipts, documents ----------------------------------------------------------------------
 

@@ -79,16 +79,15 @@ class Arrival:
                 held.count_bad(connection, log.log_no, sequence, name, reason, self._now_us(), final=final)
                 for sequence, name, reason, final in found.bad
             ]
-            for lost in bad:
-                if lost.final:
-                    incidents.record(
-                        connection,
-                        kind="bad-record",
-                        detail=f"record {lost.sequence}, {lost.name}: {lost.reason}",
-                        unit_id=log.unit_id,
-                        log_id=log.log_id,
-                        now_us=self._now_us(),
-                    )
+            for line in m.summed_up(bad, final=True):
+                incidents.record(
+                    connection,
+                    kind="bad-record",
+                    detail=line,
+                    unit_id=log.unit_id,
+                    log_id=log.log_id,
+                    now_us=self._now_us(),
+                )
             return held.complete_to(connection, log), bad
 
     def _packed(self, day: int, ready: Sequence[NewElement]) -> list[NewElement]:

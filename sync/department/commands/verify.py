@@ -18,7 +18,7 @@ def add_parser(subparsers: Any) -> None:
         "verify",
         help="check every signature, tree, receipt and element of the store",
         description="Check the store: every leaf and its signature, every tree against what was co-signed, "
-        "every receipt, every element against its commitment, and that what is not here was purged by receipt.",
+        "every receipt, every element against its commitment; what is missing must be purged by receipt.",
         epilog="example: department verify --home /srv/alpr",
     )
     parser.add_argument("--quick", action="store_true", help="signatures and trees alone, no content")
