@@ -57,6 +57,7 @@ class LedgerOutbox(Outgoing):
         """Put a document that the command key signed into force, and log it. Raises StorageError."""
         if name in DOCUMENTS:
             super().take_document(name, message)
+            self._keep(name, message)
             return
         enrolment = self._ledger.standing.enrolment
         if enrolment is None:
@@ -65,8 +66,7 @@ class LedgerOutbox(Outgoing):
         carried = open_carried(message, name, command, enrolment.unit)
         if carried.version <= self.document_version(name):
             raise OutdatedError(f"version {carried.version} is not newer than the one in force", where=name)
-        self._inbox.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
-        files.replace(self._inbox / (name.replace("/", "_") + ".cbor"), message)
+        self._keep(name, message)
         digest = hashlib.sha256(message).digest()
         store = self._store
         with store.adding():
@@ -81,6 +81,16 @@ class LedgerOutbox(Outgoing):
             store.add_open(
                 FileInForce(name=name, version=carried.version, digest=digest, record=ref.sequence)
             )
+
+    def _keep(self, name: str, message: bytes) -> None:
+        """The document as it came, for whoever puts it to use and for a log that replaces this one."""
+        self._inbox.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+        files.replace(self._inbox / (name.replace("/", "_") + ".cbor"), message)
+
+    def opened_because(self) -> tuple[str | None, str | None]:
+        """(last co-signed checkpoint of the log before this one, why it was left), from the first record."""
+        opened = self._store.book.opened
+        return (None, None) if opened is None else (opened.previous, opened.reason)
 
     def sealed_keys(self) -> list[EpochKeyForDay]:
         """Every epoch key that can still be sealed to a day key: for a log that is being given up."""

@@ -7,6 +7,7 @@ and told to whoever can open a new one; reading goes on meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -15,12 +16,15 @@ from dataclasses import dataclass
 import structlog
 
 from storage.errors import StorageError
+from sync import messages as m
 from sync import schedule as when
-from sync.enrolment import open_link, renew_if_due
+from sync.enrolment import check_certificate, open_link, renew_if_due
 from sync.errors import BatchRefusedError, LinkError, NotEnrolledError, RefusedByDepartmentError
 from sync.ledger_outbox import LedgerOutbox
-from sync.membership import SyncFolder
+from sync.membership import Member, SyncFolder
 from sync.schedule import Conditions, Go, Past, Schedule
+from sync.succession import registration
+from sync.transport import HttpsLink
 from sync.uplink import Conversation, ParcelSize, Progress
 
 log_events = structlog.get_logger("uplink")
@@ -80,7 +84,13 @@ class Runner:
         outcome, what = "done", ""
         try:
             renew_if_due(self._folder, member, link, self._outbox.log_public)
-            conversation.run(alerts_only=alerts_only, goes_on=goes_on)
+            try:
+                conversation.run(alerts_only=alerts_only, goes_on=goes_on)
+            except RefusedByDepartmentError as error:
+                if error.code != "unknown-log":
+                    raise
+                self._register(link, member)
+                conversation.run(alerts_only=alerts_only, goes_on=goes_on)
             if conversation.progress.bad:
                 outcome, what = "bad-records", f"{conversation.progress.bad} sealed parts were refused"
             elif not conversation.progress.done:
@@ -90,6 +100,8 @@ class Runner:
         except BatchRefusedError as error:
             outcome, what = "log-refused", f"{error.code}: {error.what}"
             self._outbox.note_incident("log-refused", what)
+            with contextlib.suppress(LinkError, RefusedByDepartmentError, StorageError):
+                conversation.deliver(goes_on)
         except RefusedByDepartmentError as error:
             outcome, what = "refused", f"{error.code}: {error.what}"
         except StorageError as error:
@@ -101,6 +113,17 @@ class Runner:
         if outcome == "log-refused" and self._on_log_refused is not None:
             self._on_log_refused(what)
         return made
+
+    def _register(self, link: HttpsLink, member: Member) -> None:
+        """Tell the department of a log that replaces another."""
+        previous, reason = self._outbox.opened_because()
+        message = registration(
+            self._outbox, self._folder, self._folder.unit_key(), previous=previous, reason=reason
+        )
+        answer = m.open_message(m.Renewed, link.post("new-log", [message]), member.department_public())
+        check_certificate(answer.certificate, member.authority, self._folder)
+        self._folder.save_certificate(answer.certificate)
+        log_events.info("new_log_registered", reason=reason)
 
     def _account(self, made: Attempt, started: int) -> None:
         progress, good = made.progress, made.outcome in {"done", "paused", "bad-records"}

@@ -104,6 +104,14 @@ class Conversation:
             self.progress.sent_bytes = self._link.sent_bytes
         return self.progress
 
+    def deliver(self, goes_on: Callable[[], bool] = lambda: True) -> Progress:
+        """Send the content of the records that are held there, and fetch the receipt: for a refused log."""
+        state = self._hello()
+        self._elements(state, min(state.size, self._outbox.size()), goes_on)
+        self._receipt()
+        self.progress.sent_bytes = self._link.sent_bytes
+        return self.progress
+
     # --- one message and its answer -----------------------------------------------------------------------
 
     def _ask(self, path: str, message: m.Message, answer: type[m.M]) -> m.M:

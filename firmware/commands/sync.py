@@ -12,11 +12,15 @@ from typing import Any
 
 from firmware.custody import open_ledger
 from firmware.errors import DONE, FOUND_WRONG
+from hw.clock import SystemClock
+from hw.secure_slot import open_slot
 from storage.errors import HomeLockedError
+from storage.home import Home
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Runner
 from sync.schedule import Schedule
+from sync.succession import keep_keys, succeed
 
 WAIT_S = 120.0
 
@@ -39,13 +43,28 @@ def run(args: argparse.Namespace) -> int:
     folder.member()
     if args.what == "now":
         try:
-            with open_ledger(args.home) as ledger:
-                Runner(LedgerOutbox(ledger, folder.inbox), folder, Schedule()).attempt()
+            _speak(args.home, folder)
         except HomeLockedError:
             _ask_the_running_one(folder)
     status = folder.status()
     _show(status, as_json=args.json)
     return DONE if status.get("outcome", "done") == "done" else FOUND_WRONG
+
+
+def _speak(home: Path, folder: SyncFolder) -> None:
+    """One conversation; where the department refused the log, a new one is opened and spoken for at once."""
+    with open_ledger(home) as ledger:
+        outbox = LedgerOutbox(ledger, folder.inbox)
+        made = Runner(outbox, folder, Schedule()).attempt()
+        if made.outcome != "log-refused":
+            return
+        keep_keys(folder, outbox.log_id, outbox.sealed_keys())
+        previous = outbox.anchored_note()
+    print(f"the department refused this log ({made.what}): a new one is opened", file=sys.stderr)
+    slot_uri = Home(home).slot_uri.read_text(encoding="utf-8").strip()
+    slot = open_slot(slot_uri, Home(home).folder)
+    with succeed(home, slot, SystemClock(), folder, previous=previous, reason=made.what) as ledger:
+        Runner(LedgerOutbox(ledger, folder.inbox), folder, Schedule()).attempt()
 
 
 def _ask_the_running_one(folder: SyncFolder) -> None:

@@ -1,0 +1,110 @@
+"""A new log where the old one can no longer be believed: set the old one aside, open another, say why.
+
+The new log's first record holds the last co-signed checkpoint and the reason. What still verifies of the old
+log is delivered first; its folder is kept under HOME/sync/old, with the epoch keys sealed to the department's
+day keys, so that the department can open what could not be delivered. Two people close the incident there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from storage import codec, files, opening
+from storage.checkpoint import TYPE_ED25519, NoteKey
+from storage.clock_trust import WallClock
+from storage.day_keys import EpochKeyForDay
+from storage.errors import LedgerError, OutdatedError
+from storage.home import Home
+from storage.leaf import log_id_of
+from storage.ledger import Ledger
+from storage.slot import EffaceableSlot
+from storage.standing import DOCUMENTS, Enrolment
+from sync import messages as m
+from sync.enrolment import make_vouch
+from sync.ledger_outbox import LedgerOutbox
+from sync.membership import Member, SyncFolder
+from sync.vouch import UnitKey
+
+REASON_CHARS = 500
+
+
+def keep_keys(folder: SyncFolder, log_id: bytes, keys: Iterable[EpochKeyForDay]) -> None:
+    """Put the old log's epoch keys beside it, each openable by the department alone."""
+    beside = _old(folder, log_id)
+    beside.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+    listed = tuple(m.SealedKey(epoch=key.epoch, day_key=key.day_key, sealed=key.sealed) for key in keys)
+    header = m.ParcelHeader(log_id=log_id, keys=listed, items=())
+    files.replace(beside / "keys.cbor", codec.to_bytes(header))
+
+
+def _old(folder: SyncFolder, log_id: bytes) -> Path:
+    return folder.path / "old" / log_id.hex()[:16]
+
+
+def succeed(
+    home: Path,
+    slot: EffaceableSlot,
+    clock: WallClock,
+    folder: SyncFolder,
+    *,
+    previous: str | None,
+    reason: str,
+) -> Ledger:
+    """Set the home's log aside and open a new one for the same department. Nobody may hold the home.
+
+    Raises LedgerError, SlotError, NotEnrolledError. A cut half-way is ended by calling it again.
+    """
+    member, paths = folder.member(), Home(home)
+    if paths.exists():
+        log_id = _log_id_in(paths)
+        beside = _old(folder, log_id)
+        beside.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+        if (beside / "store").exists():
+            raise LedgerError("was set aside before", where=str(beside), cure="move it elsewhere first")
+        paths.folder.rename(beside / "store")
+        files.sync_dir(beside)
+        files.sync_dir(home)
+    store = opening.create(paths, slot, clock, previous=previous, reason=reason[:REASON_CHARS])
+    ledger = Ledger(store)
+    try:
+        _take_over(ledger, member, folder)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+def _log_id_in(paths: Home) -> bytes:
+    return log_id_of(paths.read_public_key().public)
+
+
+def _take_over(ledger: Ledger, member: Member, folder: SyncFolder) -> None:
+    """The same department, and its documents as they came, without asking it."""
+    outbox = LedgerOutbox(ledger, folder.inbox)
+    department = member.department_public()
+    outbox.take_membership(
+        Enrolment(
+            version=time.time_ns() // 1000,
+            organisation=member.department,
+            unit=member.unit_id,
+            command_key=member.command_key,
+            department=NoteKey(m.department_origin(department), department, TYPE_ED25519).text(),
+        )
+    )
+    for name in DOCUMENTS:
+        kept = folder.inbox / f"{name}.cbor"
+        if kept.exists():
+            try:
+                outbox.take_document(name, kept.read_bytes())
+            except OutdatedError:
+                continue
+
+
+def registration(
+    outbox: LedgerOutbox, folder: SyncFolder, unit: UnitKey, *, previous: str | None, reason: str | None
+) -> bytes:
+    """The message by which the department learns of the new log."""
+    vouch = make_vouch(folder, unit, outbox.log_public, previous=previous, reason=reason)
+    return m.seal_message(m.NewLog(vouch=vouch), outbox.sign)
