@@ -11,7 +11,7 @@ Likeness = Literal["same", "different", "unclear"]
 TRUSTED = 0.5  # confidence from which a text may say that two sightings are, or are not, one plate
 _LEAST_CHARACTERS = 4  # shorter texts are fragments and prove nothing
 _SAME_SHARE = 0.8  # of the characters alike: one misread in five, two in ten
-_DIFFERENT_SHARE = 0.45
+_DIFFERENT_SHARE = 0.4
 
 
 def likeness(first: PlateText, second: PlateText) -> Likeness:

@@ -28,6 +28,7 @@ _LEAST_TOLD = 0.005  # a candidate less likely than this is not worth a line
 SETTLED_FRAMES = 3  # two frames may share a glint; three in a row seldom
 SETTLED_POSTERIOR = 0.99
 SETTLED_SLOT = 0.9
+SETTLED_AGREEMENT = 0.7  # of the single looks: one in three against it is not settled
 ENOUGH_FRAMES = 24  # what as many frames could not tell, more of the same will not
 
 
@@ -110,7 +111,7 @@ class Vote:
             bool(text.candidates)
             and text.candidates[0][1] >= SETTLED_POSTERIOR
             and min(text.char_confidences, default=0.0) >= SETTLED_SLOT
-            and features.agreement >= 0.5
+            and features.agreement >= SETTLED_AGREEMENT
         )
 
     def supports(self, evidence: Evidence) -> float:

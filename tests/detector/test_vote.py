@@ -1,0 +1,199 @@
+"""A vote adds frames, in any order, says what it cannot read, and knows when it is settled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from detector_twins import CODES, DECODING, TEXT, evidence, labels, slot_logits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector import vote as voting
+from detector.card import ConfidenceRules, TextRules
+from detector.jurisdictions import FormatPrior
+from detector.plates import NO_CHARACTER, UNREADABLE, Evidence
+from detector.vote import Decoding, Vote
+
+plates = st.text("ABCDEFGHJKLMNPRSTUVWXYZ0123456789", min_size=3, max_size=8)
+
+
+def blurred(text: str, slot: int, other: str, *, share: float = 0.5) -> Evidence:
+    """A frame in which one slot could as well be another character."""
+    first, second = evidence(text), evidence(text[:slot] + other + text[slot + 1 :])
+    columns = (1 - share) * first.columns + share * second.columns
+    return Evidence(
+        columns=columns,
+        slots=None,
+        jurisdiction=first.jurisdiction,
+        candidates=tuple(sorted({*first.candidates, *second.candidates})),
+        paths=first.paths,
+        width_px=100.0,
+        score=0.8,
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(plates)
+def test_a_clear_frame_gives_its_text(text: str) -> None:
+    verdict = Vote(DECODING, [evidence(text)]).verdict()
+    assert verdict.text.text == text
+    assert verdict.text.candidates[0][0] == text
+    assert verdict.text.slots.shape == (len(text), 37)
+    assert verdict.text.slots.sum(axis=1) == pytest.approx(np.ones(len(text)), abs=1e-4)
+    assert min(verdict.text.char_confidences) > 0.9
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from(["7ABC123", "7A8C123", "7ABC12"]), min_size=2, max_size=7), st.randoms())
+def test_order_of_the_frames_does_not_matter(texts: list[str], random: object) -> None:
+    frames = [evidence(text, sure=5.0, noise=0.7, seed=seed) for seed, text in enumerate(texts)]
+    shuffled = list(frames)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    first, second = Vote(DECODING, frames).verdict().text, Vote(DECODING, shuffled).verdict().text
+    assert first.text == second.text
+    assert first.slots == pytest.approx(second.slots, abs=1e-6)
+    assert first.confidence == pytest.approx(second.confidence, abs=1e-6)
+
+
+def test_many_frames_outvote_a_single_clear_one() -> None:
+    frames = [evidence("7ABC123", sure=6.0)] * 4 + [evidence("7XYZ987", sure=12.0)]
+    assert Vote(DECODING, frames).verdict().text.text == "7ABC123"
+
+
+def test_frames_that_are_each_unsure_are_sure_together() -> None:
+    frames = [blurred("7ABC123", 2, "8", share=0.4), blurred("7ABC123", 5, "Z", share=0.4)] * 2
+    alone = Vote(DECODING, frames[:1]).verdict().text
+    together = Vote(DECODING, frames).verdict().text
+    assert together.text == "7ABC123"
+    assert together.confidence > alone.confidence
+
+
+def test_an_unreadable_slot_is_a_question_mark_with_its_probabilities() -> None:
+    frame = evidence("7ABC123")
+    columns = frame.columns.copy()
+    at = int(np.argmax(columns[0, :, labels("B")[0]]))
+    columns[0, at] = 1 / 37
+    weak = Evidence(
+        columns=columns,
+        slots=None,
+        jurisdiction=frame.jurisdiction,
+        candidates=frame.candidates,
+        paths=frame.paths,
+        width_px=100.0,
+        score=0.8,
+    )
+    text = Vote(DECODING, [weak]).verdict().text
+    assert len(text.text) == 7
+    assert text.text[2] == UNREADABLE
+    assert text.text.count(UNREADABLE) == 1
+    assert text.readable == 6
+    assert text.slots[2, :NO_CHARACTER].max() < TEXT.unreadable_below
+
+
+def test_a_frame_without_a_character_gives_an_empty_text_and_no_confidence() -> None:
+    blank = evidence("")
+    text = Vote(DECODING, [blank]).verdict().text
+    assert text.text == ""
+    assert text.slots.shape == (0, 37)
+    nothing = Evidence(
+        columns=blank.columns,
+        slots=None,
+        jurisdiction=blank.jurisdiction,
+        candidates=(),
+        paths=((),),
+        width_px=100.0,
+        score=0.5,
+    )
+    assert Vote(DECODING, [nothing]).verdict().text.confidence == 0.0
+
+
+def test_the_formats_tell_o_from_zero_where_the_pixels_do_not() -> None:
+    california = np.array([0.97, 0.01, 0.01, 0.01], np.float32)
+    frame = blurred("7ABC1O3", 5, "0")
+    told = Evidence(
+        columns=frame.columns,
+        slots=None,
+        jurisdiction=california,
+        candidates=frame.candidates,
+        paths=frame.paths,
+        width_px=100.0,
+        score=0.8,
+    )
+    assert Vote(DECODING, [told]).verdict().text.text == "7ABC103"
+
+
+@pytest.mark.parametrize("text", ["OHYEAH", "7O8I23", "GOFAST1", "A1B2C3D4"])
+def test_clear_pixels_win_against_the_formats(text: str) -> None:
+    assert Vote(DECODING, [evidence(text)]).verdict().text.text == text
+
+
+def test_a_vote_settles_once_frames_agree_and_not_before() -> None:
+    vote = Vote(DECODING)
+    for number in range(voting.SETTLED_FRAMES):
+        assert not vote.settled
+        vote.add(evidence("7ABC123", seed=number))
+    assert vote.settled
+
+
+def test_frames_that_contradict_each_other_do_not_settle_soon() -> None:
+    vote = Vote(DECODING)
+    for number in range(6):
+        vote.add(evidence("7ABC123" if number % 2 else "4XYZ999"))
+        assert not vote.settled
+
+
+def test_an_unreadable_plate_settles_after_enough_frames() -> None:
+    vote = Vote(DECODING)
+    for number in range(voting.ENOUGH_FRAMES):
+        assert not vote.settled
+        vote.add(evidence("7ABC123", sure=0.6, noise=1.0, seed=number))
+    assert vote.settled
+
+
+def test_memory_of_a_long_pass_stays_bounded() -> None:
+    vote = Vote(DECODING)
+    for number in range(voting.MOST_FRAMES + 9):
+        vote.add(evidence("7ABC123", sure=4.0, noise=0.7, seed=number))
+    assert vote.frames == voting.MOST_FRAMES
+    assert vote.frames_given == voting.MOST_FRAMES + 9
+    assert vote.verdict().text.text == "7ABC123"
+
+
+def test_a_frame_of_the_same_plate_is_supported_and_of_another_is_not() -> None:
+    vote = Vote(DECODING, [evidence("7ABC123")] * 2)
+    assert vote.supports(evidence("7ABC123", seed=4)) > -0.1
+    assert vote.supports(evidence("4XYZ999")) < -10
+
+
+def test_the_second_head_decides_what_the_columns_leave_open() -> None:
+    frame = blurred("7ABC123", 6, "8")
+    head = np.exp(slot_logits("7ABC123"))
+    head /= head.sum(axis=1, keepdims=True)
+    rules = TextRules(jurisdictions=CODES, slots_weight=1.0, prior_weight=0.0)
+    decoding = Decoding(rules, ConfidenceRules(), FormatPrior(CODES))
+    told = Evidence(
+        columns=frame.columns,
+        slots=head.astype(np.float32),
+        jurisdiction=frame.jurisdiction,
+        candidates=frame.candidates,
+        paths=frame.paths,
+        width_px=100.0,
+        score=0.8,
+    )
+    text = Vote(decoding, [told]).verdict().text
+    assert text.text == "7ABC123"
+    assert text.slots[6, labels("3")[0]] > 0.9
+
+
+def test_a_text_never_shows_in_a_repr() -> None:
+    from detector_twins import box_at, reading
+
+    seen = reading("7ABC123", box_at(100, 100))
+    for thing in (seen, seen.text, seen.evidence, str(seen.text)):
+        assert "7ABC" not in repr(thing)
+        assert "ABC" not in repr(thing)
+
+
+def test_a_vote_without_a_frame_has_no_verdict() -> None:
+    with pytest.raises(ValueError, match="without a frame"):
+        Vote(DECODING).verdict()
