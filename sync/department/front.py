@@ -38,6 +38,13 @@ class Front:
     vault: Vault
     package: Callable[[list[OpenedRead], str], bytes]
     overdue_from_store: Callable[[int], list[tuple[str, str, str]]]
+    opened: tuple[Callable[[], None], ...] = ()
+
+    def close(self) -> None:
+        """Close what was opened for this desk alone."""
+        self.desk.close()
+        for close in self.opened:
+            close()
 
 
 ELEMENTS = ("overview", "patch", "place", "text")

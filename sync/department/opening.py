@@ -100,15 +100,17 @@ class RootedDoor:
         return self._door().open(cover, day, log_id, rows)
 
 
-def open_desk(home: DepartmentHome, *, clock: Callable[[], int] = now_us) -> Desk:
+def open_desk(
+    home: DepartmentHome, *, clock: Callable[[], int] = now_us, link: WitnessLink | None = None
+) -> Desk:
     """The desk of a home. Raises HomeError before its first administrator was entered."""
     if not (home.path / FOLDER / DATABASE).is_file():
         raise HomeError(
             "this department has no desk yet", where=str(home.path), cure="department user first USER"
         )
     urls: list[Callable[[], str]] = []
-    link = _RootedLink(lambda: urls[0]() if urls else "")
-    desk = Desk(home.path, home.log_key(), link, clock=clock)
+    rooted = _RootedLink(lambda: urls[0]() if urls else "")
+    desk = Desk(home.path, home.log_key(), link or rooted, clock=clock)
     urls.append(lambda: desk.root.witness_url)
     return desk
 
@@ -160,13 +162,22 @@ def open_front(
     packs: PackStore | None = None,
     door: KeyDoor | None = None,
     clock: Callable[[], int] = now_us,
+    link: WitnessLink | None = None,
 ) -> Front:
     """Everything that the desk's calls need; the server gives what it has open already. Raises HomeError."""
-    desk = open_desk(home, clock=clock)
-    store = store or open_store(home.database_url)
+    desk = open_desk(home, clock=clock, link=link)
+    opened: list[Callable[[], None]] = []
+    if store is None:
+        store = open_store(home.database_url)
+        opened.append(store.close)
+    held = store
     packs = packs or FolderPacks(home.blobs)
     if door is None:
-        door = RootedDoor(desk, keys or LocalKeyService(home.keys))
+        if keys is None:
+            local = LocalKeyService(home.keys)
+            opened.append(local.close)
+            keys = local
+        door = RootedDoor(desk, keys)
     key = home.log_key()
 
     def packed(reads: list[OpenedRead], number: str) -> bytes:
@@ -178,7 +189,8 @@ def open_front(
         door=door,
         vault=FolderVault(home.path / FOLDER / "holds", home.keys / "hold"),
         package=packed,
-        overdue_from_store=lambda moment: overdue_in_store(store, desk.policy.retention.keep_days, moment),
+        overdue_from_store=lambda moment: overdue_in_store(held, desk.policy.retention.keep_days, moment),
+        opened=tuple(opened),
     )
 
 

@@ -1,0 +1,210 @@
+"""A small real department for the desk's tests: store with reads, people of every role, a witness, a clock."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
+
+import pyotp
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_units import Pass, UnitTwin
+
+from sync.department import root_file
+from sync.department.calls_people import AccountForm, HandedOver, PasswordForm, TrainingForm, UserForm
+from sync.department.desk import Desk
+from sync.department.entries import Ground, Query, Shift
+from sync.department.founding import OFFICES, found
+from sync.department.front import Front
+from sync.department.home import DepartmentHome, load_ed25519
+from sync.department.opening import adopt_root, first_administrator, open_front
+from sync.department.operations import OPERATIONS
+from sync.department.roles import Role
+from sync.department.settings import Settings
+from sync.department.witness_link import FolderWitness
+from sync.department.witness_server import WitnessFolder
+from sync.errors import LinkError
+
+START_US = 1_790_000_000_000_000  # 2026-09-21, a Monday
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
+PASSWORD = "correct horse 463"
+COURSE = "ALPR-463"
+TOPICS = ("equipment", "department-policy", "privacy-policy")
+PEOPLE: dict[str, Role] = {
+    "chief": Role.ADMINISTRATOR,
+    "super": Role.CCAT_SUPERVISOR,
+    "comm1": Role.COMMUNICATIONS,
+    "disp1": Role.DISPATCHER,
+    "officer1": Role.OFFICER,
+    "analyst1": Role.CCAT,
+    "deputy": Role.DESIGNEE,
+    "reviewer1": Role.REVIEWER,
+    "vendor1": Role.VENDOR,
+}
+GROUND = Ground(
+    purpose="investigation",
+    basis="criminal-investigation",
+    number="26-001234",
+    number_kind="case",
+    justification="hit and run on Myrtle Avenue",
+)
+CAD = replace(GROUND, number_kind="cad", number="CAD-2611-0042")
+
+
+@dataclass
+class StepClock:
+    """A clock that stands still until it is stepped."""
+
+    us: int = START_US
+
+    def __call__(self) -> int:
+        return self.us
+
+    def step(self, us: int) -> None:
+        self.us += us
+
+
+class SwitchedWitness:
+    """A real witness folder behind a line that can be cut."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = WitnessFolder(folder)
+        self.away = False
+
+    def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
+        if self.away:
+            raise LinkError("the line is cut", where="witness")
+        return FolderWitness(self.folder).cosign(old_size, proof, note)
+
+    def newest(self, origin: str) -> str:
+        return FolderWitness(self.folder).newest(origin)
+
+
+@dataclass
+class Department:
+    """An opened department with everything a test steps."""
+
+    home: DepartmentHome
+    front: Front
+    clock: StepClock
+    witness: SwitchedWitness
+    secrets: dict[str, tuple[str, str]] = field(repr=False)
+    reads: tuple[str, ...] = ()
+
+    @property
+    def desk(self) -> Desk:
+        return self.front.desk
+
+    def logon(self, user: str, *, post: str = "") -> str:
+        """A fresh session; the clock moves on by a code's life."""
+        self.clock.step(31_000_000)
+        password, secret = self.secrets[user]
+        code = pyotp.TOTP(secret).at(self.clock.us // 1_000_000)
+        return self.desk.logon(user, password, code, post=post)
+
+    def code(self, user: str) -> str:
+        return pyotp.TOTP(self.secrets[user][1]).at(self.clock.us // 1_000_000)
+
+    def call(self, name: str, token: str, form: object) -> object:
+        """One line of the table."""
+        return OPERATIONS[name].run(self.front, token, form)
+
+    def plate(self, plate: str) -> Query:
+        """A search for one plate over the last ten days."""
+        return Query(plate=plate, since_us=self.clock.us - 10 * DAY_US, until_us=self.clock.us)
+
+    def add_person(self, admin: str, user: str, roles: tuple[Role, ...], shift: Shift | None = None) -> None:
+        """Somebody new, with his own password, not trained."""
+        form = AccountForm(
+            user=user, name=user.title(), organisation="Monrovia PD", roles=roles, reason="hired", shift=shift
+        )
+        self.call("user/set", admin, form)
+        given = self.call("user/credential", admin, UserForm(user=user, reason="new"))
+        assert isinstance(given, HandedOver)
+        self.own_password(given)
+
+    def own_password(self, given: HandedOver) -> None:
+        """First logon: set one's own password and authenticator."""
+        self.secrets[given.user] = (given.password, secret_of(given))
+        token = self.logon(given.user)
+        fresh = self.call("user/password", token, PasswordForm(old=given.password, new=PASSWORD))
+        assert isinstance(fresh, HandedOver)
+        self.secrets[given.user] = (PASSWORD, secret_of(fresh))
+        self.desk.logoff(token)
+
+    def train(self, token: str, user: str, trainer: str) -> None:
+        form = TrainingForm(
+            user=user,
+            trainer=trainer,
+            course=COURSE,
+            policy_version=self.desk.policy.version,
+            topics=TOPICS,
+            held_us=self.clock.us - HOUR_US,
+        )
+        self.call("training/record", token, form)
+
+    def new_root(self, *, signers: int = 2, document: bytes | None = None, **changes: object) -> bytes:
+        """A root file that follows the one in force, signed by that many offices."""
+        keys = [load_ed25519(self.home.path / "root-keys" / f"{name}.key") for name in OFFICES]
+        root = replace(self.desk.root, version=self.desk.root.version + 1, **changes)
+        return root_file.assemble(root, [root_file.sign(root, key) for key in keys[:signers]])
+
+
+def secret_of(given: HandedOver) -> str:
+    return parse_qs(urlparse(given.totp_uri).query)["secret"][0]
+
+
+def open_department(folder: Path, clock: StepClock, secrets: dict[str, tuple[str, str]]) -> Department:
+    home = DepartmentHome.open(folder / "home")
+    witness = SwitchedWitness(folder / "witness")
+    front = open_front(home, clock=clock, link=witness)
+    return Department(home=home, front=front, clock=clock, witness=witness, secrets=secrets)
+
+
+def found_department(folder: Path) -> Path:
+    """Make a department in `folder`, the way people make one: keys, witness, people, training, reads."""
+    clock = StepClock(START_US - 5 * DAY_US)
+    home = found(folder / "home", Settings(name="Monrovia Police Department")).home
+    watched = WitnessFolder.create(folder / "witness", "witness.example/monrovia")
+    given = first_administrator(home, "chief", "Chief Example", clock=clock)
+    department = open_department(folder, clock, {})
+    watched.add_log(department.desk.log.note_key)
+    document = department.desk.policy_document
+    root = department.new_root(witness=watched.key.text(), witness_url="https://witness.example")
+    adopt_root(home, department.desk, root, document)
+    department.own_password(given)
+    chief = department.logon("chief")
+    for user, role in PEOPLE.items():
+        if user != "chief":
+            department.add_person(chief, user, (role,))
+    department.train(chief, "super", "chief")
+    supervisor = department.logon("super")
+    for user in PEOPLE:
+        if user not in {"super", "vendor1"}:
+            department.train(supervisor, user, "super")
+    unit = UnitTwin(home, Ed25519PrivateKey.generate(), "car-7")
+    names: list[str] = []
+    for day in range(3):
+        day_us = START_US - (3 - day) * DAY_US
+        passes = [
+            Pass(plate=f"7ABC{day}{n:02d}", at_us=day_us + n * MINUTE_US, north_m=n * 100) for n in range(10)
+        ]
+        passes.append(Pass(plate="8XYZ123", at_us=day_us + HOUR_US, north_m=5000))
+        names += unit.deliver(passes, received_us=day_us + 2 * HOUR_US)
+    unit.close()
+    department.front.close()
+    saved = {"secrets": department.secrets, "reads": names}
+    (folder / "secrets.json").write_text(json.dumps(saved))
+    return folder
+
+
+def open_copy(folder: Path) -> Department:
+    """The department of a copied folder, a few days later."""
+    saved = json.loads((folder / "secrets.json").read_text())
+    secrets = {user: (str(password), str(totp)) for user, (password, totp) in saved["secrets"].items()}
+    department = open_department(folder, StepClock(), secrets)
+    department.reads = tuple(saved["reads"])
+    return department

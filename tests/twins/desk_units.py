@@ -1,0 +1,142 @@
+"""A unit as the store sees it: signs leaves, seals elements to a day key, delivers them through the key service."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import insert
+
+from storage import codec, merkle, sealing
+from storage.checkpoint import Checkpoint, sign_checkpoint
+from storage.day_keys import DAY_US, seal_to_day
+from storage.leaf import Leaf, Mark, log_id_of, origin_of
+from storage.records import ClockState, KeyClass, Position, Read
+from sync.department import held
+from sync.department.home import DepartmentHome
+from sync.department.key_service import Arrived, LocalKeyService
+from sync.department.store import open_store
+from sync.department.tables import units
+
+LATITUDE, LONGITUDE = 34.1443, -117.9979
+METRES_A_DEGREE = 111_195.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One vehicle pass; `north_m` places it."""
+
+    plate: str
+    at_us: int
+    north_m: float = 0.0
+
+
+def read_of(one: Pass) -> Read:
+    return Read(
+        text=one.plate,
+        confidence=0.98,
+        jurisdiction="CA",
+        first_us=one.at_us,
+        last_us=one.at_us + 800_000,
+        time_error_us=20_000,
+        clock_state=ClockState.DISCIPLINED,
+        position=Position(
+            latitude=LATITUDE + one.north_m / METRES_A_DEGREE, longitude=LONGITUDE, error_m=5.0
+        ),
+        direction="towards",
+        camera="front",
+        plate_box=(10.0, 10.0, 90.0, 40.0),
+        software="test",
+        demo=False,
+    )
+
+
+class UnitTwin:
+    """One unit's log in the department's store."""
+
+    def __init__(self, home: DepartmentHome, key: Ed25519PrivateKey, name: str) -> None:
+        self._key, self._name = key, name
+        self._store = open_store(home.database_url)
+        self._keys = LocalKeyService(home.keys)
+        self.log_id = log_id_of(key.public_key())
+        self._leaves: list[bytes] = []
+        self._epoch = 0
+        with self._store.write() as connection:
+            values = {"unit_id": name, "name": name, "identity": b"", "enrolled_us": 0, "seen_us": 1}
+            connection.execute(insert(units).values(**values))
+            public = key.public_key().public_bytes_raw()
+            held.add_log(connection, log_id=self.log_id, unit_id=name, public=public, vouch=b"", now_us=0)
+
+    def close(self) -> None:
+        self._store.close()
+        self._keys.close()
+
+    def deliver(self, passes: list[Pass], *, received_us: int) -> list[str]:
+        """Make, seal and hand over reads of one epoch; the names of the reads."""
+        day = received_us // DAY_US
+        self._epoch += 1
+        epoch_key = sealing.new_key()
+        day_key = self._keys.issue_day_keys(day, 1)[0]
+        sealed_key = (day_key.key_id, seal_to_day(epoch_key, day_key, self.log_id, self._epoch))
+        arrived: list[Arrived] = []
+        fresh: list[bytes] = []
+        names = []
+        for one in passes:
+            sequence = len(self._leaves)
+            read = read_of(one)
+            contents = {
+                "text": codec.to_bytes(read.text_part()),
+                "place": codec.to_bytes(read.place_part()),
+                "patch": b"\xff\xd8patch" + hashlib.sha256(one.plate.encode()).digest(),
+                "overview": b"\xff\xd8overview" + bytes(9000),
+            }
+            marks = {}
+            for name, content in contents.items():
+                sealed = sealing.seal(epoch_key, self.log_id, sequence, sealing.fresh(name, content))
+                marks[name] = Mark(sealed.commitment, sealed.digest)
+                arrived.append(
+                    Arrived(
+                        log_id=self.log_id,
+                        sequence=sequence,
+                        epoch=self._epoch,
+                        name=name,
+                        commitment=sealed.commitment,
+                        stored=sealed.stored,
+                        token=name == "text",
+                    )
+                )
+            leaf = Leaf(
+                log_id=self.log_id,
+                kind=Read.KIND,
+                sequence=sequence,
+                epoch=self._epoch,
+                key_class=KeyClass.READ,
+                elements=marks,
+            ).sign(self._key)
+            self._leaves.append(leaf)
+            fresh.append(leaf)
+            names.append(f"{self.log_id.hex()}/{sequence}")
+        kept = self._keys.open_and_reseal(day, {self._epoch: sealed_key}, arrived)
+        self._store.open_day(day)
+        frontier = merkle.Frontier()
+        for leaf in self._leaves:
+            frontier.append(merkle.leaf_hash(leaf))
+        head = Checkpoint(origin_of(self.log_id), frontier.size, frontier.root())
+        note = sign_checkpoint(head, self._key)
+        with self._store.write() as connection:
+            log = held.find_log(connection, self.log_id)
+            assert log is not None
+            held.add_leaves(self._store, connection, log, [(leaf, 4) for leaf in fresh], frontier, note)
+            new = [
+                held.NewElement(
+                    sequence=one.sequence,
+                    name=one.name,
+                    form=held.FORM_SEALED,
+                    stored=after.stored,
+                    token=after.token,
+                )
+                for one, after in zip(arrived, kept, strict=True)
+            ]
+            held.add_elements(self._store, connection, log.log_no, day, new)
+        return names
