@@ -112,7 +112,7 @@ def load_averaged(net: keras.Model, folder: Path) -> int:
 def _save(net: keras.Model, optimiser: Any, folder: Path, step: int) -> None:
     net.save_weights(folder / f"net-{step}.weights.h5")
     values = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(optimiser.variables)}
-    np.savez(folder / f"optimiser-{step}.npz", **values)  # type: ignore[arg-type]
+    np.savez(folder / f"optimiser-{step}.npz", **values)
     kept = [keras.ops.convert_to_numpy(v) for v in net.trainable_variables]
     optimiser.finalize_variable_values(net.trainable_variables)
     net.save_weights(folder / f"averaged-{step}.weights.h5")

@@ -57,10 +57,10 @@ class Outcome:
     @property
     def exact_folded(self) -> bool:
         """Every character right, O/0 and I/1 taken as one (Q stays apart)."""
-        return self.read is not None and _peer_fold(self.read) == _peer_fold(self.truth)
+        return self.read is not None and folded(self.read) == folded(self.truth)
 
 
-def _peer_fold(text: str) -> str:
+def folded(text: str) -> str:
     """O = 0 and I = 1, as the peers' figures are folded."""
     return text.replace("O", "0").replace("I", "1")
 
