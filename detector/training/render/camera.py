@@ -19,6 +19,7 @@ Field = NDArray[np.float32]
 Points = NDArray[np.floating]
 
 GAMMA = 2.2
+_BORDER = 2  # px
 
 
 def to_linear(luma: NDArray[np.generic]) -> Field:
@@ -82,24 +83,21 @@ def place(canvas: Luma, picture: Luma, alpha: Luma, corners: Points, target: Poi
             np.asarray(Image.fromarray(layer).resize(small, Image.Resampling.BOX))
             for layer in (picture, alpha)
         )
-    scaled = corners.astype(np.float64) * np.array([small[0] / width, small[1] / height])
+    # A clear border, so that the edge is interpolated and not cut.
+    scaled = corners.astype(np.float64) * np.array([small[0] / width, small[1] / height]) + _BORDER
+    picture, alpha = np.pad(picture, _BORDER, mode="edge"), np.pad(alpha, _BORDER)
     matrix = homography(scaled, target)
-    reach = project(
-        matrix, np.array([(0, 0), (small[0], 0), (small[0], small[1]), (0, small[1])], np.float64)
-    )
-    left, top = np.floor(reach.min(axis=0)).astype(int) - 1
-    right, bottom = np.ceil(reach.max(axis=0)).astype(int) + 1
-    left, top = max(0, int(left)), max(0, int(top))
-    right, bottom = min(canvas.shape[1], int(right)), min(canvas.shape[0], int(bottom))
+    wide, high = small[0] + 2 * _BORDER, small[1] + 2 * _BORDER
+    reach = project(matrix, np.array([(0, 0), (wide, 0), (wide, high), (0, high)], np.float64))
+    left, top = (max(0, int(edge)) for edge in np.floor(reach.min(axis=0)))
+    right, bottom = (int(edge) for edge in np.ceil(reach.max(axis=0)))
+    right, bottom = min(canvas.shape[1], right), min(canvas.shape[0], bottom)
     if right <= left or bottom <= top:
         return canvas
     shift = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]], np.float64)
     size = (bottom - top, right - left)
     laid = warp(picture, shift @ matrix, size).astype(np.float32)
     opaque = warp(alpha, shift @ matrix, size).astype(np.float32) / 255.0
-    # Outside the picture the warp is black; its alpha is too, so divide the edge's mixing out again.
-    filled = warp(np.full_like(picture, 255), shift @ matrix, size).astype(np.float32) / 255.0
-    laid = np.where(filled > 0.02, laid / np.maximum(filled, 0.02), laid)
     out = canvas.copy()
     region = out[top:bottom, left:right].astype(np.float32)
     out[top:bottom, left:right] = np.clip(region + (laid - region) * opaque, 0, 255).astype(np.uint8)
