@@ -1,0 +1,48 @@
+"""A department in this process, a department as a real server, and units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sync_twins import DepartmentProcess, Unit, found_department, issue_code, running
+
+from sync.department.server import Department
+
+
+@pytest.fixture
+def department(tmp_path: Path) -> Iterator[Department]:
+    """Founded, opened in this process, on the real clock."""
+    made = Department(found_department(tmp_path / "department"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DepartmentProcess]:
+    """One real server for the tests that do not kill it."""
+    with running(found_department(tmp_path_factory.mktemp("server") / "home", request_seconds=5)) as process:
+        yield process
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Iterator[Callable[[str], Unit]]:
+    """Make units; they are closed at the end."""
+    made: list[Unit] = []
+
+    def make(name: str = "unit") -> Unit:
+        made.append(Unit(tmp_path / name))
+        return made[-1]
+
+    yield make
+    for unit in made:
+        unit.close()
+
+
+@pytest.fixture
+def enrolled(server: DepartmentProcess, units: Callable[[str], Unit], request: pytest.FixtureRequest) -> Unit:
+    """A unit of the real server's department."""
+    unit = units("enrolled")
+    unit.enrol(issue_code(server.home, request.node.name[-60:]))
+    return unit

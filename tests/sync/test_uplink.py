@@ -1,0 +1,156 @@
+"""A unit and a real department server over real TLS: what arrives, what is answered, what may go."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from custody_twins import check
+from sync_twins import DepartmentProcess, FaultProxy, Unit, checked, found_department, issue_code, running
+
+from sync.department.server import Department
+from sync.enrolment_code import EnrolmentCode
+from sync.errors import LinkError, NotEnrolledError, RefusedByDepartmentError
+from sync.schedule import Schedule
+
+
+def test_everything_that_was_read_is_held_opened_and_receipted(
+    server: DepartmentProcess, enrolled: Unit
+) -> None:
+    reads = enrolled.add(12) + enrolled.add(3, hit=True)
+    made = enrolled.attempt()
+    assert made.outcome == "done", made.what
+    assert made.progress.cosigned_size > max(reads)
+    assert all(enrolled.ledger.store.book.is_received(number) for number in reads)
+    report = checked(server.home)
+    assert report.problems == []
+    assert check(enrolled.home).ok
+
+
+def test_a_second_conversation_sends_only_what_is_new(server: DepartmentProcess, enrolled: Unit) -> None:
+    enrolled.add(5)
+    enrolled.attempt()
+    before = enrolled.outbox.size()
+    enrolled.attempt()
+    again = enrolled.attempt()
+    assert again.outcome == "done"
+    assert again.progress.leaves == 0
+    assert again.progress.elements == 0
+    assert enrolled.outbox.size() <= before + 1  # the receipt is not receipted for ever
+
+
+def test_reads_of_before_the_enrolment_arrive_too(
+    server: DepartmentProcess, units: Callable[[str], Unit]
+) -> None:
+    unit = units("late")
+    unit.add(4)
+    unit.enrol(issue_code(server.home, "late"))
+    made = unit.attempt()
+    assert made.outcome == "done", made.what
+    assert made.progress.elements > 16
+
+
+def test_a_unit_without_a_department_says_how_to_join(units: Callable[[str], Unit]) -> None:
+    with pytest.raises(NotEnrolledError, match="reader enrol CODE"):
+        units("lone").attempt()
+
+
+def test_a_code_works_once(server: DepartmentProcess, units: Callable[[str], Unit]) -> None:
+    code = issue_code(server.home, "once")
+    units("first").enrol(code)
+    with pytest.raises(RefusedByDepartmentError, match="unknown, used or expired"):
+        units("second").enrol(code)
+
+
+def test_the_same_unit_may_repeat_an_enrolment_that_was_cut_off(
+    server: DepartmentProcess, units: Callable[[str], Unit]
+) -> None:
+    code, unit = issue_code(server.home, "cut"), units("cut")
+    unit.enrol(code)
+    unit.enrol(code)
+    assert unit.attempt().outcome == "done"
+
+
+def test_a_code_of_another_department_is_not_believed(
+    server: DepartmentProcess, units: Callable[[str], Unit]
+) -> None:
+    code = EnrolmentCode.parse(issue_code(server.home, "forged"))
+    forged = dataclasses.replace(code, root_digest=bytes(32))
+    with pytest.raises(NotEnrolledError, match="not the department of this code"):
+        units("cheated").enrol(forged.text())
+
+
+def test_a_revoked_unit_is_refused(server: DepartmentProcess, enrolled: Unit) -> None:
+    enrolled.add(1)
+    department = Department(server.home)
+    department.enrolment.revoke(enrolled.folder.member().unit_id, "sold")
+    department.close()
+    made = enrolled.attempt()
+    assert made.outcome == "refused"
+    assert "revoked" in made.what
+
+
+def test_tls_admits_no_one_without_a_certificate_of_the_departments_ca(
+    server: DepartmentProcess, enrolled: Unit, tmp_path: Path
+) -> None:
+    with running(found_department(tmp_path / "other")) as other:
+        stranger = Unit(tmp_path / "stranger")
+        stranger.enrol(issue_code(other.home, "stranger"))
+        stranger.through(server.home.settings.unit_port)
+        made = stranger.attempt()
+        stranger.close()
+    assert made.outcome == "link"
+
+
+def test_a_server_that_is_away_costs_nothing_and_is_tried_again_later(
+    server: DepartmentProcess, enrolled: Unit
+) -> None:
+    proxy = FaultProxy(server.home.settings.unit_port)
+    proxy.down = True
+    enrolled.through(proxy.port)
+    enrolled.add(3)
+    runner = enrolled.runner()
+    assert [runner.attempt().outcome for _ in range(2)] == ["link", "link"]
+    assert enrolled.folder.status()["failures"] == 2
+    proxy.down = False
+    assert runner.attempt().outcome == "done"
+    assert enrolled.folder.status()["failures"] == 0
+    proxy.close()
+
+
+def test_a_bandwidth_cap_is_kept(server: DepartmentProcess, enrolled: Unit) -> None:
+    enrolled.add(20, size=4000)
+    rate = 200_000
+    made = enrolled.runner(Schedule(bytes_per_s=rate)).attempt()
+    status = enrolled.folder.status()
+    seconds = (status["ended_us"] - status["tried_us"]) / 1e6
+    assert made.outcome == "done"
+    assert made.progress.sent_bytes / seconds < rate * 1.15
+
+
+def test_the_certificate_is_renewed_before_it_ends(tmp_path: Path) -> None:
+    with running(found_department(tmp_path / "department", certificate_days=20)) as process:
+        unit = Unit(tmp_path / "unit")
+        unit.enrol(issue_code(process.home, "renews"))
+        before = unit.folder.certificate.read_bytes()
+        assert unit.attempt().outcome == "done"
+        assert unit.folder.certificate.read_bytes() != before
+        assert unit.attempt().outcome == "done"
+        unit.close()
+
+
+def test_a_forged_department_gets_no_secret_and_no_word(
+    server: DepartmentProcess, enrolled: Unit, tmp_path: Path
+) -> None:
+    enrolled.add(1)
+    with running(found_department(tmp_path / "forger")) as forger:
+        enrolled.through(forger.home.settings.unit_port)
+        made = enrolled.attempt()
+    assert made.outcome == "link"
+    assert made.progress.sent_bytes == 0
+
+
+def test_link_errors_name_no_content() -> None:
+    assert "7XKR219" not in repr(LinkError("x"))

@@ -1,0 +1,304 @@
+"""A department server as a real process, units with real ledgers, and a proxy that cuts and delays."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from custody_twins import SteppedTime, make_read
+
+from hw.clock import SystemClock
+from hw.secure_slot import LoopbackSlot
+from storage.ledger import Ledger
+from sync import messages as m
+from sync.department import down
+from sync.department.founding import found
+from sync.department.home import DepartmentHome
+from sync.department.root_file import describe
+from sync.department.server import Department
+from sync.department.settings import Settings
+from sync.department.verify import Checker, Report
+from sync.enrolment import join
+from sync.errors import BatchRefusedError, LinkError, RefusedByDepartmentError
+from sync.ledger_outbox import LedgerOutbox
+from sync.membership import SyncFolder
+from sync.runner import Attempt, Runner
+from sync.schedule import Schedule
+from sync.uplink import Conversation, ParcelSize, Progress
+
+HOST = "localhost"
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def found_department(path: Path, **changes: object) -> DepartmentHome:
+    """A founded home on free loopback ports."""
+    facts: dict[str, object] = {
+        "host": HOST,
+        "listen": "127.0.0.1",
+        "unit_port": free_port(),
+        "desk_port": free_port(),
+        "day_keys_ahead": 3,
+    }
+    return found(path, Settings(**(facts | changes)), demo=True).home  # type: ignore[arg-type]
+
+
+def checked(home: DepartmentHome) -> Report:
+    """The verdict of `department verify`."""
+    department = Department(home)
+    try:
+        return Checker(department.store, department.keys, department.packs, home.log_key().public_key()).run()
+    finally:
+        department.close()
+
+
+class DepartmentProcess:
+    """`department serve` in a process of its own."""
+
+    def __init__(self, home: DepartmentHome) -> None:
+        self.home = home
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "sync.department.cli",
+            "serve",
+            "--home",
+            str(self.home.path),
+            "--json",
+        ]
+        with (self.home.path / "serve.log").open("ab") as events:
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=events, text=True)
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, (self.home.path / "serve.log").read_text()[-2000:]
+        assert json.loads(line)["unit_port"] == self.home.settings.unit_port
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._wait()
+
+    def stop(self) -> int:
+        if self._process is None:
+            return 0
+        self._process.terminate()
+        return self._wait()
+
+    def _wait(self) -> int:
+        assert self._process is not None
+        status = self._process.wait(timeout=20)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process = None
+        return status
+
+    def code(self, name: str) -> str:
+        return issue_code(self.home, name)
+
+
+def issue_code(home: DepartmentHome, name: str) -> str:
+    """As `department enrol` does, beside the running server."""
+    department = Department(home)
+    try:
+        down.refresh(home, department.store, department.keys, time.time_ns() // 1000)
+        root, _ = describe(department.enrolment.root_file())
+        return department.enrolment.issue_code(name, root.digest()).text()
+    finally:
+        department.close()
+
+
+class Unit:
+    """A unit: ledger on disk, chip stand-in beside it, HOME/sync."""
+
+    def __init__(self, path: Path, *, time_source: SteppedTime | None = None) -> None:
+        self.path = path
+        self.home = path / "home"
+        path.mkdir(parents=True, exist_ok=True)
+        self.slot = LoopbackSlot(path / "chip")
+        self.clock = time_source or SystemClock()
+        self.folder = SyncFolder.of(self.home)
+        self.ledger = Ledger.create(self.home, self.slot, self.clock)
+
+    def reopen(self) -> None:
+        """As a new process would."""
+        if not self.ledger.closed:
+            self.ledger.close()
+        self.ledger = Ledger.open(self.home, self.slot, self.clock)
+
+    @property
+    def outbox(self) -> LedgerOutbox:
+        return LedgerOutbox(self.ledger, self.folder.inbox)
+
+    def enrol(self, code: str) -> None:
+        join(self.outbox, self.folder, code, software="test")
+
+    def through(self, port: int) -> None:
+        """Speak through a proxy from now on."""
+        member = self.folder.member()
+        self.folder.save_member(dataclasses.replace(member, unit_address=f"{HOST}:{port}"))
+
+    def add(self, count: int, *, hit: bool = False, size: int = 600, text: str = "7XKR219") -> list[int]:
+        """Store reads in one transaction; their sequence numbers."""
+        numbers = []
+        with self.ledger.store.adding():
+            for _ in range(count):
+                read = make_read(self.clock.now().us, text, demo=False)
+                ref = self.ledger.append_read(
+                    read, patch=os.urandom(size), overview=os.urandom(2 * size), hit=hit
+                )
+                numbers.append(ref.sequence)
+        return numbers
+
+    def runner(self, schedule: Schedule | None = None) -> Runner:
+        return Runner(self.outbox, self.folder, schedule or Schedule())
+
+    def attempt(self) -> Attempt:
+        return self.runner().attempt()
+
+    def close(self) -> None:
+        if not self.ledger.closed:
+            self.ledger.close()
+
+
+class LoopbackLink:
+    """The twin of the HTTPS link: the department in this process, without TLS."""
+
+    def __init__(self, department: Department) -> None:
+        self._department, self._sent = department, 0
+        self.before: Callable[[str, bytes], bytes] = lambda _name, data: data
+        self.names: list[str] = []
+
+    @property
+    def sent_bytes(self) -> int:
+        return self._sent
+
+    def close(self) -> None:
+        return
+
+    def post(self, name: str, pieces: Sequence[bytes]) -> bytes:
+        data = self.before(name, b"".join(pieces))
+        self.names.append(name)
+        self._sent += len(data)
+        department = self._department
+        try:
+            if name == "challenge":
+                return department.receiver.challenge()
+            if name in {"new-log", "renew"}:
+                return department.enrolment.answer(name, data)
+            return department.receiver.answer(name, data)
+        except RefusedByDepartmentError as error:
+            if error.code in {"unavailable", "stale"}:
+                raise LinkError(error.what) from None
+            kind = BatchRefusedError if error.code in m.INCIDENTS | {"closed"} else RefusedByDepartmentError
+            raise kind(error.what, code=error.code, held=error.held) from None
+
+
+def converse(unit: Unit, department: Department, link: LoopbackLink | None = None) -> Progress:
+    """One conversation over the loopback link."""
+    key = department.home.log_key().public_key()
+    now = unit.clock.now
+    return Conversation(
+        unit.outbox, link or LoopbackLink(department), key, ParcelSize(), lambda: now().us
+    ).run()
+
+
+class FaultProxy:
+    """TCP on loopback towards a port: cuts a connection after some bytes, or lets it drip."""
+
+    def __init__(self, port: int, seed: int = 1) -> None:
+        self._target, self._rng = port, random.Random(seed)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self.cuts_left = 0
+        self.cut_after = (2_000, 200_000)
+        self.delay_s = 0.0
+        self.down = False
+        self.cuts = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._listener.close()
+        self._thread.join(5)
+
+    def _accept(self) -> None:
+        self._listener.settimeout(0.2)
+        while not self._stop.is_set():
+            try:
+                inner, _ = self._listener.accept()
+            except (TimeoutError, OSError):
+                continue
+            threading.Thread(target=self._serve, args=(inner,), daemon=True).start()
+
+    def _serve(self, inner: socket.socket) -> None:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(inner)
+            if self.down:
+                return
+            try:
+                outer = stack.enter_context(socket.create_connection(("127.0.0.1", self._target), 5))
+            except OSError:
+                return
+            limit = None
+            if self.cuts_left:
+                limit = self._rng.randint(*self.cut_after)
+            self._pump(inner, outer, limit)
+
+    def _pump(self, inner: socket.socket, outer: socket.socket, limit: int | None) -> None:
+        passed = 0
+        pairs = {inner: outer, outer: inner}
+        while not self._stop.is_set():
+            ready, _, _ = select.select(list(pairs), [], [], 0.2)
+            for one in ready:
+                try:
+                    data = one.recv(16_384)
+                    if not data:
+                        return
+                    if self.delay_s:
+                        time.sleep(self.delay_s)
+                    passed += len(data)
+                    if limit is not None and passed > limit:
+                        pairs[one].sendall(data[: len(data) // 2])
+                        self.cuts += 1
+                        self.cuts_left -= 1
+                        return
+                    pairs[one].sendall(data)
+                except OSError:
+                    return
+
+
+@contextlib.contextmanager
+def running(home: DepartmentHome) -> Iterator[DepartmentProcess]:
+    process = DepartmentProcess(home)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.stop()
