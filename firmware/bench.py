@@ -1,7 +1,7 @@
 """Milliseconds a frame by stage, their ratio to the nets' bare invoke(), and peak memory: `make bench`.
 
 Every frame goes the way it goes in `reader run` (find, rectify, read, track, vote; one thread); then each net
-is invoked bare as often as this frame had it invoked. The ratio is the sum of the first over that of the second.
+is invoked bare as often as this frame had it invoked. The ratio is the one sum over the other.
 """
 
 from __future__ import annotations

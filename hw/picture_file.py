@@ -58,7 +58,7 @@ def load_planes(path: Path, *, colour: bool = True) -> Planes:
     Raises BrokenFrameError, which names the file.
     """
     try:
-        with Image.open(path, formats=("JPEG", "PNG", "MPO")) as image:
+        with Image.open(path, formats=("JPEG", "PNG")) as image:
             _refuse_giants(path, image)
             image.draft("YCbCr" if colour else "L", None)
             image.load()

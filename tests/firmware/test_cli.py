@@ -1,0 +1,163 @@
+"""The command line from outside: one process a test, its output and exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from firmware.cli import COMMANDS, asked_command, build_parser, exit_status_of, main
+from firmware.errors import ConfigError, UsageError
+from hw.errors import MissingDriverError, NoSuchSourceError, PartFailedError
+
+
+def reader(*words: str | Path, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "READER_HOME"}
+    if home is not None:
+        environment["READER_HOME"] = str(home)
+    return subprocess.run(
+        [sys.executable, "-m", "firmware.cli", *map(str, words)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=120,
+    )
+
+
+def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Lines on stderr that are ours; the model runtime tells of itself with INFO."""
+    return [line for line in done.stderr.splitlines() if not line.startswith(("INFO:", "WARNING:"))]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_two_functions_and_a_help_that_ends_in_an_example(name: str) -> None:
+    module = import_module(COMMANDS[name][0])
+    assert callable(module.run)
+    subparsers = build_parser(name)._subparsers
+    assert subparsers is not None
+    (action,) = subparsers._group_actions
+    assert isinstance(action.choices, dict)
+    assert "example: reader" in action.choices[name].format_help()
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["run", "--source", "x"], "run"),
+        (["--home", "run", "read", "x"], "read"),
+        (["--json", "--home=run", "init"], "init"),
+        (["--help"], None),
+        ([], None),
+    ],
+)
+def test_command_is_found_wherever_home_stands(words: list[str], command: str | None) -> None:
+    assert asked_command(words) == command
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["fly"], id="unknown command"),
+        pytest.param(["read"], id="missing argument"),
+        pytest.param(["run", "--pace", "slow"], id="unknown choice"),
+        pytest.param(["init", "--colour"], id="unknown option"),
+        pytest.param([], id="nothing asked"),
+    ],
+)
+def test_misuse_is_told_on_stderr_with_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        status: object = main(words)
+    except SystemExit as stop:
+        status = stop.code
+    said = capsys.readouterr()
+    assert status == 2
+    assert said.out == ""
+    assert said.err
+    if words:
+        assert len(said.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (MissingDriverError("x"), 3),
+        (NoSuchSourceError("x"), 2),
+        (PartFailedError("x"), 1),
+        (UsageError("x"), 2),
+        (ConfigError("f", "k", "r"), 2),
+    ],
+)
+def test_exit_status_tells_what_kind_of_trouble_it_was(error: Exception, status: int) -> None:
+    assert exit_status_of(error) == status
+
+
+def test_init_makes_a_home_once_and_then_leaves_it_alone(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    first = json.loads(reader("init", "--json", home=home).stdout)
+    again = json.loads(reader("--home", home, "--json", "init").stdout)
+    assert first["new"] is True
+    assert again["new"] is False
+    assert again["public_key"] == first["public_key"]
+    assert home.stat().st_mode & 0o077 == 0
+
+
+def test_wrong_configuration_is_refused_with_file_key_and_reason(tmp_path: Path) -> None:
+    reader("init", home=tmp_path)
+    (tmp_path / "config.toml").write_text("[camera]\nexposure_us = 99999\n")
+    done = reader("run", "--source", tmp_path, "--once", home=tmp_path)
+    assert done.returncode == 2
+    assert errors_of(done)[0].startswith(f"reader: run: {tmp_path}/config.toml: camera.exposure_us: 99999")
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "said"),
+    [("nowhere", 2, "no such folder or video"), ("camera", 3, "picamera2 not found")],
+)
+def test_source_that_cannot_be_opened_is_named(tmp_path: Path, source: str, status: int, said: str) -> None:
+    done = reader("run", "--source", source, home=tmp_path)
+    assert done.returncode == status
+    assert said in errors_of(done)[0]
+
+
+def test_broken_images_are_named_the_others_read_and_the_status_is_1(tmp_path: Path) -> None:
+    good, broken = tmp_path / "good.png", tmp_path / "broken.jpg"
+    Image.new("RGB", (64, 48), "white").save(good)
+    broken.write_bytes(b"\xff\xd8\xff\xe0 no more")
+    done = reader("read", broken, tmp_path / "absent.jpg", good)
+    (line,) = done.stdout.splitlines()
+    facts = json.loads(line)
+    assert done.returncode == 1
+    assert facts["image"] == str(good)
+    assert facts["plates"] == []
+    assert facts["ms"].keys() >= {"load", "find"}
+    assert [str(broken) in errors_of(done)[0], "absent.jpg" in errors_of(done)[1]] == [True, True]
+
+
+def test_image_without_a_plate_gives_an_empty_list_and_status_0(tmp_path: Path) -> None:
+    Image.new("L", (1920, 1080), 90).save(tmp_path / "grey.png")
+    done = reader("read", tmp_path / "grey.png")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["plates"] == []
+
+
+def test_reading_a_picture_gives_every_promised_field(shared_data: Path) -> None:
+    image = shared_data / "uk-single-seq" / "images" / "uk_f060.jpg"
+    done = reader("read", image)
+    facts = json.loads(done.stdout)
+    plate = max(facts["plates"], key=lambda one: one["confidence"])
+    assert done.returncode == 0
+    assert facts["image"] == str(image)
+    assert plate["text"] == "LS15EBC"
+    assert len(plate["char_confidences"]) == 7
+    assert plate["candidates"][0][0] == "LS15EBC"
+    assert 0 <= plate["confidence"] <= 1
+    assert [len(plate["box"]), len(plate["corners"])] == [4, 4]
+    x, y, w, h = plate["box"]
+    assert all(x <= px <= x + w + 0.1 and y <= py <= y + h + 0.1 for px, py in plate["corners"])

@@ -1,0 +1,75 @@
+"""What `reader run` shows, and that plates show only where they may."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from firmware.live_view import LiveView, StageTimes
+from firmware.pipeline import Counts, Progress
+from storage.records import ClockState, Read
+
+PLATE = "LS15EBC"
+READ = Read(
+    text=PLATE,
+    confidence=0.9,
+    jurisdiction="GB",
+    direction="towards",
+    first_us=1_800_000_000_000_000,
+    last_us=1_800_000_001_000_000,
+    time_error_us=1000,
+    clock_state=ClockState.DISCIPLINED,
+    camera="test",
+    frames_voted=9,
+    plate_box=(1.0, 2.0, 3.0, 4.0),
+)
+
+
+def shown(*, plates: bool, as_json: bool, terminal: bool) -> str:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=160)
+    with LiveView(console, plates=plates, as_json=as_json) as view:
+        view.progress(Progress(sequence=1, live=(), ms={"find": 10.0, "decode": 2.0, "read": 5.0}))
+        view.stored(7, READ)
+        view.refresh(Counts(frames=1), 0.0)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("plates", [False, True])
+def test_plate_is_shown_only_where_it_may(plates: bool, as_json: bool, terminal: bool) -> None:
+    assert (PLATE in shown(plates=plates, as_json=as_json, terminal=terminal)) == plates
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_table_shows_jurisdiction_votes_and_milliseconds_by_stage(terminal: bool) -> None:
+    text = shown(plates=True, as_json=False, terminal=terminal)
+    for cell in ("GB", "0.90", "towards", "9", "12.0", "5.0", "find ms", "vote ms"):
+        assert cell in text
+
+
+def test_json_line_has_every_field(tmp_path: Path) -> None:
+    facts = json.loads(shown(plates=True, as_json=True, terminal=False))
+    assert facts == {
+        "record": 7,
+        "first_us": READ.first_us,
+        "last_us": READ.last_us,
+        "jurisdiction": "GB",
+        "confidence": 0.9,
+        "direction": "towards",
+        "frames_voted": 9,
+        "ms": {"find": 12.0, "rectify": 0.0, "read": 5.0, "vote": 0.0},
+        "plate": PLATE,
+    }
+
+
+def test_stage_times_are_means_over_the_last_frames() -> None:
+    times = StageTimes(window=2)
+    for find in (100.0, 10.0, 20.0):
+        times.add({"find": find})
+    assert times.means()["find"] == 15.0
