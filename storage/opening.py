@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import sqlite3
 from collections.abc import Callable
 
 import sqlite_utils
@@ -110,6 +111,11 @@ def reopen(
         store.state = state
         check_head(store)
         check_anchor(store)
+    except sqlite3.DatabaseError as error:
+        lock.release()
+        raise LedgerError(
+            f"is damaged: {error}", where=str(home.database), cure="reader verify names the first bad record"
+        ) from None
     except BaseException:
         lock.release()
         raise

@@ -1,0 +1,74 @@
+"""A process that writes a home and says what it announces: run under strace, or killed, by the fault tests.
+
+    python storage_writer.py HOME CHIP READS [--purge] [--without images|names|database]
+
+Each line on stdout is an announcement: `read <sequence>` once append_read returned, `purged <epoch>...`
+once a receipt was printed. `--without` takes one sync out of the code, to show that the test would notice.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from custody_twins import DAY_US, SteppedTime, make_read
+
+from hw.secure_slot import LoopbackSlot
+from storage import files, schema
+from storage.home import Home
+from storage.ledger import Ledger
+
+
+def say(line: str) -> None:
+    os.write(1, line.encode() + b"\n")
+
+
+def take_out(what: str) -> None:
+    """Remove one sync."""
+    if what == "images":
+        files.sync_file = lambda descriptor: None
+    elif what == "names":
+        files.sync_dir = lambda path: None
+    elif what == "database":
+        connect = schema.connect
+
+        def careless(path: Path, *, readonly: bool = False) -> object:
+            database = connect(path, readonly=readonly)
+            database.conn.execute("PRAGMA synchronous=OFF")
+            return database
+
+        schema.connect = careless  # type: ignore[assignment]
+
+
+def main() -> None:
+    home, chip, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    options = sys.argv[4:]
+    if "--without" in options:
+        take_out(options[options.index("--without") + 1])
+    time, slot = SteppedTime(), LoopbackSlot(chip)
+    if Home(home).exists():
+        ledger = Ledger.open(home, slot, time, boot=time.boot)
+    else:
+        ledger = Ledger.create(home, slot, time, boot=time.boot)
+        say("made")
+    number = 0
+    while number < count or count == 0:
+        time.run(60_000_000)
+        image = os.urandom(700) + number.to_bytes(4, "big")
+        ref = ledger.append_read(make_read(time.now().us), patch=image[:300], overview=image)
+        say(f"read {ref.sequence}")
+        number += 1
+        if "--purge" in options and number == count // 2:
+            for _ in range(366):
+                time.run(DAY_US)
+                ledger.store.time.now()
+            receipt = ledger.apply_retention(by="fault test")
+            if receipt is not None:
+                say("purged " + " ".join(str(one.epoch) for one in receipt.record.epochs))
+    ledger.close()
+    say("closed")
+
+
+if __name__ == "__main__":
+    main()

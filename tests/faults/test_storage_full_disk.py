@@ -1,0 +1,32 @@
+"""A disk that fills up at every possible write: images are left out, reads refused, nothing is damaged."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FULL = os.environ.get("ALPR_FAULTS") == "full"
+STEPS = 150 if FULL else 12
+ROOT = Path(__file__).resolve().parents[2]
+FILLER = Path(__file__).with_name("storage_filler.py")
+
+
+def test_a_full_disk_at_any_write_loses_and_damages_nothing(tmp_path: Path) -> None:
+    probe = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)]
+    if shutil.which("unshare") is None or subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip("needs root and mount namespaces for a disk of its own (unshare -m)")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'twins'}"}
+    command = ["unshare", "-m", sys.executable, str(FILLER), str(folder), str(STEPS)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = done.stdout.splitlines()
+    assert len(lines) == STEPS
+    assert all(line.startswith("ok ") for line in lines), lines
+    assert any(" True " in line for line in lines)  # images were left out before reads were refused

@@ -1,0 +1,140 @@
+"""Power cuts: a recorded writer, the disk rebuilt at many points, nothing announced ever lost.
+
+A cut is placed after any write, sync, rename or removal of the recording; what was not synced may be
+missing, torn or out of order. Each disk is opened by the next start and then verified with its chip.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from custody_twins import SteppedTime, check
+from power_cut import CALLS, Disk, Event, parse
+
+from hw.secure_slot import LoopbackSlot
+from storage.errors import KeyLostError, NoHomeError, StorageError
+from storage.ledger import Ledger
+
+FULL = os.environ.get("ALPR_FAULTS") == "full"
+POINTS = 1000 if FULL else 50
+READS = 40 if FULL else 12
+ROOT = Path(__file__).resolve().parents[2]
+WRITER = Path(__file__).with_name("storage_writer.py")
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'twins'}"}
+
+
+def record(folder: Path, *options: str, reads: int = READS) -> tuple[Path, list[Event]]:
+    """Run the writer under strace in a fresh folder; the tree's root and what it did."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed: power cuts need its recording (apt-get install strace)")
+    root, trace = folder / "disk", folder / "trace"
+    root.mkdir()
+    writer = [sys.executable, str(WRITER), str(root / "home"), str(root / "chip"), str(reads), *options]
+    command = ["strace", "-f", "-xx", "-s", "200000", "-e", f"trace={CALLS}", "-o", str(trace), *writer]
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=300, check=False
+    )
+    if done.returncode and "ptrace" in done.stderr:
+        pytest.skip(f"strace may not trace here: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr[-2000:]
+    return root, parse(trace.read_text())
+
+
+@dataclass
+class Outcome:
+    """What the rebuilt disks came to."""
+
+    points: int = 0
+    lost: int = 0
+    refused: int = 0
+    unclean: int = 0
+    undead: int = 0
+    first: str = ""
+
+
+def cut_everywhere(root: Path, events: list[Event], into: Path, points: int, seed: int) -> Outcome:
+    """Cut at `points` places spread over the recording, open each disk and check it."""
+    rng, outcome = random.Random(seed), Outcome()
+    touching = [at for at, event in enumerate(events) if event.call not in {"openat", "close", "lseek"}]
+    chosen = sorted(rng.choices(touching, k=points))
+    disk, at = Disk(root), 0
+    for point in chosen:
+        while at <= point:
+            disk.step(events[at])
+            at += 1
+        shutil.rmtree(into, ignore_errors=True)
+        disk.cut(into, rng)
+        outcome.points += 1
+        problem = judge(into, disk.said, outcome)
+        if problem and not outcome.first:
+            outcome.first = f"after call {point} ({events[point].call}): {problem}"
+    return outcome
+
+
+def judge(disk: Path, said: list[str], outcome: Outcome) -> str:
+    """Start up on a rebuilt disk: is everything there that had been announced?"""
+    reads = [int(line.split()[1]) for line in said if line.startswith("read ")]
+    purged = {int(epoch) for line in said if line.startswith("purged ") for epoch in line.split()[1:]}
+    home, slot, time = disk / "home", LoopbackSlot(disk / "chip"), SteppedTime()
+    if "made" not in said and not (home / "store" / "ledger.sqlite3").exists():
+        return ""
+    try:
+        ledger = Ledger.open(home, slot, time, boot=time.boot)
+    except (StorageError, OSError) as error:
+        if isinstance(error, NoHomeError) and "made" not in said:
+            return ""
+        outcome.refused += 1
+        return f"does not open: {error}"
+    problem = ""
+    with ledger:
+        for sequence in reads:
+            try:
+                ledger.read(sequence)
+                ledger.element(sequence, "patch")
+                ledger.element(sequence, "overview")
+                if ledger.store.leaf(sequence).epoch in purged:
+                    outcome.undead += 1
+                    problem = f"read {sequence} opens after its purge"
+            except KeyLostError:
+                begun = ledger.store.book.gone(ledger.store.leaf(sequence).epoch)
+                if not begun:
+                    outcome.lost += 1
+                    problem = f"read {sequence} has lost its key"
+            except StorageError as error:
+                outcome.lost += 1
+                problem = f"read {sequence}: {error}"
+    report = check(home, slot)
+    if not report.ok:
+        outcome.unclean += 1
+        problem = problem or f"verify: {report.findings[0]}"
+    return problem
+
+
+def test_no_announced_read_is_lost_by_a_power_cut_at_any_point(tmp_path: Path) -> None:
+    root, events = record(tmp_path)
+    outcome = cut_everywhere(root, events, tmp_path / "cut", POINTS, seed=1)
+    assert (outcome.lost, outcome.refused, outcome.unclean) == (0, 0, 0), outcome
+    assert outcome.points == POINTS
+
+
+def test_a_purge_cut_at_any_point_is_whole_after_the_next_start(tmp_path: Path) -> None:
+    root, events = record(tmp_path, "--purge")
+    outcome = cut_everywhere(root, events, tmp_path / "cut", POINTS, seed=2)
+    assert (outcome.lost, outcome.refused, outcome.unclean, outcome.undead) == (0, 0, 0, 0), outcome
+
+
+@pytest.mark.parametrize("sync", ["images", "names", "database"])
+def test_taking_one_sync_out_of_the_code_loses_announced_reads(tmp_path: Path, sync: str) -> None:
+    root, events = record(tmp_path, "--without", sync)
+    outcome = cut_everywhere(root, events, tmp_path / "cut", POINTS, seed=3)
+    assert outcome.lost + outcome.refused + outcome.unclean > 0

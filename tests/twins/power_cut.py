@@ -1,0 +1,291 @@
+"""Power cuts from a recording: what strace saw a process write and sync, and the disks a cut could leave.
+
+The model is harsher than most file systems: content is durable after fsync or fdatasync of the file alone,
+a name after fsync of its folder alone. At a cut every operation that was not synced may be there, absent,
+torn, or there while an earlier one is absent (content); names keep their order within a folder.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CALLS = (
+    "openat,open,creat,close,write,pwrite64,writev,pwritev,lseek,fsync,fdatasync,ftruncate,truncate,rename,"
+    "renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,link,linkat,symlink,fallocate,dup,dup2,fcntl"
+)
+SECTOR = 512
+_CALL = re.compile(r"^(?:\d+\s+)?(\w+)\((.*)\)\s+= (-?\d+|\?)")
+_STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
+
+
+class UnknownCallError(Exception):
+    """The recording holds something that the model does not know: never skipped."""
+
+
+@dataclass(slots=True)
+class Inode:
+    """A file: durable content and what was done to it since."""
+
+    durable: bytes = b""
+    pending: list[tuple[str, int, bytes]] = field(default_factory=list)
+
+    def sync(self) -> None:
+        self.durable = apply(self.durable, self.pending)
+        self.pending = []
+
+
+@dataclass(slots=True)
+class Folder:
+    """A folder: durable names and what was done to them since."""
+
+    durable: dict[str, object] = field(default_factory=dict)
+    pending: list[tuple[str, str, object]] = field(default_factory=list)
+
+    def now(self) -> dict[str, object]:
+        return replay(self.durable, self.pending)
+
+    def sync(self) -> None:
+        self.durable, self.pending = self.now(), []
+
+
+def apply(content: bytes, operations: list[tuple[str, int, bytes]]) -> bytes:
+    data = bytearray(content)
+    for kind, at, payload in operations:
+        if kind == "cut":
+            data[at:] = bytes(max(0, at - len(data)))
+        else:
+            if len(data) < at:
+                data += bytes(at - len(data))
+            data[at : at + len(payload)] = payload
+    return bytes(data)
+
+
+def replay(names: dict[str, object], operations: list[tuple[str, str, object]]) -> dict[str, object]:
+    result = dict(names)
+    for kind, name, target in operations:
+        if kind == "add":
+            result[name] = target
+        else:
+            result.pop(name, None)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One system call on the recorded tree."""
+
+    call: str
+    strings: tuple[bytes, ...]
+    numbers: tuple[int, ...]
+    result: int
+    text: str
+
+
+def parse(trace: str) -> list[Event]:
+    """All successful calls of a recording, in order."""
+    events = []
+    for line in trace.splitlines():
+        match = _CALL.match(line)
+        if match is None or match[3] == "?" or int(match[3]) < 0:
+            continue
+        if '"...' in match[2]:
+            raise UnknownCallError("a string was cut short: raise strace -s")
+        strings = tuple(bytes.fromhex(s.replace("\\x", "")) for s, _ in _STRING.findall(match[2]))
+        bare = _STRING.sub("", match[2])
+        numbers = tuple(int(n) for n in re.findall(r"(?<![\w])(-?\d+)(?![\w])", bare))
+        events.append(Event(match[1], strings, numbers, int(match[3]), bare))
+    return events
+
+
+class Disk:
+    """The tree under `root` as the recording built it; `said` are the announcements so far."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.top = Folder()
+        self.open: dict[int, tuple[object, int, str]] = {}  # descriptor -> (inode or folder, offset, flags)
+        self.said: list[str] = []
+
+    def _inside(self, path: str) -> list[str] | None:
+        try:
+            return list(Path(path).relative_to(self.root).parts)
+        except ValueError:
+            return None
+
+    def _folder(self, parts: list[str]) -> Folder | None:
+        here: object = self.top
+        for part in parts:
+            here = here.now().get(part) if isinstance(here, Folder) else None
+        return here if isinstance(here, Folder) else None
+
+    def _place(self, path: bytes) -> tuple[Folder, str] | None:
+        parts = self._inside(path.decode())
+        if not parts:
+            return None
+        folder = self._folder(parts[:-1])
+        return None if folder is None else (folder, parts[-1])
+
+    def step(self, event: Event) -> bool:
+        """Do one call; whether it touched the tree."""
+        handler = getattr(self, f"_{event.call}", None)
+        if handler is None:
+            raise UnknownCallError(event.call)
+        return bool(handler(event))
+
+    def _openat(self, event: Event) -> bool:
+        path = event.strings[0].decode()
+        parts = self._inside(path)
+        if parts is None:
+            return False
+        target: object = self.top
+        touched = False
+        if parts:
+            place = self._place(event.strings[0])
+            if place is None:
+                raise UnknownCallError(f"open of {path} outside the recorded tree")
+            folder, name = place
+            found = folder.now().get(name)
+            if found is None:
+                found = Inode()
+                folder.pending.append(("add", name, found))
+                touched = True
+            target = found
+            if "O_TRUNC" in event.text and isinstance(target, Inode):
+                target.pending.append(("cut", 0, b""))
+        self.open[event.result] = (target, 0, event.text)
+        return touched
+
+    _open = _openat
+
+    def _close(self, event: Event) -> bool:
+        self.open.pop(event.numbers[0], None)
+        return False
+
+    def _lseek(self, event: Event) -> bool:
+        known = self.open.get(event.numbers[0])
+        if known is not None:
+            self.open[event.numbers[0]] = (known[0], event.result, known[2])
+        return False
+
+    def _write(self, event: Event) -> bool:
+        descriptor = event.numbers[0]
+        if descriptor == 1:
+            self.said += event.strings[0].decode().splitlines()
+            return False
+        known = self.open.get(descriptor)
+        if known is None or not isinstance(known[0], Inode):
+            return False
+        target, offset, flags = known
+        if "O_APPEND" in flags:
+            offset = len(apply(target.durable, target.pending))
+        target.pending.append(("put", offset, event.strings[0][: event.result]))
+        self.open[descriptor] = (target, offset + event.result, flags)
+        return True
+
+    def _pwrite64(self, event: Event) -> bool:
+        known = self.open.get(event.numbers[0])
+        if known is None or not isinstance(known[0], Inode):
+            return False
+        known[0].pending.append(("put", event.numbers[-1], event.strings[0][: event.result]))
+        return True
+
+    def _fsync(self, event: Event) -> bool:
+        known = self.open.get(event.numbers[0])
+        if known is None:
+            return False
+        known[0].sync()  # type: ignore[attr-defined]
+        return True
+
+    _fdatasync = _fsync
+
+    def _ftruncate(self, event: Event) -> bool:
+        known = self.open.get(event.numbers[0])
+        if known is None or not isinstance(known[0], Inode):
+            return False
+        known[0].pending.append(("cut", event.numbers[1], b""))
+        return True
+
+    def _rename(self, event: Event) -> bool:
+        source, target = self._place(event.strings[0]), self._place(event.strings[1])
+        if source is None and target is None:
+            return False
+        if source is None or target is None:
+            raise UnknownCallError("a rename across the border of the recorded tree")
+        moved = source[0].now()[source[1]]
+        # one journal entry within a folder: both halves or none
+        if source[0] is not target[0]:
+            raise UnknownCallError("a rename between folders")
+        source[0].pending.append(("add", target[1], moved))
+        source[0].pending.append(("drop", source[1], None))
+        return True
+
+    _renameat = _renameat2 = _rename
+
+    def _unlink(self, event: Event) -> bool:
+        place = self._place(event.strings[0])
+        if place is None:
+            return False
+        place[0].pending.append(("drop", place[1], None))
+        return True
+
+    _unlinkat = _rmdir = _unlink
+
+    def _mkdir(self, event: Event) -> bool:
+        place = self._place(event.strings[0])
+        if place is None:
+            return False
+        place[0].pending.append(("add", place[1], Folder()))
+        return True
+
+    _mkdirat = _mkdir
+
+    def _fcntl(self, event: Event) -> bool:
+        if "F_DUPFD" in event.text and event.numbers[0] in self.open:
+            self.open[event.result] = self.open[event.numbers[0]]
+        return False
+
+    def _dup(self, event: Event) -> bool:
+        if event.numbers[0] in self.open:
+            self.open[event.result] = self.open[event.numbers[0]]
+        return False
+
+    # -- the cut ---------------------------------------------------------------------------------
+
+    def cut(self, into: Path, rng: random.Random) -> None:
+        """Write one disk that a power cut now could leave."""
+        style = rng.choice(("none", "all", "prefix", "any", "torn"))
+        self._leave(self.top, into, rng, style)
+
+    def _leave(self, folder: Folder, into: Path, rng: random.Random, style: str) -> None:
+        into.mkdir(parents=True, exist_ok=True)
+        pending = list(folder.pending)
+        keep = {"none": 0, "all": len(pending)}.get(style, rng.randint(0, len(pending)))
+        if 0 < keep < len(pending) and pending[keep][0] == "drop" and pending[keep - 1][0] == "add":
+            keep += 1  # a rename is one step
+        for name, target in replay(folder.durable, pending[:keep]).items():
+            if isinstance(target, Folder):
+                self._leave(target, into / name, rng, style)
+            elif isinstance(target, Inode):
+                if name.endswith("-shm"):
+                    continue  # shared memory, rebuilt by SQLite from the log
+                (into / name).write_bytes(_content(target, rng, style))
+
+
+def _content(inode: Inode, rng: random.Random, style: str) -> bytes:
+    operations = list(inode.pending)
+    if style == "none":
+        operations = []
+    elif style == "prefix":
+        operations = operations[: rng.randint(0, len(operations))]
+    elif style == "any":
+        operations = [one for one in operations if rng.random() < 0.5]
+    elif style == "torn" and operations:
+        operations = operations[: rng.randint(1, len(operations))]
+        kind, at, payload = operations[-1]
+        if kind == "put" and payload:
+            sectors = rng.randint(0, len(payload) // SECTOR)
+            operations[-1] = (kind, at, payload[: sectors * SECTOR])
+    return apply(inode.durable, operations)
