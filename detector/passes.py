@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -44,7 +45,7 @@ class LiveTrack:
 
     def __init__(self, pass_id: int, decoding: Decoding, first: Sighting, reading: PlateReading) -> None:
         self.pass_id = pass_id
-        self.motion = Motion(first.time_us, first.box)
+        self.motion = self._motion_before = Motion(first.time_us, first.box)
         self.vote = Vote(decoding)
         self.rival: LiveTrack | None = None  # another vehicle that may have taken this one's place
         self._first_box = first.box
@@ -62,7 +63,12 @@ class LiveTrack:
 
     def follow(self, sighting: Sighting) -> None:
         """A sighting at this vehicle's place whose text says that it may be another one: not counted."""
+        self._motion_before = copy.copy(self.motion)
         self.motion.take(sighting.time_us, sighting.box)
+
+    def yield_place(self) -> None:
+        """The sighting last followed was the rival's: it is not of this pass."""
+        self.motion = self._motion_before
 
     def _count(self, sighting: Sighting, reading: PlateReading) -> bool:
         if self.vote.frames and self.vote.settled:

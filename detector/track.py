@@ -121,9 +121,10 @@ class Tracker:
         matched = [(self._tracks[row], sightings[column]) for row, column in pairs]
         for track, sighting in matched:
             self._continue(track, sighting, changes)
+        present = [track for track, _ in matched]
         for column, sighting in enumerate(sightings):
             if column not in taken:
-                self._begin(sighting, [track for track, _ in matched], changes)
+                self._begin(sighting, present, changes)
         live = tuple(_live(track) for track in self._tracks)
         return TrackStep(
             ended=tuple(changes.ended),
@@ -182,9 +183,12 @@ class Tracker:
             alike = max(alike, track.rival.likeness(sighting.reading), key=_CLOSER.index)
         if alike == "same":
             return min(misfit, 3.0) - _SAME_TEXT_BONUS
-        if alike == "different" and sighting.time_us - track.motion.last_us >= _GAP_US:
-            return math.inf
-        return misfit + (1.0 if alike == "different" else 0.0)
+        if alike != "different":
+            return misfit
+        x, y, width = track.motion.predicted(sighting.time_us)
+        away = math.dist((x, y), centre(sighting.box)) / max(width, 1.0)
+        swapped = sighting.time_us - track.motion.last_us >= _GAP_US or away > _SAME_PLACE_WIDTHS
+        return math.inf if swapped else misfit + 1.0
 
     def _misfit(self, track: LiveTrack, time_us: int, box: PlateBox) -> float:
         """Distance from the expected place in units of what is allowed, plus the change of size."""
@@ -209,6 +213,7 @@ class Tracker:
             track_gone = rival is not None and rival.likeness(reading) != "different"
             if rival is not None and track_gone:
                 track.rival = None
+                track.yield_place()
                 self._end(track, changes)
                 if rival.take(sighting):
                     changes.best_for.append(rival.pass_id)
@@ -225,16 +230,17 @@ class Tracker:
         if track.take(sighting):
             changes.best_for.append(track.pass_id)
 
-    def _begin(self, sighting: Sighting, matched: list[LiveTrack], changes: _Changes) -> None:
+    def _begin(self, sighting: Sighting, present: list[LiveTrack], changes: _Changes) -> None:
         """A sighting that no pass expected: a new one, unless it repeats a plate that is in this frame."""
         reading = sighting.reading
         if reading is None:
             return  # its pass went to a nearer box; unread it can be no pass of its own
-        if any(_echo(track, reading.text) for track in matched):
+        if any(_echo(track, reading.text) for track in present):
             return
         track = self._new(sighting, changes)
         if track is not None:
             self._tracks.append(track)
+            present.append(track)
 
     def _new(self, sighting: Sighting, changes: _Changes) -> LiveTrack | None:
         if sighting.reading is None:

@@ -81,11 +81,12 @@ class Vote:
         self.frames_given += 1
         self._verdict = None
         new = sorted(set(evidence.candidates) - set(self._texts))
-        if new:
-            for ballot in self._ballots:
-                ballot.texts = np.concatenate([ballot.texts, self._score(ballot.evidence, new)])
-            self._texts += new
-        self._ballots.append(_Ballot(evidence, self._score(evidence, self._texts)))
+        if new and self._ballots:
+            rows = self._score([ballot.evidence for ballot in self._ballots], new)
+            for ballot, row in zip(self._ballots, rows, strict=True):
+                ballot.texts = np.concatenate([ballot.texts, row])
+        self._texts += new
+        self._ballots.append(_Ballot(evidence, self._score([evidence], self._texts)[0]))
         if len(self._ballots) > MOST_FRAMES:
             del self._ballots[int(np.argmin([ballot.texts.max() for ballot in self._ballots]))]
         if len(self._texts) > MOST_TEXTS:
@@ -117,14 +118,20 @@ class Vote:
     def supports(self, evidence: Evidence) -> float:
         """How well a frame fits this vote's text: log p(text) less log p(its own best), at most 0."""
         winner = self._winner()
-        scores = self._score(evidence, [winner, *evidence.candidates])
+        scores = self._score([evidence], [winner, *evidence.candidates])[0]
         return float(scores[0] - scores.max())
 
-    def _score(self, evidence: Evidence, texts: list[Labels]) -> F64:
-        """Log-likelihood (N,) of texts under one frame: mean of its looks, and the second head's share."""
-        total = log_scores(evidence.columns.astype(np.float64), texts).mean(axis=0)
-        if evidence.slots is not None and self._decoding.text.slots_weight > 0 and texts:
-            total = total + self._decoding.text.slots_weight * _slot_head_scores(evidence.slots, texts)
+    def _score(self, frames: list[Evidence], texts: list[Labels]) -> F64:
+        """Log-likelihood (F, N) of texts: mean of a frame's looks, and the second head's share."""
+        looks = [len(frame.columns) for frame in frames]
+        scores = log_scores(np.concatenate([frame.columns for frame in frames]).astype(np.float64), texts)
+        starts = np.cumsum([0, *looks[:-1]])
+        total = np.add.reduceat(scores, starts, axis=0) / np.array(looks)[:, None]
+        weight = self._decoding.text.slots_weight
+        if weight > 0 and texts:
+            for row, frame in enumerate(frames):
+                if frame.slots is not None:
+                    total[row] += weight * _slot_head_scores(frame.slots, texts)
         return np.asarray(np.maximum(total, -700.0))
 
     def _weight(self) -> float:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.card import ConfidenceRules, FindRules, ModelFile, NetInput, PatchRules, ReaderCard, TextRules
+from detector.ctc import beam_search, best_path, column_probabilities
 from detector.jurisdictions import FormatPrior
 from detector.plates import (
     ALPHABET,
@@ -20,6 +22,7 @@ from detector.plates import (
     FrameReadings,
     PlateBox,
     PlateReading,
+    PlateText,
 )
 from detector.runtime import NetOutput
 from detector.vote import Decoding, Vote
@@ -137,31 +140,29 @@ def reader_card(**patch: float | bool) -> ReaderCard:
     )
 
 
-def evidence(
-    text: str,
-    *,
-    sure: float = 9.0,
-    noise: float = 0.0,
-    seed: int = 0,
-    width_px: float = 100.0,
-    score: float = 0.8,
-) -> Evidence:
-    """What one frame says of a plate with that text."""
-    from detector.ctc import beam_search, best_path, column_probabilities
-
-    columns = column_probabilities(
-        column_logits(text, sure=sure, noise=noise, seed=seed), 1.0, TEXT.smoothing
-    )
-    beams = beam_search(columns, TEXT.beam)
+@cache
+def _spelt(text: str, sure: float, noise: float, seed: int) -> Evidence:
+    logits = column_logits(text, sure=sure, noise=noise, seed=seed)
+    columns = column_probabilities(logits, 1.0, TEXT.smoothing)
     return Evidence(
         columns=columns[None].astype(np.float32),
         slots=None,
         jurisdiction=np.full(len(CODES), 1 / len(CODES), np.float32),
-        candidates=tuple(sorted(text for text, _ in beams[:6])),
+        candidates=tuple(sorted(text for text, _ in beam_search(columns, TEXT.beam)[:6])),
         paths=(best_path(columns),),
-        width_px=width_px,
-        score=score,
+        width_px=100.0,
+        score=0.8,
     )
+
+
+@cache
+def _judged(text: str, sure: float, noise: float, seed: int) -> PlateText:
+    return Vote(DECODING, (_spelt(text, sure, noise, seed),)).verdict().text
+
+
+def evidence(text: str, *, sure: float = 9.0, noise: float = 0.0, seed: int = 0) -> Evidence:
+    """What one frame says of a plate with that text."""
+    return _spelt(text, sure, noise, seed)
 
 
 def box_at(x: float, y: float, width: float = 100.0, score: float = 0.8) -> PlateBox:
@@ -172,11 +173,16 @@ def box_at(x: float, y: float, width: float = 100.0, score: float = 0.8) -> Plat
     )
 
 
-def reading(text: str, box: PlateBox, **how: float) -> PlateReading:
+def reading(
+    text: str, box: PlateBox, *, sure: float = 9.0, noise: float = 0.0, seed: int = 0
+) -> PlateReading:
     """A reading of that text at that place."""
-    seen = evidence(text, width_px=box.width_px, score=box.confidence, **how)  # type: ignore[arg-type]
-    verdict = Vote(DECODING, (seen,)).verdict()
-    return PlateReading(box=box, text=verdict.text, patch=np.zeros((4, 12), np.uint8), evidence=seen)
+    return PlateReading(
+        box=box,
+        text=_judged(text, sure, noise, seed),
+        patch=np.zeros((4, 12), np.uint8),
+        evidence=replace(_spelt(text, sure, noise, seed), width_px=box.width_px, score=box.confidence),
+    )
 
 
 def frame(*readings: PlateReading, unread: Sequence[PlateBox] = ()) -> FrameReadings:
