@@ -158,7 +158,7 @@ def record(rng: np.random.Generator, scene: Luma, *, plate_px: float) -> Luma:
     if rng.random() < 0.15:
         scene = camera.resampled(rng, scene, float(rng.uniform(0.5, 0.95)))
     if rng.random() < 0.65:
-        iso = float(np.exp(rng.uniform(np.log(100), np.log(2000 if rng.random() < 0.8 else 6400))))
+        iso = float(np.exp(rng.uniform(np.log(100), np.log(1600 if rng.random() < 0.8 else 4000))))
         scene = camera.sensor_noise(rng, scene, iso, grain=float(rng.uniform(1, 2.5)))
     if rng.random() < 0.3:
         scene = camera.sharpen(scene, float(rng.uniform(0.3, 2.2)), float(rng.uniform(0.6, 2.0)))

@@ -165,9 +165,10 @@ DAYLIGHT = Light(body=1.0, lamps=1.0, plate=0.9, shade=0.55)
 def park(
     canvas: Luma, view: Viewpoint, vehicle: Vehicle, at: tuple[float, float], light: Light = DAYLIGHT
 ) -> tuple[Luma, Quad]:
-    """Draws the vehicle with its near face at ground position ``at`` (x, y), metres; returns the picture and the plate's corners (4, 2) in it.
+    """Draws the vehicle with its near face at ground position ``at`` (x, y), metres.
 
-    Raises ValueError when a part of it lies behind the camera.
+    Returns the picture and the plate's corners (4, 2) in it. Raises ValueError when a part
+    of it lies behind the camera.
     """
     x, y = at
     canvas = _ground_shadow(canvas, view, vehicle, at, light.shade)
