@@ -22,24 +22,34 @@ from detector.track import Tracker
 from firmware.background import purging, uplink
 from firmware.bookkeeper import Bookkeeper
 from firmware.config import FILE_NAME, Config, config_bytes, load_config, write_config
+from firmware.consoles import consoles
 from firmware.custody import create_ledger, open_ledger, serve_door
 from firmware.errors import UsageError
-from firmware.health import Custody, HealthWatch
+from firmware.field_parts import FieldParts, field_parts
+from firmware.field_unit import custody_of
+from firmware.frame_tap import FrameTap
+from firmware.health import HealthWatch
+from firmware.health_file import reporting
 from firmware.live_view import LiveView
 from firmware.log import event_log
 from firmware.metrics import MetricsServer
 from firmware.pipeline import Pipeline
+from firmware.read_habit import ReadHabit
 from firmware.record import Surroundings, software_version
 from firmware.sources import open_source
 from hw.camera import Frame
 from hw.camera_watch import WatchedCamera
-from hw.clock import Clock, SystemClock
-from hw.errors import BrokenFrameError, MissingDriverError
+from hw.clock import Clock
+from hw.errors import BrokenFrameError, HardwareError, MissingDriverError
+from hw.machine import SystemdMachine
+from hw.position import Fix
+from hw.power import PowerOrder
 from hw.vitals import SysfsBoard
 from hw.watchdog import Heartbeat, SystemdHeartbeat
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.records import Configuration, Position, Read
+from sync.membership import SyncFolder
 
 LOOK_S = 0.2  # how often the main thread redraws and looks for a signal
 BLIND_BEFORE_RESTART_S = 60.0  # reopening did not help for so long: let the supervisor restart the process
@@ -86,7 +96,14 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
     """
     prepare_home(home)
     config = load_config(home)
-    clock = SystemClock()
+    with field_parts(config, on_order=_carry_out_order) as parts:
+        return _run(home, config, parts, options, out=out, err=err)
+
+
+def _run(
+    home: Path, config: Config, parts: FieldParts, options: RunOptions, *, out: TextIO, err: TextIO
+) -> RunResult:
+    clock = parts.clock
     source_text = options.source or config.camera.source
     pace = options.at_source_pace
     reader = PlateReader.from_models(threads=config.reading.threads)
@@ -105,18 +122,32 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
             raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
         plates = options.plates or (demo and out.isatty() and not options.as_json)
         _record_configuration(ledger, home, clock)
-        health = HealthWatch(board=SysfsBoard(home), now=clock.now, custody=lambda: _custody(ledger))
+        habit = ReadHabit.load(home / "habit.json")
+        sync_folder, tap = SyncFolder.of(home), FrameTap()
+        health = HealthWatch(
+            board=SysfsBoard(home),
+            power=parts.power,
+            now=clock.now,
+            habit=habit,
+            custody=lambda: custody_of(ledger, sync_folder),
+        )
         with (
             serve_door(ledger),
             uplink(ledger, home),
             purging(ledger, log),
             _metrics(config, health),
+            reporting(home, health.report, keep=lambda: habit.save(home / "habit.json")),
+            consoles(home, ledger, clock=clock, health=health, tap=tap),
             LiveView(Console(file=out), plates=plates, as_json=options.as_json) as view,
         ):
 
             def announce(number: int, read: Read) -> None:
                 view.stored(number, read)
                 health.read_stored()
+
+            def on_frame(frame: Frame) -> None:
+                tap.offer(frame)
+                health.frame_seen(_small_luma(frame))
 
             bookkeeper = Bookkeeper(
                 ledger,
@@ -125,6 +156,7 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
                 overview_quality=config.images.overview_quality,
                 announce=announce,
                 log=log,
+                position=lambda: _position_of(parts.fix()),
             )
             camera = WatchedCamera(
                 source, clock=clock, on_blind=bookkeeper.blind, stall_s=config.camera.stall_s
@@ -137,10 +169,11 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
                 live=source.live,
                 queue_frames=config.capture.queue_frames,
                 queue_passes=config.capture.queue_passes,
-                on_frame=lambda frame: health.frame_seen(_small_luma(frame)),
+                on_frame=on_frame,
                 on_broken=lambda error: _name_broken(err, error),
                 on_progress=view.progress,
             )
+            health.count_dropped(lambda: pipeline.counts.dropped)
             log.info("started", source=source_text, live=source.live, demo=demo)
             try:
                 _watch(pipeline, camera, view, _heartbeat())
@@ -216,15 +249,20 @@ def _surroundings(config: Config, source: str, reader: PlateReader, *, demo: boo
     )
 
 
-def _custody(ledger: Ledger) -> Custody:
-    """What the ledger says of itself, for the health report."""
-    status = ledger.status()
-    return Custody(
-        log_records=status.records,
-        newer_than_anchors=status.newer_than_anchors,
-        unacknowledged=status.unreceived,
-        enrolled=status.enrolled,
-    )
+def _position_of(fix: Fix | None) -> Position | None:
+    """A fix as a read carries it."""
+    if fix is None:
+        return None
+    return Position(latitude=fix.latitude_deg, longitude=fix.longitude_deg, error_m=fix.error_m)
+
+
+def _carry_out_order(order: PowerOrder) -> None:
+    """The supply asks: stop as on SIGTERM, everything stored; and power the machine off at the end."""
+    if order is PowerOrder.STOP_READING:
+        os.kill(os.getpid(), signal.SIGTERM)
+    elif order is PowerOrder.POWER_OFF:
+        with contextlib.suppress(HardwareError):
+            SystemdMachine().power_off()
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -14,11 +15,14 @@ from hw.camera_watch import BlindSpell
 from hw.clock import Clock
 from storage.errors import StoreFullError
 from storage.ledger import Ledger
-from storage.records import Gap, Read
+from storage.records import Gap, Position, Read
 
 
 class Bookkeeper:
-    """The way from the pipeline into the ledger. announce: called once a read is durable, with its number."""
+    """The way from the pipeline into the ledger. announce: called once a read is durable, with its number.
+
+    position: where a moving unit is now; None where the surveyed place holds.
+    """
 
     def __init__(
         self,
@@ -29,12 +33,14 @@ class Bookkeeper:
         overview_quality: int,
         announce: Callable[[int, Read], None],
         log: structlog.typing.FilteringBoundLogger,
+        position: Callable[[], Position | None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._around = around
         self._clock = clock
         self._quality = overview_quality
         self._announce = announce
+        self._position = position
         self._log = log
         self._lock = threading.Lock()
         self._full_since_us: int | None = None
@@ -42,7 +48,9 @@ class Bookkeeper:
 
     def store(self, ended: EndedPass) -> bool:
         """One pass as a signed read. False, with the loss counted, when the store is full."""
-        read = read_of(ended, self._around)
+        here = self._position()
+        around = self._around if here is None else replace(self._around, position=here)
+        read = read_of(ended, around)
         overview = overview_jpeg(ended.frame, quality=self._quality)
         try:
             ref = self._ledger.append_read(read, patch=patch_png(ended.vehicle.best_patch), overview=overview)

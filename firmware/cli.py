@@ -44,6 +44,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("firmware.commands.export", "an evidence package for court"),
     "enrol": ("firmware.commands.enrol", "join a department with its one-time code"),
     "sync": ("firmware.commands.sync", "speak to the department now, or see how it went"),
+    "status": ("firmware.commands.status", "health of the unit, without a plate"),
+    "selftest": ("firmware.commands.selftest", "test every part, without a plate"),
+    "console": ("firmware.commands.console", "the technician console, on a serial port or here"),
+    "grant": ("firmware.commands.grant", "answer a console's challenge with your SSH key"),
 }
 
 DEFAULT_HOME = "/var/lib/alpr-reader"

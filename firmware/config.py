@@ -92,6 +92,29 @@ class ImageSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartsSettings:
+    """what else is fitted; a part that is left out is not there"""
+
+    gps_port: str | None = setting(None, example="/dev/ttyAMA0", why="serial port of an NMEA receiver")
+    gps_baud: int = setting(9600, low=4800, high=921_600, why="its speed")
+    ignition_pin: int | None = setting(
+        None, low=0, high=27, example=17, why="GPIO (BCM), high with ignition on"
+    )
+    linger_s: float = setting(60.0, low=0, high=86_400, why="how long to read on with the ignition off")
+    reserve_s: float = setting(
+        30.0, low=2, high=600, why="what the super-capacitor gives when the feed is cut"
+    )
+    shutdown_s: float = setting(12.0, low=1, high=300, why="what a shutdown takes; shorter than reserve_s")
+    strobe_pin: int | None = setting(None, low=0, high=27, example=5, why="GPIO of the infra-red strobe")
+    filter_pin: int | None = setting(None, low=0, high=27, example=6, why="GPIO of the infra-red cut filter")
+    status_pin: int | None = setting(None, low=0, high=27, example=13, why="GPIO of the lamp at the case")
+
+    def __post_init__(self) -> None:
+        if self.shutdown_s >= self.reserve_s:
+            raise ValueError("shutdown_s must be shorter than reserve_s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All sections of one configuration file."""
 
@@ -101,6 +124,7 @@ class Config:
     reading: ReadingSettings = field(default_factory=ReadingSettings)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     images: ImageSettings = field(default_factory=ImageSettings)
+    parts: PartsSettings = field(default_factory=PartsSettings)
 
 
 def parse_config(text: str, file: str) -> Config:

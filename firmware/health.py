@@ -110,13 +110,16 @@ class HealthWatch:
         habit: ReadHabit | None = None,
         custody: Callable[[], Custody] = Custody,
         monotonic: Callable[[], float] = time.monotonic,
+        watching: bool = True,
     ) -> None:
+        self._watching = watching  # False beside no running reader: then no frames are no alarm
         self._board, self._power, self._now, self._custody = board, power, now, custody
         self._monotonic = monotonic
         self._scene, self.habit = SceneWatch(), habit or ReadHabit()
         self._lock = threading.Lock()
         self._arrivals: deque[float] = deque(maxlen=1000)
-        self._frames = self._dropped = self._reads = 0
+        self._frames = self._reads = 0
+        self._dropped: Callable[[], int] = lambda: 0
         self._begun_s = self._last_frame_s = monotonic()
         self._looked_s = -LOOK_EVERY_S
 
@@ -131,10 +134,9 @@ class HealthWatch:
                 self._looked_s = now_s
                 self._scene.look(luma, now_s)
 
-    def frames_dropped(self, count: int) -> None:
-        """Frames that no stage had time for."""
-        with self._lock:
-            self._dropped += count
+    def count_dropped(self, dropped: Callable[[], int]) -> None:
+        """From now on ask this for the frames that no stage had time for."""
+        self._dropped = dropped
 
     def read_stored(self) -> None:
         """One more read is in the log."""
@@ -153,8 +155,8 @@ class HealthWatch:
             span_s = min(RATE_WINDOW_S, max(now_s - self._begun_s, 1e-3))
             since_sync_s = None if custody.last_sync_us is None else (now.us - custody.last_sync_us) / 1e6
             alarms = {
-                Alarm.NO_FRAMES: now_s - self._last_frame_s >= NO_FRAMES_S,
-                Alarm.FEW_READS: self.habit.too_quiet(now.us),
+                Alarm.NO_FRAMES: self._watching and now_s - self._last_frame_s >= NO_FRAMES_S,
+                Alarm.FEW_READS: self._watching and self.habit.too_quiet(now.us),
                 Alarm.HOT: (vitals.temperature_c or 0.0) >= HOT_C,
                 Alarm.THROTTLED: bool(supply and supply.throttled),
                 Alarm.UNDERVOLTAGE: bool(supply and supply.undervoltage),
@@ -180,7 +182,7 @@ class HealthWatch:
                 memory_free_bytes=vitals.memory_free_bytes,
                 frames_per_s=round(len(recent) / span_s, 2),
                 frames=self._frames,
-                frames_dropped=self._dropped,
+                frames_dropped=self._dropped(),
                 reads=self._reads,
                 reads_this_hour=self.habit.this_hour,
                 reads_usual_hour=self.habit.usual(now.us),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hw.chrony import TimeDaemon, Tracking
-from hw.clock import UNKNOWN_ERROR_US, ClockState, UtcTime
+from hw.clock import UNKNOWN_ERROR_US, Clock, ClockState, UtcTime
 from hw.errors import PartFailedError
 from hw.position import Fix, FixQuality, PositionSource
 from hw.pps import Pulse, PulseSource
@@ -39,6 +39,7 @@ class Evidence:
 
     system_us: int
     running_s: float
+    kernel: UtcTime | None = None
     tracking: Tracking | None = None
     fix: Fix | None = None
     fix_system_us: int = 0
@@ -65,7 +66,8 @@ class Judgement:
 
 def judge(evidence: Evidence, before: Judgement | None) -> Judgement:
     """The best that can be said now. before: the last judgement, None at start. Pure."""
-    candidates = [found for found in (_by_daemon(evidence), _by_satellites(evidence)) if found is not None]
+    sources = (_by_daemon(evidence), _by_satellites(evidence), _by_kernel(evidence))
+    candidates = [found for found in sources if found is not None]
     candidates = [(error, source) for error, source in candidates if error <= DISCIPLINED_LIMIT_US]
     if candidates:
         error_us, source = min(candidates)
@@ -85,6 +87,13 @@ def _by_daemon(evidence: Evidence) -> tuple[int, str] | None:
     # The daemon's estimate is of its last update: the clock has run freely since.
     since_s = max(0.0, evidence.system_us / 1e6 - tracking.reference_time_s)
     return tracking.error_bound_us + round(since_s * max(1.0, tracking.skew_ppm)), "chrony"
+
+
+def _by_kernel(evidence: Evidence) -> tuple[int, str] | None:
+    kernel = evidence.kernel
+    if kernel is None or kernel.state is not ClockState.DISCIPLINED:
+        return None
+    return kernel.error_us, "kernel"
 
 
 def _by_satellites(evidence: Evidence) -> tuple[int, str] | None:
@@ -120,6 +129,7 @@ class DisciplinedClock:
     def __init__(
         self,
         *,
+        kernel: Clock | None = None,
         daemon: TimeDaemon | None = None,
         position: PositionSource | None = None,
         pulses: PulseSource | None = None,
@@ -128,6 +138,7 @@ class DisciplinedClock:
         running_s: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._kernel = kernel
         self._daemon, self._position, self._pulses, self._rtc = daemon, position, pulses, rtc
         self._system_us, self._running_s, self._monotonic = system_us, running_s, monotonic
         self.failures: tuple[str, ...] = ()
@@ -167,7 +178,8 @@ class DisciplinedClock:
         self.failures = tuple(failures)
         self._judgement = judge(
             Evidence(
-                system_us=system_us, running_s=self._running_s(), tracking=tracking, fix=fix, pulse=pulse,
+                system_us=system_us, running_s=self._running_s(), fix=fix,
+                kernel=self._kernel.now() if self._kernel else None, tracking=tracking, pulse=pulse,
                 rtc_s=rtc_s, fix_system_us=system_us - round(heard_ago_s * 1e6),
             ),
             self._judgement,

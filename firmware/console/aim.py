@@ -46,9 +46,17 @@ class AimView:
 
 
 def look(
-    luma: NDArray[np.uint8], plates: Sequence[Corners], *, exposure_us: int | None, gain: float | None
+    luma: NDArray[np.uint8],
+    plates: Sequence[Corners],
+    *,
+    blots: Sequence[Corners] = (),
+    exposure_us: int | None,
+    gain: float | None,
 ) -> AimView:
-    """Measure one frame. luma: uint8 (H, W); plates: four corners each, clockwise from the top left, px."""
+    """Measure one frame. luma: uint8 (H, W); plates: four corners each, clockwise from the top left, px.
+
+    blots: further places that the preview must not show.
+    """
     quality = picture_quality(luma[::2, ::2])
     return AimView(
         plates=tuple(sorted((_plate(luma, corners) for corners in plates), key=lambda view: -view.width_px)),
@@ -58,7 +66,7 @@ def look(
         bright_percent=quality.bright_share * 100,
         exposure_us=exposure_us,
         gain=gain,
-        preview=masked_preview(luma, plates),
+        preview=masked_preview(luma, [*plates, *blots]),
     )
 
 

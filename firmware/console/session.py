@@ -337,8 +337,12 @@ class Console:
 
     def _check_running(self, *, live: bool) -> None:
         self._check_session()
-        if not live and b"\x03" in self._port.read(256, 0.0):
+        if live:
+            return
+        typed = self._port.read(256, 0.0)
+        if b"\x03" in typed:
             raise UnitRefusedError("interrupted")
+        self._editor.feed(typed)
 
     def _key_pressed(self, wait_s: float) -> bool:
         until_s = self._running_s() + wait_s

@@ -1,0 +1,127 @@
+"""`reader grant`: on the holder's laptop, answers a console's challenge with the holder's SSH key."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
+from firmware.cli import Subparsers
+from firmware.console.armour import to_lines
+from firmware.console.challenge import NAMESPACE, Answer, Challenge
+from firmware.errors import DONE, MissingPartError, UsageError
+from storage.codec import from_bytes
+from storage.envelope import split
+from storage.grant_format import MAX_BYTES, Bundle, Grant
+from storage.ssh_signature import from_armour, sign
+
+KEY_LIMIT = 64 * 1024
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add `grant` to the command line."""
+    parser = subparsers.add_parser(
+        "grant",
+        help="answer a console's challenge with your SSH key; show what a grant allows",
+        description="Run this on your laptop. It signs the console's challenge with your SSH key (Ed25519 or "
+        "ECDSA) and prints the lines to paste into the console. With a .pub file as --key, ssh-keygen asks "
+        "your agent for the signature. Without CHALLENGE it shows what the grant allows.",
+        epilog="example: reader grant --grant wo-118.grant --key ~/.ssh/id_ed25519 UNIT:LETTERS:CHECK",
+    )
+    parser.add_argument("--grant", required=True, type=Path, metavar="FILE", help="the grant you were sent")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="your SSH key, or its .pub with an agent")
+    parser.add_argument("challenge", nargs="?", metavar="CHALLENGE", help="the line that the console shows")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer, or show."""
+    bundle = Bundle.parse(_read(args.grant))
+    if args.challenge is None:
+        _show(bundle)
+        return DONE
+    if args.key is None:
+        raise UsageError("grant: --key FILE is needed to answer a challenge")
+    challenge = Challenge.parse(args.challenge)
+    signature = _signature(challenge.message(bundle), args.key.expanduser())
+    print("paste these lines into the console:", file=sys.stderr)
+    for line in to_lines(Answer(bundle=bundle.to_bytes(), signature=signature).to_bytes()):
+        print(line)
+    return DONE
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"--grant {path}: {error.strerror}") from None
+
+
+def _show(bundle: Bundle) -> None:
+    # Not believed here, only shown: the console checks who signed it.
+    grant = from_bytes(Grant, split(bundle.grant, limit=MAX_BYTES)[1], limit=MAX_BYTES)
+    for name, value in (
+        ("person", f"{grant.person} ({grant.role}, {grant.organisation})"),
+        ("key", grant.holder.fingerprint),
+        ("purpose", f"{grant.purpose}; {grant.work_order}"),
+        ("units", " ".join(grant.units)),
+        ("commands", " ".join(grant.commands)),
+        ("from", _moment(grant.from_us)),
+        ("to", _moment(grant.to_us)),
+        ("grant", grant.grant_id),
+    ):
+        print(f"{name:<10} {value}")
+
+
+def _moment(us: int) -> str:
+    return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _signature(message: bytes, path: Path) -> bytes:
+    try:
+        data = path.read_bytes()[:KEY_LIMIT]
+    except OSError as error:
+        raise UsageError(f"--key {path}: {error.strerror}") from None
+    if not data.startswith(b"-----BEGIN"):
+        return _by_agent(message, path)
+    try:
+        key = load_ssh_private_key(data, None)
+    except TypeError:
+        passphrase = getpass.getpass(f"Passphrase of {path}: ").encode()
+        try:
+            key = load_ssh_private_key(data, passphrase)
+        except ValueError:
+            raise UsageError(f"--key {path}: the passphrase does not open it") from None
+        except UnsupportedAlgorithm:
+            return _by_agent(message, path)
+    except (ValueError, UnsupportedAlgorithm):
+        raise UsageError(f"--key {path}: no OpenSSH private key") from None
+    if not isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
+        raise UsageError(f"--key {path}: use an Ed25519 or ECDSA key, e.g. from ssh-keygen -t ed25519")
+    return sign(message, key, namespace=NAMESPACE)
+
+
+def _by_agent(message: bytes, path: Path) -> bytes:
+    """ssh-keygen signs: it asks the agent, or for the passphrase, itself."""
+    program = shutil.which("ssh-keygen")
+    if program is None:
+        raise MissingPartError("ssh-keygen not found: install OpenSSH, or give a private key file")
+    with tempfile.TemporaryDirectory(prefix="answer-") as folder:
+        file = Path(folder) / "challenge"
+        file.write_bytes(message)
+        done = subprocess.run(  # noqa: S603 - a fixed program, no shell
+            [program, "-q", "-Y", "sign", "-n", NAMESPACE, "-f", str(path), str(file)], check=False
+        )
+        result = file.with_suffix(".sig")
+        if done.returncode or not result.exists():
+            raise UsageError(f"--key {path}: ssh-keygen gave no signature; is the key in your agent?")
+        return from_armour(result.read_text(encoding="ascii"))

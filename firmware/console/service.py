@@ -1,0 +1,137 @@
+"""The console of a running reader: each connection to a 0600 socket in the home is one line to one console.
+
+Whoever holds the cable or the SSH channel pumps bytes; sessions, records and the camera stay in the one
+process
+that holds the home. When the pump's end goes, the connection closes, which is a pulled cable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from firmware.console.session import Console
+from hw.errors import LineGoneError
+from hw.serial_port import FdPort, SerialPort
+from storage.errors import HomeLockedError
+
+CONSOLES_AT_ONCE = 4
+PUMP_BYTES = 1024
+LOOK_S = 0.2
+
+MakeConsole = Callable[[SerialPort], Console]
+
+
+def socket_of(home: Path) -> Path:
+    """Where the running reader listens."""
+    return home / "console.sock"
+
+
+@contextlib.contextmanager
+def serving(home: Path, make: MakeConsole) -> Iterator[None]:
+    """Serve consoles while the `with` runs; at its end open sessions are closed and recorded."""
+    path = socket_of(home)
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, _short(path) as name:
+        before = os.umask(0o177)
+        try:
+            listener.bind(name)
+        finally:
+            os.umask(before)
+        listener.listen(CONSOLES_AT_ONCE)
+        listener.settimeout(LOOK_S)
+        stop = threading.Event()
+        thread = threading.Thread(target=_accept, args=(listener, make, stop), name="consoles", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(timeout=15)
+            path.unlink(missing_ok=True)
+
+
+def _accept(listener: socket.socket, make: MakeConsole, stop: threading.Event) -> None:
+    running: list[tuple[Console, threading.Thread]] = []
+    while not stop.is_set():
+        try:
+            connection, _ = listener.accept()
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+        running = [pair for pair in running if pair[1].is_alive()]
+        if _peer_uid(connection) not in {os.geteuid(), 0} or len(running) >= CONSOLES_AT_ONCE:
+            connection.close()
+            continue
+        console = make(_SocketPort(connection))
+        thread = threading.Thread(target=_serve, args=(console, connection), name="console", daemon=True)
+        running.append((console, thread))
+        thread.start()
+    for console, _ in running:
+        console.stop()
+    for _, thread in running:
+        thread.join(timeout=5)
+
+
+def _serve(console: Console, connection: socket.socket) -> None:
+    with connection:
+        console.serve()
+
+
+class _SocketPort(FdPort):
+    """A connection as a line."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__(connection.fileno(), connection.fileno(), name="console socket")
+
+
+def pump(port: SerialPort, home: Path) -> None:
+    """Carry bytes between a line and the running reader until either end is gone. Raises HomeLockedError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            with _short(socket_of(home)) as name:
+                connection.connect(name)
+        except OSError:
+            raise HomeLockedError(
+                "another process holds this home, and it serves no console",
+                where=str(home),
+                cure="stop it, or start the reader anew",
+            ) from None
+        far = _SocketPort(connection)
+        gone = threading.Event()
+
+        def carry(source: SerialPort, sink: SerialPort) -> None:
+            with contextlib.suppress(LineGoneError):
+                while not gone.is_set():
+                    data = source.read(PUMP_BYTES, LOOK_S)
+                    if data:
+                        sink.write(data)
+            gone.set()
+
+        back = threading.Thread(target=carry, args=(far, port), name="console out", daemon=True)
+        back.start()
+        carry(port, far)
+        connection.shutdown(socket.SHUT_RDWR) if back.is_alive() else None
+        back.join(timeout=2)
+
+
+def _peer_uid(connection: socket.socket) -> int:
+    size = struct.calcsize("3i")
+    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return int(uid)
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name within the 108 bytes that the kernel takes for a socket, however deep the home lies."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

@@ -1,0 +1,169 @@
+"""Puts consoles together: for a reader that runs, and for a home that nobody else holds."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from firmware.config import Config
+from firmware.console.errors import UnitRefusedError
+from firmware.console.lockout import Lockout
+from firmware.console.service import serving
+from firmware.console.session import Console
+from firmware.console.verbs import boottime_s
+from firmware.field_unit import FieldUnit, Parts, custody_of
+from firmware.frame_tap import FrameTap
+from firmware.health import HealthWatch
+from firmware.plate_spots import PlateSpots
+from firmware.record import software_version
+from firmware.sources import open_source
+from hw.camera import Camera, Frame
+from hw.clock import Clock
+from hw.errors import CameraStalledError
+from hw.machine import Machine, SystemdMachine
+from hw.serial_port import SerialPort
+from hw.vitals import SysfsBoard
+from storage.ledger import Ledger
+from sync.enrolment import join
+from sync.ledger_outbox import LedgerOutbox
+from sync.membership import SyncFolder
+from sync.runner import Runner
+from sync.schedule import Schedule
+
+STALE_US = 5_000_000
+SYNC_WAIT_S = 120.0
+AIM_SIZE = (360, 640)  # of the camera's small picture while nobody reads
+
+
+@contextlib.contextmanager
+def consoles(
+    home: Path,
+    ledger: Ledger,
+    *,
+    clock: Clock,
+    health: HealthWatch,
+    tap: FrameTap,
+) -> Iterator[None]:
+    """Serve consoles from the process that reads, while the `with` runs."""
+    lock = Lockout(home / "console.lockout", boottime_s)
+    newest = _tapped(tap, clock)
+    unit = FieldUnit(
+        Parts(
+            home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
+            machine=SystemdMachine(), newest=newest, find=PlateSpots(),
+            sync_now=lambda: _ask_uplink(SyncFolder.of(home)), join=_joiner(home, ledger),
+        )
+    )  # fmt: skip
+    with serving(home, lambda port: _console(port, unit, ledger, lock)):
+        yield
+
+
+def console_alone(
+    port: SerialPort,
+    home: Path,
+    config: Config,
+    ledger: Ledger,
+    clock: Clock,
+    *,
+    machine: Machine | None = None,
+) -> Console:
+    """A console in a process of its own, for a home that no reader holds; opens the camera when asked to
+    aim.
+    """
+    folder = SyncFolder.of(home)
+    health = HealthWatch(
+        board=SysfsBoard(home), now=clock.now, custody=lambda: custody_of(ledger, folder), watching=False
+    )
+    unit = FieldUnit(
+        Parts(
+            home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
+            machine=machine or SystemdMachine(), newest=_OwnCamera(config, clock).newest,
+            find=PlateSpots(), sync_now=lambda: _sync_here(home, ledger),
+            join=_joiner(home, ledger),
+        )
+    )  # fmt: skip
+    return _console(port, unit, ledger, Lockout(home / "console.lockout", boottime_s))
+
+
+def _console(port: SerialPort, unit: FieldUnit, ledger: Ledger, lock: Lockout) -> Console:
+    return Console(port, unit, ledger, keys=unit.command_keys, lockout=lock)
+
+
+def _tapped(tap: FrameTap, clock: Clock) -> Callable[[], Frame]:
+    """The newest frame of the running reader. Raises CameraStalledError where it is old."""
+
+    def newest() -> Frame:
+        frame = tap.newest()
+        if frame is None or clock.now().us - frame.captured.us > STALE_US:
+            raise CameraStalledError(f"no frame for {STALE_US // 1_000_000} s: is the camera connected?")
+        return frame
+
+    return newest
+
+
+class _OwnCamera:
+    """Opens the configured source at the first look, and again after a stall."""
+
+    def __init__(self, config: Config, clock: Clock, source: str | None = None) -> None:
+        self._config, self._clock, self._source = config, clock, source or config.camera.source
+        self._camera: Camera | None = None
+
+    def newest(self) -> Frame:
+        """The next frame, in memory of its own."""
+        settings = self._config.camera
+        if self._camera is None:
+            source = open_source(
+                self._source, settings, clock=self._clock, once=False, at_source_pace=True, net_size=AIM_SIZE
+            )
+            self._camera = source.open()
+        try:
+            with self._camera.borrow() as frame:
+                return frame.owned()
+        except CameraStalledError:
+            self._camera.close()
+            self._camera = None
+            raise
+
+
+def own_camera(config: Config, clock: Clock, *, source: str | None = None) -> Callable[[], Frame]:
+    """A function that gives the next frame of the configured, or this, source."""
+    return _OwnCamera(config, clock, source).newest
+
+
+def _ask_uplink(folder: SyncFolder) -> str:
+    """Ask this process's own uplink, and wait for the outcome."""
+    before = folder.status().get("ended_us", 0)
+    folder.wanted.touch(mode=0o600)
+    until_s = time.monotonic() + SYNC_WAIT_S
+    while folder.status().get("ended_us", 0) == before:
+        if time.monotonic() >= until_s:
+            raise UnitRefusedError(f"no outcome in {SYNC_WAIT_S:.0f} s: ask again later")
+        time.sleep(0.2)
+    return outcome_line(folder)
+
+
+def _sync_here(home: Path, ledger: Ledger) -> str:
+    folder = SyncFolder.of(home)
+    Runner(LedgerOutbox(ledger, folder.inbox), folder, Schedule()).attempt()
+    return outcome_line(folder)
+
+
+def outcome_line(folder: SyncFolder) -> str:
+    """How the last attempt went, in a line without a plate."""
+    status = folder.status()
+    return (
+        f"{status.get('outcome', 'unknown')} {status.get('what', '')}: "
+        f"{status.get('leaves', 0)} records sent, "
+        f"department co-signed {status.get('cosigned_size', 0)}, receipt up to {status.get('received_to', 0)}"
+    )
+
+
+def _joiner(home: Path, ledger: Ledger) -> Callable[[str], str]:
+    def joined(code: str) -> str:
+        folder = SyncFolder.of(home)
+        member = join(LedgerOutbox(ledger, folder.inbox), folder, code, software=software_version()[:64])
+        return f"this unit is {member.name} ({member.unit_id}) of {member.department}"
+
+    return joined

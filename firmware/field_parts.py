@@ -1,0 +1,119 @@
+"""Opens the parts that the configuration names: receiver, clock sources, supply, lamps; and keeps them going.
+
+A part that is not named is not there. A part that is named and does not answer stops the start with its cure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from firmware.config import Config
+from hw.chrony import ChronyDaemon
+from hw.clock import Clock, SystemClock
+from hw.clock_discipline import DisciplinedClock
+from hw.errors import MissingDriverError
+from hw.lamps import GpioLamps, Lamps
+from hw.position import Fix, NmeaReceiver, PositionSource
+from hw.power import IgnitionPolicy, IgnitionWatch, PiPower, PowerOrder, PowerSource
+from hw.pps import KernelPulses
+from hw.rtc import KernelRtc
+from hw.serial_port import TtySerialPort
+
+REFRESH_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldParts:
+    """What is fitted. ignition is None on a unit that has no ignition line."""
+
+    clock: Clock
+    position: PositionSource | None
+    power: PowerSource | None
+    ignition: IgnitionWatch | None
+    lamps: Lamps | None
+
+    def fix(self) -> Fix | None:
+        """Where the unit is now, by its receiver."""
+        return None if self.position is None else self.position.latest()
+
+
+@contextlib.contextmanager
+def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> Iterator[FieldParts]:
+    """Open the parts, keep the clock judged and the supply watched, close them. Raises MissingDriverError.
+
+    on_order: called once for each change of what the supply asks for.
+    """
+    named = config.parts
+    with contextlib.ExitStack() as stack:
+        position: PositionSource | None = None
+        if named.gps_port is not None:
+            position = NmeaReceiver(TtySerialPort(named.gps_port, baud=named.gps_baud))
+            stack.callback(position.close)
+        power = _power(named.ignition_pin)
+        if power is not None:
+            stack.callback(power.close)
+        lamps: Lamps | None = None
+        if (named.strobe_pin, named.filter_pin, named.status_pin) != (None, None, None):
+            lamps = GpioLamps(
+                strobe_pin=named.strobe_pin, filter_pin=named.filter_pin, status_pin=named.status_pin
+            )
+            stack.callback(lamps.close)
+            lamps.strobe(on=True)
+            lamps.status(on=True)
+        clock = _clock(position)
+        ignition = None
+        if named.ignition_pin is not None:
+            ignition = IgnitionWatch(
+                IgnitionPolicy(
+                    linger_s=named.linger_s, reserve_s=named.reserve_s, shutdown_s=named.shutdown_s
+                )
+            )
+        parts = FieldParts(clock=clock, position=position, power=power, ignition=ignition, lamps=lamps)
+        stop = threading.Event()
+        thread = threading.Thread(target=_keep, args=(parts, on_order, stop), name="parts", daemon=True)
+        thread.start()
+        stack.callback(thread.join, 5)
+        stack.callback(stop.set)
+        yield parts
+
+
+def _keep(parts: FieldParts, on_order: Callable[[PowerOrder], None], stop: threading.Event) -> None:
+    order = PowerOrder.RUN
+    beats = 0
+    while not stop.wait(REFRESH_S):
+        beats += 1
+        if isinstance(parts.clock, DisciplinedClock):
+            parts.clock.refresh()
+        if parts.power is not None and parts.ignition is not None:
+            fresh = parts.ignition.step(parts.power.look(), beats * REFRESH_S)
+            if fresh is not order:
+                order = fresh
+                on_order(order)
+
+
+def _clock(position: PositionSource | None) -> Clock:
+    """Every source of time that this machine has; the kernel's own word where there is no other."""
+    daemon = pulses = rtc = None
+    with contextlib.suppress(MissingDriverError):
+        daemon = ChronyDaemon()
+    with contextlib.suppress(MissingDriverError):
+        pulses = KernelPulses()
+    with contextlib.suppress(MissingDriverError):
+        rtc = KernelRtc()
+    if daemon is None and position is None and rtc is None:
+        return SystemClock()
+    # chrony knows better than the flag that it leaves in the kernel
+    kernel = SystemClock() if daemon is None else None
+    return DisciplinedClock(kernel=kernel, daemon=daemon, position=position, pulses=pulses, rtc=rtc)
+
+
+def _power(ignition_pin: int | None) -> PowerSource | None:
+    try:
+        return PiPower(ignition_pin=ignition_pin)
+    except MissingDriverError:
+        if ignition_pin is not None:
+            raise
+        return None

@@ -1,0 +1,135 @@
+"""What is asked of the operating system: restart, clock, system log, wireless. systemd's tools, and a twin.
+
+Promise: no shell, no secret in an argument list, no call that can hang for ever.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from hw.errors import MissingDriverError, PartFailedError
+
+LIMIT_S = 60.0
+OUTPUT_LIMIT = 256 * 1024
+
+
+class Machine(Protocol):
+    """The operating system, as far as a technician may reach it."""
+
+    def reboot(self) -> None:
+        """Restart; returns at once. Raises MissingDriverError, PartFailedError."""
+
+    def power_off(self) -> None:
+        """Shut down for good; returns at once. Raises MissingDriverError, PartFailedError."""
+
+    def set_clock(self, us: int) -> None:
+        """Set the system clock, us UTC. Raises PartFailedError."""
+
+    def log_lines(self, count: int) -> Sequence[str]:
+        """The newest lines of the reader's own log. Raises MissingDriverError, PartFailedError."""
+
+    def join_wifi(self, name: str, passphrase: str) -> None:
+        """Join a wireless network. Raises MissingDriverError, PartFailedError."""
+
+    def install_update(self, source: str) -> str:
+        """Hand a bundle to the image's installer, which checks its signature; its last line.
+
+        Raises MissingDriverError, PartFailedError.
+        """
+
+
+class SystemdMachine:
+    """systemctl, journalctl and NetworkManager's nmcli."""
+
+    def __init__(self, *, service: str = "alpr-reader", search_path: str | None = None) -> None:
+        self._service, self._path = service, search_path
+
+    def reboot(self) -> None:
+        """See Machine.reboot."""
+        self._call("systemctl", "--no-block", "reboot")
+
+    def power_off(self) -> None:
+        """See Machine.power_off."""
+        self._call("systemctl", "--no-block", "poweroff")
+
+    def set_clock(self, us: int) -> None:
+        """See Machine.set_clock."""
+        try:
+            time.clock_settime_ns(time.CLOCK_REALTIME, us * 1000)
+        except PermissionError:
+            raise PartFailedError("the clock may not be set by this user: CAP_SYS_TIME is missing") from None
+        except OSError as error:
+            raise PartFailedError(f"the clock cannot be set: {error.strerror}") from None
+
+    def log_lines(self, count: int) -> Sequence[str]:
+        """See Machine.log_lines."""
+        text = self._call("journalctl", "-u", self._service, "-n", str(count), "-o", "cat", "--no-pager")
+        return text.splitlines()[-count:]
+
+    def join_wifi(self, name: str, passphrase: str) -> None:
+        """See Machine.join_wifi. nmcli asks for the passphrase on its standard input."""
+        self._call("nmcli", "--ask", "device", "wifi", "connect", name, given=passphrase + "\n")
+
+    def install_update(self, source: str) -> str:
+        """See Machine.install_update."""
+        lines = self._call("alpr-install-update", "--", source).strip().splitlines()
+        return lines[-1] if lines else "installed"
+
+    def _call(self, program: str, *words: str, given: str = "") -> str:
+        found = shutil.which(program, path=self._path)
+        if found is None:
+            raise MissingDriverError(f"{program} not found on this machine")
+        try:
+            done = subprocess.run(  # noqa: S603 - a fixed program, words as they are, no shell
+                [found, *words], input=given, capture_output=True, text=True, errors="replace",
+                timeout=LIMIT_S, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise PartFailedError(f"{program} did not end in {LIMIT_S:.0f} s") from None
+        except OSError as error:
+            raise PartFailedError(f"{program}: {error.strerror}") from None
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise PartFailedError(f"{program}: {last[:160]}")
+        return done.stdout[-OUTPUT_LIMIT:]
+
+
+class RememberedMachine:
+    """The twin: remembers what was asked. networks: name to passphrase, those that can be joined."""
+
+    def __init__(self, networks: dict[str, str] | None = None) -> None:
+        self.asked: list[str] = []
+        self.clock_us: int | None = None
+        self.lines: list[str] = []
+        self._networks = networks or {}
+
+    def reboot(self) -> None:
+        """See Machine.reboot."""
+        self.asked.append("reboot")
+
+    def power_off(self) -> None:
+        """See Machine.power_off."""
+        self.asked.append("power off")
+
+    def set_clock(self, us: int) -> None:
+        """See Machine.set_clock."""
+        self.clock_us = us
+
+    def log_lines(self, count: int) -> Sequence[str]:
+        """See Machine.log_lines."""
+        return self.lines[-count:]
+
+    def join_wifi(self, name: str, passphrase: str) -> None:
+        """See Machine.join_wifi."""
+        if self._networks.get(name) != passphrase:
+            raise PartFailedError("no such network, or another passphrase")
+        self.asked.append(f"wifi {name}")
+
+    def install_update(self, source: str) -> str:
+        """See Machine.install_update."""
+        self.asked.append(f"update {source}")
+        return "installed"

@@ -1,0 +1,61 @@
+"""Consoles of a running reader: each connection is a cable, and cables come and go."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware.console.bench_unit import BenchUnit
+from firmware.console.lockout import Lockout
+from firmware.console.maintenance import RememberedLog
+from firmware.console.rehearsal import Hands
+from firmware.console.service import pump, serving, socket_of
+from firmware.console.session import Console
+from hw.serial_port import loopback_pair
+from storage.errors import HomeLockedError
+
+
+class Cable:
+    """A pump between a loopback line and the running reader."""
+
+    def __init__(self, home: Path) -> None:
+        near, far = loopback_pair()
+        self.hands = Hands(far)
+        self.thread = threading.Thread(target=pump, args=(near, home), daemon=True)
+        self.thread.start()
+
+
+def test_cables_come_and_go_and_two_people_may_talk_at_once(tmp_path: Path, office: Any) -> None:
+    unit, log = BenchUnit(), RememberedLog()
+    lock = Lockout(None, lambda: 0.0, "boot")
+
+    def make(port: Any) -> Console:
+        keys = [office.command_key.public_key()]
+        return Console(port, unit, log, keys=lambda: keys, lockout=lock, tick_s=0.02)
+
+    with serving(tmp_path, make):
+        assert socket_of(tmp_path).stat().st_mode & 0o777 == 0o600
+        for _ in range(6):
+            cable = Cable(tmp_path)
+            cable.hands.wait_for("unit-7> ")
+            cable.hands.log_in(office.bundle(), office.holder)
+            cable.hands.wait_for("unit-7 t.okafor> ")
+            cable.hands.pull()
+            cable.thread.join(timeout=10)
+            assert not cable.thread.is_alive()
+        one, two = Cable(tmp_path), Cable(tmp_path)
+        for cable in (one, two):
+            cable.hands.wait_for("unit-7> ")
+        one.hands.log_in(office.bundle(), office.holder)
+        one.hands.wait_for("unit-7 t.okafor> ")
+        assert "not open" in two.hands.ask("status", "unit-7> ")
+    assert not socket_of(tmp_path).exists()
+    ends = [record.result for record in log.records if record.line == "session"]
+    assert ends == ["cable pulled"] * 6 + ["stopped"]
+
+
+def test_a_home_held_by_a_process_without_consoles_says_so(tmp_path: Path) -> None:
+    near, _ = loopback_pair()
+    with pytest.raises(HomeLockedError, match="serves no console"):
+        pump(near, tmp_path)
