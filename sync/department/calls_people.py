@@ -113,8 +113,8 @@ def new_credential(front: Front, token: str, form: UserForm) -> HandedOver:
 def hand_over(desk: Desk, user: str, caller: Caller) -> HandedOver:
     """Make and enter a credential; gives what its owner needs."""
     password = one_time_password()
-    profile = desk.policy.security.profile
-    credential = people.new_credential(profile, user, password, caller.at_us, first=True)
+    terms = desk.policy.security
+    credential = people.new_credential(terms, user, password, caller.at_us, first=True)
     desk.set_credential(credential, caller.stamp())
     return HandedOver(user=user, password=password, totp_uri=totp_uri(credential, desk.policy.department))
 
@@ -138,8 +138,8 @@ def set_password(front: Front, token: str, form: PasswordForm) -> HandedOver:
         if form.old == form.new:
             raise FormError("is the old password", code="password", clause="CJIS IA-5")
         people.check_password(desk.policy, caller.user, form.new)
-        profile = desk.policy.security.profile
-        fresh = people.new_credential(profile, caller.user, form.new, caller.at_us, first=False)
+        terms = desk.policy.security
+        fresh = people.new_credential(terms, caller.user, form.new, caller.at_us, first=False)
         desk.set_credential(fresh, caller.stamp())
         made = HandedOver(user=caller.user, password="", totp_uri=totp_uri(fresh, desk.policy.department))
         return [], lambda _entries: made

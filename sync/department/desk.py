@@ -470,7 +470,7 @@ def _root_entry(root: Root, root_file: bytes, policy: Policy, document: bytes) -
 _NOBODY = Credential(
     user="",
     scheme="argon2id",
-    password="$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHRzYWx0c2FsdA$Uz1sTNLzHJ7zAFtSXo0qhDgIzgTOOHiCLTLbUj3PFFY",  # noqa: S106 - of nobody: a wrong name takes as long as a wrong password
+    password="$argon2id$v=19$m=65536,t=3,p=1$c2FsdHNhbHRzYWx0c2FsdA$Uz1sTNLzHJ7zAFtSXo0qhDgIzgTOOHiCLTLbUj3PFFY",  # noqa: S106 - of nobody: a wrong name takes as long as a wrong password
     totp="",
     set_us=0,
     first=False,

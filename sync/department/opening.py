@@ -146,8 +146,8 @@ def first_administrator(
         people.check_account(desk.policy, account)
         entry = desk.system(account)[0]
         password = one_time_password()
-        profile = desk.policy.security.profile
-        credential = people.new_credential(profile, user, password, clock(), first=True)
+        terms = desk.policy.security
+        credential = people.new_credential(terms, user, password, clock(), first=True)
         desk.set_credential(credential, entry.stamp)
         return HandedOver(user=user, password=password, totp_uri=totp_uri(credential, desk.policy.department))
     finally:

@@ -1,8 +1,7 @@
 """People at the desk: the roster, their credentials, and lock-outs. Passwords, TOTP (RFC 6238).
 
 A credential record (password hash, TOTP secret) lies sealed beside the log, and its digest in it: a record
-that somebody swapped is refused even with the right password. Passwords are argon2id (RFC 9106, low memory
-profile), or PBKDF2-HMAC-SHA-256 in the FIPS profile. A TOTP code is good once.
+that somebody swapped is refused even with the right password. Passwords are argon2id (RFC 9106), or PBKDF2-HMAC-SHA-256 in the FIPS profile. A TOTP code is good once.
 """
 
 from __future__ import annotations
@@ -17,12 +16,11 @@ from dataclasses import dataclass, field
 import pyotp
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from storage.codec import to_bytes
 from storage.errors import RecordError
 from sync.department.entries import AccountSet, CredentialSet, Entry, LockoutLifted, Logon, SessionEnded
-from sync.department.policy import Policy
+from sync.department.policy import Policy, SecurityTerms
 from sync.department.refusals import FormError, LockedError
 from sync.department.roles import Role
 
@@ -127,16 +125,17 @@ def check_password(policy: Policy, user: str, password: str) -> None:
         )
 
 
-_ARGON2 = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+_ARGON2 = PasswordHasher()  # verifies with the parameters that stand in each hash
 
 
-def hash_password(profile: str, password: str) -> tuple[str, str]:
+def hash_password(terms: SecurityTerms, password: str) -> tuple[str, str]:
     """(scheme, hash) of a new password in the profile in force."""
-    if profile == "fips":
+    if terms.profile == "fips":
         salt = os.urandom(16)
         value = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, PBKDF2_ROUNDS)
         return "pbkdf2-sha256", f"{PBKDF2_ROUNDS}${salt.hex()}${value.hex()}"
-    return "argon2id", _ARGON2.hash(password)
+    hasher = PasswordHasher(time_cost=terms.argon2_passes, memory_cost=terms.argon2_memory_kib, parallelism=1)
+    return "argon2id", hasher.hash(password)
 
 
 def password_matches(credential: Credential, password: str) -> bool:
@@ -156,9 +155,9 @@ def password_matches(credential: Credential, password: str) -> bool:
         return False
 
 
-def new_credential(profile: str, user: str, password: str, now_us: int, *, first: bool) -> Credential:
+def new_credential(terms: SecurityTerms, user: str, password: str, now_us: int, *, first: bool) -> Credential:
     """A credential with a fresh TOTP secret. `first`: somebody else made it, so it opens only its own change."""
-    scheme, hashed = hash_password(profile, password)
+    scheme, hashed = hash_password(terms, password)
     return Credential(
         user=user, scheme=scheme, password=hashed, totp=pyotp.random_base32(), set_us=now_us, first=first
     )

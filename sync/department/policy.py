@@ -26,6 +26,8 @@ MAX_ATTEMPTS = 5  # CJIS AC-7
 MIN_WINDOW_MINUTES = 15  # CJIS AC-7
 MIN_LOCKOUT_MINUTES = 10  # CJIS AC-7
 MAX_GRACE_MINUTES = 15  # how long answers may leave while the witness is away
+MIN_ARGON2_KIB = 19 * 1024  # OWASP's least for argon2id, with 2 passes
+MIN_ARGON2_PASSES = 2
 MAX_TRAINING_DAYS = 366  # 463.9: annually
 MAX_AUDIT_DAYS = 366
 CJIS_LOG_DAYS = 365  # audit records are kept a year at least
@@ -160,12 +162,16 @@ class SecurityTerms:
     """Algorithms and passwords. `profile`: standard or fips."""
 
     profile: str
+    argon2_memory_kib: int
+    argon2_passes: int
     password_min: int
     password_max_days: int
 
     def check(self) -> None:
         if self.profile not in {"standard", "fips"}:
             raise _refuse("must be standard or fips", "security.profile")
+        _between(self.argon2_memory_kib, MIN_ARGON2_KIB, 1 << 21, "security.argon2_memory_kib")
+        _between(self.argon2_passes, MIN_ARGON2_PASSES, 10, "security.argon2_passes")
         _between(self.password_min, 12, 128, "security.password_min")
         _between(self.password_max_days, 1, 365, "security.password_max_days")
 

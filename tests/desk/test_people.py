@@ -1,0 +1,215 @@
+"""People: passwords, codes, lock-outs, sessions and their locks, credentials that were swapped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from desk_twins import HOUR_US, MINUTE_US, PASSWORD, Department, secret_of
+
+from sync.department import people
+from sync.department.calls_inquiry import NothingForm
+from sync.department.calls_people import AccountForm, HandedOver, PasswordForm, UserForm
+from sync.department.desk import CREDENTIAL_KEY
+from sync.department.policy import default_document, parse
+from sync.department.refusals import DeskRefusal, LockedError, NotProvenError
+from sync.department.roles import Role
+
+Tokens = Callable[[str], str]
+POLICY = parse(default_document())
+
+
+def test_a_logon_needs_user_password_and_code(department: Department) -> None:
+    department.clock.step(31_000_000)
+    code = department.code("comm1")
+    for user, password, given in (
+        ("comm1", PASSWORD, "000000"),
+        ("comm1", "wrong horse 463", code),
+        ("nobody", PASSWORD, code),
+        ("super", PASSWORD, code),
+        ("comm1", "", ""),
+    ):
+        with pytest.raises(NotProvenError):
+            department.desk.logon(user, password, given)
+    assert department.desk.logon("comm1", PASSWORD, code)
+
+
+def test_a_code_is_good_once(department: Department) -> None:
+    department.clock.step(31_000_000)
+    code = department.code("comm1")
+    department.desk.logon("comm1", PASSWORD, code)
+    with pytest.raises(NotProvenError):
+        department.desk.logon("comm1", PASSWORD, code)
+
+
+def test_five_failed_logons_in_fifteen_minutes_lock_out(department: Department, tokens: Tokens) -> None:
+    chief = tokens("chief")
+    for _ in range(5):
+        with pytest.raises(NotProvenError):
+            department.desk.logon("comm1", "wrong horse 463", "000000")
+        department.clock.step(2 * MINUTE_US)
+    with pytest.raises(LockedError):
+        department.desk.logon("comm1", PASSWORD, department.code("comm1"))
+    department.clock.step(14 * MINUTE_US)
+    assert department.logon("comm1")
+    for _ in range(5):
+        with pytest.raises(NotProvenError):
+            department.desk.logon("disp1", "wrong horse 463", "000000")
+    with pytest.raises(LockedError):
+        department.logon("disp1")
+    department.call("user/lift-lockout", chief, UserForm(user="disp1", reason="called in person"))
+    assert department.logon("disp1")
+
+
+def test_failures_spread_over_hours_do_not_lock_out(department: Department) -> None:
+    for _ in range(6):
+        with pytest.raises(NotProvenError):
+            department.desk.logon("comm1", "wrong horse 463", "000000")
+        department.clock.step(HOUR_US)
+    assert department.logon("comm1")
+
+
+def test_a_session_locks_after_thirty_idle_minutes_and_opens_to_its_owner(department: Department) -> None:
+    desk, token = department.desk, department.logon("comm1")
+    for _ in range(3):
+        department.clock.step(29 * MINUTE_US)
+        department.call("training/list", token, NothingForm())
+    department.clock.step(30 * MINUTE_US)
+    for _ in range(2):
+        with pytest.raises(LockedError):
+            department.call("training/list", token, NothingForm())
+    with pytest.raises(NotProvenError):
+        desk.unlock(token, "wrong horse 463", department.code("comm1"))
+    desk.unlock(token, PASSWORD, department.code("comm1"))
+    department.call("training/list", token, NothingForm())
+    department.clock.step(13 * HOUR_US)
+    with pytest.raises(NotProvenError):
+        department.call("training/list", token, NothingForm())
+
+
+def test_a_staffed_dispatch_post_is_exempt_from_the_lock_and_no_other(department: Department) -> None:
+    at_post, elsewhere = department.logon("disp1", post="dispatch"), department.logon("comm1")
+    with pytest.raises(NotProvenError):
+        department.logon("comm1", post="lobby")
+    department.clock.step(2 * HOUR_US)
+    department.call("training/list", at_post, NothingForm())
+    with pytest.raises(LockedError):
+        department.call("training/list", elsewhere, NothingForm())
+
+
+def test_a_session_ends_with_logoff_and_with_the_account(department: Department, tokens: Tokens) -> None:
+    token, chief = department.logon("comm1"), tokens("chief")
+    department.desk.logoff(token)
+    with pytest.raises(NotProvenError):
+        department.call("training/list", token, NothingForm())
+    token = department.logon("disp1")
+    gone = AccountForm(user="disp1", name="D", organisation="PD", roles=(), reason="left", active=False)
+    department.call("user/set", chief, gone)
+    with pytest.raises(NotProvenError):
+        department.call("training/list", token, NothingForm())
+    with pytest.raises(NotProvenError):
+        department.logon("disp1")
+
+
+def test_a_credential_swapped_beside_the_log_is_refused(department: Department) -> None:
+    """Root writes the hash of his own password over somebody's: the log's digest says no."""
+    from storage import sealing
+    from storage.codec import to_bytes
+
+    desk = department.desk
+    forged = people.new_credential(
+        desk.policy.security, "comm1", "roots own password", department.clock.us, first=False
+    )
+    key = desk.log.keys.of(CREDENTIAL_KEY)
+    desk.log.put_credential("comm1", sealing.wrap(key, desk.log.log_id, 0, "comm1", to_bytes(forged)))
+    department.secrets["comm1"] = ("roots own password", forged.totp)
+    with pytest.raises(NotProvenError):
+        department.logon("comm1")
+
+
+def test_a_session_planted_in_the_database_opens_nothing(department: Department) -> None:
+    from sync.department.sessions import digest_of
+
+    department.desk.log.touch(digest_of("planted"), department.clock.us)
+    with pytest.raises(NotProvenError):
+        department.call("training/list", "planted", NothingForm())
+
+
+def test_a_first_password_opens_only_its_own_change(department: Department, tokens: Tokens) -> None:
+    given = department.call("user/credential", tokens("chief"), UserForm(user="comm1", reason="lost phone"))
+    assert isinstance(given, HandedOver)
+    department.secrets["comm1"] = (given.password, secret_of(given))
+    token = department.logon("comm1")
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("training/list", token, NothingForm())
+    assert refused.value.code == "first-password"
+    for old, new, code in (
+        ("wrong horse 463", "another horse 463", "password"),
+        (given.password, "short", "password"),
+        (given.password, "comm1comm1comm1", "password"),
+        (given.password, given.password, "password"),
+    ):
+        with pytest.raises(DeskRefusal) as refused:
+            department.call("user/password", token, PasswordForm(old=old, new=new))
+        assert refused.value.code == code
+    fresh = department.call("user/password", token, PasswordForm(old=given.password, new=PASSWORD))
+    assert isinstance(fresh, HandedOver)
+    assert secret_of(fresh) != secret_of(given)
+    department.call("training/list", token, NothingForm())
+
+
+def test_nobody_manages_his_own_account(department: Department, tokens: Tokens) -> None:
+    more = AccountForm(
+        user="chief",
+        name="C",
+        organisation="PD",
+        roles=(Role.ADMINISTRATOR, Role.COMMUNICATIONS),
+        reason="me",
+    )
+    for name, form in (
+        ("user/set", more),
+        ("user/credential", UserForm(user="chief", reason="me")),
+        ("user/lift-lockout", UserForm(user="chief", reason="me")),
+    ):
+        with pytest.raises(DeskRefusal):
+            department.call(name, tokens("chief"), form)
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        pytest.param({"user": "Root!"}, id="odd name"),
+        pytest.param({"user": "system"}, id="reserved name"),
+        pytest.param({"roles": ()}, id="no role"),
+        pytest.param({"roles": (Role.VENDOR, Role.COMMUNICATIONS)}, id="a vendor who searches"),
+        pytest.param(
+            {"roles": (Role.REVIEWER, Role.DISPATCHER)}, id="a reviewer who searches through another role"
+        ),
+        pytest.param({"reason": " "}, id="no reason"),
+    ],
+)
+def test_an_account_that_463_does_not_allow_is_refused(
+    department: Department, tokens: Tokens, account: dict[str, object]
+) -> None:
+    form = AccountForm(user="new1", name="New", organisation="PD", roles=(Role.OFFICER,), reason="hired")
+    with pytest.raises(DeskRefusal):
+        department.call("user/set", tokens("chief"), replace(form, **account))  # type: ignore[arg-type]
+
+
+def test_passwords_in_both_profiles_verify_and_nothing_else_does() -> None:
+    for profile in ("standard", "fips"):
+        terms = replace(POLICY.security, profile=profile, argon2_memory_kib=19456, argon2_passes=2)
+        made = people.new_credential(terms, "comm1", PASSWORD, 1, first=False)
+        assert made.scheme == {"standard": "argon2id", "fips": "pbkdf2-sha256"}[profile]
+        assert people.password_matches(made, PASSWORD)
+        assert not people.password_matches(made, PASSWORD + "x")
+        assert not people.password_matches(replace(made, password="junk"), PASSWORD)
+        assert PASSWORD not in repr(made)
+        assert made.totp not in repr(made)
+
+
+def test_a_year_old_password_no_longer_logs_on(department: Department) -> None:
+    department.clock.step(366 * 24 * HOUR_US)
+    with pytest.raises(NotProvenError):
+        department.logon("comm1")

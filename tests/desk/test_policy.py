@@ -1,0 +1,103 @@
+"""The policy file: section 463 as the default, and ceilings that no department's file passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from storage import policy as custody
+from storage.errors import RecordError
+from sync.department.policy import default_document, parse
+from sync.department.roles import CALLS, Call, Role
+
+
+def changed(old: str, new: str) -> bytes:
+    text = default_document().decode()
+    assert old in text, old
+    return text.replace(old, new, 1).encode()
+
+
+def test_the_default_is_section_463_in_the_words_of_the_whole_project() -> None:
+    policy = parse(default_document())
+    assert {one.id for one in policy.purposes} == set(custody.PURPOSES)
+    assert {one.id for one in policy.holds} == set(custody.GROUNDS)
+    assert {one.id.value for one in policy.roles} == set(custody.ROLES) == {one.value for one in Role}
+    assert {one.id for one in policy.training.topics} == set(custody.TRAINING_TOPICS)
+    assert policy.retention.keep_days == custody.MAX_KEEP_DAYS
+    assert set(CALLS) == set(Call)
+
+
+def test_only_supervisor_and_communications_search_by_default() -> None:
+    policy = parse(default_document())
+    for call in (Call.INQUIRY_RUN, Call.INQUIRY_APPROVE, Call.IMAGE_VIEW):
+        assert {role for role, calls in policy.grants.items() if call in calls} == {
+            Role.CCAT_SUPERVISOR,
+            Role.COMMUNICATIONS,
+        }
+    assert policy.effective_roles((Role.DISPATCHER,)) == (Role.DISPATCHER, Role.COMMUNICATIONS)
+    assert not any(CALLS[call].touches_data for call in policy.grants[Role.VENDOR])
+
+
+CEILINGS = [
+    ('calls = ["policy.read"]', 'calls = ["policy.read", "inquiry.run"]', "a vendor who searches"),
+    ('calls = ["policy.read"]', 'calls = ["policy.read", "audit.read"]', "a vendor who reads the log"),
+    ('["audit.read", "audit.review"', '["inquiry.run", "audit.review"', "a reviewer who searches"),
+    ('["share.record", "share.review"', '["user.manage", "share.review"', "a designee who manages users"),
+    (
+        '"share.record", "training.read", "policy.read"]',
+        '"share.approve", "policy.read"]',
+        "an analyst who approves",
+    ),
+    (
+        '"share.record", "training.read", "policy.read"]',
+        '"training.record"]',
+        "an analyst who records training",
+    ),
+    ('also = ["communications"]', 'also = ["administrator"]', "a dispatcher who is administrator too"),
+    ("keep_days = 365 ", "keep_days = 366 ", "content kept longer than a year"),
+    ("log_keep_days = 730", "log_keep_days = 400", "a log kept shorter than a year beyond its content"),
+    ("lock_minutes = 30", "lock_minutes = 31", "a later lock"),
+    ("attempts = 5", "attempts = 6", "more attempts"),
+    ("window_minutes = 15", "window_minutes = 5", "a shorter window"),
+    ("grace_minutes = 15", "grace_minutes = 16", "a longer grace"),
+    ("valid_days = 365", "valid_days = 800", "training that lasts two years"),
+    (
+        'conductor_recorded_by = "administrator"',
+        'conductor_recorded_by = "ccat-supervisor"',
+        "one's own training",
+    ),
+    ('allowed_kinds = ["law-enforcement"', 'allowed_kinds = ["private"', "sharing with private parties"),
+    ('state = "CA"\nclause = "463.6 (d)"', 'state = "NV"\nclause = "463.6 (d)"', "an agreement out of state"),
+    ("same_plate_count = 5", "same_plate_count = 50", "a deaf detector"),
+    ("argon2_passes = 3", "argon2_passes = 1", "cheap passwords"),
+    ("every_days = 92", "every_days = 3650", "an audit every ten years"),
+    ('number_pattern = "[A-Z0-9][A-Z0-9-]{2,31}"', 'number_pattern = ".*"', "no number at all"),
+    ("version = 1\n", "version = 0\n", "version nought"),
+    ("format = 1\n", "format = 1\nbackdoor = true\n", "an unknown field"),
+    ('id = "enforcement"', 'id = "investigation"', "one purpose twice"),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), [pytest.param(a, b, id=name) for a, b, name in CEILINGS])
+def test_no_policy_file_passes_a_ceiling(old: str, new: str) -> None:
+    with pytest.raises(RecordError) as refused:
+        parse(changed(old, new))
+    assert "policy" in str(refused.value)
+
+
+def test_another_department_changes_values_not_code() -> None:
+    text = default_document().decode()
+    text = text.replace("keep_days = 365 ", "keep_days = 60 ").replace(
+        "Monrovia Police Department", "Arcadia PD"
+    )
+    text = text.replace('also = ["communications"]', "also = []").replace(
+        "every_days = 92", "every_days = 30"
+    )
+    policy = parse(text.encode())
+    assert (policy.department, policy.retention.keep_days, policy.audit.every_days) == ("Arcadia PD", 60, 30)
+    assert policy.effective_roles((Role.DISPATCHER,)) == (Role.DISPATCHER,)
+
+
+@pytest.mark.parametrize("document", [b"\xff\xfe", b"format = ", b"[", b"x = 1\n" * 100_000])
+def test_a_file_that_is_no_policy_is_refused_in_words(document: bytes) -> None:
+    with pytest.raises(RecordError):
+        parse(document)

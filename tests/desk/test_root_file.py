@@ -1,0 +1,148 @@
+"""The root file: two of three offices, versions that only rise, rotations as named cases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_twins import Department
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.errors import OutdatedError, RecordError, SignatureError, StorageError
+from sync.department import root_file
+from sync.department.opening import adopt_root
+from sync.department.policy import default_document, digest
+from sync.department.root_file import Root, RootKey
+
+OLD = [Ed25519PrivateKey.generate() for _ in range(3)]
+NEW = [Ed25519PrivateKey.generate() for _ in range(3)]
+STRANGER = Ed25519PrivateKey.generate()
+
+
+def keys_of(keys: list[Ed25519PrivateKey]) -> tuple[RootKey, ...]:
+    return tuple(
+        RootKey(holder=f"office {at}", public=key.public_key().public_bytes_raw())
+        for at, key in enumerate(keys)
+    )
+
+
+FIRST = Root(
+    format=1,
+    version=1,
+    department="Monrovia Police Department",
+    created_us=1,
+    demo=False,
+    keys=keys_of(OLD),
+    policy_version=1,
+    policy_digest=digest(default_document()),
+    witness="",
+    witness_url="",
+    others=(),
+)
+
+
+def signed(root: Root, *keys: Ed25519PrivateKey) -> bytes:
+    return root_file.assemble(root, [root_file.sign(root, key) for key in keys])
+
+
+def test_a_first_root_is_trusted_by_its_digest_and_two_signatures() -> None:
+    assert root_file.open_first(signed(FIRST, *OLD[:2]), FIRST.digest()) == FIRST
+    with pytest.raises(SignatureError, match="not the root whose digest"):
+        root_file.open_first(signed(replace(FIRST, created_us=2), *OLD), FIRST.digest())
+    with pytest.raises(SignatureError, match="2 of the new"):
+        root_file.open_first(signed(FIRST, OLD[0]), FIRST.digest())
+
+
+SECOND = replace(FIRST, version=2)
+ROTATED = replace(SECOND, keys=keys_of([OLD[0], NEW[1], NEW[2]]))
+RENEWED = replace(SECOND, keys=keys_of(NEW))
+
+
+@pytest.mark.parametrize(
+    ("root", "signers", "error"),
+    [
+        pytest.param(SECOND, OLD[:2], None, id="same keys, two sign"),
+        pytest.param(SECOND, OLD, None, id="same keys, all sign"),
+        pytest.param(SECOND, OLD[:1], SignatureError, id="one key alone"),
+        pytest.param(SECOND, [OLD[0], OLD[0]], SignatureError, id="one key twice"),
+        pytest.param(SECOND, [OLD[0], STRANGER], SignatureError, id="one key and a stranger"),
+        pytest.param(ROTATED, [OLD[0], OLD[1], NEW[1]], None, id="two keys replaced, old and new sign"),
+        pytest.param(ROTATED, [OLD[0], OLD[1]], SignatureError, id="new keys did not sign"),
+        pytest.param(ROTATED, [OLD[0], NEW[1], NEW[2]], SignatureError, id="only one old key signed"),
+        pytest.param(RENEWED, [*OLD[1:], *NEW[:2]], None, id="all keys replaced"),
+        pytest.param(RENEWED, NEW, SignatureError, id="all keys replaced by their new holders alone"),
+        pytest.param(replace(SECOND, version=1), OLD, OutdatedError, id="same version"),
+        pytest.param(replace(FIRST, version=1, created_us=9), OLD, OutdatedError, id="version does not rise"),
+        pytest.param(
+            replace(SECOND, policy_digest=bytes(32)), OLD, OutdatedError, id="policy changed in silence"
+        ),
+        pytest.param(replace(SECOND, demo=True), OLD, RecordError, id="a real department turned demo"),
+    ],
+)
+def test_rotations(root: Root, signers: list[Ed25519PrivateKey], error: type[Exception] | None) -> None:
+    data = signed(root, *signers)
+    if error is None:
+        assert root_file.open_next(data, FIRST) == root
+    else:
+        with pytest.raises(error):
+            root_file.open_next(data, FIRST)
+
+
+def test_a_signature_over_another_root_does_not_count() -> None:
+    data = root_file.assemble(SECOND, [root_file.sign(SECOND, OLD[0]), root_file.sign(FIRST, OLD[1])])
+    with pytest.raises(SignatureError):
+        root_file.open_next(data, FIRST)
+
+
+def test_offices_sign_one_after_the_other() -> None:
+    draft = root_file.assemble(SECOND, [])
+    for key, holders in ((OLD[2], 1), (OLD[2], 1), (OLD[0], 2)):
+        draft = root_file.add_signature(draft, key)
+        assert len(root_file.describe(draft)[1]) == holders
+    assert root_file.open_next(draft, FIRST) == SECOND
+
+
+def test_three_keys_lie_with_three_offices() -> None:
+    with pytest.raises(RecordError):
+        replace(FIRST, keys=keys_of([OLD[0], OLD[0], OLD[1]])).check()
+    with pytest.raises(RecordError):
+        replace(FIRST, keys=FIRST.keys[:2]).check()
+
+
+@settings(max_examples=200, deadline=None)
+@given(at=st.integers(0, 4000), bit=st.integers(0, 7), cut=st.booleans())
+def test_a_damaged_file_is_refused_and_never_crashes(at: int, bit: int, cut: bool) -> None:
+    data = bytearray(signed(SECOND, *OLD[:2]))
+    at %= len(data)
+    if cut:
+        del data[at:]
+    else:
+        data[at] ^= 1 << bit
+    with pytest.raises(StorageError):
+        root_file.open_next(bytes(data), FIRST)
+
+
+def test_policy_witness_and_keys_change_only_by_the_root_file(department: Department) -> None:
+    desk, document = department.desk, department.desk.policy_document
+    stricter = document.replace(b"lock_minutes = 30", b"lock_minutes = 10").replace(
+        b"version = 2\n", b"version = 3\n"
+    )
+    good = {"policy_version": 3, "policy_digest": digest(stricter)}
+    for data, doc, error in (
+        (department.new_root(signers=1, **good), stricter, SignatureError),
+        (department.new_root(**good), document, RecordError),
+        (department.new_root(policy_digest=digest(stricter)), stricter, StorageError),
+        (department.new_root(policy_version=1, policy_digest=digest(stricter)), stricter, StorageError),
+    ):
+        with pytest.raises(error):
+            adopt_root(department.home, desk, data, doc)
+        assert desk.policy.sessions.lock_minutes == 30
+    size = desk.log.size()
+    adopt_root(department.home, desk, department.new_root(**good), stricter)
+    assert desk.policy.sessions.lock_minutes == 10
+    assert desk.log.entry(size).note.KIND == "root_set"
+    replayed = department.home.root_file.read_bytes()
+    with pytest.raises(OutdatedError):
+        adopt_root(department.home, desk, replayed, stricter)

@@ -1,0 +1,113 @@
+"""Training of 463.9: who records it, what the record says, and how long it lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from desk_twins import COURSE, DAY_US, GROUND, TOPICS, Department
+
+from sync.department.calls_inquiry import Answer, NothingForm, RunForm
+from sync.department.calls_people import TrainingForm
+from sync.department.refusals import DeskRefusal
+from sync.department.roles import Role
+
+Tokens = Callable[[str], str]
+
+
+@pytest.fixture
+def form(department: Department) -> TrainingForm:
+    return TrainingForm(
+        user="comm1",
+        trainer="super",
+        course=COURSE,
+        policy_version=department.desk.policy.version,
+        topics=TOPICS,
+        held_us=department.clock.us,
+    )
+
+
+def test_training_is_recorded_by_the_supervisor_and_nobody_for_himself(
+    department: Department, tokens: Tokens, form: TrainingForm
+) -> None:
+    chief, supervisor = tokens("chief"), tokens("super")
+    form = replace(form, held_us=department.clock.us)
+    department.call("training/record", supervisor, form)
+    for user, change, code in (
+        (chief, {}, "training-recorder"),
+        (supervisor, {"user": "super"}, "own-training"),
+        (chief, {"user": "chief"}, "own-training"),
+        (supervisor, {"trainer": "comm1"}, "trainer"),
+        (supervisor, {"user": "nobody"}, "no-such-user"),
+        (chief, {"user": "super", "trainer": "super"}, "trainer"),
+    ):
+        with pytest.raises(DeskRefusal) as refused:
+            department.call("training/record", user, replace(form, **change))
+        assert refused.value.code == code
+    department.call("training/record", chief, replace(form, user="super", trainer="chief"))
+    for user in ("comm1", "officer1", "reviewer1", "deputy"):
+        with pytest.raises(DeskRefusal) as refused:
+            department.call("training/record", tokens(user), form)
+        assert refused.value.code == "role"
+
+
+@pytest.mark.parametrize("missing", TOPICS)
+def test_a_record_without_all_topics_is_refused(
+    department: Department, tokens: Tokens, form: TrainingForm, missing: str
+) -> None:
+    topics = tuple(one for one in TOPICS if one != missing)
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("training/record", tokens("super"), replace(form, topics=topics))
+    assert refused.value.code == "topics"
+    assert refused.value.clause.startswith("463.9 (")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"course": "YouTube"}, "course"),
+        ({"policy_version": 1}, "policy-version"),
+        ({"topics": (*TOPICS, "lunch")}, "topics"),
+        ({"held_us": 0}, "training-date"),
+        ({"held_us": 1 << 60}, "training-date"),
+    ],
+)
+def test_a_record_that_says_something_else_is_refused(
+    department: Department, tokens: Tokens, form: TrainingForm, change: dict[str, object], code: str
+) -> None:
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("training/record", tokens("super"), replace(form, **change))  # type: ignore[arg-type]
+    assert refused.value.code == code
+
+
+def test_training_lasts_a_year_and_no_longer(department: Department) -> None:
+    search = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
+    department.clock.step(300 * DAY_US)
+    department.renew_password("comm1")
+    department.clock.step(59 * DAY_US)
+    assert isinstance(department.call("inquiry/run", department.logon("comm1"), search), Answer)
+    department.clock.step(2 * DAY_US)
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("inquiry/run", department.logon("comm1"), search)
+    assert (refused.value.code, refused.value.clause) == ("training-expired", "463.9")
+
+
+def test_nobody_touches_data_before_his_first_training(department: Department, tokens: Tokens) -> None:
+    department.add_person(tokens("chief"), "comm2", (Role.COMMUNICATIONS,))
+    token = department.logon("comm2")
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("inquiry/run", token, RunForm(query=department.plate("8XYZ123"), ground=GROUND))
+    assert (refused.value.code, refused.value.clause) == ("untrained", "463.3")
+    department.train(tokens("super"), "comm2", "super")
+    answer = department.call("inquiry/run", token, RunForm(query=department.plate("8XYZ123"), ground=GROUND))
+    assert isinstance(answer, Answer)
+
+
+def test_everybody_sees_his_own_training_and_trainers_see_all(department: Department, tokens: Tokens) -> None:
+    own = department.call("training/list", tokens("officer1"), NothingForm())
+    assert [(one.user, one.training) for one in own] == [("officer1", "current")]  # type: ignore[attr-defined]
+    everybody = department.call("training/list", tokens("super"), NothingForm())
+    states = {one.user: one.training for one in everybody}  # type: ignore[attr-defined]
+    assert states["vendor1"] == "none"
+    assert states["comm1"] == "current"
