@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "enrol": ("sync.department.commands.enrol", "issue a unit's one-time code; list or revoke units"),
     "purge": ("sync.department.commands.purge", "purge what was received over a year ago (463.8)"),
     "hotlist": ("sync.department.commands.hotlist", "sign a hot list and offer it to units"),
+    "grant": ("sync.department.commands.grant", "let technicians and vendors into units' consoles"),
     "verify": ("sync.department.commands.verify", "check every signature, tree, receipt and element"),
 }
 

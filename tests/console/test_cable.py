@@ -17,9 +17,9 @@ from hw.serial_port import LoopbackPort, loopback_pair
 
 Bench = Any  # tests/console/conftest.py
 TYPED = {
-    "status": "status", "aim": "aim preview 30", "camera": "camera gain 3.0",
-    "network": "network wifi depot x", "time": "time 2026-05-05T00:00:00Z", "storage": "storage",
-    "sync": "sync now", "selftest": "selftest", "logs": "logs", "update": "update /media/usb/bundle", "reboot": "reboot unit-7",
+    "status": "status", "aim": "aim preview 30", "camera": "camera gain 3.0", "storage": "storage",
+    "network": "network wifi depot x", "time": "time 2026-05-05T00:00:00Z", "sync": "sync now",
+    "selftest": "selftest", "logs": "logs", "update": "update /media/usb/bundle", "reboot": "reboot unit-7",
     "factory-reset": "factory-reset unit-7",
 }  # fmt: skip
 
@@ -81,7 +81,7 @@ def test_every_granted_command_is_pulled_at() -> None:
 def test_binary_noise_does_nothing(make_bench: Callable[..., Bench], seed: int) -> None:
     bench = make_bench()
     bench.hands.wait_for("unit-7> ")
-    noise = random.Random(seed)  # noqa: S311 - noise
+    noise = random.Random(seed)
     for _ in range(20):
         bench.hands.press(noise.randbytes(200))
     bench.hands.press(b"\x03")
@@ -104,7 +104,7 @@ def test_a_cable_that_drops_bytes_never_runs_another_command_than_was_typed(
 ) -> None:
     bench = make_bench()
     bench.enter()
-    drops = random.Random(7)  # noqa: S311 - noise
+    drops = random.Random(7)
     for _ in range(100):
         typed = drops.choice(list(TYPED.values())[:-2])
         if drops.random() < 0.5:
