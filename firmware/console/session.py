@@ -35,7 +35,13 @@ from storage.errors import StorageError
 IDLE_S = 300.0
 TICK_S = 0.5
 REVOCATION_EVERY_S = 5.0
+NAME_LIMIT = 20
 _ALWAYS = ("help", "exit")
+
+
+def short_name(unit: str) -> str:
+    """A unit's id as the prompt shows it: the first eight characters of a long one."""
+    return unit if len(unit) <= NAME_LIMIT else unit[:8]
 
 
 class Console:
@@ -108,7 +114,7 @@ class Console:
 
     def _prompt(self) -> str:
         person = f" {self._admission.grant.person}" if self._admission else ""
-        return f"{self._unit.identity().unit}{person}> "
+        return f"{short_name(self._unit.identity().unit)}{person}> "
 
     def _next_line(self, prompt: str, *, secret: bool = False) -> Event:
         self._editor.prompt(prompt, secret=secret)
