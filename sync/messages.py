@@ -115,7 +115,7 @@ class DocumentRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State(Message):
-    """Department: what is held of this log. `complete_to`: all content before this record is here."""
+    """Department: what is held of this log. `complete_to`: all content before it is here, save `again`."""
 
     KIND: ClassVar[str] = "state"
     log_id: bytes
@@ -124,7 +124,7 @@ class State(Message):
     size: int
     cosigned: str | None
     complete_to: int
-    again: tuple[int, ...]  # records at or after complete_to whose content was bad and is wanted again
+    again: tuple[int, ...]  # records before complete_to whose content was bad and is wanted again
     documents: tuple[DocumentRef, ...]
     certificate_days: int
 

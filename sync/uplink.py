@@ -14,9 +14,9 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import leaf as leaves
-from storage.errors import KeyLostError, LedgerError, StorageError
+from storage.errors import ForkedLogError, KeyLostError, LedgerError, StorageError
 from sync import messages as m
-from sync.errors import LinkError, MessageError, RefusedByDepartmentError
+from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError
 from sync.outbox import Outbox
 from sync.transport import Link
 
@@ -82,6 +82,7 @@ class Conversation:
         self._parcel_size, self._now_us = parcel_size, now_us
         self.progress = Progress()
         self._sent_keys: set[int] = set()
+        self._resent_from: int | None = None
 
     def run(self, *, alerts_only: bool = False, goes_on: Callable[[], bool] = lambda: True) -> Progress:
         """Speak until everything is there. Raises LinkError, RefusedByDepartmentError, StorageError.
@@ -146,8 +147,16 @@ class Conversation:
         if state.nonce != nonce:
             raise LinkError("a state that answers another hello")
         if state.cosigned is not None and state.size > held:
-            self._outbox.take_cosigned(state.cosigned)
+            try:
+                self._outbox.take_cosigned(state.cosigned)
+            except ForkedLogError as error:
+                self._show_fork(state, error)
         return state
+
+    def _show_fork(self, state: m.State, error: ForkedLogError) -> None:
+        """The department co-signed another past: show it ours, so that it is an incident there as well."""
+        self._leaves(state, lambda: True)
+        raise BatchRefusedError(error.what, code="fork", held=state.size)
 
     # --- leaves -------------------------------------------------------------------------------------------
 
@@ -190,7 +199,8 @@ class Conversation:
     # --- elements -----------------------------------------------------------------------------------------
 
     def _elements(self, state: m.State, size: int, goes_on: Callable[[], bool]) -> None:
-        again = [number for number in state.again if number < state.complete_to]
+        again = sorted(number for number in state.again if number < min(size, state.complete_to))
+        self._resent_from = again[0] if again else None
         for numbers in (iter(again), iter(range(state.complete_to, size))):
             for parcel in self._parcels(numbers):
                 if not goes_on():
@@ -282,6 +292,8 @@ class Conversation:
     def _receipt(self) -> None:
         """Ask for the receipt of what was sent, and log it: from then on the content may go."""
         first = self._outbox.received_to()
+        if self._resent_from is not None:
+            first = min(first, self._resent_from)
         if not self._outbox.content_between(first, 1 << 62):
             return
         wanted = m.ReceiptWanted(log_id=self._outbox.log_id, first=first)

@@ -229,8 +229,13 @@ def count_off(connection: sa.Connection, log_no: int, sequences: Sequence[int]) 
 
 
 def complete_to(connection: sa.Connection, log: HeldLog) -> int:
-    """All content of the records before this one is here, or was given up."""
-    query = select(func.min(leaves.c.sequence)).where(leaves.c.log_no == log.log_no, leaves.c.missing > 0)
+    """All content of the records before this one is here, was given up, or is asked for again."""
+    again = select(bad_records.c.sequence).where(
+        bad_records.c.log_no == log.log_no, bad_records.c.given_up_us.is_(None)
+    )
+    query = select(func.min(leaves.c.sequence)).where(
+        leaves.c.log_no == log.log_no, leaves.c.missing > 0, leaves.c.sequence.not_in(again)
+    )
     lowest = connection.execute(query).scalar()
     if lowest is not None:
         return int(lowest)
@@ -295,8 +300,8 @@ def forgive(connection: sa.Connection, log_no: int, sequences: Iterable[int]) ->
         )
 
 
-def given_up(connection: sa.Connection, log_no: int, first: int, end: int) -> list[int]:
-    """Records in [first, end) of which something was given up."""
+def not_whole(connection: sa.Connection, log_no: int, first: int, end: int) -> list[int]:
+    """Records in [first, end) of which something was given up, or was bad and did not come right yet."""
     query = (
         select(bad_records.c.sequence)
         .distinct()
@@ -304,7 +309,6 @@ def given_up(connection: sa.Connection, log_no: int, first: int, end: int) -> li
             bad_records.c.log_no == log_no,
             bad_records.c.sequence >= first,
             bad_records.c.sequence < end,
-            bad_records.c.given_up_us.is_not(None),
         )
         .order_by(bad_records.c.sequence)
     )

@@ -18,8 +18,16 @@ from sqlalchemy import select, update
 
 from storage import merkle
 from storage.checkpoint import Checkpoint, cosign, open_checkpoint
-from storage.errors import CheckpointError, EnvelopeError, ProofError, RecordError, SignatureError
+from storage.errors import (
+    CheckpointError,
+    EnvelopeError,
+    ProofError,
+    RecordError,
+    SignatureError,
+    StorageError,
+)
 from storage.leaf import Leaf, open_leaf
+from storage.receipts import MAX_RANGES
 from sync import messages as m
 from sync.department import held, incidents
 from sync.department.arrival import Arrival
@@ -93,7 +101,7 @@ class Receiver:
             raise refuse("malformed", str(error)) from None
         except SignatureError:
             raise refuse("signature", "the signature does not hold") from None
-        except (StoreError, KeyServiceError) as error:
+        except (StoreError, KeyServiceError, StorageError) as error:
             log_events.error("cannot_store", what=str(error))  # noqa: TRY400 - a trace would show rows
             raise refuse(
                 "unavailable", "the department cannot store now: keep everything, try later"
@@ -315,11 +323,11 @@ class Receiver:
         wanted, log = self._open(m.ReceiptWanted, data)
         with self._alone(log) as now, self.store.write() as connection:
             end = held.complete_to(connection, now)
-            missing = held.given_up(connection, now.log_no, wanted.first, end)
+            missing = held.not_whole(connection, now.log_no, wanted.first, end)
             receipt = m.Receipt(
                 department=self.name,
                 log_id=now.log_id,
-                ranges=ranges_without(wanted.first, end, missing),
+                ranges=ranges_without(wanted.first, end, missing)[:MAX_RANGES],
                 size=now.frontier.size,
                 root=now.frontier.root(),
                 at_us=self._now_us(),

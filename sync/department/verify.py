@@ -78,10 +78,14 @@ class Checker:
             ).all()
             purged = self._purges(connection)
             for row in rows:
-                log = held.find_log(connection, bytes(row.log_id))
+                self.report.logs += 1
+                try:
+                    log = held.find_log(connection, bytes(row.log_id))
+                except StorageError as error:
+                    self.report.wrong(f"log {bytes(row.log_id).hex()[:16]}: {error.what}")
+                    continue
                 if log is None:
                     continue
-                self.report.logs += 1
                 self._vouch(log, bytes(row.vouch), bytes(row.identity))
                 self._log(connection, log, content=content)
                 self._receipts(connection, log)

@@ -12,7 +12,7 @@ from sync_twins import DepartmentProcess, FaultProxy, Unit, checked, found_depar
 
 from sync.department.server import Department
 from sync.enrolment_code import EnrolmentCode
-from sync.errors import LinkError, NotEnrolledError, RefusedByDepartmentError
+from sync.errors import NotEnrolledError, RefusedByDepartmentError
 from sync.schedule import Schedule
 
 
@@ -150,7 +150,3 @@ def test_a_forged_department_gets_no_secret_and_no_word(
         made = enrolled.attempt()
     assert made.outcome == "link"
     assert made.progress.sent_bytes == 0
-
-
-def test_link_errors_name_no_content() -> None:
-    assert "7XKR219" not in repr(LinkError("x"))

@@ -1,0 +1,489 @@
+"""What the receiver refuses, and what it makes of being told twice: a unit with a real ledger, no network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import select, update
+from sync_twins import LoopbackLink, Unit, checked, converse, issue_code
+
+from storage import codec, merkle
+from storage.checkpoint import Checkpoint, sign_checkpoint
+from storage.leaf import origin_of
+from sync import messages as m
+from sync.department import held, incidents
+from sync.department.server import Department
+from sync.department.tables import elements, leaves, logs, tokens
+from sync.enrolment_code import EnrolmentCode
+from sync.errors import BatchRefusedError, LinkError, RefusedByDepartmentError
+from sync.membership import SyncFolder
+from sync.succession import keep_keys, registration, succeed
+from sync.vouch import FileUnitKey
+
+
+class Joined(Unit):
+    """A unit that joined the department in this process."""
+
+    def __init__(self, path: Path, department: Department, name: str) -> None:
+        super().__init__(path)
+        self.department = department
+        code = EnrolmentCode.parse(issue_code(department.home, name))
+        self.folder.make()
+        from storage.checkpoint import NoteKey
+        from storage.standing import Enrolment
+        from sync.department.home import load_ed25519
+        from sync.enrolment import make_vouch
+        from sync.membership import Member
+
+        outbox = self.outbox
+        vouch = make_vouch(self.folder, self.folder.unit_key(), outbox.log_public)
+        request = m.EnrolRequest(secret=code.secret, vouch=vouch, software="test")
+        key = department.home.log_key().public_key()
+        answer = m.open_message(
+            m.EnrolAnswer, department.enrolment.answer("unit", m.seal_message(request, outbox.sign)), key
+        )
+        command = load_ed25519(department.home.path / "command.key").public_key().public_bytes_raw()
+        note = NoteKey(m.department_origin(key), key).text()
+        outbox.take_membership(
+            Enrolment(
+                version=1,
+                organisation=answer.department,
+                unit=answer.unit_id,
+                command_key=command,
+                department=note,
+            )
+        )
+        for one in answer.documents:
+            outbox.take_document(one.name, one.message)
+        self.folder.save_member(
+            Member(
+                department=answer.department,
+                unit_id=answer.unit_id,
+                name=answer.name,
+                unit_address="localhost:1",
+                front_address="localhost:1",
+                department_key=key.public_bytes_raw(),
+                command_key=command,
+                authority=answer.authority,
+                root=bytes(32),
+            )
+        )
+
+
+@pytest.fixture
+def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
+    made = Joined(tmp_path / "unit", department, "unit")
+    yield made
+    made.close()
+
+
+def incident_kinds(department: Department) -> list[str]:
+    with department.store.read() as connection:
+        return [one.kind for one in incidents.listed(connection)]
+
+
+def size_held(department: Department, unit: Unit) -> int:
+    with department.store.read() as connection:
+        log = held.find_log(connection, unit.outbox.log_id)
+        assert log is not None
+        return log.frontier.size
+
+
+def test_a_message_sent_twice_is_taken_once(department: Department, unit: Joined) -> None:
+    unit.add(6)
+    link = LoopbackLink(department)
+    sent: list[tuple[str, bytes]] = []
+    link.before = lambda name, data: sent.append((name, data)) or data  # type: ignore[func-returns-value]
+    converse(unit, department, link)
+    with department.store.read() as connection:
+        before = [connection.execute(select(table)).all() for table in (leaves, elements, tokens)]
+    for name, data in sent:
+        if name in {"leaves", "parcel"}:
+            department.receiver.answer(name, data)
+    with department.store.read() as connection:
+        assert [connection.execute(select(table)).all() for table in (leaves, elements, tokens)] == before
+    assert incident_kinds(department) == []
+
+
+def test_an_old_hello_replayed_is_no_rollback(department: Department, unit: Joined) -> None:
+    link = LoopbackLink(department)
+    sent: list[bytes] = []
+    link.before = lambda name, data: (sent.append(data) if name == "hello" else None) or data
+    unit.add(2)
+    converse(unit, department, link)
+    unit.add(2)
+    converse(unit, department)
+    with pytest.raises(RefusedByDepartmentError, match="challenge"):
+        department.receiver.answer("hello", sent[0])
+    assert incident_kinds(department) == []
+
+
+def test_a_rolled_back_card_is_refused_and_noted_at_both_ends(
+    department: Department, unit: Joined, tmp_path: Path
+) -> None:
+    unit.add(2)
+    unit.ledger.close()
+    shutil.copytree(unit.path, tmp_path / "image")
+    unit.reopen()
+    unit.add(4)
+    converse(unit, department)
+    unit.ledger.close()
+    shutil.rmtree(unit.path)
+    shutil.copytree(tmp_path / "image", unit.path)
+    unit.reopen()
+    with pytest.raises(BatchRefusedError) as refused:
+        converse(unit, department)
+    assert refused.value.code == "rollback"
+    assert incident_kinds(department) == ["rollback"]
+
+
+def test_a_cloned_card_is_a_fork(department: Department, unit: Joined, tmp_path: Path) -> None:
+    unit.add(2)
+    unit.ledger.close()
+    shutil.copytree(unit.path, tmp_path / "clone")
+    unit.reopen()
+    clone = Joined.__new__(Joined)
+    from hw.clock import SystemClock
+    from hw.secure_slot import LoopbackSlot
+    from storage.ledger import Ledger
+
+    clone.path, clone.home = tmp_path / "clone", tmp_path / "clone" / "home"
+    clone.slot, clone.clock = LoopbackSlot(clone.path / "chip"), SystemClock()
+    clone.folder = SyncFolder.of(clone.home)
+    clone.ledger = Ledger.open(clone.home, clone.slot, clone.clock)
+    unit.add(3)
+    clone.add(5)
+    converse(unit, department)
+    with pytest.raises(BatchRefusedError) as refused:
+        converse(clone, department)
+    clone.close()
+    assert refused.value.code == "fork"
+    assert incident_kinds(department) == ["fork"]
+
+
+def test_after_a_refusal_a_new_log_is_opened_and_reading_and_syncing_go_on(
+    department: Department, unit: Joined
+) -> None:
+    unit.add(3)
+    converse(unit, department)
+    previous, old = unit.outbox.anchored_note(), unit.outbox.log_id
+    with department.store.write() as connection:
+        held.close_logs(connection, unit.folder.member().unit_id)
+    unit.add(2)
+    with pytest.raises(BatchRefusedError):
+        converse(unit, department)
+    keep_keys(unit.folder, old, unit.outbox.sealed_keys())
+    unit.ledger.close()
+    unit.ledger = succeed(
+        unit.home, unit.slot, unit.clock, unit.folder, previous=previous, reason="closed by the test"
+    )
+    unit.add(4)
+    with pytest.raises(RefusedByDepartmentError, match="vouched"):
+        converse(unit, department)
+    message = registration(
+        unit.outbox, unit.folder, unit.folder.unit_key(), previous=previous, reason="closed by the test"
+    )
+    department.enrolment.answer("new-log", message)
+    converse(unit, department)
+    assert unit.outbox.opened_because() == (previous, "closed by the test")
+    assert size_held(department, unit) >= 4
+    assert "new-log" in incident_kinds(department)
+    assert (unit.folder.path / "old" / old.hex()[:16] / "keys.cbor").exists()
+    assert checked(department.home).problems == []
+
+
+def test_an_incident_is_closed_by_two_people(department: Department, unit: Joined) -> None:
+    with department.store.write() as connection:
+        number = incidents.record(connection, kind="fork", detail="x", unit_id=None, log_id=None, now_us=1)
+        assert not incidents.close(connection, number, "ann", 2)
+        with pytest.raises(Exception, match="another one"):
+            incidents.close(connection, number, "ann", 3)
+        assert incidents.close(connection, number, "ben", 4)
+
+
+def signed_leaves(unit: Joined, first: int, data: list[bytes], size: int | None = None) -> bytes:
+    """A batch under the unit's own keys, with a checkpoint over exactly these leaves after the real ones."""
+    real = unit.outbox.leaves(0, first) if first else []
+    root = merkle.root_of(merkle.leaf_hash(one) for one in [*real, *data])
+    key = Ed25519PrivateKey.from_private_bytes(unit.ledger.store.ring.log_key)
+    head = Checkpoint(origin_of(unit.outbox.log_id), size or first + len(data), root)
+    batch = m.LeafBatch(
+        log_id=unit.outbox.log_id,
+        first=first,
+        leaves=tuple(data),
+        checkpoint=sign_checkpoint(head, key),
+        proof=(),
+    )
+    return m.seal_message(batch, unit.outbox.sign)
+
+
+def test_leaves_that_leave_a_gap_are_refused_with_the_size_held(department: Department, unit: Joined) -> None:
+    unit.add(4)
+    data = unit.outbox.leaves(2, 2)
+    with pytest.raises(RefusedByDepartmentError) as refused:
+        department.receiver.answer("leaves", signed_leaves(unit, 2, data))
+    assert (refused.value.code, refused.value.held) == ("gap", 0)
+    assert incident_kinds(department) == []
+
+
+def swapped(real: list[bytes]) -> list[bytes]:
+    return [real[0], real[2], real[1], *real[3:]]
+
+
+def doubled(real: list[bytes]) -> list[bytes]:
+    return [real[0], real[0], *real[1:]]
+
+
+def flipped(real: list[bytes]) -> list[bytes]:
+    return [*real[:-1], real[-1][:-1] + bytes([real[-1][-1] ^ 1])]
+
+
+def left_out(real: list[bytes]) -> list[bytes]:
+    return [*real[:1], *real[2:]]
+
+
+def no_leaf(real: list[bytes]) -> list[bytes]:
+    return [*real[:-1], b"\xd2\x84"]
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        pytest.param(swapped, id="two leaves swapped"),
+        pytest.param(doubled, id="a leaf doubled"),
+        pytest.param(flipped, id="a bit flipped"),
+        pytest.param(left_out, id="a leaf left out"),
+        pytest.param(no_leaf, id="no leaf at all"),
+    ],
+)
+def test_bad_leaves_are_an_incident_and_nothing_of_the_batch_is_taken(
+    department: Department, unit: Joined, attack: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    unit.add(3)
+    real = unit.outbox.leaves(0, unit.outbox.size())
+    with pytest.raises(RefusedByDepartmentError) as refused:
+        department.receiver.answer("leaves", signed_leaves(unit, 0, attack(real)))
+    assert refused.value.code == "bad-leaf"
+    assert size_held(department, unit) == 0
+    assert incident_kinds(department) == ["bad-leaf"]
+
+
+def test_leaves_that_do_not_make_the_signed_root_are_a_fork(department: Department, unit: Joined) -> None:
+    unit.add(3)
+    real = unit.outbox.leaves(0, unit.outbox.size())
+    data = signed_leaves(unit, 0, real)
+    key = Ed25519PrivateKey.from_private_bytes(unit.ledger.store.ring.log_key)
+    head = Checkpoint(origin_of(unit.outbox.log_id), len(real), os.urandom(32))
+    batch = m.open_message(m.LeafBatch, data, unit.ledger.public_key.public)
+    forged = m.LeafBatch(
+        log_id=batch.log_id,
+        first=0,
+        leaves=batch.leaves,
+        checkpoint=sign_checkpoint(head, key),
+        proof=(),
+    )
+    with pytest.raises(RefusedByDepartmentError) as refused:
+        department.receiver.answer("leaves", m.seal_message(forged, unit.outbox.sign))
+    assert refused.value.code == "fork"
+
+
+def test_a_log_that_nobody_vouched_for_is_not_heard(department: Department, tmp_path: Path) -> None:
+    stranger = Unit(tmp_path / "stranger")
+    stranger.add(1)
+    with pytest.raises(RefusedByDepartmentError) as refused:
+        department.receiver.answer("leaves", signed_leaves(stranger, 0, stranger.outbox.leaves(0, 1)))  # type: ignore[arg-type]
+    stranger.close()
+    assert refused.value.code == "unknown-log"
+
+
+def test_another_units_signature_does_not_pass(department: Department, unit: Joined, tmp_path: Path) -> None:
+    other = Joined(tmp_path / "other", department, "other")
+    unit.add(1)
+    wanted = m.ReceiptWanted(log_id=unit.outbox.log_id, first=0)
+    with pytest.raises(RefusedByDepartmentError) as refused:
+        department.receiver.answer("receipt", m.seal_message(wanted, other.outbox.sign))
+    other.close()
+    assert refused.value.code == "signature"
+
+
+def test_a_message_of_one_kind_does_not_pass_as_another(department: Department, unit: Joined) -> None:
+    wanted = m.ReceiptWanted(log_id=unit.outbox.log_id, first=0)
+    with pytest.raises(RefusedByDepartmentError) as refused:
+        department.receiver.answer("document", m.seal_message(wanted, unit.outbox.sign))
+    assert refused.value.code == "signature"
+
+
+def damage_parcels(data: bytes) -> bytes:
+    """Turn a bit in the last element of a parcel."""
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def test_a_bad_record_is_asked_for_again_and_taken_when_it_comes_right(
+    department: Department, unit: Joined
+) -> None:
+    unit.add(4)
+    link = LoopbackLink(department)
+    link.before = lambda name, data: damage_parcels(data) if name == "parcel" else data
+    first = converse(unit, department, link)
+    assert first.bad == 1
+    assert converse(unit, department).bad == 0
+    assert incident_kinds(department) == []
+    assert checked(department.home).problems == []
+    assert unit.outbox.received_to() > 4
+
+
+def test_a_record_that_never_comes_right_is_an_incident_and_holds_nothing_up(
+    department: Department, unit: Joined
+) -> None:
+    numbers = unit.add(1) + unit.add(3)
+    link = LoopbackLink(department)
+
+    def before(name: str, data: bytes) -> bytes:
+        return damage_parcels(data) if name == "parcel" and len(data) > 2500 else data
+
+    link.before = before
+    for _ in range(3):
+        converse(unit, department, link)
+    assert "bad-record" in incident_kinds(department)
+    book = unit.ledger.store.book
+    received = [number for number in numbers if book.is_received(number)]
+    assert len(received) == len(numbers) - 1
+    converse(unit, department)
+    assert checked(department.home).problems == []
+
+
+def test_nothing_is_receipted_on_a_mere_tree_size(department: Department, unit: Joined) -> None:
+    numbers = unit.add(3)
+    link = LoopbackLink(department)
+
+    def before(name: str, data: bytes) -> bytes:
+        if name == "parcel":
+            raise LinkError("cut before any content")
+        return data
+
+    link.before = before
+    with pytest.raises(LinkError):
+        converse(unit, department, link)
+    wanted = m.ReceiptWanted(log_id=unit.outbox.log_id, first=0)
+    answer = department.receiver.answer("receipt", m.seal_message(wanted, unit.outbox.sign))
+    receipt = m.open_message(m.Receipt, answer, department.home.log_key().public_key())
+    covered = {n for first, last in receipt.ranges for n in range(first, last + 1)}
+    assert size_held(department, unit) > max(numbers)
+    assert covered.isdisjoint(numbers)
+    assert unit.outbox.anchored_size() > max(numbers)
+
+
+def test_an_alert_goes_ahead_of_a_long_backlog_and_is_held_once(department: Department, unit: Joined) -> None:
+    unit.add(210, size=40)
+    (hit,) = unit.add(1, hit=True, size=40)
+    link = LoopbackLink(department)
+    converse(unit, department, link)
+    assert link.names.index("alert") < link.names.index("leaves")
+    with department.store.read() as connection:
+        log = held.find_log(connection, unit.outbox.log_id)
+        assert log is not None
+        here = held.names_held(connection, log.log_no, [hit])
+    assert {name for _, name in here} == {"text", "place", "patch", "overview"}
+    assert checked(department.home).problems == []
+
+
+def test_documents_come_down_signed_and_only_rise(department: Department, unit: Joined) -> None:
+    from storage.errors import OutdatedError, SignatureError
+    from sync.department import down
+    from sync.department.home import load_ed25519
+    from sync.documents import Carried
+
+    command = load_ed25519(department.home.path / "command.key")
+
+    def document(version: int, key: Ed25519PrivateKey = command) -> bytes:
+        carried = Carried(
+            name="hot-list/stolen",
+            version=version,
+            unit_id="",
+            issued_us=1,
+            expires_us=9,
+            body=b"x" * 700_000,
+        )
+        return down.sign_document("hot-list/stolen", codec.to_bytes(carried), key)
+
+    with department.store.write() as connection:
+        down.publish(connection, "hot-list/stolen", 5, document(5), 1)
+    made = converse(unit, department)
+    assert made.documents == ("hot-list/stolen",)
+    assert unit.outbox.document_version("hot-list/stolen") == 5
+    assert (unit.folder.inbox / "hot-list_stolen.cbor").read_bytes() == document(5)
+    with pytest.raises(OutdatedError):
+        unit.outbox.take_document("hot-list/stolen", document(4))
+    with pytest.raises(SignatureError):
+        unit.outbox.take_document("hot-list/stolen", document(6, Ed25519PrivateKey.generate()))
+    with pytest.raises(Exception, match="versions only rise"), department.store.write() as connection:
+        down.publish(connection, "hot-list/stolen", 5, document(5), 1)
+
+
+def test_a_log_cannot_be_claimed_by_a_second_unit(
+    department: Department, unit: Joined, tmp_path: Path
+) -> None:
+    thief = Joined(tmp_path / "thief", department, "thief")
+    from sync.enrolment import make_vouch
+
+    vouch = make_vouch(thief.folder, thief.folder.unit_key(), unit.outbox.log_public)
+    message = m.seal_message(m.NewLog(vouch=vouch), unit.outbox.sign)
+    with pytest.raises(RefusedByDepartmentError) as refused:
+        department.enrolment.answer("new-log", message)
+    thief.close()
+    assert refused.value.code == "wrong-device"
+
+
+def test_a_vouch_by_another_key_is_refused(department: Department, unit: Joined, tmp_path: Path) -> None:
+    from sync.vouch import Vouch, public_der, sign_vouch
+
+    other = SyncFolder(tmp_path / "other")
+    other.make()
+    vouch = Vouch(
+        unit=unit.folder.unit_key().public_der(),
+        log_public=unit.outbox.log_public,
+        tls_public=public_der(other.tls_private().public_key()),
+        at_us=1,
+    )
+    with pytest.raises(RefusedByDepartmentError) as refused:
+        department.enrolment.answer("renew", sign_vouch(vouch, FileUnitKey(other.unit_key().private)))
+    assert refused.value.code == "malformed"
+
+
+TAMPERINGS = [
+    pytest.param(update(leaves).where(leaves.c.sequence == 2).values(leaf=b"x"), "record 2", id="a leaf"),
+    pytest.param(update(logs).values(size=3), "tree", id="the size of a log"),
+    pytest.param(
+        update(elements).where(elements.c.name == "text").values(stored=b"y" * 300),
+        "text",
+        id="a sealed text",
+    ),
+    pytest.param(elements.delete().where(elements.c.name == "patch"), "account for", id="patches deleted"),
+    pytest.param(update(logs).values(cosigned="x"), "co-signed", id="the co-signed checkpoint"),
+    pytest.param(update(logs).values(vouch=b"x"), "vouch", id="the unit's word for its log"),
+]
+
+
+@pytest.mark.parametrize(("statement", "named"), TAMPERINGS)
+def test_verify_names_what_was_tampered_with(
+    department: Department, unit: Joined, statement: object, named: str
+) -> None:
+    unit.add(3)
+    converse(unit, department)
+    assert checked(department.home).problems == []
+    with department.store.write() as connection:
+        connection.execute(statement)  # type: ignore[call-overload]
+    assert any(named in problem for problem in checked(department.home).problems)
+
+
+def test_no_table_shows_a_plate(department: Department, unit: Joined) -> None:
+    unit.add(2, text="PLATE42")
+    converse(unit, department)
+    department.store.shrink()
+    everything = b"".join(path.read_bytes() for path in department.home.path.rglob("*") if path.is_file())
+    assert b"PLATE42" not in everything
