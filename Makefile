@@ -90,6 +90,7 @@ train: $(VENV_TRAIN)/.ready
 	$(VENV_TRAIN)/bin/python -m detector.training.release detector --data $(ALPR_DATA) --run run/train/detector
 	$(VENV_TRAIN)/bin/python -m detector.training.train_reader --data $(ALPR_DATA) --run run/train/reader
 	$(VENV_TRAIN)/bin/python -m detector.training.release reader --data $(ALPR_DATA) --run run/train/reader
+	$(VENV_TRAIN)/bin/python -m detector.training.calibrate --data $(ALPR_DATA)
 
 # --universal: one file for every platform and Python that the project supports.
 COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \

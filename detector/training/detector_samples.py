@@ -6,8 +6,9 @@ Works on luma at the net's scale. Real scenes give boxes only; pasted plates giv
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,15 @@ from PIL import Image, ImageFilter
 from .datasets import Picture
 from .detector_targets import NET_HEIGHT, NET_WIDTH
 from .geometry import perspective
+from .render.scenes import render_scene
 
 Luma = NDArray[np.uint8]
 PLATE_SOURCE = Callable[[np.random.Generator], Luma]
 
 PAD_LUMA = 114  # what the reader letterboxes with
-REAL_SHARE = 0.5
+REAL_SHARE = 0.45
+COMPOSED_SHARE = 0.3  # of the plate-free windows become a scene of vehicles and clutter
+DECOY_SHARE = 0.4  # of the plate-free windows show what an earlier net took for a plate
 _RESAMPLE = (
     Image.Resampling.BOX,
     Image.Resampling.BILINEAR,
@@ -50,11 +54,14 @@ class SampleMaker:
         *,
         height: int,
         width: int,
+        decoys: Mapping[Path, NDArray[np.float32]] | None = None,
     ) -> None:
+        """``decoys``: boxes (N, 4) x, y, w, h that an earlier net wrongly took for plates, by picture."""
         self._height, self._width = height, width
         self._plates = plates
         self._scenes: list[tuple[Image.Image, NDArray[np.float32]]] = []
         self._clean: list[Image.Image] = []
+        self._decoys: list[tuple[Image.Image, NDArray[np.float32]]] = []
         self._weights: list[float] = []
         for picture in pictures:
             boxes = [plate.box for plate in picture.plates if plate.box is not None]
@@ -62,7 +69,10 @@ class SampleMaker:
                 self._scenes.append((_opened(picture), np.array(boxes, np.float32)))
                 self._weights.append(_SET_WEIGHT.get(picture.dataset, 1.0))
             elif not picture.plates:
-                self._clean.append(_opened(picture))
+                image = _opened(picture)
+                self._clean.append(image)
+                if decoys and len(decoys.get(picture.path, ())):
+                    self._decoys.append((image, decoys[picture.path]))
         if not self._scenes or not self._clean:
             raise ValueError("need both scenes with boxes and plate-free pictures")
         total = sum(self._weights)
@@ -78,10 +88,17 @@ class SampleMaker:
             known = np.zeros(len(boxes), bool)
             extra = 0 if rng.random() < 0.7 else 1
         else:
-            image = self._clean[int(rng.integers(len(self._clean)))]
-            luma, boxes = self._window(rng, image, np.zeros((0, 4), np.float32))
+            luma = self._plate_free(rng)
+            boxes = np.zeros((0, 4), np.float32)
             quads, known = np.zeros((0, 4, 2), np.float32), np.zeros(0, bool)
             extra = int(rng.choice(4, p=[0.3, 0.4, 0.2, 0.1]))
+            if rng.random() < COMPOSED_SHARE:
+                scene = render_scene(rng, luma, widths=(11.0, 200.0))
+                luma, extra = scene.luma, 0
+                if scene.corners:
+                    quads = np.asarray(scene.corners, np.float32)
+                    known = np.ones(len(quads), bool)
+                    boxes = np.stack([_bounds(quad) for quad in quads])
         for _ in range(extra):
             pasted = self._paste(rng, luma, boxes)
             if pasted is not None:
@@ -111,16 +128,33 @@ class SampleMaker:
             has_corners=known[inside],
         )
 
+    def _plate_free(self, rng: np.random.Generator) -> Luma:
+        """A window without a plate, often around something that an earlier net took for one."""
+        if self._decoys and rng.random() < DECOY_SHARE:
+            image, boxes = self._decoys[int(rng.integers(len(self._decoys)))]
+            decoy = boxes[int(rng.integers(len(boxes)))][None]
+            return self._window(rng, image, decoy, rescale=0.0)[0]
+        image = self._clean[int(rng.integers(len(self._clean)))]
+        return self._window(rng, image, np.zeros((0, 4), np.float32))[0]
+
     def _window(
-        self, rng: np.random.Generator, image: Image.Image, boxes: NDArray[np.float32]
+        self,
+        rng: np.random.Generator,
+        image: Image.Image,
+        boxes: NDArray[np.float32],
+        *,
+        rescale: float = 0.45,
     ) -> tuple[Luma, NDArray[np.float32]]:
-        """A window of the picture at the net's scale; boxes (N, 4) x, y, w, h move along."""
+        """A window of the picture at the net's scale; boxes (N, 4) x, y, w, h move along.
+
+        ``rescale``: how often the scale is chosen for the box and not for the picture.
+        """
         natural = min(NET_WIDTH / image.width, NET_HEIGHT / image.height)
         scale = natural * float(np.exp(rng.normal(0.0, 0.3)))
         anchor = None
         if len(boxes):
             anchor = boxes[int(rng.integers(len(boxes)))]
-            if rng.random() < 0.45:
+            if rng.random() < rescale:
                 scale = float(np.exp(rng.uniform(np.log(10), np.log(260)))) / float(anchor[2])
             scale = float(np.clip(scale, 8 / anchor[2], 300 / anchor[2]))
         scale_x = scale * float(np.exp(rng.normal(0.0, 0.05)))

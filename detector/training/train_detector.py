@@ -9,8 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from .datasets import read_all
+from ..reader import PlateReader
+from .datasets import Picture, read_all
 from .detector_net import build_detector, detector_loss
 from .detector_samples import PLATE_SOURCE, Luma, SampleMaker
 from .detector_targets import encode_targets
@@ -64,6 +66,17 @@ def rendered_plates() -> PLATE_SOURCE:
     return draw
 
 
+def false_boxes(models: Path, pictures: list[Picture]) -> dict[Path, NDArray[np.float32]]:
+    """What released models take for plates on the plate-free pictures: (N, 4) x, y, w, h by picture."""
+    reader = PlateReader.from_models(models)
+    found = {}
+    for picture in pictures:
+        if not picture.plates:
+            boxes = [box.box for box in reader.find(picture.luma())]
+            found[picture.path] = np.array(boxes, np.float32).reshape(-1, 4)
+    return found
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line; resumes the run it finds in ``--run``."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -72,13 +85,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=4500)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--peak-rate", type=float, default=2e-3)
+    parser.add_argument("--start-from", type=Path, default=None, help="weights of an earlier run")
+    parser.add_argument("--decoys-from", type=Path, default=None, help="models whose false boxes to unlearn")
     parser.add_argument("--stop-after-s", type=float, default=None)
     arguments = parser.parse_args(argv)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     sources = [real_crops(arguments.data), rendered_plates()]
-    maker = SampleMaker(list(read_all(arguments.data, "train")), sources, height=HEIGHT, width=WIDTH)
+    pictures = list(read_all(arguments.data, "train"))
+    decoys = false_boxes(arguments.decoys_from, pictures) if arguments.decoys_from is not None else None
+    maker = SampleMaker(pictures, sources, height=HEIGHT, width=WIDTH, decoys=decoys)
     net = build_detector(HEIGHT, WIDTH)
-    net.summary(line_length=90)
+    print(f"{net.count_params()} parameters")
+    if arguments.start_from is not None:
+        net.load_weights(arguments.start_from)
 
     def loss(batch: tuple[Any, ...], out: dict[str, Any]) -> dict[str, Any]:
         return detector_loss(batch[1], batch[2], out)
@@ -93,7 +113,7 @@ def main(argv: list[str] | None = None) -> int:
         loss,
         map(as_floats, feed),
         arguments.run,
-        Plan(steps=arguments.steps),
+        Plan(steps=arguments.steps, peak_rate=arguments.peak_rate),
         stop_after_s=arguments.stop_after_s,
     )
     print("done" if finished else "stopped, resume with the same command")
