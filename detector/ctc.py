@@ -19,7 +19,8 @@ F64 = NDArray[np.float64]
 Labels = tuple[int, ...]
 MOST_COLUMNS = 64
 _SKIP_BELOW = 2e-3  # a class less likely than this in a column does not lengthen a text
-_DROP_BELOW = 1e-7  # a beam less likely than this share of the best has no future
+_DROP_BELOW = 1e-5  # a beam less likely than this share of the best has no future
+_MOST_CLASSES = 4  # that may lengthen a text in one column; scores are computed anew over all of them
 
 
 def column_probabilities(logits: F32, temperature: float, smoothing: float) -> F64:
@@ -65,21 +66,24 @@ def beam_search(columns: F64, width: int) -> list[tuple[Labels, float]]:
 
 
 def _open_classes(columns: F64) -> list[list[int]]:
-    """The classes of each column that may lengthen a text."""
-    likely = columns[:, :-1] > _SKIP_BELOW
-    rows, classes = np.nonzero(likely)
-    out: list[list[int]] = [[] for _ in columns]
-    for row, label in zip(rows.tolist(), classes.tolist(), strict=True):
-        out[row].append(label)
-    return out
+    """The classes of each column that may lengthen a text, in no order."""
+    labels = columns[:, :-1]
+    some = min(_MOST_CLASSES, labels.shape[1])
+    best = np.argpartition(-labels, some - 1, axis=1)[:, :some]
+    likely = np.take_along_axis(labels, best, axis=1) > _SKIP_BELOW
+    return [
+        [label for label, open_ in zip(row, flags, strict=True) if open_]
+        for row, flags in zip(best.tolist(), likely.tolist(), strict=True)
+    ]
 
 
 def _pruned(grown: dict[Labels, tuple[float, float]], width: int) -> dict[Labels, tuple[float, float]]:
-    floor = max(a + b for a, b in grown.values()) * _DROP_BELOW
-    grown = {prefix: pair for prefix, pair in grown.items() if pair[0] + pair[1] >= floor}
-    if len(grown) > width:
-        grown = dict(sorted(grown.items(), key=_weight, reverse=True)[:width])
-    return grown
+    weights = sorted([a + b for a, b in grown.values()], reverse=True)
+    floor = max(weights[0] * _DROP_BELOW, weights[min(width, len(weights)) - 1])
+    kept = {prefix: pair for prefix, pair in grown.items() if pair[0] + pair[1] >= floor}
+    if len(kept) > width:  # ties at the floor
+        kept = dict(sorted(kept.items(), key=_weight, reverse=True)[:width])
+    return kept
 
 
 def _weight(item: tuple[Labels, tuple[float, float]]) -> tuple[float, Labels]:

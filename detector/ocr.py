@@ -27,7 +27,7 @@ _SAME_PLACE = 0.012  # share of the plate's width: a cut this close to the first
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Milliseconds by stage; ``lap`` books the time since the last lap."""
+    """Milliseconds by stage, on the clock on the wall; ``lap`` books the time since the last lap."""
 
     ms: dict[str, float] = field(default_factory=dict)
     last: float = field(default_factory=time.perf_counter)
@@ -84,6 +84,10 @@ class PatchReader:
         evidence = self._evidence(looks, width_px, box.confidence)
         watch.lap("text")
         return Sight(evidence, corners, looks[-1].patch.luma)
+
+    def invoke_bare(self, patch: U8) -> None:
+        """The net alone on a patch of its size."""
+        self._net.invoke(patch)
 
     def _look(self, luma: U8, corners: Corners | F64, margin: tuple[float, float], watch: Stopwatch) -> _Look:
         patch = cut_patch(luma, corners, self._net.size, margin)

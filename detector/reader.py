@@ -93,6 +93,13 @@ class PlateReader:
             raise PictureError(f"luma must be uint8 (height, width), is {luma.dtype} {luma.shape}")
         return self._read_box(luma, PlateBox(corners=corners, confidence=1.0), Stopwatch())
 
+    def invoke_bare(self, looks: int) -> None:
+        """Runs the detector once and the reader's net ``looks`` times on grey: what a bench compares with."""
+        self._detector.invoke(np.full(self._detector.size, 114, np.uint8))
+        patch = np.full((self._reading.input.height, self._reading.input.width), 128, np.uint8)
+        for _ in range(looks):
+            self._patches.invoke_bare(patch)
+
     def _find(self, luma: U8, lores: U8 | None, watch: Stopwatch) -> tuple[PlateBox, ...]:
         rules = self._finding.find
         picture, place = letterbox(luma, self._detector.size, rules.padding, lores)
