@@ -19,6 +19,7 @@ from .glyphs import GLYPH_HEIGHT, STYLES, stroke_mask, stroke_style
 Mask = NDArray[np.uint8]
 Lettering = Literal["script", "roman", "slab", "sans"]
 
+_SLAB_SERIALS = ("graduate", "roboto-slab")  # as on Virginian plates
 FONTS = Path(__file__).parent / "fonts"
 _LETTERING: dict[Lettering, tuple[str, ...]] = {
     "script": ("lobster", "kaushan-script", "damion", "satisfy"),
@@ -31,7 +32,9 @@ _LETTERING: dict[Lettering, tuple[str, ...]] = {
 @lru_cache(maxsize=1)
 def serial_fonts() -> tuple[Path, ...]:
     """The font files for serials, in a fixed order; empty where none are installed."""
-    return tuple(sorted(path for path in FONTS.glob("serial/*") if path.suffix in {".woff2", ".ttf"}))
+    slabs = (path for path in FONTS.glob("lettering/*") if path.name.startswith(_SLAB_SERIALS))
+    plain = (path for path in FONTS.glob("serial/*") if path.suffix in {".woff2", ".ttf"})
+    return (*sorted(plain), *sorted(slabs))
 
 
 @lru_cache(maxsize=8)

@@ -349,20 +349,24 @@ def stroke_mask(style_number: int, character: str) -> Mask:
     shift = 0.15 + weight / 2
     for path in _SHAPES[character](Cell(w=width, h=height, r=radius, s=style)):
         points = [((x + shift) * unit, (y + weight / 2) * unit) for x, y in path]
-        draw.line(points, fill=255, width=pen, joint="curve")
         cap = pen / 2
-        for x, y in (points[0], points[-1]) if style.square_caps else points:
-            if style.square_caps:
-                draw.rectangle((x - cap, y - cap, x + cap, y + cap), fill=255) if _upright(path) else None
-            else:
-                draw.ellipse((x - cap, y - cap, x + cap, y + cap), fill=255)
+        cut_square = style.square_caps and path[0] != path[-1]
+        if cut_square:
+            points[0], points[-1] = (
+                _extended(points[1], points[0], cap),
+                _extended(points[-2], points[-1], cap),
+            )
+        draw.line(points, fill=255, width=pen, joint="curve")
+        for x, y in points[1:-1] if cut_square else points:
+            draw.ellipse((x - cap, y - cap, x + cap, y + cap), fill=255)
     image = image.resize((image.width // _OVERSAMPLE, GLYPH_HEIGHT), Image.Resampling.BOX)
     left, _, right, _ = image.getbbox() or (0, 0, image.width, 0)
     return np.asarray(image.crop((left, 0, right, GLYPH_HEIGHT)))
 
 
-def _upright(path: Path) -> bool:
-    """Whether both ends run straight up or across, where a square cap fits."""
-    (x0, y0), (x1, y1) = path[0], path[1]
-    (x2, y2), (x3, y3) = path[-1], path[-2]
-    return min(abs(x0 - x1), abs(y0 - y1)) < 1e-6 and min(abs(x2 - x3), abs(y2 - y3)) < 1e-6
+def _extended(inner: Point, end: Point, cap: float) -> Point:
+    """The end of a stroke moved outwards, so that its square cut reaches where a round cap would."""
+    dx, dy = end[0] - inner[0], end[1] - inner[1]
+    reach = max(float(np.hypot(dx, dy)), 1e-6)
+    slant = 1.0 + min(abs(dx), abs(dy)) / reach  # a slanted stroke is cut by the glyph's edge
+    return end[0] + dx / reach * cap * slant, end[1] + dy / reach * cap * slant

@@ -143,12 +143,14 @@ def finish(
         field = wear.dirt(rng, field)
     if rng.random() < wear_chance * 0.7:
         wear.scratches(rng, field)
+    if rng.random() < wear_chance * 0.12:
+        field = wear.shield(rng, field)
     height, width = field.shape
     alpha = _outline(height, width, round(corner * height))
     pad = 0
     if rng.random() < frame_chance:
         pad = int(rng.integers(2, max(4, height // 16)))
-        field = wear.frame(rng, field, pad)
+        field = wear.frame(rng, field, pad, (serial[1], serial[3]))
         alpha = _outline(height + 2 * pad, width + 2 * pad, round(corner * height))
     left, top, right, bottom = (edge + pad for edge in serial)
     return RenderedPlate(

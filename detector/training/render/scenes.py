@@ -19,6 +19,7 @@ from .viewpoint import Viewpoint
 Luma = NDArray[np.uint8]
 Quad = NDArray[np.float64]
 
+_SQUARE_SHARE = 0.08  # of the plates have two lines
 _TRIES = 8  # places tried for a plate before it is left out
 
 
@@ -48,7 +49,8 @@ def render_scene(
     night = bool(rng.random() < 0.16) if infrared is None else infrared
     if plates is None:
         count = int(rng.choice(4, p=[0.12, 0.5, 0.26, 0.12]))
-        plates = [render_plate(rng, infrared=night) for _ in range(count)]
+        kinds = [None if rng.random() > _SQUARE_SHARE else "square" for _ in range(count)]
+        plates = [render_plate(rng, infrared=night, jurisdiction=kind) for kind in kinds]
     luma = background
     if night:
         luma = camera.exposure(luma, float(rng.uniform(-6, -2.5)))

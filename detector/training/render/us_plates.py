@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import wear
-from .backdrops import Backdrop, draw_backdrop
+from .backdrops import Backdrop, blotches, draw_backdrop
 from .faces import Lettering, draw_face, lettering_mask
 from .line import Box, Field, SetLine, cover_in, fit_in, set_line
 from .looks import LOOKS, Look
@@ -41,6 +41,7 @@ _BACKDROPS: tuple[Backdrop, ...] = (
     "photo",
     "flag",
 )
+_TEMPORARY_SHARE = 0.03
 _FULL = np.full((2, 2), 255, np.uint8)
 
 
@@ -62,6 +63,8 @@ def us_plate(
         if not looks:
             raise KeyError(f"no plate design for {jurisdiction}")
         look = looks[int(rng.integers(len(looks)))]
+    if rng.random() < _TEMPORARY_SHARE:
+        return _temporary(rng, look, infrared=infrared)
     paper, ink, backdrop = float(look.paper), float(look.ink), look.backdrop
     special = rng.random() < 0.22
     if special:
@@ -104,6 +107,58 @@ def us_plate(
         layout=f"{look.name}{' special' if special else ''}",
         paper=tones.paper,
         frame_chance=0.38,
+    )
+
+
+def _temporary(rng: np.random.Generator, look: Look, *, infrared: bool) -> RenderedPlate:
+    """A paper tag: printed type, lines of small print, an expiry date; creased and bent by the wind."""
+    tones = seen_by(rng, float(rng.uniform(200, 245)), float(rng.uniform(10, 50)), infrared=infrared)
+    field = np.full((HEIGHT, WIDTH), tones.paper, np.float32)
+    field += 14 * blotches(rng, field.shape, (2, 5))
+    line = fill(
+        rng,
+        ("A999999", "9999999", "99A9999", "AA99999", "999A999", "A99999", "99999A9", "9999A99")[
+            int(rng.integers(8))
+        ],
+    )
+    title = (
+        f"{look.name.upper()} {('TEMP TAG', 'TEMPORARY', 'DEALER TAG', 'IN TRANSIT')[int(rng.integers(4))]}"
+    )
+    date = f"EXP {int(rng.integers(1, 13)):02d}/{int(rng.integers(1, 29)):02d}/20{int(rng.integers(18, 28))}"
+    dated_low = rng.random() < 0.5
+    words = ((title, 0.04, 0.16), (date, 0.8, 0.95) if dated_low else (date, 0.17, 0.32))
+    for text, y0, y1 in words:
+        box = (WIDTH * 0.08, HEIGHT * y0, WIDTH * 0.92, HEIGHT * y1)
+        fit_in(field, lettering_mask(text, "sans", int(rng.integers(4))), box, tones.ink)
+    make = f"{int(rng.integers(2001, 2026))} {('SEDAN', 'PICKUP', 'COUPE', 'VAN')[int(rng.integers(4))]}"
+    small = f"{make}  VIN {fill(rng, '9LLL9999999')}"
+    y0, y1 = (0.74, 0.79) if dated_low else (0.88, 0.95)
+    fit_in(
+        field,
+        lettering_mask(small, "sans", 2),
+        (WIDTH * 0.1, HEIGHT * y0, WIDTH * 0.9, HEIGHT * y1),
+        tones.ink,
+        opacity=0.8,
+    )
+    printed = set_line(line, draw_face(rng, stroke_share=0.15), gap=float(rng.uniform(0.06, 0.16)))
+    area = (
+        WIDTH * 0.05,
+        HEIGHT * (0.19 if dated_low else 0.34),
+        WIDTH * 0.95,
+        HEIGHT * (0.72 if dated_low else 0.85),
+    )
+    box = place_serial(rng, printed, area, height=HEIGHT * rng.uniform(0.36, 0.5), stretch=(0.9, 1.1))
+    print_serial(rng, field, printed, box, tones.ink, embossed=False)
+    return finish(
+        rng,
+        field,
+        box,
+        text=bare(line),
+        jurisdiction=look.code,
+        layout=f"{look.name} temporary",
+        paper=tones.paper,
+        frame_chance=0.25,
+        corner=0.0,
     )
 
 

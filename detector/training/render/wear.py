@@ -166,16 +166,35 @@ def scratches(rng: np.random.Generator, field: Field) -> None:
     cover(field, np.asarray(marks), (0, 0), float(rng.uniform(40, 220)), float(rng.uniform(0.4, 1.0)))
 
 
-def frame(rng: np.random.Generator, field: Field, pad: int) -> Field:
-    """A holder around and over the plate's edge, often with words. Pads the picture by ``pad`` px."""
+def shield(rng: np.random.Generator, field: Field) -> Field:
+    """A clear, yellowed or smoked cover over the plate, with the sky's reflection in it."""
+    height, width = field.shape
+    out = field * np.float32(rng.uniform(0.35, 0.95)) + np.float32(rng.uniform(5, 45))
+    lean = rng.uniform(-1.0, 1.0)
+    across = (
+        np.arange(width, dtype=np.float32)[None] / width
+        + lean * np.arange(height, dtype=np.float32)[:, None] / height
+    )
+    band = np.exp(-(((across - rng.uniform(0, 1.2)) / rng.uniform(0.05, 0.3)) ** 2))
+    return np.asarray(out + rng.uniform(0, 80) * band, np.float32)
+
+
+def frame(rng: np.random.Generator, field: Field, pad: int, serial: tuple[float, float]) -> Field:
+    """A holder around and over the plate's edge, often with words. Pads the picture by ``pad`` px.
+
+    serial: top and bottom of the characters, px; the frame covers a tenth of them at most.
+    """
     height, width = field.shape
     paper = float(rng.choice([rng.uniform(8, 45), rng.uniform(8, 45), rng.uniform(120, 235)]))
     words_tone = paper + (rng.uniform(90, 210) if paper < 128 else -rng.uniform(70, 140))
     outer = np.full((height + 2 * pad, width + 2 * pad), paper, np.float32)
     outer[pad : pad + height, pad : pad + width] = field
     side = width * rng.uniform(0.005, 0.03)
-    top = height * (rng.uniform(0.09, 0.2) if rng.random() < 0.45 else rng.uniform(0.01, 0.05))
-    bottom = height * (rng.uniform(0.09, 0.2) if rng.random() < 0.6 else rng.uniform(0.01, 0.06))
+    top = height * (rng.uniform(0.09, 0.23) if rng.random() < 0.45 else rng.uniform(0.01, 0.05))
+    bottom = height * (rng.uniform(0.09, 0.25) if rng.random() < 0.6 else rng.uniform(0.01, 0.06))
+    overlap = rng.uniform(-0.08, 0.1) * (serial[1] - serial[0])
+    top, bottom = min(top, serial[0] + overlap), min(bottom, height - serial[1] + overlap)
+    top, bottom = max(top, 0.01 * height), max(bottom, 0.01 * height)
     mask = Image.new("L", (outer.shape[1], outer.shape[0]), 255)
     ImageDraw.Draw(mask).rounded_rectangle(
         (pad + side, pad + top, pad + width - side, pad + height - bottom),
