@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from receiver_twins import Joined
 from sqlalchemy import select, update
-from sync_twins import LoopbackLink, Unit, checked, converse, issue_code
+from sync_twins import LoopbackLink, Unit, checked, converse
 
 from storage import codec, merkle
 from storage.checkpoint import Checkpoint, sign_checkpoint
@@ -19,60 +20,10 @@ from sync import messages as m
 from sync.department import held, incidents
 from sync.department.server import Department
 from sync.department.tables import elements, leaves, logs, tokens
-from sync.enrolment_code import EnrolmentCode
 from sync.errors import BatchRefusedError, LinkError, RefusedByDepartmentError
 from sync.membership import SyncFolder
 from sync.succession import keep_keys, registration, succeed
 from sync.vouch import FileUnitKey
-
-
-class Joined(Unit):
-    """A unit that joined the department in this process."""
-
-    def __init__(self, path: Path, department: Department, name: str) -> None:
-        super().__init__(path)
-        self.department = department
-        code = EnrolmentCode.parse(issue_code(department.home, name))
-        self.folder.make()
-        from storage.checkpoint import NoteKey
-        from storage.standing import Enrolment
-        from sync.department.home import load_ed25519
-        from sync.enrolment import make_vouch
-        from sync.membership import Member
-
-        outbox = self.outbox
-        vouch = make_vouch(self.folder, self.folder.unit_key(), outbox.log_public)
-        request = m.EnrolRequest(secret=code.secret, vouch=vouch, software="test")
-        key = department.home.log_key().public_key()
-        answer = m.open_message(
-            m.EnrolAnswer, department.enrolment.answer("unit", m.seal_message(request, outbox.sign)), key
-        )
-        command = load_ed25519(department.home.path / "command.key").public_key().public_bytes_raw()
-        note = NoteKey(m.department_origin(key), key).text()
-        outbox.take_membership(
-            Enrolment(
-                version=1,
-                organisation=answer.department,
-                unit=answer.unit_id,
-                command_key=command,
-                department=note,
-            )
-        )
-        for one in answer.documents:
-            outbox.take_document(one.name, one.message)
-        self.folder.save_member(
-            Member(
-                department=answer.department,
-                unit_id=answer.unit_id,
-                name=answer.name,
-                unit_address="localhost:1",
-                front_address="localhost:1",
-                department_key=key.public_bytes_raw(),
-                command_key=command,
-                authority=answer.authority,
-                root=bytes(32),
-            )
-        )
 
 
 @pytest.fixture

@@ -1,0 +1,225 @@
+"""One year from receipt: not a day less, not a day more, and gone from restored backups too."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from custody_twins import DAY_US
+from receiver_twins import Joined
+from sqlalchemy import func, select
+from sync_twins import checked, converse, found_department
+
+from sync import messages as m
+from sync.department.home import SETTINGS_FILE, DepartmentHome
+from sync.department.retention import PurgeReceipt
+from sync.department.server import Department, now_us
+from sync.department.settings import Settings, load_settings, settings_text
+from sync.department.tables import elements, tokens
+from sync.errors import ConfigError, KeyServiceError
+
+
+class Clock:
+    """The server's clock, to step."""
+
+    def __init__(self) -> None:
+        self.us = now_us()
+
+    def __call__(self) -> int:
+        return self.us
+
+    def days(self, count: float) -> None:
+        self.us += int(count * DAY_US)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def department(tmp_path: Path, clock: Clock) -> Iterator[Department]:
+    made = Department(found_department(tmp_path / "department"), clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
+    made = Joined(tmp_path / "unit", department, "unit")
+    yield made
+    made.close()
+
+
+def held_now(department: Department) -> tuple[int, int]:
+    with department.store.read() as connection:
+        counts = [
+            connection.execute(select(func.count()).select_from(t)).scalar_one() for t in (elements, tokens)
+        ]
+    return counts[0], counts[1]
+
+
+@pytest.mark.parametrize("days", [30, 364, 366, 3650])
+def test_no_setting_keeps_less_or_more_than_the_year(tmp_path: Path, days: int) -> None:
+    path = tmp_path / SETTINGS_FILE
+    path.write_text(settings_text(Settings(keep_days=days)))
+    with pytest.raises(ConfigError, match=r"keep_days.*must be 365.*463\.8"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        pytest.param("keep_forever = true", "unknown setting", id="unknown"),
+        pytest.param('unit_port = "8463"', "is a str where int", id="mistyped"),
+        pytest.param("unit_port = 70000", "must lie in 0 to 65535", id="out of range"),
+        pytest.param("unit_port = ", "is not TOML", id="torn"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, line: str, named: str) -> None:
+    path = tmp_path / SETTINGS_FILE
+    path.write_text(line + "\n")
+    with pytest.raises(ConfigError, match=named) as refused:
+        load_settings(path)
+    assert str(path) in str(refused.value)
+
+
+def test_settings_are_written_as_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / SETTINGS_FILE
+    settings = Settings(name='The "Blue" \\ Department', host="example.org", unit_port=1)
+    path.write_text(settings_text(settings))
+    assert load_settings(path) == settings
+
+
+def test_a_late_upload_lives_its_year_from_receipt(
+    department: Department, unit: Joined, clock: Clock
+) -> None:
+    unit.add(3)
+    clock.days(300)  # a unit that was long away: its reads are old, their receipt is not
+    converse(unit, department)
+    before = held_now(department)
+    clock.days(365)
+    assert department.retention.run() == []
+    assert held_now(department) == before
+
+
+def test_after_the_year_everything_of_the_day_is_gone_and_its_receipt_says_so(
+    department: Department, unit: Joined, clock: Clock
+) -> None:
+    unit.add(3, size=9000)
+    converse(unit, department)
+    day = clock.us // DAY_US
+    parts, _ = held_now(department)
+    clock.days(367)
+    (receipt,) = department.retention.run()
+    assert (receipt.day, receipt.elements, receipt.clause) == (day, parts, "463.8")
+    assert held_now(department) == (0, 0)
+    assert department.packs.names(day) == set()
+    assert not department.keys.has_store_key(day)
+    ((_, message),) = department.retention.receipts()
+    assert m.open_message(PurgeReceipt, message, department.home.log_key().public_key()) == receipt
+    assert checked(department.home).problems == []
+    assert department.retention.run() == []
+
+
+def test_a_restored_backup_shows_nothing_that_was_purged(
+    department: Department, unit: Joined, clock: Clock, tmp_path: Path
+) -> None:
+    unit.add(3, size=9000)
+    converse(unit, department)
+    home = department.home.path
+    department.store.shrink()
+    shutil.copytree(home, tmp_path / "backup", ignore=shutil.ignore_patterns("keys"))
+    day = clock.us // DAY_US
+    clock.days(367)
+    department.retention.run()
+    department.close()
+    for name in ("store.db", "store.db-wal", "store.db-shm"):
+        (home / name).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "backup" / "store.db", home / "store.db")
+    shutil.rmtree(home / "blobs")
+    shutil.copytree(tmp_path / "backup" / "blobs", home / "blobs")
+    restored = Department(DepartmentHome.open(home), clock)
+    try:
+        assert held_now(restored)[0] > 0  # the rows are back ...
+        with pytest.raises(KeyServiceError, match="purged"):  # ... and noise
+            restored.keys.check_stored(day, unit.outbox.log_id, [(1, "text", b"", b"")])
+        assert restored.keys.tokens("test", "7XKR219", [day]) == {}
+        restored.retention.run()
+        assert held_now(restored) == (0, 0)
+    finally:
+        restored.close()
+
+
+def test_a_restored_backup_takes_in_again_what_it_lost(
+    department: Department, unit: Joined, clock: Clock, tmp_path: Path
+) -> None:
+    unit.add(3)
+    converse(unit, department)
+    department.store.shrink()
+    home = department.home.path
+    shutil.copy(home / "store.db", tmp_path / "store.db")
+    unit.add(3)
+    converse(unit, department)
+    department.close()
+    for name in ("store.db", "store.db-wal", "store.db-shm"):
+        (home / name).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "store.db", home / "store.db")
+    restored = Department(DepartmentHome.open(home), clock)
+    try:
+        unit.add(1)
+        converse(unit, restored)
+        assert checked(restored.home).problems == []
+    finally:
+        restored.close()
+
+
+def test_a_purge_that_was_cut_off_is_finished_by_the_next_run(
+    department: Department, unit: Joined, clock: Clock
+) -> None:
+    unit.add(2, size=9000)
+    converse(unit, department)
+    clock.days(367)
+    day = department.retention.plan()[0].day
+    department.keys.destroy_store_key(day)  # as far as a cut after the key, before the rows
+    (receipt,) = department.retention.run()
+    assert receipt.elements > 0
+    assert held_now(department) == (0, 0)
+    assert checked(department.home).problems == []
+
+
+def test_nothing_is_received_into_a_day_that_was_purged(
+    department: Department, unit: Joined, clock: Clock
+) -> None:
+    unit.add(1)
+    converse(unit, department)
+    start = clock.us
+    clock.days(367)
+    department.retention.run()
+    clock.us = start
+    unit.add(1)
+    with pytest.raises(Exception, match="cannot store now"):
+        converse(unit, department)
+
+
+def test_private_day_keys_go_a_year_after_their_day(department: Department, clock: Clock) -> None:
+    first = clock.us // DAY_US
+    department.keys.issue_day_keys(first, 3)
+    clock.days(368)
+    department.retention.run()
+    left = sorted(int(path.stem) for path in (department.home.keys / "day").glob("*.key"))
+    assert left == [first + 2]
+
+
+def test_packs_that_no_row_names_are_swept(department: Department, unit: Joined, clock: Clock) -> None:
+    unit.add(1)
+    converse(unit, department)
+    day = clock.us // DAY_US
+    stray = department.packs.put(day, [b"written before a crash"])
+    department.retention.run()
+    assert stray in department.packs.names(day)  # today's may still be on its way
+    clock.days(1)
+    department.retention.run()
+    assert stray not in department.packs.names(day)
