@@ -21,7 +21,7 @@ from storage.clock_trust import WallClock, boottime_us
 from storage.errors import RecordError, StoreFullError
 from storage.home import Home
 from storage.leaf import LeafRef
-from storage.records import KeyClass, Read, ReadPlace, ReadText, Record
+from storage.records import ClockStep, KeyClass, Read, ReadPlace, ReadText, Record
 from storage.retention import Item, plan_purge
 from storage.sealing import Opened, Sealed
 from storage.slot import EffaceableSlot
@@ -33,6 +33,7 @@ KEEP_FREE_FOR_OVERVIEW = 64 * MB  # below: overview images are no longer stored
 KEEP_FREE_FOR_PATCH = 32 * MB  # below: nor patches
 KEEP_FREE = 16 * MB  # below: reads are refused, so that purges and access entries still have room
 ANCHOR_EVERY_US = 3_600_000_000  # the slot is written at most hourly while running
+MAX_CLOCK_STEPS = 16  # a clock that jumps more often in an hour is one fault, not many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +130,7 @@ class Ledger:
                 images = self._leave_out(images, error)
         self._without_overview += "overview" not in images
         self._without_patch += "patch" not in images
-        self._anchor_hourly()
+        self.tend()
         return ref
 
     def _add_read(self, key_class: KeyClass, parts: dict[str, bytes], images: dict[str, bytes]) -> LeafRef:
@@ -186,7 +187,7 @@ class Ledger:
                 ref = self.store.add_open(record)
             else:
                 ref = self.store.add_sealed(record)
-        self._anchor_hourly()
+        self.tend()
         return ref
 
     def read(self, sequence: int) -> Read:
@@ -221,10 +222,36 @@ class Ledger:
             self.store.end_running(one.epoch for one in due)
             return purge.carry_out(self.store, due, by=by)
 
-    def _anchor_hourly(self) -> None:
+    def tend(self) -> purge.Receipt | None:
+        """Hourly care, also called by every append: purge what is due, else anchor the head in the slot.
+
+        The slot is written at most once an hour this way. Returns the receipt where something was purged.
+        """
         store = self.store
-        if store.time.trusted_us - store.slot_content.anchor_us >= ANCHOR_EVERY_US:
-            store.anchor()
+        with store.lock:
+            since_us = store.time.trusted_us - store.slot_content.anchor_us
+            if since_us < ANCHOR_EVERY_US:
+                return None
+            receipt = self.apply_retention(by="the unit itself")
+            if receipt is None or receipt.record.generation == receipt.before:
+                store.anchor()
+            self._note_clock_steps()
+            return receipt
+
+    def _note_clock_steps(self) -> None:
+        """Jumps of the clock belong in the log, followed or not."""
+        steps, self.store.time.steps = self.store.time.steps, []
+        for step in steps[:MAX_CLOCK_STEPS]:
+            with self.store.adding():
+                self.store.add_sealed(
+                    ClockStep(
+                        from_us=step.from_us,
+                        to_us=step.to_us,
+                        accepted=step.accepted,
+                        state=step.state,
+                        sources=step.sources,
+                    )
+                )
 
     @property
     def public_key(self) -> NoteKey:

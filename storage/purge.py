@@ -23,10 +23,11 @@ from storage.store import Store, bound
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The purge receipt and where it stands in the log."""
+    """The purge receipt, where it stands in the log, and the KEK generation before it."""
 
     sequence: int
     record: PurgeReceipt
+    before: int
 
 
 def carry_out(store: Store, epochs: tuple[EpochPurged, ...], *, by: str) -> Receipt:
@@ -100,7 +101,8 @@ def _finish(store: Store) -> Receipt:
         raise LedgerError("no purge was begun", where="purge")
     sequence, intent = pending
     epochs = {one.epoch for one in intent.epochs}
-    turned = intent.generation != store.book.generation
+    before = store.book.generation
+    turned = intent.generation != before
     for step in _deletions(store, sequence, epochs, turned=turned):
         step()
     store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -119,7 +121,7 @@ def _finish(store: Store) -> Receipt:
     )
     with store.adding():
         ref = store.add_open(receipt)
-    return Receipt(ref.sequence, receipt)
+    return Receipt(ref.sequence, receipt, before)
 
 
 def _deletions(store: Store, intent: int, epochs: set[int], *, turned: bool) -> list[Callable[[], None]]:
