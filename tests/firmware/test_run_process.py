@@ -1,0 +1,115 @@
+"""`reader run` as a process: SIGTERM loses nothing, kill -9 loses nothing that was announced."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from firmware.custody import open_ledger
+from storage.home import Home
+from storage.records import Read
+from storage.verify import verify_home
+
+CLIP = Path(__file__).resolve().parent.parent / "replay" / "drive_by"
+KILLS = 25 if os.environ.get("ALPR_FAULTS") == "full" else 2
+
+
+class Running:
+    """A `reader run` in the background, with the reads that it announced so far."""
+
+    def __init__(self, home: Path, *words: str) -> None:
+        command = [sys.executable, "-m", "firmware.cli", "--home", str(home), "--json", "run", *words]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+        )
+        self.lines: list[str] = []
+
+    def until_reads(self, count: int) -> None:
+        """Wait for so many announcements."""
+        assert self.process.stdout is not None
+        while len(self.lines) < count:
+            line = self.process.stdout.readline()
+            assert line, "the run ended early: " + (self.process.stderr.read() if self.process.stderr else "")
+            self.lines.append(line)
+
+    def end(self, number: signal.Signals) -> int:
+        """Send the signal, take what was still announced, return the exit status."""
+        self.process.send_signal(number)
+        out, _ = self.process.communicate(timeout=60)
+        self.lines += [line for line in out.splitlines() if line.endswith("}")]
+        return self.process.returncode
+
+    @property
+    def announced(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.lines]
+
+
+def stored_reads(home: Path) -> dict[int, Read]:
+    """Every read of the home by its number; opening it finishes what a cut interrupted."""
+    with open_ledger(home) as ledger:
+        numbers = [n for n in range(ledger.status().records) if ledger.store.leaf(n).kind == Read.KIND]
+        return {number: ledger.read(number) for number in numbers}
+
+
+def test_sigterm_stores_what_is_in_view_and_ends_with_status_0(tmp_path: Path) -> None:
+    running = Running(tmp_path, "--source", str(CLIP), "--pace", "fast", "--plates")
+    running.until_reads(1)
+    status = running.end(signal.SIGTERM)
+    stored = stored_reads(tmp_path)
+    assert status == 0
+    assert {one["record"] for one in running.announced} == set(stored)
+    assert {one["plate"] for one in running.announced} == {read.text for read in stored.values()}
+    assert verify_home(Home(tmp_path)).ok
+
+
+def test_kill_at_any_moment_loses_no_announced_read_and_the_log_verifies(tmp_path: Path) -> None:
+    draw = random.Random(7)
+    announced: dict[object, object] = {}
+    for _ in range(KILLS):
+        running = Running(tmp_path, "--source", str(CLIP), "--pace", "fast", "--plates")
+        running.until_reads(draw.randint(1, 3))
+        time.sleep(draw.uniform(0.0, 0.3))
+        assert running.end(signal.SIGKILL) == -signal.SIGKILL
+        announced |= {one["record"]: one["plate"] for one in running.announced}
+        report = verify_home(Home(tmp_path))
+        assert report.ok, report.findings
+    stored = stored_reads(tmp_path)
+    assert {number: stored[int(str(number))].text for number in announced} == announced
+
+
+def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "firmware.cli", "--home", str(home), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_beside_a_running_reader_commands_ask_it_and_a_second_run_is_refused(tmp_path: Path) -> None:
+    running = Running(tmp_path, "--source", str(CLIP))
+    running.until_reads(1)
+    asked = command(tmp_path, "retention", "plan", "--json")
+    second = command(tmp_path, "run", "--source", str(CLIP), "--once")
+    assert asked.returncode == 0, asked.stderr
+    assert json.loads(asked.stdout.splitlines()[0])
+    assert second.returncode == 2
+    assert "another process" in second.stderr.splitlines()[-1]
+    assert running.process.poll() is None
+    assert running.end(signal.SIGINT) == 0
+
+
+def test_no_plate_leaves_a_run_that_was_not_asked_for_them(tmp_path: Path) -> None:
+    truth = {one["text"] for one in json.loads((CLIP / "truth.json").read_text())["vehicles"]}
+    done = command(tmp_path, "run", "--source", str(CLIP), "--once")
+    assert done.returncode == 0
+    stored = {read.text for read in stored_reads(tmp_path).values()}
+    assert stored
+    assert [text for text in truth | stored if text in done.stdout + done.stderr] == []
