@@ -64,8 +64,11 @@ class EnrolmentCode:
             address = body_bytes[SECRET_BYTES + 32 :].decode("ascii")
         except UnicodeDecodeError:
             raise NotEnrolledError("the enrolment code has a slip in it", cure=cure) from None
-        return cls(
+        code = cls(
             secret=body_bytes[:SECRET_BYTES],
             root_digest=body_bytes[SECRET_BYTES : SECRET_BYTES + 32],
             address=address,
         )
+        if code.text() != clean:  # the last letter holds bits that say nothing
+            raise NotEnrolledError("the enrolment code has a slip in it", cure=cure)
+        return code
