@@ -109,13 +109,13 @@ def corners_in_frame(offsets: NDArray[np.float32], patch: Patch) -> F64:
 
 def _check(quad: F64) -> None:
     """Refuses a quad that is not convex and clockwise, or has a side too short to mean anything."""
-    if not np.isfinite(quad).all():
+    points = quad.tolist()
+    if not all(math.isfinite(value) for point in points for value in point):
         raise DegenerateCornersError("a corner is not a finite number")
-    sides = np.roll(quad, -1, axis=0) - quad
-    turns = sides[:, 0] * np.roll(sides[:, 1], -1) - sides[:, 1] * np.roll(sides[:, 0], -1)
-    if not (turns > 1e-6).all():
+    sides = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(points, points[1:] + points[:1], strict=True)]
+    if not all(a[0] * b[1] - a[1] * b[0] > 1e-6 for a, b in zip(sides, sides[1:] + sides[:1], strict=True)):
         raise DegenerateCornersError("the corners are not a convex shape, clockwise from top-left")
-    if not (np.hypot(sides[:, 0], sides[:, 1]) >= LEAST_SIDE_PX).all():
+    if not all(math.hypot(*side) >= LEAST_SIDE_PX for side in sides):
         raise DegenerateCornersError(f"a side of the corners is shorter than {LEAST_SIDE_PX:g} px")
 
 
@@ -138,7 +138,15 @@ def _from_square(quad: F64) -> F64:
 
 
 def _inverse(matrix: F64) -> F64:
-    try:
-        return np.asarray(np.linalg.inv(matrix))
-    except np.linalg.LinAlgError as error:
-        raise DegenerateCornersError("three corners lie on one line") from error
+    """The inverse up to a factor (the adjugate), which is all that a projective map needs."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+    out = np.array(
+        [
+            [e * i - f * h, c * h - b * i, b * f - c * e],
+            [f * g - d * i, a * i - c * g, c * d - a * f],
+            [d * h - e * g, b * g - a * h, a * e - b * d],
+        ]
+    )
+    if abs(a * out[0, 0] + b * out[1, 0] + c * out[2, 0]) < 1e-12:
+        raise DegenerateCornersError("three corners lie on one line")
+    return out
