@@ -243,14 +243,17 @@ def _night_street(street: Luma, distance: Field) -> Luma:
     return camera.to_luma(camera.to_linear(street) * (lamp * cone).astype(np.float32))
 
 
-def render_clip(out: Path, *, seed: int = SEED) -> int:
+def render_clip(
+    out: Path, *, seed: int = SEED, day_frames: int = DAY_FRAMES, night_frames: int = NIGHT_FRAMES
+) -> int:
     """Writes frames and truth into the folder ``out``; returns the number of bytes written."""
     out.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     street, distance = empty_street(rng, VIEW)
     truth: list[dict[str, object]] = []
     written, offset = 0, 0
-    for passes, frames, night in ((DAY, DAY_FRAMES, False), (NIGHT, NIGHT_FRAMES, True)):
+    for ways, frames, night in ((DAY, day_frames, False), (NIGHT, night_frames, True)):
+        passes = [way for way in ways if any(way.y_m(frame) is not None for frame in range(frames))]
         vehicles = [
             draw_vehicle(rng, _plate(rng, way.jurisdiction, infrared=night), rear=way.direction == "away")
             for way in passes
@@ -271,6 +274,8 @@ def render_clip(out: Path, *, seed: int = SEED) -> int:
                 corners[name][str(offset + frame)] = quad.round(2).tolist()
         for way, car in zip(passes, vehicles, strict=True):
             shown = sorted(int(number) for number in corners[way.name])
+            if not shown:
+                continue
             truth.append(
                 {
                     "vehicle": way.name,

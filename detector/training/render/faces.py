@@ -29,11 +29,11 @@ _LETTERING: dict[Lettering, tuple[str, ...]] = {
 }
 
 
-@lru_cache(maxsize=1)
-def serial_fonts() -> tuple[Path, ...]:
-    """The font files for serials, in a fixed order; empty where none are installed."""
-    slabs = (path for path in FONTS.glob("lettering/*") if path.name.startswith(_SLAB_SERIALS))
-    plain = (path for path in FONTS.glob("serial/*") if path.suffix in {".woff2", ".ttf"})
+@lru_cache(maxsize=4)
+def serial_fonts(folder: Path = FONTS) -> tuple[Path, ...]:
+    """The font files for serials in the folder, in a fixed order; empty where there are none."""
+    slabs = (path for path in folder.glob("lettering/*") if path.name.startswith(_SLAB_SERIALS))
+    plain = (path for path in folder.glob("serial/*") if path.suffix in {".woff2", ".ttf"})
     return (*sorted(plain), *sorted(slabs))
 
 
@@ -48,12 +48,14 @@ def _font(path: Path, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(path), size)
 
 
-def draw_face(rng: np.random.Generator, *, wide: bool = False, stroke_share: float = 0.6) -> int:
+def draw_face(
+    rng: np.random.Generator, *, wide: bool = False, stroke_share: float = 0.6, folder: Path = FONTS
+) -> int:
     """Number of a serial face: below STYLES a stroke style, above a font file.
 
     wide: leave out the narrow stroke styles, as plates with few characters do.
     """
-    fonts = serial_fonts()
+    fonts = serial_fonts(folder)
     if fonts and rng.random() >= stroke_share:
         return STYLES + int(rng.integers(len(fonts)))
     number = int(rng.integers(STYLES))
