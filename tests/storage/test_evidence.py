@@ -1,0 +1,175 @@
+"""Holds, exports and releases of 463.8, and packages that a stranger checks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from custody_twins import (
+    DAY_US,
+    OVERVIEW,
+    PLATE,
+    Reopen,
+    SteppedTime,
+    add_reads,
+    ask_signed,
+    check,
+    query_body,
+)
+
+from hw.secure_slot import LoopbackSlot
+from storage import tlog_proof
+from storage.checkpoint import NoteKey
+from storage.door import Door, export_subject, hold_subject
+from storage.errors import KeyLostError, ProofError, RefusedError
+from storage.ledger import Ledger
+from storage.verify_package import verify_package
+
+ADMIN = ("demo-admin", "administrator")
+
+
+def hold(door: Door, ledger: Ledger, *records: int) -> int:
+    order = (records, "expected-evidence", "Lt. Ortiz", "26-0815")
+    body = ask_signed(door, ledger, *ADMIN, "hold", hold_subject(*order))
+    fields = {"records": list(records), "ground": order[1], "authority": order[2], "number": order[3]}
+    return int(door.answer("hold", body | fields)["hold"])
+
+
+def export(door: Door, ledger: Ledger, hold: int, *withhold: str) -> dict[str, bytes]:
+    body = ask_signed(door, ledger, *ADMIN, "export", export_subject((), hold, "E-1", withhold))
+    fields: dict[str, Any] = {"hold": hold, "records": [], "number": "E-1", "withhold": list(withhold)}
+    files: dict[str, bytes] = door.answer("export", body | fields)["files"]
+    return files
+
+
+def release(door: Door, ledger: Ledger, number: int, second: str = "demo-designee") -> None:
+    subject = f"release hold={number} item=E-1"
+    body = ask_signed(door, ledger, *ADMIN, "release", subject)
+    role = "administrator" if second == "demo-admin" else "designee"
+    other = ask_signed(door, ledger, second, role, "release", subject)
+    door.answer("release", body | {"hold": number, "evidence_item": "E-1", "second": other})
+
+
+def age(ledger: Ledger, time: SteppedTime, days: int) -> None:
+    for _ in range(days):
+        time.run(DAY_US)
+        ledger.store.time.now()
+
+
+def retrain(ledger: Ledger, time: SteppedTime) -> None:
+    """A year went by: everybody was trained again (463.9)."""
+    roster = ledger.standing.roster
+    people = tuple(replace(one, trained_us=time.now().us) for one in roster.people)
+    ledger.standing.roster = replace(roster, people=people)
+
+
+def written(files: dict[str, bytes], folder: Path) -> Path:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
+def test_a_held_read_outlives_its_purged_epoch_and_ends_with_its_release(
+    ledger: Ledger, home: Path, slot: LoopbackSlot, door: Door, time: SteppedTime
+) -> None:
+    held, other = add_reads(ledger, time, 2)
+    number = hold(door, ledger, held)
+    age(ledger, time, 366)
+    assert ledger.apply_retention(by="test") is not None
+    assert ledger.read(held).text == PLATE
+    assert ledger.element(held, "overview").content == OVERVIEW
+    with pytest.raises(KeyLostError):
+        ledger.read(other)
+    retrain(ledger, time)
+    export(door, ledger, number)
+    release(door, ledger, number)
+    receipt = ledger.apply_retention(by="test")
+    assert receipt is not None
+    assert [one.reason for one in receipt.record.epochs] == ["hold released"]
+    with pytest.raises(KeyLostError):
+        ledger.read(held)
+    assert check(home, slot).ok
+
+
+def test_held_images_survive_a_restart(
+    ledger: Ledger, home: Path, slot: LoopbackSlot, door: Door, time: SteppedTime, reopen: Reopen
+) -> None:
+    held = add_reads(ledger, time, 1)[0]
+    hold(door, ledger, held)
+    age(ledger, time, 366)
+    ledger.apply_retention(by="test")
+    ledger.close()
+    again = reopen()
+    assert again.element(held, "overview").content == OVERVIEW
+    assert check(home, slot).ok
+
+
+def test_a_release_needs_an_export_and_a_second_person(ledger: Ledger, door: Door, time: SteppedTime) -> None:
+    number = hold(door, ledger, add_reads(ledger, time, 1)[0])
+    with pytest.raises(RefusedError, match="never exported"):
+        release(door, ledger, number)
+    export(door, ledger, number)
+    with pytest.raises(RefusedError, match="second person"):
+        release(door, ledger, number, "demo-admin")
+    release(door, ledger, number)
+
+
+@pytest.fixture
+def package(ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path) -> Path:
+    sequence = add_reads(ledger, time, 3)[1]
+    door.answer("query", query_body(door, ledger))
+    return written(export(door, ledger, hold(door, ledger, sequence)), tmp_path / "package")
+
+
+def test_a_package_is_proven_by_the_key_from_elsewhere(package: Path, ledger: Ledger) -> None:
+    report = verify_package(package, ledger.public_key)
+    assert report.ok, report.findings
+    assert report.records == 1
+    cover = (package / "cover.txt").read_text()
+    for word in (
+        PLATE,
+        "does not prove that the plate was read right",
+        "plate-reader",
+        "clock error",
+        "query",
+    ):
+        assert word in cover
+    stranger = NoteKey("x", Ed25519PrivateKey.generate().public_key())
+    assert not verify_package(package, stranger).ok
+
+
+def test_any_changed_added_or_removed_file_of_a_package_is_found(package: Path, ledger: Ledger) -> None:
+    for path in sorted(package.rglob("*")):
+        if path.is_file():
+            data = path.read_bytes()
+            path.write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
+            assert not verify_package(package, ledger.public_key).ok, path.name
+            path.unlink()
+            assert not verify_package(package, ledger.public_key).ok, path.name
+            path.write_bytes(data)
+    (package / "note.txt").write_text("planted")
+    assert not verify_package(package, ledger.public_key).ok
+
+
+def test_an_export_can_show_the_place_and_withhold_the_plate(
+    ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path
+) -> None:
+    number = hold(door, ledger, add_reads(ledger, time, 1)[0])
+    files = export(door, ledger, number, "overview", "patch", "text")
+    assert not any(PLATE.encode() in data for data in files.values())
+    report = verify_package(written(files, tmp_path / "package"), ledger.public_key)
+    assert report.ok, report.findings
+
+
+def test_a_proof_file_reads_as_it_was_written() -> None:
+    path = [bytes([number] * 32) for number in range(3)]
+    proof = tlog_proof.parse(tlog_proof.write(5, path, "note\n"))
+    assert (proof.index, list(proof.path), proof.checkpoint) == (5, path, "note\n")
+    for broken in ("", "c2sp.org/tlog-proof@v1\nindex 05\n\nn", "c2sp.org/tlog-proof@v2\nindex 5\n\nn"):
+        with pytest.raises(ProofError):
+            tlog_proof.parse(broken)

@@ -1,0 +1,125 @@
+"""Which day goes when: the year, the receipt, the clock that jumps, holds and audit entries that stay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from custody_twins import DAY_US, HOUR_US, START_US, SteppedTime, add_reads
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.clock_trust import STEP_LIMIT_US, Trust, advance
+from storage.ledger import Ledger
+from storage.records import ClockState, KeyClass, UploadReceipt
+
+DISCIPLINED = ClockState.DISCIPLINED
+
+
+def due(ledger: Ledger) -> list[int]:
+    return [item.epoch for item in ledger.retention_plan() if item.due]
+
+
+def test_a_plan_changes_nothing_and_names_clause_and_day(ledger: Ledger, time: SteppedTime) -> None:
+    add_reads(ledger, time, 2)
+    size = ledger.status().records
+    item = next(item for item in ledger.retention_plan() if item.key_class is KeyClass.READ)
+    assert (item.records, item.due, item.clause) == (2, False, "463.8")
+    assert item.due_us == item.opened_us + 365 * DAY_US
+    assert ledger.status().records == size
+
+
+def test_content_goes_after_a_year_of_believed_time_and_access_entries_stay(
+    ledger: Ledger, time: SteppedTime
+) -> None:
+    add_reads(ledger, time, 1)
+    for _ in range(365):
+        assert due(ledger) == []
+        time.run(DAY_US)
+    assert [ledger.store.book.epochs[one].key_class for one in due(ledger)] == [KeyClass.READ]
+
+
+def test_a_clock_that_jumps_ten_years_ahead_purges_nothing(ledger: Ledger, time: SteppedTime) -> None:
+    add_reads(ledger, time, 1)
+    time.jump(3650 * DAY_US)
+    for _ in range(10):
+        time.run(HOUR_US)
+        assert due(ledger) == []
+        assert ledger.apply_retention(by="test") is None
+
+
+def test_a_clock_that_jumps_back_stops_no_purge(ledger: Ledger, time: SteppedTime) -> None:
+    add_reads(ledger, time, 1)
+    for _ in range(364):
+        time.run(DAY_US)
+        ledger.store.time.now()
+    time.jump(-3650 * DAY_US)
+    time.run(2 * DAY_US)
+    assert due(ledger)
+
+
+def test_an_undisciplined_clock_counts_by_running_time(ledger: Ledger, time: SteppedTime) -> None:
+    add_reads(ledger, time, 1)
+    time.lose()
+    time.jump(400 * DAY_US)
+    assert due(ledger) == []
+    time.boot_us += 365 * DAY_US
+    assert due(ledger)
+
+
+def test_a_long_step_is_followed_once_a_second_source_agrees(ledger: Ledger, time: SteppedTime) -> None:
+    add_reads(ledger, time, 1)
+    time.jump(366 * DAY_US)
+    ledger.store.time.now()
+    assert due(ledger) == []
+    ledger.store.time.hear(time.now().us, DISCIPLINED, "department")
+    assert due(ledger)
+
+
+def test_clock_steps_are_in_the_log(ledger: Ledger, time: SteppedTime) -> None:
+    add_reads(ledger, time, 1)
+    time.jump(100 * DAY_US)
+    time.run(HOUR_US + 1)
+    add_reads(ledger, time, 1)
+    kinds = [ledger.store.leaf(number).kind for number in range(ledger.status().records)]
+    assert "clock_step" in kinds
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-(10**15), 10**15),
+            st.sampled_from(list(ClockState)),
+            st.integers(0, 10**11),
+            st.sampled_from(["clock", "gps", "department"]),
+        ),
+        max_size=30,
+    )
+)
+def test_believed_time_never_goes_back_and_one_source_never_moves_it_a_day(
+    readings: list[tuple[int, ClockState, int, str]],
+) -> None:
+    trust = Trust(us=START_US, boot_us=0)
+    for offset, state, ran, source in readings:
+        after, _ = advance(trust, START_US + offset, state, trust.boot_us + ran, source)
+        assert after.us >= trust.us + ran
+        if after.us > trust.us + ran + STEP_LIMIT_US:
+            assert trust.waiting_from - {source}
+        trust = after
+
+
+@pytest.mark.parametrize("hours", [0, 24])
+def test_content_goes_the_policys_hours_after_its_receipt_and_not_for_a_part(
+    ledger: Ledger, time: SteppedTime, hours: int
+) -> None:
+    ledger.store.policy = replace(ledger.store.policy, keep_hours_after_receipt=hours)
+    first, second = add_reads(ledger, time, 2)
+    time.run(DAY_US)
+    ledger.append(UploadReceipt(receipt=b"", ranges=((first, first),), received_us=time.now().us))
+    time.run(25 * HOUR_US)
+    assert due(ledger) == []
+    assert not ledger.store.book.gone(ledger.store.leaf(first).epoch)
+    ledger.append(UploadReceipt(receipt=b"", ranges=((0, second),), received_us=time.now().us))
+    time.run(hours * HOUR_US + 1)
+    ledger.apply_retention(by="test")  # where the hourly care did not come first
+    assert ledger.store.book.gone(ledger.store.leaf(first).epoch)

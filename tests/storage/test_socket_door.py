@@ -1,0 +1,79 @@
+"""Other processes at the door: the same answers over the socket, and bounded harm from bad requests."""
+
+from __future__ import annotations
+
+import socket
+import stat
+from collections.abc import Iterator
+
+import pytest
+from custody_twins import PLATE, SteppedTime, add_reads, query_body
+
+from storage import envelope
+from storage.door import Door
+from storage.errors import LedgerError, RefusedError
+from storage.home import Home
+from storage.ledger import Ledger
+from storage.socket_door import DoorServer, ask
+
+
+@pytest.fixture
+def served(ledger: Ledger, door: Door) -> Iterator[Home]:
+    with DoorServer(door, ledger.store.home):
+        yield ledger.store.home
+
+
+class Asked(Door):
+    """A door that is asked over the socket, for the helpers that expect one."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def answer(self, op: str, body: dict[str, object]) -> dict[str, object]:
+        return ask(self._home, op, body)
+
+
+def test_a_query_over_the_socket_is_answered_and_logged_alike(
+    served: Home, ledger: Ledger, time: SteppedTime
+) -> None:
+    add_reads(ledger, time, 1)
+    answer = ask(served, "query", query_body(Asked(served), ledger))
+    assert [read["text"] for read in answer["reads"]] == [PLATE]
+    assert ledger.store.leaf(answer["entry"]).kind == "access"
+
+
+def test_a_refusal_keeps_its_clause_over_the_socket(served: Home, ledger: Ledger) -> None:
+    with pytest.raises(RefusedError) as refusal:
+        ask(served, "query", query_body(Asked(served), ledger, purpose=""))
+    assert refusal.value.clause == "463.2"
+
+
+def test_the_socket_is_for_its_owner_alone_and_goes_with_the_server(ledger: Ledger, door: Door) -> None:
+    home = ledger.store.home
+    with DoorServer(door, home):
+        assert stat.S_IMODE(home.socket.stat().st_mode) == 0o600
+    assert not home.socket.exists()
+    with pytest.raises(LedgerError, match="does not answer"):
+        ask(home, "status", {})
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        pytest.param(b"\xff\xff\xff\xff", id="a length over the limit"),
+        pytest.param(b"\x00\x00\x00\x02\xff\xff", id="no CBOR"),
+        pytest.param(b"\x00\x00\x00\x01\x01", id="no request"),
+        pytest.param(b"\x00\x00\x00\x05\x82\x63abc", id="cut short"),
+        pytest.param(
+            (11).to_bytes(4, "big") + envelope.encode(["unlock", {}])[:11], id="an unknown operation"
+        ),
+    ],
+)
+def test_a_malformed_request_harms_nobody(served: Home, request_bytes: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(served.socket))
+        connection.sendall(request_bytes)
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(5)
+        connection.recv(4096)
+    assert ask(served, "status", {})["records"] > 0
