@@ -15,7 +15,7 @@ from firmware.console.preview import Corners, masked_preview
 from firmware.picture_quality import picture_quality
 
 READABLE_PX = 90  # narrower plates than this are read too seldom to aim for
-SHARP = 55.0
+SHARP = 30.0
 SKEW_LIMIT_DEG = 15.0
 
 

@@ -1,8 +1,8 @@
 """The picture that a technician sees: 16 by 9 cells of five shades, plates blotted out first. No I/O.
 
-Promise: no pixel of a found plate enters any cell, and a cell is wider than a letter of any plate that
-fits the
-view, found or not. With a plate so near that this could not hold, there is no preview.
+Promise: no pixel of a found plate enters any cell. A plate that was not found keeps its text too: up to a
+quarter of the view a letter is narrower than a cell, and many texts give the very same picture. With a found
+plate nearer than that there is no preview.
 """
 
 from __future__ import annotations

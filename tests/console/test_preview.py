@@ -1,0 +1,210 @@
+"""What the console can show of a plate: nothing of a found one, no text of one that was missed."""
+
+import csv
+import random
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from firmware.console.aim import aim_lines, look
+from firmware.console.bench_unit import BenchUnit
+from firmware.console.preview import BLOT, COLUMNS, ROWS, SHADES, masked_preview
+from firmware.console.screen import screened
+from firmware.plate_spots import PlateSpots
+from hw.camera import Frame
+from hw.clock import ClockState, UtcTime
+
+Scene = tuple[NDArray[np.uint8], list[tuple[float, float, float, float]], list[str]]
+LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"
+
+
+def corners(box: tuple[float, float, float, float]) -> list[tuple[float, float]]:
+    x, y, w, h = box
+    return [(x, y), (x + w, y), (x + w, y + h), (x, y + h)]
+
+
+def scenes(folder: Path, count: int) -> list[Scene]:
+    """Real pictures of the dev split: luma, plate boxes, texts."""
+    rows = defaultdict(list)
+    with (folder / "labels.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["split"] == "dev" and row["w"]:
+                rows[row["image"]].append(row)
+    found = []
+    for name in sorted(rows)[:: max(1, len(rows) // count)][:count]:
+        luma = np.asarray(Image.open(folder / "images" / Path(name).name).convert("L"))
+        boxes = [tuple(float(row[key]) for key in "xywh") for row in rows[name]]
+        found.append((luma, boxes, [row["text"] for row in rows[name] if row["text"]]))
+    return found  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="module")
+def real(shared_data: Path) -> list[Scene]:
+    return [
+        scene
+        for name in ("us-scenes", "eu-scenes", "uk-single-seq")
+        for scene in scenes(shared_data / name, 9)
+    ]
+
+
+def frame_of(luma: NDArray[np.uint8]) -> Frame:
+    time = UtcTime(us=0, error_us=0, state=ClockState.UNKNOWN)
+    return Frame(
+        luma=luma,
+        chroma=None,
+        lores=None,
+        sequence=0,
+        captured=time,
+        exposure_us=None,
+        gain=None,
+        source="test",
+    )
+
+
+def test_no_pixel_of_a_found_plate_changes_the_preview(real: list[Scene]) -> None:
+    noise = np.random.default_rng(5)
+    shown = 0
+    for luma, boxes, _ in real:
+        marked = [corners(box) for box in boxes]
+        other = luma.copy()
+        for x, y, w, h in boxes:
+            area = other[max(0, int(y)) : int(np.ceil(y + h)), max(0, int(x)) : int(np.ceil(x + w))]
+            area[:] = noise.integers(0, 256, area.shape)
+        before, after = masked_preview(luma, marked), masked_preview(other, marked)
+        assert before == after
+        shown += before is not None
+    assert shown >= len(real) // 3
+
+
+def test_blotted_cells_tell_nothing_of_the_pixels_under_them(real: list[Scene]) -> None:
+    """The correlation of what is shown at a plate's cells with its brightness: there is but one sign."""
+    for luma, boxes, _ in real:
+        preview = masked_preview(luma, [corners(box) for box in boxes])
+        if preview is None:
+            continue
+        height, width = luma.shape
+        for x, y, w, h in boxes:
+            rows = range(int(y / height * ROWS), min(ROWS - 1, int((y + h) / height * ROWS)) + 1)
+            columns = range(int(x / width * COLUMNS), min(COLUMNS - 1, int((x + w) / width * COLUMNS)) + 1)
+            assert {preview[row][column * 2 : column * 2 + 2] for row in rows for column in columns} == {BLOT}
+
+
+def test_the_detector_blots_the_plates_of_real_scenes(real: list[Scene]) -> None:
+    spots, covered, total = PlateSpots(), 0, 0
+    for luma, boxes, _ in real:
+        preview = masked_preview(luma, [box.corners for box in spots(frame_of(luma)).blots])
+        height, width = luma.shape
+        for x, y, w, h in boxes:
+            row, column = int((y + h / 2) / height * ROWS), int((x + w / 2) / width * COLUMNS)
+            total += 1
+            covered += preview is None or preview[row][column * 2 : column * 2 + 2] == BLOT
+    assert covered / total >= 0.95, f"{covered} of {total}"
+
+
+def test_no_plate_text_is_ever_on_the_console_over_real_scenes(real: list[Scene], make_bench: Any) -> None:
+    spots, at = PlateSpots(), iter(range(10_000))
+
+    def picture() -> Any:
+        luma = real[next(at) % len(real)][0]
+        return luma, [box.corners for box in spots(frame_of(luma)).blots]
+
+    unit = BenchUnit(picture=picture)
+    texts = {text for _, _, several in real for text in several if len(text) >= 4}
+    unit.logs = [f"stray library line with {text} in it" for text in sorted(texts)]
+    unit.logs += [f"stray {text[:3]} {text[3:]} split, {text[:3]}-{text[3:]}" for text in sorted(texts)]
+    bench = make_bench(unit)
+    bench.enter()
+    for _ in range(len(real)):
+        bench.ask("aim preview 0")
+    for command in (
+        "status",
+        "storage",
+        "logs 999",
+        "selftest",
+        "network",
+        "camera",
+        "time",
+        "update",
+        "help",
+    ):
+        bench.ask(command)
+    shown = bench.hands.seen.upper()
+    records = b"".join(record.output for record in bench.log.records).decode().upper()
+    folded = shown.replace(" ", "").replace("-", "")
+    assert len(texts) >= 15
+    assert next(at) == len(real)
+    for text in texts:
+        assert text not in shown
+        assert text not in folded
+        assert text not in records
+
+
+def plate(text: str, width: int) -> NDArray[np.uint8]:
+    """A drawn plate, uint8 (width / 2, width)."""
+    picture = Image.new("L", (width, width // 2), 230)
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size=width / 7 * 1.45)
+    for place, letter in enumerate(text):
+        spot = (width * (0.06 + 0.126 * (place + 0.5)), width * 0.275)
+        pen.text(spot, letter, font=font, fill=20, anchor="mm")
+    return np.asarray(picture)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25])
+def test_a_plate_that_was_missed_looks_like_many_others(share: float) -> None:
+    """An attacker knows scene, place, size and font to the pixel, and compares previews: too many are the same."""
+    dice = random.Random(1)
+    scene = np.full((270, 480), 90, np.uint8)
+    scene[:90], scene[:, 350:] = 190, 140
+    width, same = int(480 * share), []
+
+    def seen(text: str, x: int, y: int) -> Any:
+        picture = scene.copy()
+        picture[y : y + width // 2, x : x + width] = plate(text, width)
+        return masked_preview(picture, [])
+
+    for _ in range(8):
+        x, y = dice.randrange(480 - width), dice.randrange(270 - width // 2)
+        true = "".join(dice.choices(LETTERS, k=7))
+        others = ["".join(dice.choices(LETTERS, k=7)) for _ in range(20)]
+        same.append(np.mean([seen(other, x, y) == seen(true, x, y) for other in others]))
+    assert np.mean(same) >= 0.3
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 1.0])
+def test_a_near_plate_gives_no_preview(share: float) -> None:
+    luma = np.full((540, 960), 90, np.uint8)
+    width = 960 * share
+    assert masked_preview(luma, [corners((480 - width / 2, 100.0, width, 200.0))]) is None
+    view = look(luma, [corners((480 - width / 2, 100.0, width, 200.0))], exposure_us=None, gain=None)
+    assert "too near" in " ".join(aim_lines(view, preview=True))
+
+
+def test_a_preview_is_small_and_made_of_a_few_signs() -> None:
+    luma = np.tile(np.linspace(0, 255, 1920).astype(np.uint8), (1080, 1))
+    preview = masked_preview(luma, [corners((900.0, 500.0, 200.0, 100.0))])
+    assert preview is not None
+    assert [len(line) for line in preview] == [2 * COLUMNS] * ROWS
+    assert set("".join(preview)) <= set(SHADES + BLOT)
+    assert preview[0][0] != preview[0][-1]
+
+
+def test_corners_outside_the_picture_are_no_error() -> None:
+    luma = np.full((360, 640), 90, np.uint8)
+    assert masked_preview(luma, [corners((-50.0, -20.0, 100.0, 40.0)), corners((600.0, 340.0, 90.0, 60.0))])
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("plate 7ABC123 seen", "plate ***** seen"), ("7abc123", "*****"), ("AB 123 CD", "***** CD"),
+        ("ALLSTAR", "*****"), ("HTTP error 502 on usb0", "HTTP error 502 on usb0"),
+        ("camera opened, 20 frames/s", "camera opened, 20 frames/s"), ("7ABC-123", "*****-123"),
+    ],
+)  # fmt: skip
+def test_text_shaped_like_a_plate_is_blotted_out(text: str, safe: str) -> None:
+    assert screened(text) == safe
