@@ -1,4 +1,4 @@
-"""How alike two readings of plates are: the same plate read twice, two plates, or impossible to say."""
+"""How alike two texts are: whether two readings can be of one plate."""
 
 from __future__ import annotations
 
@@ -8,28 +8,33 @@ from .plates import PlateText
 
 Likeness = Literal["same", "different", "unclear"]
 
-TRUSTED = 0.5  # confidence from which a text may say that two sightings are, or are not, one plate
-_LEAST_CHARACTERS = 4  # shorter texts are fragments and prove nothing
-_SAME_SHARE = 0.8  # of the characters alike: one misread in five, two in ten
-_DIFFERENT_SHARE = 0.4
+TRUSTED = 0.5  # confidence from which two texts need not be letter for letter the same
+LEAST_CHARACTERS = 4  # shorter texts are fragments and prove nothing
+SAME_SHARE = 0.8  # of the characters alike: one misread in five, two in ten
+DIFFERENT_SHARE = 0.55
+# Log-likelihood of another text below a frame's own best from which the frame contradicts it. On the
+# train clips frames of one plate stay above -10, of two plates below -24; blur and clutter lie at -4 to -9.
+DIFFERENT_NATS = -18.0
 
 
-def likeness(first: PlateText, second: PlateText) -> Likeness:
-    """Compares the likeliest texts. Only two trusted texts can be ``different``."""
+def same_plate(first: PlateText, second: PlateText) -> bool:
+    """Whether two texts are the same, one misreading aside where both are trusted."""
     a, b = best_of(first), best_of(second)
-    longest = max(len(a), len(b))
-    if min(len(a), len(b)) < _LEAST_CHARACTERS:
-        return "unclear"
-    share = 1 - distance(a, b) / longest
+    if min(len(a), len(b)) < LEAST_CHARACTERS:
+        return False
     trusted = min(first.confidence, second.confidence) >= TRUSTED
-    if share >= _SAME_SHARE and (trusted or share == 1.0):
-        return "same"
-    return "different" if trusted and share < _DIFFERENT_SHARE else "unclear"
+    return a == b or (trusted and shared(a, b) >= SAME_SHARE)
 
 
 def best_of(text: PlateText) -> str:
     """The likeliest whole text, doubtful characters included."""
     return text.candidates[0][0] if text.candidates else text.text
+
+
+def shared(first: str, second: str) -> float:
+    """Share of the characters that two texts have in common, 0..1."""
+    longest = max(len(first), len(second))
+    return 1.0 - distance(first, second) / longest if longest else 0.0
 
 
 def distance(first: str, second: str) -> int:

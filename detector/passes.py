@@ -6,7 +6,7 @@ import copy
 import math
 from dataclasses import dataclass
 
-from .likeness import Likeness, likeness
+from .likeness import DIFFERENT_NATS, DIFFERENT_SHARE, Likeness, best_of, same_plate, shared
 from .motion import Motion
 from .plates import U8, PlateBox, PlateReading, PlateText, VehiclePass
 from .vote import Decoding, Vote
@@ -89,8 +89,12 @@ class LiveTrack:
         return self.vote.verdict().text
 
     def likeness(self, reading: PlateReading) -> Likeness:
-        """Whether one more reading is of this plate."""
-        return likeness(self.text, reading.text)
+        """Whether one more reading is of this plate: by its text, in doubt by its columns."""
+        if same_plate(self.text, reading.text):
+            return "same"
+        if shared(best_of(self.text), best_of(reading.text)) >= DIFFERENT_SHARE:
+            return "unclear"
+        return "different" if self.vote.supports(reading.evidence) < DIFFERENT_NATS else "unclear"
 
     def wants_text(self, now_us: int, box: PlateBox) -> bool:
         """Whether reading this plate once more can be worth its time."""

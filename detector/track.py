@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 from .assign import cheapest_pairs
-from .likeness import likeness
+from .likeness import same_plate
 from .motion import centre
 from .passes import LiveTrack, Sighting
 from .plates import FrameReadings, PlateBox, PlateText, VehiclePass
@@ -263,7 +263,7 @@ def _at_its_place(track: LiveTrack, box: PlateBox) -> bool:
 
 def _echo(track: LiveTrack, text: PlateText) -> bool:
     """Whether a second box of the same frame shows a plate that already has one: a mirror, a double box."""
-    return likeness(track.text, text) == "same"
+    return same_plate(track.text, text)
 
 
 def _live(track: LiveTrack) -> LivePass:
