@@ -38,6 +38,11 @@ class LogReport:
         return not self.problems
 
 
+def note_key_of(public: Ed25519PublicKey) -> NoteKey:
+    """The log's verifying key under its own name."""
+    return NoteKey(origin_of(log_id_of(public)), public)
+
+
 def check(
     folder: Path,
     log_key: Ed25519PublicKey,

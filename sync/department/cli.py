@@ -28,6 +28,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "purge": ("sync.department.commands.purge", "purge what was received over a year ago (463.8)"),
     "hotlist": ("sync.department.commands.hotlist", "sign a hot list and offer it to units"),
     "grant": ("sync.department.commands.grant", "let technicians and vendors into units' consoles"),
+    "user": ("sync.department.commands.user", "people of the desk: roster, credentials, sessions"),
+    "training": ("sync.department.commands.training", "yearly training of 463.9"),
+    "inquiry": ("sync.department.commands.inquiry", "look-ups, each an ALPR Request in the log"),
+    "audit": ("sync.department.commands.audit", "the access log, its periodic audit and findings"),
+    "share": ("sync.department.commands.share", "sharing with other agencies (463.6)"),
+    "hold": ("sync.department.commands.hold", "holds and evidence (463.8)"),
+    "compliance": ("sync.department.commands.compliance", "list what is overdue; exit 1 if anything is"),
+    "clauses": ("sync.department.commands.clauses", "every sentence of 463, and the test that holds it"),
+    "controls": ("sync.department.commands.controls", "the CJIS control table with the figures in force"),
+    "keys": ("sync.department.commands.keys", "the root file (2 of 3 offline keys) and the key service"),
+    "witness": ("sync.department.commands.witness", "a witness outside the department"),
     "verify": ("sync.department.commands.verify", "check every signature, tree, receipt and element"),
 }
 

@@ -13,8 +13,8 @@ from sync.department import root_file
 from sync.department.authority import Authority
 from sync.department.home import SETTINGS_FILE, DepartmentHome
 from sync.department.key_service import LocalKeyService
-from sync.department.policy import default_document
 from sync.department.policy import digest as policy_digest
+from sync.department.policy import document_for
 from sync.department.policy import parse as parse_policy
 from sync.department.settings import Settings, settings_text
 from sync.department.store import open_store
@@ -40,7 +40,7 @@ def found(path: Path, settings: Settings, *, demo: bool = False) -> Founded:
     path.chmod(files.PRIVATE_DIR)
     keys = {name: _new_key(path / f"{name}.key") for name in ("log", "command")}
     authority = Authority.create(path / "authority", settings.name)
-    document = default_document()
+    document = document_for(settings.name)
     files.replace(path / "policy.toml", document)
     offices = path / "root-keys"
     files.make_dir(offices)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy import select
+from starlette.routing import BaseRoute
 
 from storage import files
 from storage.sealing import Opened
-from sync.department import package, people
+from sync.department import api, package, people
 from sync.department import tables as t
 from sync.department.access_log import DATABASE
 from sync.department.audit import utc_text
@@ -20,6 +22,7 @@ from sync.department.desk import FOLDER, Desk, now_us
 from sync.department.entries import AccountSet, Query
 from sync.department.front import Front
 from sync.department.home import DepartmentHome
+from sync.department.key_remote import address_of, remote
 from sync.department.key_service import KeyService, LocalKeyService
 from sync.department.people import one_time_password, totp_uri
 from sync.department.reads import OpenedRead, StoreReads
@@ -27,6 +30,7 @@ from sync.department.refusals import NotYetError
 from sync.department.roles import Role
 from sync.department.root_file import Root, describe
 from sync.department.search import Cover, GuardedKeys, KeyDoor, Match, Row
+from sync.department.server import Department
 from sync.department.store import Store, open_store
 from sync.department.vault import FolderVault
 from sync.department.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
@@ -173,11 +177,16 @@ def open_front(
     held = store
     packs = packs or FolderPacks(home.blobs)
     if door is None:
-        if keys is None:
-            local = LocalKeyService(home.keys)
-            opened.append(local.close)
-            keys = local
-        door = RootedDoor(desk, keys)
+        address = address_of(home)
+        if address is not None:
+            service, door = remote(address)
+            opened.append(service.close)
+        else:
+            if keys is None:
+                local = LocalKeyService(home.keys)
+                opened.append(local.close)
+                keys = local
+            door = RootedDoor(desk, keys)
     key = home.log_key()
 
     def packed(reads: list[OpenedRead], number: str) -> bytes:
@@ -219,7 +228,18 @@ def adopt_root(home: DepartmentHome, desk: Desk, root_file: bytes, policy_docume
     root = desk.set_root(root_file, policy_document)
     files.replace(home.path / POLICY_FILE, policy_document)
     files.replace(home.root_file, root_file)
+    with contextlib.suppress(NotYetError):  # the entry stands; the next answer has it co-signed
+        desk.covered(desk.log.size() - 1)
     return root
+
+
+def desk_routes(department: Department) -> list[BaseRoute]:
+    """The desk's HTTP routes for a running server; they answer 503 until there is a first administrator."""
+    home = department.home
+    if not (home.path / FOLDER / DATABASE).is_file():
+        return api.routes(None)
+    front = open_front(home, store=department.store, keys=department.keys, packs=department.packs)
+    return api.routes(front)
 
 
 def root_in(home: DepartmentHome) -> Root:

@@ -134,7 +134,7 @@ def _demand(found: set[str], which: str) -> None:
         raise SignatureError(
             f"signed by {names}: {THRESHOLD} of the {which} root's keys must sign",
             where="root",
-            cure="take the file to another office that keeps a root key: department root sign",
+            cure="take the file to another office that keeps a root key: department keys sign",
         )
 
 

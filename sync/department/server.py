@@ -26,7 +26,7 @@ from sync.department.authority import Authority
 from sync.department.blobs import FolderPacks
 from sync.department.enrol import Enrolment
 from sync.department.home import DepartmentHome
-from sync.department.key_service import LocalKeyService
+from sync.department.key_remote import service_of
 from sync.department.receiver import Receiver
 from sync.department.retention import Retention
 from sync.department.store import open_store
@@ -108,7 +108,7 @@ class Department:
     def __init__(self, home: DepartmentHome, clock: Callable[[], int] = now_us) -> None:
         self.home = home
         self.store = open_store(home.database_url)
-        self.keys = LocalKeyService(home.keys)
+        self.keys = service_of(home)
         self.packs = FolderPacks(home.blobs)
         self.authority = Authority.open(home.authority)
         log_key = home.log_key()

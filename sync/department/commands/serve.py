@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from sync.department.home import DepartmentHome
+from sync.department.opening import desk_routes
 from sync.department.server import Department, serve
 
 
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     with home.locked():
         department = Department(home)
         try:
-            asyncio.run(serve(department, [], ready))
+            asyncio.run(serve(department, desk_routes(department), ready))
         finally:
             department.close()
     return 0

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from sync.department.commands import verify_log
 from sync.department.home import DepartmentHome
 from sync.department.server import Department
 from sync.department.verify import Checker
@@ -21,11 +22,14 @@ def add_parser(subparsers: Any) -> None:
         "every receipt, every element against its commitment; what is missing must be purged by receipt.",
         epilog="example: department verify --home /srv/alpr",
     )
+    verify_log.add_options(parser)
     parser.add_argument("--quick", action="store_true", help="signatures and trees alone, no content")
 
 
 def run(args: argparse.Namespace) -> int:
     """Check; 1 when something is wrong."""
+    if verify_log.asked(args):
+        return verify_log.run(args)
     home = DepartmentHome.open(args.home)
     department = Department(home)
     try:
@@ -44,4 +48,5 @@ def run(args: argparse.Namespace) -> int:
         for problem in report.problems:
             print(f"WRONG {problem}")
         print("the store verifies" if not report.problems else f"{len(report.problems)} things are wrong")
-    return 1 if report.problems else 0
+    wrong_log = verify_log.of_home(home, args)
+    return 1 if report.problems or wrong_log else 0

@@ -1,0 +1,67 @@
+"""`department hold`: hold reads, export them, book the medium, release by two (463.8)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from sync.department import calls_holds as forms
+from sync.department.commands import desk_access as desk
+
+
+def add_parser(subparsers: Any) -> None:
+    """The arguments."""
+    example = (
+        "department hold place READ... --ground discovery --authority 'Superior Court' --number 26-001234"
+    )
+    parent = desk.verbs(subparsers, "hold", "holds and evidence", example)
+    one = desk.verb(parent, "place", "keep reads beyond their year, on one of the five grounds", example)
+    one.add_argument("reads", nargs="+", metavar="READ")
+    one.add_argument(
+        "--ground", required=True, help="evidence-criminal, evidence-civil, expected-evidence, ..."
+    )
+    one.add_argument("--authority", required=True)
+    one.add_argument("--number", required=True)
+    desk.add_ground(one)
+    one = desk.verb(
+        parent, "export", "download a hold onto portable media", "department hold export 41 --out E.zip"
+    )
+    one.add_argument("entry", type=int)
+    one.add_argument("--out", type=Path, required=True, metavar="ZIP")
+    one.add_argument("--medium", default="", help="the medium's label; default: the file's name")
+    desk.add_ground(one)
+    for name, about in (
+        ("book", "enter the evidence item number of the medium"),
+        ("ask-release", "ask for the release (first person)"),
+        ("release", "release (second person)"),
+    ):
+        one = desk.verb(parent, name, about, f"department hold {name} 41 --item E-26-0042")
+        one.add_argument("entry", type=int)
+        one.add_argument("--item", required=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the call."""
+    if args.verb == "place":
+        form = forms.HoldForm(
+            reads=tuple(args.reads),
+            hold_ground=args.ground,
+            authority=args.authority,
+            number=args.number,
+            ground=desk.ground_of(args),
+        )
+        desk.show(args, desk.call(args, "hold/place", form))
+    elif args.verb == "export":
+        order = forms.ExportForm(
+            hold=args.entry, medium=args.medium or args.out.name, ground=desk.ground_of(args)
+        )
+        made = desk.call(args, "hold/export", order)
+        desk.write_package(args.out, made.package)
+        print(
+            f"{args.out}: SHA-256 {made.digest}, entry {made.entry}; book it: department hold book {args.entry}"
+        )
+    else:
+        booking = forms.BookForm(hold=args.entry, evidence_item=args.item)
+        desk.show(args, desk.call(args, f"hold/{args.verb}", booking))
+    return 0

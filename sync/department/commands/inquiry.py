@@ -1,0 +1,139 @@
+"""`department inquiry`: ask, propose, approve, run, answer, dispute and file look-ups (463.2, 463.5)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from sync.department import calls_inquiry as forms
+from sync.department.commands import desk_access as desk
+from sync.department.entries import InquiryAsked, SearchProposed
+from sync.department.inquiry import normal_plate
+from sync.department.operations import OPERATIONS
+
+_READ = ("first_us", "plate", "confidence", "unit", "camera", "direction", "read")
+
+
+def add_parser(subparsers: Any) -> None:
+    """The arguments."""
+    example = "department inquiry run --user comm1 --plate 7ABC123 --purpose investigation --case 26-001234"
+    parent = desk.verbs(subparsers, "inquiry", "look-ups, each an ALPR Request in the log", example)
+    for name, about in (
+        ("run", "run a search (CCAT supervisor, communications)"),
+        ("propose", "propose a search without a full plate to a second person"),
+        ("request", "ask for a search through the queue"),
+    ):
+        one = desk.verb(parent, name, about, f"{example} --why 'hit and run on Myrtle Avenue'")
+        desk.add_query(one)
+        desk.add_ground(one)
+        if name != "request":
+            one.add_argument("--request", type=int, default=-1, help="the queued request that this answers")
+        if name == "run":
+            one.add_argument("--proposal", type=int, default=-1, help="the approved proposal")
+    desk.verb(parent, "queue", "requests and proposals that wait", "department inquiry queue --user comm1")
+    one = desk.verb(
+        parent, "approve", "be the second person", "department inquiry approve 41 --why 'known case'"
+    )
+    one.add_argument("entry", type=int)
+    one.add_argument("--no", action="store_true", help="say no")
+    one.add_argument("--why", required=True)
+    one = desk.verb(parent, "decline", "say no to a request", "department inquiry decline 41 --why 'no case'")
+    one.add_argument("entry", type=int)
+    one.add_argument("--why", required=True)
+    one = desk.verb(parent, "answer", "see the answer to your request", "department inquiry answer 41")
+    one.add_argument("entry", type=int)
+    desk.verb(parent, "mine", "what was accessed by you or in your name", "department inquiry mine --user o1")
+    one = desk.verb(
+        parent, "dispute", "say that an entry in your name is not yours", "department inquiry dispute 41"
+    )
+    one.add_argument("entry", type=int)
+    one.add_argument("--why", required=True)
+    one = desk.verb(
+        parent, "image", "view the images of a read that you found", "department inquiry image READ"
+    )
+    one.add_argument("read")
+    one.add_argument("--access", type=int, required=True, help="the search that found it")
+    one.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the two images go")
+    desk.add_ground(one)
+    one = desk.verb(
+        parent, "file", "enter an access's RMS number", "department inquiry file 41 --rms RMS-26-77"
+    )
+    one.add_argument("entry", type=int)
+    one.add_argument("--rms", required=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the call."""
+    verb = args.verb
+    if verb in {"run", "propose", "request"}:
+        return _search(args)
+    if verb in {"queue", "mine"}:
+        columns = (
+            ("kind", "entry", "user", "at_us")
+            if verb == "queue"
+            else ("entry", "date_time", "username", "on_behalf_of", "action", "purpose", "number", "results")
+        )
+        desk.show(args, desk.call(args, f"inquiry/{verb}", forms.NothingForm()), columns)
+    elif verb == "approve":
+        form = forms.DecideForm(proposal=args.entry, granted=not args.no, reason=args.why)
+        desk.show(args, desk.call(args, "inquiry/approve", form))
+    elif verb == "decline":
+        form_no = forms.DeclineForm(request=args.entry, reason=args.why)
+        desk.show(args, desk.call(args, "inquiry/decline", form_no))
+    elif verb == "answer":
+        _show_answer(args, desk.call(args, "inquiry/answer", forms.RequestForm(request=args.entry)))
+    elif verb == "dispute":
+        form_d = forms.DisputeForm(entry=args.entry, reason=args.why)
+        desk.show(args, desk.call(args, "inquiry/dispute", form_d))
+    elif verb == "file":
+        form_f = forms.FileForm(access=args.entry, rms_number=args.rms)
+        desk.show(args, desk.call(args, "inquiry/file", form_f))
+    else:
+        _images(args)
+    return 0
+
+
+def _search(args: argparse.Namespace) -> int:
+    query, ground = desk.query_of(args), desk.ground_of(args)
+    if args.verb == "request":
+        desk.show(args, desk.call(args, "inquiry/request", forms.AskForm(query=query, ground=ground)))
+        return 0
+    with desk.session(args) as (front, token):
+        pending = front.desk.book.queue
+        source = (
+            pending.proposed.get(args.proposal) if args.verb == "run" else pending.asked.get(args.request)
+        )
+        note = source.note if source is not None else None
+        if isinstance(note, InquiryAsked) and normal_plate(args.plate) in {"", note.query.plate}:
+            query, ground = note.query, note.ground
+        if isinstance(note, SearchProposed) and normal_plate(args.plate) in {"", note.query.plate}:
+            query, ground, args.request = note.query, note.ground, note.request
+        if args.verb == "propose":
+            form = forms.ProposeForm(query=query, ground=ground, request=args.request)
+            desk.show(args, OPERATIONS["inquiry/propose"].run(front, token, form))
+            return 0
+        run_form = forms.RunForm(query=query, ground=ground, request=args.request, proposal=args.proposal)
+        answer = OPERATIONS["inquiry/run"].run(front, token, run_form)
+    _show_answer(args, answer)
+    return 0
+
+
+def _show_answer(args: argparse.Namespace, answer: forms.Answer) -> None:
+    if args.json:
+        desk.show(args, answer)
+        return
+    desk.show(args, answer.reads, _READ)
+    mark = "  NOT WITNESSED: the witness is away" if answer.unwitnessed else ""
+    print(f"ALPR Request: entry {answer.access}, {answer.count} results{mark}")
+
+
+def _images(args: argparse.Namespace) -> None:
+    form = forms.ImageForm(read=args.read, access=args.access, ground=desk.ground_of(args))
+    images = desk.call(args, "inquiry/image", form)
+    args.out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, data in (("patch", images.patch), ("overview", images.overview)):
+        if data:
+            kind = "png" if data.startswith(b"\x89PNG") else "jpg"
+            desk.write_package(args.out / f"{name}-{images.access}.{kind}", data)
+    print(f"ALPR Request: entry {images.access}, images in {args.out}")

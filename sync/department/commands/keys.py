@@ -1,0 +1,134 @@
+"""`department keys`: the root file's ceremony, and the key service on a machine of its own."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from storage import files
+from sync.department import policy as policy_file
+from sync.department import root_file
+from sync.department.commands import desk_access as desk
+from sync.department.home import DepartmentHome, load_ed25519
+from sync.department.opening import POLICY_FILE, adopt_root, open_desk, root_in
+from sync.errors import ConfigError
+
+
+def add_parser(subparsers: Any) -> None:
+    """The arguments."""
+    parent = desk.verbs(
+        subparsers, "keys", "the root file (2 of 3 offline keys) and the key service", "department keys root"
+    )
+    desk.verb(parent, "root", "show the root file in force", "department keys root", asks=False)
+    one = desk.verb(
+        parent, "draft", "draft the next root file", "department keys draft --out next.root", asks=False
+    )
+    one.add_argument("--out", type=Path, required=True)
+    one.add_argument(
+        "--witness", default="", help="the witness's key, as `department witness init` printed it"
+    )
+    one.add_argument("--witness-url", default="", help="https://..., or folder:/path for a demo")
+    one.add_argument("--policy", type=Path, help="a new policy file, of a higher version")
+    one = desk.verb(
+        parent,
+        "sign",
+        "sign a draft, at the office that keeps the key",
+        "department keys sign next.root",
+        asks=False,
+    )
+    one.add_argument("file", type=Path)
+    one.add_argument("--key", type=Path, required=True, help="the office's key file")
+    one = desk.verb(
+        parent, "adopt", "put a signed root file in force", "department keys adopt next.root", asks=False
+    )
+    one.add_argument("file", type=Path)
+    one.add_argument("--policy", type=Path, help="the policy file that it names, if that changes")
+    one = desk.verb(
+        parent, "serve", "run the key service here", "department keys serve --folder /srv/keys", asks=False
+    )
+    one.add_argument("--folder", type=Path, required=True, help="the key service's home, on this machine")
+    one.add_argument(
+        "--root", type=Path, required=True, help="the department's root file, as this machine trusts it"
+    )
+    one.add_argument("--host", default="127.0.0.1")
+    one.add_argument("--port", type=int, default=8466)
+    one.add_argument("--certificate", type=Path, required=True, help="PEM chain for HTTPS")
+    one.add_argument("--tls-key", type=Path, required=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it."""
+    if args.verb == "serve":
+        return _serve(args)
+    if args.verb == "sign":
+        signed = root_file.add_signature(desk.read_bytes(args.file), load_ed25519(args.key))
+        files.replace(args.file, signed)
+        root, holders = root_file.describe(signed)
+        print(f"version {root.version}: signed by {', '.join(holders)}; {root_file.THRESHOLD} are needed")
+        return 0
+    home = DepartmentHome.open(args.home)
+    if args.verb == "root":
+        root, holders = root_file.describe(home.root_file.read_bytes())
+        print(f"version {root.version}, SHA-256 {root.digest().hex()}, signed by {', '.join(holders)}")
+        print(f"policy version {root.policy_version}, witness {root.witness or 'none'} {root.witness_url}")
+        for key in root.keys:
+            print(f"root key of {key.holder}: {key.public.hex()}")
+        return 0
+    if args.verb == "draft":
+        document = desk.read_bytes(args.policy or home.path / POLICY_FILE)
+        root = root_in(home)
+        draft = replace(
+            root,
+            version=root.version + 1,
+            created_us=time.time_ns() // 1000,
+            policy_version=policy_file.parse(document).version,
+            policy_digest=policy_file.digest(document),
+            witness=args.witness or root.witness,
+            witness_url=args.witness_url or root.witness_url,
+        )
+        files.write_new(args.out, root_file.assemble(draft, []))
+        print(f"{args.out}: version {draft.version}, unsigned; two offices sign it: department keys sign")
+        return 0
+    document = desk.read_bytes(args.policy or home.path / POLICY_FILE)
+    home_desk = open_desk(home)
+    try:
+        root = adopt_root(home, home_desk, desk.read_bytes(args.file), document)
+    finally:
+        home_desk.close()
+    print(f"root version {root.version} is in force, policy version {root.policy_version}")
+    return 0
+
+
+def _serve(args: argparse.Namespace) -> int:
+    import uvicorn  # noqa: PLC0415 - only where a key service runs
+
+    from sync.department.key_remote import TOKEN_FILE, key_app  # noqa: PLC0415
+
+    args.folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+    token_file = args.folder / TOKEN_FILE
+    if not token_file.exists():
+        files.write_new(token_file, secrets.token_hex(32).encode())
+        files.sync_dir(args.folder)
+        print(f"put the content of {token_file} into the department's keys.remote", file=sys.stderr)
+    if not args.root.is_file():
+        raise ConfigError("is no root file", where=str(args.root))
+    app = key_app(args.folder, args.root.read_bytes(), token_file.read_text().strip())
+    print(f"key service on {args.host}:{args.port}; Ctrl-C ends", file=sys.stderr, flush=True)
+    uvicorn.run(
+        app,
+        host=args.host,
+        port=args.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        ssl_certfile=args.certificate,
+        ssl_keyfile=args.tls_key,
+    )
+    return 0

@@ -1,0 +1,88 @@
+"""`department share`: another agency's written request, its review, the decision, the delivery (463.6)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from sync.department import calls_sharing as forms
+from sync.department.commands import desk_access as desk
+from sync.department.entries import Scope
+from sync.department.forms import us_of
+
+
+def add_parser(subparsers: Any) -> None:
+    """The arguments."""
+    example = "department share record --letter request.pdf --agency 'LA County Sheriff' ..."
+    parent = desk.verbs(subparsers, "share", "sharing with other agencies", example)
+    one = desk.verb(parent, "record", "enter a written request", example)
+    one.add_argument("--letter", type=Path, required=True, help="the request itself, as it came")
+    for name in ("agency", "person", "intended", "number"):
+        one.add_argument(f"--{name}", default="", help=f"463.6 (a): {name}")
+    one.add_argument("--kind", default="law-enforcement", help="law-enforcement, prosecutor, or what it is")
+    one.add_argument("--state", default="CA", help="two letters, or US for federal agencies")
+    one.add_argument("--agreement", default="", help="the standing agreement it comes under, e.g. lasd")
+    _scope(one)
+    one = desk.verb(
+        parent, "review", "note your review", "department share review 41 --note 'letter is complete'"
+    )
+    one.add_argument("entry", type=int)
+    one.add_argument("--note", required=True)
+    for name in ("approve", "refuse"):
+        one = desk.verb(parent, name, f"{name} a reviewed request", f"department share {name} 41 --note ok")
+        one.add_argument("entry", type=int)
+        one.add_argument("--note", required=True)
+    one = desk.verb(parent, "deliver", "build the package", "department share deliver 41 --out lasd.zip")
+    one.add_argument("entry", type=int)
+    one.add_argument("--out", type=Path, required=True, metavar="ZIP")
+    _scope(one)
+    desk.add_ground(one)
+
+
+def _scope(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--plate", action="append", default=[], dest="plates", help="more than once for several"
+    )
+    parser.add_argument("--since", required=True, metavar="TIME")
+    parser.add_argument("--until", required=True, metavar="TIME")
+    parser.add_argument("--images", action="store_true", help="images too")
+
+
+def _scope_of(args: argparse.Namespace) -> Scope:
+    return Scope(
+        plates=tuple(args.plates),
+        since_us=us_of(args.since, "--since"),
+        until_us=us_of(args.until, "--until"),
+        images=args.images,
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the call."""
+    if args.verb == "record":
+        form = forms.ShareForm(
+            agency=args.agency,
+            agency_kind=args.kind,
+            state=args.state,
+            person=args.person,
+            purpose=args.intended,
+            number=args.number,
+            letter=desk.read_bytes(args.letter),
+            letter_name=args.letter.name,
+            scope=_scope_of(args),
+            agreement=args.agreement,
+        )
+        desk.show(args, desk.call(args, "share/record", form))
+    elif args.verb == "review":
+        review = forms.ReviewForm(request=args.entry, note=args.note)
+        desk.show(args, desk.call(args, "share/review", review))
+    elif args.verb in {"approve", "refuse"}:
+        decision = forms.DecisionForm(request=args.entry, approved=args.verb == "approve", note=args.note)
+        desk.show(args, desk.call(args, "share/decide", decision))
+    else:
+        delivery = forms.DeliverForm(request=args.entry, scope=_scope_of(args), ground=desk.ground_of(args))
+        made = desk.call(args, "share/deliver", delivery)
+        desk.write_package(args.out, made.package)
+        print(f"{args.out}: {made.count} reads, SHA-256 {made.digest}, entry {made.entry}")
+    return 0

@@ -1,0 +1,146 @@
+"""`department user`: the first administrator, the roster, credentials, logons and locks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from storage.errors import RecordError
+from sync.department import calls_people as forms
+from sync.department.calls_inquiry import NothingForm
+from sync.department.commands import desk_access as desk
+from sync.department.entries import Shift
+from sync.department.home import DepartmentHome
+from sync.department.opening import first_administrator, open_desk
+from sync.department.operations import OPERATIONS
+from sync.department.people import parse_roles
+from sync.department.roles import Role
+
+
+def add_parser(subparsers: Any) -> None:
+    """The arguments."""
+    parent = desk.verbs(
+        subparsers, "user", "people of the desk: roster, credentials, sessions", "department user first chief"
+    )
+    one = desk.verb(
+        parent,
+        "first",
+        "make the desk and its first administrator, once",
+        "department user first chief",
+        asks=False,
+    )
+    one.add_argument("name_of_user", metavar="USER")
+    one.add_argument("--name", default="", help="the person's name")
+    one = desk.verb(
+        parent,
+        "login",
+        "log on; prints a token for DEPARTMENT_TOKEN",
+        "department user login chief",
+        asks=False,
+    )
+    one.add_argument("name_of_user", metavar="USER")
+    one.add_argument("--post", default="", help="a staffed post of the policy file, e.g. dispatch")
+    desk.verb(parent, "logout", "end the session of DEPARTMENT_TOKEN", "department user logout", asks=False)
+    desk.verb(
+        parent, "unlock", "open the locked session of DEPARTMENT_TOKEN", "department user unlock", asks=False
+    )
+    one = desk.verb(parent, "password", "set your own password and authenticator", "department user password")
+    one = desk.verb(
+        parent, "set", "add, change or remove a person", "department user set o1 --roles sworn-officer"
+    )
+    one.add_argument("name_of_user", metavar="USER")
+    one.add_argument("--name", default="", help="the person's name")
+    one.add_argument("--organisation", default="", help="default: the department")
+    one.add_argument("--roles", default="", help="comma-separated: " + ", ".join(Role))
+    one.add_argument(
+        "--shift", default="", metavar="HH:MM-HH:MM", help="hours on duty, the department's clock"
+    )
+    one.add_argument("--why", required=True, help="hired, moved, left, ...")
+    one.add_argument("--remove", action="store_true", help="no longer on the roster")
+    for name, about in (
+        ("credential", "a new first password and authenticator"),
+        ("lift-lockout", "lift a lock-out"),
+    ):
+        one = desk.verb(parent, name, about, f"department user {name} o1 --why 'lost phone'")
+        one.add_argument("name_of_user", metavar="USER")
+        one.add_argument("--why", required=True)
+    desk.verb(parent, "list", "people and their training", "department user list --user super")
+
+
+def _shift(text: str) -> Shift | None:
+    if not text:
+        return None
+    try:
+        ends = [int(part[:2]) * 60 + int(part[3:]) for part in text.split("-")]
+        shift = Shift(start_min=ends[0], end_min=ends[1] or 1440)
+    except (ValueError, IndexError):
+        raise RecordError("must be HH:MM-HH:MM", where="--shift") from None
+    shift.check()
+    return shift
+
+
+def _hand_over(args: argparse.Namespace, given: forms.HandedOver) -> None:
+    if args.json:
+        print(json.dumps({"user": given.user, "password": given.password, "totp_uri": given.totp_uri}))
+        return
+    if given.password:
+        print(f"first password of {given.user}, shown once: {given.password}")
+    print(f"authenticator: {given.totp_uri}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the call."""
+    verb = args.verb
+    if verb == "first":
+        home = DepartmentHome.open(args.home)
+        _hand_over(args, first_administrator(home, args.name_of_user, args.name or args.name_of_user))
+        return 0
+    if verb in {"login", "logout", "unlock"}:
+        return _session(args)
+    if verb == "password":
+        old = desk.secret(desk.PASSWORD, "password")
+        with desk.session(args) as (front, token):
+            form = forms.PasswordForm(old=old, new=desk.secret("DEPARTMENT_NEW_PASSWORD", "new password"))
+            _hand_over(args, OPERATIONS["user/password"].run(front, token, form))
+        return 0
+    if verb == "list":
+        columns = ("user", "name", "roles", "active", "training", "training_ends_us")
+        desk.show(args, desk.call(args, "training/list", NothingForm()), columns)
+        return 0
+    if verb == "set":
+        home = DepartmentHome.open(args.home)
+        account = forms.AccountForm(
+            user=args.name_of_user,
+            name=args.name or args.name_of_user,
+            organisation=args.organisation or home.settings.name,
+            roles=parse_roles(args.roles),
+            reason=args.why,
+            shift=_shift(args.shift),
+            active=not args.remove,
+        )
+        desk.show(args, desk.call(args, "user/set", account))
+        return 0
+    answer = desk.call(args, f"user/{verb}", forms.UserForm(user=args.name_of_user, reason=args.why))
+    if verb == "credential":
+        _hand_over(args, answer)
+    else:
+        desk.show(args, answer)
+    return 0
+
+
+def _session(args: argparse.Namespace) -> int:
+    session_desk = open_desk(DepartmentHome.open(args.home))
+    try:
+        if args.verb == "login":
+            password, code = desk.secret(desk.PASSWORD, "password"), desk.secret(desk.CODE, "code")
+            token = session_desk.logon(args.name_of_user, password, code, post=args.post)
+            print(json.dumps({"token": token}) if args.json else token)
+        elif args.verb == "logout":
+            session_desk.logoff(desk.secret(desk.TOKEN, "token"))
+        else:
+            token = desk.secret(desk.TOKEN, "token")
+            session_desk.unlock(token, desk.secret(desk.PASSWORD, "password"), desk.secret(desk.CODE, "code"))
+    finally:
+        session_desk.close()
+    return 0

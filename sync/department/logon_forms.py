@@ -1,0 +1,23 @@
+"""What a logon and an unlock send. The repr shows no secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogonForm:
+    """User, password and the code of the moment; `post`: a staffed post, where the person sits at one."""
+
+    user: str
+    password: str = field(repr=False)
+    code: str = field(repr=False)
+    post: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlockForm:
+    """The same person's password and code, for a locked session."""
+
+    password: str = field(repr=False)
+    code: str = field(repr=False)
