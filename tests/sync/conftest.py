@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sync_twins import DepartmentProcess, Unit, found_department, issue_code, running
 
 from sync.department.server import Department
@@ -46,3 +47,7 @@ def enrolled(server: DepartmentProcess, units: Callable[[str], Unit], request: p
     unit = units("enrolled")
     unit.enrol(issue_code(server.home, request.node.name[-60:]))
     return unit
+
+
+settings.register_profile("sync", deadline=None)  # speed is never asserted in a test
+settings.load_profile("sync")

@@ -1,0 +1,145 @@
+"""The same store on PostgreSQL: partitions by day of receipt, COPY, purge by dropping a partition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from custody_twins import DAY_US
+from postgres_twin import postgres_cluster
+from receiver_twins import Joined
+from sqlalchemy import func, select, text
+from sync_twins import LoopbackLink, checked, converse, found_department
+
+from sync import messages as m
+from sync.department import incidents
+from sync.department.server import Department, now_us
+from sync.department.store import open_store
+from sync.department.tables import elements, metadata, tokens
+from sync.errors import BatchRefusedError, ConfigError
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with postgres_cluster() as found:
+        yield found
+
+
+class Clock:
+    us = now_us()
+
+    def __call__(self) -> int:
+        return self.us
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def department(url: str, tmp_path: Path, clock: Clock) -> Iterator[Department]:
+    store = open_store(url, migrate=False)
+    with store.write() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    store.close()
+    made = Department(found_department(tmp_path / "department", database=url), clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
+    made = Joined(tmp_path / "unit", department, "unit")
+    yield made
+    made.close()
+
+
+def partitions(department: Department) -> set[str]:
+    query = text("SELECT inhrelid::regclass::text FROM pg_inherits")
+    with department.store.read() as connection:
+        return {row[0] for row in connection.execute(query) if not row[0].endswith("_pkey")}
+
+
+def count(department: Department, table: object) -> int:
+    with department.store.read() as connection:
+        return int(connection.execute(select(func.count()).select_from(table)).scalar_one())  # type: ignore[arg-type]
+
+
+def test_a_conversation_arrives_whole_and_once(department: Department, unit: Joined) -> None:
+    reads = unit.add(12, size=5000)
+    link = LoopbackLink(department)
+    sent: list[tuple[str, bytes]] = []
+    link.before = lambda name, data: sent.append((name, data)) or data  # type: ignore[func-returns-value]
+    made = converse(unit, department, link)
+    assert made.done
+    assert count(department, tokens) == len(reads)
+    before = count(department, elements)
+    for name, data in sent:
+        if name in {"leaves", "parcel"}:
+            department.receiver.answer(name, data)
+    assert count(department, elements) == before
+    assert checked(department.home).problems == []
+
+
+def test_a_day_of_receipt_is_a_partition_and_a_purge_drops_it(
+    department: Department, unit: Joined, clock: Clock
+) -> None:
+    unit.add(3)
+    converse(unit, department)
+    day = clock.us // DAY_US
+    assert {f"elements_{day}", f"tokens_{day}"} <= partitions(department)
+    clock.us += 2 * DAY_US
+    unit.add(2)
+    converse(unit, department)
+    clock.us += 365 * DAY_US
+    (receipt,) = department.retention.run()
+    assert receipt.day == day
+    assert partitions(department) == {f"elements_{day + 2}", f"tokens_{day + 2}"}
+    assert checked(department.home).problems == []
+
+
+def test_a_refused_batch_leaves_nothing_behind(department: Department, unit: Joined) -> None:
+    unit.add(2)
+    link = LoopbackLink(department)
+    link.before = lambda name, data: data[:-1] + bytes([data[-1] ^ 1]) if name == "leaves" else data
+    with pytest.raises(Exception, match="signature"):
+        converse(unit, department, link)
+    assert converse(unit, department).done
+
+
+def test_the_migrations_make_the_tables_that_the_code_knows(department: Department) -> None:
+    with department.store.read() as connection:
+        query = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        made = {row[0] for row in connection.execute(query)}
+    assert set(metadata.tables) <= made
+
+
+@pytest.mark.parametrize("bad", ["mysql://x/y", "no url", "postgresql+nosuch://x/y"])
+def test_another_database_is_refused_with_its_setting(bad: str) -> None:
+    with pytest.raises(ConfigError, match="database"):
+        open_store(bad)
+
+
+def test_an_incident_is_kept_although_its_batch_is_not(department: Department, unit: Joined) -> None:
+    unit.add(2)
+    converse(unit, department)
+    unit.ledger.store.db.conn.execute(
+        "UPDATE leaves SET leaf = (SELECT leaf FROM leaves WHERE sequence = 1) WHERE sequence = 2"
+    )
+    unit.add(1)
+    held = unit.outbox.size()
+    assert held > 3
+
+    link = LoopbackLink(department)
+
+    real = unit.outbox.leaves(0, held)
+    batch = m.LeafBatch(
+        log_id=unit.outbox.log_id, first=0, leaves=tuple(real), checkpoint=unit.outbox.head(), proof=()
+    )
+    with pytest.raises(BatchRefusedError):
+        link.post("leaves", [m.seal_message(batch, unit.outbox.sign)])
+    with department.store.read() as connection:
+        assert [one.kind for one in incidents.listed(connection)] == ["fork"]

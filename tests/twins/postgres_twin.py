@@ -1,0 +1,57 @@
+"""A PostgreSQL cluster of the tests' own, on a Unix socket; skips where no server is installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+VERSIONS = Path("/usr/lib/postgresql")
+
+
+def binaries() -> Path | None:
+    """The folder of PostgreSQL's server programs, newest first."""
+    found = sorted(VERSIONS.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]), reverse=True)
+    return found[0].parent if found else None
+
+
+@contextmanager
+def postgres_cluster() -> Iterator[str]:
+    """The URL of a fresh, empty database."""
+    folder = binaries()
+    if folder is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian: apt install postgresql)")
+    try:
+        import psycopg  # noqa: F401
+    except ModuleNotFoundError:
+        pytest.skip("psycopg is not installed: pip install 'alpr-reader[postgres]'")
+    place = Path(tempfile.mkdtemp(prefix="alpr-pg-"))
+    run = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if run:
+        shutil.chown(place, "postgres")
+    data = place / "data"
+    try:
+        _quiet([*run, str(folder / "initdb"), "-D", str(data), "-U", "alpr", "-A", "trust", "-E", "UTF8"])
+        options = f"-c listen_addresses='' -c unix_socket_directories={place} -c shared_buffers=256MB"
+        start = [*run, str(folder / "pg_ctl"), "-D", str(data), "-w", "-o", options, "-l", str(place / "log")]
+        _quiet([*start, "start"])
+        try:
+            yield f"postgresql+psycopg://alpr@/postgres?host={place}"
+        finally:
+            _quiet([*run, str(folder / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"])
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _quiet(command: list[str]) -> None:
+    done = subprocess.run(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd="/", check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command[-1]}: {done.stderr[-500:]}")
