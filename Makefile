@@ -56,7 +56,7 @@ demo: $(VENV)/.ready
 	@rm -rf $(DEMO_HOME)
 	@$(RUN)/reader --home $(DEMO_HOME) run --source tests/replay/drive_by --once --plates
 	@$(RUN)/reader --home $(DEMO_HOME) verify
-	@echo "The store lies in $(DEMO_HOME). Try next: $(RUN)/reader --home $(DEMO_HOME) audit, or $(RUN)/reader read tests/replay/drive_by/*.jpg"
+	@echo "The store lies in $(DEMO_HOME). Try next: $(RUN)/reader --home $(DEMO_HOME) query --user demo-supervisor --role ccat-supervisor --purpose investigation --case 26-0815 --images run/pictures"
 
 lint: $(VENV)/.ready
 	$(RUN)/ruff check .
