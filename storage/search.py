@@ -10,14 +10,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import cbor2
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from storage import codec, schema, sealing
+from storage import schema, sealing
 from storage.epochs import EpochFacts
 from storage.errors import RecordError, SealError
 from storage.home import Home
-from storage.records import KeyClass, ReadText
+from storage.records import KeyClass
 
 PATTERN = re.compile(r"[A-Z0-9?]{1,16}")
 CONTENT = (KeyClass.READ, KeyClass.HIT)
@@ -84,7 +85,11 @@ def _text(cipher: AESGCM, log_id: bytes, sequence: int, stored: bytes) -> str:
         frame = cipher.decrypt(stored[: sealing.NONCE_BYTES], stored[sealing.NONCE_BYTES :], aad)
     except InvalidTag:
         raise SealError("does not open under its key", where=f"record {sequence}, text") from None
-    return codec.from_bytes(ReadText, sealing.unframe("text", frame).content).text
+    facts = cbor2.loads(sealing.unframe("text", frame).content)  # under our key's tag: ours, well formed
+    text = facts.get("text") if isinstance(facts, dict) else None
+    if not isinstance(text, str):
+        raise SealError("holds no text", where=f"record {sequence}, text")
+    return text
 
 
 def candidates(epochs: Mapping[int, EpochFacts], keys: Mapping[int, bytes], query: Query) -> list[EpochFacts]:
