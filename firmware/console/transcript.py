@@ -53,6 +53,7 @@ class Visit:
         self._source = source
         self.unit, self.office = folder / "unit", folder / "office"
         self.key = folder / "t.okafor"
+        self.server: subprocess.Popen[bytes] | None = None
 
     def call(self, program: str, home: Path, *words: str) -> str:
         """Run one command; its standard output. Raises CalledProcessError."""
@@ -70,7 +71,7 @@ class Visit:
         named = ("--name", "Monrovia PD", "--host", "127.0.0.1")
         self.call(self._department, self.office, "init", *named, *ports)
         code = self.call(self._department, self.office, "enrol", "--name", "car-12").strip()
-        server = subprocess.Popen(  # noqa: S603 - our own program
+        self.server = server = subprocess.Popen(  # noqa: S603 - our own program
             [self._department, "--home", str(self.office), "serve"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

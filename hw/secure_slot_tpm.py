@@ -1,0 +1,111 @@
+"""The effaceable slot in a TPM 2.0: one NV index, written over in place. By tpm2-pytss.
+
+`tpm:0x1500ab1` names the index; `tpm:0x1500ab1@TCTI` also the way to the chip (default: device:/dev/tpmrm0).
+The index is owner- and auth-readable with an empty auth: custody against a thief of the whole unit comes from
+locked boot, custody against old copies of the card from the chip's forgetting what is written over.
+TCG, TPM 2.0 Library, part 3, section 31 (NV).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hw.errors import MissingDriverError, SlotFailedError
+
+DEFAULT_TCTI = "device:/dev/tpmrm0"
+_NAME = re.compile(r"(0x0?1[0-9a-fA-F]{6})(?:@(.{1,200}))?")
+_NV_INDEXES = range(0x01000000, 0x02000000)
+SIZE = 128  # of the index: content with its length in front, padded; one NV write, which is whole or not
+MOST = SIZE - 2
+
+
+class TpmSlot:
+    """See hw.secure_slot.SecureSlot. Opens the chip for each call, so that other programs can use it too."""
+
+    promise = "a TPM: what is written over is gone from the chip, and a copied or older card opens nothing"
+
+    def __init__(self, index: int, tcti: str) -> None:
+        try:
+            import tpm2_pytss  # noqa: PLC0415 - a driver imports late
+        except ImportError as error:
+            raise MissingDriverError("tpm2-pytss not found: install the 'tpm' extra") from error
+        self._tss: Any = tpm2_pytss
+        self._index, self._tcti = index, tcti
+        self._lock = threading.Lock()
+        self.uri = f"tpm:0x{index:07x}" + ("" if tcti == DEFAULT_TCTI else f"@{tcti}")
+        with self._chip():  # a chip that does not answer says so now, not at the first purge
+            pass
+
+    def read(self) -> bytes | None:
+        """See SecureSlot.read."""
+        with self._chip() as chip:
+            handle = self._handle(chip)
+            if handle is None:
+                return None
+            try:
+                held = bytes(chip.nv_read(handle, SIZE, auth_handle=handle))
+            except self._tss.TSS2_Exception as error:
+                if error.rc & 0xFFF == self._tss.TPM2_RC.NV_UNINITIALIZED:
+                    return None  # defined by a power cut's victim, never written
+                raise SlotFailedError(f"{self.uri}: cannot be read: {error}") from None
+        length = int.from_bytes(held[:2], "big")
+        if length > MOST:
+            raise SlotFailedError(f"{self.uri}: holds something that is not this program's")
+        return held[2 : 2 + length] if length else None
+
+    def write(self, content: bytes) -> None:
+        """See SecureSlot.write. One NV write: after a power cut it was done or it was not."""
+        if not 0 < len(content) <= MOST:
+            raise SlotFailedError(f"{self.uri}: holds 1 to {MOST} bytes")
+        whole = (len(content).to_bytes(2, "big") + content).ljust(SIZE, b"\0")
+        with self._chip() as chip:
+            try:
+                handle = self._handle(chip) or self._define(chip)
+                chip.nv_write(handle, whole, auth_handle=handle)
+            except self._tss.TSS2_Exception as error:
+                raise SlotFailedError(f"{self.uri}: cannot be written: {error}") from None
+
+    @contextmanager
+    def _chip(self) -> Iterator[Any]:
+        with self._lock:
+            try:
+                chip = self._tss.ESAPI(self._tcti)
+            except self._tss.TSS2_Exception as error:
+                raise MissingDriverError(
+                    f"no TPM answers at {self._tcti} ({error}): is it switched on, and may this user use it?"
+                ) from None
+            try:
+                yield chip
+            finally:
+                chip.close()
+
+    def _handle(self, chip: Any) -> Any:
+        """The index, None where it was never defined."""
+        try:
+            return chip.tr_from_tpmpublic(self._index)
+        except self._tss.TSS2_Exception as error:
+            if error.rc & 0xFFF in {self._tss.TPM2_RC.HANDLE | 0x100, self._tss.TPM2_RC.HANDLE, 0x18B}:
+                return None
+            raise SlotFailedError(f"{self.uri}: cannot be found: {error}") from None
+
+    def _define(self, chip: Any) -> Any:
+        tss = self._tss
+        rights = tss.TPMA_NV.AUTHREAD | tss.TPMA_NV.AUTHWRITE | tss.TPMA_NV.OWNERREAD | tss.TPMA_NV.NO_DA
+        public = tss.TPM2B_NV_PUBLIC(
+            nvPublic=tss.TPMS_NV_PUBLIC(
+                nvIndex=self._index, nameAlg=tss.TPM2_ALG.SHA256, attributes=rights, dataSize=SIZE
+            )
+        )
+        return chip.nv_define_space(None, public)
+
+
+def open_tpm_slot(name: str) -> TpmSlot:
+    """The slot that the part of a URI behind `tpm:` names. Raises SlotFailedError, MissingDriverError."""
+    match = _NAME.fullmatch(name)
+    if match is None or int(match[1], 16) not in _NV_INDEXES:
+        raise SlotFailedError(f"slot tpm:{name}: expected tpm:INDEX with an index such as 0x1500ab1")
+    return TpmSlot(int(match[1], 16), match[2] or DEFAULT_TCTI)

@@ -1,0 +1,111 @@
+"""What every effaceable slot promises: file, loopback, and a TPM (swtpm, where it is installed)."""
+
+import importlib.util
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hw.errors import MissingDriverError, SlotFailedError
+from hw.secure_slot import SecureSlot, open_slot
+
+Open = Callable[[], SecureSlot]
+
+
+def free_pair() -> int:
+    """A port that is free together with the next one."""
+    while True:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            port: int = one.getsockname()[1]
+            try:
+                two.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
+@pytest.fixture(scope="module")
+def chip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A software TPM of this test run's own; its TCTI."""
+    program = shutil.which("swtpm")
+    if program is None or importlib.util.find_spec("tpm2_pytss") is None:
+        pytest.skip("swtpm or tpm2-pytss not installed")
+    folder, port = tmp_path_factory.mktemp("tpm"), free_pair()
+    where = "type=tcp,bindaddr=127.0.0.1,port="
+    lines = ["--server", f"{where}{port}", "--ctrl", f"{where}{port + 1}"]
+    process = subprocess.Popen(
+        [program, "socket", "--tpm2", "--tpmstate", f"dir={folder}", "--flags", "startup-clear", *lines],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port + 1)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"swtpm:host=127.0.0.1,port={port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.fixture(params=["file", "loopback", "tpm"])
+def slot(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    if request.param == "tpm":
+        tcti = request.getfixturevalue("chip")
+        index = 0x1500AB1 + abs(hash(request.node.name)) % 4096
+        return lambda: open_slot(f"tpm:0x{index:07x}@{tcti}", tmp_path)
+    uri = {"file": "file:slot", "loopback": f"loopback:{tmp_path}/chip"}[request.param]
+    return lambda: open_slot(uri, tmp_path)
+
+
+def test_a_new_slot_is_empty(slot: Open) -> None:
+    assert slot().read() is None
+
+
+def test_what_is_written_is_read_back_by_the_next_process(slot: Open) -> None:
+    slot().write(b"\x00one" * 30)
+    assert slot().read() == b"\x00one" * 30
+
+
+def test_a_write_replaces_the_whole_content(slot: Open) -> None:
+    one = slot()
+    one.write(b"a long content that must be gone" * 3)
+    one.write(b"short")
+    assert one.read() == b"short"
+    assert slot().read() == b"short"
+
+
+def test_too_much_is_refused_and_the_old_content_stays(slot: Open) -> None:
+    one = slot()
+    one.write(b"kept")
+    with pytest.raises(SlotFailedError):
+        one.write(bytes(600))
+    assert one.read() == b"kept"
+
+
+def test_a_slot_names_itself_and_its_promise(slot: Open, tmp_path: Path) -> None:
+    one = slot()
+    one.write(b"x")
+    assert open_slot(one.uri, tmp_path).read() == b"x"
+    assert len(one.promise) > 20
+
+
+def test_a_machine_without_a_chip_says_so(tmp_path: Path) -> None:
+    with pytest.raises(MissingDriverError):
+        open_slot("tpm:0x1500ab1@device:/dev/none", tmp_path).read()
+
+
+@pytest.mark.parametrize("name", ["", "1", "0x1500", "0x81000001", "0x1500ab1@", "slot"])
+def test_a_name_that_is_no_index_is_refused(tmp_path: Path, name: str) -> None:
+    if importlib.util.find_spec("tpm2_pytss") is None:
+        pytest.skip("tpm2-pytss not installed")
+    with pytest.raises(SlotFailedError):
+        open_slot(f"tpm:{name}", tmp_path)
