@@ -144,7 +144,7 @@ def dirt(rng: np.random.Generator, field: Field) -> Field:
     """Road film and mud: darker or dusty patches, mostly low on the plate."""
     cells = (int(rng.integers(3, 9)), int(rng.integers(5, 18)))
     cover_share = np.clip(
-        blotches(rng, field.shape, cells) * rng.uniform(0.4, 1.2) + rng.uniform(-0.4, 0.35), 0, 0.85
+        blotches(rng, field.shape, cells) * rng.uniform(0.4, 1.2) + rng.uniform(-0.5, 0.15), 0, 0.8
     )
     if rng.random() < 0.5:
         cover_share = cover_share * np.linspace(0.3, 1.0, field.shape[0], dtype=np.float32)[:, None]
