@@ -1,0 +1,187 @@
+"""Every call of the table as every role, untrained, with a locked session, a stolen token, without a purpose."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from desk_twins import COURSE, DAY_US, GROUND, MINUTE_US, PEOPLE, TOPICS, Department
+
+from sync.department import calls_audit as audits
+from sync.department import calls_holds as holds
+from sync.department import calls_inquiry as inquiries
+from sync.department import calls_people as people
+from sync.department import calls_sharing as shares
+from sync.department.entries import Ground, Refused, Scope
+from sync.department.operations import OPERATIONS
+from sync.department.refusals import DeskRefusal, LockedError, NotProvenError
+from sync.department.roles import CALLS, Call, Role
+
+Tokens = Callable[[str], str]
+PUBLIC = {Call.POLICY_READ}
+
+
+def forms(department: Department) -> dict[str, Any]:
+    """A well-formed form for each call."""
+    query = department.plate("8XYZ123")
+    scope = Scope(plates=("8XYZ123",), since_us=query.since_us, until_us=query.until_us, images=False)
+    nothing = inquiries.NothingForm()
+    return {
+        "inquiry/request": inquiries.AskForm(query=query, ground=GROUND),
+        "inquiry/queue": nothing,
+        "inquiry/decline": inquiries.DeclineForm(request=0, reason="no"),
+        "inquiry/propose": inquiries.ProposeForm(query=replace(query, plate="8XYZ*"), ground=GROUND),
+        "inquiry/approve": inquiries.DecideForm(proposal=0, granted=True, reason="ok"),
+        "inquiry/run": inquiries.RunForm(query=query, ground=GROUND),
+        "inquiry/answer": inquiries.RequestForm(request=0),
+        "inquiry/mine": nothing,
+        "inquiry/dispute": inquiries.DisputeForm(entry=0, reason="not mine"),
+        "inquiry/image": inquiries.ImageForm(read=department.reads[0], access=0, ground=GROUND),
+        "inquiry/file": inquiries.FileForm(access=0, rms_number="RMS-1"),
+        "audit/read": audits.AuditForm(),
+        "audit/run": audits.PeriodForm(),
+        "audit/findings": nothing,
+        "audit/close": audits.CloseForm(finding=0, verdict="misuse", note="one two three"),
+        "share/record": shares.ShareForm(
+            agency="Los Angeles County Sheriff's Department",
+            agency_kind="law-enforcement",
+            state="CA",
+            person="Det. Ruiz",
+            purpose="homicide",
+            number="H-1",
+            letter=b"please",
+            letter_name="letter.pdf",
+            scope=scope,
+        ),
+        "share/review": shares.ReviewForm(request=0, note="read it"),
+        "share/decide": shares.DecisionForm(request=0, approved=True, note="yes"),
+        "share/deliver": shares.DeliverForm(request=0, scope=scope, ground=GROUND),
+        "hold/place": holds.HoldForm(
+            reads=department.reads[:1],
+            hold_ground="discovery",
+            authority="Superior Court",
+            number="26-001234",
+            ground=GROUND,
+        ),
+        "hold/export": holds.ExportForm(hold=0, medium="USB 1", ground=GROUND),
+        "hold/book": holds.BookForm(hold=0, evidence_item="E-26-1"),
+        "hold/ask-release": holds.BookForm(hold=0, evidence_item="E-26-1"),
+        "hold/release": holds.BookForm(hold=0, evidence_item="E-26-1"),
+        "training/record": people.TrainingForm(
+            user="comm1",
+            trainer="super",
+            course=COURSE,
+            policy_version=2,
+            topics=TOPICS,
+            held_us=department.clock.us,
+        ),
+        "training/list": nothing,
+        "user/set": people.AccountForm(
+            user="new1", name="New", organisation="PD", roles=(Role.OFFICER,), reason="hired"
+        ),
+        "user/credential": people.UserForm(user="vendor1", reason="lost"),
+        "user/lift-lockout": people.UserForm(user="vendor1", reason="called"),
+        "user/password": people.PasswordForm(old="x" * 12, new="y" * 12),
+        "compliance/overdue": nothing,
+        "policy/read": nothing,
+    }
+
+
+def test_every_call_of_the_table_has_a_form_here(department: Department) -> None:
+    table = forms(department)
+    assert set(table) == set(OPERATIONS)
+    for name, form in table.items():
+        assert type(form) is OPERATIONS[name].form
+
+
+@pytest.mark.parametrize("user", sorted(PEOPLE))
+def test_every_call_as_every_role(department: Department, user: str) -> None:
+    """Whoever lacks the call is refused for his role, and the refusal is an entry; whoever has it is not."""
+    policy = department.desk.policy
+    roles = policy.effective_roles((PEOPLE[user],))
+    token = department.logon(user)
+    for name, form in forms(department).items():
+        call = OPERATIONS[name].call
+        allowed = any(call in policy.grants[role] for role in roles)
+        size = department.desk.log.size()
+        code = ""
+        try:
+            department.call(name, token, form)
+        except DeskRefusal as refused:
+            code = refused.code
+        if allowed:
+            assert code not in {"role", "untrained", "no-session"}, (user, name, code)
+        else:
+            assert code == "role", (user, name, code)
+            notes = [entry.note for entry in department.desk.log.entries(size)]
+            assert notes == [Refused(call=call.value, code="role", clause=CALLS[call].clause)]
+    assert user != "vendor1" or not any(
+        CALLS[one].touches_data for role in roles for one in policy.grants[role]
+    )
+
+
+def test_every_data_call_without_current_training(department: Department) -> None:
+    """A year later nobody's training is current: not one call that touches data is answered."""
+    department.clock.step(300 * DAY_US)
+    for user in PEOPLE:
+        department.renew_password(user)
+    department.clock.step(66 * DAY_US)
+    table = forms(department)
+    for user, role in PEOPLE.items():
+        token = department.logon(user)
+        roles = department.desk.policy.effective_roles((role,))
+        for name, form in table.items():
+            call = OPERATIONS[name].call
+            if CALLS[call].touches_data and any(call in department.desk.policy.grants[one] for one in roles):
+                with pytest.raises(DeskRefusal) as refused:
+                    department.call(name, token, form)
+                assert refused.value.code in {"training-expired", "untrained"}, (user, name)
+
+
+def test_every_call_with_a_locked_session_a_stolen_or_no_token(department: Department) -> None:
+    table = forms(department)
+    locked, ended = department.logon("super"), department.logon("comm1")
+    department.desk.logoff(ended)
+    department.clock.step(31 * MINUTE_US)
+    for name, form in table.items():
+        with pytest.raises(LockedError):
+            department.call(name, locked, form)
+        for token in ("", "x", ended, locked + "x", locked.swapcase()):
+            with pytest.raises(NotProvenError):
+                department.call(name, token, form)
+
+
+def test_every_call_that_opens_content_without_purpose_or_number(
+    department: Department, tokens: Tokens
+) -> None:
+    missing: list[tuple[Ground, set[str]]] = [
+        (replace(GROUND, purpose=""), {"purpose"}),
+        (replace(GROUND, number=""), {"number"}),
+        (replace(GROUND, justification=""), {"justification"}),
+        (replace(GROUND, basis=""), {"basis"}),
+    ]
+    asked = 0
+    for name, form in forms(department).items():
+        if "ground" not in {one.name for one in dataclasses.fields(form)}:
+            continue
+        user = "officer1" if name == "inquiry/request" else "super"
+        for ground, codes in missing:
+            with pytest.raises(DeskRefusal) as refused:
+                department.call(name, tokens(user), replace(form, ground=ground))
+            early = {"no-request", "no-hold"}  # what does not exist is refused before what is missing
+            assert refused.value.code in codes | early, name
+            asked += 1
+    assert asked == 28
+
+
+def test_a_refusal_never_shows_a_plate(department: Department, tokens: Tokens) -> None:
+    for name, form in forms(department).items():
+        for user in ("vendor1", "officer1", "super"):
+            try:
+                department.call(name, tokens(user), form)
+            except DeskRefusal as refused:
+                assert "8XYZ" not in str(refused) + repr(refused), name
+    assert "8XYZ" not in repr(forms(department))

@@ -1,0 +1,208 @@
+"""Root holds every key of the department and rewrites its access log; a stranger with the witness's key looks."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_twins import GROUND
+
+from storage import envelope, merkle, sealing
+from storage.checkpoint import NoteKey
+from storage.leaf import Mark
+from sync.department import check_log
+from sync.department.access_log import CONTEXT, DATABASE, ELEMENT, AccessLog, leaf_payload, parse_leaf
+from sync.department.entries import Access, AccessResult, Stamp
+from sync.department.witness_link import FolderWitness
+from sync.department.witness_server import WitnessFolder
+
+FULL = os.environ.get("ALPR_FAULTS") == "full"
+LOOK_UPS = 60
+ATTACKS = 100
+
+
+def stamp(number: int) -> Stamp:
+    return Stamp(
+        at_us=1_790_000_000_000_000 + number * 1_000_000,
+        user=f"comm{number % 3}",
+        role="communications",
+        organisation="Monrovia PD",
+        session=bytes(32),
+        demo=False,
+    )
+
+
+def look_up(number: int) -> Access:
+    return Access(
+        action="search",
+        elements=f"plate=7ABC{number:03d}",
+        plate=f"7ABC{number:03d}",
+        ground=GROUND,
+        on_behalf_of="",
+        request=-1,
+        approval=-1,
+        reads=(),
+    )
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ed25519PrivateKey, NoteKey, str]:
+    """(log folder, the log's own key - root has it too -, the witness's key, its newest checkpoint)."""
+    folder = tmp_path_factory.mktemp("watched")
+    key = Ed25519PrivateKey.generate()
+    witness = WitnessFolder.create(folder / "witness", "witness.example/1")
+    log = AccessLog.create(folder / "log", key)
+    witness.add_log(log.note_key)
+    link = FolderWitness(witness)
+    for number in range(LOOK_UPS):
+        entry = log.append(look_up(number), stamp(number))
+        log.append(AccessResult(access=entry.sequence, count=1, reads=(), unwitnessed=False), stamp(number))
+        if number % 7 == 0:
+            log.publish(link, witness.key)
+    log.publish(link, witness.key)
+    newest = link.newest(log.origin)
+    log.close()
+    witness.close()
+    return folder / "log", key, witness.key, newest
+
+
+class Root:
+    """Somebody with every key of the department and the database open."""
+
+    def __init__(self, folder: Path, key: Ed25519PrivateKey) -> None:
+        self.log = AccessLog(folder, key)
+        self.db = sqlite3.connect(folder / DATABASE, isolation_level=None)
+        self.key = key
+        self.rows: list[tuple[int, str, int, bytes, bytes]] = self.db.execute(
+            "SELECT sequence, kind, year, leaf, sealed FROM entries ORDER BY sequence"
+        ).fetchall()
+
+    def sign(
+        self, sequence: int, row: tuple[int, str, int, bytes, bytes], content: bytes
+    ) -> tuple[int, str, int, bytes, bytes]:
+        """The same entry at another place or with other content, sealed and signed anew."""
+        sealed = sealing.seal(
+            self.log.keys.of(row[2]), self.log.log_id, sequence, sealing.fresh(ELEMENT, content)
+        )
+        mark = Mark(sealed.commitment, sealed.digest)
+        payload = leaf_payload(self.log.log_id, row[1], sequence, row[2], mark)
+        return (sequence, row[1], row[2], envelope.sign(payload, self.key, context=CONTEXT), sealed.stored)
+
+    def content(self, row: tuple[int, str, int, bytes, bytes]) -> bytes:
+        mark = parse_leaf(envelope.split(row[3])[1])[4]
+        key = self.log.keys.of(row[2])
+        return sealing.open_sealed(key, self.log.log_id, row[0], ELEMENT, row[4], mark.commitment).content
+
+    def write(self, rows: list[tuple[int, str, int, bytes, bytes]]) -> None:
+        """Put the rows in place of the log, with a tree and tree heads that fit them."""
+        self.db.execute("BEGIN")
+        for table in ("entries", "nodes", "heads"):
+            self.db.execute(f"DELETE FROM {table}")
+        self.db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", rows)
+        level, row = 0, [merkle.leaf_hash(one[3]) for one in rows]
+        while row:
+            self.db.executemany(
+                "INSERT INTO nodes VALUES (?, ?, ?)", [(level, at, value) for at, value in enumerate(row)]
+            )
+            row = [merkle.node_hash(row[at], row[at + 1]) for at in range(0, len(row) - 1, 2)]
+            level += 1
+        self.db.execute("COMMIT")
+        self.db.close()
+        self.log.close()
+
+
+def attack(kind: str, root: Root, at: int) -> None:
+    """One way to make a look-up disappear or say something else, done as well as it can be done."""
+    rows = root.rows
+    content = root.content(rows[at])
+    if kind == "removed":
+        left = rows[:at] + rows[at + 1 :]
+        root.write([root.sign(n, row, root.content(row)) for n, row in enumerate(left)])
+    elif kind == "cut off":
+        root.write(rows[:at])
+    elif kind == "edited":
+        edited = (
+            content.replace(b"7ABC", b"9ZZZ") if b"7ABC" in content else content.replace(b"comm", b"chef")
+        )
+        assert edited != content
+        root.write([*rows[:at], root.sign(at, rows[at], edited), *rows[at + 1 :]])
+    elif kind == "replaced":
+        other = root.content(rows[at - 2])
+        root.write([*rows[:at], root.sign(at, rows[at - 2], other), *rows[at + 1 :]])
+    elif kind == "swapped":
+        first, second = (
+            root.sign(at - 1, rows[at], content),
+            root.sign(at, rows[at - 1], root.content(rows[at - 1])),
+        )
+        root.write([*rows[: at - 1], first, second, *rows[at + 1 :]])
+    else:
+        assert kind == "sealed entry lost"
+        sequence, name, year, leaf, _ = rows[at]
+        root.write([*rows[:at], (sequence, name, year, leaf, os.urandom(300)), *rows[at + 1 :]])
+
+
+KINDS = ("removed", "cut off", "edited", "replaced", "swapped", "sealed entry lost")
+
+
+def test_removed_and_edited_look_ups_are_found_by_a_stranger(
+    watched: tuple[Path, Ed25519PrivateKey, NoteKey, str], tmp_path: Path
+) -> None:
+    folder, key, witness, newest = watched
+    chance = random.Random(463)
+    found, times = 0, ATTACKS * (10 if FULL else 1)
+    for number in range(times):
+        copy = tmp_path / "copy"
+        shutil.copytree(folder, copy)
+        attack(KINDS[number % len(KINDS)], Root(copy, key), chance.randrange(2, 2 * LOOK_UPS))
+        report = check_log.check(copy, key.public_key(), witness=witness, checkpoint=newest)
+        found += not report.sound
+        shutil.rmtree(copy)
+    assert found == times
+
+
+def test_an_untouched_log_is_sound_to_the_same_stranger(
+    watched: tuple[Path, Ed25519PrivateKey, NoteKey, str],
+) -> None:
+    folder, key, witness, newest = watched
+    report = check_log.check(folder, key.public_key(), witness=witness, checkpoint=newest)
+    assert report.problems == ()
+    assert (report.entries, report.witnessed) == (2 * LOOK_UPS, 2 * LOOK_UPS)
+
+
+def test_the_witness_refuses_to_go_on_with_a_rewritten_log(
+    watched: tuple[Path, Ed25519PrivateKey, NoteKey, str], tmp_path: Path
+) -> None:
+    from storage.errors import ForkedLogError, LedgerError
+
+    folder, key, witness, _ = watched
+    shutil.copytree(folder.parent, tmp_path / "copy")
+    rewritten = tmp_path / "copy" / "log"
+    link = FolderWitness(WitnessFolder(tmp_path / "copy" / "witness"))
+    attack("edited", Root(rewritten, key), 10)
+    log = AccessLog(rewritten, key)
+    log.append(look_up(900), stamp(900))
+    with pytest.raises(ForkedLogError):
+        log.publish(link, witness)
+    log.close()
+    attack("cut off", Root(rewritten, key), 20)
+    log = AccessLog(rewritten, key)
+    with pytest.raises(LedgerError):
+        log.publish(link, witness)
+    log.close()
+
+
+def test_without_the_witness_a_cut_off_end_does_not_pass_as_checked(
+    watched: tuple[Path, Ed25519PrivateKey, NoteKey, str], tmp_path: Path
+) -> None:
+    folder, key, witness, _ = watched
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    attack("cut off", Root(copy, key), 50)
+    report = check_log.check(copy, key.public_key(), witness=witness)
+    assert any("no checkpoint from the witness" in one for one in report.problems)
+    assert not report.proven

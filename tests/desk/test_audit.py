@@ -1,0 +1,172 @@
+"""The audit (463.5 b, c): ALPR Requests, CSV, the periodic audit as a record, reviewers who did not search."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from desk_twins import GROUND, MINUTE_US, Department
+
+from sync.department.audit import CSV_COLUMNS, csv_text
+from sync.department.calls_audit import AuditForm, AuditReport, CloseForm, Finding, PeriodForm
+from sync.department.calls_inquiry import (
+    Answer,
+    AskForm,
+    DisputeForm,
+    Entered,
+    FileForm,
+    NothingForm,
+    RunForm,
+)
+from sync.department.entries import AuditDone, FindingOpened, LogRead
+from sync.department.refusals import DeskRefusal
+from sync.department.roles import Role
+
+Tokens = Callable[[str], str]
+
+
+def search(department: Department, token: str, plate: str = "8XYZ123", number: str = "26-001234") -> Answer:
+    form = RunForm(query=department.plate(plate), ground=replace(GROUND, number=number))
+    answer = department.call("inquiry/run", token, form)
+    assert isinstance(answer, Answer)
+    return answer
+
+
+def test_each_access_is_an_alpr_request_until_it_is_filed(department: Department, tokens: Tokens) -> None:
+    comm = tokens("comm1")
+    first, second = search(department, comm), search(department, comm, "7ABC003")
+    department.call("inquiry/file", comm, FileForm(access=first.access, rms_number="RMS-26-77"))
+    found = department.call("audit/read", tokens("reviewer1"), AuditForm())
+    rows = list(csv.DictReader(io.StringIO(csv_text(found))))  # type: ignore[arg-type]
+    assert tuple(rows[0]) == CSV_COLUMNS
+    assert [row["entry"] for row in rows] == [str(first.access), str(second.access)]
+    assert {row["classification"] for row in rows} == {"ALPR Request"}
+    assert [row["rms_number"] for row in rows] == ["RMS-26-77", "not filed"]
+    assert rows[0]["username"] == "comm1"
+    assert rows[0]["results"] == "3"
+    assert rows[0]["date_time"].endswith("Z")
+    assert "plate=8XYZ123" in rows[0]["data_elements"]
+
+
+def test_the_log_is_read_by_period_user_purpose_and_plate_and_reading_is_an_entry(
+    department: Department, tokens: Tokens
+) -> None:
+    comm, reviewer = tokens("comm1"), tokens("reviewer1")
+    search(department, comm)
+    department.clock.step(MINUTE_US)
+    later = department.clock.us
+    search(department, tokens("disp1"), "7ABC003")
+    for form, count in (
+        (AuditForm(), 2),
+        (AuditForm(user="comm1"), 1),
+        (AuditForm(plate="7abc 003"), 1),
+        (AuditForm(purpose="crime-analysis"), 0),
+        (AuditForm(since_us=later), 1),
+        (AuditForm(until_us=later), 1),
+    ):
+        assert len(department.call("audit/read", reviewer, form)) == count  # type: ignore[arg-type]
+    reads = [
+        one for one in department.desk.log.entries(kinds=(LogRead.KIND,)) if one.stamp.user == "reviewer1"
+    ]
+    assert len(reads) == 6
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_text(department: Department, tokens: Tokens) -> None:
+    form = RunForm(
+        query=department.plate("8XYZ123"),
+        ground=replace(GROUND, justification='=HYPERLINK("http://x","see")'),
+    )
+    department.call("inquiry/run", tokens("comm1"), form)
+    found = department.call("audit/read", tokens("reviewer1"), AuditForm())
+    row = next(csv.DictReader(io.StringIO(csv_text(found))))  # type: ignore[arg-type]
+    assert row["justification"].startswith("'=")
+
+
+def test_the_periodic_audit_is_a_record_and_assigns_other_reviewers(
+    department: Department, tokens: Tokens
+) -> None:
+    comm = tokens("comm1")
+    for number in range(5):
+        search(department, comm, number=f"26-00{number}")
+    report = department.call("audit/run", tokens("super"), PeriodForm())
+    assert isinstance(report, AuditReport)
+    assert report.accesses == 5
+    done = department.desk.log.entry(report.audit).note
+    assert isinstance(done, AuditDone)
+    assert done.findings == report.findings
+    opened = [department.desk.log.entry(number).note for number in report.findings]
+    kinds = [one.detector for one in opened if isinstance(one, FindingOpened)]
+    assert "same_plate" in kinds
+    assert "sample" in kinds
+    for one in opened:
+        assert isinstance(one, FindingOpened)
+        assert one.reviewer == "reviewer1"
+        assert one.reviewer != one.about
+        assert one.due_us > department.clock.us
+    again = department.call("audit/run", tokens("super"), PeriodForm())
+    assert isinstance(again, AuditReport)
+    assert (again.from_us, again.findings) == (report.to_us, ())
+
+
+def test_a_finding_is_closed_by_its_reviewer_alone(department: Department, tokens: Tokens) -> None:
+    comm = tokens("comm1")
+    for _ in range(5):
+        search(department, comm)
+    report = department.call("audit/run", tokens("super"), PeriodForm())
+    assert isinstance(report, AuditReport)
+    form = CloseForm(finding=report.findings[0], verdict="misuse", note="no such case exists")
+    for user, change, code in (
+        ("chief", {}, "other-reviewer"),
+        ("reviewer1", {"verdict": "fine"}, "verdict"),
+        ("reviewer1", {"note": "ok"}, "note"),
+        ("reviewer1", {"finding": 3}, "no-finding"),
+    ):
+        with pytest.raises(DeskRefusal) as refused:
+            department.call("audit/close", tokens(user), replace(form, **change))
+        assert refused.value.code == code
+    department.call("audit/close", tokens("reviewer1"), form)
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("audit/close", tokens("reviewer1"), form)
+    assert refused.value.code == "closed"
+    shown = department.call("audit/findings", tokens("reviewer1"), NothingForm())
+    assert {one.finding: one.verdict for one in shown if isinstance(one, Finding)}[form.finding] == "misuse"  # type: ignore[attr-defined]
+
+
+def test_the_administrator_reviews_where_the_only_reviewer_searched(
+    department: Department, tokens: Tokens
+) -> None:
+    """The reviewer's name stands in a request: his finding goes to somebody else."""
+    chief = tokens("chief")
+    department.add_person(chief, "both1", (Role.OFFICER, Role.REVIEWER))
+    department.train(tokens("super"), "both1", "super")
+    query = department.plate("8XYZ123")
+    asked = department.call("inquiry/request", department.logon("both1"), AskForm(query=query, ground=GROUND))
+    assert isinstance(asked, Entered)
+    run = RunForm(query=query, ground=GROUND, request=asked.entry)
+    department.call("inquiry/run", tokens("comm1"), run)
+    report = department.call("audit/run", tokens("super"), PeriodForm())
+    assert isinstance(report, AuditReport)
+    note = department.desk.log.entry(report.findings[0]).note
+    assert isinstance(note, FindingOpened)
+    assert (note.about, note.reviewer) == ("both1", "reviewer1")
+
+
+def test_a_dispute_becomes_a_finding_about_whoever_ran_it(department: Department, tokens: Tokens) -> None:
+    query = department.plate("8XYZ123")
+    asked = department.call("inquiry/request", tokens("officer1"), AskForm(query=query, ground=GROUND))
+    assert isinstance(asked, Entered)
+    answer = department.call(
+        "inquiry/run", tokens("comm1"), RunForm(query=query, ground=GROUND, request=asked.entry)
+    )
+    assert isinstance(answer, Answer)
+    department.call(
+        "inquiry/dispute", tokens("officer1"), DisputeForm(entry=answer.access, reason="never asked")
+    )
+    report = department.call("audit/run", tokens("super"), PeriodForm())
+    assert isinstance(report, AuditReport)
+    notes = [department.desk.log.entry(number).note for number in report.findings]
+    disputed = [one for one in notes if isinstance(one, FindingOpened) and one.detector == "disputed"]
+    assert [(one.about, one.accesses) for one in disputed] == [("comm1", (answer.access,))]

@@ -1,0 +1,92 @@
+"""The witness away: marked answers for fifteen minutes, then none; the key guard counts for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from desk_twins import GROUND, MINUTE_US, Department
+
+from sync.department.calls_inquiry import Answer, RunForm
+from sync.department.entries import AccessResult, WitnessAway
+from sync.department.opening import adopt_root
+from sync.department.refusals import DeskRefusal
+
+Tokens = Callable[[str], str]
+
+
+def search(department: Department, token: str) -> Answer:
+    form = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
+    answer = department.call("inquiry/run", token, form)
+    assert isinstance(answer, Answer)
+    return answer
+
+
+def test_answers_are_marked_in_the_grace_and_refused_after_it(department: Department, tokens: Tokens) -> None:
+    token = tokens("comm1")
+    assert not search(department, token).unwitnessed
+    department.witness.away = True
+    answer = search(department, token)
+    assert answer.unwitnessed
+    assert answer.count == 3
+    log = department.desk.log
+    ended = [entry.note for entry in log.entries(answer.access, kinds=(AccessResult.KIND,))]
+    assert isinstance(ended[0], AccessResult)
+    assert ended[0].unwitnessed
+    department.clock.step(14 * MINUTE_US)
+    assert search(department, token).unwitnessed
+    department.clock.step(2 * MINUTE_US)
+    size = log.size()
+    with pytest.raises(DeskRefusal) as refused:
+        search(department, token)
+    assert refused.value.code == "witness-away"
+    assert [entry.note.KIND for entry in log.entries(size)] == ["access"]  # asked, not answered
+    assert len(list(log.entries(kinds=(WitnessAway.KIND,)))) == 1
+    department.witness.away = False
+    assert not search(department, token).unwitnessed
+    assert log.cosigned()[0] >= size
+
+
+def test_the_grace_does_not_start_anew_with_a_restart(department: Department, tokens: Tokens) -> None:
+    from desk_twins import open_department
+
+    token = tokens("comm1")
+    department.witness.away = True
+    search(department, token)
+    department.clock.step(16 * MINUTE_US)
+    again = open_department(department.home.path.parent, department.clock, department.secrets)
+    again.witness.away = True
+    with pytest.raises(DeskRefusal) as refused:
+        search(again, token)
+    assert refused.value.code == "witness-away"
+    again.front.close()
+
+
+def test_the_key_guard_counts_the_grace_itself(department: Department, tokens: Tokens) -> None:
+    """A desk that calls every answer covered gets no content once the guard's own grace is over."""
+    answer = search(department, tokens("comm1"))
+    desk, door, query = department.desk, department.front.door, department.plate("8XYZ123")
+    good = desk.covered(answer.access)
+    unsigned = replace(good, checkpoint=desk.log.signed_head(good.size))
+    day = [department.clock.us // (24 * 60 * MINUTE_US)]
+    door.tokens(unsigned, query, day)
+    department.clock.step(16 * MINUTE_US)
+    with pytest.raises(DeskRefusal) as refused:
+        door.tokens(unsigned, query, day)
+    assert refused.value.code == "witness-away"
+    with pytest.raises(DeskRefusal):
+        door.tokens(replace(unsigned, checkpoint=unsigned.checkpoint.replace("—", "-")), query, day)
+
+
+def test_without_a_witness_no_answer_leaves(department: Department, tokens: Tokens) -> None:
+    token = tokens("comm1")
+    adopt_root(
+        department.home,
+        department.desk,
+        department.new_root(witness="", witness_url=""),
+        department.desk.policy_document,
+    )
+    with pytest.raises(DeskRefusal) as refused:
+        search(department, token)
+    assert refused.value.code == "no-witness"

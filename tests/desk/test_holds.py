@@ -1,0 +1,119 @@
+"""Holds (463.8): five grounds, content that outlives its purged day, export, booking, release by two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from desk_twins import DAY_US, GROUND, START_US, Department
+
+from sync.department import package
+from sync.department.blobs import FolderPacks
+from sync.department.calls_holds import BookForm, Exported, ExportForm, HoldForm, Placed
+from sync.department.calls_inquiry import Answer, RunForm
+from sync.department.key_service import LocalKeyService
+from sync.department.refusals import DeskRefusal
+from sync.department.retention import Retention
+from sync.department.store import open_store
+from sync.errors import HomeError
+
+Tokens = Callable[[str], str]
+
+
+def hold_form(reads: tuple[str, ...]) -> HoldForm:
+    return HoldForm(
+        reads=reads, hold_ground="discovery", authority="Superior Court", number="26-001234", ground=GROUND
+    )
+
+
+def placed(department: Department, token: str, reads: tuple[str, ...]) -> int:
+    made = department.call("hold/place", token, hold_form(reads))
+    assert isinstance(made, Placed)
+    return made.hold
+
+
+@pytest.mark.parametrize(
+    "ground", ["evidence-criminal", "evidence-civil", "expected-evidence", "discovery", "lawful-action"]
+)
+def test_each_of_the_five_grounds_holds(department: Department, tokens: Tokens, ground: str) -> None:
+    form = replace(hold_form(department.reads[:1]), hold_ground=ground)
+    assert isinstance(department.call("hold/place", tokens("super"), form), Placed)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"hold_ground": "might be useful"}, "ground"),
+        ({"hold_ground": ""}, "ground"),
+        ({"authority": " "}, "authority"),
+        ({"number": ""}, "number"),
+        ({"reads": ()}, "reads"),
+        ({"reads": ("zz/1",)}, "read-name"),
+        ({"reads": ("00" * 32 + "/1",)}, "no-read"),
+    ],
+)
+def test_no_other_ground_and_nothing_half_named_holds(
+    department: Department, tokens: Tokens, change: dict[str, object], code: str
+) -> None:
+    with pytest.raises(DeskRefusal) as refused:
+        form = replace(hold_form(department.reads[:1]), **change)  # type: ignore[arg-type]
+        department.call("hold/place", tokens("super"), form)
+    assert refused.value.code == code
+
+
+def test_release_needs_export_booking_and_a_second_person(department: Department, tokens: Tokens) -> None:
+    hold = placed(department, tokens("super"), department.reads[:2])
+    book = BookForm(hold=hold, evidence_item="E-26-0042")
+
+    def refused(name: str, user: str, form: BookForm) -> str:
+        with pytest.raises(DeskRefusal) as error:
+            department.call(name, tokens(user), form)
+        return error.value.code
+
+    assert refused("hold/book", "super", book) == "not-exported"
+    export = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
+    made = department.call("hold/export", tokens("super"), export)
+    assert isinstance(made, Exported)
+    assert len(package.check(made.package, department.desk.log.public).reads) == 2
+    assert refused("hold/ask-release", "super", book) == "not-booked"
+    department.call("hold/book", tokens("super"), book)
+    assert refused("hold/release", "chief", book) == "second-person"
+    assert refused("hold/ask-release", "super", replace(book, evidence_item="E-26-0043")) == "item"
+    department.call("hold/ask-release", tokens("super"), book)
+    assert refused("hold/release", "super", book) == "second-person"
+    assert refused("hold/release", "chief", replace(book, evidence_item="E-1")) == "item"
+    department.call("hold/release", tokens("chief"), book)
+    assert refused("hold/release", "chief", book) == "released"
+    with pytest.raises(HomeError):
+        department.front.vault.open(hold)
+
+
+def test_a_held_read_outlives_its_purged_day_and_no_other_does(
+    department: Department, tokens: Tokens
+) -> None:
+    hold = placed(department, tokens("super"), department.reads[:1])
+    department.clock.us = START_US + 364 * DAY_US
+    store, keys = open_store(department.home.database_url), LocalKeyService(department.home.keys)
+    packs = FolderPacks(department.home.blobs)
+    retention = Retention(
+        store, keys, packs, department.home.log_key(), department.home.settings, department.clock
+    )
+    assert len(retention.run()) == 1
+    store.close()
+    keys.close()
+    assert [one.read for one in department.front.vault.open(hold)] == [department.reads[0]]
+    department.clock.us = START_US + 31 * DAY_US
+    supervisor = department.logon("super")
+    made = department.call("hold/export", supervisor, ExportForm(hold=hold, medium="USB 1", ground=GROUND))
+    assert isinstance(made, Exported)
+    assert len(package.check(made.package, department.desk.log.public).reads) == 1
+    search = RunForm(
+        query=replace(department.plate("7ABC000"), since_us=START_US - 9 * DAY_US), ground=GROUND
+    )
+    gone = department.call("inquiry/run", supervisor, search)
+    assert isinstance(gone, Answer)
+    assert gone.count == 0
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("hold/place", supervisor, hold_form(department.reads[1:2]))
+    assert refused.value.code == "no-read"

@@ -1,0 +1,223 @@
+"""Sharing (463.6): the written request, the gate, review and approval, the scope, the count."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+
+import pytest
+from desk_twins import DAY_US, GROUND, Department
+
+from storage.errors import PackageError
+from sync.department import package
+from sync.department.calls_sharing import (
+    DecisionForm,
+    DeliverForm,
+    Delivery,
+    Recorded,
+    ReviewForm,
+    ShareForm,
+)
+from sync.department.entries import Access, Scope, ShareAsked, ShareRouted
+from sync.department.refusals import DeskRefusal
+
+Tokens = Callable[[str], str]
+LETTER = b"%PDF Dear Chief, in case H-1 we ask for ..."
+SHERIFF = "Los Angeles County Sheriff's Department"
+
+
+@pytest.fixture
+def scope(department: Department) -> Scope:
+    now = department.clock.us
+    return Scope(plates=("8XYZ123", "7ABC003"), since_us=now - 5 * DAY_US, until_us=now, images=False)
+
+
+@pytest.fixture
+def form(scope: Scope) -> ShareForm:
+    return ShareForm(
+        agency=SHERIFF,
+        agency_kind="law-enforcement",
+        state="CA",
+        person="Det. Ruiz",
+        purpose="homicide investigation",
+        number="H-26-77",
+        letter=LETTER,
+        letter_name="letter.pdf",
+        scope=scope,
+        agreement="lasd",
+    )
+
+
+def recorded(department: Department, token: str, form: ShareForm) -> int:
+    made = department.call("share/record", token, form)
+    assert isinstance(made, Recorded)
+    assert made.routed == ""
+    return made.entry
+
+
+def approved(department: Department, tokens: Tokens, form: ShareForm) -> int:
+    request = recorded(department, tokens("super"), form)
+    department.call("share/review", tokens("chief"), ReviewForm(request=request, note="letter is complete"))
+    department.call(
+        "share/decide", tokens("deputy"), DecisionForm(request=request, approved=True, note="yes")
+    )
+    return request
+
+
+@pytest.mark.parametrize("field", ["agency", "person", "purpose", "number", "letter", "letter_name"])
+def test_a_written_request_lacking_a_part_is_refused(
+    department: Department, tokens: Tokens, form: ShareForm, field: str
+) -> None:
+    empty: object = b"" if field == "letter" else " "
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("share/record", tokens("super"), replace(form, **{field: empty}))  # type: ignore[arg-type]
+    assert refused.value.clause.startswith("463.6 (a)")
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "passes"),
+    [
+        ("law-enforcement", "CA", True),
+        ("prosecutor", "CA", True),
+        ("law-enforcement", "NV", False),
+        ("prosecutor", "TX", False),
+        ("federal", "US", False),
+        ("law-enforcement", "US", False),
+        ("out-of-state", "AZ", False),
+    ],
+)
+def test_the_gate_lets_only_agencies_of_this_state_pass(
+    department: Department, tokens: Tokens, form: ShareForm, kind: str, state: str, passes: bool
+) -> None:
+    form = replace(form, agency="Agency", agency_kind=kind, state=state, agreement="")
+    if passes:
+        recorded(department, tokens("super"), form)
+        return
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("share/record", tokens("super"), form)
+    assert (refused.value.code, refused.value.clause) == ("share-gate", "Civil Code 1798.90.55 (b)")
+
+
+@pytest.mark.parametrize("kind", ["private", "insurer", "newspaper", "university"])
+def test_others_are_routed_to_records_release(
+    department: Department, tokens: Tokens, form: ShareForm, kind: str
+) -> None:
+    made = department.call("share/record", tokens("super"), replace(form, agency_kind=kind, agreement=""))
+    assert isinstance(made, Recorded)
+    assert made.routed == "Records Maintenance and Release Policy"
+    assert isinstance(department.desk.log.entry(made.entry).note, ShareRouted)
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("share/review", tokens("chief"), ReviewForm(request=made.entry, note="let us see"))
+    assert refused.value.code == "no-request"
+
+
+def test_nothing_is_delivered_before_review_and_approval(
+    department: Department, tokens: Tokens, form: ShareForm, scope: Scope
+) -> None:
+    request = recorded(department, tokens("super"), form)
+    delivery = DeliverForm(request=request, scope=scope, ground=GROUND)
+    yes = DecisionForm(request=request, approved=True, note="yes")
+    for name, user, what, code in (
+        ("share/deliver", "super", delivery, "not-approved"),
+        ("share/decide", "deputy", yes, "not-reviewed"),
+    ):
+        with pytest.raises(DeskRefusal) as refused:
+            department.call(name, tokens(user), what)
+        assert refused.value.code == code
+    department.call("share/review", tokens("deputy"), ReviewForm(request=request, note="letter is complete"))
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("share/deliver", tokens("super"), delivery)
+    assert refused.value.code == "not-approved"
+    department.call("share/decide", tokens("deputy"), replace(yes, approved=False))
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("share/deliver", tokens("super"), delivery)
+    assert refused.value.code == "declined"
+
+
+def test_nobody_approves_a_request_he_entered(
+    department: Department, tokens: Tokens, form: ShareForm
+) -> None:
+    request = recorded(department, tokens("deputy"), form)
+    department.call("share/review", tokens("deputy"), ReviewForm(request=request, note="letter is complete"))
+    with pytest.raises(DeskRefusal) as refused:
+        department.call(
+            "share/decide", tokens("deputy"), DecisionForm(request=request, approved=True, note="y")
+        )
+    assert refused.value.code == "own-request"
+
+
+def test_a_delivery_cannot_exceed_its_scope(
+    department: Department, tokens: Tokens, form: ShareForm, scope: Scope
+) -> None:
+    request = approved(department, tokens, form)
+    for beyond in (
+        replace(scope, plates=("8XYZ123", "7ABC004")),
+        replace(scope, since_us=scope.since_us - 1),
+        replace(scope, until_us=scope.until_us + 1),
+        replace(scope, images=True),
+    ):
+        with pytest.raises(DeskRefusal) as refused:
+            delivery = DeliverForm(request=request, scope=beyond, ground=GROUND)
+            department.call("share/deliver", tokens("super"), delivery)
+        assert refused.value.code == "scope"
+
+
+def test_transfers_under_the_agreement_are_counted(
+    department: Department, tokens: Tokens, form: ShareForm, scope: Scope
+) -> None:
+    request = approved(department, tokens, form)
+    for number in (1, 2):
+        narrower = replace(scope, plates=("8XYZ123",)) if number == 2 else scope
+        made = department.call(
+            "share/deliver", tokens("super"), DeliverForm(request=request, scope=narrower, ground=GROUND)
+        )
+        assert isinstance(made, Delivery)
+        assert made.transfer == number
+    assert department.desk.book.shares.transfers("lasd") == 2
+    deliveries = [
+        entry.note
+        for entry in department.desk.log.entries(kinds=(Access.KIND,))
+        if isinstance(entry.note, Access) and entry.note.action == "delivery"
+    ]
+    assert len(deliveries) == 3  # one entry for each plate of each package
+
+
+def test_the_letter_is_retained_in_the_log(department: Department, tokens: Tokens, form: ShareForm) -> None:
+    request = approved(department, tokens, form)
+    note = department.desk.log.entry(request).note
+    assert isinstance(note, ShareAsked)
+    assert (note.letter, note.person, note.scope) == (LETTER, "Det. Ruiz", form.scope)
+    shares = department.desk.book.shares
+    assert request in shares.reviewed
+    assert request in shares.decided
+
+
+def test_a_stranger_verifies_the_package_and_finds_every_change(
+    department: Department, tokens: Tokens, form: ShareForm, scope: Scope
+) -> None:
+    request = approved(department, tokens, replace(form, scope=replace(scope, images=True)))
+    made = department.call(
+        "share/deliver",
+        tokens("super"),
+        DeliverForm(request=request, scope=replace(scope, images=True), ground=GROUND),
+    )
+    assert isinstance(made, Delivery)
+    public = department.desk.log.public
+    head = package.check(made.package, public)
+    assert (head.number, len(head.reads), made.count) == ("H-26-77", 4, 4)
+    names = zipfile.ZipFile(BytesIO(made.package)).namelist()
+    assert "reads/0/record.tlog-proof" in names
+    assert "reads/0/overview.jpg" in names
+    for name in names:
+        out = BytesIO()
+        with zipfile.ZipFile(BytesIO(made.package)) as source, zipfile.ZipFile(out, "w") as target:
+            for one in names:
+                content = source.read(one)
+                changed = bytes([content[0] ^ 1]) + content[1:] if one == name else content
+                target.writestr(one, changed)
+        with pytest.raises((PackageError, Exception), match=r".+"):
+            package.check(out.getvalue(), public)
+    with pytest.raises(PackageError):
+        package.check(made.package[:-30], public)

@@ -1,0 +1,142 @@
+"""The witness: add-checkpoint of C2SP tlog-witness, answer by answer, over its HTTP interface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_server import serving
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage import merkle
+from storage.checkpoint import Checkpoint, NoteKey, open_cosignatures, sign_checkpoint
+from storage.errors import CheckpointError, ForkedLogError
+from sync.department.witness import MAX_REQUEST_BYTES, SIZE_TYPE, parse_request, request_body
+from sync.department.witness_link import HttpWitness, SizeConflictError
+from sync.department.witness_server import WitnessFolder, witness_app
+from sync.errors import HomeError, LinkError
+
+LEAVES = [merkle.leaf_hash(bytes([n])) for n in range(40)]
+ORIGIN = "alpr-department/access-log/test"
+
+
+def subtree(level: int, at: int) -> bytes:
+    return merkle.root_of(LEAVES[at << level : (at + 1) << level])
+
+
+class Log:
+    """A log to submit."""
+
+    def __init__(self) -> None:
+        self.key = Ed25519PrivateKey.generate()
+
+    @property
+    def note_key(self) -> NoteKey:
+        return NoteKey(ORIGIN, self.key.public_key())
+
+    def note(self, size: int, root: bytes | None = None, key: Ed25519PrivateKey | None = None) -> str:
+        head = Checkpoint(ORIGIN, size, root or merkle.root_at(size, subtree))
+        return sign_checkpoint(head, key or self.key)
+
+    def body(self, old: int, size: int) -> str:
+        proof = merkle.consistency_proof(old, size, subtree) if old else []
+        return request_body(old, proof, self.note(size))
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, log: Log) -> Iterator[WitnessFolder]:
+    made = WitnessFolder.create(tmp_path / "witness", "witness.example/w1")
+    made.add_log(log.note_key)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(folder: WitnessFolder) -> Iterator[httpx.Client]:
+    with serving(witness_app(folder)) as client:
+        yield client
+
+
+def test_a_log_that_grows_is_cosigned_step_by_step(
+    client: httpx.Client, log: Log, folder: WitnessFolder
+) -> None:
+    for old, size in ((0, 3), (3, 3), (3, 8), (8, 40)):
+        answer = client.post("/add-checkpoint", content=log.body(old, size))
+        assert answer.status_code == 200
+        assert len(open_cosignatures(log.note(size) + answer.text, [folder.key])) == 1
+    newest = client.get(f"/{ORIGIN}/checkpoint")
+    assert newest.text.startswith(f"{ORIGIN}\n40\n")
+    assert client.get("/nobody/checkpoint").status_code == 404
+
+
+def test_each_refusal_has_its_status(client: httpx.Client, log: Log) -> None:
+    assert client.post("/add-checkpoint", content=log.body(0, 8)).status_code == 200
+    other = Log()
+    proof = merkle.consistency_proof(8, 20, subtree)
+    stale = client.post("/add-checkpoint", content=log.body(3, 20))
+    assert (stale.status_code, stale.text) == (409, "8\n")
+    assert stale.headers["content-type"].startswith(SIZE_TYPE)
+    for body, status in (
+        (request_body(8, [], log.note(8, bytes(32))), 409),
+        (request_body(8, proof, log.note(20, bytes(32))), 422),
+        (request_body(8, proof[:-1], log.note(20)), 422),
+        (request_body(8, proof, log.note(20, key=other.key)), 403),
+        (request_body(8, [], log.note(7)), 400),
+        (request_body(8, proof, log.note(20)).replace("alpr-department", "elsewhere"), 404),
+        ("old x\n\n" + log.note(9), 400),
+        ("old 08\n\n" + log.note(9), 400),
+        ("", 400),
+        (request_body(8, [bytes(32)] * 64, log.note(20)), 400),
+        ("x" * (MAX_REQUEST_BYTES + 1), 413),
+    ):
+        assert client.post("/add-checkpoint", content=body).status_code == status, body[:40]
+    assert client.post("/add-checkpoint", content=log.body(8, 20)).status_code == 200
+
+
+def test_what_was_cosigned_survives_a_restart_and_is_never_rolled_back(tmp_path: Path, log: Log) -> None:
+    first = WitnessFolder.create(tmp_path / "w", "witness.example/w1")
+    first.add_log(log.note_key)
+    assert first.add_checkpoint(log.body(0, 20).encode(), time_s=1).status == 200
+    first.close()
+    again = WitnessFolder(tmp_path / "w")
+    assert again.add_checkpoint(log.body(0, 8).encode(), time_s=2).status == 409
+    with pytest.raises(HomeError):
+        again.add_log(NoteKey(ORIGIN, Ed25519PrivateKey.generate().public_key()))
+    again.close()
+    (tmp_path / "w" / "witness.sqlite").unlink()
+    with pytest.raises(HomeError, match="retired"):
+        WitnessFolder(tmp_path / "w")
+
+
+def test_the_link_tells_a_fork_from_a_witness_that_is_away(client: httpx.Client, log: Log) -> None:
+    link = HttpWitness(str(client.base_url), client)
+    assert link.cosign(0, [], log.note(8)).startswith("— witness.example/w1 ")
+    with pytest.raises(SizeConflictError) as conflict:
+        link.cosign(0, [], log.note(9))
+    assert conflict.value.size == 8
+    with pytest.raises(ForkedLogError):
+        link.cosign(8, [], log.note(20, bytes(32)))
+    assert link.newest(ORIGIN).startswith(ORIGIN)
+    with pytest.raises(LinkError):
+        link.newest("unknown")
+    with pytest.raises(LinkError):
+        HttpWitness("http://127.0.0.1:9", httpx.Client(timeout=1)).cosign(0, [], log.note(8))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(st.binary(max_size=300), st.text(max_size=200).map(str.encode)))
+def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
+    try:
+        old, proof, note = parse_request(body)
+    except CheckpointError:
+        return
+    assert request_body(old, proof, note).encode() == body
