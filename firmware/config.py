@@ -46,7 +46,7 @@ class CameraSettings:
         None, low=0, high=32, example=0.1, why="fixed focus, 1 / distance in m; left out: as the lens stands"
     )
     replay_fps: float = setting(10.0, low=0.1, high=120, why="frames a second that a folder is taken to have")
-    stall_s: float = setting(4.0, low=1, high=4.5, why="silence after which the camera is opened again")
+    stall_s: float = setting(4.0, low=3, high=4.5, why="silence after which the camera is opened again")
 
     def __post_init__(self) -> None:
         if self.width % 2 or self.height % 2:

@@ -1,7 +1,7 @@
 """Hours of replay with injected trouble, and an account of it: `make soak SOAK_MINUTES=120`.
 
 The clip is played round after round at its own pace. At random times the camera falls silent and hangs, the
-disk is full for a while, or the clock steps. Wrong, and exit status 1: a stall over 10 s, a gap that is not in
+disk is full for a while, or the clock steps. Wrong, and exit status 1: a stall over 10 s, one that is not in
 the log, an announced read that is not, a read lost while the disk had room, a store that does not verify,
 memory that grows.
 """
@@ -90,6 +90,7 @@ class StallingSource:
     def __init__(self, inner: CameraSource) -> None:
         self._inner = inner
         self._hang = threading.Event()
+        self.interval_s = inner.interval_s
 
     def open(self) -> Camera:
         """See CameraSource.open."""

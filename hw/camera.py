@@ -57,6 +57,7 @@ class CameraSource(Protocol):
     """What can be opened, and opened again after a stall: a replay goes on where it stood."""
 
     live: bool  # frames come at the world's pace, so a slow reader must drop some
+    interval_s: float  # time between two frames at the source's own pace
 
     def open(self) -> Camera:
         """A started camera. Raises MissingDriverError or PartFailedError."""

@@ -69,6 +69,7 @@ class Picamera2Source:
         self._clock = clock
         self._library = load_picamera2() if picamera2 is None else picamera2
         self._monotonic_ns = monotonic_ns
+        self.interval_s = 1.0 / settings.fps
 
     def open(self) -> Picamera2Camera:
         """See CameraSource.open."""

@@ -14,7 +14,7 @@ from hw.errors import BrokenFrameError, EndOfSourceError, NoSuchSourceError
 from hw.picture_file import Planes, is_picture, load_planes, natural_order
 from hw.video_file import VideoFile
 
-ROUND_GAP_US = 5_000_000  # between two rounds of one replay, so that the last vehicle has gone
+ROUND_GAP_US = 2_500_000  # between two rounds, so that the last vehicle has gone; under the shortest stall_s
 
 
 class Reel(Protocol):
@@ -77,6 +77,7 @@ class ReplaySource:
             raise NoSuchSourceError(f"{path}: no such folder or video (or say `camera`)")
         self.name = path.name
         self.live = live
+        self.interval_s = self.reel.frame_us / 1e6 if live else 0.0
         self.clock = clock
         self.rounds = rounds
         self.played = 0  # whole rounds so far

@@ -104,9 +104,10 @@ class WatchedCamera:
         self._source = source
         self._clock = clock
         self._on_blind = on_blind
-        self._stall_s = stall_s
+        self._stall_s = max(stall_s, 3 * source.interval_s)  # a slow source is not a silent one
         self._monotonic = monotonic
         self._closed = threading.Event()
+        self._telling = threading.Lock()
         self._seen = False
         self._last_s = self._opened_s = monotonic()
         self._last_at = clock.now()
@@ -161,6 +162,7 @@ class WatchedCamera:
                 self._lose(str(item))
             elif self._monotonic() - max(self._last_s, self._opened_s) > self._stall_s:
                 self._lose(f"no frame for {self.frame_age_s:.1f} s")
+        self._end_spell()  # one that began while close() ran
         raise EndOfSourceError("the camera was closed")
 
     def _accepted(self, frame: Frame) -> Frame:
@@ -192,15 +194,16 @@ class WatchedCamera:
         self._opened_s = self._monotonic()
 
     def _end_spell(self) -> None:
-        if self._reason is None:
-            return
-        spell = BlindSpell(
-            began=self._last_at,
-            ended=self._clock.now(),
-            blind_s=self.frame_age_s,
-            reason=self._reason,
-            reopened=self._tries,
-        )
-        self._reason = None
-        self.blind_s += spell.blind_s
-        self._on_blind(spell)
+        with self._telling:
+            if self._reason is None:
+                return
+            spell = BlindSpell(
+                began=self._last_at,
+                ended=self._clock.now(),
+                blind_s=self.frame_age_s,
+                reason=self._reason,
+                reopened=self._tries,
+            )
+            self._reason = None
+            self.blind_s += spell.blind_s
+            self._on_blind(spell)

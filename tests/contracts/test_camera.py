@@ -25,6 +25,7 @@ class WatchedSource:
     def __init__(self, inner: CameraSource) -> None:
         self.inner = inner
         self.live = inner.live
+        self.interval_s = inner.interval_s
 
     def open(self) -> Camera:
         return WatchedCamera(self.inner, clock=SetClock(START_US), on_blind=lambda spell: None)

@@ -95,7 +95,7 @@ def test_rounds_follow_each_other_with_a_gap(tmp_path: Path) -> None:
     frames, _ = play(source.open())
     assert [frame.sequence for frame in frames] == list(range(6))
     steps = np.diff([frame.captured.us for frame in frames])
-    assert steps.tolist() == [100_000, 5_000_000, 100_000, 5_000_000, 100_000]
+    assert steps.tolist() == [100_000, 2_500_000, 100_000, 2_500_000, 100_000]
 
 
 def test_folder_without_pictures_is_refused_with_a_hint(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from camera_twins import ScriptedSource
+from camera_twins import ScriptedSource, write_pictures
 
+from hw.camera_replay import ReplaySource
 from hw.camera_watch import BlindSpell, WatchedCamera
 from hw.clock import SystemClock
 from hw.errors import (
@@ -91,15 +94,18 @@ def test_blind_spell_that_still_runs_is_told_at_close(bench: Bench) -> None:
     bench.source.refuse_open = 1000
     bench.source.raising = PartFailedError("bus error")
     with pytest.raises(EndOfSourceError):
-        close_soon(bench)
+        take_until_closed(bench)
     assert len(bench.spells) == 1
     assert bench.spells[0].blind_s > 0
 
 
-def close_soon(bench: Bench) -> None:
-    import threading
+def take_until_closed(bench: Bench) -> None:
+    def close_when_blind() -> None:
+        while not bench.camera.blind_now:
+            time.sleep(0.01)
+        bench.camera.close()
 
-    threading.Timer(0.6, bench.camera.close).start()
+    threading.Thread(target=close_when_blind).start()
     bench.take(100)
 
 
@@ -142,3 +148,22 @@ def test_sequence_never_falls_when_the_camera_counts_anew(bench: Bench) -> None:
     after = bench.take(3)
     assert sorted(set(before + after)) == before + after
     bench.camera.close()
+
+
+def test_rounds_of_a_replay_and_a_slow_replay_are_no_stalls(tmp_path: Path) -> None:
+    spells: list[BlindSpell] = []
+    source = ReplaySource(
+        write_pictures(tmp_path, 2, (32, 24)), clock=SystemClock(), fps=1.5, live=True, rounds=2
+    )
+    camera = WatchedCamera(source, clock=SystemClock(), on_blind=spells.append, stall_s=3.0)
+    for _ in range(4):
+        with camera.borrow():
+            pass
+    camera.close()
+    slow = ReplaySource(tmp_path / "pictures", clock=SystemClock(), fps=0.8, live=True)
+    camera = WatchedCamera(slow, clock=SystemClock(), on_blind=spells.append, stall_s=0.3)
+    for _ in range(2):
+        with camera.borrow():
+            pass
+    camera.close()
+    assert spells == []

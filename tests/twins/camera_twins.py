@@ -191,7 +191,7 @@ class ScriptedSource:
 
     def __init__(self, clock: Clock, *, fps: float = 50.0) -> None:
         self.clock = clock
-        self.period_s = 1.0 / fps
+        self.period_s = self.interval_s = 1.0 / fps
         self.opened = 0
         self.sequence = 0
         self.stalled = threading.Event()
