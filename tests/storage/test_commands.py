@@ -1,0 +1,99 @@
+"""The commands as a person types them: exit statuses, what is printed, and the door over the socket."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from custody_twins import OVERVIEW, PATCH, PLATE, make_read
+
+from firmware.cli import main
+from firmware.custody import create_ledger, open_ledger, serve_door
+
+ADMIN = ["--user", "demo-admin", "--role", "administrator", "--purpose", "1", "--case", "26-1"]
+ASKER = ["--user", "demo-supervisor", "--role", "ccat-supervisor", "--purpose", "1", "--case", "26-1"]
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    """A demo home with one read, closed."""
+    with create_ledger(tmp_path / "home") as ledger:
+        now_us = ledger.store.time.now().us
+        ledger.append_read(make_read(now_us), patch=PATCH, overview=OVERVIEW)
+    return tmp_path / "home"
+
+
+def run(capsys: pytest.CaptureFixture[str], home: Path, *words: str) -> tuple[int, str, str]:
+    status = main(["--home", str(home), *words])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_a_query_shows_the_read_and_an_audit_shows_the_query(
+    demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    status, out, _ = run(capsys, demo, "query", *ASKER, "--plate", PLATE, "--json")
+    assert (status, json.loads(out)["text"]) == (0, PLATE)
+    images = tmp_path / "images"
+    assert run(capsys, demo, "query", *ASKER, "--since", "1h", "--images", str(images))[0] == 0
+    assert any(path.read_bytes() == PATCH for path in images.iterdir())
+    status, out, _ = run(capsys, demo, "audit", "--csv", "--plate", PLATE)
+    assert status == 0
+    assert out.count("ALPR Request") == 1
+
+
+def test_a_refused_query_exits_1_in_one_line_with_the_clause(
+    demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, clause in ((ASKER[:4], "463.2"), (ADMIN, "463.5 (c)"), (["--user", "bob"], "463.3")):
+        status, out, err = run(capsys, demo, "query", *words)
+        assert (status, out) == (1, "")
+        assert clause in err
+        assert err.count("\n") == 1
+
+
+def test_hold_export_verify_release(demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    read = json.loads(run(capsys, demo, "query", *ASKER, "--json")[1])["sequence"]
+    why = ["--ground", "discovery", "--authority", "Court", "--number", "BC-1"]
+    status, out, _ = run(capsys, demo, "hold", str(read), *ADMIN, *why, "--json")
+    hold = str(json.loads(out)["hold"])
+    package = str(tmp_path / "E-1")
+    assert status == 0
+    assert run(capsys, demo, "export", "--hold", hold, "--number", "E-1", "--to", package, *ADMIN)[0] == 0
+    status, out, _ = run(capsys, demo, "verify", package)
+    assert (status, "unproven" in out) == (1, True)
+    key = str(demo / "store" / "log.pub")
+    assert run(capsys, demo, "verify", package, "--key", key)[0] == 0
+    second = ["--second", "demo-designee", "--second-role", "designee"]
+    assert run(capsys, demo, "release", hold, "--item", "E-1", *ADMIN, *second)[0] == 0
+    status, out, _ = run(capsys, demo, "retention", "apply")
+    assert (status, "hold released" in out) == (0, True)
+    status, out, _ = run(capsys, demo, "verify")
+    assert (status, "the store's own" in out) == (0, True)
+
+
+def test_verify_names_the_first_bad_record_and_exits_1(
+    demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = next(path for path in (demo / "store" / "blobs").rglob("*") if path.is_file())
+    image.write_bytes(image.read_bytes()[:-1] + b"\x00")
+    status, out, _ = run(capsys, demo, "verify", str(demo), "--json")
+    answer = json.loads(out)
+    assert (status, answer["ok"]) == (1, False)
+    assert isinstance(answer["first_bad_record"], int)
+
+
+def test_a_home_without_a_ledger_is_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["verify", str(tmp_path)], ["query", *ASKER], ["retention", "plan"], ["verify", "/none"]):
+        assert run(capsys, tmp_path, *words)[0] == 2
+
+
+def test_a_query_while_the_reader_runs_goes_over_its_socket(
+    demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_ledger(demo) as ledger, serve_door(ledger):
+        status, out, _ = run(capsys, demo, "query", *ASKER, "--plate", PLATE, "--json")
+        assert (status, json.loads(out)["text"]) == (0, PLATE)
+        assert run(capsys, demo, "retention", "plan", "--json")[0] == 0
+        assert run(capsys, demo, "verify")[0] == 0
