@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from storage import files
 from storage.day_keys import EpochKeyForDay
 from storage.errors import OutdatedError, RecordError
+from storage.leaf import Leaf
 from storage.ledger import Ledger
 from storage.outgoing import Outgoing
 from storage.records import Configuration, FileInForce, KeyClass
@@ -25,11 +26,20 @@ class LedgerOutbox(Outgoing):
     def __init__(self, ledger: Ledger, inbox: Path) -> None:
         super().__init__(ledger)
         self._inbox = inbox
+        self._parsed: Leaf | None = None
 
     @property
     def log_public(self) -> bytes:
         """The log's public key, 32 bytes."""
         return self._ledger.public_key.public.public_bytes_raw()
+
+    def stored(self, sequence: int, name: str) -> bytes:
+        """The stored bytes of an element; the leaf is parsed once for all of a record's elements."""
+        with self._store.lock:
+            leaf = self._parsed
+            if leaf is None or leaf.sequence != sequence:
+                leaf = self._parsed = self._store.leaf(sequence)
+            return self._store.stored(leaf, name)
 
     def received_to(self) -> int:
         """The first record after all receipts; what a receipt left out was given up, and is an incident."""

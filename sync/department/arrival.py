@@ -47,13 +47,13 @@ class Arrival:
         day = self._now_us() // DAY_US
         with self._store.read() as connection:
             rows = held.missing_of(connection, log.log_no, (item.sequence for item in header.items))
-            partly = [n for n, (data, missing) in rows.items()
-                      if 0 < missing < len(m.travelling(leaves.unchecked(data)))]  # fmt: skip
+            parsed = {n: leaves.unchecked(data) for n, (data, missing) in rows.items() if missing}
+            partly = [n for n, leaf in parsed.items() if rows[n][1] < len(m.travelling(leaf))]
             here = held.names_held(connection, log.log_no, partly) if partly else set()
             keys = held.epoch_keys_of(connection, log.log_no)
             again = held.wanted_again(connection, log.log_no)
         keys |= {key.epoch: (key.day_key, key.sealed) for key in header.keys}
-        found = _sort(log, header.items, parts, rows, here)
+        found = _sort(log, header.items, parts, rows, parsed, here)
         if found.sealed or found.ready:
             self._store.open_day(day)
         for one, kept in zip(found.sealed, self._keys.open_and_reseal(day, keys, found.sealed), strict=True):
@@ -107,16 +107,16 @@ class Arrival:
         return small
 
 
-def _sort(
+def _sort(  # noqa: PLR0917 - one call
     log: HeldLog,
     items: Sequence[m.Item],
     parts: Sequence[bytes],
     rows: dict[int, tuple[bytes, int]],
+    parsed: dict[int, leaves.Leaf],
     here: set[tuple[int, str]],
 ) -> _Sorted:
     """Match each element to its leaf. Raises RefusedByDepartmentError for one that no held leaf names."""
     found = _Sorted()
-    parsed: dict[int, leaves.Leaf] = {}
     for item, stored in zip(items, parts, strict=True):
         if item.sequence not in rows:
             raise RefusedByDepartmentError(
