@@ -63,8 +63,10 @@ class FindRules:
 class PatchRules:
     """``[patch]``: how a patch is cut out and its contrast set.
 
-    Margins are shares of the plate's size added in all, half of it on either side. ``second_look``
-    cuts and reads again by the corners that the net saw in the first patch.
+    Margins are shares of the plate's size added in all, half of it on either side. ``second_look``:
+    a first look less sure than ``second_look_below`` is followed by a second cut with other margins,
+    and both count; with ``trust_corners`` that cut (and the box that is told) follows the corners
+    that the net itself saw in the first patch, else it follows the detector's.
     """
 
     margin_x: float = ranged(-0.2, 1.0, 0.08)
@@ -73,9 +75,10 @@ class PatchRules:
     deviation: float = ranged(1, 128, 50.0)
     least_deviation: float = ranged(0.1, 128, 6.0)
     second_look: bool = True
-    second_margin_x: float = ranged(-0.2, 1.0, 0.08)
-    second_margin_y: float = ranged(-0.2, 1.0, 0.12)
-    second_look_below: float = ranged(0, 1.01, 1.01)  # first looks at least this likely are not repeated
+    second_look_below: float = ranged(0, 1.01, 0.7)
+    trust_corners: bool = False
+    second_margin_x: float = ranged(-0.2, 1.0, 0.02)
+    second_margin_y: float = ranged(-0.2, 1.0, 0.06)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

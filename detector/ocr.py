@@ -1,4 +1,4 @@
-"""One plate of one frame to evidence: cut out, read, look a second time by the corners that the net saw."""
+"""One plate of one frame to evidence: cut out and read, and where in doubt a second time, cut otherwise."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ WORTH_NATS = 9.0  # a candidate this far behind the best of its look cannot win 
 _HEAD_SMOOTHING = 1e-3
 # What a second look may move: beyond it the corners are the net's fancy, not the plate's.
 _LEAST_AREA, _MOST_AREA, _MOST_SHIFT = 0.35, 1.8, 0.35
-_SAME_PLACE = 0.012  # share of the plate's width: a cut this close to the first shows nothing new
 
 
 @dataclass(slots=True)
@@ -68,22 +67,23 @@ class PatchReader:
         """Reads the plate at a box. luma: uint8 (H, W) full frame. Raises DegenerateCornersError."""
         rules = self._card.patch
         looks = [self._look(luma, box.corners, (rules.margin_x, rules.margin_y), watch)]
-        corners = box.corners
-        if rules.second_look and "corners" in looks[0].outputs:
-            seen = corners_in_frame(looks[0].outputs["corners"].real(), looks[0].patch)
-            if _plausible(np.array(box.corners), seen):
-                corners = _as_corners(seen)
-                moved = np.abs(seen - np.array(box.corners)).max() > _SAME_PLACE * box.width_px
-                if moved and looks[0].sureness < rules.second_look_below:
-                    margin = (rules.second_margin_x, rules.second_margin_y)
-                    try:
-                        looks.append(self._look(luma, seen, margin, watch))
-                    except DegenerateCornersError:
-                        corners = box.corners
+        corners = self._corners(box, looks[0]) if rules.trust_corners else box.corners
+        if rules.second_look and looks[0].sureness < rules.second_look_below:
+            try:
+                looks.append(self._look(luma, corners, (rules.second_margin_x, rules.second_margin_y), watch))
+            except DegenerateCornersError:
+                corners = box.corners
         width_px = PlateBox(corners=corners, confidence=0.0).width_px
         evidence = self._evidence(looks, width_px, box.confidence)
         watch.lap("text")
         return Sight(evidence, corners, looks[-1].patch.luma)
+
+    def _corners(self, box: PlateBox, look: _Look) -> Corners:
+        """The corners that the net saw in a patch, or the box's own where those are the net's fancy."""
+        if "corners" not in look.outputs:
+            return box.corners
+        seen = corners_in_frame(look.outputs["corners"].real(), look.patch)
+        return _as_corners(seen) if _plausible(np.array(box.corners), seen) else box.corners
 
     def invoke_bare(self, patch: U8) -> None:
         """The net alone on a patch of its size."""
