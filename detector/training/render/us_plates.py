@@ -11,7 +11,8 @@ from . import wear
 from .backdrops import Backdrop, blotches, draw_backdrop
 from .faces import Lettering, draw_face, lettering_mask
 from .line import Box, Field, SetLine, cover_in, fit_in, set_line
-from .looks import LOOKS, Look
+from .look import Look
+from .looks import LOOKS
 from .press import RenderedPlate, Tones, finish, place_serial, print_serial, seen_by
 from .serials import bare, fill, patternless, vanity
 from .symbols import Symbol, any_symbol, draw_symbol

@@ -1,0 +1,62 @@
+"""One plate design: its names, serial patterns, tones and decorations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .backdrops import Backdrop
+from .faces import Lettering
+from .symbols import Symbol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One design. paper, ink: luma; band: luma of a printed strip behind name or slogan, or None.
+
+    patterns: as in serials.fill; name_low: the name stands below and the slogan above.
+    """
+
+    code: str
+    name: str
+    lettering: Lettering
+    patterns: tuple[str, ...]
+    slogans: tuple[str, ...]
+    paper: int
+    ink: int
+    backdrop: Backdrop
+    symbol: Symbol
+    name_low: bool
+    top_band: int | None
+    bottom_band: int | None
+
+
+def look(
+    code: str,
+    name: str,
+    lettering: Lettering,
+    patterns: str,
+    slogans: str = "",
+    *,
+    paper: int = 215,
+    ink: int = 40,
+    backdrop: Backdrop = "plain",
+    symbol: Symbol = "none",
+    low: bool = False,
+    top: int | None = None,
+    bottom: int | None = None,
+) -> Look:
+    """A design from a row: patterns and slogans are parted by slashes; tones are lumas by day."""
+    return Look(
+        code=f"US-{code}",
+        name=name,
+        lettering=lettering,
+        patterns=tuple(patterns.split("/")),
+        slogans=tuple(slogans.split("/")),
+        paper=paper,
+        ink=ink,
+        backdrop=backdrop,
+        symbol=symbol,
+        name_low=low,
+        top_band=top,
+        bottom_band=bottom,
+    )
