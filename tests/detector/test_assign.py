@@ -32,7 +32,7 @@ def best_of_all(
     return min(choices, key=lambda pairs: total(costs, pairs))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(matrices)
 def test_pairs_are_as_many_and_as_cheap_as_can_be(costs: list[list[float]]) -> None:
     found = cheapest_pairs(costs)

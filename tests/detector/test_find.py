@@ -35,7 +35,7 @@ def scenes(draw: st.DrawFn) -> list[tuple[Quad, float]]:
     return plates
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(scenes())
 def test_every_drawn_plate_is_found_once_at_its_place(plates: list[tuple[Quad, float]]) -> None:
     found = decode(detector_maps(plates, NET), FIND)
@@ -75,7 +75,7 @@ def test_half_a_plate_inside_a_better_box_is_suppressed() -> None:
 frames = st.tuples(st.integers(40, 2000), st.integers(40, 2600))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(frames, st.floats(0, 1), st.floats(0, 1))
 def test_a_point_goes_into_the_net_and_back(frame: tuple[int, int], x: float, y: float) -> None:
     place = plan_letterbox(frame, NET)

@@ -1,0 +1,167 @@
+"""The whole still-picture path: over drawn nets for its rules, over the shipped nets on real pictures."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from detector_twins import FIND, DrawnDetector, ScriptedReader, reader_card
+from PIL import Image
+
+from detector.bench import bench_frame
+from detector.card import DetectorCard, ModelFile, NetInput
+from detector.errors import DegenerateCornersError, MissingModelError, PictureError
+from detector.plates import PlateBox
+from detector.reader import MODELS, READER_CARD, PlateReader
+
+NET = (216, 384)
+FRAME = np.full((720, 1280), 90, np.uint8)
+QUAD = ((100.0, 100.0), (160.0, 100.0), (160.0, 124.0), (100.0, 124.0))
+ELSEWHERE = ((250.0, 40.0), (300.0, 40.0), (300.0, 60.0), (250.0, 60.0))
+
+
+def finding_card() -> DetectorCard:
+    return DetectorCard(
+        path=Path("plate-detector.toml"),
+        model=ModelFile(kind="plate-detector", file="plate-detector.tflite", sha256="1" * 64),
+        input=NetInput(height=NET[0], width=NET[1]),
+        outputs={name: name for name in ("heat", "box", "corners")},
+        find=FIND,
+    )
+
+
+def drawn_reader(
+    script: list[str], plates: list[tuple[tuple[tuple[float, float], ...], float]], **patch: float | bool
+) -> tuple[PlateReader, ScriptedReader]:
+    net = ScriptedReader(script)
+    detector = DrawnDetector(NET, plates)  # type: ignore[arg-type]
+    return PlateReader(detector, finding_card(), net, reader_card(**patch)), net
+
+
+def test_a_plate_is_read_at_its_place_in_the_full_frame() -> None:
+    reader, _ = drawn_reader(["7ABC123"], [(QUAD, 0.9)])
+    (seen,) = reader.read(FRAME).readings
+    assert seen.text.text == "7ABC123"
+    assert seen.box.box == pytest.approx((333, 333, 200, 80), abs=6)
+    assert seen.patch.shape == (48, 144)
+    assert seen.text.jurisdiction[0][0] == "US-CA"
+
+
+def test_stages_are_told_in_milliseconds() -> None:
+    reader, _ = drawn_reader(["7ABC123"], [(QUAD, 0.9)])
+    seen = reader.read(FRAME)
+    assert set(seen.ms) == {"shrink", "find", "decode", "rectify", "read", "text"}
+    assert set(seen.readings[0].ms) == set(seen.ms)
+
+
+def test_a_frame_without_a_plate_gives_no_readings() -> None:
+    reader, net = drawn_reader(["7ABC123"], [])
+    assert reader.read(FRAME).readings == ()
+    assert net.looks == 0
+
+
+def test_a_box_that_is_not_wanted_stays_unread() -> None:
+    reader, net = drawn_reader(["7ABC123"], [(QUAD, 0.9), (ELSEWHERE, 0.8)])
+    seen = reader.read(FRAME, wanted=lambda box: box.corners[0][0] > 500)
+    assert (len(seen.readings), len(seen.unread)) == (1, 1)
+    assert seen.unread[0].corners[0][0] < 500
+    assert net.looks == 1
+
+
+def test_a_sure_first_look_is_not_repeated_and_a_doubtful_one_is() -> None:
+    sure, sure_net = drawn_reader(["7ABC123"], [(QUAD, 0.9)], second_look_below=0.5)
+    sure.read(FRAME)
+    assert sure_net.looks == 1
+    doubtful, net = drawn_reader(["7ABC128", "7ABC123"], [(QUAD, 0.9)], second_look_below=1.01)
+    (seen,) = doubtful.read(FRAME).readings
+    assert net.looks == 2
+    assert len(seen.evidence.paths) == 2
+    assert {text for text, _ in seen.text.candidates} >= {"7ABC123", "7ABC128"}
+
+
+def test_corners_of_the_net_are_followed_only_where_the_card_trusts_them() -> None:
+    for trusted, width in ((False, 200), (True, 200 * 1.08 * 0.92)):
+        reader, _ = drawn_reader(["7ABC123"], [(QUAD, 0.9)], trust_corners=trusted, margin_x=0.08)
+        (seen,) = reader.read(FRAME).readings
+        assert seen.box.box[2] == pytest.approx(width, abs=5)
+
+
+def test_corners_that_are_the_nets_fancy_are_not_followed() -> None:
+    reader, net = drawn_reader(["7ABC123"], [(QUAD, 0.9)], trust_corners=True)
+    net.corners = (0.1, 0.1, 0.2, 0.1, 0.2, 0.2, 0.1, 0.2)
+    (seen,) = reader.read(FRAME).readings
+    assert seen.box.box[2] == pytest.approx(200, abs=6)
+
+
+def test_the_text_at_known_corners_is_read_without_finding() -> None:
+    reader, _ = drawn_reader(["7ABC123"], [])
+    corners = ((10.0, 10.0), (200.0, 10.0), (200.0, 80.0), (10.0, 80.0))
+    assert reader.read_at(FRAME, corners).text.text == "7ABC123"
+    with pytest.raises(DegenerateCornersError):
+        reader.read_at(FRAME, ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0)))
+    with pytest.raises(PictureError):
+        reader.read_at(np.zeros((4, 4, 3), np.uint8), corners)
+
+
+def test_the_hash_of_each_model_is_told() -> None:
+    reader, _ = drawn_reader(["7ABC123"], [])
+    assert reader.model_hashes == {"plate-detector.tflite": "1" * 64, "plate-reader.tflite": "0" * 64}
+
+
+def test_a_folder_without_models_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MissingModelError, match="plate-detector"):
+        PlateReader.from_models(tmp_path)
+
+
+def test_a_bench_counts_plates_and_looks() -> None:
+    reader, _ = drawn_reader(["7ABC123"], [(QUAD, 0.9)], second_look_below=0.5)
+    result = bench_frame(reader, FRAME, rounds=2)
+    assert (result.plates, result.looks, result.width) == (1, 1, 1280)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> PlateReader:
+    if not (MODELS / READER_CARD).is_file():
+        pytest.skip("no trained reader in detector/models")
+    return PlateReader.from_models()
+
+
+def scenes(folder: Path, split: str, most: int) -> list[tuple[Path, tuple[float, ...], str]]:
+    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == split and row["text"]]
+    step = max(len(rows) // most, 1)
+    return [
+        (folder / "images" / row["image"], tuple(float(row[k]) for k in "xywh"), row["text"])
+        for row in rows[::step][:most]
+    ]
+
+
+def luma(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L"))
+
+
+def overlaps(box: PlateBox, truth: tuple[float, ...]) -> bool:
+    x, y, w, h = box.box
+    middle = truth[0] + truth[2] / 2, truth[1] + truth[3] / 2
+    return x <= middle[0] <= x + w and y <= middle[1] <= y + h
+
+
+@pytest.mark.parametrize("name", ["us-scenes", "eu-scenes", "br-scenes"])
+def test_real_scenes_are_found_and_mostly_read(shipped: PlateReader, shared_data: Path, name: str) -> None:
+    pictures = scenes(shared_data / name, "train", 12)
+    found = right = 0
+    for path, truth, text in pictures:
+        hits = [one for one in shipped.read(luma(path)).readings if overlaps(one.box, truth)]
+        found += bool(hits)
+        right += any(one.text.text.replace("O", "0") == text.replace("O", "0") for one in hits)
+    assert found >= len(pictures) - 1
+    assert right >= len(pictures) / 2
+
+
+def test_a_wall_without_a_plate_is_not_read(shipped: PlateReader) -> None:
+    y, x = np.mgrid[:720, :1280]
+    bricks = (((y // 24) % 2 * 30 + (x + (y // 24) % 2 * 40) // 80 % 2 * 20) + 100).astype(np.uint8)
+    assert shipped.read(bricks).readings == ()
