@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from storage import files
@@ -19,6 +20,11 @@ class Blobs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="sync")
+
+    def close(self) -> None:
+        """Let the syncing threads go."""
+        self._pool.shutdown()
 
     def path(self, epoch: int, digest: bytes) -> Path:
         return self._epoch(epoch) / digest.hex()
@@ -32,11 +38,9 @@ class Blobs:
         written: list[Path] = []
         try:
             files.make_dir(folder)
-            for element in elements:
-                path = folder / element.digest.hex()
-                written.append(path)
-                files.write_new(path, element.stored)
-            files.sync_dir(folder)
+            new = [(folder / element.digest.hex(), element.stored) for element in elements]
+            written = [path for path, _ in new]
+            files.write_together(new, folder, self._pool)
         except OSError:
             files.remove(written)
             raise

@@ -302,6 +302,7 @@ class Store:
             return True
 
     def close(self) -> None:
+        self.blobs.close()
         self.db.close()
         self.home_lock.release()
 

@@ -18,6 +18,7 @@ CALLS = (
 )
 SECTOR = 512
 _CALL = re.compile(r"^(?:\d+\s+)?(\w+)\((.*)\)\s+= (-?\d+|\?)")
+_RESUMED = re.compile(r"^\d+\s+<\.\.\. \w+ resumed>(.*)$")
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
 
 
@@ -87,7 +88,15 @@ class Event:
 def parse(trace: str) -> list[Event]:
     """All successful calls of a recording, in order."""
     events = []
-    for line in trace.splitlines():
+    unfinished: dict[str, str] = {}  # by thread: strace splits a call that another thread's interrupts
+    for raw in trace.splitlines():
+        line, thread = raw, raw.partition(" ")[0]
+        if raw.endswith(" <unfinished ...>"):
+            unfinished[thread] = raw.removesuffix(" <unfinished ...>")
+            continue
+        resumed = _RESUMED.match(raw)
+        if resumed is not None:
+            line = unfinished.pop(thread) + resumed[1]
         match = _CALL.match(line)
         if match is None or match[3] == "?" or int(match[3]) < 0:
             continue
