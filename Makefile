@@ -1,6 +1,6 @@
 # What a person wants to do, one target each; every target sets up what it needs.
 #
-#   make demo     replay the drive-by clip, store signed reads, verify the store
+#   make demo     replay the drive-by clip, store signed reads, verify the store; send them to a department
 #   make test     lint, types and all tests, on Python 3.11 and, where there is one, 3.13
 #   make lint     ruff and mypy alone
 #   make bench    milliseconds a frame by stage, and memory
@@ -53,9 +53,11 @@ $(VENV_TRAIN)/.ready: detector/training/requirements.lock pyproject.toml
 	$(call virtual_environment,$(VENV_TRAIN),$(call usable,python3.11 python3.12),detector/training/requirements.lock)
 
 demo: $(VENV)/.ready
-	@rm -rf $(DEMO_HOME)
+	@rm -rf $(DEMO_HOME) $(DEMO_HOME)-enrolled $(DEMO_HOME)-department
 	@$(RUN)/reader --home $(DEMO_HOME) run --source tests/replay/drive_by --once --plates
 	@$(RUN)/reader --home $(DEMO_HOME) verify
+	@cp -a $(DEMO_HOME) $(DEMO_HOME)-enrolled
+	@$(RUN)/python -m firmware.demo_department --reader $(DEMO_HOME)-enrolled --department $(DEMO_HOME)-department
 	@echo "The store lies in $(DEMO_HOME). Try next: $(RUN)/reader --home $(DEMO_HOME) query --user demo-supervisor --role ccat-supervisor --purpose investigation --case 26-0815 --images run/pictures"
 
 lint: $(VENV)/.ready

@@ -72,6 +72,8 @@ def main(argv: list[str] | None = None) -> int:
         finally:
             process.terminate()
             process.wait(timeout=STOP_S)
+            if process.stdout is not None:
+                process.stdout.close()
     if outcome != DONE:
         return outcome
     return department.main(["verify", "--home", str(home)])
