@@ -1,0 +1,86 @@
+"""What the operating system promises a technician: systemd's tools behind stand-in programs, and the twin."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hw.errors import HardwareError, MissingDriverError, PartFailedError
+from hw.machine import Machine, RememberedMachine, SystemdMachine
+
+STAND_IN = """#!{python}
+import pathlib, sys
+name = pathlib.Path(sys.argv[0]).name
+given = sys.stdin.read() if name == "nmcli" else ""
+with open("{log}", "a") as log:
+    log.write(" ".join([name, *sys.argv[1:]]) + "\\n")
+if name == "journalctl":
+    print("one\\ntwo\\nthree")
+if name == "nmcli" and given != "right passphrase\\n":
+    sys.exit("Error: Connection activation failed: secrets were required")
+"""
+
+
+@pytest.fixture
+def stand_ins(tmp_path: Path) -> Path:
+    for name in ("systemctl", "journalctl", "nmcli", "alpr-install-update"):
+        program = tmp_path / name
+        program.write_text(STAND_IN.format(python=sys.executable, log=tmp_path / "asked"))
+        program.chmod(0o755)
+    return tmp_path
+
+
+@pytest.fixture(params=["driver", "twin"])
+def machine(request: pytest.FixtureRequest, stand_ins: Path) -> Machine:
+    if request.param == "driver":
+        return SystemdMachine(search_path=str(stand_ins))
+    twin = RememberedMachine({"depot": "right passphrase"})
+    twin.lines = ["one", "two", "three"]
+    return twin
+
+
+def test_the_newest_lines_of_the_log_come_in_order(machine: Machine) -> None:
+    assert machine.log_lines(2) == ["two", "three"]
+
+
+def test_a_network_is_joined_with_its_passphrase_and_not_without(machine: Machine) -> None:
+    machine.join_wifi("depot", "right passphrase")
+    with pytest.raises(PartFailedError):
+        machine.join_wifi("depot", "wrong")
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        pytest.param(lambda machine: machine.reboot(), id="restart"),
+        pytest.param(lambda machine: machine.power_off(), id="power off"),
+        pytest.param(lambda machine: machine.install_update("/media/usb/bundle"), id="update"),
+    ],
+)
+def test_deeds_are_handed_on(machine: Machine, deed: Callable[[Machine], object]) -> None:
+    deed(machine)
+
+
+def test_a_passphrase_stands_in_no_argument_list(stand_ins: Path) -> None:
+    SystemdMachine(search_path=str(stand_ins)).join_wifi("depot", "right passphrase")
+    asked = (stand_ins / "asked").read_text()
+    assert "wifi connect depot" in asked
+    assert "passphrase" not in asked
+
+
+def test_a_name_with_shell_signs_in_it_is_a_name(stand_ins: Path) -> None:
+    SystemdMachine(search_path=str(stand_ins)).join_wifi("$(reboot); depot", "right passphrase")
+    assert (stand_ins / "asked").read_text() == "nmcli --ask device wifi connect $(reboot); depot\n"
+
+
+def test_a_tool_that_is_not_there_is_named(tmp_path: Path) -> None:
+    machine = SystemdMachine(search_path=str(tmp_path))
+    for deed in (machine.reboot, lambda: machine.log_lines(1), lambda: machine.join_wifi("a", "b")):
+        with pytest.raises(MissingDriverError, match="not found"):
+            deed()
+
+
+def test_an_error_of_a_tool_comes_in_one_line(stand_ins: Path) -> None:
+    with pytest.raises(HardwareError, match="nmcli: Error: Connection activation failed"):
+        SystemdMachine(search_path=str(stand_ins)).join_wifi("depot", "wrong")
