@@ -67,15 +67,21 @@ lint: $(VENV)/.ready
 
 test: lint test-311 test-313
 
+# Two at a time, a file each: many tests wait for a clock, not for a core.
+PARALLEL := -n 2 --dist loadfile
+
 test-311: $(VENV)/.ready
-	$(RUN)/pytest
+	$(RUN)/pytest $(PARALLEL)
+
+# On the second Python: all but the attacks, faults and training, and what is marked slow.
+SECOND_ROUND := -m "not slow" --ignore=tests/attacks --ignore=tests/faults --ignore=tests/training
 
 ifeq ($(PYTHON_313),)
 test-313:
 	@echo "no Python 3.13 here: tested on one Python only"
 else
 test-313: $(VENV_313)/.ready
-	$(VENV_313)/bin/pytest
+	$(VENV_313)/bin/pytest $(PARALLEL) $(SECOND_ROUND)
 endif
 
 bench: $(VENV)/.ready

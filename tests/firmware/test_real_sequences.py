@@ -14,6 +14,7 @@ import pytest
 from detector.reader import PlateReader
 from firmware import app
 
+pytestmark = pytest.mark.slow
 CLIP = Path(__file__).resolve().parent.parent / "replay" / "drive_by"
 
 

@@ -11,11 +11,14 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from firmware.custody import open_ledger
 from storage.home import Home
 from storage.records import Read
 from storage.verify import verify_home
 
+pytestmark = pytest.mark.slow
 CLIP = Path(__file__).resolve().parent.parent / "replay" / "drive_by"
 KILLS = 25 if os.environ.get("ALPR_FAULTS") == "full" else 2
 

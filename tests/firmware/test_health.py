@@ -1,0 +1,252 @@
+"""The unit's report on itself: each alarm rises for its reason and for no other, and nothing in it is a
+plate.
+"""
+
+import json
+import urllib.error
+import urllib.request
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from firmware.health import Alarm, Custody, HealthReport, HealthWatch, report_lines
+from firmware.health_file import newest_report, path_of, reporting, write_report
+from firmware.metrics import MetricsServer
+from firmware.picture_quality import coarse, picture_quality
+from firmware.read_habit import HOUR_US, ReadHabit
+from firmware.scene_watch import LEARN_S, SceneWatch
+from hw.clock import ClockState, SetClock
+from hw.power import ScriptedPower
+from hw.vitals import ScriptedBoard
+
+T0_US = 1_777_777_200_000_000  # a whole hour
+LATE = Custody(enrolled=True, last_sync_us=T0_US - 90_000_000_000)
+
+
+class Bench:
+    """A healthy unit whose parts the test spoils."""
+
+    def __init__(self) -> None:
+        self.board, self.power, self.clock, self.now_s = (
+            ScriptedBoard(),
+            ScriptedPower(),
+            SetClock(T0_US),
+            0.0,
+        )
+        self.custody = Custody(enrolled=True, last_sync_us=T0_US)
+        self.watch = HealthWatch(
+            board=self.board, power=self.power, now=self.clock.now, custody=lambda: self.custody,
+            monotonic=lambda: self.now_s,
+        )  # fmt: skip
+        self.frame(road())
+
+    def frame(self, luma: NDArray[np.uint8]) -> None:
+        self.watch.frame_seen(luma)
+
+    def alarms(self) -> set[str]:
+        return {str(alarm) for alarm in self.watch.report().alarms}
+
+
+def road(seed: int = 0, *, shift: int = 0) -> NDArray[np.uint8]:
+    """A street with texture, the same but for noise."""
+    dice = np.random.default_rng(3)
+    blocks = dice.integers(40, 220, (18, 32)).astype(np.uint8)
+    luma = np.kron(np.roll(blocks, shift, axis=1), np.ones((10, 10), np.uint8))
+    noise = np.random.default_rng(seed).integers(-3, 4, luma.shape)
+    return np.clip(luma.astype(int) + noise, 0, 255).astype(np.uint8)
+
+
+def test_a_healthy_unit_has_no_alarm() -> None:
+    assert Bench().alarms() == set()
+
+
+def spoil(**vitals: Any) -> Any:
+    return lambda bench: setattr(bench.board, "vitals", replace(bench.board.vitals, **vitals))
+
+
+@pytest.mark.parametrize(
+    ("trouble", "alarm"),
+    [
+        pytest.param(spoil(temperature_c=85.0), "hot", id="hot"),
+        pytest.param(spoil(disk_free_bytes=1 << 30), "disk_low", id="disk nearly full"),
+        pytest.param(spoil(card_wear_percent=90), "card_worn", id="card worn"),
+        pytest.param(lambda bench: setattr(bench.power, "throttle_word", 0x4), "throttled", id="throttled"),
+        pytest.param(
+            lambda bench: setattr(bench.power, "throttle_word", 0x1), "undervoltage", id="undervoltage"
+        ),
+        pytest.param(
+            lambda bench: bench.clock.lose_reference(ClockState.UNKNOWN), "clock_unknown", id="no clock"
+        ),
+        pytest.param(
+            lambda bench: setattr(bench.clock, "_now", replace(bench.clock.now(), error_us=3_000_000)),
+            "clock_loose", id="clock loose",
+        ),
+        pytest.param(lambda bench: setattr(bench, "now_s", 11.0), "no_frames", id="no frames"),
+        pytest.param(
+            lambda bench: setattr(bench, "custody", LATE),
+            "sync_late", id="a day without sync",
+        ),
+        pytest.param(
+            lambda bench: setattr(bench, "custody", Custody(enrolled=True)), "sync_late", id="never synced"
+        ),
+    ],
+)  # fmt: skip
+def test_each_trouble_raises_its_alarm_alone(trouble: Any, alarm: str) -> None:
+    bench = Bench()
+    trouble(bench)
+    assert bench.alarms() == {alarm}
+
+
+def watched(pictures: Any, seconds: float, *, step_s: float = 1.0) -> set[str]:
+    """Alarms after a learnt scene and then these pictures."""
+    watch, now_s = SceneWatch(), 0.0
+    while now_s < LEARN_S + 60:
+        watch.look(road(int(now_s)), now_s)
+        now_s += 20.0
+    assert watch.alarms(now_s) == ()
+    until_s, number = now_s + seconds, 0
+    while now_s < until_s:
+        watch.look(pictures(number), now_s)
+        now_s, number = now_s + step_s, number + 1
+    return set(watch.alarms(now_s))
+
+
+@pytest.mark.parametrize(
+    ("pictures", "seconds", "alarm"),
+    [
+        pytest.param(
+            lambda n: np.random.default_rng(n).integers(0, 6, (180, 320)).astype(np.uint8), 70, "dark",
+            id="dark",
+        ),
+        pytest.param(
+            lambda n: (120 + np.random.default_rng(n).integers(0, 4, (180, 320))).astype(np.uint8), 310,
+            "covered",
+            id="dirt over the lens",
+        ),
+        pytest.param(lambda _n: road(1), 40, "frozen", id="the same picture for ever"),
+        pytest.param(lambda n: road(n, shift=9), 130, "knocked", id="knocked aside"),
+    ],
+)  # fmt: skip
+def test_a_blind_camera_is_noticed(pictures: Any, seconds: float, alarm: str) -> None:
+    assert alarm in watched(pictures, seconds, step_s=seconds / 30)
+    assert watched(pictures, 5) == set()
+
+
+def test_passing_traffic_and_a_slow_dusk_are_no_alarm() -> None:
+    def traffic(number: int) -> NDArray[np.uint8]:
+        luma = road(number).astype(float) * max(0.3, 1 - number / 200)
+        at = number * 37 % 250
+        luma[75:150, at : at + 70] = 60 + number % 90
+        return luma.astype(np.uint8)
+
+    assert watched(traffic, 2000, step_s=20.0) == set()
+
+
+def test_a_moving_vehicle_is_never_knocked() -> None:
+    watch, now_s = SceneWatch(), 0.0
+    for number in range(200):
+        watch.look(road(number, shift=number % 32), now_s)
+        now_s += 8.0
+    assert "knocked" not in watch.alarms(now_s)
+
+
+def weeks(habit: ReadHabit, count: int, an_hour: int) -> int:
+    """Some weeks of steady traffic; the time after them."""
+    now_us = T0_US
+    for _ in range(count * 168):
+        habit.tick(now_us)
+        for _ in range(an_hour):
+            habit.read(now_us + 1_000_000)
+        now_us += HOUR_US
+    habit.tick(now_us)
+    return now_us
+
+
+def test_a_plate_rate_that_drops_raises_an_alarm_once_it_cannot_be_chance() -> None:
+    habit = ReadHabit()
+    now_us = weeks(habit, 2, 20)
+    assert habit.usual(now_us) == 20
+    assert not habit.too_quiet(now_us + HOUR_US // 6)
+    assert habit.too_quiet(now_us + HOUR_US // 2)
+    for _ in range(8):
+        habit.read(now_us + HOUR_US // 2)
+    assert not habit.too_quiet(now_us + HOUR_US // 2)
+
+
+def test_an_hour_that_is_always_quiet_is_no_alarm() -> None:
+    habit = ReadHabit()
+    now_us = weeks(habit, 2, 1)
+    assert not habit.too_quiet(now_us + HOUR_US - 1)
+    assert not ReadHabit().too_quiet(now_us)
+
+
+def test_an_hour_in_which_the_unit_was_off_teaches_nothing() -> None:
+    habit = ReadHabit()
+    now_us = weeks(habit, 1, 20)
+    habit.tick(now_us + HOUR_US // 2)
+    habit.tick(now_us + 3 * HOUR_US + HOUR_US // 2)
+    assert habit.usual(now_us + HOUR_US) == 20
+
+
+def test_a_habit_survives_a_restart_and_a_damaged_file_is_forgotten(tmp_path: Path) -> None:
+    habit, path = ReadHabit(), tmp_path / "habit.json"
+    now_us = weeks(habit, 1, 7)
+    habit.save(path)
+    assert ReadHabit.load(path).usual(now_us) == 7
+    for damage in ("", "[]", '{"reads_an_hour": [1]}', '{"reads_an_hour": ' + json.dumps([-1] * 168) + "}"):
+        path.write_text(damage)
+        assert ReadHabit.load(path).usual(now_us) is None
+
+
+def test_sharpness_falls_with_blur_and_not_with_contrast() -> None:
+    sharp = np.kron(np.random.default_rng(1).integers(0, 2, (20, 20)) * 200, np.ones((9, 9))).astype(np.uint8)
+    blurred = coarse(np.kron(sharp, np.ones((2, 2), np.uint8)), 180, 180)
+    for _ in range(3):
+        blurred = (np.roll(blurred, 1, 1) + blurred + np.roll(blurred, -1, 1)) / 3
+        blurred = (np.roll(blurred, 1, 0) + blurred + np.roll(blurred, -1, 0)) / 3
+    soft = picture_quality(blurred.astype(np.uint8)).sharpness
+    assert picture_quality(sharp).sharpness > soft + 30
+    assert picture_quality(sharp // 3).sharpness == pytest.approx(picture_quality(sharp).sharpness, abs=5)
+    assert picture_quality(np.full((50, 50), 9, np.uint8)).sharpness == 0
+
+
+def test_the_report_is_plain_json_and_fits_a_terminal() -> None:
+    report = Bench().watch.report()
+    assert json.loads(json.dumps(report.plain()))["alarms"] == []
+    assert all(len(line) <= 100 for line in report_lines(report))
+
+
+def test_prometheus_reads_the_report_on_loopback_and_nothing_else() -> None:
+    bench = Bench()
+    bench.power.throttle_word = 1
+    with closing(MetricsServer(0, bench.watch.report)) as server:
+        where = f"http://127.0.0.1:{server.port}"
+        with urllib.request.urlopen(f"{where}/metrics", timeout=5) as answer:  # noqa: S310 - loopback
+            text = answer.read().decode()
+            assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{where}/", timeout=5)  # noqa: S310 - loopback
+        refused.value.close()
+    samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert samples['alpr_alarm{name="undervoltage"}'] == "1"
+    assert samples['alpr_alarm{name="hot"}'] == "0"
+    assert float(samples["alpr_temperature_c"]) == 48.5
+    assert samples['alpr_clock_state{state="disciplined"}'] == "1"
+    assert len([line for line in text.splitlines() if "alpr_alarm{" in line]) == len(Alarm)
+
+
+def test_the_newest_report_is_found_while_the_reader_runs_and_not_after(tmp_path: Path) -> None:
+    report: HealthReport = Bench().watch.report()
+    assert newest_report(tmp_path) is None
+    with reporting(tmp_path, lambda: report):
+        assert newest_report(tmp_path) == report
+        assert path_of(tmp_path).stat().st_mode & 0o777 == 0o600
+    assert newest_report(tmp_path) is None
+    write_report(tmp_path, report)
+    path_of(tmp_path).write_text('{"written_s": 0}')
+    assert newest_report(tmp_path) is None
