@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from storage import leaf as leaves
 from storage.errors import ForkedLogError, KeyLostError, LedgerError, StorageError
 from sync import messages as m
+from sync import parcels
 from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError
 from sync.outbox import Outbox
 from sync.transport import Link
@@ -258,7 +259,7 @@ class Conversation:
         header = m.ParcelHeader(
             log_id=self._outbox.log_id, keys=tuple(parcel.keys), items=tuple(parcel.items), leaf=leaf
         )
-        pieces = m.frame_parcel(m.seal_message(header, self._outbox.sign), parcel.parts)
+        pieces = parcels.frame_parcel(m.seal_message(header, self._outbox.sign), parcel.parts)
         answer = self._open(m.ParcelHeld, self._link.post("parcel" if leaf is None else "alert", pieces))
         self._parcel_size.went_well()
         self.progress.elements += len(parcel.items) - len(answer.bad)

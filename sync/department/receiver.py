@@ -29,6 +29,7 @@ from storage.errors import (
 from storage.leaf import Leaf, open_leaf
 from storage.receipts import MAX_RANGES
 from sync import messages as m
+from sync import parcels
 from sync.department import held, incidents
 from sync.department.arrival import Arrival
 from sync.department.blobs import PackStore
@@ -279,9 +280,9 @@ class Receiver:
 
     def parcel(self, data: bytes) -> m.ParcelHeld:
         """Take elements: opened, matched, sealed again and synced before this returns."""
-        header_bytes, body = m.split_parcel(data)
+        header_bytes, body = parcels.split_parcel(data)
         header, log = self._open(m.ParcelHeader, header_bytes)
-        parts = m.cut_items(header.items, body)
+        parts = parcels.cut_items(header.items, body)
         if header.leaf is not None:
             raise refuse("malformed", "an alert goes to /v1/alert")
         with self._alone(log) as now:
@@ -290,11 +291,11 @@ class Receiver:
 
     def alert(self, data: bytes) -> m.ParcelHeld:
         """A hit ahead of its turn: kept as it came until the same leaf arrives in its place."""
-        header_bytes, body = m.split_parcel(data)
+        header_bytes, body = parcels.split_parcel(data)
         header, log = self._open(m.ParcelHeader, header_bytes)
         if header.leaf is None:
             raise refuse("malformed", "an alert carries its leaf")
-        m.cut_items(header.items, body)
+        parcels.cut_items(header.items, body)
         with self._alone(log) as now:
             leaf = self._leaf(header.leaf, now, header.items[0].sequence if header.items else -1)
             with self.store.write() as connection:

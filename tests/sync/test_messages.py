@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from storage import codec, envelope
 from storage.errors import SignatureError
 from sync import messages as m
+from sync import parcels
 from sync.enrolment_code import EnrolmentCode
 from sync.errors import MessageError, NotEnrolledError
 from sync.vouch import FileUnitKey, Vouch, open_vouch, sign_vouch
@@ -53,11 +54,11 @@ items = st.builds(
 def test_a_parcel_is_cut_as_it_was_put_together(listed: list[m.Item]) -> None:
     parts = [bytes([at % 256]) * item.length for at, item in enumerate(listed)]
     header = m.ParcelHeader(log_id=LOG, keys=(), items=tuple(listed))
-    data = b"".join(m.frame_parcel(m.seal_message(header, KEY), parts))
-    head, body = m.split_parcel(data)
+    data = b"".join(parcels.frame_parcel(m.seal_message(header, KEY), parts))
+    head, body = parcels.split_parcel(data)
     opened = m.open_message(m.ParcelHeader, head, KEY.public_key())
     assert opened == header
-    assert m.cut_items(opened.items, body) == parts
+    assert parcels.cut_items(opened.items, body) == parts
 
 
 @settings(max_examples=500)
@@ -122,13 +123,13 @@ def test_a_message_that_is_off_is_refused_by_name(data: bytes, named: str) -> No
 )
 def test_a_parcel_with_a_wrong_frame_is_refused(data: bytes) -> None:
     with pytest.raises(MessageError):
-        m.split_parcel(data)
+        parcels.split_parcel(data)
 
 
 def test_lengths_that_do_not_add_up_are_refused() -> None:
     item = m.Item(sequence=1, name="text", length=5)
     with pytest.raises(MessageError, match="add up"):
-        m.cut_items([item], memoryview(b"four"))
+        parcels.cut_items([item], memoryview(b"four"))
 
 
 def test_a_parcel_may_not_promise_more_than_its_limit() -> None:
