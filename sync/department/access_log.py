@@ -38,7 +38,8 @@ DATABASE = "access-log.sqlite"
 KEYS = "audit-keys"
 SCHEMA = """
 CREATE TABLE entries (
-    sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, year INTEGER NOT NULL, leaf BLOB NOT NULL, sealed BLOB NOT NULL
+    sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, year INTEGER NOT NULL, leaf BLOB NOT NULL, sealed
+    BLOB NOT NULL
 ) STRICT;
 CREATE INDEX entries_by_kind ON entries (kind, sequence);
 CREATE TABLE nodes (level INTEGER, at INTEGER, hash BLOB NOT NULL, PRIMARY KEY (level, at)) STRICT, WITHOUT ROWID;
@@ -239,7 +240,8 @@ class AccessLog:
     def entries(
         self, start: int = 0, end: int | None = None, kinds: tuple[str, ...] | None = None
     ) -> Iterator[Entry]:
-        """Entries [start, end) in order, of `kinds` only if given. Raises SealError for one that was changed."""
+        """Entries [start, end) in order, of `kinds` only if given. Raises SealError for one that was
+        changed."""
         where, values = "sequence >= ? AND sequence < ?", [start, self.size() if end is None else end]
         if kinds is not None:
             where += f" AND kind IN ({','.join('?' * len(kinds))})"

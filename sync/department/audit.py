@@ -1,4 +1,5 @@
-"""The audit of 463.5 (b) and (c): accesses as ALPR Requests, findings with a reviewer who is not the searcher.
+"""The audit of 463.5 (b) and (c): accesses as ALPR Requests, findings with a reviewer who is not the
+searcher.
 
 No I/O: rows from entries, the CSV text, the state of findings, and who may review what.
 """

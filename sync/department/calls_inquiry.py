@@ -58,7 +58,8 @@ class ProposeForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunForm:
-    """A search to run now. `request`: the queue entry it answers; `proposal`: the approved proposal; or -1."""
+    """A search to run now. `request`: the queue entry it answers; `proposal`: the approved proposal;
+    or -1."""
 
     query: Query
     ground: Ground

@@ -24,7 +24,8 @@ from sync.errors import HomeError
 
 @dataclass(frozen=True, slots=True)
 class LogReport:
-    """`problems`: what is wrong, worst first, empty if nothing; `proven`: a witness's tree head was matched."""
+    """`problems`: what is wrong, worst first, empty if nothing; `proven`: a witness's tree head was
+    matched."""
 
     entries: int
     witnessed: int

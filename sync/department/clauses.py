@@ -1,4 +1,5 @@
-"""Every sentence of 463.1 to 463.9 that obliges, permits or forbids, and the test that fails if it is not kept.
+"""Every sentence of 463.1 to 463.9 that obliges, permits or forbids, and the test that fails if it is
+not kept.
 
 `department clauses` prints this table; a test holds it against the policy's text and against the tests.
 """

@@ -1,4 +1,5 @@
-"""What is overdue at the department: audits, training, purges, silent units, findings, filings, holds. No I/O."""
+"""What is overdue at the department: audits, training, purges, silent units, findings, filings, holds.
+No I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ EVIDENCE_DAYS = 30  # a hold is fulfilled by export and booking
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overdue:
-    """One thing that should have been done. `kind`: audit, training, purge, unit, finding, filing, share, hold."""
+    """One thing that should have been done. `kind`: audit, training, purge, unit, finding, filing,
+    share, hold."""
 
     kind: str
     clause: str

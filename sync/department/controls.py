@@ -14,7 +14,8 @@ ELSEWHERE = "on another machine: root here cannot open content without an entry 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """One control of the FBI CJIS Security Policy and the figure in force. `gap`: what is honestly lacking."""
+    """One control of the FBI CJIS Security Policy and the figure in force. `gap`: what is honestly
+    lacking."""
 
     control: str
     asks: str

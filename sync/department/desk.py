@@ -29,8 +29,8 @@ from sync.department.entries import (
     AccountSet,
     CredentialSet,
     Entry,
-    LogOpened,
     Logon,
+    LogOpened,
     Note,
     Refused,
     RootSet,
@@ -92,7 +92,8 @@ class Desk:
     def __init__(
         self, home: Path, key: Ed25519PrivateKey, witness: WitnessLink, *, clock: Callable[[], int] = now_us
     ) -> None:
-        """Open the desk of a home made by `create`. Raises HomeError, StorageError for a log that was changed."""
+        """Open the desk of a home made by `create`. Raises HomeError, StorageError for a log that was
+        changed."""
         self.log = AccessLog(home / FOLDER, key)
         self.book = Book()
         self._witness = witness
@@ -173,7 +174,8 @@ class Desk:
         return _Deciding(self)
 
     def set_root(self, root_file: bytes, policy_document: bytes) -> Root:
-        """Put a new root file in force: 2 of 3 keys, a higher version, its policy. Raises StorageError kinds."""
+        """Put a new root file in force: 2 of 3 keys, a higher version, its policy. Raises StorageError
+        kinds."""
         with self._deciding():
             trial = Book(root=self.book.root, rules=self.book.rules)
             entry = self._root_candidate(root_file, policy_document)

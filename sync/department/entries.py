@@ -20,7 +20,8 @@ SYSTEM = "system"  # entries that no person makes: the ceremony of init, witness
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """Who made an entry, when, in which role, for which organisation, in which session (SHA-256, or empty)."""
+    """Who made an entry, when, in which role, for which organisation, in which session (SHA-256, or
+    empty)."""
 
     at_us: int
     user: str
@@ -88,7 +89,8 @@ class AccountSet(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialSet(Note):
-    """A credential was set: only its record's digest, so that a swapped one is refused. `first`: made by another."""
+    """A credential was set: only its record's digest, so that a swapped one is refused. `first`: made
+    by another."""
 
     KIND: ClassVar[str] = "credential"
     user: str
@@ -111,7 +113,8 @@ class Logon(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded(Note):
-    """A session ended or was unlocked again (with the code of `totp_step`). `how`: logoff, locked, unlocked, ended."""
+    """A session ended or was unlocked again (with the code of `totp_step`). `how`: logoff, locked,
+    unlocked, ended."""
 
     KIND: ClassVar[str] = "session"
     session: bytes

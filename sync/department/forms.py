@@ -75,7 +75,8 @@ def _value(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: PLR091
 
 
 def us_of(text: str, where: str = "time") -> int:
-    """UTC microseconds of an ISO 8601 time; a time without a zone is refused, a date alone is midnight UTC."""
+    """UTC microseconds of an ISO 8601 time; a time without a zone is refused, a date alone is midnight
+    UTC."""
     try:
         if len(text) == 10:
             text += "T00:00:00Z"

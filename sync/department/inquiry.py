@@ -96,7 +96,8 @@ def check_ground(policy: Policy, ground: Ground) -> None:
 
 
 def check_wide(policy: Policy, query: Query, ground: Ground) -> bool:
-    """Whether the query needs a second person. Raises FormError where it needs a case number too and lacks it."""
+    """Whether the query needs a second person. Raises FormError where it needs a case number too and
+    lacks it."""
     if is_full(policy, query.plate):
         return False
     if ground.number_kind == "cad":
@@ -142,7 +143,8 @@ class Queue:
 
 
 def request_to_run(queue: Queue, number: int, query: Query, ground: Ground, runner: str) -> Entry:
-    """The open request that a search answers: it must be that search, and somebody else's. Raises DeskRefusal."""
+    """The open request that a search answers: it must be that search, and somebody else's. Raises
+    DeskRefusal."""
     entry = queue.asked.get(number)
     if entry is None or not isinstance(entry.note, InquiryAsked):
         raise FormError("there is no such request", code="no-request", clause="463.5 (b)")

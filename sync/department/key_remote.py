@@ -15,7 +15,6 @@ import ssl
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
@@ -72,7 +71,8 @@ def address_of(home: DepartmentHome) -> Address | None:
         raise ConfigError("must hold url and token (and ca)", where=str(path)) from None
 
 
-# messages -----------------------------------------------------------------------------------------------------
+# messages
+# -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +186,8 @@ def _rows(rows: Sequence[WireRow]) -> list[Row]:
     return [Row(row.sequence, {name: (stored, mark) for name, stored, mark in row.elements}) for row in rows]
 
 
-# the service's end --------------------------------------------------------------------------------------------
+# the service's end
+# --------------------------------------------------------------------------------------------
 
 
 def guard_of(service: KeyService, root_file: bytes, clock: Callable[[], int] = now_us) -> GuardedKeys:
@@ -268,9 +269,10 @@ class _Service:
 CALLS = frozenset({"issue", "reseal", "check", "destroy", "destroy_before", "has", "tokens", "match", "open"})
 
 
-def key_app(folder: Path, root_file: bytes, token: str, clock: Callable[[], int] = now_us) -> Starlette:
-    """The key service's HTTP interface over the keys in `folder`."""
-    service = LocalKeyService(folder)
+def key_app(
+    service: KeyService, root_file: bytes, token: str, clock: Callable[[], int] = now_us
+) -> Starlette:
+    """The HTTP interface of a key service."""
     answers = _Service(service, guard_of(service, root_file, clock))
     budget = Budget(2 * MAX_MESSAGE_BYTES)
     limiter = anyio.CapacityLimiter(4)
@@ -295,7 +297,8 @@ def key_app(folder: Path, root_file: bytes, token: str, clock: Callable[[], int]
     return Starlette(routes=[Route("/keys/{name}", endpoint, methods=["POST"])])
 
 
-# the department's end -----------------------------------------------------------------------------------------
+# the department's end
+# -----------------------------------------------------------------------------------------
 
 
 class _Wire:

@@ -1,4 +1,5 @@
-"""Opens the desk of a department's home: its log, its witness, its reads, the guard of its keys, its vault."""
+"""Opens the desk of a department's home: its log, its witness, its reads, the guard of its keys, its
+vault."""
 
 from __future__ import annotations
 

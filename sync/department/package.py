@@ -2,11 +2,14 @@
 
 A ZIP (stored, fixed times) of:
 
-    package.cose                 signed by the department log key: number, units' log keys, SHA-256 of each file
+    package.cose                 signed by the department log key: number, units' log keys, SHA-256 of
+    each file
     SHA256SUMS, cover.txt        for people
-    reads/<n>/leaf.cose          the unit's signed leaf;  record.tlog-proof: its place in the unit's log, under
+    reads/<n>/leaf.cose          the unit's signed leaf;  record.tlog-proof: its place in the unit's
+    log, under
                                  the tree head that the unit signed and the department co-signed
-    reads/<n>/elements.cbor      the elements shown, with their salts;  text.json, patch.jpg, ...: the same, plain
+    reads/<n>/elements.cbor      the elements shown, with their salts;  text.json, patch.jpg, ...: the
+    same, plain
 """
 
 from __future__ import annotations

@@ -63,6 +63,7 @@ class Roster:
             self.accounts[note.user] = note
         elif isinstance(note, CredentialSet):
             self.credentials[note.user] = note
+            self.used_steps.pop(note.user, None)  # codes of another secret
         elif isinstance(note, SessionEnded):
             if note.how == "unlocked":
                 self.used_steps[entry.stamp.user] = note.totp_step
@@ -156,7 +157,8 @@ def password_matches(credential: Credential, password: str) -> bool:
 
 
 def new_credential(terms: SecurityTerms, user: str, password: str, now_us: int, *, first: bool) -> Credential:
-    """A credential with a fresh TOTP secret. `first`: somebody else made it, so it opens only its own change."""
+    """A credential with a fresh TOTP secret. `first`: somebody else made it, so it opens only its own
+    change."""
     scheme, hashed = hash_password(terms, password)
     return Credential(
         user=user, scheme=scheme, password=hashed, totp=pyotp.random_base32(), set_us=now_us, first=first

@@ -31,7 +31,8 @@ SEARCHED = ("text", "place")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedRead:
-    """A read with its elements, and what proves it: the unit's signed leaf, its log's public key, the proof."""
+    """A read with its elements, and what proves it: the unit's signed leaf, its log's public key, the
+    proof."""
 
     read: str
     unit: str
@@ -176,7 +177,8 @@ class StoreReads:
         return rows
 
     def _proof(self, connection: sa.Connection, log_no: int, sequence: int) -> str:
-        """The C2SP tlog-proof of a record under the unit's newest co-signed checkpoint, or empty before one."""
+        """The C2SP tlog-proof of a record under the unit's newest co-signed checkpoint, or empty
+        before one."""
         query = select(t.logs.c.cosigned, t.logs.c.cosigned_size).where(t.logs.c.log_no == log_no)
         note, size = connection.execute(query).one()
         if note is None or sequence >= size:

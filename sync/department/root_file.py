@@ -171,7 +171,8 @@ def open_next(data: bytes, current: Root) -> Root:
 
 
 def describe(data: bytes) -> tuple[Root, tuple[str, ...]]:
-    """A root file that nobody vouches for yet, and which of its own holders signed it: for the signing table."""
+    """A root file that nobody vouches for yet, and which of its own holders signed it: for the signing
+    table."""
     root, signatures = _parse(data)
     return root, tuple(sorted(_signers(root.digest(), signatures, root.keys)))
 

@@ -1,4 +1,5 @@
-"""What a query matches, and the guard that opens content only for a logged, covered search. No I/O but the keys.
+"""What a query matches, and the guard that opens content only for a logged, covered search. No I/O but
+the keys.
 
 Exact search goes by one token a read (HMAC under a key derived from that of the day of receipt). Wildcards,
 place and time are matched here, beside the keys, in memory; only matches leave. `KeyDoor` stands in front
@@ -128,7 +129,8 @@ def _no(what: str, code: str) -> DeskRefusal:
 
 
 class GuardedKeys:
-    """The door in front of a key service: checks the cover, then uses a key. Thread-safe by the service's own."""
+    """The door in front of a key service: checks the cover, then uses a key. Thread-safe by the
+    service's own."""
 
     def __init__(
         self,

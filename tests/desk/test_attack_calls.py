@@ -1,4 +1,5 @@
-"""Every call of the table as every role, untrained, with a locked session, a stolen token, without a purpose."""
+"""Every call of the table as every role, untrained, with a locked session, a stolen token, without a
+purpose."""
 
 from __future__ import annotations
 

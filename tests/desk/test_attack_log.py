@@ -1,4 +1,5 @@
-"""Root holds every key of the department and rewrites its access log; a stranger with the witness's key looks."""
+"""Root holds every key of the department and rewrites its access log; a stranger with the witness's
+key looks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The audit (463.5 b, c): ALPR Requests, CSV, the periodic audit as a record, reviewers who did not search."""
+"""The audit (463.5 b, c): ALPR Requests, CSV, the periodic audit as a record, reviewers who did not
+search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A small real department for the desk's tests: store with reads, people of every role, a witness, a clock."""
+"""A small real department for the desk's tests: store with reads, people of every role, a witness, a
+clock."""
 
 from __future__ import annotations
 

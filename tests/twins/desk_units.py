@@ -1,4 +1,5 @@
-"""A unit as the store sees it: signs leaves, seals elements to a day key, delivers them through the key service."""
+"""A unit as the store sees it: signs leaves, seals elements to a day key, delivers them through the
+key service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""`department clauses`: every sentence of 463 that obliges, permits or forbids, and the test that holds it."""
+"""`department clauses`: every sentence of 463 that obliges, permits or forbids, and the test that
+holds it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What every desk command shares: who asks, with which session, and how an answer is printed. No command itself.
+"""What every desk command shares: who asks, with which session, and how an answer is printed. No
+command itself.
 
 A session comes from DEPARTMENT_TOKEN (made by `department user login`), else a logon for this one command:
 --user, the password from DEPARTMENT_PASSWORD or the terminal, the code from DEPARTMENT_CODE or the terminal.

@@ -15,6 +15,7 @@ from sync.department import policy as policy_file
 from sync.department import root_file
 from sync.department.commands import desk_access as desk
 from sync.department.home import DepartmentHome, load_ed25519
+from sync.department.key_service import LocalKeyService
 from sync.department.opening import POLICY_FILE, adopt_root, open_desk, root_in
 from sync.errors import ConfigError
 
@@ -117,7 +118,8 @@ def _serve(args: argparse.Namespace) -> int:
         print(f"put the content of {token_file} into the department's keys.remote", file=sys.stderr)
     if not args.root.is_file():
         raise ConfigError("is no root file", where=str(args.root))
-    app = key_app(args.folder, args.root.read_bytes(), token_file.read_text().strip())
+    service = LocalKeyService(args.folder)
+    app = key_app(service, args.root.read_bytes(), token_file.read_text().strip())
     print(f"key service on {args.host}:{args.port}; Ctrl-C ends", file=sys.stderr, flush=True)
     uvicorn.run(
         app,
@@ -131,4 +133,5 @@ def _serve(args: argparse.Namespace) -> int:
         ssl_certfile=args.certificate,
         ssl_keyfile=args.tls_key,
     )
+    service.close()
     return 0

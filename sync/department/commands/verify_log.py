@@ -1,4 +1,5 @@
-"""The access log's and packages' part of `department verify`: for the department, and for strangers. No command itself."""
+"""The access log's and packages' part of `department verify`: for the department, and for strangers.
+No command itself."""
 
 from __future__ import annotations
 
@@ -85,7 +86,8 @@ def _newest(url: str, origin: str, file: Path | None) -> str | None:
 
 
 def of_home(home: DepartmentHome, args: argparse.Namespace) -> bool:
-    """Check a home's access log against its witness; True when something is wrong. No desk: nothing to check."""
+    """Check a home's access log against its witness; True when something is wrong. No desk: nothing to
+    check."""
     folder = home.path / FOLDER
     if not (folder / DATABASE).is_file():
         return False

@@ -1,4 +1,5 @@
-"""`department witness`: a small witness, to be run by an office outside the department (C2SP tlog-witness)."""
+"""`department witness`: a small witness, to be run by an office outside the department (C2SP
+tlog-witness)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,158 @@
+"""The `department` commands of the desk, as people type them, over a real home."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pyotp
+import pytest
+
+from sync.department.cli import main
+from sync.department.clauses import clause_rows
+
+NEW = "correct horse 463"
+GROUND = ["--purpose", "investigation", "--case", "26-001234", "--why", "hit and run on Myrtle Avenue"]
+
+
+class Terminal:
+    """Types commands and keeps everybody's passwords and authenticators."""
+
+    def __init__(
+        self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.home, self._capsys, self._environment = home, capsys, monkeypatch
+        self.secrets: dict[str, tuple[str, str]] = {}
+        monkeypatch.setenv("DEPARTMENT_HOME", str(home))
+
+    def type(self, *words: str) -> tuple[int, str, str]:
+        status = main(list(words))
+        said = self._capsys.readouterr()
+        return status, said.out, said.err
+
+    def given(self, *words: str) -> dict[str, str]:
+        status, out, err = self.type("--json", *words)
+        assert status == 0, err
+        return json.loads(out)  # type: ignore[no-any-return]
+
+    def session(self, user: str, steps_ahead: int = 0) -> None:
+        """Log on as somebody; `steps_ahead`: with the code of the next half minute."""
+        password, secret = self.secrets[user]
+        code = pyotp.TOTP(secret).at(int(time.time()) + 30 * steps_ahead)
+        self._environment.setenv("DEPARTMENT_PASSWORD", password)
+        self._environment.setenv("DEPARTMENT_CODE", code)
+        self._environment.setenv("DEPARTMENT_TOKEN", self.given("user", "login", user)["token"])
+
+    def keep(self, given: dict[str, str], password: str) -> None:
+        self.secrets[given["user"]] = (password, pyotp.parse_uri(given["totp_uri"]).secret)
+
+    def own_password(self, given: dict[str, str]) -> None:
+        self.keep(given, given["password"])
+        self.session(given["user"])
+        self._environment.setenv("DEPARTMENT_NEW_PASSWORD", NEW)
+        self.keep(self.given("user", "password"), NEW)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    terminal = Terminal(tmp_path / "home", capsys, monkeypatch)
+    assert terminal.type("init", "--host", "localhost", "--name", "Arcadia PD")[0] == 0
+    return terminal
+
+
+def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.own_password(terminal.given("user", "first", "chief"))
+    assert terminal.type("user", "first", "chief2")[0] == 2
+    terminal.session("chief")
+    for user, role in (("super", "ccat-supervisor"), ("comm1", "communications")):
+        why = ["--why", "hired"]
+        assert terminal.type("user", "set", user, "--roles", role, "--shift", "08:00-16:00", *why)[0] == 0
+        given = terminal.given("user", "credential", user, *why)
+        terminal.keep(given, given["password"])
+    course = ["--course", "ALPR-463"]
+    assert terminal.type("training", "record", "super", "--trainer", "chief", *course)[0] == 0
+    for user in ("super", "comm1"):
+        terminal.own_password({"user": user, "password": terminal.secrets[user][0],
+                               "totp_uri": pyotp.TOTP(terminal.secrets[user][1]).provisioning_uri()})  # fmt: skip
+    terminal.session("super")
+    assert terminal.type("training", "record", "comm1", "--trainer", "super", *course)[0] == 0
+    terminal.session("comm1")
+    search = ["inquiry", "run", "--plate", "7ABC123", *GROUND]
+    status, _, err = terminal.type(*search)
+    assert (status, "no witness" in err) == (1, True)
+
+    folder = str(tmp_path / "witness")
+    key = terminal.type("witness", "init", "--name", "attorney.example/w1", "--folder", folder)[1].strip()
+    log_key = terminal.type("witness", "log-key")[1].strip()
+    assert terminal.type("witness", "add-log", log_key, "--folder", folder)[0] == 0
+    draft = str(tmp_path / "next.root")
+    assert (
+        terminal.type("keys", "draft", "--out", draft, "--witness", key, "--witness-url", f"folder:{folder}")[
+            0
+        ]
+        == 0
+    )
+    assert (
+        terminal.type("keys", "sign", draft, "--key", str(terminal.home / "root-keys" / "spare.key"))[0] == 0
+    )
+    assert terminal.type("keys", "adopt", draft)[0] == 1
+    assert (
+        terminal.type("keys", "sign", draft, "--key", str(terminal.home / "root-keys" / "administrator.key"))[
+            0
+        ]
+        == 0
+    )
+    assert terminal.type("keys", "adopt", draft)[0] == 0
+
+    status, out, err = terminal.type(*search)
+    assert (status, "0 results" in out) == (0, True), err
+    assert terminal.type("inquiry", "run", "--plate", "7ABC*", *GROUND)[0] == 1
+    assert (
+        terminal.type("inquiry", "run", "--plate", "7ABC123", "--case", "26-001234", "--why", "x" * 12)[0]
+        == 1
+    )
+    terminal.session("super", steps_ahead=1)
+    status, out, _ = terminal.type("audit", "list", "--csv")
+    assert (status, out.count("ALPR Request")) == (0, 2)
+    assert terminal.type("audit", "run")[0] == 1  # a sample is always taken
+    assert terminal.type("compliance")[0] == 1  # the administrator was never trained
+    assert terminal.type("verify")[0] == 0
+
+    copy, home_log = tmp_path / "copy", terminal.home / "desk"
+    copy.mkdir()
+    (copy / "access-log.sqlite").write_bytes((home_log / "access-log.sqlite").read_bytes())
+    for rest in home_log.glob("access-log.sqlite-*"):
+        (copy / rest.name).write_bytes(rest.read_bytes())
+    stranger = ["verify", "--log", str(copy), "--key", log_key, "--witness-key", key]
+    assert terminal.type(*stranger, "--witness-url", f"folder:{folder}")[0] == 0
+    assert terminal.type(*stranger, "--witness-url", "")[0] == 1
+
+
+def test_clauses_and_controls_print_their_tables(terminal: Terminal) -> None:
+    status, out, _ = terminal.type("--json", "clauses")
+    assert status == 0
+    assert len(out.splitlines()) == len(clause_rows())
+    assert "not enforced" in terminal.type("clauses")[1]
+    terminal.given("user", "first", "chief")
+    status, out, _ = terminal.type("controls")
+    assert status == 0
+    assert "root on this machine can read content without a trace" in out
+    assert "approved algorithms" in out
+
+
+def test_a_desk_command_without_anybody_is_misuse(terminal: Terminal) -> None:
+    assert terminal.type("inquiry", "queue")[0] == 2  # no desk yet
+    terminal.given("user", "first", "chief")
+    status, _, err = terminal.type("inquiry", "queue")
+    assert (status, "--user" in err) == (2, True)
+
+
+@pytest.mark.parametrize("verb", [
+    "user", "training", "inquiry", "audit", "share", "hold", "compliance", "clauses", "controls", "keys", "witness",
+])  # fmt: skip
+def test_every_help_ends_in_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--help"])
+    assert ended.value.code == 0
+    assert "example: department" in capsys.readouterr().out

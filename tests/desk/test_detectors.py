@@ -1,0 +1,131 @@
+"""The detectors: each rule by itself, and planted misuse in a simulated year."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from look_up_year import DAY_US, KINDS, MINUTE_US, simulate
+
+from sync.department.detectors import (
+    LookUp,
+    burst,
+    detect,
+    minutes_off,
+    no_case,
+    off_shift,
+    same_plate,
+    sample,
+)
+from sync.department.entries import Shift
+from sync.department.policy import default_document, parse
+
+TERMS = parse(default_document()).detectors
+FULL = os.environ.get("ALPR_FAULTS") == "full"
+YEAR = 100_000 if FULL else 20_000
+PATTERNS = 40 if FULL else 10
+
+
+def look(sequence: int, **change: object) -> LookUp:
+    one = LookUp(
+        sequence=sequence,
+        at_us=sequence * DAY_US,
+        user="comm1",
+        on_behalf_of="",
+        plate="8XYZ123",
+        number=f"26-{sequence:04d}",
+    )
+    return replace(one, **change)  # type: ignore[arg-type]
+
+
+def test_a_pattern_of_69_look_ups_is_flagged_by_the_fifth() -> None:
+    pattern = [look(n) for n in range(69)]
+    assert list(same_plate(pattern[:4], TERMS)) == []
+    (flag,) = same_plate(pattern[:5], TERMS)
+    assert (flag.about, flag.entries) == ("comm1", (0, 1, 2, 3, 4))
+    (grown,) = same_plate(pattern, TERMS)
+    assert grown.key == flag.key
+    assert "8XYZ" not in repr(flag) + flag.detail
+
+
+def test_asking_through_the_queue_does_not_hide_a_pattern() -> None:
+    pattern = [look(n, user=f"comm{n % 3}", on_behalf_of="officer1") for n in range(5)]
+    (flag,) = same_plate(pattern, TERMS)
+    assert flag.about == "officer1"
+
+
+def test_a_teams_case_under_one_number_is_spared_and_a_lone_one_is_not() -> None:
+    alone = [look(n, number="26-0001") for n in range(6)]
+    assert len(list(same_plate(alone, TERMS))) == 1
+    colleague = look(7, number="26-0001", user="comm2")
+    assert list(same_plate([*alone, colleague], TERMS)) == []
+
+
+def test_five_look_ups_spread_over_more_than_the_window_are_none() -> None:
+    assert list(same_plate([look(n, at_us=n * 40 * DAY_US) for n in range(5)], TERMS)) == []
+
+
+def test_a_burst_of_different_plates_is_flagged_once() -> None:
+    quick = [look(n, at_us=n * MINUTE_US, plate=f"7ABC{n:03d}") for n in range(30)]
+    (flag,) = burst(quick, TERMS)
+    assert len(flag.entries) == TERMS.burst_count
+    assert list(burst([look(n, at_us=n * 3 * MINUTE_US, plate=f"7A{n:03d}") for n in range(30)], TERMS)) == []
+    assert (
+        list(burst([look(n, at_us=n * MINUTE_US) for n in range(30)], TERMS)) == []
+    )  # one plate: same_plate
+
+
+def test_off_shift_goes_round_the_clock() -> None:
+    night, day = Shift(start_min=1320, end_min=360), Shift(start_min=480, end_min=960)
+    for shift, minute, off in ((night, 1320, 0), (night, 0, 0), (night, 359, 0), (night, 400, 41), (night, 1300, 20),
+                               (day, 480, 0), (day, 960, 1), (day, 470, 10), (day, 0, 480)):  # fmt: skip
+        assert minutes_off(shift, minute) == off
+    late = [look(n, at_us=DAY_US + (1020 + n) * MINUTE_US) for n in range(3)]
+    (flag,) = off_shift(late, TERMS, {"comm1": day}, 0)
+    assert flag.entries == (0, 1, 2)
+    assert list(off_shift(late, TERMS, {"comm1": day}, -480)) == []
+    assert list(off_shift(late, TERMS, {"comm1": None}, 0)) == []
+
+
+def test_numbers_that_are_none_and_numbers_for_everything_are_flagged() -> None:
+    for number in ("N-A", "0000", "1234", "12345678", "TEST", "TEST-9", "XXX", "NONE", "111-111"[:3]):
+        assert len(list(no_case([look(1, number=number)], TERMS))) == 1, number
+    for number in ("26-001234", "CAD-2611-0042", "A-17"):
+        assert list(no_case([look(1, number=number)], TERMS)) == [], number
+    alone = [look(n, number="26-0001", plate=f"7ABC{n:03d}", at_us=n * 3 * DAY_US) for n in range(8)]
+    assert len(list(no_case(alone, TERMS))) == 1
+    shared = [*alone, look(9, number="26-0001", user="comm2", at_us=30 * DAY_US)]
+    assert list(no_case(shared, TERMS)) == []
+
+
+def test_a_sample_is_steady_steered_by_its_seed_and_never_empty() -> None:
+    looks = [look(n) for n in range(5000)]
+    first = sample(looks, 10, b"seed")
+    assert 20 <= len(first) <= 90
+    assert sample(looks, 10, b"seed") == first
+    assert set(sample(looks[:4000], 10, b"seed")) <= set(first)
+    assert sample(looks, 10, b"other") != first
+    assert len(sample(looks[:3], 1, b"seed")) == 1
+    assert len(sample(looks[:3], 1000, b"seed")) == 3
+    assert sample([], 10, b"seed") == []
+
+
+def test_planted_misuse_in_a_simulated_year_is_found_with_few_false_flags() -> None:
+    """95 % of the patterns found, at most one false flag in a thousand look-ups. ALPR_FAULTS=full:
+    100,000."""
+    year = simulate(YEAR, PATTERNS, seed=463)
+    flags = detect(year.look_ups, TERMS, year.shifts)
+    flagged = {entry for flag in flags for entry in flag.entries}
+    found = {kind: sum(bool(own & flagged) for name, own in year.planted if name == kind) for kind in KINDS}
+    planted = frozenset().union(*(own for _, own in year.planted))
+    false = [flag for flag in flags if not planted & set(flag.entries)]
+    print(
+        f"{len(year.look_ups)} look-ups, {len(year.planted)} patterns, found {found}, {len(false)} false flags"
+    )
+    assert sum(found.values()) >= 0.95 * len(year.planted)
+    assert len(false) <= len(year.look_ups) / 1000
+    assert len(false) > 0  # the simulated honest work is not made to measure
+    for kind, own in year.planted:
+        if kind.startswith("stalker"):
+            fifth = [year.look_ups[sequence] for sequence in sorted(own)[:5]]
+            assert any(set(flag.entries) & own for flag in same_plate(fifth, TERMS)), kind
