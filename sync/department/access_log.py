@@ -1,6 +1,7 @@
 """The department's access log: a Merkle log of signed, sealed entries in one SQLite file.
 
-A leaf is COSE_Sign1 (Ed25519, the department log key) over deterministic CBOR {1: version, 2: log id, 3: kind,
+A leaf is COSE_Sign1 (Ed25519, the department log key) over deterministic CBOR {1: version, 2: log
+id, 3: kind,
 4: sequence, 5: year of the audit key, 6: [commitment, SHA-256 of the sealed entry]}; leaf hash and tree as in
 RFC 9162, tree heads as C2SP checkpoints. The entry itself (stamp and record) lies sealed beside it under the
 audit key of its year. Tables: `entries` is the log; `nodes` and the columns kind and year are caches that
@@ -42,7 +43,9 @@ CREATE TABLE entries (
     BLOB NOT NULL
 ) STRICT;
 CREATE INDEX entries_by_kind ON entries (kind, sequence);
-CREATE TABLE nodes (level INTEGER, at INTEGER, hash BLOB NOT NULL, PRIMARY KEY (level, at)) STRICT, WITHOUT ROWID;
+CREATE TABLE nodes (
+    level INTEGER, at INTEGER, hash BLOB NOT NULL, PRIMARY KEY (level, at)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE heads (size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
 CREATE TABLE credentials (user TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
 CREATE TABLE activity (session BLOB PRIMARY KEY, last_us INTEGER NOT NULL) STRICT;
@@ -330,7 +333,8 @@ class AccessLog:
             )
         return merkle.consistency_proof(old, size, self.subtree) if old else []
 
-    # beside the log: credential records (whose digest is in the log) and when a session was last used ---------
+    # beside the log: credential records (whose digest is in the log) and when a session was last
+    # used ---------
 
     def put_credential(self, user: str, sealed: bytes) -> None:
         with self.writing():

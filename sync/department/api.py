@@ -5,7 +5,8 @@
     POST /desk/session/logoff   {}
     POST /desk/NOUN/VERB        the operation's form -> its answer
 
-A refusal answers 401, 403, 409, 422 or 423 with {"refused", "clause", "what", "cure"}. Bodies have a limit and
+A refusal answers 401, 403, 409, 422 or 423 with {"refused", "clause", "what", "cure"}. Bodies have
+a limit and
 a clock; nothing is cached on the way; no message holds a plate.
 """
 
@@ -76,7 +77,7 @@ def routes(front: Front | None) -> list[BaseRoute]:
     logons = anyio.CapacityLimiter(LOGON_THREADS)
 
     def endpoint(work: Callable[[Request, Any, Front], Awaitable[Any]]) -> Callable[[Request], Any]:
-        async def answer(request: Request) -> Response:
+        async def answer(request: Request) -> Response:  # noqa: PLR0911 - one answer for each kind of error
             if front is None:
                 return _wrong(503, "this department has no desk yet: department user first")
             try:

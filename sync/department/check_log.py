@@ -150,7 +150,7 @@ def _check_nodes(hashes: list[bytes], nodes: dict[tuple[int, int], bytes], probl
         problems.append("the cached tree differs from the entries")
 
 
-def _check_head(
+def _check_head(  # noqa: PLR0917 - one note and all it is held against
     note: str,
     size: int | None,
     log: NoteKey,

@@ -45,7 +45,8 @@ ROWS: tuple[ClauseRow, ...] = (
     _row(
         "463.1",
         "permits",
-        "The policy of the Monrovia Police Department is to utilize ALPR technology to capture and store digital "
+        "The policy of the Monrovia Police Department is to utilize ALPR technology to capture and "
+        "store digital "
         "license plate data and images while recognizing the established privacy rights of the public.",
         "content is sealed; it is opened only for a logged, covered access",
         "desk/test_inquiry.py::test_no_content_is_opened_without_a_covered_entry",
@@ -92,7 +93,8 @@ ROWS: tuple[ClauseRow, ...] = (
     _row(
         "463.3",
         "forbids",
-        "Only sworn officers, dispatchers and Communications, Crime Analysis and Technology Bureau (CCAT) personnel "
+        "Only sworn officers, dispatchers and Communications, Crime Analysis and Technology Bureau "
+        "(CCAT) personnel "
         "are allowed to access the ALPR system after receiving department-approved training.",
         "roster, roles of the policy file, current training in an approved course",
         "desk/test_attack_calls.py::test_every_data_call_without_current_training",
@@ -107,8 +109,10 @@ ROWS: tuple[ClauseRow, ...] = (
     _row(
         "463.4",
         "obliges",
-        "The Support Services Division Commander is the administrator of the ALPR system and shall ensure that the "
-        "system is operated in conformity with this Policy and other Department policies, procedures, rules and "
+        "The Support Services Division Commander is the administrator of the ALPR system and shall "
+        "ensure that the "
+        "system is operated in conformity with this Policy and other Department policies, "
+        "procedures, rules and "
         "regulations.",
         "`department compliance` lists what is overdue; only the administrator manages users",
         "desk/test_compliance.py::test_everything_overdue_is_listed",
@@ -123,7 +127,8 @@ ROWS: tuple[ClauseRow, ...] = (
     _row(
         "463.5",
         "obliges",
-        "The Monrovia Police Department will observe the following safeguards regarding access to and use of stored "
+        "The Monrovia Police Department will observe the following safeguards regarding access to "
+        "and use of stored "
         "data (Civil Code § 1798.90.51; Civil Code § 1798.90.53):",
         "no answer leaves before its entry is co-signed by the witness",
         "desk/test_grace.py::test_answers_are_marked_in_the_grace_and_refused_after_it",
@@ -132,7 +137,8 @@ ROWS: tuple[ClauseRow, ...] = (
         "463.5 (a)",
         "permits",
         "Personnel approved to access ALPR data under these guidelines are permitted to access the data for "
-        "legitimate law enforcement purposes only, such as when the data relate to a specific criminal investigation "
+        "legitimate law enforcement purposes only, such as when the data relate to a specific "
+        "criminal investigation "
         "or department-related civil or administrative action.",
         "basis with its number and a justification; without a full plate a case number and a second person",
         "desk/test_inquiry.py::test_a_search_lacking_basis_number_or_justification_is_refused",
@@ -140,9 +146,11 @@ ROWS: tuple[ClauseRow, ...] = (
     _row(
         "463.5 (b)",
         "obliges",
-        "Personnel who access ALPR information will document the access in the department computer Records Management "
+        "Personnel who access ALPR information will document the access in the department computer "
+        "Records Management "
         "System under a classification of ALPR Request.",
-        "every access is an ALPR Request in the log, handed over as CSV; its RMS number is entered, else overdue",
+        "every access is an ALPR Request in the log, handed over as CSV; its RMS number is entered, "
+        "else overdue",
         "desk/test_audit.py::test_each_access_is_an_alpr_request_until_it_is_filed",
     ),
     _row(
@@ -180,14 +188,16 @@ ROWS: tuple[ClauseRow, ...] = (
     _row(
         "463.5 (c)",
         "forbids",
-        "Inquiries into the ALPR System are restricted to the CCAT Supervisor and the Communications' Personnel.",
+        "Inquiries into the ALPR System are restricted to the CCAT Supervisor and the "
+        "Communications' Personnel.",
         "only these roles run a search; everybody else asks through the queue",
         _ROLES,
     ),
     _row(
         "463.6",
         "forbids",
-        "The ALPR data may be shared only with other law enforcement or prosecutorial agencies for official law "
+        "The ALPR data may be shared only with other law enforcement or prosecutorial agencies for "
+        "official law "
         "enforcement purposes or as otherwise permitted by law, using the following procedures:",
         "the share gate of Civil Code 1798.90.55 (b)",
         "desk/test_sharing.py::test_the_gate_lets_only_agencies_of_this_state_pass",
@@ -205,7 +215,8 @@ ROWS: tuple[ClauseRow, ...] = (
     _row(
         "463.6 (b)",
         "obliges",
-        "The request is reviewed by the Support Services Division Commander or authorized designee and approved "
+        "The request is reviewed by the Support Services Division Commander or authorized designee "
+        "and approved "
         "before the request is fulfilled.",
         "review, then approval by somebody who did not enter it, then delivery within the scope",
         "desk/test_sharing.py::test_nothing_is_delivered_before_review_and_approval",
@@ -220,8 +231,10 @@ ROWS: tuple[ClauseRow, ...] = (
     _row(
         "463.6 (d)",
         "permits",
-        "The Monrovia Police Department shares ALPR data with the Los Angeles County Sheriffs Department through an "
-        "inter-agency agreement by which each agency agrees that all ALPR data will be gathered, accessed, utilized "
+        "The Monrovia Police Department shares ALPR data with the Los Angeles County Sheriffs "
+        "Department through an "
+        "inter-agency agreement by which each agency agrees that all ALPR data will be gathered, "
+        "accessed, utilized "
         "and disclosed in accordance with applicable law.",
         "the agreement and its terms stand in the policy file; transfers under it are counted",
         "desk/test_sharing.py::test_transfers_under_the_agreement_are_counted",
@@ -229,7 +242,8 @@ ROWS: tuple[ClauseRow, ...] = (
     _row(
         "463.6",
         "obliges",
-        "Requests for ALPR data by non-law enforcement or non-prosecutorial agencies will be processed as provided "
+        "Requests for ALPR data by non-law enforcement or non-prosecutorial agencies will be "
+        "processed as provided "
         "in the Records Maintenance and Release Policy (Civil Code § 1798.90.55).",
         "routed to records release, never answered here",
         "desk/test_sharing.py::test_others_are_routed_to_records_release",
@@ -244,8 +258,10 @@ ROWS: tuple[ClauseRow, ...] = (
     _row(
         "463.7",
         "obliges",
-        "Prior to any action being taken due to an ALPR alert, the officer in the field and/or communications officer "
-        "in dispatch should view the image of the license plate verifying that the image of the license plate was "
+        "Prior to any action being taken due to an ALPR alert, the officer in the field and/or "
+        "communications officer "
+        "in dispatch should view the image of the license plate verifying that the image of the "
+        "license plate was "
         "correctly recognized by the ALPR system.",
         "no alert leaves the department until hot lists come",
         "",
@@ -254,14 +270,16 @@ ROWS: tuple[ClauseRow, ...] = (
         "463.7",
         "obliges",
         "If practicable, the officer should verify an ALPR response through the California Law Enforcement "
-        "Telecommunications Systems (CLETS) before taking enforcement action that is based solely on an ALPR alert.",
+        "Telecommunications Systems (CLETS) before taking enforcement action that is based solely "
+        "on an ALPR alert.",
         "no alert leaves the department until hot lists come",
         "",
     ),
     _row(
         "463.8",
         "obliges",
-        "The Support Services Division Commander is responsible for ensuring systems and processes are in place for "
+        "The Support Services Division Commander is responsible for ensuring systems and processes "
+        "are in place for "
         "the proper collection and retention of ALPR data.",
         "`department compliance` lists overdue purges and silent units",
         "desk/test_compliance.py::test_overdue_purges_and_silent_units_are_listed",
@@ -269,7 +287,8 @@ ROWS: tuple[ClauseRow, ...] = (
     _row(
         "463.8",
         "obliges",
-        "Data will be transferred from vehicles to the designated storage in accordance with department procedures.",
+        "Data will be transferred from vehicles to the designated storage in accordance with "
+        "department procedures.",
         "reads are searched in the department's store, in whole days of receipt",
         "desk/test_inquiry.py::test_a_search_finds_the_reads_that_units_delivered",
     ),
@@ -283,8 +302,10 @@ ROWS: tuple[ClauseRow, ...] = (
     _row(
         "463.8",
         "obliges",
-        "Thereafter, ALPR data should be purged unless it has become, or it is reasonable to believe it will become, "
-        "evidence in a criminal or civil action or is subject to a discovery request or other lawful action to "
+        "Thereafter, ALPR data should be purged unless it has become, or it is reasonable to "
+        "believe it will become, "
+        "evidence in a criminal or civil action or is subject to a discovery request or other "
+        "lawful action to "
         "produce records.",
         "five grounds and no other; held content outlives its purged day, unheld content does not",
         "desk/test_holds.py::test_a_held_read_outlives_its_purged_day_and_no_other_does",
@@ -292,7 +313,8 @@ ROWS: tuple[ClauseRow, ...] = (
     _row(
         "463.8",
         "obliges",
-        "In those circumstances, the applicable data should be downloaded from the server onto portable media and "
+        "In those circumstances, the applicable data should be downloaded from the server onto "
+        "portable media and "
         "booked into evidence.",
         "export as a package that a stranger verifies; release needs the item number and a second person",
         "desk/test_holds.py::test_release_needs_export_booking_and_a_second_person",
@@ -300,7 +322,8 @@ ROWS: tuple[ClauseRow, ...] = (
     _row(
         "463.9",
         "obliges",
-        "All sworn officers, dispatchers, Communications, Crime Analysis and Technology Bureau (CCAT) personnel will "
+        "All sworn officers, dispatchers, Communications, Crime Analysis and Technology Bureau "
+        "(CCAT) personnel will "
         "have training annually conducted by the CCAT Supervisor.",
         "recorded by the supervisor only, nobody's own; out of date after a year",
         "desk/test_training.py::test_training_is_recorded_by_the_supervisor_and_nobody_for_himself",

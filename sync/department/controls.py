@@ -43,7 +43,12 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
     posts = ", ".join(terms.staffed_posts) or "none"
     witness = root.witness.partition("+")[0] or "none"
     rows = [
-        ("AC-2", "accounts are managed", "roster in the log; only the administrator changes it, never his own", ""),
+        (
+            "AC-2",
+            "accounts are managed",
+            "roster in the log; only the administrator changes it, never his own",
+            "",
+        ),
         ("AC-3", "access by role", "roles and calls of the signed policy file; ceilings in code", ""),
         (
             "AC-7",
@@ -53,10 +58,25 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
         ),
         ("AC-11", "lock after 30 idle minutes", f"{terms.lock_minutes} minutes; exempt posts: {posts}", ""),
         ("AC-12", "sessions end", f"after {terms.longest_hours} hours", ""),
-        ("AT-2, AT-3", "training, yearly", f"{policy.training.valid_days} days; gates every call that touches data", ""),
-        ("AU-2, AU-3", "who, what, when, outcome", "an entry before the answer; refusals are entries too", ""),
-        ("AU-6", "logs are reviewed", f"audit every {policy.audit.every_days} days; findings due in "
-         f"{policy.audit.finding_due_days} days with a reviewer who is not the searcher", ""),
+        (
+            "AT-2, AT-3",
+            "training, yearly",
+            f"{policy.training.valid_days} days; gates every call that touches data",
+            "",
+        ),
+        (
+            "AU-2, AU-3",
+            "who, what, when, outcome",
+            "an entry before the answer; refusals are entries too",
+            "",
+        ),
+        (
+            "AU-6",
+            "logs are reviewed",
+            f"audit every {policy.audit.every_days} days; findings due in "
+            f"{policy.audit.finding_due_days} days with a reviewer who is not the searcher",
+            "",
+        ),
         (
             "AU-9",
             "logs are protected",
@@ -69,23 +89,36 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
         ),
         ("AU-11", "kept a year", f"{policy.retention.log_keep_days} days", ""),
         ("IA-2", "two factors", "password and TOTP (RFC 6238), each code once", ""),
-        ("IA-5", "passwords", f"{policy.security.password_min} characters at least, {hashing}, "
-         f"{policy.security.password_max_days} days at most", ""),
-        ("MP-6", "media are sanitized", "day keys destroyed with the purge (SP 800-88 Rev. 2, cryptographic erase)",
-         "an overwritten key file may survive on flash outside the file system's sight"),
+        (
+            "IA-5",
+            "passwords",
+            f"{policy.security.password_min} characters at least, {hashing}, "
+            f"{policy.security.password_max_days} days at most",
+            "",
+        ),
+        (
+            "MP-6",
+            "media are sanitized",
+            "day keys destroyed with the purge (SP 800-88 Rev. 2, cryptographic erase)",
+            "an overwritten key file may survive on flash outside the file system's sight",
+        ),
         ("SC-8", "encrypted in transit", "TLS 1.3, P-256", ""),
         (
             "SC-12",
             "keys are managed",
             ELSEWHERE if facts.keys_elsewhere else OWN_PROCESS,
-            "" if facts.keys_elsewhere else "run `department keys serve` on a machine that somebody else administers",
+            ""
+            if facts.keys_elsewhere
+            else "run `department keys serve` on a machine that somebody else administers",
         ),
         (
             "SC-13",
             "FIPS 140 cryptography",
-            f"FIPS profile on: {FIPS_NAME}" if fips else "standard profile: argon2id beside approved algorithms",
+            f"FIPS profile on: {FIPS_NAME}"
+            if fips
+            else "standard profile: argon2id beside approved algorithms",
             "a validated module is the operating system's matter",
         ),
         ("SC-28", "encrypted at rest", f"AES-256-GCM, one key a day of receipt; store: {facts.database}", ""),
-    ]  # fmt: skip
+    ]
     return [Control(control=a, asks=b, in_force=c, gap=d) for a, b, c, d in rows]

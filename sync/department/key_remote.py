@@ -1,7 +1,8 @@
 """The key service on a machine of its own: its HTTPS interface, and the two clients that the department uses.
 
 What the wire offers is less than what the service can do: to receive and purge (`issue`, `reseal`, `check`,
-`destroy`), and to open content for whoever shows a covered access entry (`tokens`, `match`, `open`, checked by
+`destroy`), and to open content for whoever shows a covered access entry (`tokens`, `match`,
+`open`, checked by
 `GuardedKeys` over there, against a root file that was put there by hand). So root on the department's server
 can destroy content, and cannot read any without an entry in the witnessed log.
 

@@ -1,7 +1,8 @@
 """People at the desk: the roster, their credentials, and lock-outs. Passwords, TOTP (RFC 6238).
 
 A credential record (password hash, TOTP secret) lies sealed beside the log, and its digest in it: a record
-that somebody swapped is refused even with the right password. Passwords are argon2id (RFC 9106), or PBKDF2-HMAC-SHA-256 in the FIPS profile. A TOTP code is good once.
+that somebody swapped is refused even with the right password. Passwords are argon2id (RFC 9106),
+or PBKDF2-HMAC-SHA-256 in the FIPS profile. A TOTP code is good once.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyotp
 import pytest
 
-from sync.department.cli import main
 from sync.department.clauses import clause_rows
+from sync.department.cli import main
 
 NEW = "correct horse 463"
 GROUND = ["--purpose", "investigation", "--case", "26-001234", "--why", "hit and run on Myrtle Avenue"]
@@ -73,8 +73,13 @@ def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_pat
     course = ["--course", "ALPR-463"]
     assert terminal.type("training", "record", "super", "--trainer", "chief", *course)[0] == 0
     for user in ("super", "comm1"):
-        terminal.own_password({"user": user, "password": terminal.secrets[user][0],
-                               "totp_uri": pyotp.TOTP(terminal.secrets[user][1]).provisioning_uri()})  # fmt: skip
+        terminal.own_password(
+            {
+                "user": user,
+                "password": terminal.secrets[user][0],
+                "totp_uri": pyotp.TOTP(terminal.secrets[user][1]).provisioning_uri(),
+            }
+        )
     terminal.session("super")
     assert terminal.type("training", "record", "comm1", "--trainer", "super", *course)[0] == 0
     terminal.session("comm1")
@@ -148,9 +153,22 @@ def test_a_desk_command_without_anybody_is_misuse(terminal: Terminal) -> None:
     assert (status, "--user" in err) == (2, True)
 
 
-@pytest.mark.parametrize("verb", [
-    "user", "training", "inquiry", "audit", "share", "hold", "compliance", "clauses", "controls", "keys", "witness",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "user",
+        "training",
+        "inquiry",
+        "audit",
+        "share",
+        "hold",
+        "compliance",
+        "clauses",
+        "controls",
+        "keys",
+        "witness",
+    ],
+)
 def test_every_help_ends_in_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"])

@@ -77,8 +77,17 @@ def test_a_burst_of_different_plates_is_flagged_once() -> None:
 
 def test_off_shift_goes_round_the_clock() -> None:
     night, day = Shift(start_min=1320, end_min=360), Shift(start_min=480, end_min=960)
-    for shift, minute, off in ((night, 1320, 0), (night, 0, 0), (night, 359, 0), (night, 400, 41), (night, 1300, 20),
-                               (day, 480, 0), (day, 960, 1), (day, 470, 10), (day, 0, 480)):  # fmt: skip
+    for shift, minute, off in (
+        (night, 1320, 0),
+        (night, 0, 0),
+        (night, 359, 0),
+        (night, 400, 41),
+        (night, 1300, 20),
+        (day, 480, 0),
+        (day, 960, 1),
+        (day, 470, 10),
+        (day, 0, 480),
+    ):
         assert minutes_off(shift, minute) == off
     late = [look(n, at_us=DAY_US + (1020 + n) * MINUTE_US) for n in range(3)]
     (flag,) = off_shift(late, TERMS, {"comm1": day}, 0)

@@ -56,8 +56,8 @@ def test_each_of_the_five_grounds_holds(department: Department, tokens: Tokens, 
 def test_no_other_ground_and_nothing_half_named_holds(
     department: Department, tokens: Tokens, change: dict[str, object], code: str
 ) -> None:
+    form = replace(hold_form(department.reads[:1]), **change)  # type: ignore[arg-type]
     with pytest.raises(DeskRefusal) as refused:
-        form = replace(hold_form(department.reads[:1]), **change)  # type: ignore[arg-type]
         department.call("hold/place", tokens("super"), form)
     assert refused.value.code == code
 

@@ -95,9 +95,17 @@ def test_a_purpose_outside_463_2_is_refused(department: Department, tokens: Toke
     assert (refused.value.code, refused.value.clause) == ("purpose", "463.2")
 
 
-@pytest.mark.parametrize("purpose", [
-    "investigation", "wanted-person", "enforcement", "crime-prevention", "crime-analysis", "investigatory-lead",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "purpose",
+    [
+        "investigation",
+        "wanted-person",
+        "enforcement",
+        "crime-prevention",
+        "crime-analysis",
+        "investigatory-lead",
+    ],
+)
 def test_each_purpose_of_463_2_is_taken(department: Department, tokens: Tokens, purpose: str) -> None:
     form = RunForm(query=department.plate("8XYZ123"), ground=replace(GROUND, purpose=purpose))
     answer = department.call("inquiry/run", tokens("comm1"), form)
@@ -348,8 +356,8 @@ def test_viewing_an_image_is_an_access_and_only_of_what_was_found(
     assert isinstance(entry, Access)
     assert (entry.action, entry.reads) == ("image", (name,))
     for user, read in (("super", name), ("comm1", department.reads[0])):
+        form = ImageForm(read=read, access=answer.access, ground=GROUND)
         with pytest.raises(DeskRefusal) as refused:
-            form = ImageForm(read=read, access=answer.access, ground=GROUND)
             department.call("inquiry/image", tokens(user), form)
         assert refused.value.code == "other-read"
 
@@ -366,7 +374,7 @@ def test_an_access_is_filed_under_its_rms_number(department: Department, tokens:
 def test_refusals_are_entries_too(department: Department, tokens: Tokens) -> None:
     with pytest.raises(DeskRefusal):
         run(department, tokens("officer1"), department.plate("8XYZ123"))
-    refused = [one for one in department.desk.log.entries(kinds=(Refused.KIND,))]
+    refused = list(department.desk.log.entries(kinds=(Refused.KIND,)))
     assert isinstance(refused[-1].note, Refused)
     assert (refused[-1].note.call, refused[-1].note.code) == ("inquiry.run", "role")
     assert refused[-1].stamp.user == "officer1"

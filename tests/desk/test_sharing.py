@@ -158,8 +158,8 @@ def test_a_delivery_cannot_exceed_its_scope(
         replace(scope, until_us=scope.until_us + 1),
         replace(scope, images=True),
     ):
+        delivery = DeliverForm(request=request, scope=beyond, ground=GROUND)
         with pytest.raises(DeskRefusal) as refused:
-            delivery = DeliverForm(request=request, scope=beyond, ground=GROUND)
             department.call("share/deliver", tokens("super"), delivery)
         assert refused.value.code == "scope"
 

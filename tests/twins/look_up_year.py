@@ -1,7 +1,8 @@
 """A simulated year of look-ups at one department, with misuse planted among them.
 
 Honest work: cases with one to three plates, asked for by a team of one to four and run by communications on
-their shift; one case in a hundred is long (a plate five to twelve times under its one number, by the team; one
+their shift; one case in a hundred is long (a plate five to twelve times under its one number, by
+the team; one
 long case in seven has a lone investigator); some overtime; now and then a busy incident.
 """
 
@@ -117,7 +118,7 @@ def simulate(count: int, patterns_a_kind: int, seed: int) -> Year:
     return Year(look_ups, [(kind, frozenset(own)) for kind, own in zip(kinds, entries, strict=True)], shifts)
 
 
-def _pattern(  # noqa: PLR0917 - one pattern's ingredients
+def _pattern(
     chance: random.Random, kind: str, index: int, plate: object, runners: list[str], staff: list[str]
 ) -> list[_Draft]:
     """One person's misuse."""
@@ -148,5 +149,7 @@ def _pattern(  # noqa: PLR0917 - one pattern's ingredients
         return [draft(begin + turn * 5 * MINUTE_US, make(), invented, "") for turn in range(4)]
     if kind == "catch-all number":
         return [draft(_on_shift(chance, start + turn * 6, runner), make(), invented) for turn in range(10)]
-    return [draft(_on_shift(chance, start + turn, runner), make(), chance.choice(("N-A", "123", "TEST1", "0000")))
-            for turn in range(3)]  # fmt: skip
+    return [
+        draft(_on_shift(chance, start + turn, runner), make(), chance.choice(("N-A", "123", "TEST1", "0000")))
+        for turn in range(3)
+    ]

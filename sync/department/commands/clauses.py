@@ -17,7 +17,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "clauses",
         help="every sentence of 463.1 to 463.9, and the test that fails if it is not enforced",
-        description="Prints each sentence that obliges, permits or forbids, how it is enforced, and the test.",
+        description="Prints each sentence that obliges, permits or forbids, how it is enforced, and "
+        "the test.",
         epilog="example: department clauses --markdown",
     )
     parser.add_argument("--markdown", action="store_true", help="as the table of the README")

@@ -18,8 +18,10 @@ def add_parser(subparsers: Any) -> None:
     subparsers.add_parser(
         "compliance",
         help="list what is overdue; exit 1 if anything is",
-        description="Lists overdue audits, training, purges, silent units, findings, requests not filed, sharing "
-        "requests and holds. For a person at the machine or a timer; it asks for no logon and shows no plate.",
+        description="Lists overdue audits, training, purges, silent units, findings, requests not "
+        "filed, sharing "
+        "requests and holds. For a person at the machine or a timer; it asks for no logon and shows "
+        "no plate.",
         epilog="example: department compliance --home /srv/alpr",
     )
 

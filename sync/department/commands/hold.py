@@ -58,9 +58,7 @@ def run(args: argparse.Namespace) -> int:
         )
         made = desk.call(args, "hold/export", order)
         desk.write_package(args.out, made.package)
-        print(
-            f"{args.out}: SHA-256 {made.digest}, entry {made.entry}; book it: department hold book {args.entry}"
-        )
+        print(f"{args.out}: SHA-256 {made.digest}, entry {made.entry}; then: department hold book")
     else:
         booking = forms.BookForm(hold=args.entry, evidence_item=args.item)
         desk.show(args, desk.call(args, f"hold/{args.verb}", booking))
