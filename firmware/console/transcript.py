@@ -101,7 +101,7 @@ class Visit:
         console = subprocess.Popen(  # noqa: S603 - our own program
             [self._reader, "--home", str(self.unit), "console", "--port", name],
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         try:
             yield Hands(FdPort(master, master, name="pty"))

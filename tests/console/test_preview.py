@@ -156,7 +156,7 @@ def plate(text: str, width: int) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("share", [0.1, 0.25])
 def test_a_plate_that_was_missed_looks_like_many_others(share: float) -> None:
-    """An attacker knows scene, place, size and font to the pixel, and compares previews: too many are the same."""
+    """An attacker who knows scene, place, size and font to the pixel compares previews: too many agree."""
     dice = random.Random(1)
     scene = np.full((270, 480), 90, np.uint8)
     scene[:90], scene[:, 350:] = 190, 140
