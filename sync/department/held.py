@@ -5,7 +5,7 @@ Functions on an open transaction; the receiver decides, these read and write. No
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -226,6 +226,23 @@ def count_off(connection: sa.Connection, log_no: int, sequences: Sequence[int]) 
                 .where(leaves.c.log_no == log_no, leaves.c.sequence.in_(some))
                 .values(missing=leaves.c.missing - count)
             )
+
+
+def reads_by_token(connection: sa.Connection, wanted: Mapping[int, bytes]) -> list[tuple[int, int, int]]:
+    """(day, log number, record) of the reads with these search tokens, one token a day of receipt.
+
+    One statement with a branch a day, so that PostgreSQL touches one index of one partition for each.
+    """
+    found: list[tuple[int, int, int]] = []
+    for days in _some(sorted(wanted)):
+        branches = [
+            select(tokens.c.day, tokens.c.log_no, tokens.c.sequence).where(
+                tokens.c.day == sa.literal_column(str(int(day))), tokens.c.token == wanted[day]
+            )
+            for day in days
+        ]
+        found += [(row[0], row[1], row[2]) for row in connection.execute(sa.union_all(*branches))]
+    return found
 
 
 def complete_to(connection: sa.Connection, log: HeldLog) -> int:

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, text
 from sync_twins import LoopbackLink, checked, converse, found_department
 
 from sync import messages as m
-from sync.department import incidents
+from sync.department import held, incidents
 from sync.department.server import Department, now_us
 from sync.department.store import open_store
 from sync.department.tables import elements, metadata, tokens
@@ -76,6 +76,11 @@ def test_a_conversation_arrives_whole_and_once(department: Department, unit: Joi
     made = converse(unit, department, link)
     assert made.done
     assert count(department, tokens) == len(reads)
+    day = now_us() // DAY_US
+    token = department.keys.tokens("test", "7XKR219", [day])[day]
+    with department.store.read() as connection:
+        found = held.reads_by_token(connection, {day: token, day - 1: token})
+    assert sorted(row[2] for row in found) == reads
     before = count(department, elements)
     for name, data in sent:
         if name in {"leaves", "parcel"}:

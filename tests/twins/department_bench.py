@@ -25,16 +25,16 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parents[2])]
 import httpx  # noqa: E402
 import structlog  # noqa: E402
 from postgres_twin import postgres_cluster  # noqa: E402
-from sqlalchemy import select, text, tuple_  # noqa: E402
+from sqlalchemy import text  # noqa: E402
 from sync_catch_up import fill  # noqa: E402
 from sync_twins import Unit, checked, found_department, free_port, issue_code, running  # noqa: E402
 
 from storage import leaf as leaves  # noqa: E402
 from sync import messages as m  # noqa: E402
 from sync.department.authority import Authority  # noqa: E402
+from sync.department.held import reads_by_token  # noqa: E402
 from sync.department.server import tls_context  # noqa: E402
 from sync.department.store import open_store  # noqa: E402
-from sync.department.tables import tokens  # noqa: E402
 from sync.transport import server_context  # noqa: E402
 
 PLAIN = """
@@ -184,14 +184,10 @@ def lookup(reads: int) -> None:
         print(f"{reads} reads in {days} days of receipt made in {time.monotonic() - started:.0f} s")
         times = []
         for _ in range(300):
-            wanted = [(first + day, os.urandom(16)) for day in range(days)]
+            wanted = {first + day: os.urandom(16) for day in range(days)}
             started = time.monotonic()
             with store.read() as connection:
-                connection.execute(
-                    select(tokens.c.day, tokens.c.log_no, tokens.c.sequence).where(
-                        tuple_(tokens.c.day, tokens.c.token).in_(wanted)
-                    )
-                ).all()
+                reads_by_token(connection, wanted)
             times.append((time.monotonic() - started) * 1000)
         times.sort()
         print(f"look-up of one plate over the year: median {statistics.median(times):.1f} ms, "
