@@ -25,7 +25,7 @@ from firmware.selftest import self_test
 from hw.camera import Frame
 from hw.clock import Clock
 from hw.clock_discipline import DisciplinedClock
-from hw.errors import HardwareError
+from hw.errors import HardwareError, SlotFailedError
 from hw.machine import Machine
 from hw.vitals import Board, can_reach
 from storage import envelope
@@ -265,14 +265,15 @@ class FieldUnit:
         """See Unit.factory_reset. The slot first: from then on nothing on the card can be opened."""
         parts = self._parts
         store = parts.ledger.store
-        store.slot.write(bytes(SLOT_BYTES))
-        if store.slot.read() != bytes(SLOT_BYTES):
-            raise UnitRefusedError(
-                f"{store.slot.uri} did not take the reset: destroy the unit's card and chip"
-            )
+        with store.lock:
+            slot = store.slot
+            slot.write(bytes(SLOT_BYTES))
+            if slot.read() != bytes(SLOT_BYTES):
+                raise UnitRefusedError(f"{slot.uri} did not take the reset: destroy the unit's card and chip")
+            # This process still has the key in memory, and anchors hourly: it must not write it back.
+            store.slot = _ClearedSlot(slot.uri)
+            store.live.clear()
         yield "keys destroyed: the slot holds none any more"
-        with contextlib.suppress(StorageError, HardwareError, OSError):
-            store.close()
         for path in sorted(parts.home.iterdir()):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         yield "home cleared"
@@ -290,6 +291,23 @@ class FieldUnit:
 
     def _config(self) -> Config:
         return load_config(self._parts.home)
+
+
+class _ClearedSlot:
+    """Stands where the slot was: holds nothing, takes nothing."""
+
+    promise = "cleared by a factory reset"
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    def read(self) -> bytes | None:
+        """See SecureSlot.read."""
+        return None
+
+    def write(self, content: bytes) -> None:
+        """See SecureSlot.write."""
+        raise SlotFailedError(f"{self.uri}: the unit was reset ({len(content)} bytes refused): restart it")
 
 
 def custody_of(ledger: Ledger, folder: SyncFolder) -> Custody:

@@ -1,0 +1,205 @@
+"""The real unit behind the console: ledger on disk, signed revocations, keys that go first."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from firmware.app import prepare_home
+from firmware.config import load_config
+from firmware.console.errors import UnitRefusedError
+from firmware.custody import open_ledger
+from firmware.field_unit import FieldUnit, Parts
+from firmware.health import HealthWatch
+from firmware.plate_spots import Spots
+from hw.camera import Frame
+from hw.clock import ClockState, SetClock
+from hw.errors import CameraStalledError, SlotFailedError
+from hw.machine import RememberedMachine
+from hw.vitals import ScriptedBoard
+from storage import codec, envelope
+from storage.errors import SlotError
+from storage.ledger import Ledger
+from storage.records import ClockState as RecordClockState
+from storage.records import Read
+from sync.documents import Carried, context_of
+from sync.membership import Member, SyncFolder
+
+COMMAND = ed25519.Ed25519PrivateKey.generate()
+NOW_US = 1_795_000_000_000_000
+
+
+def a_read() -> Read:
+    return Read(
+        text="7ABC123", confidence=0.9, first_us=NOW_US, last_us=NOW_US, time_error_us=1,
+        clock_state=RecordClockState.DISCIPLINED, camera="test", plate_box=(0.0, 0.0, 1.0, 1.0),
+    )  # fmt: skip
+
+
+class Home:
+    """A home with its unit; `frames` are what the camera gives."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.clock, self.machine = path, SetClock(NOW_US), RememberedMachine({"depot": "secret"})
+        prepare_home(path)
+        self.ledger: Ledger = open_ledger(path, clock=self.clock)
+        self.frames: list[Frame] = []
+        self.unit = FieldUnit(
+            Parts(
+                home=path, ledger=self.ledger, clock=self.clock, board=ScriptedBoard(), machine=self.machine,
+                health=HealthWatch(board=ScriptedBoard(), now=self.clock.now), newest=self._newest,
+                find=lambda _frame: Spots(plates=(), blots=()), sync_now=lambda: "done",
+                join=lambda _code: "joined",
+            )
+        )  # fmt: skip
+
+    def _newest(self) -> Frame:
+        if not self.frames:
+            raise CameraStalledError("no frame")
+        return self.frames[-1]
+
+    def enrol(self) -> SyncFolder:
+        """Membership as enrolment leaves it behind, of a department whose command key is the test's."""
+        folder = SyncFolder.of(self.path)
+        folder.make()
+        key = COMMAND.public_key().public_bytes_raw()
+        folder.save_member(
+            Member(
+                department="d", unit_id="unit-7", name="car-12", unit_address="127.0.0.1:1",
+                front_address="x:1",
+                department_key=key, command_key=key, authority=b"", root=b"",
+            )
+        )  # fmt: skip
+        folder.inbox.mkdir(exist_ok=True)
+        return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Any:
+    made = Home(tmp_path / "home")
+    yield made
+    made.ledger.store.close()
+
+
+def revocations(key: ed25519.Ed25519PrivateKey, names: object, *, name: str = "revocations") -> bytes:
+    body = Carried(
+        name=name, version=1, unit_id="", issued_us=NOW_US, expires_us=None, body=envelope.encode(names)
+    )
+    return envelope.sign(codec.to_bytes(body), key, context=context_of(name))
+
+
+def test_a_new_home_is_empty_and_one_with_a_read_is_not(home: Home) -> None:
+    assert home.unit.identity().empty
+    home.ledger.append_read(a_read(), patch=b"", overview=b"")
+    assert not home.unit.identity().empty
+    assert home.unit.reset_obstacles().unacknowledged == 1
+
+
+def test_the_signed_list_of_revoked_grants_counts(home: Home) -> None:
+    folder = home.enrol()
+    assert "t.okafor" not in home.unit.revoked()
+    (folder.inbox / "revocations.cbor").write_bytes(revocations(COMMAND, ["t.okafor", "ab" * 16]))
+    assert {"t.okafor", "ab" * 16} <= home.unit.revoked()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(lambda: revocations(ed25519.Ed25519PrivateKey.generate(), []), id="signed by another"),
+        pytest.param(lambda: revocations(COMMAND, [], name="hot-list"), id="another document"),
+        pytest.param(lambda: revocations(COMMAND, {"a": 1}), id="no list"),
+        pytest.param(lambda: b"", id="empty"),
+    ],
+)
+def test_a_forged_or_damaged_list_lets_nobody_in(home: Home, message: Callable[[], bytes]) -> None:
+    folder = home.enrol()
+    (folder.inbox / "revocations.cbor").write_bytes(message())
+    with pytest.raises(UnitRefusedError, match="damaged"):
+        home.unit.revoked()
+
+
+def test_a_factory_reset_destroys_the_key_before_anything_else(home: Home, tmp_path: Path) -> None:
+    home.ledger.append_read(a_read(), patch=b"", overview=b"")
+    slot = home.ledger.store.slot
+    before = slot.read()
+    steps = home.unit.factory_reset()
+    assert "keys destroyed" in next(steps)
+    assert before is not None
+    assert slot.read() == bytes(len(before))
+    assert (home.path / "store" / "ledger.sqlite3").exists()
+    for _ in steps:
+        pass
+    assert list(home.path.iterdir()) == []
+    with pytest.raises(SlotFailedError, match="was reset"):
+        home.ledger.store.anchor(force=True)
+    assert slot.read() in (None, bytes(len(before)))
+    assert home.machine.asked == ["reboot"]
+
+
+def test_an_older_copy_of_the_card_opens_nothing_after_a_reset(tmp_path: Path) -> None:
+    import shutil
+
+    from firmware.custody import create_ledger
+
+    chip, card = tmp_path / "chip", tmp_path / "home"
+    card.mkdir()
+    create_ledger(card, slot_uri=f"loopback:{chip}", clock=SetClock(NOW_US)).close()
+    home = Home(card)
+    home.ledger.append_read(a_read(), patch=b"", overview=b"")
+    shutil.copytree(card, tmp_path / "copy")
+    for _ in home.unit.factory_reset():
+        pass
+    with pytest.raises(SlotError):
+        open_ledger(tmp_path / "copy")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("exposure_us", "500"), ("gain_max", "4.5"), ("focus_dioptres", "0.2"), ("fps", "15")]
+)
+def test_a_camera_setting_is_one_line_of_the_configuration(home: Home, name: str, value: str) -> None:
+    before = (home.path / "config.toml").read_text().splitlines()
+    home.unit.set_camera(name, value)
+    after = (home.path / "config.toml").read_text().splitlines()
+    assert getattr(load_config(home.path).camera, name) == float(value)
+    assert len([1 for old, new in zip(before, after, strict=True) if old != new]) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("exposure_us", "99999"), ("source", "1"), ("exposure_us", "1\nsource"), ("nonsense", "1")],
+)
+def test_a_setting_out_of_range_or_not_a_technicians_changes_nothing(
+    home: Home, name: str, value: str
+) -> None:
+    before = (home.path / "config.toml").read_bytes()
+    with pytest.raises(UnitRefusedError):
+        home.unit.set_camera(name, value)
+    assert (home.path / "config.toml").read_bytes() == before
+
+
+def test_the_clock_is_never_set_below_the_newest_signed_time(home: Home) -> None:
+    floor_us, _ = home.unit.time_us()
+    with pytest.raises(UnitRefusedError, match="later signed time"):
+        home.unit.set_time(floor_us - 3_600_000_000)
+    home.unit.set_time(floor_us + 3_600_000_000)
+    assert home.machine.clock_us == floor_us + 3_600_000_000
+
+
+def test_a_self_test_tells_a_silent_camera_from_a_dark_one(home: Home) -> None:
+    checks = {check.name: check.good for check in home.unit.selftest()}
+    assert checks["camera"] is False
+    assert checks["key slot"] is True
+    home.frames.append(
+        Frame(
+            luma=np.zeros((360, 640), np.uint8), chroma=None, lores=None, sequence=0, exposure_us=None,
+            gain=None,
+            captured=home.clock.now(), source="test",
+        )
+    )  # fmt: skip
+    checks = {check.name: check.good for check in home.unit.selftest()}
+    assert (checks["camera"], checks["picture"]) == (True, False)
+    home.clock.lose_reference(ClockState.UNKNOWN)
+    assert {check.name: check.good for check in home.unit.selftest()}["clock"] is None
