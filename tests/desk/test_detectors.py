@@ -129,7 +129,8 @@ def test_planted_misuse_in_a_simulated_year_is_found_with_few_false_flags() -> N
     planted = frozenset().union(*(own for _, own in year.planted))
     false = [flag for flag in flags if not planted & set(flag.entries)]
     print(
-        f"{len(year.look_ups)} look-ups, {len(year.planted)} patterns, found {found}, {len(false)} false flags"
+        f"{len(year.look_ups)} look-ups, {len(year.planted)} patterns, "
+        f"found {found}, {len(false)} false flags"
     )
     assert sum(found.values()) >= 0.95 * len(year.planted)
     assert len(false) <= len(year.look_ups) / 1000
