@@ -88,7 +88,7 @@ bench: $(VENV)/.ready
 	$(RUN)/python -m firmware.bench
 
 faults: $(VENV)/.ready
-	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks
+	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks tests/console/test_line_editor.py tests/hw/test_position.py
 
 soak: $(VENV)/.ready
 	$(RUN)/python -m firmware.soak --minutes $(SOAK_MINUTES)
