@@ -247,6 +247,7 @@ def test_pass_shows_nothing_of_its_plate_in_repr(tmp_path: Path, ledger: Ledger)
     rig.pipeline.start()
     with pytest.raises(StoreFullError):
         rig.pipeline.join(30)
+    rig.camera.close()
     assert seen
     assert "LS15EBC" not in seen[0]
 
