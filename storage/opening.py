@@ -96,6 +96,7 @@ def reopen(
     home.need()
     os.umask(0o077)
     lock = HomeLock(home)
+    database: sqlite_utils.Database | None = None
     try:
         database = open_database(home)
         content = slot.load(effaceable)
@@ -112,14 +113,21 @@ def reopen(
         check_head(store)
         check_anchor(store)
     except sqlite3.DatabaseError as error:
-        lock.release()
+        _let_go(lock, database)
         raise LedgerError(
             f"is damaged: {error}", where=str(home.database), cure="reader verify names the first bad record"
         ) from None
     except BaseException:
-        lock.release()
+        _let_go(lock, database)
         raise
     return store
+
+
+def _let_go(lock: HomeLock, database: sqlite_utils.Database | None) -> None:
+    """What a refused opening held."""
+    if database is not None:
+        database.close()
+    lock.release()
 
 
 def same_log(public: Ed25519PublicKey, content: slot.SlotContent, effaceable: slot.EffaceableSlot) -> None:

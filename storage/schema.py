@@ -47,6 +47,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_1,)
 def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
     """Open the database with custody's settings. Raises LedgerError."""
     mode = "ro" if readonly else "rwc"
+    connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(
             f"file:{path}?mode={mode}", uri=True, check_same_thread=False, timeout=10, cached_statements=64
@@ -59,6 +60,8 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
             connection.execute("PRAGMA secure_delete=ON")
             connection.execute("PRAGMA wal_autocheckpoint=400")
     except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
         raise LedgerError(f"cannot be opened: {error}", where=str(path)) from None
     return database
 

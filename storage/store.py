@@ -340,5 +340,9 @@ def read_book(
 def open_database(home: Home) -> sqlite_utils.Database:
     """Open and migrate the home's database. Raises LedgerError."""
     database = schema.connect(home.database)
-    schema.migrate(database, schema.found(database, home.database))
+    try:
+        schema.migrate(database, schema.found(database, home.database))
+    except BaseException:
+        database.close()
+        raise
     return database

@@ -23,7 +23,7 @@ def department(founded: Path, tmp_path: Path) -> Iterator[Department]:
     shutil.copytree(founded, folder)
     department = open_copy(folder)
     yield department
-    department.front.close()
+    department.close()
 
 
 @pytest.fixture

@@ -96,6 +96,10 @@ class Department:
     secrets: dict[str, tuple[str, str]] = field(repr=False)
     reads: tuple[str, ...] = ()
 
+    def close(self) -> None:
+        self.front.close()
+        self.witness.folder.close()
+
     @property
     def desk(self) -> Desk:
         return self.front.desk
@@ -218,7 +222,8 @@ def found_department(folder: Path) -> Path:
         passes.append(Pass(plate="8XYZ123", at_us=day_us + HOUR_US, north_m=5000))
         names += unit.deliver(passes, received_us=day_us + 2 * HOUR_US)
     unit.close()
-    department.front.close()
+    department.close()
+    watched.close()
     saved = {"secrets": department.secrets, "reads": names}
     (folder / "secrets.json").write_text(json.dumps(saved))
     return folder
