@@ -16,10 +16,13 @@ _RECHECK_US = 1_000_000  # a settled plate is read again after this, then after 
 _RECHECK_MOST_US = 8_000_000  # somebody else may have stopped at the very place
 _MOVED_WIDTHS = 2.0  # a settled plate that went this far is read again
 _GREW = 1.3  # or that grew by so much
-# A pass with a single weak sighting and a text that no one would bet on is clutter, not a vehicle.
+# Clutter that looks like a plate for a moment is told from a vehicle by two witnesses of unlike kind: the
+# detector was sure at least once, or the text is. A glimpse in one frame from afar
+# has the detector alone.
 _LEAST_READABLE = 2
-_LEAST_CONFIDENCE = 0.03
-_SINGLE_CONFIDENCE, _SINGLE_SCORE = 0.2, 0.5
+_NEAR_PX, _LEAST_CONFIDENCE = 40.0, 0.03  # a plate that stayed too far to be read has not passed here
+_SURE_SCORE, _SURE_TEXT = 0.7, 0.4
+_GLIMPSE_SCORE = 0.65
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,10 +114,14 @@ class LiveTrack:
     def worth_telling(self) -> bool:
         """Whether this is a vehicle's plate rather than clutter that looked like one for a moment."""
         text = self.text
-        if text.readable < _LEAST_READABLE or text.confidence < _LEAST_CONFIDENCE:
+        if text.readable < _LEAST_READABLE:
             return False
-        often = self.motion.sightings >= 2
-        return often or text.confidence >= _SINGLE_CONFIDENCE or self._top_score >= _SINGLE_SCORE
+        too_far = self._best is None or self._best.box.width_px < _NEAR_PX
+        if too_far and text.confidence < _LEAST_CONFIDENCE:
+            return False
+        if self.motion.sightings >= 2:
+            return self._top_score >= _SURE_SCORE or text.confidence >= _SURE_TEXT
+        return self._top_score >= _GLIMPSE_SCORE or (text.confidence >= _SURE_TEXT and not too_far)
 
     def ended(self) -> VehiclePass:
         """The pass as it is told."""

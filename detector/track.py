@@ -134,7 +134,10 @@ class Tracker:
         )
 
     def flush(self) -> tuple[VehiclePass, ...]:
-        """Ends every pass that is still live, as at the end of a replay."""
+        """Ends every pass that is still live, as at the end of a replay.
+
+        A pass that it does not return came to nothing: the caller forgets all kept frames after it.
+        """
         changes = _Changes()
         for track in self._tracks:
             self._end(track, changes)

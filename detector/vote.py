@@ -22,6 +22,8 @@ F64 = NDArray[np.float64]
 
 MOST_FRAMES = 32  # evidence kept of one pass, about 10 kB a frame
 MOST_TEXTS = 48
+_TWINS = str.maketrans("OI", "01")
+_TWIN_CLASSES = tuple([ALPHABET.index(a), ALPHABET.index(b)] for a, b in ("O0", "I1"))
 _TEXTS_TOLD = 5
 _PLACES_TOLD = 5
 _LEAST_TOLD = 0.005  # a candidate less likely than this is not worth a line
@@ -150,12 +152,19 @@ class Vote:
 
     def _totals(self, chances: F64) -> F64:
         """Log-probability (N,) of each text, prior included, up to a constant."""
-        summed = self._weight() * np.sum([ballot.texts for ballot in self._ballots], axis=0)
+        mean = np.mean([ballot.texts for ballot in self._ballots], axis=0)
+        summed = self._weight() * len(self._ballots) * mean
         rules, prior = self._decoding.text, self._decoding.prior
-        if rules.prior_weight > 0:
-            lifts = [prior.log_prior(_spelt(text), chances) for text in self._texts]
-            summed = summed + rules.prior_weight * np.array(lifts)
-        return np.asarray(summed)
+        if rules.prior_weight <= 0:
+            return np.asarray(summed)
+        lifts = np.array([prior.log_prior(_spelt(text), chances) for text in self._texts])
+        groups: dict[str, list[int]] = {}
+        for index, text in enumerate(self._texts):
+            groups.setdefault(_spelt(text).translate(_TWINS), []).append(index)
+        totals = np.empty(len(self._texts))
+        for group in groups.values():
+            totals[group] = _among_twins(summed[group], mean[group], lifts[group], rules.prior_weight)
+        return totals
 
     def _winner(self) -> Labels:
         if not self._texts:
@@ -222,12 +231,18 @@ class Vote:
         for ballot in self._ballots:
             if ballot.slots is None:
                 ballot.slots = self._slot_scores(ballot.evidence, winner)
-        total = self._weight() * np.sum(
-            [ballot.slots for ballot in self._ballots if ballot.slots is not None], axis=0
-        )
+        mean = np.mean([ballot.slots for ballot in self._ballots if ballot.slots is not None], axis=0)
+        summed = self._weight() * len(self._ballots) * mean
         rules = self._decoding.text
+        total = summed
         if rules.prior_weight > 0:
-            total = total + rules.prior_weight * self._decoding.prior.log_slot_prior(_spelt(winner), chances)
+            lifts = self._decoding.prior.log_slot_prior(_spelt(winner), chances)
+            total = summed + rules.prior_weight * lifts
+            for slot in range(len(winner)):
+                for pair in _TWIN_CLASSES:
+                    total[slot, pair] = _among_twins(
+                        summed[slot, pair], mean[slot, pair], lifts[slot, pair], rules.prior_weight
+                    )
         total -= total.max(axis=1, keepdims=True)
         np.exp(total, out=total)
         return np.asarray(total / total.sum(axis=1, keepdims=True))
@@ -267,6 +282,17 @@ class Vote:
             format=self._decoding.prior.fits(_spelt(winner), chances) if winner else 0.0,
             frames=math.log2(len(frames)),
         )
+
+
+def _among_twins(summed: F64, mean: F64, lifts: F64, prior_weight: float) -> F64:
+    """Totals of texts that differ in nothing but O/0 and I/1.
+
+    Many jurisdictions press both with one die, and then every frame errs alike: what the twins have
+    together is as all frames say; between them all frames count as one, and the formats in full.
+    """
+    together = np.logaddexp.reduce(summed + prior_weight * lifts)
+    share = mean + lifts
+    return np.asarray(together + share - np.logaddexp.reduce(share))
 
 
 def _slot_head_scores(slots: F32, texts: list[Labels]) -> F64:

