@@ -101,6 +101,7 @@ class Desk:
         self.refresh()
         named = self.root.other("log")
         if named is not None and named != key.public_key().public_bytes_raw():
+            self.close()
             raise HomeError("the log key is not the one that the root file names", where=str(home))
 
     @classmethod
@@ -130,6 +131,7 @@ class Desk:
 
     def close(self) -> None:
         self.log.close()
+        self._witness.close()
 
     # state ------------------------------------------------------------------------------------------------
 

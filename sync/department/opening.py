@@ -61,6 +61,7 @@ class _RootedLink:
     def _link(self) -> WitnessLink:
         url = self._url()
         if url != self._known[0]:
+            self._known[1].close()
             self._known = (url, link_of(url))
         return self._known[1]
 
@@ -69,6 +70,9 @@ class _RootedLink:
 
     def newest(self, origin: str) -> str:
         return self._link().newest(origin)
+
+    def close(self) -> None:
+        self._known[1].close()
 
 
 class RootedDoor:

@@ -39,6 +39,10 @@ class WitnessLink(Protocol):
         """The newest co-signed note of a log. Raises LinkError."""
         ...
 
+    def close(self) -> None:
+        """Let go of the connection, or of the folder's database."""
+        ...
+
 
 def _judged(status: int, body: str, content_type: str) -> str:
     if status == 200:
@@ -79,6 +83,9 @@ class HttpWitness:
             raise LinkError(f"the witness answered {answer.status_code}", where=f"witness {self._url}")
         return answer.text
 
+    def close(self) -> None:
+        self._client.close()
+
 
 class FolderWitness:
     """A witness folder on this machine: a demo, and tests. It guards against nobody who is root here."""
@@ -98,6 +105,9 @@ class FolderWitness:
             raise LinkError("the witness has not seen this log yet", where="witness")
         return note
 
+    def close(self) -> None:
+        self._folder.close()
+
 
 class AbsentWitness:
     """The root file names no witness, or none can be reached: every call says so."""
@@ -107,3 +117,6 @@ class AbsentWitness:
 
     def newest(self, origin: str) -> str:  # noqa: ARG002
         raise LinkError("no witness is there", where="witness", cure="name one in the root file")
+
+    def close(self) -> None:
+        """Nothing is open."""

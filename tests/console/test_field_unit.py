@@ -154,6 +154,7 @@ def test_an_older_copy_of_the_card_opens_nothing_after_a_reset(tmp_path: Path) -
         pass
     with pytest.raises(SlotError):
         open_ledger(tmp_path / "copy")
+    home.ledger.store.close()
 
 
 @pytest.mark.parametrize(

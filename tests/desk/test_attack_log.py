@@ -195,6 +195,7 @@ def test_the_witness_refuses_to_go_on_with_a_rewritten_log(
     with pytest.raises(LedgerError):
         log.publish(link, witness)
     log.close()
+    link.close()
 
 
 def test_without_the_witness_a_cut_off_end_does_not_pass_as_checked(

@@ -84,6 +84,9 @@ class SwitchedWitness:
     def newest(self, origin: str) -> str:
         return FolderWitness(self.folder).newest(origin)
 
+    def close(self) -> None:
+        self.folder.close()
+
 
 @dataclass
 class Department:
@@ -98,7 +101,6 @@ class Department:
 
     def close(self) -> None:
         self.front.close()
-        self.witness.folder.close()
 
     @property
     def desk(self) -> Desk:

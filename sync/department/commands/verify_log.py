@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -79,7 +80,8 @@ def _newest(url: str, origin: str, file: Path | None) -> str | None:
     if file is not None:
         return read_bytes(file).decode(errors="replace")
     try:
-        return link_of(url).newest(origin)
+        with closing(link_of(url)) as link:
+            return link.newest(origin)
     except LinkError as error:
         print(f"department: {error}", file=sys.stderr)
         return None
