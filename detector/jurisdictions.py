@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,25 +158,22 @@ class FormatPrior:
 
     def __init__(self, codes: Sequence[str]) -> None:
         self.codes = tuple(codes)
-        self._by_shape: dict[str, list[tuple[int, Format]]] = {}
+        self._by_shape: dict[str, list[tuple[int, Format, float]]] = {}
         self._vanity = np.ones(len(self.codes))
         for index, code in enumerate(self.codes):
             series = formats_of(code)
             if series:
                 self._vanity[index] = _STATE_VANITY if code.startswith("US-") else _ELSEWHERE_VANITY
             for one in series:
-                self._by_shape.setdefault(one.shape, []).append((index, one))
-
-    @cached_property
-    def _formed(self) -> F64:
-        return 1.0 - self._vanity
+                gain = float(1.0 - self._vanity[index]) * one.share * one.lift
+                self._by_shape.setdefault(one.shape, []).append((index, one, gain))
 
     def lifts(self, text: str) -> F64:
         """p(text | jurisdiction) / 36 ** -length of each code, (J,), vanity included."""
         out = self._vanity * _length_share(len(text))
-        for index, series in self._by_shape.get(shape_of(text), ()):
+        for index, series, gain in self._by_shape.get(shape_of(text), ()):
             if series.skips.isdisjoint(text):
-                out[index] += self._formed[index] * series.share * series.lift
+                out[index] += gain
         return out
 
     def log_prior(self, text: str, chances: F64) -> float:
@@ -193,10 +189,10 @@ class FormatPrior:
             for letters, first, last in (("A", 0, 26), ("9", 26, 36)):
                 row = np.full(last - first, free)
                 rest = before + after
-                for index, series in self._by_shape.get(shape_of(before + letters + after), ()):
+                for index, series, lift in self._by_shape.get(shape_of(before + letters + after), ()):
                     if not series.skips.isdisjoint(rest):
                         continue
-                    gain = chances[index] * self._formed[index] * series.share * series.lift
+                    gain = chances[index] * lift
                     row += gain
                     if letters == "A":
                         for skipped in series.skips:

@@ -91,6 +91,11 @@ class LiveTrack:
         """What the vote says at present."""
         return self.vote.verdict().text
 
+    def spelt_like(self, reading: PlateReading) -> bool:
+        """Whether one more reading has this plate's text, or its rival's."""
+        rival = self.rival is not None and same_plate(self.rival.text, reading.text)
+        return rival or same_plate(self.text, reading.text)
+
     def likeness(self, reading: PlateReading) -> Likeness:
         """Whether one more reading is of this plate: by its text, in doubt by its columns."""
         if same_plate(self.text, reading.text):

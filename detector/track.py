@@ -181,6 +181,8 @@ class Tracker:
         misfit = self._misfit(track, sighting.time_us, sighting.box)
         if sighting.reading is None:
             return misfit
+        if misfit == math.inf and not track.spelt_like(sighting.reading):
+            return misfit  # too far away for all but the same text: the columns need not be asked
         alike = track.likeness(sighting.reading)
         if track.rival is not None and alike != "same":
             alike = max(alike, track.rival.likeness(sighting.reading), key=_CLOSER.index)

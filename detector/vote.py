@@ -69,6 +69,7 @@ class Vote:
         self._ballots: list[_Ballot] = []
         self._slots_of: Labels | None = None
         self._verdict: Verdict | None = None
+        self._leader: Labels | None = None
         self.frames_given = 0
         for evidence in frames:
             self.add(evidence)
@@ -81,7 +82,7 @@ class Vote:
     def add(self, evidence: Evidence) -> None:
         """Counts one more frame. Beyond MOST_FRAMES the frame that says least goes."""
         self.frames_given += 1
-        self._verdict = None
+        self._verdict = self._leader = None
         new = sorted(set(evidence.candidates) - set(self._texts))
         if new and self._ballots:
             rows = self._score([ballot.evidence for ballot in self._ballots], new)
@@ -169,8 +170,10 @@ class Vote:
     def _winner(self) -> Labels:
         if not self._texts:
             return ()
-        totals = self._totals(self._chances())
-        return self._texts[min(range(len(totals)), key=lambda i: (-totals[i], self._texts[i]))]
+        if self._leader is None:
+            totals = self._totals(self._chances())
+            self._leader = self._texts[min(range(len(totals)), key=lambda i: (-totals[i], self._texts[i]))]
+        return self._leader
 
     def _forget_texts(self) -> None:
         totals = self._totals(self._chances())
@@ -188,7 +191,7 @@ class Vote:
         order = sorted(range(len(totals)), key=lambda i: (-totals[i], self._texts[i]))
         posterior = np.exp(totals - totals[order[0]])
         posterior /= posterior.sum()
-        winner = self._texts[order[0]]
+        winner = self._leader = self._texts[order[0]]
         slots = self._slot_posterior(winner, chances)
         spelt = _spelt(winner)
         sure = slots[np.arange(len(winner)), list(winner)] if winner else np.zeros(0)
