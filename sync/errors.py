@@ -11,7 +11,8 @@
         ├── HomeError            absent, foreign, locked or damaged
         ├── ConfigError          a setting that is unknown, out of range or beyond the policy
         ├── StoreError           the store refuses: a record that contradicts another
-        └── KeyServiceError      a key that is not there, was destroyed, or does not open
+        ├── KeyServiceError      a key that is not there, was destroyed, or does not open
+        └── LackingError         something that this machine does not offer: exit status 3
 
 No message ever carries plate text, image bytes or key bytes.
 """
@@ -86,3 +87,9 @@ class StoreError(DepartmentError):
 
 class KeyServiceError(DepartmentError):
     """A key that is not there, was destroyed, or does not open what it was given."""
+
+
+class LackingError(DepartmentError):
+    """This machine lacks what the profile in force asks of it."""
+
+    exit_status = 3

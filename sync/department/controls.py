@@ -30,6 +30,7 @@ class Facts:
     keys_elsewhere: bool
     witness_here: bool
     database: str
+    tls_beyond: tuple[str, ...] = ()  # suites that this process would take and the FIPS profile forbids
 
 
 def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
@@ -102,7 +103,14 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
             "day keys destroyed with the purge (SP 800-88 Rev. 2, cryptographic erase)",
             "an overwritten key file may survive on flash outside the file system's sight",
         ),
-        ("SC-8", "encrypted in transit", "TLS 1.3, P-256", ""),
+        (
+            "SC-8",
+            "encrypted in transit",
+            "TLS 1.3, P-256, AES-GCM suites alone" if fips else "TLS 1.3, P-256",
+            f"OpenSSL here would take {', '.join(facts.tls_beyond)}: the server refuses to start"
+            if fips and facts.tls_beyond
+            else "",
+        ),
         (
             "SC-12",
             "keys are managed",
@@ -116,7 +124,7 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
             "FIPS 140 cryptography",
             f"FIPS profile on: {FIPS_NAME}"
             if fips
-            else "standard profile: argon2id beside approved algorithms",
+            else "standard profile: argon2id and ChaCha20 beside approved algorithms",
             "a validated module is the operating system's matter",
         ),
         ("SC-28", "encrypted at rest", f"AES-256-GCM, one key a day of receipt; store: {facts.database}", ""),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,16 @@ class DepartmentHome:
     def blobs(self) -> Path:
         chosen = self.settings.blobs_folder
         return Path(chosen) if chosen else self.path / "blobs"
+
+    @property
+    def fips(self) -> bool:
+        """Whether the policy file here asks for the FIPS profile: approved algorithms only."""
+        try:
+            table = tomllib.loads((self.path / "policy.toml").read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+            return False  # whoever needs the policy says what is wrong with it
+        security = table.get("security")
+        return isinstance(security, dict) and security.get("profile") == "fips"
 
     def log_key(self) -> Ed25519PrivateKey:
         """The department log's signing key. Raises HomeError."""

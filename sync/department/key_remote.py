@@ -12,7 +12,6 @@ HOME/keys.remote (TOML, 0600) names the service: url, token, and ca (PEM) where 
 from __future__ import annotations
 
 import hmac
-import ssl
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +42,7 @@ from sync.department.policy import MAX_GRACE_MINUTES
 from sync.department.refusals import DeskRefusal
 from sync.department.root_file import describe, open_first
 from sync.department.search import Cover, GuardedKeys, KeyDoor, Match, Row
+from sync.department.tls import client_context
 from sync.errors import ConfigError, HomeError, KeyServiceError, RefusedByDepartmentError, SyncError
 
 ADDRESS_FILE = "keys.remote"
@@ -303,10 +303,11 @@ def key_app(
 
 
 class _Wire:
-    def __init__(self, address: Address, client: httpx.Client | None = None) -> None:
-        context = ssl.create_default_context(cafile=address.ca or None)
+    def __init__(self, address: Address, client: httpx.Client | None, *, approved: bool) -> None:
         self._address = address
-        self._client = client or httpx.Client(verify=context, timeout=SECONDS)
+        self._client = client or httpx.Client(
+            verify=client_context(address.ca, approved=approved), timeout=SECONDS
+        )
 
     def close(self) -> None:
         self._client.close()
@@ -403,13 +404,15 @@ class RemoteDoor:
         return [{one.name: one for one in row} for row in self._wire.ask("open", ask, OpenedRows).rows]
 
 
-def remote(address: Address, client: httpx.Client | None = None) -> tuple[RemoteKeyService, KeyDoor]:
-    """Both clients of one key service."""
-    wire = _Wire(address, client)
+def remote(
+    address: Address, client: httpx.Client | None = None, *, approved: bool = False
+) -> tuple[RemoteKeyService, KeyDoor]:
+    """Both clients of one key service. `approved`: TLS of the FIPS profile."""
+    wire = _Wire(address, client, approved=approved)
     return RemoteKeyService(wire), RemoteDoor(wire)
 
 
 def service_of(home: DepartmentHome) -> LocalKeyService | RemoteKeyService:
     """The key service that a home uses: in this process, or the one that HOME/keys.remote names."""
     address = address_of(home)
-    return LocalKeyService(home.keys) if address is None else remote(address)[0]
+    return LocalKeyService(home.keys) if address is None else remote(address, approved=home.fips)[0]

@@ -44,25 +44,25 @@ SILENT_DAYS = 3  # a unit that did not speak for this long is overdue
 DAY_US = 86_400_000_000
 
 
-def link_of(url: str) -> WitnessLink:
+def link_of(url: str, *, approved: bool = False) -> WitnessLink:
     """The witness behind an address: https://..., http://..., folder:/path, or none."""
     if url.startswith(FOLDER_SCHEME):
         return FolderWitness(WitnessFolder(Path(url[len(FOLDER_SCHEME) :])))
-    return HttpWitness(url) if url else AbsentWitness()
+    return HttpWitness(url, approved=approved) if url else AbsentWitness()
 
 
 class _RootedLink:
     """The witness that the root file of the moment names."""
 
-    def __init__(self, url: Callable[[], str]) -> None:
-        self._url = url
+    def __init__(self, url: Callable[[], str], *, approved: bool) -> None:
+        self._url, self._approved = url, approved
         self._known: tuple[str, WitnessLink] = ("", AbsentWitness())
 
     def _link(self) -> WitnessLink:
         url = self._url()
         if url != self._known[0]:
             self._known[1].close()
-            self._known = (url, link_of(url))
+            self._known = (url, link_of(url, approved=self._approved))
         return self._known[1]
 
     def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
@@ -118,7 +118,7 @@ def open_desk(
             "this department has no desk yet", where=str(home.path), cure="department user first USER"
         )
     urls: list[Callable[[], str]] = []
-    rooted = _RootedLink(lambda: urls[0]() if urls else "")
+    rooted = _RootedLink(lambda: urls[0]() if urls else "", approved=home.fips)
     desk = Desk(home.path, home.log_key(), link or rooted, clock=clock)
     urls.append(lambda: desk.root.witness_url)
     return desk
@@ -184,7 +184,7 @@ def open_front(
     if door is None:
         address = address_of(home)
         if address is not None:
-            service, door = remote(address)
+            service, door = remote(address, approved=home.fips)
             opened.append(service.close)
         else:
             if keys is None:

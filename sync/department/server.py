@@ -14,7 +14,6 @@ import ssl
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -30,11 +29,11 @@ from sync.department.key_remote import service_of
 from sync.department.receiver import Receiver
 from sync.department.retention import Retention
 from sync.department.store import open_store
+from sync.department.tls import tls_context
 
 log_events = structlog.get_logger("department.server")
 HEADER_SECONDS = 10
 HEADER_BYTES = 16 * 1024
-CURVE = "prime256v1"
 
 
 def now_us() -> int:
@@ -77,19 +76,6 @@ class PatientButNotForever(H11Protocol):
     def _cut(self) -> None:
         if not self.transport.is_closing():
             self.transport.abort()
-
-
-def tls_context(certificate: Path, key: Path, *, clients_of: Path | None = None) -> ssl.SSLContext:
-    """TLS 1.3 for a server; with `clients_of`, only clients with a certificate of that CA."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(certificate, key)
-    context.set_ecdh_curve(CURVE)
-    context.num_tickets = 0
-    if clients_of is not None:
-        context.load_verify_locations(clients_of)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
 
 
 def served_names(home: DepartmentHome) -> tuple[str, ...]:
@@ -171,13 +157,13 @@ async def serve(department: Department, desk_routes: list[Any], ready: Callable[
     certificate, key = department.authority.server_files(served_names(home))
     units = _server(
         unit_app(department.receiver, department.enrolment, seconds=settings.request_seconds),
-        tls_context(certificate, key, clients_of=home.authority / "ca.pem"),
+        tls_context(certificate, key, clients_of=home.authority / "ca.pem", approved=home.fips),
         home,
         settings.unit_port,
     )
     front = _server(
         front_app(department.receiver, department.enrolment, desk_routes, seconds=settings.request_seconds),
-        tls_context(certificate, key),
+        tls_context(certificate, key, approved=home.fips),
         home,
         settings.desk_port,
     )

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from storage.errors import ForkedLogError
+from sync.department.tls import client_context
 from sync.department.witness import SIZE_TYPE, request_body
 from sync.department.witness_server import WitnessFolder
 from sync.errors import LinkError
@@ -61,9 +62,10 @@ def _judged(status: int, body: str, content_type: str) -> str:
 class HttpWitness:
     """The witness behind a submission prefix (which is its monitoring prefix too)."""
 
-    def __init__(self, url: str, client: httpx.Client | None = None) -> None:
+    def __init__(self, url: str, client: httpx.Client | None = None, *, approved: bool = False) -> None:
+        """`approved`: TLS of the FIPS profile."""
         self._url = url.rstrip("/")
-        self._client = client or httpx.Client(timeout=TIMEOUT_S)
+        self._client = client or httpx.Client(timeout=TIMEOUT_S, verify=client_context(approved=approved))
 
     def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
         try:

@@ -16,7 +16,8 @@ import uvicorn
 @contextmanager
 def serving(app: Any) -> Iterator[httpx.Client]:
     """Serve `app` and give a client of it."""
-    listener = socket.socket()
+    # asyncio turns Nagle's algorithm off only for a socket that says TCP, not for protocol 0
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
     server = uvicorn.Server(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import ssl
 from typing import Any
 
 from sync.department.controls import Facts, table
@@ -11,6 +12,7 @@ from sync.department.forms import to_json
 from sync.department.home import DepartmentHome
 from sync.department.key_remote import address_of
 from sync.department.opening import FOLDER_SCHEME, open_desk
+from sync.department.tls import suites_beyond
 
 
 def add_parser(subparsers: Any) -> None:
@@ -32,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
             keys_elsewhere=address_of(home) is not None,
             witness_here=desk.root.witness_url.startswith(FOLDER_SCHEME),
             database=home.database_url.partition(":")[0],
+            tls_beyond=suites_beyond(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)),
         )
         rows = table(desk.policy, desk.root, facts)
     finally:

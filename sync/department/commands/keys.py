@@ -60,6 +60,7 @@ def add_parser(subparsers: Any) -> None:
     one.add_argument("--port", type=int, default=8466)
     one.add_argument("--certificate", type=Path, required=True, help="PEM chain for HTTPS")
     one.add_argument("--tls-key", type=Path, required=True)
+    one.add_argument("--fips", action="store_true", help="approved algorithms only in TLS")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -109,6 +110,7 @@ def _serve(args: argparse.Namespace) -> int:
     import uvicorn  # noqa: PLC0415 - only where a key service runs
 
     from sync.department.key_remote import TOKEN_FILE, key_app  # noqa: PLC0415
+    from sync.department.tls import tls_context  # noqa: PLC0415
 
     args.folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
     token_file = args.folder / TOKEN_FILE
@@ -118,6 +120,7 @@ def _serve(args: argparse.Namespace) -> int:
         print(f"put the content of {token_file} into the department's keys.remote", file=sys.stderr)
     if not args.root.is_file():
         raise ConfigError("is no root file", where=str(args.root))
+    context = tls_context(args.certificate, args.tls_key, approved=args.fips)
     service = LocalKeyService(args.folder)
     app = key_app(service, args.root.read_bytes(), token_file.read_text().strip())
     print(f"key service on {args.host}:{args.port}; Ctrl-C ends", file=sys.stderr, flush=True)
@@ -130,8 +133,7 @@ def _serve(args: argparse.Namespace) -> int:
         server_header=False,
         lifespan="off",
         ws="none",
-        ssl_certfile=args.certificate,
-        ssl_keyfile=args.tls_key,
+        ssl_context_factory=lambda _config, _default: context,
     )
     service.close()
     return 0

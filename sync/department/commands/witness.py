@@ -14,7 +14,9 @@ from storage.checkpoint import NoteKey
 from sync.department.commands import desk_access as desk
 from sync.department.home import DepartmentHome
 from sync.department.opening import open_desk
+from sync.department.tls import tls_context
 from sync.department.witness_server import WitnessFolder, witness_app
+from sync.errors import ConfigError
 
 
 def add_parser(subparsers: Any) -> None:
@@ -48,6 +50,7 @@ def add_parser(subparsers: Any) -> None:
     one.add_argument("--port", type=int, default=8465)
     one.add_argument("--certificate", type=Path, help="PEM chain; with --key: HTTPS")
     one.add_argument("--key", type=Path, dest="tls_key", help="PEM key")
+    one.add_argument("--fips", action="store_true", help="approved algorithms only in TLS")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
             folder.add_log(key)
             print(f"watching {key.name}")
             return 0
+        if (args.certificate is None) != (args.tls_key is None) or (args.fips and args.certificate is None):
+            raise ConfigError("belongs with --key; --fips needs both", where="--certificate")
         print(f"witness {folder.name} on {args.host}:{args.port}; Ctrl-C ends", file=sys.stderr, flush=True)
         uvicorn.run(
             witness_app(folder),
@@ -79,9 +84,16 @@ def run(args: argparse.Namespace) -> int:
             server_header=False,
             lifespan="off",
             ws="none",
-            ssl_certfile=args.certificate,
-            ssl_keyfile=args.tls_key,
+            ssl_context_factory=_context_of(args),
         )
     finally:
         folder.close()
     return 0
+
+
+def _context_of(args: argparse.Namespace) -> Any:
+    """What uvicorn makes its TLS context with, or None for plain HTTP (a co-signature needs no secrecy)."""
+    if args.certificate is None:
+        return None
+    context = tls_context(args.certificate, args.tls_key, approved=args.fips)
+    return lambda _config, _default: context

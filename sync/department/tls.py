@@ -1,0 +1,82 @@
+"""TLS of the department: 1.3 over P-256 for its servers; in the FIPS profile AES-GCM suites and no other.
+
+Python's `ssl` can choose the curve of a context, but not the suites of TLS 1.3 before 3.15. In the FIPS
+profile the process is therefore started anew with an OpenSSL configuration (`openssl-approved.cnf`) that
+names the approved suites, unless the machine's own OpenSSL lets only those in already. Whatever set them,
+`approved_only` looks at what the context would really offer, and refuses to serve or to connect otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sync.errors import LackingError
+
+CURVE = "prime256v1"
+APPROVED_SUITES = frozenset({"TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"})
+APPROVED_1_2 = "ECDHE+AESGCM:!aNULL"
+OPENSSL_CONF = "OPENSSL_CONF"
+APPROVED_FILE = Path(__file__).with_name("openssl-approved.cnf")
+
+
+def tls_context(
+    certificate: Path, key: Path, *, clients_of: Path | None = None, approved: bool = False
+) -> ssl.SSLContext:
+    """TLS 1.3 for a server; with `clients_of`, only clients with a certificate of that CA.
+
+    `approved`: raises LackingError unless nothing but AES-GCM suites would be negotiated.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(certificate, key)
+    context.set_ecdh_curve(CURVE)
+    context.num_tickets = 0
+    if clients_of is not None:
+        context.load_verify_locations(clients_of)
+        context.verify_mode = ssl.CERT_REQUIRED
+    if approved:
+        approved_only(context)
+    return context
+
+
+def client_context(ca: str = "", *, approved: bool = False) -> ssl.SSLContext:
+    """TLS towards a witness or a key service; `ca`: a PEM file, else the machine's authorities."""
+    context = ssl.create_default_context(cafile=ca or None)
+    if approved:
+        context.set_ciphers(APPROVED_1_2)  # a witness elsewhere may not speak 1.3 yet
+        context.set_ecdh_curve(CURVE)
+        approved_only(context)
+    return context
+
+
+def suites_beyond(context: ssl.SSLContext) -> tuple[str, ...]:
+    """TLS 1.3 suites that this context would negotiate and that are not approved."""
+    names = (str(one["name"]) for one in context.get_ciphers() if one["protocol"] == "TLSv1.3")
+    return tuple(name for name in names if name not in APPROVED_SUITES)
+
+
+def approved_only(context: ssl.SSLContext) -> None:
+    """Raises LackingError naming the suites that the FIPS profile forbids and this process would take."""
+    beyond = suites_beyond(context)
+    if beyond:
+        raise LackingError(
+            f"OpenSSL of this process would take {', '.join(beyond)}, which the FIPS profile forbids",
+            where="TLS",
+            cure=f"start it with {OPENSSL_CONF}={APPROVED_FILE}, or set Ciphersuites in your own file",
+        )
+
+
+def restart_for_approved(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Start this process anew under the approved OpenSSL configuration; returns where that is in force.
+
+    A configuration that the caller chose himself is never overridden: `approved_only` judges it.
+    """
+    if OPENSSL_CONF in environment or not suites_beyond(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)):
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [sys.executable, *command], {**environment, OPENSSL_CONF: str(APPROVED_FILE)})  # noqa: S606 - ourselves, with the same words

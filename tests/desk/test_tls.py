@@ -1,0 +1,175 @@
+"""TLS of the FIPS profile: real servers shake hands over AES-GCM and P-256, and over nothing else."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sync_twins import DepartmentProcess, found_department, free_port
+from tls_client import offer
+
+from sync.department import root_file, tls
+from sync.department.authority import Authority
+from sync.department.founding import OFFICES
+from sync.department.home import DepartmentHome, load_ed25519
+from sync.department.opening import adopt_root, first_administrator, open_desk, root_in
+from sync.department.policy import digest
+from sync.errors import LackingError
+
+CHACHA = "TLS_CHACHA20_POLY1305_SHA256"
+
+
+def with_profile(home: DepartmentHome, profile: str) -> None:
+    """Put a policy file with this profile in force, as two offices do."""
+    first_administrator(home, "chief", "Chief")
+    text = (home.path / "policy.toml").read_text().replace("version = 1\n", "version = 2\n", 1)
+    document = text.replace('profile = "standard"', f'profile = "{profile}"').encode()
+    root = replace(root_in(home), version=2, policy_version=2, policy_digest=digest(document))
+    keys = [load_ed25519(home.path / "root-keys" / f"{name}.key") for name in OFFICES[:2]]
+    desk = open_desk(home)
+    adopt_root(home, desk, root_file.assemble(root, [root_file.sign(root, key) for key in keys]), document)
+    desk.close()
+
+
+Offer = Callable[..., str]
+
+
+@contextmanager
+def department(folder: Path, profile: str) -> Iterator[Offer]:
+    """`department serve` under a profile, and what its front door answers to an offer."""
+    home = found_department(folder / "home")
+    with_profile(home, profile)
+    server = DepartmentProcess(home)
+    server.start()
+    try:
+        yield lambda **what: offer(folder, home.settings.desk_port, home.authority / "ca.pem", **what)
+    finally:
+        server.stop()
+
+
+def test_the_fips_server_refuses_chacha20_and_x25519(tmp_path: Path) -> None:
+    with department(tmp_path, "fips") as ask:
+        assert ask() == "TLS_AES_256_GCM_SHA384 TLSv1.3"
+        assert ask(suites="TLS_AES_128_GCM_SHA256") == "TLS_AES_128_GCM_SHA256 TLSv1.3"
+        assert ask(suites=CHACHA).startswith("refused")
+        assert ask(groups="X25519").startswith("refused")
+        assert ask(groups="X25519:P-256") == "TLS_AES_256_GCM_SHA384 TLSv1.3"
+        assert ask(tls12=True).startswith("refused")
+
+
+@pytest.mark.slow
+def test_the_standard_server_takes_chacha20_so_the_refusal_is_the_profiles(tmp_path: Path) -> None:
+    with department(tmp_path, "standard") as ask:
+        assert ask(suites=CHACHA) == f"{CHACHA} TLSv1.3"
+        assert ask(groups="X25519").startswith("refused")  # one curve in both profiles
+
+
+@contextmanager
+def _process(words: list[str], port: int) -> Iterator[None]:
+    command = [sys.executable, "-m", "sync.department.cli", *words, "--port", str(port)]
+    environment = {key: value for key, value in os.environ.items() if key != tls.OPENSSL_CONF}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert process.stderr is not None
+        while "Ctrl-C ends" not in (line := process.stderr.readline()):
+            assert line, process.wait(20)
+        yield
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def _once_listening(ask: Callable[[], str]) -> str:
+    """The first answer; the line that says Ctrl-C comes a moment before the socket listens."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with suppress(subprocess.CalledProcessError):
+            return ask()
+        time.sleep(0.1)
+    raise AssertionError("never listened")
+
+
+@pytest.mark.slow
+def test_a_fips_witness_and_key_service_refuse_them_too(tmp_path: Path) -> None:
+    from sync.department.witness_server import WitnessFolder
+
+    home = found_department(tmp_path / "home")
+    certificate, key = Authority.open(home.authority).server_files(("localhost",))
+    WitnessFolder.create(tmp_path / "witness", "w.example/1").close()
+    root = replace(root_in(home), witness=_witness_key(tmp_path / "witness"))
+    (tmp_path / "root.cbor").write_bytes(
+        root_file.assemble(
+            root,
+            [root_file.sign(root, load_ed25519(home.path / "root-keys" / f"{name}.key")) for name in OFFICES],
+        )
+    )
+    for words in (
+        ["witness", "serve", "--folder", str(tmp_path / "witness"), "--fips",
+         "--certificate", str(certificate), "--key", str(key)],
+        ["keys", "serve", "--folder", str(tmp_path / "keys"), "--root", str(tmp_path / "root.cbor"), "--fips",
+         "--certificate", str(certificate), "--tls-key", str(key)],
+    ):  # fmt: skip
+        port = free_port()
+        with _process(words, port):
+
+            def ask(port: int = port, **what: str) -> str:
+                return offer(tmp_path, port, home.authority / "ca.pem", **what)  # type: ignore[arg-type]
+
+            assert _once_listening(ask) == "TLS_AES_256_GCM_SHA384 TLSv1.3"
+            assert ask(suites=CHACHA).startswith("refused")
+            assert ask(groups="X25519").startswith("refused")
+
+
+def _witness_key(folder: Path) -> str:
+    from sync.department.witness_server import WitnessFolder
+
+    opened = WitnessFolder(folder)
+    text = opened.key.text()
+    opened.close()
+    return text
+
+
+def test_a_process_that_would_take_chacha20_does_not_serve_or_connect_under_the_profile(
+    tmp_path: Path,
+) -> None:
+    """Whatever the reason that the approved configuration is not in force here, nothing opens."""
+    home = found_department(tmp_path / "home")
+    certificate, key = Authority.open(home.authority).server_files(("localhost",))
+    tls.tls_context(certificate, key)
+    if not tls.suites_beyond(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)):
+        pytest.skip("this machine's own OpenSSL takes approved suites alone")
+    for opening in (lambda: tls.tls_context(certificate, key, approved=True), _client):
+        with pytest.raises(LackingError, match=CHACHA) as refused:
+            opening()
+        assert refused.value.exit_status == 3
+
+
+def _client() -> ssl.SSLContext:
+    return tls.client_context(approved=True)
+
+
+def test_a_configuration_that_somebody_chose_is_judged_and_not_overridden(tmp_path: Path) -> None:
+    home = found_department(tmp_path / "home")
+    with_profile(home, "fips")
+    own = tmp_path / "own.cnf"
+    own.write_text(
+        f"openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nCiphersuites = {CHACHA}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "sync.department.cli", "serve", "--home", str(home.path)],
+        env={**os.environ, tls.OPENSSL_CONF: str(own)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, CHACHA in done.stderr) == (3, True), done.stderr
+    assert str(tls.APPROVED_FILE) in done.stderr
