@@ -19,7 +19,6 @@ from rich.console import Console
 
 from detector.reader import PlateReader
 from detector.track import Tracker
-from firmware.background import purging, uplink
 from firmware.bookkeeper import Bookkeeper
 from firmware.config import FILE_NAME, Config, config_bytes, load_config, write_config
 from firmware.consoles import consoles
@@ -34,9 +33,11 @@ from firmware.live_view import LiveView
 from firmware.log import event_log
 from firmware.metrics import MetricsServer
 from firmware.pipeline import Pipeline
+from firmware.purging import purging
 from firmware.read_habit import ReadHabit
 from firmware.record import Surroundings, software_version
 from firmware.sources import open_source
+from firmware.uplink_thread import UplinkThread
 from hw.camera import Frame
 from hw.camera_watch import WatchedCamera
 from hw.clock import Clock
@@ -133,7 +134,7 @@ def _run(
         )
         with (
             serve_door(ledger),
-            uplink(ledger, home),
+            UplinkThread(ledger, home, config.sync.schedule(), log=log),
             purging(ledger, log),
             _metrics(config, health),
             reporting(home, health.report, keep=lambda: habit.save(home / "habit.json")),

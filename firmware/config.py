@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from firmware.errors import ConfigError
 from firmware.setting import load_sections, setting, write_sections
+from sync.errors import SyncError
+from sync.schedule import Schedule, Window
 
 FILE_NAME = "config.toml"
 _MAX_BYTES = 256 * 1024
@@ -92,6 +95,50 @@ class ImageSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SyncSettings:
+    """when an enrolled unit speaks to its department; a hit waits for neither window nor interval"""
+
+    interval_s: int = setting(900, low=10, high=604_800, why="seconds between two conversations")
+    jitter: float = setting(0.2, low=0, high=0.5, why="share of the interval by which units spread out")
+    windows: str = setting(
+        "", why="UTC times of day, such as 22:00-05:30, 12:00-13:00; left empty: at any time"
+    )
+    networks: str = setting("", why="names of the networks to use, with commas; left empty: any")
+    only_on_mains: bool = setting(default=False, why="speak only while the feed is there")
+    bytes_per_s: int = setting(0, low=0, high=1 << 40, why="bandwidth cap; 0: none")
+    metered_bytes_per_day: int = setting(
+        200_000_000, low=0, high=1 << 50, why="at most this much a day on a metered network"
+    )
+
+    def __post_init__(self) -> None:
+        self.schedule()
+
+    def schedule(self) -> Schedule:
+        """For the uplink. Raises ValueError for a window that is none."""
+        made = Schedule(
+            windows=tuple(_window(part) for part in self.windows.split(",") if part.strip()),
+            interval_s=self.interval_s,
+            jitter=self.jitter,
+            networks=tuple(part.strip() for part in self.networks.split(",") if part.strip()),
+            only_on_mains=self.only_on_mains,
+            bytes_per_s=self.bytes_per_s,
+            metered_bytes_per_day=self.metered_bytes_per_day,
+        )
+        try:
+            made.check()
+        except SyncError as error:
+            raise ValueError(str(error)) from None
+        return made
+
+
+def _window(text: str) -> Window:
+    match = re.fullmatch(r"\s*(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})\s*", text)
+    if match is None or int(match[2]) > 59 or int(match[4]) > 59:
+        raise ValueError(f"windows: {text.strip()!r} is no time of day: write 22:00-05:30")
+    return Window(start_min=int(match[1]) * 60 + int(match[2]), end_min=int(match[3]) * 60 + int(match[4]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PartsSettings:
     """what else is fitted; a part that is left out is not there"""
 
@@ -124,6 +171,7 @@ class Config:
     reading: ReadingSettings = field(default_factory=ReadingSettings)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     images: ImageSettings = field(default_factory=ImageSettings)
+    sync: SyncSettings = field(default_factory=SyncSettings)
     parts: PartsSettings = field(default_factory=PartsSettings)
 
 

@@ -58,9 +58,13 @@ class Runner:
         now_us: Callable[[], int] = clock_us,
         conditions: Callable[[], Conditions] = Conditions,
         on_log_refused: Callable[[str], None] | None = None,
+        on_attempt: Callable[[Attempt], None] | None = None,
     ) -> None:
         self._outbox, self._folder, self._schedule = outbox, folder, schedule
         self._now_us, self._conditions, self._on_log_refused = now_us, conditions, on_log_refused
+        self._on_attempt = on_attempt
+        self._link: HttpsLink | None = None
+        self._hits_to = outbox.received_to()
         self._parcel_size = ParcelSize()
         self._nudge = threading.Event()
         status = folder.status()
@@ -73,11 +77,17 @@ class Runner:
         """A hit waits: do not wait for the window."""
         self._nudge.set()
 
+    def hang_up(self) -> None:
+        """Cut the conversation that runs, from another thread; what was on its way is sent again."""
+        link = self._link
+        if link is not None:
+            link.hang_up()
+
     def attempt(self, *, alerts_only: bool = False, goes_on: Callable[[], bool] = lambda: True) -> Attempt:
         """One conversation. Never raises for the link or the department; NotEnrolledError passes."""
         member = self._folder.member()
         started = self._now_us()
-        link = open_link(self._folder, member, bytes_per_s=self._schedule.bytes_per_s)
+        link = self._link = open_link(self._folder, member, bytes_per_s=self._schedule.bytes_per_s)
         conversation = Conversation(
             self._outbox, link, member.department_public(), self._parcel_size, self._now_us
         )
@@ -107,11 +117,14 @@ class Runner:
         except StorageError as error:
             outcome, what = "error", str(error)
         finally:
+            self._link = None
             link.close()
         made = Attempt(outcome=outcome, what=what, progress=conversation.progress)
         self._account(made, started)
         if outcome == "log-refused" and self._on_log_refused is not None:
             self._on_log_refused(what)
+        if self._on_attempt is not None:
+            self._on_attempt(made)
         return made
 
     def _register(self, link: HttpsLink, member: Member) -> None:
@@ -153,7 +166,9 @@ class Runner:
         log_events.info("attempt", outcome=made.outcome, leaves=progress.leaves, elements=progress.elements)
 
     def _past(self) -> Past:
-        today = self._now_us() // DAY_US
+        now_us = self._now_us()
+        self._tried_us = min(self._tried_us, now_us)  # a clock that was set back makes nobody wait for it
+        today = now_us // DAY_US
         used = self._metered[1] if self._metered[0] == today else 0
         return Past(
             tried_us=self._tried_us,
@@ -166,7 +181,7 @@ class Runner:
         """By the schedule, until `stop` is set."""
         while not stop.is_set():
             asked = self._asked()
-            alert = self._nudge.is_set()
+            alert = self._nudge.is_set() or self._hit_waits()
             decision = when.decide(
                 self._schedule, self._conditions(), self._past(), now_us=self._now_us(), alert=alert
             )
@@ -174,13 +189,23 @@ class Runner:
                 self._nudge.clear()
                 only = isinstance(decision, Go) and decision.alerts_only and not asked
                 try:
-                    self.attempt(alerts_only=only, goes_on=lambda: not stop.is_set())
+                    made = self.attempt(alerts_only=only, goes_on=lambda: not stop.is_set())
+                    if alert and made.outcome == "link":
+                        self._nudge.set()  # after the back-off, whatever the window says
                 except NotEnrolledError as error:
                     log_events.warning("not_enrolled", what=str(error))
                     stop.wait(60 * LOOK_S)
             else:
                 self._folder.save_status(next_us=decision.until_us, waiting_for=decision.why)
             stop.wait(LOOK_S)
+
+    def _hit_waits(self) -> bool:
+        """Whether a hit was stored since the last look; it is tried at once, once."""
+        hits = self._outbox.hits_from(self._hits_to)
+        if hits:
+            self._hits_to = hits[-1] + 1
+            self._nudge.set()
+        return bool(hits)
 
     def _asked(self) -> bool:
         """Whether `reader sync now` asked for a conversation; asking once is enough."""

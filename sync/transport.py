@@ -6,11 +6,13 @@ signed refusal becomes its own error. The bandwidth cap is kept while a body is 
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -71,6 +73,8 @@ class HttpsLink:
         self._prefix = prefix
         self._rate = bytes_per_s
         self._sent = 0
+        self._socket: socket.socket | None = None
+        self._hung_up = False
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, write=SEND_S)
         self._client = httpx.Client(
             base_url=f"https://{address}", verify=context, timeout=timeout, trust_env=False, http2=False
@@ -83,12 +87,33 @@ class HttpsLink:
     def close(self) -> None:
         self._client.close()
 
+    def hang_up(self) -> None:
+        """Cut the line from another thread: whoever waits in `post` gets LinkError at once."""
+        self._hung_up = True
+        line = self._socket
+        if line is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(line, socket.SHUT_RDWR)  # TLS's own would wait for its lock
+
+    def _note_line(self, event: str, info: dict[str, Any]) -> None:
+        """Remember the socket of the connection (httpx, "trace" extension)."""
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            self._socket = info["return_value"].get_extra_info("socket")
+            if self._hung_up:
+                self.hang_up()
+
     def post(self, name: str, pieces: Sequence[bytes]) -> bytes:
+        if self._hung_up:
+            raise LinkError(f"hung up before {name} was sent", cure="tried again later")
         total = sum(map(len, pieces))
         headers = {"content-type": m.CONTENT_TYPE, "content-length": str(total)}
         try:
             with self._client.stream(
-                "POST", self._prefix + name, content=self._paced(pieces), headers=headers
+                "POST",
+                self._prefix + name,
+                content=self._paced(pieces),
+                headers=headers,
+                extensions={"trace": self._note_line},
             ) as response:
                 data = _bounded(response)
                 status = response.status_code

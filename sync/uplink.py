@@ -92,7 +92,7 @@ class Conversation:
         """
         try:
             state = self._hello()
-            self._alerts(state)
+            self._alerts(state, near=0 if alerts_only else NEAR)
             if not alerts_only:
                 state_size = self._leaves(state, goes_on)
                 self._elements(state, state_size, goes_on)
@@ -272,9 +272,9 @@ class Conversation:
 
     # --- alerts, receipts, documents ----------------------------------------------------------------------
 
-    def _alerts(self, state: m.State) -> None:
-        """Hits whose turn is far off go ahead, each with its leaf."""
-        if self._outbox.size() - state.complete_to <= NEAR:
+    def _alerts(self, state: m.State, *, near: int) -> None:
+        """Hits whose turn is more than `near` records off go ahead, each with its leaf."""
+        if self._outbox.size() - state.complete_to <= near:
             return
         for number in self._outbox.hits_from(state.complete_to)[:HIT_LEAVES_AT_ONCE]:
             (data,) = self._outbox.leaves(number, 1)

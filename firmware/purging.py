@@ -1,4 +1,4 @@
-"""What runs beside the reading, in threads of their own: the uplink of an enrolled unit, and the purge.
+"""The purge, in a thread of its own beside the reading.
 
 Promise: trouble here is an event in the log and a later try; it never stops the reading.
 """
@@ -7,33 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import structlog
 
 from hw.errors import HardwareError
 from storage.errors import StorageError
 from storage.ledger import Ledger
-from sync.ledger_outbox import LedgerOutbox
-from sync.membership import SyncFolder
-from sync.runner import Runner
-from sync.schedule import Schedule
 
 PURGE_EVERY_S = 3600.0  # the slot is written at most hourly
-JOIN_S = 10.0  # a conversation ends between two parcels
-
-
-@contextlib.contextmanager
-def uplink(ledger: Ledger, home: Path) -> Iterator[None]:
-    """Speaks to the department by its schedule while the `with` runs, on a unit that is enrolled."""
-    folder = SyncFolder.of(home)
-    if not folder.is_member():
-        yield
-        return
-    runner = Runner(LedgerOutbox(ledger, folder.inbox), folder, Schedule())
-    with _thread("uplink", runner.run):
-        yield
+JOIN_S = 10.0
 
 
 @contextlib.contextmanager
@@ -51,14 +34,8 @@ def purging(ledger: Ledger, log: structlog.typing.FilteringBoundLogger) -> Itera
                     log.info("purged", receipt=receipt.sequence)
             stop.wait(PURGE_EVERY_S)
 
-    with _thread("purge", work):
-        yield
-
-
-@contextlib.contextmanager
-def _thread(name: str, work: Callable[[threading.Event], None]) -> Iterator[None]:
     stop = threading.Event()
-    thread = threading.Thread(target=work, args=(stop,), name=name, daemon=True)
+    thread = threading.Thread(target=work, args=(stop,), name="purge", daemon=True)
     thread.start()
     try:
         yield
