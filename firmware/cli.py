@@ -24,6 +24,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from detector.errors import DetectorError, MissingModelError, MissingRuntimeError
 from firmware.errors import DONE, FOUND_WRONG, MISUSE, PART_LACKING, FirmwareError
+from firmware.log import events_to_stderr
 from hw.errors import HardwareError, MissingDriverError, NoSuchSourceError
 from storage.errors import HomeLockedError, StorageError
 from sync.errors import SyncError
@@ -110,6 +111,7 @@ def main(argv: list[str] | None = None) -> int:
         return MISUSE
     args.home = Path(getattr(args, "home", None) or os.environ.get("READER_HOME") or DEFAULT_HOME)
     args.json = getattr(args, "json", False)
+    events_to_stderr()
     try:
         return int(import_module(COMMANDS[command][0]).run(args))
     except (FirmwareError, HardwareError, StorageError, DetectorError, SyncError) as error:

@@ -23,20 +23,34 @@ def withhold_plates(_logger: Any, _method: str, event: MutableMapping[str, Any])
     return event
 
 
-def event_log(stream: TextIO | None = None) -> structlog.typing.FilteringBoundLogger:
-    """A logger of its own, no global set-up: JSON lines, or plain ones on a terminal."""
-    stream = sys.stderr if stream is None else stream
+def events_to_stderr() -> None:
+    """Events of the rooms below (the uplink's) go where ours go, withheld alike; stdout is for results."""
+    structlog.configure(
+        logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        processors=_processors(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _processors(stream: TextIO) -> list[Any]:
     renderer: Any = structlog.processors.JSONRenderer()
     if stream.isatty():
         renderer = structlog.dev.ConsoleRenderer(colors=False)
+    return [
+        structlog.processors.add_log_level,
+        withhold_plates,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        renderer,
+    ]
+
+
+def event_log(stream: TextIO | None = None) -> structlog.typing.FilteringBoundLogger:
+    """A logger of its own, no global set-up: JSON lines, or plain ones on a terminal."""
+    stream = sys.stderr if stream is None else stream
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
         structlog.PrintLogger(stream),
         wrapper_class=structlog.make_filtering_bound_logger("info"),
-        processors=[
-            structlog.processors.add_log_level,
-            withhold_plates,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
-        ],
+        processors=_processors(stream),
     )
     return logger

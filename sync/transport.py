@@ -73,7 +73,7 @@ class HttpsLink:
         self._prefix = prefix
         self._rate = bytes_per_s
         self._sent = 0
-        self._socket: socket.socket | None = None
+        self._line: socket.socket | None = None
         self._hung_up = False
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, write=SEND_S)
         self._client = httpx.Client(
@@ -86,19 +86,22 @@ class HttpsLink:
 
     def close(self) -> None:
         self._client.close()
+        if self._line is not None:
+            self._line.close()
 
     def hang_up(self) -> None:
         """Cut the line from another thread: whoever waits in `post` gets LinkError at once."""
         self._hung_up = True
-        line = self._socket
-        if line is not None:
+        if self._line is not None:
             with contextlib.suppress(OSError):
-                socket.socket.shutdown(line, socket.SHUT_RDWR)  # TLS's own would wait for its lock
+                self._line.shutdown(socket.SHUT_RDWR)
 
     def _note_line(self, event: str, info: dict[str, Any]) -> None:
-        """Remember the socket of the connection (httpx, "trace" extension)."""
-        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
-            self._socket = info["return_value"].get_extra_info("socket")
+        """Keep a handle on the connection below TLS (httpx, "trace" extension), to hang up by."""
+        if event == "connection.connect_tcp.complete":
+            before, self._line = self._line, info["return_value"].get_extra_info("socket").dup()
+            if before is not None:
+                before.close()
             if self._hung_up:
                 self.hang_up()
 

@@ -10,15 +10,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import structlog
-
 from detector.reader import PlateReader
 from detector.track import Tracker
 from firmware import cli
 from firmware.bookkeeper import Bookkeeper
 from firmware.custody import create_ledger
 from firmware.local_department import HOST, LocalDepartment
-from firmware.log import event_log
+from firmware.log import event_log, events_to_stderr
 from firmware.pipeline import Pipeline
 from firmware.purging import purging
 from firmware.record import Surroundings, software_version
@@ -74,10 +72,7 @@ class Soak:
     def run(self) -> Account:
         """Soak, then account."""
         account, began_cpu_s, began_s = self.account, time.process_time(), time.monotonic()
-        structlog.configure(
-            wrapper_class=structlog.make_filtering_bound_logger("warning"),
-            logger_factory=structlog.PrintLoggerFactory(io.StringIO()),
-        )
+        events_to_stderr()
         department = LocalDepartment(self._office)
         department.found(quietly=True)
         self._shorten(DepartmentHome.open(self._office))

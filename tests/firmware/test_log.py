@@ -7,9 +7,10 @@ import json
 
 import numpy as np
 import pytest
+import structlog
 
 from detector.plates import CLASSES, PlateText
-from firmware.log import WITHHELD, event_log
+from firmware.log import WITHHELD, event_log, events_to_stderr
 
 PLATE = "LS15EBC"
 
@@ -46,3 +47,15 @@ def test_objects_appear_as_their_type_alone() -> None:
     line = logged(read=text, several=[PLATE])
     assert line["read"] == "(PlateText)"
     assert PLATE not in json.dumps(line)
+
+
+def test_events_of_other_rooms_go_to_stderr_without_plates(capsys: pytest.CaptureFixture[str]) -> None:
+    before = structlog.get_config()
+    try:
+        events_to_stderr()
+        structlog.get_logger("uplink").warning("refused", text=PLATE, leaves=3)
+    finally:
+        structlog.configure(**before)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert json.loads(shown.err) | {"text": WITHHELD, "leaves": 3} == json.loads(shown.err)

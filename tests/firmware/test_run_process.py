@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from reader_process import CLIP, Running
 
 from firmware.custody import open_ledger
 from storage.home import Home
@@ -19,38 +20,7 @@ from storage.records import Read
 from storage.verify import verify_home
 
 pytestmark = pytest.mark.slow
-CLIP = Path(__file__).resolve().parent.parent / "replay" / "drive_by"
 KILLS = 25 if os.environ.get("ALPR_FAULTS") == "full" else 2
-
-
-class Running:
-    """A `reader run` in the background, with the reads that it announced so far."""
-
-    def __init__(self, home: Path, *words: str) -> None:
-        command = [sys.executable, "-m", "firmware.cli", "--home", str(home), "--json", "run", *words]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-        )
-        self.lines: list[str] = []
-
-    def until_reads(self, count: int) -> None:
-        """Wait for so many announcements."""
-        assert self.process.stdout is not None
-        while len(self.lines) < count:
-            line = self.process.stdout.readline()
-            assert line, "the run ended early: " + (self.process.stderr.read() if self.process.stderr else "")
-            self.lines.append(line)
-
-    def end(self, number: signal.Signals) -> int:
-        """Send the signal, take what was still announced, return the exit status."""
-        self.process.send_signal(number)
-        out, _ = self.process.communicate(timeout=60)
-        self.lines += [line for line in out.splitlines() if line.endswith("}")]
-        return self.process.returncode
-
-    @property
-    def announced(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.lines]
 
 
 def stored_reads(home: Path) -> dict[int, Read]:

@@ -1,0 +1,201 @@
+"""The uplink while the reader reads: by its schedule, at once for a hit, gone within seconds when told to."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from reader_process import CLIP, Running
+from sync_twins import DepartmentProcess, FaultProxy, Unit, found_department, issue_code, running
+
+from firmware.config import Config, SyncSettings, load_config, parse_config, write_config
+from firmware.custody import open_ledger
+from firmware.errors import ConfigError
+from firmware.log import event_log
+from firmware.uplink_thread import UplinkThread
+from storage.home import Home
+from storage.verify import verify_home
+from sync.enrolment import join
+from sync.ledger_outbox import LedgerOutbox
+from sync.membership import SyncFolder
+from sync.runner import Attempt, Runner
+from sync.schedule import Schedule, Window
+
+SECOND_US = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DepartmentProcess]:
+    with running(found_department(tmp_path_factory.mktemp("office") / "home")) as process:
+        yield process
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Iterator[Unit]:
+    made = Unit(tmp_path / "unit")
+    yield made
+    made.close()
+
+
+def until(seen: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait for it; fail if it does not come."""
+    end_s = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < end_s, "it did not come"
+        time.sleep(0.05)
+
+
+def closed_now(unit: Unit) -> Schedule:
+    """A schedule whose only window is far from now."""
+    minute = int(unit.clock.now().us / 60e6) % 1440
+    return Schedule(windows=(Window(start_min=(minute + 600) % 1440, end_min=(minute + 660) % 1440 or 1440),))
+
+
+def thread_of(unit: Unit, schedule: Schedule, made: list[Attempt]) -> UplinkThread:
+    return UplinkThread(unit.ledger, unit.home, schedule, log=event_log(), on_attempt=made.append)
+
+
+def test_a_unit_that_is_enrolled_while_it_reads_begins_to_speak(
+    server: DepartmentProcess, unit: Unit
+) -> None:
+    made: list[Attempt] = []
+    with thread_of(unit, Schedule(interval_s=600), made):
+        numbers = unit.add(3)
+        time.sleep(0.2)
+        assert not made
+        unit.enrol(issue_code(server.home, "joins"))
+        until(lambda: made)
+    assert made[0].outcome == "done"
+    assert all(unit.ledger.store.book.is_received(number) for number in numbers)
+
+
+def test_a_hit_does_not_wait_for_the_window_and_the_rest_does(server: DepartmentProcess, unit: Unit) -> None:
+    unit.enrol(issue_code(server.home, "hit"))
+    made: list[Attempt] = []
+    with thread_of(unit, closed_now(unit), made):
+        unit.add(3)
+        time.sleep(1.5)
+        assert not made
+        unit.add(1, hit=True)
+        until(lambda: made)
+    assert [(one.outcome, one.progress.alerts, one.progress.leaves) for one in made] == [("paused", 1, 0)]
+
+
+def test_a_hit_behind_a_lost_line_is_tried_again_outside_the_window(
+    server: DepartmentProcess, unit: Unit
+) -> None:
+    unit.enrol(issue_code(server.home, "again"))
+    proxy = FaultProxy(server.home.settings.unit_port)
+    proxy.down = True
+    unit.through(proxy.port)
+    made: list[Attempt] = []
+    schedule = closed_now(unit)
+    quick = Schedule(windows=schedule.windows, first_retry_s=1, last_retry_s=1)
+    try:
+        with thread_of(unit, quick, made):
+            unit.add(1, hit=True)
+            until(lambda: len(made) >= 2)
+            proxy.down = False
+            until(lambda: made[-1].outcome == "paused")
+    finally:
+        proxy.close()
+    assert made[0].outcome == "link"
+    assert made[-1].progress.alerts == 1
+
+
+def test_stopping_does_not_wait_for_a_line_that_fell_silent(server: DepartmentProcess, unit: Unit) -> None:
+    unit.enrol(issue_code(server.home, "silent"))
+    proxy = FaultProxy(server.home.settings.unit_port)
+    proxy.delay_s = 3600.0  # takes what comes and passes nothing on
+    unit.through(proxy.port)
+    unit.add(3)
+    made: list[Attempt] = []
+    thread = thread_of(unit, Schedule(), made)
+    with thread:
+        time.sleep(1.5)
+        assert not made
+        began_s = time.monotonic()
+    assert time.monotonic() - began_s < 30  # an answer may take five minutes
+    assert not any(one.name == "uplink" for one in threading.enumerate())
+    assert [one.outcome for one in made] == ["link"]
+    proxy.close()
+
+
+def test_a_clock_that_was_set_back_stops_no_uplink(server: DepartmentProcess, unit: Unit) -> None:
+    unit.enrol(issue_code(server.home, "back"))
+    now_us = unit.clock.now().us
+    unit.folder.save_status(tried_us=now_us + 86_400 * SECOND_US)  # tried before the clock was set back
+    times = [now_us]
+    made: list[Attempt] = []
+    runner = Runner(
+        unit.outbox,
+        unit.folder,
+        Schedule(interval_s=10, jitter=0),
+        now_us=lambda: times[0],
+        on_attempt=made.append,
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=runner.run, args=(stop,))
+    thread.start()
+    try:
+        time.sleep(0.5)
+        assert not made
+        times[0] += 11 * SECOND_US
+        until(lambda: made)
+    finally:
+        stop.set()
+        thread.join()
+    assert made[0].outcome == "done"
+
+
+@pytest.mark.slow
+def test_a_running_reader_sends_what_it_reads_and_stops_cleanly(
+    server: DepartmentProcess, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    config = Config(sync=SyncSettings(interval_s=10, jitter=0.0))
+    home.mkdir()
+    write_config(home, config)
+    assert load_config(home).sync == config.sync
+    process = Running(home, "--source", str(CLIP), "--pace", "fast")
+    folder = SyncFolder.of(home)
+    process.until_reads(1)
+    assert process.end(15) == 0
+    with open_ledger(home) as ledger:
+        join(LedgerOutbox(ledger, folder.inbox), folder, issue_code(server.home, "running"), software="test")
+    process = Running(home, "--source", str(CLIP), "--pace", "fast")
+    process.until_reads(8)
+    sent = [int(str(one["record"])) for one in process.announced]
+    until(lambda: folder.status().get("received_to", 0) > sent[-1], 60)
+    assert process.end(15) == 0
+    assert folder.status()["failures"] == 0
+    report = verify_home(Home(home))
+    assert report.ok, report.findings
+    with open_ledger(home) as ledger:
+        assert all(ledger.store.book.is_received(number) for number in sent)
+
+
+@pytest.mark.parametrize(
+    ("text", "windows"),
+    [
+        ("", ()),
+        ("22:00-05:30", (Window(start_min=1320, end_min=330),)),
+        (
+            "0:00-24:00, 12:15 - 13:00",
+            (Window(start_min=0, end_min=1440), Window(start_min=735, end_min=780)),
+        ),
+    ],
+)
+def test_windows_are_written_as_times_of_day(text: str, windows: tuple[Window, ...]) -> None:
+    config = parse_config(f'[sync]\nwindows = "{text}"\nnetworks = "depot, yard"\n', "config.toml")
+    assert config.sync.schedule().windows == windows
+    assert config.sync.schedule().networks == ("depot", "yard")
+
+
+@pytest.mark.parametrize("text", ["22-05", "22:00", "22:60-23:00", "25:00-26:00", "a:00-b:00", "1:00-2:00;"])
+def test_a_window_that_is_none_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"config.toml: sync"):
+        parse_config(f'[sync]\nwindows = "{text}"\n', "config.toml")
