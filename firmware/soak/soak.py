@@ -40,6 +40,7 @@ from sync.runner import Attempt
 from sync.schedule import Schedule
 
 BACK_WITHIN_S = 10.0
+LAST_LOOK_S = 20.0
 FULL_DISK_S = 20.0
 LINE_LOST_S = (15.0, 100.0)
 GROWTH_MB = 64.0  # after the first tenth of the run, when every buffer has been used once
@@ -129,6 +130,7 @@ class Soak:
             pipeline.start()
             try:
                 self._trouble(pipeline, line)
+                self._see_again(camera)
             finally:
                 pipeline.stop()
                 camera.close()
@@ -217,6 +219,13 @@ class Soak:
                     account.clock_steps += 1
             time.sleep(LOOK_S)
         account.memory_late_mb = resident_mb()
+
+    @staticmethod
+    def _see_again(camera: WatchedCamera) -> None:
+        """A stall just before the end is waited for, so that it can be told."""
+        until_s = time.monotonic() + LAST_LOOK_S
+        while camera.frame_age_s > 1 and time.monotonic() < until_s:
+            time.sleep(0.1)
 
     def _lose(self, line: Line, now_s: float) -> None:
         lost = self.account.lost_lines

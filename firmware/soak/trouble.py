@@ -139,10 +139,12 @@ class Line:
                 self._stop.wait(0.2)
                 continue
             for one in select.select(list(other), [], [], 0.2)[0]:
+                if self._kind != kind:
+                    break
                 data = one.recv(PIECE)
                 if not data:
                     return
-                if self._kind == "halfway":
+                if kind == "halfway":
                     left -= len(data)
                     if left <= 0:
                         other[one].sendall(data[: len(data) // 2])

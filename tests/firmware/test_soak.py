@@ -31,7 +31,7 @@ def through(line: Line) -> socket.socket:
 
 
 def flood(client: socket.socket) -> None:
-    for _ in range(1000):
+    while True:
         client.sendall(bytes(1000))
 
 
