@@ -1,14 +1,14 @@
 """CTC arithmetic (Graves et al. 2006) on columns of class probabilities: beam search, scores, slots.
 
-Works with probabilities, not logarithms: ``column_probabilities`` keeps every class of every
-column above a floor, so that a path over up to ``MOST_COLUMNS`` columns cannot underflow a float64.
-The blank is the last class. Texts are tuples of class numbers.
+Works with probabilities, not logarithms: no class of a column counts as so unlikely that a path over
+all columns would leave a float64. The blank is the last class. Texts are tuples of class numbers.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ from .plates import F32
 
 F64 = NDArray[np.float64]
 Labels = tuple[int, ...]
-MOST_COLUMNS = 64
 _SKIP_BELOW = 2e-3  # a class less likely than this in a column does not lengthen a text
+_LEAST = 1e-290  # a path over all columns is never taken to be less likely: 1 / it is still a float64
 _DROP_BELOW = 1e-5  # a beam less likely than this share of the best has no future
 _MOST_CLASSES = 4  # that may lengthen a text in one column; scores are computed anew over all of them
 
@@ -104,38 +104,70 @@ def log_scores(columns: F64, texts: Sequence[Labels]) -> F64:
 
     Graves et al. 2006, eq. 5 to 8, for all pairs at once. A text that no path can spell scores -inf.
     """
+    looks, blank = len(columns), columns.shape[-1] - 1
     if not texts:
-        return np.empty((len(columns), 0))
-    padded, lengths = _padded(texts, columns.shape[-1] - 1)
-    forward = _forward(columns, padded, lengths.max())[:, -1]
-    rows = np.arange(len(texts))
-    total = forward[:, rows, 2 * lengths]
-    total = total + np.where(lengths > 0, forward[:, rows, np.maximum(2 * lengths - 1, 0)], 0.0)
+        return np.empty((looks, 0))
+    padded, lengths = _padded(texts, blank)
+    ratios, blanks = _against_blank(columns, blank)
+    spelt = ratios[padded.T].reshape(padded.shape[1], len(texts) * looks, ratios.shape[-1])
+    label, gap = _forward(spelt, np.repeat(_follows(padded), looks, axis=1))
+    rows, ends = np.arange(len(texts) * looks), np.repeat(lengths, looks)
+    total = gap[ends, rows, -1]
+    if len(label):
+        total = total + np.where(ends > 0, label[ends - 1, rows, -1], 0.0)
     with np.errstate(divide="ignore"):
-        return np.asarray(np.log(total))
+        return np.asarray(np.log(total).reshape(len(texts), looks).T + np.log(blanks)[:, None])
 
 
-def _forward(columns: F64, padded: NDArray[np.intp], longest: int) -> F64:
-    """Forward probabilities (L, T, N, 2S + 1) of N texts (N, S) under L column sets."""
-    looks, steps, classes = columns.shape
-    blank = classes - 1
-    states = np.full((len(padded), 2 * longest + 1), blank, np.intp)
-    states[:, 1::2] = padded
-    emission = columns[:, :, states]
-    skip = np.zeros(states.shape)  # may state s be entered from s - 2?
-    skip[:, 3::2] = padded[:, 1:] != padded[:, :-1]
-    out = np.empty((looks, steps, *states.shape))
-    out[:, 0] = 0.0
-    out[:, 0, :, :2] = emission[:, 0, :, :2]
-    hop = np.empty((looks, len(padded), max(states.shape[1] - 2, 0)))
-    for t in range(1, steps):
-        before, now = out[:, t - 1], out[:, t]
-        np.copyto(now, before)
-        now[..., 1:] += before[..., :-1]
-        np.multiply(before[..., :-2], skip[:, 2:], out=hop)
-        now[..., 2:] += hop
-        now *= emission[:, t]
+def _against_blank(columns: F64, blank: int) -> tuple[F64, F64]:
+    """The yardstick of the sums below: the path that is blank in every column.
+
+    columns: (L, T, C). Returns, for the path that stays in one class from the first column to the
+    t-th, its probability over the blank path's, (C, L, T); and the whole blank path's probability (L,).
+    In these units entering a state is one product and staying in it one running sum over the columns,
+    so that a text costs a step a character and not a step a column.
+    """
+    columns = np.maximum(columns, _LEAST ** (1.0 / columns.shape[1]))
+    paths = np.cumprod(columns.transpose(2, 0, 1), axis=-1)
+    blanks = paths[blank, :, -1].copy()
+    return np.asarray(paths / paths[blank].copy()), np.asarray(blanks)
+
+
+def _follows(padded: NDArray[np.intp]) -> F64:
+    """1 where a character may follow its neighbour without a blank between, for it differs: (S, N)."""
+    out = np.zeros(padded.shape[::-1])
+    out[1:] = (padded[:, 1:] != padded[:, :-1]).T
     return out
+
+
+def _forward(ratios: F64, follows: F64) -> tuple[F64, F64]:
+    """Forward probabilities over the blank path's of M texts' characters (S, M, T), gaps (S + 1, M, T).
+
+    ratios: (S, M, T), of each character's column path to the blank's; follows: (S, M), see _follows.
+    """
+    slots, rows, steps = ratios.shape
+    label, gap = np.empty((slots, rows, steps)), np.empty((slots + 1, rows, steps))
+    gap[0] = 1.0
+    inverse, before = 1.0 / ratios, _before(steps)
+    for slot in range(slots):
+        now = label[slot]
+        if slot:
+            enters = label[slot - 1] * follows[slot, :, None]
+            enters += gap[slot]
+            enters *= inverse[slot]
+            np.matmul(enters, before, out=now)
+        else:
+            np.matmul(inverse[0], before, out=now)
+            now += 1.0
+        now *= ratios[slot]
+        np.matmul(now, before, out=gap[slot + 1])
+    return label, gap
+
+
+@lru_cache(maxsize=4)
+def _before(steps: int) -> F64:
+    """Running sums as a product: (X @ this)[..., t] is the sum of X[..., :t]. A third of cumsum's time."""
+    return np.triu(np.ones((steps, steps)), 1)
 
 
 def slot_scores(columns: F64, text: Labels) -> F64:
@@ -150,62 +182,67 @@ def slot_scores(columns: F64, text: Labels) -> F64:
     if not slots:
         return np.empty((looks, 0, classes))
     label = np.array(text, np.intp)
-    both = np.concatenate([columns, columns[:, ::-1]])
-    pair = _forward(both, np.stack([label, label[::-1]]), slots)
-    ahead, behind = pair[:looks, :, 0], pair[looks:, ::-1, 1, ::-1]  # both (L, T, 2S + 1)
-
     shown = np.asarray((columns > _SKIP_BELOW).any(axis=(0, 1)), np.bool_)
     shown[label] = True
     shown[blank] = False
-    shown_classes = np.flatnonzero(shown)
-    emission = np.concatenate([columns[..., shown_classes], columns.min(axis=-1, keepdims=True)], axis=-1)
-    inside, leave = _enter_and_leave(ahead, behind, label, shown_classes)
-    state = np.zeros((looks, slots, emission.shape[-1]))
-    for entered, seen in zip(inside.swapaxes(0, 1), emission.swapaxes(0, 1), strict=True):
-        state += entered
-        state *= seen[:, None, :]
-        entered[...] = state
-    some = np.einsum("ltsc,ltsc->lsc", inside, leave)
-    total = np.repeat(some[..., -1:], classes, axis=-1)
-    total[..., shown_classes] = some[..., :-1]
-    total[..., blank] = _without_slot(ahead, behind, label)
+    seen = np.flatnonzero(shown)
+
+    both = np.concatenate([columns, columns[:, ::-1]])
+    both = np.concatenate([both[..., [blank]], both[..., seen], both.min(axis=-1, keepdims=True)], axis=-1)
+    ratios, blanks = _against_blank(both, 0)
+    place = np.searchsorted(seen, label) + 1
+    spelt = np.concatenate([ratios[place, :looks], ratios[place[::-1], looks:]], axis=1)
+    follows = np.repeat(_follows(np.stack([label, label[::-1]])), looks, axis=1)
+    path, gap = _forward(spelt, follows)
+    ahead, gap_ahead = path[:, :looks], gap[:, :looks]
+    behind, gap_behind = path[::-1, looks:, ::-1], gap[::-1, looks:, ::-1]
+
+    some = _replaced(ratios[1:, :looks], place - 1, (ahead, gap_ahead), (behind, gap_behind))
+    total = np.empty((slots, classes, looks))
+    total[:] = some[:, -1:]
+    total[:, seen] = some[:, :-1]
+    total[:, blank] = _without_slot((ahead, gap_ahead), behind, label)
     with np.errstate(divide="ignore"):
-        return np.asarray(np.log(total))
+        return np.asarray(np.log(total).transpose(2, 0, 1) + np.log(blanks[:looks, None, None]))
 
 
-def _enter_and_leave(
-    ahead: F64, behind: F64, label: NDArray[np.intp], classes: NDArray[np.intp]
-) -> tuple[F64, F64]:
-    """Probability (L, T, S, K + 1) of entering each slot at t as each class, and of going on after t.
+def _replaced(ratios: F64, place: NDArray[np.intp], ahead: tuple[F64, F64], behind: tuple[F64, F64]) -> F64:
+    """p (S, K, L) of a text, over the blank path's, with each slot replaced by each of K classes.
 
-    The last class stands for one that no neighbour equals. A neighbour may be followed without a
-    blank between only when it is another class.
+    ratios: (K, L, T), see _against_blank. place: which of them each slot of the text is, (S,). ahead
+    and behind: characters (S, L, T) and gaps (S + 1, L, T), up to and from each column. A neighbour may
+    stand beside without a blank between only when it is another class.
     """
-    looks, steps, slots = *ahead.shape[:2], len(label)
-    differs = np.ones((slots, len(classes) + 1))
-    differs[:, :-1] = label[:, None] != classes
-    enter = np.zeros((looks, steps, slots, len(classes) + 1))
-    enter[:, 1:] = ahead[:, :-1, :-1:2, None]
-    enter[:, 1:, 1:] += ahead[:, :-1, 1:-2:2, None] * differs[:-1]
-    enter[:, 0, 0] = 1.0
-    leave = np.zeros_like(enter)
-    leave[:, :-1] = behind[:, 1:, 2::2, None]
-    leave[:, :-1, :-1] += behind[:, 1:, 3::2, None] * differs[1:]
-    leave[:, -1, -1] = 1.0
-    return enter, leave
+    slots, own = len(place), np.arange(len(place) - 1)
+    enters = ahead[1][:-1].copy()
+    enters[1:] += ahead[0][:-1]
+    every = enters[:, None] / ratios
+    every[own + 1, place[:-1]] = ahead[1][1:-1] / ratios[place[:-1]]
+    inside = every @ _before(every.shape[-1])
+    inside[0] += 1.0
+    inside *= ratios
+    leaves = np.zeros((slots, *ratios.shape[1:]))
+    leaves[..., :-1] = behind[1][1:, :, 1:]
+    leaves[-1, :, -1] = 1.0
+    alone = np.einsum("sklt,slt->skl", inside, leaves)
+    beside = np.einsum("sklt,slt->skl", inside[:-1, ..., :-1], behind[0][1:, :, 1:])
+    beside[own, place[1:]] = 0.0
+    alone[:-1] += beside
+    return np.asarray(alone)
 
 
-def _without_slot(ahead: F64, behind: F64, label: NDArray[np.intp]) -> F64:
-    """p (L, S) of the text without each slot: every way to reach the next label past the slot."""
-    looks, _, states = ahead.shape
+def _without_slot(ahead: tuple[F64, F64], behind: F64, label: NDArray[np.intp]) -> F64:
+    """p (S, L) of the text without each slot, over the blank path's: every way past the slot."""
+    path, gap = ahead
     slots = len(label)
-    total = np.zeros((looks, slots))
-    total[:, -1] = ahead[:, -1, states - 3] + (ahead[:, -1, states - 4] if slots > 1 else 0.0)
+    total = np.empty((slots, path.shape[1]))
+    total[-1] = gap[slots - 1, :, -1]
     if slots > 1:
-        reach = ahead[:, :-1, 0:-3:2].copy()
-        reach[..., 1:] += ahead[:, :-1, 1:-4:2] * (label[:-2] != label[2:])
-        total[:, :-1] = (reach * behind[:, 1:, 3::2]).sum(axis=1)
-        total[:, 0] += behind[:, 0, 3]
+        total[-1] += path[slots - 2, :, -1]
+        reach = gap[: slots - 1, :, :-1].copy()
+        reach[1:] += path[: slots - 2, :, :-1] * (label[:-2] != label[2:])[:, None, None]
+        total[:-1] = (reach * behind[1:, :, 1:]).sum(axis=-1)
+        total[0] += behind[1, :, 0]
     return total
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from .plates import PlateText
+from typing import Literal, Protocol
 
 Likeness = Literal["same", "different", "unclear"]
 
@@ -17,18 +15,26 @@ DIFFERENT_SHARE = 0.55
 DIFFERENT_NATS = -18.0
 
 
-def same_plate(first: PlateText, second: PlateText) -> bool:
+class Spelt(Protocol):
+    """A text whose confidence may cost something to know: a PlateText, or a vote that is going on."""
+
+    @property
+    def leader(self) -> str:
+        """The likeliest whole text, doubtful characters included."""
+
+    @property
+    def confidence(self) -> float:
+        """Calibrated probability that the whole text is right."""
+
+
+def same_plate(first: Spelt, second: Spelt) -> bool:
     """Whether two texts are the same, one misreading aside where both are trusted."""
-    a, b = best_of(first), best_of(second)
+    a, b = first.leader, second.leader
     if min(len(a), len(b)) < LEAST_CHARACTERS:
         return False
-    trusted = min(first.confidence, second.confidence) >= TRUSTED
-    return a == b or (trusted and shared(a, b) >= SAME_SHARE)
-
-
-def best_of(text: PlateText) -> str:
-    """The likeliest whole text, doubtful characters included."""
-    return text.candidates[0][0] if text.candidates else text.text
+    if a == b:
+        return True
+    return shared(a, b) >= SAME_SHARE and min(first.confidence, second.confidence) >= TRUSTED
 
 
 def shared(first: str, second: str) -> float:

@@ -6,7 +6,7 @@ import copy
 import math
 from dataclasses import dataclass
 
-from .likeness import DIFFERENT_NATS, DIFFERENT_SHARE, Likeness, best_of, same_plate, shared
+from .likeness import DIFFERENT_NATS, DIFFERENT_SHARE, Likeness, same_plate, shared
 from .motion import Motion
 from .plates import U8, PlateBox, PlateReading, PlateText, VehiclePass
 from .vote import Decoding, Vote
@@ -79,9 +79,12 @@ class LiveTrack:
         self.vote.add(reading.evidence)
         self._read_us, self._read_box = sighting.time_us, sighting.box
         quality = reading.text.confidence + 0.15 * math.log2(max(sighting.box.width_px, 1.0) / 100.0)
+        least = -math.inf if self._best is None else self._best.quality + _BETTER
+        if quality < least:
+            return False  # before the verdict is asked for, which costs more than all the rest
         if reading.text.text != self.text.text:
             quality -= 0.5
-        if self._best is not None and quality < self._best.quality + _BETTER:
+        if quality < least:
             return False
         self._best = _Best(quality, sighting.sequence, reading.box, reading.patch)
         return True
@@ -93,14 +96,14 @@ class LiveTrack:
 
     def spelt_like(self, reading: PlateReading) -> bool:
         """Whether one more reading has this plate's text, or its rival's."""
-        rival = self.rival is not None and same_plate(self.rival.text, reading.text)
-        return rival or same_plate(self.text, reading.text)
+        rival = self.rival is not None and same_plate(self.rival.vote, reading.text)
+        return rival or same_plate(self.vote, reading.text)
 
     def likeness(self, reading: PlateReading) -> Likeness:
         """Whether one more reading is of this plate: by its text, in doubt by its columns."""
-        if same_plate(self.text, reading.text):
+        if same_plate(self.vote, reading.text):
             return "same"
-        if shared(best_of(self.text), best_of(reading.text)) >= DIFFERENT_SHARE:
+        if shared(self.vote.leader, reading.text.leader) >= DIFFERENT_SHARE:
             return "unclear"
         return "different" if self.vote.supports(reading.evidence) < DIFFERENT_NATS else "unclear"
 

@@ -5,6 +5,7 @@ Coordinates are px of the full-resolution frame, x to the right and y down, floa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -40,8 +41,8 @@ class PlateBox:
     @property
     def width_px(self) -> float:
         """Mean length of the top and bottom edges."""
-        a, b, c, d = (np.array(corner) for corner in self.corners)
-        return float(np.hypot(*(b - a)) + np.hypot(*(c - d))) / 2
+        a, b, c, d = self.corners
+        return (math.dist(a, b) + math.dist(d, c)) / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,6 +72,11 @@ class PlateText:
         return tuple(float(row.max()) for row in self.slots[:, :NO_CHARACTER])
 
     @property
+    def leader(self) -> str:
+        """The likeliest whole text, doubtful characters included."""
+        return self.candidates[0][0] if self.candidates else self.text
+
+    @property
     def readable(self) -> int:
         """How many slots have a character."""
         return len(self.text) - self.text.count(UNREADABLE)
@@ -79,6 +85,20 @@ class PlateText:
         return f"PlateText({len(self.text)} slots)"
 
     __str__ = __repr__
+
+
+@dataclass(slots=True, eq=False)
+class Known:
+    """What was already computed of one evidence, by text: see ``ballot.py``. No part of its value.
+
+    ``texts``: log-likelihood under the looks and under the second head. ``slots``: the same, (S, 37)
+    each, with one slot replaced.
+    """
+
+    texts: dict[tuple[int, ...], tuple[float, float]] = field(default_factory=dict, repr=False)
+    slots: dict[tuple[int, ...], tuple[NDArray[np.float64], NDArray[np.float64] | None]] = field(
+        default_factory=dict, repr=False
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,6 +119,7 @@ class Evidence:
     paths: tuple[tuple[int, ...], ...] = field(repr=False)
     width_px: float
     score: float
+    known: Known = field(default_factory=Known, init=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

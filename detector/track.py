@@ -36,10 +36,12 @@ _SAME_PLACE_WIDTHS = 0.6  # two vehicles' plates are further apart than this
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LivePass:
-    """A pass that is still going on, for a live view. ``settled``: more frames would not change the text."""
+    """A pass that is still going on; its text so far: ``Tracker.text_of``.
+
+    ``settled``: more frames would not change it.
+    """
 
     pass_id: int
-    text: PlateText
     frames_voted: int
     frames_seen: int
     last_box: PlateBox
@@ -86,19 +88,26 @@ class Tracker:
         self._next_id = 1
         self._now_us: int | None = None
         self._interval_us = 0.0
-        self._spared: list[LiveTrack] = []
+        self._spared: dict[PlateBox, LiveTrack] = {}
 
     def wants_text(self, box: PlateBox) -> bool:
-        """False when the pass that this box continues is settled: reading it again would be wasted."""
+        """False when the pass that this box continues is settled: reading it again would be wasted.
+
+        Asked for the boxes of the frame that the next ``update`` takes, before it.
+        """
         if self._now_us is None:
             return True
         expected_us = self._now_us + int(self._interval_us)
-        near = [track for track in self._tracks if math.isfinite(self._misfit(track, expected_us, box))]
-        if len(near) != 1 or near[0] in self._spared or not _at_its_place(near[0], box):
+        here = [track for track in self._tracks if _at_its_place(track, expected_us, box)]
+        if len(here) != 1 or here[0] in self._spared.values():
+            return True  # no pass, two, or a second box of one pass: another vehicle's
+        (track,) = here
+        unseen_us = expected_us - track.motion.last_us
+        if unseen_us >= max(_GAP_US, _PATIENCE_INTERVALS * self._interval_us):
             return True
-        if near[0].wants_text(expected_us, box):
+        if track.wants_text(expected_us, box):
             return True
-        self._spared.append(near[0])  # one box a frame: a second one near it is another vehicle's
+        self._spared[box] = track
         return False
 
     def update(
@@ -109,7 +118,6 @@ class Tracker:
         Raises ValueError when time falls.
         """
         self._keep_time(time_us)
-        self._spared = []
         sightings = [Sighting(sequence, time_us, reading.box, reading) for reading in seen.readings]
         sightings += [Sighting(sequence, time_us, box, None) for box in seen.unread]
         changes = _Changes()
@@ -125,6 +133,7 @@ class Tracker:
         for column, sighting in enumerate(sightings):
             if column not in taken:
                 self._begin(sighting, present, changes)
+        self._spared = {}
         live = tuple(_live(track) for track in self._tracks)
         return TrackStep(
             ended=tuple(changes.ended),
@@ -132,6 +141,13 @@ class Tracker:
             best_for=tuple(changes.best_for),
             dropped=tuple(changes.dropped),
         )
+
+    def text_of(self, pass_id: int) -> PlateText:
+        """What the vote of a live pass says so far. Raises KeyError when no such pass is live."""
+        for track in self._tracks:
+            if track.pass_id == pass_id:
+                return track.text
+        raise KeyError(pass_id)
 
     def flush(self) -> tuple[VehiclePass, ...]:
         """Ends every pass that is still live, as at the end of a replay.
@@ -178,6 +194,8 @@ class Tracker:
 
     def _cost(self, track: LiveTrack, sighting: Sighting) -> float:
         """How badly a sighting fits a pass; infinite when it cannot be of the same vehicle."""
+        if sighting.reading is None and self._spared.get(sighting.box, track) is not track:
+            return math.inf  # left unread for another pass's sake
         misfit = self._misfit(track, sighting.time_us, sighting.box)
         if sighting.reading is None:
             return misfit
@@ -259,22 +277,22 @@ class Tracker:
 _CLOSER = ("different", "unclear", "same")
 
 
-def _at_its_place(track: LiveTrack, box: PlateBox) -> bool:
-    """Whether a box lies where the plate was last seen, so close that it can be no other vehicle's."""
-    width = max(track.motion.box.width_px, 1.0)
-    near = math.dist(centre(track.motion.box), centre(box)) < _SAME_PLACE_WIDTHS * width
+def _at_its_place(track: LiveTrack, time_us: int, box: PlateBox) -> bool:
+    """Whether a box lies where the plate is expected, so close that it can be no other vehicle's."""
+    x, y, width = track.motion.predicted(time_us)
+    width = max(width, 1.0)
+    near = math.dist((x, y), centre(box)) < _SAME_PLACE_WIDTHS * width
     return near and abs(math.log(max(box.width_px, 1.0) / width)) < _MOST_GROWTH / 2
 
 
 def _echo(track: LiveTrack, text: PlateText) -> bool:
     """Whether a second box of the same frame shows a plate that already has one: a mirror, a double box."""
-    return same_plate(track.text, text)
+    return same_plate(track.vote, text)
 
 
 def _live(track: LiveTrack) -> LivePass:
     return LivePass(
         pass_id=track.pass_id,
-        text=track.text,
         frames_voted=track.vote.frames_given,
         frames_seen=track.motion.sightings,
         last_box=track.motion.box,

@@ -12,17 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .ballot import head_scores, many_text_scores, one_slot_scores, text_scores
 from .card import ConfidenceRules, TextRules
 from .confidence import Features, confidence, log_odds, within
-from .ctc import Labels, log_scores, slot_scores
+from .ctc import Labels
 from .jurisdictions import FormatPrior
-from .plates import ALPHABET, CLASSES, F32, NO_CHARACTER, UNREADABLE, Evidence, PlateText
+from .plates import ALPHABET, CLASSES, UNREADABLE, Evidence, PlateText
 
 F64 = NDArray[np.float64]
 
 MOST_FRAMES = 32  # evidence kept of one pass, about 10 kB a frame
 MOST_TEXTS = 48
-_TWINS = str.maketrans("OI", "01")
+_TWIN_OF = {ALPHABET.index(a): ALPHABET.index(b) for a, b in ("O0", "I1")}
 _TWIN_CLASSES = tuple([ALPHABET.index(a), ALPHABET.index(b)] for a, b in ("O0", "I1"))
 _TEXTS_TOLD = 5
 _PLACES_TOLD = 5
@@ -51,13 +52,14 @@ class Verdict:
     features: Features
 
 
-@dataclass(slots=True)
-class _Ballot:
-    """One frame's evidence with its scores: texts (N,) in the vote's order, slots (S, 37) of the winner."""
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """The texts by what all frames say: jurisdiction chances (J,), log-probabilities (N,), best first."""
 
-    evidence: Evidence
-    texts: F64
-    slots: F64 | None = None
+    chances: F64
+    totals: F64
+    order: list[int]
+    posterior: F64
 
 
 class Vote:
@@ -65,11 +67,13 @@ class Vote:
 
     def __init__(self, decoding: Decoding, frames: Iterable[Evidence] = ()) -> None:
         self._decoding = decoding
+        self._frames: list[Evidence] = []
         self._texts: list[Labels] = []
-        self._ballots: list[_Ballot] = []
-        self._slots_of: Labels | None = None
+        self._scores = np.empty((0, 0))  # log-likelihoods (F, N)
+        self._lifts = np.empty((0, len(decoding.prior.codes)))  # of the formats, (N, J)
+        self._twins: list[list[int]] = []  # texts that differ in nothing but O/0 and I/1
+        self._ranking: _Ranking | None = None
         self._verdict: Verdict | None = None
-        self._leader: Labels | None = None
         self.frames_given = 0
         for evidence in frames:
             self.add(evidence)
@@ -77,143 +81,144 @@ class Vote:
     @property
     def frames(self) -> int:
         """Frames whose evidence counts at present."""
-        return len(self._ballots)
+        return len(self._frames)
 
     def add(self, evidence: Evidence) -> None:
         """Counts one more frame. Beyond MOST_FRAMES the frame that says least goes."""
         self.frames_given += 1
-        self._verdict = self._leader = None
-        new = sorted(set(evidence.candidates) - set(self._texts))
-        if new and self._ballots:
-            rows = self._score([ballot.evidence for ballot in self._ballots], new)
-            for ballot, row in zip(self._ballots, rows, strict=True):
-                ballot.texts = np.concatenate([ballot.texts, row])
-        self._texts += new
-        self._ballots.append(_Ballot(evidence, self._score([evidence], self._texts)[0]))
-        if len(self._ballots) > MOST_FRAMES:
-            del self._ballots[int(np.argmin([ballot.texts.max() for ballot in self._ballots]))]
+        self._ranking = self._verdict = None
+        self._add_texts(sorted(set(evidence.candidates) - set(self._texts)))
+        scores = text_scores(evidence, self._texts, self._slots_weight)
+        self._scores = np.concatenate([self._scores, scores[None]])
+        self._frames.append(evidence)
+        if len(self._frames) > MOST_FRAMES:
+            least = int(np.argmin(self._scores.max(axis=1, initial=-math.inf)))
+            del self._frames[least]
+            self._scores = np.delete(self._scores, least, axis=0)
         if len(self._texts) > MOST_TEXTS:
-            self._forget_texts()
+            best = np.argsort(-self._rank().totals, kind="stable")[: MOST_TEXTS // 2]
+            self._keep_texts(np.sort(best))
 
     def verdict(self) -> Verdict:
         """The winning text. Raises ValueError before the first frame."""
-        if not self._ballots:
+        if not self._frames:
             raise ValueError("a vote without a frame has no verdict")
         if self._verdict is None:
             self._verdict = self._decide()
         return self._verdict
 
     @property
+    def leader(self) -> str:
+        """The likeliest text, doubtful characters included, at a fraction of a verdict's cost."""
+        return _spelt(self._winner())
+
+    @property
+    def confidence(self) -> float:
+        """The verdict's."""
+        return self.verdict().text.confidence
+
+    @property
     def settled(self) -> bool:
         """Whether more frames like these would not change the text."""
-        if len(self._ballots) < SETTLED_FRAMES:
+        if len(self._frames) < SETTLED_FRAMES:
             return False
         if self.frames_given >= ENOUGH_FRAMES:
             return True
-        text, features = self.verdict().text, self.verdict().features
+        if not self._texts or self._agreement(self._winner()) < SETTLED_AGREEMENT:
+            return False
+        ranking = self._rank()
         return (
-            bool(text.candidates)
-            and text.candidates[0][1] >= SETTLED_POSTERIOR
-            and min(text.char_confidences, default=0.0) >= SETTLED_SLOT
-            and features.agreement >= SETTLED_AGREEMENT
+            bool(ranking.posterior[ranking.order[0]] >= SETTLED_POSTERIOR)
+            and min(self.verdict().text.char_confidences, default=0.0) >= SETTLED_SLOT
         )
 
     def supports(self, evidence: Evidence) -> float:
         """How well a frame fits this vote's text: log p(text) less log p(its own best), at most 0."""
-        winner = self._winner()
-        scores = self._score([evidence], [winner, *evidence.candidates])[0]
+        scores = text_scores(evidence, [self._winner(), *evidence.candidates], self._slots_weight)
         return float(scores[0] - scores.max())
 
-    def _score(self, frames: list[Evidence], texts: list[Labels]) -> F64:
-        """Log-likelihood (F, N) of texts: mean of a frame's looks, and the second head's share."""
-        looks = [len(frame.columns) for frame in frames]
-        scores = log_scores(np.concatenate([frame.columns for frame in frames]).astype(np.float64), texts)
-        starts = np.cumsum([0, *looks[:-1]])
-        total = np.add.reduceat(scores, starts, axis=0) / np.array(looks)[:, None]
-        weight = self._decoding.text.slots_weight
-        if weight > 0 and texts:
-            for row, frame in enumerate(frames):
-                if frame.slots is not None:
-                    total[row] += weight * _slot_head_scores(frame.slots, texts)
-        return np.asarray(np.maximum(total, -700.0))
+    @property
+    def _slots_weight(self) -> float:
+        return self._decoding.text.slots_weight
+
+    def _add_texts(self, new: list[Labels]) -> None:
+        if not new:
+            return
+        older = many_text_scores(self._frames, new, self._slots_weight)
+        self._scores = np.concatenate([self._scores, older], axis=1)
+        lifts = [self._decoding.prior.lifts(_spelt(text)) for text in new]
+        self._lifts = np.concatenate([self._lifts, lifts])
+        self._texts += new
+        self._twins = _twins_among(self._texts)
+
+    def _keep_texts(self, kept: NDArray[np.intp]) -> None:
+        self._texts = [self._texts[index] for index in kept]
+        self._scores, self._lifts = self._scores[:, kept], self._lifts[kept]
+        self._twins = _twins_among(self._texts)
+        self._ranking = None
 
     def _weight(self) -> float:
         """What each frame's log-likelihood counts: n frames weigh n ** pass_exponent, for they err alike."""
-        return math.pow(len(self._ballots), self._decoding.text.pass_exponent - 1.0)
+        return math.pow(len(self._frames), self._decoding.text.pass_exponent - 1.0)
 
     def _chances(self) -> F64:
         """Jurisdiction probabilities (J,) by the net, geometric mean over the frames."""
-        logs = np.mean(
-            [np.log(np.maximum(ballot.evidence.jurisdiction, 1e-6)) for ballot in self._ballots],
-            axis=0,
-            dtype=np.float64,
-        )
+        named = np.array([frame.jurisdiction for frame in self._frames])
+        logs = np.mean(np.log(np.maximum(named, 1e-6)), axis=0, dtype=np.float64)
         chances = np.exp(logs - logs.max(initial=0.0))
         return np.asarray(chances / max(float(chances.sum()), 1e-300))
 
-    def _totals(self, chances: F64) -> F64:
-        """Log-probability (N,) of each text, prior included, up to a constant."""
-        mean = np.mean([ballot.texts for ballot in self._ballots], axis=0)
-        summed = self._weight() * len(self._ballots) * mean
-        rules, prior = self._decoding.text, self._decoding.prior
-        if rules.prior_weight <= 0:
-            return np.asarray(summed)
-        lifts = np.array([prior.log_prior(_spelt(text), chances) for text in self._texts])
-        groups: dict[str, list[int]] = {}
-        for index, text in enumerate(self._texts):
-            groups.setdefault(_spelt(text).translate(_TWINS), []).append(index)
-        totals = np.empty(len(self._texts))
-        for group in groups.values():
-            totals[group] = _among_twins(summed[group], mean[group], lifts[group], rules.prior_weight)
-        return totals
+    def _rank(self) -> _Ranking:
+        """Log-probabilities of the texts, prior included, up to a constant."""
+        if self._ranking is not None:
+            return self._ranking
+        chances, weight = self._chances(), self._decoding.text.prior_weight
+        mean = self._scores.mean(axis=0)
+        summed = self._weight() * len(self._frames) * mean
+        totals = summed
+        if weight > 0:
+            lifts = np.log(np.maximum(self._lifts @ chances, 1e-300))
+            totals = summed + weight * lifts
+            for group in self._twins:
+                totals[group] = _among_twins(summed[group], mean[group], lifts[group], weight)
+        order = sorted(range(len(totals)), key=lambda i: (-totals[i], self._texts[i]))
+        posterior = np.exp(totals - totals.max(initial=-math.inf))
+        self._ranking = _Ranking(chances, totals, order, posterior / posterior.sum())
+        return self._ranking
 
     def _winner(self) -> Labels:
-        if not self._texts:
-            return ()
-        if self._leader is None:
-            totals = self._totals(self._chances())
-            self._leader = self._texts[min(range(len(totals)), key=lambda i: (-totals[i], self._texts[i]))]
-        return self._leader
-
-    def _forget_texts(self) -> None:
-        totals = self._totals(self._chances())
-        kept = np.sort(np.argsort(-totals, kind="stable")[: MOST_TEXTS // 2])
-        self._texts = [self._texts[index] for index in kept]
-        for ballot in self._ballots:
-            ballot.texts = ballot.texts[kept]
+        return self._texts[self._rank().order[0]] if self._texts else ()
 
     def _decide(self) -> Verdict:
         rules, prior = self._decoding.text, self._decoding.prior
-        chances = self._chances()
         if not self._texts:
-            return self._nothing(chances)
-        totals = self._totals(chances)
-        order = sorted(range(len(totals)), key=lambda i: (-totals[i], self._texts[i]))
-        posterior = np.exp(totals - totals[order[0]])
-        posterior /= posterior.sum()
-        winner = self._leader = self._texts[order[0]]
-        slots = self._slot_posterior(winner, chances)
+            return self._nothing()
+        ranking = self._rank()
+        first = ranking.order[0]
+        winner = self._texts[first]
+        slots = self._slot_posterior(winner, ranking.chances)
         spelt = _spelt(winner)
         sure = slots[np.arange(len(winner)), list(winner)] if winner else np.zeros(0)
         text = "".join(
             c if p >= rules.unreadable_below else UNREADABLE for c, p in zip(spelt, sure, strict=True)
         )
-        features = self._features(winner, order[0], float(posterior[order[0]]), sure, chances)
-        told = [(_spelt(self._texts[i]), float(posterior[i])) for i in order[:_TEXTS_TOLD]]
+        features = self._features(first, float(ranking.posterior[first]), sure, ranking.chances)
+        told = [(_spelt(self._texts[i]), float(ranking.posterior[i])) for i in ranking.order[:_TEXTS_TOLD]]
         return Verdict(
             PlateText(
                 text=text,
                 confidence=confidence(features, self._decoding.confidence),
                 slots=slots.astype(np.float32),
                 candidates=tuple(pair for pair in told if pair[1] >= _LEAST_TOLD),
-                jurisdiction=_named(prior.codes, prior.informed(spelt, chances, rules.prior_weight)),
+                jurisdiction=_named(prior.codes, prior.informed(spelt, ranking.chances, rules.prior_weight)),
             ),
             features,
         )
 
-    def _nothing(self, chances: F64) -> Verdict:
+    def _nothing(self) -> Verdict:
         """No frame showed a single character."""
-        features = self._features((), -1, 0.0, np.zeros(0), chances)
+        chances = self._chances()
+        features = self._features(None, 0.0, np.zeros(0), chances)
         text = PlateText(
             text="",
             confidence=0.0,
@@ -227,87 +232,62 @@ class Vote:
         """Probability (S, 37) of each class in each slot of the winner, the other slots as they are."""
         if not winner:
             return np.zeros((0, CLASSES))
-        if self._slots_of != winner:
-            self._slots_of = winner
-            for ballot in self._ballots:
-                ballot.slots = None
-        for ballot in self._ballots:
-            if ballot.slots is None:
-                ballot.slots = self._slot_scores(ballot.evidence, winner)
-        mean = np.mean([ballot.slots for ballot in self._ballots if ballot.slots is not None], axis=0)
-        summed = self._weight() * len(self._ballots) * mean
-        rules = self._decoding.text
-        total = summed
-        if rules.prior_weight > 0:
-            lifts = self._decoding.prior.log_slot_prior(_spelt(winner), chances)
-            total = summed + rules.prior_weight * lifts
-            for slot in range(len(winner)):
-                for pair in _TWIN_CLASSES:
-                    total[slot, pair] = _among_twins(
-                        summed[slot, pair], mean[slot, pair], lifts[slot, pair], rules.prior_weight
-                    )
+        scores = [one_slot_scores(frame, winner, self._slots_weight) for frame in self._frames]
+        mean = np.mean(scores, axis=0)
+        total = self._weight() * len(self._frames) * mean
+        weight = self._decoding.text.prior_weight
+        if weight > 0:
+            summed, lifts = total, self._decoding.prior.log_slot_prior(_spelt(winner), chances)
+            total = summed + weight * lifts
+            for pair in _TWIN_CLASSES:
+                total[:, pair] = _among_twins(summed[:, pair], mean[:, pair], lifts[:, pair], weight)
         total -= total.max(axis=1, keepdims=True)
         np.exp(total, out=total)
         return np.asarray(total / total.sum(axis=1, keepdims=True))
 
-    def _slot_scores(self, evidence: Evidence, winner: Labels) -> F64:
-        scores = slot_scores(evidence.columns.astype(np.float64), winner).mean(axis=0)
-        scores = np.maximum(scores, -700.0)
-        weight = self._decoding.text.slots_weight
-        if evidence.slots is not None and weight > 0:
-            logs = np.log(evidence.slots.astype(np.float64))
-            fits = min(len(winner), len(logs))
-            whole = _slot_head_scores(evidence.slots, [winner])[0]
-            head = np.full(scores.shape, whole)
-            own = logs[np.arange(fits), list(winner[:fits])]
-            head[:fits] += logs[:fits] - own[:, None]
-            shorter = [winner[:slot] + winner[slot + 1 :] for slot in range(len(winner))]
-            head[:, NO_CHARACTER] = _slot_head_scores(evidence.slots, shorter)
-            scores += weight * head
-        return np.asarray(scores)
+    def _agreement(self, winner: Labels) -> float:
+        """Share of the looks that gave the winner alone."""
+        looks = [path == winner for frame in self._frames for path in frame.paths]
+        return sum(looks) / len(looks) if looks else 0.0
 
-    def _features(self, winner: Labels, index: int, posterior: float, sure: F64, chances: F64) -> Features:
-        frames = [ballot.evidence for ballot in self._ballots]
-        heads = [frame.slots for frame in frames if frame.slots is not None]
-        looks = [path == winner for frame in frames for path in frame.paths]
-        per_slot = [_slot_head_scores(head, [winner])[0] / len(head) for head in heads]
-        likelihood = (
-            float(np.mean([ballot.texts[index] for ballot in self._ballots])) if index >= 0 else -20.0
-        )
+    def _features(self, first: int | None, posterior: float, sure: F64, chances: F64) -> Features:
+        winner = () if first is None else self._texts[first]
+        heads = [
+            head_scores(frame.slots, [winner])[0] / len(frame.slots)
+            for frame in self._frames
+            if frame.slots is not None
+        ]
+        likelihood = -20.0 if first is None else float(self._scores[:, first].mean())
         return Features(
             posterior=log_odds(posterior),
             likelihood=within(likelihood, -20.0, 0.0),
             weakest=log_odds(float(sure.min(initial=1.0)) if len(sure) else 0.0),
-            agreement=sum(looks) / len(looks) if looks else 0.0,
-            slots=within(float(np.mean(per_slot)), -5.0, 0.0) if per_slot else 0.0,
-            width=within(math.log2(max(frame.width_px for frame in frames) / 100.0), -3.0, 2.0),
-            score=log_odds(max(frame.score for frame in frames), 5.0),
+            agreement=self._agreement(winner),
+            slots=within(float(np.mean(heads)), -5.0, 0.0) if heads else 0.0,
+            width=within(math.log2(max(frame.width_px for frame in self._frames) / 100.0), -3.0, 2.0),
+            score=log_odds(max(frame.score for frame in self._frames), 5.0),
             format=self._decoding.prior.fits(_spelt(winner), chances) if winner else 0.0,
-            frames=math.log2(len(frames)),
+            frames=math.log2(len(self._frames)),
         )
 
 
 def _among_twins(summed: F64, mean: F64, lifts: F64, prior_weight: float) -> F64:
-    """Totals of texts that differ in nothing but O/0 and I/1.
+    """Totals of texts that differ in nothing but O/0 and I/1, along the last axis.
 
     Many jurisdictions press both with one die, and then every frame errs alike: what the twins have
     together is as all frames say; between them all frames count as one, and the formats in full.
     """
-    together = np.logaddexp.reduce(summed + prior_weight * lifts)
+    together = np.logaddexp.reduce(summed + prior_weight * lifts, axis=-1, keepdims=True)
     share = mean + lifts
-    return np.asarray(together + share - np.logaddexp.reduce(share))
+    return np.asarray(together + share - np.logaddexp.reduce(share, axis=-1, keepdims=True))
 
 
-def _slot_head_scores(slots: F32, texts: list[Labels]) -> F64:
-    """log p (N,) of texts under the second head (S, 37): each slot its character, the rest none."""
-    logs = np.log(slots.astype(np.float64))
-    places = len(logs)
-    out = np.full(len(texts), 0.0)
-    labels = np.full((len(texts), places), NO_CHARACTER, np.intp)
-    for row, text in enumerate(texts):
-        labels[row, : min(len(text), places)] = text[:places]
-        out[row] = -10.0 * max(len(text) - places, 0)
-    return np.asarray(out + logs[np.arange(places), labels].sum(axis=1))
+def _twins_among(texts: list[Labels]) -> list[list[int]]:
+    """Indices of texts that differ in nothing but O/0 and I/1, a list each; of those that have a twin."""
+    groups: dict[Labels, list[int]] = {}
+    for index, text in enumerate(texts):
+        groups.setdefault(tuple(_TWIN_OF.get(label, label) for label in text), []).append(index)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _spelt(text: Labels) -> str:

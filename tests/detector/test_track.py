@@ -184,6 +184,42 @@ def test_a_box_beside_a_settled_car_is_read() -> None:
     assert texts(replay.finish()) == ["4XYZ999", "7ABC123"]
 
 
+def test_a_settled_car_driving_past_clutter_is_hardly_read_again() -> None:
+    replay = Replay(fps=10)
+    looks = 0
+    for step in range(24):
+        car = near("7ABC123", 100 + 40 * step, 300)
+        clutter = reading("4XYZ999", box_at(560, 330, 90, 0.4), sure=0.4, noise=1.0, seed=step)
+        looks += replay.tracker.wants_text(car.box)
+        replay.look(car, clutter)
+    passes = replay.finish()
+    one = next(one for one in passes if one.text.text == "7ABC123")
+    assert one.frames_seen == 24
+    assert looks < 12
+
+
+def test_a_car_in_the_place_of_a_settled_one_that_was_gone_for_half_a_second_is_read_at_once() -> None:
+    replay = Replay(fps=10)
+    for _ in range(10):
+        replay.look(near("7ABC123", 400, 300))
+    assert not replay.tracker.wants_text(box_at(400, 300))
+    for _ in range(5):
+        replay.look()
+    assert replay.tracker.wants_text(box_at(400, 300))
+    for _ in range(2):
+        replay.look(near("4XYZ999", 400, 300))
+    assert texts(replay.finish()) == ["4XYZ999", "7ABC123"]
+
+
+def test_a_plate_left_unread_stays_with_the_pass_that_it_was_left_for() -> None:
+    replay = Replay(fps=10)
+    for step in range(12):
+        car = near("7ABC123", 100 + 40 * step, 300)
+        replay.look(*([car, near("4XYZ999", 560, 330)] if step < 2 else [car]))
+    first, second = sorted(replay.finish(), key=lambda one: one.text.text)
+    assert (first.frames_seen, second.frames_seen) == (2, 12)
+
+
 def test_time_that_falls_is_refused() -> None:
     replay = Replay()
     replay.show()
@@ -196,8 +232,11 @@ def test_a_live_pass_is_told_with_its_text_so_far() -> None:
     for step in range(4):
         told = replay.look(near("7ABC123", 300 + 9 * step, 300))
     (live,) = told.live
-    assert (live.text.text, live.frames_seen) == ("7ABC123", 4)
+    assert (replay.tracker.text_of(live.pass_id).text, live.frames_seen) == ("7ABC123", 4)
     assert live.settled
+    replay.finish()
+    with pytest.raises(KeyError):
+        replay.tracker.text_of(live.pass_id)
 
 
 @dataclass(frozen=True)

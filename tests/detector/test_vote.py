@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from detector_twins import CODES, DECODING, TEXT, evidence, labels, slot_logits
@@ -172,6 +174,29 @@ def test_a_frame_of_the_same_plate_is_supported_and_of_another_is_not() -> None:
     vote = Vote(DECODING, [evidence("7ABC123")] * 2)
     assert vote.supports(evidence("7ABC123", seed=4)) > -0.1
     assert vote.supports(evidence("4XYZ999")) < -10
+
+
+def test_votes_that_share_evidence_say_what_votes_of_fresh_evidence_say() -> None:
+    def frames() -> list[Evidence]:
+        spelt = [evidence("7ABC123", sure=4.0, noise=0.7, seed=seed) for seed in range(6)]
+        return [replace(frame) for frame in spelt]  # the same columns, nothing computed of them yet
+
+    shared = frames()
+    for frame in shared:
+        Vote(DECODING, [frame]).verdict()
+    first, second = Vote(DECODING, shared).verdict(), Vote(DECODING, frames()).verdict()
+    assert first.features.as_dict() == pytest.approx(second.features.as_dict())
+    assert first.text.text == second.text.text
+    assert dict(first.text.candidates) == pytest.approx(dict(second.text.candidates))
+    assert first.text.slots == pytest.approx(second.text.slots, abs=1e-6)
+
+
+def test_the_leader_is_the_verdicts_best_text() -> None:
+    vote = Vote(DECODING)
+    for seed in range(8):
+        vote.add(evidence("7ABC123", sure=2.0, noise=1.0, seed=seed))
+        assert vote.leader == vote.verdict().text.candidates[0][0]
+        assert vote.confidence == vote.verdict().text.confidence
 
 
 def test_the_second_head_decides_what_the_columns_leave_open() -> None:

@@ -1,0 +1,84 @@
+"""What the evidence of a frame says of a text, as log-likelihoods: each computed once, then kept with it.
+
+A reading is weighed twice, alone and in the vote of its pass; what the first found the second finds done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .ctc import Labels, log_scores, slot_scores
+from .plates import F32, NO_CHARACTER, Evidence
+
+F64 = NDArray[np.float64]
+_LEAST = -700.0  # log-likelihood: no text is less likely, so that sums stay finite
+_SLOTS_KEPT = 2  # texts whose slots an evidence remembers: those of its own and of its pass's vote
+
+
+def text_scores(evidence: Evidence, texts: Sequence[Labels], slots_weight: float) -> F64:
+    """Log-likelihood (N,) of texts: the mean of the frame's looks, and the second head's share."""
+    known = evidence.known.texts
+    missing = [text for text in texts if text not in known]
+    if missing:
+        looks, heads = _looks_and_head([evidence], missing)
+        known.update(zip(missing, zip(looks[0].tolist(), heads[0].tolist(), strict=True), strict=True))
+    scores = [looks + slots_weight * head for looks, head in map(known.__getitem__, texts)]
+    return np.maximum(np.array(scores, np.float64), _LEAST)
+
+
+def many_text_scores(frames: Sequence[Evidence], texts: Sequence[Labels], slots_weight: float) -> F64:
+    """The same of many frames at once, (F, N); nothing is kept."""
+    looks, heads = _looks_and_head(frames, texts)
+    return np.maximum(looks + slots_weight * heads, _LEAST)
+
+
+def _looks_and_head(frames: Sequence[Evidence], texts: Sequence[Labels]) -> tuple[F64, F64]:
+    """Log-likelihoods (F, N) of texts under each frame's looks (their mean) and its second head."""
+    if not frames or not texts:
+        return np.zeros((len(frames), len(texts))), np.zeros((len(frames), len(texts)))
+    counts = [len(frame.columns) for frame in frames]
+    scores = log_scores(np.concatenate([frame.columns for frame in frames]).astype(np.float64), texts)
+    starts = np.cumsum([0, *counts[:-1]])
+    looks = np.add.reduceat(scores, starts, axis=0) / np.array(counts)[:, None]
+    heads = np.zeros((len(frames), len(texts)))
+    for row, frame in enumerate(frames):
+        if frame.slots is not None:
+            heads[row] = head_scores(frame.slots, texts)
+    return looks, heads
+
+
+def head_scores(slots: F32, texts: Sequence[Labels]) -> F64:
+    """log p (N,) of texts under the second head (S, 37): each slot its character, the rest none."""
+    logs = np.log(slots.astype(np.float64))
+    places = len(logs)
+    rows = [(*text[:places], *(NO_CHARACTER,) * (places - len(text))) for text in texts]
+    beyond = np.array([max(len(text) - places, 0) for text in texts])
+    return np.asarray(logs[np.arange(places), np.array(rows, np.intp)].sum(axis=1) - 10.0 * beyond)
+
+
+def one_slot_scores(evidence: Evidence, text: Labels, slots_weight: float) -> F64:
+    """Log-likelihood (S, 37) of a text with one slot replaced by each class; the last: left out."""
+    known = evidence.known.slots
+    if text not in known:
+        while len(known) >= _SLOTS_KEPT:
+            del known[next(iter(known))]
+        looks = np.maximum(slot_scores(evidence.columns.astype(np.float64), text).mean(axis=0), _LEAST)
+        head = None if evidence.slots is None else _one_slot_head_scores(evidence.slots, text)
+        known[text] = looks, head
+    looks, head = known[text]
+    return looks if head is None or slots_weight <= 0 else np.asarray(looks + slots_weight * head)
+
+
+def _one_slot_head_scores(slots: F32, text: Labels) -> F64:
+    """The second head's share of ``one_slot_scores``."""
+    logs = np.log(slots.astype(np.float64))
+    fits = min(len(text), len(logs))
+    shorter = [text[:slot] + text[slot + 1 :] for slot in range(len(text))]
+    whole, *without = head_scores(slots, [text, *shorter]).tolist()
+    out = np.full((len(text), logs.shape[1]), whole)
+    out[:fits] += logs[:fits] - logs[np.arange(fits), list(text[:fits])][:, None]
+    out[:, NO_CHARACTER] = without
+    return out
