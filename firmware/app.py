@@ -22,13 +22,13 @@ from detector.track import Tracker
 from firmware.bookkeeper import Bookkeeper
 from firmware.config import FILE_NAME, Config, config_bytes, load_config, write_config
 from firmware.consoles import consoles
-from firmware.custody import create_ledger, open_ledger, serve_door
+from firmware.custody import create_ledger, custody_of, open_ledger, serve_door
 from firmware.errors import UsageError
 from firmware.field_parts import FieldParts, field_parts
-from firmware.field_unit import custody_of
 from firmware.frame_tap import FrameTap
 from firmware.health import HealthWatch
 from firmware.health_file import reporting
+from firmware.health_message import health_message
 from firmware.live_view import LiveView
 from firmware.log import event_log
 from firmware.metrics import MetricsServer
@@ -134,7 +134,13 @@ def _run(
         )
         with (
             serve_door(ledger),
-            UplinkThread(ledger, home, config.sync.schedule(), log=log),
+            UplinkThread(
+                ledger,
+                home,
+                config.sync.schedule(),
+                log=log,
+                health=lambda: health_message(health.report(), ledger.store.log_id),
+            ),
             purging(ledger, log),
             _metrics(config, health),
             reporting(home, health.report, keep=lambda: habit.save(home / "habit.json")),

@@ -13,9 +13,11 @@ from firmware.console.lockout import Lockout
 from firmware.console.service import serving
 from firmware.console.session import Console
 from firmware.console.verbs import boottime_s
-from firmware.field_unit import FieldUnit, Parts, custody_of
+from firmware.custody import custody_of
+from firmware.field_unit import FieldUnit, Parts
 from firmware.frame_tap import FrameTap
 from firmware.health import HealthWatch
+from firmware.health_message import health_message
 from firmware.plate_spots import PlateSpots
 from firmware.record import software_version
 from firmware.sources import open_source
@@ -30,7 +32,6 @@ from sync.enrolment import join
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Runner
-from sync.schedule import Schedule
 
 STALE_US = 5_000_000
 SYNC_WAIT_S = 120.0
@@ -80,7 +81,7 @@ def console_alone(
         Parts(
             home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
             machine=machine or SystemdMachine(), newest=_OwnCamera(config, clock).newest,
-            find=PlateSpots(), sync_now=lambda: _sync_here(home, ledger),
+            find=PlateSpots(), sync_now=lambda: sync_here(home, ledger, config, health),
             join=_joiner(home, ledger),
         )
     )  # fmt: skip
@@ -144,9 +145,15 @@ def _ask_uplink(folder: SyncFolder) -> str:
     return outcome_line(folder)
 
 
-def _sync_here(home: Path, ledger: Ledger) -> str:
+def sync_here(home: Path, ledger: Ledger, config: Config, health: HealthWatch) -> str:
+    """One conversation in this process, with its outcome in a line."""
     folder = SyncFolder.of(home)
-    Runner(LedgerOutbox(ledger, folder.inbox), folder, Schedule()).attempt()
+    Runner(
+        LedgerOutbox(ledger, folder.inbox),
+        folder,
+        config.sync.schedule(),
+        health=lambda: health_message(health.report(), ledger.store.log_id),
+    ).attempt()
     return outcome_line(folder)
 
 

@@ -1,15 +1,17 @@
-"""Opens a home's ledger with the slot that the home names; the only place where ledger meets slot."""
+"""Opens a home's ledger with the slot that the home names, the only place where both meet; and its state."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from firmware.health import Custody
 from hw.clock import Clock, SystemClock
 from hw.secure_slot import SecureSlot, open_slot
 from storage.door import Door
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.socket_door import DoorServer
+from sync.membership import SyncFolder
 
 DEFAULT_SLOT = "file:slot"
 
@@ -35,3 +37,14 @@ def open_ledger(home: Path, *, clock: Clock | None = None) -> Ledger:
 def serve_door(ledger: Ledger) -> DoorServer:
     """For `with`: other commands can ask this process while it holds the home."""
     return DoorServer(Door(ledger), ledger.store.home)
+
+
+def custody_of(ledger: Ledger, folder: SyncFolder) -> Custody:
+    """What the health report says of storage and sync."""
+    status = ledger.status()
+    succeeded = folder.status().get("succeeded_us")
+    return Custody(
+        log_records=status.records, newer_than_anchors=status.newer_than_anchors,
+        unacknowledged=status.unreceived, enrolled=status.enrolled,
+        last_sync_us=succeeded if isinstance(succeeded, int) and succeeded > 0 else None,
+    )  # fmt: skip

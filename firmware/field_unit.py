@@ -18,7 +18,7 @@ from firmware.console.aim import AimView, look
 from firmware.console.errors import UnitRefusedError
 from firmware.console.unit import Check, Identity, ResetObstacles
 from firmware.errors import FirmwareError
-from firmware.health import Custody, HealthReport, HealthWatch
+from firmware.health import HealthReport, HealthWatch
 from firmware.plate_spots import Spots
 from firmware.record import software_version
 from firmware.selftest import self_test
@@ -308,17 +308,6 @@ class _ClearedSlot:
     def write(self, content: bytes) -> None:
         """See SecureSlot.write."""
         raise SlotFailedError(f"{self.uri}: the unit was reset ({len(content)} bytes refused): restart it")
-
-
-def custody_of(ledger: Ledger, folder: SyncFolder) -> Custody:
-    """What the health report says of storage and sync."""
-    status = ledger.status()
-    succeeded = folder.status().get("succeeded_us")
-    return Custody(
-        log_records=status.records, newer_than_anchors=status.newer_than_anchors,
-        unacknowledged=status.unreceived, enrolled=status.enrolled,
-        last_sync_us=succeeded if isinstance(succeeded, int) and succeeded > 0 else None,
-    )  # fmt: skip
 
 
 def outbox_of(ledger: Ledger, folder: SyncFolder) -> LedgerOutbox:

@@ -17,6 +17,7 @@ from typing import Self
 import structlog
 
 from storage.ledger import Ledger
+from sync.health import Health
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Attempt, Runner, clock_us
@@ -45,6 +46,7 @@ class UplinkThread:
         conditions: Callable[[], Conditions] = _any_network,
         on_log_refused: Callable[[str], None] | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
+        health: Callable[[], Health | None] = lambda: None,
     ) -> None:
         self._folder = SyncFolder.of(home)
         self._log = log
@@ -57,6 +59,7 @@ class UplinkThread:
             conditions=conditions,
             on_log_refused=on_log_refused,
             on_attempt=on_attempt,
+            health=health,
         )
         self._thread = threading.Thread(target=self._work, name="uplink", daemon=True)
 

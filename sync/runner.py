@@ -20,6 +20,7 @@ from sync import messages as m
 from sync import schedule as when
 from sync.enrolment import check_certificate, open_link, renew_if_due
 from sync.errors import BatchRefusedError, LinkError, NotEnrolledError, RefusedByDepartmentError
+from sync.health import Health
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import Member, SyncFolder
 from sync.schedule import Conditions, Go, Past, Schedule
@@ -59,10 +60,11 @@ class Runner:
         conditions: Callable[[], Conditions] = Conditions,
         on_log_refused: Callable[[str], None] | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
+        health: Callable[[], Health | None] = lambda: None,
     ) -> None:
         self._outbox, self._folder, self._schedule = outbox, folder, schedule
         self._now_us, self._conditions, self._on_log_refused = now_us, conditions, on_log_refused
-        self._on_attempt = on_attempt
+        self._on_attempt, self._health = on_attempt, health
         self._link: HttpsLink | None = None
         self._hits_to = outbox.received_to()
         self._parcel_size = ParcelSize()
@@ -89,7 +91,12 @@ class Runner:
         started = self._now_us()
         link = self._link = open_link(self._folder, member, bytes_per_s=self._schedule.bytes_per_s)
         conversation = Conversation(
-            self._outbox, link, member.department_public(), self._parcel_size, self._now_us
+            self._outbox,
+            link,
+            member.department_public(),
+            self._parcel_size,
+            self._now_us,
+            health=self._health,
         )
         outcome, what = "done", ""
         try:

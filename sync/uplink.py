@@ -1,4 +1,4 @@
-"""One conversation of a unit with its department: alerts, leaves, elements, receipt, documents.
+"""One conversation of a unit with its department: alerts, health, leaves, elements, receipt, documents.
 
 Resumable at every point: what is held there is asked first, a message that was sent twice is taken once,
 and a cut connection costs at most the parcel on its way. Content leaves the unit's custody only by the
@@ -18,6 +18,7 @@ from storage.errors import ForkedLogError, KeyLostError, LedgerError, StorageErr
 from sync import messages as m
 from sync import parcels
 from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError
+from sync.health import Health, HealthHeld
 from sync.outbox import Outbox
 from sync.transport import Link
 
@@ -78,9 +79,11 @@ class Conversation:
         department: Ed25519PublicKey,
         parcel_size: ParcelSize,
         now_us: Callable[[], int],
+        *,
+        health: Callable[[], Health | None] = lambda: None,
     ) -> None:
         self._outbox, self._link, self._department = outbox, link, department
-        self._parcel_size, self._now_us = parcel_size, now_us
+        self._parcel_size, self._now_us, self._health = parcel_size, now_us, health
         self.progress = Progress()
         self._sent_keys: set[int] = set()
         self._resent_from: int | None = None
@@ -94,6 +97,7 @@ class Conversation:
             state = self._hello()
             self._alerts(state, near=0 if alerts_only else NEAR)
             if not alerts_only:
+                self._tell_health()
                 state_size = self._leaves(state, goes_on)
                 self._elements(state, state_size, goes_on)
                 self._receipt()
@@ -289,6 +293,12 @@ class Conversation:
             self._send(parcel, data)
             self.progress.alerts += 1
         self._sent_keys.clear()
+
+    def _tell_health(self) -> None:
+        """How the unit is, ahead of a backlog that may take hours."""
+        report = self._health()
+        if report is not None:
+            self._ask("health", report, HealthHeld)
 
     def _receipt(self) -> None:
         """Ask for the receipt of what was sent, and log it: from then on the content may go."""

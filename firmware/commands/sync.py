@@ -10,12 +10,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from firmware.custody import open_ledger
+from firmware.config import FILE_NAME, load_config
+from firmware.custody import custody_of, open_ledger
 from firmware.errors import DONE, FOUND_WRONG
+from firmware.health import HealthWatch
+from firmware.health_message import health_message
 from hw.clock import SystemClock
 from hw.secure_slot import open_slot
+from hw.vitals import SysfsBoard
 from storage.errors import HomeLockedError
 from storage.home import Home
+from storage.ledger import Ledger
+from sync.health import Health
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Runner
@@ -53,9 +59,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _speak(home: Path, folder: SyncFolder) -> None:
     """One conversation; where the department refused the log, a new one is opened and spoken for at once."""
+    schedule = load_config(home).sync.schedule() if (home / FILE_NAME).exists() else Schedule()
     with open_ledger(home) as ledger:
         outbox = LedgerOutbox(ledger, folder.inbox)
-        made = Runner(outbox, folder, Schedule()).attempt()
+        made = Runner(outbox, folder, schedule, health=lambda: _health(home, ledger, folder)).attempt()
         if made.outcome != "log-refused":
             return
         keep_keys(folder, outbox.log_id, outbox.sealed_keys())
@@ -64,7 +71,18 @@ def _speak(home: Path, folder: SyncFolder) -> None:
     slot_uri = Home(home).slot_uri.read_text(encoding="utf-8").strip()
     slot = open_slot(slot_uri, Home(home).folder)
     with succeed(home, slot, SystemClock(), folder, previous=previous, reason=made.what) as ledger:
-        Runner(LedgerOutbox(ledger, folder.inbox), folder, Schedule()).attempt()
+        Runner(LedgerOutbox(ledger, folder.inbox), folder, schedule).attempt()
+
+
+def _health(home: Path, ledger: Ledger, folder: SyncFolder) -> Health:
+    """The report of a unit that does not read now."""
+    watch = HealthWatch(
+        board=SysfsBoard(home),
+        now=SystemClock().now,
+        custody=lambda: custody_of(ledger, folder),
+        watching=False,
+    )
+    return health_message(watch.report(), ledger.store.log_id)
 
 
 def _ask_the_running_one(folder: SyncFolder) -> None:

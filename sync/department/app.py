@@ -21,6 +21,7 @@ from sync import messages as m
 from sync.department.enrol import Enrolment
 from sync.department.receiver import Receiver, refuse
 from sync.errors import RefusedByDepartmentError
+from sync.health import Health
 
 log_events = structlog.get_logger("department.app")
 
@@ -45,6 +46,7 @@ LIMITS = {
     "alert": m.MAX_PARCEL_BYTES + 4,
     "receipt": m.ReceiptWanted.LIMIT,
     "document": m.DocumentWanted.LIMIT,
+    "health": Health.LIMIT,
     "new-log": m.MAX_SMALL_BYTES,
     "renew": m.MAX_SMALL_BYTES,
 }

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("sync.department.commands.init", "make a department's home: keys, authority, store, policy"),
     "serve": ("sync.department.commands.serve", "run the server: receiver, enrolment, desk, daily purge"),
     "enrol": ("sync.department.commands.enrol", "issue a unit's one-time code; list or revoke units"),
+    "health": ("sync.department.commands.health", "how the units are; exit 1 if one needs a person"),
     "purge": ("sync.department.commands.purge", "purge what was received over a year ago (463.8)"),
     "hotlist": ("sync.department.commands.hotlist", "sign a hot list and offer it to units"),
     "grant": ("sync.department.commands.grant", "let technicians and vendors into units' consoles"),

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 
 from storage import files
 from storage.sealing import Opened
-from sync.department import api, package, people
+from sync.department import api, package, people, unit_health
 from sync.department import tables as t
 from sync.department.access_log import DATABASE
 from sync.department.audit import utc_text
@@ -225,6 +225,7 @@ def overdue_in_store(store: Store, keep_days: int, moment_us: int) -> list[tuple
             last = seen_us or enrolled_us
             if moment_us - last >= SILENT_DAYS * DAY_US:
                 found.append(("unit", "463.8", f"unit {name} has not spoken since {utc_text(last)}"))
+        found += unit_health.alarms_in(connection)
     return found
 
 

@@ -30,7 +30,7 @@ from storage.leaf import Leaf, open_leaf
 from storage.receipts import MAX_RANGES
 from sync import messages as m
 from sync import parcels
-from sync.department import held, incidents
+from sync.department import held, incidents, unit_health
 from sync.department.arrival import Arrival
 from sync.department.blobs import PackStore
 from sync.department.held import HeldLog
@@ -38,6 +38,7 @@ from sync.department.key_service import KeyService
 from sync.department.store import Store
 from sync.department.tables import alerts, documents, receipts, units
 from sync.errors import KeyServiceError, MessageError, RefusedByDepartmentError, StoreError
+from sync.health import Health, HealthHeld
 
 log_events = structlog.get_logger("department.receiver")
 
@@ -92,6 +93,7 @@ class Receiver:
             "alert": self.alert,
             "receipt": self.receipt,
             "document": self.document,
+            "health": self.health,
         }
         handler = handlers.get(path)
         if handler is None:
@@ -372,6 +374,13 @@ class Receiver:
             offset=wanted.offset,
             data=whole[wanted.offset : wanted.offset + m.MAX_PART_BYTES],
         )
+
+    def health(self, data: bytes) -> HealthHeld:
+        """A unit's report on itself takes the place of the one before."""
+        report, log = self._open(Health, data)
+        with self.store.write() as connection:
+            unit_health.keep(connection, log.unit_id, data, self._now_us())
+        return HealthHeld(log_id=log.log_id, at_us=report.at_us)
 
 
 def ranges_without(first: int, end: int, missing: list[int]) -> tuple[tuple[int, int], ...]:

@@ -182,4 +182,12 @@ documents = Table(  # what goes down to units: signed, versioned; unit_id empty:
     Column("at_us", BigInteger, nullable=False),
 )
 
+unit_health = Table(  # the newest report of a unit on itself, signed by its log key
+    "unit_health",
+    metadata,
+    Column("unit_id", String(32), primary_key=True),
+    Column("received_us", BigInteger, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+)
+
 PARTITIONED = (elements, tokens)

@@ -1,0 +1,89 @@
+"""`department health`: how the units are, by their own newest reports; exit 1 if one needs a person."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from sync.department.home import DepartmentHome
+from sync.department.opening import SILENT_DAYS
+from sync.department.store import open_store
+from sync.department.unit_health import DAY_US, UnitState, states
+
+
+def add_parser(subparsers: Any) -> None:
+    """The arguments."""
+    subparsers.add_parser(
+        "health",
+        help="how the units are; exit 1 if one is silent or reports an alarm",
+        description="Shows each unit's newest report on itself, which comes with every sync: camera, reads "
+        "against the site's habit, clock, disk, board, alarms. Exit status 1 if a unit reports an alarm, or "
+        f"has not spoken for {SILENT_DAYS} days. Shows no plate: units report numbers and fixed words.",
+        epilog="example: department health --home /srv/alpr",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show; 1 if a unit needs a person."""
+    store = open_store(DepartmentHome.open(args.home).database_url)
+    try:
+        with store.read() as connection:
+            found = states(connection)
+    finally:
+        store.close()
+    now_us = time.time_ns() // 1000
+    for state in found:
+        print(json.dumps(_facts(state, now_us)) if args.json else "\n".join(_lines(state, now_us)))
+    if not found and not args.json:
+        print("no unit is enrolled")
+    return 1 if any(_silent(state, now_us) or _alarms(state) for state in found) else 0
+
+
+def _silent(state: UnitState, now_us: int) -> bool:
+    return now_us - (state.seen_us or state.enrolled_us) >= SILENT_DAYS * DAY_US
+
+
+def _alarms(state: UnitState) -> tuple[str, ...]:
+    return () if state.report is None else state.report.alarms
+
+
+def _facts(state: UnitState, now_us: int) -> dict[str, Any]:
+    report = None
+    if state.report is not None:
+        report = {
+            name: value for name, value in asdict(state.report).items() if name not in {"log_id", "version"}
+        }
+    return {
+        "unit": state.unit_id, "name": state.name, "seen_us": state.seen_us,
+        "received_us": state.received_us, "silent": _silent(state, now_us), "report": report,
+    }  # fmt: skip
+
+
+def _lines(state: UnitState, now_us: int) -> list[str]:
+    seen = "SILENT since" if _silent(state, now_us) else "seen"
+    head = f"{state.name}  {seen} {_moment(state.seen_us)}"
+    report = state.report
+    if report is None:
+        return [f"{head}  no report yet"]
+    free = report.disk_free_bytes / (1 << 30)
+    usual = "-" if report.reads_usual_hour is None else f"{report.reads_usual_hour:.0f}"
+    return [
+        f"{head}  {report.software}  report of {_moment(report.at_us)}",
+        f"  camera {report.frames_per_s:.1f} frames/s, {report.frames_dropped} lost; reads "
+        f"{report.reads_this_hour} this hour (usual {usual}); {report.unacknowledged} not acknowledged",
+        f"  clock {report.clock_state} within {report.clock_error_us / 1e6:.3f} s; {free:.1f} GB free; "
+        f"board {_known(report.temperature_c, ' C')}, card wear {_known(report.card_wear_percent, ' %')}",
+        f"  alarms {', '.join(report.alarms) or 'none'}",
+    ]
+
+
+def _known(value: float | None, unit: str) -> str:
+    return "-" if value is None else f"{value:.0f}{unit}"
+
+
+def _moment(us: int | None) -> str:
+    return "never" if us is None else datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M")

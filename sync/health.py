@@ -1,0 +1,98 @@
+"""A unit's report on itself, as it travels with each conversation. Numbers and words of fixed lists; no I/O.
+
+Promise: no field can carry a plate: there is no free text in it but the software's version.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from storage.errors import RecordError
+from sync.messages import Message
+
+ALARMS = (
+    "no_frames",
+    "camera_dark",
+    "camera_covered",
+    "camera_frozen",
+    "camera_knocked",
+    "few_reads",
+    "hot",
+    "throttled",
+    "undervoltage",
+    "disk_low",
+    "card_worn",
+    "clock_loose",
+    "clock_unknown",
+    "sync_late",
+    "sensor_failed",
+)
+CLOCK_STATES = ("disciplined", "holdover", "unknown")
+_VERSION = re.compile(r"[A-Za-z][A-Za-z0-9.+ _-]{0,63}")
+
+
+def _need(good: bool, what: str, where: str) -> None:
+    if not good:
+        raise RecordError(what, where=where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health(Message):
+    """Unit: how I am. None: not fitted, or not known yet. Answered by HealthHeld."""
+
+    KIND: ClassVar[str] = "health"
+    LIMIT: ClassVar[int] = 8 * 1024
+    log_id: bytes
+    at_us: int
+    software: str
+    clock_state: str
+    clock_error_us: int
+    running_s: float
+    temperature_c: float | None
+    throttled: bool | None
+    undervoltage: bool | None
+    disk_free_bytes: int
+    disk_total_bytes: int
+    card_wear_percent: int | None
+    memory_free_bytes: int | None
+    frames_per_s: float
+    frames: int
+    frames_dropped: int
+    reads: int
+    reads_this_hour: int
+    reads_usual_hour: float | None
+    sharpness: float | None
+    brightness: float | None
+    log_records: int
+    newer_than_anchors: int
+    unacknowledged: int
+    since_sync_s: float | None
+    alarms: tuple[str, ...]
+
+    def check(self) -> None:
+        self.check_version()
+        _need(len(self.log_id) == 32, "has 32 bytes", "health.log_id")
+        _need(bool(_VERSION.fullmatch(self.software)), "is no version", "health.software")
+        _need(self.clock_state in CLOCK_STATES, "is no clock state", "health.clock_state")
+        known = set(self.alarms) <= set(ALARMS) and len(set(self.alarms)) == len(self.alarms)
+        _need(known, "names an alarm that is none, or one twice", "health.alarms")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float):
+                _need(abs(value) < 1e12, "out of range", f"health.{field.name}")
+            elif type(value) is int:
+                _need(0 <= value < 1 << 62, "out of range", f"health.{field.name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthHeld(Message):
+    """Department: the report is stored."""
+
+    KIND: ClassVar[str] = "health-held"
+    log_id: bytes
+    at_us: int
+
+    def check(self) -> None:
+        self.check_version()

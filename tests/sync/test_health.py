@@ -1,0 +1,141 @@
+"""A unit's report on itself, from the reader's own health to the department's commands."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sync_twins import DepartmentProcess, Unit
+
+from firmware import cli as reader
+from firmware.health import Alarm, HealthReport, HealthWatch
+from firmware.health_message import health_message
+from hw.clock import ClockState, SetClock
+from hw.vitals import ScriptedBoard
+from storage import codec, envelope
+from sync import messages as m
+from sync.department import cli as office
+from sync.department.opening import overdue_in_store
+from sync.department.server import Department, now_us
+from sync.enrolment import open_link
+from sync.errors import MessageError, RefusedByDepartmentError
+from sync.health import ALARMS, CLOCK_STATES, Health
+from sync.runner import Runner
+from sync.schedule import Schedule
+
+KEY = Ed25519PrivateKey.generate()
+LOG = bytes(range(32))
+
+
+def sample(**changes: Any) -> Health:
+    clock = SetClock(1_780_000_000_000_000)
+    report = HealthWatch(board=ScriptedBoard(), now=clock.now, watching=False).report()
+    return dataclasses.replace(health_message(report, LOG), **changes)
+
+
+def test_the_words_on_the_wire_are_those_of_the_unit() -> None:
+    assert tuple(str(alarm) for alarm in Alarm) == ALARMS
+    assert tuple(str(state) for state in ClockState) == CLOCK_STATES
+    own = {field.name for field in dataclasses.fields(HealthReport)}
+    assert {field.name for field in dataclasses.fields(Health)} == own | {"version", "log_id", "software"}
+
+
+def test_a_report_is_read_as_it_was_written() -> None:
+    report = sample(alarms=("camera_dark", "disk_low"))
+    assert m.open_message(Health, m.seal_message(report, KEY), KEY.public_key()) == report
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"alarms": ("7XKR219",)}, id="an alarm that is none"),
+        pytest.param({"alarms": ("hot", "hot")}, id="an alarm twice"),
+        pytest.param({"clock_state": "7XKR219"}, id="a clock state that is none"),
+        pytest.param({"software": "7XKR219"}, id="a version that is none"),
+        pytest.param({"software": "x" * 65}, id="a version too long"),
+        pytest.param({"frames": -1}, id="a count below zero"),
+        pytest.param({"running_s": 1e15}, id="a time without end"),
+        pytest.param({"sharpness": -1e13}, id="a number out of range"),
+        pytest.param({"reads": 1 << 63}, id="a count without end"),
+        pytest.param({"log_id": b"short"}, id="a log id too short"),
+        pytest.param({"temperature_c": 41}, id="a whole number for a float"),
+        pytest.param({"throttled": 1}, id="a number for a yes"),
+    ],
+)
+def test_a_report_beyond_its_schema_is_refused(changes: dict[str, Any]) -> None:
+    body = codec.to_bytes(sample(**changes))
+    data = envelope.sign(body, KEY, context=m.context_of(Health))
+    with pytest.raises((MessageError, ValueError)):
+        m.open_message(Health, data, KEY.public_key())
+
+
+def test_a_report_with_a_field_too_many_is_refused() -> None:
+    plain = codec.to_plain(sample()) | {"note": "7XKR219"}
+    data = envelope.sign(envelope.encode(plain), KEY, context=m.context_of(Health))
+    with pytest.raises(MessageError, match="unknown fields"):
+        m.open_message(Health, data, KEY.public_key())
+
+
+def tell(unit: Unit, **changes: Any) -> str:
+    """One conversation that carries this report; its outcome."""
+    report = sample(log_id=unit.outbox.log_id, at_us=unit.clock.now().us, **changes)
+    return Runner(unit.outbox, unit.folder, Schedule(), health=lambda: report).attempt().outcome
+
+
+def asked(server: DepartmentProcess, capsys: pytest.CaptureFixture[str], name: str) -> tuple[int, Any, str]:
+    """`department health`: exit status, this unit's facts, and what a person sees."""
+    capsys.readouterr()
+    status = office.main(["health", "--home", str(server.home.path), "--json"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert office.main(["health", "--home", str(server.home.path)]) == status
+    return status, next(row for row in rows if row["name"] == name), capsys.readouterr().out
+
+
+def test_the_newest_report_of_a_unit_is_shown_and_its_alarms_are_overdue(
+    server: DepartmentProcess, enrolled: Unit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = enrolled.folder.member().name
+    _, facts, shown = asked(server, capsys, name)
+    assert facts["report"] is None
+    assert "no report yet" in shown
+    assert tell(enrolled, alarms=("camera_dark",), reads=4) == "done"
+    status, facts, shown = asked(server, capsys, name)
+    assert (status, facts["report"]["alarms"], facts["report"]["reads"]) == (1, ["camera_dark"], 4)
+    assert "alarms camera_dark" in shown
+    department = Department(server.home)
+    try:
+        overdue = overdue_in_store(department.store, 365, now_us())
+    finally:
+        department.close()
+    assert ("unit", "463.8", f"unit {name} reports camera_dark") in overdue
+    assert tell(enrolled, alarms=(), reads=5) == "done"
+    _, facts, _ = asked(server, capsys, name)
+    assert (facts["report"]["alarms"], facts["report"]["reads"]) == ([], 5)
+
+
+def test_a_report_in_the_name_of_another_unit_is_refused(server: DepartmentProcess, enrolled: Unit) -> None:
+    member = enrolled.folder.member()
+    link = open_link(enrolled.folder, member)
+    try:
+        with pytest.raises(RefusedByDepartmentError) as told:
+            link.post("health", [m.seal_message(sample(log_id=enrolled.outbox.log_id), KEY)])
+        assert told.value.code == "signature"
+        with pytest.raises(RefusedByDepartmentError) as told:
+            link.post("health", [m.seal_message(sample(), KEY)])
+        assert told.value.code == "unknown-log"
+    finally:
+        link.close()
+
+
+def test_sync_by_hand_carries_the_report_too(
+    server: DepartmentProcess, enrolled: Unit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = enrolled.folder.member().name
+    enrolled.close()
+    assert reader.main(["--home", str(enrolled.home), "sync", "now"]) == 0
+    _, facts, _ = asked(server, capsys, name)
+    assert "no_frames" not in facts["report"]["alarms"]
+    assert facts["report"]["log_records"] > 0
