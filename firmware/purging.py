@@ -15,24 +15,24 @@ from hw.errors import HardwareError
 from storage.errors import StorageError
 from storage.ledger import Ledger
 
-PURGE_EVERY_S = 3600.0  # the slot is written at most hourly
+TEND_EVERY_S = 600.0  # custody itself writes its slot at most hourly
 JOIN_S = 10.0
 
 
 @contextlib.contextmanager
 def purging(ledger: Ledger, log: structlog.typing.FilteringBoundLogger) -> Iterator[None]:
-    """Purges what is due, now and every hour, while the `with` runs."""
+    """Purges what is due and anchors the log, now and hourly, also where nothing is read meanwhile."""
 
     def work(stop: threading.Event) -> None:
         while not stop.is_set():
             try:
-                receipt = ledger.apply_retention(by="schedule")
+                receipt = ledger.tend()
             except (StorageError, HardwareError, OSError) as error:
                 log.warning("purge_failed", reason=str(error))
             else:
                 if receipt is not None:
                     log.info("purged", receipt=receipt.sequence)
-            stop.wait(PURGE_EVERY_S)
+            stop.wait(TEND_EVERY_S)
 
     stop = threading.Event()
     thread = threading.Thread(target=work, args=(stop,), name="purge", daemon=True)

@@ -240,7 +240,7 @@ class Door:
     def _apply(self, _body: dict[str, Any]) -> dict[str, Any]:
         receipt: purge.Receipt | None = self._ledger.apply_retention(by="retention apply")
         if receipt is None:
-            return {"receipt": None}
+            return {"receipt": None, "waits_until_us": self._ledger.purge_waits_until_us()}
         return {"receipt": codec.to_plain(receipt.record), "sequence": receipt.sequence}
 
     def _status(self, _body: dict[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Book:
     epochs: dict[int, EpochFacts] = field(default_factory=dict)
     generation: int = 1
     keyring_at: int = 0
+    turned_us: int | None = None
     pending: tuple[int, PurgeIntent] | None = None
     resealed: dict[int, list[tuple[int, Resealed]]] = field(default_factory=dict)
     files: dict[str, FileInForce] = field(default_factory=dict)
@@ -77,7 +78,10 @@ class Book:
                 self.pending = None
             case FileInForce():
                 known = self.files.get(record.name)
-                if known is not None and record.version <= known.version:
+                again = (
+                    known is not None and record.digest == known.digest and record.version == known.version
+                )
+                if known is not None and record.version <= known.version and not again:
                     raise LedgerError(
                         "a file's version goes back", where=f"record {sequence}", leaf_index=sequence
                     )
@@ -140,6 +144,7 @@ class Book:
             facts.closed, facts.purged_by = True, sequence
         if record.generation != self.generation:
             self.generation, self.keyring_at = record.generation, record.intent
+            self.turned_us = record.at_us
         self.pending = None
         self._time(record.at_us)
 

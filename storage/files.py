@@ -6,12 +6,21 @@ was synced; until then a power cut may leave it absent or torn, and start-up rem
 
 from __future__ import annotations
 
+import errno
 import os
+import sqlite3
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, wait
 from pathlib import Path
 
 PRIVATE_FILE, PRIVATE_DIR = 0o600, 0o700
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether this is the system's, or SQLite's, way to say that the disk is full."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
 
 
 def sync_file(descriptor: int) -> None:

@@ -57,5 +57,7 @@ def caught(report: Report, where: str, record: int | None = None) -> Iterator[No
     except StorageError as error:
         index = getattr(error, "leaf_index", None)
         report.add(where, str(error), record if index is None else index)
-    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+    except (sqlite3.Error, OSError) as error:
         report.add(where, f"cannot be read: {error}", record)
+    except (TypeError, ValueError, OverflowError) as error:  # a damaged page gives other types than its table
+        report.add(where, f"cannot be read: {type(error).__name__}", record)

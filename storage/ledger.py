@@ -6,9 +6,7 @@ ref = ledger.append_read(read, patch=jpeg, overview=jpeg)   # on return it survi
 
 from __future__ import annotations
 
-import errno
 import shutil
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +30,9 @@ MB = 1 << 20
 KEEP_FREE_FOR_OVERVIEW = 64 * MB  # below: overview images are no longer stored
 KEEP_FREE_FOR_PATCH = 32 * MB  # below: nor patches
 KEEP_FREE = 16 * MB  # below: reads are refused, so that purges and access entries still have room
-ANCHOR_EVERY_US = 3_600_000_000  # the slot is written at most hourly while running
+HOUR_US = 3_600_000_000
+ANCHOR_EVERY_US = HOUR_US
+TURN_EVERY_US = HOUR_US  # the slot's key is turned at most hourly: its memory wears
 MAX_CLOCK_STEPS = 16  # a clock that jumps more often in an hour is one fault, not many
 
 
@@ -67,6 +67,7 @@ class Ledger:
         self.store = store
         self._without_overview = 0
         self._without_patch = 0
+        self._look_us = 0  # when to look next at what is due
         self.closed = False
         self.standing = Standing(store)
         self.free_bytes: Callable[[], int] = lambda: shutil.disk_usage(store.home.folder).free
@@ -124,9 +125,7 @@ class Ledger:
             try:
                 ref = self._add_read(key_class, parts, images)
                 break
-            except (OSError, sqlite3.OperationalError) as error:
-                if not _is_full(error):
-                    raise
+            except StoreFullError as error:
                 images = self._leave_out(images, error)
         self._without_overview += "overview" not in images
         self._without_patch += "patch" not in images
@@ -214,28 +213,49 @@ class Ledger:
             )
 
     def apply_retention(self, *, by: str) -> purge.Receipt | None:
-        """Purge what is due now, in one turn of the slot; None where nothing is. Raises SlotError."""
-        with self.store.lock:
+        """Purge what is due now, in one turn of the slot; None where nothing is, or nothing can go yet.
+
+        Within an hour of the last turn only that goes whose key lies on no card; `purge_waits_until_us`
+        tells when the rest may, and `tend` does it then. Raises SlotError, StoreFullError.
+        """
+        store = self.store
+        with store.lock:
             due = tuple(item.purged() for item in self.retention_plan() if item.due)
+            if due and self._may_turn_us() > store.time.trusted_us:
+                due = tuple(one for one in due if not store.key_on_card(one.epoch))
             if not due:
                 return None
-            self.store.end_running(one.epoch for one in due)
-            return purge.carry_out(self.store, due, by=by)
+            store.end_running(one.epoch for one in due)
+            self.standing.carry_over(one.epoch for one in due)
+            return purge.carry_out(store, due, by=by)
+
+    def purge_waits_until_us(self) -> int | None:
+        """When what is due now may go, where it waits for the slot; None where nothing waits."""
+        with self.store.lock:
+            until_us = self._may_turn_us()
+            waits = until_us > self.store.time.trusted_us and any(one.due for one in self.retention_plan())
+            return until_us if waits else None
+
+    def _may_turn_us(self) -> int:
+        """When the slot's key may be turned next."""
+        turned_us = self.store.book.turned_us
+        return 0 if turned_us is None else turned_us + TURN_EVERY_US
 
     def tend(self) -> purge.Receipt | None:
         """Hourly care, also called by every append: purge what is due, else anchor the head in the slot.
 
-        The slot is written at most once an hour this way. Returns the receipt where something was purged.
+        It looks at what is due first after a start, then hourly, or when a purge that waited for the slot
+        may go. Returns the receipt where something was purged.
         """
         store = self.store
         with store.lock:
-            since_us = store.time.trusted_us - store.slot_content.anchor_us
-            if since_us < ANCHOR_EVERY_US:
-                return None
-            receipt = self.apply_retention(by="the unit itself")
-            if receipt is None or receipt.record.generation == receipt.before:
+            now_us, receipt = store.time.trusted_us, None
+            if now_us >= self._look_us:
+                receipt = self.apply_retention(by="the unit itself")
+                self._look_us = self.purge_waits_until_us() or now_us + HOUR_US
+                self._note_clock_steps()
+            if now_us - store.slot_content.anchor_us >= ANCHOR_EVERY_US:
                 store.anchor()
-            self._note_clock_steps()
             return receipt
 
     def _note_clock_steps(self) -> None:
@@ -308,9 +328,3 @@ class Ledger:
 def opened_read(text: bytes, place: bytes) -> Read:
     """Put a read together from the contents of its two elements."""
     return Read.of(codec.from_bytes(ReadText, text), codec.from_bytes(ReadPlace, place))
-
-
-def _is_full(error: Exception) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return isinstance(error, sqlite3.OperationalError) and "full" in str(error)

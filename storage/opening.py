@@ -14,7 +14,7 @@ from storage import checkpoint, codec, envelope, files, keyring, merkle, schema,
 from storage import leaf as leaves
 from storage.clock_trust import TrustedTime, WallClock, boottime_us
 from storage.epochs import Book
-from storage.errors import LedgerError, RolledBackError, SlotError
+from storage.errors import LedgerError, RolledBackError, SlotError, StoreFullError
 from storage.home import Home, HomeLock
 from storage.log import LogReader
 from storage.records import LogOpened
@@ -112,10 +112,16 @@ def reopen(
         store.state = state
         check_head(store)
         check_anchor(store)
-    except sqlite3.DatabaseError as error:
-        _let_go(lock, database)
+    except (sqlite3.DatabaseError, TypeError, ValueError, OverflowError) as error:
+        _let_go(lock, database)  # a damaged page gives other types than its table, NULL among them
+        if files.is_full(error):
+            raise StoreFullError(
+                "no room to open the ledger", where=str(home.root), cure="make room on the disk"
+            ) from None
         raise LedgerError(
-            f"is damaged: {error}", where=str(home.database), cure="reader verify names the first bad record"
+            f"is damaged: {error if isinstance(error, sqlite3.Error) else type(error).__name__}",
+            where=str(home.database),
+            cure="reader verify names the first bad record",
         ) from None
     except BaseException:
         _let_go(lock, database)

@@ -20,6 +20,11 @@ from storage.records import EpochPurged, KeyClass, PurgeAbandoned, PurgeIntent, 
 from storage.retention import EpochCount
 from storage.store import Store, bound
 
+ESCROWED = (
+    "escrow: an older copy of the card still opens with the department's key of the day, "
+    "until that is destroyed a year later"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -54,18 +59,22 @@ def settle(store: Store) -> Receipt | None:
         store.db.conn.execute(
             "DELETE FROM elements WHERE sequence = ? AND name = ?", (sequence, leaf.KEYRING)
         )
-        store.add_open(PurgeAbandoned(intent=sequence, at_us=store.time.now().us))
+        store.add_open(PurgeAbandoned(intent=sequence, at_us=store.time.trusted_us))
     return None
 
 
 def _intend(store: Store, epochs: tuple[EpochPurged, ...], by: str) -> bytes | None:
     """Step 1. The new KEK, or None where no key of these epochs lies on the card."""
     names = {one.epoch for one in epochs}
-    on_card = any(key.epoch in names for key in store.ring.epochs)
+    on_card = any(store.key_on_card(epoch) for epoch in names)
     generation = store.slot_content.generation + on_card
-    moment = store.time.now()
+    moment = store.time.now()  # the time is custody's own: what a clock alone says would be believed later
     intent = PurgeIntent(
-        generation=generation, epochs=epochs, at_us=moment.us, clock_state=moment.state, by=by
+        generation=generation,
+        epochs=epochs,
+        at_us=store.time.trusted_us,
+        clock_state=moment.state,
+        by=by,
     )
     kek = sealing.new_key() if on_card else None
     extra: tuple[sealing.Sealed, ...] = ()
@@ -102,6 +111,7 @@ def _finish(store: Store) -> Receipt:
     sequence, intent = pending
     epochs = {one.epoch for one in intent.epochs}
     before = store.book.generation
+    escrowed = any(leaf.ESCROW in store.leaf(store.book.epochs[one].sequence).elements for one in epochs)
     turned = intent.generation != before
     for step in _deletions(store, sequence, epochs, turned=turned):
         step()
@@ -109,15 +119,15 @@ def _finish(store: Store) -> Receipt:
     store.ring = store.ring.without(epochs)
     for epoch in epochs:
         store.live.pop(epoch, None)
-    moment = store.time.now()
+    state = store.time.now().state
     receipt = PurgeReceipt(
         intent=sequence,
         generation=intent.generation,
         epochs=intent.epochs,
-        at_us=moment.us,
-        clock_state=moment.state,
+        at_us=store.time.trusted_us,
+        clock_state=state,
         slot=store.slot.uri.partition(":")[0],
-        note=store.slot.promise,
+        note=store.slot.promise + (f"; {ESCROWED}" if escrowed else ""),
     )
     with store.adding():
         ref = store.add_open(receipt)

@@ -14,13 +14,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import sqlite_utils
 
 from storage.errors import LedgerError
 
 APPLICATION_ID = 0x414C5052  # "ALPR"
-FORMAT = 1
+FORMAT = 2
 _TABLES_1 = """
 CREATE TABLE leaves (sequence INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, leaf BLOB NOT NULL,
     hash BLOB NOT NULL) STRICT;
@@ -40,7 +41,21 @@ def _to_1(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_1,)
+def _to_2(connection: sqlite3.Connection) -> None:
+    """Elements by rowid: a text of 1.4 kB lies within its page, where it had spilled over into one more."""
+    connection.execute(
+        "CREATE TABLE elements_2 (sequence INTEGER NOT NULL, name TEXT NOT NULL, stored BLOB NOT NULL, "
+        "PRIMARY KEY (sequence, name)) STRICT"
+    )
+    connection.execute(
+        "INSERT INTO elements_2 SELECT sequence, name, stored FROM elements ORDER BY sequence, name"
+    )
+    connection.execute("DROP TABLE elements")
+    connection.execute("ALTER TABLE elements_2 RENAME TO elements")
+
+
+Step: TypeAlias = Callable[[sqlite3.Connection], None]
+MIGRATIONS: tuple[Step, ...] = (_to_1, _to_2)
 """MIGRATIONS[n] brings format n to n + 1, inside one transaction."""
 
 
@@ -59,7 +74,10 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA secure_delete=ON")
             connection.execute("PRAGMA wal_autocheckpoint=400")
-    except sqlite3.Error as error:
+    except (
+        sqlite3.Error,
+        UnicodeDecodeError,
+    ) as error:  # the latter: of a damaged schema
         if connection is not None:
             connection.close()
         raise LedgerError(f"cannot be opened: {error}", where=str(path)) from None
@@ -82,19 +100,26 @@ def found(database: sqlite_utils.Database, path: Path) -> int:
     return version
 
 
-def migrate(database: sqlite_utils.Database, version: int) -> None:
-    """Bring a database to FORMAT, one transaction a step."""
-    for step in range(version, FORMAT):
+def migrate(
+    database: sqlite_utils.Database, version: int, *, to: int = FORMAT, steps: tuple[Step, ...] = MIGRATIONS
+) -> None:
+    """Bring a database from a format to another, one transaction a step: cut off, it stays as it was.
+
+    What a step threw away is gone from the write-ahead log as well when this returns.
+    """
+    for step in range(version, to):
         with database.atomic():
-            MIGRATIONS[step](database.conn)
+            steps[step](database.conn)
             database.conn.execute(f"PRAGMA application_id={APPLICATION_ID}")
             database.conn.execute(f"PRAGMA user_version={step + 1}")
+    if 0 < version < to:
+        database.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def expected_schema() -> set[tuple[str, str]]:
-    """(name, SQL) of every object that a database of FORMAT holds."""
+def expected_schema(version: int = FORMAT) -> set[tuple[str, str]]:
+    """(name, SQL) of every object that a database of this format holds."""
     database = sqlite_utils.Database(memory=True)
-    migrate(database, 0)
+    migrate(database, 0, to=version)
     objects = schema_of(database)
     database.close()
     return objects

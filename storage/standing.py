@@ -7,6 +7,7 @@ Each file is COSE_Sign1 by the department's command key over its record, in the 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -134,6 +135,10 @@ class Standing:
             raise OutdatedError(
                 f"version {version} is not newer than {self.version_of(name)}, which is in force", where=name
             )
+        self._write(name, version, document)
+        self._take(name, document)
+
+    def _write(self, name: str, version: int, document: bytes) -> None:
         store = self._store
         digest = hashlib.sha256(document).digest()
         with store.adding():
@@ -142,7 +147,13 @@ class Standing:
             )
             ref = store.add_sealed(record)
             store.add_open(FileInForce(name=name, version=version, digest=digest, record=ref.sequence))
-        self._take(name, document)
+
+    def carry_over(self, epochs: Iterable[int]) -> None:
+        """Log again, under the running audit key, what is in force and lies in epochs about to be purged."""
+        store, going = self._store, set(epochs)
+        for entry in list(store.book.files.values()):
+            if store.leaf(entry.record).epoch in going:
+                self._write(entry.name, entry.version, self._document(entry))
 
     def make_demo(self) -> None:
         """Give a new home its demo roster, and its people their key files (0600)."""

@@ -14,12 +14,12 @@ from dataclasses import replace
 import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from storage import codec, day_keys, keyring, schema, sealing, slot
+from storage import codec, day_keys, files, keyring, schema, sealing, slot
 from storage import leaf as leaves
 from storage.blobs import Blobs
 from storage.clock_trust import TrustedTime
 from storage.epochs import Book, EpochFacts
-from storage.errors import KeyLostError, LedgerError
+from storage.errors import KeyLostError, LedgerError, StoreFullError
 from storage.home import Home, HomeLock
 from storage.leaf import ENTRY, Leaf, LeafRef, Mark
 from storage.log import LogReader, LogWriter
@@ -65,7 +65,10 @@ class Store:
 
     @contextlib.contextmanager
     def adding(self) -> Iterator[None]:
-        """One transaction; nested use joins the outer one. The head is signed at its end."""
+        """One transaction; nested use joins the outer one. The head is signed at its end.
+
+        Raises StoreFullError where the disk has no room for it; then nothing of it stays.
+        """
         with self.lock:
             if self._depth:
                 yield
@@ -79,11 +82,17 @@ class Store:
                     self.log.sign_head()
                     if self.state is not state:
                         self._write_state()
-            except BaseException:
+            except BaseException as error:
                 self.ring, self.state = ring, state
                 self.log.rewind(frontier)
                 if len(self.book.epochs) != epochs or notes != self.book.notes:
                     self._reread()
+                if files.is_full(error):
+                    raise StoreFullError(
+                        "the disk is full: nothing was stored",
+                        where=str(self.home.root),
+                        cure="sync, then purge, or fit a larger card",
+                    ) from error
                 raise
             finally:
                 self._depth -= 1
@@ -110,6 +119,10 @@ class Store:
             facts = self.book.epochs[epoch]
             if not facts.closed:
                 facts.closed, facts.closed_us = True, self.time.trusted_us
+
+    def key_on_card(self, epoch: int) -> bool:
+        """Whether a purge of this epoch must turn the slot's key."""
+        return any(key.epoch == epoch for key in self.ring.epochs)
 
     def _write_state(self) -> None:
         now = max(self.state.trusted_us, self.time.trusted_us)

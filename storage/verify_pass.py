@@ -74,7 +74,8 @@ class HomeCheck:
         for (line,) in self.db.execute("PRAGMA integrity_check(5)").fetchall():
             if line != "ok":
                 self.report.add("ledger.sqlite3", f"database damaged: {str(line).splitlines()[0][:120]}")
-        if schema.schema_of(self.database) != schema.expected_schema():
+        version = int(self.db.execute("PRAGMA user_version").fetchone()[0])
+        if schema.schema_of(self.database) != schema.expected_schema(version):
             self.report.add("ledger.sqlite3", "tables differ from what this program makes")
 
     def _heads(self, content: slot.SlotContent | None) -> list[tuple[str, int, bytes]]:

@@ -35,7 +35,12 @@ def run(args: argparse.Namespace) -> int:
         return DONE
     receipt = answer["receipt"]
     if args.json:
-        print(json.dumps({"receipt": receipt, "record": answer.get("sequence")}))
+        waits_us = answer.get("waits_until_us")
+        print(json.dumps({"receipt": receipt, "record": answer.get("sequence"), "waits_until_us": waits_us}))
+    elif receipt is None and answer["waits_until_us"] is not None:
+        print(
+            f"due, but the slot is turned at most hourly: the unit purges at {utc(answer['waits_until_us'])}"
+        )
     elif receipt is None:
         print("nothing is due")
     else:

@@ -281,7 +281,9 @@ def test_escrow_alone_leaves_the_sealed_copy_outside_the_kek(
     assert handed is not None
     assert any(handed.sealed in data for _, data in bytes_of(home))
     age(ledger, time, 366)
-    ledger.apply_retention(by="test")
+    receipt = ledger.apply_retention(by="test")
+    assert receipt is not None
+    assert "escrow" in receipt.record.note
     assert not any(handed.sealed in data for _, data in bytes_of(home))
     assert check(home, slot).ok
 

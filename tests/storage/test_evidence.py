@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import (
     DAY_US,
+    HOUR_US,
     OVERVIEW,
     PLATE,
     Reopen,
@@ -88,6 +89,7 @@ def test_a_held_read_outlives_its_purged_epoch_and_ends_with_its_release(
     retrain(ledger, time)
     export(door, ledger, number)
     release(door, ledger, number)
+    time.run(HOUR_US)  # the slot is turned at most hourly
     receipt = ledger.apply_retention(by="test")
     assert receipt is not None
     assert [one.reason for one in receipt.record.epochs] == ["hold released"]

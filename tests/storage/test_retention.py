@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from custody_twins import DAY_US, HOUR_US, START_US, SteppedTime, add_reads
+from custody_twins import DAY_US, HOUR_US, START_US, Reopen, SteppedTime, add_reads, check
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hw.secure_slot import LoopbackSlot
 from storage.clock_trust import STEP_LIMIT_US, Trust, advance
+from storage.errors import KeyLostError
 from storage.ledger import Ledger
-from storage.records import ClockState, KeyClass, UploadReceipt
+from storage.records import ClockState, Gap, KeyClass, UploadReceipt
 
 DISCIPLINED = ClockState.DISCIPLINED
 
@@ -123,3 +126,83 @@ def test_content_goes_the_policys_hours_after_its_receipt_and_not_for_a_part(
     time.run(hours * HOUR_US + 1)
     ledger.apply_retention(by="test")  # where the hourly care did not come first
     assert ledger.store.book.gone(ledger.store.leaf(first).epoch)
+
+
+def age(ledger: Ledger, time: SteppedTime, until_us: int) -> None:
+    """Let days go by until the trusted time is `until_us`."""
+    while ledger.store.time.trusted_us < until_us:
+        time.run(min(DAY_US, until_us - ledger.store.time.trusted_us))
+
+
+def opened_us(ledger: Ledger, sequence: int) -> int:
+    return ledger.store.book.epochs[ledger.store.leaf(sequence).epoch].opened_us
+
+
+def test_a_purge_under_a_clock_ten_years_ahead_makes_nothing_else_due_after_a_restart(
+    ledger: Ledger, time: SteppedTime, reopen: Reopen
+) -> None:
+    """What a clock alone says, uncorroborated, must not come back as the newest signed time."""
+    old = add_reads(ledger, time, 1)[0]
+    age(ledger, time, opened_us(ledger, old) + 364 * DAY_US)
+    kept = add_reads(ledger, time, 1)[0]
+    age(ledger, time, opened_us(ledger, old) + 365 * DAY_US)
+    time.jump(3650 * DAY_US)
+    assert ledger.apply_retention(by="test") is not None
+    ledger.close()
+    again = reopen()
+    assert due(again) == []
+    assert again.read(kept).text
+
+
+def test_two_purges_within_an_hour_turn_the_slot_once_and_the_second_follows_by_itself(
+    ledger: Ledger, time: SteppedTime
+) -> None:
+    first = add_reads(ledger, time, 1)[0]
+    time.run(HOUR_US // 2)
+    second = add_reads(ledger, time, 1, hit=True)[0]
+    age(ledger, time, opened_us(ledger, first) + 365 * DAY_US)
+    assert ledger.apply_retention(by="test") is not None
+    generation = ledger.store.slot_content.generation
+    assert ledger.purge_waits_until_us() is None
+    age(ledger, time, opened_us(ledger, second) + 365 * DAY_US)
+    assert ledger.apply_retention(by="test") is None
+    assert ledger.tend() is None
+    assert ledger.purge_waits_until_us() == ledger.store.book.turned_us + HOUR_US  # type: ignore[operator]
+    assert ledger.read(second).text
+    time.run(HOUR_US // 2)
+    assert ledger.tend() is not None
+    assert ledger.store.slot_content.generation == generation + 1
+    with pytest.raises(KeyLostError):
+        ledger.read(second)
+
+
+def test_a_unit_that_never_runs_for_an_hour_purges_at_its_starts(
+    ledger: Ledger, time: SteppedTime, reopen: Reopen
+) -> None:
+    sequence = add_reads(ledger, time, 1)[0]
+    age(ledger, time, opened_us(ledger, sequence) + 365 * DAY_US - HOUR_US)
+    ledger.close()
+    for _ in range(7):  # ten minutes on the road at a time
+        time.run(HOUR_US // 6)
+        again = reopen()
+        again.tend()
+        again.close()
+    again = reopen()
+    with pytest.raises(KeyLostError):
+        again.read(sequence)
+
+
+def test_the_files_in_force_outlive_the_audit_key_they_came_under(
+    ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, reopen: Reopen
+) -> None:
+    """A roster that nobody changes for years: its record is carried over before its key goes."""
+    roster = ledger.standing.roster
+    for year in range(1, 7):
+        age(ledger, time, START_US + year * 365 * DAY_US)
+        add_reads(ledger, time, 1)
+        ledger.append(Gap(reason="test", from_us=1, to_us=2, lost=0))
+    purged = [one.epoch for one in ledger.store.book.epochs.values() if one.purged_by is not None]
+    assert any(ledger.store.book.epochs[one].key_class is KeyClass.AUDIT for one in purged)
+    ledger.close()
+    assert reopen().standing.roster == roster
+    assert check(home, slot).ok
