@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 
 from sync.department import holds, inquiry
-from sync.department.calls_inquiry import Entered, open_reads
-from sync.department.desk import Caller, Plan
+from sync.department.calls_inquiry import Entered
+from sync.department.desk import DAY_US, Caller, Plan
 from sync.department.entries import (
     Access,
     AccessResult,
@@ -92,20 +92,31 @@ def _access(action: str, form_ground: Ground, reads: tuple[str, ...], number: st
 def place(front: Front, token: str, form: HoldForm) -> Placed:
     """Hold reads: their content goes under a key of the hold's own, so that their day can still be purged."""
     desk = front.desk
-    note = HoldPlaced(reads=form.reads, ground=form.hold_ground, authority=form.authority, number=form.number)
 
     def plan(_caller: Caller) -> Plan[Entry]:
-        holds.check_hold(desk.policy, note)
+        holds.check_hold(desk.policy, form.hold_ground, form.authority, form.number, form.reads)
         inquiry.check_ground(desk.policy, form.ground)
         for name in form.reads:
             parse_name(name)
         return [_access("hold", form.ground, form.reads, form.number)], lambda made: made[0]
 
     entry = desk.act(token, Call.HOLD_PLACE, plan)
-    opened, _ = open_reads(front, entry, form.reads, ELEMENTS)
-    made = desk.follow_up(entry.stamp, note)[0]
-    front.vault.keep(made.sequence, opened)
-    return Placed(hold=made.sequence, reads=len(opened))
+    cover = desk.covered(entry.sequence)
+    sealed = front.reads.hold(front.door, cover, form.reads, ELEMENTS)
+    front.vault.keep(entry.sequence, sealed)
+    result = AccessResult(
+        access=entry.sequence, count=len(sealed), reads=form.reads, unwitnessed=cover.unwitnessed
+    )
+    note = HoldPlaced(
+        access=entry.sequence,
+        reads=form.reads,
+        ground=form.hold_ground,
+        authority=form.authority,
+        number=form.number,
+    )
+    made = desk.follow_up(entry.stamp, result, note)[-1]
+    desk.covered(made.sequence)
+    return Placed(hold=made.sequence, reads=len(sealed))
 
 
 def export(front: Front, token: str, form: ExportForm) -> Exported:
@@ -121,7 +132,10 @@ def export(front: Front, token: str, form: ExportForm) -> Exported:
 
     entry, held = desk.act(token, Call.HOLD_EXPORT, plan)
     cover = desk.covered(entry.sequence)
-    reads = front.vault.open(form.hold)
+    reads = [
+        one.opened(front.door.open_held(cover, held.access, one.log_id, [one.row])[0])
+        for one in front.vault.stored(held.access)
+    ]
     package = front.package(reads, held.number)
     digest = hashlib.sha256(package).digest()
     result = AccessResult(
@@ -165,12 +179,30 @@ def release(front: Front, token: str, form: BookForm) -> Entered:
     """The second person releases; the hold's key and content are destroyed once the entry is co-signed."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[Entered]:
+    def plan(caller: Caller) -> Plan[tuple[Entered, int]]:
         first = holds.to_release(desk.book.holds, form.hold, form.evidence_item, caller.user)
-        note = HoldReleased(hold=form.hold, evidence_item=form.evidence_item, asked_by=first)
-        return [note], _first
+        access = holds.placed(desk.book.holds, form.hold).access
+        note = HoldReleased(hold=form.hold, access=access, evidence_item=form.evidence_item, asked_by=first)
+        return [note], lambda made: (_first(made), access)
 
-    made = desk.act(token, Call.HOLD_RELEASE, plan)
-    desk.covered(made.entry)
-    front.vault.destroy(form.hold)
+    made, access = desk.act(token, Call.HOLD_RELEASE, plan)
+    front.door.release(desk.covered(made.entry))
+    front.vault.destroy(access)
     return made
+
+
+def finish(front: Front) -> None:
+    """What a crash or an absent witness left undone: released keys destroyed, content that no hold names.
+
+    Raises DeskRefusal while the witness is away: tried again the next day.
+    """
+    desk = front.desk
+    here = set(front.vault.kept())
+    for entry in desk.book.holds.released.values():
+        if isinstance(entry.note, HoldReleased) and entry.note.access in here:
+            front.door.release(desk.covered(entry.sequence))
+            front.vault.destroy(entry.note.access)
+    named = {one.note.access for one in desk.book.holds.placed.values() if isinstance(one.note, HoldPlaced)}
+    for access in here - named:
+        if desk.now_us() - desk.log.entry(access).stamp.at_us > DAY_US:
+            front.vault.destroy(access)

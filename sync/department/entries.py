@@ -417,9 +417,13 @@ class ShareDelivered(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldPlaced(Note):
-    """463.8: reads kept beyond the year, on one of the grounds, by whose authority, under which number."""
+    """463.8: reads kept beyond the year, on one of the grounds, by whose authority, under which number.
+
+    `access`: the access entry under which their content was sealed anew; the hold's key is named after it.
+    """
 
     KIND: ClassVar[str] = "hold"
+    access: int
     reads: tuple[str, ...]
     ground: str
     authority: str
@@ -457,10 +461,11 @@ class ReleaseAsked(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldReleased(Note):
-    """The second person agreed: the reads follow their year again."""
+    """The second person agreed: the reads follow their year again. `access`: names the key that goes."""
 
     KIND: ClassVar[str] = "released"
     hold: int
+    access: int
     evidence_item: str
     asked_by: str
 

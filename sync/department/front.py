@@ -8,23 +8,27 @@ from typing import Protocol
 
 from storage.sealing import Opened
 from sync.department.desk import Desk
-from sync.department.reads import OpenedRead, Reads
+from sync.department.reads import OpenedRead, Reads, StoredRead
 from sync.department.search import KeyDoor
 
 
 class Vault(Protocol):
-    """Held content, under a key of its own for each hold."""
+    """Held content as ciphertext, named after the access entry under which it was sealed."""
 
-    def keep(self, hold: int, reads: list[OpenedRead]) -> None:
-        """Seal and sync the reads of a hold."""
+    def keep(self, access: int, reads: list[StoredRead]) -> None:
+        """Write and sync the reads of a hold."""
         ...
 
-    def open(self, hold: int) -> list[OpenedRead]:
-        """The reads of a hold."""
+    def stored(self, access: int) -> list[StoredRead]:
+        """The reads of a hold, still sealed."""
         ...
 
-    def destroy(self, hold: int) -> None:
-        """Destroy a hold's key and content."""
+    def destroy(self, access: int) -> None:
+        """Remove a hold's content."""
+        ...
+
+    def kept(self) -> list[int]:
+        """The holds whose content is here."""
         ...
 
 

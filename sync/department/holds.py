@@ -57,22 +57,22 @@ class Holds:
         }
 
 
-def check_hold(policy: Policy, hold: HoldPlaced) -> None:
+def check_hold(policy: Policy, ground: str, authority: str, number: str, reads: tuple[str, ...]) -> None:
     """One of the grounds, an authority, a number, and reads. Raises FormError."""
-    if policy.hold_ground(hold.ground) is None:
+    if policy.hold_ground(ground) is None:
         raise FormError(
             "is none of the grounds",
             code="ground",
             clause=CLAUSE,
             cure=", ".join(one.id for one in policy.holds),
         )
-    if not hold.authority.strip():
+    if not authority.strip():
         raise FormError(
             "name the authority: court, prosecutor, investigator", code="authority", clause=CLAUSE
         )
-    if not re.fullmatch(policy.inquiry.number_pattern, hold.number):
+    if not re.fullmatch(policy.inquiry.number_pattern, number):
         raise FormError("name the case or request number", code="number", clause=CLAUSE)
-    if not 0 < len(hold.reads) <= MAX_READS or len(set(hold.reads)) != len(hold.reads):
+    if not 0 < len(reads) <= MAX_READS or len(set(reads)) != len(reads):
         raise FormError(f"names 1 to {MAX_READS} reads, each once", code="reads", clause=CLAUSE)
 
 

@@ -1,10 +1,10 @@
 """The key service on a machine of its own: its HTTPS interface, and the two clients that the department uses.
 
 What the wire offers is less than what the service can do: to receive and purge (`issue`, `reseal`, `check`,
-`destroy`), and to open content for whoever shows a covered access entry (`tokens`, `match`,
-`open`, checked by
-`GuardedKeys` over there, against a root file that was put there by hand). So root on the department's server
-can destroy content, and cannot read any without an entry in the witnessed log.
+`destroy`), and to open, hold or release content for whoever shows a covered entry (`tokens`, `match`, `open`,
+`hold`, `open_held`, `release`, checked by `GuardedKeys` over there, against a root file that was put there by
+hand). So root on the department's server can destroy content that is not held, and cannot read any without an
+entry in the witnessed log.
 
 HOME/keys.remote (TOML, 0600) names the service: url, token, and ca (PEM) where its certificate needs one.
 """
@@ -27,7 +27,7 @@ from starlette.routing import Route
 
 from storage.checkpoint import NoteKey
 from storage.codec import from_bytes, to_bytes
-from storage.day_keys import DayKey
+from storage.day_keys import DAY_US, DayKey
 from storage.errors import RecordError, StorageError
 from storage.leaf import log_id_of
 from storage.records import ReadPlace, ReadText
@@ -148,6 +148,30 @@ class AskContent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskHeld:
+    """To open held elements; `access`: the entry that the hold's key is named after."""
+
+    cover: Cover
+    access: int
+    log_id: bytes
+    rows: tuple[WireRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskRelease:
+    """To destroy a hold's key; the cover shows its release."""
+
+    cover: Cover
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRows:
+    """Each row's elements under the hold's key, in the order of their names."""
+
+    rows: tuple[tuple[bytes, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WireMatch:
     sequence: int
     text: ReadText
@@ -212,8 +236,8 @@ def guard_of(service: KeyService, root_file: bytes, clock: Callable[[], int] = n
 class _Service:
     """Answers messages: name and bytes in, bytes out."""
 
-    def __init__(self, service: KeyService, guard: GuardedKeys) -> None:
-        self._service, self._guard = service, guard
+    def __init__(self, service: KeyService, guard: GuardedKeys, clock: Callable[[], int]) -> None:
+        self._service, self._guard, self._clock = service, guard, clock
 
     def answer(self, name: str, body: bytes) -> bytes:
         """Raises RecordError for an unknown name or a malformed message, and what the service raises."""
@@ -230,6 +254,8 @@ class _Service:
 
     def _reseal(self, body: bytes) -> Resealed:
         ask = from_bytes(Reseal, body, limit=MAX_MESSAGE_BYTES)
+        if abs(ask.day - self._clock() // DAY_US) > 1:  # no token of a guessed plate for days gone by
+            raise RecordError("content is received today", where="reseal.day")
         epochs = {epoch: (key_id, sealed) for epoch, key_id, sealed in ask.epochs}
         return Resealed(kept=tuple(self._service.open_and_reseal(ask.day, epochs, ask.arrived)))
 
@@ -266,15 +292,31 @@ class _Service:
         opened = self._guard.open(ask.cover, ask.day, ask.log_id, _rows(ask.rows))
         return OpenedRows(rows=tuple(tuple(row[name] for name in sorted(row)) for row in opened))
 
+    def _hold(self, body: bytes) -> HeldRows:
+        ask = from_bytes(AskContent, body, limit=MAX_MESSAGE_BYTES)
+        sealed = self._guard.hold(ask.cover, ask.day, ask.log_id, _rows(ask.rows))
+        return HeldRows(rows=tuple(tuple(row[name] for name in sorted(row)) for row in sealed))
 
-CALLS = frozenset({"issue", "reseal", "check", "destroy", "destroy_before", "has", "tokens", "match", "open"})
+    def _open_held(self, body: bytes) -> OpenedRows:
+        ask = from_bytes(AskHeld, body, limit=MAX_MESSAGE_BYTES)
+        opened = self._guard.open_held(ask.cover, ask.access, ask.log_id, _rows(ask.rows))
+        return OpenedRows(rows=tuple(tuple(row[name] for name in sorted(row)) for row in opened))
+
+    def _release(self, body: bytes) -> Number:
+        self._guard.release(from_bytes(AskRelease, body).cover)
+        return Number(value=1)
+
+
+RECEIVES = frozenset({"issue", "reseal", "check", "destroy", "destroy_before", "has"})
+SHOWS_AN_ENTRY = frozenset({"tokens", "match", "open", "hold", "open_held", "release"})
+CALLS = RECEIVES | SHOWS_AN_ENTRY
 
 
 def key_app(
     service: KeyService, root_file: bytes, token: str, clock: Callable[[], int] = now_us
 ) -> Starlette:
     """The HTTP interface of a key service."""
-    answers = _Service(service, guard_of(service, root_file, clock))
+    answers = _Service(service, guard_of(service, root_file, clock), clock)
     budget = Budget(2 * MAX_MESSAGE_BYTES)
     limiter = anyio.CapacityLimiter(4)
 
@@ -372,6 +414,28 @@ class RemoteKeyService:
     def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, bytes]:  # noqa: ARG002
         raise KeyServiceError("search tokens are given through the guard alone", cure="make an inquiry")
 
+    def hold_stored(
+        self,
+        why: str,  # noqa: ARG002
+        hold: str,  # noqa: ARG002
+        day: int,  # noqa: ARG002
+        log_id: bytes,  # noqa: ARG002
+        wanted: Sequence[tuple[int, str, bytes, bytes]],  # noqa: ARG002
+    ) -> list[bytes]:
+        raise KeyServiceError("content is held through the guard alone", cure="department hold place")
+
+    def open_held(
+        self,
+        why: str,  # noqa: ARG002
+        hold: str,  # noqa: ARG002
+        log_id: bytes,  # noqa: ARG002
+        wanted: Sequence[tuple[int, str, bytes, bytes]],  # noqa: ARG002
+    ) -> list[Opened]:
+        raise KeyServiceError("held content is opened through the guard alone", cure="department hold export")
+
+    def destroy_hold_key(self, why: str, hold: str) -> None:  # noqa: ARG002
+        raise KeyServiceError("a hold ends through the guard alone", cure="department hold release")
+
     def destroy_store_key(self, day: int) -> None:
         self._wire.ask("destroy", Days(first=day), Number)
 
@@ -402,6 +466,23 @@ class RemoteDoor:
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
         ask = AskContent(cover=cover, query=None, day=day, log_id=log_id, rows=_wire(rows))
         return [{one.name: one for one in row} for row in self._wire.ask("open", ask, OpenedRows).rows]
+
+    def hold(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, bytes]]:
+        ask = AskContent(cover=cover, query=None, day=day, log_id=log_id, rows=_wire(rows))
+        sealed = self._wire.ask("hold", ask, HeldRows).rows
+        return [
+            dict(zip(sorted(row.elements), parts, strict=True))
+            for row, parts in zip(rows, sealed, strict=True)
+        ]
+
+    def open_held(
+        self, cover: Cover, access: int, log_id: bytes, rows: Sequence[Row]
+    ) -> list[dict[str, Opened]]:
+        ask = AskHeld(cover=cover, access=access, log_id=log_id, rows=_wire(rows))
+        return [{one.name: one for one in row} for row in self._wire.ask("open_held", ask, OpenedRows).rows]
+
+    def release(self, cover: Cover) -> None:
+        self._wire.ask("release", AskRelease(cover=cover), Number)
 
 
 def remote(

@@ -6,6 +6,7 @@ destroys the file, and a restored backup shows nothing that was purged.
 
     day/<n>.key    P-256 private key whose public half went to the units; destroyed a year after its day
     store/<n>.key  AES-256 key of the day of receipt; destroyed by that day's purge
+    hold/<n>.key   AES-256 key of a hold (463.8): what is held stays readable after its day's purge
     service.log    one line for every use, synced before the use
 """
 
@@ -15,6 +16,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -33,6 +35,7 @@ from storage.records import ReadText
 from sync.errors import KeyServiceError
 
 TOKEN_BYTES = 16
+HOLD_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{1,19}")
 _TOKEN_INFO = b"alpr-reader/search-token/v1"
 
 
@@ -91,6 +94,19 @@ class KeyService(Protocol):
     def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, bytes]:
         """The search token of a plate for each day of receipt whose key still exists."""
 
+    def hold_stored(
+        self, why: str, hold: str, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+    ) -> list[bytes]:
+        """Open elements of one day of receipt and seal them under a hold's own key, made at first use."""
+
+    def open_held(
+        self, why: str, hold: str, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+    ) -> list[sealing.Opened]:
+        """Open elements that lie under a hold's key. Raises KeyServiceError where it is gone."""
+
+    def destroy_hold_key(self, why: str, hold: str) -> None:
+        """Make what is held under this key unreadable for good; a key that is gone is fine."""
+
     def destroy_store_key(self, day: int) -> None:
         """Make the content of a day of receipt, its tokens and its backups unreadable for good."""
 
@@ -106,7 +122,7 @@ class LocalKeyService:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        for name in (folder, folder / "day", folder / "store"):
+        for name in (folder, folder / "day", folder / "store", folder / "hold"):
             name.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         self._guard = threading.Lock()
         self._store: dict[int, bytes] = {}
@@ -265,6 +281,51 @@ class LocalKeyService:
         self._write("tokens", why=why, days=len(days))
         there = [day for day in days if self.has_store_key(day)]
         return {day: token_of(_token_key(self._store_key(day, make=False)), plate) for day in there}
+
+    # --- holds -----------------------------------------------------------------------------------------
+
+    def _hold_path(self, hold: str) -> Path:
+        if not HOLD_NAME.fullmatch(hold):
+            raise KeyServiceError("a hold is named by log and entry")
+        return self._folder / "hold" / f"{hold}.key"
+
+    def _hold_key(self, hold: str, *, make: bool) -> bytes:
+        path = self._hold_path(hold)
+        with self._guard:
+            if not path.exists():
+                if not make or path.with_suffix(".gone").exists():
+                    raise KeyServiceError("the key of this hold is not here: released")
+                files.write_new(path, sealing.new_key())
+                files.sync_dir(path.parent)
+            return path.read_bytes()
+
+    def hold_stored(
+        self, why: str, hold: str, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+    ) -> list[bytes]:
+        opened = self.open_stored(f"{why}: hold {hold}", day, log_id, wanted)
+        key = self._hold_key(hold, make=True)
+        return [
+            sealing.seal(key, log_id, number, one).stored
+            for (number, _, _, _), one in zip(wanted, opened, strict=True)
+        ]
+
+    def open_held(
+        self, why: str, hold: str, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+    ) -> list[sealing.Opened]:
+        records = sorted({one[0] for one in wanted})
+        self._write("open_held", why=why, hold=hold, log=log_id.hex()[:16], records=records)
+        key = self._hold_key(hold, make=False)
+        return [sealing.open_sealed(key, log_id, number, name, stored, commitment)
+                for number, name, stored, commitment in wanted]  # fmt: skip
+
+    def destroy_hold_key(self, why: str, hold: str) -> None:
+        path = self._hold_path(hold)
+        with self._guard:
+            self._write("destroy_hold_key", why=why, hold=hold)
+            mark = path.with_suffix(".gone")
+            if not mark.exists():
+                files.write_new(mark, b"")
+            destroy_file(path)
 
     # --- destruction -----------------------------------------------------------------------------------
 

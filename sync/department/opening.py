@@ -108,6 +108,17 @@ class RootedDoor:
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
         return self._door().open(cover, day, log_id, rows)
 
+    def hold(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, bytes]]:
+        return self._door().hold(cover, day, log_id, rows)
+
+    def open_held(
+        self, cover: Cover, access: int, log_id: bytes, rows: Sequence[Row]
+    ) -> list[dict[str, Opened]]:
+        return self._door().open_held(cover, access, log_id, rows)
+
+    def release(self, cover: Cover) -> None:
+        self._door().release(cover)
+
 
 def open_desk(
     home: DepartmentHome, *, clock: Callable[[], int] = now_us, link: WitnessLink | None = None
@@ -201,7 +212,7 @@ def open_front(
         desk=desk,
         reads=StoreReads(store, packs),
         door=door,
-        vault=FolderVault(home.path / FOLDER / "holds", home.keys / "hold"),
+        vault=FolderVault(home.path / FOLDER / "holds"),
         package=packed,
         overdue_from_store=lambda moment: overdue_in_store(held, desk.policy.retention.keep_days, moment),
         opened=tuple(opened),

@@ -6,7 +6,7 @@ Whole days of receipt are asked, from the first day on which a read of the time 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -76,6 +76,38 @@ class FoundRead:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRead:
+    """The same still sealed: `row` holds its elements under the key of its day, or of a hold."""
+
+    read: str
+    unit: str
+    log_id: bytes
+    leaf: bytes
+    public: bytes
+    proof: str
+    row: Row
+
+    def under(self, stored: dict[str, bytes]) -> StoredRead:
+        """This read with its elements sealed under another key."""
+        marks = {name: mark for name, (_, mark) in self.row.elements.items()}
+        row = Row(self.row.sequence, {name: (data, marks[name]) for name, data in stored.items()})
+        return replace(self, row=row)
+
+    def opened(self, elements: dict[str, Opened]) -> OpenedRead:
+        """This read with its elements in clear."""
+        return OpenedRead(
+            read=self.read,
+            unit=self.unit,
+            log_id=self.log_id,
+            sequence=self.row.sequence,
+            leaf=self.leaf,
+            public=self.public,
+            proof=self.proof,
+            elements=elements,
+        )
+
+
 class Reads(Protocol):
     """Where the desk finds reads."""
 
@@ -87,6 +119,12 @@ class Reads(Protocol):
         self, door: KeyDoor, cover: Cover, names: Sequence[str], elements: Sequence[str]
     ) -> list[OpenedRead]:
         """Open reads by name. Raises FormError for one that is not held."""
+        ...
+
+    def hold(
+        self, door: KeyDoor, cover: Cover, names: Sequence[str], elements: Sequence[str]
+    ) -> list[StoredRead]:
+        """Reads by name, sealed under the key of the hold that the entry shown is of. Raises FormError."""
         ...
 
 
@@ -204,7 +242,21 @@ class StoreReads:
     def open(
         self, door: KeyDoor, cover: Cover, names: Sequence[str], elements: Sequence[str]
     ) -> list[OpenedRead]:
-        result = []
+        return [
+            one.opened(door.open(cover, day, one.log_id, [one.row])[0])
+            for day, one in self._located(names, elements)
+        ]
+
+    def hold(
+        self, door: KeyDoor, cover: Cover, names: Sequence[str], elements: Sequence[str]
+    ) -> list[StoredRead]:
+        return [
+            one.under(door.hold(cover, day, one.log_id, [one.row])[0])
+            for day, one in self._located(names, elements)
+        ]
+
+    def _located(self, names: Sequence[str], elements: Sequence[str]) -> Iterator[tuple[int, StoredRead]]:
+        """Each read by name with its day of receipt. Raises FormError for one that is not held."""
         with self._store.read() as connection:
             units = self._units(connection)
             by_id = {log_id: (log_no, unit, public) for log_no, (log_id, unit, public) in units.items()}
@@ -227,22 +279,19 @@ class StoreReads:
                     raise FormError(
                         "no such read is held: purged, or never sent", code="no-read", clause="463.8"
                     )
-                rows = self._elements(connection, day, log_no, [sequence], list(elements))
-                row, leaf = rows[sequence]
-                opened = door.open(cover, day, log_id, [row])[0]
-                result.append(
-                    OpenedRead(
+                row, leaf = self._elements(connection, day, log_no, [sequence], list(elements))[sequence]
+                yield (
+                    day,
+                    StoredRead(
                         read=name,
                         unit=unit,
                         log_id=log_id,
-                        sequence=sequence,
                         leaf=leaf,
                         public=public,
                         proof=self._proof(connection, log_no, sequence),
-                        elements=opened,
-                    )
+                        row=row,
+                    ),
                 )
-        return result
 
 
 @dataclass(slots=True)

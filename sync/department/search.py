@@ -17,7 +17,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from storage import envelope, merkle
 from storage.checkpoint import NoteKey, open_checkpoint, open_cosignatures
@@ -26,13 +26,16 @@ from storage.errors import StorageError
 from storage.records import Position, ReadPlace, ReadText
 from storage.sealing import Opened, commitment
 from sync.department.access_log import CONTEXT, ELEMENT, parse_leaf
-from sync.department.entries import Access, Area, Query, Stamp
+from sync.department.entries import Access, Area, HoldReleased, Note, Query, Stamp
 from sync.department.key_service import KeyService
 from sync.department.refusals import DeskRefusal
 
 EARTH_M = 6_371_008.8
 MINUTE_US = 60_000_000
 REMEMBERED = 1000
+SEARCHED = frozenset({"text", "place"})
+LOOKS = frozenset({"search", "answer"})  # actions whose entry says nothing of an image
+T = TypeVar("T", bound=Note)
 FRESH_US = 60 * MINUTE_US  # an access entry opens content for an hour
 
 
@@ -118,6 +121,20 @@ class KeyDoor(Protocol):
         """Open all elements of reads that the entry names or its own search found."""
         ...
 
+    def hold(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, bytes]]:
+        """Seal elements of reads that an entry of a hold names under that hold's key; nothing leaves open."""
+        ...
+
+    def open_held(
+        self, cover: Cover, access: int, log_id: bytes, rows: Sequence[Row]
+    ) -> list[dict[str, Opened]]:
+        """Open held elements that an entry of an export names. `access`: the entry the hold's key is of."""
+        ...
+
+    def release(self, cover: Cover) -> None:
+        """Destroy a hold's key: for whoever shows the entry of its release by a second person."""
+        ...
+
 
 def read_name(log_id: bytes, sequence: int) -> str:
     """A read's name: its log and its number."""
@@ -149,11 +166,11 @@ class GuardedKeys:
         self._largest = 0
         self._found: OrderedDict[bytes, set[str]] = OrderedDict()
 
-    def _admit(self, cover: Cover) -> tuple[Access, str, set[str]]:
-        """(the entry, its name for the service's log, reads it may open). Raises DeskRefusal."""
+    def _shown(self, cover: Cover, kind: type[T]) -> tuple[T, str, bytes]:
+        """(the entry, its name for the service's log, its leaf's hash). Raises DeskRefusal."""
         try:
             payload = envelope.open_signed(cover.leaf, self._log.public, context=CONTEXT, limit=4096)
-            log_id, kind, sequence, _, mark = parse_leaf(payload)
+            log_id, named, sequence, _, mark = parse_leaf(payload)
             head = open_checkpoint(cover.checkpoint, self._log)
             signed = open_cosignatures(cover.checkpoint, [self._witness])
             merkle.verify_inclusion(
@@ -168,19 +185,23 @@ class GuardedKeys:
             if isinstance(error, DeskRefusal):
                 raise
             raise _no(f"the entry is not shown to be in the log: {type(error).__name__}", "cover") from None
-        if not good or log_id != self._log_id or kind != Access.KIND or sequence != cover.sequence:
+        if not good or log_id != self._log_id or named != kind.KIND or sequence != cover.sequence:
             raise _no("the entry shown is another one", "cover")
         now = self._clock()
-        if not 0 <= now - stamp.at_us <= FRESH_US:
+        if kind is Access and not 0 <= now - stamp.at_us <= FRESH_US:  # a release stays one
             raise _no("the entry is more than an hour old: a new look-up needs a new entry", "old-cover")
         self._check_witnessed(bool(signed), head.size, now)
-        access = from_plain(Access, value["note"])
         key = hashlib.sha256(cover.leaf).digest()
+        return from_plain(kind, value["note"]), f"entry {sequence} {key.hex()[:16]} of {stamp.user}", key
+
+    def _admit(self, cover: Cover) -> tuple[Access, str, set[str]]:
+        """(the access, its name for the service's log, reads that its search found). Raises DeskRefusal."""
+        access, why, key = self._shown(cover, Access)
         found = self._found.setdefault(key, set())
         self._found.move_to_end(key)
         while len(self._found) > REMEMBERED:
             self._found.popitem(last=False)
-        return access, f"entry {sequence} {key.hex()[:16]} of {stamp.user}", found
+        return access, why, found
 
     def _check_witnessed(self, witnessed: bool, size: int, now: int) -> None:
         """The service's own count of the grace, and of the log's size: neither runs back."""
@@ -216,17 +237,54 @@ class GuardedKeys:
 
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
         access, why, found = self._admit(cover)
-        allowed = found | set(access.reads)
-        for row in rows:
-            if read_name(log_id, row.sequence) not in allowed:
-                raise _no("the entry does not name that read", "other-read")
-        wanted = [
-            (row.sequence, name, stored, mark)
-            for row in rows
-            for name, (stored, mark) in sorted(row.elements.items())
-        ]
-        opened = iter(self._service.open_stored(why, day, log_id, wanted))
+        _demand_named(log_id, rows, found | set(access.reads))
+        if access.action in LOOKS and any(set(row.elements) - SEARCHED for row in rows):
+            raise _no("viewing an image needs an entry of its own", "other-action")
+        opened = iter(self._service.open_stored(why, day, log_id, _wanted(rows)))
         return [{name: next(opened) for name in sorted(row.elements)} for row in rows]
+
+    def hold(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, bytes]]:
+        access, why, _ = self._admit(cover)
+        _demand_action(access, "hold")
+        _demand_named(log_id, rows, set(access.reads))
+        name = self._hold_name(cover.sequence)
+        sealed = iter(self._service.hold_stored(why, name, day, log_id, _wanted(rows)))
+        return [{name: next(sealed) for name in sorted(row.elements)} for row in rows]
+
+    def open_held(
+        self, cover: Cover, access: int, log_id: bytes, rows: Sequence[Row]
+    ) -> list[dict[str, Opened]]:
+        shown, why, _ = self._admit(cover)
+        _demand_action(shown, "export")
+        _demand_named(log_id, rows, set(shown.reads))
+        opened = iter(self._service.open_held(why, self._hold_name(access), log_id, _wanted(rows)))
+        return [{name: next(opened) for name in sorted(row.elements)} for row in rows]
+
+    def release(self, cover: Cover) -> None:
+        released, why, _ = self._shown(cover, HoldReleased)
+        self._service.destroy_hold_key(why, self._hold_name(released.access))
+
+    def _hold_name(self, access: int) -> str:
+        return f"{self._log_id.hex()[:16]}-{access}"
+
+
+def _wanted(rows: Sequence[Row]) -> list[tuple[int, str, bytes, bytes]]:
+    return [
+        (row.sequence, name, stored, mark)
+        for row in rows
+        for name, (stored, mark) in sorted(row.elements.items())
+    ]
+
+
+def _demand_named(log_id: bytes, rows: Sequence[Row], allowed: set[str]) -> None:
+    for row in rows:
+        if read_name(log_id, row.sequence) not in allowed:
+            raise _no("the entry does not name that read", "other-read")
+
+
+def _demand_action(access: Access, action: str) -> None:
+    if access.action != action:
+        raise _no(f"the entry is of no {action}", "other-action")
 
 
 def _demand_query(access: Access, query: Query) -> None:

@@ -1,8 +1,9 @@
-"""Held content (463.8): each hold's reads sealed under a key of its own, so that their day can be purged.
+"""Held content (463.8) at the department: each hold's reads under a key that lies with the key service.
 
-    holds/<entry>.cbor   the sealed reads       keys/hold/<entry>.key   its AES-256 key, 0600, off the backups
+    holds/<access>/<n>.held   one read: the unit's leaf and its proof, the elements as ciphertext
 
-Both are synced before the hold is announced; a release destroys the key first.
+Named after the access entry under which they were sealed. All of it is synced before the hold is entered.
+Nothing here sees a key: opening is the key service's, for whoever shows the entry of an export.
 """
 
 from __future__ import annotations
@@ -10,21 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage import files, sealing
+from storage import files
+from storage import leaf as leaves
 from storage.codec import from_bytes, to_bytes
-from storage.sealing import Opened
-from sync.department.key_service import destroy_file
-from sync.department.reads import OpenedRead, parse_name
+from storage.errors import RecordError
+from sync.department.reads import StoredRead, parse_name
+from sync.department.search import Row
 from sync.errors import HomeError
 
-MAX_HELD_BYTES = 1 << 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Element:
-    name: str
-    salt: bytes
-    content: bytes
+MAX_HELD_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,26 +29,19 @@ class _Held:
     leaf: bytes
     public: bytes
     proof: str
-    elements: tuple[_Element, ...]
+    elements: tuple[tuple[str, bytes], ...]
 
 
 class FolderVault:
     """Held content in files of this machine."""
 
-    def __init__(self, content: Path, keys: Path) -> None:
-        self._content, self._keys = content, keys
-        for folder in (content, keys):
-            folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
 
-    def _paths(self, hold: int) -> tuple[Path, Path]:
-        return self._content / f"{hold}", self._keys / f"{hold}.key"
-
-    def keep(self, hold: int, reads: list[OpenedRead]) -> None:
-        """Seal and sync. Raises FileExistsError for a hold that is there."""
-        folder, key_file = self._paths(hold)
-        key = sealing.new_key()
-        files.write_new(key_file, key)
-        files.sync_dir(self._keys)
+    def keep(self, access: int, reads: list[StoredRead]) -> None:
+        """Write and sync. Raises FileExistsError for one that is there."""
+        folder = self._folder / f"{access}"
         folder.mkdir(mode=files.PRIVATE_DIR)
         for number, one in enumerate(reads):
             held = _Held(
@@ -62,45 +50,48 @@ class FolderVault:
                 leaf=one.leaf,
                 public=one.public,
                 proof=one.proof,
-                elements=tuple(
-                    _Element(name=name, salt=opened.salt, content=opened.content)
-                    for name, opened in sorted(one.elements.items())
-                ),
+                elements=tuple((name, stored) for name, (stored, _) in sorted(one.row.elements.items())),
             )
-            sealed = sealing.wrap(key, b"hold", hold, str(number), to_bytes(held))
-            files.write_new(folder / f"{number}.sealed", sealed)
+            files.write_new(folder / f"{number}.held", to_bytes(held))
         files.sync_dir(folder)
-        files.sync_dir(self._content)
+        files.sync_dir(self._folder)
 
-    def open(self, hold: int) -> list[OpenedRead]:
-        """All reads of a hold. Raises HomeError where they are gone, SealError where they were changed."""
-        folder, key_file = self._paths(hold)
-        if not key_file.is_file() or not folder.is_dir():
+    def stored(self, access: int) -> list[StoredRead]:
+        """The reads of a hold, still sealed. Raises HomeError where they are gone or damaged."""
+        folder = self._folder / f"{access}"
+        if not folder.is_dir():
             raise HomeError("the held content is not here: released, or lost", where=str(folder))
-        key = key_file.read_bytes()
-        found = []
-        for number in range(len(list(folder.iterdir()))):
-            plain = sealing.unwrap(
-                key, b"hold", hold, str(number), (folder / f"{number}.sealed").read_bytes()
-            )
-            held = from_bytes(_Held, plain, limit=MAX_HELD_BYTES)
-            log_id, sequence = parse_name(held.read)
-            found.append(
-                OpenedRead(
-                    read=held.read,
-                    unit=held.unit,
-                    log_id=log_id,
-                    sequence=sequence,
-                    leaf=held.leaf,
-                    public=held.public,
-                    proof=held.proof,
-                    elements={one.name: Opened(one.name, one.salt, one.content) for one in held.elements},
-                )
-            )
-        return found
+        try:
+            return [
+                _stored((folder / f"{number}.held").read_bytes())
+                for number in range(len(list(folder.iterdir())))
+            ]
+        except (OSError, RecordError, KeyError) as error:
+            raise HomeError(
+                f"the held content is damaged: {type(error).__name__}",
+                where=str(folder),
+                cure="restore it from its backup; the package that was exported verifies by itself",
+            ) from None
 
-    def destroy(self, hold: int) -> None:
-        """The key first, then the content; absent is fine."""
-        folder, key_file = self._paths(hold)
-        destroy_file(key_file)
-        files.remove_tree(folder)
+    def destroy(self, access: int) -> None:
+        """Remove the ciphertext; absent is fine. The key is the key service's to destroy."""
+        files.remove_tree(self._folder / f"{access}")
+
+    def kept(self) -> list[int]:
+        """What is here."""
+        return sorted(int(one.name) for one in self._folder.iterdir())
+
+
+def _stored(data: bytes) -> StoredRead:
+    held = from_bytes(_Held, data, limit=MAX_HELD_BYTES)
+    log_id, sequence = parse_name(held.read)
+    marks = leaves.unchecked(held.leaf).elements
+    return StoredRead(
+        read=held.read,
+        unit=held.unit,
+        log_id=log_id,
+        leaf=held.leaf,
+        public=held.public,
+        proof=held.proof,
+        row=Row(sequence, {name: (stored, marks[name].commitment) for name, stored in held.elements}),
+    )

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from desk_twins import DAY_US, GROUND, START_US, Department
+from desk_twins import DAY_US, GROUND, HOUR_US, MINUTE_US, START_US, Department
 
 from sync.department import package
 from sync.department.blobs import FolderPacks
-from sync.department.calls_holds import BookForm, Exported, ExportForm, HoldForm, Placed
+from sync.department.calls_holds import BookForm, Exported, ExportForm, HoldForm, Placed, finish
 from sync.department.calls_inquiry import Answer, RunForm
+from sync.department.entries import HoldPlaced, WitnessAway
 from sync.department.key_service import LocalKeyService
 from sync.department.refusals import DeskRefusal
 from sync.department.retention import Retention
@@ -31,6 +32,12 @@ def placed(department: Department, token: str, reads: tuple[str, ...]) -> int:
     made = department.call("hold/place", token, hold_form(reads))
     assert isinstance(made, Placed)
     return made.hold
+
+
+def hold_access(department: Department, hold: int) -> int:
+    note = department.desk.log.entry(hold).note
+    assert isinstance(note, HoldPlaced)
+    return note.access
 
 
 @pytest.mark.parametrize(
@@ -86,7 +93,7 @@ def test_release_needs_export_booking_and_a_second_person(department: Department
     department.call("hold/release", tokens("chief"), book)
     assert refused("hold/release", "chief", book) == "released"
     with pytest.raises(HomeError):
-        department.front.vault.open(hold)
+        department.front.vault.stored(hold_access(department, hold))
 
 
 def test_a_held_read_outlives_its_purged_day_and_no_other_does(
@@ -102,7 +109,9 @@ def test_a_held_read_outlives_its_purged_day_and_no_other_does(
     assert len(retention.run()) == 2
     store.close()
     keys.close()
-    assert [one.read for one in department.front.vault.open(hold)] == [department.reads[0]]
+    assert [one.read for one in department.front.vault.stored(hold_access(department, hold))] == [
+        department.reads[0]
+    ]
     department.clock.us = START_US + 31 * DAY_US
     supervisor = department.logon("super")
     made = department.call("hold/export", supervisor, ExportForm(hold=hold, medium="USB 1", ground=GROUND))
@@ -117,3 +126,36 @@ def test_a_held_read_outlives_its_purged_day_and_no_other_does(
     with pytest.raises(DeskRefusal) as refused:
         department.call("hold/place", supervisor, hold_form(department.reads[1:2]))
     assert refused.value.code == "no-read"
+
+
+def test_a_release_and_a_seal_that_a_crash_cut_off_are_finished(
+    department: Department, tokens: Tokens
+) -> None:
+    """The release was entered and the witness went away; another hold was sealed and never entered."""
+    hold = placed(department, tokens("super"), department.reads[:1])
+    department.call("hold/export", tokens("super"), ExportForm(hold=hold, medium="USB 1", ground=GROUND))
+    book = BookForm(hold=hold, evidence_item="E-26-0042")
+    department.call("hold/book", tokens("super"), book)
+    department.call("hold/ask-release", tokens("super"), book)
+    department.witness.away = True
+    department.clock.step(HOUR_US)
+    chief = department.logon("chief")
+    department.desk.system(WitnessAway(reason="LinkError"))
+    department.clock.step(16 * MINUTE_US)
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("hold/release", chief, book)
+    assert refused.value.code == "witness-away"
+    vault, access = department.front.vault, hold_access(department, hold)
+    stray = department.desk.log.size() - 1
+    vault.keep(stray, vault.stored(access))
+    with pytest.raises(DeskRefusal):
+        finish(department.front)
+    assert vault.kept() == [access, stray]
+    department.witness.away = False
+    finish(department.front)
+    assert vault.kept() == [stray]
+    department.clock.step(2 * DAY_US)
+    finish(department.front)
+    assert vault.kept() == []
+    keys = list((department.home.keys / "hold").glob("*.key"))
+    assert keys == []

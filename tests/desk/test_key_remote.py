@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 from desk_server import serving
-from desk_twins import DAY_US, GROUND, Department
+from desk_twins import DAY_US, GROUND, HOUR_US, Department
 
+from sync.department.calls_holds import BookForm, Exported, ExportForm, HoldForm, Placed
 from sync.department.calls_inquiry import Answer, RunForm
+from sync.department.entries import Access, HoldPlaced
 from sync.department.front import Front
-from sync.department.key_remote import CALLS, Address, RemoteKeyService, key_app, remote
+from sync.department.key_remote import CALLS, RECEIVES, Address, RemoteKeyService, key_app, remote
 from sync.department.key_service import LocalKeyService
 from sync.department.refusals import DeskRefusal
 from sync.errors import KeyServiceError
@@ -49,8 +51,14 @@ def test_root_on_the_departments_server_gets_no_content_from_it(
         service.open_stored("because", 1, bytes(32), [])
     with pytest.raises(KeyServiceError):
         service.tokens("because", "8XYZ123", [1])
-    assert {"tokens", "match", "open"} <= CALLS
-    assert not {"open_stored", "key", "export"} & CALLS
+    assert {"tokens", "match", "open", "hold", "open_held", "release"} == CALLS - RECEIVES
+    for attempt in (
+        lambda: service.hold_stored("because", "x", 1, bytes(32), []),
+        lambda: service.open_held("because", "x", bytes(32), []),
+        lambda: service.destroy_hold_key("because", "x"),
+    ):
+        with pytest.raises(KeyServiceError, match="guard alone"):
+            attempt()
     cover = department.desk.covered(0)
     with pytest.raises(DeskRefusal):
         front.door.tokens(cover, department.plate("8XYZ123"), [department.clock.us // DAY_US])
@@ -73,3 +81,93 @@ def test_what_the_receiver_needs_works_over_there(
     assert not local.has_store_key(day)
     assert service.destroy_day_keys_before(20_801) >= 1
     local.close()
+
+
+def test_held_content_is_opened_over_there_for_an_export_entry_alone(
+    department: Department, elsewhere: tuple[RemoteKeyService, Front, str]
+) -> None:
+    """Root holds the ciphertext of a hold and every entry of the log; only an export's entry opens it."""
+    department.front = elsewhere[1]
+    door, desk, vault = department.front.door, department.desk, department.front.vault
+    supervisor = department.logon("super")
+    name = department.reads[0]
+    form = HoldForm(
+        reads=(name,), hold_ground="discovery", authority="Court", number="26-001234", ground=GROUND
+    )
+    placed = department.call("hold/place", supervisor, form)
+    assert isinstance(placed, Placed)
+    note = desk.log.entry(placed.hold).note
+    assert isinstance(note, HoldPlaced)
+    (stored,) = vault.stored(note.access)
+    assert b"7ABC000" not in b"".join(data for data, _ in stored.row.elements.values())
+
+    def opened(entry: int) -> None:
+        door.open_held(desk.covered(entry), note.access, stored.log_id, [stored.row])
+
+    answer = department.call(
+        "inquiry/run", supervisor, RunForm(query=department.plate("7ABC000"), ground=GROUND)
+    )
+    assert isinstance(answer, Answer)
+    assert [one.read for one in answer.reads] == [name]
+    for entry, code in (
+        (note.access, "other-action"),
+        (answer.access, "other-action"),
+        (placed.hold, "cover"),
+    ):
+        with pytest.raises(DeskRefusal) as refused:
+            opened(entry)
+        assert refused.value.code == code
+    for entry in (note.access, placed.hold):
+        with pytest.raises(DeskRefusal):
+            door.release(desk.covered(entry))
+    made = department.call(
+        "hold/export", supervisor, ExportForm(hold=placed.hold, medium="USB 1", ground=GROUND)
+    )
+    assert isinstance(made, Exported)
+    export = next(
+        one.sequence
+        for one in desk.log.entries(kinds=("access",))
+        if isinstance(one.note, Access) and one.note.action == "export"
+    )
+    opened(export)
+    department.clock.step(2 * HOUR_US)
+    with pytest.raises(DeskRefusal) as refused:
+        opened(export)
+    assert refused.value.code == "old-cover"
+    book = BookForm(hold=placed.hold, evidence_item="E-26-0042")
+    supervisor, chief = department.logon("super"), department.logon("chief")
+    department.call("hold/book", supervisor, book)
+    department.call("hold/ask-release", supervisor, book)
+    key = department.home.keys / "hold" / f"{desk.log.log_id.hex()[:16]}-{note.access}.key"
+    assert key.exists()
+    department.call("hold/release", chief, book)
+    assert not key.exists()
+    assert vault.kept() == []
+
+
+def test_a_guessed_plate_gets_no_token_for_a_day_gone_by(
+    department: Department, elsewhere: tuple[RemoteKeyService, Front, str]
+) -> None:
+    """Root seals a plate of his choice and has it received for an old day, to compare tokens."""
+    today = department.clock.us // DAY_US
+    for day in (today - 2, today + 2, 0):
+        with pytest.raises(KeyServiceError, match="received today"):
+            elsewhere[0].open_and_reseal(day, {}, [])
+    assert elsewhere[0].open_and_reseal(today, {}, []) == []
+
+
+def test_a_look_at_the_text_opens_no_image(department: Department) -> None:
+    """A search's own entry opens what was searched; an image needs the entry that says so."""
+    answer = department.call(
+        "inquiry/run",
+        department.logon("comm1"),
+        RunForm(query=department.plate("8XYZ123"), ground=GROUND),
+    )
+    assert isinstance(answer, Answer)
+    cover, front = department.desk.covered(answer.access), department.front
+    names = [answer.reads[0].read]
+    assert front.reads.open(front.door, cover, names, ("text", "place"))
+    for name in ("patch", "overview"):
+        with pytest.raises(DeskRefusal) as refused:
+            front.reads.open(front.door, cover, names, ("text", name))
+        assert refused.value.code == "other-action"
