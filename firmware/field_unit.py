@@ -41,6 +41,7 @@ from sync.membership import SyncFolder
 REVOCATIONS = "revocations"
 CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres", "stall_s")
 YEAR_US = 366 * 86_400_000_000
+VENDOR = "vendor"  # 463.3: access for maintenance and repair
 
 FindPlates = Callable[[Frame], Spots]
 
@@ -97,12 +98,15 @@ class FieldUnit:
             return store.time.now().us, self._parts.clock.now().error_us
 
     def revoked(self) -> frozenset[str]:
-        """See Unit.revoked: the signed list, and whom the roster revokes or whose training has ended."""
+        """See Unit.revoked: the signed list, and whom the roster revokes or whose training has ended.
+
+        463.9 trains no vendors; what ends a vendor's access is the grant, or revocation.
+        """
         now_us, _ = self.time_us()
         lapsed = {
             person.user
             for person in self._parts.ledger.standing.roster.people
-            if person.revoked or now_us >= person.trained_us + YEAR_US
+            if person.revoked or (VENDOR not in person.roles and now_us >= person.trained_us + YEAR_US)
         }
         return frozenset(lapsed | set(self._revocation_list()))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from storage.ssh_signature import SshPublicKey, SshSignatureError
 from sync.department import people, training
 from sync.department.calls_inquiry import Entered, NothingForm
 from sync.department.desk import Caller, Desk, Plan
@@ -16,7 +17,10 @@ from sync.department.roles import Call, Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountForm:
-    """A person as he is to stand in the roster. `active` False removes him."""
+    """A person as he is to stand in the roster. `active` False removes him.
+
+    `ssh_keys`: lines of public key files, with which he proves himself at a unit.
+    """
 
     user: str
     name: str
@@ -25,6 +29,7 @@ class AccountForm:
     reason: str
     shift: Shift | None = None
     active: bool = True
+    ssh_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +93,22 @@ def set_account(front: Front, token: str, form: AccountForm) -> Entered:
             shift=form.shift,
             active=form.active,
             reason=form.reason,
+            ssh_keys=_blobs(form.ssh_keys),
         )
         people.check_account(desk.policy, account)
         return [account], _first
 
-    return desk.act(token, Call.USER_MANAGE, plan)
+    made = desk.act(token, Call.USER_MANAGE, plan)
+    front.tell_units()
+    return made
+
+
+def _blobs(lines: tuple[str, ...]) -> tuple[bytes, ...]:
+    """Public key lines in binary form. Raises FormError."""
+    try:
+        return tuple(SshPublicKey.from_line(line).blob for line in lines)
+    except SshSignatureError as error:
+        raise FormError(error.what, code="ssh-key", clause="463.3", cure=error.cure) from None
 
 
 def new_credential(front: Front, token: str, form: UserForm) -> HandedOver:
@@ -182,7 +198,9 @@ def record_training(front: Front, token: str, form: TrainingForm) -> Entered:
         )
         return [note], _first
 
-    return desk.act(token, Call.TRAINING_RECORD, plan)
+    made = desk.act(token, Call.TRAINING_RECORD, plan)
+    front.tell_units()
+    return made
 
 
 def roster(front: Front, token: str, form: NothingForm) -> tuple[Person, ...]:  # noqa: ARG001

@@ -62,6 +62,13 @@ def version_out(connection: sa.Connection, name: str, unit_id: str = "") -> int:
     return int(connection.execute(query).scalar() or 0)
 
 
+def out(connection: sa.Connection, name: str) -> tuple[int, bytes]:
+    """(version, message) that every unit is offered; (0, b"") for none."""
+    query = select(documents.c.version, documents.c.message)
+    row = connection.execute(query.where(documents.c.name == name, documents.c.unit_id == "")).first()
+    return (int(row[0]), bytes(row[1])) if row else (0, b"")
+
+
 def at_enrolment(connection: sa.Connection) -> list[SignedDocument]:
     """What a new unit gets at once. Raises ConfigError when it was never signed."""
     query = select(documents.c.name, documents.c.message).where(
@@ -87,7 +94,10 @@ def custody_policy(policy: Policy, organisation: str) -> CustodyPolicy:
 
 
 def refresh(home: DepartmentHome, store: Store, keys: KeyService, now_us: int) -> list[str]:
-    """Sign anew what is missing, changed or runs out among policy, roster and day keys; their names."""
+    """Sign anew what is missing, changed or runs out among policy and day keys, and a first, empty roster.
+
+    Whom the roster names, the desk says (`roster_down.py`), once there is one.
+    """
     command = load_ed25519(home.path / "command.key")
     policy = parse_policy((home.path / "policy.toml").read_bytes())
     today = now_us // DAY_US

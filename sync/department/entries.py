@@ -75,7 +75,10 @@ class Shift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSet(Note):
-    """The roster: a person as the administrator set him. `active` False removes him."""
+    """The roster: a person as the administrator set him. `active` False removes him.
+
+    `ssh_keys`: public keys in SSH's binary form, with which he proves himself at a unit.
+    """
 
     KIND: ClassVar[str] = "account"
     user: str
@@ -85,6 +88,7 @@ class AccountSet(Note):
     shift: Shift | None
     active: bool
     reason: str
+    ssh_keys: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -472,12 +476,18 @@ class HoldReleased(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purged(Note):
-    """463.8: a day of receipt was destroyed at its year's end. `reads`: how many."""
+    """463.8: a day of receipt was destroyed at its year's end.
+
+    `reads`, `elements`: how many; `receipt`: SHA-256 of the signed purge receipt in the store.
+    """
 
     KIND: ClassVar[str] = "purged"
     day: str
     reads: int
+    elements: int
     clause: str
+    purged_us: int
+    receipt: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,11 @@ class Vault(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """One department's desk with its content behind it."""
+    """One department's desk with its content behind it.
+
+    `tell_units`: offer units the roster as it stands now; where that cannot be, `compliance` says so.
+    `send_down`: the same of policy, roster and day keys, with an error where that cannot be.
+    """
 
     desk: Desk
     reads: Reads
@@ -42,6 +46,8 @@ class Front:
     vault: Vault
     package: Callable[[list[OpenedRead], str], bytes]
     overdue_from_store: Callable[[int], list[tuple[str, str, str]]]
+    tell_units: Callable[[], None]
+    send_down: Callable[[], list[str]]
     opened: tuple[Callable[[], None], ...] = ()
 
     def close(self) -> None:

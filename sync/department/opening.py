@@ -3,21 +3,22 @@ vault."""
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import structlog
 from sqlalchemy import select
-from starlette.routing import BaseRoute
 
 from storage import files
+from storage.errors import StorageError
 from storage.sealing import Opened
-from sync.department import api, package, people, unit_health
+from sync.department import package, people, roster_down, unit_health
 from sync.department import tables as t
 from sync.department.access_log import DATABASE
 from sync.department.audit import utc_text
 from sync.department.blobs import FolderPacks, PackStore
+from sync.department.book import checked_policy
 from sync.department.calls_people import HandedOver
 from sync.department.desk import FOLDER, Desk, now_us
 from sync.department.entries import AccountSet, Query
@@ -29,15 +30,16 @@ from sync.department.people import one_time_password, totp_uri
 from sync.department.reads import OpenedRead, StoreReads
 from sync.department.refusals import NotYetError
 from sync.department.roles import Role
-from sync.department.root_file import Root, describe
+from sync.department.root_file import Root, describe, open_first
 from sync.department.search import Cover, GuardedKeys, KeyDoor, Match, Row
 from sync.department.server import Department
 from sync.department.store import Store, open_store
 from sync.department.vault import FolderVault
 from sync.department.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
 from sync.department.witness_server import WitnessFolder
-from sync.errors import HomeError
+from sync.errors import HomeError, SyncError
 
+log_events = structlog.get_logger("department.desk")
 POLICY_FILE = "policy.toml"
 FOLDER_SCHEME = "folder:"
 SILENT_DAYS = 3  # a unit that did not speak for this long is overdue
@@ -162,6 +164,7 @@ def first_administrator(
             shift=None,
             active=True,
             reason="first administrator",
+            ssh_keys=(),
         )
         people.check_account(desk.policy, account)
         entry = desk.system(account)[0]
@@ -192,17 +195,15 @@ def open_front(
         opened.append(store.close)
     held = store
     packs = packs or FolderPacks(home.blobs)
-    if door is None:
-        address = address_of(home)
-        if address is not None:
-            service, door = remote(address, approved=home.fips)
-            opened.append(service.close)
-        else:
-            if keys is None:
-                local = LocalKeyService(home.keys)
-                opened.append(local.close)
-                keys = local
-            door = RootedDoor(desk, keys)
+    address = address_of(home)
+    if address is not None:
+        remote_keys, remote_door = remote(address, approved=home.fips)
+        opened.append(remote_keys.close)
+        keys, door = keys or remote_keys, door or remote_door
+    if keys is None:
+        keys = local = LocalKeyService(home.keys)
+        opened.append(local.close)
+    service = keys
     key = home.log_key()
 
     def packed(reads: list[OpenedRead], number: str) -> bytes:
@@ -211,17 +212,33 @@ def open_front(
     return Front(
         desk=desk,
         reads=StoreReads(store, packs),
-        door=door,
+        door=door or RootedDoor(desk, service),
         vault=FolderVault(home.path / FOLDER / "holds"),
         package=packed,
-        overdue_from_store=lambda moment: overdue_in_store(held, desk.policy.retention.keep_days, moment),
+        overdue_from_store=lambda moment: overdue_in_store(held, desk, moment),
+        tell_units=lambda: _tell_units(home, held, desk),
+        send_down=lambda: roster_down.send_down(home, held, service, desk),
         opened=tuple(opened),
     )
 
 
-def overdue_in_store(store: Store, keep_days: int, moment_us: int) -> list[tuple[str, str, str]]:
-    """(kind, clause, what) of days not purged in time and units that fell silent."""
+def _tell_units(home: DepartmentHome, store: Store, desk: Desk) -> None:
+    """The entry stands whether or not the roster can be signed now; compliance shows one that lags."""
+    try:
+        version = roster_down.publish(home, store, desk)
+    except (SyncError, StorageError) as error:
+        log_events.warning("roster_not_sent", kind=type(error).__name__)
+        return
+    if version is not None:
+        log_events.info("roster_out", version=version)
+
+
+def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[tuple[str, str, str]]:
+    """(kind, clause, what) of days not purged in time, units that fell silent, a roster that lags."""
     found = []
+    keep_days = desk.policy.retention.keep_days
+    if not roster_down.is_out(store, desk):
+        found.append(("roster", "463.3", "units are offered an older roster than the desk's"))
     with store.read() as connection:
         for day in connection.execute(select(t.days.c.day).where(t.days.c.purged_us.is_(None))).scalars():
             due_us = (day + 1 + keep_days) * DAY_US
@@ -242,21 +259,23 @@ def overdue_in_store(store: Store, keep_days: int, moment_us: int) -> list[tuple
 
 def adopt_root(home: DepartmentHome, desk: Desk, root_file: bytes, policy_document: bytes) -> Root:
     """Put a root in force at the desk and in the home's files. Raises StorageError kinds."""
-    root = desk.set_root(root_file, policy_document)
+    if describe(root_file)[0].digest() == desk.root.digest():
+        root = open_first(root_file, desk.root.digest())  # a crash came between the entry and the files
+        checked_policy(root, policy_document)
+    else:
+        root = desk.set_root(root_file, policy_document)
     files.replace(home.path / POLICY_FILE, policy_document)
     files.replace(home.root_file, root_file)
-    with contextlib.suppress(NotYetError):  # the entry stands; the next answer has it co-signed
-        desk.covered(desk.log.size() - 1)
+    desk.try_cover(desk.log.size() - 1)
     return root
 
 
-def desk_routes(department: Department) -> list[BaseRoute]:
-    """The desk's HTTP routes for a running server; they answer 503 until there is a first administrator."""
+def front_of(department: Department) -> Front | None:
+    """The desk of a running server, over what that has open already; None before its first administrator."""
     home = department.home
     if not (home.path / FOLDER / DATABASE).is_file():
-        return api.routes(None)
-    front = open_front(home, store=department.store, keys=department.keys, packs=department.packs)
-    return api.routes(front)
+        return None
+    return open_front(home, store=department.store, keys=department.keys, packs=department.packs)
 
 
 def root_in(home: DepartmentHome) -> Root:

@@ -31,6 +31,7 @@ TOTP_STEP_S = 30
 TOTP_SLACK = 1  # steps either way
 MINUTE_US = 60_000_000
 MAX_PASSWORD = 256
+MAX_SSH_KEYS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +58,14 @@ class Roster:
     credentials: dict[str, CredentialSet] = field(default_factory=dict)
     failures: dict[str, list[int]] = field(default_factory=dict)
     used_steps: dict[str, int] = field(default_factory=dict)
+    last_roles: dict[str, tuple[Role, ...]] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
         note = entry.note
         if isinstance(note, AccountSet):
             self.accounts[note.user] = note
+            if note.roles:
+                self.last_roles[note.user] = note.roles
         elif isinstance(note, CredentialSet):
             self.credentials[note.user] = note
             self.used_steps.pop(note.user, None)  # codes of another secret
@@ -110,6 +114,8 @@ def check_account(policy: Policy, account: AccountSet) -> None:
         raise FormError("a vendor has no other role", code="roles", clause="463.3")
     if {Role.REVIEWER, Role.COMMUNICATIONS} <= set(policy.effective_roles(account.roles)):
         raise FormError("a reviewer of the log does not search", code="roles", clause="463.5 (c)")
+    if len(account.ssh_keys) > MAX_SSH_KEYS:
+        raise FormError(f"a person has at most {MAX_SSH_KEYS} SSH keys", code="ssh-key", clause="463.3")
     if not account.name.strip() or not account.organisation.strip() or not account.reason.strip():
         raise FormError("name, organisation and reason must be given", code="account", clause="463.3")
 

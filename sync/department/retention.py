@@ -16,13 +16,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import func, select, update
 
 from storage.day_keys import DAY_US
+from storage.errors import StorageError
 from sync import messages as m
 from sync.department.blobs import PackStore
+from sync.department.book import checked_policy
+from sync.department.home import DepartmentHome
 from sync.department.key_service import KeyService
+from sync.department.root_file import describe
 from sync.department.settings import Settings
 from sync.department.store import Store
 from sync.department.tables import days, elements
-from sync.errors import StoreError
+from sync.errors import HomeError, StoreError
 
 log_events = structlog.get_logger("department.retention")
 CLAUSE = "463.8"
@@ -70,6 +74,23 @@ def due_us(day: int, keep_days: int) -> int:
     return (day + 1 + keep_days) * DAY_US
 
 
+def keep_days_of(home: DepartmentHome) -> int:
+    """The days of the policy file that the root file names, a year at most. Raises HomeError.
+
+    Nothing is purged by a file that nobody signed: one that does not fit the root file is refused.
+    """
+    try:
+        root = describe(home.root_file.read_bytes())[0]
+        policy = checked_policy(root, (home.path / "policy.toml").read_bytes())
+    except (OSError, StorageError) as error:
+        raise HomeError(
+            f"the policy file and the root file do not fit: {error}",
+            where=str(home.path),
+            cure="department keys adopt, with the root file and the policy that it names",
+        ) from None
+    return min(policy.retention.keep_days, home.settings.keep_days)
+
+
 class Retention:
     """The plan and the deed, for one store."""
 
@@ -82,9 +103,12 @@ class Retention:
         settings: Settings,
         now_us: Callable[[], int],
         before: Sequence[Keeper] = (),
+        keep_days: Callable[[], int] | None = None,
     ) -> None:
+        """`keep_days`: what the policy file in force says; else the setting's year."""
         self._store, self._keys, self._packs = store, keys, packs
         self._log_key, self._settings, self._now_us, self._before = log_key, settings, now_us, before
+        self._keep_days = keep_days or (lambda: settings.keep_days)
 
     def plan(self) -> list[Due]:
         """Every day that still holds content, oldest first."""
@@ -93,10 +117,11 @@ class Retention:
         )
         with self._store.read() as connection:
             rows = connection.execute(query).all()
+        keep_days = self._keep_days()
         return [
             Due(
                 day=row.day,
-                due_us=due_us(row.day, self._settings.keep_days),
+                due_us=due_us(row.day, keep_days),
                 begun=row.purge_started_us is not None,
             )
             for row in rows

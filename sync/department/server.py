@@ -27,7 +27,7 @@ from sync.department.enrol import Enrolment
 from sync.department.home import DepartmentHome
 from sync.department.key_remote import service_of
 from sync.department.receiver import Receiver
-from sync.department.retention import Retention
+from sync.department.retention import Retention, keep_days_of
 from sync.department.store import open_store
 from sync.department.tls import tls_context
 
@@ -109,7 +109,9 @@ class Department:
             certificate_days=settings.certificate_days,
         )
         self.enrolment = Enrolment(self.store, self.authority, log_key, settings, home.root_file, clock)
-        self.retention = Retention(self.store, self.keys, self.packs, log_key, settings, clock)
+        self.retention = Retention(
+            self.store, self.keys, self.packs, log_key, settings, clock, keep_days=lambda: keep_days_of(home)
+        )
 
     def close(self) -> None:
         self.keys.close()
@@ -137,22 +139,31 @@ def _server(app: Any, context: ssl.SSLContext, home: DepartmentHome, port: int) 
     return uvicorn.Server(config)
 
 
-async def _retain(department: Department, stop: asyncio.Event) -> None:
-    """The daily purge, at its hour and once at start."""
+async def _retain(department: Department, daily: Callable[[], None], stop: asyncio.Event) -> None:
+    """The daily purge and what follows it, at its hour and once at start."""
     while not stop.is_set():
         try:
             done = await asyncio.to_thread(department.retention.run)
             log_events.info("retention_ran", purged_days=len(done))
         except Exception as error:  # noqa: BLE001 - the server must live; compliance shows a purge that is late
             log_events.error("retention_failed", kind=type(error).__name__)  # noqa: TRY400
+        try:
+            await asyncio.to_thread(daily)
+        except Exception as error:  # noqa: BLE001 - as above
+            log_events.error("daily_failed", kind=type(error).__name__)  # noqa: TRY400
         moment = datetime.now(UTC)
         wait = (department.home.settings.purge_hour - moment.hour) % 24 * 3600 - moment.minute * 60
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), wait if wait > 0 else wait + 86_400)
 
 
-async def serve(department: Department, desk_routes: list[Any], ready: Callable[[int, int], None]) -> None:
-    """Run until SIGTERM or SIGINT. `ready` gets the two ports once both listen."""
+async def serve(
+    department: Department,
+    desk_routes: list[Any],
+    ready: Callable[[int, int], None],
+    daily: Callable[[], None] = lambda: None,
+) -> None:
+    """Run until SIGTERM or SIGINT. `ready` gets the two ports once both listen; `daily` follows a purge."""
     home, settings = department.home, department.home.settings
     certificate, key = department.authority.server_files(served_names(home))
     units = _server(
@@ -182,7 +193,7 @@ async def serve(department: Department, desk_routes: list[Any], ready: Callable[
         while not (units.started and front.started) and not stop.is_set():
             await asyncio.sleep(0.02)
         ready(_port(units), _port(front))
-        group.create_task(_retain(department, stop))
+        group.create_task(_retain(department, daily, stop))
 
 
 def _port(server: uvicorn.Server) -> int:

@@ -25,6 +25,7 @@ from storage.errors import SlotError
 from storage.ledger import Ledger
 from storage.records import ClockState as RecordClockState
 from storage.records import Read
+from storage.roster import Person, Roster
 from sync.documents import Carried, context_of
 from sync.membership import Member, SyncFolder
 
@@ -96,6 +97,33 @@ def test_a_new_home_is_empty_and_one_with_a_read_is_not(home: Home) -> None:
     home.ledger.append_read(a_read(), patch=b"", overview=b"")
     assert not home.unit.identity().empty
     assert home.unit.reset_obstacles().unacknowledged == 1
+
+
+def test_the_roster_ends_grants_with_training_and_removal_and_asks_no_training_of_a_vendor(
+    home: Home,
+) -> None:
+    """463.9 trains no vendor: his access ends with the grant, or when he is removed."""
+    home.enrol()
+    trained = NOW_US - 370 * 86_400_000_000
+
+    def person(user: str, role: str, trained_us: int, *, revoked: bool = False) -> Person:
+        return Person(
+            user=user, roles=(role,), organisation="d", ssh_keys=(), password=None, trained_us=trained_us,
+            topics=(), trainer="super", revoked=revoked,
+        )  # fmt: skip
+
+    home.ledger.standing.roster = Roster(
+        version=1,
+        demo=False,
+        people=(
+            person("lapsed", "ccat", trained),
+            person("current", "ccat", NOW_US - 1),
+            person("gone", "ccat", NOW_US - 1, revoked=True),
+            person("maker", "vendor", 0),
+            person("old-maker", "vendor", 0, revoked=True),
+        ),
+    )
+    assert home.unit.revoked() == {"lapsed", "gone", "old-maker"}
 
 
 def test_the_signed_list_of_revoked_grants_counts(home: Home) -> None:

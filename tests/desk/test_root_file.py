@@ -139,10 +139,15 @@ def test_policy_witness_and_keys_change_only_by_the_root_file(department: Depart
         with pytest.raises(error):
             adopt_root(department.home, desk, data, doc)
         assert desk.policy.sessions.lock_minutes == 30
-    size = desk.log.size()
+    size, older = desk.log.size(), department.home.root_file.read_bytes()
     adopt_root(department.home, desk, department.new_root(**good), stricter)
     assert desk.policy.sessions.lock_minutes == 10
     assert desk.log.entry(size).note.KIND == "root_set"
-    replayed = department.home.root_file.read_bytes()
     with pytest.raises(OutdatedError):
-        adopt_root(department.home, desk, replayed, stricter)
+        adopt_root(department.home, desk, older, document)
+    size = desk.log.size()
+    unsigned = root_file.assemble(desk.root, [])
+    with pytest.raises(SignatureError):
+        adopt_root(department.home, desk, unsigned, stricter)
+    adopt_root(department.home, desk, department.home.root_file.read_bytes(), stricter)
+    assert desk.log.size() == size

@@ -191,7 +191,7 @@ def quick_policy(document: bytes) -> bytes:
 def found_department(folder: Path) -> Path:
     """Make a department in `folder`, the way people make one: keys, witness, people, training, reads."""
     clock = StepClock(START_US - 5 * DAY_US)
-    home = found(folder / "home", Settings(name="Monrovia Police Department")).home
+    home = found(folder / "home", Settings(name="Monrovia Police Department", day_keys_ahead=3)).home
     watched = WitnessFolder.create(folder / "witness", "witness.example/monrovia")
     given = first_administrator(home, "chief", "Chief Example", clock=clock)
     department = open_department(folder, clock, {})

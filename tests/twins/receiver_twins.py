@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from custody_twins import SteppedTime
 from sync_twins import Unit, issue_code
 
 from storage.checkpoint import NoteKey
@@ -19,8 +20,10 @@ from sync.membership import Member
 class Joined(Unit):
     """A unit that joined the department in this process."""
 
-    def __init__(self, path: Path, department: Department, name: str) -> None:
-        super().__init__(path)
+    def __init__(
+        self, path: Path, department: Department, name: str, *, time_source: SteppedTime | None = None
+    ) -> None:
+        super().__init__(path, time_source=time_source)
         self.department = department
         code = EnrolmentCode.parse(issue_code(department.home, name))
         self.folder.make()

@@ -14,10 +14,11 @@ from storage import files
 from sync.department import policy as policy_file
 from sync.department import root_file
 from sync.department.commands import desk_access as desk
+from sync.department.front import Front
 from sync.department.home import DepartmentHome, load_ed25519
 from sync.department.key_service import LocalKeyService
-from sync.department.opening import POLICY_FILE, adopt_root, open_desk, root_in
-from sync.errors import ConfigError
+from sync.department.opening import POLICY_FILE, adopt_root, open_front, root_in
+from sync.errors import ConfigError, SyncError
 
 
 def add_parser(subparsers: Any) -> None:
@@ -97,13 +98,23 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.out}: version {draft.version}, unsigned; two offices sign it: department keys sign")
         return 0
     document = desk.read_bytes(args.policy or home.path / POLICY_FILE)
-    home_desk = open_desk(home)
+    front = open_front(home)
     try:
-        root = adopt_root(home, home_desk, desk.read_bytes(args.file), document)
+        root = adopt_root(home, front.desk, desk.read_bytes(args.file), document)
+        _tell_units(front)
     finally:
-        home_desk.close()
+        front.close()
     print(f"root version {root.version} is in force, policy version {root.policy_version}")
     return 0
+
+
+def _tell_units(front: Front) -> None:
+    """A policy that changed goes down at once; where it cannot, the server tries again every day."""
+    try:
+        if sent := front.send_down():
+            print(f"units are offered a new {', '.join(sent)}")
+    except SyncError as error:
+        print(f"department: units are not told yet: {error}", file=sys.stderr)
 
 
 def _serve(args: argparse.Namespace) -> int:

@@ -8,7 +8,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sync.department import daily
 from sync.department.home import DepartmentHome
+from sync.department.opening import front_of
 from sync.department.server import Department, now_us
 
 
@@ -45,6 +47,12 @@ def run(args: argparse.Namespace) -> int:
                     print(f"received {_day(one.day)}  goes {goes}  {records} records, {parts} elements{late}")
             return 0
         receipts = department.retention.run()
+        front = front_of(department)
+        if front is not None:
+            try:
+                daily.enter_purges(front.desk, department.retention)
+            finally:
+                front.close()
     finally:
         department.close()
     for receipt in receipts:

@@ -11,8 +11,11 @@ from typing import Any
 
 import structlog
 
+from sync.department import api, daily
+from sync.department.front import Front
 from sync.department.home import DepartmentHome
-from sync.department.opening import desk_routes
+from sync.department.opening import front_of
+from sync.department.retention import Retention
 from sync.department.server import Department, serve
 
 
@@ -49,7 +52,19 @@ def run(args: argparse.Namespace) -> int:
     with home.locked():
         department = Department(home)
         try:
-            asyncio.run(serve(department, desk_routes(department), ready))
+            front = front_of(department)
+            try:
+                asyncio.run(
+                    serve(department, api.routes(front), ready, lambda: _daily(front, department.retention))
+                )
+            finally:
+                if front is not None:
+                    front.close()
         finally:
             department.close()
     return 0
+
+
+def _daily(front: Front | None, retention: Retention) -> None:
+    if front is not None:
+        daily.run(front, retention)

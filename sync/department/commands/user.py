@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 from storage.errors import RecordError
@@ -55,6 +56,14 @@ def add_parser(subparsers: Any) -> None:
     one.add_argument("--roles", default="", help="comma-separated: " + ", ".join(Role))
     one.add_argument(
         "--shift", default="", metavar="HH:MM-HH:MM", help="hours on duty, the department's clock"
+    )
+    one.add_argument(
+        "--ssh-key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PUB",
+        help="public key file with which he proves himself at a unit; more than once for several",
     )
     one.add_argument("--why", required=True, help="hired, moved, left, ...")
     one.add_argument("--remove", action="store_true", help="no longer on the roster")
@@ -118,6 +127,7 @@ def run(args: argparse.Namespace) -> int:
             reason=args.why,
             shift=_shift(args.shift),
             active=not args.remove,
+            ssh_keys=tuple(desk.read_bytes(path).decode(errors="replace") for path in args.ssh_key),
         )
         desk.show(args, desk.call(args, "user/set", account))
         return 0

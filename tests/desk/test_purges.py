@@ -1,0 +1,104 @@
+"""A purge is an entry of the access log, whatever came between; the days to keep are the signed policy's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import pytest
+from desk_twins import DAY_US, START_US, Department
+
+from sync.department import daily
+from sync.department.entries import SYSTEM, Purged
+from sync.department.opening import adopt_root, front_of
+from sync.department.policy import digest
+from sync.department.retention import keep_days_of
+from sync.department.server import Department as Server
+from sync.errors import HomeError
+
+
+@pytest.fixture
+def server(department: Department) -> Iterator[Server]:
+    made = Server(department.home, department.clock)
+    yield made
+    made.close()
+
+
+def purges(department: Department) -> list[Purged]:
+    department.desk.refresh()
+    found = list(department.desk.log.entries(kinds=(Purged.KIND,)))
+    assert all(one.stamp.user == SYSTEM for one in found)
+    return [one.note for one in found if isinstance(one.note, Purged)]
+
+
+def test_each_purged_day_is_an_entry_with_its_receipt(department: Department, server: Server) -> None:
+    department.clock.us = START_US + 364 * DAY_US
+    receipts = server.retention.run()
+    daily.run(department.front, server.retention)
+    entries = purges(department)
+    assert [(one.reads, one.clause) for one in entries] == [(one.records, "463.8") for one in receipts]
+    assert [one.reads for one in entries] == [11, 11]
+    assert entries[0].day == "2026-09-18"
+    signed = dict(server.retention.receipts())
+    assert {one.receipt for one in entries} == {hashlib.sha256(data).digest() for data in signed.values()}
+    assert department.desk.log.cosigned()[0] == department.desk.log.size()
+    daily.run(department.front, server.retention)
+    assert purges(department) == entries
+
+
+def test_a_purge_that_a_crash_kept_from_the_log_is_entered_by_the_next_run(
+    department: Department, server: Server
+) -> None:
+    department.clock.us = START_US + 364 * DAY_US
+    server.retention.run()
+    assert purges(department) == []
+    department.witness.away = True
+    daily.run(department.front, server.retention)
+    assert len(purges(department)) == 2
+    department.clock.us = START_US + 370 * DAY_US
+    server.retention.run()
+    department.witness.away = False
+    daily.run(department.front, server.retention)
+    assert [one.day for one in purges(department)] == ["2026-09-18", "2026-09-19", "2026-09-20"]
+
+
+def test_a_desk_of_the_running_server_is_the_same_desk(department: Department, server: Server) -> None:
+    front = front_of(server)
+    assert front is not None
+    department.clock.us = START_US + 364 * DAY_US
+    server.retention.run()
+    assert len(daily.enter_purges(front.desk, server.retention)) == 2
+    front.close()
+    assert len(purges(department)) == 2
+
+
+def test_the_days_to_keep_are_those_of_the_signed_policy(department: Department, server: Server) -> None:
+    """Another department keeps sixty days; a file that nobody signed purges nothing."""
+    assert keep_days_of(department.home) == 365
+    text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n")
+    document = text.replace("keep_days = 365 ", "keep_days = 60 ").encode()
+    policy = department.home.path / "policy.toml"
+    signed = policy.read_bytes()
+    policy.write_bytes(document)
+    department.clock.us = START_US + 400 * DAY_US
+    with pytest.raises(HomeError, match="do not fit"):
+        server.retention.run()
+    policy.write_bytes(signed)
+    department.clock.us = START_US + 58 * DAY_US
+    assert server.retention.run() == []
+    root = department.new_root(policy_version=3, policy_digest=digest(document))
+    adopt_root(department.home, department.desk, root, document)
+    assert [one.records for one in server.retention.run()] == [11]
+
+
+def test_an_adoption_that_a_crash_cut_off_is_finished_by_the_same_command(department: Department) -> None:
+    """The entry was made and the files were not written: adopting again writes them, and enters nothing."""
+    text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n")
+    document = text.replace("lock_minutes = 30", "lock_minutes = 10").encode()
+    root = department.new_root(policy_version=3, policy_digest=digest(document))
+    department.desk.set_root(root, document)
+    size = department.desk.log.size()
+    assert department.home.root_file.read_bytes() != root
+    adopt_root(department.home, department.desk, root, document)
+    assert department.home.root_file.read_bytes() == root
+    assert department.desk.log.size() == size

@@ -1,0 +1,225 @@
+"""What the desk's people are to a unit: the roster it syncs, training that ends, access that is revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from custody_twins import SteppedTime
+from desk_twins import DAY_US, HOUR_US, PASSWORD, Department
+from receiver_twins import Joined
+from sync_twins import converse
+
+from storage import access, codec, ssh_signature
+from storage.audit import AuditFilter
+from storage.door import Door, audit_subject
+from storage.errors import RefusedError, StorageError
+from sync.department import roster_down
+from sync.department import server as servers
+from sync.department.calls_inquiry import NothingForm
+from sync.department.calls_people import AccountForm, TrainingForm
+from sync.department.opening import adopt_root
+from sync.department.policy import digest
+from sync.department.refusals import DeskRefusal
+from sync.department.roles import Role
+
+REVIEWER = Ed25519PrivateKey.generate()
+
+
+def line_of(key: Ed25519PrivateKey) -> str:
+    public = key.public_key()
+    return public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+
+
+@pytest.fixture
+def server(department: Department) -> Iterator[servers.Department]:
+    department.clock.us = servers.now_us()  # enrolment codes and day keys are of today
+    made = servers.Department(department.home, department.clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def unit(server: servers.Department, department: Department, tmp_path: Path) -> Iterator[Joined]:
+    made = Joined(tmp_path / "unit", server, "car-8", time_source=SteppedTime(us=department.clock.us))
+    yield made
+    made.close()
+
+
+def stepped(unit: Joined, us: int) -> None:
+    """Time passes for the unit."""
+    assert isinstance(unit.clock, SteppedTime)
+    unit.clock.run(us)
+
+
+def with_key(department: Department, chief: str, **change: object) -> None:
+    """The reviewer with the key that he shows at a unit."""
+    form = AccountForm(
+        user="reviewer1",
+        name="R",
+        organisation="Monrovia PD",
+        roles=(Role.REVIEWER,),
+        reason="key",
+        ssh_keys=(line_of(REVIEWER),),
+    )
+    department.call("user/set", chief, replace(form, **change))  # type: ignore[arg-type]
+
+
+def audits(unit: Joined, user: str = "reviewer1", key: Ed25519PrivateKey = REVIEWER) -> dict[str, object]:
+    """Read the unit's own access log there, as a person with a key does."""
+    door = Door(unit.ledger)
+    nonce = door.answer("challenge", {})["nonce"]
+    wanted = AuditFilter(since_us=0, until_us=1 << 62, user=None, purpose=None, plate=None)
+    request = access.Request(
+        action="audit",
+        user=user,
+        role="reviewer",
+        purpose="",
+        case_number="",
+        subject=f"access log {audit_subject(wanted)}",
+    )
+    message = access.challenge(unit.ledger.store.log_id, nonce, request)
+    signature = ssh_signature.sign(message, key, namespace=access.NAMESPACE)
+    proof = access.Proof(nonce=nonce, signature=signature, password=None)
+    body = {
+        "request": codec.to_plain(request),
+        "proof": codec.to_plain(proof),
+        "filter": codec.to_plain(wanted),
+    }
+    return door.answer("audit", body)
+
+
+def refused(unit: Joined) -> str:
+    with pytest.raises(RefusedError) as error:
+        audits(unit)
+    return str(error.value)
+
+
+def test_a_person_of_the_desk_is_known_at_the_unit_until_his_training_ends_or_he_is_removed(
+    department: Department, server: servers.Department, unit: Joined
+) -> None:
+    assert "does not prove" in refused(unit)  # the roster of enrolment names nobody who has a key
+    chief = department.logon("chief")
+    with_key(department, chief)
+    assert "does not prove" in refused(unit)  # not synced yet
+    assert "roster" in converse(unit, server).documents
+    assert audits(unit)
+    assert converse(unit, server).documents == ()  # nothing changed, nothing is sent
+    stepped(unit, 366 * DAY_US)
+    assert "463.9" in refused(unit)
+    department.clock.step(366 * DAY_US)
+    with_training(department)
+    assert "roster" in converse(unit, server).documents
+    assert audits(unit)
+    with_key(department, department.logon("chief"), active=False, roles=(), reason="left")
+    assert "roster" in converse(unit, server).documents
+    assert "revoked" in refused(unit)
+
+
+def with_training(department: Department) -> None:
+    """A year later: new passwords by the way of first credentials, then the supervisor trains again."""
+    from sync.department import people
+
+    desk = department.desk
+    for user in ("chief", "super"):
+        fresh = people.new_credential(desk.policy.security, user, PASSWORD, department.clock.us, first=False)
+        desk.set_credential(fresh, desk.log.entry(0).stamp)
+        department.secrets[user] = (PASSWORD, fresh.totp)
+    department.train(department.logon("chief"), "super", "chief")
+    department.train(department.logon("super"), "reviewer1", "super")
+
+
+def test_every_change_of_the_roster_goes_out_under_the_next_version_and_nothing_else(
+    department: Department, server: servers.Department
+) -> None:
+    def out() -> int:
+        with server.store.read() as connection:
+            return int(roster_down.down.out(connection, "roster")[0])
+
+    chief, first = department.logon("chief"), out()
+    with_key(department, chief)
+    assert out() == first + 1
+    with_key(department, chief)
+    assert out() == first + 1
+    with pytest.raises(DeskRefusal):
+        with_key(department, chief, ssh_keys=("ssh-rsa AAAA",))
+    assert out() == first + 1
+    department.train(department.logon("super"), "comm1", "super")
+    assert out() == first + 2
+    people = {one.user: one for one in roster_down.people_of(department.desk.book)}
+    assert people["disp1"].roles == ("dispatcher", "communications")
+    assert people["vendor1"].topics == ()
+    assert people["comm1"].password is None
+    assert people["comm1"].trainer == "super"
+
+
+def test_a_roster_that_could_not_be_signed_is_overdue_until_it_is(
+    department: Department, server: servers.Department
+) -> None:
+    """The command key lies on the administrator's token, and that is not here now."""
+    chief = department.logon("chief")
+
+    def lags() -> bool:
+        found = department.call("compliance/overdue", chief, NothingForm())
+        return any(one.kind == "roster" for one in found)  # type: ignore[attr-defined]
+
+    department.front.send_down()
+    assert not lags()
+    key = department.home.path / "command.key"
+    away = key.rename(department.home.path / "token")
+    with_key(department, chief)
+    assert lags()
+    away.rename(key)
+    assert department.front.send_down() == ["roster"]
+    assert not lags()
+
+
+def test_a_policy_that_changed_reaches_units_and_ends_training_in_topics_that_came_since(
+    department: Department, server: servers.Department, unit: Joined
+) -> None:
+    with_key(department, department.logon("chief"))
+    converse(unit, server)
+    assert audits(unit)
+    text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n")
+    text = text.replace("valid_days = 365", "valid_days = 180")
+    text = text.replace(
+        "[[lists]]", '[[training.topics]]\nid = "news"\nclause = "463.9"\ntext = "News"\n[[lists]]', 1
+    )
+    document = text.encode()
+    root = department.new_root(policy_version=3, policy_digest=digest(document))
+    adopt_root(department.home, department.desk, root, document)
+    assert sorted(set(department.front.send_down()) - {"day-keys"}) == ["policy", "roster"]
+    assert {"policy", "roster"} <= set(converse(unit, server).documents)
+    assert unit.ledger.store.policy.training_days == 180
+    assert "463.9" in refused(unit)
+    form = TrainingForm(
+        user="reviewer1",
+        trainer="super",
+        course="ALPR-463",
+        policy_version=3,
+        topics=("equipment", "department-policy", "privacy-policy", "news"),
+        held_us=department.clock.us - HOUR_US,
+    )
+    supervisor = department.logon("super")
+    department.call("training/record", supervisor, form)
+    converse(unit, server)
+    assert audits(unit)
+
+
+def test_a_forged_or_older_roster_is_not_taken(
+    department: Department, server: servers.Department, unit: Joined
+) -> None:
+    with_key(department, department.logon("chief"))
+    converse(unit, server)
+    before = unit.ledger.standing.version_of("roster")
+    with server.store.read() as connection:
+        _, message = roster_down.down.out(connection, "roster")
+    forged = roster_down.down.sign_document("roster", message, Ed25519PrivateKey.generate())
+    for bad in (message, forged):
+        with pytest.raises(StorageError, match=r"newer|signature|signed"):
+            unit.outbox.take_document("roster", bad)
+    assert unit.ledger.standing.version_of("roster") == before
