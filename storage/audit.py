@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from storage import holds
 from storage.cover import utc
 from storage.records import Access, AccessResult
-from storage.search import normal_plate
+from storage.search import matches, normal_plate
 from storage.store import Store
 
 COLUMNS = (
@@ -28,7 +28,7 @@ COLUMNS = (
     "Log record",
     "Demo",
 )
-SEARCHED = re.compile(r"\bplate=([A-Z0-9?]{1,16})\b")
+SEARCHED = re.compile(r"\bplate=([A-Z0-9?]{1,16})(?![A-Z0-9?])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,8 @@ def _wanted(record: Access, wanted: AuditFilter, plate: str | None) -> bool:
         return False
     if wanted.purpose is not None and record.purpose != wanted.purpose:
         return False
-    return plate is None or plate in SEARCHED.findall(record.elements)
+    # a pattern that the plate would have met counts as a search for it
+    return plate is None or any(matches(one, plate)[0] for one in SEARCHED.findall(record.elements))
 
 
 def as_csv(lines: list[AuditLine]) -> str:

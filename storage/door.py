@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from storage import access, audit, codec, evidence, holds, purge, search
 from storage.clock_trust import boottime_us
 from storage.cover import utc
-from storage.errors import RecordError, RefusedError
+from storage.errors import KeyLostError, RecordError, RefusedError, StorageError
 from storage.leaf import IMAGES
 from storage.ledger import Ledger
 from storage.records import Access, AccessResult, Export
@@ -52,8 +52,18 @@ class Door:
     def _challenge(self, _body: dict[str, Any]) -> dict[str, Any]:
         return {"nonce": self._nonces.give(self._boot()), "log_id": self._store.log_id}
 
-    def _admit(self, body: dict[str, Any], action: str, records: tuple[int, ...] = ()) -> tuple[Person, int]:
-        """Prove and permit, with the entry in the log either way. The person and the entry's place."""
+    def _admit(
+        self,
+        body: dict[str, Any],
+        action: str,
+        subject: str,
+        demand: Callable[[Person], tuple[int, ...]] = lambda _person: (),
+    ) -> tuple[Person, int]:
+        """Prove and permit, with the entry in the log either way. The person and the entry's place.
+
+        subject: what is about to be done; it must be what was signed. demand: what else must hold, asked
+        once the person is proven and permitted; the records it names go into the entry.
+        """
         request = codec.from_plain(access.Request, body.get("request"))
         if request.action != action:
             raise RecordError("the signed request asks for something else", where="action")
@@ -71,7 +81,10 @@ class Door:
                 )
                 organisation = person.organisation
                 access.permit(person, request, store.policy, now_us=moment.us, enrolled=store.enrolled)
-            except RefusedError as refusal:
+                if request.subject != subject:
+                    raise RefusedError("the signed request speaks of something else", clause="463.5 (b)")
+                records = demand(person)
+            except StorageError as refusal:
                 self._log(request, organisation, proof, str(refusal), ())
                 raise
             return person, self._log(request, organisation, proof, None, records)
@@ -120,24 +133,27 @@ class Door:
 
     def _query(self, body: dict[str, Any]) -> dict[str, Any]:
         store = self._store
-        _, entry = self._admit(body, "query")
         query = codec.from_plain(search.Query, body.get("query"))
-        self._match_subject(body, subject_of(query))
-        limit = min(int(body.get("limit", MAX_ANSWERS)), MAX_ANSWERS)
+        images = bool(body.get("images"))
+        limit = max(0, min(int(body.get("limit", MAX_ANSWERS)), MAX_ANSWERS))
+        _, entry = self._admit(body, "query", subject_of(query, images=images))
         with store.lock:
             keys = dict(store.live)
             epochs = search.candidates(dict(store.book.epochs), keys, query)
         found: list[dict[str, Any]] = []
         more = False
         for sequence, exact in search.find_texts(store.home, epochs, keys, store.log_id, query.plate):
-            read = self._ledger.read(sequence)
+            try:
+                read = self._ledger.read(sequence)
+            except KeyLostError:
+                continue  # purged since the search began
             if not query.since_us <= read.last_us or not read.first_us < query.until_us:
                 continue
             if len(found) == limit:
                 more = True
                 break
             facts = codec.to_plain(read) | {"sequence": sequence, "exact": exact}
-            if body.get("images") and len(found) < MAX_IMAGES:
+            if images and len(found) < MAX_IMAGES:
                 facts["images"] = self._images(sequence)
             found.append(facts)
         shown = tuple(int(one["sequence"]) for one in found)
@@ -150,16 +166,9 @@ class Door:
             name: self._store.open_element(leaf, name).content for name in sorted(IMAGES & set(leaf.elements))
         }
 
-    @staticmethod
-    def _match_subject(body: dict[str, Any], subject: str) -> None:
-        """What is done must be what was signed and logged."""
-        if body["request"]["subject"] != subject:
-            raise RecordError("the signed request speaks of something else", where="subject")
-
     def _audit(self, body: dict[str, Any]) -> dict[str, Any]:
         wanted = codec.from_plain(audit.AuditFilter, body.get("filter"))
-        self._match_subject(body, f"access log {audit_subject(wanted)}")
-        _, entry = self._admit(body, "audit")
+        _, entry = self._admit(body, "audit", f"access log {audit_subject(wanted)}")
         with self._store.lock:
             lines = [one for one in audit.read_lines(self._store, wanted) if one.sequence != entry]
         return {"lines": [codec.to_plain(one) for one in lines], "entry": entry}
@@ -167,9 +176,13 @@ class Door:
     def _hold(self, body: dict[str, Any]) -> dict[str, Any]:
         records = _numbers(body.get("records"))
         ground, authority, number = (_text(body, name) for name in ("ground", "authority", "number"))
-        self._match_subject(body, hold_subject(records, ground, authority, number))
-        person, entry = self._admit(body, "hold", records)
-        access.demand_ground(ground, authority, number)
+
+        def demand(_person: Person) -> tuple[int, ...]:
+            access.demand_ground(ground, authority, number)
+            holds.demand_reads(self._store, records)
+            return records
+
+        person, entry = self._admit(body, "hold", hold_subject(records, ground, authority, number), demand)
         order = holds.HoldOrder(
             records=records,
             ground=ground,
@@ -183,13 +196,17 @@ class Door:
         return {"hold": holds.place(self._store, order).sequence, "entry": entry}
 
     def _release(self, body: dict[str, Any]) -> dict[str, Any]:
-        hold = int(body.get("hold", -1))
+        hold, second_body = int(body.get("hold", -1)), body.get("second")
         item = _text(body, "evidence_item")
-        self._match_subject(body, f"release hold={hold} item={item}")
-        person, _ = self._admit(body, "release")
-        second, entry = self._admit(body.get("second") or {}, "release")
-        if body["second"]["request"]["subject"] != body["request"]["subject"]:
-            raise RefusedError("the second person signed something else", clause="463.8")
+        subject = f"release hold={hold} item={item}"
+        if not isinstance(second_body, dict):
+            raise RecordError("is missing: a release is signed by two people", where="second")
+
+        def demand(second: Person) -> tuple[int, ...]:
+            return holds.demand_release(self._store, hold, item, person.user, second.user).records
+
+        person, _ = self._admit(body, "release", subject)
+        second, entry = self._admit(second_body, "release", subject, demand)
         ref = holds.release(
             self._store,
             hold,
@@ -203,12 +220,19 @@ class Door:
     def _export(self, body: dict[str, Any]) -> dict[str, Any]:
         hold = body.get("hold")
         store = self._store
-        records = holds.find(store, int(hold)).records if hold is not None else _numbers(body.get("records"))
+        asked = () if hold is not None else _numbers(body.get("records"))
         withhold = tuple(sorted(str(one) for one in body.get("withhold", ())))
         number = _text(body, "number")
-        asked = records if hold is None else ()
-        self._match_subject(body, export_subject(asked, hold, number, withhold))
-        person, entry = self._admit(body, "export", records)
+        records: tuple[int, ...] = asked
+
+        def demand(_person: Person) -> tuple[int, ...]:
+            nonlocal records
+            records = asked if hold is None else holds.find(store, int(hold)).records
+            holds.demand_reads(store, records)
+            return records
+
+        subject = export_subject(asked, hold, number, withhold)
+        person, entry = self._admit(body, "export", subject, demand)
         demo = self._ledger.standing.roster.demo
         order = evidence.Order(
             records=records,
@@ -247,16 +271,19 @@ class Door:
         return codec.to_plain(self._ledger.status())  # type: ignore[no-any-return]
 
 
-def subject_of(query: search.Query) -> str:
+def subject_of(query: search.Query, *, images: bool = False) -> str:
     """The data elements of a query, as they stand in the log (463.5 (b) 2)."""
+    shown = " with images" if images else ""
     plate = "any plate" if query.plate is None else f"plate={query.plate}"
     until = "now" if query.until_us > 1 << 60 else utc(query.until_us)
-    return f"{plate} since={utc(query.since_us)} until={until}"
+    return f"{plate} since={utc(query.since_us)} until={until}{shown}"
 
 
 def audit_subject(wanted: audit.AuditFilter) -> str:
     plate = "" if wanted.plate is None else f" plate={search.normal_plate(wanted.plate)}"
-    return f"user={wanted.user or 'any'} since={utc(wanted.since_us)}{plate}"
+    purpose = "" if wanted.purpose is None else f" purpose={wanted.purpose}"
+    until = "now" if wanted.until_us > 1 << 60 else utc(wanted.until_us)
+    return f"user={wanted.user or 'any'} since={utc(wanted.since_us)} until={until}{purpose}{plate}"
 
 
 def hold_subject(records: tuple[int, ...], ground: str, authority: str, number: str) -> str:

@@ -96,10 +96,8 @@ def find(store: Store, hold: int) -> Hold:
     return record
 
 
-def release(
-    store: Store, hold: int, *, evidence_item: str, user: str, second_user: str, demo: bool
-) -> LeafRef:
-    """End a hold. Raises RefusedError where the policy's conditions are not met."""
+def demand_release(store: Store, hold: int, evidence_item: str, user: str, second_user: str) -> Hold:
+    """The hold, where it may be ended so. Raises RefusedError, LedgerError."""
     held = find(store, hold)
     if held.hold_epoch in store.book.released:
         raise LedgerError("was released before", where=f"hold {hold}")
@@ -109,6 +107,14 @@ def release(
         raise RefusedError("a release needs a second person", clause="463.8")
     if not any(isinstance(one, Export) and one.hold == hold for one in audit_records(store, hold)):
         raise RefusedError("this hold was never exported", clause="463.8", cure="reader export --hold first")
+    return held
+
+
+def release(
+    store: Store, hold: int, *, evidence_item: str, user: str, second_user: str, demo: bool
+) -> LeafRef:
+    """End a hold. Raises as `demand_release`."""
+    held = demand_release(store, hold, evidence_item, user, second_user)
     now_us = store.time.now().us
     with store.adding():
         ref = store.add_sealed(

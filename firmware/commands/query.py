@@ -41,8 +41,9 @@ def run(args: argparse.Namespace) -> int:
     plate = normal_plate(args.plate) if args.plate else None
     query = Query(plate=plate, since_us=args.since, until_us=args.until)
     query.check()
+    subject = subject_of(query, images=args.images is not None)
     with asking(args.home) as ask:
-        body = signed(ask, args.home, request_of(args, "query", subject_of(query)), args.credential)
+        body = signed(ask, args.home, request_of(args, "query", subject), args.credential)
         answer = ask(
             "query",
             body | {"query": to_plain(query), "limit": args.limit, "images": args.images is not None},

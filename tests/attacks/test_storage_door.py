@@ -20,7 +20,7 @@ from custody_twins import (
 from storage import codec, search
 from storage.audit import AuditFilter, AuditLine, as_csv, read_lines
 from storage.door import Door, audit_subject, hold_subject, subject_of
-from storage.errors import RecordError, RefusedError
+from storage.errors import RefusedError
 from storage.ledger import Ledger
 from storage.records import Access, AccessResult
 from storage.roster import password_verifier
@@ -163,9 +163,12 @@ def test_what_is_searched_is_what_was_signed(ledger: Ledger, door: Door, time: S
     add_reads(ledger, time, 1)
     body = query_body(door, ledger, plate="ABC123")
     wider = search.Query(plate=None, since_us=0, until_us=(1 << 62) - 1)
-    with pytest.raises(RecordError, match="something else"):
+    with pytest.raises(RefusedError, match="something else"):
         door.answer("query", body | {"query": codec.to_plain(wider)})
     assert subject_of(wider).startswith("any plate")
+    with pytest.raises(RefusedError, match="something else"):
+        door.answer("query", query_body(door, ledger) | {"images": True})
+    assert [line.outcome[:7] for line in entries(ledger)] == ["refused", "refused"]
 
 
 def test_five_failed_logons_lock_out_for_fifteen_minutes_even_the_right_key(
@@ -203,6 +206,7 @@ def test_a_hold_on_another_ground_is_refused_and_changes_nothing(
     with pytest.raises(RefusedError, match="grounds"):
         door.answer("hold", body | fields)
     assert not ledger.store.book.resealed
+    assert entries(ledger)[-1].outcome.startswith("refused: 463.8")
 
 
 def test_the_access_log_is_filtered_by_user_and_plate_and_leaves_as_the_rms_form(
@@ -227,7 +231,12 @@ def test_the_access_log_is_filtered_by_user_and_plate_and_leaves_as_the_rms_form
     assert [one.user for one in read_lines(ledger.store, replace(EVERYTHING, user="demo-dispatcher"))] == [
         "demo-dispatcher"
     ]
-    assert entries(ledger)[-1].action == "audit"  # the audit is an entry of its own
+    assert [one.user for one in read_lines(ledger.store, replace(EVERYTHING, purpose="crime-analysis"))] == []
+    assert [one.user for one in read_lines(ledger.store, replace(EVERYTHING, until_us=1))] == []
+    door.answer("query", query_body(door, ledger, plate="7X?R21?"))
+    searched = read_lines(ledger.store, replace(EVERYTHING, plate=PLATE))
+    assert [one.action for one in searched] == ["query", "audit", "query"]
+    assert entries(ledger)[-2].action == "audit"  # the audit is an entry of its own
 
 
 def test_an_unreadable_slot_matches_and_says_so(ledger: Ledger, door: Door, time: SteppedTime) -> None:
