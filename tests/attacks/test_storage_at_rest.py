@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import (
     DAY_US,
@@ -17,19 +16,17 @@ from custody_twins import (
     OVERVIEW,
     PATCH,
     PLATE,
+    Department,
     Reopen,
     SteppedTime,
     add_reads,
-    ask_signed,
     check,
     query_body,
 )
 
 from hw.secure_slot import FileSlot, LoopbackSlot
-from storage import codec, day_keys, envelope, keyring, sealing
+from storage import day_keys, keyring, sealing
 from storage import slot as slots
-from storage.checkpoint import NoteKey
-from storage.day_keys import DayKey, DayKeys
 from storage.door import Door
 from storage.errors import KeyLostError, LedgerError, SealError, StorageError
 from storage.home import Home
@@ -40,7 +37,7 @@ from storage.outgoing import Outgoing
 from storage.policy import CustodyPolicy
 from storage.records import KeyClass
 from storage.schema import connect
-from storage.standing import DAY_KEYS, POLICY, Enrolment, context_of
+from storage.standing import POLICY
 from storage.store import read_book
 
 
@@ -184,32 +181,6 @@ def test_a_copied_card_does_not_open_without_its_chip(
 # -- an enrolled unit -------------------------------------------------------------------------------
 
 
-class Department:
-    """The keys a department holds, and the files it signs."""
-
-    def __init__(self) -> None:
-        self.command, self.log = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-        self.day = ec.generate_private_key(ec.SECP256R1())
-
-    def enrol(self, ledger: Ledger, **policy: object) -> None:
-        vkey = NoteKey("department.example/log", self.log.public_key()).text()
-        ledger.standing.enrol(
-            Enrolment(
-                version=1,
-                organisation="Monrovia PD",
-                unit="unit-7",
-                command_key=self.command.public_key().public_bytes_raw(),
-                department=vkey,
-            )
-        )
-        self.send(ledger, DAY_KEYS, DayKeys(version=1, keys=(DayKey.of(40_000, self.day),)))
-        self.send(ledger, POLICY, CustodyPolicy(version=1, organisation="Monrovia PD", **policy))  # type: ignore[arg-type]
-
-    def send(self, ledger: Ledger, name: str, document: object, key: Ed25519PrivateKey | None = None) -> None:
-        signed = envelope.sign(codec.to_bytes(document), key or self.command, context=context_of(name))
-        Outgoing(ledger).take_document(name, signed)
-
-
 @pytest.fixture
 def department() -> Department:
     return Department()
@@ -324,7 +295,7 @@ def test_on_an_enrolled_unit_queries_are_refused_and_demo_users_are_gone(
     ledger: Ledger, door: Door, time: SteppedTime, department: Department
 ) -> None:
     sequence = add_reads(ledger, time, 1)[0]
-    old = ask_signed(door, ledger, "demo-supervisor", "ccat-supervisor", "query", "anything")
+    old = query_body(door, ledger)
     department.enrol(ledger)
     assert not ledger.store.home.people.exists()
     with pytest.raises(StorageError, match="does not prove"):

@@ -7,9 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import (
     DAY_US,
     PLATE,
+    Department,
+    Reopen,
     SteppedTime,
     add_reads,
     ask_signed,
@@ -17,13 +20,16 @@ from custody_twins import (
     query_body,
 )
 
-from storage import codec, search
+from storage import access, codec, search, ssh_signature
 from storage.audit import AuditFilter, AuditLine, as_csv, read_lines
 from storage.door import Door, audit_subject, hold_subject, subject_of
-from storage.errors import RefusedError
+from storage.errors import RefusedError, StorageError
 from storage.ledger import Ledger
+from storage.policy import TRAINING_TOPICS, CustodyPolicy
 from storage.records import Access, AccessResult
-from storage.roster import password_verifier
+from storage.roster import Person, Roster, password_verifier
+from storage.ssh_signature import SshPublicKey
+from storage.standing import POLICY, ROSTER
 
 EVERYTHING = AuditFilter(since_us=0, until_us=1 << 62, user=None, purpose=None, plate=None)
 
@@ -42,16 +48,16 @@ def test_a_look_up_is_in_the_log_before_its_answer(ledger: Ledger, door: Door, t
     sequence = add_reads(ledger, time, 1)[0]
     answer = door.answer("query", query_body(door, ledger))
     assert [one["text"] for one in answer["reads"]] == [PLATE]
-    access, result = ledger.store.record(answer["entry"]), ledger.store.record(answer["entry"] + 1)
-    assert isinstance(access, Access)
+    entry, result = ledger.store.record(answer["entry"]), ledger.store.record(answer["entry"] + 1)
+    assert isinstance(entry, Access)
     assert isinstance(result, AccessResult)
-    assert (access.user, access.purpose, access.case_number) == (
+    assert (entry.user, entry.purpose, entry.case_number) == (
         "demo-supervisor",
         "investigation",
         "26-0815",
     )
-    assert f"plate={PLATE}" in access.elements
-    assert access.demo
+    assert f"plate={PLATE}" in entry.elements
+    assert entry.demo
     assert result.records == (sequence,)
 
 
@@ -252,3 +258,85 @@ def test_the_log_with_all_its_accesses_verifies(ledger: Ledger, door: Door, time
     add_reads(ledger, time, 2)
     door.answer("query", query_body(door, ledger))
     assert check(ledger.store.home.root, ledger.store.slot).ok  # type: ignore[arg-type]
+
+
+# -- an enrolled unit, its roster synced -------------------------------------------------------------
+
+
+class Officer:
+    """A supervisor of an enrolled unit's department, with a key of her own."""
+
+    def __init__(self, trained_us: int) -> None:
+        self.key = Ed25519PrivateKey.generate()
+        self.person = Person(
+            user="r.diaz",
+            roles=("ccat-supervisor",),
+            organisation="Monrovia PD",
+            ssh_keys=(SshPublicKey.of(self.key).blob,),
+            password=None,
+            trained_us=trained_us,
+            topics=TRAINING_TOPICS,
+            trainer="c.lee",
+            revoked=False,
+        )
+
+    def ask(self, door: Door) -> dict[str, Any]:
+        query = search.Query(plate=PLATE, since_us=0, until_us=(1 << 62) - 1)
+        request = access.Request(
+            action="query",
+            user="r.diaz",
+            role="ccat-supervisor",
+            purpose="investigation",
+            case_number="26-0815",
+            subject=subject_of(query),
+        )
+        given = door.answer("challenge", {})
+        message = access.challenge(given["log_id"], given["nonce"], request)
+        signature = ssh_signature.sign(message, self.key, namespace=access.NAMESPACE)
+        proof = access.Proof(nonce=given["nonce"], signature=signature, password=None)
+        body = {"request": codec.to_plain(request), "proof": codec.to_plain(proof)}
+        return door.answer("query", body | {"query": codec.to_plain(query)})
+
+
+def test_an_enrolled_unit_answers_only_where_the_signed_policy_switches_look_ups_on(
+    ledger: Ledger, door: Door, time: SteppedTime
+) -> None:
+    department, officer = Department(), Officer(time.now().us)
+    department.enrol(ledger)
+    department.send(ledger, ROSTER, Roster(version=1, demo=False, people=(officer.person,)))
+    add_reads(ledger, time, 1)
+    with pytest.raises(RefusedError, match="switched off") as refusal:
+        officer.ask(door)
+    assert refusal.value.clause == "463.5 (c)"
+    assert entries(ledger)[-1].outcome.startswith("refused: 463.5 (c)")
+    department.send(ledger, POLICY, CustodyPolicy(version=2, organisation="Monrovia PD", local_query=True))
+    assert ledger.status().local_query
+    answer = officer.ask(door)
+    assert [one["text"] for one in answer["reads"]] == [PLATE]
+    assert not answer["demo"]
+    assert (entries(ledger)[-1].organisation, entries(ledger)[-1].demo) == ("Monrovia PD", False)
+
+
+def test_training_that_ran_out_and_revocation_come_with_the_synced_roster(
+    ledger: Ledger, door: Door, time: SteppedTime, reopen: Reopen
+) -> None:
+    department, officer = Department(), Officer(time.now().us)
+    department.enrol(ledger, local_query=True)
+    department.send(ledger, ROSTER, Roster(version=1, demo=False, people=(officer.person,)))
+    add_reads(ledger, time, 1)
+    assert officer.ask(door)["reads"]
+    for _ in range(365):
+        time.run(DAY_US)
+        ledger.store.time.now()
+    with pytest.raises(RefusedError, match="training is not current"):
+        officer.ask(door)
+    trained = replace(officer.person, trained_us=time.now().us)
+    department.send(ledger, ROSTER, Roster(version=2, demo=False, people=(trained,)))
+    officer.ask(door)
+    revoked = replace(trained, revoked=True)
+    department.send(ledger, ROSTER, Roster(version=3, demo=False, people=(revoked,)))
+    with pytest.raises(StorageError, match="not newer"):
+        department.send(ledger, ROSTER, Roster(version=2, demo=False, people=(trained,)))
+    ledger.close()
+    with pytest.raises(RefusedError, match="revoked"):
+        officer.ask(Door(reopen(), boot=time.boot))

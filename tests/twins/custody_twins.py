@@ -7,17 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from hw.clock import ClockState, SetClock, UtcTime
 from hw.secure_slot import LoopbackSlot, SecureSlot
-from storage import access, codec, records, search, ssh_signature
+from storage import access, codec, envelope, records, search, ssh_signature
+from storage.checkpoint import NoteKey
+from storage.day_keys import DayKey, DayKeys
 from storage.door import Door, subject_of
 from storage.findings import Report
 from storage.home import Home
 from storage.ledger import Ledger
+from storage.outgoing import Outgoing
+from storage.policy import CustodyPolicy
 from storage.records import Read
 from storage.slot import load
+from storage.standing import DAY_KEYS, POLICY, Enrolment, context_of
 from storage.verify import verify_home
 
 START_US = 1_780_000_000_000_000
@@ -122,6 +129,32 @@ def query_body(
 def check(home: Path, slot: SecureSlot | None = None) -> Report:
     """The verdict on a home, with its slot where one is given."""
     return verify_home(Home(home), None, None if slot is None else load(slot))
+
+
+class Department:
+    """The keys a department holds, and the files it signs for its unit."""
+
+    def __init__(self) -> None:
+        self.command, self.log = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+        self.day = ec.generate_private_key(ec.SECP256R1())
+
+    def enrol(self, ledger: Ledger, **policy: object) -> None:
+        vkey = NoteKey("department.example/log", self.log.public_key()).text()
+        ledger.standing.enrol(
+            Enrolment(
+                version=1,
+                organisation="Monrovia PD",
+                unit="unit-7",
+                command_key=self.command.public_key().public_bytes_raw(),
+                department=vkey,
+            )
+        )
+        self.send(ledger, DAY_KEYS, DayKeys(version=1, keys=(DayKey.of(40_000, self.day),)))
+        self.send(ledger, POLICY, CustodyPolicy(version=1, organisation="Monrovia PD", **policy))  # type: ignore[arg-type]
+
+    def send(self, ledger: Ledger, name: str, document: object, key: Ed25519PrivateKey | None = None) -> None:
+        signed = envelope.sign(codec.to_bytes(document), key or self.command, context=context_of(name))
+        Outgoing(ledger).take_document(name, signed)
 
 
 @pytest.fixture

@@ -1,0 +1,54 @@
+"""The short way that a look-up takes to a plate's text says what the long way says."""
+
+from __future__ import annotations
+
+import pytest
+from custody_twins import SteppedTime, add_reads, make_read
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage import codec, sealing, search
+from storage.errors import SealError
+from storage.ledger import Ledger
+
+PLATES = st.text("ABCXYZ0189?", min_size=1, max_size=16)
+
+
+@settings(max_examples=500)
+@given(PLATES, st.booleans(), st.binary(max_size=300).filter(lambda b: len(b) % 148 == 0), PLATES)
+def test_the_short_way_reads_what_the_long_way_reads(text: str, demo: bool, slots: bytes, other: str) -> None:
+    part = make_read(text=text, demo=demo, slots=slots, candidates=((other, 0.5),)).text_part()
+    opened = sealing.fresh("text", codec.to_bytes(part))
+    frame = sealing.leave_open(opened).stored
+    head = search._TEXT_HEAD.match(frame, search._CONTENT)
+    assert head is not None
+    assert head[1].decode() == text == search._text(1, frame)
+
+
+@given(st.integers(0, (1 << 63) - 1))
+def test_a_record_is_named_to_the_cipher_as_it_was_when_sealed(sequence: int) -> None:
+    log_id = bytes(range(32))
+    assert search._aad_maker(log_id)(sequence) == sealing.aad_of(log_id, sequence, "text")
+
+
+def test_a_look_up_finds_the_same_reads_whichever_way_it_takes(ledger: Ledger, time: SteppedTime) -> None:
+    texts = ["7XKR219", "7XK?219", "7XKR218", "7XKR21", "ABC"]
+    stored = {add_reads(ledger, time, 1, text=text)[0]: text for text in texts}
+    store = ledger.store
+    epochs = [one for one in store.book.epochs.values() if one.epoch in store.live]
+    for plate in (None, *texts, "???", "7XKR2??"):
+        found = dict(search.find_texts(store.home, epochs, store.live, store.log_id, plate))
+        asked = {sequence: search.matches(plate, text) for sequence, text in stored.items()}
+        assert found == {sequence: exact for sequence, (alike, exact) in asked.items() if alike}
+
+
+def test_a_damaged_text_stops_a_look_up_and_is_named(ledger: Ledger, time: SteppedTime) -> None:
+    sequence = add_reads(ledger, time, 1)[0]
+    store = ledger.store
+    with store.db.atomic():
+        store.db.conn.execute(
+            "UPDATE elements SET stored = zeroblob(1308) WHERE sequence = ? AND name = 'text'", (sequence,)
+        )
+    epochs = [one for one in store.book.epochs.values() if one.epoch in store.live]
+    with pytest.raises(SealError, match=f"record {sequence}, text"):
+        list(search.find_texts(store.home, epochs, store.live, store.log_id, "ABC"))
