@@ -17,10 +17,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-from firmware.custody import open_ledger
+from firmware.custody import door_of, open_ledger
 from firmware.errors import UsageError
 from storage import access, codec, socket_door, ssh_signature
-from storage.door import Door
 from storage.errors import HomeLockedError
 from storage.home import Home
 
@@ -41,7 +40,7 @@ def asking(home: Path) -> Iterator[Ask]:
         yield lambda op, body: socket_door.ask(paths, op, body)
         return
     with ledger:
-        yield Door(ledger).answer
+        yield door_of(ledger).answer
 
 
 def add_person(parser: argparse.ArgumentParser, *, case: str = "--case") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from firmware.card_facts import card_facts
 from firmware.health import Custody
 from hw.clock import Clock, SystemClock
 from hw.secure_slot import SecureSlot, open_slot
@@ -36,7 +37,12 @@ def open_ledger(home: Path, *, clock: Clock | None = None) -> Ledger:
 
 def serve_door(ledger: Ledger) -> DoorServer:
     """For `with`: other commands can ask this process while it holds the home."""
-    return DoorServer(Door(ledger), ledger.store.home)
+    return DoorServer(door_of(ledger), ledger.store.home)
+
+
+def door_of(ledger: Ledger) -> Door:
+    """The ledger's door; its evidence packages carry what the models' cards say of their own errors."""
+    return Door(ledger, facts=card_facts)
 
 
 def custody_of(ledger: Ledger, folder: SyncFolder) -> Custody:

@@ -6,7 +6,9 @@ import base64
 import dataclasses
 import html
 import json
-from collections.abc import Mapping
+import string
+import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +17,9 @@ from storage import codec
 from storage.leaf import IMAGES
 from storage.records import ReadPlace, ReadText
 from storage.sealing import Opened
+
+SLOT_CHARACTERS = (*string.ascii_uppercase, *string.digits, "")
+WORTH_TELLING = 0.001  # a probability below it is left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +42,30 @@ def utc(us: int) -> str:
     return datetime.fromtimestamp(us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
 
 
+def slot_chances(slots: bytes) -> list[dict[str, float]]:
+    """Per character slot what it may be, likeliest first; "" stands for no character. See ReadText.slots."""
+    table = [struct.unpack(f"<{len(SLOT_CHARACTERS)}f", row) for row in _rows_of(slots)]
+    ranked = [sorted(zip(SLOT_CHARACTERS, row, strict=True), key=lambda one: -one[1]) for row in table]
+    return [{name: round(p, 4) for name, p in row if p >= WORTH_TELLING} for row in ranked]
+
+
+def _rows_of(slots: bytes) -> Iterator[bytes]:
+    width = 4 * len(SLOT_CHARACTERS)
+    return (slots[at : at + width] for at in range(0, len(slots) // width * width, width))
+
+
+def _slots_line(slots: bytes) -> str:
+    """Slot probabilities in one line: each slot's likeliest, then what else it may be."""
+
+    def told(name: str, chance: float) -> str:
+        return f"{name or 'none'} {chance:.3f}"
+
+    rows = [[told(*one) for one in list(row.items())[:3]] for row in slot_chances(slots)]
+    return "; ".join(row[0] + (f" ({', '.join(row[1:])})" if row[1:] else "") for row in rows if row)
+
+
 def as_json(record: object) -> bytes:
-    """A record as JSON for people and other programs; byte strings in hexadecimal."""
+    """A record as JSON for people and other programs; byte strings in hexadecimal, slots as a table."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, bytes):
@@ -49,7 +76,10 @@ def as_json(record: object) -> bytes:
             return [plain(one) for one in value]
         return value
 
-    return json.dumps(plain(record), indent=1, ensure_ascii=False).encode() + b"\n"
+    value = plain(record)
+    if isinstance(record, ReadText):
+        value["slots"] = slot_chances(record.slots)
+    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
 def _rows(opened: Mapping[str, Opened]) -> list[tuple[str, str]]:
@@ -61,6 +91,7 @@ def _rows(opened: Mapping[str, Opened]) -> list[tuple[str, str]]:
             ("plate as read", text.text),
             ("confidence that all of it is right", f"{text.confidence:.3f}"),
             ("other readings", ", ".join(f"{t} ({p:.3f})" for t, p in text.candidates[:5]) or "none"),
+            ("slot probabilities", _slots_line(text.slots) or "not recorded"),
             ("jurisdiction", text.jurisdiction or "not known"),
             ("frames voted", str(text.frames_voted)),
             (

@@ -6,7 +6,7 @@ over the socket behave alike. Whoever is refused is in the log before he reads t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from storage import access, audit, codec, evidence, holds, purge, search
@@ -26,7 +26,15 @@ MAX_IMAGES = 50
 class Door:
     """Answers requests for one ledger."""
 
-    def __init__(self, ledger: Ledger, *, boot: Callable[[], int] = boottime_us) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        boot: Callable[[], int] = boottime_us,
+        facts: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """facts: what an evidence package says of the unit beside what its log knows."""
+        self._facts = facts
         self._ledger, self._store, self._boot = ledger, ledger.store, boot
         self._nonces = access.Nonces()
         self._ops: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -241,7 +249,7 @@ class Door:
             hold=hold,
             user=person.user,
             demo=demo,
-            facts={str(k): str(v) for k, v in dict(body.get("facts", {})).items()},
+            facts=self._facts(),
         )
         files = evidence.build(store, order)
         self._ledger.append(

@@ -16,9 +16,21 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from storage import codec, cover, holds, tlog_proof
+from storage import codec, cover, holds, misreads, tlog_proof
+from storage.errors import KeyLostError, LedgerError
 from storage.leaf import ENTRY, IMAGES, Leaf
-from storage.records import RECORDS, Access, AccessResult, Export, Hold, ReadPlace, ReadText, Release
+from storage.records import (
+    RECORDS,
+    Access,
+    AccessResult,
+    Alert,
+    Decision,
+    Export,
+    Hold,
+    ReadPlace,
+    ReadText,
+    Release,
+)
 from storage.sealing import Opened
 from storage.store import Store
 
@@ -60,12 +72,16 @@ class PackageHead:
     withheld: tuple[str, ...]
     demo: bool
     sentence: str
+    facts: tuple[tuple[str, str], ...]
     files: tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What to export: records, which elements to withhold, the case or evidence number."""
+    """What to export: records, which elements to withhold, the case or evidence number.
+
+    facts: what else the unit knows of itself, e.g. the figures of its models' cards.
+    """
 
     records: tuple[int, ...]
     withhold: tuple[str, ...]
@@ -115,6 +131,7 @@ def build(store: Store, order: Order) -> dict[str, bytes]:
         chain = store.home.folder / "chain.pem"
         if chain.is_file():
             files["chain.pem"] = chain.read_bytes()
+        facts = misreads.of(store).facts() | dict(order.facts)
         story = cover.Story(
             unit=store.log.key_of_notes.name,
             number=order.number,
@@ -122,7 +139,7 @@ def build(store: Store, order: Order) -> dict[str, bytes]:
             demo=order.demo,
             created_us=store.time.now().us,
             withheld=order.withhold,
-            facts=dict(order.facts),
+            facts=facts,
             records={n: shown[n] for n in order.records},
             accesses=[_access_line(store, n) for n in accesses],
         )
@@ -139,6 +156,7 @@ def build(store: Store, order: Order) -> dict[str, bytes]:
             withheld=order.withhold,
             demo=order.demo,
             sentence=SENTENCE,
+            facts=tuple(facts.items()),
             files=tuple((name, hashlib.sha256(files[name]).digest()) for name in sorted(files)),
         )
         files["SHA256SUMS"] = sums(head.files)
@@ -170,7 +188,7 @@ def _record_files(
 
 
 def accesses_to(store: Store, records: Iterable[int]) -> list[int]:
-    """Where the log speaks of access to any of these records: look-ups, holds, releases, exports."""
+    """Where the log speaks of access to any of these records: look-ups, holds, exports, alerts decided on."""
     wanted, found = set(records), set()
     held: set[int] = set()
     for sequence in holds.audit_sequences(store, min(wanted, default=0)):
@@ -183,6 +201,8 @@ def accesses_to(store: Store, records: Iterable[int]) -> list[int]:
                 found |= {record.access} if touches else set()
             case Release():
                 touches = record.hold in held
+            case Decision():
+                touches = _alerted(store, record.alert) in wanted
             case _:
                 touches = False
         if touches:
@@ -191,11 +211,22 @@ def accesses_to(store: Store, records: Iterable[int]) -> list[int]:
     return sorted(found)
 
 
+def _alerted(store: Store, alert: int) -> int | None:
+    """The read that an alert spoke of, None where that can no longer be opened."""
+    try:
+        record = store.record(alert)
+    except (KeyLostError, LedgerError):
+        return None
+    return record.read if isinstance(record, Alert) else None
+
+
 def _access_line(store: Store, sequence: int) -> str:
     record = store.record(sequence)
     user = getattr(record, "user", "")
     what = getattr(record, "action", record.KIND)
-    purpose = getattr(record, "purpose", getattr(record, "ground", ""))
+    purpose = next(
+        (str(getattr(record, name)) for name in ("purpose", "ground", "verdict") if hasattr(record, name)), ""
+    )
     at_us = int(getattr(record, "at_us", 0))
     return f"record {sequence}: {cover.utc(at_us)}  {what}  {user}  {purpose}".rstrip()
 

@@ -437,16 +437,24 @@ class Alert(Record):
     at_us: int
 
 
+class Verdict(StrEnum):
+    """What a person found: the plate is as read, another one, or as read and yet no reason to act."""
+
+    CONFIRMED = "confirmed"
+    MISREAD = "misread"
+    DISMISSED = "dismissed"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision(Record):
-    """What a person decided about an alert (463.7): image viewed, confirmed or dismissed."""
+    """What a person decided about an alert (463.7), and whether the image was looked at for it."""
 
     KIND: ClassVar[str] = "decision"
     alert: int
     user: str
     role: str
     image_viewed: bool
-    verdict: str
+    verdict: Verdict
     at_us: int
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from firmware.asking import add_person, asking, request_of, signed
 from firmware.errors import DONE, UsageError
 from storage.door import export_subject
+from storage.portable import write_package
 
 ELEMENTS = ("text", "place", "patch", "overview")
 
@@ -29,9 +30,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--to", required=True, type=Path, metavar="FOLDER", help="a folder that is not there yet"
     )
     parser.add_argument("--withhold", action="append", default=[], choices=ELEMENTS, help="leave this out")
-    parser.add_argument(
-        "--misread-rate", default="not stated", help="the unit's misread rate and where it was measured"
-    )
     add_person(parser)
 
 
@@ -50,12 +48,8 @@ def run(args: argparse.Namespace) -> int:
             "hold": args.hold,
             "number": args.number,
             "withhold": list(withhold),
-            "facts": {"misread rate of the unit": args.misread_rate},
         }
         answer = ask("export", body)
-    for name, data in answer["files"].items():
-        path = args.to / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+    write_package(args.to, answer["files"])
     print(f"{args.to}: {len(answer['files'])} files; verify with: reader verify {args.to} --key LOG.PUB")
     return DONE

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import string
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +15,14 @@ from custody_twins import (
     DAY_US,
     HOUR_US,
     OVERVIEW,
+    PATCH,
     PLATE,
     Reopen,
     SteppedTime,
     add_reads,
     ask_signed,
     check,
+    make_read,
     query_body,
 )
 
@@ -25,8 +30,10 @@ from hw.secure_slot import LoopbackSlot
 from storage import tlog_proof
 from storage.checkpoint import NoteKey
 from storage.door import Door, export_subject, hold_subject
-from storage.errors import KeyLostError, ProofError, RefusedError
+from storage.errors import KeyLostError, PackageError, ProofError, RefusedError
 from storage.ledger import Ledger
+from storage.portable import write_package
+from storage.records import Alert, Decision, Verdict
 from storage.verify_package import verify_package
 
 ADMIN = ("demo-admin", "administrator")
@@ -121,9 +128,18 @@ def test_a_release_needs_an_export_and_a_second_person(ledger: Ledger, door: Doo
     release(door, ledger, number)
 
 
+def slots_of(text: str) -> bytes:
+    """A slot table that is nine tenths sure of each character."""
+    names = [*string.ascii_uppercase, *string.digits, ""]
+    rows = [[0.9 if name == one else 0.1 if not name else 0.0 for name in names] for one in text]
+    return b"".join(struct.pack("<37f", *row) for row in rows)
+
+
 @pytest.fixture
 def package(ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path) -> Path:
-    sequence = add_reads(ledger, time, 3)[1]
+    add_reads(ledger, time, 2)
+    read = make_read(time.now().us, slots=slots_of(PLATE))
+    sequence = ledger.append_read(read, patch=PATCH, overview=OVERVIEW).sequence
     door.answer("query", query_body(door, ledger))
     return written(export(door, ledger, hold(door, ledger, sequence)), tmp_path / "package")
 
@@ -133,14 +149,23 @@ def test_a_package_is_proven_by_the_key_from_elsewhere(package: Path, ledger: Le
     assert report.ok, report.findings
     assert report.records == 1
     cover = (package / "cover.txt").read_text()
+    page = (package / "cover.html").read_text()
     for word in (
         PLATE,
         "does not prove that the plate was read right",
-        "plate-reader",
-        "clock error",
+        "models (SHA-256): plate-reader 00",
+        "software: 0.1.0",
+        "clock error: within 0.9 ms, clock disciplined",
+        "slot probabilities: 7 0.900 (none 0.100); X 0.900",
+        "misread rate of this unit: not known from people",
+        "misreads to be expected: 7.0% of its newest 3 reads",
         "query",
+        "hold",
+        "export",
     ):
         assert word in cover
+        assert html.escape(word.partition(": ")[2] or word) in page
+    assert "http" not in page  # it loads nothing
     stranger = NoteKey("x", Ed25519PrivateKey.generate().public_key())
     assert not verify_package(package, stranger).ok
 
@@ -156,6 +181,73 @@ def test_any_changed_added_or_removed_file_of_a_package_is_found(package: Path, 
             path.write_bytes(data)
     (package / "note.txt").write_text("planted")
     assert not verify_package(package, ledger.public_key).ok
+
+
+def test_every_access_to_the_record_is_in_the_package_and_nothing_else(
+    ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path
+) -> None:
+    """Look-ups that showed it, the hold, the exports, and what a person decided about its alert."""
+    read, other = add_reads(ledger, time, 1, text="AAA111", hit=True)[0], add_reads(ledger, time, 1)[0]
+    shown = door.answer("query", query_body(door, ledger, "AAA111"))["entry"]
+    alert = ledger.append(
+        Alert(read=read, list_id="L", list_version=1, entry="AAA111", category="stolen", at_us=1)
+    )
+    decided = decide(ledger, alert.sequence, Verdict.CONFIRMED)
+    not_shown = door.answer("query", query_body(door, ledger))["entry"]
+    number = hold(door, ledger, read)
+    first = export(door, ledger, number)
+    hold(door, ledger, other)
+    package = written(export(door, ledger, number), tmp_path / "package")
+    assert verify_package(package, ledger.public_key).ok
+    listed = {int(one.name) for one in (package / "accesses").iterdir()}
+    assert {shown, shown + 1, decided, number} <= listed
+    assert not_shown not in listed
+    kinds = [ledger.store.leaf(one).kind for one in sorted(listed)]
+    assert kinds == [
+        *("access", "access_result", "decision"),  # looked up, decided on
+        *("access", "hold", "access", "export", "access"),  # held, exported, and this export's own entry
+    ]
+    assert len(first) < len(list(package.rglob("*")))
+
+
+def decide(ledger: Ledger, alert: int, verdict: Verdict) -> int:
+    return ledger.append(
+        Decision(
+            alert=alert,
+            user="demo-officer",
+            role="sworn-officer",
+            image_viewed=True,
+            verdict=verdict,
+            at_us=1,
+        )
+    ).sequence
+
+
+def test_the_misread_rate_comes_from_what_people_saw_and_not_from_who_exports(
+    ledger: Ledger, door: Door, time: SteppedTime
+) -> None:
+    read = add_reads(ledger, time, 1, hit=True)[0]
+    verdicts = [Verdict.CONFIRMED, Verdict.MISREAD, Verdict.CONFIRMED, Verdict.DISMISSED, Verdict.CONFIRMED]
+    for verdict in verdicts:
+        alert = ledger.append(
+            Alert(read=read, list_id="L", list_version=1, entry=PLATE, category="stolen", at_us=1)
+        )
+        decide(ledger, alert.sequence, verdict)
+    decide(ledger, alert.sequence, Verdict.MISREAD)  # on second thoughts
+    files = export(door, ledger, hold(door, ledger, read))
+    assert b"misread rate of this unit: 2 of 4 alerts (50.0%)" in files["cover.txt"]
+
+
+def test_a_medium_that_fails_leaves_no_folder_that_looks_whole(tmp_path: Path) -> None:
+    target = tmp_path / "stick" / "E-1"
+    write_package(target, {"records/1/leaf.cose": b"leaf", "cover.txt": b"text"})
+    assert (target / "records/1/leaf.cose").read_bytes() == b"leaf"
+    with pytest.raises(PackageError, match="there already"):
+        write_package(target, {})
+    broken = tmp_path / "stick" / "E-2"
+    with pytest.raises(PackageError, match="another medium"):
+        write_package(broken, {"cover.txt": b"text", "x" * 300: b"a name that no file system takes"})
+    assert [path.name for path in broken.parent.iterdir()] == ["E-1"]
 
 
 def test_an_export_can_show_the_place_and_withhold_the_plate(

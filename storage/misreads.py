@@ -1,0 +1,81 @@
+"""How often this unit misreads, as far as its own log can tell; the sentences go into evidence packages.
+
+Two sources, and neither is the word of whoever exports: what people decided about alerts after they had
+looked at the image (463.7), and what the confidences of the newest reads lead to expect. Shows no content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from storage import codec, holds
+from storage.errors import KeyLostError
+from storage.records import Decision, KeyClass, ReadText, Verdict
+from storage.store import Store
+
+NEWEST = 1000  # reads whose confidence counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misreads:
+    """`misread` of `checked` alerts; `expected`: share of the newest `reads` that is probably wrong."""
+
+    checked: int
+    misread: int
+    reads: int
+    expected: float
+
+    def facts(self) -> dict[str, str]:
+        """As a cover sheet says it."""
+        if self.checked:
+            share = f"{self.misread} of {self.checked} alerts ({self.misread / self.checked:.1%})"
+            looked = f"{share} that a person checked against the image were misread"
+        else:
+            looked = "not known from people: no alert of this unit was checked against its image yet"
+        expects = f"{self.expected:.1%} of its newest {self.reads} reads, by their own confidences"
+        return {
+            "misread rate of this unit": looked,
+            "misreads to be expected": expects if self.reads else "not known: no read can be opened here",
+        }
+
+
+def of(store: Store) -> Misreads:
+    """Count. Costs the opening of at most NEWEST texts and of all audit entries."""
+    with store.lock:
+        checked = [one for one in _decisions(store) if one.verdict in {Verdict.CONFIRMED, Verdict.MISREAD}]
+        doubts = _doubts(store)
+    return Misreads(
+        checked=len(checked),
+        misread=sum(one.verdict is Verdict.MISREAD for one in checked),
+        reads=len(doubts),
+        expected=sum(doubts) / len(doubts) if doubts else 0.0,
+    )
+
+
+def _decisions(store: Store) -> list[Decision]:
+    """The last word on each alert whose image was looked at."""
+    last: dict[int, Decision] = {}
+    for record in holds.audit_records(store):
+        if isinstance(record, Decision) and record.image_viewed:
+            last[record.alert] = record
+    return list(last.values())
+
+
+def _doubts(store: Store) -> list[float]:
+    """1 - confidence of the newest reads that can be opened here."""
+    doubts: list[float] = []
+    kinds = {KeyClass.READ, KeyClass.HIT}
+    epochs = [one.epoch for one in store.book.epochs.values() if one.key_class in kinds]
+    for epoch in sorted(set(epochs) & store.live.keys(), reverse=True):
+        for sequence in reversed(store.sequences(epoch)):
+            if len(doubts) == NEWEST:
+                return doubts
+            leaf = store.leaf(sequence)
+            if leaf.kind != "read":
+                continue
+            try:
+                text = codec.from_bytes(ReadText, store.open_element(leaf, "text").content)
+            except KeyLostError:
+                break  # purged: nothing more of this epoch
+            doubts.append(1.0 - text.confidence)
+    return doubts

@@ -1,0 +1,46 @@
+"""Evidence packages onto portable media: every file synced and read back, the folder there whole or not."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import shutil
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from storage import files
+from storage.errors import PackageError
+
+UNFINISHED = ".unfinished"
+
+
+def write_package(target: Path, content: Mapping[str, bytes]) -> None:
+    """Write a package as folder `target`, which is not there yet. Raises PackageError.
+
+    A stick that is full, torn out or worn leaves no folder of that name, so none that looks whole.
+    """
+    if target.exists():
+        raise PackageError("is there already", where=str(target), cure="name another folder")
+    beside = target.with_name(target.name + UNFINISHED)
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        folders = {beside}
+        for name, data in content.items():
+            path = beside.joinpath(*PurePosixPath(name).parts)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            folders |= {one for one in (path.parent, *path.parent.parents) if one.is_relative_to(beside)}
+            files.write_new(path, data)
+        for folder in sorted(folders, reverse=True):
+            files.sync_dir(folder)
+        for name, data in content.items():
+            if not hmac.compare_digest(beside.joinpath(*PurePosixPath(name).parts).read_bytes(), data):
+                raise PackageError("was not kept as written", where=name, cure="use another medium")
+        beside.rename(target)
+        files.sync_dir(target.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(beside)
+        raise PackageError(
+            f"cannot be written: {error.strerror or error}", where=str(target), cure="use another medium"
+        ) from None
