@@ -15,6 +15,7 @@ from sync.department.audit import Findings
 from sync.department.entries import Entry, LogOpened, Purged, RootSet, WitnessAway
 from sync.department.holds import Holds
 from sync.department.inquiry import Queue
+from sync.department.office import Grants, Settled
 from sync.department.people import Roster
 from sync.department.policy import Policy
 from sync.department.root_file import Root
@@ -38,6 +39,8 @@ class Book:
     findings: Findings = field(default_factory=Findings)
     shares: Shares = field(default_factory=Shares)
     holds: Holds = field(default_factory=Holds)
+    grants: Grants = field(default_factory=Grants)
+    settled: Settled = field(default_factory=Settled)
     away: Entry | None = None
     opened_us: int = 0
     purged_days: set[str] = field(default_factory=set)
@@ -68,6 +71,8 @@ class Book:
             self.findings,
             self.shares,
             self.holds,
+            self.grants,
+            self.settled,
         ):
             part.apply(entry)
         self.seen = entry.sequence + 1

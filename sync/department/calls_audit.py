@@ -104,6 +104,20 @@ def read(front: Front, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
     return found
 
 
+def unfiled(front: Front, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
+    """The hand-over to the RMS: every ALPR Request that has no number there yet; an entry too (463.5 b)."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[AlprRequest, ...]]]:
+        requests = audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS))
+        found = tuple(one for one in requests if one.rms_number == audit.NOT_FILED)
+        return [LogRead(elements="not filed", count=len(found))], lambda made: (made[0], found)
+
+    entry, found = desk.act(token, Call.RMS_FILE, plan)
+    desk.covered(entry.sequence)
+    return found
+
+
 def run(front: Front, token: str, form: PeriodForm) -> AuditReport:
     """The periodic audit: detectors over the whole log, a sample of the period, findings with reviewers."""
     desk = front.desk
@@ -252,6 +266,9 @@ def overdue(front: Front, token: str, form: NothingForm) -> tuple[compliance.Ove
             caller.at_us,
         )
         found += compliance.from_store(front.overdue_from_store(caller.at_us))
+        found += compliance.open_incidents(
+            ((one.number, one.kind, one.at_us) for one in front.incidents.listed()), desk.book, caller.at_us
+        )
         return [], lambda _entries: tuple(found)
 
     return desk.act(token, Call.COMPLIANCE_READ, plan)

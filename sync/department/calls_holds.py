@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from sync.department import holds, inquiry
-from sync.department.calls_inquiry import Entered
+from sync.department.calls_inquiry import Entered, NothingForm
 from sync.department.desk import DAY_US, Caller, Plan
 from sync.department.entries import (
     Access,
@@ -17,6 +17,7 @@ from sync.department.entries import (
     HoldExported,
     HoldPlaced,
     HoldReleased,
+    LogRead,
     ReleaseAsked,
 )
 from sync.department.front import ELEMENTS, Front
@@ -87,6 +88,61 @@ def _access(action: str, form_ground: Ground, reads: tuple[str, ...], number: st
         approval=-1,
         reads=reads,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRow:
+    """A hold and how far it came. `state`: placed, exported, booked, release asked, released."""
+
+    hold: int
+    at_us: int
+    placed_by: str
+    reads: int
+    ground: str
+    authority: str
+    number: str
+    evidence_item: str
+    state: str
+
+
+def listed(front: Front, token: str, form: NothingForm) -> tuple[HoldRow, ...]:  # noqa: ARG001
+    """All holds, the newest first."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[tuple[HoldRow, ...]]:
+        known = desk.book.holds
+        rows = [
+            HoldRow(
+                hold=number,
+                at_us=entry.stamp.at_us,
+                placed_by=entry.stamp.user,
+                reads=len(note.reads),
+                ground=note.ground,
+                authority=note.authority,
+                number=note.number,
+                evidence_item=_item(known.booked.get(number)),
+                state=_state(known, number),
+            )
+            for number, entry in reversed(known.placed.items())
+            if isinstance(note := entry.note, HoldPlaced)
+        ]
+        return [LogRead(elements="holds", count=len(rows))], lambda _entries: tuple(rows)
+
+    return desk.act(token, Call.HOLD_READ, plan)
+
+
+def _item(booked: Entry | None) -> str:
+    return booked.note.evidence_item if booked and isinstance(booked.note, HoldBooked) else ""
+
+
+def _state(known: holds.Holds, number: int) -> str:
+    steps = (
+        (known.released, "released"),
+        (known.asked, "release asked"),
+        (known.booked, "booked"),
+        (known.exported, "exported"),
+    )
+    return next((name for where, name in steps if number in where), "placed")
 
 
 def place(front: Front, token: str, form: HoldForm) -> Placed:

@@ -6,13 +6,14 @@ import hashlib
 from dataclasses import dataclass, field
 
 from sync.department import inquiry, sharing
-from sync.department.calls_inquiry import Entered
+from sync.department.calls_inquiry import Entered, NothingForm
 from sync.department.desk import Caller, Plan
 from sync.department.entries import (
     Access,
     AccessResult,
     Entry,
     Ground,
+    LogRead,
     Query,
     Scope,
     ShareAsked,
@@ -87,6 +88,125 @@ class Delivery:
     transfer: int
     unwitnessed: bool
     package: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareRow:
+    """A written request and how far it came. `state`: asked, reviewed, approved, refused or routed.
+
+    `transfers`: packages that left under its agreement, or under itself where it names none.
+    """
+
+    request: int
+    at_us: int
+    agency: str
+    person: str
+    purpose: str
+    number: str
+    agreement: str
+    entered_by: str
+    state: str
+    reviewed_by: str
+    decided_by: str
+    delivered: int
+    transfers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestForm:
+    """One request."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """The written request itself, as it came, and the scope that was asked for."""
+
+    request: int
+    name: str
+    letter: bytes = field(repr=False)
+    scope: Scope
+
+
+def listed(front: Front, token: str, form: NothingForm) -> tuple[ShareRow, ...]:  # noqa: ARG001
+    """All written requests, the newest first; reading them is an entry."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[tuple[ShareRow, ...]]:
+        shares = desk.book.shares
+        rows = [
+            _row(shares, entry, entry.note)
+            for entry in shares.asked.values()
+            if isinstance(entry.note, ShareAsked)
+        ]
+        rows += [_routed(entry, entry.note) for entry in shares.routed if isinstance(entry.note, ShareRouted)]
+        rows.sort(key=lambda one: -one.request)
+        return [LogRead(elements="sharing requests", count=len(rows))], lambda _entries: tuple(rows)
+
+    return desk.act(token, Call.SHARE_READ, plan)
+
+
+def _row(shares: sharing.Shares, entry: Entry, note: ShareAsked) -> ShareRow:
+    reviewed, decided = shares.reviewed.get(entry.sequence), shares.decided.get(entry.sequence)
+    state = "asked" if reviewed is None else "reviewed"
+    if decided is not None and isinstance(decided.note, ShareDecided):
+        state = "approved" if decided.note.approved else "refused"
+    delivered = len(shares.delivered.get(entry.sequence, []))
+    return ShareRow(
+        request=entry.sequence,
+        at_us=entry.stamp.at_us,
+        agency=note.agency,
+        person=note.person,
+        purpose=note.purpose,
+        number=note.number,
+        agreement=note.agreement,
+        entered_by=entry.stamp.user,
+        state=state,
+        reviewed_by=reviewed.stamp.user if reviewed else "",
+        decided_by=decided.stamp.user if decided else "",
+        delivered=delivered,
+        transfers=shares.transfers(note.agreement) if note.agreement else delivered,
+    )
+
+
+def _routed(entry: Entry, note: ShareRouted) -> ShareRow:
+    return ShareRow(
+        request=entry.sequence,
+        at_us=entry.stamp.at_us,
+        agency=note.agency,
+        person=note.person,
+        purpose="",
+        number="",
+        agreement="",
+        entered_by=entry.stamp.user,
+        state=f"routed to: {note.to}",
+        reviewed_by="",
+        decided_by="",
+        delivered=0,
+        transfers=0,
+    )
+
+
+def letter(front: Front, token: str, form: RequestForm) -> Letter:
+    """Read a written request, to review it or long after; reading it is an entry (463.6 b, c)."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[tuple[Entry, Letter]]:
+        entry = desk.book.shares.asked.get(form.request)
+        if entry is None or not isinstance(entry.note, ShareAsked):
+            raise FormError("there is no such request", code="no-request", clause="463.6 (a)")
+        shown = Letter(
+            request=form.request,
+            name=entry.note.letter_name,
+            letter=entry.note.letter,
+            scope=entry.note.scope,
+        )
+        return [LogRead(elements=f"letter of request {form.request}", count=1)], lambda made: (made[0], shown)
+
+    entry, shown = desk.act(token, Call.SHARE_READ, plan)
+    desk.covered(entry.sequence)
+    return shown
 
 
 def record(front: Front, token: str, form: ShareForm) -> Recorded:

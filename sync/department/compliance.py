@@ -15,13 +15,14 @@ from sync.department.roles import CALLS, Role
 
 DAY_US = 86_400_000_000
 SHARE_DAYS = 14  # a written request waits no longer for review and decision
+INCIDENT_DAYS = 7  # a log that contradicts its past waits no longer for two people
 EVIDENCE_DAYS = 30  # a hold is fulfilled by export and booking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overdue:
     """One thing that should have been done. `kind`: audit, training, purge, unit, finding, filing,
-    share, hold."""
+    share, hold, incident, roster, health."""
 
     kind: str
     clause: str
@@ -37,6 +38,19 @@ def overdue(policy: Policy, book: Book, requests: Sequence[AlprRequest], now_us:
         *_filings(policy, requests, now_us),
         *_shares(book, now_us),
         *_holds(book, now_us),
+    ]
+
+
+def open_incidents(listed: Iterable[tuple[int, str, int]], book: Book, now_us: int) -> list[Overdue]:
+    """(number, kind, time) of incidents that two people have not closed in time."""
+    return [
+        Overdue(
+            kind="incident",
+            clause="463.8",
+            what=f"incident {number} ({kind}) of {utc_text(at_us)} is not closed by two people",
+        )
+        for number, kind, at_us in listed
+        if number not in book.settled.closed and now_us - at_us >= INCIDENT_DAYS * DAY_US
     ]
 
 

@@ -13,7 +13,7 @@ import structlog
 
 from storage.errors import StorageError
 from sync import messages as m
-from sync.department import calls_holds
+from sync.department import calls_holds, calls_incidents
 from sync.department.desk import Desk
 from sync.department.entries import Purged
 from sync.department.front import Front
@@ -56,6 +56,7 @@ def run(front: Front, retention: Retention) -> None:
     parts: tuple[tuple[str, Callable[[], object]], ...] = (
         ("purges", lambda: enter_purges(front.desk, retention)),
         ("holds", lambda: calls_holds.finish(front)),
+        ("incidents", lambda: calls_incidents.repeat(front)),
         ("documents", front.send_down),
     )
     for name, part in parts:

@@ -39,6 +39,7 @@ from sync.department.entries import (
     Stamp,
     WitnessAway,
 )
+from sync.department.office import demand_grant
 from sync.department.people import Credential
 from sync.department.policy import Policy
 from sync.department.refusals import DeskRefusal, LockedError, NotProvenError, NotYetError
@@ -355,6 +356,8 @@ class Desk:
             )
         roles = self.policy.effective_roles(account.roles)
         role = allowing_role(self.policy.grants, roles, call)
+        if Role.VENDOR in roles and call is not Call.POLICY_READ:
+            demand_grant(self.book.grants, account.user, at_us)
         if CALLS[call].touches_data:
             demand_current(self.policy, self.book.trainings, account.user, at_us)
         return Caller(

@@ -13,30 +13,25 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from storage.errors import RecordError
+from sync.department.entries_holds import (
+    HoldBooked,
+    HoldExported,
+    HoldPlaced,
+    HoldReleased,
+    Purged,
+    ReleaseAsked,
+)
+from sync.department.entries_office import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
+from sync.department.entries_sharing import (
+    Scope,
+    ShareAsked,
+    ShareDecided,
+    ShareDelivered,
+    ShareReviewed,
+    ShareRouted,
+)
+from sync.department.entry_base import SYSTEM, Note, Stamp
 from sync.department.roles import Role
-
-SYSTEM = "system"  # entries that no person makes: the ceremony of init, witness, purge
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
-    """Who made an entry, when, in which role, for which organisation, in which session (SHA-256, or
-    empty)."""
-
-    at_us: int
-    user: str
-    role: str
-    organisation: str
-    session: bytes
-    demo: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """Base of all kinds. STATE: this kind changes what the desk knows, so it is read when the desk opens."""
-
-    KIND: ClassVar[str] = ""
-    STATE: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,149 +343,6 @@ class AuditDone(Note):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What a sharing request covers: delivery cannot exceed it."""
-
-    plates: tuple[str, ...] = field(repr=False)
-    since_us: int
-    until_us: int
-    images: bool
-
-    def check(self) -> None:
-        if not self.plates or not 0 <= self.since_us < self.until_us:
-            raise RecordError("a scope names plates and a time that runs forward", where="scope")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShareAsked(Note):
-    """463.6 (a): agency, person, purpose, the letter itself and the scope. `agreement`: its id, or empty."""
-
-    KIND: ClassVar[str] = "share_asked"
-    agency: str
-    agency_kind: str
-    state: str
-    person: str
-    purpose: str
-    number: str
-    letter: bytes = field(repr=False)
-    letter_name: str
-    scope: Scope
-    agreement: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShareRouted(Note):
-    """Not a law enforcement or prosecutorial agency: handed to records release, never answered here."""
-
-    KIND: ClassVar[str] = "share_routed"
-    agency: str
-    person: str
-    to: str
-    letter_digest: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShareReviewed(Note):
-    """463.6 (b): what the reviewer of the request noted."""
-
-    KIND: ClassVar[str] = "share_reviewed"
-    request: int
-    note: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShareDecided(Note):
-    """463.6 (b): approved or refused by the administrator or a designee."""
-
-    KIND: ClassVar[str] = "share_decided"
-    request: int
-    approved: bool
-    note: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShareDelivered(Note):
-    """A package left under an approved request; transfers under an agreement are counted by these."""
-
-    KIND: ClassVar[str] = "share_delivered"
-    request: int
-    access: int
-    count: int
-    package: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldPlaced(Note):
-    """463.8: reads kept beyond the year, on one of the grounds, by whose authority, under which number.
-
-    `access`: the access entry under which their content was sealed anew; the hold's key is named after it.
-    """
-
-    KIND: ClassVar[str] = "hold"
-    access: int
-    reads: tuple[str, ...]
-    ground: str
-    authority: str
-    number: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldExported(Note):
-    """A held read left on portable media: the package's SHA-256 and the medium."""
-
-    KIND: ClassVar[str] = "hold_exported"
-    hold: int
-    access: int
-    package: bytes
-    medium: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldBooked(Note):
-    """The medium was booked into evidence under this item number."""
-
-    KIND: ClassVar[str] = "hold_booked"
-    hold: int
-    evidence_item: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseAsked(Note):
-    """The first person asks to end a hold that was booked."""
-
-    KIND: ClassVar[str] = "release_asked"
-    hold: int
-    evidence_item: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldReleased(Note):
-    """The second person agreed: the reads follow their year again. `access`: names the key that goes."""
-
-    KIND: ClassVar[str] = "released"
-    hold: int
-    access: int
-    evidence_item: str
-    asked_by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Purged(Note):
-    """463.8: a day of receipt was destroyed at its year's end.
-
-    `reads`, `elements`: how many; `receipt`: SHA-256 of the signed purge receipt in the store.
-    """
-
-    KIND: ClassVar[str] = "purged"
-    day: str
-    reads: int
-    elements: int
-    clause: str
-    purged_us: int
-    receipt: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WitnessAway(Note):
     """The witness did not answer; answers from now on are marked, for the policy's grace at most."""
 
@@ -534,6 +386,10 @@ NOTES: dict[str, type[Note]] = {
         ReleaseAsked,
         HoldReleased,
         Purged,
+        GrantIssued,
+        GrantsRevoked,
+        GrantDelegated,
+        IncidentSettled,
         WitnessAway,
     )
 }
@@ -549,3 +405,56 @@ class Entry:
     sequence: int
     stamp: Stamp
     note: Note
+
+
+__all__ = [
+    "NOTES",
+    "STATE_KINDS",
+    "SYSTEM",
+    "Access",
+    "AccessResult",
+    "AccountSet",
+    "ApprovalUsed",
+    "Area",
+    "AuditDone",
+    "CredentialSet",
+    "Disputed",
+    "Entry",
+    "Filed",
+    "FindingClosed",
+    "FindingOpened",
+    "GrantDelegated",
+    "GrantIssued",
+    "GrantsRevoked",
+    "Ground",
+    "HoldBooked",
+    "HoldExported",
+    "HoldPlaced",
+    "HoldReleased",
+    "IncidentSettled",
+    "InquiryAsked",
+    "LockoutLifted",
+    "LogOpened",
+    "LogRead",
+    "Logon",
+    "Note",
+    "Purged",
+    "Query",
+    "Refused",
+    "ReleaseAsked",
+    "RequestAnswered",
+    "RootSet",
+    "Scope",
+    "SearchApproved",
+    "SearchProposed",
+    "SessionEnded",
+    "ShareAsked",
+    "ShareDecided",
+    "ShareDelivered",
+    "ShareReviewed",
+    "ShareRouted",
+    "Shift",
+    "Stamp",
+    "TrainingDone",
+    "WitnessAway",
+]

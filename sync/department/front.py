@@ -8,6 +8,8 @@ from typing import Protocol
 
 from storage.sealing import Opened
 from sync.department.desk import Desk
+from sync.department.grant_office import GrantOffice
+from sync.department.incidents import Incident
 from sync.department.reads import OpenedRead, Reads, StoredRead
 from sync.department.search import KeyDoor
 
@@ -32,6 +34,18 @@ class Vault(Protocol):
         ...
 
 
+class Incidents(Protocol):
+    """Incidents of units' logs, as the store has them."""
+
+    def listed(self) -> list[Incident]:
+        """All of them, oldest first."""
+        ...
+
+    def settle(self, number: int, first: str, second: str, at_us: int) -> None:
+        """Note that two people closed one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Front:
     """One department's desk with its content behind it.
@@ -48,6 +62,8 @@ class Front:
     overdue_from_store: Callable[[int], list[tuple[str, str, str]]]
     tell_units: Callable[[], None]
     send_down: Callable[[], list[str]]
+    incidents: Incidents
+    grants: GrantOffice
     opened: tuple[Callable[[], None], ...] = ()
 
     def close(self) -> None:

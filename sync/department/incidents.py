@@ -80,6 +80,15 @@ def listed(connection: sa.Connection, *, only_open: bool = False) -> list[Incide
     ]
 
 
+def settle(connection: sa.Connection, number: int, first: str, second: str, now_us: int) -> None:
+    """Keep in the store what the access log says of an incident: closed by these two people."""
+    connection.execute(
+        update(incidents)
+        .where(incidents.c.incident_no == number, incidents.c.closed_us.is_(None))
+        .values(closed_by=first, second_by=second, closed_us=now_us)
+    )
+
+
 def close(connection: sa.Connection, number: int, person: str, now_us: int) -> bool:
     """One person's word that an incident is settled; whether it is closed now. Raises ConfigError."""
     where = incidents.c.incident_no == number

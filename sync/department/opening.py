@@ -13,7 +13,7 @@ from sqlalchemy import select
 from storage import files
 from storage.errors import StorageError
 from storage.sealing import Opened
-from sync.department import package, people, roster_down, unit_health
+from sync.department import incidents, package, people, roster_down, unit_health
 from sync.department import tables as t
 from sync.department.access_log import DATABASE
 from sync.department.audit import utc_text
@@ -23,6 +23,7 @@ from sync.department.calls_people import HandedOver
 from sync.department.desk import FOLDER, Desk, now_us
 from sync.department.entries import AccountSet, Query
 from sync.department.front import Front
+from sync.department.grant_office import GrantOffice
 from sync.department.home import DepartmentHome
 from sync.department.key_remote import address_of, remote
 from sync.department.key_service import KeyService, LocalKeyService
@@ -218,8 +219,25 @@ def open_front(
         overdue_from_store=lambda moment: overdue_in_store(held, desk, moment),
         tell_units=lambda: _tell_units(home, held, desk),
         send_down=lambda: roster_down.send_down(home, held, service, desk),
+        incidents=StoreIncidents(store),
+        grants=GrantOffice(home, store),
         opened=tuple(opened),
     )
+
+
+class StoreIncidents:
+    """The store's table of incidents, for the desk."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def listed(self) -> list[incidents.Incident]:
+        with self._store.read() as connection:
+            return incidents.listed(connection)
+
+    def settle(self, number: int, first: str, second: str, at_us: int) -> None:
+        with self._store.write() as connection:
+            incidents.settle(connection, number, first, second, at_us)
 
 
 def _tell_units(home: DepartmentHome, store: Store, desk: Desk) -> None:

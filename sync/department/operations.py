@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sync.department import calls_audit as audits
+from sync.department import calls_grants as grants
 from sync.department import calls_holds as holds
+from sync.department import calls_incidents as incidents
 from sync.department import calls_inquiry as inquiries
 from sync.department import calls_people as people
 from sync.department import calls_sharing as shares
@@ -64,6 +66,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "inquiry/dispute": Operation(Call.INQUIRY_DISPUTE, inquiries.DisputeForm, inquiries.dispute),
     "inquiry/image": Operation(Call.IMAGE_VIEW, inquiries.ImageForm, inquiries.image),
     "inquiry/file": Operation(Call.RMS_FILE, inquiries.FileForm, inquiries.file),
+    "inquiry/unfiled": Operation(Call.RMS_FILE, NothingForm, audits.unfiled),
     "audit/read": Operation(Call.AUDIT_READ, audits.AuditForm, audits.read),
     "audit/run": Operation(Call.AUDIT_RUN, audits.PeriodForm, audits.run),
     "audit/findings": Operation(Call.AUDIT_READ, NothingForm, audits.findings),
@@ -72,6 +75,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "share/review": Operation(Call.SHARE_REVIEW, shares.ReviewForm, shares.review),
     "share/decide": Operation(Call.SHARE_APPROVE, shares.DecisionForm, shares.decide),
     "share/deliver": Operation(Call.SHARE_DELIVER, shares.DeliverForm, shares.deliver),
+    "share/list": Operation(Call.SHARE_READ, NothingForm, shares.listed),
+    "share/letter": Operation(Call.SHARE_READ, shares.RequestForm, shares.letter),
+    "hold/list": Operation(Call.HOLD_READ, NothingForm, holds.listed),
     "hold/place": Operation(Call.HOLD_PLACE, holds.HoldForm, holds.place),
     "hold/export": Operation(Call.HOLD_EXPORT, holds.ExportForm, holds.export),
     "hold/book": Operation(Call.HOLD_BOOK, holds.BookForm, holds.book),
@@ -83,6 +89,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "user/credential": Operation(Call.USER_MANAGE, people.UserForm, people.new_credential),
     "user/lift-lockout": Operation(Call.USER_MANAGE, people.UserForm, people.lift_lockout),
     "user/password": Operation(Call.POLICY_READ, people.PasswordForm, people.set_password),
+    "grant/issue": Operation(Call.GRANT_ISSUE, grants.GrantForm, grants.issue),
+    "grant/enter": Operation(Call.GRANT_ENTER, grants.SignedForm, grants.enter),
+    "grant/lend": Operation(Call.GRANT_ISSUE, grants.LendForm, grants.lend),
+    "grant/revoke": Operation(Call.GRANT_ISSUE, grants.RevokeForm, grants.revoke),
+    "grant/list": Operation(Call.GRANT_READ, NothingForm, grants.listed),
+    "incident/list": Operation(Call.INCIDENT_READ, NothingForm, incidents.listed),
+    "incident/close": Operation(Call.INCIDENT_CLOSE, incidents.SettleForm, incidents.close),
     "compliance/overdue": Operation(Call.COMPLIANCE_READ, NothingForm, audits.overdue),
     "policy/read": Operation(Call.POLICY_READ, NothingForm, policy),
 }

@@ -46,6 +46,8 @@ class Call(StrEnum):
     SHARE_REVIEW = "share.review"
     SHARE_APPROVE = "share.approve"
     SHARE_DELIVER = "share.deliver"
+    SHARE_READ = "share.read"
+    HOLD_READ = "hold.read"
     HOLD_PLACE = "hold.place"
     HOLD_EXPORT = "hold.export"
     HOLD_BOOK = "hold.book"
@@ -53,6 +55,11 @@ class Call(StrEnum):
     TRAINING_RECORD = "training.record"
     TRAINING_READ = "training.read"
     USER_MANAGE = "user.manage"
+    GRANT_ISSUE = "grant.issue"
+    GRANT_ENTER = "grant.enter"
+    GRANT_READ = "grant.read"
+    INCIDENT_READ = "incident.read"
+    INCIDENT_CLOSE = "incident.close"
     COMPLIANCE_READ = "compliance.read"
     POLICY_READ = "policy.read"
 
@@ -81,6 +88,8 @@ CALLS: Mapping[Call, CallRule] = {
     Call.SHARE_REVIEW: CallRule(True, "463.6 (b)"),
     Call.SHARE_APPROVE: CallRule(True, "463.6 (b)"),
     Call.SHARE_DELIVER: CallRule(True, "463.6"),
+    Call.SHARE_READ: CallRule(True, "463.6 (c)"),
+    Call.HOLD_READ: CallRule(True, "463.8"),
     Call.HOLD_PLACE: CallRule(True, "463.8"),
     Call.HOLD_EXPORT: CallRule(True, "463.8"),
     Call.HOLD_BOOK: CallRule(True, "463.8"),
@@ -88,6 +97,11 @@ CALLS: Mapping[Call, CallRule] = {
     Call.TRAINING_RECORD: CallRule(False, "463.9"),
     Call.TRAINING_READ: CallRule(False, "463.9"),
     Call.USER_MANAGE: CallRule(False, "463.4"),
+    Call.GRANT_ISSUE: CallRule(False, "463.3"),
+    Call.GRANT_ENTER: CallRule(False, "463.3"),
+    Call.GRANT_READ: CallRule(False, "463.3"),
+    Call.INCIDENT_READ: CallRule(False, "463.8"),
+    Call.INCIDENT_CLOSE: CallRule(False, "463.8"),
     Call.COMPLIANCE_READ: CallRule(False, "463.4"),
     Call.POLICY_READ: CallRule(False, "463.1"),
 }
@@ -97,6 +111,9 @@ NEVER_SEARCHES = frozenset({Role.VENDOR, Role.REVIEWER})  # a reviewer is not th
 APPROVES_SHARING = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE})  # 463.6 (b)
 RECORDS_TRAINING = frozenset({Role.CCAT_SUPERVISOR, Role.ADMINISTRATOR})  # 463.9
 MANAGES_USERS = frozenset({Role.ADMINISTRATOR})  # 463.4
+LETS_IN = frozenset({Role.ADMINISTRATOR})  # 463.3: who authorizes vendors
+LETS_IN_AT_NIGHT = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE})  # four hours, by a delegated key
+CLOSES_INCIDENTS = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE, Role.CCAT_SUPERVISOR})
 
 
 def check_ceiling(role: Role, calls: Iterable[Call]) -> None:
@@ -108,6 +125,9 @@ def check_ceiling(role: Role, calls: Iterable[Call]) -> None:
             or (call in {Call.SHARE_APPROVE, Call.SHARE_REVIEW} and role not in APPROVES_SHARING)
             or (call is Call.TRAINING_RECORD and role not in RECORDS_TRAINING)
             or (call is Call.USER_MANAGE and role not in MANAGES_USERS)
+            or (call is Call.GRANT_ISSUE and role not in LETS_IN)
+            or (call is Call.GRANT_ENTER and role not in LETS_IN_AT_NIGHT)
+            or (call is Call.INCIDENT_CLOSE and role not in CLOSES_INCIDENTS)
         )
         if barred:
             raise RecordError(f"no policy may grant {call} to this role", where=f"policy.roles.{role}")

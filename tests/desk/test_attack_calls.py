@@ -9,20 +9,30 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_twins import COURSE, DAY_US, GROUND, MINUTE_US, PEOPLE, TOPICS, Department
 
+from storage.grant_format import GrantRole
 from sync.department import calls_audit as audits
+from sync.department import calls_grants as grants
 from sync.department import calls_holds as holds
+from sync.department import calls_incidents as incidents
 from sync.department import calls_inquiry as inquiries
 from sync.department import calls_people as people
 from sync.department import calls_sharing as shares
 from sync.department.entries import Ground, Refused, Scope
 from sync.department.operations import OPERATIONS
 from sync.department.refusals import DeskRefusal, LockedError, NotProvenError
-from sync.department.roles import CALLS, Call, Role
+from sync.department.roles import CALLS, Role
 
 Tokens = Callable[[str], str]
-PUBLIC = {Call.POLICY_READ}
+VENDOR_LINE = (
+    Ed25519PrivateKey.generate()
+    .public_key()
+    .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    .decode()
+)
 
 
 def forms(department: Department) -> dict[str, Any]:
@@ -42,6 +52,7 @@ def forms(department: Department) -> dict[str, Any]:
         "inquiry/dispute": inquiries.DisputeForm(entry=0, reason="not mine"),
         "inquiry/image": inquiries.ImageForm(read=department.reads[0], access=0, ground=GROUND),
         "inquiry/file": inquiries.FileForm(access=0, rms_number="RMS-1"),
+        "inquiry/unfiled": nothing,
         "audit/read": audits.AuditForm(),
         "audit/run": audits.PeriodForm(),
         "audit/findings": nothing,
@@ -57,9 +68,12 @@ def forms(department: Department) -> dict[str, Any]:
             letter_name="letter.pdf",
             scope=scope,
         ),
+        "share/list": nothing,
+        "share/letter": shares.RequestForm(request=0),
         "share/review": shares.ReviewForm(request=0, note="read it"),
         "share/decide": shares.DecisionForm(request=0, approved=True, note="yes"),
         "share/deliver": shares.DeliverForm(request=0, scope=scope, ground=GROUND),
+        "hold/list": nothing,
         "hold/place": holds.HoldForm(
             reads=department.reads[:1],
             hold_ground="discovery",
@@ -86,6 +100,21 @@ def forms(department: Department) -> dict[str, Any]:
         "user/credential": people.UserForm(user="vendor1", reason="lost"),
         "user/lift-lockout": people.UserForm(user="vendor1", reason="called"),
         "user/password": people.PasswordForm(old="x" * 12, new="y" * 12),
+        "grant/issue": grants.GrantForm(
+            person="vendor1",
+            organisation="Maker",
+            role=GrantRole.VENDOR,
+            holder_key=VENDOR_LINE,
+            purpose="repair",
+            work_order="WO-1",
+            units=("car-7",),
+        ),
+        "grant/enter": grants.SignedForm(bundle=b"none"),
+        "grant/lend": grants.LendForm(designee="deputy", days=30),
+        "grant/revoke": grants.RevokeForm(names=("vendor1",), reason="left"),
+        "grant/list": nothing,
+        "incident/list": nothing,
+        "incident/close": incidents.SettleForm(incident=0, finding="one two three"),
         "compliance/overdue": nothing,
         "policy/read": nothing,
     }

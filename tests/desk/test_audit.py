@@ -52,6 +52,25 @@ def test_each_access_is_an_alpr_request_until_it_is_filed(department: Department
     assert "plate=8XYZ123" in rows[0]["data_elements"]
 
 
+def test_what_is_not_filed_is_handed_over_to_who_files_it(department: Department, tokens: Tokens) -> None:
+    comm = tokens("comm1")
+    first, second = search(department, comm), search(department, comm, "7ABC003")
+    handed = department.call("inquiry/unfiled", comm, NothingForm())
+    assert [one.entry for one in handed] == [first.access, second.access]  # type: ignore[attr-defined]
+    department.call("inquiry/file", comm, FileForm(access=first.access, rms_number="RMS-26-77"))
+    handed = department.call("inquiry/unfiled", comm, NothingForm())
+    assert [one.entry for one in handed] == [second.access]  # type: ignore[attr-defined]
+    reads = [
+        one.note.elements
+        for one in department.desk.log.entries(kinds=(LogRead.KIND,))
+        if isinstance(one.note, LogRead)
+    ]
+    assert reads == ["not filed", "not filed"]
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("inquiry/unfiled", tokens("officer1"), NothingForm())
+    assert refused.value.code == "role"
+
+
 def test_the_log_is_read_by_period_user_purpose_and_plate_and_reading_is_an_entry(
     department: Department, tokens: Tokens
 ) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Callable
 import pytest
 from desk_twins import DAY_US, GROUND, START_US, Department
 
+from sync.department import incidents
 from sync.department.calls_audit import PeriodForm
 from sync.department.calls_holds import HoldForm
 from sync.department.calls_inquiry import NothingForm, RunForm
 from sync.department.compliance import Overdue
 from sync.department.roles import Role
+from sync.department.store import open_store
 
 Tokens = Callable[[str], str]
 
@@ -34,10 +36,17 @@ def test_everything_overdue_is_listed(department: Department, tokens: Tokens) ->
     )
     department.call("hold/place", supervisor, hold)
     department.add_person(tokens("chief"), "officer2", (Role.OFFICER,))
+    store = open_store(department.home.database_url)
+    with store.write() as connection:
+        incidents.record(
+            connection, kind="fork", detail="x", unit_id="car-7", log_id=None, now_us=department.clock.us
+        )
+    store.close()
     department.clock.step(15 * DAY_US)
     early = kinds(department, department.logon("reviewer1"))
     assert early["finding"] == "463.5 (c)"
     assert early["training"] == "463.9"
+    assert early["incident"] == "463.8"
     assert "audit" not in early
     department.clock.step(100 * DAY_US)
     late = kinds(department, department.logon("chief"))

@@ -11,7 +11,7 @@ from desk_twins import DAY_US, GROUND, HOUR_US, MINUTE_US, START_US, Department
 from sync.department import package
 from sync.department.blobs import FolderPacks
 from sync.department.calls_holds import BookForm, Exported, ExportForm, HoldForm, Placed, finish
-from sync.department.calls_inquiry import Answer, RunForm
+from sync.department.calls_inquiry import Answer, NothingForm, RunForm
 from sync.department.entries import HoldPlaced, WitnessAway
 from sync.department.key_service import LocalKeyService
 from sync.department.refusals import DeskRefusal
@@ -78,20 +78,28 @@ def test_release_needs_export_booking_and_a_second_person(department: Department
             department.call(name, tokens(user), form)
         return error.value.code
 
+    def state() -> tuple[str, str]:
+        (row,) = department.call("hold/list", tokens("reviewer1"), NothingForm())  # type: ignore[misc]
+        return row.state, row.evidence_item
+
+    assert state() == ("placed", "")
     assert refused("hold/book", "super", book) == "not-exported"
     export = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
     made = department.call("hold/export", tokens("super"), export)
     assert isinstance(made, Exported)
     assert len(package.check(made.package, department.desk.log.public).reads) == 2
     assert refused("hold/ask-release", "super", book) == "not-booked"
+    assert state() == ("exported", "")
     department.call("hold/book", tokens("super"), book)
     assert refused("hold/release", "chief", book) == "second-person"
     assert refused("hold/ask-release", "super", replace(book, evidence_item="E-26-0043")) == "item"
     department.call("hold/ask-release", tokens("super"), book)
     assert refused("hold/release", "super", book) == "second-person"
+    assert state() == ("release asked", "E-26-0042")
     assert refused("hold/release", "chief", replace(book, evidence_item="E-1")) == "item"
     department.call("hold/release", tokens("chief"), book)
     assert refused("hold/release", "chief", book) == "released"
+    assert state() == ("released", "E-26-0042")
     with pytest.raises(HomeError):
         department.front.vault.stored(hold_access(department, hold))
 

@@ -38,18 +38,25 @@ def test_only_supervisor_and_communications_search_by_default() -> None:
 
 
 CEILINGS = [
-    ('calls = ["policy.read"]', 'calls = ["policy.read", "inquiry.run"]', "a vendor who searches"),
-    ('calls = ["policy.read"]', 'calls = ["policy.read", "audit.read"]', "a vendor who reads the log"),
-    ('["audit.read", "audit.review"', '["inquiry.run", "audit.review"', "a reviewer who searches"),
-    ('["share.record", "share.review"', '["user.manage", "share.review"', "a designee who manages users"),
+    ('["incident.read", "policy.read"]', '["policy.read", "inquiry.run"]', "a vendor who searches"),
+    ('["incident.read", "policy.read"]', '["policy.read", "audit.read"]', "a vendor who reads the log"),
+    ('["incident.read", "policy.read"]', '["incident.close"]', "a vendor who closes incidents"),
+    ('["incident.read", "policy.read"]', '["grant.issue"]', "a vendor who lets himself in"),
     (
-        '"share.record", "training.read", "policy.read"]',
-        '"share.approve", "policy.read"]',
+        'training.read",\n    "grant.enter"',
+        'training.read",\n    "grant.issue"',
+        "a designee who lets vendors in by day",
+    ),
+    ('"audit.review", "share.read"', '"inquiry.run", "share.read"', "a reviewer who searches"),
+    ('"hold.read", "hold.release"', '"user.manage", "hold.release"', "a designee who manages users"),
+    (
+        '"share.record", "share.read", "training.read",\n    "policy.read",',
+        '"share.approve", "policy.read",',
         "an analyst who approves",
     ),
     (
-        '"share.record", "training.read", "policy.read"]',
-        '"training.record"]',
+        '"share.record", "share.read", "training.read",\n    "policy.read",',
+        '"training.record",',
         "an analyst who records training",
     ),
     ('also = ["communications"]', 'also = ["administrator"]', "a dispatcher who is administrator too"),

@@ -12,16 +12,21 @@ from desk_twins import DAY_US, GROUND, Department
 
 from storage.errors import PackageError
 from sync.department import package
+from sync.department.calls_inquiry import NothingForm
+from sync.department.calls_people import AccountForm
 from sync.department.calls_sharing import (
     DecisionForm,
     DeliverForm,
     Delivery,
+    Letter,
     Recorded,
+    RequestForm,
     ReviewForm,
     ShareForm,
 )
-from sync.department.entries import Access, Scope, ShareAsked, ShareRouted
+from sync.department.entries import Access, LogRead, Scope, ShareAsked, ShareRouted
 from sync.department.refusals import DeskRefusal
+from sync.department.roles import Role
 
 Tokens = Callable[[str], str]
 LETTER = b"%PDF Dear Chief, in case H-1 we ask for ..."
@@ -192,6 +197,61 @@ def test_the_letter_is_retained_in_the_log(department: Department, tokens: Token
     shares = department.desk.book.shares
     assert request in shares.reviewed
     assert request in shares.decided
+
+
+def test_requests_are_listed_and_the_letter_is_read_by_who_reviews_it_as_an_entry(
+    department: Department, tokens: Tokens, form: ShareForm, scope: Scope
+) -> None:
+    request = recorded(department, tokens("super"), form)
+    department.call("share/record", tokens("super"), replace(form, agency_kind="insurer", agreement=""))
+    shown = department.call("share/letter", tokens("deputy"), RequestForm(request=request))
+    assert isinstance(shown, Letter)
+    assert (shown.letter, shown.name, shown.scope) == (LETTER, "letter.pdf", scope)
+    entry = list(department.desk.log.entries(kinds=(LogRead.KIND,)))[-1]
+    assert (entry.stamp.user, entry.note.elements) == ("deputy", f"letter of request {request}")  # type: ignore[attr-defined]
+    for user, code in (("officer1", "role"), ("vendor1", "role")):
+        with pytest.raises(DeskRefusal) as refused:
+            department.call("share/letter", tokens(user), RequestForm(request=request))
+        assert refused.value.code == code
+
+    def states() -> list[tuple[str, int]]:
+        rows = department.call("share/list", tokens("reviewer1"), NothingForm())
+        return [(one.state, one.transfers) for one in rows]  # type: ignore[attr-defined]
+
+    routed = "routed to: Records Maintenance and Release Policy"
+    assert states() == [(routed, 0), ("asked", 0)]
+    department.call("share/review", tokens("chief"), ReviewForm(request=request, note="letter is complete"))
+    assert states() == [(routed, 0), ("reviewed", 0)]
+    department.call(
+        "share/decide", tokens("deputy"), DecisionForm(request=request, approved=True, note="yes")
+    )
+    department.call(
+        "share/deliver", tokens("super"), DeliverForm(request=request, scope=scope, ground=GROUND)
+    )
+    assert states() == [(routed, 0), ("approved", 1)]
+
+
+def test_who_approved_a_request_does_not_deliver_it(
+    department: Department, tokens: Tokens, form: ShareForm, scope: Scope
+) -> None:
+    """Another's approval is needed even of somebody who holds both roles."""
+    chief = tokens("chief")
+    both = AccountForm(
+        user="super",
+        name="S",
+        organisation="Monrovia PD",
+        roles=(Role.CCAT_SUPERVISOR, Role.DESIGNEE),
+        reason="stands in",
+    )
+    department.call("user/set", chief, both)
+    request = recorded(department, chief, form)
+    department.call("share/review", tokens("super"), ReviewForm(request=request, note="letter is complete"))
+    department.call("share/decide", tokens("super"), DecisionForm(request=request, approved=True, note="y"))
+    with pytest.raises(DeskRefusal) as refused:
+        department.call(
+            "share/deliver", tokens("super"), DeliverForm(request=request, scope=scope, ground=GROUND)
+        )
+    assert refused.value.code == "own-decision"
 
 
 def test_a_stranger_verifies_the_package_and_finds_every_change(

@@ -34,6 +34,9 @@ def run(args: argparse.Namespace) -> int:
         requests = audit.requests_of(desk.log.entries(kinds=audit.ACCESS_KINDS))
         found = compliance.overdue(desk.policy, desk.book, requests, now_us)
         found += compliance.from_store(front.overdue_from_store(now_us))
+        found += compliance.open_incidents(
+            ((one.number, one.kind, one.at_us) for one in front.incidents.listed()), desk.book, now_us
+        )
     finally:
         front.close()
     for one in found:

@@ -1,5 +1,7 @@
-"""`department grant`: maintenance grants for technicians and vendors, a designee's delegation, and
-revocation.
+"""`department grant`: maintenance grants for technicians and vendors, a designee's delegation, revocation.
+
+Where the department has a desk, whoever asks is proven there and the grant is an entry of its log. Before the
+first administrator there is none, and the command key alone signs.
 """
 
 from __future__ import annotations
@@ -13,30 +15,27 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-
-from storage import codec, envelope, files
+from storage import files
 from storage.grant_format import (
     COMMANDS,
-    DAY_US,
     FORMAT,
     REPAIR_COMMANDS,
     Bundle,
-    Delegation,
     Grant,
     GrantRole,
-    delegate,
     issue,
 )
 from storage.ssh_signature import SshPublicKey
-from sync.department import down
+from sync.department import calls_grants as forms
+from sync.department.access_log import DATABASE
+from sync.department.calls_inquiry import NothingForm
+from sync.department.commands import desk_access as desk
+from sync.department.desk import FOLDER
+from sync.department.grant_office import GrantOffice
 from sync.department.home import DepartmentHome, load_ed25519
 from sync.department.server import Department
-from sync.documents import Carried, context_of
 from sync.errors import ConfigError
 
-REVOCATIONS = "revocations"
 _LENGTH = re.compile(r"(\d{1,4})([hd])")
 _HOURS = {"h": 1, "d": 24}
 DEFAULT_LIFE = {GrantRole.TECHNICIAN: "365d", GrantRole.VENDOR: "8h"}
@@ -97,28 +96,83 @@ def add_parser(subparsers: Any) -> None:
         "revoke", help="take grants back", epilog="example: department grant revoke t.okafor"
     )
     three.add_argument("names", nargs="+", metavar="NAME", help="grant id, person, or SHA256:... of a key")
+    three.add_argument("--why", default="", help="the reason, for the record")
+    four = what.add_parser(
+        "list", help="grants, newest first", epilog="example: department grant list --user chief"
+    )
+    five = what.add_parser(
+        "enter",
+        help="enter a grant that a designee signed with --designee-key elsewhere",
+        epilog="example: department grant enter night.grant --user deputy",
+    )
+    five.add_argument("file", type=Path)
+    for deed in (one, two, three, four, five):
+        deed.add_argument(
+            "--user",
+            dest="as_user",
+            metavar="USER",
+            help=f"who asks the desk (unless {desk.TOKEN} is set)",
+        )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Issue, delegate or revoke."""
+    """Issue, delegate, revoke, list or enter."""
     home = DepartmentHome.open(args.home)
-    if args.deed == "issue":
-        return _issue(home, args)
-    if args.deed == "delegate":
-        return _delegate(home, args)
-    return _revoke(home, args)
+    at_desk = (home.path / FOLDER / DATABASE).is_file()
+    if args.deed == "list":
+        columns = ("grant_id", "person", "role", "units", "work_order", "to_us", "signer", "state")
+        desk.show(args, desk.call(args, "grant/list", NothingForm()), columns)
+    elif args.deed == "enter":
+        desk.show(args, desk.call(args, "grant/enter", forms.SignedForm(bundle=desk.read_bytes(args.file))))
+    elif args.deed == "issue" and args.designee_key is None and args.delegation is None and at_desk:
+        _ask(args)
+    elif args.deed == "issue":
+        _sign(home, args, at_desk=at_desk)
+    elif args.deed == "delegate":
+        _delegate(home, args, at_desk=at_desk)
+    else:
+        _revoke(home, args, at_desk=at_desk)
+    return 0
 
 
-def _issue(home: DepartmentHome, args: argparse.Namespace) -> int:
+def _ask(args: argparse.Namespace) -> None:
+    """The administrator lets somebody in, at the desk."""
+    form = forms.GrantForm(
+        person=args.person,
+        organisation=args.organisation,
+        role=GrantRole(args.role),
+        holder_key=_text(args.key),
+        purpose=args.purpose,
+        work_order=args.work_order,
+        units=tuple(args.unit),
+        commands=tuple(args.commands or ()),
+        to_us=_ends(args, time.time_ns() // 1000, GrantRole(args.role)),
+        destroy_up_to=args.destroy_up_to,
+        destroy_holds=tuple(args.destroy_hold),
+    )
+    made = desk.call(args, "grant/issue", form)
+    args.out.write_bytes(made.bundle)
+    _tell(args, made.grant_id, made.to_us, made.commands, Bundle.parse(made.bundle))
+
+
+def _ends(args: argparse.Namespace, now_us: int, role: GrantRole, *, designee: bool = False) -> int:
+    to_us = now_us + _length_us(args.life or ("4h" if designee else DEFAULT_LIFE[role]))
+    return to_us if args.until is None else min(to_us, _end_of(args.until))
+
+
+def _sign(home: DepartmentHome, args: argparse.Namespace, *, at_desk: bool) -> None:
+    """Sign here: a designee with his key, or the command key where there is no desk yet."""
     role = GrantRole(args.role)
     designee = args.designee_key is not None
     if designee != (args.delegation is not None):
         raise ConfigError("--designee-key and --delegation belong together")
     now_us = time.time_ns() // 1000
-    to_us = now_us + _length_us(args.life or ("4h" if designee else DEFAULT_LIFE[role]))
-    if args.until is not None:
-        to_us = min(to_us, _end_of(args.until))
     offered = REPAIR_COMMANDS if designee else COMMANDS - {"factory-reset"}
+    department = Department(home)
+    try:
+        units = GrantOffice(home, department.store).unit_ids(args.unit)
+    finally:
+        department.close()
     grant = Grant(
         format=FORMAT,
         grant_id=secrets.token_hex(16),
@@ -128,98 +182,66 @@ def _issue(home: DepartmentHome, args: argparse.Namespace) -> int:
         holder_key=SshPublicKey.from_line(_text(args.key)).blob,
         purpose=args.purpose,
         work_order=args.work_order,
-        units=tuple(_unit_ids(home, args.unit)),
+        units=units,
         commands=tuple(sorted(set(args.commands or offered))),
         issued_us=now_us,
         from_us=now_us,
-        to_us=to_us,
+        to_us=_ends(args, now_us, role, designee=designee),
         destroy_up_to=args.destroy_up_to,
         destroy_holds=tuple(args.destroy_hold),
     )
     if designee:
         bundle = issue(grant, load_ed25519(args.designee_key), delegation=args.delegation.read_bytes())
+        if at_desk:
+            desk.call(args, "grant/enter", forms.SignedForm(bundle=bundle.to_bytes()))
     else:
         bundle = issue(grant, load_ed25519(home.path / "command.key"))
     args.out.write_bytes(bundle.to_bytes())
-    _tell(args, grant, bundle)
-    return 0
+    _tell(args, grant.grant_id, grant.to_us, grant.commands, bundle)
 
 
-def _tell(args: argparse.Namespace, grant: Grant, bundle: Bundle) -> None:
-    ends = datetime.fromtimestamp(grant.to_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
+def _tell(
+    args: argparse.Namespace, grant_id: str, to_us: int, commands: tuple[str, ...], bundle: Bundle
+) -> None:
+    ends = datetime.fromtimestamp(to_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
     if args.json:
-        facts = {"grant": grant.grant_id, "person": grant.person, "ends": ends, "file": str(args.out)}
+        facts = {"grant": grant_id, "person": args.person, "ends": ends, "file": str(args.out)}
         print(json.dumps(facts | {"digest": bundle.digest.hex()}))
         return
-    print(f"grant {grant.grant_id} for {grant.person} ({grant.role}) until {ends}")
-    print(f"commands: {' '.join(grant.commands)}")
+    print(f"grant {grant_id} for {args.person} ({args.role}) until {ends}")
+    print(f"commands: {' '.join(commands)}")
     print(f"written to {args.out}; the holder runs: reader grant --grant {args.out.name} --key KEY CHALLENGE")
 
 
-def _delegate(home: DepartmentHome, args: argparse.Namespace) -> int:
-    now_us = time.time_ns() // 1000
-    key = Ed25519PrivateKey.generate()
-    made = Delegation(
-        format=FORMAT,
-        designee=args.designee,
-        public_key=key.public_key().public_bytes_raw(),
-        from_us=now_us,
-        to_us=now_us + args.days * DAY_US,
-    )
-    signed = delegate(made, load_ed25519(home.path / "command.key"))
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    files.replace(args.key_out, pem)
+def _delegate(home: DepartmentHome, args: argparse.Namespace, *, at_desk: bool) -> None:
+    if at_desk:
+        lent = desk.call(args, "grant/lend", forms.LendForm(designee=args.designee, days=args.days))
+        signed, key = lent.delegation, lent.key
+    else:
+        department = Department(home)
+        try:
+            office = GrantOffice(home, department.store)
+            _, signed, key = office.lend(args.designee, args.days, time.time_ns() // 1000)
+        finally:
+            department.close()
+    files.replace(args.key_out, key)
     args.out.write_bytes(signed)
     print(
         f"{args.designee} may sign repair grants of up to 4 hours for {args.days} days, with {args.key_out}"
     )
-    return 0
 
 
-def _revoke(home: DepartmentHome, args: argparse.Namespace) -> int:
-    command = load_ed25519(home.path / "command.key")
-    now_us = time.time_ns() // 1000
-    department = Department(home)
-    try:
-        with department.store.write() as connection:
-            version = down.version_out(connection, REVOCATIONS)
-            names = sorted({*_revoked(home, command.public_key()), *args.names})
-            body = Carried(
-                name=REVOCATIONS, version=version + 1, unit_id="", issued_us=now_us, expires_us=None,
-                body=envelope.encode(names),
-            )  # fmt: skip
-            message = down.sign_document(REVOCATIONS, codec.to_bytes(body), command)
-            down.publish(connection, REVOCATIONS, version + 1, message, now_us)
-            files.replace(home.path / "revocations.cbor", message)
-    finally:
-        department.close()
-    print(f"{len(args.names)} taken back, {len(names)} in all; units learn it with their next sync")
-    return 0
-
-
-def _revoked(home: DepartmentHome, command: Ed25519PublicKey) -> list[str]:
-    path = home.path / "revocations.cbor"
-    if not path.exists():
-        return []
-    payload = envelope.open_signed(path.read_bytes(), command, context=context_of(REVOCATIONS))
-    names: list[str] = envelope.decode(codec.from_bytes(Carried, payload).body)
-    return names
-
-
-def _unit_ids(home: DepartmentHome, names: list[str]) -> list[str]:
-    """The ids of enrolled units by id or name. Raises ConfigError for one that is not known."""
-    department = Department(home)
-    try:
-        listed = department.enrolment.listed()
-    finally:
-        department.close()
-    by_name = {unit.name: unit.unit_id for unit in listed} | {unit.unit_id: unit.unit_id for unit in listed}
-    unknown = [name for name in names if name not in by_name]
-    if unknown:
-        raise ConfigError(f"no such unit: {', '.join(unknown)}", cure="see: department enrol --list")
-    return [by_name[name] for name in names]
+def _revoke(home: DepartmentHome, args: argparse.Namespace, *, at_desk: bool) -> None:
+    if at_desk:
+        form = forms.RevokeForm(names=tuple(args.names), reason=args.why)
+        count = desk.call(args, "grant/revoke", form).names
+    else:
+        department = Department(home)
+        try:
+            count = GrantOffice(home, department.store).revoke(args.names, time.time_ns() // 1000)
+        finally:
+            department.close()
+    print(f"{len(args.names)} taken back, {count} in all; units learn it with their next sync")
 
 
 def _length_us(text: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sync.department import calls_holds as forms
+from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
 
 
@@ -31,6 +32,7 @@ def add_parser(subparsers: Any) -> None:
     one.add_argument("--out", type=Path, required=True, metavar="ZIP")
     one.add_argument("--medium", default="", help="the medium's label; default: the file's name")
     desk.add_ground(one)
+    desk.verb(parent, "list", "holds, the newest first", "department hold list --user super")
     for name, about in (
         ("book", "enter the evidence item number of the medium"),
         ("ask-release", "ask for the release (first person)"),
@@ -52,6 +54,9 @@ def run(args: argparse.Namespace) -> int:
             ground=desk.ground_of(args),
         )
         desk.show(args, desk.call(args, "hold/place", form))
+    elif args.verb == "list":
+        columns = ("hold", "placed_by", "reads", "ground", "number", "evidence_item", "state")
+        desk.show(args, desk.call(args, "hold/list", NothingForm()), columns)
     elif args.verb == "export":
         order = forms.ExportForm(
             hold=args.entry, medium=args.medium or args.out.name, ground=desk.ground_of(args)

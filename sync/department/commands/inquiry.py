@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sync.department import calls_inquiry as forms
+from sync.department.audit import csv_text
 from sync.department.commands import desk_access as desk
 from sync.department.entries import InquiryAsked, SearchProposed
 from sync.department.inquiry import normal_plate
@@ -57,6 +58,13 @@ def add_parser(subparsers: Any) -> None:
     one.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the two images go")
     desk.add_ground(one)
     one = desk.verb(
+        parent,
+        "unfiled",
+        "the hand-over to the RMS: what has no number there yet",
+        "department inquiry unfiled",
+    )
+    one.add_argument("--csv", action="store_true", help="one ALPR Request a line, for the RMS's import")
+    one = desk.verb(
         parent, "file", "enter an access's RMS number", "department inquiry file 41 --rms RMS-26-77"
     )
     one.add_argument("entry", type=int)
@@ -68,7 +76,13 @@ def run(args: argparse.Namespace) -> int:
     verb = args.verb
     if verb in {"run", "propose", "request"}:
         return _search(args)
-    if verb in {"queue", "mine"}:
+    if verb == "unfiled":
+        found = desk.call(args, "inquiry/unfiled", forms.NothingForm())
+        if args.csv:
+            print(csv_text(found), end="")
+        else:
+            desk.show(args, found, ("entry", "date_time", "username", "action", "purpose", "number"))
+    elif verb in {"queue", "mine"}:
         columns = (
             ("kind", "entry", "user", "at_us")
             if verb == "queue"

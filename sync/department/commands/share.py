@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sync.department import calls_sharing as forms
+from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
 from sync.department.entries import Scope
 from sync.department.forms import us_of
@@ -24,6 +25,12 @@ def add_parser(subparsers: Any) -> None:
     one.add_argument("--state", default="CA", help="two letters, or US for federal agencies")
     one.add_argument("--agreement", default="", help="the standing agreement it comes under, e.g. lasd")
     _scope(one)
+    desk.verb(parent, "list", "written requests, the newest first", "department share list --user chief")
+    one = desk.verb(
+        parent, "letter", "read a written request", "department share letter 41 --out letter.pdf --user chief"
+    )
+    one.add_argument("entry", type=int)
+    one.add_argument("--out", type=Path, required=True, metavar="FILE")
     one = desk.verb(
         parent, "review", "note your review", "department share review 41 --note 'letter is complete'"
     )
@@ -74,6 +81,16 @@ def run(args: argparse.Namespace) -> int:
             agreement=args.agreement,
         )
         desk.show(args, desk.call(args, "share/record", form))
+    elif args.verb == "list":
+        columns = ("request", "agency", "person", "number", "agreement", "state", "delivered", "transfers")
+        desk.show(args, desk.call(args, "share/list", NothingForm()), columns)
+    elif args.verb == "letter":
+        shown = desk.call(args, "share/letter", forms.RequestForm(request=args.entry))
+        desk.write_package(args.out, shown.letter)
+        scope = shown.scope
+        print(
+            f"{args.out}: {shown.name}, as it came; scope: {len(scope.plates)} plates, images {scope.images}"
+        )
     elif args.verb == "review":
         review = forms.ReviewForm(request=args.entry, note=args.note)
         desk.show(args, desk.call(args, "share/review", review))
