@@ -6,12 +6,15 @@ was synced; until then a power cut may leave it absent or torn, and start-up rem
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, wait
 from pathlib import Path
+
+from storage.errors import StoreFullError
 
 PRIVATE_FILE, PRIVATE_DIR = 0o600, 0o700
 
@@ -21,6 +24,21 @@ def is_full(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT}
     return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+
+
+@contextlib.contextmanager
+def full_told(home: Path) -> Iterator[None]:
+    """Turn a full disk into a StoreFullError, for what left nothing half-done."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        if not is_full(error):
+            raise
+        raise StoreFullError(
+            "the disk is full: nothing was stored",
+            where=str(home),
+            cure="sync, then purge, or fit a larger card",
+        ) from error
 
 
 def sync_file(descriptor: int) -> None:

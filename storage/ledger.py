@@ -220,6 +220,9 @@ class Ledger:
         """
         store = self.store
         with store.lock:
+            ended = purge.settle(store)
+            if ended is not None:
+                return ended  # what was begun before; the slot has turned for it
             due = tuple(item.purged() for item in self.retention_plan() if item.due)
             if due and self._may_turn_us() > store.time.trusted_us:
                 due = tuple(one for one in due if not store.key_on_card(one.epoch))

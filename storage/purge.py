@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from storage import keyring, leaf, sealing, slot
+from storage import files, keyring, leaf, sealing, slot
 from storage.errors import LedgerError
 from storage.records import EpochPurged, KeyClass, PurgeAbandoned, PurgeIntent, PurgeReceipt
 from storage.retention import EpochCount
@@ -36,11 +36,12 @@ class Receipt:
 
 
 def carry_out(store: Store, epochs: tuple[EpochPurged, ...], *, by: str) -> Receipt:
-    """Purge whole epochs. Raises LedgerError, SlotError; a cut is ended by `settle`."""
+    """Purge whole epochs. Raises LedgerError, SlotError, StoreFullError; a cut is ended by `settle`."""
     if not epochs:
         raise LedgerError("nothing is due", where="purge")
     with store.lock:
-        settle(store)
+        if store.book.pending is not None:
+            raise LedgerError("another purge is not ended", where="purge", cure="settle it first")
         kek = _intend(store, epochs, by)
         if kek is not None:
             _turn_slot(store, kek)
@@ -48,11 +49,16 @@ def carry_out(store: Store, epochs: tuple[EpochPurged, ...], *, by: str) -> Rece
 
 
 def settle(store: Store) -> Receipt | None:
-    """End a purge that was cut: carry it on where the slot has turned, else abandon it."""
+    """End a purge that was cut: carry it on where the slot has turned, else abandon it.
+
+    What the slot holds is asked anew: a write that failed may have been done. Raises SlotError.
+    """
     pending = store.book.pending
     if pending is None:
         return None
     sequence, intent = pending
+    store.slot_content = slot.load(store.slot)
+    store.slot_unsure = False
     if intent.generation == store.slot_content.generation:
         return _finish(store)
     with store.adding():
@@ -99,8 +105,9 @@ def _turn_slot(store: Store, kek: bytes) -> None:
         store.log.frontier.root(),
         store.time.trusted_us,
     )
+    store.slot_unsure = True  # until it has answered, no new key is put under either KEK
     slot.save(store.slot, content)
-    store.slot_content = content
+    store.slot_content, store.slot_unsure = content, False
 
 
 def _finish(store: Store) -> Receipt:
@@ -113,9 +120,10 @@ def _finish(store: Store) -> Receipt:
     before = store.book.generation
     escrowed = any(leaf.ESCROW in store.leaf(store.book.epochs[one].sequence).elements for one in epochs)
     turned = intent.generation != before
-    for step in _deletions(store, sequence, epochs, turned=turned):
-        step()
-    store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with files.full_told(store.home.root):
+        for step in _deletions(store, sequence, epochs, turned=turned):
+            step()
+        store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     store.ring = store.ring.without(epochs)
     for epoch in epochs:
         store.live.pop(epoch, None)

@@ -19,7 +19,7 @@ from storage import leaf as leaves
 from storage.blobs import Blobs
 from storage.clock_trust import TrustedTime
 from storage.epochs import Book, EpochFacts
-from storage.errors import KeyLostError, LedgerError, StoreFullError
+from storage.errors import KeyLostError, LedgerError, SlotError
 from storage.home import Home, HomeLock
 from storage.leaf import ENTRY, Leaf, LeafRef, Mark
 from storage.log import LogReader, LogWriter
@@ -59,6 +59,7 @@ class Store:
         self.state = State(size=0, trusted_us=0, anchored_us=0)
         self.lock = threading.RLock()
         self._depth = 0
+        self.slot_unsure = False
         self.started_at = self.log.frontier.size
 
     # -- writing ---------------------------------------------------------------------------------
@@ -77,22 +78,16 @@ class Store:
             epochs, notes = len(self.book.epochs), self.book.notes
             self._depth += 1
             try:
-                with self.db.atomic():
+                with files.full_told(self.home.root), self.db.atomic():
                     yield
                     self.log.sign_head()
                     if self.state is not state:
                         self._write_state()
-            except BaseException as error:
+            except BaseException:
                 self.ring, self.state = ring, state
                 self.log.rewind(frontier)
                 if len(self.book.epochs) != epochs or notes != self.book.notes:
                     self._reread()
-                if files.is_full(error):
-                    raise StoreFullError(
-                        "the disk is full: nothing was stored",
-                        where=str(self.home.root),
-                        cure="sync, then purge, or fit a larger card",
-                    ) from error
                 raise
             finally:
                 self._depth -= 1
@@ -194,6 +189,12 @@ class Store:
 
     def open_epoch(self, key_class: KeyClass, reason: str) -> EpochFacts:
         """Open an epoch: a fresh key in memory, and on the card what the policy lets lie there."""
+        if self.slot_unsure:
+            raise SlotError(
+                "did not answer while its key was turned: no new key is put under it",
+                where=self.slot.uri,
+                cure="reader retention apply asks it again; else restart",
+            )
         moment = self.time.now()
         now_us = self.time.trusted_us
         key, epoch, place = sealing.new_key(), self.book.next_epoch(), self.key_place(key_class)

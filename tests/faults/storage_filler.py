@@ -2,66 +2,146 @@
 
     unshare -m python storage_filler.py FOLDER STEPS
 
-Prints one line a step: `ok <reads> <whether images had to go> <records>`; any other line is a failure.
+At each step the disk has a little less or more room than the work takes: reads until one is refused, then
+a look-up, a hold, a gap and a purge. Prints one line a step: `ok <what happened>`; any other line is a
+failure. A deed that found no room must have left nothing of itself, and must work once there is room.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from custody_twins import SteppedTime, check, make_read
+from custody_twins import DAY_US, SteppedTime, ask_signed, check, make_read, query_body
 
 from hw.secure_slot import LoopbackSlot
-from storage.errors import StoreFullError
+from storage.door import Door, hold_subject
+from storage.errors import StorageError, StoreFullError
 from storage.ledger import Ledger
+from storage.records import Gap
 
-DISK_KB, STEP_BYTES = 6144, 9973
+DISK_KB, STEP_BYTES, SPAN_BYTES = 8192, 9973, 200_000
+STEPS_A_HOME, MOST_READS = 10, 1000
+IMAGE = bytes(range(256)) * 240
 
 
-def fill(ballast: Path, leave: int, folder: Path) -> None:
-    """Take all of the disk but about `leave` bytes."""
-    import shutil
+class Bench:
+    """One home on the tiny disk, with what was announced of it."""
 
-    free = shutil.disk_usage(folder).free
-    with ballast.open("wb") as file:
-        file.write(bytes(max(0, free - leave)))
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.home = folder, folder / "home"
+        self.time, self.slot = SteppedTime(), LoopbackSlot(folder.parent / "chip")
+        (folder.parent / "chip").unlink(missing_ok=True)
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.stored: list[int] = []
+        self.start(Ledger.create(self.home, self.slot, self.time, boot=self.time.boot))
+        self.read()
+
+    def start(self, ledger: Ledger) -> None:
+        self.ledger, self.door = ledger, Door(ledger, boot=self.time.boot)
+        ledger.free_bytes = lambda: 1 << 40  # the early warning is off: the disk itself must say no
+
+    def restart(self) -> None:
+        self.ledger.close()
+        self.start(Ledger.open(self.home, self.slot, self.time, boot=self.time.boot))
+
+    def fill(self, leave: int) -> None:
+        """Take all of the disk but about `leave` bytes."""
+        with (self.folder / "ballast").open("wb") as file:
+            file.write(bytes(max(0, shutil.disk_usage(self.folder).free - leave)))
+
+    def read(self) -> bool:
+        """Store a read; whether all of its images found room."""
+        self.time.run(1_000_000)
+        ref = self.ledger.append_read(make_read(self.time.now().us), patch=IMAGE[:900], overview=IMAGE)
+        self.stored.append(ref.sequence)
+        return len(self.ledger.store.leaf(ref.sequence).elements) == 4
+
+    def query(self) -> None:
+        answer = self.door.answer("query", query_body(self.door, self.ledger))
+        assert len(answer["reads"]) == len(self.stored)
+
+    def hold(self) -> None:
+        order = (tuple(self.stored[-1:]), "discovery", "Superior Court", "BC-1")
+        body = ask_signed(self.door, self.ledger, "demo-admin", "administrator", "hold", hold_subject(*order))
+        fields = {"records": list(order[0]), "ground": order[1], "authority": order[2], "number": order[3]}
+        self.door.answer("hold", body | fields)
+
+    def gap(self) -> None:
+        self.ledger.append(Gap(reason="store full", from_us=1, to_us=2, lost=1))
+
+    def check(self) -> str:
+        """What is wrong, or nothing."""
+        for sequence in self.stored:
+            self.ledger.read(sequence)
+        report = check(self.home, self.slot)
+        return "" if report.ok else f"BAD {report.findings}"
+
+
+def step(bench: Bench, number: int) -> str:
+    """One fill level; what happened."""
+    bench.fill(4096 + number * STEP_BYTES % SPAN_BYTES)
+    count, complete, refused = 0, True, []
+    while count < MOST_READS:
+        try:
+            complete = bench.read() and complete
+        except StoreFullError:
+            break
+        count += 1
+    bench.fill(number * STEP_BYTES % SPAN_BYTES // 4)
+    for name in ("gap", "query", "hold"):
+        try:
+            getattr(bench, name)()
+        except StoreFullError:
+            refused.append(name)
+    problem = bench.check()
+    (bench.folder / "ballast").unlink()
+    for name in refused:  # with room again, what was refused is done
+        getattr(bench, name)()
+    problem = problem or bench.check()
+    if problem or count == MOST_READS:
+        return problem or "BAD no read was refused"
+    return f"ok {count} {'complete' if complete else 'without-images'} {' '.join(refused)}"
+
+
+def purge(bench: Bench, number: int) -> str:
+    """A purge on a full disk: it may find no room and say so; then it is done once there is room."""
+    for _ in range(366):
+        bench.time.run(DAY_US)
+        bench.ledger.store.time.now()
+    bench.fill(number * STEP_BYTES % SPAN_BYTES // 2)
+    said = "purged"
+    try:
+        bench.ledger.apply_retention(by="fault test")
+    except StorageError as error:
+        if not isinstance(error, StoreFullError):
+            return f"BAD {error!r}"
+        said = "purge-refused"
+    (bench.folder / "ballast").unlink()
+    bench.restart()
+    bench.time.run(DAY_US)
+    bench.ledger.apply_retention(by="fault test")
+    gone = [one for one in bench.stored if bench.ledger.store.book.gone(bench.ledger.store.leaf(one).epoch)]
+    report = check(bench.home, bench.slot)
+    if not report.ok or gone != bench.stored:
+        return f"BAD purge: {len(gone)} of {len(bench.stored)} gone, {report.findings}"
+    return said
 
 
 def main() -> None:
     folder, steps = Path(sys.argv[1]), int(sys.argv[2])
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_KB}k", "tmpfs", str(folder)], check=True)
-    time, slot = SteppedTime(), LoopbackSlot(folder.parent / "chip")
-    ledger = Ledger.create(folder / "home", slot, time, boot=time.boot)
-    ledger.free_bytes = lambda: 1 << 40  # the early warning is off: the disk itself must say no
-    stored: list[int] = []
-    image = bytes(range(256)) * 240
-    for step in range(steps):
-        ballast = folder / "ballast"
-        fill(ballast, 4096 + step * STEP_BYTES % 200_000, folder)
-        count, complete = 0, True
-        while count < 30:
-            time.run(1_000_000)
-            try:
-                ref = ledger.append_read(make_read(time.now().us), patch=image[:900], overview=image)
-            except StoreFullError:
-                break
-            stored.append(ref.sequence)
-            complete = complete and len(ledger.store.leaf(ref.sequence).elements) == 4
-            count += 1
-        for sequence in stored:
-            ledger.read(sequence)
-        report = check(folder / "home", slot)
-        print(
-            "ok" if report.ok and count < 30 else f"BAD {report.findings}", count, not complete, len(stored)
-        )
-        ballast.unlink()
-        if step % 10 == 9:  # a restart on the recovered disk
-            ledger.close()
-            ledger = Ledger.open(folder / "home", slot, time, boot=time.boot)
-            ledger.free_bytes = lambda: 1 << 40
-        ledger.store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    bench = Bench(folder)
+    for number in range(steps):
+        line = step(bench, number)
+        if number % STEPS_A_HOME == STEPS_A_HOME - 1:
+            line += " " + purge(bench, number)
+            bench.ledger.close()
+            bench = Bench(folder)
+        print(line, flush=True)
+    bench.ledger.close()
 
 
 if __name__ == "__main__":

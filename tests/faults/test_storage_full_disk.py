@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 FULL = os.environ.get("ALPR_FAULTS") == "full"
-STEPS = 150 if FULL else 12
+STEPS = 150 if FULL else 20
 ROOT = Path(__file__).resolve().parents[2]
 FILLER = Path(__file__).with_name("storage_filler.py")
 
@@ -29,4 +29,6 @@ def test_a_full_disk_at_any_write_loses_and_damages_nothing(tmp_path: Path) -> N
     lines = done.stdout.splitlines()
     assert len(lines) == STEPS
     assert all(line.startswith("ok ") for line in lines), lines
-    assert any(" True " in line for line in lines)  # images were left out before reads were refused
+    assert any("without-images" in line for line in lines)  # images were left out before reads were refused
+    assert {"gap", "query", "hold"} & {word for line in lines for word in line.split()}  # deeds too
+    assert sum("purge" in line for line in lines) == STEPS // 10

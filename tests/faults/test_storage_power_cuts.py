@@ -62,11 +62,19 @@ class Outcome:
     first: str = ""
 
 
+def touching(events: list[Event]) -> list[int]:
+    """Where the recording changes the disk, or says something."""
+    return [at for at, event in enumerate(events) if event.call not in {"openat", "close", "lseek"}]
+
+
 def cut_everywhere(root: Path, events: list[Event], into: Path, points: int, seed: int) -> Outcome:
     """Cut at `points` places spread over the recording, open each disk and check it."""
-    rng, outcome = random.Random(seed), Outcome()
-    touching = [at for at, event in enumerate(events) if event.call not in {"openat", "close", "lseek"}]
-    chosen = sorted(rng.choices(touching, k=points))
+    return cut_at(root, events, into, random.Random(seed).choices(touching(events), k=points), seed)
+
+
+def cut_at(root: Path, events: list[Event], into: Path, chosen: list[int], seed: int) -> Outcome:
+    """Cut after each of these calls, open each disk and check it."""
+    rng, outcome, chosen = random.Random(seed), Outcome(), sorted(chosen)
     disk, at = Disk(root), 0
     for point in chosen:
         while at <= point:
@@ -127,7 +135,29 @@ def test_no_announced_read_is_lost_by_a_power_cut_at_any_point(tmp_path: Path) -
     assert outcome.points == POINTS
 
 
-def test_a_purge_cut_at_any_point_is_whole_after_the_next_start(tmp_path: Path) -> None:
+def said_at(events: list[Event], word: bytes) -> list[int]:
+    """Where the writer announced something that starts with this word."""
+    return [
+        at
+        for at, event in enumerate(events)
+        if event.call == "write" and event.numbers[0] == 1 and event.strings[0].startswith(word)
+    ]
+
+
+def test_a_purge_cut_at_every_step_is_whole_after_the_next_start(tmp_path: Path) -> None:
+    """After each call that the purge makes, and with the rest of the points anywhere in the recording."""
+    root, events = record(tmp_path, "--purge", reads=4)
+    [purged] = said_at(events, b"purged")
+    begun = max(at for at in said_at(events, b"read ") if at < purged)
+    steps = [at for at in touching(events) if begun <= at <= purged]
+    assert len(steps) > 30  # intent, slot, images, rows, checkpoint, receipt: each of several calls
+    for seed in range(5 if FULL else 1):
+        outcome = cut_at(root, events, tmp_path / "cut", steps, seed)
+        assert (outcome.lost, outcome.refused, outcome.unclean, outcome.undead) == (0, 0, 0, 0), outcome
+        assert outcome.points == len(steps)
+
+
+def test_a_purge_amid_reads_cut_at_any_point_is_whole_after_the_next_start(tmp_path: Path) -> None:
     root, events = record(tmp_path, "--purge")
     outcome = cut_everywhere(root, events, tmp_path / "cut", POINTS, seed=2)
     assert (outcome.lost, outcome.refused, outcome.unclean, outcome.undead) == (0, 0, 0, 0), outcome

@@ -1,0 +1,84 @@
+"""A slot that fails while its key is turned: whatever it did, nothing that was kept is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from custody_twins import DAY_US, SteppedTime, add_reads, check
+
+from hw.secure_slot import LoopbackSlot
+from storage.errors import KeyLostError, SlotError
+from storage.ledger import Ledger
+
+
+class FailingSlot(LoopbackSlot):
+    """A chip whose next write fails: `before` it was done, or `after`, when only the answer is lost."""
+
+    fails: str = ""
+
+    def write(self, content: bytes) -> None:
+        if self.fails == "before":
+            raise SlotError("no answer", where=self.uri)
+        super().write(content)
+        if self.fails == "after":
+            raise SlotError("no answer", where=self.uri)
+
+    def read(self) -> bytes | None:
+        if self.fails == "deaf":
+            raise SlotError("no answer", where=self.uri)
+        return super().read()
+
+
+@pytest.fixture
+def chip(tmp_path: Path) -> FailingSlot:
+    return FailingSlot(tmp_path / "chip")
+
+
+@pytest.fixture
+def aged(home: Path, chip: FailingSlot, time: SteppedTime) -> Iterator[tuple[Ledger, int, int]]:
+    """A ledger with a read that is due and one that is not."""
+    ledger = Ledger.create(home, chip, time, boot=time.boot)
+    old = add_reads(ledger, time, 1)[0]
+    for _ in range(365):
+        time.run(DAY_US)
+        ledger.store.time.now()
+    ledger.store.end_running([ledger.store.leaf(old).epoch])
+    ledger._look_us = (1 << 62) - 1  # custody's own look is not what is tested
+    kept = add_reads(ledger, time, 1)[0]
+    yield ledger, old, kept
+    if not ledger.closed:
+        ledger.store.close()
+
+
+@pytest.mark.parametrize("fails", ["before", "after"])
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_slot_write_that_fails_loses_nothing_that_was_kept(
+    aged: tuple[Ledger, int, int], chip: FailingSlot, home: Path, time: SteppedTime, fails: str, restart: bool
+) -> None:
+    ledger, old, kept = aged
+    chip.fails = fails
+    with pytest.raises(SlotError):
+        ledger.apply_retention(by="test")
+    chip.fails = "deaf"
+    time.run(DAY_US)
+    with pytest.raises(SlotError, match="no new key"):
+        add_reads(ledger, time, 1)  # it would open an epoch, under a KEK that is not known
+    chip.fails = ""
+    if restart:
+        ledger.store.close()
+        ledger.closed = True
+        ledger = Ledger.open(home, chip, time, boot=time.boot)
+    ledger.apply_retention(
+        by="test"
+    )  # after a restart that found the slot turned there is nothing left to do
+    later = add_reads(ledger, time, 1)[0]
+    ledger.close()
+    again = Ledger.open(home, chip, time, boot=time.boot)
+    assert again.read(kept).text
+    assert again.read(later).text
+    with pytest.raises(KeyLostError):
+        again.read(old)
+    again.close()
+    assert check(home, chip).ok
