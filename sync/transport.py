@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,6 +30,9 @@ CURVE = "prime256v1"
 
 class Link(Protocol):
     """One conversation with the department."""
+
+    depth: int
+    """How many messages may be on their way at once, each from a thread of its own."""
 
     def post(self, name: str, pieces: Sequence[bytes]) -> bytes:
         """Send one message, in pieces; the answer. Raises LinkError, RefusedByDepartmentError."""
@@ -57,8 +61,35 @@ def server_context(authority: bytes) -> ssl.SSLContext:
     return context
 
 
+class _Turn:
+    """The right to send a body: one body at a time, while other messages wait for their answers."""
+
+    def __init__(self, wire: threading.Lock) -> None:
+        self._wire, self._mine = wire, False
+
+    def __enter__(self) -> _Turn:
+        self._wire.acquire()
+        self._mine = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sent()
+
+    def sent(self) -> None:
+        """The body has left; the next may start."""
+        if self._mine:
+            self._mine = False
+            self._wire.release()
+
+
 class HttpsLink:
-    """HTTPS to HOST:PORT. One connection, kept while it lives."""
+    """HTTPS to HOST:PORT. Connections are kept while they live; bodies go out one after the other.
+
+    A second message may be sent while the department works on the first: its server is never idle, and a
+    thin line still carries one body at a time.
+    """
+
+    depth = 2
 
     def __init__(
         self,
@@ -73,8 +104,9 @@ class HttpsLink:
         self._prefix = prefix
         self._rate = bytes_per_s
         self._sent = 0
-        self._line: socket.socket | None = None
+        self._lines: list[socket.socket] = []
         self._hung_up = False
+        self._wire, self._count = threading.Lock(), threading.Lock()
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, write=SEND_S)
         self._client = httpx.Client(
             base_url=f"https://{address}", verify=context, timeout=timeout, trust_env=False, http2=False
@@ -86,22 +118,25 @@ class HttpsLink:
 
     def close(self) -> None:
         self._client.close()
-        if self._line is not None:
-            self._line.close()
+        for line in self._lines:
+            line.close()
 
     def hang_up(self) -> None:
-        """Cut the line from another thread: whoever waits in `post` gets LinkError at once."""
+        """Cut the lines from another thread: whoever waits in `post` gets LinkError at once."""
         self._hung_up = True
-        if self._line is not None:
-            with contextlib.suppress(OSError):
-                self._line.shutdown(socket.SHUT_RDWR)
+        with self._count:
+            for line in self._lines:
+                with contextlib.suppress(OSError):
+                    line.shutdown(socket.SHUT_RDWR)
 
     def _note_line(self, event: str, info: dict[str, Any]) -> None:
-        """Keep a handle on the connection below TLS (httpx, "trace" extension), to hang up by."""
+        """Keep a handle on each connection below TLS (httpx, "trace" extension), to hang up by."""
         if event == "connection.connect_tcp.complete":
-            before, self._line = self._line, info["return_value"].get_extra_info("socket").dup()
-            if before is not None:
-                before.close()
+            line = info["return_value"].get_extra_info("socket").dup()
+            with self._count:
+                while len(self._lines) >= self.depth:  # connections that were opened anew
+                    self._lines.pop(0).close()
+                self._lines.append(line)
             if self._hung_up:
                 self.hang_up()
 
@@ -111,13 +146,17 @@ class HttpsLink:
         total = sum(map(len, pieces))
         headers = {"content-type": m.CONTENT_TYPE, "content-length": str(total)}
         try:
-            with self._client.stream(
-                "POST",
-                self._prefix + name,
-                content=self._paced(pieces),
-                headers=headers,
-                extensions={"trace": self._note_line},
-            ) as response:
+            with (
+                _Turn(self._wire) as turn,
+                self._client.stream(
+                    "POST",
+                    self._prefix + name,
+                    content=self._paced(pieces, turn),
+                    headers=headers,
+                    extensions={"trace": self._note_line},
+                ) as response,
+            ):
+                turn.sent()  # an answer to half a body is an answer too
                 data = _bounded(response)
                 status = response.status_code
         except httpx.HTTPError as error:
@@ -126,12 +165,13 @@ class HttpsLink:
             ) from None
         except ssl.SSLError as error:
             raise LinkError(f"TLS: {error.reason}", cure="is the certificate expired or revoked?") from None
-        self._sent += total
+        with self._count:
+            self._sent += total
         if status == httpx.codes.OK:
             return data
         raise self._refused(name, status, data)
 
-    def _paced(self, pieces: Sequence[bytes]) -> Iterator[bytes]:
+    def _paced(self, pieces: Sequence[bytes], turn: _Turn) -> Iterator[bytes]:
         started, sent = time.monotonic(), 0
         for piece in pieces:
             view = memoryview(piece)
@@ -143,6 +183,9 @@ class HttpsLink:
                         time.sleep(ahead)
                 sent += len(part)
                 yield part
+        if self._rate:  # the next body must not start before this one's time is over
+            time.sleep(max(0.0, sent / self._rate - (time.monotonic() - started)))
+        turn.sent()
 
     def _refused(self, name: str, status: int, data: bytes) -> Exception:
         """The error that a signed refusal names; anything unsigned says nothing about us."""

@@ -7,7 +7,9 @@ department's receipt, which the ledger logs; its purge follows by the ledger's o
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import structlog
@@ -206,11 +208,26 @@ class Conversation:
     def _elements(self, state: m.State, size: int, goes_on: Callable[[], bool]) -> None:
         again = sorted(number for number in state.again if number < min(size, state.complete_to))
         self._resent_from = again[0] if again else None
-        for numbers in (iter(again), iter(range(state.complete_to, size))):
-            for parcel in self._parcels(numbers):
-                if not goes_on():
-                    return
-                self._send(parcel)
+        waiting: deque[tuple[_Parcel, Future[bytes]]] = deque()
+        with ThreadPoolExecutor(self._link.depth, "parcel") as threads:
+            for numbers in (iter(again), iter(range(state.complete_to, size))):
+                for parcel in self._parcels(numbers):
+                    if not goes_on():
+                        break
+                    while len(waiting) >= self._depth():
+                        self._taken(*waiting.popleft())
+                    pieces = self._framed(parcel)
+                    waiting.append((parcel, threads.submit(self._link.post, "parcel", pieces)))
+            while waiting:
+                self._taken(*waiting.popleft())
+
+    def _depth(self) -> int:
+        """Parcels on their way: on a bad link one, so that a cut costs no more than that."""
+        return self._link.depth if self._parcel_size.size >= FIRST_PARCEL else 1
+
+    def _taken(self, parcel: _Parcel, answer: Future[bytes]) -> None:
+        """Wait for the answer to a parcel, and take note of it."""
+        self._note(parcel, self._open(m.ParcelHeld, answer.result()))
 
     def _parcels(self, numbers: Iterator[int]) -> Iterator[_Parcel]:
         """Fill parcels, record by record, up to the size that the link bears."""
@@ -259,12 +276,13 @@ class Conversation:
         if key is not None:
             parcel.keys.append(m.SealedKey(epoch=key.epoch, day_key=key.day_key, sealed=key.sealed))
 
-    def _send(self, parcel: _Parcel, leaf: bytes | None = None) -> None:
+    def _framed(self, parcel: _Parcel, leaf: bytes | None = None) -> list[bytes]:
         header = m.ParcelHeader(
             log_id=self._outbox.log_id, keys=tuple(parcel.keys), items=tuple(parcel.items), leaf=leaf
         )
-        pieces = parcels.frame_parcel(m.seal_message(header, self._outbox.sign), parcel.parts)
-        answer = self._open(m.ParcelHeld, self._link.post("parcel" if leaf is None else "alert", pieces))
+        return parcels.frame_parcel(m.seal_message(header, self._outbox.sign), parcel.parts)
+
+    def _note(self, parcel: _Parcel, answer: m.ParcelHeld) -> None:
         self._parcel_size.went_well()
         self.progress.elements += len(parcel.items) - len(answer.bad)
         self.progress.bad += len(answer.bad)
@@ -290,7 +308,7 @@ class Conversation:
                 self._add_key(parcel, leaf)
                 parcel.items.append(m.Item(sequence=number, name=name, length=len(stored)))
                 parcel.parts.append(stored)
-            self._send(parcel, data)
+            self._note(parcel, self._open(m.ParcelHeld, self._link.post("alert", self._framed(parcel, data))))
             self.progress.alerts += 1
         self._sent_keys.clear()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import func, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage import merkle
 from storage.checkpoint import NoteKey
@@ -231,15 +232,29 @@ def count_off(connection: sa.Connection, log_no: int, sequences: Sequence[int]) 
 def reads_by_token(connection: sa.Connection, wanted: Mapping[int, bytes]) -> list[tuple[int, int, int]]:
     """(day, log number, record) of the reads with these search tokens, one token a day of receipt.
 
-    One statement with a branch a day, so that PostgreSQL touches one index of one partition for each.
+    On PostgreSQL one join that prunes to one partition a day as it runs: a branch a day would be planned
+    against every partition, 365 times 365.
     """
+    if not wanted:
+        return []
+    if connection.dialect.name == "postgresql":
+        days = sorted(wanted)
+        pairs = func.unnest(
+            sa.cast(sa.bindparam("days", days), ARRAY(sa.Integer)),
+            sa.cast(sa.bindparam("wanted", [wanted[day] for day in days]), ARRAY(sa.LargeBinary)),
+        ).table_valued(sa.column("day", sa.Integer), sa.column("token", sa.LargeBinary))
+        pairs = pairs.render_derived(name="wanted")
+        query = select(tokens.c.day, tokens.c.log_no, tokens.c.sequence).join(
+            pairs, (tokens.c.day == pairs.c.day) & (tokens.c.token == pairs.c.token)
+        )
+        return [(row[0], row[1], row[2]) for row in connection.execute(query)]
     found: list[tuple[int, int, int]] = []
-    for days in _some(sorted(wanted)):
+    for some in _some(sorted(wanted)):
         branches = [
             select(tokens.c.day, tokens.c.log_no, tokens.c.sequence).where(
                 tokens.c.day == sa.literal_column(str(int(day))), tokens.c.token == wanted[day]
             )
-            for day in days
+            for day in some
         ]
         found += [(row[0], row[1], row[2]) for row in connection.execute(sa.union_all(*branches))]
     return found

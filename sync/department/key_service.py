@@ -236,13 +236,15 @@ class LocalKeyService:
         if isinstance(key, str):
             return Kept(b"", refused=key)
         try:
-            opened = sealing.open_sealed(key, one.log_id, one.sequence, one.name, one.stored, one.commitment)
+            content, stored = sealing.reseal(
+                key, store, one.log_id, one.sequence, one.name, one.stored, one.commitment
+            )
             token = None
             if one.token:
-                token = token_of(token_key, codec.from_bytes(ReadText, opened.content).text)
+                token = token_of(token_key, codec.from_bytes(ReadText, bytes(content)).text)
         except StorageError as error:
             return Kept(b"", refused=error.what)
-        return Kept(sealing.seal(store, one.log_id, one.sequence, opened).stored, token)
+        return Kept(stored, token)
 
     def _find_epoch(self, one: Arrived, epoch_keys: dict[int, tuple[bytes, bytes]]) -> bytes | str:
         if one.epoch not in epoch_keys:

@@ -5,7 +5,7 @@ Whole days of receipt are asked, from the first day on which a read of the time 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from storage.codec import from_bytes
 from storage.day_keys import DAY_US
 from storage.records import Position, ReadPlace, ReadText
 from storage.sealing import Opened
+from sync.department import held
 from sync.department import tables as t
 from sync.department.blobs import PackStore
 from sync.department.entries import Query
@@ -148,17 +149,18 @@ class StoreReads:
             units = self._units(connection)
             exact = bool(query.plate) and not set(query.plate) & {"*", "?"}
             tokens = door.tokens(cover, query, days) if exact else {}
+            if exact:
+                batches = self._rows(connection, held.reads_by_token(connection, tokens))
+            else:  # a day at a time: a year's names would fill the memory
+                batches = (
+                    one for day in days for one in self._rows(connection, self._named(connection, day))
+                )
             found: list[FoundRead] = []
-            for day in days:
-                if exact and day not in tokens:
+            for day, log_no, rows in batches:
+                log_id, unit = units[log_no][0], units[log_no][1]
+                if query.unit and query.unit != unit:
                     continue
-                for log_no, rows in self._rows(connection, day, tokens.get(day)):
-                    log_id, unit = units[log_no][0], units[log_no][1]
-                    if query.unit and query.unit != unit:
-                        continue
-                    found += [
-                        _found(log_id, unit, one) for one in door.match(cover, query, day, log_id, rows)
-                    ]
+                found += [_found(log_id, unit, one) for one in door.match(cover, query, day, log_id, rows)]
         found.sort(key=lambda one: (one.first_us, one.read))
         return found[:limit], len(found)
 
@@ -168,28 +170,27 @@ class StoreReads:
         )
         return {row[0]: (bytes(row[1]), row[2], bytes(row[3])) for row in connection.execute(query)}
 
+    @staticmethod
+    def _named(connection: sa.Connection, day: int) -> list[tuple[int, int, int]]:
+        """(day, log number, record) of every read of a day of receipt."""
+        e = t.elements.c
+        query = select(e.day, e.log_no, e.sequence).where(e.day == day, e.name == "text")
+        return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
     def _rows(
-        self, connection: sa.Connection, day: int, token: bytes | None
-    ) -> Iterator[tuple[int, list[Row]]]:
-        """Stored texts and places of a day, by log, in batches; only those under `token` if given."""
-        if token is not None:
-            query = select(t.tokens.c.log_no, t.tokens.c.sequence).where(
-                t.tokens.c.day == day, t.tokens.c.token == token
-            )
-        else:
-            query = select(t.elements.c.log_no, t.elements.c.sequence).where(
-                t.elements.c.day == day, t.elements.c.name == "text"
-            )
-        by_log: dict[int, list[int]] = {}
-        for log_no, sequence in connection.execute(query):
-            by_log.setdefault(log_no, []).append(sequence)
-        for log_no, numbers in by_log.items():
+        self, connection: sa.Connection, named: Iterable[tuple[int, int, int]]
+    ) -> Iterator[tuple[int, int, list[Row]]]:
+        """(day, log number, stored texts and places) of these reads, in batches."""
+        by_log: dict[tuple[int, int], list[int]] = {}
+        for day, log_no, sequence in named:
+            by_log.setdefault((day, log_no), []).append(sequence)
+        for (day, log_no), numbers in sorted(by_log.items()):
             numbers.sort()
             for at in range(0, len(numbers), BATCH):
                 rows = self._elements(connection, day, log_no, numbers[at : at + BATCH], SEARCHED)
                 whole = [row for row, _ in rows.values() if set(SEARCHED) <= set(row.elements)]
                 if whole:
-                    yield log_no, whole
+                    yield day, log_no, whole
 
     def _elements(
         self,
@@ -200,10 +201,10 @@ class StoreReads:
         names: Sequence[str],
     ) -> dict[int, tuple[Row, bytes]]:
         """sequence -> (row, leaf)."""
-        e, held = t.elements.c, t.leaves.c
+        e, leaf = t.elements.c, t.leaves.c
         query = (
-            select(e.sequence, e.name, e.stored, e.pack, e.offset, e.length, held.leaf)
-            .join(t.leaves, sa.and_(held.log_no == e.log_no, held.sequence == e.sequence))
+            select(e.sequence, e.name, e.stored, e.pack, e.offset, e.length, leaf.leaf)
+            .join(t.leaves, sa.and_(leaf.log_no == e.log_no, leaf.sequence == e.sequence))
             .where(e.day == day, e.log_no == log_no, e.sequence.in_(numbers), e.name.in_(names))
             .order_by(e.sequence)
         )

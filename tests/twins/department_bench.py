@@ -9,14 +9,12 @@ python tests/twins/department_bench.py lookup --reads 10000000
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve()
@@ -28,13 +26,16 @@ from postgres_twin import postgres_cluster  # noqa: E402
 from sqlalchemy import text  # noqa: E402
 from sync_catch_up import fill  # noqa: E402
 from sync_twins import Unit, checked, found_department, free_port, issue_code, running  # noqa: E402
+from year_of_reads import DAYS, LOGS, SOUGHT, TIMES, OpenDoor, Year, plate_of  # noqa: E402
 
 from storage import leaf as leaves  # noqa: E402
+from storage.day_keys import DAY_US  # noqa: E402
 from sync import messages as m  # noqa: E402
 from sync.department.authority import Authority  # noqa: E402
-from sync.department.held import reads_by_token  # noqa: E402
-from sync.department.server import tls_context  # noqa: E402
-from sync.department.store import open_store  # noqa: E402
+from sync.department.entries import Query  # noqa: E402
+from sync.department.reads import StoreReads  # noqa: E402
+from sync.department.search import Cover  # noqa: E402
+from sync.department.server import Department, tls_context  # noqa: E402
 from sync.transport import server_context  # noqa: E402
 
 PLAIN = """
@@ -158,45 +159,57 @@ def units(place: Path, count: int, reads: int) -> None:
         unit.close()
 
 
-def chunks(total: int, days: int) -> Iterator[tuple[int, int]]:
-    for day in range(days):
-        yield day, total // days
+FAST_FILL = ("wal_level=minimal", "max_wal_senders=0", "max_wal_size=8GB", "maintenance_work_mem=256MB")
+NO_COVER = Cover(
+    leaf=b"", sequence=0, salt=b"", content=b"", size=0, inclusion=(), checkpoint="", unwitnessed=True
+)
 
 
-def lookup(reads: int) -> None:
-    """One plate among a year of reads on PostgreSQL, by its token of each day; then the purge of one day."""
-    days, first = 365, 20_000
-    with postgres_cluster() as url:
-        store = open_store(url)
+def lookup(place: Path, reads: int) -> None:
+    """One plate among a year of reads on PostgreSQL, found and opened; then the purge of one day."""
+    now = [time.time_ns() // 1000]
+    first = now[0] // DAY_US - DAYS + 1
+    place.chmod(0o755)  # the database runs as another user
+    with postgres_cluster(*FAST_FILL, parent=place) as url:
+        department = Department(found_department(place / "department", database=url), lambda: now[0])
         started = time.monotonic()
-        for day, count in chunks(reads, days):
-            store.open_day(first + day)
-            with store.write() as connection:
-                connection.execute(
-                    text(
-                        f"INSERT INTO tokens_{first + day} SELECT {first + day}, "  # noqa: S608 - whole numbers
-                        f"decode(md5({day}::text || '/' || n::text), 'hex'), 1, {day}::bigint * 1000000 + n "
-                        f"FROM generate_series(1, {count}) n"
-                    )
-                )
-        with store.write() as connection:
-            connection.execute(text("ANALYZE tokens"))
-        print(f"{reads} reads in {days} days of receipt made in {time.monotonic() - started:.0f} s")
-        times = []
-        for _ in range(300):
-            wanted = {first + day: os.urandom(16) for day in range(days)}
-            started = time.monotonic()
-            with store.read() as connection:
-                reads_by_token(connection, wanted)
-            times.append((time.monotonic() - started) * 1000)
-        times.sort()
-        print(f"look-up of one plate over the year: median {statistics.median(times):.1f} ms, "
-              f"99th percentile {times[int(len(times) * 0.99)]:.1f} ms")  # fmt: skip
+        year = Year(department.store, department.keys, first, reads)
+        for offset in range(DAYS):
+            year.add_day(offset)
+        with department.store.write() as connection:
+            connection.execute(text("ANALYZE tokens, elements, leaves"))
+        with department.store.read() as connection:
+            size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
+        print(
+            f"{year.reads} reads in {DAYS} days of receipt and {LOGS} logs, {size / 1e9:.1f} GB: "
+            f"made in {time.monotonic() - started:.0f} s",
+            flush=True,
+        )
+        times = timed_look_ups(department, first)
+        middle, late = statistics.median(times), times[int(len(times) * 0.99)]
+        print(
+            f"look-up of one plate over the year, {TIMES} reads found and opened, {len(times)} look-ups: "
+            f"median {middle:.0f} ms, 99th percentile {late:.0f} ms, slowest {times[-1]:.0f} ms",
+            flush=True,
+        )
+        now[0] = (first + 1 + DAYS) * DAY_US
         started = time.monotonic()
-        with store.write() as connection:
-            store.drop_day(connection, first)
-        print(f"purge of one day ({reads // days} reads): {(time.monotonic() - started) * 1000:.0f} ms")
-        store.close()
+        (receipt,) = department.retention.run()
+        print(f"purge of one day ({receipt.records} reads, {receipt.elements} elements): "
+              f"{(time.monotonic() - started) * 1000:.0f} ms")  # fmt: skip
+        department.close()
+
+
+def timed_look_ups(department: Department, first: int) -> list[float]:
+    """Milliseconds of a look-up of each plate that is there, sorted; every one must be found whole."""
+    reads, door, times = StoreReads(department.store, department.packs), OpenDoor(department.keys), []
+    for number in range(SOUGHT):
+        query = Query(plate=plate_of(number), since_us=first * DAY_US, until_us=1 << 60)
+        started = time.monotonic()
+        found, count = reads.find(door, NO_COVER, query, 100)
+        times.append((time.monotonic() - started) * 1000)
+        assert (count, {one.plate for one in found}) == (TIMES, {plate_of(number)})
+    return sorted(times)
 
 
 def main() -> int:
@@ -208,13 +221,13 @@ def main() -> int:
     parser.add_argument("--reads", type=int, required=True)
     parser.add_argument("--image-bytes", type=int, default=2000)
     parser.add_argument("--units", type=int, default=50)
+    parser.add_argument("--folder", type=Path, default=None, help="where to work (else the temporary folder)")
     args = parser.parse_args()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    if args.what == "lookup":
-        lookup(args.reads)
-        return 0
-    with tempfile.TemporaryDirectory() as folder:
-        if args.what == "upload":
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        if args.what == "lookup":
+            lookup(Path(folder), args.reads)
+        elif args.what == "upload":
             upload(Path(folder), args.reads, args.image_bytes)
         else:
             units(Path(folder), args.units, args.reads)

@@ -22,8 +22,8 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def postgres_cluster() -> Iterator[str]:
-    """The URL of a fresh, empty database."""
+def postgres_cluster(*settings: str, parent: Path | None = None) -> Iterator[str]:
+    """The URL of a fresh, empty database. `settings`: NAME=VALUE; `parent`: where its files lie."""
     folder = binaries()
     if folder is None:
         pytest.skip("PostgreSQL's server is not installed (Debian: apt install postgresql)")
@@ -31,7 +31,7 @@ def postgres_cluster() -> Iterator[str]:
         import psycopg  # noqa: F401
     except ModuleNotFoundError:
         pytest.skip("psycopg is not installed: pip install 'alpr-reader[postgres]'")
-    place = Path(tempfile.mkdtemp(prefix="alpr-pg-"))
+    place = Path(tempfile.mkdtemp(prefix="alpr-pg-", dir=parent))
     run = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     if run:
         shutil.chown(place, "postgres")
@@ -39,6 +39,7 @@ def postgres_cluster() -> Iterator[str]:
     try:
         _quiet([*run, str(folder / "initdb"), "-D", str(data), "-U", "alpr", "-A", "trust", "-E", "UTF8"])
         options = f"-c listen_addresses='' -c unix_socket_directories={place} -c shared_buffers=256MB"
+        options += "".join(f" -c {setting}" for setting in settings)
         start = [*run, str(folder / "pg_ctl"), "-D", str(data), "-w", "-o", options, "-l", str(place / "log")]
         _quiet([*start, "start"])
         try:

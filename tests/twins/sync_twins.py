@@ -188,6 +188,8 @@ class Unit:
 class LoopbackLink:
     """The twin of the HTTPS link: the department in this process, without TLS."""
 
+    depth = 1
+
     def __init__(self, department: Department) -> None:
         self._department, self._sent = department, 0
         self.before: Callable[[str, bytes], bytes] = lambda _name, data: data
