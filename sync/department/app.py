@@ -38,6 +38,7 @@ STATUS = {
 }
 CONFLICT = 409
 THREADS = 8
+LEAST_BYTES_PER_S = 500  # a client that drips slower than a bad GPRS line is cut off
 MEMORY_BYTES = 128 << 20  # all request bodies together
 LIMITS = {
     "hello": m.Hello.LIMIT,
@@ -77,19 +78,25 @@ class Budget:
 
 
 async def read_body(request: Request, limit: int, seconds: float, add: Callable[[int], None]) -> bytes:
-    """The whole body. Raises a refusal: too large, too slow, busy."""
+    """The whole body. Raises a refusal: too large, too slow, busy.
+
+    Two clocks: no silence of over `seconds`, and on the whole at least LEAST_BYTES_PER_S after that.
+    """
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said) > limit:
         raise refuse("too-large", f"{said} bytes where {limit} are allowed")
     pieces: list[bytes] = []
     total = 0
     stream = request.stream()
+    loop = asyncio.get_running_loop()
+    started = loop.time()
     while True:
+        until = min(loop.time() + seconds, started + seconds + total / LEAST_BYTES_PER_S)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout_at(until):
                 piece = await anext(stream, None)
         except TimeoutError:
-            raise refuse("too-slow", f"nothing came for {seconds:g} s") from None
+            raise refuse("too-slow", f"nothing came for {seconds:g} s, or too little for long") from None
         if piece is None:
             return b"".join(pieces)
         total += len(piece)

@@ -1,7 +1,7 @@
 """Sealed images of a day of receipt, in packs: one file a parcel, synced before any row names it.
 
 A pack lies at blobs/<day>/<SHA-256 of its bytes>. Rows name pack, offset and length; a purge drops the
-day's folder. Anything that can keep, give and drop such packs (an S3-compatible store) fits `PackStore`.
+day's folder. `open_packs` gives the folder or the S3-compatible store that the settings name.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from storage import files
+from sync.department.home import DepartmentHome
 from sync.errors import StoreError
 
 
@@ -26,6 +27,9 @@ class PackStore(Protocol):
 
     def names(self, day: int) -> set[str]:
         """The packs of a day."""
+
+    def days(self) -> set[int]:
+        """The days that hold packs."""
 
     def remove(self, day: int, packs: set[str]) -> None:
         """Remove packs that no row names."""
@@ -68,6 +72,9 @@ class FolderPacks:
         folder = self._day(day)
         return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
+    def days(self) -> set[int]:
+        return {int(path.name) for path in self._folder.iterdir() if path.name.isdecimal()}
+
     def remove(self, day: int, packs: set[str]) -> None:
         if packs:
             files.remove(self._day(day) / name for name in packs)
@@ -75,3 +82,13 @@ class FolderPacks:
 
     def drop(self, day: int) -> int:
         return files.remove_tree(self._day(day))
+
+
+def open_packs(home: DepartmentHome) -> PackStore:
+    """Where this home's packs lie. Raises ConfigError."""
+    chosen = home.settings.blobs_folder
+    if chosen.startswith("s3:"):
+        from sync.department.blobs_s3 import open_s3  # noqa: PLC0415 - a driver, with a library of its own
+
+        return open_s3(chosen, home.settings.blobs_endpoint)
+    return FolderPacks(home.blobs)

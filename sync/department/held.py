@@ -363,6 +363,19 @@ def alert_leaves(connection: sa.Connection, log_no: int, first: int, end: int) -
     return {row[0]: bytes(row[1]) for row in connection.execute(query)}
 
 
+def alerts_before(connection: sa.Connection, log_no: int, size: int) -> list[tuple[int, bytes]]:
+    """(record, parcel as it came) of the alerts whose place in the log is before `size`."""
+    query = select(alerts.c.sequence, alerts.c.parts).where(
+        alerts.c.log_no == log_no, alerts.c.sequence < size
+    )
+    return [(row[0], bytes(row[1])) for row in connection.execute(query.order_by(alerts.c.sequence))]
+
+
+def drop_alert(connection: sa.Connection, log_no: int, sequence: int) -> None:
+    """An alert whose elements were taken is needed no more."""
+    connection.execute(sa.delete(alerts).where(alerts.c.log_no == log_no, alerts.c.sequence == sequence))
+
+
 MAX_AGAIN = 1000
 
 

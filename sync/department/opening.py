@@ -17,7 +17,7 @@ from sync.department import incidents, package, people, roster_down, unit_health
 from sync.department import tables as t
 from sync.department.access_log import DATABASE
 from sync.department.audit import utc_text
-from sync.department.blobs import FolderPacks, PackStore
+from sync.department.blobs import PackStore, open_packs
 from sync.department.book import checked_policy
 from sync.department.calls_people import HandedOver
 from sync.department.desk import FOLDER, Desk, now_us
@@ -195,7 +195,7 @@ def open_front(
         store = open_store(home.database_url)
         opened.append(store.close)
     held = store
-    packs = packs or FolderPacks(home.blobs)
+    packs = packs or open_packs(home)
     address = address_of(home)
     if address is not None:
         remote_keys, remote_door = remote(address, approved=home.fips)

@@ -267,8 +267,23 @@ class Receiver:
                 )
             with self.store.write() as connection:
                 held.add_leaves(self.store, connection, now, rows, frontier, note)
+            self._settle_alerts(now.log_id, frontier.size)
             whole = now.cosigned if frontier.size == now.cosigned_size else note
             return m.LeavesHeld(log_id=now.log_id, size=frontier.size, cosigned=whole)
+
+    def _settle_alerts(self, log_id: bytes, size: int) -> None:
+        """Alerts whose leaf has come in its place: their elements are taken as if they had come just now."""
+        with self.store.read() as connection:
+            log = held.find_log(connection, log_id)
+            kept = [] if log is None else held.alerts_before(connection, log.log_no, size)
+        for sequence, data in kept:
+            if log is None:
+                return
+            header_bytes, body = parcels.split_parcel(data)
+            header = m.open_message(m.ParcelHeader, header_bytes, log.public)
+            self._arrival.take(log, header, parcels.cut_items(header.items, body))
+            with self.store.write() as connection:
+                held.drop_alert(connection, log.log_no, sequence)
 
     @staticmethod
     def _leaf(data: bytes, log: HeldLog, sequence: int) -> Leaf:

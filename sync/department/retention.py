@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from storage.day_keys import DAY_US
 from storage.errors import StorageError
@@ -25,11 +25,12 @@ from sync.department.key_service import KeyService
 from sync.department.root_file import describe
 from sync.department.settings import Settings
 from sync.department.store import Store
-from sync.department.tables import days, elements
+from sync.department.tables import alerts, days, elements
 from sync.errors import HomeError, StoreError
 
 log_events = structlog.get_logger("department.retention")
 CLAUSE = "463.8"
+LOOK_BACK_DAYS = 400  # how far beyond the year a key of a day that the database forgot is looked for
 DAY_KEY_DAYS = 366  # an epoch of one day may be uploaded a year later; then its private day key goes
 
 
@@ -109,6 +110,7 @@ class Retention:
         self._store, self._keys, self._packs = store, keys, packs
         self._log_key, self._settings, self._now_us, self._before = log_key, settings, now_us, before
         self._keep_days = keep_days or (lambda: settings.keep_days)
+        self._swept: set[int] = set()
 
     def plan(self) -> list[Due]:
         """Every day that still holds content, oldest first."""
@@ -144,10 +146,38 @@ class Retention:
     def run(self) -> list[PurgeReceipt]:
         """Purge every day that is due, and finish what was begun."""
         now = self._now_us()
+        self._adopt(now)
         done = [self._purge(one) for one in self.plan() if one.begun or one.due_us <= now]
         self._keys.destroy_day_keys_before(now // DAY_US - DAY_KEY_DAYS)
+        self._drop_alerts(now)
         self._sweep()
         return done
+
+    def _adopt(self, now: int) -> None:
+        """Days of which packs or a key exist, but no row: a restored database is older than they are.
+
+        Their year ends like any other's, so they are entered and purged with the rest.
+        """
+        with self._store.read() as connection:
+            known = set(connection.execute(select(days.c.day)).scalars())
+        over = now // DAY_US - self._keep_days()
+        found = self._packs.days() - known
+        found |= {
+            day
+            for day in range(over - LOOK_BACK_DAYS, over)
+            if day not in known and self._keys.has_store_key(day)
+        }
+        if not found:
+            return
+        log_events.warning("forgotten_days_entered", count=len(found))
+        with self._store.write() as connection:
+            connection.execute(insert(days), [{"day": day} for day in sorted(found)])
+
+    def _drop_alerts(self, now: int) -> None:
+        """Alerts whose own leaf never came are kept their year from receipt, like everything else."""
+        last = (now // DAY_US - self._keep_days()) * DAY_US
+        with self._store.write() as connection:
+            connection.execute(delete(alerts).where(alerts.c.received_us < last))
 
     def _purge(self, due: Due) -> PurgeReceipt:
         started = self._now_us()
@@ -184,12 +214,16 @@ class Retention:
         """Packs that no row names: a crash between the pack and its rows. Only of days gone by."""
         today = self._now_us() // DAY_US
         for one in self.plan():
-            if one.day >= today:
+            if one.day >= today or one.day in self._swept:
+                continue
+            there = self._packs.names(one.day)
+            self._swept.add(one.day)
+            if not there:
                 continue
             with self._store.read() as connection:
                 query = select(elements.c.pack).distinct().where(elements.c.day == one.day)
                 named = {row[0] for row in connection.execute(query) if row[0] is not None}
-            stray = self._packs.names(one.day) - named
+            stray = there - named
             if stray:
                 log_events.info("stray_packs_removed", day=one.day, count=len(stray))
                 self._packs.remove(one.day, stray)

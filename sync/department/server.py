@@ -12,7 +12,7 @@ import ipaddress
 import signal
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sync.department.app import front_app, unit_app
 from sync.department.authority import Authority
-from sync.department.blobs import FolderPacks
+from sync.department.blobs import open_packs
 from sync.department.enrol import Enrolment
 from sync.department.home import DepartmentHome
 from sync.department.key_remote import service_of
@@ -95,7 +95,7 @@ class Department:
         self.home = home
         self.store = open_store(home.database_url)
         self.keys = service_of(home)
-        self.packs = FolderPacks(home.blobs)
+        self.packs = open_packs(home)
         self.authority = Authority.open(home.authority)
         log_key = home.log_key()
         settings = home.settings
@@ -139,10 +139,23 @@ def _server(app: Any, context: ssl.SSLContext, home: DepartmentHome, port: int) 
     return uvicorn.Server(config)
 
 
-async def _retain(department: Department, daily: Callable[[], None], stop: asyncio.Event) -> None:
-    """The daily purge and what follows it, at its hour and once at start."""
+def renew_server(department: Department, contexts: Sequence[ssl.SSLContext]) -> None:
+    """Make the server's certificate anew where it ends soon; connections from now on are shown it."""
+    certificate, key = department.authority.server_files(served_names(department.home))
+    for context in contexts:
+        context.load_cert_chain(certificate, key)
+
+
+async def _retain(
+    department: Department,
+    contexts: Sequence[ssl.SSLContext],
+    daily: Callable[[], None],
+    stop: asyncio.Event,
+) -> None:
+    """The daily purge, what follows it and the renewal of the certificate: at their hour, once at start."""
     while not stop.is_set():
         try:
+            renew_server(department, contexts)
             done = await asyncio.to_thread(department.retention.run)
             log_events.info("retention_ran", purged_days=len(done))
         except Exception as error:  # noqa: BLE001 - the server must live; compliance shows a purge that is late
@@ -166,15 +179,19 @@ async def serve(
     """Run until SIGTERM or SIGINT. `ready` gets the two ports once both listen; `daily` follows a purge."""
     home, settings = department.home, department.home.settings
     certificate, key = department.authority.server_files(served_names(home))
+    contexts = (
+        tls_context(certificate, key, clients_of=home.authority / "ca.pem", approved=home.fips),
+        tls_context(certificate, key, approved=home.fips),
+    )
     units = _server(
         unit_app(department.receiver, department.enrolment, seconds=settings.request_seconds),
-        tls_context(certificate, key, clients_of=home.authority / "ca.pem", approved=home.fips),
+        contexts[0],
         home,
         settings.unit_port,
     )
     front = _server(
         front_app(department.receiver, department.enrolment, desk_routes, seconds=settings.request_seconds),
-        tls_context(certificate, key, approved=home.fips),
+        contexts[1],
         home,
         settings.desk_port,
     )
@@ -193,7 +210,7 @@ async def serve(
         while not (units.started and front.started) and not stop.is_set():
             await asyncio.sleep(0.02)
         ready(_port(units), _port(front))
-        group.create_task(_retain(department, daily, stop))
+        group.create_task(_retain(department, contexts, daily, stop))
 
 
 def _port(server: uvicorn.Server) -> int:

@@ -33,7 +33,12 @@ class Settings:
     unit_port: int = setting(8463, low=0, high=65535, why="units connect here, with their certificate")
     desk_port: int = setting(8464, low=0, high=65535, why="enrolment, and people at the desk")
     database: str = setting("", why="empty: SQLite in this folder; or postgresql+psycopg://user@host/name")
-    blobs_folder: str = setting("", why="empty: blobs/ in this folder; else where sealed images lie")
+    blobs_folder: str = setting(
+        "", why="empty: blobs/ in this folder; else the folder of sealed images, or s3://BUCKET/PREFIX"
+    )
+    blobs_endpoint: str = setting(
+        "", why="with s3: empty for AWS, else the store's URL; credentials come from the environment"
+    )
     keys_folder: str = setting(
         "", why="empty: keys/ in this folder; best on another disk, outside every backup of the database"
     )

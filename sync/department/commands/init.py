@@ -28,6 +28,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--unit-port", type=int, default=usual.unit_port, help="port for units")
     parser.add_argument("--desk-port", type=int, default=usual.desk_port, help="port for enrolment, desk")
     parser.add_argument("--database", default="", help="postgresql+psycopg://user@host/name (else SQLite)")
+    parser.add_argument("--blobs", default="", help="folder of sealed images, or s3://BUCKET/PREFIX")
+    parser.add_argument("--blobs-endpoint", default="", help="with s3: the store's URL (else AWS)")
     parser.add_argument("--keys-folder", default="", help="where the key service's keys lie (else HOME/keys)")
     parser.add_argument("--demo", action="store_true", help="mark the root file as a demo's, for good")
 
@@ -41,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
         unit_port=args.unit_port,
         desk_port=args.desk_port,
         database=args.database,
+        blobs_folder=args.blobs,
+        blobs_endpoint=args.blobs_endpoint,
         keys_folder=args.keys_folder,
     )
     made = found(args.home, settings, demo=args.demo)

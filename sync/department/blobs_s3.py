@@ -1,0 +1,126 @@
+"""Packs in an S3-compatible store (AWS, MinIO, Ceph, Garage), by boto3. Imported only where it is set.
+
+A pack is the object PREFIX/<day>/<SHA-256>. It is durable when the store has answered; S3 promises to list
+and give what it took, and boto3 sends a checksum with each. Credentials come the usual way: environment,
+~/.aws, or the machine's role; never from `department.toml`. On a bucket with versioning a purge leaves old
+versions behind: they are noise once their day's key is destroyed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from sync.errors import ConfigError, StoreError
+
+SCHEME = "s3"
+CONNECT_S, READ_S, TRIES = 10, 60, 4
+DELETE_AT_ONCE = 1000  # the most that one DeleteObjects takes
+NOT_THERE = frozenset({"NoSuchKey", "NoSuchBucket", "404", "InvalidRange"})
+
+
+class S3Packs:
+    """See blobs.PackStore."""
+
+    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+        self._client, self._bucket = client, bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def put(self, day: int, pieces: Sequence[bytes]) -> str:
+        data = b"".join(pieces)
+        name = hashlib.sha256(data).hexdigest()
+        self._ask("put_object", Key=self._key(day, name), Body=data)
+        return name
+
+    def get(self, day: int, pack: str, offset: int, length: int) -> bytes:
+        key = self._key(day, pack)
+        answer = self._ask("get_object", Key=key, Range=f"bytes={offset}-{offset + length - 1}")
+        with answer["Body"] as body:
+            data: bytes = body.read(length + 1)
+        if len(data) != length:
+            raise StoreError("a pack of images is cut short", where=self._where(key))
+        return data
+
+    def names(self, day: int) -> set[str]:
+        prefix = self._key(day, "")
+        return {key.removeprefix(prefix) for key in self._keys(prefix)}
+
+    def days(self) -> set[int]:
+        found = (key.removeprefix(self._prefix).partition("/")[0] for key in self._keys(self._prefix))
+        return {int(day) for day in found if day.isdecimal()}
+
+    def remove(self, day: int, packs: set[str]) -> None:
+        self._delete([self._key(day, name) for name in sorted(packs)])
+
+    def drop(self, day: int) -> int:
+        keys = list(self._keys(self._key(day, "")))
+        self._delete(keys)
+        return len(keys)
+
+    def _key(self, day: int, name: str) -> str:
+        return f"{self._prefix}{day}/{name}"
+
+    def _where(self, key: str) -> str:
+        return f"s3://{self._bucket}/{key}"
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        more: dict[str, str] = {}
+        while True:
+            answer = self._ask("list_objects_v2", Prefix=prefix, **more)
+            yield from (one["Key"] for one in answer.get("Contents", ()))
+            if not answer.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        for at in range(0, len(keys), DELETE_AT_ONCE):
+            wanted = [{"Key": key} for key in keys[at : at + DELETE_AT_ONCE]]
+            answer = self._ask("delete_objects", Delete={"Objects": wanted, "Quiet": True})
+            if failed := answer.get("Errors"):
+                raise StoreError(
+                    f"{len(failed)} packs could not be removed: {failed[0].get('Code')}",
+                    where=self._where(str(failed[0].get("Key"))),
+                )
+
+    def _ask(self, call: str, **facts: Any) -> dict[str, Any]:
+        """One call. Raises StoreError, without the answer's body."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - a driver imports late
+
+        where = self._where(str(facts.get("Key", facts.get("Prefix", ""))))
+        try:
+            answer: dict[str, Any] = getattr(self._client, call)(Bucket=self._bucket, **facts)
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", "unknown"))
+            what = "a pack of images is missing" if code in NOT_THERE else f"the store refused {call}"
+            raise StoreError(f"{what} ({code})", where=where) from None
+        except BotoCoreError as error:
+            raise StoreError(f"the store does not answer: {type(error).__name__}", where=where) from None
+        return answer
+
+
+def open_s3(url: str, endpoint: str) -> S3Packs:
+    """Packs at s3://BUCKET/PREFIX; `endpoint` empty for AWS. Raises ConfigError."""
+    parts = urlsplit(url)
+    if parts.scheme != SCHEME or not parts.netloc or parts.query or parts.username:
+        raise ConfigError("must be s3://BUCKET or s3://BUCKET/PREFIX", where="blobs_folder")
+    try:
+        import boto3  # noqa: PLC0415 - a driver imports late
+        from botocore.config import Config  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "boto3 is not installed", where="blobs_folder", cure="pip install 'alpr-reader[s3]'"
+        ) from None
+    terms = Config(
+        connect_timeout=CONNECT_S,
+        read_timeout=READ_S,
+        retries={"mode": "standard", "total_max_attempts": TRIES},
+        s3={"addressing_style": "path" if endpoint else "auto"},
+    )
+    try:
+        client = boto3.session.Session().client("s3", endpoint_url=endpoint or None, config=terms)
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigError(f"{type(error).__name__}: {error}", where="blobs_endpoint") from None
+    return S3Packs(client, parts.netloc, parts.path.strip("/"))

@@ -1,0 +1,115 @@
+"""Where packs lie: a folder and an S3-compatible store keep one promise."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from receiver_twins import Joined
+from s3_twin import BUCKET, s3_server
+from sync_twins import checked, converse, found_department
+
+from storage.day_keys import DAY_US
+from sync.department.blobs import FolderPacks, PackStore, open_packs
+from sync.department.blobs_s3 import open_s3
+from sync.department.server import Department, now_us
+from sync.errors import ConfigError, StoreError
+
+DAY = 20_500
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["folder", "s3"])
+def packs(request: pytest.FixtureRequest, tmp_path: Path) -> PackStore:
+    if request.param == "folder":
+        return FolderPacks(tmp_path / "blobs")
+    name = hashlib.sha256(request.node.name.encode()).hexdigest()[:8]
+    return open_s3(f"s3://{BUCKET}/{name}", request.getfixturevalue("endpoint"))
+
+
+def test_a_piece_comes_back_as_it_was_put(packs: PackStore) -> None:
+    pieces = [os.urandom(size) for size in (9000, 1, 150_000)]
+    name = packs.put(DAY, pieces)
+    assert packs.get(DAY, name, 9001, 150_000) == pieces[2]
+    assert packs.get(DAY, name, 9000, 1) == pieces[1]
+    assert name == hashlib.sha256(b"".join(pieces)).hexdigest()
+
+
+def test_the_same_pack_put_twice_is_one(packs: PackStore) -> None:
+    assert packs.put(DAY, [b"pack"]) == packs.put(DAY, [b"pack"])
+    assert len(packs.names(DAY)) == 1
+
+
+def test_what_is_missing_or_cut_short_says_so(packs: PackStore) -> None:
+    name = packs.put(DAY, [b"0123456789"])
+    with pytest.raises(StoreError, match="missing"):
+        packs.get(DAY, "f" * 64, 0, 4)
+    with pytest.raises(StoreError, match="cut short"):
+        packs.get(DAY, name, 5, 10)
+
+
+def test_days_are_apart_and_drop_whole(packs: PackStore) -> None:
+    first = [packs.put(DAY, [bytes([number]) * 100]) for number in range(5)]
+    other = packs.put(DAY + 1, [b"other"])
+    assert packs.names(DAY) == set(first)
+    assert packs.days() == {DAY, DAY + 1}
+    packs.remove(DAY, set(first[:2]))
+    assert packs.names(DAY) == set(first[2:])
+    assert packs.drop(DAY) == 3
+    assert packs.names(DAY) == set()
+    assert packs.drop(DAY) == 0
+    assert packs.get(DAY + 1, other, 0, 5) == b"other"
+
+
+def test_a_department_keeps_its_images_in_s3_and_purges_them_there(tmp_path: Path, endpoint: str) -> None:
+    clock = [now_us()]
+    home = found_department(tmp_path / "d", blobs_folder=f"s3://{BUCKET}/whole", blobs_endpoint=endpoint)
+    department = Department(home, lambda: clock[0])
+    unit = Joined(tmp_path / "unit", department, "unit")
+    try:
+        unit.add(4, size=20_000)
+        assert converse(unit, department).done
+        assert not (home.path / "blobs").exists()
+        assert len(department.packs.names(clock[0] // DAY_US)) == 1
+        assert checked(home).problems == []
+        clock[0] += 367 * DAY_US
+        (receipt,) = department.retention.run()
+        assert receipt.packs == 1
+        assert department.packs.days() == set()
+        assert checked(home).problems == []
+    finally:
+        unit.close()
+        department.close()
+
+
+def test_a_store_that_is_away_refuses_and_nothing_is_half_taken(tmp_path: Path, endpoint: str) -> None:
+    home = found_department(tmp_path / "d", blobs_folder=f"s3://{BUCKET}/away", blobs_endpoint=endpoint)
+    department = Department(home)
+    unit = Joined(tmp_path / "unit", department, "unit")
+    there = department.receiver._arrival._packs
+    try:
+        unit.add(2, size=20_000)
+        department.receiver._arrival._packs = open_s3("s3://no-such-bucket", endpoint)
+        with pytest.raises(Exception, match="cannot store now"):
+            converse(unit, department)
+        department.receiver._arrival._packs = there
+        assert converse(unit, department).done
+        assert checked(home).problems == []
+    finally:
+        unit.close()
+        department.close()
+
+
+@pytest.mark.parametrize("url", ["s3:", "s3:///prefix", "s3://user@bucket", "s3://bucket?x=1"])
+def test_an_address_that_names_no_bucket_is_refused_with_its_setting(tmp_path: Path, url: str) -> None:
+    home = found_department(tmp_path / "d", blobs_folder=url)
+    with pytest.raises(ConfigError, match="blobs_folder"):
+        open_packs(home)
