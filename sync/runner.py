@@ -67,9 +67,9 @@ class Runner:
         self._on_attempt, self._health = on_attempt, health
         self._link: HttpsLink | None = None
         self._hits_to = outbox.received_to()
-        self._parcel_size = ParcelSize()
         self._nudge = threading.Event()
         status = folder.status()
+        self._parcel_size = ParcelSize.of(status.get("parcel_bytes"))
         self._failures = int(status.get("failures", 0))
         self._tried_us = int(status.get("tried_us", 0))
         self._metered = (int(status.get("metered_day", 0)), int(status.get("metered_bytes", 0)))
@@ -164,6 +164,7 @@ class Runner:
             "sent_bytes": progress.sent_bytes,
             "cosigned_size": self._outbox.anchored_size(),
             "received_to": self._outbox.received_to(),
+            "parcel_bytes": self._parcel_size.size,
             "metered_day": self._metered[0],
             "metered_bytes": self._metered[1],
         }

@@ -22,11 +22,12 @@ from sync import parcels
 from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError
 from sync.health import Health, HealthHeld
 from sync.outbox import Outbox
+from sync.pieces import PieceHeader, PieceHeld
 from sync.transport import Link
 
 log_events = structlog.get_logger("uplink")
 SOFTWARE = "alpr-reader"
-FIRST_PARCEL, LEAST_PARCEL, MOST_PARCEL = 1 << 20, 16 << 10, 8 << 20
+FIRST_PARCEL, LEAST_PARCEL, MOST_PARCEL = 1 << 20, 4 << 10, 8 << 20
 LEAVES_AT_ONCE = 1024
 HIT_LEAVES_AT_ONCE = 64
 NEAR = 200  # records; a backlog of so few is as fast as an alert by itself
@@ -49,14 +50,25 @@ class Progress:
 
 @dataclass(slots=True)
 class ParcelSize:
-    """How much goes into one parcel: grows on a good link, shrinks on a bad one."""
+    """How much goes into one parcel: grows on a good link, shrinks on a bad one.
+
+    After a cut it grows fast to half of what was cut, and slowly beyond.
+    """
 
     size: int = field(default=FIRST_PARCEL)
+    ceiling: int = field(default=MOST_PARCEL)
+
+    @classmethod
+    def of(cls, known: object) -> ParcelSize:
+        """As it was when the last conversation ended; the usual one where that is not known."""
+        return cls(known) if isinstance(known, int) and LEAST_PARCEL <= known <= MOST_PARCEL else cls()
 
     def went_well(self) -> None:
-        self.size = min(MOST_PARCEL, self.size * 2)
+        grown = min(self.size * 2, self.ceiling) if self.size < self.ceiling else self.size * 9 // 8
+        self.size = min(MOST_PARCEL, grown)
 
     def was_cut(self) -> None:
+        self.ceiling = max(LEAST_PARCEL, self.size // 2)
         self.size = max(LEAST_PARCEL, self.size // 4)
 
 
@@ -68,7 +80,7 @@ class _Parcel:
     items: list[m.Item] = field(default_factory=list)
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
-    end: int = 0
+    in_pieces: bool = False
 
 
 class Conversation:
@@ -214,8 +226,11 @@ class Conversation:
                 for parcel in self._parcels(numbers):
                     if not goes_on():
                         break
-                    while len(waiting) >= self._depth():
+                    while len(waiting) >= (1 if parcel.in_pieces else self._depth()):
                         self._taken(*waiting.popleft())
+                    if parcel.in_pieces:
+                        self._in_pieces(parcel, goes_on)
+                        continue
                     pieces = self._framed(parcel)
                     waiting.append((parcel, threads.submit(self._link.post, "parcel", pieces)))
             while waiting:
@@ -244,8 +259,39 @@ class Conversation:
                 parcel.items.append(m.Item(sequence=leaf.sequence, name=name, length=len(stored)))
                 parcel.parts.append(stored)
                 parcel.size += len(stored)
+                if parcel.size > self._parcel_size.size < FIRST_PARCEL:  # the line was cut with less on it
+                    parcel.in_pieces = True
+                    yield parcel
+                    parcel = _Parcel()
         if parcel.items:
             yield parcel
+
+    def _in_pieces(self, parcel: _Parcel, goes_on: Callable[[], bool]) -> None:
+        """Send one element by pieces of the size that the line bears, from where it was cut."""
+        stored = parcel.parts[0]
+        answer = self._piece(parcel, 0, 0)
+        while not answer.done and goes_on():
+            end = min(len(stored), answer.held + self._parcel_size.size)
+            before, answer = answer.held, self._piece(parcel, answer.held, end)
+            if not before < answer.held <= end:
+                raise LinkError(f"{answer.held} bytes are held where {end} were sent")
+            self._parcel_size.went_well()
+        if answer.done:
+            self._note(parcel, answer)
+
+    def _piece(self, parcel: _Parcel, start: int, end: int) -> PieceHeld:
+        (item,), (stored,) = parcel.items, parcel.parts
+        header = PieceHeader(
+            log_id=self._outbox.log_id,
+            keys=tuple(parcel.keys),
+            sequence=item.sequence,
+            name=item.name,
+            total=len(stored),
+            offset=start,
+            length=end - start,
+        )
+        pieces = parcels.frame_parcel(m.seal_message(header, self._outbox.sign), [stored[start:end]])
+        return self._open(PieceHeld, self._link.post("piece", pieces))
 
     def _leaves_of(self, numbers: Iterator[int]) -> Iterator[bytes]:
         """The leaves of these records; neighbours are read together."""
@@ -269,11 +315,15 @@ class Conversation:
             return b""
 
     def _add_key(self, parcel: _Parcel, leaf: leaves.Leaf) -> None:
-        if not leaf.epoch or leaf.epoch in self._sent_keys:
+        """Each parcel brings the keys it needs, until one that brought them was answered: two may be on
+        their way, and arrive in any order."""
+        epoch = leaf.epoch
+        if not epoch or epoch in self._sent_keys or any(key.epoch == epoch for key in parcel.keys):
             return
-        self._sent_keys.add(leaf.epoch)
-        key = self._outbox.key_for_department(leaf.epoch)
-        if key is not None:
+        key = self._outbox.key_for_department(epoch)
+        if key is None:
+            self._sent_keys.add(epoch)  # it is gone; asking again would not bring it back
+        else:
             parcel.keys.append(m.SealedKey(epoch=key.epoch, day_key=key.day_key, sealed=key.sealed))
 
     def _framed(self, parcel: _Parcel, leaf: bytes | None = None) -> list[bytes]:
@@ -282,8 +332,9 @@ class Conversation:
         )
         return parcels.frame_parcel(m.seal_message(header, self._outbox.sign), parcel.parts)
 
-    def _note(self, parcel: _Parcel, answer: m.ParcelHeld) -> None:
+    def _note(self, parcel: _Parcel, answer: m.ParcelHeld | PieceHeld) -> None:
         self._parcel_size.went_well()
+        self._sent_keys |= {key.epoch for key in parcel.keys}
         self.progress.elements += len(parcel.items) - len(answer.bad)
         self.progress.bad += len(answer.bad)
         for final in (False, True):

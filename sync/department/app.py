@@ -45,6 +45,7 @@ LIMITS = {
     "leaves": m.LeafBatch.LIMIT,
     "parcel": m.MAX_PARCEL_BYTES + 4,
     "alert": m.MAX_PARCEL_BYTES + 4,
+    "piece": m.MAX_PARCEL_BYTES + 4,
     "receipt": m.ReceiptWanted.LIMIT,
     "document": m.DocumentWanted.LIMIT,
     "health": Health.LIMIT,

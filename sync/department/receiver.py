@@ -35,10 +35,12 @@ from sync.department.arrival import Arrival
 from sync.department.blobs import PackStore
 from sync.department.held import HeldLog
 from sync.department.key_service import KeyService
+from sync.department.partials import Partials
 from sync.department.store import Store
 from sync.department.tables import alerts, documents, receipts, units
 from sync.errors import KeyServiceError, MessageError, RefusedByDepartmentError, StoreError
 from sync.health import Health, HealthHeld
+from sync.pieces import PieceHeader, PieceHeld
 
 log_events = structlog.get_logger("department.receiver")
 
@@ -63,7 +65,10 @@ class Receiver:
         name: str,
         now_us: Callable[[], int],
         certificate_days: int = 90,
+        *,
+        partials: Partials,
     ) -> None:
+        self._partials = partials
         self.store, self.keys, self.packs = store, keys, packs
         self._key = log_key
         self.name = name
@@ -90,6 +95,7 @@ class Receiver:
             "hello": self.hello,
             "leaves": self.leaves,
             "parcel": self.parcel,
+            "piece": self.piece,
             "alert": self.alert,
             "receipt": self.receipt,
             "document": self.document,
@@ -305,6 +311,34 @@ class Receiver:
         with self._alone(log) as now:
             complete_to, bad = self._arrival.take(now, header, parts)
         return m.ParcelHeld(log_id=log.log_id, complete_to=complete_to, bad=tuple(bad))
+
+    def piece(self, data: bytes) -> PieceHeld:
+        """A piece of one element: kept, and the element taken once it is whole."""
+        header_bytes, body = parcels.split_parcel(data)
+        header, log = self._open(PieceHeader, header_bytes)
+        with self._alone(log) as now:
+            with self.store.read() as connection:
+                rows = held.missing_of(connection, now.log_no, [header.sequence])
+                if not rows:
+                    raise refuse(
+                        "gap",
+                        f"record {header.sequence} is not held yet: send its leaf first",
+                        held_size=now.frontier.size,
+                    )
+                place = (header.sequence, header.name)
+                there = rows[header.sequence][1] == 0 or place in held.names_held(
+                    connection, now.log_no, [header.sequence]
+                )
+            if there:
+                return PieceHeld(log_id=now.log_id, held=header.total, done=True, bad=())
+            here = self._partials.add(now.log_no, header, body)
+            if here < header.total:
+                return PieceHeld(log_id=now.log_id, held=here, done=False, bad=())
+            item = m.Item(sequence=header.sequence, name=header.name, length=header.total)
+            parcel = m.ParcelHeader(log_id=now.log_id, keys=header.keys, items=(item,))
+            _, bad = self._arrival.take(now, parcel, [self._partials.whole(now.log_no, header)])
+            self._partials.drop(now.log_no)
+        return PieceHeld(log_id=log.log_id, held=header.total, done=True, bad=tuple(bad))
 
     def alert(self, data: bytes) -> m.ParcelHeld:
         """A hit ahead of its turn: kept as it came until the same leaf arrives in its place."""

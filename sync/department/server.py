@@ -26,8 +26,9 @@ from sync.department.blobs import open_packs
 from sync.department.enrol import Enrolment
 from sync.department.home import DepartmentHome
 from sync.department.key_remote import service_of
+from sync.department.partials import Partials
 from sync.department.receiver import Receiver
-from sync.department.retention import Retention, keep_days_of
+from sync.department.retention import PurgeReceipt, Retention, keep_days_of
 from sync.department.store import open_store
 from sync.department.tls import tls_context
 
@@ -97,6 +98,7 @@ class Department:
         self.keys = service_of(home)
         self.packs = open_packs(home)
         self.authority = Authority.open(home.authority)
+        self._partials = Partials(home.path / "partial")
         log_key = home.log_key()
         settings = home.settings
         self.receiver = Receiver(
@@ -107,11 +109,18 @@ class Department:
             settings.name,
             clock,
             certificate_days=settings.certificate_days,
+            partials=self._partials,
         )
         self.enrolment = Enrolment(self.store, self.authority, log_key, settings, home.root_file, clock)
         self.retention = Retention(
             self.store, self.keys, self.packs, log_key, settings, clock, keep_days=lambda: keep_days_of(home)
         )
+
+    def retain(self) -> list[PurgeReceipt]:
+        """The daily purge: whole days of receipt by their receipts, and pieces that nobody went on with."""
+        done = self.retention.run()
+        self._partials.drop_older(self.home.settings.keep_days)
+        return done
 
     def close(self) -> None:
         self.keys.close()
@@ -156,7 +165,7 @@ async def _retain(
     while not stop.is_set():
         try:
             renew_server(department, contexts)
-            done = await asyncio.to_thread(department.retention.run)
+            done = await asyncio.to_thread(department.retain)
             log_events.info("retention_ran", purged_days=len(done))
         except Exception as error:  # noqa: BLE001 - the server must live; compliance shows a purge that is late
             log_events.error("retention_failed", kind=type(error).__name__)  # noqa: TRY400

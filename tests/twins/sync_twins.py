@@ -239,6 +239,8 @@ class FaultProxy:
         self.cuts_left = 0
         self.cut_after = (2_000, 200_000)
         self.delay_s = 0.0
+        self.loss = 0.0
+        self.retransmit_s = 0.2
         self.down = False
         self.cuts = 0
         self._stop = threading.Event()
@@ -285,6 +287,8 @@ class FaultProxy:
                         return
                     if self.delay_s:
                         time.sleep(self.delay_s)
+                    if self._rng.random() < self.loss:  # TCP shows a lost packet as the wait for its repeat
+                        time.sleep(self.retransmit_s)
                     passed += len(data)
                     if limit is not None and passed > limit:
                         pairs[one].sendall(data[: len(data) // 2])

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
                     late = f"  OVERDUE {overdue} days" if overdue else ""
                     print(f"received {_day(one.day)}  goes {goes}  {records} records, {parts} elements{late}")
             return 0
-        receipts = department.retention.run()
+        receipts = department.retain()
         front = front_of(department)
         if front is not None:
             try:

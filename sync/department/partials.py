@@ -1,0 +1,68 @@
+"""Elements that are arriving in pieces: one file a log, synced, sealed as they came from the unit.
+
+A log has one at a time: another element takes its place, so that what a unit can leave here is bounded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+from storage import files
+from sync.errors import MessageError
+from sync.pieces import PieceHeader
+
+_NAME = re.compile(r"[a-z][a-z_]{0,31}")
+DAY_S = 86_400
+
+
+class Partials:
+    """Pieces in a folder of the department's home. The caller lets one message of a log in at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+
+    def _path(self, log_no: int, header: PieceHeader) -> Path:
+        if not _NAME.fullmatch(header.name):
+            raise MessageError("is no element's name", where="piece.name")
+        return self._folder / f"{log_no:d}-{header.sequence:d}-{header.name}-{header.total:d}"
+
+    def add(self, log_no: int, header: PieceHeader, data: memoryview) -> int:
+        """Append what is new of a piece, synced; how many bytes are held. A piece that leaves a gap is not
+        kept."""
+        if len(data) != header.length:
+            raise MessageError("the length in the header is not that of the body", where="piece")
+        path = self._path(log_no, header)
+        held = path.stat().st_size if path.exists() else 0
+        new = data[held - header.offset :] if header.offset <= held < header.offset + header.length else b""
+        if not new:
+            return held
+        if not held:
+            self.drop(log_no)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, files.PRIVATE_FILE)
+        try:
+            view = memoryview(new)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            files.sync_file(descriptor)
+        finally:
+            os.close(descriptor)
+        if not held:
+            files.sync_dir(self._folder)
+        return held + len(new)
+
+    def whole(self, log_no: int, header: PieceHeader) -> bytes:
+        """The element as it came."""
+        return self._path(log_no, header).read_bytes()
+
+    def drop(self, log_no: int) -> None:
+        """Whatever of this log is here."""
+        files.remove(self._folder.glob(f"{log_no:d}-*"))
+
+    def drop_older(self, days: int) -> int:
+        """What nobody went on with for so long; how many."""
+        limit = time.time() - days * DAY_S
+        return files.remove(path for path in self._folder.iterdir() if path.stat().st_mtime < limit)
