@@ -4,6 +4,7 @@ HardwareError
 ├── MissingDriverError      a library or device file that a driver needs is not there
 ├── PartFailedError         the part is there, and answered wrongly or not at all
 │   ├── SlotFailedError     the effaceable slot did not keep what was written to it
+│   ├── ChipFailedError     the chip with the unit's key refused, or does not open what was sealed
 │   ├── CameraStalledError  a camera that is open and gives no frame
 │   └── BrokenFrameError    one frame that cannot be decoded; the next one may be good
 ├── NoSuchSourceError       a camera source that names nothing that can be opened
@@ -28,6 +29,10 @@ class PartFailedError(HardwareError):
 
 class SlotFailedError(PartFailedError):
     """An effaceable slot refused a write, or read back something else than was written."""
+
+
+class ChipFailedError(PartFailedError):
+    """The chip that holds the unit's key refused a call, or does not open what it was given."""
 
 
 class LineGoneError(HardwareError):

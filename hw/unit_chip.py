@@ -1,0 +1,124 @@
+"""The chip that knows who a unit is: a P-256 key that never leaves it, and sealing of small secrets to it.
+
+`tpm:...` is a TPM 2.0 (`unit_chip_tpm.py`); `loopback:/PATH` its twin, files beside the slot's twin and outside
+the home. A `file:` slot has no chip: the unit's keys are then files of the home, 0600.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from hw.errors import ChipFailedError, MissingDriverError
+
+MAX_SECRET_BYTES = 64
+_SEAL_AAD = b"alpr-reader/unit-chip/v1"
+NONCE_BYTES = 12
+
+
+class UnitChip(Protocol):
+    """One chip. Every call opens it anew, so that other programs can use it too."""
+
+    @property
+    def promise(self) -> str:
+        """What the chip can promise, in one sentence for people."""
+
+    def public_der(self) -> bytes:
+        """SubjectPublicKeyInfo of the unit's P-256 key, the same every time. Raises ChipFailedError."""
+
+    def sign(self, data: bytes) -> bytes:
+        """ECDSA with SHA-256 over `data`, DER. Raises ChipFailedError."""
+
+    def seal(self, secret: bytes) -> bytes:
+        """1 to 64 bytes, so that this chip alone opens them. Raises ChipFailedError."""
+
+    def unseal(self, sealed: bytes) -> bytes:
+        """What was sealed. Raises ChipFailedError: another chip's, or damaged."""
+
+
+class LoopbackChip:
+    """The twin: a key in a file outside the home, which a copy of the home does not carry."""
+
+    promise = "a stand-in for a chip: whoever copies its file is the unit"
+
+    def __init__(self, path: Path) -> None:
+        self._key_path, self._seal_path = (path.with_name(path.name + end) for end in (".unit", ".seal"))
+
+    def public_der(self) -> bytes:
+        """See UnitChip.public_der."""
+        return (
+            self._key()
+            .public_key()
+            .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        )
+
+    def sign(self, data: bytes) -> bytes:
+        """See UnitChip.sign."""
+        return self._key().sign(data, ec.ECDSA(hashes.SHA256()))
+
+    def seal(self, secret: bytes) -> bytes:
+        """See UnitChip.seal."""
+        check_secret(secret)
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + AESGCM(self._kept(self._seal_path, os.urandom(32))).encrypt(nonce, secret, _SEAL_AAD)
+
+    def unseal(self, sealed: bytes) -> bytes:
+        """See UnitChip.unseal."""
+        key = AESGCM(self._kept(self._seal_path, os.urandom(32)))
+        try:
+            return key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _SEAL_AAD)
+        except (InvalidTag, ValueError):
+            raise ChipFailedError("the chip does not open this: sealed by another one, or damaged") from None
+
+    def _key(self) -> ec.EllipticCurvePrivateKey:
+        made = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        key = serialization.load_der_private_key(self._kept(self._key_path, made), password=None)
+        return cast("ec.EllipticCurvePrivateKey", key)
+
+    @staticmethod
+    def _kept(path: Path, fresh: bytes) -> bytes:
+        """The file's content, `fresh` where it is not there yet."""
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_bytes()
+        except OSError as error:
+            raise ChipFailedError(f"chip {path}: cannot be written: {error.strerror}") from None
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(fresh)
+            file.flush()
+            os.fsync(file.fileno())
+        return fresh
+
+
+def check_secret(secret: bytes) -> None:
+    """Raises ChipFailedError for a secret that no chip seals."""
+    if not 0 < len(secret) <= MAX_SECRET_BYTES:
+        raise ChipFailedError(f"a chip seals 1 to {MAX_SECRET_BYTES} bytes")
+
+
+def open_chip(slot_uri: str) -> UnitChip | None:
+    """The chip behind a home's slot; None where the slot is a file.
+
+    Raises MissingDriverError where a library is absent or no chip answers.
+    """
+    scheme, _, rest = slot_uri.strip().partition(":")
+    if scheme == "loopback" and rest.startswith("/"):
+        return LoopbackChip(Path(rest))
+    if scheme == "tpm":
+        try:
+            module = import_module("hw.unit_chip_tpm")
+        except ImportError:
+            raise MissingDriverError("tpm2-pytss not found: install the 'tpm' extra") from None
+        return cast("Callable[[str], UnitChip]", module.open_tpm_chip)(rest)
+    return None
