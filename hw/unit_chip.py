@@ -1,7 +1,7 @@
 """The chip that knows who a unit is: a P-256 key that never leaves it, and sealing of small secrets to it.
 
-`tpm:...` is a TPM 2.0 (`unit_chip_tpm.py`); `loopback:/PATH` its twin, files beside the slot's twin and outside
-the home. A `file:` slot has no chip: the unit's keys are then files of the home, 0600.
+`tpm:...` is a TPM 2.0 (`unit_chip_tpm.py`); `loopback:/PATH` its twin, files beside the slot's twin and
+outside the home. A `file:` slot has no chip: the unit's keys are then files of the home, 0600.
 """
 
 from __future__ import annotations

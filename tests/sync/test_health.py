@@ -18,8 +18,8 @@ from hw.vitals import ScriptedBoard
 from storage import codec, envelope
 from sync import messages as m
 from sync.department import cli as office
-from sync.department.opening import overdue_in_store
-from sync.department.server import Department, now_us
+from sync.department import unit_health
+from sync.department.server import Department
 from sync.enrolment import open_link
 from sync.errors import MessageError, RefusedByDepartmentError
 from sync.health import ALARMS, CLOCK_STATES, Health
@@ -107,7 +107,8 @@ def test_the_newest_report_of_a_unit_is_shown_and_its_alarms_are_overdue(
     assert "alarms camera_dark" in shown
     department = Department(server.home)
     try:
-        overdue = overdue_in_store(department.store, 365, now_us())
+        with department.store.read() as connection:
+            overdue = unit_health.alarms_in(connection)
     finally:
         department.close()
     assert ("unit", "463.8", f"unit {name} reports camera_dark") in overdue
