@@ -15,9 +15,10 @@ def cheapest_pairs(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
     rows, columns = len(costs), len(costs[0]) if costs else 0
     if not rows or not columns:
         return []
-    finite = [cost for row in costs for cost in row if cost < math.inf]
-    if not finite:
-        return []
+    pairs = [(i, j) for i, row in enumerate(costs) for j, cost in enumerate(row) if cost < math.inf]
+    if len({i for i, _ in pairs}) == len(pairs) == len({j for _, j in pairs}):
+        return pairs  # nobody has a choice, which is the rule
+    finite = [costs[i][j] for i, j in pairs]
     span = max(finite) - min(finite) + 1.0
     forbidden = max(finite) + span * (rows + columns)
     square = max(rows, columns)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .ctc import Labels, log_scores, slot_scores
-from .plates import F32, NO_CHARACTER, Evidence
+from .plates import NO_CHARACTER, Evidence
 
 F64 = NDArray[np.float64]
 _LEAST = -700.0  # log-likelihood: no text is less likely, so that sums stay finite
@@ -43,20 +43,33 @@ def _looks_and_head(frames: Sequence[Evidence], texts: Sequence[Labels]) -> tupl
     scores = log_scores(np.concatenate([frame.columns for frame in frames]).astype(np.float64), texts)
     starts = np.cumsum([0, *counts[:-1]])
     looks = np.add.reduceat(scores, starts, axis=0) / np.array(counts)[:, None]
-    heads = np.zeros((len(frames), len(texts)))
-    for row, frame in enumerate(frames):
-        if frame.slots is not None:
-            heads[row] = head_scores(frame.slots, texts)
-    return looks, heads
+    return looks, head_scores(frames, texts)
 
 
-def head_scores(slots: F32, texts: Sequence[Labels]) -> F64:
-    """log p (N,) of texts under the second head (S, 37): each slot its character, the rest none."""
-    logs = np.log(slots.astype(np.float64))
-    places = len(logs)
-    rows = [(*text[:places], *(NO_CHARACTER,) * (places - len(text))) for text in texts]
+def head_scores(frames: Sequence[Evidence], texts: Sequence[Labels]) -> F64:
+    """log p (F, N) of texts under each frame's second head: each slot its character, the rest none.
+
+    0 where a frame has none.
+    """
+    logs = [_head(frame) for frame in frames]
+    rows = [row for row, log in enumerate(logs) if log is not None]
+    out = np.zeros((len(frames), len(texts)))
+    if not rows or not texts:
+        return out
+    heads = np.array([log for log in logs if log is not None])
+    places = heads.shape[1]
+    spelt = np.array([(*text[:places], *(NO_CHARACTER,) * (places - len(text))) for text in texts], np.intp)
     beyond = np.array([max(len(text) - places, 0) for text in texts])
-    return np.asarray(logs[np.arange(places), np.array(rows, np.intp)].sum(axis=1) - 10.0 * beyond)
+    out[rows] = heads[:, np.arange(places), spelt].sum(axis=-1) - 10.0 * beyond
+    return out
+
+
+def _head(evidence: Evidence) -> F64 | None:
+    """Logarithms (S, 37) of the second head."""
+    known = evidence.known
+    if known.head is None and evidence.slots is not None:
+        known.head = np.log(evidence.slots.astype(np.float64))
+    return known.head
 
 
 def one_slot_scores(evidence: Evidence, text: Labels, slots_weight: float) -> F64:
@@ -66,18 +79,19 @@ def one_slot_scores(evidence: Evidence, text: Labels, slots_weight: float) -> F6
         while len(known) >= _SLOTS_KEPT:
             del known[next(iter(known))]
         looks = np.maximum(slot_scores(evidence.columns.astype(np.float64), text).mean(axis=0), _LEAST)
-        head = None if evidence.slots is None else _one_slot_head_scores(evidence.slots, text)
-        known[text] = looks, head
+        known[text] = looks, _one_slot_head_scores(evidence, text)
     looks, head = known[text]
     return looks if head is None or slots_weight <= 0 else np.asarray(looks + slots_weight * head)
 
 
-def _one_slot_head_scores(slots: F32, text: Labels) -> F64:
+def _one_slot_head_scores(evidence: Evidence, text: Labels) -> F64 | None:
     """The second head's share of ``one_slot_scores``."""
-    logs = np.log(slots.astype(np.float64))
+    logs = _head(evidence)
+    if logs is None:
+        return None
     fits = min(len(text), len(logs))
     shorter = [text[:slot] + text[slot + 1 :] for slot in range(len(text))]
-    whole, *without = head_scores(slots, [text, *shorter]).tolist()
+    whole, *without = head_scores([evidence], [text, *shorter])[0].tolist()
     out = np.full((len(text), logs.shape[1]), whole)
     out[:fits] += logs[:fits] - logs[np.arange(fits), list(text[:fits])][:, None]
     out[:, NO_CHARACTER] = without

@@ -52,13 +52,15 @@ def beam_search(columns: F64, width: int) -> list[tuple[Labels, float]]:
             for prefix, (ends_blank, ends_label) in beams.items()
         }
         if classes:
+            steps = [(label, (label,), column[label]) for label in classes]
             for prefix, (ends_blank, ends_label) in beams.items():
                 last = prefix[-1] if prefix else -1
-                for label in classes:
-                    longer = (*prefix, label)
-                    gain = (ends_blank if label == last else ends_blank + ends_label) * column[label]
-                    before = grown.get(longer, (0.0, 0.0))
-                    grown[longer] = (before[0], before[1] + gain)
+                either = ends_blank + ends_label
+                for label, step, chance in steps:
+                    longer = prefix + step
+                    gain = (ends_blank if label == last else either) * chance
+                    before = grown.get(longer)
+                    grown[longer] = (0.0, gain) if before is None else (before[0], before[1] + gain)
             grown = _pruned(grown, width)
         beams = grown
     ranked = sorted(beams.items(), key=_weight, reverse=True)
@@ -78,8 +80,13 @@ def _open_classes(columns: F64) -> list[list[int]]:
 
 
 def _pruned(grown: dict[Labels, tuple[float, float]], width: int) -> dict[Labels, tuple[float, float]]:
-    weights = sorted([a + b for a, b in grown.values()], reverse=True)
-    floor = max(weights[0] * _DROP_BELOW, weights[min(width, len(weights)) - 1])
+    weights = [a + b for a, b in grown.values()]
+    floor = max(weights) * _DROP_BELOW
+    if len(weights) > width:
+        weights.sort(reverse=True)
+        floor = max(floor, weights[width - 1])
+    elif min(weights) >= floor:
+        return grown
     kept = {prefix: pair for prefix, pair in grown.items() if pair[0] + pair[1] >= floor}
     if len(kept) > width:  # ties at the floor
         kept = dict(sorted(kept.items(), key=_weight, reverse=True)[:width])
@@ -182,7 +189,7 @@ def slot_scores(columns: F64, text: Labels) -> F64:
     if not slots:
         return np.empty((looks, 0, classes))
     label = np.array(text, np.intp)
-    shown = np.asarray((columns > _SKIP_BELOW).any(axis=(0, 1)), np.bool_)
+    shown = columns.reshape(-1, classes).max(axis=0) > _SKIP_BELOW
     shown[label] = True
     shown[blank] = False
     seen = np.flatnonzero(shown)
@@ -218,7 +225,8 @@ def _replaced(ratios: F64, place: NDArray[np.intp], ahead: tuple[F64, F64], behi
     enters[1:] += ahead[0][:-1]
     every = enters[:, None] / ratios
     every[own + 1, place[:-1]] = ahead[1][1:-1] / ratios[place[:-1]]
-    inside = every @ _before(every.shape[-1])
+    steps = every.shape[-1]  # a product a slot: few enough numbers that BLAS starts no threads for it
+    inside = (every.reshape(slots, -1, steps) @ _before(steps)).reshape(every.shape)
     inside[0] += 1.0
     inside *= ratios
     leaves = np.zeros((slots, *ratios.shape[1:]))

@@ -102,8 +102,8 @@ def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
     """
     heat = outputs["heat"]
     values = heat.values[..., 0]
-    floor = heat.quantised(math.log(rules.threshold / (1 - rules.threshold)))
-    rows, columns = np.nonzero(values >= floor)
+    hot = heat.at_least(math.log(rules.threshold / (1 - rules.threshold)))
+    rows, columns = np.divmod(np.flatnonzero(hot), values.shape[1])
     if not len(rows):
         return Candidates(
             np.empty(0, np.float32), np.empty((0, 4), np.float32), np.empty((0, 4, 2), np.float32)

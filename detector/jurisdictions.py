@@ -115,6 +115,9 @@ _WORLD: dict[str, tuple[str, str]] = {
 STATES, COUNTRIES = tuple(_US), tuple(_WORLD)
 
 
+_SHAPES = str.maketrans({sign: "9" if sign.isdigit() else "A" for sign in ALPHABET})
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """One series: ``shape`` in letters A and digits 9, the letters it skips, its share of the plates."""
@@ -146,7 +149,7 @@ def formats_of(code: str) -> tuple[Format, ...]:
 
 def shape_of(text: str) -> str:
     """``7ABC123`` as ``9AAA999``."""
-    return "".join("9" if sign.isdigit() else "A" for sign in text)
+    return text.translate(_SHAPES)
 
 
 class FormatPrior:
@@ -182,24 +185,30 @@ class FormatPrior:
 
     def log_slot_prior(self, text: str, chances: F64) -> F64:
         """``log_prior`` of ``text`` with each slot replaced by each class, (S, 37); last: left out."""
-        out = np.empty((len(text), CLASSES))
         free = float(self._vanity @ chances) * _length_share(len(text))
+        odds = chances.tolist()
+        out = np.full((len(text), CLASSES), free)
+        shape = shape_of(text)
         for slot in range(len(text)):
-            before, after = text[:slot], text[slot + 1 :]
+            before, after = shape[:slot], shape[slot + 1 :]
+            rest = text[:slot] + text[slot + 1 :]
+            skipped: dict[str, float] = {}
             for letters, first, last in (("A", 0, 26), ("9", 26, 36)):
-                row = np.full(last - first, free)
-                rest = before + after
-                for index, series, lift in self._by_shape.get(shape_of(before + letters + after), ()):
+                whole = 0.0
+                for index, series, lift in self._by_shape.get(before + letters + after, ()):
                     if not series.skips.isdisjoint(rest):
                         continue
-                    gain = chances[index] * lift
-                    row += gain
+                    gain = odds[index] * lift
+                    whole += gain
                     if letters == "A":
-                        for skipped in series.skips:
-                            row[ALPHABET.index(skipped)] -= gain
-                out[slot, first:last] = np.log(np.maximum(row, free) + 1e-300)
-            out[slot, NO_CHARACTER] = self.log_prior(before + after, chances)
-        return out
+                        for sign in series.skips:
+                            skipped[sign] = skipped.get(sign, 0.0) + gain
+                out[slot, first:last] += whole
+            for sign, gain in skipped.items():
+                out[slot, ALPHABET.index(sign)] -= gain
+            out[slot, NO_CHARACTER] = float(self.lifts(rest) @ chances)
+        np.maximum(out[:, :NO_CHARACTER], free, out=out[:, :NO_CHARACTER])
+        return np.asarray(np.log(np.maximum(out, 1e-300)))
 
     def fits(self, text: str, chances: F64) -> float:
         """How probable it is (0..1) that the text's jurisdiction issues such a text as a series."""

@@ -20,6 +20,7 @@ class Motion:
         "_early_sum",
         "_grow_per_s",
         "_late_log",
+        "_predicted",
         "_speed",
         "_start",
         "_wander",
@@ -36,6 +37,7 @@ class Motion:
         self._start = centre(box)
         self._speed = (0.0, 0.0)
         self._grow_per_s = 0.0
+        self._predicted: tuple[int, tuple[float, float, float]] | None = None  # asked for once a box
         self._wander = 0.0
         self._early_sum = self._late_log = math.log(max(box.width_px, 1.0))
 
@@ -58,14 +60,19 @@ class Motion:
             self._early_sum += math.log(width)
         self._late_log += (math.log(width) - self._late_log) / min(self.sightings, _SMOOTH)
         self.box, self.last_us = box, time_us
+        self._predicted = None
 
     def predicted(self, time_us: int) -> tuple[float, float, float]:
         """Centre x, y and width in px at a later time; growth is believed for half a second."""
+        if self._predicted is not None and self._predicted[0] == time_us:
+            return self._predicted[1]
         seconds = (time_us - self.last_us) / 1e6
         x, y = centre(self.box)
         ahead = min(seconds, 1.0)  # a velocity measured on jittering boxes tells little beyond a second
         width = self.box.width_px * math.exp(min(max(self._grow_per_s * min(seconds, 0.5), -0.5), 0.5))
-        return x + self._speed[0] * ahead, y + self._speed[1] * ahead, width
+        where = x + self._speed[0] * ahead, y + self._speed[1] * ahead, width
+        self._predicted = time_us, where
+        return where
 
     def leaves(self, time_us: int, frame_shape: tuple[int, int]) -> bool:
         """Whether the plate has driven out of the picture (H, W) by then, as far as can be told."""
@@ -97,5 +104,5 @@ class Motion:
 
 def centre(box: PlateBox) -> tuple[float, float]:
     """Mean of the four corners."""
-    xs, ys = zip(*box.corners, strict=True)
-    return sum(xs) / 4, sum(ys) / 4
+    a, b, c, d = box.corners
+    return (a[0] + b[0] + c[0] + d[0]) / 4, (a[1] + b[1] + c[1] + d[1]) / 4

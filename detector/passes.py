@@ -78,12 +78,12 @@ class LiveTrack:
             self._recheck_us = min(2 * self._recheck_us, _RECHECK_MOST_US)
         self.vote.add(reading.evidence)
         self._read_us, self._read_box = sighting.time_us, sighting.box
-        quality = reading.text.confidence + 0.15 * math.log2(max(sighting.box.width_px, 1.0) / 100.0)
         least = -math.inf if self._best is None else self._best.quality + _BETTER
-        if quality < least:
-            return False  # before the verdict is asked for, which costs more than all the rest
-        if reading.text.text != self.text.text:
-            quality -= 0.5
+        nearness = 0.15 * math.log2(max(sighting.box.width_px, 1.0) / 100.0)
+        if 1.0 + nearness < least:
+            return False  # the surest text would not do, so that it need not be worked out
+        agrees = reading.leader == self.vote.leader
+        quality = reading.confidence + nearness - (0.0 if agrees else 0.5)
         if quality < least:
             return False
         self._best = _Best(quality, sighting.sequence, reading.box, reading.patch)
@@ -96,14 +96,14 @@ class LiveTrack:
 
     def spelt_like(self, reading: PlateReading) -> bool:
         """Whether one more reading has this plate's text, or its rival's."""
-        rival = self.rival is not None and same_plate(self.rival.vote, reading.text)
-        return rival or same_plate(self.vote, reading.text)
+        rival = self.rival is not None and same_plate(self.rival.vote, reading)
+        return rival or same_plate(self.vote, reading)
 
     def likeness(self, reading: PlateReading) -> Likeness:
         """Whether one more reading is of this plate: by its text, in doubt by its columns."""
-        if same_plate(self.vote, reading.text):
+        if same_plate(self.vote, reading):
             return "same"
-        if shared(self.vote.leader, reading.text.leader) >= DIFFERENT_SHARE:
+        if shared(self.vote.leader, reading.leader) >= DIFFERENT_SHARE:
             return "unclear"
         return "different" if self.vote.supports(reading.evidence) < DIFFERENT_NATS else "unclear"
 

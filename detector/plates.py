@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,13 +92,14 @@ class Known:
     """What was already computed of one evidence, by text: see ``ballot.py``. No part of its value.
 
     ``texts``: log-likelihood under the looks and under the second head. ``slots``: the same, (S, 37)
-    each, with one slot replaced.
+    each, with one slot replaced. ``head``: logarithms of the second head.
     """
 
     texts: dict[tuple[int, ...], tuple[float, float]] = field(default_factory=dict, repr=False)
     slots: dict[tuple[int, ...], tuple[NDArray[np.float64], NDArray[np.float64] | None]] = field(
         default_factory=dict, repr=False
     )
+    head: NDArray[np.float64] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -122,20 +123,68 @@ class Evidence:
     known: Known = field(default_factory=Known, init=False, repr=False)
 
 
+class Judged(Protocol):
+    """What evidence comes to. The leader is cheap to know; the rest is worked out when it is asked for."""
+
+    @property
+    def leader(self) -> str:
+        """The likeliest whole text, doubtful characters included."""
+
+    @property
+    def text(self) -> PlateText:
+        """The text with its slots and its confidence."""
+
+    @property
+    def features(self) -> Mapping[str, float]:
+        """What the confidence was made of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A text that is known already."""
+
+    text: PlateText
+    features: Mapping[str, float] = field(repr=False, default_factory=dict)
+
+    @property
+    def leader(self) -> str:
+        """See PlateText.leader."""
+        return self.text.leader
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlateReading:
     """One plate in one frame.
 
-    ``patch``: uint8 (h, w), the rectified luma that was read. ``features``: what the confidence was
-    made of. ``ms``: milliseconds by stage.
+    ``judged``: what this frame alone says of the text. ``patch``: uint8 (h, w), the rectified luma that
+    was read. ``ms``: milliseconds by stage.
     """
 
     box: PlateBox
-    text: PlateText
+    judged: Judged = field(repr=False)
     patch: U8 = field(repr=False)
     evidence: Evidence = field(repr=False)
-    features: Mapping[str, float] = field(repr=False, default_factory=dict)
     ms: Mapping[str, float] = field(repr=False, default_factory=dict)
+
+    @property
+    def leader(self) -> str:
+        """The likeliest whole text, doubtful characters included."""
+        return self.judged.leader
+
+    @property
+    def text(self) -> PlateText:
+        """The text with its slots and its confidence."""
+        return self.judged.text
+
+    @property
+    def confidence(self) -> float:
+        """Of the text."""
+        return self.judged.text.confidence
+
+    @property
+    def features(self) -> Mapping[str, float]:
+        """What the confidence was made of."""
+        return self.judged.features
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -113,13 +113,12 @@ class PlateReader:
     def _read_box(self, luma: U8, box: PlateBox, watch: Stopwatch) -> PlateReading:
         before = dict(watch.ms)
         sight = self._patches.see(luma, box, watch)
-        verdict = Vote(self.decoding, (sight.evidence,)).verdict()
+        vote = Vote(self.decoding, (sight.evidence,))
         watch.lap("text")
         return PlateReading(
             box=PlateBox(corners=sight.corners, confidence=box.confidence),
-            text=verdict.text,
+            judged=vote,
             patch=sight.patch,
             evidence=sight.evidence,
-            features=verdict.features.as_dict(),
             ms={stage: ms - before.get(stage, 0.0) for stage, ms in watch.ms.items()},
         )

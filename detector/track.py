@@ -258,7 +258,8 @@ class Tracker:
         reading = sighting.reading
         if reading is None:
             return  # its pass went to a nearer box; unread it can be no pass of its own
-        if any(_echo(track, reading.text) for track in present):
+        # a plate that a pass of this very frame shows: a mirror, a double box
+        if any(same_plate(track.vote, reading) for track in present):
             return
         track = self._new(sighting, changes)
         if track is not None:
@@ -283,11 +284,6 @@ def _at_its_place(track: LiveTrack, time_us: int, box: PlateBox) -> bool:
     width = max(width, 1.0)
     near = math.dist((x, y), centre(box)) < _SAME_PLACE_WIDTHS * width
     return near and abs(math.log(max(box.width_px, 1.0) / width)) < _MOST_GROWTH / 2
-
-
-def _echo(track: LiveTrack, text: PlateText) -> bool:
-    """Whether a second box of the same frame shows a plate that already has one: a mirror, a double box."""
-    return same_plate(track.vote, text)
 
 
 def _live(track: LiveTrack) -> LivePass:

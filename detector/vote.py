@@ -6,7 +6,7 @@ A single frame is a vote of one. Order does not matter; no I/O, no clock.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,7 @@ class _Ranking:
     totals: F64
     order: list[int]
     posterior: F64
+    leader: str
 
 
 class Vote:
@@ -74,6 +75,7 @@ class Vote:
         self._twins: list[list[int]] = []  # texts that differ in nothing but O/0 and I/1
         self._ranking: _Ranking | None = None
         self._verdict: Verdict | None = None
+        self._settled: bool | None = None
         self.frames_given = 0
         for evidence in frames:
             self.add(evidence)
@@ -86,7 +88,7 @@ class Vote:
     def add(self, evidence: Evidence) -> None:
         """Counts one more frame. Beyond MOST_FRAMES the frame that says least goes."""
         self.frames_given += 1
-        self._ranking = self._verdict = None
+        self._ranking = self._verdict = self._settled = None
         self._add_texts(sorted(set(evidence.candidates) - set(self._texts)))
         scores = text_scores(evidence, self._texts, self._slots_weight)
         self._scores = np.concatenate([self._scores, scores[None]])
@@ -110,7 +112,12 @@ class Vote:
     @property
     def leader(self) -> str:
         """The likeliest text, doubtful characters included, at a fraction of a verdict's cost."""
-        return _spelt(self._winner())
+        return self._rank().leader
+
+    @property
+    def text(self) -> PlateText:
+        """The verdict's."""
+        return self.verdict().text
 
     @property
     def confidence(self) -> float:
@@ -118,8 +125,18 @@ class Vote:
         return self.verdict().text.confidence
 
     @property
+    def features(self) -> Mapping[str, float]:
+        """The verdict's, by name."""
+        return self.verdict().features.as_dict()
+
+    @property
     def settled(self) -> bool:
         """Whether more frames like these would not change the text."""
+        if self._settled is None:
+            self._settled = self._is_settled()
+        return self._settled
+
+    def _is_settled(self) -> bool:
         if len(self._frames) < SETTLED_FRAMES:
             return False
         if self.frames_given >= ENOUGH_FRAMES:
@@ -183,7 +200,8 @@ class Vote:
                 totals[group] = _among_twins(summed[group], mean[group], lifts[group], weight)
         order = sorted(range(len(totals)), key=lambda i: (-totals[i], self._texts[i]))
         posterior = np.exp(totals - totals.max(initial=-math.inf))
-        self._ranking = _Ranking(chances, totals, order, posterior / posterior.sum())
+        leader = _spelt(self._texts[order[0]]) if order else ""
+        self._ranking = _Ranking(chances, totals, order, posterior / posterior.sum(), leader)
         return self._ranking
 
     def _winner(self) -> Labels:
@@ -252,18 +270,16 @@ class Vote:
 
     def _features(self, first: int | None, posterior: float, sure: F64, chances: F64) -> Features:
         winner = () if first is None else self._texts[first]
-        heads = [
-            head_scores(frame.slots, [winner])[0] / len(frame.slots)
-            for frame in self._frames
-            if frame.slots is not None
-        ]
+        headed = [frame for frame in self._frames if frame.slots is not None]
+        places = [len(frame.slots) for frame in headed if frame.slots is not None]
+        heads = head_scores(headed, [winner])[:, 0] / places if headed else np.zeros(1)
         likelihood = -20.0 if first is None else float(self._scores[:, first].mean())
         return Features(
             posterior=log_odds(posterior),
             likelihood=within(likelihood, -20.0, 0.0),
             weakest=log_odds(float(sure.min(initial=1.0)) if len(sure) else 0.0),
             agreement=self._agreement(winner),
-            slots=within(float(np.mean(heads)), -5.0, 0.0) if heads else 0.0,
+            slots=within(float(np.mean(heads)), -5.0, 0.0),
             width=within(math.log2(max(frame.width_px for frame in self._frames) / 100.0), -3.0, 2.0),
             score=log_odds(max(frame.score for frame in self._frames), 5.0),
             format=self._decoding.prior.fits(_spelt(winner), chances) if winner else 0.0,

@@ -93,4 +93,5 @@ def test_a_quantised_value_is_scale_times_distance_from_zero_point() -> None:
     tensor = NetOutput(np.array([[-128, 0, 127]], np.int8), 0.5, -8)
     assert tensor.real().tolist() == [[-60.0, 4.0, 67.5]]
     assert tensor.real((0, 1)) == pytest.approx(4.0)
-    assert tensor.quantised(4.0) == 0.0
+    for value in (-40.0, 3.9, 4.0, 4.1, 40.0):
+        assert tensor.at_least(value).tolist() == (tensor.real() >= value).tolist()

@@ -23,6 +23,7 @@ from detector.plates import (
     PlateBox,
     PlateReading,
     PlateText,
+    Told,
 )
 from detector.runtime import NetOutput
 from detector.vote import Decoding, Vote
@@ -179,7 +180,7 @@ def reading(
     """A reading of that text at that place."""
     return PlateReading(
         box=box,
-        text=_judged(text, sure, noise, seed),
+        judged=Told(text=_judged(text, sure, noise, seed)),
         patch=np.zeros((4, 12), np.uint8),
         evidence=replace(_spelt(text, sure, noise, seed), width_px=box.width_px, score=box.confidence),
     )

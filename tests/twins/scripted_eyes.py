@@ -12,7 +12,16 @@ from PIL import Image
 
 from detector.card import ConfidenceRules, TextRules
 from detector.jurisdictions import FormatPrior
-from detector.plates import ALPHABET, CLASSES, Evidence, FrameReadings, PlateBox, PlateReading, PlateText
+from detector.plates import (
+    ALPHABET,
+    CLASSES,
+    Evidence,
+    FrameReadings,
+    PlateBox,
+    PlateReading,
+    PlateText,
+    Told,
+)
 from detector.vote import Decoding
 
 JURISDICTIONS = ("US-CA", "GB")
@@ -85,7 +94,7 @@ class ScriptedEyes:
         evidence = evidence_of(text.text)
         reading = PlateReading(
             box=PlateBox(corners=corners, confidence=0.9),
-            text=text,
+            judged=Told(text=text),
             patch=np.full((48, 144), 120, dtype=np.uint8),
             evidence=evidence,
         )
