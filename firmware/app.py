@@ -16,13 +16,14 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from structlog.typing import FilteringBoundLogger
 
 from detector.reader import PlateReader
 from detector.track import Tracker
 from firmware.bookkeeper import Bookkeeper
 from firmware.config import FILE_NAME, Config, config_bytes, load_config, write_config
 from firmware.consoles import consoles
-from firmware.custody import create_ledger, custody_of, open_ledger, serve_door
+from firmware.custody import create_ledger, custody_of, open_or_succeed, serve_door
 from firmware.errors import UsageError
 from firmware.field_parts import FieldParts, field_parts
 from firmware.frame_tap import FrameTap
@@ -84,8 +85,8 @@ def prepare_home(home: Path) -> bool:
     """Make what is missing of a home: folder, configuration, ledger with its keys. True if it is new."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_config(home, Config())
-    if Home(home).exists():
-        return False
+    if Home(home).exists() or SyncFolder.of(home).is_member():
+        return False  # a member without a log was cut off while one took another's place: run goes on with it
     create_ledger(home).close()
     return True
 
@@ -117,7 +118,7 @@ def _run(
         net_size=reader.net_size,
     )
     log = event_log(err)
-    with contextlib.closing(open_ledger(home, clock=clock)) as ledger:
+    with contextlib.closing(_open(home, clock, log)) as ledger:
         demo = not ledger.status().enrolled
         if options.plates and not demo:
             raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
@@ -200,6 +201,11 @@ def _run(
             )
         log.info("stopped", frames=result.frames, dropped=result.dropped, reads=result.stored)
     return result
+
+
+def _open(home: Path, clock: Clock, log: FilteringBoundLogger) -> Ledger:
+    """The home's ledger, or the one that takes its place; reading goes on either way."""
+    return open_or_succeed(home, clock=clock, told=lambda reason: log.error("new_log_opened", reason=reason))
 
 
 def _watch(pipeline: Pipeline, camera: WatchedCamera, view: LiveView, heartbeat: Heartbeat | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from firmware.card_facts import card_facts
@@ -12,7 +13,9 @@ from storage.door import Door
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.socket_door import DoorServer
+from sync import succession
 from sync.membership import SyncFolder
+from sync.succession import last_set_aside
 
 DEFAULT_SLOT = "file:slot"
 
@@ -33,6 +36,19 @@ def create_ledger(home: Path, *, slot_uri: str = DEFAULT_SLOT, clock: Clock | No
 def open_ledger(home: Path, *, clock: Clock | None = None) -> Ledger:
     """Open a home's ledger as its one writer. Raises HomeLockedError, RolledBackError, LedgerError."""
     return Ledger.open(home, slot_of(home), clock or SystemClock())
+
+
+def open_or_succeed(home: Path, *, clock: Clock | None = None, told: Callable[[str], None]) -> Ledger:
+    """As `open_ledger`; on a unit of a department a log that contradicts an anchor gives way to a new one.
+
+    told: hears why, where that happened.
+    """
+    folder = SyncFolder.of(home)
+    left = None if Home(home).exists() or not folder.is_member() else last_set_aside(folder)
+    slot = slot_of(home if left is None else left.root)
+    if left is not None and slot.uri.startswith("file:"):
+        slot = open_slot(slot.uri, Home(home).folder)  # the new log's own file
+    return succession.open_or_succeed(home, slot, clock or SystemClock(), folder, told=told)
 
 
 def serve_door(ledger: Ledger) -> DoorServer:

@@ -252,6 +252,8 @@ class Ledger:
         """
         store = self.store
         with store.lock:
+            if store.in_transaction:
+                return None  # a purge is several transactions of its own
             now_us, receipt = store.time.trusted_us, None
             if now_us >= self._look_us:
                 receipt = self.apply_retention(by="the unit itself")

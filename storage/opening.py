@@ -223,7 +223,7 @@ def check_anchor(store: Store) -> None:
             raise RolledBackError(
                 f"{name} anchors {size} records, {store.log.frontier.size} are there",
                 where="ledger.sqlite3",
-                cure="records are lost: this is an older copy of the card, or it was cut short",
+                cure="an older copy of the card, or one cut short; an enrolled unit goes on by reader run",
                 leaf_index=store.log.frontier.size,
             )
         if not hmac.compare_digest(store.log.root_at(size), root):

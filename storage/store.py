@@ -115,6 +115,11 @@ class Store:
             if not facts.closed:
                 facts.closed, facts.closed_us = True, self.time.trusted_us
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether an `adding` is open on this thread's lock."""
+        return self._depth > 0
+
     def key_on_card(self, epoch: int) -> bool:
         """Whether a purge of this epoch must turn the slot's key."""
         return any(key.epoch == epoch for key in self.ring.epochs)

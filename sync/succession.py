@@ -8,19 +8,20 @@ day keys, so that the department can open what could not be delivered. Two peopl
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from storage import codec, files, opening
+from storage import codec, envelope, files, opening
 from storage.checkpoint import TYPE_ED25519, NoteKey
 from storage.clock_trust import WallClock
-from storage.day_keys import EpochKeyForDay
-from storage.errors import LedgerError, OutdatedError
+from storage.day_keys import DayKey, DayKeys, EpochKeyForDay
+from storage.errors import LedgerError, OutdatedError, RolledBackError, StorageError
 from storage.home import Home
 from storage.leaf import log_id_of
 from storage.ledger import Ledger
+from storage.salvage import salvage
 from storage.slot import EffaceableSlot
-from storage.standing import DOCUMENTS, Enrolment
+from storage.standing import DAY_KEYS, DOCUMENTS, MAX_DOCUMENT_BYTES, Enrolment, context_of
 from sync import messages as m
 from sync.enrolment import make_vouch
 from sync.ledger_outbox import LedgerOutbox
@@ -74,6 +75,58 @@ def succeed(
         ledger.close()
         raise
     return ledger
+
+
+def open_or_succeed(
+    home: Path,
+    slot: EffaceableSlot,
+    clock: WallClock,
+    folder: SyncFolder,
+    *,
+    told: Callable[[str], None] = lambda _reason: None,
+) -> Ledger:
+    """Open the home's log; one that contradicts an anchor is closed, and a new one takes its place.
+
+    told: hears the reason of a new log. Also ends a succession that was cut half-way. A unit of no department
+    has nobody who could close the incident: there the error stands. Raises as `Ledger.open` and `succeed`.
+    """
+    paths = Home(home)
+    if paths.exists():
+        try:
+            return Ledger.open(home, slot, clock)
+        except RolledBackError as error:
+            if not folder.is_member():
+                raise
+            old, reason = paths, str(error)
+    else:
+        left = last_set_aside(folder)
+        if left is None:
+            paths.need()
+            raise AssertionError("need() has raised") from None
+        old, reason = left, "the log before was set aside, and a power cut came before this one was open"
+    kept = salvage(old, slot, _day_keys(folder), now_us=clock.now().us)
+    keep_keys(folder, kept.log_id, kept.keys)
+    told(reason)
+    return succeed(home, slot, clock, folder, previous=kept.previous, reason=reason)
+
+
+def last_set_aside(folder: SyncFolder) -> Home | None:
+    """The log that was set aside last, with the name of its slot beside it; None where none was."""
+    stores = sorted((folder.path / "old").glob("*/store"), key=lambda path: path.stat().st_ctime_ns)
+    return Home(stores[-1].parent) if stores else None
+
+
+def _day_keys(folder: SyncFolder) -> tuple[DayKey, ...]:
+    """The day keys as the department sent them last; none where they do not verify."""
+    try:
+        signed = (folder.inbox / f"{DAY_KEYS}.cbor").read_bytes()
+        public = folder.member().command_public()
+        document = envelope.open_signed(
+            signed, public, context=context_of(DAY_KEYS), limit=MAX_DOCUMENT_BYTES
+        )
+        return codec.from_bytes(DayKeys, document, limit=MAX_DOCUMENT_BYTES).keys
+    except (OSError, StorageError):
+        return ()
 
 
 def _log_id_in(paths: Home) -> bytes:

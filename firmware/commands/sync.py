@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware.config import FILE_NAME, load_config
-from firmware.custody import custody_of, open_ledger
+from firmware.custody import custody_of, open_or_succeed
 from firmware.errors import DONE, FOUND_WRONG
 from firmware.health import HealthWatch
 from firmware.health_message import health_message
@@ -60,7 +60,9 @@ def run(args: argparse.Namespace) -> int:
 def _speak(home: Path, folder: SyncFolder) -> None:
     """One conversation; where the department refused the log, a new one is opened and spoken for at once."""
     schedule = load_config(home).sync.schedule() if (home / FILE_NAME).exists() else Schedule()
-    with open_ledger(home) as ledger:
+    with open_or_succeed(
+        home, told=lambda why: print(f"a new log is opened: {why}", file=sys.stderr)
+    ) as ledger:
         outbox = LedgerOutbox(ledger, folder.inbox)
         made = Runner(outbox, folder, schedule, health=lambda: _health(home, ledger, folder)).attempt()
         if made.outcome != "log-refused":

@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from custody_twins import SteppedTime, add_reads, check
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from custody_twins import DAY_US, PLATE, Department, SteppedTime, add_reads, check
 
 from hw.secure_slot import LoopbackSlot
-from storage import merkle
+from storage import day_keys, merkle, sealing
+from storage.errors import SealError
 from storage.home import Home
 from storage.ledger import Ledger
+from storage.salvage import salvage
 from storage.verify import verify_home
 
 
@@ -44,3 +48,42 @@ def test_a_log_rewritten_with_the_stolen_log_key_is_found_by_an_anchor(
     store.close()
     ledger.closed = True
     assert not check(home, slot).ok
+
+
+def test_keys_of_a_closed_log_are_left_to_the_department_and_to_nobody_else(
+    ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, tmp_path: Path
+) -> None:
+    department = Department()
+    department.enrol(ledger)
+    sequence = add_reads(ledger, time, 1)[0]
+    leaf, log_id = ledger.store.leaf(sequence), ledger.store.log_id
+    stored = ledger.store.stored(leaf, "text")
+    ledger.store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copytree(home, tmp_path / "yesterday")
+    add_reads(ledger, time, 1)
+    ledger.close()
+    kept = salvage(Home(tmp_path / "yesterday"), slot, ledger.store.day_keys, now_us=time.now().us)
+    assert kept.log_id == log_id
+    by_epoch = {key.epoch: key for key in kept.keys}
+    key = day_keys.open_from_day(by_epoch[leaf.epoch].sealed, department.day, log_id, leaf.epoch)
+    mark = leaf.elements["text"]
+    text = sealing.open_sealed(key, log_id, sequence, "text", stored, mark.commitment)
+    assert PLATE.encode() in text.content
+    another = ec.generate_private_key(ec.SECP256R1())
+    with pytest.raises(SealError):
+        day_keys.open_from_day(by_epoch[leaf.epoch].sealed, another, log_id, leaf.epoch)
+
+
+def test_nothing_is_left_of_what_was_purged_since_the_card_was_copied(
+    ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, tmp_path: Path
+) -> None:
+    Department().enrol(ledger)
+    add_reads(ledger, time, 1)
+    ledger.store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copytree(home, tmp_path / "older")
+    for _ in range(366):
+        time.run(DAY_US)
+        ledger.store.time.now()
+    assert ledger.apply_retention(by="test") is not None
+    kept = salvage(Home(tmp_path / "older"), slot, ledger.store.day_keys, now_us=time.now().us)
+    assert kept.keys == ()

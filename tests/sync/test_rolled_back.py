@@ -1,0 +1,106 @@
+"""A unit that finds its own card older than its chip: the old log is closed, reading and syncing go on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from receiver_twins import Joined
+from sync_twins import LoopbackLink, Unit, checked, converse
+
+from storage import codec, files
+from storage.errors import NoHomeError, RolledBackError
+from storage.ledger import Ledger
+from storage.records import KeyClass
+from sync import messages as m
+from sync.department import incidents
+from sync.department.server import Department
+from sync.succession import open_or_succeed, registration
+
+
+@pytest.fixture
+def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
+    made = Joined(tmp_path / "unit", department, "unit")
+    yield made
+    made.close()
+
+
+def roll_back(unit: Unit, tmp_path: Path) -> None:
+    """Put yesterday's card into the unit: three reads that the chip has seen are not on it."""
+    unit.ledger.close()
+    shutil.copytree(unit.home, tmp_path / "yesterday")
+    unit.reopen()
+    unit.add(3)
+    unit.ledger.close()
+    shutil.rmtree(unit.home)
+    shutil.copytree(tmp_path / "yesterday", unit.home)
+
+
+def go_on(unit: Unit) -> list[str]:
+    told: list[str] = []
+    unit.ledger = open_or_succeed(unit.home, unit.slot, unit.clock, unit.folder, told=told.append)
+    return told
+
+
+def test_yesterdays_card_gives_way_to_a_new_log_and_reading_and_syncing_go_on(
+    department: Department, unit: Joined, tmp_path: Path
+) -> None:
+    unit.add(3)
+    converse(unit, department)
+    old, cosigned = unit.outbox.log_id, unit.outbox.anchored_note()
+    content = {
+        facts.epoch
+        for facts in unit.ledger.store.book.epochs.values()
+        if facts.key_class in {KeyClass.READ, KeyClass.AUDIT}
+    }
+    roll_back(unit, tmp_path)
+    with pytest.raises(RolledBackError):
+        Ledger.open(unit.home, unit.slot, unit.clock)
+    [reason] = go_on(unit)
+    assert "the slot anchors" in reason
+    assert unit.outbox.log_id != old
+    assert unit.outbox.opened_because() == (cosigned, reason)
+    assert unit.ledger.status().enrolled
+    beside = unit.folder.path / "old" / old.hex()[:16]
+    header = codec.from_bytes(m.ParcelHeader, (beside / "keys.cbor").read_bytes())
+    assert {key.epoch for key in header.keys} >= content  # also the access entries of the old log
+    unit.add(4)
+    previous, why = unit.outbox.opened_because()
+    vouched = registration(unit.outbox, unit.folder, unit.folder.unit_key(), previous=previous, reason=why)
+    department.enrolment.answer("new-log", vouched)
+    converse(unit, department, LoopbackLink(department))
+    assert unit.outbox.anchored_size() > 4
+    with department.store.read() as connection:
+        assert "new-log" in [one.kind for one in incidents.listed(connection)]
+    assert checked(department.home).problems == []
+    unit.ledger.close()
+    assert go_on(unit) == []  # the next start finds nothing wrong
+
+
+def test_a_succession_cut_off_half_way_is_ended_by_the_next_start(
+    department: Department, unit: Joined, tmp_path: Path
+) -> None:
+    unit.add(2)
+    converse(unit, department)
+    old, cosigned = unit.outbox.log_id, unit.outbox.anchored_note()
+    roll_back(unit, tmp_path)
+    beside = unit.folder.path / "old" / old.hex()[:16]
+    beside.mkdir(mode=files.PRIVATE_DIR, parents=True)
+    (unit.home / "store").rename(beside / "store")  # the cut: the new log is not there yet
+    [reason] = go_on(unit)
+    assert "power cut" in reason
+    assert unit.outbox.opened_because() == (cosigned, reason)
+    unit.add(1)
+
+
+def test_a_unit_of_no_department_stops_instead(tmp_path: Path) -> None:
+    unit = Unit(tmp_path / "unit")
+    unit.add(1)
+    roll_back(unit, tmp_path)
+    with pytest.raises(RolledBackError):
+        go_on(unit)
+    shutil.rmtree(unit.home)
+    with pytest.raises(NoHomeError):
+        go_on(unit)
