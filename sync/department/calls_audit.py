@@ -217,12 +217,15 @@ def findings(front: Front, token: str, form: NothingForm) -> tuple[Finding, ...]
     """All findings, the open ones first."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[tuple[Finding, ...]]:
+    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[Finding, ...]]]:
         shown = [_finding(desk, entry) for entry in desk.book.findings.opened.values()]
         shown.sort(key=lambda one: (bool(one.verdict), one.due_us, one.finding))
-        return [LogRead(elements="findings", count=len(shown))], lambda _entries: tuple(shown)
+        note = LogRead(elements="findings", count=len(shown))
+        return [note], lambda made: (made[0], tuple(shown))
 
-    return desk.act(token, Call.AUDIT_READ, plan)
+    entry, rows = desk.act(token, Call.AUDIT_READ, plan)
+    desk.covered(entry.sequence)
+    return rows
 
 
 def _finding(desk: Desk, entry: Entry) -> Finding:

@@ -109,7 +109,7 @@ def listed(front: Front, token: str, form: NothingForm) -> tuple[HoldRow, ...]: 
     """All holds, the newest first."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[tuple[HoldRow, ...]]:
+    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[HoldRow, ...]]]:
         known = desk.book.holds
         rows = [
             HoldRow(
@@ -126,9 +126,11 @@ def listed(front: Front, token: str, form: NothingForm) -> tuple[HoldRow, ...]: 
             for number, entry in reversed(known.placed.items())
             if isinstance(note := entry.note, HoldPlaced)
         ]
-        return [LogRead(elements="holds", count=len(rows))], lambda _entries: tuple(rows)
+        return [LogRead(elements="holds", count=len(rows))], lambda made: (made[0], tuple(rows))
 
-    return desk.act(token, Call.HOLD_READ, plan)
+    entry, shown = desk.act(token, Call.HOLD_READ, plan)
+    desk.covered(entry.sequence)
+    return shown
 
 
 def _item(booked: Entry | None) -> str:

@@ -133,7 +133,7 @@ def listed(front: Front, token: str, form: NothingForm) -> tuple[ShareRow, ...]:
     """All written requests, the newest first; reading them is an entry."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[tuple[ShareRow, ...]]:
+    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[ShareRow, ...]]]:
         shares = desk.book.shares
         rows = [
             _row(shares, entry, entry.note)
@@ -142,9 +142,12 @@ def listed(front: Front, token: str, form: NothingForm) -> tuple[ShareRow, ...]:
         ]
         rows += [_routed(entry, entry.note) for entry in shares.routed if isinstance(entry.note, ShareRouted)]
         rows.sort(key=lambda one: -one.request)
-        return [LogRead(elements="sharing requests", count=len(rows))], lambda _entries: tuple(rows)
+        note = LogRead(elements="sharing requests", count=len(rows))
+        return [note], lambda made: (made[0], tuple(rows))
 
-    return desk.act(token, Call.SHARE_READ, plan)
+    entry, shown = desk.act(token, Call.SHARE_READ, plan)
+    desk.covered(entry.sequence)
+    return shown
 
 
 def _row(shares: sharing.Shares, entry: Entry, note: ShareAsked) -> ShareRow:

@@ -36,6 +36,7 @@ def _row(clause: str, duty: str, sentence: str, how: str, test: str) -> ClauseRo
 
 
 _PURPOSES = "desk/test_inquiry.py::test_a_purpose_outside_463_2_is_refused"
+_TAKEN = "desk/test_inquiry.py::test_each_purpose_of_463_2_is_taken"
 _ROLES = "desk/test_attack_calls.py::test_every_call_as_every_role"
 _ENTRY = "desk/test_inquiry.py::test_the_entry_holds_what_463_5_b_asks"
 _SHARE = "desk/test_sharing.py::test_a_written_request_lacking_a_part_is_refused"
@@ -63,32 +64,30 @@ ROWS: tuple[ClauseRow, ...] = (
         "permits",
         "Investigation for prosecution or exoneration of suspected criminal (including terrorist) incidents",
         "purpose investigation",
-        _PURPOSES,
+        _TAKEN,
     ),
     _row(
         "463.2",
         "permits",
         "Identification and/or location of wanted persons",
         "purpose wanted-person",
-        _PURPOSES,
+        _TAKEN,
     ),
-    _row(
-        "463.2", "permits", "Enforcement of sanctions, orders, or sentences", "purpose enforcement", _PURPOSES
-    ),
+    _row("463.2", "permits", "Enforcement of sanctions, orders, or sentences", "purpose enforcement", _TAKEN),
     _row(
         "463.2",
         "permits",
         "Crime prevention/general law enforcement purposes",
         "purpose crime-prevention",
-        _PURPOSES,
+        _TAKEN,
     ),
-    _row("463.2", "permits", "Crime Analysis", "purpose crime-analysis", _PURPOSES),
+    _row("463.2", "permits", "Crime Analysis", "purpose crime-analysis", _TAKEN),
     _row(
         "463.2",
         "permits",
         "Investigatory leads in subsequent investigations",
         "purpose investigatory-lead",
-        _PURPOSES,
+        _TAKEN,
     ),
     _row(
         "463.3",
@@ -103,8 +102,8 @@ ROWS: tuple[ClauseRow, ...] = (
         "463.3",
         "permits",
         "Authorized vendors will have access for maintenance and repair.",
-        "the role vendor has no call that touches data, and no policy file can give it one",
-        "desk/test_policy.py::test_no_policy_file_passes_a_ceiling",
+        "a vendor comes in under a signed grant with its end, at units and at this server, and sees no data",
+        "desk/test_office.py::test_a_vendor_is_at_the_departments_server_under_a_grant_for_it_and_not_longer",
     ),
     _row(
         "463.4",
@@ -281,7 +280,7 @@ ROWS: tuple[ClauseRow, ...] = (
         "The Support Services Division Commander is responsible for ensuring systems and processes "
         "are in place for "
         "the proper collection and retention of ALPR data.",
-        "`department compliance` lists overdue purges and silent units",
+        "each purge is an entry; `department compliance` lists overdue purges, silent units, open incidents",
         "desk/test_compliance.py::test_overdue_purges_and_silent_units_are_listed",
     ),
     _row(
@@ -289,15 +288,15 @@ ROWS: tuple[ClauseRow, ...] = (
         "obliges",
         "Data will be transferred from vehicles to the designated storage in accordance with "
         "department procedures.",
-        "reads are searched in the department's store, in whole days of receipt",
+        "what units delivered over the signed uplink is what the department's store answers from",
         "desk/test_inquiry.py::test_a_search_finds_the_reads_that_units_delivered",
     ),
     _row(
         "463.8",
         "obliges",
         "All ALPR data downloaded to the server should be stored for 1 year.",
-        "no policy file and no setting keeps content longer or shorter than the signed days",
-        "desk/test_policy.py::test_no_policy_file_passes_a_ceiling",
+        "the days of the signed policy file, counted from receipt, are floor and ceiling of every purge",
+        "sync/test_retention.py::test_a_late_upload_lives_its_year_from_receipt",
     ),
     _row(
         "463.8",

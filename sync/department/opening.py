@@ -17,6 +17,7 @@ from sync.department import incidents, package, people, roster_down, unit_health
 from sync.department import tables as t
 from sync.department.access_log import DATABASE
 from sync.department.audit import utc_text
+from sync.department.authority import Authority
 from sync.department.blobs import PackStore, open_packs
 from sync.department.book import checked_policy
 from sync.department.calls_people import HandedOver
@@ -24,7 +25,7 @@ from sync.department.desk import FOLDER, Desk, now_us
 from sync.department.entries import AccountSet, Query
 from sync.department.front import Front
 from sync.department.grant_office import GrantOffice
-from sync.department.home import DepartmentHome
+from sync.department.home import DepartmentHome, load_ed25519
 from sync.department.key_remote import address_of, remote
 from sync.department.key_service import KeyService, LocalKeyService
 from sync.department.people import one_time_password, totp_uri
@@ -135,7 +136,32 @@ def open_desk(
     rooted = _RootedLink(lambda: urls[0]() if urls else "", approved=home.fips)
     desk = Desk(home.path, home.log_key(), link or rooted, clock=clock)
     urls.append(lambda: desk.root.witness_url)
+    try:
+        _demand_rooted(home, desk.root)
+    except HomeError:
+        desk.close()
+        raise
     return desk
+
+
+def _demand_rooted(home: DepartmentHome, root: Root) -> None:
+    """Keys change by the root file alone. Raises HomeError for a CA or a command key that it does not name.
+
+    The command key may be away, on the administrator's token.
+    """
+    authority = Authority.open(home.authority).der()
+    command = home.path / "command.key"
+    keys = {"ca": authority}
+    if command.exists():
+        keys["command"] = load_ed25519(command).public_key().public_bytes_raw()
+    for name, public in keys.items():
+        named = root.other(name)
+        if named is not None and named != public:
+            raise HomeError(
+                f"the {name} key here is not the one that the root file names",
+                where=str(home.path),
+                cure="restore it from its backup; keys change by a new root file alone",
+            )
 
 
 def first_administrator(

@@ -122,6 +122,9 @@ def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_pat
     assert (status, out.count("ALPR Request")) == (0, 2)
     assert terminal.type("audit", "run")[0] == 1  # a sample is always taken
     assert terminal.type("compliance")[0] == 1  # the administrator was never trained
+    assert terminal.type("training", "record", "chief", "--trainer", "super", *course)[0] == 0
+    status, out, _ = terminal.type("compliance")
+    assert (status, out) == (0, "nothing is overdue\n")
     assert terminal.type("verify")[0] == 0
 
     copy, home_log = tmp_path / "copy", terminal.home / "desk"
@@ -132,6 +135,45 @@ def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_pat
     stranger = ["verify", "--log", str(copy), "--key", log_key, "--witness-key", key]
     assert terminal.type(*stranger, "--witness-url", f"folder:{folder}")[0] == 0
     assert terminal.type(*stranger, "--witness-url", "")[0] == 1
+
+
+def test_init_makes_three_keys_and_says_where_each_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    assert main(["init", "--home", str(home)]) == 0
+    said = capsys.readouterr().out
+    for name, office in (
+        ("administrator", "the administrator"),
+        ("outside-office", "an office outside the department"),
+        ("spare", "a third office"),
+    ):
+        path = home / "root-keys" / f"{name}.key"
+        assert f"{path}  ->  {office}" in said
+        assert (path.stat().st_size, path.stat().st_mode & 0o777) == (32, 0o600)
+    assert "delete it here" in said
+    assert main(["init", "--home", str(home)]) == 2
+
+
+def test_an_office_gets_a_new_key_by_two_old_and_two_new(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.given("user", "first", "chief")
+    keys = terminal.home / "root-keys"
+    fresh, draft = str(tmp_path / "fresh.key"), str(tmp_path / "next.root")
+    public = terminal.type("keys", "new", "--out", fresh)[1].strip()
+    assert terminal.type("keys", "new", "--out", fresh)[0] == 2
+    assert terminal.type("keys", "draft", "--out", draft, "--office", "nobody=00")[0] == 2
+    assert terminal.type("keys", "draft", "--out", draft, "--office", f"spare={public}")[0] == 0
+    assert terminal.type("keys", "sign", draft, "--key", fresh)[0] == 0
+    assert terminal.type("keys", "sign", draft, "--key", str(keys / "administrator.key"))[0] == 0
+    assert terminal.type("keys", "adopt", draft)[0] == 1  # two of the new, one of the old
+    assert terminal.type("keys", "sign", draft, "--key", str(keys / "spare.key"))[0] == 0
+    assert terminal.type("keys", "adopt", draft)[0] == 0
+    assert public in terminal.type("keys", "root")[1]
+    draft = str(tmp_path / "stolen.root")
+    assert terminal.type("keys", "draft", "--out", draft, "--witness-url", "https://x.example")[0] == 0
+    assert terminal.type("keys", "sign", draft, "--key", str(keys / "spare.key"))[0] == 0
+    assert terminal.type("keys", "sign", draft, "--key", str(keys / "outside-office.key"))[0] == 0
+    assert terminal.type("keys", "adopt", draft)[0] == 1  # a key that was replaced signs nothing
 
 
 def test_clauses_and_controls_print_their_tables(terminal: Terminal) -> None:

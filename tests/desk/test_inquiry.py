@@ -320,6 +320,24 @@ def test_a_requester_without_training_gets_no_search_run(department: Department,
     assert refused.value.code == "requester"
 
 
+def test_a_requester_whose_training_ended_since_gets_no_search_run(
+    department: Department, tokens: Tokens
+) -> None:
+    """He asked while he was trained, and nobody runs it once he is not."""
+    department.clock.step(300 * DAY_US)
+    for user in ("officer1", "comm1", "super", "chief"):
+        department.renew_password(user)
+    department.train(department.logon("chief"), "super", "chief")
+    department.train(department.logon("super"), "comm1", "super")
+    department.clock.step(55 * DAY_US)
+    form = AskForm(query=department.plate("8XYZ123"), ground=GROUND)
+    request = entered(department.call("inquiry/request", department.logon("officer1"), form))
+    department.clock.step(10 * DAY_US)
+    with pytest.raises(DeskRefusal) as refused:
+        run(department, department.logon("comm1"), form.query, request=request)
+    assert refused.value.code == "training-expired"
+
+
 def test_a_requester_sees_and_disputes_what_was_asked_in_his_name(
     department: Department, tokens: Tokens
 ) -> None:

@@ -43,6 +43,32 @@ def test_a_code_is_good_once(department: Department) -> None:
         department.desk.logon("comm1", PASSWORD, code)
 
 
+def test_a_code_that_logged_on_does_not_unlock_and_one_that_unlocked_does_not_log_on(
+    department: Department,
+) -> None:
+    department.clock.step(31_000_000)
+    code = department.code("comm1")
+    token = department.desk.logon("comm1", PASSWORD, code)
+    with pytest.raises(NotProvenError):
+        department.desk.unlock(token, PASSWORD, code)
+    department.clock.step(31_000_000)
+    later = department.code("comm1")
+    department.desk.unlock(token, PASSWORD, later)
+    for replayed in (later, code):
+        with pytest.raises(NotProvenError):
+            department.desk.logon("comm1", PASSWORD, replayed)
+
+
+def test_five_failed_unlocks_lock_out_too(department: Department) -> None:
+    token = department.logon("comm1")
+    department.clock.step(31 * MINUTE_US)
+    for _ in range(5):
+        with pytest.raises(NotProvenError):
+            department.desk.unlock(token, "wrong horse 463", "000000")
+    with pytest.raises(LockedError):
+        department.desk.unlock(token, PASSWORD, department.code("comm1"))
+
+
 def test_five_failed_logons_in_fifteen_minutes_lock_out(department: Department, tokens: Tokens) -> None:
     chief = tokens("chief")
     for _ in range(5):

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from storage.errors import OutdatedError, RecordError, SignatureError, StorageError
 from sync.department import root_file
-from sync.department.opening import adopt_root
+from sync.department.authority import Authority
+from sync.department.opening import adopt_root, open_desk
 from sync.department.policy import default_document, digest
 from sync.department.root_file import Root, RootKey
+from sync.errors import HomeError
 
 OLD = [Ed25519PrivateKey.generate() for _ in range(3)]
 NEW = [Ed25519PrivateKey.generate() for _ in range(3)]
@@ -122,6 +124,18 @@ def test_a_damaged_file_is_refused_and_never_crashes(at: int, bit: int, cut: boo
         data[at] ^= 1 << bit
     with pytest.raises(StorageError):
         root_file.open_next(bytes(data), FIRST)
+
+
+@pytest.mark.parametrize("name", ["ca", "command", "log"])
+def test_a_key_that_was_swapped_in_the_home_opens_no_desk(department: Department, name: str) -> None:
+    """Root puts his own key in the place of one that the root file names."""
+    home = department.home
+    if name == "ca":
+        Authority.create(home.authority, "forged")
+    else:
+        (home.path / f"{name}.key").write_bytes(STRANGER.private_bytes_raw())
+    with pytest.raises((HomeError, StorageError)):
+        open_desk(home)
 
 
 def test_policy_witness_and_keys_change_only_by_the_root_file(department: Department) -> None:

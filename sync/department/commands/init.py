@@ -63,5 +63,9 @@ def run(args: argparse.Namespace) -> int:
     )
     for path, office in zip(made.root_keys, KEEPERS, strict=True):
         print(f"  {path}  ->  {office}, on a medium of its own; then delete it here")
-    print("next: department serve")
+    print(
+        "next: department user first USER, then a witness outside the department (department witness --help);"
+    )
+    print("      until two offices sign a root file that names it, no answer leaves the desk")
+    print("      department serve runs the server")
     return 0

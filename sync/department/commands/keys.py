@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from storage import files
 from sync.department import policy as policy_file
 from sync.department import root_file
@@ -36,6 +38,21 @@ def add_parser(subparsers: Any) -> None:
     )
     one.add_argument("--witness-url", default="", help="https://..., or folder:/path for a demo")
     one.add_argument("--policy", type=Path, help="a new policy file, of a higher version")
+    one.add_argument(
+        "--office",
+        action="append",
+        default=[],
+        metavar="HOLDER=KEY",
+        help="replace this office's root key, as `department keys new` printed it; two old and two new sign",
+    )
+    one = desk.verb(
+        parent,
+        "new",
+        "make a root key, at the office that will keep it; prints its public half",
+        "department keys new --out spare.key",
+        asks=False,
+    )
+    one.add_argument("--out", type=Path, required=True, metavar="FILE", help="on a medium of its own")
     one = desk.verb(
         parent,
         "sign",
@@ -74,6 +91,11 @@ def run(args: argparse.Namespace) -> int:
         root, holders = root_file.describe(signed)
         print(f"version {root.version}: signed by {', '.join(holders)}; {root_file.THRESHOLD} are needed")
         return 0
+    if args.verb == "new":
+        made = Ed25519PrivateKey.generate()
+        desk.write_package(args.out, made.private_bytes_raw())
+        print(made.public_key().public_bytes_raw().hex())
+        return 0
     home = DepartmentHome.open(args.home)
     if args.verb == "root":
         root, holders = root_file.describe(home.root_file.read_bytes())
@@ -93,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
             policy_digest=policy_file.digest(document),
             witness=args.witness or root.witness,
             witness_url=args.witness_url or root.witness_url,
+            keys=_offices(root.keys, args.office),
         )
         files.write_new(args.out, root_file.assemble(draft, []))
         print(f"{args.out}: version {draft.version}, unsigned; two offices sign it: department keys sign")
@@ -106,6 +129,23 @@ def run(args: argparse.Namespace) -> int:
         front.close()
     print(f"root version {root.version} is in force, policy version {root.policy_version}")
     return 0
+
+
+def _offices(keys: tuple[root_file.RootKey, ...], changes: list[str]) -> tuple[root_file.RootKey, ...]:
+    """The three offices with the keys that are replaced. Raises ConfigError."""
+    known = {one.holder: one.public for one in keys}
+    for change in changes:
+        holder, _, text = change.partition("=")
+        try:
+            public = bytes.fromhex(text)
+        except ValueError:
+            public = b""
+        if holder not in known or len(public) != 32:
+            raise ConfigError(
+                "names an office and its new key", where="--office", cure="one of " + ", ".join(known)
+            )
+        known[holder] = public
+    return tuple(root_file.RootKey(holder=holder, public=public) for holder, public in known.items())
 
 
 def _tell_units(front: Front) -> None:
