@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sync.department.clauses import NOT_ENFORCED, clause_rows
+from sync.department.cli import main
 
 TESTS = Path(__file__).resolve().parent.parent
 BINDS = re.compile(
@@ -63,3 +64,10 @@ def _heading(line: str) -> bool:
         "Policy Manual",
         "Automated License Plate Reader Privacy and Usage",
     }
+
+
+def test_the_table_in_the_docs_is_the_one_that_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["clauses", "--markdown"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == len(clause_rows()) + 2
+    assert (TESTS.parent / "sync" / "department" / "README.md").read_text().endswith(printed)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from desk_twins import GROUND, MINUTE_US, Department
 
+from sync.department.calls_audit import AuditForm
 from sync.department.calls_inquiry import Answer, RunForm
 from sync.department.entries import AccessResult, WitnessAway
 from sync.department.opening import adopt_root
@@ -24,7 +25,7 @@ def search(department: Department, token: str) -> Answer:
 
 
 def test_answers_are_marked_in_the_grace_and_refused_after_it(department: Department, tokens: Tokens) -> None:
-    token = tokens("comm1")
+    token, reviewer = tokens("comm1"), tokens("reviewer1")
     assert not search(department, token).unwitnessed
     department.witness.away = True
     answer = search(department, token)
@@ -42,6 +43,9 @@ def test_answers_are_marked_in_the_grace_and_refused_after_it(department: Depart
         search(department, token)
     assert refused.value.code == "witness-away"
     assert [entry.note.KIND for entry in log.entries(size)] == ["access"]  # asked, not answered
+    with pytest.raises(DeskRefusal) as refused:  # and no answer that needs no key either
+        department.call("audit/read", reviewer, AuditForm())
+    assert refused.value.code == "witness-away"
     assert len(list(log.entries(kinds=(WitnessAway.KIND,)))) == 1
     department.witness.away = False
     assert not search(department, token).unwitnessed
