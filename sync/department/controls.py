@@ -115,7 +115,7 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
             "SC-12",
             "keys are managed",
             ELSEWHERE if facts.keys_elsewhere else OWN_PROCESS,
-            ""
+            "root here still sees which reads of one day have the same plate: equal search tokens"
             if facts.keys_elsewhere
             else "run `department keys serve` on a machine that somebody else administers",
         ),

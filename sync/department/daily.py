@@ -1,4 +1,4 @@
-"""What the desk does once a day, and after every purge: enter purges, finish holds, tell the units.
+"""What the desk does once a day: enter purges, finish holds, look for misuse, tell the units.
 
 Each part stands for itself: one that fails today is told, and tried again tomorrow.
 """
@@ -13,7 +13,7 @@ import structlog
 
 from storage.errors import StorageError
 from sync import messages as m
-from sync.department import calls_holds, calls_incidents
+from sync.department import calls_audit, calls_holds, calls_incidents
 from sync.department.desk import Desk
 from sync.department.entries import Purged
 from sync.department.front import Front
@@ -57,6 +57,7 @@ def run(front: Front, retention: Retention) -> None:
         ("purges", lambda: enter_purges(front.desk, retention)),
         ("holds", lambda: calls_holds.finish(front)),
         ("incidents", lambda: calls_incidents.repeat(front)),
+        ("detectors", lambda: calls_audit.look_daily(front)),
         ("documents", front.send_down),
     )
     for name, part in parts:

@@ -43,7 +43,7 @@ from sync.department.office import demand_grant
 from sync.department.people import Credential
 from sync.department.policy import Policy
 from sync.department.refusals import DeskRefusal, LockedError, NotProvenError, NotYetError
-from sync.department.roles import CALLS, Call, Role, allowing_role
+from sync.department.roles import CALLS, STAFFS_POSTS, Call, Role, allowing_role
 from sync.department.root_file import Root, describe, open_first
 from sync.department.search import Cover
 from sync.department.sessions import Session
@@ -219,14 +219,14 @@ class Desk:
         """A session's token. Raises LockedError, NotProvenError; both are entries."""
         with self._deciding():
             credential = self.credential(user)
-        matches = people.password_matches(credential or _NOBODY, password)
+        matches = people.password_matches(credential or people.nobody(self.policy.security), password)
         token = sessions.new_token()
         with self._deciding() as moment:
             reason, step = self._prove(user, credential, matches, code, moment.at_us)
             account = self.book.roster.accounts.get(user)
             if not reason and (account is None or not account.active):
                 reason = "no-account"
-            if not reason and post and post not in self.policy.sessions.staffed_posts:
+            if not reason and post and not self._staffs(account, post):
                 reason = "post"
             self._add(
                 Logon(
@@ -246,6 +246,11 @@ class Desk:
                 "user, password, code or post is wrong", code="logon", clause="CJIS IA-2", cure="try again"
             )
         return token
+
+    def _staffs(self, account: AccountSet | None, post: str) -> bool:
+        """A staffed post is taken by dispatchers and communications personnel, nobody else."""
+        roles = self.policy.effective_roles(account.roles) if account else ()
+        return post in self.policy.sessions.staffed_posts and not STAFFS_POSTS.isdisjoint(roles)
 
     def _prove(
         self, user: str, credential: Credential | None, matches: bool, code: str, at_us: int
@@ -267,7 +272,7 @@ class Desk:
         with self._deciding():
             session = sessions.find(self.book.sessions, token)
             credential = self.credential(session.user)
-        matches = people.password_matches(credential or _NOBODY, password)
+        matches = people.password_matches(credential or people.nobody(self.policy.security), password)
         with self._deciding() as moment:
             reason, step = self._prove(session.user, credential, matches, code, moment.at_us)
             stamp = self._stamp_of(self.book.roster.accounts.get(session.user), moment.at_us, session.digest)
@@ -354,6 +359,8 @@ class Desk:
                 clause="CJIS IA-5",
                 cure="department user password",
             )
+        if call is not Call.POLICY_READ:
+            people.demand_approved(self.policy.security, self.credential(account.user))
         roles = self.policy.effective_roles(account.roles)
         role = allowing_role(self.policy.grants, roles, call)
         if Role.VENDOR in roles and call is not Call.POLICY_READ:
@@ -478,13 +485,3 @@ def _root_entry(root: Root, root_file: bytes, policy: Policy, document: bytes) -
         policy_digest=root.policy_digest,
         policy_file=document,
     )
-
-
-_NOBODY = Credential(
-    user="",
-    scheme="argon2id",
-    password="$argon2id$v=19$m=65536,t=3,p=1$c2FsdHNhbHRzYWx0c2FsdA$Uz1sTNLzHJ7zAFtSXo0qhDgIzgTOOHiCLTLbUj3PFFY",  # noqa: S106 - of nobody: a wrong name takes as long as a wrong password
-    totp="",
-    set_us=0,
-    first=False,
-)

@@ -32,7 +32,7 @@ class Founded:
     root_keys: tuple[Path, ...]
 
 
-def found(path: Path, settings: Settings, *, demo: bool = False) -> Founded:
+def found(path: Path, settings: Settings, *, demo: bool = False, fips: bool = False) -> Founded:
     """Make a department's home. Raises HomeError when one is there already."""
     if (path / SETTINGS_FILE).exists():
         raise HomeError("a department lives here already", where=str(path), cure="choose another --home")
@@ -40,7 +40,7 @@ def found(path: Path, settings: Settings, *, demo: bool = False) -> Founded:
     path.chmod(files.PRIVATE_DIR)
     keys = {name: _new_key(path / f"{name}.key") for name in ("log", "command")}
     authority = Authority.create(path / "authority", settings.name)
-    document = document_for(settings.name)
+    document = document_for(settings.name, fips=fips)
     files.replace(path / "policy.toml", document)
     offices = path / "root-keys"
     files.make_dir(offices)

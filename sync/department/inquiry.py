@@ -100,9 +100,9 @@ def check_wide(policy: Policy, query: Query, ground: Ground) -> bool:
     lacks it."""
     if is_full(policy, query.plate):
         return False
-    if ground.number_kind == "cad":
+    if ground.number_kind != "case":
         raise FormError(
-            "a search without a full plate needs a case number, a CAD incident will not do",
+            "a search without a full plate needs a case number, no other will do",
             code="case-number",
             clause="463.5 (a)",
         )

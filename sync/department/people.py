@@ -22,10 +22,11 @@ from storage.codec import to_bytes
 from storage.errors import RecordError
 from sync.department.entries import AccountSet, CredentialSet, Entry, LockoutLifted, Logon, SessionEnded
 from sync.department.policy import Policy, SecurityTerms
-from sync.department.refusals import FormError, LockedError
+from sync.department.refusals import FormError, LockedError, NotYetError
 from sync.department.roles import Role
 
 USER_NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
+ARGON2, PBKDF2 = "argon2id", "pbkdf2-sha256"
 PBKDF2_ROUNDS = 600_000  # OWASP's figure for HMAC-SHA-256
 TOTP_STEP_S = 30
 TOTP_SLACK = 1  # steps either way
@@ -141,16 +142,16 @@ def hash_password(terms: SecurityTerms, password: str) -> tuple[str, str]:
     if terms.profile == "fips":
         salt = os.urandom(16)
         value = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, PBKDF2_ROUNDS)
-        return "pbkdf2-sha256", f"{PBKDF2_ROUNDS}${salt.hex()}${value.hex()}"
+        return PBKDF2, f"{PBKDF2_ROUNDS}${salt.hex()}${value.hex()}"
     hasher = PasswordHasher(time_cost=terms.argon2_passes, memory_cost=terms.argon2_memory_kib, parallelism=1)
-    return "argon2id", hasher.hash(password)
+    return ARGON2, hasher.hash(password)
 
 
 def password_matches(credential: Credential, password: str) -> bool:
     """Constant-time comparison under the credential's scheme."""
     if len(password) > MAX_PASSWORD:
         return False
-    if credential.scheme == "pbkdf2-sha256":
+    if credential.scheme == PBKDF2:
         try:
             rounds, salt, value = credential.password.split("$")
             made = hashlib.pbkdf2_hmac("sha256", password.encode(), bytes.fromhex(salt), int(rounds))
@@ -170,6 +171,22 @@ def new_credential(terms: SecurityTerms, user: str, password: str, now_us: int, 
     return Credential(
         user=user, scheme=scheme, password=hashed, totp=pyotp.random_base32(), set_us=now_us, first=first
     )
+
+
+def demand_approved(terms: SecurityTerms, credential: Credential | None) -> None:
+    """In the FIPS profile a password of before it opens only its own change. Raises NotYetError."""
+    if terms.profile == "fips" and (credential is None or credential.scheme != PBKDF2):
+        raise NotYetError(
+            "this password was hashed before the FIPS profile came into force: set it anew",
+            code="password-scheme",
+            clause="CJIS SC-13",
+            cure="department user password",
+        )
+
+
+def nobody(terms: SecurityTerms) -> Credential:
+    """What an unknown user's password is held against: a wrong name takes as long as a wrong password."""
+    return _NOBODY[terms.profile]
 
 
 def one_time_password() -> str:
@@ -200,3 +217,16 @@ def parse_roles(names: str) -> tuple[Role, ...]:
         return tuple(Role(name.strip()) for name in names.split(",") if name.strip())
     except ValueError as error:
         raise RecordError(str(error), where="roles", cure="one of " + ", ".join(Role)) from None
+
+
+def _hash_of_nobody(scheme: str, password: str) -> Credential:
+    return Credential(user="", scheme=scheme, password=password, totp="", set_us=0, first=False)
+
+
+_NOBODY = {
+    "standard": _hash_of_nobody(
+        ARGON2,
+        "$argon2id$v=19$m=65536,t=3,p=1$c2FsdHNhbHRzYWx0c2FsdA$Uz1sTNLzHJ7zAFtSXo0qhDgIzgTOOHiCLTLbUj3PFFY",
+    ),
+    "fips": _hash_of_nobody(PBKDF2, f"{PBKDF2_ROUNDS}${'00' * 16}${'00' * 32}"),
+}

@@ -336,14 +336,16 @@ def digest(document: bytes) -> bytes:
     return hashlib.sha256(document).digest()
 
 
-def document_for(department: str) -> bytes:
-    """Section 463's policy file with another department's name. Raises RecordError for an odd name."""
+def document_for(department: str, *, fips: bool = False) -> bytes:
+    """Section 463's policy file with another department's name, and its profile. Raises RecordError for an
+    odd name."""
     usual = parse(default_document()).department
     if not department.isprintable() or set(department) & {'"', "\\"}:
         raise RecordError("a department's name is plain text", where="policy.department")
-    return default_document().replace(
+    document = default_document().replace(
         f'department = "{usual}"'.encode(), f'department = "{department}"'.encode(), 1
     )
+    return document.replace(b'profile = "standard"', b'profile = "fips"', 1) if fips else document
 
 
 @functools.cache

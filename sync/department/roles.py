@@ -111,6 +111,7 @@ NEVER_SEARCHES = frozenset({Role.VENDOR, Role.REVIEWER})  # a reviewer is not th
 APPROVES_SHARING = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE})  # 463.6 (b)
 RECORDS_TRAINING = frozenset({Role.CCAT_SUPERVISOR, Role.ADMINISTRATOR})  # 463.9
 MANAGES_USERS = frozenset({Role.ADMINISTRATOR})  # 463.4
+STAFFS_POSTS = frozenset({Role.DISPATCHER, Role.COMMUNICATIONS})  # exempt from the lock at a staffed post
 LETS_IN = frozenset({Role.ADMINISTRATOR})  # 463.3: who authorizes vendors
 LETS_IN_AT_NIGHT = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE})  # four hours, by a delegated key
 CLOSES_INCIDENTS = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE, Role.CCAT_SUPERVISOR})

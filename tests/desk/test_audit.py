@@ -12,7 +12,7 @@ import pytest
 from desk_twins import GROUND, MINUTE_US, Department
 
 from sync.department.audit import CSV_COLUMNS, csv_text
-from sync.department.calls_audit import AuditForm, AuditReport, CloseForm, Finding, PeriodForm
+from sync.department.calls_audit import AuditForm, AuditReport, CloseForm, Finding, PeriodForm, look_daily
 from sync.department.calls_inquiry import (
     Answer,
     AskForm,
@@ -129,6 +129,26 @@ def test_the_periodic_audit_is_a_record_and_assigns_other_reviewers(
     again = department.call("audit/run", tokens("super"), PeriodForm())
     assert isinstance(again, AuditReport)
     assert (again.from_us, again.findings) == (report.to_us, ())
+
+
+def test_a_fifth_look_up_is_found_the_same_day_and_the_audit_opens_it_no_second_time(
+    department: Department, tokens: Tokens
+) -> None:
+    comm = tokens("comm1")
+    for number in range(4):
+        search(department, comm, number=f"26-00{number}")
+    assert look_daily(department.front) == []
+    search(department, comm, number="26-004")
+    (number,) = look_daily(department.front)
+    entry = department.desk.log.entry(number)
+    assert isinstance(entry.note, FindingOpened)
+    assert (entry.stamp.user, entry.note.detector, entry.note.about) == ("system", "same_plate", "comm1")
+    assert entry.note.reviewer == "reviewer1"
+    assert look_daily(department.front) == []
+    report = department.call("audit/run", tokens("super"), PeriodForm())
+    assert isinstance(report, AuditReport)
+    notes = [department.desk.log.entry(one).note for one in report.findings]
+    assert {one.detector for one in notes if isinstance(one, FindingOpened)} == {"sample"}
 
 
 def test_a_finding_is_closed_by_its_reviewer_alone(department: Department, tokens: Tokens) -> None:

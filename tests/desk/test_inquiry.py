@@ -197,10 +197,11 @@ def test_a_search_without_a_full_plate_needs_a_second_person(
 
 
 def test_a_wide_search_needs_a_case_number_not_a_cad_incident(department: Department, tokens: Tokens) -> None:
-    form = ProposeForm(query=department.plate("8XYZ*"), ground=CAD)
-    with pytest.raises(DeskRefusal) as refused:
-        department.call("inquiry/propose", tokens("comm1"), form)
-    assert refused.value.code == "case-number"
+    for ground in (CAD, replace(GROUND, number_kind="action", number="A-26-17", basis="civil-action")):
+        form = ProposeForm(query=department.plate("8XYZ*"), ground=ground)
+        with pytest.raises(DeskRefusal) as refused:
+            department.call("inquiry/propose", tokens("comm1"), form)
+        assert refused.value.code == "case-number"
 
 
 def test_an_approval_holds_for_that_search_by_that_person_for_a_day(

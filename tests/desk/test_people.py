@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from desk_twins import HOUR_US, MINUTE_US, PASSWORD, Department, secret_of
@@ -12,9 +13,12 @@ from sync.department import people
 from sync.department.calls_inquiry import NothingForm
 from sync.department.calls_people import AccountForm, HandedOver, PasswordForm, UserForm
 from sync.department.desk import CREDENTIAL_KEY
-from sync.department.policy import default_document, parse
+from sync.department.founding import found
+from sync.department.opening import adopt_root, first_administrator, open_desk
+from sync.department.policy import default_document, digest, parse
 from sync.department.refusals import DeskRefusal, LockedError, NotProvenError
 from sync.department.roles import Role
+from sync.department.settings import Settings
 
 Tokens = Callable[[str], str]
 POLICY = parse(default_document())
@@ -116,8 +120,9 @@ def test_a_session_locks_after_thirty_idle_minutes_and_opens_to_its_owner(depart
 
 def test_a_staffed_dispatch_post_is_exempt_from_the_lock_and_no_other(department: Department) -> None:
     at_post, elsewhere = department.logon("disp1", post="dispatch"), department.logon("comm1")
-    with pytest.raises(NotProvenError):
-        department.logon("comm1", post="lobby")
+    for user, post in (("comm1", "lobby"), ("officer1", "dispatch"), ("chief", "dispatch")):
+        with pytest.raises(NotProvenError):
+            department.logon(user, post=post)
     department.clock.step(2 * HOUR_US)
     department.call("training/list", at_post, NothingForm())
     with pytest.raises(LockedError):
@@ -233,6 +238,39 @@ def test_passwords_in_both_profiles_verify_and_nothing_else_does() -> None:
         assert not people.password_matches(replace(made, password="junk"), PASSWORD)  # noqa: S106 - of nobody
         assert PASSWORD not in repr(made)
         assert made.totp not in repr(made)
+
+
+def test_a_password_of_before_the_fips_profile_opens_only_its_own_change(
+    department: Department, tokens: Tokens
+) -> None:
+    token = tokens("comm1")
+    text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n")
+    document = text.replace('profile = "standard"', 'profile = "fips"').encode()
+    root = department.new_root(policy_version=3, policy_digest=digest(document))
+    adopt_root(department.home, department.desk, root, document)
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("training/list", token, NothingForm())
+    assert refused.value.code == "password-scheme"
+    with pytest.raises(NotProvenError):
+        department.desk.logon("nobody", PASSWORD, "000000")
+    department.renew_password("comm1")
+    known = department.desk.credential("comm1")
+    assert known is not None
+    assert known.scheme == "pbkdf2-sha256"
+    department.call("training/list", department.logon("comm1"), NothingForm())
+
+
+def test_a_department_that_is_founded_with_the_profile_has_no_argon2_from_the_first_person_on(
+    tmp_path: Path,
+) -> None:
+    home = found(tmp_path / "home", Settings(day_keys_ahead=2), fips=True).home
+    assert home.fips
+    first_administrator(home, "chief", "Chief")
+    desk = open_desk(home)
+    known = desk.credential("chief")
+    desk.close()
+    assert known is not None
+    assert known.scheme == "pbkdf2-sha256"
 
 
 def test_a_year_old_password_no_longer_logs_on(department: Department) -> None:

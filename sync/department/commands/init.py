@@ -31,6 +31,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--blobs", default="", help="folder of sealed images, or s3://BUCKET/PREFIX")
     parser.add_argument("--blobs-endpoint", default="", help="with s3: the store's URL (else AWS)")
     parser.add_argument("--keys-folder", default="", help="where the key service's keys lie (else HOME/keys)")
+    parser.add_argument("--fips", action="store_true", help="a policy file with approved algorithms only")
     parser.add_argument("--demo", action="store_true", help="mark the root file as a demo's, for good")
 
 
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         blobs_endpoint=args.blobs_endpoint,
         keys_folder=args.keys_folder,
     )
-    made = found(args.home, settings, demo=args.demo)
+    made = found(args.home, settings, demo=args.demo, fips=args.fips)
     if args.json:
         facts = {
             "home": str(made.home.path),
