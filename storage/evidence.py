@@ -3,7 +3,8 @@
 package.cose              signed by the log key: format, number, and the SHA-256 of every other file
 SHA256SUMS                the same list for `sha256sum -c`
 log.pub, checkpoint       the log's key and the signed tree head
-chain.pem                 (enrolled units) what ties the log key to the unit and its department
+anchor, anchor.proof      (where the department co-signed) its newest co-signed checkpoint, which ties the
+                          log key to the department, and the proof that `checkpoint` continues it
 records/<n>/leaf.cose     the signed leaf;  record.tlog-proof  its place in the log (C2SP tlog-proof)
 records/<n>/elements.cbor the shown elements with their salts;  text.json, patch.jpg, ...  the same, plain
 accesses/<n>/             every logged access to these records, in the same form
@@ -12,6 +13,7 @@ cover.txt, cover.html     for people
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -128,9 +130,7 @@ def build(store: Store, order: Order) -> dict[str, bytes]:
             files |= _record_files(f"{folder}/{sequence}", leaf, store.log.leaf(sequence), opened, proof)
         files["log.pub"] = store.log.key_of_notes.text().encode() + b"\n"
         files["checkpoint"] = checkpoint.encode()
-        chain = store.home.folder / "chain.pem"
-        if chain.is_file():
-            files["chain.pem"] = chain.read_bytes()
+        files |= _anchor(store, size)
         facts = misreads.of(store).facts() | dict(order.facts)
         story = cover.Story(
             unit=store.log.key_of_notes.name,
@@ -162,6 +162,15 @@ def build(store: Store, order: Order) -> dict[str, bytes]:
         files["SHA256SUMS"] = sums(head.files)
         files["package.cose"] = store.log.sign_bytes(codec.to_bytes(head), CONTEXT)
     return files
+
+
+def _anchor(store: Store, size: int) -> dict[str, bytes]:
+    """The newest co-signed checkpoint, with the proof that the package's own continues it."""
+    row = store.db.execute("SELECT size, note FROM anchors ORDER BY size DESC LIMIT 1").fetchone()
+    if row is None:
+        return {}
+    proof = "".join(base64.b64encode(one).decode() + "\n" for one in store.log.consistency(int(row[0]), size))
+    return {"anchor": str(row[1]).encode(), "anchor.proof": proof.encode()}
 
 
 def sums(files: Iterable[tuple[str, bytes]]) -> bytes:

@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Iterator
 
 import sqlite_utils
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import envelope, schema, slot
 from storage.checkpoint import NoteKey
@@ -25,12 +24,12 @@ def verify_home(
     home: Home,
     key: NoteKey | None = None,
     content: slot.SlotContent | None = None,
-    department: Ed25519PublicKey | None = None,
+    department: NoteKey | None = None,
 ) -> Report:
     """Check a home against `key` (its own log.pub if None) and, where given, what its slot holds.
 
-    `department`: checks the signatures on upload receipts too. Raises LedgerError only where there is no
-    home to check at all.
+    `department`: its log's key; checks co-signatures and upload receipts too, without it a note says that
+    they were not. Raises LedgerError only where there is no home to check at all.
     """
     home.need()
     report = Report()

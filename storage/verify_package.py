@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 from pathlib import Path
 
 from storage import codec, envelope, evidence, merkle, sealing, tlog_proof
-from storage.checkpoint import NoteKey, open_checkpoint
+from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
 from storage.errors import PackageError, ProofError
 from storage.evidence import PackageHead, Shown
 from storage.findings import Report, caught
 from storage.leaf import log_id_of, open_leaf, origin_of
 
-HEAD_FILE, KEY_FILE = "package.cose", "log.pub"
+HEAD_FILE, KEY_FILE, ANCHOR = "package.cose", "log.pub", "anchor"
 MAX_FILE_BYTES = 64 << 20
 
 
@@ -22,8 +23,11 @@ def is_package(path: Path) -> bool:
     return (path / HEAD_FILE).is_file()
 
 
-def verify_package(folder: Path, key: NoteKey | None = None) -> Report:
-    """Check a package against `key` (its own log.pub if None: consistent then, but proven by nobody)."""
+def verify_package(folder: Path, key: NoteKey | None = None, department: NoteKey | None = None) -> Report:
+    """Check a package against `key` (its own log.pub if None: consistent then, but proven by nobody).
+
+    department: its log's key, which must have co-signed this log: that too proves whose the log key is.
+    """
     report = Report()
     with caught(report, KEY_FILE):
         own = NoteKey.parse(_read(folder, KEY_FILE).decode())
@@ -44,11 +48,28 @@ def verify_package(folder: Path, key: NoteKey | None = None) -> Report:
             for sequence in sequences:
                 with caught(report, f"{name}/{sequence}", sequence):
                     _record(folder / name / str(sequence), sequence, key, report)
+        if (ANCHOR in dict(head.files)) or department is not None:
+            with caught(report, ANCHOR):
+                _anchored(folder, key, department)
         report.records = len(head.records)
         if head.demo:
             report.notes.append("made by a unit that belongs to no department (demo)")
         report.notes.append(head.sentence)
     return report
+
+
+def _anchored(folder: Path, key: NoteKey, department: NoteKey | None) -> None:
+    """The co-signed checkpoint: of this log, continued by the package's, and co-signed by that department."""
+    if not (folder / ANCHOR).is_file():
+        raise PackageError("is missing: the department had co-signed nothing of this log", where=ANCHOR)
+    note = _read(folder, ANCHOR).decode()
+    anchor, head = open_checkpoint(note, key), open_checkpoint(_read(folder, "checkpoint").decode(), key)
+    proof = [base64.b64decode(line, validate=True) for line in _read(folder, f"{ANCHOR}.proof").split()]
+    merkle.verify_consistency(anchor.size, anchor.root, head.size, head.root, proof)
+    if department is not None:
+        signer = NoteKey(department.name, department.public, TYPE_COSIGNATURE)
+        if not open_cosignatures(note, [signer]):
+            raise PackageError("is not co-signed by the department whose key was given", where=ANCHOR)
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -8,12 +8,12 @@ import hmac
 from collections.abc import Iterator
 
 import sqlite_utils
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import codec, envelope, merkle, receipts, schema, sealing, slot
 from storage.blobs import Blobs
-from storage.checkpoint import NoteKey, open_checkpoint
+from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
 from storage.epochs import Book
+from storage.errors import CheckpointError
 from storage.findings import Report, caught
 from storage.home import Home
 from storage.leaf import ENTRY, ESCROW, IMAGES, KEYRING, WRAP, Leaf, Mark, log_id_of, open_leaf
@@ -35,10 +35,11 @@ class HomeCheck:
         database: sqlite_utils.Database,
         key: NoteKey,
         report: Report,
-        department: Ed25519PublicKey | None,
+        department: NoteKey | None,
     ) -> None:
         self.database, self.db, self.key, self.report = database, database.conn, key, report
         self.department = department
+        self.unchecked = 0  # co-signed checkpoints and receipts that no department's key was there for
         self.log_id = log_id_of(key.public)
         self.blobs = Blobs(home.blobs)
         self.book = Book()
@@ -67,6 +68,10 @@ class HomeCheck:
         if content is not None:
             with caught(report, SLOT):
                 self._slot(content)
+        if self.unchecked:
+            report.notes.append(
+                f"{self.unchecked} signatures of a department were not checked: give its key (--department)"
+            )
         if self.book.pending is not None:
             report.notes.append("a purge was begun and not ended; the next start ends it")
 
@@ -90,6 +95,7 @@ class HomeCheck:
                 head = open_checkpoint(note, self.key)
                 heads.append((where, head.size, head.root))
                 if where == ANCHORS:
+                    self._cosigned(note)
                     self.report.anchored = max(self.report.anchored, head.size)
                     if size != head.size:
                         self.report.add(where, "a co-signed checkpoint is filed under another size")
@@ -97,6 +103,15 @@ class HomeCheck:
             heads.append((SLOT, content.anchor_size, content.anchor_root))
             self.report.anchored = max(self.report.anchored, content.anchor_size)
         return heads
+
+    def _cosigned(self, note: str) -> None:
+        """An anchor is one only by the department's co-signature. Raises CheckpointError."""
+        if self.department is None:
+            self.unchecked += 1
+            return
+        key = NoteKey(self.department.name, self.department.public, TYPE_COSIGNATURE)
+        if not open_cosignatures(note, [key]):
+            raise CheckpointError(f"is not co-signed by {key.name}")
 
     def _leaves(self, heads: list[tuple[str, int, bytes]]) -> merkle.Frontier:
         """Walk all leaves with their elements; compare each head when its size is reached."""
@@ -214,8 +229,10 @@ class HomeCheck:
 
     def _receipt(self, sequence: int, record: Record) -> None:
         """The department's signature on an upload receipt, where its key was given."""
-        if isinstance(record, UploadReceipt) and self.department is not None:
-            said = receipts.open_receipt(record.receipt, self.department, self.log_id)
+        if isinstance(record, UploadReceipt) and self.department is None:
+            self.unchecked += 1
+        elif isinstance(record, UploadReceipt) and self.department is not None:
+            said = receipts.open_receipt(record.receipt, self.department.public, self.log_id)
             if said.ranges != record.ranges:
                 self.report.add(f"record {sequence}", "claims more than its receipt says", sequence)
 

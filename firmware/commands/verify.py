@@ -18,6 +18,9 @@ from storage.findings import Report
 from storage.home import Home
 from storage.verify import verify_home
 from storage.verify_package import is_package, verify_package
+from sync.errors import NotEnrolledError
+from sync.membership import SyncFolder
+from sync.messages import department_origin
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,6 +35,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("path", nargs="?", type=Path, metavar="HOME|PACKAGE", help="default: the home")
     parser.add_argument("--key", metavar="PUBLIC", help="the log's public key: a file, or name+id+base64")
+    parser.add_argument(
+        "--department",
+        metavar="PUBLIC",
+        help="the department log's public key: of a HOME it checks co-signatures and receipts (default: the "
+        "one it was enrolled with), of a PACKAGE it proves the log's key by the co-signature inside",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,26 +49,29 @@ def run(args: argparse.Namespace) -> int:
     key = read_key(args.key) if args.key else None
     if not path.exists():
         raise UsageError(f"{path}: does not exist")
+    department = read_key(args.department, "--department") if args.department else None
+    proven = key is not None
     if is_package(path):
-        report, kind = verify_package(path, key), "package"
-        if key is None and report.ok:
-            report.add("key", "unproven: give --key PUBLIC, obtained elsewhere")
+        report, kind = verify_package(path, key, department), "package"
+        proven = proven or department is not None
+        if not proven and report.ok:
+            report.add("key", "unproven: give --key PUBLIC or --department PUBLIC, obtained elsewhere")
     else:
-        report, kind = check_home(path, key), "home"
-    show(report, path, kind, proven=key is not None, as_json=args.json)
+        report, kind = check_home(path, key, department), "home"
+    show(report, path, kind, proven=proven, as_json=args.json)
     return DONE if report.ok else FOUND_WRONG
 
 
-def read_key(text: str) -> NoteKey:
+def read_key(text: str, option: str = "--key") -> NoteKey:
     """The public key from a file or given in full. Raises UsageError."""
     try:
         path = Path(text)
         return NoteKey.parse(path.read_text(encoding="utf-8") if path.is_file() else text)
     except (CheckpointError, OSError, ValueError) as error:
-        raise UsageError(f"--key {text}: {error}") from None
+        raise UsageError(f"{option} {text}: {error}") from None
 
 
-def check_home(path: Path, key: NoteKey | None) -> Report:
+def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = None) -> Report:
     """The home's report, with what its slot holds where it can be read from here."""
     content: slot.SlotContent | None = None
     problem = ""
@@ -68,12 +80,21 @@ def check_home(path: Path, key: NoteKey | None) -> Report:
         content = None if data is None else slot.SlotContent.parse(data, where="slot")
     except (HardwareError, SlotError, OSError, UnicodeDecodeError) as error:
         problem = str(error)
-    report = verify_home(Home(path), key, content)
+    report = verify_home(Home(path), key, content, department or _own_department(path))
     if problem:
         report.add("slot", problem)
     elif content is None:
         report.notes.append("the slot is empty or not on this machine: keys and its anchor were not checked")
     return report
+
+
+def _own_department(path: Path) -> NoteKey | None:
+    """The department that the home says it belongs to."""
+    try:
+        public = SyncFolder.of(path).member().department_public()
+    except NotEnrolledError:
+        return None
+    return NoteKey(department_origin(public), public)
 
 
 def show(report: Report, path: Path, kind: str, *, proven: bool, as_json: bool) -> None:

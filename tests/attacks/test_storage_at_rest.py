@@ -150,22 +150,37 @@ def test_a_file_slot_promises_only_that_the_live_file_system_holds_no_old_key(
     ledger.close()
 
 
-def test_a_commitment_cannot_be_guessed_by_trying_all_plates(ledger: Ledger, time: SteppedTime) -> None:
-    """The thief knows all but the salt: the whole text element, and a list with the right plate in it."""
-    sequence = add_reads(ledger, time, 1)[0]
-    mark = ledger.store.leaf(sequence).elements["text"]
-    truth = ledger.element(sequence, "text")
-    plates = [PLATE, *(f"7XKR{number:03d}" for number in range(1000))]
-    assert sealing.commitment("text", truth.salt, truth.content) == mark.commitment
-    guesses = set()
+def guessed(
+    mark: bytes, content: bytes, plates: Iterable[str], salts: Iterable[bytes], tag: bytes
+) -> str | None:
+    """Which plate the leaf's commitment gives away, to somebody who knows everything of it but the plate."""
+    known = list(salts)
     for plate in plates:
-        content = truth.content.replace(PLATE.encode(), plate.encode())
-        for salt in (bytes(32), ledger.store.log_id, mark.digest, hashlib.sha256(content).digest()):
-            guesses.add(sealing.commitment("text", salt, content))
-        guesses |= {hashlib.sha256(content).digest(), hashlib.sha256(plate.encode()).digest()}
-    assert mark.commitment not in guesses
-    salts = {ledger.element(s, n).salt for s in add_reads(ledger, time, 5) for n in ("text", "place")}
-    assert len(salts) == 10  # one for each element
+        guess = content.replace(PLATE.encode(), plate.encode())
+        for salt in known:
+            if hashlib.sha256(tag + salt + guess).digest() == mark:
+                return plate
+    return None
+
+
+def test_a_commitment_cannot_be_guessed_by_trying_all_plates(ledger: Ledger, time: SteppedTime) -> None:
+    """All plates of a format that differ in its digits and one letter, every salt that the card suggests."""
+    sequence = add_reads(ledger, time, 1)[0]
+    leaf = ledger.store.leaf(sequence)
+    mark, truth = leaf.elements["text"], ledger.element(sequence, "text")
+    plates = [f"7{letter}KR{number:03d}" for letter in "ABCDEFGHJKLMNPRSTUVWXYZ" for number in range(1000)]
+    assert PLATE in plates
+    assert len(plates) == 23_000
+    tag = sealing.COMMITMENT_TAG + b"text\x00"
+    salts = [b"", bytes(32), ledger.store.log_id, mark.digest, leaf.payload()[:32]]
+    assert guessed(mark.commitment, truth.content, plates, salts, tag) is None
+    # The same guesser finds the plate at once where a commitment has no salt, or one that is known:
+    bare = hashlib.sha256(tag + truth.content).digest()
+    assert guessed(bare, truth.content, plates, salts, tag) == PLATE
+    assert guessed(mark.commitment, truth.content, plates, [truth.salt], tag) == PLATE
+    every = {ledger.element(s, n).salt for s in add_reads(ledger, time, 5) for n in ("text", "place")}
+    assert len(every) == 10  # one for each element
+    assert all(len(salt) == 32 for salt in every)
 
 
 def test_a_copied_card_does_not_open_without_its_chip(

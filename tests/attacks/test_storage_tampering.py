@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from custody_twins import DAY_US, SteppedTime, add_reads, ask_signed, check, query_body
+from custody_twins import DAY_US, Department, SteppedTime, add_reads, ask_signed, check, query_body
 
 from hw.secure_slot import LoopbackSlot
 from storage import leaf as leaves
@@ -22,6 +22,7 @@ from storage.errors import SlotError
 from storage.findings import Report
 from storage.home import Home
 from storage.ledger import Ledger
+from storage.records import Gap
 from storage.slot import load
 from storage.verify import verify_home
 
@@ -129,6 +130,51 @@ def test_any_flipped_bit_of_any_table_is_found(lived_in: Path, slot: LoopbackSlo
         database.execute(back, (before, _moved(table, column, row, after) if now is not row else row))
     database.close()
     assert check(copy, slot).ok
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, NoteKey]:
+    """A home of a department's unit with kept subtree hashes and co-signed checkpoints, closed; its key."""
+    folder, time = tmp_path_factory.mktemp("grown"), SteppedTime()
+    ledger = Ledger.create(folder / "home", LoopbackSlot(folder / "chip"), time, boot=time.boot)
+    department = Department()
+    department.enrol(ledger)
+    for _ in range(2):
+        with ledger.store.adding():
+            for number in range(300):
+                ledger.append(Gap(reason="test", from_us=number, to_us=number, lost=0))
+        department.cosign(ledger)
+    ledger.close()
+    return folder, department.note_key
+
+
+def test_any_flipped_bit_of_a_kept_tree_hash_or_a_cosigned_checkpoint_is_found(
+    grown: tuple[Path, NoteKey], tmp_path: Path
+) -> None:
+    folder, department = grown
+    rng, slot = random.Random(466), LoopbackSlot(tmp_path / "chip")
+    shutil.copy(folder / "chip", tmp_path / "chip")
+    copy = copy_of(folder / "home", tmp_path)
+    database = opened(copy)
+    assert check(copy, slot, department).ok
+    assert "not checked" in check(copy, slot).notes[0]
+    stranger = NoteKey(department.name, Ed25519PrivateKey.generate().public_key())
+    assert not check(copy, slot, stranger).ok
+    cells = {"nodes": ("level", "idx", "hash"), "anchors": ("size", "note")}
+    for number in range(FLIPS // 10):
+        table = list(cells)[number % 2]
+        rows = database.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608
+        assert len(rows) == 2
+        row, at = rng.choice(rows), rng.randrange(len(cells[table]))
+        after = (*row[:at], flipped(row[at], rng), *row[at + 1 :])
+        places = ", ".join("?" * len(row))
+        database.execute(f"DELETE FROM {table} WHERE {cells[table][-1]} = ?", (row[-1],))  # noqa: S608
+        database.execute(f"INSERT OR REPLACE INTO {table} VALUES ({places})", after)  # noqa: S608
+        assert not check(copy, slot, department).ok, f"{table}: {row} -> {after}"
+        database.execute(f"DELETE FROM {table}")  # noqa: S608
+        database.executemany(f"INSERT INTO {table} VALUES ({places})", rows)  # noqa: S608
+    database.close()
+    assert check(copy, slot, department).ok
 
 
 def _rowid(table: str) -> str:

@@ -17,6 +17,7 @@ from custody_twins import (
     OVERVIEW,
     PATCH,
     PLATE,
+    Department,
     Reopen,
     SteppedTime,
     add_reads,
@@ -27,7 +28,7 @@ from custody_twins import (
 )
 
 from hw.secure_slot import LoopbackSlot
-from storage import tlog_proof
+from storage import evidence, tlog_proof
 from storage.checkpoint import NoteKey
 from storage.door import Door, export_subject, hold_subject
 from storage.errors import KeyLostError, PackageError, ProofError, RefusedError
@@ -236,6 +237,32 @@ def test_the_misread_rate_comes_from_what_people_saw_and_not_from_who_exports(
     decide(ledger, alert.sequence, Verdict.MISREAD)  # on second thoughts
     files = export(door, ledger, hold(door, ledger, read))
     assert b"misread rate of this unit: 2 of 4 alerts (50.0%)" in files["cover.txt"]
+
+
+def test_the_departments_co_signature_proves_the_logs_key_too(
+    ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path
+) -> None:
+    """A stranger who has only the department's key; the record is newer than what was co-signed."""
+    sequence = add_reads(ledger, time, 1)[0]
+    number = hold(door, ledger, sequence)
+    without = written(export(door, ledger, number), tmp_path / "without")
+    department = Department()
+    department.enrol(ledger, local_query=True)
+    department.cosign(ledger)
+    ledger.append(
+        Decision(alert=0, user="x", role="y", image_viewed=False, verdict=Verdict.DISMISSED, at_us=1)
+    )
+    order = evidence.Order(
+        records=(sequence,), withhold=(), number="E-2", hold=None, user="x", demo=False, facts={}
+    )
+    package = written(evidence.build(ledger.store, order), tmp_path / "package")
+    assert verify_package(package, None, department.note_key).ok
+    assert verify_package(package, ledger.public_key).ok
+    stranger = NoteKey(department.note_key.name, Ed25519PrivateKey.generate().public_key())
+    assert not verify_package(package, None, stranger).ok
+    assert verify_package(without, ledger.public_key).ok
+    [missing] = verify_package(without, None, department.note_key).findings
+    assert "co-signed nothing" in missing.what
 
 
 def test_a_medium_that_fails_leaves_no_folder_that_looks_whole(tmp_path: Path) -> None:

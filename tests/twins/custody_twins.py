@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from hw.clock import ClockState, SetClock, UtcTime
 from hw.secure_slot import LoopbackSlot, SecureSlot
-from storage import access, codec, envelope, records, search, ssh_signature
-from storage.checkpoint import NoteKey
+from storage import access, codec, envelope, receipts, records, search, ssh_signature
+from storage.checkpoint import NoteKey, cosign
 from storage.day_keys import DayKey, DayKeys
 from storage.door import Door, subject_of
 from storage.findings import Report
@@ -126,9 +126,9 @@ def query_body(
     return body | {"query": codec.to_plain(query)}
 
 
-def check(home: Path, slot: SecureSlot | None = None) -> Report:
-    """The verdict on a home, with its slot where one is given."""
-    return verify_home(Home(home), None, None if slot is None else load(slot))
+def check(home: Path, slot: SecureSlot | None = None, department: NoteKey | None = None) -> Report:
+    """The verdict on a home, with its slot and its department's key where they are given."""
+    return verify_home(Home(home), None, None if slot is None else load(slot), department)
 
 
 class Department:
@@ -138,19 +138,33 @@ class Department:
         self.command, self.log = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
         self.day = ec.generate_private_key(ec.SECP256R1())
 
+    @property
+    def note_key(self) -> NoteKey:
+        return NoteKey("department.example/log", self.log.public_key())
+
     def enrol(self, ledger: Ledger, **policy: object) -> None:
-        vkey = NoteKey("department.example/log", self.log.public_key()).text()
         ledger.standing.enrol(
             Enrolment(
                 version=1,
                 organisation="Monrovia PD",
                 unit="unit-7",
                 command_key=self.command.public_key().public_bytes_raw(),
-                department=vkey,
+                department=self.note_key.text(),
             )
         )
         self.send(ledger, DAY_KEYS, DayKeys(version=1, keys=(DayKey.of(40_000, self.day),)))
         self.send(ledger, POLICY, CustodyPolicy(version=1, organisation="Monrovia PD", **policy))  # type: ignore[arg-type]
+
+    def cosign(self, ledger: Ledger) -> None:
+        """Co-sign the unit's newest checkpoint, as the receiver does."""
+        out = Outgoing(ledger)
+        time_s = ledger.store.time.now().us // 1_000_000
+        out.take_cosigned(cosign(out.head(), self.note_key.name, self.log, time_s=time_s))
+
+    def receipt(self, ledger: Ledger, first: int, last: int) -> None:
+        """A receipt for leaves first to last, both included."""
+        body = envelope.encode({"log_id": ledger.store.log_id, "ranges": [[first, last]]})
+        Outgoing(ledger).take_receipt(envelope.sign(body, self.log, context=receipts.CONTEXT))
 
     def send(self, ledger: Ledger, name: str, document: object, key: Ed25519PrivateKey | None = None) -> None:
         signed = envelope.sign(codec.to_bytes(document), key or self.command, context=context_of(name))
