@@ -11,6 +11,7 @@ import pytest
 
 from sync.department.clauses import clause_rows
 from sync.department.cli import main
+from sync.department.operations import OPERATIONS
 
 NEW = "correct horse 463"
 GROUND = ["--purpose", "investigation", "--case", "26-001234", "--why", "hit and run on Myrtle Avenue"]
@@ -219,3 +220,30 @@ def test_every_help_ends_in_an_example(verb: str, capsys: pytest.CaptureFixture[
         main([verb, "--help"])
     assert ended.value.code == 0
     assert "example: department" in capsys.readouterr().out
+
+
+OTHER_WORDS = {
+    "audit/read": ("audit", "list"),
+    "share/decide": ("share", "approve"),
+    "grant/lend": ("grant", "delegate"),
+    "compliance/overdue": ("compliance",),
+    "policy/read": ("keys", "policy"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_every_call_is_a_command_too_with_its_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*OTHER_WORDS.get(name, tuple(name.split("/"))), "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert "example: department" in said
+    assert "--help" not in said.partition("example:")[2]
+
+
+def test_the_policy_in_force_is_printed_and_one_that_nobody_signed_is_not(terminal: Terminal) -> None:
+    status, out, _ = terminal.type("keys", "policy")
+    assert (status, out) == (0, (terminal.home / "policy.toml").read_text())
+    (terminal.home / "policy.toml").write_text(out.replace("attempts = 5", "attempts = 4"))
+    status, out, err = terminal.type("keys", "policy")
+    assert (status, out, "not the policy file" in err) == (1, "", True)

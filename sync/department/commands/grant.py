@@ -53,7 +53,12 @@ def add_parser(subparsers: Any) -> None:
         "--purpose 'yearly service' --work-order WO-118 --unit car-12 --out t.okafor.grant",
     )
     what = parser.add_subparsers(dest="deed", metavar="DEED", required=True)
-    one = what.add_parser("issue", help="sign a grant", epilog="example: department grant issue --help")
+    one = what.add_parser(
+        "issue",
+        help="sign a grant",
+        epilog="example: department grant issue --person v.ito --role vendor --key v.pub --purpose lens "
+        "--work-order WO-9 --unit car-12 --for 8h --out v.grant --user chief",
+    )
     one.add_argument("--person", required=True, help="user name of the holder")
     one.add_argument("--organisation", default="the department")
     one.add_argument("--role", required=True, choices=[str(role) for role in GrantRole])
@@ -84,7 +89,8 @@ def add_parser(subparsers: Any) -> None:
     two = what.add_parser(
         "delegate",
         help="let a designee sign repair grants",
-        epilog="example: department grant delegate --help",
+        epilog="example: department grant delegate --designee deputy --key-out deputy.key --out deputy.lent "
+        "--user chief",
     )
     two.add_argument("--designee", required=True, help="user name")
     two.add_argument("--days", type=int, default=30)
@@ -93,7 +99,9 @@ def add_parser(subparsers: Any) -> None:
     )
     two.add_argument("--out", required=True, type=Path, metavar="FILE", help="the delegation")
     three = what.add_parser(
-        "revoke", help="take grants back", epilog="example: department grant revoke t.okafor"
+        "revoke",
+        help="take grants back",
+        epilog="example: department grant revoke t.okafor --why left --user chief",
     )
     three.add_argument("names", nargs="+", metavar="NAME", help="grant id, person, or SHA256:... of a key")
     three.add_argument("--why", default="", help="the reason, for the record")

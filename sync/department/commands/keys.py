@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from storage import files
 from sync.department import policy as policy_file
 from sync.department import root_file
+from sync.department.book import checked_policy
 from sync.department.commands import desk_access as desk
 from sync.department.front import Front
 from sync.department.home import DepartmentHome, load_ed25519
@@ -29,6 +30,13 @@ def add_parser(subparsers: Any) -> None:
         subparsers, "keys", "the root file (2 of 3 offline keys) and the key service", "department keys root"
     )
     desk.verb(parent, "root", "show the root file in force", "department keys root", asks=False)
+    desk.verb(
+        parent,
+        "policy",
+        "print the policy file in force, as it lies",
+        "department keys policy > next.toml",
+        asks=False,
+    )
     one = desk.verb(
         parent, "draft", "draft the next root file", "department keys draft --out next.root", asks=False
     )
@@ -86,40 +94,56 @@ def run(args: argparse.Namespace) -> int:
     if args.verb == "serve":
         return _serve(args)
     if args.verb == "sign":
-        signed = root_file.add_signature(desk.read_bytes(args.file), load_ed25519(args.key))
-        files.replace(args.file, signed)
-        root, holders = root_file.describe(signed)
-        print(f"version {root.version}: signed by {', '.join(holders)}; {root_file.THRESHOLD} are needed")
-        return 0
-    if args.verb == "new":
+        _sign(args)
+    elif args.verb == "new":
         made = Ed25519PrivateKey.generate()
         desk.write_package(args.out, made.private_bytes_raw())
         print(made.public_key().public_bytes_raw().hex())
-        return 0
-    home = DepartmentHome.open(args.home)
-    if args.verb == "root":
-        root, holders = root_file.describe(home.root_file.read_bytes())
-        print(f"version {root.version}, SHA-256 {root.digest().hex()}, signed by {', '.join(holders)}")
-        print(f"policy version {root.policy_version}, witness {root.witness or 'none'} {root.witness_url}")
-        for key in root.keys:
-            print(f"root key of {key.holder}: {key.public.hex()}")
-        return 0
-    if args.verb == "draft":
-        document = desk.read_bytes(args.policy or home.path / POLICY_FILE)
-        root = root_in(home)
-        draft = replace(
-            root,
-            version=root.version + 1,
-            created_us=time.time_ns() // 1000,
-            policy_version=policy_file.parse(document).version,
-            policy_digest=policy_file.digest(document),
-            witness=args.witness or root.witness,
-            witness_url=args.witness_url or root.witness_url,
-            keys=_offices(root.keys, args.office),
-        )
-        files.write_new(args.out, root_file.assemble(draft, []))
-        print(f"{args.out}: version {draft.version}, unsigned; two offices sign it: department keys sign")
-        return 0
+    else:
+        home = DepartmentHome.open(args.home)
+        {"root": _root, "policy": _policy, "draft": _draft, "adopt": _adopt}[args.verb](home, args)
+    return 0
+
+
+def _sign(args: argparse.Namespace) -> None:
+    signed = root_file.add_signature(desk.read_bytes(args.file), load_ed25519(args.key))
+    files.replace(args.file, signed)
+    root, holders = root_file.describe(signed)
+    print(f"version {root.version}: signed by {', '.join(holders)}; {root_file.THRESHOLD} are needed")
+
+
+def _root(home: DepartmentHome, _args: argparse.Namespace) -> None:
+    root, holders = root_file.describe(home.root_file.read_bytes())
+    print(f"version {root.version}, SHA-256 {root.digest().hex()}, signed by {', '.join(holders)}")
+    print(f"policy version {root.policy_version}, witness {root.witness or 'none'} {root.witness_url}")
+    for key in root.keys:
+        print(f"root key of {key.holder}: {key.public.hex()}")
+
+
+def _policy(home: DepartmentHome, _args: argparse.Namespace) -> None:
+    document = desk.read_bytes(home.path / POLICY_FILE)
+    checked_policy(root_in(home), document)
+    print(document.decode(), end="")
+
+
+def _draft(home: DepartmentHome, args: argparse.Namespace) -> None:
+    document = desk.read_bytes(args.policy or home.path / POLICY_FILE)
+    root = root_in(home)
+    draft = replace(
+        root,
+        version=root.version + 1,
+        created_us=time.time_ns() // 1000,
+        policy_version=policy_file.parse(document).version,
+        policy_digest=policy_file.digest(document),
+        witness=args.witness or root.witness,
+        witness_url=args.witness_url or root.witness_url,
+        keys=_offices(root.keys, args.office),
+    )
+    files.write_new(args.out, root_file.assemble(draft, []))
+    print(f"{args.out}: version {draft.version}, unsigned; two offices sign it: department keys sign")
+
+
+def _adopt(home: DepartmentHome, args: argparse.Namespace) -> None:
     document = desk.read_bytes(args.policy or home.path / POLICY_FILE)
     front = open_front(home)
     try:
@@ -128,7 +152,6 @@ def run(args: argparse.Namespace) -> int:
     finally:
         front.close()
     print(f"root version {root.version} is in force, policy version {root.policy_version}")
-    return 0
 
 
 def _offices(keys: tuple[root_file.RootKey, ...], changes: list[str]) -> tuple[root_file.RootKey, ...]:
