@@ -1,6 +1,6 @@
 """Figures of custody: sealed reads against a plain SQLite insert, times at two sizes of store, slot writes.
 
-    python -m storage.bench [--records 10000 1000000] [--images 200] [--folder DIR]
+    python -m storage.bench [--records 10000 1000000] [--images 200] [--verify] [--folder DIR]
 
 The large stores are made through the ledger's own append, with `synchronous` off while they are filled
 and batches of 1,000 reads in one transaction; every measured operation runs with it full again.
@@ -18,10 +18,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage import codec, sealing, search, slot
+from storage import codec, merkle, sealing, search, slot
 from storage.ledger import Ledger
 from storage.policy import HOUR_US
 from storage.records import ClockState, KeyClass, Read
+from storage.verify import verify_home
 
 IMAGE_BYTES = 60_000
 START_US = 1_780_000_000_000_000
@@ -123,14 +124,15 @@ def fill(ledger: Ledger, moments: BenchTime, count: int) -> None:
     store.db.execute("PRAGMA synchronous=OFF")
     done = 0
     while done < count:
+        sample = make_read(moments.us, 0)
+        text, place = codec.to_bytes(sample.text_part()), codec.to_bytes(sample.place_part())
         with store.adding():
             for number in range(done, min(done + 1000, count)):
                 epoch = store.epoch_for(KeyClass.READ).epoch
                 sequence, key = store.next_sequence(), store.live[epoch]
-                read = make_read(moments.us, number)
-                parts = {"text": read.text_part(), "place": read.place_part()}
+                parts = {"text": text.replace(sample.text.encode(), f"{number:07d}".encode()), "place": place}
                 sealed = [
-                    sealing.seal(key, store.log_id, sequence, sealing.fresh(name, codec.to_bytes(part)))
+                    sealing.seal(key, store.log_id, sequence, sealing.fresh(name, part))
                     for name, part in parts.items()
                 ]
                 store.add_leaf("read", epoch, KeyClass.READ, sealed)
@@ -150,7 +152,7 @@ def median_ms(work: Callable[[int], object], times: int) -> float:
     return statistics.median(samples)
 
 
-def at_size(folder: Path, count: int) -> None:
+def at_size(folder: Path, count: int, *, verify: bool) -> None:
     """Append, proof, query and purge with `count` reads in the store."""
     moments = BenchTime()
     ledger = Ledger.create(folder / f"store-{count}", MemorySlot(), moments, boot=moments.boot)
@@ -173,10 +175,17 @@ def at_size(folder: Path, count: int) -> None:
     for _ in range(270):
         moments.us += DAY_US
         store.time.now()
+    verified = ""
+    if verify:
+        begun = time.perf_counter()
+        report = verify_home(store.home, None, slot.load(store.slot))
+        verdict = "consistent" if report.ok else "WRONG"
+        verified = f", whole verify {time.perf_counter() - begun:.0f} s ({verdict})"
     item = next(one for one in ledger.retention_plan() if one.due)
     due = sum(one.due for one in ledger.retention_plan())
     records = sum(one.records for one in ledger.retention_plan() if one.due)
     purge = median_ms(lambda _: ledger.apply_retention(by="bench"), 1)
+    size_mb = store.home.database.stat().st_size / 1e6
     reopened = time.perf_counter()
     ledger.close()
     again = Ledger.open(folder / f"store-{count}", store.slot, moments, boot=moments.boot)
@@ -185,8 +194,21 @@ def at_size(folder: Path, count: int) -> None:
     print(
         f"{count:>9} reads: append {append:.1f} ms, proof {proof:.1f} ms, one plate in all {whole:.0f} ms, "
         f"in the last week {week:.0f} ms, purge of {due} days with {records} reads {purge:.0f} ms "
-        f"(oldest epoch {item.epoch}), start {opened:.0f} ms; filled at {count / filled:.0f} reads/s"
+        f"(oldest epoch {item.epoch}), start {opened:.0f} ms{verified}; database {size_mb:.0f} MB; "
+        f"filled at {count / filled:.0f} reads/s"
     )
+
+
+def tree_growth() -> None:
+    """What one more leaf costs the tree at a thousand and at ten million leaves: hashes, in microseconds."""
+    for size in (1_000, 10_000_000):
+        frontier = merkle.Frontier(size, [os.urandom(32) for _ in range(size.bit_count())])
+        begun = time.perf_counter()
+        for number in range(20_000):
+            frontier.append(merkle.leaf_hash(number.to_bytes(4, "big")))
+            frontier.root()
+        each = (time.perf_counter() - begun) / 20_000 * 1e6
+        print(f"tree of {size:>10} leaves: one more, with its root, {each:.1f} us")
 
 
 def slot_writes(folder: Path) -> None:
@@ -223,14 +245,16 @@ def main() -> None:
     )
     parser.add_argument("--records", nargs="*", type=int, default=[10_000, 100_000])
     parser.add_argument("--images", type=int, default=200, help="reads with images to time")
+    parser.add_argument("--verify", action="store_true", help="time a whole verify of each store too")
     parser.add_argument("--folder", type=Path, help="where to measure (default: the temporary folder)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
         sealed_against_plain(folder, args.images)
         slot_writes(folder)
+        tree_growth()
         for count in args.records:
-            at_size(folder, count)
+            at_size(folder, count, verify=args.verify)
 
 
 if __name__ == "__main__":
