@@ -152,11 +152,16 @@ class ReplayCamera:
         )
 
     def _start_round(self, stream_us: int) -> None:
-        """Lay stream time on UTC: live, the frame at hand is now; else the round ends now."""
+        """Lay stream time on UTC: live, the frame at hand is now; else the round ends now.
+
+        Live, a clock that was set back sets the times of frames back too: nobody waits until it has caught up.
+        """
         source = self._source
         now_us = source.clock.now().us
-        zero_us = now_us - stream_us if source.live else now_us - source.reel.duration_us
-        if source.last_us:
-            zero_us = max(zero_us, source.last_us + (ROUND_GAP_US if stream_us == 0 else 1) - stream_us)
-        source.zero_us = zero_us
-        self._due_s = time.monotonic() + (zero_us - (now_us - stream_us)) / 1e6 - stream_us / 1e6
+        gap_us = ROUND_GAP_US if source.last_us and stream_us == 0 else 0
+        if source.live:
+            source.zero_us = now_us - stream_us + gap_us
+        else:
+            after_last_us = source.last_us + max(gap_us, 1) - stream_us if source.last_us else 0
+            source.zero_us = max(now_us - source.reel.duration_us, after_last_us)
+        self._due_s = time.monotonic() + (gap_us - stream_us) / 1e6
