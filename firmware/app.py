@@ -14,9 +14,9 @@ from types import FrameType
 from typing import TextIO
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from rich.console import Console
-from structlog.typing import FilteringBoundLogger
 
 from detector.reader import PlateReader
 from detector.track import Tracker
@@ -30,19 +30,23 @@ from firmware.frame_tap import FrameTap
 from firmware.health import HealthWatch
 from firmware.health_file import reporting
 from firmware.health_message import health_message
+from firmware.lighting import Lighting
 from firmware.live_view import LiveView
 from firmware.log import event_log
 from firmware.metrics import MetricsServer
+from firmware.orders import Reason, StopRequest, SupplyOrders
 from firmware.pipeline import Pipeline
 from firmware.purging import purging
 from firmware.read_habit import ReadHabit
 from firmware.record import Surroundings, software_version
 from firmware.sources import open_source
+from firmware.successor import Successor
 from firmware.uplink_thread import UplinkThread
 from hw.camera import Frame
 from hw.camera_watch import WatchedCamera
 from hw.clock import Clock
 from hw.errors import BrokenFrameError, HardwareError, MissingDriverError
+from hw.lamps import Lamps
 from hw.machine import SystemdMachine
 from hw.position import Fix
 from hw.power import PowerOrder
@@ -80,6 +84,20 @@ class RunResult:
     blind_s: float
     summary: str
 
+    def after(self, before: RunResult | None) -> RunResult:
+        """Both runs together, in the words of the later one."""
+        if before is None:
+            return self
+        return RunResult(
+            frames=before.frames + self.frames,
+            broken=before.broken + self.broken,
+            dropped=before.dropped + self.dropped,
+            stored=before.stored + self.stored,
+            lost=before.lost + self.lost,
+            blind_s=before.blind_s + self.blind_s,
+            summary=self.summary,
+        )
+
 
 def prepare_home(home: Path) -> bool:
     """Make what is missing of a home: folder, configuration, ledger with its keys. True if it is new."""
@@ -94,149 +112,204 @@ def prepare_home(home: Path) -> bool:
 def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResult:
     """The main job, until the source ends or SIGTERM or SIGINT comes; then everything seen is stored.
 
-    Raises FirmwareError, HardwareError, StorageError, DetectorError.
+    With the ignition off it stops reading, and reads on if it comes back before the power goes; a log that
+    the department refuses is set aside, and reading goes on in a new one. Raises FirmwareError,
+    HardwareError, StorageError, DetectorError.
     """
     prepare_home(home)
     config = load_config(home)
-    with field_parts(config, on_order=_carry_out_order) as parts:
-        return _run(home, config, parts, options, out=out, err=err)
+    heartbeat, orders = _heartbeat(), SupplyOrders()
+
+    def on_order(order: PowerOrder) -> None:
+        orders.order(order)
+        if order is PowerOrder.POWER_OFF:  # at once: the capacitor's time runs since the order to stop
+            with contextlib.suppress(HardwareError):
+                SystemdMachine().power_off()
+
+    with field_parts(config, on_order=on_order) as parts, _stopping_signals(orders):
+        before: RunResult | None = None
+        while True:
+            stop = orders.begin()
+            one_run = _Run(home, config, parts, options, stop, heartbeat)
+            result = one_run.carry_out(out=out, err=err).after(before)
+            if not one_run.reads_on(orders):
+                break
+            before = result
+        if heartbeat is not None:
+            heartbeat.stopping()
+        return result
 
 
-def _run(
-    home: Path, config: Config, parts: FieldParts, options: RunOptions, *, out: TextIO, err: TextIO
-) -> RunResult:
-    clock = parts.clock
-    source_text = options.source or config.camera.source
-    pace = options.at_source_pace
-    reader = PlateReader.from_models(threads=config.reading.threads)
-    source = open_source(
-        source_text,
-        config.camera,
-        clock=clock,
-        once=options.once,
-        at_source_pace=not options.once if pace is None else pace,
-        net_size=reader.net_size,
-    )
-    log = event_log(err)
-    with contextlib.closing(_open(home, clock, log)) as ledger:
-        demo = not ledger.status().enrolled
-        if options.plates and not demo:
-            raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
-        plates = options.plates or (demo and out.isatty() and not options.as_json)
-        _record_configuration(ledger, home, clock)
-        habit = ReadHabit.load(home / "habit.json")
-        sync_folder, tap = SyncFolder.of(home), FrameTap()
-        health = HealthWatch(
-            board=SysfsBoard(home),
-            power=parts.power,
-            now=clock.now,
-            habit=habit,
-            custody=lambda: custody_of(ledger, sync_folder),
+class _Run:
+    """One run with one ledger, from its opening to its closing."""
+
+    def __init__(  # noqa: PLR0917 - called once, above
+        self,
+        home: Path,
+        config: Config,
+        parts: FieldParts,
+        options: RunOptions,
+        stop: StopRequest,
+        heartbeat: Heartbeat | None,
+    ) -> None:
+        self._home, self._config, self._parts, self._options = home, config, parts, options
+        self._stop, self._heartbeat = stop, heartbeat
+        self._successor: Successor | None = None
+
+    def reads_on(self, orders: SupplyOrders) -> bool:
+        """What comes after the end: True to read on."""
+        if self._successor is not None:
+            self._successor.open(self._home, self._parts.clock).close()
+            return self._stop.reason is Reason.LOG_REFUSED and not self._options.once and not orders.ended
+        if self._stop.reason is not Reason.SUPPLY:
+            return False
+        while (order := orders.await_next(LOOK_S)) is PowerOrder.STOP_READING and not orders.ended:
+            if self._heartbeat is not None:
+                self._heartbeat.beat()
+        return order is PowerOrder.RUN and not orders.ended
+
+    def carry_out(self, *, out: TextIO, err: TextIO) -> RunResult:
+        """Open, read until the end, store everything, close."""
+        config, parts, options, home = self._config, self._parts, self._options, self._home
+        clock = parts.clock
+        source_text = options.source or config.camera.source
+        pace = options.at_source_pace
+        reader = PlateReader.from_models(threads=config.reading.threads)
+        source = open_source(
+            source_text,
+            config.camera,
+            clock=clock,
+            once=options.once,
+            at_source_pace=not options.once if pace is None else pace,
+            net_size=reader.net_size,
         )
-        with (
-            serve_door(ledger),
-            UplinkThread(
-                ledger,
-                home,
-                config.sync.schedule(),
-                log=log,
-                health=lambda: health_message(health.report(), ledger.store.log_id),
-            ),
-            purging(ledger, log),
-            _metrics(config, health),
-            reporting(home, health.report, keep=lambda: habit.save(home / "habit.json")),
-            consoles(home, ledger, clock=clock, health=health, tap=tap),
-            LiveView(Console(file=out), plates=plates, as_json=options.as_json) as view,
-        ):
-
-            def announce(number: int, read: Read) -> None:
-                view.stored(number, read)
-                health.read_stored()
-
-            def on_frame(frame: Frame) -> None:
-                tap.offer(frame)
-                health.frame_seen(_small_luma(frame))
-
-            bookkeeper = Bookkeeper(
-                ledger,
-                _surroundings(config, source_text, reader, demo=demo),
-                clock=clock,
-                overview_quality=config.images.overview_quality,
-                announce=announce,
-                log=log,
-                position=lambda: _position_of(parts.fix()),
+        log = event_log(err)
+        with contextlib.closing(_open(home, clock, log)) as ledger:
+            demo = not ledger.status().enrolled
+            if options.plates and not demo:
+                raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
+            plates = options.plates or (demo and out.isatty() and not options.as_json)
+            _record_configuration(ledger, home, clock)
+            habit = ReadHabit.load(home / "habit.json")
+            sync_folder, tap = SyncFolder.of(home), FrameTap()
+            lighting = None if parts.lamps is None else _lighting(parts.lamps, config, log)
+            health = HealthWatch(
+                board=SysfsBoard(home),
+                power=parts.power,
+                now=clock.now,
+                habit=habit,
+                custody=lambda: custody_of(ledger, sync_folder),
             )
-            camera = WatchedCamera(
-                source, clock=clock, on_blind=bookkeeper.blind, stall_s=config.camera.stall_s
-            )
-            pipeline = Pipeline(
-                camera,
-                reader,
-                Tracker(reader.decoding),
-                store=bookkeeper.store,
-                live=source.live,
-                queue_frames=config.capture.queue_frames,
-                queue_passes=config.capture.queue_passes,
-                on_frame=on_frame,
-                on_broken=lambda error: _name_broken(err, error),
-                on_progress=view.progress,
-            )
-            health.count_dropped(lambda: pipeline.counts.dropped)
-            log.info("started", source=source_text, live=source.live, demo=demo)
-            try:
-                _watch(pipeline, camera, view, _heartbeat())
-            finally:
-                camera.close()
-                bookkeeper.close()
-            counts = pipeline.counts
-            view.refresh(counts, camera.blind_s)
-            result = RunResult(
-                frames=counts.frames,
-                broken=counts.broken,
-                dropped=counts.dropped,
-                stored=counts.stored,
-                lost=counts.lost_passes + counts.without_frame,
-                blind_s=camera.blind_s,
-                summary=view.summary(counts, camera.blind_s),
-            )
-        log.info("stopped", frames=result.frames, dropped=result.dropped, reads=result.stored)
-    return result
+            with (
+                serve_door(ledger),
+                UplinkThread(
+                    ledger,
+                    home,
+                    config.sync.schedule(),
+                    log=log,
+                    health=lambda: health_message(health.report(), ledger.store.log_id),
+                    on_log_refused=lambda what: self._set_aside(ledger, sync_folder, what),
+                ),
+                purging(ledger, log),
+                _metrics(config, health),
+                reporting(home, health.report, keep=lambda: habit.save(home / "habit.json")),
+                consoles(home, ledger, clock=clock, health=health, tap=tap),
+                LiveView(Console(file=out), plates=plates, as_json=options.as_json) as view,
+            ):
 
+                def announce(number: int, read: Read) -> None:
+                    view.stored(number, read)
+                    health.read_stored()
 
-def _open(home: Path, clock: Clock, log: FilteringBoundLogger) -> Ledger:
-    """The home's ledger, or the one that takes its place; reading goes on either way."""
-    return open_or_succeed(home, clock=clock, told=lambda reason: log.error("new_log_opened", reason=reason))
+                def on_frame(frame: Frame) -> None:
+                    small = _small_luma(frame)
+                    tap.offer(frame)
+                    health.frame_seen(small)
+                    if lighting is not None:
+                        lighting.frame_seen(frame, small)
 
+                bookkeeper = Bookkeeper(
+                    ledger,
+                    _surroundings(config, source_text, reader, demo=demo),
+                    clock=clock,
+                    overview_quality=config.images.overview_quality,
+                    announce=announce,
+                    log=log,
+                    position=lambda: _position_of(parts.fix()),
+                )
+                camera = WatchedCamera(
+                    source, clock=clock, on_blind=bookkeeper.blind, stall_s=config.camera.stall_s
+                )
+                pipeline = Pipeline(
+                    camera,
+                    reader,
+                    Tracker(reader.decoding),
+                    store=bookkeeper.store,
+                    live=source.live,
+                    queue_frames=config.capture.queue_frames,
+                    queue_passes=config.capture.queue_passes,
+                    on_frame=on_frame,
+                    on_broken=lambda error: _name_broken(err, error),
+                    on_progress=view.progress,
+                )
+                health.count_dropped(lambda: pipeline.counts.dropped)
+                log.info("started", source=source_text, live=source.live, demo=demo)
+                try:
+                    self._watch(pipeline, camera, view)
+                finally:
+                    camera.close()
+                    bookkeeper.close()
+                counts = pipeline.counts
+                view.refresh(counts, camera.blind_s)
+                result = RunResult(
+                    frames=counts.frames,
+                    broken=counts.broken,
+                    dropped=counts.dropped,
+                    stored=counts.stored,
+                    lost=counts.lost_passes + counts.without_frame,
+                    blind_s=camera.blind_s,
+                    summary=view.summary(counts, camera.blind_s),
+                )
+            why = None if self._stop.reason is None else self._stop.reason.value
+            log.info("stopped", frames=result.frames, dropped=result.dropped, reads=result.stored, why=why)
+        return result
 
-def _watch(pipeline: Pipeline, camera: WatchedCamera, view: LiveView, heartbeat: Heartbeat | None) -> None:
-    """Keep the main thread: signals, the view and the heartbeat. Returns when all stages are done."""
-    asked = threading.Event()
-    with _stopping_signals(asked):
+    def _set_aside(self, ledger: Ledger, folder: SyncFolder, what: str) -> None:
+        """The department refused the log: end this run, so that the next one has a new log."""
+        self._successor = Successor(ledger, folder, what)
+        self._stop.ask(Reason.LOG_REFUSED)
+
+    def _watch(self, pipeline: Pipeline, camera: WatchedCamera, view: LiveView) -> None:
+        """Keep the main thread: signals, the view and the heartbeat. Returns when all stages are done."""
+        stop, heartbeat = self._stop, self._heartbeat
         pipeline.start()
         if heartbeat is not None:
             heartbeat.ready()
         while pipeline.running:
-            asked.wait(LOOK_S) if not asked.is_set() else pipeline.join(LOOK_S)
-            if asked.is_set():
+            stop.wait(LOOK_S) if not stop.asked else pipeline.join(LOOK_S)
+            if stop.asked:
                 pipeline.stop()
                 camera.close()
             if heartbeat is not None and camera.frame_age_s < BLIND_BEFORE_RESTART_S:
                 heartbeat.beat()
             view.refresh(pipeline.counts, camera.blind_s)
-        if heartbeat is not None:
-            heartbeat.stopping()
         pipeline.join()
 
 
+def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger) -> Ledger:
+    """The home's ledger, or the one that takes its place; reading goes on either way."""
+    return open_or_succeed(home, clock=clock, told=lambda reason: log.error("new_log_opened", reason=reason))
+
+
 @contextlib.contextmanager
-def _stopping_signals(asked: threading.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT set the event; what was installed before comes back at the end."""
+def _stopping_signals(orders: SupplyOrders) -> Iterator[None]:
+    """SIGTERM and SIGINT ask for the end; what was installed before comes back afterwards."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
-        asked.set()
+        orders.end()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -244,6 +317,11 @@ def _stopping_signals(asked: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _lighting(lamps: Lamps, config: Config, log: structlog.typing.FilteringBoundLogger) -> Lighting:
+    camera = config.camera
+    return Lighting(lamps, longest_us=camera.exposure_us, gain_max=camera.gain_max, log=log)
 
 
 def _surroundings(config: Config, source: str, reader: PlateReader, *, demo: bool) -> Surroundings:
@@ -267,15 +345,6 @@ def _position_of(fix: Fix | None) -> Position | None:
     if fix is None:
         return None
     return Position(latitude=fix.latitude_deg, longitude=fix.longitude_deg, error_m=fix.error_m)
-
-
-def _carry_out_order(order: PowerOrder) -> None:
-    """The supply asks: stop as on SIGTERM, everything stored; and power the machine off at the end."""
-    if order is PowerOrder.STOP_READING:
-        os.kill(os.getpid(), signal.SIGTERM)
-    elif order is PowerOrder.POWER_OFF:
-        with contextlib.suppress(HardwareError):
-            SystemdMachine().power_off()
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from firmware.config import Config
 from hw.chrony import ChronyDaemon
 from hw.clock import Clock, SystemClock
 from hw.clock_discipline import DisciplinedClock
-from hw.errors import MissingDriverError
+from hw.errors import HardwareError, MissingDriverError
 from hw.lamps import GpioLamps, Lamps
 from hw.position import Fix, NmeaReceiver, PositionSource
 from hw.power import IgnitionPolicy, IgnitionWatch, PiPower, PowerOrder, PowerSource
@@ -61,7 +62,6 @@ def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> It
                 strobe_pin=named.strobe_pin, filter_pin=named.filter_pin, status_pin=named.status_pin
             )
             stack.callback(lamps.close)
-            lamps.strobe(on=True)
             lamps.status(on=True)
         clock = _clock(position)
         ignition = None
@@ -81,14 +81,16 @@ def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> It
 
 
 def _keep(parts: FieldParts, on_order: Callable[[PowerOrder], None], stop: threading.Event) -> None:
+    """A part that fails for a while is looked at again; the health report names it meanwhile."""
     order = PowerOrder.RUN
-    beats = 0
     while not stop.wait(REFRESH_S):
-        beats += 1
-        if isinstance(parts.clock, DisciplinedClock):
-            parts.clock.refresh()
-        if parts.power is not None and parts.ignition is not None:
-            fresh = parts.ignition.step(parts.power.look(), beats * REFRESH_S)
+        with contextlib.suppress(HardwareError):
+            if isinstance(parts.clock, DisciplinedClock):
+                parts.clock.refresh()
+        if parts.power is None or parts.ignition is None:
+            continue
+        with contextlib.suppress(HardwareError):
+            fresh = parts.ignition.step(parts.power.look(), time.monotonic())
             if fresh is not order:
                 order = fresh
                 on_order(order)

@@ -154,7 +154,7 @@ class ReplayCamera:
     def _start_round(self, stream_us: int) -> None:
         """Lay stream time on UTC: live, the frame at hand is now; else the round ends now.
 
-        Live, a clock that was set back sets the times of frames back too: nobody waits until it has caught up.
+        Live, a clock that was set back sets frames' times back too: nobody waits until it has caught up.
         """
         source = self._source
         now_us = source.clock.now().us

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from hw.errors import MissingDriverError
+from hw.errors import MissingDriverError, PartFailedError
 
 
 class Lamps(Protocol):
@@ -85,8 +85,12 @@ class GpioLamps:
 
     def _set(self, name: str, on: bool) -> None:
         pin = self._pins.get(name)
-        if pin is not None:
+        if pin is None:
+            return
+        try:
             pin.on() if on else pin.off()
+        except OSError as error:
+            raise PartFailedError(f"GPIO of the {name} did not switch ({type(error).__name__})") from error
 
 
 class RememberedLamps:

@@ -15,18 +15,16 @@ from firmware.custody import custody_of, open_or_succeed
 from firmware.errors import DONE, FOUND_WRONG
 from firmware.health import HealthWatch
 from firmware.health_message import health_message
+from firmware.successor import Successor
 from hw.clock import SystemClock
-from hw.secure_slot import open_slot
 from hw.vitals import SysfsBoard
 from storage.errors import HomeLockedError
-from storage.home import Home
 from storage.ledger import Ledger
 from sync.health import Health
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Runner
 from sync.schedule import Schedule
-from sync.succession import keep_keys, succeed
 
 WAIT_S = 120.0
 
@@ -67,12 +65,9 @@ def _speak(home: Path, folder: SyncFolder) -> None:
         made = Runner(outbox, folder, schedule, health=lambda: _health(home, ledger, folder)).attempt()
         if made.outcome != "log-refused":
             return
-        keep_keys(folder, outbox.log_id, outbox.sealed_keys())
-        previous = outbox.anchored_note()
+        successor = Successor(ledger, folder, made.what)
     print(f"the department refused this log ({made.what}): a new one is opened", file=sys.stderr)
-    slot_uri = Home(home).slot_uri.read_text(encoding="utf-8").strip()
-    slot = open_slot(slot_uri, Home(home).folder)
-    with succeed(home, slot, SystemClock(), folder, previous=previous, reason=made.what) as ledger:
+    with successor.open(home, SystemClock()) as ledger:
         Runner(LedgerOutbox(ledger, folder.inbox), folder, schedule).attempt()
 
 

@@ -1,8 +1,12 @@
-"""The picture that a technician sees: 16 by 9 cells of five shades, plates blotted out first. No I/O.
+"""The picture that a technician sees: where it is light, in three shades, and where plates are. No I/O.
 
-Promise: no pixel of a found plate enters any cell. A plate that was not found keeps its text too: up to a
-quarter of the view a letter is narrower than a cell, and many texts give the very same picture. With a found
-plate nearer than that there is no preview.
+Promise: no pixel of a found plate enters any cell, and no text of a plate that was missed survives, however
+near it is. The picture is blurred by a Gaussian of a quarter of the view (sigma): what repeats f times over
+the view keeps exp(-2 pi^2 sigma^2 f^2) of its contrast. The seven letters of a plate as wide as the view
+repeat 8 times, and keep 1e-34; of a plate twice as wide 4 times, and keep 3e-9; strokes that repeat twice, as
+in one letter that fills the view, keep 0.7 %. One shade is a third of all contrast. What is left is how much
+ink there is beside the edge of the view, where a blur has but one side: tests/console/test_preview.py counts
+it in bits.
 """
 
 from __future__ import annotations
@@ -15,10 +19,12 @@ from numpy.typing import NDArray
 from firmware.picture_quality import coarse
 
 ROWS, COLUMNS = 9, 16
-SHADES = " ░▒▓█"
+SIGMA = 0.25  # of the view's width, in both directions
+SHADES = " ▒█"  # of 0 to 255, never stretched: what the darkest cell is must not shift the others
 BLOT = "XX"
 MARGIN_SHARE = 0.5  # of the plate's height and width, on every side: corners are never exact
-NEAR_SHARE = 0.25  # of the picture's width: 16 cells over 7 letters would begin to show them
+NEAR_SHARE = 0.25  # of the picture's width: nearer plates are for the numbers alone
+_FINE = 4  # cells for the blur to work on, to one that is shown
 
 Corners = Sequence[tuple[float, float]]
 
@@ -32,20 +38,15 @@ def masked_preview(luma: NDArray[np.uint8], plates: Sequence[Corners]) -> tuple[
     boxes = [_box(corners, width, height) for corners in plates]
     if any(right - left > width * NEAR_SHARE for left, _, right, _ in boxes):
         return None
-    blotted = luma.copy()
     covered = np.zeros(luma.shape, np.uint8)
-    middle = np.uint8(np.median(luma[::8, ::8]))
     for left, top, right, bottom in boxes:
         grow_x, grow_y = round((right - left) * MARGIN_SHARE) + 4, round((bottom - top) * MARGIN_SHARE) + 4
-        rows = slice(max(0, top - grow_y), bottom + grow_y)
-        columns = slice(max(0, left - grow_x), right + grow_x)
-        blotted[rows, columns] = middle
-        covered[rows, columns] = 1
-    cells = _soften(coarse(blotted, ROWS, COLUMNS))
+        covered[max(0, top - grow_y) : bottom + grow_y, max(0, left - grow_x) : right + grow_x] = 1
+    open_sky = luma[::4, ::4][covered[::4, ::4] == 0]
+    blotted = np.where(covered, np.median(open_sky) if open_sky.size else 0.0, luma).astype(np.uint8)
+    cells = _blurred(blotted)
     blots = coarse(covered, ROWS, COLUMNS) > 0
-    low, high = float(cells.min()), float(cells.max())
-    span = max(high - low, 24.0)  # a flat wall stays flat
-    shades = np.clip((cells - low) / span * len(SHADES), 0, len(SHADES) - 1).astype(int)
+    shades = (cells * (len(SHADES) / 256)).astype(int)
     return tuple(
         "".join(BLOT if blot else SHADES[shade] * 2 for shade, blot in zip(row, blot_row, strict=True))
         for row, blot_row in zip(shades, blots, strict=True)
@@ -59,9 +60,21 @@ def _box(corners: Corners, width: int, height: int) -> tuple[int, int, int, int]
     return int(min(xs)), int(min(ys)), int(np.ceil(max(xs))), int(np.ceil(max(ys)))
 
 
-def _soften(cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Binomial 3 x 3, so that neighbouring cells are no independent samples."""
-    padded = np.pad(cells, 1, mode="edge")
-    across = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
-    softened: NDArray[np.float32] = (across[:-2] + 2 * across[1:-1] + across[2:]) / np.float32(16)
-    return softened
+def _blurred(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """A Gaussian of SIGMA of the width, in both directions, at each cell's middle: (ROWS, COLUMNS)."""
+    height, width = luma.shape
+    fine = coarse(luma, ROWS * _FINE, COLUMNS * _FINE)
+    across, down = _weights(COLUMNS, SIGMA), _weights(ROWS, SIGMA * width / height)
+    blurred: NDArray[np.float64] = down @ fine @ across.T
+    return blurred
+
+
+def _weights(cells: int, sigma: float) -> NDArray[np.float64]:
+    """(cells, cells * _FINE) weights, each row adding up to one. sigma: of the whole length."""
+    here, there = _middles(cells), _middles(cells * _FINE)
+    weights = np.exp(-((here[:, None] - there[None]) ** 2) / (2 * sigma**2))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float64)
+
+
+def _middles(count: int) -> NDArray[np.float64]:
+    return (np.arange(count, dtype=np.float64) + 0.5) / count

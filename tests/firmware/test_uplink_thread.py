@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from reader_process import CLIP, Running
 from sync_twins import DepartmentProcess, FaultProxy, Unit, found_department, issue_code, running
 
 from firmware.config import Config, SyncSettings, load_config, parse_config, write_config
-from firmware.custody import open_ledger
+from firmware.custody import create_ledger, open_ledger
 from firmware.errors import ConfigError
 from firmware.log import event_log
 from firmware.uplink_thread import UplinkThread
@@ -151,6 +152,16 @@ def test_a_clock_that_was_set_back_stops_no_uplink(server: DepartmentProcess, un
     assert made[0].outcome == "done"
 
 
+def speak(folder: SyncFolder) -> None:
+    """Ask the running reader to speak, and wait until all is well."""
+    asked_us = time.time_ns() // 1000
+    folder.wanted.touch(mode=0o600)
+    until(
+        lambda: folder.status().get("tried_us", 0) >= asked_us and folder.status().get("outcome") == "done",
+        60,
+    )
+
+
 @pytest.mark.slow
 def test_a_running_reader_sends_what_it_reads_and_stops_cleanly(
     server: DepartmentProcess, tmp_path: Path
@@ -199,3 +210,44 @@ def test_windows_are_written_as_times_of_day(text: str, windows: tuple[Window, .
 def test_a_window_that_is_none_is_refused_by_name(text: str) -> None:
     with pytest.raises(ConfigError, match=r"config.toml: sync"):
         parse_config(f'[sync]\nwindows = "{text}"\n', "config.toml")
+
+
+@pytest.mark.slow
+def test_a_cloned_card_gets_a_new_log_and_the_reader_reads_on(
+    server: DepartmentProcess, tmp_path: Path
+) -> None:
+    home, folder = tmp_path / "home", SyncFolder.of(tmp_path / "home")
+    home.mkdir()
+    write_config(home, Config(sync=SyncSettings(interval_s=600, jitter=0.0)))
+
+    def read_and_send(first: int) -> None:
+        process = Running(home, "--source", str(CLIP), "--pace", "fast")
+        process.until_reads(first)
+        speak(folder)
+        assert process.end(15) == 0
+
+    with create_ledger(home) as ledger:
+        code = issue_code(server.home, "cloned")
+        join(LedgerOutbox(ledger, folder.inbox), folder, code, software="test")
+        before = ledger.store.log_id
+    read_and_send(2)
+    shutil.copytree(home, tmp_path / "clone")
+    read_and_send(2)
+    shutil.rmtree(home)
+    (tmp_path / "clone").rename(home)
+    process = Running(home, "--source", str(CLIP), "--pace", "fast")
+    process.until_reads(1)
+    folder.wanted.touch(mode=0o600)
+    numbers = [int(str(process.announced[-1]["record"]))]
+    while numbers[-1] >= numbers[-2:][0]:  # the numbers of a new log begin anew
+        assert len(numbers) < 500, "no new log was opened"
+        process.until_reads(len(process.lines) + 1)
+        numbers.append(int(str(process.announced[-1]["record"])))
+    speak(folder)
+    assert process.end(15) == 0
+    with open_ledger(home) as ledger:
+        assert ledger.store.log_id != before
+        assert ledger.store.book.opened is not None
+        assert (ledger.store.book.opened.reason or "").startswith(("rollback:", "fork:"))
+        assert ledger.store.book.is_received(numbers[-1])
+    assert verify_home(Home(home)).ok

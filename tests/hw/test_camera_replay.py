@@ -98,6 +98,25 @@ def test_rounds_follow_each_other_with_a_gap(tmp_path: Path) -> None:
     assert steps.tolist() == [100_000, 2_500_000, 100_000, 2_500_000, 100_000]
 
 
+def test_a_clock_that_is_set_back_stops_no_live_replay(tmp_path: Path) -> None:
+    clock = SetClock(START_US)
+    pictures = write_pictures(tmp_path, 2, SIZE)
+    source = ReplaySource(pictures, clock=clock, fps=100, live=True, rounds=None)
+    camera = source.open()
+    with camera.borrow() as before:
+        times = [before.captured.us]
+    camera.close()
+    clock.step(-3_600_000_000)
+    camera = source.open()
+    began_s = time.monotonic()
+    for _ in range(2):
+        with camera.borrow() as frame:
+            times.append(frame.captured.us)
+    assert time.monotonic() - began_s < 60  # the gap between two rounds, not the hour
+    assert times[1] <= START_US - 3_500_000_000
+    camera.close()
+
+
 def test_folder_without_pictures_is_refused_with_a_hint(tmp_path: Path) -> None:
     for lane in ("lane_1", "lane_2"):
         (tmp_path / lane).mkdir()

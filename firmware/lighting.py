@@ -1,0 +1,62 @@
+"""Sets filter and strobe by the frames that come: the eye that decides is the camera itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from hw.camera import Frame
+from hw.daylight import Daylight, DaylightPolicy, Light, needed_share
+from hw.errors import HardwareError
+from hw.lamps import Lamps
+
+LOOK_EVERY_S = 0.5
+
+
+class Lighting:
+    """Feed it every frame; it looks twice a second. longest_us, gain_max: what the camera may use."""
+
+    def __init__(
+        self,
+        lamps: Lamps,
+        *,
+        longest_us: int,
+        gain_max: float,
+        log: structlog.typing.FilteringBoundLogger,
+        policy: DaylightPolicy | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lamps, self._log, self._monotonic = lamps, log, monotonic
+        self._longest_us, self._gain_max = longest_us, gain_max
+        self._daylight = Daylight(policy)
+        self._set: Light | None = None
+        self._looked_s = -LOOK_EVERY_S
+
+    def frame_seen(self, frame: Frame, small: NDArray[np.uint8]) -> None:
+        """A frame came; small: its low-resolution luma. Nothing of it is kept."""
+        now_s = self._monotonic()
+        if now_s - self._looked_s < LOOK_EVERY_S:
+            return
+        self._looked_s = now_s
+        share = needed_share(
+            float(small.mean()),
+            exposure_us=frame.exposure_us,
+            gain=frame.gain,
+            longest_us=self._longest_us,
+            gain_max=self._gain_max,
+        )
+        light = self._daylight.step(share, now_s)
+        if light is self._set:
+            return
+        try:
+            self._lamps.day_filter(closed=light is Light.DAY)
+            self._lamps.strobe(on=light is Light.NIGHT)
+        except HardwareError as error:  # the reading goes on by what light there is
+            self._log.error("lamps_failed", reason=str(error))
+        if Light.LOOKING not in {light, self._set}:
+            self._log.info("light", setting=light.value)
+        self._set = light

@@ -1,0 +1,85 @@
+"""Why a run that goes on shall end, and what comes after it. No I/O.
+
+A run ends because its source does, somebody asks (a signal), the supply asks (ignition off), or the
+department no longer takes this log. After the last two the unit may read on.
+"""
+
+from __future__ import annotations
+
+import threading
+from enum import Enum
+
+from hw.power import PowerOrder
+
+
+class Reason(Enum):
+    """Why a run was asked to end."""
+
+    ASKED = "asked"
+    SUPPLY = "supply"
+    LOG_REFUSED = "log refused"
+
+
+class StopRequest:
+    """One run's end, as it is asked for from any thread; the first reason counts."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.RLock()  # a signal may come while one is being handled
+        self.reason: Reason | None = None
+
+    def ask(self, reason: Reason) -> None:
+        """The run shall end."""
+        with self._lock:
+            if self.reason is None:
+                self.reason = reason
+        self._event.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it was asked for, waiting for so long at most."""
+        return self._event.wait(seconds)
+
+    @property
+    def asked(self) -> bool:
+        """Whether it was asked for."""
+        return self._event.is_set()
+
+
+class SupplyOrders:
+    """Carries the supply's orders to the run of the moment."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._order = PowerOrder.RUN
+        self._stop = StopRequest()
+        self.ended = False  # by a signal: nothing comes after this run
+
+    def end(self) -> None:
+        """Somebody asked for the end: of this run, and of all."""
+        with self._changed:
+            self.ended = True
+            self._stop.ask(Reason.ASKED)
+            self._changed.notify_all()
+
+    def begin(self) -> StopRequest:
+        """A new run begins; it is asked to end at once where the ignition is off already."""
+        with self._changed:
+            self._stop = StopRequest()
+            if self._order is not PowerOrder.RUN:
+                self._stop.ask(Reason.SUPPLY)
+            return self._stop
+
+    def order(self, order: PowerOrder) -> None:
+        """What the supply asks for now."""
+        with self._changed:
+            self._order = order
+            if order is not PowerOrder.RUN:
+                self._stop.ask(Reason.SUPPLY)
+            self._changed.notify_all()
+
+    def await_next(self, seconds: float) -> PowerOrder:
+        """The order now; while it is to stop reading, waits for so long at most for another one."""
+        with self._changed:
+            if self._order is PowerOrder.STOP_READING and not self.ended:
+                self._changed.wait(seconds)
+            return self._order

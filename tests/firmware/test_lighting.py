@@ -1,0 +1,70 @@
+"""Filter and strobe by the frames that come, on remembered lamps."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+
+from firmware.lighting import Lighting
+from firmware.log import event_log
+from hw.camera import Frame
+from hw.clock import ClockState, UtcTime
+from hw.daylight import DaylightPolicy
+from hw.errors import PartFailedError
+from hw.lamps import RememberedLamps
+
+
+class Clockwork:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def frame(luma: int, *, exposure_us: int | None, gain: float | None) -> Frame:
+    time = UtcTime(us=0, error_us=0, state=ClockState.UNKNOWN)
+    plane = np.full((90, 160), luma, np.uint8)
+    return Frame(
+        luma=plane, chroma=None, lores=None, sequence=0, captured=time, exposure_us=exposure_us, gain=gain,
+        source="test",
+    )  # fmt: skip
+
+
+def test_filter_and_strobe_follow_day_and_night_and_the_log_says_so() -> None:
+    lamps, clock, events = RememberedLamps(), Clockwork(), io.StringIO()
+    policy = DaylightPolicy(lasting_s=5, look_every_s=10, look_s=1)
+    lighting = Lighting(
+        lamps, longest_us=800, gain_max=8.0, log=event_log(events), policy=policy, monotonic=clock
+    )
+
+    def seen(seconds: float, luma: int, exposure_us: int, gain: float) -> None:
+        for _ in range(int(seconds * 10)):
+            one = frame(luma, exposure_us=exposure_us, gain=gain)
+            lighting.frame_seen(one, one.luma)
+            clock.now_s += 0.1
+
+    seen(2, 90, 200, 1.0)
+    assert lamps.lit == {"filter"}
+    seen(10, 60, 800, 8.0)
+    assert lamps.lit == {"strobe"}
+    seen(30, 90, 200, 1.0)
+    assert lamps.lit == {"filter"}
+    settings = [json.loads(line)["setting"] for line in events.getvalue().splitlines()]
+    assert settings[:2] == ["day", "night"]
+
+
+def test_lamps_that_fail_do_not_stop_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    lamps, events = RememberedLamps(), io.StringIO()
+
+    def stuck(*, closed: bool) -> None:
+        raise PartFailedError("the filter is stuck")
+
+    monkeypatch.setattr(lamps, "day_filter", stuck)
+    lighting = Lighting(lamps, longest_us=800, gain_max=8.0, log=event_log(events))
+    one = frame(90, exposure_us=200, gain=1.0)
+    lighting.frame_seen(one, one.luma)
+    assert "stuck" in events.getvalue()

@@ -1,0 +1,121 @@
+"""What comes after a run: the ignition, the capacitor's time, a refused log, a signal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reader_process import CLIP
+
+from firmware import app, field_parts
+from firmware.app import RunOptions
+from firmware.config import Config, PartsSettings, write_config
+from firmware.orders import Reason, StopRequest, SupplyOrders
+from hw.errors import PartFailedError
+from hw.power import PowerOrder, ScriptedPower
+from storage.home import Home
+from storage.verify import verify_home
+
+
+def test_the_first_reason_counts() -> None:
+    stop = StopRequest()
+    assert not stop.asked
+    stop.ask(Reason.SUPPLY)
+    stop.ask(Reason.ASKED)
+    assert stop.reason is Reason.SUPPLY
+    assert stop.wait(0)
+
+
+def test_a_run_that_begins_with_the_ignition_off_ends_at_once() -> None:
+    orders = SupplyOrders()
+    orders.order(PowerOrder.STOP_READING)
+    assert orders.begin().reason is Reason.SUPPLY
+    orders.order(PowerOrder.RUN)
+    assert not orders.begin().asked
+
+
+def test_a_signal_ends_the_waiting_too() -> None:
+    orders = SupplyOrders()
+    orders.begin()
+    orders.order(PowerOrder.STOP_READING)
+    threading.Timer(0.2, orders.end).start()
+    began_s = time.monotonic()
+    orders.await_next(30)
+    assert orders.ended
+    assert time.monotonic() - began_s < 25
+
+
+class Bench:
+    """A unit with an ignition line that the test turns, and a machine that remembers."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, **parts: Any) -> None:
+        self.home, self.power, self.asked = home, ScriptedPower(), []
+        home.mkdir()
+        settings = PartsSettings(ignition_pin=17, **parts)
+        write_config(home, Config(parts=settings))
+        monkeypatch.setattr(field_parts, "PiPower", lambda **_pins: self.power)
+        monkeypatch.setattr(field_parts, "REFRESH_S", 0.1)
+        monkeypatch.setattr(app, "SystemdMachine", lambda: self)
+        self.results: list[app.RunResult] = []
+
+    def power_off(self) -> None:
+        self.asked.append("power off")
+
+    def run(self, out: Any) -> threading.Thread:
+        options = RunOptions(source=str(CLIP), at_source_pace=True, as_json=True)
+        thread = threading.Thread(
+            target=lambda: self.results.append(app.run(self.home, options, out=out, err=out))
+        )
+        thread.start()
+        return thread
+
+
+def until(seen: Any, seconds: float = 60.0) -> None:
+    end_s = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < end_s, "it did not come"
+        time.sleep(0.05)
+
+
+def events(path: Path, name: str) -> int:
+    return path.read_text().count(f'"event": "{name}"')
+
+
+@pytest.mark.slow
+def test_an_engine_that_starts_again_in_time_goes_on_reading_and_one_that_does_not_powers_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path / "home", monkeypatch, linger_s=0.3, reserve_s=40.0, shutdown_s=1.0)
+    said = tmp_path / "said"
+    with said.open("w", buffering=1) as out:
+        thread = bench.run(out)
+        until(lambda: events(said, "started") == 1)
+        bench.power.ignition = False
+        until(lambda: events(said, "stopped") == 1)
+        assert bench.asked == []
+        bench.power.ignition = True
+        until(lambda: events(said, "started") == 2)
+        monkeypatch.setattr(bench.power, "look", failing(bench.power.look))
+        time.sleep(0.5)
+        bench.power.ignition, bench.power.throttle_word = False, 1  # off, and the capacitor feeds us
+        until(lambda: bench.asked == ["power off"])
+        thread.join(60)
+    assert not thread.is_alive()
+    assert events(said, "stopped") == 2
+    assert '"why": "supply"' in said.read_text()
+    assert verify_home(Home(bench.home)).ok
+
+
+def failing(look: Any) -> Any:
+    """A supply whose sensor fails now and then."""
+    count = iter(range(1 << 30))
+
+    def sometimes() -> Any:
+        if next(count) % 3 == 0:
+            raise PartFailedError("no word from the sensor")
+        return look()
+
+    return sometimes
