@@ -23,7 +23,7 @@ from detector.track import Tracker
 from firmware.bookkeeper import Bookkeeper
 from firmware.config import FILE_NAME, Config, config_bytes, load_config, write_config
 from firmware.consoles import consoles
-from firmware.custody import create_ledger, custody_of, open_or_succeed, serve_door
+from firmware.custody import DEFAULT_SLOT, create_ledger, custody_of, open_or_succeed, serve_door
 from firmware.errors import UsageError
 from firmware.field_parts import FieldParts, field_parts
 from firmware.frame_tap import FrameTap
@@ -99,13 +99,16 @@ class RunResult:
         )
 
 
-def prepare_home(home: Path) -> bool:
-    """Make what is missing of a home: folder, configuration, ledger with its keys. True if it is new."""
+def prepare_home(home: Path, *, slot_uri: str = DEFAULT_SLOT) -> bool:
+    """Make what is missing of a home: folder, configuration, ledger with its keys. True if it is new.
+
+    slot_uri: where a new ledger's key encryption key lies; a ledger that is there keeps its own.
+    """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_config(home, Config())
     if Home(home).exists() or SyncFolder.of(home).is_member():
         return False  # a member without a log was cut off while one took another's place: run goes on with it
-    create_ledger(home).close()
+    create_ledger(home, slot_uri=slot_uri).close()
     return True
 
 

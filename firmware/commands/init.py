@@ -8,25 +8,32 @@ import json
 from firmware.app import prepare_home
 from firmware.cli import Subparsers
 from firmware.config import FILE_NAME, load_config
-from firmware.custody import slot_of
+from firmware.custody import DEFAULT_SLOT, slot_of
 from firmware.errors import DONE
 from storage.home import Home
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add `init` to the command line."""
-    subparsers.add_parser(
+    parser = subparsers.add_parser(
         "init",
         help="make a home: keys and a configuration with comments",
         description="Makes the data folder: the log with its Ed25519 key (0600), the key slot, and "
         "config.toml with every setting, its range and its reason. What is there already is left alone.",
-        epilog="example: reader --home ./demo init",
+        epilog="example: reader --home ./demo init --slot tpm:0x1500ab1",
+    )
+    parser.add_argument(
+        "--slot",
+        default=DEFAULT_SLOT,
+        metavar="URI",
+        help="where a new home's keys hang: tpm:INDEX (a chip: older copies of the card stay closed), "
+        f"loopback:/PATH (a stand-in for one), file:NAME in the home (default: {DEFAULT_SLOT})",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Make what is missing, check the configuration, say what the slot promises."""
-    new = prepare_home(args.home)
+    new = prepare_home(args.home, slot_uri=args.slot)
     load_config(args.home)
     home = Home(args.home)
     slot = slot_of(args.home)

@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from custody_twins import DAY_US, SteppedTime, add_reads, check
 
 from hw.errors import MissingDriverError, SlotFailedError
 from hw.secure_slot import SecureSlot, open_slot
+from storage.errors import KeyLostError
+from storage.ledger import Ledger
 
 Open = Callable[[], SecureSlot]
 
@@ -96,6 +99,25 @@ def test_a_slot_names_itself_and_its_promise(slot: Open, tmp_path: Path) -> None
     one.write(b"x")
     assert open_slot(one.uri, tmp_path).read() == b"x"
     assert len(one.promise) > 20
+
+
+def test_a_ledger_on_this_slot_purges_and_opens_again(slot: Open, tmp_path: Path) -> None:
+    """The keys of a year, one turn of the slot, and the next start."""
+    clock = SteppedTime()
+    ledger = Ledger.create(tmp_path / "home", slot(), clock, boot=clock.boot)
+    old = add_reads(ledger, clock, 1)[0]
+    for _ in range(365):
+        clock.run(DAY_US)
+        ledger.store.time.now()
+    ledger.store.end_running([ledger.store.leaf(old).epoch])
+    assert ledger.apply_retention(by="test") is not None
+    kept = add_reads(ledger, clock, 1)[0]
+    ledger.close()
+    with Ledger.open(tmp_path / "home", slot(), clock, boot=clock.boot) as again:
+        assert again.read(kept).text
+        with pytest.raises(KeyLostError):
+            again.read(old)
+    assert check(tmp_path / "home", slot()).ok
 
 
 def test_a_machine_without_a_chip_says_so(tmp_path: Path) -> None:

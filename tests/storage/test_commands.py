@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +74,38 @@ def test_hold_export_verify_release(demo: Path, capsys: pytest.CaptureFixture[st
     assert (status, "hold released" in out) == (0, True)
     status, out, _ = run(capsys, demo, "verify")
     assert (status, "the store's own" in out) == (0, True)
+
+
+def test_a_package_is_verified_where_there_is_no_home_and_no_unit(
+    demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The stranger's machine: the package on a stick, the public key from elsewhere, nothing else."""
+    read = json.loads(run(capsys, demo, "query", *ASKER, "--json")[1])["sequence"]
+    stick, key = tmp_path / "stick" / "E-2", tmp_path / "unit-7.pub"
+    assert run(capsys, demo, "export", str(read), "--number", "E-2", "--to", str(stick), *ADMIN)[0] == 0
+    shutil.copy(demo / "store" / "log.pub", key)
+    shutil.rmtree(demo)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path / "empty")}
+    for words, status in ((["--key", str(key)], 0), ([], 1)):
+        command = [sys.executable, "-m", "firmware.cli", "verify", str(stick), *words]
+        done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        assert ("unproven" in done.stdout) == (status == 1)
+
+
+def test_a_home_keeps_the_slot_that_init_was_given(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    home, chip = tmp_path / "home", tmp_path / "chip"
+    status, out, _ = run(capsys, home, "init", "--slot", f"loopback:{chip}")
+    assert (status, f"loopback:{chip}" in out) == (0, True)
+    assert chip.is_file()
+    assert not (home / "store" / "slot").exists()
+    assert run(capsys, home, "verify")[0] == 0
+    status, out, _ = run(capsys, home, "init")
+    assert (status, f"loopback:{chip}" in out) == (0, True)
+    status, _, err = run(capsys, tmp_path / "other", "init", "--slot", "cloud:keys")
+    assert (status != 0, "expected file:NAME, loopback:/PATH or tpm:INDEX" in err) == (True, True)
 
 
 def test_verify_names_the_first_bad_record_and_exits_1(
