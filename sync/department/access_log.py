@@ -36,6 +36,7 @@ CONTEXT = b"alpr-department/entry/v1"
 ELEMENT = "entry"
 MAX_ENTRY_BYTES = 1 << 20
 DATABASE = "access-log.sqlite"
+AT_ONCE = 1000  # entries read with one statement
 KEYS = "audit-keys"
 SCHEMA = """
 CREATE TABLE entries (
@@ -243,18 +244,21 @@ class AccessLog:
     def entries(
         self, start: int = 0, end: int | None = None, kinds: tuple[str, ...] | None = None
     ) -> Iterator[Entry]:
-        """Entries [start, end) in order, of `kinds` only if given. Raises SealError for one that was
-        changed."""
-        where, values = "sequence >= ? AND sequence < ?", [start, self.size() if end is None else end]
+        """Entries [start, end) in order, of `kinds` only if given; read a thousand at a time.
+
+        Raises SealError for one that was changed.
+        """
+        end = self.size() if end is None else end
+        where = "sequence >= ? AND sequence < ?"
         if kinds is not None:
             where += f" AND kind IN ({','.join('?' * len(kinds))})"
-        with self._guard:
-            rows = self._db.execute(
-                f"SELECT sequence, leaf, sealed FROM entries WHERE {where} ORDER BY sequence",  # noqa: S608
-                (*values, *(kinds or ())),
-            ).fetchall()
-        for sequence, leaf, sealed in rows:
-            yield self._open(sequence, leaf, sealed)
+        query = f"SELECT sequence, leaf, sealed FROM entries WHERE {where} ORDER BY sequence LIMIT {AT_ONCE}"  # noqa: S608
+        while start < end:
+            with self._guard:
+                rows = self._db.execute(query, (start, end, *(kinds or ()))).fetchall()
+            for sequence, leaf, sealed in rows:
+                yield self._open(sequence, leaf, sealed)
+            start = rows[-1][0] + 1 if len(rows) == AT_ONCE else end
 
     def entry(self, sequence: int) -> Entry:
         """One entry. Raises LedgerError where there is none."""

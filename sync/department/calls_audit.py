@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from sync.department import audit, compliance, detectors
 from sync.department.audit import ACCESS_KINDS, AlprRequest, AuditFilter
-from sync.department.calls_inquiry import Entered, NothingForm
+from sync.department.calls_inquiry import Entered, NothingForm, read_log
 from sync.department.desk import Caller, Desk, Plan
-from sync.department.detectors import Flag
+from sync.department.detectors import Flag, LookUp
 from sync.department.entries import (
     Access,
     AuditDone,
@@ -85,7 +85,6 @@ class Finding:
 
 def read(front: Front, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
     """ALPR Requests of the log; reading them is an entry too."""
-    desk = front.desk
     wanted = AuditFilter(
         since_us=form.since_us,
         until_us=form.until_us,
@@ -94,58 +93,49 @@ def read(front: Front, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
         plate=normal_plate(form.plate),
     )
 
-    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[AlprRequest, ...]]]:
-        found = tuple(audit.pick(audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS)), wanted))
-        elements = f"user={form.user} purpose={form.purpose} plate={wanted.plate} from={form.since_us}"
-        return [LogRead(elements=elements, count=len(found))], lambda made: (made[0], found)
-
-    entry, found = desk.act(token, Call.AUDIT_READ, plan)
-    desk.covered(entry.sequence)
-    return found
+    elements = f"user={form.user} purpose={form.purpose} plate={wanted.plate} from={form.since_us}"
+    return read_log(
+        front, token, Call.AUDIT_READ, elements, lambda one, _user: bool(audit.pick([one], wanted))
+    )
 
 
 def unfiled(front: Front, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
     """The hand-over to the RMS: every ALPR Request that has no number there yet; an entry too (463.5 b)."""
-    desk = front.desk
-
-    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[AlprRequest, ...]]]:
-        requests = audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS))
-        found = tuple(one for one in requests if one.rms_number == audit.NOT_FILED)
-        return [LogRead(elements="not filed", count=len(found))], lambda made: (made[0], found)
-
-    entry, found = desk.act(token, Call.RMS_FILE, plan)
-    desk.covered(entry.sequence)
-    return found
+    return read_log(
+        front, token, Call.RMS_FILE, "not filed", lambda one, _user: one.rms_number == audit.NOT_FILED
+    )
 
 
 def run(front: Front, token: str, form: PeriodForm) -> AuditReport:
     """The periodic audit: detectors over the whole log, a sample of the period, findings with reviewers."""
     desk = front.desk
-    seed = hashlib.sha256(desk.covered(desk.log.size() - 1).checkpoint.encode()).digest()
 
-    def plan(caller: Caller) -> Plan[list[Entry]]:
+    def period(caller: Caller) -> Plan[tuple[int, int]]:
         last = desk.book.findings.audits[-1].note if desk.book.findings.audits else None
         since = last.to_us if isinstance(last, AuditDone) else desk.book.opened_us
         since = form.since_us if form.since_us >= 0 else since
         until = form.until_us if form.until_us >= 0 else caller.at_us
         if not 0 <= since <= until <= caller.at_us:
             raise FormError("the period must run forward and have ended", code="time", clause="463.5 (c)")
-        requests = audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS))
-        looks = audit.look_ups_of(requests)
-        shifts = {user: account.shift for user, account in desk.book.roster.accounts.items()}
-        inside = [one for one in looks if since <= one.at_us <= until]
-        flags = [
-            *detectors.detect(looks, desk.policy.detectors, shifts, desk.policy.audit.utc_offset_minutes),
-            *detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed),
-            *_disputed(desk),
-        ]
-        opened = assign(desk, audit.new_findings(desk.book.findings, flags), caller.at_us)
-        size = desk.log.size()
+        return [], lambda _entries: (since, until)
+
+    since, until = desk.act(token, Call.AUDIT_RUN, period)
+    size = desk.log.size()
+    seed = hashlib.sha256(desk.covered(size - 1).checkpoint.encode()).digest()
+    requests = audit.requests_of(desk.log.entries(0, size, ACCESS_KINDS))  # holds nobody up
+    looks = audit.look_ups_of(requests)
+    inside = [one for one in looks if since <= one.at_us <= until]
+    flags = [*_detected(desk, looks), *detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed)]
+
+    def plan(caller: Caller) -> Plan[list[Entry]]:
+        fresh = audit.new_findings(desk.book.findings, [*flags, *_disputed(desk)])
+        opened = assign(desk, fresh, caller.at_us)
+        first = desk.log.size()
         done = AuditDone(
             from_us=since,
             to_us=until,
             accesses=sum(since <= one.at_us <= until for one in requests),
-            findings=tuple(range(size, size + len(opened))),
+            findings=tuple(range(first, first + len(opened))),
             tree_size=size,
         )
         return [*opened, done], list
@@ -171,20 +161,24 @@ def look_daily(front: Front) -> list[int]:
     NotYetError where nobody may review.
     """
     desk = front.desk
-    desk.refresh()
     looks = audit.look_ups_of(audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS)))
-    shifts = {user: account.shift for user, account in desk.book.roster.accounts.items()}
-    flags = [
-        *detectors.detect(looks, desk.policy.detectors, shifts, desk.policy.audit.utc_offset_minutes),
-        *_disputed(desk),
-    ]
+    flags = _detected(desk, looks)
     with desk.log.writing():
         desk.refresh()
-        fresh = audit.new_findings(desk.book.findings, flags)
+        fresh = audit.new_findings(desk.book.findings, [*flags, *_disputed(desk)])
         entries = desk.system(*assign(desk, fresh, desk.now_us()))
     if entries:
         desk.try_cover(entries[-1].sequence)
     return [entry.sequence for entry in entries]
+
+
+def _detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
+    """What the detectors say of these look-ups, with everybody's shift as it is now."""
+    with desk.log.writing():
+        desk.refresh()
+        shifts = {user: account.shift for user, account in desk.book.roster.accounts.items()}
+        terms, offset = desk.policy.detectors, desk.policy.audit.utc_offset_minutes
+    return detectors.detect(looks, terms, shifts, offset)
 
 
 def _disputed(desk: Desk) -> list[Flag]:
@@ -284,13 +278,11 @@ def overdue(front: Front, token: str, form: NothingForm) -> tuple[compliance.Ove
     """What is overdue: audits, training, purges, silent units, findings, requests not filed."""
     desk = front.desk
 
+    desk.act(token, Call.COMPLIANCE_READ, lambda _caller: ([], lambda _entries: None))  # may he at all
+    requests = audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS))
+
     def plan(caller: Caller) -> Plan[tuple[compliance.Overdue, ...]]:
-        found = compliance.overdue(
-            desk.policy,
-            desk.book,
-            audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS)),
-            caller.at_us,
-        )
+        found = compliance.overdue(desk.policy, desk.book, requests, caller.at_us)
         found += compliance.from_store(front.overdue_from_store(caller.at_us))
         found += compliance.open_incidents(
             ((one.number, one.kind, one.at_us) for one in front.incidents.listed()), desk.book, caller.at_us

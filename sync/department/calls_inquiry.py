@@ -6,7 +6,7 @@ entry of how it ended, then the answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from sync.department import inquiry
@@ -365,21 +365,34 @@ def answer(front: Front, token: str, form: RequestForm) -> Answer:
     return Answer(access=entry.sequence, count=len(reads), reads=reads, unwitnessed=unwitnessed)
 
 
-def mine(front: Front, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
-    """What was accessed by me or in my name, to see and to dispute."""
+def read_log(
+    front: Front, token: str, call: Call, elements: str, wanted: Callable[[AlprRequest, str], bool]
+) -> tuple[AlprRequest, ...]:
+    """ALPR Requests for somebody who may have them. `wanted` is given each one and the caller's name.
+
+    The entry first, co-signed; then the reading, which holds nobody up however long the log is; then the
+    entry of how many there were.
+    """
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[tuple[Entered, tuple[AlprRequest, ...]]]:
-        found = tuple(
-            one
-            for one in requests_of(desk.log.entries(kinds=ACCESS_KINDS))
-            if caller.user in {one.username, one.on_behalf_of}
-        )
-        return [LogRead(elements=f"own {caller.user}", count=len(found))], lambda made: (_first(made), found)
+    def plan(_caller: Caller) -> Plan[Entry]:
+        return [LogRead(elements=elements, count=-1)], lambda made: made[0]
 
-    entered, found = desk.act(token, Call.INQUIRY_ANSWER, plan)
-    desk.covered(entered.entry)
+    entry = desk.act(token, call, plan)
+    cover = desk.covered(entry.sequence)
+    user = entry.stamp.user
+    requests = requests_of(desk.log.entries(0, entry.sequence, ACCESS_KINDS))
+    found = tuple(one for one in requests if wanted(one, user))
+    ended = desk.follow_up(entry.stamp, _result(entry, cover, len(found), ()))[0]
+    desk.covered(ended.sequence)
     return found
+
+
+def mine(front: Front, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
+    """What was accessed by me or in my name, to see and to dispute."""
+    return read_log(
+        front, token, Call.INQUIRY_ANSWER, "own", lambda one, user: user in {one.username, one.on_behalf_of}
+    )
 
 
 def dispute(front: Front, token: str, form: DisputeForm) -> Entered:
@@ -442,8 +455,8 @@ def results_of(front: Front, access: int, user: str) -> set[str]:
     found: set[str] = set()
     for entry in log.entries(access, kinds=(AccessResult.KIND,)):
         note = entry.note
-        if isinstance(note, AccessResult) and note.access == access and entry.stamp.user == user:
-            found.update(note.reads)
+        if isinstance(note, AccessResult) and note.access == access:  # there is one, and it comes soon after
+            return set(note.reads) if entry.stamp.user == user else found
     return found
 
 

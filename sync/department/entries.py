@@ -246,7 +246,8 @@ class Access(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessResult(Note):
-    """How an access ended: how many results, which reads, whether the witness was away at the time."""
+    """How an access, or a reading of the log, ended: how many results, which reads, whether the witness was
+    away at the time."""
 
     KIND: ClassVar[str] = "result"
     STATE: ClassVar[bool] = False
@@ -258,7 +259,10 @@ class AccessResult(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRead(Note):
-    """Somebody read the access log itself: which part of it."""
+    """Somebody read the access log itself: which part of it.
+
+    `count`: how many entries; -1 where the result that follows says so.
+    """
 
     KIND: ClassVar[str] = "log_read"
     STATE: ClassVar[bool] = False

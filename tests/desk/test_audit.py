@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 from desk_twins import GROUND, MINUTE_US, Department
 
-from sync.department.audit import CSV_COLUMNS, csv_text
+from sync.department.access_log import DATABASE
+from sync.department.audit import ACCESS_KINDS, CSV_COLUMNS, csv_text
 from sync.department.calls_audit import AuditForm, AuditReport, CloseForm, Finding, PeriodForm, look_daily
 from sync.department.calls_inquiry import (
     Answer,
@@ -22,7 +25,7 @@ from sync.department.calls_inquiry import (
     NothingForm,
     RunForm,
 )
-from sync.department.entries import AuditDone, FindingOpened, LogRead
+from sync.department.entries import AuditDone, Entry, FindingOpened, LogRead
 from sync.department.refusals import DeskRefusal
 from sync.department.roles import Role
 
@@ -210,3 +213,34 @@ def test_a_dispute_becomes_a_finding_about_whoever_ran_it(department: Department
     notes = [department.desk.log.entry(number).note for number in report.findings]
     disputed = [one for one in notes if isinstance(one, FindingOpened) and one.detector == "disputed"]
     assert [(one.about, one.accesses) for one in disputed] == [("comm1", (answer.access,))]
+
+
+def test_reading_a_long_log_holds_nobody_up(
+    department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While accesses are read, whoever else has to write to the log can: the reading is in no transaction."""
+    search(department, tokens("comm1"))
+    log, path = department.desk.log, department.home.path / "desk" / DATABASE
+    usual, times = log.entries, []
+
+    def watched(
+        start: int = 0, end: int | None = None, kinds: tuple[str, ...] | None = None
+    ) -> Iterator[Entry]:
+        if kinds == ACCESS_KINDS:
+            with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                other.execute("ROLLBACK")
+            times.append(start)
+        return usual(start, end, kinds)
+
+    monkeypatch.setattr(log, "entries", watched)
+    for name, user, form in (
+        ("audit/read", "reviewer1", AuditForm()),
+        ("audit/run", "super", PeriodForm()),
+        ("inquiry/mine", "comm1", NothingForm()),
+        ("inquiry/unfiled", "comm1", NothingForm()),
+        ("compliance/overdue", "chief", NothingForm()),
+    ):
+        department.call(name, tokens(user), form)
+    look_daily(department.front)
+    assert len(times) == 6
