@@ -41,6 +41,7 @@ from firmware.read_habit import ReadHabit
 from firmware.record import Surroundings, software_version
 from firmware.sources import open_source
 from firmware.successor import Successor
+from firmware.sync_conditions import SyncConditions, networks_of
 from firmware.uplink_thread import UplinkThread
 from hw.camera import Frame
 from hw.camera_watch import WatchedCamera
@@ -210,6 +211,9 @@ class _Run:
                     home,
                     config.sync.schedule(),
                     log=log,
+                    conditions=SyncConditions(
+                        networks_of(config.sync), parts.power, by_name=bool(config.sync.networks.strip())
+                    ),
                     health=lambda: health_message(health.report(), ledger.store.log_id),
                     on_log_refused=lambda what: self._set_aside(ledger, sync_folder, what),
                 ),

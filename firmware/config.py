@@ -103,7 +103,7 @@ class SyncSettings:
     windows: str = setting(
         "", why="UTC times of day, such as 22:00-05:30, 12:00-13:00; left empty: at any time"
     )
-    networks: str = setting("", why="names of the networks to use, with commas; left empty: any")
+    networks: str = setting("", why="networks to use, by NetworkManager's names with commas; left empty: any")
     only_on_mains: bool = setting(default=False, why="speak only while the feed is there")
     bytes_per_s: int = setting(0, low=0, high=1 << 40, why="bandwidth cap; 0: none")
     metered_bytes_per_day: int = setting(

@@ -28,10 +28,6 @@ AGAIN_S = 60.0  # after a failure that nobody foresaw
 JOIN_S = 3.0  # whoever is still connecting then is left behind; the ledger it would need is closed
 
 
-def _any_network() -> Conditions:
-    return Conditions()
-
-
 class UplinkThread:
     """For `with`: speaks while the `with` runs, on a unit that is enrolled or becomes so."""
 
@@ -43,7 +39,7 @@ class UplinkThread:
         *,
         log: structlog.typing.FilteringBoundLogger,
         now_us: Callable[[], int] = clock_us,
-        conditions: Callable[[], Conditions] = _any_network,
+        conditions: Callable[[], Conditions] = Conditions,
         on_log_refused: Callable[[str], None] | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
         health: Callable[[], Health | None] = lambda: None,

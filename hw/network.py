@@ -1,0 +1,79 @@
+"""Which network the unit is on, and whether it is paid by the byte: NetworkManager, and a scripted twin."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import Protocol
+
+from hw.errors import MissingDriverError, PartFailedError
+
+LIMIT_S = 10.0
+MOBILE = frozenset({"gsm", "cdma"})  # paid by the byte unless NetworkManager says no
+_PIECES = re.compile(r"(?<!\\):")  # nmcli -t puts a backslash before a colon in a value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkState:
+    """name: of the connection that is up, as NetworkManager calls it (a wireless one by its own name); None:
+    no network."""
+
+    name: str | None
+    metered: bool
+
+
+class Networks(Protocol):
+    """Tells what network there is."""
+
+    def look(self) -> NetworkState:
+        """The network now. Raises PartFailedError."""
+
+
+class NmcliNetworks:
+    """NetworkManager's nmcli. Raises MissingDriverError where there is none."""
+
+    def __init__(self, *, search_path: str | None = None) -> None:
+        found = shutil.which("nmcli", path=search_path)
+        if found is None:
+            raise MissingDriverError(
+                "nmcli not found: install NetworkManager, or leave sync.networks empty in the configuration"
+            )
+        self._program = found
+
+    def look(self) -> NetworkState:
+        """See Networks.look. Of several connections the first that nmcli names: the preferred one."""
+        for line in self._ask("-f", "NAME,TYPE", "connection", "show", "--active"):
+            pieces = [piece.replace("\\:", ":").replace("\\\\", "\\") for piece in _PIECES.split(line)]
+            if len(pieces) == 2 and pieces[1] not in {"loopback", "bridge", "tun", "wireguard"}:
+                return NetworkState(name=pieces[0], metered=self._metered(*pieces))
+        return NetworkState(name=None, metered=False)
+
+    def _metered(self, name: str, kind: str) -> bool:
+        said = "".join(self._ask("-f", "connection.metered", "connection", "show", "id", name))
+        word = said.rpartition(":")[2].strip()
+        return word == "yes" or (kind in MOBILE and word != "no")
+
+    def _ask(self, *words: str) -> list[str]:
+        try:
+            done = subprocess.run(  # noqa: S603 - a fixed program, words as they are, no shell
+                [self._program, "-t", *words],
+                capture_output=True, text=True, errors="replace", timeout=LIMIT_S, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise PartFailedError(f"nmcli did not answer ({type(error).__name__})") from None
+        if done.returncode:
+            raise PartFailedError(f"nmcli: status {done.returncode}: is NetworkManager running?")
+        return done.stdout[:65_536].splitlines()
+
+
+class ScriptedNetworks:
+    """The twin: the network that somebody sets."""
+
+    def __init__(self, name: str | None = "depot", *, metered: bool = False) -> None:
+        self.name, self.metered = name, metered
+
+    def look(self) -> NetworkState:
+        """See Networks.look."""
+        return NetworkState(name=self.name, metered=self.metered and self.name is not None)

@@ -1,0 +1,86 @@
+"""When an enrolled unit may speak, by the network and the supply that it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from firmware import sync_conditions
+from firmware.config import SyncSettings
+from firmware.sync_conditions import ANY, SyncConditions, networks_of
+from hw.errors import MissingDriverError, PartFailedError
+from hw.network import NetworkState, ScriptedNetworks
+from hw.power import ScriptedPower, Supply
+from sync.schedule import Conditions, Go, Past, decide
+
+SETTINGS = SyncSettings(networks="depot", only_on_mains=True)
+
+
+class Failing:
+    def look(self) -> NetworkState:
+        raise PartFailedError("no word")
+
+
+class FailingPower(ScriptedPower):
+    def look(self) -> Supply:
+        raise PartFailedError("no word")
+
+
+OFF = ScriptedPower(ignition=False)
+
+
+@pytest.mark.parametrize(
+    ("networks", "power", "expected"),
+    [
+        (ScriptedNetworks("depot"), ScriptedPower(), Conditions(network="depot")),
+        (ScriptedNetworks("lte", metered=True), ScriptedPower(), Conditions(network="lte", metered=True)),
+        (ScriptedNetworks(None), ScriptedPower(ignition=None), Conditions(network=None)),
+        (ScriptedNetworks("depot"), OFF, Conditions(network="depot", on_mains=False)),
+        (Failing(), FailingPower(), Conditions(network=None, on_mains=False)),
+    ],
+)
+def test_conditions_are_what_the_parts_say(
+    networks: ScriptedNetworks, power: ScriptedPower, expected: Conditions
+) -> None:
+    assert SyncConditions(networks, power, by_name=True)() == expected
+
+
+@pytest.mark.parametrize("networks", [None, ScriptedNetworks(None), Failing()])
+def test_where_no_network_is_asked_for_by_name_nobody_is_kept_from_trying(networks: Any) -> None:
+    assert SyncConditions(networks, None)() == Conditions(network=ANY)
+
+
+def test_the_parts_are_looked_at_every_ten_seconds_only() -> None:
+    networks, now = ScriptedNetworks("depot"), [0.0]
+    conditions = SyncConditions(networks, None, monotonic=lambda: now[0])
+    assert conditions().network == "depot"
+    networks.name = "lte"
+    now[0] = 9.0
+    assert conditions().network == "depot"
+    now[0] = 11.0
+    assert conditions().network == "lte"
+
+
+def test_a_unit_speaks_at_the_depot_on_mains_and_nowhere_else() -> None:
+    networks, power = ScriptedNetworks("lte"), ScriptedPower()
+
+    def goes() -> bool:
+        seen = SyncConditions(networks, power)()
+        return isinstance(decide(SETTINGS.schedule(), seen, Past(), now_us=1, alert=False), Go)
+
+    assert not goes()
+    networks.name = "depot"
+    assert goes()
+    power.ignition = False
+    assert not goes()
+
+
+def test_networks_by_name_need_network_manager(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise MissingDriverError("nmcli not found")
+
+    monkeypatch.setattr(sync_conditions, "NmcliNetworks", missing)
+    assert networks_of(SyncSettings()) is None
+    with pytest.raises(MissingDriverError):
+        networks_of(SETTINGS)
