@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sync_twins import DepartmentProcess, found_department, free_port
+from sync_twins import DepartmentProcess, Unit, found_department, free_port, issue_code
 from tls_client import offer
 
 from sync.department import root_file, tls
@@ -43,31 +43,36 @@ Offer = Callable[..., str]
 
 
 @contextmanager
-def department(folder: Path, profile: str) -> Iterator[Offer]:
-    """`department serve` under a profile, and what its front door answers to an offer."""
+def department(folder: Path, profile: str) -> Iterator[tuple[Offer, DepartmentHome]]:
+    """`department serve` under a profile: what its front door answers to an offer, and its home."""
     home = found_department(folder / "home")
     with_profile(home, profile)
     server = DepartmentProcess(home)
     server.start()
     try:
-        yield lambda **what: offer(folder, home.settings.desk_port, home.authority / "ca.pem", **what)
+        yield lambda **what: offer(folder, home.settings.desk_port, home.authority / "ca.pem", **what), home
     finally:
         server.stop()
 
 
 def test_the_fips_server_refuses_chacha20_and_x25519(tmp_path: Path) -> None:
-    with department(tmp_path, "fips") as ask:
+    with department(tmp_path, "fips") as (ask, home):
         assert ask() == "TLS_AES_256_GCM_SHA384 TLSv1.3"
         assert ask(suites="TLS_AES_128_GCM_SHA256") == "TLS_AES_128_GCM_SHA256 TLSv1.3"
         assert ask(suites=CHACHA).startswith("refused")
         assert ask(groups="X25519").startswith("refused")
         assert ask(groups="X25519:P-256") == "TLS_AES_256_GCM_SHA384 TLSv1.3"
         assert ask(tls12=True).startswith("refused")
+        unit = Unit(tmp_path / "unit")
+        unit.enrol(issue_code(home, "car-12"))
+        unit.add(2)
+        assert unit.attempt().outcome == "done"
+        unit.close()
 
 
 @pytest.mark.slow
 def test_the_standard_server_takes_chacha20_so_the_refusal_is_the_profiles(tmp_path: Path) -> None:
-    with department(tmp_path, "standard") as ask:
+    with department(tmp_path, "standard") as (ask, _home):
         assert ask(suites=CHACHA) == f"{CHACHA} TLSv1.3"
         assert ask(groups="X25519").startswith("refused")  # one curve in both profiles
 

@@ -24,7 +24,7 @@ def offer(
     conf = folder / "client.cnf"
     conf.write_text("\n".join(lines) + "\n")
     done = subprocess.run(
-        [sys.executable, __file__, str(port), str(ca)],
+        [sys.executable, "-I", "-S", __file__, str(port), str(ca)],
         env={**os.environ, "OPENSSL_CONF": str(conf)},
         capture_output=True,
         text=True,
