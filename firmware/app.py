@@ -20,6 +20,7 @@ from rich.console import Console
 
 from detector.reader import PlateReader
 from detector.track import Tracker
+from firmware.alarm_events import AlarmEvents
 from firmware.bookkeeper import Bookkeeper
 from firmware.config import FILE_NAME, Config, config_bytes, load_config, write_config
 from firmware.consoles import consoles
@@ -204,6 +205,7 @@ class _Run:
                 habit=habit,
                 custody=lambda: custody_of(ledger, sync_folder),
             )
+            alarms = AlarmEvents(log)
             with (
                 serve_door(ledger),
                 UplinkThread(
@@ -219,7 +221,9 @@ class _Run:
                 ),
                 purging(ledger, log),
                 _metrics(config, health),
-                reporting(home, health.report, keep=lambda: habit.save(home / "habit.json")),
+                reporting(
+                    home, lambda: alarms.noted(health.report()), keep=lambda: habit.save(home / "habit.json")
+                ),
                 consoles(home, ledger, clock=clock, health=health, tap=tap),
                 LiveView(Console(file=out), plates=plates, as_json=options.as_json) as view,
             ):

@@ -158,7 +158,7 @@ def visit(folder: Path, source: Path) -> str:
             hands.wait_for(inside, SLOW_S)
         hands.type("exit")
         hands.wait_for("bye")
-        return tidy(hands.seen, code)
+        return tidy(hands.seen[: hands.seen.rindex("bye") + len("bye")], code)
 
 
 def tidy(seen: str, code: str) -> str:

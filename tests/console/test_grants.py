@@ -149,16 +149,21 @@ def test_a_grant_of_one_command_opens_that_one_and_no_other(
         assert "not open" not in bench.hands.wait_for("unit-7 t.okafor> ")
 
 
-def test_a_recorded_answer_opens_no_second_session(make_bench: Callable[..., Bench]) -> None:
+@pytest.mark.parametrize("role", list(ROLES))
+def test_a_recorded_answer_opens_no_second_session(make_bench: Callable[..., Bench], role: GrantRole) -> None:
     bench = make_bench()
     kept: list[bytes] = []
     bench.hands.wait_for("unit-7> ")
-    bench.hands.log_in(bench.office.bundle(), bench.office.holder, lambda data: (kept.append(data), data)[1])
+    bundle = bench.office.bundle(role=role, to_us=NOW_US + ROLES[role])
+    bench.hands.log_in(bundle, bench.office.holder, lambda data: (kept.append(data), data)[1])
     bench.hands.wait_for("unit-7 t.okafor> ")
     bench.hands.type("exit")
     bench.hands.wait_for("unit-7> ")
-    bench.hands.log_in(bench.office.bundle(), bench.office.holder, lambda _data: kept[0])
+    bench.hands.log_in(bundle, bench.office.holder, lambda _data: kept[0])
     assert "does not hold" in bench.hands.wait_for("unit-7> ")
+    for typed in TYPED.values():
+        assert "not open" in bench.hands.ask(typed, "unit-7> ")
+    assert bench.unit.done == []
 
 
 def test_an_answer_made_for_another_unit_is_of_no_use_here(make_bench: Callable[..., Bench]) -> None:

@@ -2,6 +2,7 @@
 plate.
 """
 
+import io
 import json
 import urllib.error
 import urllib.request
@@ -14,8 +15,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from firmware.alarm_events import AlarmEvents
 from firmware.health import Alarm, Custody, HealthReport, HealthWatch, report_lines
 from firmware.health_file import newest_report, path_of, reporting, write_report
+from firmware.log import event_log
 from firmware.metrics import MetricsServer
 from firmware.picture_quality import coarse, picture_quality
 from firmware.read_habit import HOUR_US, ReadHabit
@@ -250,3 +253,14 @@ def test_the_newest_report_is_found_while_the_reader_runs_and_not_after(tmp_path
     write_report(tmp_path, report)
     path_of(tmp_path).write_text('{"written_s": 0}')
     assert newest_report(tmp_path) is None
+
+
+def test_an_alarm_is_told_once_when_it_is_raised_and_once_when_it_is_over() -> None:
+    stream, board = io.StringIO(), ScriptedBoard()
+    watch = HealthWatch(board=board, now=SetClock(1_780_000_000_000_000).now, watching=False)
+    events = AlarmEvents(event_log(stream))
+    for temperature_c in (40.0, 85.0, 86.0, 85.0, 50.0, 40.0):
+        board.vitals = replace(board.vitals, temperature_c=temperature_c)
+        assert events.noted(watch.report()).temperature_c == temperature_c
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(one["event"], one["alarm"]) for one in told] == [("alarm_raised", "hot"), ("alarm_over", "hot")]
