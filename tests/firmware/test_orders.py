@@ -15,6 +15,7 @@ from firmware.app import RunOptions
 from firmware.config import Config, PartsSettings, write_config
 from firmware.orders import Reason, StopRequest, SupplyOrders
 from hw.errors import PartFailedError
+from hw.lamps import RememberedLamps
 from hw.power import PowerOrder, ScriptedPower
 from storage.home import Home
 from storage.verify import verify_home
@@ -119,3 +120,22 @@ def failing(look: Any) -> Any:
         return look()
 
     return sometimes
+
+
+@pytest.mark.slow
+def test_a_run_sets_filter_and_strobe_by_its_frames_and_puts_all_out_at_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, lamps, seen = tmp_path / "home", RememberedLamps(), []
+    home.mkdir()
+    write_config(home, Config(parts=PartsSettings(strobe_pin=5, filter_pin=6, status_pin=13)))
+    pins: dict[str, object] = {}
+    monkeypatch.setattr(field_parts, "GpioLamps", lambda **given: (pins.update(given), lamps)[1])
+    real = lamps.day_filter
+    monkeypatch.setattr(lamps, "day_filter", lambda *, closed: (real(closed=closed), seen.append(lamps.lit)))
+    with (tmp_path / "said").open("w", buffering=1) as out:
+        app.run(home, RunOptions(source=str(CLIP), once=True, as_json=True), out=out, err=out)
+    assert pins == {"strobe_pin": 5, "filter_pin": 6, "status_pin": 13}
+    assert seen == [{"filter", "status"}]  # a clip by day
+    assert lamps.lit == frozenset()
+    assert '"setting": "day"' in (tmp_path / "said").read_text()
