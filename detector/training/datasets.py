@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,8 @@ def _plate(row: dict[str, str], where: str) -> LabelledPlate | None:
         box = tuple(float(value) for value in corners) if any(corners) else None
     except ValueError as error:
         raise DataSetError(f"{where}: box is not four numbers: {corners}") from error
+    if box is not None and not all(math.isfinite(value) for value in box):
+        raise DataSetError(f"{where}: box is not four numbers: {corners}")
     if box is not None and (box[2] <= 0 or box[3] <= 0):
         raise DataSetError(f"{where}: box has no area: {corners}")
     return LabelledPlate(
@@ -93,6 +96,22 @@ def _plate(row: dict[str, str], where: str) -> LabelledPlate | None:
         text=row["text"],
         region=row["region"],
     )
+
+
+def _rows(labels: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of a labels.csv, each with where it stands."""
+    try:
+        with labels.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, strict=True)
+            if reader.fieldnames != _COLUMNS:
+                raise DataSetError(f"{labels}: columns are {reader.fieldnames}, expected {_COLUMNS}")
+            for row in reader:
+                where = f"{labels}:{reader.line_num}"
+                if None in row or None in row.values():
+                    raise DataSetError(f"{where}: not as many values as columns ({len(_COLUMNS)})")
+                yield where, row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataSetError(f"{labels}: is no CSV in UTF-8 ({error})") from error
 
 
 def read_set(folder: Path) -> list[Picture]:
@@ -104,15 +123,10 @@ def read_set(folder: Path) -> list[Picture]:
     if not labels.is_file():
         raise DataSetError(f"{labels} not found: name a folder with images/ and labels.csv")
     rows: dict[str, list[tuple[LabelledPlate | None, str]]] = {}
-    with labels.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != _COLUMNS:
-            raise DataSetError(f"{labels}: columns are {reader.fieldnames}, expected {_COLUMNS}")
-        for number, row in enumerate(reader, start=2):
-            where = f"{labels}:{number}"
-            if row["split"] not in ("train", "dev"):
-                raise DataSetError(f"{where}: split is {row['split']!r}, expected train or dev")
-            rows.setdefault(row["image"], []).append((_plate(row, where), row["split"]))
+    for where, row in _rows(labels):
+        if row["split"] not in ("train", "dev"):
+            raise DataSetError(f"{where}: split is {row['split']!r}, expected train or dev")
+        rows.setdefault(row["image"], []).append((_plate(row, where), row["split"]))
     groups = _groups(
         {image: [plate.text for plate, _ in entries if plate] for image, entries in rows.items()}
     )

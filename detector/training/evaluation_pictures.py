@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from .datasets import Picture
+from .measure import Measured
 from .metrics import Outcome, precision_at_coverage
-
-if TYPE_CHECKING:
-    from .evaluate import Measured
 
 TILE = (200, 96)
 COLUMNS = 6
+LEAST_READ = 10  # a curve of fewer texts says nothing
 
 
 def contact_sheet(outcomes: Sequence[Outcome], pictures: Sequence[Picture], most: int = 72) -> Image.Image:
@@ -32,7 +32,8 @@ def contact_sheet(outcomes: Sequence[Outcome], pictures: Sequence[Picture], most
         picture = by_name[outcome.dataset, outcome.image]
         left, top = index % COLUMNS * TILE[0], index // COLUMNS * (TILE[1] + 28)
         sheet.paste(_cut(picture, outcome), (left, top))
-        draw.text((left + 2, top + TILE[1]), f"{outcome.truth} {outcome.region}", fill=255)
+        said = f"{outcome.truth} {outcome.region} {outcome.dataset}"
+        draw.text((left + 2, top + TILE[1]), said, fill=255)
         draw.text(
             (left + 2, top + TILE[1] + 13),
             f"{outcome.read or 'not found'} {outcome.confidence:.2f}",
@@ -54,33 +55,65 @@ def _cut(picture: Picture, outcome: Outcome) -> Image.Image:
     return image
 
 
-def plots(measured: Measured, folder: Path) -> None:
-    """coverage.png (precision against plates kept) and reliability.png."""
-    from matplotlib import pyplot  # noqa: PLC0415 - only the extra train has it
-
-    pyplot.switch_backend("Agg")
-
+def plots(measured: Measured, figures: dict[str, Any], folder: Path) -> None:
+    """coverage.png (precision against plates kept), reliability.png and conditions.png."""
+    pyplot = _pyplot()
     figure, axes = pyplot.subplots(figsize=(6, 4))
     for name in sorted({o.dataset for o in measured.outcomes if o.truth}):
         group = [o for o in measured.outcomes if o.dataset == name and o.truth]
-        read = [o for o in group if o.read is not None]
-        if len(read) < 10:
+        confidence, right = _read(group)
+        if len(confidence) < LEAST_READ:
             continue
-        confidence = np.array([o.confidence for o in read])
-        right = np.array([o.exact_folded for o in read])
         rows = precision_at_coverage(confidence, right, len(group))
         axes.plot([row[2] for row in rows], [row[1] for row in rows], label=name)
     axes.set(xlabel="share of plates kept", ylabel="precision of the texts", ylim=(0.4, 1.01))
-    axes.legend(fontsize=6)
+    if axes.lines:
+        axes.legend(fontsize=6)
     figure.savefig(folder / "coverage.png", dpi=110)
-    read = [o for o in measured.outcomes if o.truth and o.read is not None]
-    confidence = np.array([o.confidence for o in read])
-    right = np.array([o.exact_folded for o in read])
+    confidence, right = _read([o for o in measured.outcomes if o.truth])
     figure, axes = pyplot.subplots(figsize=(4, 4))
     for part in np.array_split(np.argsort(confidence), 12):
         if len(part):
             axes.plot(confidence[part].mean(), right[part].mean(), "o", color="C0")
     axes.plot([0, 1], [0, 1], color="grey")
-    axes.set(xlabel="confidence", ylabel="share right")
+    axes.set(xlabel="confidence", ylabel="share right", title="plates of equal number in each dot")
     figure.savefig(folder / "reliability.png", dpi=110)
+    conditions = figures["conditions"]
+    figure, panels = pyplot.subplots(1, len(conditions), figsize=(4 * len(conditions), 3.5), squeeze=False)
+    for axes, (name, parts) in zip(panels[0], conditions.items(), strict=True):
+        places = range(len(parts))
+        for key, label in (("recall_50", "found"), ("exact_folded", "read, O/0 and I/1 as one")):
+            axes.plot(places, [row[key] for row in parts.values()], "o-", label=label)
+        axes.set_xticks(places, [f"{part}\n({row['plates']})" for part, row in parts.items()], fontsize=6)
+        axes.set(title=name, ylim=(0, 1.02))
+        axes.legend(fontsize=6)
+    figure.savefig(folder / "conditions.png", dpi=110)
     pyplot.close("all")
+
+
+def float_plot(int8: dict[str, Any], real: dict[str, Any], folder: Path) -> None:
+    """float_int8.png: the texts read by float and by int8 nets, a pair of bars a set."""
+    pyplot = _pyplot()
+    names = [name for name in int8["sets"] if name in real["sets"]]
+    figure, axes = pyplot.subplots(figsize=(1.2 * len(names) + 2, 3.5))
+    for shift, (label, result) in ((-0.2, ("float", real)), (0.2, ("int8", int8))):
+        shares = [result["sets"][name]["exact_folded"] for name in names]
+        axes.bar(np.arange(len(names)) + shift, shares, 0.4, label=label)
+    axes.set_xticks(range(len(names)), names, fontsize=6)
+    axes.set(ylabel="texts read, O/0 and I/1 as one", ylim=(0, 1.02))
+    axes.legend(fontsize=6)
+    figure.savefig(folder / "float_int8.png", dpi=110)
+    pyplot.close("all")
+
+
+def _read(group: Sequence[Outcome]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Confidence of the texts that were read, and whether each is right."""
+    read = [o for o in group if o.read is not None]
+    return np.array([o.confidence for o in read]), np.array([o.exact_folded for o in read], np.bool_)
+
+
+def _pyplot() -> Any:
+    from matplotlib import pyplot  # noqa: PLC0415 - only the extra train has it
+
+    pyplot.switch_backend("Agg")
+    return pyplot

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from .datasets import fold
 
 Box = tuple[float, float, float, float]
 
@@ -36,7 +35,10 @@ def edit_distance(first: str, second: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One labelled plate and what was read there. ``overlap`` 0 and ``read`` None: nothing was found."""
+    """One labelled plate and what was read there. ``overlap`` 0 and ``read`` None: nothing was found.
+
+    ``overlap`` is NaN where the whole picture is the plate, ``angle_deg`` where no corners were found.
+    """
 
     image: str
     dataset: str
@@ -47,6 +49,7 @@ class Outcome:
     overlap: float
     plate_width_px: float
     mean_luma: float
+    angle_deg: float = math.nan
     jurisdiction: str | None = None
 
     @property
@@ -67,7 +70,10 @@ def folded(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Shares of one group of outcomes, 0..1."""
+    """Shares of one group of outcomes, 0..1; NaN where the group has none to judge by.
+
+    ``exact``: whole texts, strictly; what follows takes O/0 and I/1 as one, but for ``*_strict``.
+    """
 
     plates: int
     recall_50: float
@@ -76,6 +82,8 @@ class Figures:
     exact_folded: float
     per_character: float
     character_error_rate: float
+    per_character_strict: float
+    character_error_rate_strict: float
 
 
 def figures(outcomes: Sequence[Outcome]) -> Figures:
@@ -83,18 +91,30 @@ def figures(outcomes: Sequence[Outcome]) -> Figures:
     if not outcomes:
         raise ValueError("no outcomes to sum up")
     texts = [outcome for outcome in outcomes if outcome.truth]
-    errors = [edit_distance(fold(o.read or ""), fold(o.truth)) for o in texts]
-    characters = sum(len(o.truth) for o in texts)
-    right = sum(max(len(o.truth) - error, 0) for o, error in zip(texts, errors, strict=True))
+    boxed = [outcome.overlap for outcome in outcomes if not math.isnan(outcome.overlap)]
+    loose = _characters([(folded(o.read or ""), folded(o.truth)) for o in texts])
+    strict = _characters([(o.read or "", o.truth) for o in texts])
     return Figures(
         plates=len(outcomes),
-        recall_50=float(np.mean([o.overlap >= 0.5 for o in outcomes])),
-        recall_30=float(np.mean([o.overlap >= 0.3 for o in outcomes])),
-        exact=float(np.mean([o.exact for o in texts])) if texts else float("nan"),
-        exact_folded=float(np.mean([o.exact_folded for o in texts])) if texts else float("nan"),
-        per_character=right / characters if characters else float("nan"),
-        character_error_rate=sum(errors) / characters if characters else float("nan"),
+        recall_50=float(np.mean([share >= 0.5 for share in boxed])) if boxed else math.nan,
+        recall_30=float(np.mean([share >= 0.3 for share in boxed])) if boxed else math.nan,
+        exact=float(np.mean([o.exact for o in texts])) if texts else math.nan,
+        exact_folded=float(np.mean([o.exact_folded for o in texts])) if texts else math.nan,
+        per_character=loose[0],
+        character_error_rate=loose[1],
+        per_character_strict=strict[0],
+        character_error_rate_strict=strict[1],
     )
+
+
+def _characters(pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
+    """Share of the characters that were read, and errors a character; pairs: (read, truth)."""
+    errors = [edit_distance(read, truth) for read, truth in pairs]
+    characters = sum(len(truth) for _, truth in pairs)
+    if not characters:
+        return math.nan, math.nan
+    right = sum(max(len(truth) - error, 0) for (_, truth), error in zip(pairs, errors, strict=True))
+    return right / characters, sum(errors) / characters
 
 
 def expected_calibration_error(

@@ -70,6 +70,10 @@ def test_frames_of_one_plate_stay_together_when_a_slice_is_set_aside(tmp_path: P
     ("rows", "word"),
     [
         pytest.param("a.jpg,1,2,3,x,AB,US,train\n", "a.jpg|:2", id="a box that is no number"),
+        pytest.param("a.jpg,1,nan,3,4,AB,US,train\n", ":2: box", id="a box that is not finite"),
+        pytest.param("a.jpg,1,2,3,4,AB\n", ":2: not as many", id="a row cut short"),
+        pytest.param("a.jpg,1,2,3,4,AB,US,dev,x\n", ":2: not as many", id="a row too long"),
+        pytest.param('a.jpg,1,2,3,4,"AB,US,dev\n', "no CSV", id="a quote left open"),
         pytest.param("a.jpg,1,2,0,5,AB,US,train\n", "no area", id="a box without area"),
         pytest.param("a.jpg,1,2,3,4,AB,US,test\n", "expected train or dev", id="an unknown split"),
         pytest.param(
@@ -80,6 +84,13 @@ def test_frames_of_one_plate_stay_together_when_a_slice_is_set_aside(tmp_path: P
 def test_a_bad_row_is_named(tmp_path: Path, rows: str, word: str) -> None:
     folder = _write(tmp_path / "bad", rows)
     with pytest.raises(DataSetError, match=word):
+        read_set(folder)
+
+
+def test_a_table_that_is_no_text_is_named(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "bad", "")
+    (folder / "labels.csv").write_bytes(b"\xff\xfe\x00image")
+    with pytest.raises(DataSetError, match="no CSV in UTF-8"):
         read_set(folder)
 
 

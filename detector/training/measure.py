@@ -1,0 +1,126 @@
+"""Runs a reader over labelled pictures and notes what it made of each plate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..plates import Corners, PlateReading
+from ..reader import PlateReader
+from .datasets import DataSetError, LabelledPlate, Picture
+from .metrics import Outcome, overlap
+
+FOUND = 0.3  # IoU from which a reading is taken for the plate's, so that a loose label costs no text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Everything one run saw.
+
+    ``boxes``: of each set, how many boxes were put out on pictures with labelled plates, and how many of
+    them match one (IoU 0.5). ``false_boxes``: boxes on each plate-free picture, with their scores.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    boxes: dict[str, tuple[int, int]]
+    false_boxes: tuple[tuple[float, ...], ...]
+    ms: dict[str, float]
+
+
+def measure(reader: PlateReader, pictures: Iterable[Picture]) -> Measured:
+    """Runs the reader over pictures; whole-picture plates are read without looking for a box."""
+    outcomes: list[Outcome] = []
+    boxes: dict[str, tuple[int, int]] = {}
+    false_boxes: list[tuple[float, ...]] = []
+    spent: dict[str, list[float]] = {}
+    for picture in pictures:
+        luma = picture.luma()
+        if picture.plates and picture.plates[0].box is None:
+            outcomes.append(_crop_outcome(reader, picture, luma))
+            continue
+        seen = reader.read(luma)
+        if not picture.plates:
+            false_boxes.append(tuple(reading.box.confidence for reading in seen.readings))
+            continue
+        for stage, ms in seen.ms.items():
+            spent.setdefault(stage, []).append(ms)
+        outcomes += _scene_outcomes(picture, luma, seen.readings)
+        told, matched = boxes.get(picture.dataset, (0, 0))
+        hits = sum(_hits(reading, picture) for reading in seen.readings)
+        boxes[picture.dataset] = told + len(seen.readings), matched + hits
+    return Measured(
+        outcomes=tuple(outcomes),
+        boxes=boxes,
+        false_boxes=tuple(false_boxes),
+        ms={stage: float(np.median(values)) for stage, values in spent.items()},
+    )
+
+
+def angle_of(corners: Corners) -> float:
+    """How far a plate is from upright and rectangular, degrees: the larger of its tilt and its slant."""
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners
+    across = (bx - ax + cx - dx, by - ay + cy - dy)
+    down = (dx - ax + cx - bx, dy - ay + cy - by)
+    tilt = math.degrees(math.atan2(across[1], across[0]))
+    between = math.degrees(math.atan2(down[1], down[0])) - tilt
+    return max(abs(tilt), abs(between - 90.0))
+
+
+def _hits(reading: PlateReading, picture: Picture) -> bool:
+    return any(
+        plate.box is not None and overlap(reading.box.box, plate.box) >= 0.5 for plate in picture.plates
+    )
+
+
+def _scene_outcomes(
+    picture: Picture, luma: NDArray[np.uint8], readings: Sequence[PlateReading]
+) -> list[Outcome]:
+    outcomes = []
+    for plate in picture.plates:
+        if plate.box is None:
+            raise DataSetError(f"{picture.path}: a plate without a box beside plates with one")
+        shares = [overlap(reading.box.box, plate.box) for reading in readings]
+        best = int(np.argmax(shares)) if shares else -1
+        reading = readings[best] if best >= 0 and shares[best] >= FOUND else None
+        outcomes.append(_outcome(picture, plate, luma, reading, shares[best] if best >= 0 else 0.0))
+    return outcomes
+
+
+def _crop_outcome(reader: PlateReader, picture: Picture, luma: NDArray[np.uint8]) -> Outcome:
+    """A whole-picture plate, set on its own stretched edge so that a margin shows something."""
+    pad_y, pad_x = luma.shape[0] // 4, luma.shape[1] // 4
+    wide = np.pad(luma, ((pad_y, pad_y), (pad_x, pad_x)), mode="edge")
+    left, top = float(pad_x), float(pad_y)
+    right, bottom = left + luma.shape[1], top + luma.shape[0]
+    reading = reader.read_at(wide, ((left, top), (right, top), (right, bottom), (left, bottom)))
+    return _outcome(picture, picture.plates[0], luma, reading, math.nan)
+
+
+def _outcome(
+    picture: Picture,
+    plate: LabelledPlate,
+    luma: NDArray[np.uint8],
+    reading: PlateReading | None,
+    share: float,
+) -> Outcome:
+    x, y, w, h = plate.box or (0.0, 0.0, float(luma.shape[1]), float(luma.shape[0]))
+    inside = luma[max(int(y), 0) : int(y + h) + 1, max(int(x), 0) : int(x + w) + 1]
+    text = reading.text if reading is not None else None
+    known = reading is not None and plate.box is not None
+    return Outcome(
+        image=picture.path.name,
+        dataset=picture.dataset,
+        region=plate.region,
+        truth=plate.text,
+        read=text.text if text is not None else None,
+        confidence=text.confidence if text is not None else 0.0,
+        overlap=share,
+        plate_width_px=w,
+        mean_luma=float(inside.mean()) if inside.size else math.nan,
+        angle_deg=angle_of(reading.box.corners) if reading is not None and known else math.nan,
+        jurisdiction=text.jurisdiction[0][0] if text is not None and text.jurisdiction else None,
+    )

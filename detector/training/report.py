@@ -1,0 +1,205 @@
+"""Sums an evaluation up: figures by set and by condition, ready for JSON, and as tables for people."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from .measure import Measured
+from .metrics import (
+    Outcome,
+    coverage_at_precision,
+    expected_calibration_error,
+    figures,
+    precision_at_coverage,
+)
+
+# What a plate's picture is like, and where the parts begin. Angles are those of the corners found.
+CONDITIONS: dict[str, tuple[Callable[[Outcome], float], tuple[float, ...]]] = {
+    "plate width px": (lambda o: o.plate_width_px, (0, 40, 60, 90, 140, 10_000)),
+    "mean luma": (lambda o: o.mean_luma, (0, 60, 110, 256)),
+    "angle deg": (lambda o: o.angle_deg, (0, 5, 10, 20, 180)),
+}
+KEPT_SHARES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+_HEADS = {
+    "plates": "plates",
+    "recall_50": "rec.5",
+    "recall_30": "rec.3",
+    "box_precision": "prec.5",
+    "exact": "exact",
+    "exact_folded": "O0I1",
+    "per_character": "char",
+    "character_error_rate": "CER",
+    "calibration_error": "ECE",
+    "kept_at_95_precision": "kept95",
+    "default_precision": "prec@d",
+    "default_kept": "kept@d",
+}
+
+
+def summary(measured: Measured, report_from: float) -> dict[str, Any]:
+    """All figures of a run, ready for JSON. report_from: the reader's default threshold of confidence."""
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in measured.outcomes:
+        groups.setdefault(outcome.dataset, []).append(outcome)
+    if len(groups) > 1:
+        groups["all"] = list(measured.outcomes)
+    told = dict(measured.boxes)
+    if told:
+        told["all"] = (sum(n for n, _ in told.values()), sum(n for _, n in told.values()))
+    out: dict[str, Any] = {
+        "default_threshold": report_from,
+        "sets": {},
+        "precision_against_coverage": {},
+    }
+    for name, group in groups.items():
+        row = asdict(figures(group)) | trust(group, report_from)
+        if name in told and told[name][0]:
+            row["box_precision"] = told[name][1] / told[name][0]
+        out["sets"][name] = row
+        if rows := coverage_table(group):
+            out["precision_against_coverage"][name] = rows
+    out["conditions"] = {
+        name: _split_by(measured.outcomes, report_from, *how) for name, how in CONDITIONS.items()
+    }
+    out["regions"] = {
+        region: asdict(figures(group)) | trust(group, report_from)
+        for region, group in _by_region(measured.outcomes).items()
+    }
+    states = [o for o in measured.outcomes if o.region.startswith("US-") and math.isnan(o.overlap)]
+    if states:
+        out["us_state_top1"] = {
+            "crops": len(states),
+            "right": float(np.mean([o.jurisdiction == o.region for o in states])),
+        }
+    if measured.false_boxes:
+        out["plate_free"] = {
+            "pictures": len(measured.false_boxes),
+            "false_boxes_a_picture": float(np.mean([len(scores) for scores in measured.false_boxes])),
+        }
+    out["ms_median"] = measured.ms
+    return out
+
+
+def trust(group: Sequence[Outcome], report_from: float) -> dict[str, float]:
+    """How far the confidence of a group's texts can be trusted, right meaning O/0 and I/1 folded.
+
+    ``default_precision``: share of right texts among those at least as sure as ``report_from``;
+    ``default_kept``: their share of all plates with a known text.
+    """
+    texts = [o for o in group if o.truth]
+    read = [o for o in texts if o.read is not None]
+    if not read:
+        return {}
+    confidence = np.array([o.confidence for o in read])
+    right = np.array([o.exact_folded for o in read])
+    kept, threshold = coverage_at_precision(confidence, right, len(texts), 0.95)
+    sure = confidence >= report_from
+    return {
+        "calibration_error": expected_calibration_error(confidence, right),
+        "kept_at_95_precision": kept,
+        "threshold_at_95_precision": threshold,
+        "default_precision": float(right[sure].mean()) if sure.any() else math.nan,
+        "default_kept": float(sure.sum()) / len(texts),
+    }
+
+
+def coverage_table(group: Sequence[Outcome]) -> list[dict[str, float]]:
+    """Precision at rising shares of the plates kept, surest first; the last row keeps all that were read."""
+    texts = [o for o in group if o.truth]
+    read = [o for o in texts if o.read is not None]
+    if not read:
+        return []
+    confidence = np.array([o.confidence for o in read])
+    right = np.array([o.exact_folded for o in read])
+    rows = precision_at_coverage(confidence, right, len(texts))
+    table: list[dict[str, float]] = []
+    for share in KEPT_SHARES:
+        threshold, precision, kept = rows[min(math.ceil(share * len(texts)), len(rows)) - 1]
+        if not table or kept > table[-1]["kept"]:
+            table.append({"kept": kept, "precision": precision, "threshold": threshold})
+    return table
+
+
+def _by_region(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    """Outcomes by country, the US states as one; those of no known region are left out."""
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.region:
+            groups.setdefault(outcome.region.partition("-")[0], []).append(outcome)
+    return dict(sorted(groups.items()))
+
+
+def _split_by(
+    outcomes: Sequence[Outcome],
+    report_from: float,
+    value: Callable[[Outcome], float],
+    edges: Sequence[float],
+) -> dict[str, dict[str, float]]:
+    parts = {}
+    for low, high in itertools.pairwise(edges):
+        group = [o for o in outcomes if low <= value(o) < high]
+        if group:
+            parts[f"{low:g} to {high:g}"] = asdict(figures(group)) | trust(group, report_from)
+    return parts
+
+
+def rows_of(result: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Every row of the table by its name: sets, conditions, regions."""
+    rows = dict(result["sets"])
+    for condition, parts in result["conditions"].items():
+        rows |= {f"{condition} {part}": row for part, row in parts.items()}
+    return rows | {f"region {region}": row for region, row in result["regions"].items()}
+
+
+def table(result: dict[str, Any]) -> str:
+    """The summary as text."""
+    rows = rows_of(result)
+    wide = max(len(name) for name in rows) + 1 if rows else 1
+    lines = [" " * wide + "".join(f"{head:>8}" for head in _HEADS.values())]
+    lines += [f"{name:{wide}}" + "".join(_cell(row, key) for key in _HEADS) for name, row in rows.items()]
+    coverage = result["precision_against_coverage"]
+    for name in ["all"] if "all" in coverage else coverage:
+        lines.append(f"\nprecision against coverage, {name}:")
+        lines += [
+            f"  kept {row['kept']:.3f}  precision {row['precision']:.3f}  threshold {row['threshold']:.3f}"
+            for row in coverage[name]
+        ]
+    lines += [""] + [
+        f"{key}: {json.dumps(result[key])}"
+        for key in ("default_threshold", "us_state_top1", "plate_free", "ms_median")
+        if key in result
+    ]
+    lines.append(
+        "rec, prec: boxes at IoU 0.5 (0.3); a box on an unlabelled plate counts against prec. exact: strict; "
+        "O0I1: O/0 and I/1 as one, as in all that follows. @d: texts at the default threshold."
+    )
+    return "\n".join(lines)
+
+
+def comparison(int8: dict[str, Any], real: dict[str, Any]) -> str:
+    """Float against int8, a line a set."""
+    keys = ("recall_50", "exact", "exact_folded", "per_character", "calibration_error")
+    names = [name for name in int8["sets"] if name in real["sets"]]
+    wide = max(len(name) for name in names) + 1 if names else 1
+    lines = ["\nfloat / int8 / difference", " " * wide + "".join(f"{_HEADS[key]:>24}" for key in keys)]
+    for name in names:
+        cells = []
+        for key in keys:
+            a, b = real["sets"][name].get(key, math.nan), int8["sets"][name].get(key, math.nan)
+            cells.append(f"{a:8.3f} {b:.3f} {b - a:+.3f}".rjust(24))
+        lines.append(f"{name:{wide}}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, float], key: str) -> str:
+    value = row.get(key, math.nan)
+    if key == "plates":
+        return f"{int(value):8d}"
+    return f"{'-':>8}" if math.isnan(value) else f"{value:8.3f}"
