@@ -4,6 +4,7 @@
 #   make test     lint, types and all tests, on Python 3.11 and, where there is one, 3.13
 #   make lint     ruff and mypy alone
 #   make bench    milliseconds a frame by stage, and memory
+#   make runtimes the nets' answers on tflite-runtime and on an emulated arm64 processor beside this one's
 #   make faults   the tests that cut, kill and corrupt, with their full figures
 #   make soak     hours of replay with injected trouble (SOAK_MINUTES=120)
 #   make train    train both nets anew and export them (needs the pictures of ALPR_DATA=DIR)
@@ -29,7 +30,7 @@ DEMO_HOME := run/demo
 SOAK_MINUTES ?= 120
 ALPR_DATA ?= ../shared/data
 
-.PHONY: help demo test test-311 test-313 lint bench faults soak train lock
+.PHONY: help demo test test-311 test-313 lint bench runtimes faults soak train lock
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -86,6 +87,13 @@ endif
 
 bench: $(VENV)/.ready
 	$(RUN)/python -m firmware.bench
+
+runtimes: $(VENV)/.ready
+	tests/detector/other_runtimes.sh run/runtimes
+	$(RUN)/pytest -rs tests/detector/test_other_runtimes.py
+	$(RUN)/python -m detector.answers note run/runtimes/answers.npz
+	-run/runtimes/tflite/python -m detector.answers compare run/runtimes/answers.npz
+	-run/runtimes/aarch64/python -m detector.answers compare run/runtimes/answers.npz
 
 faults: $(VENV)/.ready
 	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks tests/console/test_line_editor.py tests/hw/test_position.py

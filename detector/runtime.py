@@ -74,16 +74,23 @@ class TfliteNet:
         *,
         threads: int = 1,
         runtime: str | None = None,
+        plain_kernels: bool = False,
     ) -> None:
         """Loads and checks the file. ``runtime``: one of RUNTIMES, default the first that is installed.
 
+        ``plain_kernels``: on ai-edge-litert, without the XNNPACK kernels that make it fast: what
+        tflite-runtime does too, bit for bit, for comparing the two.
         Raises MissingRuntimeError, MissingModelError, SwappedModelError, ModelShapeError.
         """
         path = card_path.parent / model.file
         content = checked_model(card_path, model)
         library = _runtime(RUNTIMES if runtime is None else (runtime,))
         try:
-            self._interpreter = library.Interpreter(model_content=content, num_threads=threads)
+            plain = {}
+            if plain_kernels and hasattr(library, "OpResolverType"):
+                resolver = library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+                plain = {"experimental_op_resolver_type": resolver}
+            self._interpreter = library.Interpreter(model_content=content, num_threads=threads, **plain)
             self._interpreter.allocate_tensors()
             signature = self._interpreter.get_signature_runner(_only_signature(path, self._interpreter))
         except (ValueError, RuntimeError) as error:

@@ -1,0 +1,222 @@
+"""What nets and reader answer on a folder of pictures: noted with one runtime, compared with by another.
+
+``python -m detector.answers note FILE`` writes the answers; ``... compare FILE``, run with another runtime or
+on another machine, gives both nets the same inputs and the reader the same frames, and tells by how many
+quantisation steps the outputs differ and which texts are the same. Exit 1 when an output differs by more than
+a step, or a text differs of which the reader was sure by its card.
+
+With --plain-kernels ai-edge-litert answers without XNNPACK, as tflite-runtime does. XNNPACK rounds between
+the layers in its own way, so that answers with and without it drift apart by more than a step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .card import DetectorCard, ReaderCard
+from .errors import DetectorError
+from .find import letterbox
+from .plates import U8
+from .reader import DETECTOR_CARD, MODELS, READER_CARD, PlateReader
+from .rectify import cut_patch, normalised
+from .runtime import RUNTIMES, TfliteNet
+
+CLIP = Path(__file__).resolve().parent.parent / "tests" / "replay" / "drive_by"
+PICTURES = 4  # enough for a dozen plates; an emulated processor takes half a minute for them
+MOST_STEPS = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One output over all inputs. ``steps``: the largest difference; ``share``: of the values that differ."""
+
+    steps: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two runtimes' answers: each output's difference, and how many of the texts noted are the same."""
+
+    noted_by: str
+    compared_by: str
+    outputs: Mapping[str, Difference]
+    sure_texts: int
+    sure_same: int
+    other_texts: int
+    other_same: int
+
+    @property
+    def agree(self) -> bool:
+        """Whether no output is more than a step apart and no sure text another."""
+        near = all(one.steps <= MOST_STEPS for one in self.outputs.values())
+        return near and self.sure_same == self.sure_texts
+
+
+class Answers:
+    """Both shipped nets and the reader around them, on one runtime."""
+
+    def __init__(self, runtime: str | None = None, *, plain_kernels: bool = False) -> None:
+        """Raises what PlateReader.from_models raises."""
+        self._plain = plain_kernels
+        self._finding = DetectorCard.load(MODELS / DETECTOR_CARD)
+        self._reading = ReaderCard.load(MODELS / READER_CARD)
+        self._nets = {
+            name: TfliteNet(
+                card.path,
+                card.model,
+                card.input,
+                card.outputs,
+                runtime=runtime,
+                plain_kernels=plain_kernels,
+            )
+            for name, card in (("detector", self._finding), ("reader", self._reading))
+        }
+        self._reader = PlateReader(self._nets["detector"], self._finding, self._nets["reader"], self._reading)
+
+    @property
+    def where(self) -> str:
+        """Which runtime and machine this is."""
+        runtime = self._nets["detector"].runtime.partition(".")[0] + " (plain kernels)" * self._plain
+        return f"{runtime}, {platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}"
+
+    def inputs(self, frames: Sequence[U8]) -> dict[str, U8]:
+        """What each net sees, uint8 (N, height, width): the frames whole, and the patches found there."""
+        net, rules = self._nets["detector"], self._reading.patch
+        patches = [
+            normalised(
+                cut_patch(
+                    frame, box.corners, self._nets["reader"].size, (rules.margin_x, rules.margin_y)
+                ).luma,
+                rules,
+            )
+            for frame in frames
+            for box in self._reader.find(frame)
+        ]
+        seen = [letterbox(frame, net.size, self._finding.find.padding)[0] for frame in frames]
+        return {"detector": np.stack(seen), "reader": np.stack(patches)}
+
+    def outputs(self, net: str, inputs: U8) -> dict[str, NDArray[Any]]:
+        """Every output of one net as it wrote it, (N, ...) by role."""
+        told = [self._nets[net].invoke(picture) for picture in inputs]
+        return {role: np.stack([one[role].values for one in told]) for role in told[0]}
+
+    def texts(self, frames: Sequence[U8]) -> list[tuple[list[str], list[str]]]:
+        """The texts of each frame: those of which the reader is sure, and the others, each sorted."""
+        told = []
+        for frame in frames:
+            sure: list[str] = []
+            others: list[str] = []
+            for reading in self._reader.read(frame).readings:
+                text = reading.text
+                (sure if text.confidence >= self._reader.report_from else others).append(text.text)
+            told.append((sorted(sure), sorted(others)))
+        return told
+
+
+def note(answers: Answers, frames: Sequence[U8]) -> dict[str, NDArray[Any]]:
+    """Frames, inputs, outputs and texts as arrays by name."""
+    out: dict[str, NDArray[Any]] = {"frames": np.stack(frames)}
+    for net, inputs in answers.inputs(frames).items():
+        out[f"{net}/input"] = inputs
+        out |= {f"{net}/{role}": values for role, values in answers.outputs(net, inputs).items()}
+    facts = {"where": answers.where, "texts": answers.texts(frames)}
+    out["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    return out
+
+
+def compare(answers: Answers, noted: Mapping[str, NDArray[Any]]) -> Comparison:
+    """The answers of this runtime beside those noted."""
+    outputs = {}
+    for net in ("detector", "reader"):
+        for role, values in answers.outputs(net, noted[f"{net}/input"]).items():
+            apart = np.abs(values.astype(np.int64) - noted[f"{net}/{role}"].astype(np.int64))
+            outputs[f"{net} {role}"] = Difference(steps=int(apart.max()), share=float((apart > 0).mean()))
+    facts = json.loads(noted["facts"].tobytes())
+    pairs = list(zip(facts["texts"], answers.texts(list(noted["frames"])), strict=True))
+    return Comparison(
+        noted_by=facts["where"],
+        compared_by=answers.where,
+        outputs=outputs,
+        sure_texts=sum(len(before[0]) for before, _ in pairs),
+        sure_same=sum((Counter(before[0]) & Counter(now[0] + now[1])).total() for before, now in pairs),
+        other_texts=sum(len(before[1]) for before, _ in pairs),
+        other_same=sum((Counter(before[1]) & Counter(now[0] + now[1])).total() for before, now in pairs),
+    )
+
+
+def _frames(folder: Path) -> list[U8]:
+    """Some pictures of a folder, spread over it, all of one size."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".png"})
+    if not paths:
+        raise FileNotFoundError(f"{folder}: no JPEG or PNG in it")
+    chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(PICTURES, len(paths))).astype(int)]
+    frames = []
+    for path in chosen:
+        with Image.open(path) as image:
+            frames.append(np.asarray(image.convert("L")))
+    if len({frame.shape for frame in frames}) != 1:
+        raise ValueError(f"{folder}: the pictures are not all of one size")
+    return frames
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line. Exit 1 when the answers differ, 2 when a file cannot be used, 3 without a runtime."""
+    parser = argparse.ArgumentParser(
+        prog="python -m detector.answers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example: python -m detector.answers note answers.npz",
+    )
+    parser.add_argument("what", choices=["note", "compare"])
+    parser.add_argument("file", type=Path, help="the answers, .npz")
+    parser.add_argument("--pictures", type=Path, default=CLIP, help="folder of pictures (default: the clip)")
+    parser.add_argument("--plain-kernels", action="store_true", help="ai-edge-litert without XNNPACK")
+    parser.add_argument("--json", action="store_true", help="the comparison as one JSON object")
+    parser.add_argument("--runtime", choices=RUNTIMES, help="default: the first that is installed")
+    arguments = parser.parse_args(argv)
+    try:
+        answers = Answers(arguments.runtime, plain_kernels=arguments.plain_kernels)
+        if arguments.what == "note":
+            made: dict[str, Any] = dict(note(answers, _frames(arguments.pictures)))
+            np.savez_compressed(arguments.file, **made)
+            print(f"noted by {answers.where}")
+            return 0
+        with np.load(arguments.file, allow_pickle=False) as noted:
+            told = compare(answers, dict(noted))
+    except DetectorError as error:
+        print(f"answers: {error}", file=sys.stderr)
+        return 3
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        print(f"answers: {arguments.file}: {error}; note the answers anew", file=sys.stderr)
+        return 2
+    if arguments.json:
+        print(json.dumps(asdict(told)))
+    else:
+        _show(told)
+    return 0 if told.agree else 1
+
+
+def _show(told: Comparison) -> None:
+    print(f"noted by    {told.noted_by}\ncompared by {told.compared_by}")
+    for name, one in told.outputs.items():
+        print(f"{name:22} at most {one.steps} steps apart, {one.share:.2%} of the values differ")
+    print(f"texts of which the reader was sure: {told.sure_same} of {told.sure_texts} the same")
+    print(f"others: {told.other_same} of {told.other_texts}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
