@@ -100,10 +100,16 @@ class Desk:
         self.book = Book()
         self._witness = witness
         self._clock = clock
-        self.refresh()
-        named = self.root.other("log")
-        if named is not None and named != key.public_key().public_bytes_raw():
+        try:
+            self.refresh()
+            self._demand_rooted(home)
+        except BaseException:
             self.close()
+            raise
+
+    def _demand_rooted(self, home: Path) -> None:
+        named = self.root.other("log")
+        if named is not None and named != self.log.public.public_bytes_raw():
             raise HomeError("the log key is not the one that the root file names", where=str(home))
 
     @classmethod
