@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -33,14 +34,24 @@ class PlateReader:
         self.decoding = Decoding(reading.text, reading.confidence, FormatPrior(reading.text.jurisdictions))
 
     @classmethod
-    def from_models(cls, folder: Path | None = None, threads: int = 1, *, runtime: str | None = None) -> Self:
+    def from_models(
+        cls,
+        folder: Path | None = None,
+        threads: int = 1,
+        *,
+        runtime: str | None = None,
+        threshold: float | None = None,
+    ) -> Self:
         """Loads both nets from ``folder`` (default: the shipped ``detector/models``).
 
-        ``runtime``: one of ``runtime.RUNTIMES``, by default the first that is installed. Raises
+        ``runtime``: one of ``runtime.RUNTIMES``, by default the first that is installed. ``threshold``:
+        least score of a box, by default the card's. Raises
         MissingRuntimeError, MissingModelError, CardError, SwappedModelError, ModelShapeError.
         """
         folder = MODELS if folder is None else folder
         finding, reading = DetectorCard.load(folder / DETECTOR_CARD), ReaderCard.load(folder / READER_CARD)
+        if threshold is not None:
+            finding = replace(finding, find=replace(finding.find, threshold=threshold))
         nets = (
             TfliteNet(card.path, card.model, card.input, card.outputs, threads=threads, runtime=runtime)
             for card in (finding, reading)

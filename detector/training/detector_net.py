@@ -14,6 +14,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+LEAST_PLATES = 3.0  # a batch of few plates must not shout
+
 
 def _conv(x: Any, channels: int, *, stride: int = 1, size: int = 3) -> Any:
     x = layers.Conv2D(channels, size, stride, padding="same", use_bias=False)(x)
@@ -28,30 +30,42 @@ def _residual(x: Any, channels: int) -> Any:
     return layers.ReLU()(layers.Add()([x, y]))
 
 
-def _merge(fine: Any, coarse: Any, channels: int, rows: int | None, columns: int | None) -> Any:
-    """Adds a coarse map, doubled in size, to a finer one (cropped where the fine one is odd)."""
-    coarse = layers.UpSampling2D(2)(_conv(coarse, channels, size=1))
-    if rows is not None and columns is not None:
-        cut_y, cut_x = coarse.shape[1] - rows, coarse.shape[2] - columns
+def _doubled(coarse: Any, fine: Any) -> Any:
+    """A coarse map doubled in size, cropped where the fine one is odd."""
+    coarse = layers.UpSampling2D(2)(coarse)
+    if fine.shape[1] is not None and fine.shape[2] is not None:
+        cut_y, cut_x = coarse.shape[1] - fine.shape[1], coarse.shape[2] - fine.shape[2]
         if cut_y or cut_x:
             coarse = layers.Cropping2D(((0, cut_y), (0, cut_x)))(coarse)
+    return coarse
+
+
+def _merge(fine: Any, coarse: Any, channels: int) -> Any:
+    """Adds a coarse map, doubled in size, to a finer one."""
+    coarse = _doubled(_conv(coarse, channels, size=1), fine)
     return layers.ReLU()(layers.Add()([_conv(fine, channels, size=1), coarse]))
 
 
-def build_detector(height: int, width: int) -> keras.Model:
-    """The net for one input size; weights are interchangeable between sizes."""
+def _wide_view(fine: Any, coarse: Any, channels: int) -> Any:
+    """A finer map with what a coarser one adds, which is nothing at the start of the training."""
+    added = layers.Conv2D(channels, 1, use_bias=False)(coarse)
+    added = layers.BatchNormalization(momentum=0.98, gamma_initializer="zeros")(added)
+    return layers.ReLU()(layers.Add()([fine, _doubled(added, fine)]))
+
+
+def build_detector(height: int | None, width: int | None) -> keras.Model:
+    """The net for one input size, or with None for any that 64 divides; weights fit every size."""
     image = keras.Input((height, width, 1), name="luma")
     s2 = _conv(image, 12, stride=2)
     s4 = _conv(_conv(s2, 24, stride=2), 24)
     s8 = _residual(_conv(s4, 40, stride=2), 40)
     s16 = _residual(_conv(s8, 64, stride=2), 64)
     s32 = _residual(_conv(s16, 80, stride=2), 80)
-    up16 = _merge(s16, s32, 48, s16.shape[1], s16.shape[2])
-    up16 = _conv(up16, 48)
-    up8 = _merge(s8, up16, 40, s8.shape[1], s8.shape[2])
-    up8 = _conv(up8, 40)
-    up4 = _merge(s4, up8, 24, s4.shape[1], s4.shape[2])
-    up4 = _conv(up4, 32)
+    s64 = _residual(_conv(s32, 96, stride=2), 96)
+    s32 = _wide_view(s32, s64, 80)
+    up16 = _conv(_merge(s16, s32, 48), 48)
+    up8 = _conv(_merge(s8, up16, 40), 40)
+    up4 = _conv(_merge(s4, up8, 24), 32)
     heat = layers.Conv2D(
         1, 1, dtype="float32", bias_initializer=keras.initializers.Constant(-4.6), name="heat"
     )(up4)
@@ -75,7 +89,7 @@ def detector_loss(heat: Any, regress: Any, out: dict[str, Any]) -> dict[str, Any
     logits = out["heat"]
     p = tf.clip_by_value(tf.sigmoid(logits), 1e-5, 1 - 1e-5)
     positive = tf.cast(heat >= 0.999, tf.float32)
-    plates = tf.maximum(tf.reduce_sum(positive), 1.0)
+    plates = tf.maximum(tf.reduce_sum(positive), LEAST_PLATES)
     focal = (
         -tf.reduce_sum(
             positive * tf.square(1 - p) * tf.math.log(p)

@@ -22,8 +22,9 @@ from .render.scenes import render_scene
 Luma = NDArray[np.uint8]
 PLATE_SOURCE = Callable[[np.random.Generator], Luma]
 
+MOST_WIDTH = 1920
 PAD_LUMA = 114  # what the reader letterboxes with
-REAL_SHARE = 0.45
+REAL_SHARE = 0.55
 COMPOSED_SHARE = 0.3  # of the plate-free windows become a scene of vehicles and clutter
 DECOY_SHARE = 0.4  # of the plate-free windows show what an earlier net took for a plate
 _RESAMPLE = (
@@ -36,12 +37,16 @@ _RESAMPLE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorSample:
-    """luma: uint8 (H, W); boxes: float32 (N, 4) centre and size in px; corners: float32 (N, 4, 2)."""
+    """luma: uint8 (H, W); boxes: float32 (N, 4) centre and size in px; corners: float32 (N, 4, 2).
+
+    unlabelled: float32 (M, 4) x, y, w, h of plates that the set does not label.
+    """
 
     luma: Luma
     boxes: NDArray[np.float32]
     corners: NDArray[np.float32]
     has_corners: NDArray[np.bool_]
+    unlabelled: NDArray[np.float32]
 
 
 class SampleMaker:
@@ -55,18 +60,23 @@ class SampleMaker:
         height: int,
         width: int,
         decoys: Mapping[Path, NDArray[np.float32]] | None = None,
+        unlabelled: Mapping[Path, NDArray[np.float32]] | None = None,
     ) -> None:
-        """``decoys``: boxes (N, 4) x, y, w, h that an earlier net wrongly took for plates, by picture."""
+        """Boxes (N, 4) x, y, w, h by picture. ``decoys``: what an earlier net wrongly took for plates;
+        ``unlabelled``: plates that a set does not label.
+        """
         self._height, self._width = height, width
+        self._widest = 0.94 * width
         self._plates = plates
-        self._scenes: list[tuple[Image.Image, NDArray[np.float32]]] = []
+        self._scenes: list[tuple[Image.Image, NDArray[np.float32], NDArray[np.float32]]] = []
         self._clean: list[Image.Image] = []
         self._decoys: list[tuple[Image.Image, NDArray[np.float32]]] = []
         self._weights: list[float] = []
         for picture in pictures:
             boxes = [plate.box for plate in picture.plates if plate.box is not None]
             if boxes:
-                self._scenes.append((_opened(picture), np.array(boxes, np.float32)))
+                more = (unlabelled or {}).get(picture.path, _NO_BOXES)
+                self._scenes.append(_bounded(_opened(picture), np.array(boxes, np.float32), more))
                 self._weights.append(_SET_WEIGHT.get(picture.dataset, 1.0))
             elif not picture.plates:
                 image = _opened(picture)
@@ -82,18 +92,19 @@ class SampleMaker:
         """One training picture with its truth."""
         if rng.random() < REAL_SHARE:
             index = int(rng.choice(len(self._scenes), p=self._weights))
-            image, truth = self._scenes[index]
-            luma, boxes = self._window(rng, image, truth)
+            image, truth, missing = self._scenes[index]
+            luma, both = self._window(rng, image, np.concatenate([truth, missing]), anchors=len(truth))
+            boxes, unlabelled = both[: len(truth)], both[len(truth) :]
             quads = _box_corners(boxes)
             known = np.zeros(len(boxes), bool)
             extra = 0 if rng.random() < 0.7 else 1
         else:
             luma = self._plate_free(rng)
-            boxes = np.zeros((0, 4), np.float32)
+            boxes, unlabelled = _NO_BOXES, _NO_BOXES
             quads, known = np.zeros((0, 4, 2), np.float32), np.zeros(0, bool)
             extra = int(rng.choice(4, p=[0.3, 0.4, 0.2, 0.1]))
             if rng.random() < COMPOSED_SHARE:
-                scene = render_scene(rng, luma, widths=(11.0, 200.0))
+                scene = render_scene(rng, luma, widths=(11.0, 0.62 * self._width))
                 luma, extra = scene.luma, 0
                 if scene.corners:
                     quads = np.asarray(scene.corners, np.float32)
@@ -108,8 +119,9 @@ class SampleMaker:
                 boxes = np.concatenate([boxes, _bounds(quad)[None]])
         if rng.random() < 0.3:
             luma = np.ascontiguousarray(luma[:, ::-1])
-            boxes = boxes.copy()
-            boxes[:, 0] = self._width - boxes[:, 0] - boxes[:, 2]
+            boxes, unlabelled = boxes.copy(), unlabelled.copy()
+            for mirrored in (boxes, unlabelled):
+                mirrored[:, 0] = self._width - mirrored[:, 0] - mirrored[:, 2]
             quads = quads[:, [1, 0, 3, 2]] * np.array([-1, 1], np.float32) + np.array(
                 [self._width, 0], np.float32
             )
@@ -126,6 +138,7 @@ class SampleMaker:
             boxes=centred[inside],
             corners=quads[inside].astype(np.float32),
             has_corners=known[inside],
+            unlabelled=unlabelled,
         )
 
     def _plate_free(self, rng: np.random.Generator) -> Luma:
@@ -133,9 +146,9 @@ class SampleMaker:
         if self._decoys and rng.random() < DECOY_SHARE:
             image, boxes = self._decoys[int(rng.integers(len(self._decoys)))]
             decoy = boxes[int(rng.integers(len(boxes)))][None]
-            return self._window(rng, image, decoy, rescale=0.0)[0]
+            return self._window(rng, image, decoy, anchors=1, rescale=0.0)[0]
         image = self._clean[int(rng.integers(len(self._clean)))]
-        return self._window(rng, image, np.zeros((0, 4), np.float32))[0]
+        return self._window(rng, image, _NO_BOXES, anchors=0)[0]
 
     def _window(
         self,
@@ -143,20 +156,22 @@ class SampleMaker:
         image: Image.Image,
         boxes: NDArray[np.float32],
         *,
+        anchors: int,
         rescale: float = 0.45,
     ) -> tuple[Luma, NDArray[np.float32]]:
         """A window of the picture at the net's scale; boxes (N, 4) x, y, w, h move along.
 
-        ``rescale``: how often the scale is chosen for the box and not for the picture.
+        ``anchors``: how many of the boxes, the first ones, the window may be chosen for. ``rescale``: how often the scale is chosen for the box and not for the picture.
         """
         natural = min(NET_WIDTH / image.width, NET_HEIGHT / image.height)
         scale = natural * float(np.exp(rng.normal(0.0, 0.3)))
         anchor = None
-        if len(boxes):
-            anchor = boxes[int(rng.integers(len(boxes)))]
+        if anchors:
+            anchor = boxes[int(rng.integers(anchors))]
             if rng.random() < rescale:
-                scale = float(np.exp(rng.uniform(np.log(10), np.log(260)))) / float(anchor[2])
-            scale = float(np.clip(scale, 8 / anchor[2], 300 / anchor[2]))
+                wanted = float(np.exp(rng.uniform(np.log(10), np.log(0.9 * self._widest))))
+                scale = wanted / float(anchor[2])
+            scale = float(np.clip(scale, 8 / anchor[2], self._widest / anchor[2]))
         scale_x = scale * float(np.exp(rng.normal(0.0, 0.05)))
         scale_y = scale * float(np.exp(rng.normal(0.0, 0.05)))
         span_x, span_y = self._width / scale_x, self._height / scale_y
@@ -191,7 +206,7 @@ class SampleMaker:
     ) -> tuple[Luma, NDArray[np.float32]] | None:
         """Pastes one plate in perspective; None where it would cover another."""
         plate = self._plates[int(rng.integers(len(self._plates)))](rng)
-        width = float(np.exp(rng.uniform(np.log(11), np.log(230))))
+        width = float(np.exp(rng.uniform(np.log(11), np.log(0.72 * self._width))))
         height = width * plate.shape[0] / plate.shape[1] * float(np.exp(rng.normal(0, 0.08)))
         turn, slant = rng.normal(0, 0.07), rng.normal(0, 0.10)
         squeeze = float(rng.uniform(0.55, 1.0)) if rng.random() < 0.4 else 1.0
@@ -209,9 +224,10 @@ class SampleMaker:
         return paste_quad(rng, luma, plate, quad), quad
 
 
+_NO_BOXES = np.zeros((0, 4), np.float32)
 _SET_WEIGHT = {
     "us-scenes": 3.0,
-    "us-closeups": 1.0,
+    "us-closeups": 2.0,
     "eu-scenes": 1.5,
     "br-scenes": 1.5,
     "ro-dashcam": 0.8,
@@ -221,6 +237,17 @@ _SET_WEIGHT = {
 
 def _opened(picture: Picture) -> Image.Image:
     return Image.fromarray(picture.luma())
+
+
+def _bounded(
+    image: Image.Image, *boxes: NDArray[np.float32]
+) -> tuple[Image.Image, NDArray[np.float32], NDArray[np.float32]]:
+    """A picture no wider than the net ever looks at it, so that a window costs little; boxes along."""
+    scale = min(1.0, MOST_WIDTH / image.width)
+    if scale < 1.0:
+        image = image.resize((MOST_WIDTH, round(image.height * scale)), Image.Resampling.BOX)
+    truth, unlabelled = (one.reshape(-1, 4) * np.float32(scale) for one in boxes)
+    return image, truth, unlabelled
 
 
 def _resample(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 STRIDE = 4
 NET_WIDTH = 768
 NET_HEIGHT = 432
+UNJUDGED = 0.98  # the loss weighs a cell by (1 - heat) to the fourth: nothing is left of it
 
 
 def encode_targets(
@@ -16,11 +17,13 @@ def encode_targets(
     has_corners: NDArray[np.bool_],
     height: int,
     width: int,
+    unlabelled: NDArray[np.float32] | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Truth as maps. boxes: (N, 4) centre x, y, w, h; corners: (N, 4, 2) px; maps at stride 4.
 
     ``heat`` (h, w, 1) in 0..1 by an ellipse of the plate's own shape; ``regress`` (h, w, 14) = box 4,
-    corners 8, box weight, corner weight.
+    corners 8, box weight, corner weight. ``unlabelled`` (M, 4) x, y, w, h: plates that nobody labelled;
+    whatever the net says there counts neither way.
     """
     rows, columns = -(-height // STRIDE), -(-width // STRIDE)
     heat = np.zeros((rows, columns), np.float32)
@@ -45,4 +48,8 @@ def encode_targets(
         regress[owns, 4:12] = ((quad - (cx, cy)) / (w, h)).reshape(8)
         regress[owns, 12] = weight
         regress[owns, 13] = weight * float(known)
+    for x, y, w, h in () if unlabelled is None else unlabelled:
+        rows_there, columns_there = np.abs(cell_y - y - h / 2) < h * 0.7, np.abs(cell_x - x - w / 2) < w * 0.7
+        there = np.ix_(rows_there, columns_there)
+        heat[there] = np.maximum(heat[there], UNJUDGED)
     return {"heat": heat[..., None], "regress": regress}
