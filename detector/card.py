@@ -1,7 +1,7 @@
 """A model's card: the TOML file beside a .tflite that names its hash, its tensors and its numbers.
 
 Sections ``[model]``, ``[input]``, ``[outputs]`` are the same for both nets; then ``[find]`` for the
-detector, ``[patch]``, ``[text]`` and ``[confidence]`` for the reader. ``[provenance]`` and
+detector, ``[patch]``, ``[text]``, ``[confidence]`` and ``[plate]`` for the reader. ``[provenance]`` and
 ``[figures]`` are for people: any content, not read. Everything else that is unknown is refused, so
 that a misspelt threshold cannot silently fall back to a default.
 """
@@ -50,10 +50,14 @@ class NetInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindRules:
-    """``[find]``: how maps become boxes. ``threshold``: least score of a box, 0..1."""
+    """``[find]``: how maps become boxes. ``threshold``: least score of a box on its own, 0..1.
+
+    ``doubtful_from``: least score of a box that the reader's net is asked about; without it, ``threshold``.
+    """
 
     stride: int = ranged(1, 64, 4)
     threshold: float = ranged(0.01, 0.99, 0.3)
+    doubtful_from: float = ranged(0.01, 1.0, 1.0)
     nms_overlap: float = ranged(0.05, 0.95, 0.35)  # IoU from which two boxes are one plate
     most: int = ranged(1, 64, 12)  # plates read in one frame at most: bounds the time of a frame
     padding: int = ranged(0, 255, 114)  # luma right of and below the letterboxed picture
@@ -117,6 +121,23 @@ class ConfidenceRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlateRules:
+    """``[plate]``: a logistic model over the signs of ``plateness.py`` that says whether a box holds a plate.
+
+    Fitted on plates and on false boxes that no net trained on. A box less probable than ``least`` is
+    not put out; 0 puts out every box.
+    """
+
+    bias: float = ranged(-50, 50, 0.0)
+    sureness: float = ranged(-50, 50, 0.0)
+    characters: float = ranged(-50, 50, 0.0)
+    legible: float = ranged(-50, 50, 0.0)
+    width: float = ranged(-50, 50, 0.0)
+    score: float = ranged(-50, 50, 1.0)
+    least: float = ranged(0, 1, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorCard:
     """Card of the plate detector."""
 
@@ -152,17 +173,21 @@ class ReaderCard:
     patch: PatchRules
     text: TextRules
     confidence: ConfidenceRules
+    plate: PlateRules = PlateRules()
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Reads a card. Raises MissingModelError, CardError."""
-        table, common = _open(path, cls.KIND, cls.OUTPUTS, cls.OPTIONAL, {"patch", "text", "confidence"})
+        table, common = _open(
+            path, cls.KIND, cls.OUTPUTS, cls.OPTIONAL, {"patch", "text", "confidence", "plate"}
+        )
         card = cls(
             path=path,
             **common,
             patch=_section(path, table, "patch", PatchRules),
             text=_section(path, table, "text", TextRules),
             confidence=_section(path, table, "confidence", ConfidenceRules),
+            plate=_section(path, table, "plate", PlateRules),
         )
         if "jurisdiction" in card.outputs and not card.text.jurisdictions:
             raise CardError(path, "text.jurisdictions", "the net names jurisdictions, the card has no codes")

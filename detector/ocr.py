@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .card import ReaderCard
 from .ctc import Labels, beam_search, best_path, column_probabilities
 from .errors import DegenerateCornersError, PictureError
+from .plateness import plateness, signs_of_look
 from .plates import CLASSES, F32, U8, Corners, Evidence, PlateBox
 from .rectify import Patch, corners_in_frame, cut_patch, normalised
 from .runtime import Net, NetOutput
@@ -63,10 +64,16 @@ class PatchReader:
         self._net = net
         self._card = card
 
-    def see(self, luma: U8, box: PlateBox, watch: Stopwatch) -> Sight:
-        """Reads the plate at a box. luma: uint8 (H, W) full frame. Raises DegenerateCornersError."""
+    def see(self, luma: U8, box: PlateBox, watch: Stopwatch, *, known: bool = False) -> Sight | None:
+        """Reads the plate at a box; None where the first look sees no plate and it is not ``known`` to be one.
+
+        luma: uint8 (H, W) full frame. Raises DegenerateCornersError.
+        """
         rules = self._card.patch
         looks = [self._look(luma, box.corners, (rules.margin_x, rules.margin_y), watch)]
+        if not known and self._card.plate.least > 0 and not self._is_plate(box, looks[0]):
+            watch.lap("text")
+            return None
         corners = self._corners(box, looks[0]) if rules.trust_corners else box.corners
         if rules.second_look and looks[0].sureness < rules.second_look_below:
             try:
@@ -77,6 +84,10 @@ class PatchReader:
         evidence = self._evidence(looks, width_px, box.confidence)
         watch.lap("text")
         return Sight(evidence, corners, looks[-1].patch.luma)
+
+    def _is_plate(self, box: PlateBox, look: _Look) -> bool:
+        signs = signs_of_look(look.columns, look.path, box.width_px, box.confidence)
+        return plateness(signs, self._card.plate) >= self._card.plate.least
 
     def _corners(self, box: PlateBox, look: _Look) -> Corners:
         """The corners that the net saw in a patch, or the box's own where those are the net's fancy."""

@@ -192,11 +192,13 @@ class FrameReadings:
     """All plates of one frame.
 
     ``unread``: boxes that were found but left unread because the caller's ``wanted`` said that
-    their text is settled. ``ms``: milliseconds by stage: shrink, find, decode, rectify, read, text.
+    their text is settled. ``refused``: boxes in which the reader's net saw no plate.
+    ``ms``: milliseconds by stage: shrink, find, decode, rectify, read, text.
     """
 
     readings: tuple[PlateReading, ...]
     unread: tuple[PlateBox, ...] = ()
+    refused: tuple[PlateBox, ...] = ()
     ms: Mapping[str, float] = field(repr=False, default_factory=dict)
 
 

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from .card import DetectorCard, ReaderCard
+from .card import DetectorCard, FindRules, ReaderCard
 from .errors import DegenerateCornersError, PictureError
 from .find import decode, letterbox, to_boxes
 from .jurisdictions import FormatPrior
@@ -31,6 +31,8 @@ class PlateReader:
         self._finding = finding
         self._patches = PatchReader(reader, reading)
         self._reading = reading
+        doubtful = min(finding.find.threshold, finding.find.doubtful_from)
+        self._in_doubt = replace(finding.find, threshold=doubtful)
         self.decoding = Decoding(reading.text, reading.confidence, FormatPrior(reading.text.jurisdictions))
 
     @classmethod
@@ -40,18 +42,20 @@ class PlateReader:
         threads: int = 1,
         *,
         runtime: str | None = None,
-        threshold: float | None = None,
+        every_box_from: float | None = None,
     ) -> Self:
         """Loads both nets from ``folder`` (default: the shipped ``detector/models``).
 
-        ``runtime``: one of ``runtime.RUNTIMES``, by default the first that is installed. ``threshold``:
-        least score of a box, by default the card's. Raises
+        ``runtime``: one of ``runtime.RUNTIMES``, by default the first that is installed.
+        ``every_box_from``: a score from which every box is put out, whatever the cards say. Raises
         MissingRuntimeError, MissingModelError, CardError, SwappedModelError, ModelShapeError.
         """
         folder = MODELS if folder is None else folder
         finding, reading = DetectorCard.load(folder / DETECTOR_CARD), ReaderCard.load(folder / READER_CARD)
-        if threshold is not None:
-            finding = replace(finding, find=replace(finding.find, threshold=threshold))
+        if every_box_from is not None:
+            rules = replace(finding.find, threshold=every_box_from, doubtful_from=every_box_from)
+            finding = replace(finding, find=rules)
+            reading = replace(reading, plate=replace(reading.plate, least=0.0))
         nets = (
             TfliteNet(card.path, card.model, card.input, card.outputs, threads=threads, runtime=runtime)
             for card in (finding, reading)
@@ -79,30 +83,40 @@ class PlateReader:
         """All plates of one frame. luma: uint8 (H, W); lores: uint8 (h, w) of the same field of view.
 
         ``wanted`` (a tracker's ``wants_text``) is asked for each box; False leaves it unread, for the
-        pass that it belongs to is settled. Raises PictureError on an array of the wrong kind.
+        pass that it belongs to is settled. A box in which the reader's net sees no plate is refused, by
+        the card's ``[plate]``. Raises PictureError on an array of the wrong kind.
         """
         watch = Stopwatch()
-        boxes = self._find(luma, lores, watch)
-        readings, unread = [], []
+        boxes = self._find(luma, lores, self._in_doubt, watch)
+        readings, unread, refused = [], [], []
         for box in boxes:
             if wanted is not None and not wanted(box):
                 unread.append(box)
                 continue
             try:
-                readings.append(self._read_box(luma, box, watch))
+                reading = self._read_box(luma, box, watch)
             except DegenerateCornersError:
                 continue  # a box that spans nothing in this frame is no plate
-        return FrameReadings(readings=tuple(readings), unread=tuple(unread), ms=watch.ms)
+            if reading is None:
+                refused.append(box)
+            else:
+                readings.append(reading)
+        return FrameReadings(
+            readings=tuple(readings), unread=tuple(unread), refused=tuple(refused), ms=watch.ms
+        )
 
     def find(self, luma: U8, lores: U8 | None = None) -> tuple[PlateBox, ...]:
-        """The boxes alone, best first. Raises PictureError."""
-        return self._find(luma, lores, Stopwatch())
+        """The boxes of which the detector is sure alone, best first. Raises PictureError."""
+        return self._find(luma, lores, self._finding.find, Stopwatch())
 
     def read_at(self, luma: U8, corners: Corners) -> PlateReading:
         """The text inside known corners. Raises DegenerateCornersError, PictureError."""
         if luma.ndim != 2 or luma.dtype != np.uint8:
             raise PictureError(f"luma must be uint8 (height, width), is {luma.dtype} {luma.shape}")
-        return self._read_box(luma, PlateBox(corners=corners, confidence=1.0), Stopwatch())
+        reading = self._read_box(luma, PlateBox(corners=corners, confidence=1.0), Stopwatch(), known=True)
+        if reading is None:
+            raise AssertionError("a plate known to be one was refused")
+        return reading
 
     def invoke_bare(self, looks: int) -> None:
         """Runs the detector once and the reader's net ``looks`` times on grey: what a bench compares with."""
@@ -111,8 +125,9 @@ class PlateReader:
         for _ in range(looks):
             self._patches.invoke_bare(patch)
 
-    def _find(self, luma: U8, lores: U8 | None, watch: Stopwatch) -> tuple[PlateBox, ...]:
-        rules = self._finding.find
+    def _find(
+        self, luma: U8, lores: U8 | None, rules: FindRules, watch: Stopwatch
+    ) -> tuple[PlateBox, ...]:
         picture, place = letterbox(luma, self._detector.size, rules.padding, lores)
         watch.lap("shrink")
         outputs = self._detector.invoke(picture)
@@ -121,9 +136,13 @@ class PlateReader:
         watch.lap("decode")
         return boxes
 
-    def _read_box(self, luma: U8, box: PlateBox, watch: Stopwatch) -> PlateReading:
+    def _read_box(
+        self, luma: U8, box: PlateBox, watch: Stopwatch, *, known: bool = False
+    ) -> PlateReading | None:
         before = dict(watch.ms)
-        sight = self._patches.see(luma, box, watch)
+        sight = self._patches.see(luma, box, watch, known=known)
+        if sight is None:
+            return None
         vote = Vote(self.decoding, (sight.evidence,))
         watch.lap("text")
         return PlateReading(

@@ -1,15 +1,20 @@
-"""Fits what the reader's card says of confidence: ``python -m detector.training.calibrate --data DIR``.
+"""Fits what the cards say of confidence and of plates: ``python -m detector.training.calibrate --data DIR``.
 
 On the calibration split, which no net trained on: each plate is read in its scene, and inside
 its known corners disturbed as a detector would disturb them. A logistic model with a little ridge over
 the features of ``detector.confidence`` says how probable it is that a whole text is right, O/0 and
 I/1 folded; ``report_from`` is the least confidence from which 95 % of the texts are right.
+
+A second logistic model says whether a box holds a plate at all: fitted on the boxes that the detector
+finds on the calibration split's scenes and plate-free pictures, plates and false boxes weighing alike.
+``least`` is where the share of lost plates and the false boxes a plate-free picture add up to least.
 """
 
 from __future__ import annotations
 
 import argparse
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..card import card_text
-from ..confidence import Features
+from ..confidence import PLATE_FEATURES, Features
 from ..plates import Corners, PlateReading
 from ..reader import PlateReader
 from .datasets import Picture, read_all
@@ -76,35 +81,83 @@ def collect(reader: PlateReader, pictures: list[Picture], *, jitters: int, seed:
     return Sightings(table, np.array(right), np.array(weight))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxes:
+    """values: (N, F) features of found boxes; plate: (N,) bool; pictures: plate-free ones looked at."""
+
+    values: F64
+    plate: NDArray[np.bool_]
+    pictures: int
+
+
+def collect_boxes(reader: PlateReader, pictures: list[Picture]) -> Boxes:
+    """Every box that is found: on a labelled plate, or on a plate-free picture; others are left out."""
+    values, plate, clean = [], [], 0
+    for picture in pictures:
+        if picture.plates and picture.plates[0].box is None:
+            continue
+        clean += not picture.plates
+        for reading in reader.read(picture.luma()).readings:
+            on_plate = any(overlap(reading.box.box, one.box) > 0.5 for one in picture.plates if one.box)
+            if on_plate or not picture.plates:
+                values.append([reading.features[name] for name in PLATE_FEATURES])
+                plate.append(on_plate)
+    return Boxes(np.array(values), np.array(plate), clean)
+
+
+def fit_plates(boxes: Boxes) -> dict[str, float]:
+    """Bias and weights of ``[plate]``, and ``least``."""
+    weight = np.where(boxes.plate, 0.5 / boxes.plate.sum(), 0.5 / (~boxes.plate).sum()) * len(boxes.plate)
+    rules = logistic(boxes.values, boxes.plate, weight, PLATE_FEATURES)
+    sure = _probabilities(boxes.values, rules, PLATE_FEATURES)
+    steps = np.round(np.arange(0.05, 0.96, 0.05), 2)
+    cost = [
+        float(np.mean(sure[boxes.plate] < least))
+        + float((sure[~boxes.plate] >= least).sum() / boxes.pictures)
+        for least in steps
+    ]
+    best = np.flatnonzero(np.isclose(cost, min(cost)))
+    return rules | {"least": float(steps[best[len(best) // 2]])}
+
+
 def _corners(quad: F64) -> Corners:
     a, b, c, d = ((float(x), float(y)) for x, y in quad)
     return a, b, c, d
 
 
 def fit(seen: Sightings) -> dict[str, float]:
+    """Bias and weights of ``[confidence]``."""
+    return logistic(seen.values, seen.right, seen.weight, NAMES)
+
+
+def logistic(values: F64, right: NDArray[np.bool_], weight: F64, names: Sequence[str]) -> dict[str, float]:
     """Bias and weights by Newton's method on the ridge-penalised log-likelihood."""
-    mean = np.average(seen.values, axis=0, weights=seen.weight)
-    spread = np.sqrt(np.average((seen.values - mean) ** 2, axis=0, weights=seen.weight))
+    mean = np.average(values, axis=0, weights=weight)
+    spread = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight))
     spread[spread < 1e-9] = np.inf  # a feature that never varies gets no weight
-    design = np.concatenate([np.ones((len(seen.values), 1)), (seen.values - mean) / spread], axis=1)
-    penalty = np.diag([1e-6] + [RIDGE] * len(NAMES))
+    design = np.concatenate([np.ones((len(values), 1)), (values - mean) / spread], axis=1)
+    penalty = np.diag([1e-6] + [RIDGE] * len(names))
     theta = np.zeros(design.shape[1])
     for _ in range(50):
         p = 1 / (1 + np.exp(-np.clip(design @ theta, -30, 30)))
-        gradient = design.T @ (seen.weight * (p - seen.right)) + penalty @ theta
-        curvature = (design * (seen.weight * p * (1 - p))[:, None]).T @ design + penalty
+        gradient = design.T @ (weight * (p - right)) + penalty @ theta
+        curvature = (design * (weight * p * (1 - p))[:, None]).T @ design + penalty
         step = np.linalg.solve(curvature, gradient)
         theta -= step
         if np.abs(step).max() < 1e-8:
             break
     weights = theta[1:] / spread
     bias = float(theta[0] - weights @ np.where(np.isfinite(spread), mean, 0.0))
-    return {"bias": bias} | {name: float(value) for name, value in zip(NAMES, weights, strict=True)}
+    return {"bias": bias} | {name: float(value) for name, value in zip(names, weights, strict=True)}
 
 
 def probabilities(seen: Sightings, rules: dict[str, float]) -> F64:
     """What a fitted model says of each sighting."""
-    total = rules["bias"] + seen.values @ np.array([rules[name] for name in NAMES])
+    return _probabilities(seen.values, rules, NAMES)
+
+
+def _probabilities(values: F64, rules: dict[str, float], names: Sequence[str]) -> F64:
+    total = rules["bias"] + values @ np.array([rules[name] for name in names])
     return np.asarray(1 / (1 + np.exp(-np.clip(total, -30, 30))))
 
 
@@ -122,14 +175,24 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, default=Path("detector/models"))
     parser.add_argument("--jitters", type=int, default=3)
     arguments = parser.parse_args(argv)
+    card = arguments.models / "plate-reader.toml"
+    update_card(card, "plate", {"least": 0.0})
     reader = PlateReader.from_models(arguments.models)
-    pictures = [p for p in read_all(arguments.data, "calibration") if p.plates]
-    seen = collect(reader, pictures, jitters=arguments.jitters)
+    pictures = list(read_all(arguments.data, "calibration"))
+    boxes = collect_boxes(reader, pictures)
+    plate_rules = fit_plates(boxes)
+    update_card(card, "plate", {name: round(value, 5) for name, value in plate_rules.items()})
+    print(
+        f"{boxes.plate.sum()} boxes on plates, {(~boxes.plate).sum()} on {boxes.pictures} plate-free "
+        f"pictures; a plate from {plate_rules['least']:.2f}"
+    )
+    reader = PlateReader.from_models(arguments.models)
+    seen = collect(reader, [p for p in pictures if p.plates], jitters=arguments.jitters)
     rules = fit(seen)
     sure = probabilities(seen, rules)
     kept, threshold = coverage_at_precision(sure, seen.right, len(sure), PROMISED_PRECISION)
     update_card(
-        arguments.models / "plate-reader.toml",
+        card,
         "confidence",
         {name: round(value, 5) for name, value in rules.items()} | {"report_from": round(threshold, 4)},
     )

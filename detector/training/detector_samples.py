@@ -161,7 +161,8 @@ class SampleMaker:
     ) -> tuple[Luma, NDArray[np.float32]]:
         """A window of the picture at the net's scale; boxes (N, 4) x, y, w, h move along.
 
-        ``anchors``: how many of the boxes, the first ones, the window may be chosen for. ``rescale``: how often the scale is chosen for the box and not for the picture.
+        ``anchors``: how many of the boxes, the first ones, the window may be chosen for.
+        ``rescale``: how often the scale is chosen for the box and not for the picture.
         """
         natural = min(NET_WIDTH / image.width, NET_HEIGHT / image.height)
         scale = natural * float(np.exp(rng.normal(0.0, 0.3)))

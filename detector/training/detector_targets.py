@@ -17,6 +17,7 @@ def encode_targets(
     has_corners: NDArray[np.bool_],
     height: int,
     width: int,
+    *,
     unlabelled: NDArray[np.float32] | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Truth as maps. boxes: (N, 4) centre x, y, w, h; corners: (N, 4, 2) px; maps at stride 4.

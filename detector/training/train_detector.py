@@ -44,14 +44,12 @@ class DetectorBatches:
     def __call__(self, rng: np.random.Generator) -> Batch:
         """One batch."""
         whole = rng.random() < FRAME_SHARE
-        maker, count, size = (
-            (self._frames, FRAMES, FRAME) if whole else (self._windows, WINDOWS, WINDOW)
-        )
+        maker, count, size = (self._frames, FRAMES, FRAME) if whole else (self._windows, WINDOWS, WINDOW)
         lumas, heats, shapes = [], [], []
         for _ in range(count):
             sample = maker.draw(rng)
             target = encode_targets(
-                sample.boxes, sample.corners, sample.has_corners, *size, sample.unlabelled
+                sample.boxes, sample.corners, sample.has_corners, *size, unlabelled=sample.unlabelled
             )
             lumas.append(sample.luma)
             heats.append(target["heat"])
@@ -136,7 +134,10 @@ def main(argv: list[str] | None = None) -> int:
     maker = DetectorBatches(windows, frames)
     net = build_detector(None, None)
     print(f"{net.count_params()} parameters")
-    print(f"{sum(map(len, decoys.values()))} decoys, {sum(map(len, unlabelled.values()))} plates without a label")
+    print(
+        f"{sum(map(len, decoys.values()))} decoys, "
+        f"{sum(map(len, unlabelled.values()))} plates without a label"
+    )
     if arguments.start_from is not None:
         net.load_weights(arguments.start_from)
     elif released is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from detector_twins import FIND, DrawnDetector, ScriptedReader, reader_card
 from PIL import Image
 
 from detector.bench import bench_frame
-from detector.card import DetectorCard, ModelFile, NetInput
+from detector.card import DetectorCard, ModelFile, NetInput, PlateRules
 from detector.errors import DegenerateCornersError, MissingModelError, PictureError
 from detector.plates import PlateBox
 from detector.reader import MODELS, READER_CARD, PlateReader
@@ -60,6 +61,34 @@ def test_a_frame_without_a_plate_gives_no_readings() -> None:
     reader, net = drawn_reader(["7ABC123"], [])
     assert reader.read(FRAME).readings == ()
     assert net.looks == 0
+
+
+def judging_reader(rules: PlateRules) -> PlateReader:
+    """One plate of which the detector is sure, and one of which it is not."""
+    finding = replace(finding_card(), find=replace(FIND, threshold=0.4, doubtful_from=0.1))
+    detector = DrawnDetector(NET, [(QUAD, 0.9), (ELSEWHERE, 0.2)])
+    return PlateReader(detector, finding, ScriptedReader(["7ABC123"]), replace(reader_card(), plate=rules))
+
+
+def test_a_box_in_doubt_is_a_plate_where_the_reader_sees_text_and_refused_where_not() -> None:
+    by_score = judging_reader(PlateRules(score=1.0, least=0.5)).read(FRAME)
+    assert (len(by_score.readings), len(by_score.refused)) == (1, 1)
+    assert by_score.refused[0].confidence < 0.3
+    by_text = judging_reader(PlateRules(score=1.0, legible=1.0, least=0.5)).read(FRAME)
+    assert (len(by_text.readings), len(by_text.refused)) == (2, 0)
+
+
+def test_a_refused_box_costs_one_look_and_known_corners_are_never_refused() -> None:
+    net = ScriptedReader(["7ABC123"])
+    card = replace(reader_card(second_look_below=1.01), plate=PlateRules(bias=-20.0, least=0.5))
+    reader = PlateReader(DrawnDetector(NET, [(QUAD, 0.9)]), finding_card(), net, card)
+    assert reader.read(FRAME).readings == ()
+    assert net.looks == 1
+    assert reader.read_at(FRAME, ((10.0, 10.0), (200.0, 10.0), (200.0, 80.0), (10.0, 80.0))).text.text
+
+
+def test_looking_alone_finds_no_box_in_doubt() -> None:
+    assert len(judging_reader(PlateRules(least=0.5)).find(FRAME)) == 1
 
 
 def test_a_box_that_is_not_wanted_stays_unread() -> None:

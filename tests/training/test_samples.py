@@ -57,6 +57,18 @@ def test_what_the_detector_learns_is_what_the_device_decodes(
     np.testing.assert_allclose(found.corners[0], quad, atol=0.5)
 
 
+def test_a_plate_that_nobody_labelled_counts_neither_way() -> None:
+    boxes = np.array([[60, 60, 40, 20]], np.float32)
+    quads = np.zeros((1, 4, 2), np.float32)
+    unlabelled = np.array([[200, 100, 60, 30], [44, 52, 30, 14]], np.float32)
+    target = encode_targets(boxes, quads, np.array([False]), H, W, unlabelled=unlabelled)
+    loss_weight = (1 - target["heat"][..., 0]) ** 4
+    assert loss_weight[26:32, 51:64].max() < 1e-6
+    assert loss_weight[40, 70] == 1.0
+    assert (target["heat"] >= 0.999).sum() == 1  # the labelled plate stays one
+    assert target["regress"][26:32, 51:64, 12].max() == 0.0
+
+
 def test_a_pasted_plate_fills_its_true_corners_and_nothing_far_from_them() -> None:
     ground = np.full((H, W), 30, np.uint8)
     bright = np.full((60, 120), 250, np.uint8)

@@ -67,6 +67,26 @@ def test_an_int8_export_keeps_its_names_and_answers() -> None:
         assert got == pytest.approx(real, abs=4 * scale + 0.02)
 
 
+def test_a_training_goes_on_from_a_released_file(tmp_path: Path) -> None:
+    from detector.training.detector_net import build_detector
+    from detector.training.export import to_int8
+    from detector.training.warm_start import WarmStartError, warm_start
+
+    rng = np.random.default_rng(2)
+    pictures = rng.integers(0, 256, (12, 64, 128)).astype(np.uint8)
+    keras.utils.set_random_seed(4)
+    first = build_detector(64, 128)
+    released = tmp_path / "plate-detector.tflite"
+    released.write_bytes(to_int8(first, pictures))
+    second = build_detector(None, None)
+    batch = pictures[..., None].astype(np.float32) / 255
+    assert warm_start(second, released, batch) == 28
+    told, wanted = (np.asarray(net({"luma": batch}, training=False)["box"]) for net in (second, first))
+    assert np.corrcoef(told.ravel(), wanted.ravel())[0, 1] > 0.98
+    with pytest.raises(WarmStartError, match="fit the net"):
+        warm_start(_net(), released, batch[:, :8, :8])
+
+
 def test_a_worker_that_dies_is_an_error() -> None:
     def broken(rng: np.random.Generator) -> Batch:
         raise SystemExit(4)
