@@ -1,18 +1,23 @@
-"""Fits what the cards say of confidence and of plates: ``python -m detector.training.calibrate --data DIR``.
+"""Fits what the cards say of boxes, plates and texts: ``python -m detector.training.calibrate --data DIR``.
 
 On the calibration split, which no net trained on: each plate is read in its scene, and inside
 its known corners disturbed as a detector would disturb them. A logistic model with a little ridge over
 the features of ``detector.confidence`` says how probable it is that a whole text is right, O/0 and
 I/1 folded; ``report_from`` is the least confidence from which 95 % of the texts are right.
 
+The detector's two scores come from the plate-free pictures: ``threshold`` lets 0.05 false boxes a
+picture pass, ``doubtful_from`` one box, for that is what reading costs a frame without a plate.
+
 A second logistic model says whether a box holds a plate at all: fitted on the boxes that the detector
 finds on the calibration split's scenes and plate-free pictures, plates and false boxes weighing alike.
-``least`` is where the share of lost plates and the false boxes a plate-free picture add up to least.
+It is fitted on boxes of low scores too, so that there are enough; ``least`` is where, of the boxes that
+are asked about, the share of lost plates and the false boxes a plate-free picture add up to least.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -32,6 +37,10 @@ from .reader_samples import loose_quad
 
 F64 = NDArray[np.float64]
 PROMISED_PRECISION = 0.95
+FALSE_BOXES = 0.05  # a plate-free picture, of the boxes that the detector is sure of alone
+DOUBTFUL_BOXES = 1.0  # a plate-free picture, of those that the reader's net is asked about
+LOWEST_SCORE = 0.05
+FITTED_FROM = 0.1
 RIDGE = (
     3.0  # prior precision of each standardised weight: a few hundred plates carry nine weights only so far
 )
@@ -81,18 +90,37 @@ def collect(reader: PlateReader, pictures: list[Picture], *, jitters: int, seed:
     return Sightings(table, np.array(right), np.array(weight))
 
 
+def least_score(scores: Sequence[Sequence[float]], most_a_picture: float) -> float:
+    """The least score, in hundredths, from which the plate-free pictures show no more boxes than that."""
+    allowed = int(most_a_picture * len(scores))
+    best_first = sorted((score for picture in scores for score in picture), reverse=True)
+    first_refused = best_first[allowed] if allowed < len(best_first) else 0.0
+    return max(math.floor(first_refused * 100 + 1) / 100, LOWEST_SCORE)
+
+
+def choose_scores(models: Path, pictures: list[Picture]) -> tuple[float, float]:
+    """``threshold`` and ``doubtful_from`` of the detector's card."""
+    every = PlateReader.from_models(models, threshold=LOWEST_SCORE)
+    scores = [[box.confidence for box in every.find(p.luma())] for p in pictures if not p.plates]
+    return least_score(scores, FALSE_BOXES), least_score(scores, DOUBTFUL_BOXES)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Boxes:
-    """values: (N, F) features of found boxes; plate: (N,) bool; pictures: plate-free ones looked at."""
+    """values: (N, F) features; plate, asked: (N,) bool; pictures: plate-free ones looked at.
+
+    ``asked``: the detector's score is one that the reader's net is asked about.
+    """
 
     values: F64
     plate: NDArray[np.bool_]
+    asked: NDArray[np.bool_]
     pictures: int
 
 
-def collect_boxes(reader: PlateReader, pictures: list[Picture]) -> Boxes:
+def collect_boxes(reader: PlateReader, pictures: list[Picture], doubtful_from: float) -> Boxes:
     """Every box that is found: on a labelled plate, or on a plate-free picture; others are left out."""
-    values, plate, clean = [], [], 0
+    values, plate, asked, clean = [], [], [], 0
     for picture in pictures:
         if picture.plates and picture.plates[0].box is None:
             continue
@@ -102,7 +130,8 @@ def collect_boxes(reader: PlateReader, pictures: list[Picture]) -> Boxes:
             if on_plate or not picture.plates:
                 values.append([reading.features[name] for name in PLATE_FEATURES])
                 plate.append(on_plate)
-    return Boxes(np.array(values), np.array(plate), clean)
+                asked.append(reading.box.confidence >= doubtful_from)
+    return Boxes(np.array(values), np.array(plate), np.array(asked), clean)
 
 
 def fit_plates(boxes: Boxes) -> dict[str, float]:
@@ -111,11 +140,8 @@ def fit_plates(boxes: Boxes) -> dict[str, float]:
     rules = logistic(boxes.values, boxes.plate, weight, PLATE_FEATURES)
     sure = _probabilities(boxes.values, rules, PLATE_FEATURES)
     steps = np.round(np.arange(0.05, 0.96, 0.05), 2)
-    cost = [
-        float(np.mean(sure[boxes.plate] < least))
-        + float((sure[~boxes.plate] >= least).sum() / boxes.pictures)
-        for least in steps
-    ]
+    plates, clutter = sure[boxes.plate & boxes.asked], sure[~boxes.plate & boxes.asked]
+    cost = [np.mean(plates < least) + (clutter >= least).sum() / boxes.pictures for least in steps]
     best = np.flatnonzero(np.isclose(cost, min(cost)))
     return rules | {"least": float(steps[best[len(best) // 2]])}
 
@@ -177,9 +203,16 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     card = arguments.models / "plate-reader.toml"
     update_card(card, "plate", {"least": 0.0})
-    reader = PlateReader.from_models(arguments.models)
     pictures = list(read_all(arguments.data, "calibration"))
-    boxes = collect_boxes(reader, pictures)
+    threshold, doubtful_from = choose_scores(arguments.models, pictures)
+    update_card(
+        arguments.models / "plate-detector.toml",
+        "find",
+        {"threshold": threshold, "doubtful_from": doubtful_from},
+    )
+    print(f"a box is sure from a score of {threshold:.2f}, in doubt from {doubtful_from:.2f}")
+    every = PlateReader.from_models(arguments.models, threshold=FITTED_FROM)
+    boxes = collect_boxes(every, pictures, doubtful_from)
     plate_rules = fit_plates(boxes)
     update_card(card, "plate", {name: round(value, 5) for name, value in plate_rules.items()})
     print(

@@ -6,7 +6,7 @@ import numpy as np
 
 from detector.card import PlateRules
 from detector.confidence import PLATE_FEATURES, Features, plateness
-from detector.training.calibrate import Boxes, fit_plates
+from detector.training.calibrate import Boxes, fit_plates, least_score
 
 
 def _boxes(seed: int) -> Boxes:
@@ -15,7 +15,7 @@ def _boxes(seed: int) -> Boxes:
     values = rng.normal(0, 1, (400, len(PLATE_FEATURES)))
     values[plate, PLATE_FEATURES.index("likelihood")] += 5.0
     values[:, PLATE_FEATURES.index("format")] = 1.0
-    return Boxes(values, plate, 100)
+    return Boxes(values, plate, np.ones(400, bool), 100)
 
 
 def test_boxes_on_plates_are_told_from_others_by_what_the_text_says() -> None:
@@ -29,3 +29,13 @@ def test_boxes_on_plates_are_told_from_others_by_what_the_text_says() -> None:
         for row in unseen.values
     ]
     assert np.mean(np.array(told) == unseen.plate) > 0.95
+
+
+def test_the_least_score_lets_no_more_false_boxes_pass_than_allowed() -> None:
+    pictures = [[0.9, 0.4], [0.55], [], [0.3]] * 10
+    for most in (0.0, 0.25, 0.5, 0.75, 1.0):
+        least = least_score(pictures, most)
+        passed = sum(score >= least for picture in pictures for score in picture)
+        assert passed <= most * len(pictures)
+    assert least_score(pictures, 1.0) == 0.05
+    assert least_score(pictures, 0.5) == 0.41
