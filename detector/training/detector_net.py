@@ -17,16 +17,16 @@ from keras import layers
 LEAST_PLATES = 3.0  # a batch of few plates must not shout
 
 
-def _conv(x: Any, channels: int, *, stride: int = 1, size: int = 3) -> Any:
-    x = layers.Conv2D(channels, size, stride, padding="same", use_bias=False)(x)
-    x = layers.BatchNormalization(momentum=0.98)(x)
+def _conv(x: Any, channels: int, name: str, *, stride: int = 1, size: int = 3) -> Any:
+    x = layers.Conv2D(channels, size, stride, padding="same", use_bias=False, name=name)(x)
+    x = layers.BatchNormalization(momentum=0.98, name=f"{name}_norm")(x)
     return layers.ReLU()(x)
 
 
-def _residual(x: Any, channels: int) -> Any:
-    y = _conv(x, channels)
-    y = layers.Conv2D(channels, 3, padding="same", use_bias=False)(y)
-    y = layers.BatchNormalization(momentum=0.98)(y)
+def _residual(x: Any, channels: int, name: str) -> Any:
+    y = _conv(x, channels, f"{name}_a")
+    y = layers.Conv2D(channels, 3, padding="same", use_bias=False, name=f"{name}_b")(y)
+    y = layers.BatchNormalization(momentum=0.98, name=f"{name}_b_norm")(y)
     return layers.ReLU()(layers.Add()([x, y]))
 
 
@@ -40,38 +40,47 @@ def _doubled(coarse: Any, fine: Any) -> Any:
     return coarse
 
 
-def _merge(fine: Any, coarse: Any, channels: int) -> Any:
+def _merge(fine: Any, coarse: Any, channels: int, name: str) -> Any:
     """Adds a coarse map, doubled in size, to a finer one."""
-    coarse = _doubled(_conv(coarse, channels, size=1), fine)
-    return layers.ReLU()(layers.Add()([_conv(fine, channels, size=1), coarse]))
+    coarse = _doubled(_conv(coarse, channels, f"{name}_coarse", size=1), fine)
+    return layers.ReLU()(layers.Add()([_conv(fine, channels, f"{name}_fine", size=1), coarse]))
 
 
-def _wide_view(fine: Any, coarse: Any, channels: int) -> Any:
+def _wide_view(fine: Any, coarse: Any, channels: int, name: str) -> Any:
     """A finer map with what a coarser one adds, which is nothing at the start of the training."""
-    added = layers.Conv2D(channels, 1, use_bias=False)(coarse)
-    added = layers.BatchNormalization(momentum=0.98, gamma_initializer="zeros")(added)
+    added = layers.Conv2D(channels, 1, use_bias=False, name=name)(coarse)
+    added = layers.BatchNormalization(momentum=0.98, gamma_initializer="zeros", name=f"{name}_norm")(added)
     return layers.ReLU()(layers.Add()([fine, _doubled(added, fine)]))
 
 
 def build_detector(height: int | None, width: int | None) -> keras.Model:
-    """The net for one input size, or with None for any that 64 divides; weights fit every size."""
+    """The net for one input size, or with None for any that 64 divides; weights fit every size, by name."""
     image = keras.Input((height, width, 1), name="luma")
-    s2 = _conv(image, 12, stride=2)
-    s4 = _conv(_conv(s2, 24, stride=2), 24)
-    s8 = _residual(_conv(s4, 40, stride=2), 40)
-    s16 = _residual(_conv(s8, 64, stride=2), 64)
-    s32 = _residual(_conv(s16, 80, stride=2), 80)
-    s64 = _residual(_conv(s32, 96, stride=2), 96)
-    s32 = _wide_view(s32, s64, 80)
-    up16 = _conv(_merge(s16, s32, 48), 48)
-    up8 = _conv(_merge(s8, up16, 40), 40)
-    up4 = _conv(_merge(s4, up8, 24), 32)
+    s2 = _conv(image, 12, "s2", stride=2)
+    s4 = _conv(_conv(s2, 24, "s4_down", stride=2), 24, "s4")
+    s8 = _residual(_conv(s4, 40, "s8_down", stride=2), 40, "s8")
+    s16 = _residual(_conv(s8, 64, "s16_down", stride=2), 64, "s16")
+    s32 = _residual(_conv(s16, 80, "s32_down", stride=2), 80, "s32")
+    s64 = _residual(_conv(s32, 96, "s64_down", stride=2), 96, "s64")
+    s32 = _wide_view(s32, s64, 80, "wide")
+    up16 = _conv(_merge(s16, s32, 48, "merge16"), 48, "up16")
+    up8 = _conv(_merge(s8, up16, 40, "merge8"), 40, "up8")
+    up4 = _conv(_merge(s4, up8, 24, "merge4"), 32, "up4")
     heat = layers.Conv2D(
         1, 1, dtype="float32", bias_initializer=keras.initializers.Constant(-4.6), name="heat"
     )(up4)
     box = layers.Conv2D(4, 1, dtype="float32", bias_initializer=_box_prior, name="box")(up4)
     corners = layers.Conv2D(8, 1, dtype="float32", bias_initializer=_corner_prior, name="corners")(up4)
     return keras.Model(image, {"heat": heat, "box": box, "corners": corners}, name="plate_detector")
+
+
+def with_weights_of(trained: keras.Model, height: int, width: int) -> keras.Model:
+    """The net for one input size with the weights of another size's net."""
+    net = build_detector(height, width)
+    for layer in net.layers:
+        if layer.weights:
+            layer.set_weights(trained.get_layer(layer.name).get_weights())
+    return net
 
 
 def _box_prior(shape: Any, dtype: Any = None) -> Any:

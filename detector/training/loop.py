@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from .feeder import Batch
 
@@ -107,6 +108,22 @@ def load_averaged(net: keras.Model, folder: Path) -> int:
     progress = json.loads((folder / "progress.json").read_text())
     net.load_weights(folder / f"averaged-{progress['step']}.weights.h5")
     return int(progress["step"])
+
+
+def settle_statistics(net: keras.Model, inputs: Iterable[NDArray[np.float32]]) -> None:
+    """Takes the batch normalisations' statistics anew, as the plain mean over batches of ``inputs``.
+
+    Averaged weights never trained as they stand: the statistics beside them belong to other weights
+    and, where batches differ in kind, to a mixture that the device never sees.
+    """
+    normalisations = [one for one in net.layers if isinstance(one, keras.layers.BatchNormalization)]
+    kept = [one.momentum for one in normalisations]
+    for count, batch in enumerate(inputs):
+        for one in normalisations:
+            one.momentum = count / (count + 1)
+        net({net.inputs[0].name: batch}, training=True)
+    for one, momentum in zip(normalisations, kept, strict=True):
+        one.momentum = momentum
 
 
 def _save(net: keras.Model, optimiser: Any, folder: Path, step: int) -> None:

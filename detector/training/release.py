@@ -19,14 +19,16 @@ from PIL import Image
 from ..card import card_text
 from .alphabet import JURISDICTIONS
 from .datasets import read_all
-from .detector_net import build_detector
+from .detector_net import build_detector, with_weights_of
 from .detector_targets import NET_HEIGHT, NET_WIDTH
 from .export import to_float, to_int8, write_model
-from .loop import load_averaged
+from .loop import load_averaged, settle_statistics
 from .patch_form import DEVIATION, HEIGHT, LEAST_DEVIATION, MEAN, WIDTH, normalised
 from .reader_net import build_reader
 from .reader_samples import RealPatches
+from .train_detector import FRAMES, frame_maker
 
+STATISTICS_BATCHES = 64
 QUANTISATION_SCENES = 160
 QUANTISATION_PATCHES = 600
 PAD_LUMA = 114
@@ -40,6 +42,14 @@ def letterboxed(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
     canvas = np.full((NET_HEIGHT, NET_WIDTH), PAD_LUMA, np.uint8)
     canvas[:height, :width] = np.asarray(Image.fromarray(luma).resize((width, height), Image.Resampling.BOX))
     return canvas
+
+
+def _frames(data: Path) -> Iterator[NDArray[np.float32]]:
+    """Batches of whole pictures, float32 (B, H, W, 1), as the detector trained on them."""
+    rng = np.random.default_rng(13)
+    maker = frame_maker(data, list(read_all(data, "train")))
+    for _ in range(STATISTICS_BATCHES):
+        yield np.stack([maker.draw(rng).luma for _ in range(FRAMES)])[..., None].astype(np.float32) / 255.0
 
 
 def _scenes(data: Path) -> Iterator[NDArray[np.uint8]]:
@@ -58,8 +68,10 @@ def _patches(data: Path) -> Iterator[NDArray[np.uint8]]:
 
 def release_detector(run: Path, data: Path, out: Path, threshold: float) -> None:
     """Writes plate-detector.tflite and plate-detector.toml."""
-    net = build_detector(NET_HEIGHT, NET_WIDTH)
-    step = load_averaged(net, run)
+    trained = build_detector(None, None)
+    step = load_averaged(trained, run)
+    settle_statistics(trained, _frames(data))
+    net = with_weights_of(trained, NET_HEIGHT, NET_WIDTH)
     digest = write_model(out / "plate-detector.tflite", to_int8(net, _scenes(data)))
     write_model(run / "plate-detector-float.tflite", to_float(net))
     _write_card(

@@ -81,6 +81,12 @@ def rendered_plates() -> PLATE_SOURCE:
     return draw
 
 
+def frame_maker(data: Path, pictures: list[Picture]) -> SampleMaker:
+    """Draws whole pictures alone, nothing weighed anew."""
+    sources = [real_crops(data), rendered_plates()]
+    return SampleMaker(pictures, sources, height=FRAME[0], width=FRAME[1])
+
+
 def second_opinions(
     models: Path, pictures: list[Picture]
 ) -> tuple[dict[Path, NDArray[np.float32]], dict[Path, NDArray[np.float32]]]:

@@ -87,6 +87,31 @@ def test_a_training_goes_on_from_a_released_file(tmp_path: Path) -> None:
         warm_start(_net(), released, batch[:, :8, :8])
 
 
+def test_a_net_of_an_odd_size_answers_like_the_one_that_trained() -> None:
+    from detector.training.detector_net import build_detector, with_weights_of
+
+    keras.utils.set_random_seed(5)
+    trained = build_detector(None, None)
+    luma = np.zeros((1, 128, 256, 1), np.float32)
+    luma[:, 20:60, 40:200] = np.random.default_rng(1).uniform(0, 1, (1, 40, 160, 1))
+    odd = with_weights_of(trained, 112, 256)
+    one, two = trained({"luma": luma})["heat"], odd({"luma": luma[:, :112]})["heat"]
+    np.testing.assert_allclose(one[:, 4:14], two[:, 4:14], atol=1e-4)
+
+
+def test_averaged_weights_get_statistics_of_their_own() -> None:
+    from detector.training.loop import settle_statistics
+
+    net = _net()
+    (normalisation,) = [one for one in net.layers if isinstance(one, keras.layers.BatchNormalization)]
+    normalisation.moving_mean.assign([9.0] * 4)
+    luma = np.concatenate([next(_batches(seed))[0] for seed in range(4)])
+    settle_statistics(net, np.split(luma, 4))
+    before = keras.Model(net.inputs, normalisation.input)({"luma": luma})
+    np.testing.assert_allclose(normalisation.moving_mean, np.mean(before, axis=(0, 1, 2)), atol=1e-5)
+    assert normalisation.momentum == 0.99
+
+
 def test_a_worker_that_dies_is_an_error() -> None:
     def broken(rng: np.random.Generator) -> Batch:
         raise SystemExit(4)
