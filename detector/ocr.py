@@ -64,16 +64,29 @@ class PatchReader:
         self._net = net
         self._card = card
 
-    def see(self, luma: U8, box: PlateBox, watch: Stopwatch, *, known: bool = False) -> Sight | None:
-        """Reads the plate at a box; None where the first look sees no plate and it is not ``known`` to be one.
+    def see_plate(self, luma: U8, box: PlateBox, watch: Stopwatch) -> Sight | None:
+        """Reads the plate at a box, or None where the first look sees none.
 
         luma: uint8 (H, W) full frame. Raises DegenerateCornersError.
         """
-        rules = self._card.patch
-        looks = [self._look(luma, box.corners, (rules.margin_x, rules.margin_y), watch)]
-        if not known and self._card.plate.least > 0 and not self._is_plate(box, looks[0]):
+        first = self._first_look(luma, box, watch)
+        signs = signs_of_look(first.columns, first.path, box.width_px, box.confidence)
+        if plateness(signs, self._card.plate) < self._card.plate.least:
             watch.lap("text")
             return None
+        return self._see(luma, box, first, watch)
+
+    def see(self, luma: U8, box: PlateBox, watch: Stopwatch) -> Sight:
+        """Reads what is known to be a plate. luma: uint8 (H, W) full frame. Raises DegenerateCornersError."""
+        return self._see(luma, box, self._first_look(luma, box, watch), watch)
+
+    def _first_look(self, luma: U8, box: PlateBox, watch: Stopwatch) -> _Look:
+        margin = (self._card.patch.margin_x, self._card.patch.margin_y)
+        return self._look(luma, box.corners, margin, watch)
+
+    def _see(self, luma: U8, box: PlateBox, first: _Look, watch: Stopwatch) -> Sight:
+        rules = self._card.patch
+        looks = [first]
         corners = self._corners(box, looks[0]) if rules.trust_corners else box.corners
         if rules.second_look and looks[0].sureness < rules.second_look_below:
             try:
@@ -84,10 +97,6 @@ class PatchReader:
         evidence = self._evidence(looks, width_px, box.confidence)
         watch.lap("text")
         return Sight(evidence, corners, looks[-1].patch.luma)
-
-    def _is_plate(self, box: PlateBox, look: _Look) -> bool:
-        signs = signs_of_look(look.columns, look.path, box.width_px, box.confidence)
-        return plateness(signs, self._card.plate) >= self._card.plate.least
 
     def _corners(self, box: PlateBox, look: _Look) -> Corners:
         """The corners that the net saw in a patch, or the box's own where those are the net's fancy."""

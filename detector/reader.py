@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -13,7 +13,7 @@ from .card import DetectorCard, FindRules, ReaderCard
 from .errors import DegenerateCornersError, PictureError
 from .find import decode, letterbox, to_boxes
 from .jurisdictions import FormatPrior
-from .ocr import PatchReader, Stopwatch
+from .ocr import PatchReader, Sight, Stopwatch
 from .plates import U8, Corners, FrameReadings, PlateBox, PlateReading
 from .runtime import Net, TfliteNet
 from .vote import Decoding, Vote
@@ -113,10 +113,8 @@ class PlateReader:
         """The text inside known corners. Raises DegenerateCornersError, PictureError."""
         if luma.ndim != 2 or luma.dtype != np.uint8:
             raise PictureError(f"luma must be uint8 (height, width), is {luma.dtype} {luma.shape}")
-        reading = self._read_box(luma, PlateBox(corners=corners, confidence=1.0), Stopwatch(), known=True)
-        if reading is None:
-            raise AssertionError("a plate known to be one was refused")
-        return reading
+        box, watch = PlateBox(corners=corners, confidence=1.0), Stopwatch()
+        return self._reading_of(box, self._patches.see(luma, box, watch), {}, watch)
 
     def invoke_bare(self, looks: int) -> None:
         """Runs the detector once and the reader's net ``looks`` times on grey: what a bench compares with."""
@@ -125,9 +123,7 @@ class PlateReader:
         for _ in range(looks):
             self._patches.invoke_bare(patch)
 
-    def _find(
-        self, luma: U8, lores: U8 | None, rules: FindRules, watch: Stopwatch
-    ) -> tuple[PlateBox, ...]:
+    def _find(self, luma: U8, lores: U8 | None, rules: FindRules, watch: Stopwatch) -> tuple[PlateBox, ...]:
         picture, place = letterbox(luma, self._detector.size, rules.padding, lores)
         watch.lap("shrink")
         outputs = self._detector.invoke(picture)
@@ -136,13 +132,14 @@ class PlateReader:
         watch.lap("decode")
         return boxes
 
-    def _read_box(
-        self, luma: U8, box: PlateBox, watch: Stopwatch, *, known: bool = False
-    ) -> PlateReading | None:
+    def _read_box(self, luma: U8, box: PlateBox, watch: Stopwatch) -> PlateReading | None:
         before = dict(watch.ms)
-        sight = self._patches.see(luma, box, watch, known=known)
-        if sight is None:
-            return None
+        sight = self._patches.see_plate(luma, box, watch)
+        return None if sight is None else self._reading_of(box, sight, before, watch)
+
+    def _reading_of(
+        self, box: PlateBox, sight: Sight, before: Mapping[str, float], watch: Stopwatch
+    ) -> PlateReading:
         vote = Vote(self.decoding, (sight.evidence,))
         watch.lap("text")
         return PlateReading(

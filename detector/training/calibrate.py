@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..card import card_text
-from ..confidence import PLATE_FEATURES, Features
+from ..confidence import Features
+from ..plateness import SIGNS, PlateSigns, signs_of_look
 from ..plates import Corners, PlateReading
 from ..reader import PlateReader
 from .datasets import Picture, read_all
@@ -100,14 +101,14 @@ def least_score(scores: Sequence[Sequence[float]], most_a_picture: float) -> flo
 
 def choose_scores(models: Path, pictures: list[Picture]) -> tuple[float, float]:
     """``threshold`` and ``doubtful_from`` of the detector's card."""
-    every = PlateReader.from_models(models, threshold=LOWEST_SCORE)
+    every = PlateReader.from_models(models, every_box_from=LOWEST_SCORE)
     scores = [[box.confidence for box in every.find(p.luma())] for p in pictures if not p.plates]
     return least_score(scores, FALSE_BOXES), least_score(scores, DOUBTFUL_BOXES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Boxes:
-    """values: (N, F) features; plate, asked: (N,) bool; pictures: plate-free ones looked at.
+    """values: (N, S) signs; plate, asked: (N,) bool; pictures: plate-free ones looked at.
 
     ``asked``: the detector's score is one that the reader's net is asked about.
     """
@@ -128,17 +129,22 @@ def collect_boxes(reader: PlateReader, pictures: list[Picture], doubtful_from: f
         for reading in reader.read(picture.luma()).readings:
             on_plate = any(overlap(reading.box.box, one.box) > 0.5 for one in picture.plates if one.box)
             if on_plate or not picture.plates:
-                values.append([reading.features[name] for name in PLATE_FEATURES])
+                values.append(_signs(reading).values())
                 plate.append(on_plate)
                 asked.append(reading.box.confidence >= doubtful_from)
     return Boxes(np.array(values), np.array(plate), np.array(asked), clean)
 
 
+def _signs(reading: PlateReading) -> PlateSigns:
+    first = reading.evidence
+    return signs_of_look(first.columns[0], first.paths[0], first.width_px, first.score)
+
+
 def fit_plates(boxes: Boxes) -> dict[str, float]:
     """Bias and weights of ``[plate]``, and ``least``."""
     weight = np.where(boxes.plate, 0.5 / boxes.plate.sum(), 0.5 / (~boxes.plate).sum()) * len(boxes.plate)
-    rules = logistic(boxes.values, boxes.plate, weight, PLATE_FEATURES)
-    sure = _probabilities(boxes.values, rules, PLATE_FEATURES)
+    rules = logistic(boxes.values, boxes.plate, weight, SIGNS)
+    sure = _probabilities(boxes.values, rules, SIGNS)
     steps = np.round(np.arange(0.05, 0.96, 0.05), 2)
     plates, clutter = sure[boxes.plate & boxes.asked], sure[~boxes.plate & boxes.asked]
     cost = [np.mean(plates < least) + (clutter >= least).sum() / boxes.pictures for least in steps]
@@ -202,7 +208,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--jitters", type=int, default=3)
     arguments = parser.parse_args(argv)
     card = arguments.models / "plate-reader.toml"
-    update_card(card, "plate", {"least": 0.0})
     pictures = list(read_all(arguments.data, "calibration"))
     threshold, doubtful_from = choose_scores(arguments.models, pictures)
     update_card(
@@ -211,7 +216,7 @@ def main(argv: list[str] | None = None) -> int:
         {"threshold": threshold, "doubtful_from": doubtful_from},
     )
     print(f"a box is sure from a score of {threshold:.2f}, in doubt from {doubtful_from:.2f}")
-    every = PlateReader.from_models(arguments.models, threshold=FITTED_FROM)
+    every = PlateReader.from_models(arguments.models, every_box_from=FITTED_FROM)
     boxes = collect_boxes(every, pictures, doubtful_from)
     plate_rules = fit_plates(boxes)
     update_card(card, "plate", {name: round(value, 5) for name, value in plate_rules.items()})

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 STRIDE = 4
 NET_WIDTH = 768
-NET_HEIGHT = 432
+NET_HEIGHT = 448  # 64 divides it: an odd map would be halved with another phase than in training
 UNJUDGED = 0.98  # the loss weighs a cell by (1 - heat) to the fourth: nothing is left of it
 
 

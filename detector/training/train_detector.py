@@ -95,7 +95,7 @@ def second_opinions(
     Decoys: what they take for plates on plate-free pictures, in doubt too. Unlabelled plates: boxes
     on scenes whose text they read with some confidence, where no label is.
     """
-    reader = PlateReader.from_models(models, threshold=DOUBTFUL)
+    reader = PlateReader.from_models(models, every_box_from=DOUBTFUL)
     decoys, unlabelled = {}, {}
     for picture in pictures:
         luma = picture.luma()

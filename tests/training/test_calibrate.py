@@ -5,27 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from detector.card import PlateRules
-from detector.confidence import PLATE_FEATURES, Features, plateness
+from detector.plateness import SIGNS, PlateSigns, plateness
 from detector.training.calibrate import Boxes, fit_plates, least_score
 
 
 def _boxes(seed: int) -> Boxes:
     rng = np.random.default_rng(seed)
     plate = np.arange(400) % 4 == 0
-    values = rng.normal(0, 1, (400, len(PLATE_FEATURES)))
-    values[plate, PLATE_FEATURES.index("likelihood")] += 5.0
-    values[:, PLATE_FEATURES.index("format")] = 1.0
+    values = rng.normal(0, 1, (400, len(SIGNS)))
+    values[plate, SIGNS.index("legible")] += 5.0
+    values[:, SIGNS.index("width")] = 1.0
     return Boxes(values, plate, np.ones(400, bool), 100)
 
 
-def test_boxes_on_plates_are_told_from_others_by_what_the_text_says() -> None:
+def test_boxes_on_plates_are_told_from_others_by_what_the_look_says() -> None:
     rules = PlateRules(**fit_plates(_boxes(1)))
-    assert rules.format == 0.0
+    assert rules.width == 0.0
     assert 0.05 <= rules.least <= 0.95
     unseen = _boxes(2)
-    idle = dict.fromkeys(Features.__dataclass_fields__, 0.0)
     told = [
-        plateness(Features(**(idle | dict(zip(PLATE_FEATURES, row, strict=True)))), rules) >= rules.least
+        plateness(PlateSigns(**dict(zip(SIGNS, row, strict=True))), rules) >= rules.least
         for row in unseen.values
     ]
     assert np.mean(np.array(told) == unseen.plate) > 0.95
