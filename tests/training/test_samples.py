@@ -22,7 +22,7 @@ H, W = 192, 320
 
 
 def _net_output(values: np.ndarray) -> NetOutput:
-    return NetOutput(values.astype(np.float32), 1.0, 0)
+    return NetOutput(values.astype(np.float32))
 
 
 @settings(max_examples=60, deadline=None)
