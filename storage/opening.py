@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import resource
 import sqlite3
 from collections.abc import Callable
 
@@ -35,6 +36,7 @@ def create(
     """Make a new log in an empty home. Raises LedgerError, SlotError."""
     if home.exists():
         raise LedgerError("already holds a ledger", where=str(home.root))
+    _keep_private()
     home.root.mkdir(parents=True, exist_ok=True, mode=files.PRIVATE_DIR)
     files.make_dir(home.folder)
     lock = HomeLock(home)
@@ -94,7 +96,7 @@ def reopen(
     Raises HomeLockedError, SlotError, RolledBackError, LedgerError: nothing is repaired by guessing.
     """
     home.need()
-    os.umask(0o077)
+    _keep_private()
     lock = HomeLock(home)
     database: sqlite_utils.Database | None = None
     try:
@@ -127,6 +129,12 @@ def reopen(
         _let_go(lock, database)
         raise
     return store
+
+
+def _keep_private() -> None:
+    """From here on this process holds keys: its files are its owner's alone, and a crash dumps no memory."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _let_go(lock: HomeLock, database: sqlite_utils.Database | None) -> None:

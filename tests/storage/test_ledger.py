@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import stat
 from pathlib import Path
 
@@ -38,6 +39,14 @@ def test_a_new_home_verifies_and_is_private(ledger: Ledger, home: Path, slot: Lo
     assert check(home, slot).ok
     for path in home.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
+
+
+def test_a_process_that_holds_keys_dumps_no_core(ledger: Ledger, reopen: Reopen) -> None:
+    ledger.close()
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    reopen()
+    assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
 
 
 def test_database_companions_are_private_too(ledger: Ledger, home: Path, time: SteppedTime) -> None:
