@@ -80,9 +80,16 @@ def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = Non
         content = None if data is None else slot.SlotContent.parse(data, where="slot")
     except (HardwareError, SlotError, OSError, UnicodeDecodeError) as error:
         problem = str(error)
+    given_up = path.parent.name == "old"  # HOME/sync/old/LOG: the slot serves the log that took its place
+    if given_up:
+        content, problem = None, ""
     report = verify_home(Home(path), key, content, department or _own_department(path))
     if problem:
         report.add("slot", problem)
+    elif given_up:
+        report.notes.append(
+            "this log was given up: the slot serves its successor, its anchor was not checked"
+        )
     elif content is None:
         report.notes.append("the slot is empty or not on this machine: keys and its anchor were not checked")
     return report

@@ -172,3 +172,20 @@ def test_other_records_are_sealed_by_their_class(ledger: Ledger, time: SteppedTi
 def test_no_repr_shows_a_plate() -> None:
     read = make_read()
     assert read.text not in repr(read) + repr(read.text_part())
+
+
+def test_an_append_asks_the_database_as_little_in_a_long_log_as_in_a_short_one(ledger: Ledger) -> None:
+    def statements_of_one() -> int:
+        seen: list[str] = []
+        ledger.store.db.conn.set_trace_callback(seen.append)
+        ledger.append(Gap(reason="counted", from_us=1, to_us=2, lost=0))
+        ledger.store.db.conn.set_trace_callback(None)
+        return len(seen)
+
+    ledger.append(Gap(reason="opens the epoch", from_us=1, to_us=2, lost=0))
+    short = statements_of_one()
+    with ledger.store.adding():
+        for _ in range(1500):
+            ledger.append(Gap(reason="test", from_us=1, to_us=2, lost=0))
+    assert ledger.status().records % 256
+    assert statements_of_one() == short

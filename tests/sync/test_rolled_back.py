@@ -10,6 +10,7 @@ import pytest
 from receiver_twins import Joined
 from sync_twins import LoopbackLink, Unit, checked, converse
 
+from firmware.commands.verify import check_home
 from storage import codec, files
 from storage.errors import NoHomeError, RolledBackError
 from storage.ledger import Ledger
@@ -77,6 +78,9 @@ def test_yesterdays_card_gives_way_to_a_new_log_and_reading_and_syncing_go_on(
     assert checked(department.home).problems == []
     unit.ledger.close()
     assert go_on(unit) == []  # the next start finds nothing wrong
+    report = check_home(beside, None)
+    assert report.ok, report.findings  # what is left of the old log still verifies
+    assert any("given up" in note for note in report.notes)
 
 
 def test_a_succession_cut_off_half_way_is_ended_by_the_next_start(
