@@ -120,11 +120,11 @@ class Year:
         day = self.first_day + offset
         self._store.open_day(day)
         genuine = [
-            self._genuine(day, log, plate, self._next[log] + at)
+            self._genuine(day, log, plate, offset * 1000 + at)
             for at, (log, plate) in enumerate(self._where.get(offset, []))
         ]
         if not genuine:
-            genuine = [self._genuine(day, 0, "7NEVER00", self._next[0])]
+            genuine = [self._genuine(day, 0, "7NEVER00", offset * 1000)]
         widths = {name: len(getattr(genuine[0], name)) for name in ("leaf", "text", "place")}
         with self._store.write() as connection:
             driver = connection.connection.driver_connection
