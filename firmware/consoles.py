@@ -13,7 +13,7 @@ from firmware.console.lockout import Lockout
 from firmware.console.service import serving
 from firmware.console.session import Console
 from firmware.console.verbs import boottime_s
-from firmware.custody import custody_of
+from firmware.custody import custody_of, sync_folder
 from firmware.field_unit import FieldUnit, Parts
 from firmware.frame_tap import FrameTap
 from firmware.health import HealthWatch
@@ -147,7 +147,7 @@ def _ask_uplink(folder: SyncFolder) -> str:
 
 def sync_here(home: Path, ledger: Ledger, config: Config, health: HealthWatch) -> str:
     """One conversation in this process, with its outcome in a line."""
-    folder = SyncFolder.of(home)
+    folder = sync_folder(home)
     Runner(
         LedgerOutbox(ledger, folder.inbox),
         folder,
@@ -169,7 +169,7 @@ def outcome_line(folder: SyncFolder) -> str:
 
 def _joiner(home: Path, ledger: Ledger) -> Callable[[str], str]:
     def joined(code: str) -> str:
-        folder = SyncFolder.of(home)
+        folder = sync_folder(home)
         member = join(LedgerOutbox(ledger, folder.inbox), folder, code, software=software_version()[:64])
         return f"this unit is {member.name} ({member.unit_id}) of {member.department}"
 

@@ -8,12 +8,15 @@ from pathlib import Path
 from firmware.card_facts import card_facts
 from firmware.health import Custody
 from hw.clock import Clock, SystemClock
+from hw.errors import HardwareError
 from hw.secure_slot import SecureSlot, open_slot
+from hw.unit_chip import UnitChip, open_chip
 from storage.door import Door
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.socket_door import DoorServer
 from sync import succession
+from sync.errors import UnitKeyError
 from sync.membership import SyncFolder
 from sync.succession import last_set_aside
 
@@ -49,6 +52,41 @@ def open_or_succeed(home: Path, *, clock: Clock | None = None, told: Callable[[s
     if left is not None and slot.uri.startswith("file:"):
         slot = open_slot(slot.uri, Home(home).folder)  # the new log's own file
     return succession.open_or_succeed(home, slot, clock or SystemClock(), folder, told=told)
+
+
+class _ChipOfUnit:
+    """The chip as the sync room knows it: its failures are that room's errors."""
+
+    def __init__(self, chip: UnitChip) -> None:
+        self._chip = chip
+
+    def public_der(self) -> bytes:
+        return self._asked(self._chip.public_der)
+
+    def sign(self, data: bytes) -> bytes:
+        return self._asked(lambda: self._chip.sign(data))
+
+    def seal(self, secret: bytes) -> bytes:
+        return self._asked(lambda: self._chip.seal(secret))
+
+    def unseal(self, sealed: bytes) -> bytes:
+        return self._asked(lambda: self._chip.unseal(sealed))
+
+    @staticmethod
+    def _asked(call: Callable[[], bytes]) -> bytes:
+        try:
+            return call()
+        except HardwareError as error:
+            raise UnitKeyError(str(error), where="the unit's chip") from None
+
+
+def sync_folder(home: Path) -> SyncFolder:
+    """HOME/sync with the unit's keys in the chip that the home's slot names, where it names one."""
+    paths = Home(home)
+    if not paths.slot_uri.exists():
+        return SyncFolder.of(home)
+    chip = open_chip(paths.slot_uri.read_text(encoding="utf-8"))
+    return SyncFolder.of(home, None if chip is None else _ChipOfUnit(chip))
 
 
 def serve_door(ledger: Ledger) -> DoorServer:

@@ -9,13 +9,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from firmware.custody import open_ledger
+from firmware.custody import open_ledger, sync_folder
 from firmware.errors import DONE, FOUND_WRONG
 from firmware.local_department import LocalDepartment, LocalDepartmentError
 from firmware.record import software_version
 from sync.enrolment import join
 from sync.ledger_outbox import LedgerOutbox
-from sync.membership import SyncFolder
 from sync.runner import Runner
 from sync.schedule import Schedule
 
@@ -38,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _send(reader: Path, department: LocalDepartment) -> int:
-    folder = SyncFolder.of(reader)
+    folder = sync_folder(reader)
     with open_ledger(reader) as ledger:
         outbox = LedgerOutbox(ledger, folder.inbox)
         member = join(outbox, folder, department.code("Demo"), software=software_version()[:64])

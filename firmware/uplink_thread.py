@@ -16,10 +16,10 @@ from typing import Self
 
 import structlog
 
+from firmware.custody import sync_folder
 from storage.ledger import Ledger
 from sync.health import Health
 from sync.ledger_outbox import LedgerOutbox
-from sync.membership import SyncFolder
 from sync.runner import Attempt, Runner, clock_us
 from sync.schedule import Conditions, Schedule
 
@@ -44,7 +44,7 @@ class UplinkThread:
         on_attempt: Callable[[Attempt], None] | None = None,
         health: Callable[[], Health | None] = lambda: None,
     ) -> None:
-        self._folder = SyncFolder.of(home)
+        self._folder = sync_folder(home)
         self._log = log
         self._stop = threading.Event()
         self._runner = Runner(

@@ -159,7 +159,8 @@ def check_certificate(der: bytes, authority: bytes, folder: SyncFolder) -> None:
 def open_link(folder: SyncFolder, member: Member, *, bytes_per_s: int = 0) -> HttpsLink:
     """The link of an enrolled unit. Raises NotEnrolledError when its certificate is not there."""
     try:
-        context = unit_context(member.authority_pem(), folder.certificate, folder.tls_key)
+        with folder.tls_key_file() as key:
+            context = unit_context(member.authority_pem(), folder.certificate, key)
     except (OSError, ssl.SSLError):
         raise NotEnrolledError(
             "the certificate or its key cannot be read", where=str(folder.certificate), cure="enrol again"

@@ -3,6 +3,7 @@
     SyncError
     ├── MessageError             wire bytes that are too large, too deep, or not of the schema
     ├── NotEnrolledError         this unit has no department yet, or the code does not work
+    │   └── UnitKeyError         the chip that holds this unit's keys does not answer
     ├── RefusedByDepartmentError the other end refused; `code` says why, in one word
     │   ├── BatchRefusedError    a batch that contradicts what the department holds: an incident
     │   └── RevokedError         the unit's certificate or log was revoked
@@ -40,6 +41,12 @@ class NotEnrolledError(SyncError):
     """A unit without a department, or a one-time code that is used, expired or mistyped."""
 
     exit_status = 2
+
+
+class UnitKeyError(NotEnrolledError):
+    """The chip with the unit's keys refuses or does not answer; without them nobody can speak for it."""
+
+    exit_status = 3
 
 
 class RefusedByDepartmentError(SyncError):

@@ -1,17 +1,24 @@
 """What a unit keeps of its department, in HOME/sync: its keys (0600), certificate, and whom it believes.
 
 unit.key    the unit key (P-256), where no chip holds it    member.cbor  department, addresses, keys
-tls.key     the TLS key (P-256)                             inbox/       signed documents as they came
-tls.pem     the certificate, renewed before it ends         status.json  how the last attempts went
+unit.chip   instead: the public half of the chip's key      inbox/       signed documents as they came
+tls.key     the TLS key (P-256), where there is no chip     status.json  how the last attempts went
+tls.sealed  instead: sealed by the chip                     tls.pem      the certificate, renewed in time
+
+A key that the chip sealed is opened into memory alone (an anonymous tmpfs file), while OpenSSL reads it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import hmac
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -21,9 +28,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from storage import codec, files
 from storage.errors import StorageError
 from sync.errors import NotEnrolledError
-from sync.vouch import FileUnitKey
+from sync.vouch import FileUnitKey, UnitKey
 
 RENEW_BEFORE_DAYS = 30
+SCALAR_BYTES = 32
+
+
+class Chip(UnitKey, Protocol):
+    """A unit key in a chip that seals small secrets, too. The hardware room has the drivers."""
+
+    def seal(self, secret: bytes) -> bytes:
+        """So that this chip alone opens it."""
+
+    def unseal(self, sealed: bytes) -> bytes:
+        """What was sealed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +71,14 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class SyncFolder:
-    """HOME/sync."""
+    """HOME/sync. `chip`: where the unit's keys are; None: in files of this folder."""
 
     path: Path
+    chip: Chip | None = None
 
     @classmethod
-    def of(cls, home: Path) -> SyncFolder:
-        return cls(home / "sync")
+    def of(cls, home: Path, chip: Chip | None = None) -> SyncFolder:
+        return cls(home / "sync", chip)
 
     def make(self) -> None:
         self.path.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
@@ -101,13 +120,58 @@ class SyncFolder:
     def save_member(self, member: Member) -> None:
         files.replace(self.path / "member.cbor", codec.to_bytes(member))
 
-    def unit_key(self) -> FileUnitKey:
-        """The unit key; made at first use."""
-        return FileUnitKey(_p256_key(self.path / "unit.key"))
+    def unit_key(self) -> UnitKey:
+        """The unit key; made at first use, in the chip where there is one.
+
+        Raises NotEnrolledError when it was in a chip that is not the one here.
+        """
+        chip = self._chip()
+        if chip is None:
+            return FileUnitKey(_p256_key(self.path / "unit.key"))
+        mark, public = self.path / "unit.chip", chip.public_der()
+        if not mark.exists():
+            files.replace(mark, public)
+        if not hmac.compare_digest(mark.read_bytes(), public):
+            raise NotEnrolledError("the chip holds another unit's key", where=str(mark), cure="enrol again")
+        return chip
+
+    def _chip(self) -> Chip | None:
+        """The chip, unless this unit was enrolled before it had one."""
+        if (self.path / "unit.key").exists():
+            return None
+        if self.chip is None and (self.path / "unit.chip").exists():
+            raise NotEnrolledError(
+                "the unit's key is in a chip that is not here",
+                where=str(self.path),
+                cure="put the card back into its unit, or remove sync/ and enrol again",
+            )
+        return self.chip
 
     def tls_private(self) -> ec.EllipticCurvePrivateKey:
-        """The TLS key; made at first use."""
-        return _p256_key(self.tls_key)
+        """The TLS key; made at first use, and sealed by the chip where there is one."""
+        chip = self._chip()
+        if chip is None:
+            return _p256_key(self.tls_key)
+        sealed = self.path / "tls.sealed"
+        if not sealed.exists():
+            fresh = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
+            files.replace(sealed, chip.seal(fresh.to_bytes(SCALAR_BYTES, "big")))
+        opened = chip.unseal(sealed.read_bytes())
+        return ec.derive_private_key(int.from_bytes(opened, "big"), ec.SECP256R1())
+
+    @contextlib.contextmanager
+    def tls_key_file(self) -> Iterator[Path]:
+        """A file with the TLS key for OpenSSL: the one that lies here, or one in memory for this block."""
+        if self._chip() is None:
+            yield self.tls_key
+            return
+        descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)  # anonymous, on tmpfs: gone with its descriptor
+        try:
+            with open(descriptor, "wb", closefd=False) as file:
+                file.write(_pem(self.tls_private()))
+            yield Path(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
 
     def save_certificate(self, der: bytes) -> None:
         pem = x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM)
@@ -133,13 +197,15 @@ class SyncFolder:
         beside.replace(self.path / "status.json")
 
 
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
 def _p256_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not path.exists():
-        made = ec.generate_private_key(ec.SECP256R1())
-        pem = made.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        files.replace(path, pem)
+        files.replace(path, _pem(ec.generate_private_key(ec.SECP256R1())))
     key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise NotEnrolledError("is not a P-256 key", where=str(path), cure="remove it and enrol again")

@@ -7,12 +7,11 @@ import json
 from typing import Any
 
 from firmware.app import prepare_home
-from firmware.custody import open_ledger
+from firmware.custody import open_ledger, sync_folder
 from firmware.errors import DONE
 from firmware.record import software_version
 from sync.enrolment import join
 from sync.ledger_outbox import LedgerOutbox
-from sync.membership import SyncFolder
 
 
 def add_parser(subparsers: Any) -> None:
@@ -30,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Join."""
     prepare_home(args.home)
-    folder = SyncFolder.of(args.home)
+    folder = sync_folder(args.home)
     with open_ledger(args.home) as ledger:
         member = join(LedgerOutbox(ledger, folder.inbox), folder, args.code, software=software_version()[:64])
     if args.json:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware.config import FILE_NAME, load_config
-from firmware.custody import custody_of, open_or_succeed
+from firmware.custody import custody_of, open_or_succeed, sync_folder
 from firmware.errors import DONE, FOUND_WRONG
 from firmware.health import HealthWatch
 from firmware.health_message import health_message
@@ -43,7 +43,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Speak, or tell."""
-    folder = SyncFolder.of(args.home)
+    folder = sync_folder(args.home)
     folder.member()
     if args.what == "now":
         try:
