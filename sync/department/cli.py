@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "health": ("sync.department.commands.health", "how the units are; exit 1 if one needs a person"),
     "purge": ("sync.department.commands.purge", "purge what was received over a year ago (463.8)"),
     "hotlist": ("sync.department.commands.hotlist", "sign a hot list and offer it to units"),
+    "send": ("sync.department.commands.send", "sign a configuration or an update bundle for units"),
     "grant": ("sync.department.commands.grant", "let technicians and vendors into units' consoles"),
     "user": ("sync.department.commands.user", "people of the desk: roster, credentials, sessions"),
     "training": ("sync.department.commands.training", "yearly training of 463.9"),

@@ -22,8 +22,8 @@ from sync.department.key_service import KeyService
 from sync.department.policy import Policy
 from sync.department.policy import parse as parse_policy
 from sync.department.store import Store
-from sync.department.tables import documents
-from sync.documents import context_of
+from sync.department.tables import documents, units
+from sync.documents import Carried, context_of
 from sync.errors import ConfigError
 from sync.messages import MAX_DOCUMENT_BYTES, SignedDocument
 
@@ -91,6 +91,32 @@ def custody_policy(policy: Policy, organisation: str) -> CustodyPolicy:
     )
     made.check()
     return made
+
+
+def send(  # noqa: PLR0917 - a document has these parts
+    home: DepartmentHome,
+    store: Store,
+    name: str,
+    body: bytes,
+    now_us: int,
+    unit_id: str = "",
+    expires_us: int | None = None,
+) -> int:
+    """Sign a document that units carry, and offer it; its version. Raises ConfigError."""
+    with store.write() as connection:
+        if (
+            unit_id
+            and not connection.execute(select(units.c.unit_id).where(units.c.unit_id == unit_id)).first()
+        ):
+            raise ConfigError(f"no unit has the id {unit_id}", where="--unit", cure="department enrol --list")
+        # seconds: rises with every document, and says when
+        version = max(now_us // 1_000_000, version_out(connection, name, unit_id) + 1)
+        carried = Carried(
+            name=name, version=version, unit_id=unit_id, issued_us=now_us, expires_us=expires_us, body=body
+        )
+        message = sign_document(name, codec.to_bytes(carried), load_ed25519(home.path / "command.key"))
+        publish(connection, name, version, message, now_us, unit_id)
+    return version
 
 
 def refresh(home: DepartmentHome, store: Store, keys: KeyService, now_us: int) -> list[str]:

@@ -20,6 +20,7 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from sync.department import down
 from sync.department.app import front_app, unit_app
 from sync.department.authority import Authority
 from sync.department.blobs import open_packs
@@ -155,6 +156,12 @@ def renew_server(department: Department, contexts: Sequence[ssl.SSLContext]) -> 
         context.load_cert_chain(certificate, key)
 
 
+def _renew_documents(department: Department) -> None:
+    """Policy and day keys for units, signed anew in time; also where the department has no desk yet."""
+    if (department.home.path / "command.key").exists():  # else its holder signs them by hand
+        down.refresh(department.home, department.store, department.keys, now_us())
+
+
 async def _retain(
     department: Department,
     contexts: Sequence[ssl.SSLContext],
@@ -170,6 +177,7 @@ async def _retain(
         except Exception as error:  # noqa: BLE001 - the server must live; compliance shows a purge that is late
             log_events.error("retention_failed", kind=type(error).__name__)  # noqa: TRY400
         try:
+            await asyncio.to_thread(_renew_documents, department)
             await asyncio.to_thread(daily)
         except Exception as error:  # noqa: BLE001 - as above
             log_events.error("daily_failed", kind=type(error).__name__)  # noqa: TRY400

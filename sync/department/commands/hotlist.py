@@ -10,12 +10,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from storage import codec
 from sync.department import down
-from sync.department.home import DepartmentHome, load_ed25519
+from sync.department.home import DepartmentHome
 from sync.department.server import Department, now_us
 from sync.department.tables import documents
-from sync.documents import Carried
 from sync.errors import ConfigError
 
 MAX_HOURS = 24 * 31
@@ -54,19 +52,8 @@ def run(args: argparse.Namespace) -> int:
         except OSError as error:
             raise ConfigError(f"cannot be read: {error.strerror}", where=str(args.file)) from None
         name, now = f"hot-list/{args.id}", now_us()
-        version = now // 1_000_000  # seconds: rises with every push, and says when
-        carried = Carried(
-            name=name,
-            version=version,
-            unit_id=args.unit,
-            issued_us=now,
-            expires_us=now + args.hours * HOUR_US,
-            body=body,
-        )
-        command = load_ed25519(home.path / "command.key")
-        message = down.sign_document(name, codec.to_bytes(carried), command)
-        with department.store.write() as connection:
-            down.publish(connection, name, version, message, now, args.unit)
+        expires = now + args.hours * HOUR_US
+        version = down.send(home, department.store, name, body, now, args.unit, expires)
         print(
             json.dumps({"name": name, "version": version}) if args.json else f"out: {name}, version {version}"
         )
