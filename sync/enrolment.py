@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from dataclasses import replace
 from typing import Protocol
 
 import httpx
@@ -48,10 +49,27 @@ class Joiner(Protocol):
 
 def fetch_root(code: EnrolmentCode) -> Root:
     """The root file that the code's digest names. The line is not trusted, and need not be."""
+    try:
+        return open_first(_fetch(code.address, "root", MAX_ROOT_BYTES), code.root_digest)
+    except StorageError as error:
+        raise NotEnrolledError(
+            f"whoever answers is not the department of this code: {error}", where=code.address
+        ) from None
+
+
+def fetch_authority(address: str, named: bytes) -> bytes:
+    """The CA's newest certificate (DER), over the key of the one that the root file names. As untrusted."""
+    newest = _fetch(address, "authority", MAX_ROOT_BYTES)
+    check_authority(newest, named)
+    return newest
+
+
+def _fetch(address: str, name: str, limit: int) -> bytes:
+    """A public file of the department. What comes is believed by what it says alone. Raises LinkError."""
     context = ssl.create_default_context()
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # what comes is believed by its digest alone
-    where = f"https://{code.address}/enrol/root"
+    context.verify_mode = ssl.CERT_NONE  # see above
+    where = f"https://{address}/enrol/{name}"
     try:
         with (
             httpx.Client(verify=context, timeout=CONNECT_S, trust_env=False) as client,
@@ -60,18 +78,25 @@ def fetch_root(code: EnrolmentCode) -> Root:
             data = b""
             for piece in response.iter_raw():
                 data += piece
-                if len(data) > MAX_ROOT_BYTES:
-                    raise LinkError("a root file of no such size", where=where)
+                if len(data) > limit:
+                    raise LinkError("a file of no such size", where=where)
     except httpx.HTTPError as error:
         raise LinkError(
             f"{type(error).__name__}", where=where, cure="is the department reachable from here?"
         ) from None
+    return data
+
+
+def check_authority(newest: bytes, known: bytes) -> None:
+    """Raises NotEnrolledError unless both certificates are over the same key and name."""
     try:
-        return open_first(data, code.root_digest)
-    except StorageError as error:
-        raise NotEnrolledError(
-            f"whoever answers is not the department of this code: {error}", where=where
-        ) from None
+        first, second = (x509.load_der_x509_certificate(one) for one in (known, newest))
+        same = (first.public_key(), first.subject) == (second.public_key(), second.subject)
+        second.verify_directly_issued_by(second)
+    except (InvalidSignature, ValueError, TypeError):
+        same = False
+    if not same:
+        raise NotEnrolledError("the department shows another CA than its root file names")
 
 
 def make_vouch(
@@ -103,6 +128,7 @@ def join(
     authority, department, command = (root.other(name) for name in ("ca", "log", "command"))
     if authority is None or department is None or command is None:
         raise NotEnrolledError("its root file names no CA, log key or command key", where=code.address)
+    authority = fetch_authority(code.address, authority)
     folder.make()
     vouch = make_vouch(folder, unit or folder.unit_key(), joiner.log_public)
     request = m.EnrolRequest(secret=code.secret, vouch=vouch, software=software)
@@ -177,6 +203,14 @@ def renew_if_due(folder: SyncFolder, member: Member, link: HttpsLink, log_public
         answer = m.open_message(m.Renewed, data, member.department_public())
     except (MessageError, StorageError) as error:
         raise LinkError(f"an answer that is not the department's: {error}") from None
-    check_certificate(answer.certificate, member.authority, folder)
-    folder.save_certificate(answer.certificate)
+    take_renewed(folder, member, answer)
     return True
+
+
+def take_renewed(folder: SyncFolder, member: Member, answer: m.Renewed) -> None:
+    """Keep a new certificate, and the CA's own where that was made anew. Raises NotEnrolledError."""
+    check_certificate(answer.certificate, member.authority, folder)
+    if answer.authority != member.authority:
+        check_authority(answer.authority, member.authority)
+        folder.save_member(replace(member, authority=answer.authority))
+    folder.save_certificate(answer.certificate)

@@ -382,6 +382,7 @@ class Renewed(Message):
     KIND: ClassVar[str] = "renewed"
     unit_id: str
     certificate: bytes
+    authority: bytes  # the CA's certificate as it is now (DER); its key never changes without a new root
 
     def check(self) -> None:
         self.check_version()

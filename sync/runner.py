@@ -18,7 +18,7 @@ import structlog
 from storage.errors import StorageError
 from sync import messages as m
 from sync import schedule as when
-from sync.enrolment import check_certificate, open_link, renew_if_due
+from sync.enrolment import open_link, renew_if_due, take_renewed
 from sync.errors import BatchRefusedError, LinkError, NotEnrolledError, RefusedByDepartmentError
 from sync.health import Health
 from sync.ledger_outbox import LedgerOutbox
@@ -141,8 +141,7 @@ class Runner:
             self._outbox, self._folder, self._folder.unit_key(), previous=previous, reason=reason
         )
         answer = m.open_message(m.Renewed, link.post("new-log", [message]), member.department_public())
-        check_certificate(answer.certificate, member.authority, self._folder)
-        self._folder.save_certificate(answer.certificate)
+        take_renewed(self._folder, member, answer)
         log_events.info("new_log_registered", reason=reason)
 
     def _account(self, made: Attempt, started: int) -> None:

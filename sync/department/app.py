@@ -158,12 +158,16 @@ def front_app(
     async def root(_request: Request) -> Response:
         return Response(enrolment.root_file(), media_type=m.CONTENT_TYPE)
 
+    async def authority(_request: Request) -> Response:
+        return Response(enrolment.authority_file(), media_type="application/pkix-cert")
+
     async def health(_request: Request) -> Response:
         return Response(b"ok\n", media_type="text/plain")
 
     enrol = _endpoint(enrolment.answer, receiver.refusal, budget, seconds)
     routes: list[BaseRoute] = [
         Route("/enrol/root", root, methods=["GET"]),
+        Route("/enrol/authority", authority, methods=["GET"]),
         Route("/health", health, methods=["GET"]),
         Route("/enrol/{name}", enrol, methods=["POST"]),
         *desk,

@@ -1,7 +1,8 @@
 """A small certificate authority: P-256, one level, for the server and the units. TLS only admits.
 
 Who speaks is proven by the signature on a message; a certificate from here opens the connection, no more.
-The CA lives 2 years, the server's certificate 1 year (renewed at start), a unit's 90 days.
+The CA's certificate lives 2 years and is made anew over the same key at a start of the server; the server's
+own lives 1 year, a unit's 90 days.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sync.vouch import p256
 CA_DAYS = 730
 SERVER_DAYS = 365
 RENEW_BEFORE_DAYS = 30
+CA_RENEW_BEFORE_DAYS = 240  # every unit renews its own, and so hears of it, within 60 of these
 _NONE = dict.fromkeys(
     (
         "content_commitment",
@@ -58,6 +60,24 @@ def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
+def _self_signed(key: ec.EllipticCurvePrivateKey, subject: x509.Name) -> x509.Certificate:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_now() - dt.timedelta(minutes=5))
+        .not_valid_after(_now() + dt.timedelta(days=CA_DAYS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.KeyUsage(digital_signature=False, key_cert_sign=True, crl_sign=True, **_NONE), critical=True
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Authority:
     """The CA's certificate and key, and the folder they lie in."""
@@ -71,26 +91,24 @@ class Authority:
         """A new CA in `folder`."""
         folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = _name(f"{name} ALPR units")
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(_now() - dt.timedelta(minutes=5))
-            .not_valid_after(_now() + dt.timedelta(days=CA_DAYS))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(
-                x509.KeyUsage(digital_signature=False, key_cert_sign=True, crl_sign=True, **_NONE),
-                critical=True,
-            )
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .sign(key, hashes.SHA256())
-        )
+        made = cls(folder, _self_signed(key, _name(f"{name} ALPR units")), key)
         files.replace(folder / "ca.key", private_pem(key))
-        files.replace(folder / "ca.pem", certificate.public_bytes(serialization.Encoding.PEM))
-        return cls(folder, certificate, key)
+        made._keep()
+        return made
+
+    def _keep(self) -> None:
+        files.replace(self.folder / "ca.pem", self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def renewed(self) -> Authority:
+        """The same key under a new certificate where the old one ends soon; else itself.
+
+        Units know the CA by its key, and take the new certificate with their own next one.
+        """
+        if self.certificate.not_valid_after_utc - _now() > dt.timedelta(days=CA_RENEW_BEFORE_DAYS):
+            return self
+        made = Authority(self.folder, _self_signed(self.key, self.certificate.subject), self.key)
+        made._keep()
+        return made
 
     @classmethod
     def open(cls, folder: Path) -> Authority:

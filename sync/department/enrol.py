@@ -62,6 +62,10 @@ class Enrolment:
         """The signed root file: public, believed by its digest alone."""
         return self._root.read_bytes()
 
+    def authority_file(self) -> bytes:
+        """The CA's certificate as it is now, DER: public, believed by the key that the root file names."""
+        return self._authority.der()
+
     # --- codes and units, from the command line -----------------------------------------------------------
 
     def issue_code(self, name: str, root_digest: bytes) -> EnrolmentCode:
@@ -216,6 +220,10 @@ class Enrolment:
         )
         return certificate.public_bytes(serialization.Encoding.DER)
 
+    def _renewed(self, connection: sa.Connection, vouch: Vouch, unit_id: str) -> m.Renewed:
+        certificate = self._certify(connection, vouch, unit_id)
+        return m.Renewed(unit_id=unit_id, certificate=certificate, authority=self._authority.der())
+
     def _known(self, connection: sa.Connection, vouch: Vouch) -> str:
         unit_id = unit_id_of(vouch.unit)
         row = connection.execute(select(units.c.revoked_us).where(units.c.unit_id == unit_id)).first()
@@ -252,13 +260,13 @@ class Enrolment:
                     log_id=log_id,
                     now_us=self._now_us(),
                 )
-            return m.Renewed(unit_id=unit_id, certificate=self._certify(connection, vouch, unit_id))
+            return self._renewed(connection, vouch, unit_id)
 
     def _renew(self, data: bytes) -> m.Renewed:
         vouch = open_vouch(data)
         with self._store.write() as connection:
             unit_id = self._known(connection, vouch)
-            return m.Renewed(unit_id=unit_id, certificate=self._certify(connection, vouch, unit_id))
+            return self._renewed(connection, vouch, unit_id)
 
 
 def _opened(kind: type[m.M], data: bytes) -> tuple[m.M, Vouch, Ed25519PublicKey]:

@@ -98,7 +98,7 @@ class Department:
         self.store = open_store(home.database_url)
         self.keys = service_of(home)
         self.packs = open_packs(home)
-        self.authority = Authority.open(home.authority)
+        self.authority = Authority.open(home.authority).renewed()
         self._partials = Partials(home.path / "partial")
         log_key = home.log_key()
         settings = home.settings

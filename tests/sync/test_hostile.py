@@ -111,6 +111,23 @@ def test_a_client_that_falls_silent_in_its_body_is_told_so(server: DepartmentPro
     assert answer.startswith(b"HTTP/1.1 408")
 
 
+def test_a_client_that_drips_its_body_is_cut_off(server: DepartmentProcess, enrolled: Unit) -> None:
+    """Never silent for long, and never done: a clock on the whole body ends it."""
+    with connected(enrolled, server) as line:
+        line.sendall(b"POST /v1/parcel HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        line.settimeout(0.5)
+        answer, started = b"", time.monotonic()
+        while not answer and time.monotonic() - started < 60:
+            try:
+                line.sendall(b"a")
+                answer = line.recv(4000)
+            except TimeoutError:
+                continue
+            except (ConnectionError, ssl.SSLError):
+                break
+    assert answer.startswith(b"HTTP/1.1 408")
+
+
 def test_a_hundred_silent_clients_do_not_keep_a_unit_out(server: DepartmentProcess, enrolled: Unit) -> None:
     enrolled.add(2)
     silent = [socket.create_connection(("127.0.0.1", server.home.settings.unit_port), 20) for _ in range(100)]

@@ -19,7 +19,7 @@ from storage.leaf import origin_of
 from sync import messages as m
 from sync.department import held, incidents
 from sync.department.server import Department
-from sync.department.tables import elements, leaves, logs, tokens
+from sync.department.tables import alerts, elements, leaves, logs, tokens
 from sync.errors import BatchRefusedError, LinkError, RefusedByDepartmentError
 from sync.membership import SyncFolder
 from sync.succession import keep_keys, registration, succeed
@@ -340,6 +340,32 @@ def test_an_alert_goes_ahead_of_a_long_backlog_and_is_held_once(department: Depa
         assert log is not None
         here = held.names_held(connection, log.log_no, [hit])
     assert {name for _, name in here} == {"text", "place", "patch", "overview"}
+    assert checked(department.home).problems == []
+
+
+def test_an_alert_is_taken_with_its_leaf_although_its_own_parcel_never_comes(
+    department: Department, unit: Joined
+) -> None:
+    unit.add(210, size=40)
+    (hit,) = unit.add(1, hit=True, size=40)
+    link = LoopbackLink(department)
+
+    def before(name: str, data: bytes) -> bytes:
+        if name == "parcel":
+            raise LinkError("the unit was never seen again")
+        return data
+
+    link.before = before
+    with pytest.raises(LinkError):
+        converse(unit, department, link)
+    with department.store.read() as connection:
+        log = held.find_log(connection, unit.outbox.log_id)
+        assert log is not None
+        here = held.names_held(connection, log.log_no, [hit])
+        assert connection.execute(select(alerts)).all() == []
+        assert [row.sequence for row in connection.execute(select(tokens))] == [hit]
+    assert {name for _, name in here} == {"text", "place", "patch", "overview"}
+    assert converse(unit, department).done
     assert checked(department.home).problems == []
 
 

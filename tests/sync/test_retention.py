@@ -17,7 +17,7 @@ from sync.department.home import SETTINGS_FILE, DepartmentHome
 from sync.department.retention import PurgeReceipt
 from sync.department.server import Department, now_us
 from sync.department.settings import Settings, load_settings, settings_text
-from sync.department.tables import elements, tokens
+from sync.department.tables import alerts, days, elements, tokens
 from sync.errors import ConfigError, KeyServiceError
 
 
@@ -61,10 +61,10 @@ def held_now(department: Department) -> tuple[int, int]:
     return counts[0], counts[1]
 
 
-@pytest.mark.parametrize("days", [30, 364, 366, 3650])
-def test_no_setting_keeps_less_or_more_than_the_year(tmp_path: Path, days: int) -> None:
+@pytest.mark.parametrize("keep_days", [30, 364, 366, 3650])
+def test_no_setting_keeps_less_or_more_than_the_year(tmp_path: Path, keep_days: int) -> None:
     path = tmp_path / SETTINGS_FILE
-    path.write_text(settings_text(Settings(keep_days=days)))
+    path.write_text(settings_text(Settings(keep_days=keep_days)))
     with pytest.raises(ConfigError, match=r"keep_days.*must be 365.*463\.8"):
         load_settings(path)
 
@@ -174,6 +174,68 @@ def test_a_restored_backup_takes_in_again_what_it_lost(
         assert checked(restored.home).problems == []
     finally:
         restored.close()
+
+
+def test_days_that_a_restored_database_forgot_are_purged_in_their_time(
+    department: Department, unit: Joined, clock: Clock, tmp_path: Path
+) -> None:
+    department.store.shrink()
+    home = department.home.path
+    shutil.copy(home / "store.db", tmp_path / "store.db")
+    unit.add(3, size=9000)
+    converse(unit, department)
+    day = clock.us // DAY_US
+    department.close()
+    for name in ("store.db", "store.db-wal", "store.db-shm"):
+        (home / name).unlink(missing_ok=True)
+    shutil.copy(
+        tmp_path / "store.db", home / "store.db"
+    )  # of before that day: its packs and key are not in it
+    restored = Department(DepartmentHome.open(home), clock)
+    try:
+        clock.days(300)
+        assert restored.retention.run() == []
+        assert restored.keys.has_store_key(day)
+        clock.days(67)
+        (receipt,) = restored.retention.run()
+        assert receipt.day == day
+        assert not restored.keys.has_store_key(day)
+        assert restored.packs.days() == set()
+    finally:
+        restored.close()
+
+
+def test_a_key_that_no_row_and_no_pack_speaks_of_goes_too(
+    department: Department, unit: Joined, clock: Clock
+) -> None:
+    unit.add(1, size=100)  # small elements lie in the rows: no pack
+    converse(unit, department)
+    day = clock.us // DAY_US
+    with department.store.write() as connection:
+        connection.execute(days.delete())
+    clock.days(367)
+    assert [one.day for one in department.retention.run()] == [day]
+    assert not department.keys.has_store_key(day)
+
+
+def test_an_alert_whose_leaf_never_came_is_kept_its_year(
+    department: Department, unit: Joined, clock: Clock
+) -> None:
+    with department.store.write() as connection:
+        connection.execute(
+            alerts.insert().values(log_no=1, sequence=7, leaf=b"x", received_us=clock.us, parts=b"x")
+        )
+
+    def left() -> int:
+        with department.store.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(alerts)).scalar_one())
+
+    clock.days(365)
+    department.retention.run()
+    assert left() == 1
+    clock.days(2)
+    department.retention.run()
+    assert left() == 0
 
 
 def test_a_purge_that_was_cut_off_is_finished_by_the_next_run(
