@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from clause_mutations import BREAKS
 
 from sync.department.clauses import NOT_ENFORCED, clause_rows
 from sync.department.cli import main
@@ -71,3 +72,12 @@ def test_the_table_in_the_docs_is_the_one_that_is_printed(capsys: pytest.Capture
     printed = capsys.readouterr().out
     assert printed.count("\n") == len(clause_rows()) + 2
     assert (TESTS.parent / "sync" / "department" / "README.md").read_text().endswith(printed)
+
+
+def test_each_clause_has_a_place_whose_breaking_the_mutation_run_knows() -> None:
+    """The run itself takes minutes: python tests/twins/clause_mutations.py."""
+    for one in BREAKS:
+        text = (TESTS.parent / "sync" / "department" / one.file).read_text()
+        assert text.count(one.old) == 1, (one.file, one.old)
+    broken = {clause for one in BREAKS for clause in one.clauses}
+    assert {row.clause for row in clause_rows() if row.test} <= broken
