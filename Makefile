@@ -107,6 +107,8 @@ train: $(VENV_TRAIN)/.ready
 	$(VENV_TRAIN)/bin/python -m detector.training.train_reader --data $(ALPR_DATA) --run run/train/reader
 	$(VENV_TRAIN)/bin/python -m detector.training.release reader --data $(ALPR_DATA) --run run/train/reader
 	$(VENV_TRAIN)/bin/python -m detector.training.calibrate --data $(ALPR_DATA)
+	$(VENV_TRAIN)/bin/python -m detector.training.curves run/train/detector run/train/reader
+	$(VENV_TRAIN)/bin/python -m detector.training.evaluate --data $(ALPR_DATA) --float run/train/detector run/train/reader --out run/train/evaluation
 
 # --universal: one file for every platform and Python that the project supports.
 COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
