@@ -2,8 +2,8 @@
 
 A set is a folder with ``images/`` and ``labels.csv`` (columns image, x, y, w, h, text, region,
 split). The given ``dev`` rows are never handed to a training; of the given ``train`` rows a tenth
-of the plate texts is set aside as ``calibration``: no net trains on it, thresholds and
-temperatures are fitted on it.
+of the plate texts, and of the plate-free pictures, is set aside as ``calibration``: no net trains on
+it, thresholds and temperatures are fitted on it. Rows of one text are never torn apart.
 """
 
 from __future__ import annotations
@@ -79,6 +79,14 @@ def _is_calibration(name: str) -> bool:
     return int.from_bytes(digest[:4], "big") % CALIBRATION_SHARE == 0
 
 
+def _can_calibrate(plates: tuple[LabelledPlate, ...]) -> bool:
+    """Whether a picture tells a calibration anything. Cut-out plates of unknown text do not.
+
+    Nor is there a text by which copies of one of them would stay together.
+    """
+    return not plates or any(plate.text or plate.box is not None for plate in plates)
+
+
 def _plate(row: dict[str, str], where: str) -> LabelledPlate | None:
     if row["region"] == "none":
         return None
@@ -137,7 +145,7 @@ def read_set(folder: Path) -> list[Picture]:
             raise DataSetError(f"{labels}: {image} lies in more than one split")
         plates = tuple(plate for plate, _ in entries if plate is not None)
         split: Split = "dev" if splits == {"dev"} else "train"
-        if split == "train" and all(_is_calibration(name) for name in groups[image]):
+        if split == "train" and _can_calibrate(plates) and all(map(_is_calibration, groups[image])):
             split = "calibration"
         pictures.append(
             Picture(path=folder / "images" / image, dataset=folder.name, split=split, plates=plates)
