@@ -98,6 +98,11 @@ class PatchReader:
         watch.lap("text")
         return Sight(evidence, corners, looks[-1].patch.luma)
 
+    def corners_at(self, luma: U8, box: PlateBox) -> Corners:
+        """The corners that the net sees at a box, or the box's own. Raises DegenerateCornersError."""
+        margin = self._card.patch.margin_x, self._card.patch.margin_y
+        return self._corners(box, self._look(luma, box.corners, margin, Stopwatch()))
+
     def _corners(self, box: PlateBox, look: _Look) -> Corners:
         """The corners that the net saw in a patch, or the box's own where those are the net's fancy."""
         if "corners" not in look.outputs:

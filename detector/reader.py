@@ -116,6 +116,14 @@ class PlateReader:
         box, watch = PlateBox(corners=corners, confidence=1.0), Stopwatch()
         return self._reading_of(box, self._patches.see(luma, box, watch), {}, watch)
 
+    def corners_at(self, luma: U8, box: PlateBox) -> Corners:
+        """Where the reader's own net sees the corners of a plate, within reason of the box's.
+
+        For measuring: a camera's angle shows there, for the detector's corners keep close to upright.
+        Raises DegenerateCornersError.
+        """
+        return self._patches.corners_at(luma, box)
+
     def invoke_bare(self, looks: int) -> None:
         """Runs the detector once and the reader's net ``looks`` times on grey: what a bench compares with."""
         self._detector.invoke(np.full(self._detector.size, 114, np.uint8))

@@ -48,7 +48,7 @@ def measure(reader: PlateReader, pictures: Iterable[Picture]) -> Measured:
             continue
         for stage, ms in seen.ms.items():
             spent.setdefault(stage, []).append(ms)
-        outcomes += _scene_outcomes(picture, luma, seen.readings)
+        outcomes += _scene_outcomes(reader, picture, luma, seen.readings)
         told, matched = boxes.get(picture.dataset, (0, 0))
         hits = sum(_hits(reading, picture) for reading in seen.readings)
         boxes[picture.dataset] = told + len(seen.readings), matched + hits
@@ -77,7 +77,7 @@ def _hits(reading: PlateReading, picture: Picture) -> bool:
 
 
 def _scene_outcomes(
-    picture: Picture, luma: NDArray[np.uint8], readings: Sequence[PlateReading]
+    reader: PlateReader, picture: Picture, luma: NDArray[np.uint8], readings: Sequence[PlateReading]
 ) -> list[Outcome]:
     outcomes = []
     for plate in picture.plates:
@@ -86,7 +86,9 @@ def _scene_outcomes(
         shares = [overlap(reading.box.box, plate.box) for reading in readings]
         best = int(np.argmax(shares)) if shares else -1
         reading = readings[best] if best >= 0 and shares[best] >= FOUND else None
-        outcomes.append(_outcome(picture, plate, luma, reading, shares[best] if best >= 0 else 0.0))
+        angle = angle_of(reader.corners_at(luma, reading.box)) if reading is not None else math.nan
+        share = shares[best] if best >= 0 else 0.0
+        outcomes.append(_outcome(picture, plate, luma, reading, share=share, angle_deg=angle))
     return outcomes
 
 
@@ -97,7 +99,8 @@ def _crop_outcome(reader: PlateReader, picture: Picture, luma: NDArray[np.uint8]
     left, top = float(pad_x), float(pad_y)
     right, bottom = left + luma.shape[1], top + luma.shape[0]
     reading = reader.read_at(wide, ((left, top), (right, top), (right, bottom), (left, bottom)))
-    return _outcome(picture, picture.plates[0], luma, reading, math.nan)
+    angle = angle_of(reader.corners_at(wide, reading.box))
+    return _outcome(picture, picture.plates[0], luma, reading, share=math.nan, angle_deg=angle)
 
 
 def _outcome(
@@ -105,12 +108,13 @@ def _outcome(
     plate: LabelledPlate,
     luma: NDArray[np.uint8],
     reading: PlateReading | None,
+    *,
     share: float,
+    angle_deg: float,
 ) -> Outcome:
     x, y, w, h = plate.box or (0.0, 0.0, float(luma.shape[1]), float(luma.shape[0]))
     inside = luma[max(int(y), 0) : int(y + h) + 1, max(int(x), 0) : int(x + w) + 1]
     text = reading.text if reading is not None else None
-    known = reading is not None and plate.box is not None
     return Outcome(
         image=picture.path.name,
         dataset=picture.dataset,
@@ -121,6 +125,6 @@ def _outcome(
         overlap=share,
         plate_width_px=w,
         mean_luma=float(inside.mean()) if inside.size else math.nan,
-        angle_deg=angle_of(reading.box.corners) if reading is not None and known else math.nan,
+        angle_deg=angle_deg,
         jurisdiction=text.jurisdiction[0][0] if text is not None and text.jurisdiction else None,
     )

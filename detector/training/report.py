@@ -20,11 +20,12 @@ from .metrics import (
     precision_at_coverage,
 )
 
-# What a plate's picture is like, and where the parts begin. Angles are those of the corners found.
+# What a plate's picture is like, and where the parts begin. No label knows the angle: it is that of the
+# corners which the reader's net sees, so plates that were not found have none.
 CONDITIONS: dict[str, tuple[Callable[[Outcome], float], tuple[float, ...]]] = {
     "plate width px": (lambda o: o.plate_width_px, (0, 40, 60, 90, 140, 10_000)),
     "mean luma": (lambda o: o.mean_luma, (0, 60, 110, 256)),
-    "angle deg": (lambda o: o.angle_deg, (0, 5, 10, 20, 180)),
+    "angle deg": (lambda o: o.angle_deg, (0, 3, 6, 10, 180)),
 }
 KEPT_SHARES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 _HEADS = {
@@ -193,7 +194,8 @@ def comparison(int8: dict[str, Any], real: dict[str, Any]) -> str:
         cells = []
         for key in keys:
             a, b = real["sets"][name].get(key, math.nan), int8["sets"][name].get(key, math.nan)
-            cells.append(f"{a:8.3f} {b:.3f} {b - a:+.3f}".rjust(24))
+            told = "-" if math.isnan(a + b) else f"{a:.3f} {b:.3f} {b - a:+.3f}"
+            cells.append(told.rjust(24))
         lines.append(f"{name:{wide}}" + "".join(cells))
     return "\n".join(lines)
 
