@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from .card import FindRules
 from .errors import PictureError
 from .plates import F32, U8, Corners, PlateBox
 from .runtime import Net, NetOutput
+from .shrink import scaled
 
 MOST_ENLARGEMENT = 2.0  # a thumbnail blown up further shows the net nothing new
 _PEAKS_KEPT = 128  # best peaks that reach the overlap test, so that clutter costs no quadratic time
@@ -71,20 +71,12 @@ def letterbox(luma: U8, net: tuple[int, int], padding: int, lores: U8 | None = N
     if source.shape == net:
         return source, place
     if source.shape != (place.height, place.width):
-        # BOX is the mean of the covered px: no aliasing; reducing_gap does whole factors by integer sums
-        small = Image.fromarray(source).resize(
-            (place.width, place.height), _resampling(source, place), reducing_gap=1.0
-        )
-        source = np.asarray(small)
+        source = scaled(source, (place.height, place.width))
     if source.shape == net:
         return source, place
     canvas = np.full(net, padding, np.uint8)
     canvas[: place.height, : place.width] = source
     return canvas, place
-
-
-def _resampling(source: U8, place: Letterbox) -> Image.Resampling:
-    return Image.Resampling.BOX if source.shape[1] > place.width else Image.Resampling.BILINEAR
 
 
 def _same_view(lores: U8, luma: U8) -> bool:
