@@ -15,12 +15,17 @@ mkdir -p "${1:?folder for the runtimes}"
 DIR=$(cd "$1" && pwd)
 LOCK=$ROOT/requirements.lock
 
+needs() { # a program, and what brings it
+    command -v "$1" >/dev/null || { echo "other_runtimes: $1 not found: $2" >&2; exit 3; }
+}
+
 pinned() { # the version of a package for Python 3.11 in the lock file
     sed -n "s/^$1==\([^ ]*\).*/$1==\1/p" "$LOCK" | head -1
 }
 
 tflite() {
     [ -x "$DIR/tflite/python" ] && return
+    needs python3.11 "install Python 3.11, the last that tflite-runtime has wheels for"
     python3.11 -m venv "$DIR/tflite/venv"
     "$DIR/tflite/venv/bin/pip" install --quiet --disable-pip-version-check \
         "tflite-runtime==2.14.0" "numpy<2" "$(pinned pillow)"
@@ -44,6 +49,8 @@ apt_for() {
 
 aarch64() {
     [ -x "$DIR/aarch64/python" ] && return
+    needs apt-get "the arm64 Python comes from Debian's packages"
+    needs dpkg "the arm64 Python comes from Debian's packages"
     local here=$DIR/aarch64 machine
     machine=$(dpkg --print-architecture)
     mkdir -p "$here/debs" "$here/qemu-debs" "$here/root/proc" "$here/site"
