@@ -41,11 +41,15 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """What was seen of one plate: its evidence, its corners in the frame, the patch that was read last."""
+    """What was seen of one plate: its evidence, its corners in the frame, the patch that was read last.
+
+    ``plateness``: the probability that it is one.
+    """
 
     evidence: Evidence
     corners: Corners
     patch: U8
+    plateness: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,20 +75,21 @@ class PatchReader:
         """
         first = self._first_look(luma, box, watch)
         signs = signs_of_look(first.columns, first.path, box.width_px, box.confidence)
-        if plateness(signs, self._card.plate) < self._card.plate.least:
+        sure = plateness(signs, self._card.plate)
+        if sure < self._card.plate.least:
             watch.lap("text")
             return None
-        return self._see(luma, box, first, watch)
+        return self._see(luma, box, first, sure, watch)
 
     def see(self, luma: U8, box: PlateBox, watch: Stopwatch) -> Sight:
         """Reads what is known to be a plate. luma: uint8 (H, W) full frame. Raises DegenerateCornersError."""
-        return self._see(luma, box, self._first_look(luma, box, watch), watch)
+        return self._see(luma, box, self._first_look(luma, box, watch), 1.0, watch)
 
     def _first_look(self, luma: U8, box: PlateBox, watch: Stopwatch) -> _Look:
         margin = (self._card.patch.margin_x, self._card.patch.margin_y)
         return self._look(luma, box.corners, margin, watch)
 
-    def _see(self, luma: U8, box: PlateBox, first: _Look, watch: Stopwatch) -> Sight:
+    def _see(self, luma: U8, box: PlateBox, first: _Look, sure: float, watch: Stopwatch) -> Sight:
         rules = self._card.patch
         looks = [first]
         corners = self._corners(box, looks[0]) if rules.trust_corners else box.corners
@@ -96,7 +101,7 @@ class PatchReader:
         width_px = PlateBox(corners=corners, confidence=0.0).width_px
         evidence = self._evidence(looks, width_px, box.confidence)
         watch.lap("text")
-        return Sight(evidence, corners, looks[-1].patch.luma)
+        return Sight(evidence, corners, looks[-1].patch.luma, sure)
 
     def corners_at(self, luma: U8, box: PlateBox) -> Corners:
         """The corners that the net sees at a box, or the box's own. Raises DegenerateCornersError."""

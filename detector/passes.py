@@ -21,8 +21,8 @@ _GREW = 1.3  # or that grew by so much
 # has the detector alone.
 _LEAST_READABLE = 2
 _NEAR_PX, _LEAST_CONFIDENCE = 40.0, 0.03  # a plate that stayed too far to be read has not passed here
-_SURE_SCORE, _SURE_TEXT = 0.7, 0.4
-_GLIMPSE_SCORE = 0.65
+_SURE_PLATE, _SURE_TEXT = 0.9, 0.4
+_GLIMPSE_PLATE = 0.97
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +53,7 @@ class LiveTrack:
         self.rival: LiveTrack | None = None  # another vehicle that may have taken this one's place
         self._first_box = first.box
         self._best: _Best | None = None
-        self._top_score = first.box.confidence
+        self._top_plateness = 0.0
         self._recheck_us = _RECHECK_US
         self._read_us, self._read_box = first.time_us, first.box
         self._count(first, reading)
@@ -61,7 +61,6 @@ class LiveTrack:
     def take(self, sighting: Sighting) -> bool:
         """One more sighting of this vehicle; True when its frame is now the best picture."""
         self.motion.take(sighting.time_us, sighting.box)
-        self._top_score = max(self._top_score, sighting.box.confidence)
         return sighting.reading is not None and self._count(sighting, sighting.reading)
 
     def follow(self, sighting: Sighting) -> None:
@@ -77,6 +76,7 @@ class LiveTrack:
         if self.vote.frames and self.vote.settled:
             self._recheck_us = min(2 * self._recheck_us, _RECHECK_MOST_US)
         self.vote.add(reading.evidence)
+        self._top_plateness = max(self._top_plateness, reading.plateness)
         self._read_us, self._read_box = sighting.time_us, sighting.box
         least = -math.inf if self._best is None else self._best.quality + _BETTER
         nearness = 0.15 * math.log2(max(sighting.box.width_px, 1.0) / 100.0)
@@ -128,8 +128,8 @@ class LiveTrack:
         if too_far and text.confidence < _LEAST_CONFIDENCE:
             return False
         if self.motion.sightings >= 2:
-            return self._top_score >= _SURE_SCORE or text.confidence >= _SURE_TEXT
-        return self._top_score >= _GLIMPSE_SCORE or (text.confidence >= _SURE_TEXT and not too_far)
+            return self._top_plateness >= _SURE_PLATE or text.confidence >= _SURE_TEXT
+        return self._top_plateness >= _GLIMPSE_PLATE or (text.confidence >= _SURE_TEXT and not too_far)
 
     def ended(self) -> VehiclePass:
         """The pass as it is told."""

@@ -157,13 +157,14 @@ class PlateReading:
     """One plate in one frame.
 
     ``judged``: what this frame alone says of the text. ``patch``: uint8 (h, w), the rectified luma that
-    was read. ``ms``: milliseconds by stage.
+    was read. ``plateness``: probability that a plate lies there at all. ``ms``: milliseconds by stage.
     """
 
     box: PlateBox
     judged: Judged = field(repr=False)
     patch: U8 = field(repr=False)
     evidence: Evidence = field(repr=False)
+    plateness: float = 1.0
     ms: Mapping[str, float] = field(repr=False, default_factory=dict)
 
     @property

@@ -155,5 +155,6 @@ class PlateReader:
             judged=vote,
             patch=sight.patch,
             evidence=sight.evidence,
+            plateness=sight.plateness,
             ms={stage: ms - before.get(stage, 0.0) for stage, ms in watch.ms.items()},
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from detector_twins import DECODING, box_at, frame, reading
@@ -173,6 +173,17 @@ def test_clutter_that_nobody_can_read_is_dropped() -> None:
     for _ in range(60):
         replay.show()
     assert replay.finish() == []
+
+
+def test_a_doubtful_text_is_told_only_where_the_look_itself_saw_a_plate() -> None:
+    for plateness, told in ((0.5, 0), (0.99, 1)):
+        replay = Replay()
+        for step in range(3):
+            seen = reading("4XYZ999", box_at(500 + 5 * step, 300, 80), sure=3.5, noise=1.0, seed=1)
+            assert seen.text.readable >= 2
+            assert seen.text.confidence < 0.4
+            replay.show(frame(replace(seen, plateness=plateness)))
+        assert len(replay.finish()) == told
 
 
 def test_a_box_beside_a_settled_car_is_read() -> None:
