@@ -96,7 +96,7 @@ runtimes: $(VENV)/.ready
 	-run/runtimes/aarch64/python -m detector.answers compare run/runtimes/answers.npz
 
 faults: $(VENV)/.ready
-	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks tests/console/test_line_editor.py tests/hw/test_position.py
+	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks tests/console/test_line_editor.py tests/console/test_preview.py tests/hw/test_position.py
 
 soak: $(VENV)/.ready
 	$(RUN)/python -m firmware.soak --minutes $(SOAK_MINUTES)
