@@ -28,6 +28,12 @@ def test_five_to_three_gives_pillows_bytes(luma: NDArray[np.uint8]) -> None:
     assert (scaled(luma, size) == by_pillow(luma, size)).all()
 
 
+def test_a_tall_frame_gives_pillows_bytes() -> None:
+    for seed in range(20):
+        luma = np.random.default_rng(seed).integers(0, 4, (75, 25), np.uint8)
+        assert (scaled(luma, (45, 15)) == by_pillow(luma, (45, 15))).all()
+
+
 def test_a_camera_frame_and_a_slice_of_a_larger_one_give_pillows_bytes() -> None:
     large = np.random.default_rng(1).integers(0, 256, (720, 1300), np.uint8)
     for luma in (large[:, :1280], np.ascontiguousarray(large[:, 20:])):
