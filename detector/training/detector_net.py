@@ -30,19 +30,9 @@ def _residual(x: Any, channels: int, name: str) -> Any:
     return layers.ReLU()(layers.Add()([x, y]))
 
 
-def _doubled(coarse: Any, fine: Any) -> Any:
-    """A coarse map doubled in size, cropped where the fine one is odd."""
-    coarse = layers.UpSampling2D(2)(coarse)
-    if fine.shape[1] is not None and fine.shape[2] is not None:
-        cut_y, cut_x = coarse.shape[1] - fine.shape[1], coarse.shape[2] - fine.shape[2]
-        if cut_y or cut_x:
-            coarse = layers.Cropping2D(((0, cut_y), (0, cut_x)))(coarse)
-    return coarse
-
-
 def _merge(fine: Any, coarse: Any, channels: int, name: str) -> Any:
     """Adds a coarse map, doubled in size, to a finer one."""
-    coarse = _doubled(_conv(coarse, channels, f"{name}_coarse", size=1), fine)
+    coarse = layers.UpSampling2D(2)(_conv(coarse, channels, f"{name}_coarse", size=1))
     return layers.ReLU()(layers.Add()([_conv(fine, channels, f"{name}_fine", size=1), coarse]))
 
 
@@ -50,11 +40,16 @@ def _wide_view(fine: Any, coarse: Any, channels: int, name: str) -> Any:
     """A finer map with what a coarser one adds, which is nothing at the start of the training."""
     added = layers.Conv2D(channels, 1, use_bias=False, name=name)(coarse)
     added = layers.BatchNormalization(momentum=0.98, gamma_initializer="zeros", name=f"{name}_norm")(added)
-    return layers.ReLU()(layers.Add()([fine, _doubled(added, fine)]))
+    return layers.ReLU()(layers.Add()([fine, layers.UpSampling2D(2)(added)]))
 
 
 def build_detector(height: int | None, width: int | None) -> keras.Model:
-    """The net for one input size, or with None for any that 64 divides; weights fit every size, by name."""
+    """The net for one input size, or with None for any; weights fit every size, by name.
+
+    Raises ValueError for a size that 64 does not divide: halving an odd map takes other rows than in training.
+    """
+    if (height or 64) % 64 or (width or 64) % 64:
+        raise ValueError(f"{height} x {width}: 64 must divide both sides")
     image = keras.Input((height, width, 1), name="luma")
     s2 = _conv(image, 12, "s2", stride=2)
     s4 = _conv(_conv(s2, 24, "s4_down", stride=2), 24, "s4")

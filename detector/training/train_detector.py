@@ -150,7 +150,7 @@ def main(argv: list[str] | None = None) -> int:
         rng = np.random.default_rng(arguments.seed)
         start = np.stack([frames.draw(rng).luma for _ in range(16)])[..., None].astype(np.float32) / 255.0
         filled = warm_start(net, released / "plate-detector.tflite", start)
-        print(f"{filled} convolutions go on from {released}")
+        print(f"{filled} layers go on from {released}")
 
     def loss(batch: tuple[Any, ...], out: dict[str, Any]) -> dict[str, Any]:
         return detector_loss(batch[1], batch[2], out)

@@ -18,6 +18,7 @@ from .patch_form import HEIGHT, WIDTH, normalised
 from .reader_net import build_reader, reader_loss
 from .reader_samples import RealPatches
 from .rendered_patches import RenderedPatches
+from .warm_start import warm_start
 
 BATCH = 64
 REAL_SHARE = 0.3
@@ -61,6 +62,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--start-from", type=Path, default=None, help="weights of an earlier run")
+    parser.add_argument(
+        "--go-on-from", type=Path, default=None, help="folder of released models whose reader to go on from"
+    )
     parser.add_argument("--stop-after-s", type=float, default=None)
     arguments = parser.parse_args(argv)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
@@ -71,6 +75,10 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{net.count_params()} parameters")
     if arguments.start_from is not None:
         net.load_weights(arguments.start_from, skip_mismatch=True)
+    elif arguments.go_on_from is not None:
+        start = maker(np.random.default_rng(arguments.seed))[0].astype(np.float32) / 255.0
+        filled = warm_start(net, arguments.go_on_from / "plate-reader.tflite", start)
+        print(f"{filled} layers go on from {arguments.go_on_from}")
 
     def loss(batch: tuple[Any, ...], out: dict[str, Any]) -> dict[str, Any]:
         return reader_loss(batch[1], out)

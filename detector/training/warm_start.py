@@ -1,13 +1,16 @@
 """Fills a net with the weights of a released int8 file, so that a training can go on from it.
 
-A released file has its batch normalisation folded into the convolutions. Each convolution gets the
-dequantised weights, and the normalisation after it the mean and deviation that these weights give on
-sample pictures, with scale and offset chosen so that the two cancel: in inference the net answers as
-the file does, and in training it starts from there. Layers that the file lacks keep their own start.
+A released file has its batch normalisation folded into the convolutions. Each convolution and dense
+layer gets the dequantised weights, and the normalisation after it the mean and deviation that these
+weights give on sample pictures, with scale and offset chosen so that the two cancel: in inference the
+net answers as the file does, and in training it starts from there. Layers that the file lacks keep
+their own start.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,74 +20,120 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
+_WEIGHTED = {"CONV_2D", "FULLY_CONNECTED"}
 
 
 class WarmStartError(Exception):
     """The released file and the net have too little in common."""
 
 
-def released_convolutions(path: Path) -> list[tuple[F32, F32]]:
-    """Weights (h, w, in, out) and bias (out,) of the file's convolutions, in the order of execution."""
+@dataclass(frozen=True, slots=True, eq=False)
+class ReleasedLayer:
+    """kernel: (h, w, in, out) of a convolution, (in, out) of a dense layer; bias: (out,).
+
+    ``place``: what tells it from others of its shape: its shape, its output's, and those of all before it.
+    """
+
+    kernel: F32
+    bias: F32
+    place: int
+
+
+def released_layers(path: Path) -> list[ReleasedLayer]:
+    """The layers of a file, in the order of execution."""
     interpreter = Interpreter(
         model_path=str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     )
     interpreter.allocate_tensors()
     tensors = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
+    before: dict[int, frozenset[int]] = {}  # by tensor: the layers that it comes from
+    layers = []
+    for op in interpreter._get_ops_details():
+        inputs = [int(index) for index in op["inputs"]]
+        sources = frozenset().union(*(before.get(index, frozenset()) for index in inputs))
+        if op["op_name"] in _WEIGHTED:
+            kernel = np.moveaxis(_real(interpreter, tensors[inputs[1]]), 0, -1)
+            shape = tuple(int(side) for side in tensors[int(op["outputs"][0])]["shape"][1:-1])
+            layer = ReleasedLayer(
+                kernel, _real(interpreter, tensors[inputs[2]]), hash((kernel.shape, shape, sources))
+            )
+            layers.append(layer)
+            sources = frozenset({layer.place})
+        before |= {int(index): sources for index in op["outputs"]}
+    return layers
 
-    def real(index: int) -> F32:
-        detail = tensors[index]
-        value = interpreter.get_tensor(index).astype(np.float32)
-        scales = detail["quantization_parameters"]["scales"]
-        zeros = detail["quantization_parameters"]["zero_points"]
-        shape = (-1,) + (1,) * (value.ndim - 1)
-        return np.asarray((value - zeros.reshape(shape)) * scales.reshape(shape), np.float32)
 
-    return [
-        (real(int(op["inputs"][1])).transpose(1, 2, 3, 0), real(int(op["inputs"][2])))
-        for op in interpreter._get_ops_details()
-        if op["op_name"] == "CONV_2D"
-    ]
+def _real(interpreter: Any, detail: dict[str, Any]) -> F32:
+    value = interpreter.get_tensor(detail["index"]).astype(np.float32)
+    scales = detail["quantization_parameters"]["scales"]
+    zeros = detail["quantization_parameters"]["zero_points"]
+    shape = (-1,) + (1,) * (value.ndim - 1)
+    return np.asarray((value - zeros.reshape(shape)) * scales.reshape(shape), np.float32)
 
 
 def warm_start(net: keras.Model, released: Path, pictures: F32) -> int:
-    """Fills ``net`` (float32 policy or not) layer by layer; how many convolutions were filled.
+    """Fills ``net`` layer by layer; how many of its layers were filled.
 
     pictures: float32 (B, H, W, 1) in 0..1, a few, on which the normalisation's statistics are taken.
-    Raises WarmStartError when under half of the file's convolutions found their place.
+    A layer is found by its place in the net; one whose place the net has changed by its shape, in the
+    order of execution. Raises WarmStartError when some of the file's layers fit nowhere.
     """
-    found = released_convolutions(released)
-    filled = 0
+    waiting = released_layers(released)
+    weighted = [one for one in net.layers if isinstance(one, keras.layers.Conv2D | keras.layers.Dense)]
+    places = _places(net)
+    chosen: dict[str, ReleasedLayer] = {}
+    for same in (_same_place, _same_shape):
+        for layer in weighted:
+            fits = [one for one in waiting if layer.name not in chosen and same(layer, places, one)]
+            if fits:
+                chosen[layer.name] = fits[0]
+                waiting.remove(fits[0])
+    if waiting:
+        raise WarmStartError(f"{released}: {len(waiting)} of its layers do not fit the net")
+    for layer in weighted:
+        if layer.name in chosen:
+            _fill(net, layer, chosen[layer.name], pictures)
+    return len(chosen)
+
+
+def _same_place(layer: Any, places: dict[str, int], released: ReleasedLayer) -> bool:
+    return places[layer.name] == released.place
+
+
+def _same_shape(layer: Any, places: dict[str, int], released: ReleasedLayer) -> bool:
+    del places
+    return bool(tuple(layer.kernel.shape) == released.kernel.shape)
+
+
+def _places(net: keras.Model) -> dict[str, int]:
+    """The place of each layer with a kernel, by its name, as ``released_layers`` works it out."""
+    before: dict[str, frozenset[int]] = {}
+    places = {}
     for layer in net.layers:
-        if not isinstance(layer, keras.layers.Conv2D):
-            continue
-        shape = tuple(layer.kernel.shape)
-        index = next((i for i in range(len(found)) if found[i][0].shape == shape), None)
-        if index is None:
-            continue
-        kernel, bias = found.pop(index)
-        normalisation = _normalisation(layer)
-        if normalisation is None:
-            layer.set_weights([kernel, bias])
-        else:
-            layer.set_weights([kernel])
-            _cancel(net, layer, normalisation, bias, pictures)
-        filled += 1
-    if filled < len(found):
-        raise WarmStartError(f"{released}: only {filled} of its convolutions fit the net")
-    return filled
+        sources: frozenset[int] = frozenset().union(*(before[one.name] for one in _parents(layer)))
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            shape = tuple(layer.output.shape[1:-1])
+            places[layer.name] = hash((tuple(layer.kernel.shape), shape, sources))
+            sources = frozenset({places[layer.name]})
+        before[layer.name] = sources
+    return places
 
 
-def _normalisation(layer: Any) -> Any | None:
-    """The batch normalisation that follows a convolution, if one does."""
-    nodes = layer._outbound_nodes
-    following = [node.operation for node in nodes]
-    return next((one for one in following if isinstance(one, keras.layers.BatchNormalization)), None)
+def _parents(layer: Any) -> Iterator[Any]:
+    for node in layer._inbound_nodes:
+        for parent in node.parent_nodes:
+            yield parent.operation
 
 
-def _cancel(net: keras.Model, layer: Any, normalisation: Any, bias: F32, pictures: F32) -> None:
+def _fill(net: keras.Model, layer: Any, released: ReleasedLayer, pictures: F32) -> None:
+    following = [node.operation for node in layer._outbound_nodes]
+    normalisation = next((one for one in following if isinstance(one, keras.layers.BatchNormalization)), None)
+    if normalisation is None:
+        layer.set_weights([released.kernel, released.bias])
+        return
+    layer.set_weights([released.kernel])
     part = keras.Model(net.inputs, layer.output)
     values = keras.ops.convert_to_numpy(keras.ops.cast(part({"luma": pictures}, training=False), "float32"))
-    mean = values.mean(axis=(0, 1, 2))
-    variance = values.var(axis=(0, 1, 2))
+    mean, variance = values.mean(axis=(0, 1, 2)), values.var(axis=(0, 1, 2))
     gamma = np.sqrt(variance + normalisation.epsilon)
-    normalisation.set_weights([gamma, bias + mean, mean, variance])
+    normalisation.set_weights([gamma, released.bias + mean, mean, variance])
