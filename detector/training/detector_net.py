@@ -46,7 +46,7 @@ def _wide_view(fine: Any, coarse: Any, channels: int, name: str) -> Any:
 def build_detector(height: int | None, width: int | None) -> keras.Model:
     """The net for one input size, or with None for any; weights fit every size, by name.
 
-    Raises ValueError for a size that 64 does not divide: halving an odd map takes other rows than in training.
+    Raises ValueError for a size that 64 does not divide: an odd map is halved by other rows than in training.
     """
     if (height or 64) % 64 or (width or 64) % 64:
         raise ValueError(f"{height} x {width}: 64 must divide both sides")
