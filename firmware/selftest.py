@@ -99,4 +99,4 @@ def _detector(frame: Frame, find: Callable[[Frame], Spots]) -> Check:
         count = len(find(frame).plates)
     except DetectorError as error:
         return Check(name="detector", good=False, detail=str(error))
-    return Check(name="detector", good=True, detail=f"ran; {count} plates in view")
+    return Check(name="detector", good=True, detail=f"ran; plates in view: {count}")
