@@ -255,8 +255,13 @@ def check_time(grant: Grant, now_us: int, error_us: int) -> None:
     """
     if now_us + error_us < grant.from_us:
         raise GrantTimeError("the grant is not valid yet", cure="check the unit's clock with: time")
-    if now_us + min(error_us, DAY_US) > grant.to_us:
+    if now_us > grant.to_us:
         raise GrantTimeError("the grant has ended", cure="ask the administrator for a new one")
+    if now_us + min(error_us, DAY_US) > grant.to_us:
+        raise GrantTimeError(
+            f"the grant has ended, for all that this clock knows (sure within {error_us / 3.6e9:.1f} h)",
+            cure="give the unit GPS or network time, or ask for a longer grant",
+        )
 
 
 def check_not_revoked(grant: Grant, revoked: Iterable[str]) -> None:

@@ -33,6 +33,11 @@ def screened(text: str) -> str:
         run = match[0]
         letters = any(character.isalpha() for character in run)
         digits = any(character.isdigit() for character in run)
-        return BLOT if letters and digits else run
+        if letters and digits:
+            return BLOT
+        named = any(part in _HARMLESS for part in re.split("[ .-]", run))
+        return (
+            BLOT if letters and len(run) >= 6 and not named else run
+        )  # a plate of one's own choice: ABC DEF
 
     return _SPLIT_PLATE.sub(blot_split, _PLATE_LIKE.sub(blot, text))

@@ -196,7 +196,10 @@ def test_an_uncertain_clock_never_lengthens_a_grant(make_bench: Callable[..., Be
     bench.hands.log_in(
         bench.office.bundle(from_us=NOW_US - 20 * DAY_US, to_us=ends_within_the_error), bench.office.holder
     )
-    assert "has ended" in bench.hands.wait_for("unit-7> ")
+    shown = bench.hands.wait_for("unit-7> ")
+    assert "has ended" in shown
+    assert "sure within 24.0 h" in shown  # whoever holds a good grant sees why, and what helps
+    assert "GPS or network time" in shown
 
 
 @pytest.mark.parametrize("what", ["grant_id", "person", "key"])

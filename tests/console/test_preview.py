@@ -273,6 +273,7 @@ def test_corners_outside_the_picture_are_no_error() -> None:
         ("plate 7ABC123 seen", "plate ***** seen"), ("7abc123", "*****"), ("AB 123 CD", "***** CD"),
         ("ALLSTAR", "*****"), ("HTTP error 502 on usb0", "HTTP error 502 on usb0"),
         ("camera opened, 20 frames/s", "camera opened, 20 frames/s"), ("7ABC-123", "*****-123"),
+        ("FZR ULZ, FZR-ULZ", "*****, *****"), ("INFO GPS lost", "INFO GPS lost"), ("SD card", "SD card"),
     ],
 )  # fmt: skip
 def test_text_shaped_like_a_plate_is_blotted_out(text: str, safe: str) -> None:
