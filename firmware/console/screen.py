@@ -11,12 +11,21 @@ BLOT = "*****"
 # A run of letters and digits that holds both, or four capitals and more: what a plate looks like.
 _PLATE_LIKE = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{3,10}(?![A-Za-z0-9])")
 _SPLIT_PLATE = re.compile(r"(?<![A-Za-z0-9])[A-Z0-9]{1,4}[ .-][A-Z0-9]{2,5}(?![A-Za-z0-9])")
+# Digits alone are plates too, but mostly numbers: dates, times and versions stay.
+_DIGITS = re.compile(
+    r"(?<![A-Za-z0-9])\d{5,8}(?![A-Za-z0-9])|(?<![A-Za-z0-9:.-])\d{2,4}[ -]\d{2,5}(?![A-Za-z0-9:.-])"
+)
 _HARMLESS = frozenset({
     "ERROR", "WARNING", "INFO", "DEBUG", "CRITICAL", "NOTICE", "HTTP", "HTTPS", "GNSS", "NMEA", "DHCP",
     "JPEG", "WLAN", "IPV4", "IPV6", "SHA256", "CBOR", "COSE", "SQLITE", "UTF8", "ED25519",
     "USB0", "USB1", "ETH0", "WLAN0",
     "PPS0", "MMCBLK0",
 })  # fmt: skip
+
+
+def screened_log(text: str) -> str:
+    """A line that a library wrote: numbers that could be plates go too, and some that are none."""
+    return _DIGITS.sub(BLOT, screened(text))
 
 
 def screened(text: str) -> str:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from firmware.console.aim import aim_lines
 from firmware.console.errors import UnitRefusedError
 from firmware.console.parser import FORMS, Command
-from firmware.console.screen import screened
+from firmware.console.screen import screened, screened_log
 from firmware.console.unit import Unit
 from firmware.health import report_lines
 from storage.grant_format import Grant
@@ -120,7 +120,7 @@ def _selftest(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
 
 def _logs(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     for line in context.unit.log_lines(int(words[0]) if words else LOG_LINES):
-        yield screened(line)
+        yield screened_log(line)
 
 
 def _update(context: Context, words: tuple[str, ...]) -> Iterator[str]:

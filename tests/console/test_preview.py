@@ -16,7 +16,7 @@ from detector.reader import PlateReader
 from firmware.console.aim import aim_lines, look
 from firmware.console.bench_unit import BenchUnit
 from firmware.console.preview import BLOT, COLUMNS, ROWS, SHADES, masked_preview
-from firmware.console.screen import screened
+from firmware.console.screen import screened, screened_log
 from firmware.plate_spots import PlateSpots
 from hw.camera import Frame
 from hw.clock import ClockState, UtcTime
@@ -278,3 +278,18 @@ def test_corners_outside_the_picture_are_no_error() -> None:
 )  # fmt: skip
 def test_text_shaped_like_a_plate_is_blotted_out(text: str, safe: str) -> None:
     assert screened(text) == safe
+
+
+@pytest.mark.parametrize(
+    ("line", "safe"),
+    [
+        ("seen 2763688 there", "seen ***** there"),
+        ("seen 276 3688, 276-3688", "seen *****, *****"),
+        (
+            "2026-11-25 06:14:02 restart 3 after 502 ms, v1.26.4",
+            "2026-11-25 06:14:02 restart 3 after 502 ms, v1.26.4",
+        ),
+    ],
+)
+def test_numbers_that_could_be_plates_are_blotted_out_of_log_lines(line: str, safe: str) -> None:
+    assert screened_log(line) == safe
