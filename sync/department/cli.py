@@ -10,12 +10,15 @@ stderr.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from storage.errors import RefusedError, StorageError
 from sync.errors import SyncError
@@ -98,6 +101,7 @@ def verb_of(argv: Sequence[str]) -> str | None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Known errors become one line on stderr and their exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _events_to_stderr()
     try:
         wanted = verb_of(words)
         args = build_parser(wanted or "").parse_args(words)
@@ -116,6 +120,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(f"{error.name} is not installed ({cure})", EXIT_LACKING)
     except (KeyboardInterrupt, BrokenPipeError):
         return EXIT_INTERRUPTED
+
+
+def _events_to_stderr() -> None:
+    """Results alone stand on stdout: events go to stderr as JSON lines, wherever stderr is by then."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
 
 
 def _approved_if_asked(args: argparse.Namespace) -> None:

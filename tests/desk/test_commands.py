@@ -37,13 +37,19 @@ class Terminal:
         assert status == 0, err
         return json.loads(out)  # type: ignore[no-any-return]
 
-    def session(self, user: str, steps_ahead: int = 0) -> None:
-        """Log on as somebody; `steps_ahead`: with the code of the next half minute."""
+    def resume(self, token: str) -> None:
+        """Go on in a session."""
+        self._environment.setenv("DEPARTMENT_TOKEN", token)
+
+    def session(self, user: str, steps_ahead: int = 0) -> str:
+        """Log on as somebody; `steps_ahead`: with the code of the next half minute. The session's token."""
         password, secret = self.secrets[user]
         code = pyotp.TOTP(secret).at(int(time.time()) + 30 * steps_ahead)
         self._environment.setenv("DEPARTMENT_PASSWORD", password)
         self._environment.setenv("DEPARTMENT_CODE", code)
-        self._environment.setenv("DEPARTMENT_TOKEN", self.given("user", "login", user)["token"])
+        token = self.given("user", "login", user)["token"]
+        self.resume(token)
+        return token
 
     def keep(self, given: dict[str, str], password: str) -> None:
         self.secrets[given["user"]] = (password, pyotp.parse_uri(given["totp_uri"]).secret)
@@ -62,18 +68,40 @@ def terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
     return terminal
 
 
+def _an_officers_request_is_answered(terminal: Terminal) -> None:
+    officer = terminal.session("o1", steps_ahead=1)
+    asked = terminal.given("inquiry", "request", "--plate", "8XYZ999", *GROUND)["entry"]
+    assert terminal.type("inquiry", "answer", str(asked))[0] == 1  # nobody answered yet
+    terminal.session("comm1", steps_ahead=1)
+    status, out, _ = terminal.type("inquiry", "queue")
+    assert status == 0
+    for part in ("o1", "8XYZ999", "investigation", "case 26-001234", "hit and run on Myrtle Avenue"):
+        assert part in out
+    answered = terminal.given("inquiry", "run", "--request", str(asked))
+    assert answered["count"] == 0
+    assert terminal.type("inquiry", "queue")[1] == ""
+    terminal.resume(officer)
+    assert "0 results" in terminal.type("inquiry", "answer", str(asked))[1]
+    status, out, _ = terminal.type("inquiry", "mine")
+    assert (status, "o1" in out) == (0, True)
+
+
 def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_path: Path) -> None:
     terminal.own_password(terminal.given("user", "first", "chief"))
     assert terminal.type("user", "first", "chief2")[0] == 2
     terminal.session("chief")
-    for user, role in (("super", "ccat-supervisor"), ("comm1", "communications")):
+    for user, role in (
+        ("super", "ccat-supervisor"),
+        ("comm1", "communications"),
+        ("o1", "sworn-officer"),
+    ):
         why = ["--why", "hired"]
         assert terminal.type("user", "set", user, "--roles", role, "--shift", "08:00-16:00", *why)[0] == 0
         given = terminal.given("user", "credential", user, *why)
         terminal.keep(given, given["password"])
     course = ["--course", "ALPR-463"]
     assert terminal.type("training", "record", "super", "--trainer", "chief", *course)[0] == 0
-    for user in ("super", "comm1"):
+    for user in ("super", "comm1", "o1"):
         terminal.own_password(
             {
                 "user": user,
@@ -82,7 +110,10 @@ def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_pat
             }
         )
     terminal.session("super")
-    assert terminal.type("training", "record", "comm1", "--trainer", "super", *course)[0] == 0
+    for user in ("comm1", "o1"):
+        assert json.loads(
+            terminal.type("--json", "training", "record", user, "--trainer", "super", *course)[1]
+        )
     terminal.session("comm1")
     search = ["inquiry", "run", "--plate", "7ABC123", *GROUND]
     status, _, err = terminal.type(*search)
@@ -136,6 +167,7 @@ def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_pat
     stranger = ["verify", "--log", str(copy), "--key", log_key, "--witness-key", key]
     assert terminal.type(*stranger, "--witness-url", f"folder:{folder}")[0] == 0
     assert terminal.type(*stranger, "--witness-url", "")[0] == 1
+    _an_officers_request_is_answered(terminal)
 
 
 def test_init_makes_three_keys_and_says_where_each_goes(

@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -91,15 +92,17 @@ def show(args: argparse.Namespace, answer: Any, columns: Sequence[str] = ()) -> 
     if rows is not None:
         for row in rows:
             value = to_json(row)
-            print("  ".join(_cell(value.get(name)) for name in columns or value))
+            print("  ".join(_cell(name, value.get(name)) for name in columns or value))
         print(f"{len(rows)} in all", file=sys.stderr)
         return
     value = to_json(answer)
     for name in columns or value:
-        print(f"{name}: {_cell(value.get(name))}")
+        print(f"{name}: {_cell(name, value.get(name))}")
 
 
-def _cell(value: Any) -> str:
+def _cell(name: str, value: Any) -> str:
+    if name.endswith("_us") and isinstance(value, int):
+        return f"{datetime.fromtimestamp(value / 1e6, UTC):%Y-%m-%dT%H:%MZ}" if value > 0 else "-"
     if isinstance(value, list):
         return ",".join(str(one) for one in value) or "-"
     return "-" if value in {None, ""} else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,12 @@ def run(args: argparse.Namespace) -> int:
             print(csv_text(found), end="")
         else:
             desk.show(args, found, ("entry", "date_time", "username", "action", "purpose", "number"))
-    elif verb in {"queue", "mine"}:
-        columns = (
-            ("kind", "entry", "user", "at_us")
-            if verb == "queue"
-            else ("entry", "date_time", "username", "on_behalf_of", "action", "purpose", "number", "results")
-        )
-        desk.show(args, desk.call(args, f"inquiry/{verb}", forms.NothingForm()), columns)
+    elif verb == "queue":
+        waiting = desk.call(args, "inquiry/queue", forms.NothingForm())
+        desk.show(args, waiting if args.json else tuple(_waiting(one) for one in waiting))
+    elif verb == "mine":
+        columns = ("entry", "date_time", "username", "on_behalf_of", "action", "purpose", "number", "results")
+        desk.show(args, desk.call(args, "inquiry/mine", forms.NothingForm()), columns)
     elif verb == "approve":
         form = forms.DecideForm(proposal=args.entry, granted=not args.no, reason=args.why)
         desk.show(args, desk.call(args, "inquiry/approve", form))
@@ -108,6 +108,41 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    """What whoever answers or approves must see of a request or a proposal, in the order of a line."""
+
+    kind: str
+    entry: int
+    user: str
+    at_us: int
+    search: str
+    since_us: int
+    until_us: int
+    purpose: str
+    number: str
+    justification: str
+
+
+def _waiting(one: forms.Pending) -> _Waiting:
+    query, ground = one.query, one.ground
+    parts = [query.plate, query.unit and f"unit {query.unit}"]
+    if query.area is not None:
+        parts.append(f"within {query.area.radius_m:g} m of {query.area.latitude},{query.area.longitude}")
+    return _Waiting(
+        kind=one.kind,
+        entry=one.entry,
+        user=one.user,
+        at_us=one.at_us,
+        search=", ".join(part for part in parts if part),
+        since_us=query.since_us,
+        until_us=query.until_us,
+        purpose=ground.purpose,
+        number=f"{ground.number_kind} {ground.number}",
+        justification=ground.justification,
+    )
+
+
 def _search(args: argparse.Namespace) -> int:
     query, ground = desk.query_of(args), desk.ground_of(args)
     if args.verb == "request":
@@ -115,9 +150,8 @@ def _search(args: argparse.Namespace) -> int:
         return 0
     with desk.session(args) as (front, token):
         pending = front.desk.book.queue
-        source = (
-            pending.proposed.get(args.proposal) if args.verb == "run" else pending.asked.get(args.request)
-        )
+        proposal = pending.proposed.get(args.proposal) if args.verb == "run" else None
+        source = proposal or pending.asked.get(args.request)
         note = source.note if source is not None else None
         if isinstance(note, InquiryAsked) and normal_plate(args.plate) in {"", note.query.plate}:
             query, ground = note.query, note.ground

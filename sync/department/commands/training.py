@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the call."""
     if args.verb == "list":
-        columns = ("user", "name", "roles", "training", "training_ends_us")
+        columns = ("user", "name", "roles", "active", "training", "training_ends_us")
         desk.show(args, desk.call(args, "training/list", NothingForm()), columns)
         return 0
     with desk.session(args) as (front, token):
