@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import signal
 import threading
@@ -22,7 +21,8 @@ from detector.reader import PlateReader
 from detector.track import Tracker
 from firmware.alarm_events import AlarmEvents
 from firmware.bookkeeper import Bookkeeper
-from firmware.config import FILE_NAME, Config, config_bytes, load_config, write_config
+from firmware.config import CameraSettings, Config, load_config, write_config
+from firmware.config_record import record_configuration
 from firmware.consoles import consoles
 from firmware.custody import DEFAULT_SLOT, create_ledger, custody_of, open_or_succeed, serve_door
 from firmware.errors import UsageError
@@ -40,7 +40,7 @@ from firmware.pipeline import Pipeline
 from firmware.purging import purging
 from firmware.read_habit import ReadHabit
 from firmware.record import Surroundings, software_version
-from firmware.sources import open_source
+from firmware.sources import TunableSource, open_source
 from firmware.successor import Successor
 from firmware.sync_conditions import SyncConditions, networks_of
 from firmware.uplink_thread import UplinkThread
@@ -56,7 +56,7 @@ from hw.vitals import SysfsBoard
 from hw.watchdog import Heartbeat, SystemdHeartbeat
 from storage.home import Home
 from storage.ledger import Ledger
-from storage.records import Configuration, Position, Read
+from storage.records import Position, Read
 from sync.membership import SyncFolder
 
 LOOK_S = 0.2  # how often the main thread redraws and looks for a signal
@@ -180,13 +180,16 @@ class _Run:
         source_text = options.source or config.camera.source
         pace = options.at_source_pace
         reader = PlateReader.from_models(threads=config.reading.threads)
-        source = open_source(
-            source_text,
+        source = TunableSource(
+            lambda settings: open_source(
+                source_text,
+                settings,
+                clock=clock,
+                once=options.once,
+                at_source_pace=not options.once if pace is None else pace,
+                net_size=reader.net_size,
+            ),
             config.camera,
-            clock=clock,
-            once=options.once,
-            at_source_pace=not options.once if pace is None else pace,
-            net_size=reader.net_size,
         )
         log = event_log(err)
         with contextlib.closing(_open(home, clock, log)) as ledger:
@@ -194,7 +197,7 @@ class _Run:
             if options.plates and not demo:
                 raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
             plates = options.plates or (demo and out.isatty() and not options.as_json)
-            _record_configuration(ledger, home, clock)
+            record_configuration(ledger, home, clock)
             habit = ReadHabit.load(home / "habit.json")
             sync_folder, tap = SyncFolder.of(home), FrameTap()
             lighting = None if parts.lamps is None else _lighting(parts.lamps, config, log)
@@ -206,6 +209,12 @@ class _Run:
                 custody=lambda: custody_of(ledger, sync_folder),
             )
             alarms = AlarmEvents(log)
+
+            def retune(settings: CameraSettings) -> None:
+                source.retune(settings)
+                if lighting is not None:
+                    lighting.limits(longest_us=settings.exposure_us, gain_max=settings.gain_max)
+
             with (
                 serve_door(ledger),
                 UplinkThread(
@@ -224,7 +233,7 @@ class _Run:
                 reporting(
                     home, lambda: alarms.noted(health.report()), keep=lambda: habit.save(home / "habit.json")
                 ),
-                consoles(home, ledger, clock=clock, health=health, tap=tap),
+                consoles(home, ledger, clock=clock, health=health, tap=tap, retune=retune),
                 LiveView(Console(file=out), plates=plates, as_json=options.as_json) as view,
             ):
 
@@ -251,6 +260,7 @@ class _Run:
                 camera = WatchedCamera(
                     source, clock=clock, on_blind=bookkeeper.blind, stall_s=config.camera.stall_s
                 )
+                source.on_retuned(camera.reopen)
                 pipeline = Pipeline(
                     camera,
                     reader,
@@ -371,20 +381,6 @@ def _metrics(config: Config, health: HealthWatch) -> Iterator[None]:
 def _small_luma(frame: Frame) -> NDArray[np.uint8]:
     """The small picture, or every fourth pixel of the large one: enough to judge focus and light by."""
     return frame.luma[::4, ::4] if frame.lores is None else frame.lores
-
-
-def _record_configuration(ledger: Ledger, home: Path, clock: Clock) -> None:
-    """The file that is in force now belongs in the log. Version 0: a local file carries none."""
-    document = config_bytes(home)
-    ledger.append(
-        Configuration(
-            name=FILE_NAME,
-            version=0,
-            digest=hashlib.sha256(document).digest(),
-            document=document,
-            at_us=clock.now().us,
-        )
-    )
 
 
 def _heartbeat() -> Heartbeat | None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from firmware.config import Config
+from firmware.config import CameraSettings, Config
 from firmware.console.errors import UnitRefusedError
 from firmware.console.lockout import Lockout
 from firmware.console.service import serving
@@ -46,6 +46,7 @@ def consoles(
     clock: Clock,
     health: HealthWatch,
     tap: FrameTap,
+    retune: Callable[[CameraSettings], None],
 ) -> Iterator[None]:
     """Serve consoles from the process that reads, while the `with` runs."""
     lock = Lockout(home / "console.lockout", boottime_s)
@@ -55,12 +56,14 @@ def consoles(
             home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
             machine=SystemdMachine(), newest=newest, find=PlateSpots(),
             sync_now=lambda: _ask_uplink(SyncFolder.of(home)), join=_joiner(home, ledger),
+            retune=retune,
         )
     )  # fmt: skip
-    with serving(home, lambda port: _console(port, unit, ledger, lock)):
+    with serving(home, lambda port: _console(port, unit, ledger, lock, stays=False)):
         yield
 
 
+@contextlib.contextmanager
 def console_alone(
     port: SerialPort,
     home: Path,
@@ -69,27 +72,30 @@ def console_alone(
     clock: Clock,
     *,
     machine: Machine | None = None,
-) -> Console:
+    stays: bool,
+) -> Iterator[Console]:
     """A console in a process of its own, for a home that no reader holds; opens the camera when asked to
-    aim.
+    aim. stays: see Console.
     """
     folder = SyncFolder.of(home)
     health = HealthWatch(
         board=SysfsBoard(home), now=clock.now, custody=lambda: custody_of(ledger, folder), watching=False
     )
+    camera = _OwnCamera(config, clock)
     unit = FieldUnit(
         Parts(
             home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
-            machine=machine or SystemdMachine(), newest=_OwnCamera(config, clock).newest,
+            machine=machine or SystemdMachine(), newest=camera.newest,
             find=PlateSpots(), sync_now=lambda: sync_here(home, ledger, config, health),
-            join=_joiner(home, ledger),
+            join=_joiner(home, ledger), retune=camera.retune,
         )
     )  # fmt: skip
-    return _console(port, unit, ledger, Lockout(home / "console.lockout", boottime_s))
+    with contextlib.closing(camera):
+        yield _console(port, unit, ledger, Lockout(home / "console.lockout", boottime_s), stays=stays)
 
 
-def _console(port: SerialPort, unit: FieldUnit, ledger: Ledger, lock: Lockout) -> Console:
-    return Console(port, unit, ledger, keys=unit.command_keys, lockout=lock)
+def _console(port: SerialPort, unit: FieldUnit, ledger: Ledger, lock: Lockout, *, stays: bool) -> Console:
+    return Console(port, unit, ledger, keys=unit.command_keys, lockout=lock, stays=stays)
 
 
 def _tapped(tap: FrameTap, clock: Clock) -> Callable[[], Frame]:
@@ -108,24 +114,38 @@ class _OwnCamera:
     """Opens the configured source at the first look, and again after a stall."""
 
     def __init__(self, config: Config, clock: Clock, source: str | None = None) -> None:
-        self._config, self._clock, self._source = config, clock, source or config.camera.source
+        self._settings, self._clock, self._source = config.camera, clock, source or config.camera.source
         self._camera: Camera | None = None
 
     def newest(self) -> Frame:
         """The next frame, in memory of its own."""
-        settings = self._config.camera
         if self._camera is None:
             source = open_source(
-                self._source, settings, clock=self._clock, once=False, at_source_pace=True, net_size=AIM_SIZE
+                self._source,
+                self._settings,
+                clock=self._clock,
+                once=False,
+                at_source_pace=True,
+                net_size=AIM_SIZE,
             )
             self._camera = source.open()
         try:
             with self._camera.borrow() as frame:
                 return frame.owned()
         except CameraStalledError:
-            self._camera.close()
-            self._camera = None
+            self.close()
             raise
+
+    def retune(self, settings: CameraSettings) -> None:
+        """The next look opens the camera with these."""
+        self.close()
+        self._settings = settings
+
+    def close(self) -> None:
+        """Give the camera back."""
+        camera, self._camera = self._camera, None
+        if camera is not None:
+            camera.close()
 
 
 def own_camera(config: Config, clock: Clock, *, source: str | None = None) -> Callable[[], Frame]:
@@ -160,8 +180,9 @@ def sync_here(home: Path, ledger: Ledger, config: Config, health: HealthWatch) -
 def outcome_line(folder: SyncFolder) -> str:
     """How the last attempt went, in a line without a plate."""
     status = folder.status()
+    what = str(status.get("what", ""))
     return (
-        f"{status.get('outcome', 'unknown')} {status.get('what', '')}: "
+        f"{status.get('outcome', 'unknown')}{what and ' ' + what}: "
         f"{status.get('leaves', 0)} records sent, "
         f"department co-signed {status.get('cosigned_size', 0)}, receipt up to {status.get('received_to', 0)}"
     )

@@ -63,7 +63,7 @@ def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> It
             )
             stack.callback(lamps.close)
             lamps.status(on=True)
-        clock = _clock(position)
+        clock = clock_of(position)
         ignition = None
         if named.ignition_pin is not None:
             ignition = IgnitionWatch(
@@ -96,8 +96,8 @@ def _keep(parts: FieldParts, on_order: Callable[[PowerOrder], None], stop: threa
                 on_order(order)
 
 
-def _clock(position: PositionSource | None) -> Clock:
-    """Every source of time that this machine has; the kernel's own word where there is no other."""
+def clock_of(position: PositionSource | None) -> DisciplinedClock:
+    """Judged by every source of time that this machine has; by the kernel's own word where chrony is not."""
     daemon = pulses = rtc = None
     with contextlib.suppress(MissingDriverError):
         daemon = ChronyDaemon()
@@ -105,8 +105,6 @@ def _clock(position: PositionSource | None) -> Clock:
         pulses = KernelPulses()
     with contextlib.suppress(MissingDriverError):
         rtc = KernelRtc()
-    if daemon is None and position is None and rtc is None:
-        return SystemClock()
     # chrony knows better than the flag that it leaves in the kernel
     kernel = SystemClock() if daemon is None else None
     return DisciplinedClock(kernel=kernel, daemon=daemon, position=position, pulses=pulses, rtc=rtc)

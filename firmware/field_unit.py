@@ -13,7 +13,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from firmware.config import FILE_NAME, Config, config_bytes, load_config, parse_config
+from firmware.config import FILE_NAME, CameraSettings, Config, config_bytes, load_config, parse_config
+from firmware.config_record import record_configuration
 from firmware.console.aim import AimView, look
 from firmware.console.errors import UnitRefusedError
 from firmware.console.unit import Check, Identity, ResetObstacles
@@ -27,7 +28,7 @@ from hw.clock import Clock
 from hw.clock_discipline import DisciplinedClock
 from hw.errors import HardwareError, SlotFailedError
 from hw.machine import Machine
-from hw.vitals import Board, can_reach
+from hw.vitals import Board, Link, can_reach
 from storage import envelope
 from storage.errors import StorageError
 from storage.ledger import Ledger
@@ -39,7 +40,7 @@ from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 
 REVOCATIONS = "revocations"
-CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres", "stall_s")
+CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres")
 YEAR_US = 366 * 86_400_000_000
 VENDOR = "vendor"  # 463.3: access for maintenance and repair
 
@@ -49,7 +50,9 @@ FindPlates = Callable[[Frame], Spots]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What a field unit is made of. newest: the frame to aim by, raising HardwareError; find: the detector's
-    first stage alone, so that aiming never reads a plate; sync_now: one conversation, a line of outcome."""
+    first stage alone, so that aiming never reads a plate; sync_now: one conversation, a line of outcome;
+    retune: opens the camera with other settings.
+    """
 
     home: Path
     ledger: Ledger
@@ -61,6 +64,7 @@ class Parts:
     find: FindPlates
     sync_now: Callable[[], str]
     join: Callable[[str], str]
+    retune: Callable[[CameraSettings], None]
 
 
 class FieldUnit:
@@ -74,10 +78,14 @@ class FieldUnit:
 
     def identity(self) -> Identity:
         """See Unit.identity."""
-        name = self._folder.member().unit_id if self._folder.is_member() else self._config().unit.name
+        if self._folder.is_member():
+            member = self._folder.member()
+            unit, name = member.unit_id, member.name
+        else:
+            unit = name = self._config().unit.name
         status = self._parts.ledger.status()
         return Identity(
-            unit=re.sub(r"[^A-Za-z0-9._@-]", "-", name)[:64] or "unit",
+            unit=_word(unit), name=_word(name),
             software=software_version(), enrolled=status.enrolled, empty=self._is_empty(),
         )  # fmt: skip
 
@@ -168,9 +176,10 @@ class FieldUnit:
         """See Unit.camera."""
         camera = self._config().camera
         fixed = {"size": f"{camera.width} x {camera.height}", "name": camera.name}
-        return fixed | {name: str(getattr(camera, name)) for name in CAMERA_SETTINGS}
+        changeable = {name: getattr(camera, name) for name in CAMERA_SETTINGS}
+        return fixed | {name: "-" if value is None else str(value) for name, value in changeable.items()}
 
-    def set_camera(self, name: str, value: str) -> None:
+    def set_camera(self, name: str, value: str) -> str:
         """See Unit.set_camera: one line of the configuration, checked as a whole before it is written."""
         if name not in CAMERA_SETTINGS or not re.fullmatch(r"\d{1,6}(\.\d{1,4})?", value):
             raise UnitRefusedError(f"camera: NAME is one of {', '.join(CAMERA_SETTINGS)}, VALUE a number")
@@ -190,14 +199,16 @@ class FieldUnit:
         fresh.write_text(changed, encoding="utf-8")
         fresh.chmod(0o640)
         fresh.replace(path)
+        record_configuration(self._parts.ledger, self._parts.home, self._parts.clock)
+        try:
+            self._parts.retune(self._config().camera)
+        except HardwareError as error:
+            return f"kept, and in force at the next start: {error}"
+        return "kept, and in force from the next frame"
 
     def network(self) -> Sequence[str]:
         """See Unit.network."""
-        lines = [
-            f"{link.name:<8} {'up' if link.up else 'down':<5} "
-            f"received {link.received_bytes}, sent {link.sent_bytes}"
-            for link in self._parts.board.look().links
-        ]
+        lines = [_link_line(link) for link in self._parts.board.look().links]
         if not self._folder.is_member():
             return [*lines, "no department to reach: not enrolled"]
         host, _, port = self._folder.member().unit_address.rpartition(":")
@@ -295,6 +306,19 @@ class FieldUnit:
 
     def _config(self) -> Config:
         return load_config(self._parts.home)
+
+
+def _link_line(link: Link) -> str:
+    signal = "" if link.signal_dbm is None else f", signal {link.signal_dbm} dBm"
+    return (
+        f"{link.name:<8} {'up' if link.up else 'down':<5} {link.address or '-':<15} "
+        f"received {link.received_bytes}, sent {link.sent_bytes}{signal}"
+    )
+
+
+def _word(name: str) -> str:
+    """A name as a prompt, a grant and a confirmation can hold it."""
+    return re.sub(r"[^A-Za-z0-9._@-]", "-", name)[:64] or "unit"
 
 
 class _ClearedSlot:

@@ -218,7 +218,7 @@ def report_lines(report: HealthReport) -> Iterable[str]:
     usual = known(None if report.reads_usual_hour is None else round(report.reads_usual_hour))
     yield f"reads        {report.reads} since start, {report.reads_this_hour} this hour (usual {usual})"
     yield f"log          {report.log_records} records, {report.newer_than_anchors} newer than every anchor"
-    sync = "never" if report.since_sync_s is None else f"{_duration(report.since_sync_s)} ago"
+    sync = "never" if report.since_sync_s is None else f"{_duration(max(1.0, report.since_sync_s))} ago"
     yield f"sync         {sync}, {report.unacknowledged} records not acknowledged"
     wear = known(report.card_wear_percent, " %")
     yield f"disk         {free:.1f} GB free of {report.disk_total_bytes / (1 << 30):.1f}, card wear {wear}"

@@ -36,6 +36,10 @@ class Lighting:
         self._set: Light | None = None
         self._looked_s = -LOOK_EVERY_S
 
+    def limits(self, *, longest_us: int, gain_max: float) -> None:
+        """What the camera may use from now on."""
+        self._longest_us, self._gain_max = longest_us, gain_max
+
     def frame_seen(self, frame: Frame, small: NDArray[np.uint8]) -> None:
         """A frame came; small: its low-resolution luma. Nothing of it is kept."""
         now_s = self._monotonic()

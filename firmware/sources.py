@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from firmware.config import CameraSettings
 from firmware.errors import UsageError
-from hw.camera import CameraSource
+from hw.camera import Camera, CameraSource
 from hw.camera_pi import Picamera2Source, PiCameraSettings
 from hw.camera_replay import ReplaySource
 from hw.clock import Clock
+
+RETUNED = "camera settings changed"
 
 _CAMERA = re.compile(r"camera(?::([0-9]))?")
 
@@ -56,6 +59,32 @@ def open_source(
         ),
         clock=clock,
     )
+
+
+class TunableSource:
+    """A source whose settings may change while it runs: the next opening takes the newest. See CameraSource.
+
+    make: the source for some settings. Raises what `make` raises, at once for the first.
+    """
+
+    def __init__(self, make: Callable[[CameraSettings], CameraSource], settings: CameraSettings) -> None:
+        self._make = make
+        self._source = make(settings)
+        self._told: Callable[[str], None] = lambda _reason: None
+        self.live, self.interval_s = self._source.live, self._source.interval_s
+
+    def open(self) -> Camera:
+        """See CameraSource.open."""
+        return self._source.open()
+
+    def on_retuned(self, told: Callable[[str], None]) -> None:
+        """told: opens the camera again, and hears why."""
+        self._told = told
+
+    def retune(self, settings: CameraSettings) -> None:
+        """These settings from now on. Raises what `make` raises; then the old ones stay."""
+        self._source = self._make(settings)
+        self._told(RETUNED)
 
 
 def small_size(size: tuple[int, int], net_size: tuple[int, int]) -> tuple[int, int]:

@@ -114,6 +114,7 @@ class WatchedCamera:
         self._sequence_base = 0
         self._last_sequence = -1
         self._reason: str | None = None  # of the blind spell that runs now
+        self._wanted_again: str | None = None  # why somebody asked for a fresh opening
         self._tries = 0
         self.blind_s = 0.0
         self._feeder: _Feeder | None = _Feeder(source)
@@ -127,6 +128,10 @@ class WatchedCamera:
     def blind_now(self) -> bool:
         """Whether a blind spell is running."""
         return self._reason is not None
+
+    def reopen(self, reason: str) -> None:
+        """Give the camera up and open it again, from any thread: a short blind spell with this reason."""
+        self._wanted_again = reason
 
     @contextmanager
     def borrow(self) -> Iterator[Frame]:
@@ -143,6 +148,9 @@ class WatchedCamera:
 
     def _next(self) -> Frame:
         while not self._closed.is_set():
+            if self._wanted_again is not None:
+                reason, self._wanted_again = self._wanted_again, None
+                self._lose(reason)
             if self._feeder is None:
                 self._feeder = _Feeder(self._source)
             item = self._feeder.take(0.2)

@@ -15,6 +15,11 @@ from hw.errors import MissingDriverError, PartFailedError
 
 LIMIT_S = 60.0
 OUTPUT_LIMIT = 256 * 1024
+CURES = {
+    "nmcli": "install NetworkManager (apt install network-manager)",
+    "alpr-install-update": "it comes with the flashable image; elsewhere install the package by hand",
+    "journalctl": "the log is where this system keeps it",
+}
 
 
 class Machine(Protocol):
@@ -82,7 +87,9 @@ class SystemdMachine:
     def _call(self, program: str, *words: str, given: str = "") -> str:
         found = shutil.which(program, path=self._path)
         if found is None:
-            raise MissingDriverError(f"{program} not found on this machine")
+            raise MissingDriverError(
+                f"{program} not found on this machine: {CURES.get(program, 'is systemd running here?')}"
+            )
         try:
             done = subprocess.run(  # noqa: S603 - a fixed program, words as they are, no shell
                 [found, *words], input=given, capture_output=True, text=True, errors="replace",

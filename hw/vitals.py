@@ -4,25 +4,34 @@ as twin.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import socket
+import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+_SIOCGIFADDR = 0x8915  # linux/sockios.h
+_NAME_BYTES = 16  # IFNAMSIZ, with its end
+# /proc/net/wireless: name, status, link quality, signal level; the level is dBm where it is negative.
+_SIGNAL = re.compile(r"^\s*(\S+):\s+[0-9a-f]+\s+\d+\.?\s+(-\d{1,3})", re.MULTILINE)
 _HEX = re.compile(r"0x([0-9a-fA-F]{1,2})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One network interface: up or not, and its addresses are not told here, only how many bytes went by."""
+    """One network interface. address: IPv4, "" where none; signal_dbm: of a wireless one, else None."""
 
     name: str
     up: bool
     received_bytes: int
     sent_bytes: int
+    address: str = ""
+    signal_dbm: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +60,16 @@ class Board(Protocol):
 class SysfsBoard:
     """Linux: /sys and /proc. volume: any folder of the file system that holds the unit's home."""
 
-    def __init__(self, volume: Path, *, sysfs: Path = Path("/sys"), procfs: Path = Path("/proc")) -> None:
+    def __init__(
+        self,
+        volume: Path,
+        *,
+        sysfs: Path = Path("/sys"),
+        procfs: Path = Path("/proc"),
+        address_of: Callable[[str], str] | None = None,
+    ) -> None:
         self._volume, self._sysfs, self._procfs = volume, sysfs, procfs
+        self._address_of = address_of or ipv4_address
 
     def look(self) -> Vitals:
         """See Board.look."""
@@ -84,12 +101,15 @@ class SysfsBoard:
         return int(match[1]) * 1024 if match else None
 
     def _links(self) -> list[Link]:
+        signals = dict(_SIGNAL.findall(_text(self._procfs / "net/wireless", 4096) or ""))
         return [
             Link(
                 name=folder.name,
                 up=_text(folder / "operstate") == "up",
                 received_bytes=_number(folder / "statistics/rx_bytes") or 0,
                 sent_bytes=_number(folder / "statistics/tx_bytes") or 0,
+                address=self._address_of(folder.name),
+                signal_dbm=int(signals[folder.name]) if folder.name in signals else None,
             )
             for folder in sorted(self._sysfs.glob("class/net/*"))
             if folder.name != "lo" and (folder / "operstate").exists()
@@ -103,12 +123,26 @@ class ScriptedBoard:
         self.vitals = vitals or Vitals(
             temperature_c=48.5, disk_free_bytes=20 << 30, disk_total_bytes=30 << 30, card_wear_percent=10,
             memory_free_bytes=1 << 30, running_s=3600.0,
-            links=(Link(name="eth0", up=True, received_bytes=1000, sent_bytes=2000),),
+            links=(
+                Link(name="eth0", up=True, received_bytes=1000, sent_bytes=2000, address="10.0.3.7"),
+                Link(name="wlan0", up=True, received_bytes=3000, sent_bytes=4000, signal_dbm=-61),
+            ),
         )  # fmt: skip
 
     def look(self) -> Vitals:
         """See Board.look."""
         return self.vitals
+
+
+def ipv4_address(link: str) -> str:
+    """The first IPv4 address of a link (netdevice(7), SIOCGIFADDR), "" where it has none."""
+    request = struct.pack("256s", link.encode()[: _NAME_BYTES - 1])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        try:
+            answer = fcntl.ioctl(asker, _SIOCGIFADDR, request)
+        except OSError:
+            return ""
+    return socket.inet_ntoa(answer[20:24])
 
 
 def can_reach(host: str, port: int, *, limit_s: float = 3.0) -> str | None:

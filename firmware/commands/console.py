@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 
 from firmware.app import prepare_home
 from firmware.cli import Subparsers
@@ -15,12 +17,14 @@ from firmware.console.service import pump
 from firmware.consoles import console_alone
 from firmware.custody import open_ledger
 from firmware.errors import DONE, UsageError
-from hw.clock import SystemClock
+from firmware.field_parts import clock_of
 from hw.errors import LineGoneError, MissingDriverError
 from hw.serial_port import CONSOLE_BAUD, FdPort, SerialPort, TtySerialPort
 from storage.errors import HomeLockedError
 
 RETRY_S = 2.0
+LOOK_S = 0.5
+INVITATION = b"\r\nALPR reader: press return\r\n"
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -52,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError("console: no standard input; name a serial device with --port")
         for hang_up in (signal.SIGHUP, signal.SIGINT):  # the end is seen on the line, and recorded
             signal.signal(hang_up, signal.SIG_IGN)
-        with contextlib.closing(FdPort()) as port:
-            _talk(port, args)
+        with contextlib.closing(FdPort()) as port, _stderr_off_the_line():
+            _visit(port, args)
         return DONE
     served = False
     while True:
@@ -61,21 +65,62 @@ def run(args: argparse.Namespace) -> int:
             with contextlib.closing(
                 TtySerialPort(args.port, baud=args.baud, modem_line=args.modem_line)
             ) as port:
-                _talk(port, args)
+                served = True  # an adapter that is plugged in again is served again
+                _serve_port(port, args)
         except LineGoneError:
             pass
         except MissingDriverError:
             if not served:
                 raise
-        served = True  # it was there once: an adapter that is plugged in again is served again
         time.sleep(RETRY_S)
 
 
-def _talk(port: SerialPort, args: argparse.Namespace) -> None:
+def _serve_port(port: SerialPort, args: argparse.Namespace) -> None:
+    """One visit after the other. Between them this process holds nothing, so that the reader can start, and
+    a home that starts or stops just now is only waited for. Raises LineGoneError.
+    """
+    while True:
+        port.write(INVITATION)
+        _await_return(port)
+        try:
+            _visit(port, args)
+        except HomeLockedError:
+            port.write(b"the reader starts or stops: try again in a moment\r\n")
+            time.sleep(RETRY_S)
+
+
+def _await_return(port: SerialPort) -> None:
+    while not set(port.read(256, LOOK_S)) & set(b"\r\n"):
+        pass
+
+
+def _visit(port: SerialPort, args: argparse.Namespace) -> None:
+    """In the reader's process where one runs, else here. Raises HomeLockedError."""
     try:
         ledger = open_ledger(args.home)
     except HomeLockedError:
         pump(port, args.home)
         return
-    with ledger:
-        console_alone(port, args.home, load_config(args.home), ledger, SystemClock()).serve()
+    with (
+        ledger,
+        console_alone(
+            port, args.home, load_config(args.home), ledger, clock_of(None), stays=False
+        ) as console,
+    ):
+        console.serve()
+
+
+@contextlib.contextmanager
+def _stderr_off_the_line() -> Iterator[None]:
+    """Over SSH standard error is the same line: what libraries say there passes no screen and no record."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)

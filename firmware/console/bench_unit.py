@@ -35,6 +35,7 @@ class BenchUnit:
         self,
         *,
         unit: str = "unit-7",
+        name: str = "",
         enrolled: bool = True,
         empty: bool = False,
         clock: SetClock | None = None,
@@ -50,7 +51,9 @@ class BenchUnit:
         self.settings = {"exposure_us": "800", "gain": "2.0"}
         self.done: list[str] = []
         self.secrets_seen: list[str] = []
-        self._identity = Identity(unit=unit, software="reader 0.1.0", enrolled=enrolled, empty=empty)
+        self._identity = Identity(
+            unit=unit, name=name or unit, software="reader 0.1.0", enrolled=enrolled, empty=empty
+        )
         self._picture = picture
         self._watch = HealthWatch(
             board=ScriptedBoard(), power=ScriptedPower(), now=self.clock.now, custody=self._custody,
@@ -90,12 +93,13 @@ class BenchUnit:
         """See Unit.camera."""
         return dict(self.settings)
 
-    def set_camera(self, name: str, value: str) -> None:
+    def set_camera(self, name: str, value: str) -> str:
         """See Unit.set_camera."""
         if name not in self.settings:
             raise UnitRefusedError(f"no camera setting {name}; there are: {', '.join(self.settings)}")
         self.settings[name] = value
         self.done.append(f"camera {name} {value}")
+        return "in force now"
 
     def network(self) -> Sequence[str]:
         """See Unit.network."""

@@ -23,6 +23,16 @@ _HARMLESS = frozenset({
 })  # fmt: skip
 
 
+# Names that the kernel and systemd give to links, before the state that our own line says of them.
+_LINK = re.compile(r"(?:eth|end|usb|wlan|wwan|can|br|tun|wg)\d{1,2}(?= +(?:up|down) )")
+
+
+def screened_link(text: str) -> str:
+    """A line about a network link: its name stays where it is one that the kernel gives."""
+    name = _LINK.match(text)
+    return screened(text) if name is None else name[0] + screened(text[name.end() :])
+
+
 def screened_log(text: str) -> str:
     """A line that a library wrote: numbers that could be plates go too, and some that are none."""
     return _DIGITS.sub(BLOT, screened(text))

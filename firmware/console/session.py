@@ -33,19 +33,18 @@ from hw.serial_port import SerialPort
 from storage.errors import StorageError
 
 IDLE_S = 300.0
+STRANGER_S = 120.0  # a line that was opened for a visit hangs up on whoever neither logs in nor works
 TICK_S = 0.5
 REVOCATION_EVERY_S = 5.0
 NAME_LIMIT = 20
 _ALWAYS = ("help", "exit")
 
 
-def short_name(unit: str) -> str:
-    """A unit's id as the prompt shows it: the first eight characters of a long one."""
-    return unit if len(unit) <= NAME_LIMIT else unit[:8]
-
-
 class Console:
-    """The console of one unit on one line. `serve` returns when the line is gone, or `stop` was called."""
+    """The console of one unit on one line. `serve` returns when the line is gone, or `stop` was called.
+
+    stays: the next person finds a prompt when one session is over; else the line is hung up then.
+    """
 
     def __init__(
         self,
@@ -58,15 +57,17 @@ class Console:
         running_s: Callable[[], float] = boottime_s,
         idle_s: float = IDLE_S,
         tick_s: float = TICK_S,
+        stays: bool = True,
     ) -> None:
         self._port, self._unit, self._log = port, unit, log
         self._keys, self._lockout, self._running_s = keys, lockout, running_s
-        self._idle_s, self._tick_s = idle_s, tick_s
+        self._idle_s, self._tick_s, self._stays = idle_s, tick_s, stays
         self._editor = LineEditor(lambda start: completions(start, self._offered()))
         self._admission: Admission | None = None
         self._session = self._fresh_session()
         self._recording: Recording | None = None
-        self._typed_s = self._checked_s = running_s()
+        self._typed_s = self._checked_s = self._served_s = running_s()
+        self._answering = False
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -83,7 +84,7 @@ class Console:
                 except SessionEndedError as end:
                     self._close(end.reason)
                     self._say(f"{end}; log in again" if end.reason != "exit" else "bye")
-                    if end.reason in {"reboot", "reset", "stopped"}:
+                    if not self._stays or end.reason in {"reboot", "reset", "stopped"}:
                         return
                     self._banner()
         except LineGoneError:
@@ -97,24 +98,30 @@ class Console:
     def _banner(self) -> None:
         identity = self._unit.identity()
         state = "enrolled" if identity.enrolled else "not enrolled"
-        self._say("", f"ALPR reader {identity.unit}, {state}. Maintenance console; everything is recorded.")
+        known = identity.name if identity.name == identity.unit else f"{identity.name} ({identity.unit})"
+        self._say("", f"ALPR reader {known}, {state}. Maintenance console; everything is recorded.")
         if identity.enrolled:
             self._say("type login")
         elif identity.empty:
             self._say("not enrolled and empty: enrol, aim, selftest and network are open")
         else:
-            self._say("not enrolled, and it holds reads: nothing is open here until it is enrolled")
+            self._say(
+                "not enrolled, and it holds reads: nothing is open here. Whoever administers the unit",
+                "enrols it with `reader enrol CODE`, or gives it an empty home",
+            )
 
     def _once(self) -> None:
         event = self._next_line(self._prompt())
         if isinstance(event, Spoiled):
             self._say("noise on the line: nothing was done, type it again")
         if isinstance(event, Line):
+            self._served_s = self._running_s()
             self._typed(event.text)
+            self._served_s = self._running_s()
 
     def _prompt(self) -> str:
         person = f" {self._admission.grant.person}" if self._admission else ""
-        return f"{short_name(self._unit.identity().unit)}{person}> "
+        return f"{self._unit.identity().name[:NAME_LIMIT]}{person}> "
 
     def _next_line(self, prompt: str, *, secret: bool = False) -> Event:
         self._editor.prompt(prompt, secret=secret)
@@ -158,6 +165,10 @@ class Console:
         if self._stopped.is_set():
             raise SessionEndedError("stopped", "the unit is shutting down")
         if self._admission is None:
+            if self._recording is not None or self._answering or self._stays:
+                return
+            if now_s - self._served_s >= STRANGER_S:
+                raise SessionEndedError("idle", "nobody logged in: hung up")
             return
         if now_s >= self._admission.until_s:
             raise SessionEndedError("time over", "the time of this session is over")
@@ -211,7 +222,11 @@ class Console:
                 "on your laptop:  reader grant --grant FILE --key KEY CHALLENGE",
                 "then paste the lines that it prints (control-C gives up):",
             )  # fmt: skip
-            answer = self._collect(challenge)
+            self._answering = True
+            try:
+                answer = self._collect(challenge)
+            finally:
+                self._answering = False
             if answer is None:
                 self._say("given up")
                 return
@@ -315,7 +330,8 @@ class Console:
             unit=self._unit,
             grant=self._admission.grant if self._admission else None,
             offered=self._offered(),
-            ask_secret=self._ask_secret,
+            ask_secret=lambda prompt: self._ask(prompt, secret=True),
+            ask=lambda prompt: self._ask(prompt, secret=False),
             key_pressed=self._key_pressed,
             running_s=self._running_s,
         )
@@ -361,8 +377,8 @@ class Console:
             if left_s <= 0:
                 return False
 
-    def _ask_secret(self, prompt: str) -> str:
-        event = self._next_line(prompt, secret=True)
+    def _ask(self, prompt: str, *, secret: bool) -> str:
+        event = self._next_line(prompt, secret=secret)
         if isinstance(event, Line):
             return event.text
         raise UnitRefusedError("given up, nothing was changed")

@@ -22,12 +22,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from firmware.console.rehearsal import Hands
-from firmware.console.session import short_name
+from firmware.console.service import socket_of
 from hw.serial_port import FdPort
 
 BEGIN, END = "<!-- transcript: begin -->", "<!-- transcript: end -->"
 START_LIMIT_S = 60.0
 SLOW_S = 90.0
+ROUND_S = 12.0  # some vehicles go by
+INVITATION = "press return"
 _CHALLENGE = re.compile(r"[A-Za-z0-9._@-]+:[a-z2-7]{32}:[0-9a-f]{4}")
 
 
@@ -111,6 +113,25 @@ class Visit:
             os.close(slave)
             os.close(master)
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """`reader run`, as the unit's service starts it."""
+        reader = subprocess.Popen(  # noqa: S603 - our own program
+            [self._reader, "--home", str(self.unit), "run"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            until_s = time.monotonic() + START_LIMIT_S
+            while not socket_of(self.unit).exists():
+                if reader.poll() is not None or time.monotonic() > until_s:
+                    raise RuntimeError("the reader did not start")
+                time.sleep(0.2)
+            yield
+        finally:
+            reader.terminate()
+            reader.wait(timeout=60)
+
     def grant(self, unit: str) -> str:
         """The office signs a grant for the technician's key; what it printed."""
         return self.call(
@@ -133,6 +154,8 @@ def visit(folder: Path, source: Path) -> str:
         check=True,
     )
     with trip.department() as code, trip.cable() as hands:
+        hands.wait_for(INVITATION, SLOW_S)
+        hands.type("")
         hands.wait_for("reader-1> ", SLOW_S)
         hands.ask("help", "reader-1> ")
         hands.type("selftest")
@@ -142,8 +165,19 @@ def visit(folder: Path, source: Path) -> str:
         hands.type(f"enrol {code}")
         hands.wait_for("this unit is car-12 (", SLOW_S)
         unit = hands.wait_for(")").removesuffix(")")
-        hands.wait_for(f"{short_name(unit)}> ", SLOW_S)
+        hands.wait_for("car-12> ", SLOW_S)
         trip.grant(unit)
+        hands.type("exit")
+        hands.wait_for(INVITATION)
+        return _under_way(trip, hands, code)
+
+
+def _under_way(trip: Visit, hands: Hands, code: str) -> str:
+    """The rest of the visit, at a unit that reads."""
+    with trip.reading():
+        time.sleep(ROUND_S)
+        hands.type("")
+        hands.wait_for("car-12> ", SLOW_S)
         hands.type("login")
         shown = hands.wait_for("gives up):")
         match = _CHALLENGE.search(shown)
@@ -151,9 +185,9 @@ def visit(folder: Path, source: Path) -> str:
             raise RuntimeError("no challenge came")
         for line in trip.answer(match[0]):
             hands.type(line)
-        inside = f"{short_name(unit)} t.okafor> "
+        inside = "car-12 t.okafor> "
         hands.wait_for(inside, SLOW_S)
-        for command in ("status", "aim 0", "sync now", "storage", "network"):
+        for command in ("status", "aim 0", "camera gain_max 6", "sync now", "status", "storage", "network"):
             hands.type(command)
             hands.wait_for(inside, SLOW_S)
         hands.type("exit")

@@ -12,9 +12,13 @@ from firmware.health import HealthReport
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Which unit this is. empty: no read was ever stored, or all of it was purged."""
+    """Which unit this is. unit: what grants name; name: what people call it, as the prompt shows it.
+
+    empty: no read was ever stored, or all of it was purged.
+    """
 
     unit: str
+    name: str
     software: str
     enrolled: bool
     empty: bool
@@ -59,8 +63,8 @@ class Unit(Protocol):
     def camera(self) -> Mapping[str, str]:
         """Camera settings by name."""
 
-    def set_camera(self, name: str, value: str) -> None:
-        """Change one setting, within the signed policy."""
+    def set_camera(self, name: str, value: str) -> str:
+        """Change one setting, within the signed policy; from when on it is in force, in a line."""
 
     def network(self) -> Sequence[str]:
         """Interfaces and whether the department can be reached, a line each."""

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from firmware.console.aim import aim_lines
 from firmware.console.errors import UnitRefusedError
 from firmware.console.parser import FORMS, Command
-from firmware.console.screen import screened, screened_log
+from firmware.console.screen import screened, screened_link, screened_log
 from firmware.console.unit import Unit
 from firmware.health import report_lines
-from storage.grant_format import Grant
+from storage.grant_format import DAY_US, Grant
 
 AIM_DEFAULT_S, AIM_LIMIT_S = 120, 3600
 AIM_EVERY_S = 1.0
@@ -27,12 +27,15 @@ _PRINTABLE = re.compile(r"[^\x20-\x7e░▒▓█°]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a command may use. ask_secret: a line without echo; key_pressed: whether to end a live view."""
+    """What a command may use. ask, ask_secret: one more line, the second without echo; key_pressed: whether
+    to end a live view.
+    """
 
     unit: Unit
     grant: Grant | None
     offered: tuple[str, ...]
     ask_secret: Callable[[str], str]
+    ask: Callable[[str], str]
     key_pressed: Callable[[float], bool]
     running_s: Callable[[], float]
 
@@ -48,7 +51,8 @@ def carry_out(command: Command, context: Context) -> Iterator[str]:
 
 def _status(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
     identity = context.unit.identity()
-    yield f"unit         {identity.unit}, {identity.software}, {_enrolment(identity.enrolled)}"
+    known = identity.name if identity.name == identity.unit else f"{identity.name} ({identity.unit})"
+    yield f"unit         {known}, {identity.software}, {_enrolment(identity.enrolled)}"
     yield from report_lines(context.unit.health())
 
 
@@ -72,7 +76,7 @@ def _camera(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     if len(words) == 1:
         raise UnitRefusedError("usage: camera NAME VALUE")
     if words:
-        context.unit.set_camera(words[0], words[1])
+        yield context.unit.set_camera(words[0], words[1])
     for name, value in context.unit.camera().items():
         yield f"{name:<16} {value}"
 
@@ -84,7 +88,7 @@ def _network(context: Context, words: tuple[str, ...]) -> Iterator[str]:
         passphrase = words[2] if len(words) > 2 else context.ask_secret("passphrase: ")
         yield context.unit.join_wifi(words[1], passphrase)
     for line in context.unit.network():
-        yield screened(line)
+        yield screened_link(line)
 
 
 def _time(context: Context, words: tuple[str, ...]) -> Iterator[str]:
@@ -93,10 +97,22 @@ def _time(context: Context, words: tuple[str, ...]) -> Iterator[str]:
             moment = datetime.strptime(words[0], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         except ValueError:
             raise UnitRefusedError(f"{words[0]} is no time: usage: time 2026-05-01T12:30:00Z") from None
-        context.unit.set_time(int(moment.timestamp()) * 1_000_000)
+        us = int(moment.timestamp()) * 1_000_000
+        _sure_of_a_leap(context, us, words[0][:10])
+        context.unit.set_time(us)
     report = context.unit.health()
     shown = datetime.fromtimestamp(report.at_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     yield f"{shown} UTC, {report.clock_state}, within {report.clock_error_us / 1e6:.3f} s"
+
+
+def _sure_of_a_leap(context: Context, us: int, date: str) -> None:
+    """What is signed under a later time cannot be taken back, so a slip of a year is asked about."""
+    ahead_days = (us - context.unit.time_us()[0]) / DAY_US
+    if ahead_days <= 1:
+        return
+    typed = context.ask(f"{ahead_days:.0f} days ahead, and there is no way back: type the date again: ")
+    if typed.strip() != date:
+        raise UnitRefusedError("not the same date: nothing was changed")
 
 
 def _storage(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
@@ -119,7 +135,10 @@ def _selftest(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
 
 
 def _logs(context: Context, words: tuple[str, ...]) -> Iterator[str]:
-    for line in context.unit.log_lines(int(words[0]) if words else LOG_LINES):
+    lines = context.unit.log_lines(int(words[0]) if words else LOG_LINES)
+    if not lines:
+        yield "the system log holds no line of the reader"
+    for line in lines:
         yield screened_log(line)
 
 
@@ -156,9 +175,9 @@ def _factory_reset(context: Context, words: tuple[str, ...]) -> Iterator[str]:
 
 
 def _confirmed(context: Context, typed: str) -> None:
-    name = context.unit.identity().unit
-    if typed != name:
-        raise UnitRefusedError(f"this unit is {name}: type that name to confirm")
+    identity = context.unit.identity()
+    if typed not in {identity.name, identity.unit}:
+        raise UnitRefusedError(f"this unit is {identity.name}: type that name to confirm")
 
 
 def _enrol(context: Context, words: tuple[str, ...]) -> Iterator[str]:

@@ -94,14 +94,18 @@ def make_bench(office: Office) -> Iterator[Callable[..., Bench]]:
     benches: list[Bench] = []
 
     def make(
-        unit: BenchUnit | None = None, *, desk: Office = office, lockout: Lockout | None = None
+        unit: BenchUnit | None = None,
+        *,
+        desk: Office = office,
+        lockout: Lockout | None = None,
+        stays: bool = True,
     ) -> Bench:
         near, far = loopback_pair("console", "laptop")
         running, log, unit = Running(), RememberedLog(), unit or BenchUnit()
         lockout = lockout or Lockout(None, running, "boot")
         console = Console(
             near, unit, log, keys=lambda: [desk.command_key.public_key()], lockout=lockout, running_s=running,
-            tick_s=0.01,
+            tick_s=0.01, stays=stays,
         )  # fmt: skip
         thread = threading.Thread(target=console.serve, daemon=True)
         bench = Bench(unit, log, Hands(far), console, desk, running, lockout, thread)

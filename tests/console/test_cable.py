@@ -18,7 +18,7 @@ from hw.serial_port import LoopbackPort, loopback_pair
 Bench = Any  # tests/console/conftest.py
 TYPED = {
     "status": "status", "aim": "aim preview 30", "camera": "camera gain 3.0", "storage": "storage",
-    "network": "network wifi depot x", "time": "time 2026-05-05T00:00:00Z", "sync": "sync now",
+    "network": "network wifi depot x", "time": "time 2026-05-03T12:00:00Z", "sync": "sync now",
     "selftest": "selftest", "logs": "logs", "update": "update /media/usb/bundle", "reboot": "reboot unit-7",
     "factory-reset": "factory-reset unit-7",
 }  # fmt: skip

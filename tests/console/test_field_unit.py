@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from firmware.app import prepare_home
-from firmware.config import load_config
+from firmware.config import CameraSettings, load_config
 from firmware.console.errors import UnitRefusedError
 from firmware.custody import open_ledger
 from firmware.field_unit import FieldUnit, Parts
@@ -17,14 +17,14 @@ from firmware.health import HealthWatch
 from firmware.plate_spots import Spots
 from hw.camera import Frame
 from hw.clock import ClockState, SetClock
-from hw.errors import CameraStalledError, SlotFailedError
+from hw.errors import CameraStalledError, MissingDriverError, SlotFailedError
 from hw.machine import RememberedMachine
 from hw.vitals import ScriptedBoard
 from storage import codec, envelope
 from storage.errors import SlotError
 from storage.ledger import Ledger
 from storage.records import ClockState as RecordClockState
-from storage.records import Read
+from storage.records import Configuration, Read
 from storage.roster import Person, Roster
 from sync.documents import Carried, context_of
 from sync.membership import Member, SyncFolder
@@ -48,14 +48,21 @@ class Home:
         prepare_home(path)
         self.ledger: Ledger = open_ledger(path, clock=self.clock)
         self.frames: list[Frame] = []
+        self.tuned: list[CameraSettings] = []
+        self.camera_gone = False
         self.unit = FieldUnit(
             Parts(
                 home=path, ledger=self.ledger, clock=self.clock, board=ScriptedBoard(), machine=self.machine,
                 health=HealthWatch(board=ScriptedBoard(), now=self.clock.now), newest=self._newest,
                 find=lambda _frame: Spots(plates=(), blots=()), sync_now=lambda: "done",
-                join=lambda _code: "joined",
+                join=lambda _code: "joined", retune=self._retune,
             )
         )  # fmt: skip
+
+    def _retune(self, settings: CameraSettings) -> None:
+        if self.camera_gone:
+            raise MissingDriverError("no camera")
+        self.tuned.append(settings)
 
     def _newest(self) -> Frame:
         if not self.frames:
@@ -190,10 +197,27 @@ def test_an_older_copy_of_the_card_opens_nothing_after_a_reset(tmp_path: Path) -
 )
 def test_a_camera_setting_is_one_line_of_the_configuration(home: Home, name: str, value: str) -> None:
     before = (home.path / "config.toml").read_text().splitlines()
-    home.unit.set_camera(name, value)
+    assert "from the next frame" in home.unit.set_camera(name, value)
     after = (home.path / "config.toml").read_text().splitlines()
     assert getattr(load_config(home.path).camera, name) == float(value)
+    assert home.tuned == [load_config(home.path).camera]
     assert len([1 for old, new in zip(before, after, strict=True) if old != new]) == 1
+
+
+def test_a_changed_setting_is_in_the_log_and_kept_where_the_camera_is_away(home: Home) -> None:
+    store = home.ledger.store
+    home.camera_gone = True
+    assert "at the next start: no camera" in home.unit.set_camera("gain_max", "4.5")
+    records = [store.record(sequence) for sequence in range(store.log.frontier.size)]
+    documents = [record.document for record in records if isinstance(record, Configuration)]
+    assert b"gain_max = 4.5" in documents[-1]
+    assert load_config(home.path).camera.gain_max == 4.5
+
+
+def test_an_enrolled_unit_has_the_name_that_its_people_use_and_the_id_that_grants_name(home: Home) -> None:
+    assert (home.unit.identity().unit, home.unit.identity().name) == ("reader-1", "reader-1")
+    home.enrol()
+    assert (home.unit.identity().unit, home.unit.identity().name) == ("unit-7", "car-12")
 
 
 @pytest.mark.parametrize(

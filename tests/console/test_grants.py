@@ -35,7 +35,7 @@ Bench = Any  # tests/console/conftest.py
 NOW_US = 1_777_777_777_000_000
 TYPED = {
     "status": "status", "aim": "aim 0", "camera": "camera gain 3.0", "network": "network wifi depot x",
-    "time": "time 2026-05-05T00:00:00Z", "storage": "storage", "sync": "sync now", "selftest": "selftest",
+    "time": "time 2026-05-03T12:00:00Z", "storage": "storage", "sync": "sync now", "selftest": "selftest",
     "logs": "logs", "update": "update /media/usb/bundle", "reboot": "reboot unit-7",
     "factory-reset": "factory-reset unit-7",
 }  # fmt: skip

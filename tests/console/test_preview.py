@@ -16,7 +16,7 @@ from detector.reader import PlateReader
 from firmware.console.aim import aim_lines, look
 from firmware.console.bench_unit import BenchUnit
 from firmware.console.preview import BLOT, COLUMNS, ROWS, SHADES, masked_preview
-from firmware.console.screen import screened, screened_log
+from firmware.console.screen import screened, screened_link, screened_log
 from firmware.plate_spots import PlateSpots
 from hw.camera import Frame
 from hw.clock import ClockState, UtcTime
@@ -278,6 +278,19 @@ def test_corners_outside_the_picture_are_no_error() -> None:
 )  # fmt: skip
 def test_text_shaped_like_a_plate_is_blotted_out(text: str, safe: str) -> None:
     assert screened(text) == safe
+
+
+@pytest.mark.parametrize(
+    ("line", "safe"),
+    [
+        ("wlan0    up    10.0.3.7 received 1", "wlan0    up    10.0.3.7 received 1"),
+        ("end0     down  - received 1", "end0     down  - received 1"),
+        ("7ABC123  up    - received 1", "*****  up    - received 1"),
+        ("wlan0 7ABC123 up", "wlan0 ***** up"),
+    ],
+)
+def test_a_link_keeps_the_name_that_the_kernel_gives_and_no_other(line: str, safe: str) -> None:
+    assert screened_link(line) == safe
 
 
 @pytest.mark.parametrize(

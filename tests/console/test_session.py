@@ -15,6 +15,51 @@ Bench = Any  # tests/console/conftest.py
 NOW_US = 1_777_777_777_000_000
 
 
+def test_a_visit_hangs_up_at_its_end_and_leaves_no_prompt(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(stays=False)
+    bench.enter()
+    bench.hands.type("exit")
+    bench.over()
+    assert bench.hands.seen.rstrip().endswith("> exit") or "bye" in bench.hands.wait_for("bye")
+    assert bench.lines()[-1] == ("end", "session", "exit")
+
+
+def test_a_visitor_who_does_not_log_in_is_hung_up_on(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(stays=False)
+    bench.hands.wait_for("unit-7> ")
+    bench.running.now_s += 119
+    bench.hands.ask("help", "unit-7> ")
+    bench.hands.press(b"\xff\x00")  # noise is no work
+    bench.running.now_s += 119
+    bench.hands.ask("help", "unit-7> ")
+    bench.running.now_s += 121
+    bench.hands.wait_for("hung up")
+    bench.over()
+
+
+def test_a_visitor_may_take_his_time_over_a_challenge(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(stays=False)
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.type("login")
+    bench.hands.wait_for("gives up):")
+    bench.running.now_s += 590
+    bench.hands.press(b"\x03")
+    bench.hands.wait_for("given up")
+    bench.enter()
+
+
+@pytest.mark.parametrize("typed", ["reboot car-12", "reboot unit-7"])
+def test_a_unit_is_confirmed_by_its_name_or_its_id(make_bench: Callable[..., Bench], typed: str) -> None:
+    bench = make_bench(BenchUnit(name="car-12"))
+    bench.hands.wait_for("car-12 (unit-7), enrolled")
+    bench.hands.log_in(bench.office.bundle(), bench.office.holder)
+    bench.hands.wait_for("car-12 t.okafor> ")
+    assert "type that name" in bench.hands.ask("reboot car-13", "car-12 t.okafor> ")
+    bench.hands.type(typed)
+    bench.over()
+    assert bench.unit.done == ["reboot"]
+
+
 def test_a_technician_logs_in_gives_commands_and_leaves(bench: Bench) -> None:
     bench.enter()
     assert "yearly service" in bench.hands.seen
@@ -153,7 +198,19 @@ def test_after_its_end_a_session_gives_no_command(make_bench: Callable[..., Benc
     assert "not open" in bench.hands.wait_for("unit-7> ")
 
 
-@pytest.mark.parametrize("typed", ["time 2026-01-01T00:00:00Z", "time 2026-05-05T00:00:00Z"])
+def test_a_leap_of_the_clock_is_asked_about_since_there_is_no_way_back(bench: Bench) -> None:
+    bench.enter()
+    for typed, done in (("", False), ("2036-05-03\r", False), ("2026-07-02\r", True)):
+        bench.hands.type("time 2026-07-02T04:00:00Z")
+        bench.hands.wait_for("60 days ahead, and there is no way back: type the date again: ")
+        bench.hands.press(typed.encode() or b"\x03")
+        shown = bench.hands.wait_for("unit-7 t.okafor> ")
+        assert ("holdover" in shown) is done
+        assert bench.unit.done == (["time"] if done else [])
+    assert bench.lines()[-1] == ("end", "time 2026-07-02T04:00:00Z", "done")
+
+
+@pytest.mark.parametrize("typed", ["time 2026-01-01T00:00:00Z", "time 2026-05-03T12:00:00Z"])
 def test_setting_the_clock_never_lengthens_a_session(make_bench: Callable[..., Bench], typed: str) -> None:
     bench = make_bench()
     bench.enter(to_us=NOW_US + 200_000_000)

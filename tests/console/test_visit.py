@@ -21,11 +21,12 @@ def test_a_technician_installs_aims_syncs_and_leaves_without_seeing_a_plate(tmp_
         "all parts that are here work",
         "of Monrovia PD",
         "welcome t.okafor (technician, the department): installation",
+        "kept, and in force from the next frame",
         "department reachable",
         "bye",
     ):
         assert words in session
-    assert re.search(r"done : [1-9]\d* records sent, department co-signed [1-9]", session)
+    assert re.search(r"done: [1-9]\d* records sent, department co-signed [1-9]", session)
     texts = {vehicle["text"] for vehicle in json.loads((CLIP / "truth.json").read_text())["vehicles"]}
     assert len(texts) >= 2
     assert not [text for text in texts if text in session.upper().replace(" ", "")]

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from hw.vitals import Board, ScriptedBoard, SysfsBoard, can_reach
+from hw.vitals import Board, ScriptedBoard, SysfsBoard, can_reach, ipv4_address
+
+WIRELESS = """\
+Inter-| sta-|   Quality        |   Discarded packets               | Missed | WE
+ face | tus | link level noise |  nwid  crypt   frag  retry   misc | beacon | 22
+ wlan0: 0000   49.  -61.  -256        0      0      0      0     21        0
+"""
 
 
 def fake_board(root: Path) -> SysfsBoard:
@@ -18,12 +24,19 @@ def fake_board(root: Path) -> SysfsBoard:
         "sys/class/net/eth0/statistics/rx_bytes": "1000\n",
         "sys/class/net/eth0/statistics/tx_bytes": "2000\n",
         "sys/class/net/lo/operstate": "unknown\n",
+        "sys/class/net/wlan0/operstate": "up\n",
+        "sys/class/net/wlan0/statistics/rx_bytes": "3000\n",
+        "sys/class/net/wlan0/statistics/tx_bytes": "4000\n",
+        "proc/net/wireless": WIRELESS,
         "proc/uptime": "3600.00 7000.00\n",
         "proc/meminfo": "MemTotal: 3000000 kB\nMemAvailable:    1048576 kB\n",
     }.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
-    return SysfsBoard(root, sysfs=root / "sys", procfs=root / "proc")
+    addresses = {"eth0": "10.0.3.7"}
+    return SysfsBoard(
+        root, sysfs=root / "sys", procfs=root / "proc", address_of=lambda link: addresses.get(link, "")
+    )
 
 
 @pytest.fixture(params=["driver", "twin"])
@@ -37,9 +50,10 @@ def test_a_board_tells_temperature_wear_memory_and_links(board: Board) -> None:
     assert vitals.card_wear_percent == 10
     assert vitals.memory_free_bytes == 1 << 30
     assert vitals.running_s == 3600.0
-    assert [(link.name, link.up, link.received_bytes, link.sent_bytes) for link in vitals.links] == [
-        ("eth0", True, 1000, 2000)
-    ]
+    link = vitals.links[0]
+    assert (link.name, link.up, link.received_bytes, link.sent_bytes) == ("eth0", True, 1000, 2000)
+    assert (link.address, link.signal_dbm) == ("10.0.3.7", None)
+    assert vitals.links[1].signal_dbm == -61
     assert 0 < vitals.disk_free_bytes <= vitals.disk_total_bytes
 
 
@@ -66,6 +80,11 @@ def test_this_machine_can_be_looked_at(tmp_path: Path) -> None:
     vitals = SysfsBoard(tmp_path).look()
     assert vitals.running_s > 0
     assert (vitals.memory_free_bytes or 0) > 0
+
+
+def test_a_link_has_its_address_and_one_that_is_not_there_has_none() -> None:
+    assert ipv4_address("lo") == "127.0.0.1"
+    assert ipv4_address("no-such-link") == ""
 
 
 def test_a_host_that_refuses_is_told_from_one_that_answers() -> None:

@@ -80,6 +80,17 @@ def test_stalled_camera_is_reopened_and_its_blind_time_told(
     bench.camera.close()
 
 
+def test_a_camera_that_somebody_wants_opened_again_is_blind_for_a_moment_and_says_why(bench: Bench) -> None:
+    before = bench.take(3)
+    bench.camera.reopen("camera settings changed")
+    after = bench.take(2)
+    assert bench.source.opened == 2
+    assert after[-1] > before[-1]
+    (spell,) = bench.spells
+    assert (spell.reason, spell.blind_s < 5) == ("camera settings changed", True)
+    bench.camera.close()
+
+
 def test_opening_is_tried_until_it_works(bench: Bench) -> None:
     bench.take()
     bench.source.refuse_open = 2

@@ -1,0 +1,84 @@
+"""`reader console` as a program: over SSH one visit and its end; on a port one visit after the other."""
+
+import contextlib
+import os
+import pty
+import subprocess
+import sys
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from firmware.app import prepare_home
+from firmware.console.rehearsal import Hands
+from firmware.custody import open_ledger
+from hw.serial_port import FdPort
+
+CLIP = Path(__file__).parent.parent / "replay" / "drive_by"
+
+
+@contextlib.contextmanager
+def console(home: Path, *, port: bool) -> Iterator[tuple[Hands, subprocess.Popen[bytes]]]:
+    """The program on a pseudo-terminal: as its serial port, or as all three of its standard streams."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    command = [sys.executable, "-m", "firmware.cli", "--home", str(home), "console"]
+    streams = subprocess.DEVNULL if port else slave
+    program = subprocess.Popen(
+        [*command, "--port", os.ttyname(slave)] if port else command,
+        stdin=streams, stdout=streams, stderr=streams,
+    )  # fmt: skip
+    try:
+        yield Hands(FdPort(master, master, name="pty")), program
+    finally:
+        program.kill()
+        program.wait(timeout=30)
+        os.close(slave)
+        os.close(master)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    prepare_home(folder)
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace('source = "camera"', f'source = "{CLIP}"'))
+    return folder
+
+
+def test_over_ssh_exit_ends_it_and_no_library_speaks_on_the_line(home: Path) -> None:
+    with console(home, port=False) as (hands, program):
+        hands.wait_for("reader-1> ", 60)
+        shown = hands.ask("selftest", "reader-1> ")
+        assert "ok       detector" in shown
+        assert "INFO" not in shown
+        assert "delegate" not in shown
+        hands.type("exit")
+        hands.wait_for("bye")
+        assert program.wait(timeout=30) == 0
+
+
+def test_between_two_visits_a_port_leaves_the_home_to_the_reader(home: Path) -> None:
+    with console(home, port=True) as (hands, _):
+        for _ in range(2):
+            hands.wait_for("press return", 60)
+            with open_ledger(home):
+                hands.type("")
+                hands.wait_for("starts or stops", 60)  # somebody holds the home, and serves no console
+            hands.wait_for("press return", 60)
+            hands.type("")
+            hands.wait_for("reader-1> ", 60)
+            hands.type("exit")
+            hands.wait_for("bye")
+
+
+def test_noise_between_two_visits_wakes_nobody(home: Path) -> None:
+    with console(home, port=True) as (hands, _):
+        hands.wait_for("press return", 60)
+        hands.press(bytes(byte for byte in range(256) if byte not in b"\r\n"))
+        with open_ledger(home):
+            pass
+        hands.type("")
+        hands.wait_for("reader-1> ", 60)

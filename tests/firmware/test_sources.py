@@ -1,0 +1,62 @@
+"""A source whose settings change while it runs."""
+
+from pathlib import Path
+
+import pytest
+from camera_twins import write_pictures
+
+from firmware.config import CameraSettings
+from firmware.sources import RETUNED, TunableSource, open_source
+from hw.camera import CameraSource
+from hw.clock import SystemClock
+from hw.errors import MissingDriverError
+
+
+def test_the_next_opening_takes_the_newest_settings_and_whoever_reads_is_told(tmp_path: Path) -> None:
+    clip = write_pictures(tmp_path, 3, (64, 48))
+    made: list[CameraSettings] = []
+
+    def make(settings: CameraSettings) -> CameraSource:
+        made.append(settings)
+        return open_source(
+            str(clip),
+            settings,
+            clock=SystemClock(),
+            once=False,
+            at_source_pace=False,
+            net_size=(360, 640),
+        )
+
+    source, told = TunableSource(make, CameraSettings()), list[str]()
+    source.on_retuned(told.append)
+    source.retune(CameraSettings(gain_max=3.0))
+    assert [settings.gain_max for settings in made] == [8.0, 3.0]
+    assert told == [RETUNED]
+    camera = source.open()
+    with camera.borrow() as frame:
+        assert frame.sequence == 0
+    camera.close()
+
+
+def test_settings_that_no_camera_takes_leave_the_old_ones(tmp_path: Path) -> None:
+    clip = write_pictures(tmp_path, 1, (64, 48))
+    told: list[str] = []
+
+    def make(settings: CameraSettings) -> CameraSource:
+        if settings.gain_max > 8:
+            raise MissingDriverError("no such camera")
+        return open_source(
+            str(clip),
+            settings,
+            clock=SystemClock(),
+            once=False,
+            at_source_pace=False,
+            net_size=(360, 640),
+        )
+
+    source = TunableSource(make, CameraSettings())
+    source.on_retuned(told.append)
+    with pytest.raises(MissingDriverError):
+        source.retune(CameraSettings(gain_max=9.0))
+    assert told == []
+    source.open().close()
