@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -209,12 +209,6 @@ class _Run:
                 custody=lambda: custody_of(ledger, sync_folder),
             )
             alarms = AlarmEvents(log)
-
-            def retune(settings: CameraSettings) -> None:
-                source.retune(settings)
-                if lighting is not None:
-                    lighting.limits(longest_us=settings.exposure_us, gain_max=settings.gain_max)
-
             with (
                 serve_door(ledger),
                 UplinkThread(
@@ -230,10 +224,10 @@ class _Run:
                 ),
                 purging(ledger, log),
                 _metrics(config, health),
-                reporting(
-                    home, lambda: alarms.noted(health.report()), keep=lambda: habit.save(home / "habit.json")
+                reporting(home, lambda: alarms.noted(health.report()), keep=lambda: _keep_habit(habit, home)),
+                consoles(
+                    home, ledger, clock=clock, health=health, tap=tap, retune=_retuner(source, lighting)
                 ),
-                consoles(home, ledger, clock=clock, health=health, tap=tap, retune=retune),
                 LiveView(Console(file=out), plates=plates, as_json=options.as_json) as view,
             ):
 
@@ -343,6 +337,22 @@ def _stopping_signals(orders: SupplyOrders) -> Iterator[None]:
 def _lighting(lamps: Lamps, config: Config, log: structlog.typing.FilteringBoundLogger) -> Lighting:
     camera = config.camera
     return Lighting(lamps, longest_us=camera.exposure_us, gain_max=camera.gain_max, log=log)
+
+
+def _retuner(source: TunableSource, lighting: Lighting | None) -> Callable[[CameraSettings], None]:
+    """What puts other camera settings into force while the reader runs."""
+
+    def retune(settings: CameraSettings) -> None:
+        source.retune(settings)
+        if lighting is not None:
+            lighting.limits(longest_us=settings.exposure_us, gain_max=settings.gain_max)
+
+    return retune
+
+
+def _keep_habit(habit: ReadHabit, home: Path) -> None:
+    if Home(home).exists():  # after a factory reset nothing of the old unit comes back
+        habit.save(home / "habit.json")
 
 
 def _surroundings(config: Config, source: str, reader: PlateReader, *, demo: bool) -> Surroundings:

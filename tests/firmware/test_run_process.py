@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,6 +55,17 @@ def test_kill_at_any_moment_loses_no_announced_read_and_the_log_verifies(tmp_pat
         assert report.ok, report.findings
     stored = stored_reads(tmp_path)
     assert {number: stored[int(str(number))].text for number in announced} == announced
+
+
+def test_a_reader_whose_home_was_cleared_under_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    """What a factory reset does, as the console does it in the reader's own process."""
+    home = tmp_path / "home"
+    running = Running(home, "--source", str(CLIP), "--pace", "fast")
+    running.until_reads(1)
+    for path in sorted(home.iterdir()):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    running.end(signal.SIGTERM)
+    assert list(home.iterdir()) == []
 
 
 def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
