@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +22,7 @@ from hw.camera import Camera, Frame
 from hw.errors import BrokenFrameError
 
 OVERVIEWS_MAX = 48  # frames kept for live passes: at 1080p about 150 MB, more vehicles than one view holds
+LONGEST_INTERVAL_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,6 +69,29 @@ class Eyes(Protocol):
         """See PlateReader.read."""
 
 
+class RisingTime:
+    """Frame times as the tracker needs them: a clock set back ends no pass, and stops none from ending.
+
+    shift_us: how far they are ahead of the clock, which is what it was set back by, all in all.
+    """
+
+    def __init__(self) -> None:
+        self.shift_us = 0
+        self._newest_us: int | None = None
+        self._interval_us = 1
+
+    def of(self, clock_us: int) -> int:
+        """The rising time of a frame that the clock put at clock_us."""
+        if self._newest_us is not None:
+            interval_us = clock_us + self.shift_us - self._newest_us
+            if interval_us <= 0:
+                self.shift_us += self._interval_us - interval_us
+            else:
+                self._interval_us = min(interval_us, LONGEST_INTERVAL_US)
+        self._newest_us = clock_us + self.shift_us
+        return self._newest_us
+
+
 class ReadStage:
     """Frames in, ended passes out. One thread only: neither the reader nor the tracker is shared."""
 
@@ -86,13 +110,13 @@ class ReadStage:
         self._on_progress = on_progress
         self._hand_on = hand_on
         self._best: dict[int, Frame] = {}
-        self._latest_us = 0
+        self._time = RisingTime()
 
     def take(self, frame: Frame) -> None:
         """One frame through find, read, track and vote."""
         seen = self._reader.read(frame.luma, frame.lores, wanted=self._tracker.wants_text)
         begun = time.perf_counter()
-        at_us = self._latest_us = max(frame.captured.us, self._latest_us)  # a clock set back ends no pass
+        at_us = self._time.of(frame.captured.us)
         step = self._tracker.update(frame.sequence, at_us, frame.luma.shape[:2], seen)
         self._keep(step, frame)
         track_ms = (time.perf_counter() - begun) * 1000
@@ -123,6 +147,8 @@ class ReadStage:
         if frame is None:
             self._counts.without_frame += 1
             return
+        shift_us = self._time.shift_us
+        vehicle = replace(vehicle, first_us=vehicle.first_us - shift_us, last_us=vehicle.last_us - shift_us)
         self._hand_on(EndedPass(vehicle=vehicle, frame=frame))
 
 

@@ -4,13 +4,15 @@ The clip is played round after round at its own pace, and an enrolled unit sends
 department server over TLS. At set times the camera falls silent and hangs; beside that the disk is full for
 a while, the clock steps, or the line to the department is lost. Wrong, and exit status 1: a stall over 10 s,
 one that is not in the log, an announced read that is not in the log, one that did not reach the department, a
-read lost while the disk had room, a store that does not verify at either end, memory that grows.
+read lost while the disk had room, no read for long with vehicles in view, a store that does not verify at
+either end, memory that grows. Control-C ends it early, with the account of what was.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from contextlib import AbstractContextManager, nullcontext
@@ -43,6 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         soak = Soak(
             Path(folder), args.source, minutes=args.minutes, stalls=args.stalls, seed=args.seed, fps=args.fps
         )
+        signal.signal(signal.SIGINT, lambda _number, _frame: soak.end())
         account = soak.run()
     print(json.dumps(asdict(account), indent=2))
     return FOUND_WRONG if account.wrong else DONE

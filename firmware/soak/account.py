@@ -24,6 +24,7 @@ class Account:
     connections_cut: int = 0
     conversations: dict[str, int] = field(default_factory=dict)
     longest_without_sync_s: float = 0.0
+    longest_without_read_s: float = 0.0  # while the disk had room
     announced: int = 0
     stored: int = 0
     received_by_department: int = 0

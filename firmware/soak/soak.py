@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import random
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,7 @@ from sync.runner import Attempt
 from sync.schedule import Schedule
 
 BACK_WITHIN_S = 10.0
+QUIET_ROUNDS = 3
 LAST_LOOK_S = 20.0
 FULL_DISK_S = 20.0
 LINE_LOST_S = (15.0, 100.0)
@@ -66,7 +68,9 @@ class Soak:
         )
         self._announced: dict[int, bytes] = {}  # record number: digest of its leaf
         self._full_until_s = self._line_until_s = 0.0
-        self._synced_s = 0.0
+        self._synced_s = self._read_s = 0.0
+        self._quiet_limit_s = QUIET_ROUNDS * self._source.round_s + FULL_DISK_S + BACK_WITHIN_S
+        self._ends = threading.Event()
         self._every_s = minutes * 60 / max(1, stalls)
         self._log = event_log()
 
@@ -151,6 +155,7 @@ class Soak:
             if ledger.read(number) != read:
                 self.account.wrong.append(f"read {number} was stored otherwise than it was announced")
             self._announced[number] = _digest(ledger, number)
+            self._read_s = time.monotonic()
 
         bookkeeper = Bookkeeper(
             ledger, around, clock=self._clock, overview_quality=85, announce=announce, log=self._log
@@ -195,8 +200,10 @@ class Soak:
         account, began_s = self.account, time.monotonic()
         ends_s = began_s + account.minutes * 60
         next_s = began_s + self._every_s * 0.5
+        self._read_s = began_s
         lost_s: float | None = None
-        while (now_s := time.monotonic()) < ends_s and pipeline.running:
+        while (now_s := time.monotonic()) < ends_s and pipeline.running and not self._ends.is_set():
+            self._look_for_reads(now_s)
             if not account.memory_early_mb and now_s - began_s > account.minutes * 6:
                 account.memory_early_mb = resident_mb()
             if lost_s is not None and now_s >= self._line_until_s:
@@ -217,8 +224,20 @@ class Soak:
                 elif what == "clock":
                     self._clock.step(STEPS_S[account.clock_steps % len(STEPS_S)])
                     account.clock_steps += 1
-            time.sleep(LOOK_S)
+            self._ends.wait(LOOK_S)
+        account.minutes = round((time.monotonic() - began_s) / 60, 1)
         account.memory_late_mb = resident_mb()
+        if account.longest_without_read_s > self._quiet_limit_s:
+            account.wrong.append(f"no read for {account.longest_without_read_s:.0f} s, with vehicles in view")
+
+    def end(self) -> None:
+        """End the trouble now, from any thread, and account for what was."""
+        self._ends.set()
+
+    def _look_for_reads(self, now_s: float) -> None:
+        """Vehicles pass in every round: a reader that reads none for long has stopped reading."""
+        since_s = max(self._read_s, self._full_until_s)
+        self.account.longest_without_read_s = max(self.account.longest_without_read_s, now_s - since_s)
 
     @staticmethod
     def _see_again(camera: WatchedCamera) -> None:

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hw.camera import Camera, CameraSource, Frame
+from hw.camera import Camera, Frame
+from hw.camera_replay import ReplaySource
 from hw.clock import ClockState, SystemClock, UtcTime
 from hw.errors import CameraStalledError
 
@@ -42,10 +43,11 @@ class StallingSource:
 
     live = True
 
-    def __init__(self, inner: CameraSource) -> None:
+    def __init__(self, inner: ReplaySource) -> None:
         self._inner = inner
         self._hang = threading.Event()
         self.interval_s = inner.interval_s
+        self.round_s = inner.reel.duration_us / 1e6
 
     def open(self) -> Camera:
         """See CameraSource.open."""

@@ -6,6 +6,8 @@ import io
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +21,13 @@ from firmware.bookkeeper import Bookkeeper
 from firmware.custody import create_ledger
 from firmware.log import event_log
 from firmware.pictures import overview_jpeg
-from firmware.pipeline import EndedPass, Pipeline
+from firmware.pipeline import Counts, EndedPass, Pipeline, ReadStage
 from firmware.record import Surroundings
 from hw.camera import Frame
 from hw.camera_replay import ReplaySource
 from hw.camera_watch import WatchedCamera
 from hw.clock import SystemClock
+from hw.errors import EndOfSourceError
 from storage.errors import StoreFullError
 from storage.home import Home
 from storage.ledger import KEEP_FREE, Ledger
@@ -285,3 +288,32 @@ def test_threads_end_with_the_run(tmp_path: Path, ledger: Ledger) -> None:
     Rig(ledger, eyes, source).run()
     started = {thread.name for thread in set(threading.enumerate()) - before}
     assert started & {"capture", "read", "store", "camera"} == set()
+
+
+@pytest.mark.parametrize("step_s", [-3600, -5, 3600])
+def test_a_clock_that_is_set_while_vehicles_pass_stops_no_pass_from_ending(
+    tmp_path: Path, step_s: int
+) -> None:
+    """After a step back by an hour the next vehicle is read at once, under the clock's new time."""
+    source, eyes = drive(tmp_path, THREE)
+    ended: list[EndedPass] = []
+    stage = ReadStage(
+        eyes, Tracker(DECODING), counts=Counts(), on_progress=lambda progress: None, hand_on=ended.append
+    )
+    camera, frames = source.open(), list[Frame]()
+    with suppress(EndOfSourceError):
+        while True:
+            with camera.borrow() as frame:
+                frames.append(frame.owned())
+    amid = 8 + 30 + 5  # the second vehicle is half-way
+    stepped = [replace(frame, captured=frame.captured.shifted(step_s * 1_000_000)) for frame in frames[amid:]]
+    for frame in [*frames[:amid], *stepped]:
+        stage.take(frame)
+    assert [one.vehicle.text.text for one in ended][-1] == "XR72KLM"  # ended on the road, not by the flush
+    assert {one.vehicle.text.text for one in ended} == {text for text, _ in THREE}
+    third = ended[-1].vehicle
+    seen = [frame.captured.us for frame in stepped[5 + 30 : 5 + 30 + 6]]
+    assert abs(third.first_us - seen[0]) < 1_000_000
+    assert abs(third.last_us - seen[-1]) < 1_000_000
+    assert all(one.vehicle.first_us <= one.vehicle.last_us for one in ended)
+    assert len(ended) == (4 if step_s > 0 else 3)  # an hour ahead the vehicle in view looks like a new one
