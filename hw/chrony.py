@@ -1,8 +1,7 @@
-"""Asks chronyd how good the system clock is: one tracking request over its Unix command socket.
+"""Asks chronyd how good the system clock is: one tracking request over its command socket.
 
 The layout is that of chrony's candm.h, protocol version 6. Promise: anything but a whole, matching answer
-from the
-daemon raises PartFailedError; an answer is never guessed at.
+from the daemon raises PartFailedError; an answer is never guessed at.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import os
 import secrets
 import socket
 import struct
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +17,7 @@ from typing import Protocol
 from hw.errors import MissingDriverError, PartFailedError
 
 SOCKET = Path("/run/chrony/chronyd.sock")
+COMMAND_PORT = 323
 ANSWER_LIMIT_S = 2.0
 
 _VERSION, _REQUEST, _REPLY = 6, 1, 2
@@ -122,36 +121,63 @@ def tracking_answer(tracking: Tracking, request: bytes) -> bytes:
 
 
 class ChronyDaemon:
-    """chronyd on this machine. Its command socket answers only users that may write beside it (root,
-    _chrony).
+    """chronyd on this machine.
+
+    Its Unix socket lies in a folder that only root and chronyd's own user may enter. To everybody else on the
+    machine it answers the same question on its command port (UDP, loopback), unless `cmdport 0` closes it.
     """
 
-    def __init__(self, path: Path = SOCKET) -> None:
-        if not path.exists():
-            raise MissingDriverError(
-                f"{path} not found: install chrony and start it, or set clock.chrony to off"
-            )
-        self._path = path
+    def __init__(self, path: Path = SOCKET, *, port: int = COMMAND_PORT) -> None:
+        try:
+            there = path.exists()
+        except PermissionError:
+            there = True  # the folder is there, and closed to this user
+        if not there:
+            raise MissingDriverError(f"{path} not found: install chrony and start it (apt install chrony)")
+        self._path, self._port = path, port
 
     def tracking(self) -> Tracking:
         """See TimeDaemon.tracking."""
         sequence = secrets.randbits(32)
-        # The daemon answers to the sender's own socket file, so it must be able to reach it: beside its own.
-        with tempfile.TemporaryDirectory(prefix="ask-", dir=self._path.parent) as folder:
-            own = Path(folder) / "socket"
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-                try:
-                    line.bind(str(own))
-                    Path(folder).chmod(0o711)
-                    own.chmod(0o666)
-                    line.settimeout(ANSWER_LIMIT_S)
-                    line.connect(str(self._path))
-                    line.send(tracking_request(sequence))
-                    answer = line.recv(2048)
-                except OSError as error:
-                    cause = os.strerror(error.errno) if error.errno else "no answer in time"
-                    raise PartFailedError(f"chronyd at {self._path}: {cause}") from error
+        try:
+            answer = self._over_socket(tracking_request(sequence))
+        except PermissionError:
+            answer = self._over_port(tracking_request(sequence))
+        except OSError as error:
+            raise PartFailedError(f"chronyd at {self._path}: {_cause(error)}") from error
         return parse_tracking(answer, sequence)
+
+    def _over_socket(self, request: bytes) -> bytes:
+        # The daemon answers to the sender's own socket file, so it must be able to reach it: in the same
+        # folder, since a security profile may let it write into no other.
+        own = self._path.parent / f"chronyc.{os.getpid()}.{secrets.token_hex(8)}.sock"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+            line.bind(str(own))
+            try:
+                own.chmod(0o666)
+                line.settimeout(ANSWER_LIMIT_S)
+                line.connect(str(self._path))
+                line.send(request)
+                return line.recv(2048)
+            finally:
+                own.unlink(missing_ok=True)
+
+    def _over_port(self, request: bytes) -> bytes:
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+                line.settimeout(ANSWER_LIMIT_S)
+                line.connect(("127.0.0.1", self._port))
+                line.send(request)
+                return line.recv(2048)
+        except OSError as error:
+            raise PartFailedError(
+                f"chronyd: its socket is closed to this user, and its command port {self._port} answers "
+                f"nothing ({_cause(error)}): leave `cmdport` at its default"
+            ) from error
+
+
+def _cause(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else "no answer in time"
 
 
 class ScriptedDaemon:

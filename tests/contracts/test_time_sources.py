@@ -3,6 +3,7 @@ twins.
 """
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -107,18 +109,24 @@ def test_a_wrong_answer_from_the_daemon_is_no_estimate(
     assert [path.name for path in short_folder.iterdir()] == ["chronyd.sock"]
 
 
-def test_a_real_chronyd_answers_the_driver(short_folder: Path) -> None:
+@contextmanager
+def real_chronyd(folder: Path, *, user: str = "root", port: int = 0) -> Iterator[Path]:
+    """A chronyd of our own that never touches the clock; its socket."""
     program = shutil.which("chronyd") or shutil.which("chronyd", path="/usr/sbin")
     if program is None or os.geteuid() != 0:
         pytest.skip("chronyd not installed, or not root")
-    run = short_folder / "run"
-    run.mkdir(mode=0o770)
-    config = short_folder / "chrony.conf"
+    if user not in {entry.pw_name for entry in pwd.getpwall()}:
+        pytest.skip(f"no user {user} on this machine")
+    folder.chmod(0o755)
+    run, config = folder / "run", folder / "chrony.conf"
+    run.mkdir()
+    run.chmod(0o700)
+    shutil.chown(run, user, pwd.getpwnam(user).pw_gid)
     config.write_text(
-        f"local stratum 5\ncmdport 0\nport 0\nbindcmdaddress {run}/chronyd.sock\npidfile {run}/pid\n"
+        f"local stratum 5\ncmdport {port}\nport 0\nbindcmdaddress {run}/chronyd.sock\npidfile {run}/pid\n"
     )
     process = subprocess.Popen(
-        [program, "-x", "-d", "-u", "root", "-f", str(config)],
+        [program, "-x", "-d", "-u", user, "-f", str(config)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -127,16 +135,50 @@ def test_a_real_chronyd_answers_the_driver(short_folder: Path) -> None:
             assert process.poll() is None, "chronyd ended"
             assert time.monotonic() < until
             time.sleep(0.05)
-        tracking = ChronyDaemon(run / "chronyd.sock").tracking()
-        while not tracking.synchronised and time.monotonic() < until:
-            time.sleep(0.2)
-            tracking = ChronyDaemon(run / "chronyd.sock").tracking()
-        assert tracking.stratum == 5
-        assert tracking.reference == "7F7F0101"
-        assert abs(tracking.reference_time_s - time.time()) < 60
+        yield run / "chronyd.sock"
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+def test_a_real_chronyd_answers_the_driver(short_folder: Path) -> None:
+    with real_chronyd(short_folder) as path:
+        until = time.monotonic() + 10
+        tracking = ChronyDaemon(path).tracking()
+        while not tracking.synchronised and time.monotonic() < until:
+            time.sleep(0.2)
+            tracking = ChronyDaemon(path).tracking()
+        assert tracking.stratum == 5
+        assert tracking.reference == "7F7F0101"
+        assert abs(tracking.reference_time_s - time.time()) < 60
+
+
+def test_a_real_chronyd_answers_a_user_to_whom_its_socket_is_closed(short_folder: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with real_chronyd(short_folder, user="_chrony", port=port) as path:
+        os.seteuid(65_534)
+        try:
+            daemon = ChronyDaemon(path, port=port)
+            tracking = daemon.tracking()
+            with pytest.raises(PartFailedError, match="cmdport"):
+                ChronyDaemon(path, port=9).tracking()
+        finally:
+            os.seteuid(0)
+        assert tracking.stratum == 5
+
+
+def test_a_chronyd_that_goes_away_with_its_folder_is_a_failed_part(short_folder: Path) -> None:
+    run = short_folder / "run"
+    run.mkdir()
+    fake = FakeDaemon(run)
+    daemon = ChronyDaemon(fake.path)
+    assert daemon.tracking().synchronised
+    fake.stop()
+    shutil.rmtree(run)
+    with pytest.raises(PartFailedError, match="No such file"):
+        daemon.tracking()
 
 
 def test_a_machine_without_chrony_names_the_cure(tmp_path: Path) -> None:
