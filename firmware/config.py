@@ -152,9 +152,11 @@ class PartsSettings:
         30.0, low=2, high=600, why="what the super-capacitor gives when the feed is cut"
     )
     shutdown_s: float = setting(12.0, low=1, high=300, why="what a shutdown takes; shorter than reserve_s")
-    strobe_pin: int | None = setting(None, low=0, high=27, example=5, why="GPIO of the infra-red strobe")
-    filter_pin: int | None = setting(None, low=0, high=27, example=6, why="GPIO of the infra-red cut filter")
-    status_pin: int | None = setting(None, low=0, high=27, example=13, why="GPIO of the lamp at the case")
+    strobe_pin: int | None = setting(
+        None, low=0, high=27, example=23, why="GPIO of the infra-red strobe; 0 to 8 are up until it is driven"
+    )
+    filter_pin: int | None = setting(None, low=0, high=27, example=24, why="GPIO of the infra-red cut filter")
+    status_pin: int | None = setting(None, low=0, high=27, example=25, why="GPIO of the lamp at the case")
 
     def __post_init__(self) -> None:
         if self.shutdown_s >= self.reserve_s:

@@ -4,9 +4,11 @@ as twin.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Protocol
 
 from hw.errors import MissingDriverError, PartFailedError
+from hw.gpio import open_pin, pin_errors
 
 
 class Lamps(Protocol):
@@ -40,24 +42,15 @@ class GpioLamps:
         status_pin: int | None = None,
         pin_factory: object = None,
     ) -> None:
-        try:
-            from gpiozero import DigitalOutputDevice  # noqa: PLC0415 - a driver imports late
-            from gpiozero.exc import GPIOZeroError  # noqa: PLC0415
-        except ImportError as error:
-            raise MissingDriverError(
-                "gpiozero not found: install the 'pi' extra, or set lamps.driver to none"
-            ) from error
         self._pins: dict[str, Any] = {}
         for name, pin in (("strobe", strobe_pin), ("filter", filter_pin), ("status", status_pin)):
             if pin is None:
                 continue
             try:
-                self._pins[name] = DigitalOutputDevice(pin, pin_factory=pin_factory)
-            except GPIOZeroError as error:
+                self._pins[name] = open_pin("DigitalOutputDevice", pin, name, pin_factory=pin_factory)
+            except MissingDriverError:
                 self.close()
-                raise MissingDriverError(
-                    f"GPIO {pin} ({name}) cannot be used ({type(error).__name__}): is lgpio installed?"
-                ) from error
+                raise
 
     def strobe(self, *, on: bool) -> None:
         """See Lamps.strobe."""
@@ -74,23 +67,24 @@ class GpioLamps:
     @property
     def lit(self) -> frozenset[str]:
         """See Lamps.lit."""
-        return frozenset(name for name, pin in self._pins.items() if pin.value)
+        with pin_errors("lamps"):
+            return frozenset(name for name, pin in self._pins.items() if pin.value)
 
     def close(self) -> None:
         """See Lamps.close."""
         while self._pins:
-            _, pin = self._pins.popitem()
-            pin.off()
-            pin.close()
+            name, pin = self._pins.popitem()
+            with contextlib.suppress(PartFailedError), pin_errors(name):
+                pin.off()
+            with contextlib.suppress(PartFailedError), pin_errors(name):
+                pin.close()
 
     def _set(self, name: str, on: bool) -> None:
         pin = self._pins.get(name)
         if pin is None:
             return
-        try:
+        with pin_errors(name):
             pin.on() if on else pin.off()
-        except OSError as error:
-            raise PartFailedError(f"GPIO of the {name} did not switch ({type(error).__name__})") from error
 
 
 class RememberedLamps:

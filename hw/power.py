@@ -7,15 +7,14 @@ is empty.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from hw.errors import MissingDriverError, PartFailedError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from hw.gpio import open_pin, pin_errors
 
 # Bits of `vcgencmd get_throttled`; the firmware gives the same word in sysfs.
 _UNDERVOLTAGE, _CAPPED, _THROTTLED, _SOFT_LIMIT = 1 << 0, 1 << 1, 1 << 2, 1 << 3
@@ -65,7 +64,9 @@ class PiPower:
             )
         self._ignition: Any = None
         if ignition_pin is not None:
-            self._ignition = _input_pin(ignition_pin, pin_factory)
+            self._ignition = open_pin(
+                "DigitalInputDevice", ignition_pin, "ignition", pull_up=False, pin_factory=pin_factory
+            )
 
     def look(self) -> Supply:
         """See PowerSource.look."""
@@ -77,17 +78,24 @@ class PiPower:
                 raise PartFailedError(f"{self._throttled}: not a number") from error
         alarm = any(_text(path) == "1" for path in self._alarms)
         return Supply(
-            ignition=None if self._ignition is None else bool(self._ignition.value),
+            ignition=self._ignition_on(),
             undervoltage=alarm or bool((word or 0) & _UNDERVOLTAGE),
             undervoltage_since_boot=_bit(word, _UNDERVOLTAGE << _SINCE_BOOT),
             throttled=_bit(word, _THROTTLED | _CAPPED | _SOFT_LIMIT),
             throttled_since_boot=_bit(word, (_THROTTLED | _CAPPED | _SOFT_LIMIT) << _SINCE_BOOT),
         )
 
+    def _ignition_on(self) -> bool | None:
+        if self._ignition is None:
+            return None
+        with pin_errors("ignition"):
+            return bool(self._ignition.value)
+
     def close(self) -> None:
         """See PowerSource.close."""
         if self._ignition is not None:
-            self._ignition.close()
+            with contextlib.suppress(PartFailedError), pin_errors("ignition"):
+                self._ignition.close()
             self._ignition = None
 
 
@@ -171,23 +179,6 @@ class IgnitionWatch:
         elif now_s - self._off_since >= policy.linger_s:
             self._order = PowerOrder.STOP_READING
         return self._order
-
-
-def _input_pin(number: int, pin_factory: object) -> Any:
-    try:
-        from gpiozero import DigitalInputDevice  # noqa: PLC0415 - a driver imports late
-        from gpiozero.exc import GPIOZeroError  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingDriverError(
-            "gpiozero not found: install the 'pi' extra, or set power.ignition_pin to none"
-        ) from error
-    make: Callable[..., Any] = DigitalInputDevice
-    try:
-        return make(number, pull_up=False, pin_factory=pin_factory)
-    except GPIOZeroError as error:
-        raise MissingDriverError(
-            f"GPIO {number} cannot be used ({type(error).__name__}): is lgpio installed?"
-        ) from error
 
 
 def _bit(word: int | None, mask: int) -> bool | None:
