@@ -199,9 +199,10 @@ class HealthWatch:
         if self._power is None:
             return None, False
         try:
-            return self._power.look(), False
+            supply = self._power.look()
         except HardwareError:
             return None, True
+        return supply, bool(supply.silent)
 
 
 def report_lines(report: HealthReport) -> Iterable[str]:

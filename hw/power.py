@@ -15,10 +15,12 @@ from typing import Any, Protocol
 
 from hw.errors import MissingDriverError, PartFailedError
 from hw.gpio import open_pin, pin_errors
+from hw.throttling import ThrottlingWord
 
-# Bits of `vcgencmd get_throttled`; the firmware gives the same word in sysfs.
+# Bits of `vcgencmd get_throttled`.
 _UNDERVOLTAGE, _CAPPED, _THROTTLED, _SOFT_LIMIT = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _SINCE_BOOT = 16
+FEED_HOLDS_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,37 +32,43 @@ class Supply:
     undervoltage_since_boot: bool | None
     throttled: bool | None
     throttled_since_boot: bool | None
+    silent: tuple[str, ...] = ()  # sensors that are there and did not answer
 
 
 class PowerSource(Protocol):
     """Tells how the unit is fed."""
 
     def look(self) -> Supply:
-        """The supply now. Raises PartFailedError."""
+        """The supply now. Raises PartFailedError where the ignition cannot be told."""
 
     def close(self) -> None:
         """Give the pins back."""
 
 
 class PiPower:
-    """A Raspberry Pi: throttling word and voltage alarm from sysfs, ignition on a GPIO pin.
+    """A Raspberry Pi: throttling word and voltage alarm of its firmware, ignition on a GPIO pin.
 
     ignition_pin: BCM number, high while the ignition is on; None on a roadside unit.
     """
 
     def __init__(
-        self, *, ignition_pin: int | None = None, sysfs: Path = Path("/sys"), pin_factory: object = None
+        self,
+        *,
+        ignition_pin: int | None = None,
+        sysfs: Path = Path("/sys"),
+        search_path: str | None = None,
+        pin_factory: object = None,
     ) -> None:
-        self._throttled = sysfs / "devices/platform/soc/soc:firmware/get_throttled"
+        self._word = ThrottlingWord(sysfs, search_path=search_path)
         self._alarms = [
             name.parent / "in0_lcrit_alarm"
             for name in sorted((sysfs / "class/hwmon").glob("hwmon*/name"))
             if _text(name) == "rpi_volt"
         ]
-        if not self._throttled.exists() and not self._alarms:
+        if not self._word.there and not self._alarms:
             raise MissingDriverError(
-                f"neither {self._throttled} nor an rpi_volt sensor found: not a Raspberry Pi; "
-                "set power.source to none"
+                "neither a throttling word nor an rpi_volt sensor found: not a Raspberry Pi; "
+                "leave parts.ignition_pin out of the configuration"
             )
         self._ignition: Any = None
         if ignition_pin is not None:
@@ -69,20 +77,25 @@ class PiPower:
             )
 
     def look(self) -> Supply:
-        """See PowerSource.look."""
+        """See PowerSource.look. The ignition is told even where the firmware does not answer."""
+        ignition = self._ignition_on()
         word: int | None = None
-        if self._throttled.exists():
-            try:
-                word = int(_text(self._throttled) or "", 16)
-            except ValueError as error:
-                raise PartFailedError(f"{self._throttled}: not a number") from error
-        alarm = any(_text(path) == "1" for path in self._alarms)
+        silent: list[str] = []
+        try:
+            word = self._word.read()
+        except PartFailedError:
+            silent.append("throttling word")
+        alarms = [_text(path) for path in self._alarms]
+        if None in alarms:
+            silent.append("voltage alarm")
+        known = word is not None or any(alarm is not None for alarm in alarms)
         return Supply(
-            ignition=self._ignition_on(),
-            undervoltage=alarm or bool((word or 0) & _UNDERVOLTAGE),
+            ignition=ignition,
+            undervoltage="1" in alarms or bool((word or 0) & _UNDERVOLTAGE) if known else None,
             undervoltage_since_boot=_bit(word, _UNDERVOLTAGE << _SINCE_BOOT),
             throttled=_bit(word, _THROTTLED | _CAPPED | _SOFT_LIMIT),
             throttled_since_boot=_bit(word, (_THROTTLED | _CAPPED | _SOFT_LIMIT) << _SINCE_BOOT),
+            silent=tuple(silent),
         )
 
     def _ignition_on(self) -> bool | None:
@@ -105,6 +118,7 @@ class ScriptedPower:
     def __init__(self, *, ignition: bool | None = True) -> None:
         self.ignition = ignition
         self.throttle_word = 0
+        self.silent: tuple[str, ...] = ()
 
     def look(self) -> Supply:
         """See PowerSource.look."""
@@ -115,6 +129,7 @@ class ScriptedPower:
             undervoltage_since_boot=_bit(word, _UNDERVOLTAGE << _SINCE_BOOT),
             throttled=_bit(word, _THROTTLED | _CAPPED | _SOFT_LIMIT),
             throttled_since_boot=_bit(word, (_THROTTLED | _CAPPED | _SOFT_LIMIT) << _SINCE_BOOT),
+            silent=self.silent,
         )
 
     def close(self) -> None:
@@ -154,6 +169,7 @@ class IgnitionWatch:
         self._policy = policy
         self._off_since: float | None = None
         self._failing_since: float | None = None
+        self._failed_s = 0.0  # when the voltage was low last
         self._order = PowerOrder.RUN
 
     def step(self, supply: Supply, now_s: float) -> PowerOrder:
@@ -163,10 +179,12 @@ class IgnitionWatch:
         off = supply.ignition is False
         self._off_since = (now_s if self._off_since is None else self._off_since) if off else None
         # Undervoltage with the ignition off means that the capacitor is feeding us: its time runs from here.
-        failing = off and bool(supply.undervoltage)
-        self._failing_since = (
-            (now_s if self._failing_since is None else self._failing_since) if failing else None
-        )
+        # The firmware's alarm flickers under an unchanging supply, so only a feed that holds ends it.
+        if off and supply.undervoltage:
+            self._failing_since = now_s if self._failing_since is None else self._failing_since
+            self._failed_s = now_s
+        elif not off or now_s - self._failed_s >= FEED_HOLDS_S:
+            self._failing_since = None
         policy = self._policy
         spare_s = policy.reserve_s - policy.shutdown_s
         if self._off_since is None:
@@ -178,6 +196,8 @@ class IgnitionWatch:
             self._order = PowerOrder.POWER_OFF
         elif now_s - self._off_since >= policy.linger_s:
             self._order = PowerOrder.STOP_READING
+        else:
+            self._order = PowerOrder.RUN
         return self._order
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hw.errors import MissingDriverError, PartFailedError
+from hw.errors import MissingDriverError
 from hw.power import PiPower, PowerSource, ScriptedPower
 
 IGNITION_PIN = 17
@@ -89,13 +89,58 @@ def test_the_voltage_sensor_alone_raises_undervoltage(tmp_path: Path) -> None:
     assert PiPower(sysfs=sysfs).look().undervoltage is True
 
 
-def test_a_word_that_is_no_number_is_a_failed_part(tmp_path: Path) -> None:
-    sysfs = fake_sysfs(tmp_path)
-    (sysfs / "devices/platform/soc/soc:firmware/get_throttled").write_text("ok\n")
-    with pytest.raises(PartFailedError):
-        PiPower(sysfs=sysfs).look()
+def test_a_word_that_cannot_be_read_is_named_and_hides_no_ignition(tmp_path: Path) -> None:
+    mock = pytest.importorskip("gpiozero.pins.mock")
+    factory, sysfs = mock.MockFactory(), fake_sysfs(tmp_path)
+    power = PiPower(ignition_pin=IGNITION_PIN, sysfs=sysfs, pin_factory=factory)
+    factory.pin(IGNITION_PIN).drive_high()
+    word = sysfs / "devices/platform/soc/soc:firmware/get_throttled"
+    for spoil in (lambda: word.write_text("ok\n"), word.unlink):
+        spoil()
+        supply = power.look()
+        assert (supply.ignition, supply.throttled, supply.undervoltage) == (True, None, False)
+        assert supply.silent == ("throttling word",)
+    (sysfs / "class/hwmon/hwmon1/in0_lcrit_alarm").unlink()
+    supply = power.look()
+    assert supply.undervoltage is None
+    assert supply.silent == ("throttling word", "voltage alarm")
+    power.close()
+    factory.reset()
+
+
+def test_a_pi_5_shows_its_word_under_another_name(tmp_path: Path) -> None:
+    word = tmp_path / "devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled"
+    word.parent.mkdir(parents=True)
+    word.write_text("4\n")
+    assert PiPower(sysfs=tmp_path).look().throttled is True
+
+
+def stand_in(folder: Path, script: str) -> str:
+    program = folder / "vcgencmd"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return str(folder)
+
+
+def test_a_kernel_that_shows_no_word_is_asked_by_vcgencmd(tmp_path: Path) -> None:
+    path = stand_in(tmp_path, '[ "$1" = get_throttled ] && echo throttled=0x50005')
+    supply = PiPower(sysfs=tmp_path, search_path=path).look()
+    assert (supply.undervoltage, supply.throttled, supply.throttled_since_boot) == (True, True, True)
+
+
+@pytest.mark.parametrize(
+    "script", ["echo Can't open device file >&2; exit 255", "echo throttled=", "sleep 30"]
+)
+def test_a_firmware_that_does_not_answer_is_named(
+    tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hw.throttling.LIMIT_S", 0.3)
+    power = PiPower(sysfs=tmp_path, search_path=stand_in(tmp_path, f"exec {script}"))
+    supply = power.look()
+    assert supply.silent == ("throttling word",)
+    assert supply.undervoltage is None
 
 
 def test_a_machine_that_is_no_pi_names_the_setting(tmp_path: Path) -> None:
-    with pytest.raises(MissingDriverError, match=r"power\.source"):
-        PiPower(sysfs=tmp_path)
+    with pytest.raises(MissingDriverError, match=r"parts\.ignition_pin"):
+        PiPower(sysfs=tmp_path, search_path=str(tmp_path))

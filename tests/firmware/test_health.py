@@ -83,6 +83,10 @@ def spoil(**vitals: Any) -> Any:
             lambda bench: setattr(bench.power, "throttle_word", 0x1), "undervoltage", id="undervoltage"
         ),
         pytest.param(
+            lambda bench: setattr(bench.power, "silent", ("throttling word",)), "sensor_failed",
+            id="a sensor that does not answer",
+        ),
+        pytest.param(
             lambda bench: bench.clock.lose_reference(ClockState.UNKNOWN), "clock_unknown", id="no clock"
         ),
         pytest.param(

@@ -67,3 +67,19 @@ def test_the_unit_is_always_down_before_the_capacitor_is_empty(
 def test_a_policy_without_time_for_the_shutdown_is_refused() -> None:
     with pytest.raises(ValueError, match="shutdown_s"):
         IgnitionPolicy(reserve_s=10, shutdown_s=12)
+
+
+def test_a_voltage_alarm_that_flickers_does_not_give_the_capacitor_its_time_anew() -> None:
+    watch = IgnitionWatch(IgnitionPolicy(linger_s=3600, reserve_s=30, shutdown_s=12))
+    orders = [
+        watch.step(supply(ignition=False, undervoltage=second % 4 == 0), second) for second in range(10)
+    ]
+    assert orders[0] is PowerOrder.STOP_READING
+    assert orders[9] is PowerOrder.POWER_OFF
+
+
+def test_one_dip_on_a_feed_that_holds_stops_the_reading_for_seconds_and_powers_nothing_off() -> None:
+    watch = IgnitionWatch(IgnitionPolicy(linger_s=3600, reserve_s=30, shutdown_s=12))
+    orders = [watch.step(supply(ignition=False, undervoltage=second == 5), second) for second in range(100)]
+    assert orders[5] is PowerOrder.STOP_READING
+    assert set(orders[10:]) == {PowerOrder.RUN}

@@ -1,0 +1,69 @@
+"""The firmware's throttling word: from sysfs where the kernel shows it there, else from `vcgencmd`.
+
+The folder is called `soc:firmware` up to the Pi 4 and `soc@107c000000:firmware` on a Pi 5; newer kernels
+leave the file away. Promise: a word that cannot be had raises PartFailedError within seconds.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hw.errors import PartFailedError
+
+LIMIT_S = 2.0
+FRESH_S = 5.0  # so old may be what `vcgencmd` said: a call of it costs some 15 ms
+_SAID = re.compile(r"throttled=0x([0-9a-fA-F]{1,8})\s*")
+
+
+class ThrottlingWord:
+    """One machine's word."""
+
+    def __init__(
+        self,
+        sysfs: Path,
+        *,
+        search_path: str | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._file = next(iter(sorted(sysfs.glob("devices/platform/soc*/*:firmware/get_throttled"))), None)
+        self._program = shutil.which("vcgencmd", path=search_path)
+        self._monotonic = monotonic
+        self._held: tuple[float, int] | None = None
+
+    @property
+    def there(self) -> bool:
+        """Whether this machine has one."""
+        return self._file is not None or self._program is not None
+
+    def read(self) -> int | None:
+        """The word; None on a machine that has none. Raises PartFailedError."""
+        if self._file is not None:
+            try:
+                return int(self._file.read_text(encoding="ascii")[:16], 16)
+            except (OSError, ValueError) as error:
+                raise PartFailedError(f"{self._file}: cannot be read ({type(error).__name__})") from error
+        if self._program is None:
+            return None
+        now_s = self._monotonic()
+        if self._held is None or now_s - self._held[0] >= FRESH_S:
+            self._held = (now_s, self._asked(self._program))
+        return self._held[1]
+
+    @staticmethod
+    def _asked(program: str) -> int:
+        try:
+            done = subprocess.run(  # noqa: S603 - a fixed program, fixed words, no shell
+                [program, "get_throttled"],
+                capture_output=True, text=True, errors="replace", timeout=LIMIT_S, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise PartFailedError(f"vcgencmd did not answer ({type(error).__name__})") from None
+        match = _SAID.fullmatch(done.stdout)
+        if match is None:
+            raise PartFailedError("vcgencmd told no throttling word: is this user in the group video?")
+        return int(match[1], 16)
