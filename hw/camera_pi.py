@@ -93,7 +93,8 @@ class Picamera2Camera:
         self._clock = clock
         self._library = picamera2
         self._monotonic_ns = monotonic_ns
-        self._sequence = 0
+        self._taken = self._sequence = 0
+        self._stamp_ns: int | None = None  # of the last frame
         self._ns_per_tick: int | None = None
         self._exposure = Exposure(exposure_us=settings.exposure_us, gain=min(2.0, settings.gain_max))
         try:
@@ -126,6 +127,8 @@ class Picamera2Camera:
             lores={"size": (wanted.lores_width, wanted.lores_height), "format": "YUV420"},
             controls=controls,
             buffer_count=6,
+            # picamera2 takes a limited range for video (luma 16 to 235), in which black is never dark
+            colour_space=self._library.libcamera.ColorSpace.Sycc(),
         )
 
     @contextmanager
@@ -149,17 +152,18 @@ class Picamera2Camera:
                 configuration = self._camera.camera_configuration()
                 luma, chroma = yuv420_planes(main.array, configuration["main"])
                 small, _ = yuv420_planes(lores.array, configuration["lores"])
+                captured = self._captured(metadata)
+                self._count(metadata)
                 frame = Frame(
                     luma=luma,
                     chroma=chroma,
                     lores=small,
                     sequence=self._sequence,
-                    captured=self._captured(metadata),
+                    captured=captured,
                     exposure_us=metadata.get("ExposureTime"),
                     gain=metadata.get("AnalogueGain"),
                     source=f"camera {settings.number}",
                 )
-                self._sequence += 1
                 self._expose(small)
                 yield frame
         finally:
@@ -189,8 +193,17 @@ class Picamera2Camera:
         age_ns = max(0, before - stamp * self._ns_per_tick)
         return now.shifted(-(age_ns // 1000), more_error_us=slack_ns // 1000 + 1)
 
+    def _count(self, metadata: dict[str, Any]) -> None:
+        """Number the frame: the library drops what nobody fetched in time without a word, so stamps tell."""
+        stamp_ns = metadata["SensorTimestamp"] * (self._ns_per_tick or 1)
+        frame_ns = 1000 * (metadata.get("FrameDuration") or round(1e6 / self._settings.fps))
+        if self._stamp_ns is not None:
+            self._sequence += max(1, round((stamp_ns - self._stamp_ns) / frame_ns))
+        self._stamp_ns = stamp_ns
+
     def _expose(self, luma: NDArray[np.uint8]) -> None:
-        if self._sequence % EXPOSURE_EVERY:
+        self._taken += 1
+        if self._taken % EXPOSURE_EVERY:
             return
         settings = self._settings
         wanted = next_exposure(

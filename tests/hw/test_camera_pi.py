@@ -67,6 +67,28 @@ def test_every_request_goes_back_to_the_camera_even_after_an_error() -> None:
     assert library.cameras[0].out == 0
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["the camera tells its pace", "the pace asked for"])
+def test_frames_that_nobody_fetched_in_time_leave_a_gap_in_the_numbers(told: bool) -> None:
+    library = FakePicamera2()
+    camera = opened(library)
+    sensor, paced = library.cameras[0], library.cameras[0].metadata
+    sensor.metadata = lambda number: paced(number) | ({"FrameDuration": 50_010} if told else {})
+    numbers = []
+    for missed in (0, 0, 3, 0):
+        library.now_ns += missed * 50_000_000
+        with camera.borrow() as frame:
+            numbers.append(frame.sequence)
+    assert numbers == [0, 1, 5, 6]
+
+
+def test_black_and_white_are_0_and_255() -> None:
+    camera = opened(FakePicamera2())
+    with camera.borrow() as frame:
+        assert frame.lores is not None
+        for luma in (frame.luma, frame.lores):
+            assert (luma.min(), luma.max()) == (0, 255)
+
+
 def test_silent_camera_raises_stalled() -> None:
     library = FakePicamera2()
     camera = opened(library)

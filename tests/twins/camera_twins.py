@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,15 +100,18 @@ class FakeCamera:
         self.out = 0
         self.started = self.closed = False
 
-    def create_video_configuration(self, *, main: Any, lores: Any, controls: Any, buffer_count: int) -> Any:
+    def create_video_configuration(
+        self, *, main: Any, lores: Any, controls: Any, buffer_count: int, colour_space: str = "Rec709"
+    ) -> Any:
         assert buffer_count >= 4
-        return {"main": main, "lores": lores, "controls": controls}
+        return {"main": main, "lores": lores, "controls": controls, "colour_space": colour_space}
 
     def configure(self, configuration: Any) -> None:
         self.controls = dict(configuration["controls"])
         for name in ("main", "lores"):
             stream = dict(configuration[name])
             stream["stride"] = (stream["size"][0] + 63) // 64 * 64
+            stream["luma"] = (0, 255) if configuration["colour_space"] == "sYCC" else (16, 235)
             self.streams[name] = stream
 
     def camera_configuration(self) -> dict[str, Any]:
@@ -148,6 +152,7 @@ class FakePicamera2:
     """The module: cameras that work, stamp in the unit that is asked for, or go silent."""
 
     MappedArray = FakeMappedArray
+    libcamera = types.SimpleNamespace(ColorSpace=types.SimpleNamespace(Sycc=lambda: "sYCC"))
 
     def __init__(self, *, ns_per_tick: int = 1, present: bool = True) -> None:
         self.ns_per_tick = ns_per_tick
@@ -178,8 +183,9 @@ def yuv420(stream: dict[str, Any]) -> NDArray[np.uint8]:
     stride = stream["stride"]
     rows = (height + 1) // 2
     luma = np.full((height, stride), 200, dtype=np.uint8)
-    luma[:, :width] = 0
-    luma[:, width // 2 : width] = 255
+    black, white = stream["luma"]
+    luma[:, :width] = black
+    luma[:, width // 2 : width] = white
     chroma = np.full((2, rows, stride // 2), 128, dtype=np.uint8)
     return np.concatenate([luma.reshape(-1), chroma.reshape(-1)])
 
