@@ -7,10 +7,12 @@ import enum
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 UNKNOWN_ERROR_US = 24 * 3600 * 1_000_000
 _KERNEL_ERROR_CEILING_US = 16_000_000  # the kernel lets maxerror grow to 16 s, then says unsynchronised
+_NANOSECONDS = 0x2000  # adjtimex(2): status STA_NANO, the unit of `offset`
+SIMPLE_CLIENT_ERROR_US = 100_000  # of the network's delay; systemd-timesyncd reports neither it nor itself
 _TIME_ERROR = 5  # adjtimex(2): return value "clock not synchronised"
 
 
@@ -59,6 +61,15 @@ class _Timex(ctypes.Structure):
     )
 
 
+def kernel_bound_us(timex: Any) -> int:
+    """The bound that a struct timex tells: its maxerror and what is still to be slewed away.
+
+    A client that estimates no error sets both to nought at each answer: then also what a network can hide.
+    """
+    pending_us = abs(timex.offset) // (1000 if timex.status & _NANOSECONDS else 1)
+    return int(timex.maxerror) + int(pending_us) + (0 if timex.esterror else SIMPLE_CLIENT_ERROR_US)
+
+
 class SystemClock:
     """The system clock, with the kernel's own word on whether something disciplines it (adjtimex)."""
 
@@ -76,7 +87,7 @@ class SystemClock:
             timex = _Timex()
             verdict = self._adjtimex(ctypes.byref(timex))
             if 0 <= verdict < _TIME_ERROR and 0 <= timex.maxerror <= _KERNEL_ERROR_CEILING_US:
-                return UtcTime(us=us, error_us=int(timex.maxerror), state=ClockState.DISCIPLINED)
+                return UtcTime(us=us, error_us=kernel_bound_us(timex), state=ClockState.DISCIPLINED)
         return UtcTime(us=us, error_us=UNKNOWN_ERROR_US, state=ClockState.UNKNOWN)
 
 

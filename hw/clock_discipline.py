@@ -1,8 +1,8 @@
 """Judges the system clock: disciplined, holdover or unknown, with an error bound that goes into every read.
 
-Promise: the bound never shrinks without evidence. What a person sets by hand is holdover at most, and a
-step that no
-source explains widens the bound by its own size.
+Promise: the bound never shrinks without evidence, and never lies below what the only source that speaks says.
+What a person sets by hand is holdover at most, and a step that no source explains widens the bound by its own
+size.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from hw.rtc import BatteryClock
 
 DISCIPLINED_LIMIT_US = 2_000_000  # a clock further off than this is not called disciplined by any source
 SENTENCE_DELAY_US = 1_000_000  # a receiver writes its sentences within the second they speak of
+DELAY_SLACK_US = 100_000  # by which it may miss that, where a whole second hangs on it
 PULSE_ERROR_US = 1_000  # interrupt latency of a loaded board, generously
 DRIFT_PPM = 100  # an uncompensated crystal between -20 and 70 degrees
 RTC_ERROR_US = 120_000_000  # a battery clock at 2 ppm is off by a minute a year
 BY_HAND_ERROR_US = 120_000_000
 STEP_US = 500_000
+REFERENCE_FRESH_S = 4 * 3600.0  # chrony asks its servers every 17 minutes at the latest
+JUDGEMENT_FRESH_S = 30.0  # an older judgement is nobody's word of now
 EARLIEST_S = 1_735_689_600  # 2025-01-01: an earlier clock was never set
 _LOCAL_REFERENCE = "7F7F0101"  # chrony's "local": it follows itself
 
@@ -49,13 +52,19 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """How good the system clock was at running_s, and who says so."""
+    """How good the system clock was at running_s, and who says so.
+
+    measured_s: when the daemon last measured the clock, by its own word. doubted_s: such a time of before the
+    clock was set, which says nothing of it now.
+    """
 
     state: ClockState
     error_us: int
     source: str
     system_us: int
     running_s: float
+    measured_s: float | None = None
+    doubted_s: float | None = None
 
     def aged(self, running_s: float) -> int:
         """The error bound at a later moment, in us: grown by the drift of a free crystal."""
@@ -66,27 +75,51 @@ class Judgement:
 
 def judge(evidence: Evidence, before: Judgement | None) -> Judgement:
     """The best that can be said now. before: the last judgement, None at start. Pure."""
-    sources = (_by_daemon(evidence), _by_satellites(evidence), _by_kernel(evidence))
-    candidates = [found for found in sources if found is not None]
-    candidates = [(error, source) for error, source in candidates if error <= DISCIPLINED_LIMIT_US]
-    if candidates:
-        error_us, source = min(candidates)
+    tracking = evidence.tracking
+    measured_s = doubted_s = None
+    if before is not None:
+        measured_s = before.measured_s
+        doubted_s = before.measured_s if _step_us(evidence, before) else before.doubted_s
+    sources = (_by_daemon(evidence, doubted_s), _by_satellites(evidence), _by_kernel(evidence))
+    speaking = [found for found in sources if found is not None]
+    error_us, source = min(speaking, default=(UNKNOWN_ERROR_US, "nothing"))
+    if error_us <= DISCIPLINED_LIMIT_US:
         state = ClockState.DISCIPLINED
     else:
+        said_us = error_us if speaking else 0
         state, error_us, source = _carried(evidence, before)
+        error_us = max(error_us, said_us)
+        if error_us >= UNKNOWN_ERROR_US:
+            state, error_us, source = ClockState.UNKNOWN, UNKNOWN_ERROR_US, "nothing"
     return Judgement(
         state=state, error_us=error_us, source=source,
         system_us=evidence.system_us, running_s=evidence.running_s,
+        measured_s=measured_s if tracking is None else tracking.reference_time_s, doubted_s=doubted_s,
     )  # fmt: skip
 
 
-def _by_daemon(evidence: Evidence) -> tuple[int, str] | None:
+def _step_us(evidence: Evidence, before: Judgement) -> int:
+    """By how much the clock was set since then; 0 for what a slew or a slow look explains."""
+    ran_us = (evidence.running_s - before.running_s) * 1e6
+    step_us = abs(round(evidence.system_us - before.system_us - ran_us))
+    return step_us if step_us > STEP_US else 0
+
+
+def _follows_servers(tracking: Tracking) -> bool:
+    return tracking.synchronised and tracking.reference != _LOCAL_REFERENCE
+
+
+def _by_daemon(evidence: Evidence, doubted_s: float | None) -> tuple[int, str] | None:
     tracking = evidence.tracking
-    if tracking is None or not tracking.synchronised or tracking.reference == _LOCAL_REFERENCE:
+    if tracking is None or not _follows_servers(tracking):
         return None
-    # The daemon's estimate is of its last update: the clock has run freely since.
-    since_s = max(0.0, evidence.system_us / 1e6 - tracking.reference_time_s)
-    return tracking.error_bound_us + round(since_s * max(1.0, tracking.skew_ppm)), "chrony"
+    # The daemon's estimate is of its last update: the clock has run freely since. One from before the clock
+    # was set, or of servers that no longer answer, says nothing of now.
+    since_s = evidence.system_us / 1e6 - tracking.reference_time_s
+    doubted = doubted_s is not None and abs(tracking.reference_time_s - doubted_s) < 1
+    if doubted or since_s > REFERENCE_FRESH_S:
+        return None
+    return tracking.error_bound_us + round(max(0.0, since_s) * max(1.0, tracking.skew_ppm)), "chrony"
 
 
 def _by_kernel(evidence: Evidence) -> tuple[int, str] | None:
@@ -103,18 +136,31 @@ def _by_satellites(evidence: Evidence) -> tuple[int, str] | None:
     late_us = evidence.fix_system_us - fix.utc_us
     coarse = max(abs(late_us), abs(late_us - SENTENCE_DELAY_US))
     pulse = evidence.pulse
-    if pulse is not None and coarse <= 1_400_000 and abs(evidence.system_us * 1000 - pulse.system_ns) < 3e9:
-        return abs(pulse.offset_ns) // 1000 + PULSE_ERROR_US, "gps+pps"
+    if pulse is not None and abs(evidence.system_us * 1000 - pulse.system_ns) < 3e9:
+        # The pulse tells the offset but for whole seconds; the sentence's delay leaves one of them, or two.
+        offsets = (pulse.offset_ns // 1000 + second * 1_000_000 for second in range(-3, 4))
+        fitting = [
+            abs(offset_us)
+            for offset_us in offsets
+            if -DELAY_SLACK_US <= late_us - offset_us <= SENTENCE_DELAY_US + DELAY_SLACK_US
+        ]
+        if fitting:
+            return max(fitting) + PULSE_ERROR_US, "gps+pps"
     return coarse, "gps"
 
 
 def _carried(evidence: Evidence, before: Judgement | None) -> tuple[ClockState, int, str]:
     if before is not None and before.state is not ClockState.UNKNOWN:
-        ran_us = (evidence.running_s - before.running_s) * 1e6
-        step_us = abs(round(evidence.system_us - before.system_us - ran_us))
-        error_us = before.aged(evidence.running_s) + (step_us if step_us > STEP_US else 0)
+        error_us = before.aged(evidence.running_s) + _step_us(evidence, before)
         if error_us < UNKNOWN_ERROR_US:
             return ClockState.HOLDOVER, error_us, before.source
+    tracking = evidence.tracking
+    if before is None and tracking is not None and _follows_servers(tracking):
+        # servers that were silent for long when we began
+        since_us = evidence.system_us - round(tracking.reference_time_s * 1e6)
+        error_us = tracking.error_bound_us + since_us * DRIFT_PPM // 1_000_000
+        if since_us > REFERENCE_FRESH_S * 1e6 and error_us < UNKNOWN_ERROR_US:
+            return ClockState.HOLDOVER, error_us, "chrony"
     if evidence.rtc_s is not None and evidence.rtc_s >= EARLIEST_S:
         apart_us = abs(evidence.system_us - evidence.rtc_s * 1_000_000)
         return ClockState.HOLDOVER, RTC_ERROR_US + apart_us, "battery clock"
@@ -154,8 +200,10 @@ class DisciplinedClock:
 
     def now(self) -> UtcTime:
         """System time with its error bound and state."""
-        held = self.judgement
-        return UtcTime(us=self._system_us(), error_us=held.aged(self._running_s()), state=held.state)
+        held, running_s = self.judgement, self._running_s()
+        stale = held.state is ClockState.DISCIPLINED and running_s - held.running_s > JUDGEMENT_FRESH_S
+        state = ClockState.HOLDOVER if stale else held.state
+        return UtcTime(us=self._system_us(), error_us=held.aged(running_s), state=state)
 
     def refresh(self) -> Judgement:
         """Ask every source once. A source that fails counts as silent and is named in `failures`."""
@@ -191,5 +239,6 @@ class DisciplinedClock:
         self._judgement = Judgement(
             state=ClockState.HOLDOVER, error_us=BY_HAND_ERROR_US, source="set by hand",
             system_us=self._system_us(), running_s=self._running_s(),
+            measured_s=self.judgement.measured_s, doubted_s=self.judgement.measured_s,
         )  # fmt: skip
         return self._judgement

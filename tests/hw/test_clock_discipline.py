@@ -1,13 +1,14 @@
 """The judgement of the clock: which source wins, how the bound grows, what a person's hand is worth."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw.chrony import ScriptedDaemon, Tracking
-from hw.clock import UNKNOWN_ERROR_US, ClockState
+from hw.clock import UNKNOWN_ERROR_US, ClockState, kernel_bound_us
 from hw.clock_discipline import (
     BY_HAND_ERROR_US,
     DRIFT_PPM,
@@ -97,11 +98,13 @@ def test_the_bound_of_a_gps_clock_holds_the_truth(
             system_us=system_us,
             fix=fix(),
             fix_system_us=system_us,
-            pulse=pulse if abs(off_us) < 400_000 else None,
+            pulse=pulse,
         ),
         None,
     )
     assert judged.state is ClockState.UNKNOWN or judged.error_us >= abs(off_us)
+    if with_pulse and 150_000 <= delay_us <= 850_000:  # as receivers do: then the pulse leaves no doubt
+        assert judged.error_us <= abs(off_us) + 2_000
 
 
 def test_without_a_source_the_bound_grows_with_the_drift_and_never_shrinks() -> None:
@@ -122,6 +125,48 @@ def test_an_unexplained_step_widens_the_bound_by_its_size(step_us: int) -> None:
     assert after.error_us >= abs(step_us)
 
 
+@pytest.mark.parametrize("step_us", [-3_600_000_000, -8_000_000, 8_000_000, 3_600_000_000])
+def test_a_daemon_that_has_not_measured_since_a_step_does_not_explain_it(step_us: int) -> None:
+    judged = judge(evidence(tracking=TRACKING), None)
+    for second in range(1, 5):  # the daemon asks its servers every few minutes
+        now_us = T0_US + second * 1_000_000 + step_us
+        judged = judge(evidence(system_us=now_us, running_s=10.0 + second, tracking=TRACKING), judged)
+        assert judged.state is ClockState.HOLDOVER
+        assert judged.error_us >= abs(step_us)
+    measured = replace(TRACKING, reference_time_s=now_us / 1e6 - 0.1)
+    judged = judge(evidence(system_us=now_us, running_s=14.0, tracking=measured), judged)
+    assert judged.state is ClockState.DISCIPLINED
+
+
+def test_a_daemon_whose_servers_are_silent_for_hours_disciplines_no_more() -> None:
+    before = judge(evidence(tracking=TRACKING), None)
+    for hours, state in ((3, ClockState.DISCIPLINED), (5, ClockState.HOLDOVER), (50, ClockState.HOLDOVER)):
+        late = evidence(
+            system_us=T0_US + hours * 3_600_000_000, running_s=10.0 + hours * 3600, tracking=TRACKING
+        )
+        assert judge(late, before).state is state
+        assert judge(late, None).state is state
+        if state is ClockState.HOLDOVER:
+            assert judge(late, None).error_us >= hours * 3600 * DRIFT_PPM
+
+
+def test_a_bound_never_lies_below_what_the_only_source_that_speaks_says() -> None:
+    before = judge(evidence(tracking=TRACKING), None)
+    far = {"system_us": T0_US + 1_000_000, "running_s": 11.0}
+    slewing = judge(evidence(**far, tracking=replace(TRACKING, correction_s=40.0)), before)
+    assert slewing.state is ClockState.HOLDOVER
+    assert 40_000_000 < slewing.error_us < 41_000_000
+    by_gps = judge(
+        evidence(**far, fix=fix(utc_us=T0_US - 60_000_000), fix_system_us=T0_US + 1_000_000), before
+    )
+    assert by_gps.state is ClockState.HOLDOVER
+    assert by_gps.error_us >= 60_000_000
+    by_rolled_over = judge(
+        evidence(**far, fix=fix(utc_us=T0_US + 1024 * 7 * 86_400_000_000), fix_system_us=T0_US), before
+    )
+    assert by_rolled_over.state is ClockState.UNKNOWN
+
+
 def test_a_step_beyond_all_bounds_leaves_an_unknown_clock() -> None:
     before = judge(evidence(tracking=TRACKING), None)
     after = judge(evidence(system_us=T0_US + 30 * 86_400_000_000, running_s=11.0), before)
@@ -129,16 +174,20 @@ def test_a_step_beyond_all_bounds_leaves_an_unknown_clock() -> None:
 
 
 def test_a_time_set_by_hand_is_holdover_at_most_even_beside_a_disciplined_past() -> None:
+    system_us = [T0_US + 60_000_000]
     clock = DisciplinedClock(
         daemon=ScriptedDaemon(TRACKING),
-        system_us=lambda: T0_US,
+        system_us=lambda: system_us[0],
         running_s=lambda: 10.0,
         monotonic=lambda: 1.0,
     )
     assert clock.now().state is ClockState.DISCIPLINED
+    system_us[0] += 4_000_000
     clock.set_by_hand()
-    assert clock.now().state is ClockState.HOLDOVER
-    assert clock.now().error_us >= BY_HAND_ERROR_US
+    for _ in range(3):
+        assert clock.now().state is ClockState.HOLDOVER
+        assert clock.now().error_us >= BY_HAND_ERROR_US
+        clock.refresh()
 
 
 def test_a_source_that_fails_is_named_and_counts_as_silent() -> None:
@@ -158,3 +207,27 @@ def test_a_reading_between_two_judgements_carries_the_drift_since() -> None:
     running[0] = 1010.0
     assert clock.now().error_us == first + 1000 * DRIFT_PPM
     assert isinstance(clock.judgement, Judgement)
+
+
+@pytest.mark.parametrize(
+    ("timex", "bound_us"),
+    [
+        pytest.param({"maxerror": 0, "esterror": 0, "offset": 380_000_000}, 480_000, id="timesyncd, slewing"),
+        pytest.param({"maxerror": 512_000, "esterror": 0, "offset": 0}, 612_000, id="timesyncd, long ago"),
+        pytest.param({"maxerror": 31_000, "esterror": 900, "offset": 0}, 31_000, id="a full client"),
+    ],
+)
+def test_the_kernels_bound_holds_what_a_simple_client_leaves_out(
+    timex: dict[str, int], bound_us: int
+) -> None:
+    assert kernel_bound_us(SimpleNamespace(status=0x2001, **timex)) == bound_us
+
+
+def test_a_judgement_that_nobody_renewed_is_holdover() -> None:
+    running = [10.0]
+    clock = DisciplinedClock(
+        daemon=ScriptedDaemon(TRACKING), system_us=lambda: T0_US, running_s=lambda: running[0]
+    )
+    assert clock.now().state is ClockState.DISCIPLINED
+    running[0] += 60
+    assert clock.now().state is ClockState.HOLDOVER
