@@ -207,8 +207,9 @@ class _Run:
                 now=clock.now,
                 habit=habit,
                 custody=lambda: custody_of(ledger, sync_folder),
+                troubles=lambda: parts.troubles.lasting,
             )
-            alarms = AlarmEvents(log)
+            alarms = AlarmEvents(log, troubles=lambda: parts.troubles.lasting)
             with (
                 serve_door(ledger),
                 UplinkThread(

@@ -8,33 +8,51 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from firmware.config import Config
 from hw.chrony import ChronyDaemon
-from hw.clock import Clock, SystemClock
+from hw.clock import SystemClock
 from hw.clock_discipline import DisciplinedClock
 from hw.errors import HardwareError, MissingDriverError
 from hw.lamps import GpioLamps, Lamps
-from hw.position import Fix, NmeaReceiver, PositionSource
+from hw.position import Fix, PositionSource
 from hw.power import IgnitionPolicy, IgnitionWatch, PiPower, PowerOrder, PowerSource
 from hw.pps import KernelPulses
+from hw.receiver import NmeaReceiver
 from hw.rtc import KernelRtc
 from hw.serial_port import TtySerialPort
 
 REFRESH_S = 1.0
+LASTING_S = 5.0  # a source of time that starts anew is no trouble yet
+LATE_DAEMON_S = 30.0  # chronyd may come up after us
+
+
+class Troubles:
+    """What is wrong with the parts, once it lasts."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+        self.lasting: tuple[str, ...] = ()
+
+    def noted(self, found: Iterable[str], now_s: float) -> None:
+        """One look at all parts: what is wrong now, a line each."""
+        self._since = {what: self._since.get(what, now_s) for what in found}
+        self.lasting = tuple(what for what, since_s in self._since.items() if now_s - since_s >= LASTING_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldParts:
     """What is fitted. ignition is None on a unit that has no ignition line."""
 
-    clock: Clock
+    clock: DisciplinedClock
     position: PositionSource | None
     power: PowerSource | None
     ignition: IgnitionWatch | None
     lamps: Lamps | None
+    troubles: Troubles
 
     def fix(self) -> Fix | None:
         """Where the unit is now, by its receiver."""
@@ -51,7 +69,8 @@ def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> It
     with contextlib.ExitStack() as stack:
         position: PositionSource | None = None
         if named.gps_port is not None:
-            position = NmeaReceiver(TtySerialPort(named.gps_port, baud=named.gps_baud))
+            open_line = partial(TtySerialPort, named.gps_port, baud=named.gps_baud)
+            position = NmeaReceiver(open_line(), reopen=open_line)
             stack.callback(position.close)
         power = _power(named.ignition_pin)
         if power is not None:
@@ -71,7 +90,9 @@ def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> It
                     linger_s=named.linger_s, reserve_s=named.reserve_s, shutdown_s=named.shutdown_s
                 )
             )
-        parts = FieldParts(clock=clock, position=position, power=power, ignition=ignition, lamps=lamps)
+        parts = FieldParts(
+            clock=clock, position=position, power=power, ignition=ignition, lamps=lamps, troubles=Troubles()
+        )
         stop = threading.Event()
         thread = threading.Thread(target=_keep, args=(parts, on_order, stop), name="parts", daemon=True)
         thread.start()
@@ -82,11 +103,18 @@ def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> It
 
 def _keep(parts: FieldParts, on_order: Callable[[PowerOrder], None], stop: threading.Event) -> None:
     """A part that fails for a while is looked at again; the health report names it meanwhile."""
-    order = PowerOrder.RUN
+    order, position = PowerOrder.RUN, parts.position
+    looked_s = time.monotonic()
     while not stop.wait(REFRESH_S):
+        now_s = time.monotonic()
+        if now_s - looked_s >= LATE_DAEMON_S and parts.clock.waits_for_daemon:
+            looked_s = now_s
+            with contextlib.suppress(MissingDriverError):
+                parts.clock.take_daemon(ChronyDaemon())
         with contextlib.suppress(HardwareError):
-            if isinstance(parts.clock, DisciplinedClock):
-                parts.clock.refresh()
+            parts.clock.refresh()
+        gone = None if position is None else position.trouble
+        parts.troubles.noted((*parts.clock.failures, *(() if gone is None else (gone,))), now_s)
         if parts.power is None or parts.ignition is None:
             continue
         with contextlib.suppress(HardwareError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -111,9 +111,11 @@ class HealthWatch:
         custody: Callable[[], Custody] = Custody,
         monotonic: Callable[[], float] = time.monotonic,
         watching: bool = True,
+        troubles: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._watching = watching  # False beside no running reader: then no frames are no alarm
         self._board, self._power, self._now, self._custody = board, power, now, custody
+        self._troubles = troubles  # of the other parts: receiver, sources of time
         self._monotonic = monotonic
         self._scene, self.habit = SceneWatch(), habit or ReadHabit()
         self._lock = threading.Lock()
@@ -165,7 +167,7 @@ class HealthWatch:
                 Alarm.CLOCK_UNKNOWN: now.state is ClockState.UNKNOWN,
                 Alarm.CLOCK_LOOSE: now.state is not ClockState.UNKNOWN and now.error_us > CLOCK_LOOSE_US,
                 Alarm.SYNC_LATE: custody.enrolled and (since_sync_s is None or since_sync_s > SYNC_LATE_S),
-                Alarm.SENSOR_FAILED: failed,
+                Alarm.SENSOR_FAILED: failed or bool(self._troubles()),
             } | {Alarm("camera_" + name): True for name in self._scene.alarms(now_s)}
             quality = self._scene.quality
             return HealthReport(

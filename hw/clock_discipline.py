@@ -234,6 +234,15 @@ class DisciplinedClock:
         )  # fmt: skip
         return self._judgement
 
+    @property
+    def waits_for_daemon(self) -> bool:
+        """Whether no time daemon is asked."""
+        return self._daemon is None
+
+    def take_daemon(self, daemon: TimeDaemon) -> None:
+        """A time daemon that came up after us; it knows better than the flag that it leaves in the kernel."""
+        self._daemon, self._kernel = daemon, None
+
     def set_by_hand(self) -> Judgement:
         """A person has just set the system clock: holdover at most, whatever it was before."""
         self._judgement = Judgement(

@@ -1,4 +1,4 @@
-"""Where the unit is: NMEA from a GPS receiver on a serial line, and a scripted receiver as twin.
+"""Where the unit is: fixes out of NMEA sentences (their line: `receiver.py`), and a surveyed place as twin.
 
 Promise: bytes that are not a whole, checksummed sentence change nothing, and an old fix is no fix.
 """
@@ -6,7 +6,6 @@ Promise: bytes that are not a whole, checksummed sentence change nothing, and an
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,14 +13,12 @@ from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any, Protocol
 
-from hw.errors import LineGoneError, MissingDriverError
-from hw.serial_port import SerialPort
+from hw.errors import MissingDriverError
 
 SENTENCE_LIMIT = 120  # NMEA 0183 says 82; some receivers write a little more
 METRES_PER_HDOP = 5.0  # a usual user range error, where the receiver sends no GST
 EARLIEST_YEAR = 2025  # a receiver with a rolled-over week counter reports years before this software
 FRESH_S = 3.0
-QUIET_LINE_S = 0.5
 
 
 class FixQuality(Enum):
@@ -67,6 +64,10 @@ class PositionSource(Protocol):
     def latest(self) -> Fix | None:
         """The newest fix if it is at most FRESH_S old, else None."""
 
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the source, in a line; None while it works, with a fix or without."""
+
     def close(self) -> None:
         """Stop listening."""
 
@@ -111,7 +112,8 @@ def _is_sound(sentence: bytes) -> bool:
 class FixBuilder:
     """Joins the RMC, GGA and GST sentences of one second into a Fix. No I/O.
 
-    A fix needs a valid RMC (status A, with date) and a GGA of the same second; GST makes the error exact.
+    A fix needs a valid RMC (status A, with date) and a GGA of the same second. GST makes the error exact;
+    many receivers write it last, so that of the second before is good too.
     """
 
     def __init__(self) -> None:
@@ -134,6 +136,7 @@ class FixBuilder:
         self._gga: Any = None
         self._rmc: Any = None
         self._gst: Any = None
+        self._gst_s = 0.0  # when it was heard
         self.refused = 0
 
     def take(self, sentence: bytes, heard_s: float) -> Fix | None:
@@ -143,6 +146,8 @@ class FixBuilder:
         try:
             message = self._parse(sentence + b"\r\n")
             setattr(self, "_" + message.msgID.lower(), message)
+            if message.msgID == "GST":
+                self._gst_s = heard_s
             return self._join(heard_s)
         except self._refusals:
             self.refused += 1
@@ -160,7 +165,7 @@ class FixBuilder:
         if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
             return None
         error_m = float(gga.HDOP or 99.0) * METRES_PER_HDOP
-        if gst is not None and gst.time == gga.time and gst.stdLat not in ("", None):
+        if gst is not None and heard_s - self._gst_s < 2.0 and gst.stdLat not in ("", None):
             error_m = math.hypot(float(gst.stdLat), float(gst.stdLong))
         if not math.isfinite(error_m) or error_m < 0:
             return None
@@ -172,46 +177,6 @@ class FixBuilder:
             speed_m_s=None if rmc.spd in ("", None) else float(rmc.spd) * 1852 / 3600,
             course_deg=None if rmc.cog in ("", None) else float(rmc.cog),
         )  # fmt: skip
-
-
-class NmeaReceiver:
-    """A receiver that speaks NMEA 0183 on a line; listens in a thread of its own."""
-
-    def __init__(self, port: SerialPort, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._port = port
-        self._monotonic = monotonic
-        self._cutter, self._builder = SentenceCutter(), FixBuilder()
-        self._latest: Fix | None = None
-        self._stop = threading.Event()
-        self.line_gone = False
-        self._thread = threading.Thread(target=self._listen, name="nmea", daemon=True)
-        self._thread.start()
-
-    @property
-    def dropped(self) -> int:
-        """How many lines were noise, since the start."""
-        return self._cutter.dropped + self._builder.refused
-
-    def latest(self) -> Fix | None:
-        """See PositionSource.latest."""
-        fix = self._latest
-        return fix if fix is not None and self._monotonic() - fix.heard_s <= FRESH_S else None
-
-    def close(self) -> None:
-        """See PositionSource.close."""
-        self._stop.set()
-        self._thread.join(timeout=5)
-        self._port.close()
-
-    def _listen(self) -> None:
-        while not self._stop.is_set():
-            try:
-                data = self._port.read(4096, QUIET_LINE_S)
-            except LineGoneError:
-                self.line_gone = True
-                return
-            for sentence in self._cutter.feed(data):
-                self._latest = self._builder.take(sentence, self._monotonic()) or self._latest
 
 
 class FixedPosition:
@@ -230,6 +195,7 @@ class FixedPosition:
         self._place = (latitude_deg, longitude_deg, error_m)
         self._utc_us, self._monotonic = utc_us, monotonic
         self._closed = False
+        self.trouble: str | None = None
 
     def latest(self) -> Fix | None:
         """See PositionSource.latest; the quality is GUESSED, so that it never disciplines a clock."""

@@ -3,11 +3,14 @@
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import chain, repeat
 
 import pytest
 
-from hw.position import FRESH_S, FixedPosition, FixQuality, NmeaReceiver, PositionSource, nmea_second
-from hw.serial_port import loopback_pair
+from hw.errors import MissingDriverError
+from hw.position import FRESH_S, FixedPosition, FixQuality, PositionSource, nmea_second
+from hw.receiver import SILENT_S, NmeaReceiver
+from hw.serial_port import SerialPort, loopback_pair
 
 MOMENT = datetime(2026, 5, 1, 12, 30, 15, tzinfo=UTC)
 
@@ -55,6 +58,7 @@ def test_a_fix_has_place_time_and_error(source: tuple[PositionSource, Hands]) ->
     assert fix.utc_us == round(MOMENT.timestamp() * 1e6)
     assert 0 < fix.error_m < 100
     assert fix.quality is not FixQuality.NONE
+    assert source[0].trouble is None
 
 
 def test_a_fix_is_never_older_than_it_may_be(source: tuple[PositionSource, Hands]) -> None:
@@ -69,3 +73,43 @@ def test_a_closed_source_ends_quietly(source: tuple[PositionSource, Hands]) -> N
     part.close()
     hands.now_s += FRESH_S + 0.1
     assert part.latest() is None
+
+
+def test_a_receiver_that_falls_silent_says_so_and_one_without_a_fix_does_not() -> None:
+    hands, (near, far) = Hands(), loopback_pair()
+    receiver = NmeaReceiver(near, monotonic=hands)
+    try:
+        hands.now_s += SILENT_S + 1
+        assert "no whole sentence" in str(receiver.trouble)
+        far.write(b"\xf8\x00\x80" * 40)  # another speed
+        assert receiver.trouble
+        far.write(nmea_second(MOMENT, 34.0, -118.0, quality=0))
+        wait_for(lambda: receiver.trouble is None)
+        assert receiver.latest() is None
+    finally:
+        receiver.close()
+
+
+def test_a_line_that_went_away_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hw.receiver.REOPEN_S", 0.02)
+    hands, (near, far), (again, there) = Hands(), loopback_pair(), loopback_pair()
+    missing = MissingDriverError("not plugged in")
+    tries = chain([missing, missing, again], repeat(missing))
+
+    def reopen() -> SerialPort:
+        found = next(tries)
+        if isinstance(found, MissingDriverError):
+            raise found
+        return found
+
+    receiver = NmeaReceiver(near, reopen=reopen, monotonic=hands)
+    try:
+        far.close()
+        there.write(nmea_second(MOMENT, 34.0, -118.0))
+        wait_for(lambda: receiver.latest() is not None)
+        assert receiver.trouble is None
+        there.close()
+        wait_for(lambda: receiver.line_gone)
+        assert "line is gone" in str(receiver.trouble)
+    finally:
+        receiver.close()

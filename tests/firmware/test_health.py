@@ -42,9 +42,10 @@ class Bench:
             0.0,
         )
         self.custody = Custody(enrolled=True, last_sync_us=T0_US)
+        self.troubles: tuple[str, ...] = ()
         self.watch = HealthWatch(
             board=self.board, power=self.power, now=self.clock.now, custody=lambda: self.custody,
-            monotonic=lambda: self.now_s,
+            monotonic=lambda: self.now_s, troubles=lambda: self.troubles,
         )  # fmt: skip
         self.frame(road())
 
@@ -85,6 +86,10 @@ def spoil(**vitals: Any) -> Any:
         pytest.param(
             lambda bench: setattr(bench.power, "silent", ("throttling word",)), "sensor_failed",
             id="a sensor that does not answer",
+        ),
+        pytest.param(
+            lambda bench: setattr(bench, "troubles", ("receiver: its line is gone",)), "sensor_failed",
+            id="the receiver's line is gone",
         ),
         pytest.param(
             lambda bench: bench.clock.lose_reference(ClockState.UNKNOWN), "clock_unknown", id="no clock"

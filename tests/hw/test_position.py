@@ -52,6 +52,16 @@ def test_a_line_that_never_ends_is_dropped_not_kept() -> None:
     assert cutter.feed(b"\n" + nmea_sentence("GPGST,1,2"))
 
 
+def test_the_error_is_the_receivers_own_where_it_comes_after_the_place() -> None:
+    builder, cutter, found = FixBuilder(), SentenceCutter(), []
+    for second in range(3):
+        first, *rest = nmea_second(MOMENT.replace(second=second), 34.0, -118.0, std_m=7.0).splitlines(True)
+        for sentence in cutter.feed(b"".join([*rest, first])):
+            found.append(builder.take(sentence, 10.0 + second))
+    errors = [fix.error_m for fix in found if fix is not None]
+    assert errors == pytest.approx([4.5, 9.9, 9.9], abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("quality", "expected"),
     [(0, None), (1, FixQuality.SATELLITE), (2, FixQuality.CORRECTED), (6, FixQuality.GUESSED)],

@@ -1,0 +1,93 @@
+"""A GPS receiver that speaks NMEA 0183 on a serial line.
+
+Promise: a line that goes away is opened again, and a receiver that falls silent says so.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from hw.errors import HardwareError
+from hw.position import FRESH_S, Fix, FixBuilder, SentenceCutter
+from hw.serial_port import SerialPort
+
+QUIET_LINE_S = 0.5
+SILENT_S = 10.0  # a receiver writes every second, with a fix or without
+REOPEN_S = 2.0
+
+
+class NmeaReceiver:
+    """A receiver that speaks NMEA 0183 on a line; listens in a thread of its own.
+
+    reopen: opens the line anew once it is gone, as an adapter that was pulled and plugged in again needs it.
+    """
+
+    def __init__(
+        self,
+        port: SerialPort,
+        *,
+        reopen: Callable[[], SerialPort] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._port, self._reopen = port, reopen
+        self._monotonic = monotonic
+        self._cutter, self._builder = SentenceCutter(), FixBuilder()
+        self._latest: Fix | None = None
+        self._spoke_s = monotonic()  # the last whole sentence, of any kind
+        self._stop = threading.Event()
+        self.line_gone = False
+        self._thread = threading.Thread(target=self._listen, name="nmea", daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were noise, since the start."""
+        return self._cutter.dropped + self._builder.refused
+
+    @property
+    def trouble(self) -> str | None:
+        """See PositionSource.trouble."""
+        if self.line_gone:
+            return "receiver: its line is gone"
+        if self._monotonic() - self._spoke_s > SILENT_S:
+            return "receiver: no whole sentence; is its speed that of parts.gps_baud?"
+        return None
+
+    def latest(self) -> Fix | None:
+        """See PositionSource.latest."""
+        fix = self._latest
+        return fix if fix is not None and self._monotonic() - fix.heard_s <= FRESH_S else None
+
+    def close(self) -> None:
+        """See PositionSource.close."""
+        self._stop.set()
+        self._thread.join(timeout=5)
+        self._port.close()
+
+    def _listen(self) -> None:
+        while not self._stop.is_set():
+            try:
+                data = self._port.read(4096, QUIET_LINE_S)
+            except HardwareError:
+                self.line_gone = True
+                if not self._opened_again():
+                    return
+                continue
+            now_s = self._monotonic()
+            for sentence in self._cutter.feed(data):
+                self._spoke_s = now_s
+                self._latest = self._builder.take(sentence, now_s) or self._latest
+
+    def _opened_again(self) -> bool:
+        """Whether the line is there again; waits until it is, or until the end."""
+        self._port.close()
+        while self._reopen is not None and not self._stop.wait(REOPEN_S):
+            try:
+                self._port = self._reopen()
+            except HardwareError:
+                continue
+            self._spoke_s, self.line_gone = self._monotonic(), False
+            return True
+        return False
