@@ -177,8 +177,8 @@ def _detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
     with desk.log.writing():
         desk.refresh()
         shifts = {user: account.shift for user, account in desk.book.roster.accounts.items()}
-        terms, offset = desk.policy.detectors, desk.policy.audit.utc_offset_minutes
-    return detectors.detect(looks, terms, shifts, offset)
+        terms, zone = desk.policy.detectors, desk.policy.zone
+    return detectors.detect(looks, terms, shifts, zone)
 
 
 def _disputed(desk: Desk) -> list[Flag]:

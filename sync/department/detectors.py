@@ -18,8 +18,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, timedelta, tzinfo
 
 from sync.department.entries import Shift
+from sync.department.local_time import local
 from sync.department.policy import DetectorTerms
 
 MINUTE_US = 60_000_000
@@ -62,13 +64,13 @@ def detect(
     look_ups: Sequence[LookUp],
     terms: DetectorTerms,
     shifts: Mapping[str, Shift | None],
-    utc_offset_min: int = 0,
+    zone: tzinfo = UTC,
 ) -> list[Flag]:
     """All flags over look-ups in order of time."""
     return [
         *same_plate(look_ups, terms),
         *burst(look_ups, terms),
-        *off_shift(look_ups, terms, shifts, utc_offset_min),
+        *off_shift(look_ups, terms, shifts, zone),
         *no_case(look_ups, terms),
     ]
 
@@ -133,17 +135,17 @@ def minutes_off(shift: Shift, minute: int) -> int:
 
 
 def off_shift(
-    look_ups: Sequence[LookUp], terms: DetectorTerms, shifts: Mapping[str, Shift | None], utc_offset_min: int
+    look_ups: Sequence[LookUp], terms: DetectorTerms, shifts: Mapping[str, Shift | None], zone: tzinfo
 ) -> Iterator[Flag]:
-    """Run outside the person's shift; one flag a person and day."""
-    nights: dict[tuple[str, int], list[LookUp]] = defaultdict(list)
+    """Run outside the person's shift, by the clock on his wall; one flag a person and day."""
+    nights: dict[tuple[str, date], list[LookUp]] = defaultdict(list)
     for one in look_ups:
         shift = shifts.get(one.user)
         if shift is None:
             continue
-        local = one.at_us // MINUTE_US + utc_offset_min
-        if minutes_off(shift, local % 1440) > terms.off_shift_minutes:
-            nights[one.user, (local + 720) // 1440].append(one)
+        clock = local(one.at_us, zone)
+        if minutes_off(shift, clock.hour * 60 + clock.minute) > terms.off_shift_minutes:
+            nights[one.user, (clock + timedelta(hours=12)).date()].append(one)
     for (user, _), found in nights.items():
         yield Flag(
             detector="off_shift",

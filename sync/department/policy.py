@@ -12,10 +12,13 @@ import hashlib
 import re
 import tomllib
 from dataclasses import dataclass
+from datetime import tzinfo
 from importlib import resources
+from typing import Any
 
 from storage.codec import from_plain
 from storage.errors import RecordError
+from sync.department.local_time import fixed_name, zone_of
 from sync.department.roles import Call, Role, check_ceiling
 
 FORMAT = 1
@@ -105,14 +108,12 @@ class AuditTerms:
     finding_due_days: int
     filing_due_days: int
     sample_per_thousand: int
-    utc_offset_minutes: int
 
     def check(self) -> None:
         _between(self.every_days, 1, MAX_AUDIT_DAYS, "audit.every_days")
         _between(self.finding_due_days, 1, 92, "audit.finding_due_days")
         _between(self.filing_due_days, 1, 92, "audit.filing_due_days")
         _between(self.sample_per_thousand, 1, 1000, "audit.sample_per_thousand")
-        _between(self.utc_offset_minutes, -14 * 60, 14 * 60, "audit.utc_offset_minutes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +261,7 @@ class Policy:
     department: str
     manual: str
     administrator: str
+    time_zone: str
     purposes: tuple[Term, ...]
     roles: tuple[RoleTerms, ...]
     inquiry: InquiryTerms
@@ -278,6 +280,7 @@ class Policy:
         if self.format != FORMAT:
             raise _refuse(f"format {self.format} where {FORMAT} is known", "format")
         _between(self.version, 1, 1 << 31, "version")
+        zone_of(self.time_zone)
         for where, names in (
             ("purposes", [one.id for one in self.purposes]),
             ("roles", [str(one.id) for one in self.roles]),
@@ -293,6 +296,11 @@ class Policy:
             for more in role.also:
                 if more in {Role.ADMINISTRATOR, Role.REVIEWER, Role.CCAT_SUPERVISOR, role.id}:
                     raise _refuse(f"{more} does not come with another role", f"roles.{role.id}.also")
+
+    @property
+    def zone(self) -> tzinfo:
+        """The department's clock: of its shifts, and of the days that its people type."""
+        return zone_of(self.time_zone)
 
     @property
     def grants(self) -> dict[Role, frozenset[Call]]:
@@ -328,7 +336,17 @@ def parse(document: bytes) -> Policy:
         table = tomllib.loads(document.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecordError(f"is not TOML: {error}", where="policy") from None
-    return from_plain(Policy, table, where="policy")
+    return from_plain(Policy, _with_zone(table), where="policy")
+
+
+def _with_zone(table: dict[str, Any]) -> dict[str, Any]:
+    """Files signed before there were zones say one offset for the whole year, and still mean that."""
+    audit = table.get("audit")
+    old = audit.get("utc_offset_minutes") if isinstance(audit, dict) else None
+    if "time_zone" in table or type(old) is not int:
+        return table
+    rest = {name: value for name, value in table["audit"].items() if name != "utc_offset_minutes"}
+    return table | {"audit": rest, "time_zone": fixed_name(old)}
 
 
 def digest(document: bytes) -> bytes:

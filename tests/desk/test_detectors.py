@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from look_up_year import DAY_US, KINDS, MINUTE_US, simulate
@@ -19,6 +20,7 @@ from sync.department.detectors import (
     sample,
 )
 from sync.department.entries import Shift
+from sync.department.local_time import zone_of
 from sync.department.policy import default_document, parse
 
 TERMS = parse(default_document()).detectors
@@ -92,10 +94,37 @@ def test_off_shift_goes_round_the_clock() -> None:
     ):
         assert minutes_off(shift, minute) == off
     late = [look(n, at_us=DAY_US + (1020 + n) * MINUTE_US) for n in range(3)]
-    (flag,) = off_shift(late, TERMS, {"comm1": day}, 0)
+    (flag,) = off_shift(late, TERMS, {"comm1": day}, UTC)
     assert flag.entries == (0, 1, 2)
-    assert list(off_shift(late, TERMS, {"comm1": day}, -480)) == []
-    assert list(off_shift(late, TERMS, {"comm1": None}, 0)) == []
+    assert list(off_shift(late, TERMS, {"comm1": day}, zone_of("UTC-08:00"))) == []
+    assert list(off_shift(late, TERMS, {"comm1": None}, UTC)) == []
+
+
+def test_a_shift_keeps_to_the_clock_on_the_wall_on_both_sides_of_the_change() -> None:
+    """Monrovia: clocks go forward on 8 March 2026 and back on 1 November 2026, at two in the morning."""
+    pacific, day = zone_of("America/Los_Angeles"), Shift(start_min=480, end_min=960)
+    night = Shift(start_min=1320, end_min=360)
+
+    def flagged(shift: Shift, *clock: int) -> bool:
+        at_us = round(datetime(*clock, tzinfo=pacific).timestamp()) * 1_000_000  # type: ignore[misc,arg-type]
+        return bool(list(off_shift([look(1, at_us=at_us)], TERMS, {"comm1": shift}, pacific)))
+
+    for month, date in ((3, 7), (3, 8), (3, 9), (7, 1), (10, 31), (11, 1), (11, 2)):
+        assert not flagged(day, 2026, month, date, 8, 0)
+        assert not flagged(day, 2026, month, date, 15, 59)
+        assert flagged(day, 2026, month, date, 7, 0)
+        assert flagged(day, 2026, month, date, 17, 0)
+        assert not flagged(night, 2026, month, date, 5, 59)
+        assert flagged(night, 2026, month, date, 7, 0)
+        assert flagged(night, 2026, month, date, 21, 0)
+
+
+def test_look_ups_of_one_night_off_shift_are_one_flag_on_the_night_of_the_change() -> None:
+    pacific, day = zone_of("America/Los_Angeles"), Shift(start_min=480, end_min=960)
+    evening = round(datetime(2026, 10, 31, 22, tzinfo=pacific).timestamp()) * 1_000_000
+    night = [look(n, at_us=evening + n * 30 * MINUTE_US) for n in range(18)]
+    (flag,) = off_shift(night, TERMS, {"comm1": day}, pacific)
+    assert len(flag.entries) == 18
 
 
 def test_numbers_that_are_none_and_numbers_for_everything_are_flagged() -> None:

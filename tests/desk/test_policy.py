@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from storage import policy as custody
 from storage.errors import RecordError
+from sync.department.local_time import end_of_day_us
 from sync.department.policy import default_document, parse
 from sync.department.roles import CALLS, Call, Role
 
@@ -79,6 +82,9 @@ CEILINGS = [
     ("every_days = 92", "every_days = 3650", "an audit every ten years"),
     ('number_pattern = "[A-Z0-9][A-Z0-9-]{2,31}"', 'number_pattern = ".*"', "no number at all"),
     ("version = 1\n", "version = 0\n", "version nought"),
+    ('"America/Los_Angeles"', '"America/Los_Angles"', "a zone that is none"),
+    ('"America/Los_Angeles"', '"../../etc/passwd"', "a file as a zone"),
+    ('"America/Los_Angeles"', '"UTC-15:00"', "a clock further from UTC than any"),
     ("format = 1\n", "format = 1\nbackdoor = true\n", "an unknown field"),
     ('id = "enforcement"', 'id = "investigation"', "one purpose twice"),
 ]
@@ -108,3 +114,29 @@ def test_another_department_changes_values_not_code() -> None:
 def test_a_file_that_is_no_policy_is_refused_in_words(document: bytes) -> None:
     with pytest.raises(RecordError):
         parse(document)
+
+
+def test_a_file_signed_before_zones_keeps_its_one_offset() -> None:
+    """The log holds every policy file that was ever in force, and a desk opens by reading them all."""
+    old = changed('time_zone = "America/Los_Angeles"', "#").decode()
+    assert "sample_per_thousand = 10\n" in old
+    for minutes, name in ((-480, "UTC-08:00"), (330, "UTC+05:30"), (0, "UTC+00:00")):
+        line = f"sample_per_thousand = 10\nutc_offset_minutes = {minutes}\n"
+        policy = parse(old.replace("sample_per_thousand = 10\n", line).encode())
+        assert policy.time_zone == name
+        assert policy.zone.utcoffset(None) == timedelta(minutes=minutes)
+    with pytest.raises(RecordError, match="time_zone"):
+        parse(old.replace("sample_per_thousand = 10\n", line.replace("= 0", "= -900")).encode())
+    with pytest.raises(RecordError):
+        parse(default_document().replace(b"sample_per_thousand = 10\n", line.encode()))
+
+
+def test_a_day_that_is_typed_ends_with_the_departments_day() -> None:
+    zone = parse(default_document()).zone
+    for day, ends in (
+        (datetime(2026, 7, 1), datetime(2026, 7, 2, 7, tzinfo=UTC)),
+        (datetime(2026, 12, 1), datetime(2026, 12, 2, 8, tzinfo=UTC)),
+        (datetime(2026, 3, 8), datetime(2026, 3, 9, 7, tzinfo=UTC)),
+        (datetime(2026, 11, 1), datetime(2026, 11, 2, 8, tzinfo=UTC)),
+    ):
+        assert end_of_day_us(day, zone) == round(ends.timestamp()) * 1_000_000

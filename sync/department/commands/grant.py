@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,15 @@ from storage.grant_format import (
 )
 from storage.ssh_signature import SshPublicKey
 from sync.department import calls_grants as forms
+from sync.department import policy as policy_file
 from sync.department.access_log import DATABASE
 from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
 from sync.department.desk import FOLDER
 from sync.department.grant_office import GrantOffice
 from sync.department.home import DepartmentHome, load_ed25519
+from sync.department.local_time import end_of_day_us
+from sync.department.opening import POLICY_FILE
 from sync.department.server import Department
 from sync.errors import ConfigError
 
@@ -75,7 +78,9 @@ def add_parser(subparsers: Any) -> None:
     )
     one.add_argument("--for", dest="life", metavar="LENGTH", help="e.g. 8h, 14d, 365d")
     one.add_argument(
-        "--until", metavar="DATE", help="end of training or roster entry, YYYY-MM-DD: ends there at latest"
+        "--until",
+        metavar="DATE",
+        help="end of training or roster entry, YYYY-MM-DD by the department's clock: ends with that day",
     )
     one.add_argument(
         "--destroy-up-to", type=int, default=0, metavar="N", help="factory-reset: unacknowledged up to N"
@@ -133,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.deed == "enter":
         desk.show(args, desk.call(args, "grant/enter", forms.SignedForm(bundle=desk.read_bytes(args.file))))
     elif args.deed == "issue" and args.designee_key is None and args.delegation is None and at_desk:
-        _ask(args)
+        _ask(home, args)
     elif args.deed == "issue":
         _sign(home, args, at_desk=at_desk)
     elif args.deed == "delegate":
@@ -143,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(args: argparse.Namespace) -> None:
+def _ask(home: DepartmentHome, args: argparse.Namespace) -> None:
     """The administrator lets somebody in, at the desk."""
     form = forms.GrantForm(
         person=args.person,
@@ -154,7 +159,7 @@ def _ask(args: argparse.Namespace) -> None:
         work_order=args.work_order,
         units=tuple(args.unit),
         commands=tuple(args.commands or ()),
-        to_us=_ends(args, time.time_ns() // 1000, GrantRole(args.role)),
+        to_us=_ends(home, args, time.time_ns() // 1000, GrantRole(args.role)),
         destroy_up_to=args.destroy_up_to,
         destroy_holds=tuple(args.destroy_hold),
     )
@@ -163,9 +168,13 @@ def _ask(args: argparse.Namespace) -> None:
     _tell(args, made.grant_id, made.to_us, made.commands, Bundle.parse(made.bundle))
 
 
-def _ends(args: argparse.Namespace, now_us: int, role: GrantRole, *, designee: bool = False) -> int:
+def _ends(
+    home: DepartmentHome, args: argparse.Namespace, now_us: int, role: GrantRole, *, designee: bool = False
+) -> int:
     to_us = now_us + _length_us(args.life or ("4h" if designee else DEFAULT_LIFE[role]))
-    return to_us if args.until is None else min(to_us, _end_of(args.until))
+    if args.until is None:
+        return to_us
+    return min(to_us, _end_of(args.until, policy_file.parse(desk.read_bytes(home.path / POLICY_FILE)).zone))
 
 
 def _sign(home: DepartmentHome, args: argparse.Namespace, *, at_desk: bool) -> None:
@@ -194,7 +203,7 @@ def _sign(home: DepartmentHome, args: argparse.Namespace, *, at_desk: bool) -> N
         commands=tuple(sorted(set(args.commands or offered))),
         issued_us=now_us,
         from_us=now_us,
-        to_us=_ends(args, now_us, role, designee=designee),
+        to_us=_ends(home, args, now_us, role, designee=designee),
         destroy_up_to=args.destroy_up_to,
         destroy_holds=tuple(args.destroy_hold),
     )
@@ -259,12 +268,12 @@ def _length_us(text: str) -> int:
     return round(timedelta(hours=int(match[1]) * _HOURS[match[2]]).total_seconds() * 1e6)
 
 
-def _end_of(day: str) -> int:
+def _end_of(day: str, zone: tzinfo) -> int:
     try:
-        moment = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
+        moment = datetime.strptime(day, "%Y-%m-%d")
     except ValueError:
         raise ConfigError(f"{day} is no day: write YYYY-MM-DD", where="--until") from None
-    return round((moment + timedelta(days=1)).timestamp() * 1e6)
+    return end_of_day_us(moment, zone)
 
 
 def _text(path: Path) -> str:
