@@ -109,17 +109,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         if argv is None:
             _approved_if_asked(args)
         return int(import_module(COMMANDS[args.command][0]).run(args))
-    except SyncError as error:
-        return _say(str(error), error.exit_status)
-    except RefusedError as error:
-        return _say(f"refused: {error}", EXIT_WRONG)
-    except StorageError as error:
-        return _say(str(error), EXIT_WRONG)
-    except ModuleNotFoundError as error:
-        cure = "install the 'department' extra: pip install 'alpr-reader[department]'"
-        return _say(f"{error.name} is not installed ({cure})", EXIT_LACKING)
     except (KeyboardInterrupt, BrokenPipeError):
         return EXIT_INTERRUPTED
+    except (SyncError, StorageError, ModuleNotFoundError, OSError) as error:
+        message, status = _explained(error)
+        print(f"department: {message}", file=sys.stderr)
+        return status
+
+
+def _explained(error: SyncError | StorageError | ModuleNotFoundError | OSError) -> tuple[str, int]:
+    """(the line, the exit status). A path named wrongly is usage; a full disk is this machine's lack."""
+    if isinstance(error, SyncError):
+        return str(error), error.exit_status
+    if isinstance(error, StorageError):
+        return f"refused: {error}" if isinstance(error, RefusedError) else str(error), EXIT_WRONG
+    if isinstance(error, ModuleNotFoundError):
+        cure = "install the 'department' extra: pip install 'alpr-reader[department]'"
+        return f"{error.name} is not installed ({cure})", EXIT_LACKING
+    usage = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+    where = f"{error.filename}: " if error.filename else ""
+    what = f"{where}{error.strerror or type(error).__name__}"
+    return what, EXIT_USAGE if isinstance(error, usage) else EXIT_LACKING
 
 
 def _events_to_stderr() -> None:
@@ -143,11 +153,6 @@ def _approved_if_asked(args: argparse.Namespace) -> None:
 
     if getattr(args, "fips", False) or DepartmentHome(args.home, Settings()).fips:
         restart_for_approved(sys.orig_argv[1:], os.environ)
-
-
-def _say(message: str, status: int) -> int:
-    print(f"department: {message}", file=sys.stderr)
-    return status
 
 
 if __name__ == "__main__":

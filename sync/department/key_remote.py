@@ -69,7 +69,10 @@ def address_of(home: DepartmentHome) -> Address | None:
     try:
         return Address(**tomllib.loads(path.read_text()))
     except (TypeError, tomllib.TOMLDecodeError, OSError, UnicodeDecodeError):
-        raise ConfigError("must hold url and token (and ca)", where=str(path)) from None
+        raise ConfigError(
+            "must be TOML: url and token, and ca (a PEM file) where its certificate needs one",
+            where=str(path),
+        ) from None
 
 
 # messages

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sync.errors import LackingError
+from sync.errors import ConfigError, LackingError
 
 CURVE = "prime256v1"
 APPROVED_SUITES = frozenset({"TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"})
@@ -32,7 +32,14 @@ def tls_context(
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(certificate, key)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:  # an SSLError is one too
+        raise ConfigError(
+            f"no certificate chain with its key: {error.strerror or type(error).__name__}",
+            where=f"{certificate}, {key}",
+            cure="two PEM files: the chain, and its own key without a password",
+        ) from None
     context.set_ecdh_curve(CURVE)
     context.num_tickets = 0
     if clients_of is not None:

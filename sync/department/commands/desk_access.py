@@ -82,6 +82,14 @@ def call(args: argparse.Namespace, name: str, form: Any) -> Any:
         return OPERATIONS[name].run(front, token, form)
 
 
+def told(args: argparse.Namespace, facts: dict[str, Any], words: str, *, unwitnessed: bool = False) -> None:
+    """Print what came of a call whose content went into a file: `facts` with --json, else `words`."""
+    if args.json:
+        print(json.dumps(to_json(facts | {"unwitnessed": unwitnessed})))
+    else:
+        print(words + ("  NOT WITNESSED: the witness is away" if unwitnessed else ""))
+
+
 def show(args: argparse.Namespace, answer: Any, columns: Sequence[str] = ()) -> None:
     """Print an answer: JSON lines with --json, else `columns` of each row, else name: value lines."""
     rows = list(answer) if isinstance(answer, tuple | list) else None
@@ -103,6 +111,8 @@ def show(args: argparse.Namespace, answer: Any, columns: Sequence[str] = ()) -> 
 def _cell(name: str, value: Any) -> str:
     if name.endswith("_us") and isinstance(value, int):
         return f"{datetime.fromtimestamp(value / 1e6, UTC):%Y-%m-%dT%H:%MZ}" if value > 0 else "-"
+    if isinstance(value, float):
+        return f"{value:.3f}"
     if isinstance(value, list):
         return ",".join(str(one) for one in value) or "-"
     return "-" if value in {None, ""} else str(value)
@@ -163,17 +173,6 @@ def period_of(args: argparse.Namespace) -> tuple[int, int]:
     """(since, until) of --since and --until, or (-1, -1)."""
     since = us_of(args.since, "--since") if args.since else -1
     return since, us_of(args.until, "--until") if args.until else -1
-
-
-def write_package(path: Path, data: bytes) -> None:
-    """A package onto its medium, 0600, synced. Raises FileExistsError."""
-    from storage import files  # noqa: PLC0415
-
-    try:
-        files.write_new(path, data)
-    except FileExistsError:
-        raise ConfigError("is there already", where=str(path), cure="name a new file") from None
-    files.sync_dir(path.parent)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
-from storage import files
 from storage.grant_format import (
     COMMANDS,
     FORMAT,
@@ -31,6 +30,7 @@ from sync.department import policy as policy_file
 from sync.department.access_log import DATABASE
 from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
+from sync.department.commands.out_files import new_file
 from sync.department.desk import FOLDER
 from sync.department.grant_office import GrantOffice
 from sync.department.home import DepartmentHome, load_ed25519
@@ -163,8 +163,9 @@ def _ask(home: DepartmentHome, args: argparse.Namespace) -> None:
         destroy_up_to=args.destroy_up_to,
         destroy_holds=tuple(args.destroy_hold),
     )
-    made = desk.call(args, "grant/issue", form)
-    args.out.write_bytes(made.bundle)
+    with new_file(args.out) as out:
+        made = desk.call(args, "grant/issue", form)
+        out.fill(made.bundle)
     _tell(args, made.grant_id, made.to_us, made.commands, Bundle.parse(made.bundle))
 
 
@@ -207,13 +208,15 @@ def _sign(home: DepartmentHome, args: argparse.Namespace, *, at_desk: bool) -> N
         destroy_up_to=args.destroy_up_to,
         destroy_holds=tuple(args.destroy_hold),
     )
-    if designee:
-        bundle = issue(grant, load_ed25519(args.designee_key), delegation=args.delegation.read_bytes())
-        if at_desk:
-            desk.call(args, "grant/enter", forms.SignedForm(bundle=bundle.to_bytes()))
-    else:
-        bundle = issue(grant, load_ed25519(home.path / "command.key"))
-    args.out.write_bytes(bundle.to_bytes())
+    with new_file(args.out) as out:
+        if designee:
+            lent = desk.read_bytes(args.delegation)
+            bundle = issue(grant, load_ed25519(args.designee_key), delegation=lent)
+            if at_desk:
+                desk.call(args, "grant/enter", forms.SignedForm(bundle=bundle.to_bytes()))
+        else:
+            bundle = issue(grant, load_ed25519(home.path / "command.key"))
+        out.fill(bundle.to_bytes())
     _tell(args, grant.grant_id, grant.to_us, grant.commands, bundle)
 
 
@@ -231,18 +234,28 @@ def _tell(
 
 
 def _delegate(home: DepartmentHome, args: argparse.Namespace, *, at_desk: bool) -> None:
-    if at_desk:
-        lent = desk.call(args, "grant/lend", forms.LendForm(designee=args.designee, days=args.days))
-        signed, key = lent.delegation, lent.key
-    else:
-        department = Department(home)
-        try:
-            office = GrantOffice(home, department.store)
-            _, signed, key = office.lend(args.designee, args.days, time.time_ns() // 1000)
-        finally:
-            department.close()
-    files.replace(args.key_out, key)
-    args.out.write_bytes(signed)
+    with new_file(args.key_out) as key_out, new_file(args.out) as out:
+        if at_desk:
+            lent = desk.call(args, "grant/lend", forms.LendForm(designee=args.designee, days=args.days))
+            signed, key = lent.delegation, lent.key
+        else:
+            department = Department(home)
+            try:
+                office = GrantOffice(home, department.store)
+                _, signed, key = office.lend(args.designee, args.days, time.time_ns() // 1000)
+            finally:
+                department.close()
+        key_out.fill(key)
+        out.fill(signed)
+    if args.json:
+        facts = {
+            "designee": args.designee,
+            "days": args.days,
+            "key": str(args.key_out),
+            "file": str(args.out),
+        }
+        print(json.dumps(facts))
+        return
     print(
         f"{args.designee} may sign repair grants of up to 4 hours for {args.days} days, with {args.key_out}"
     )
@@ -280,4 +293,5 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii")[:2000]
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
+        what = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigError(f"cannot be read: {what}", where=str(path)) from None

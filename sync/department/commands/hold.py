@@ -9,6 +9,7 @@ from typing import Any
 from sync.department import calls_holds as forms
 from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
+from sync.department.commands.out_files import new_file
 
 
 def add_parser(subparsers: Any) -> None:
@@ -61,9 +62,12 @@ def run(args: argparse.Namespace) -> int:
         order = forms.ExportForm(
             hold=args.entry, medium=args.medium or args.out.name, ground=desk.ground_of(args)
         )
-        made = desk.call(args, "hold/export", order)
-        desk.write_package(args.out, made.package)
-        print(f"{args.out}: SHA-256 {made.digest}, entry {made.entry}; then: department hold book")
+        with new_file(args.out) as out:
+            made = desk.call(args, "hold/export", order)
+            out.fill(made.package)
+        facts = {"hold": made.hold, "entry": made.entry, "digest": made.digest, "file": str(args.out)}
+        words = f"{args.out}: SHA-256 {made.digest}, entry {made.entry}; then: department hold book"
+        desk.told(args, facts, words, unwitnessed=made.unwitnessed)
     else:
         booking = forms.BookForm(hold=args.entry, evidence_item=args.item)
         desk.show(args, desk.call(args, f"hold/{args.verb}", booking))

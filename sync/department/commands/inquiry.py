@@ -10,6 +10,7 @@ from typing import Any
 from sync.department import calls_inquiry as forms
 from sync.department.audit import csv_text
 from sync.department.commands import desk_access as desk
+from sync.department.commands import out_files
 from sync.department.entries import InquiryAsked, SearchProposed
 from sync.department.inquiry import normal_plate
 from sync.department.operations import OPERATIONS
@@ -178,10 +179,14 @@ def _show_answer(args: argparse.Namespace, answer: forms.Answer) -> None:
 
 def _images(args: argparse.Namespace) -> None:
     form = forms.ImageForm(read=args.read, access=args.access, ground=desk.ground_of(args))
+    out_files.folder(args.out)
     images = desk.call(args, "inquiry/image", form)
-    args.out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = []
     for name, data in (("patch", images.patch), ("overview", images.overview)):
         if data:
             kind = "png" if data.startswith(b"\x89PNG") else "jpg"
-            desk.write_package(args.out / f"{name}-{images.access}.{kind}", data)
-    print(f"ALPR Request: entry {images.access}, images in {args.out}")
+            made.append(args.out / f"{name}-{images.access}.{kind}")
+            out_files.write_new(made[-1], data)
+    facts = {"access": images.access, "read": images.read, "files": [str(path) for path in made]}
+    words = f"ALPR Request: entry {images.access}, images in {args.out}"
+    desk.told(args, facts, words, unwitnessed=images.unwitnessed)

@@ -13,10 +13,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage import files
+from storage.errors import StorageError
 from sync.department import policy as policy_file
 from sync.department import root_file
 from sync.department.book import checked_policy
 from sync.department.commands import desk_access as desk
+from sync.department.commands.out_files import folder, write_new
 from sync.department.front import Front
 from sync.department.home import DepartmentHome, load_ed25519
 from sync.department.key_service import LocalKeyService
@@ -97,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         _sign(args)
     elif args.verb == "new":
         made = Ed25519PrivateKey.generate()
-        desk.write_package(args.out, made.private_bytes_raw())
+        write_new(args.out, made.private_bytes_raw())
         print(made.public_key().public_bytes_raw().hex())
     else:
         home = DepartmentHome.open(args.home)
@@ -139,7 +141,7 @@ def _draft(home: DepartmentHome, args: argparse.Namespace) -> None:
         witness_url=args.witness_url or root.witness_url,
         keys=_offices(root.keys, args.office),
     )
-    files.write_new(args.out, root_file.assemble(draft, []))
+    write_new(args.out, root_file.assemble(draft, []))
     print(f"{args.out}: version {draft.version}, unsigned; two offices sign it: department keys sign")
 
 
@@ -186,17 +188,20 @@ def _serve(args: argparse.Namespace) -> int:
     from sync.department.key_remote import TOKEN_FILE, key_app  # noqa: PLC0415
     from sync.department.tls import tls_context  # noqa: PLC0415
 
-    args.folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+    try:
+        root = desk.read_bytes(args.root)
+        root_file.describe(root)
+    except StorageError as error:
+        raise ConfigError(f"is no root file: {error}", where=str(args.root)) from None
+    context = tls_context(args.certificate, args.tls_key, approved=args.fips)
+    folder(args.folder)
     token_file = args.folder / TOKEN_FILE
     if not token_file.exists():
         files.write_new(token_file, secrets.token_hex(32).encode())
         files.sync_dir(args.folder)
         print(f"put the content of {token_file} into the department's keys.remote", file=sys.stderr)
-    if not args.root.is_file():
-        raise ConfigError("is no root file", where=str(args.root))
-    context = tls_context(args.certificate, args.tls_key, approved=args.fips)
     service = LocalKeyService(args.folder)
-    app = key_app(service, args.root.read_bytes(), token_file.read_text().strip())
+    app = key_app(service, root, token_file.read_text().strip())
     print(f"key service on {args.host}:{args.port}; Ctrl-C ends", file=sys.stderr, flush=True)
     uvicorn.run(
         app,

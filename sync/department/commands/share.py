@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
 from sync.department import calls_sharing as forms
+from sync.department.audit import utc_text
 from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
+from sync.department.commands.out_files import new_file
 from sync.department.entries import Scope
-from sync.department.forms import us_of
+from sync.department.forms import to_json, us_of
 
 
 def add_parser(subparsers: Any) -> None:
@@ -85,12 +88,17 @@ def run(args: argparse.Namespace) -> int:
         columns = ("request", "agency", "person", "number", "agreement", "state", "delivered", "transfers")
         desk.show(args, desk.call(args, "share/list", NothingForm()), columns)
     elif args.verb == "letter":
-        shown = desk.call(args, "share/letter", forms.RequestForm(request=args.entry))
-        desk.write_package(args.out, shown.letter)
+        with new_file(args.out) as out:
+            shown = desk.call(args, "share/letter", forms.RequestForm(request=args.entry))
+            out.fill(shown.letter)
         scope = shown.scope
-        print(
-            f"{args.out}: {shown.name}, as it came; scope: {len(scope.plates)} plates, images {scope.images}"
-        )
+        if args.json:
+            print(json.dumps(to_json({"request": shown.request, "name": shown.name, "scope": scope})))
+        else:
+            since, until = utc_text(scope.since_us), utc_text(scope.until_us)
+            images = "with images" if scope.images else "without images"
+            print(f"{args.out}: {shown.name}, as it came")
+            print(f"scope: {', '.join(scope.plates)} from {since} to {until}, {images}")
     elif args.verb == "review":
         review = forms.ReviewForm(request=args.entry, note=args.note)
         desk.show(args, desk.call(args, "share/review", review))
@@ -99,7 +107,10 @@ def run(args: argparse.Namespace) -> int:
         desk.show(args, desk.call(args, "share/decide", decision))
     else:
         delivery = forms.DeliverForm(request=args.entry, scope=_scope_of(args), ground=desk.ground_of(args))
-        made = desk.call(args, "share/deliver", delivery)
-        desk.write_package(args.out, made.package)
-        print(f"{args.out}: {made.count} reads, SHA-256 {made.digest}, entry {made.entry}")
+        with new_file(args.out) as out:
+            made = desk.call(args, "share/deliver", delivery)
+            out.fill(made.package)
+        facts = {"entry": made.entry, "count": made.count, "digest": made.digest, "file": str(args.out)}
+        words = f"{args.out}: {made.count} reads, SHA-256 {made.digest}, entry {made.entry}"
+        desk.told(args, facts | {"transfer": made.transfer}, words, unwitnessed=made.unwitnessed)
     return 0

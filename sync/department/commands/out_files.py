@@ -1,0 +1,71 @@
+"""Files and folders that take what leaves the desk. No command itself.
+
+They are made before the call: a delivery that is in the log must not fail on the name of its file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from storage import files
+from sync.errors import ConfigError, LackingError
+
+
+class NewFile:
+    """A file of a name not used before, 0600, empty until it is filled."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ConfigError where it cannot be made."""
+        self.path, self.filled = path, False
+        try:
+            files.write_new(path, b"")
+        except FileExistsError:
+            raise ConfigError("is there already", where=str(path), cure="name a new file") from None
+        except OSError as error:
+            raise _unusable(path, error) from None
+
+    def fill(self, data: bytes) -> None:
+        """Write and sync the content. Raises LackingError: what left the desk is in the log, and lost."""
+        try:
+            files.replace(self.path, data)
+        except OSError as error:
+            raise LackingError(
+                f"could not be written: {error.strerror}",
+                where=str(self.path),
+                cure="the log says that it left; make room, then ask again",
+            ) from None
+        self.filled = True
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[NewFile]:
+    """A file to fill; gone again where it was not."""
+    made = NewFile(path)
+    try:
+        yield made
+    finally:
+        if not made.filled:
+            path.unlink(missing_ok=True)
+
+
+def folder(path: Path) -> None:
+    """A private folder that can be written into. Raises ConfigError."""
+    try:
+        path.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(path, error) from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigError("cannot be written into", where=str(path), cure="name another folder")
+
+
+def _unusable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot be made: {error.strerror}", where=str(path), cure="name another place")
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """A new file with its content, where no call comes between. Raises as `new_file`."""
+    with new_file(path) as out:
+        out.fill(data)

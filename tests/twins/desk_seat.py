@@ -1,0 +1,62 @@
+"""Types `department` commands as somebody who is logged on at a founded department, by its clock."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from desk_twins import Department
+
+from sync.department.cli import main
+from sync.department.commands import desk_access, grant
+from sync.department.front import Front
+
+
+class Seat:
+    """One terminal; each command names who types it."""
+
+    def __init__(
+        self,
+        department: Department,
+        tokens: Callable[[str], str],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        self._tokens, self._capsys, self._who = tokens, capsys, ""
+        self.department = department
+
+        @contextlib.contextmanager
+        def session(_args: argparse.Namespace) -> Iterator[tuple[Front, str]]:
+            yield department.front, tokens(self._who)
+
+        monkeypatch.setenv("DEPARTMENT_HOME", str(department.home.path))
+        monkeypatch.setattr(desk_access, "session", session)
+        clock = SimpleNamespace(time_ns=lambda: department.clock.us * 1000)
+        monkeypatch.setattr(desk_access, "time", clock)
+        monkeypatch.setattr(grant, "time", clock)
+
+    def type(self, who: str, *words: object) -> tuple[int, str, str]:
+        """(exit status, stdout, stderr); a refusal is one line that names the program."""
+        self._who = who
+        status = main([str(word) for word in words])
+        said = self._capsys.readouterr()
+        return status, said.out, said.err
+
+    def refused(self, who: str, *words: object) -> tuple[int, str]:
+        """(exit status, the one line) of a command that does not go through."""
+        status, out, err = self.type(who, *words)
+        assert status != 0, out
+        assert err.startswith("department: "), err
+        assert err.count("\n") == 1, err
+        return status, err
+
+    def json(self, who: str, *words: object) -> Any:
+        """What one line of JSON says."""
+        status, out, err = self.type(who, "--json", *words)
+        assert status == 0, err
+        return json.loads(out)
