@@ -218,6 +218,7 @@ def record(front: Front, token: str, form: ShareForm) -> Recorded:
 
     def plan(_caller: Caller) -> Plan[Recorded]:
         if sharing.routes_away(desk.policy, form.agency_kind):
+            sharing.check_asker(form.agency, form.person, form.letter, form.letter_name)
             to = desk.policy.sharing.records_release
             digest = hashlib.sha256(form.letter).digest()
             routed = ShareRouted(agency=form.agency, person=form.person, to=to, letter_digest=digest)
@@ -225,7 +226,7 @@ def record(front: Front, token: str, form: ShareForm) -> Recorded:
         asked = ShareAsked(
             agency=form.agency,
             agency_kind=form.agency_kind,
-            state=form.state,
+            state=form.state.strip().upper(),
             person=form.person,
             purpose=form.purpose,
             number=form.number,
@@ -259,6 +260,8 @@ def decide(front: Front, token: str, form: DecisionForm) -> Entered:
 
     def plan(caller: Caller) -> Plan[Entered]:
         sharing.to_decide(desk.policy, desk.book.shares, form.request, caller.user)
+        if not form.note.strip():
+            raise FormError("say why it was approved or refused", code="note", clause="463.6 (b)")
         return [ShareDecided(request=form.request, approved=form.approved, note=form.note)], _first
 
     return desk.act(token, Call.SHARE_APPROVE, plan)

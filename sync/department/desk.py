@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage import sealing
 from storage.codec import from_bytes, to_bytes
-from storage.errors import CheckpointError, ForkedLogError, StorageError
+from storage.errors import CheckpointError, ForkedLogError, RecordError, StorageError
 from sync.department import people, sessions
 from sync.department.access_log import AccessLog
 from sync.department.book import Book, checked_policy
@@ -42,7 +42,7 @@ from sync.department.entries import (
 from sync.department.office import demand_grant
 from sync.department.people import Credential
 from sync.department.policy import Policy
-from sync.department.refusals import DeskRefusal, LockedError, NotProvenError, NotYetError
+from sync.department.refusals import DeskRefusal, FormError, LockedError, NotProvenError, NotYetError
 from sync.department.roles import CALLS, STAFFS_POSTS, Call, Role, allowing_role
 from sync.department.root_file import Root, describe, open_first
 from sync.department.search import Cover
@@ -331,15 +331,15 @@ class Desk:
             try:
                 caller = self._caller(session, call, moment.at_us)
                 notes, finish = decide(caller)
-            except DeskRefusal as error:
-                refusal = error
+            except (DeskRefusal, RecordError) as error:
+                refusal = error if isinstance(error, DeskRefusal) else _malformed(call, error)
                 account = self.book.roster.accounts.get(session.user)
                 stamp = self._stamp_of(account, moment.at_us, session.digest)
-                if error.code == "session-locked" and not session.locked:
+                if refusal.code == "session-locked" and not session.locked:
                     self._add(SessionEnded(session=session.digest, how="locked", totp_step=0), stamp)
-                if error.code == "session-over":
+                if refusal.code == "session-over":
                     self._add(SessionEnded(session=session.digest, how="ended", totp_step=0), stamp)
-                self._add(Refused(call=call.value, code=error.code, clause=error.clause), stamp)
+                self._add(Refused(call=call.value, code=refusal.code, clause=refusal.clause), stamp)
             else:
                 self.log.touch(session.digest, moment.at_us)
                 return finish([self._add(note, caller.stamp()) for note in notes])
@@ -470,6 +470,11 @@ class _Deciding:
             self._desk.book = Book()
             self._desk.refresh()
         return ended
+
+
+def _malformed(call: Call, error: RecordError) -> FormError:
+    """A value that cannot be is a refusal like any other: entered, with the clause of its call."""
+    return FormError(str(error), code="form", clause=CALLS[call].clause)
 
 
 def _digest_of(root_file: bytes) -> bytes:

@@ -7,6 +7,7 @@ prosecutor is routed to records release; federal and out-of-state receivers are 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from sync.department.entries import (
@@ -18,7 +19,7 @@ from sync.department.entries import (
     ShareReviewed,
     ShareRouted,
 )
-from sync.department.inquiry import normal_plate
+from sync.department.inquiry import PLATE, is_full, normal_plate
 from sync.department.policy import Policy
 from sync.department.refusals import DeskRefusal, FormError, NotYetError
 
@@ -74,29 +75,54 @@ def routes_away(policy: Policy, kind: str) -> bool:
     return kind not in {*policy.sharing.allowed_kinds, "federal", "out-of-state"}
 
 
-def check_request(policy: Policy, request: ShareAsked) -> None:
-    """463.6 (a) 1 to 3, the letter, the gate and the agreement. Raises FormError, DeskRefusal."""
-    for value, what, clause in (
-        (request.agency, "the name of the agency", "463.6 (a) 1"),
-        (request.person, "the name of the person requesting", "463.6 (a) 2"),
-        (request.purpose, "the intended purpose", "463.6 (a) 3"),
-        (request.number, "the agency's case or request number", "463.6 (a) 3"),
-    ):
-        if not value.strip():
-            raise FormError(f"lacks {what}", code="share-form", clause=clause)
-    if not 0 < len(request.letter) <= MAX_LETTER_BYTES or not request.letter_name.strip():
+def _demand(value: str, what: str, clause: str) -> None:
+    if not value.strip():
+        raise FormError(f"the request lacks {what}", code="share-form", clause=clause)
+
+
+def check_asker(agency: str, person: str, letter: bytes, letter_name: str) -> None:
+    """Who asks, and the letter: of every written request, answered here or not. Raises FormError."""
+    _demand(agency, "the name of the agency", "463.6 (a) 1")
+    _demand(person, "the name of the person requesting", "463.6 (a) 2")
+    if not 0 < len(letter) <= MAX_LETTER_BYTES or not letter_name.strip():
         raise FormError(
             f"the written request itself must be with it (to {MAX_LETTER_BYTES // 1024} KiB)",
             code="share-letter",
             clause="463.6 (a)",
         )
-    request.scope.check()
+
+
+def check_request(policy: Policy, request: ShareAsked) -> None:
+    """463.6 (a) 1 to 3, the letter, the gate, the scope and the agreement. Raises FormError, DeskRefusal."""
+    check_asker(request.agency, request.person, request.letter, request.letter_name)
+    _demand(request.purpose, "the intended purpose", "463.6 (a) 3")
+    _demand(request.number, "the agency's case or request number", "463.6 (a) 3")
+    if not re.fullmatch("[A-Z]{2}", request.state):
+        raise FormError(
+            "an agency's state is two capital letters, US for a federal one",
+            code="share-form",
+            clause="463.6 (a) 1",
+        )
     gate(policy, request.agency_kind, request.state)
+    _check_scope(policy, request.scope)
     if request.agreement:
         known = policy.agreement(request.agreement)
         if known is None or known.agency != request.agency:
             raise FormError(
                 "the policy knows no such agreement with that agency", code="agreement", clause="463.6 (d)"
+            )
+
+
+def _check_scope(policy: Policy, scope: Scope) -> None:
+    """Full plates and a time: what could not be delivered is not asked for either. Raises FormError."""
+    scope.check()
+    for plate in scope.plates:
+        if not PLATE.fullmatch(normal_plate(plate)) or not is_full(policy, normal_plate(plate)):
+            raise FormError(
+                "a request names full plates, without wildcards",
+                code="plate",
+                clause="463.6 (a)",
+                cure="ask the agency which plates it means",
             )
 
 
@@ -142,5 +168,5 @@ def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope) -> Sha
         or (scope.images and not asked.scope.images)
     )
     if beyond:
-        raise DeskRefusal("exceeds what was asked for and approved", code="scope", clause="463.6 (b)")
+        raise DeskRefusal("this exceeds what was asked for and approved", code="scope", clause="463.6 (b)")
     return asked

@@ -142,6 +142,11 @@ def test_a_search_lacking_basis_number_or_justification_is_refused(
         pytest.param(Query(plate="8XYZ<3", since_us=0, until_us=1), "plate", id="no plate"),
         pytest.param(Query(since_us=0, until_us=1), "elements", id="nothing at all"),
         pytest.param(Query(plate="8XYZ123", since_us=5, until_us=5), "time", id="time stands still"),
+        pytest.param(
+            Query(area=Area(latitude=200, longitude=0, radius_m=1), since_us=0, until_us=1),
+            "form",
+            id="no place",
+        ),
         pytest.param(Query(plate="8XYZ123", since_us=0, until_us=800 * DAY_US), "time", id="two years"),
     ],
 )

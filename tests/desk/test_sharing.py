@@ -24,7 +24,8 @@ from sync.department.calls_sharing import (
     ReviewForm,
     ShareForm,
 )
-from sync.department.entries import Access, LogRead, Scope, ShareAsked, ShareRouted
+from sync.department.cli import main
+from sync.department.entries import Access, LogRead, Refused, Scope, ShareAsked, ShareRouted
 from sync.department.refusals import DeskRefusal
 from sync.department.roles import Role
 
@@ -281,3 +282,71 @@ def test_a_stranger_verifies_the_package_and_finds_every_change(
             package.check(out.getvalue(), public)
     with pytest.raises(PackageError):
         package.check(made.package[:-30], public)
+
+
+@pytest.mark.parametrize("field", ["agency", "person", "letter", "letter_name"])
+def test_a_request_for_records_release_says_who_asks_too(
+    department: Department, tokens: Tokens, form: ShareForm, field: str
+) -> None:
+    empty: object = b"" if field == "letter" else " "
+    asked = replace(form, agency_kind="insurer", agreement="", **{field: empty})  # type: ignore[arg-type]
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("share/record", tokens("super"), asked)
+    assert refused.value.code in {"share-form", "share-letter"}
+    assert department.desk.book.shares.routed == []
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        pytest.param({"plates": ("8XYZ*",)}, "plate", id="a wildcard"),
+        pytest.param({"plates": ("8X",)}, "plate", id="a part of a plate"),
+        pytest.param({"plates": ()}, "form", id="no plate"),
+        pytest.param({"until_us": 5}, "form", id="a time that runs back"),
+    ],
+)
+def test_a_scope_that_could_not_be_delivered_is_refused_and_entered_as_refused(
+    department: Department, tokens: Tokens, form: ShareForm, change: dict[str, object], code: str
+) -> None:
+    scope = replace(form.scope, **change)  # type: ignore[arg-type]
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("share/record", tokens("super"), replace(form, scope=scope))
+    assert (refused.value.code, refused.value.clause) == (code, "463.6 (a)")
+    assert "8X" not in str(refused.value)
+    last = department.desk.log.entry(department.desk.log.size() - 1).note
+    assert isinstance(last, Refused)
+    assert (last.call, last.code) == ("share.record", code)
+
+
+def test_a_state_is_two_letters_however_they_are_typed(
+    department: Department, tokens: Tokens, form: ShareForm
+) -> None:
+    assert recorded(department, tokens("super"), replace(form, state=" ca ")) > 0
+    for state in ("California", "", "C", "C4"):
+        with pytest.raises(DeskRefusal) as refused:
+            department.call("share/record", tokens("super"), replace(form, state=state))
+        assert refused.value.code == "share-form"
+
+
+def test_a_decision_says_why(department: Department, tokens: Tokens, form: ShareForm) -> None:
+    request = recorded(department, tokens("super"), form)
+    department.call("share/review", tokens("chief"), ReviewForm(request=request, note="letter is complete"))
+    for yes in (True, False):
+        with pytest.raises(DeskRefusal) as refused:
+            department.call(
+                "share/decide", tokens("chief"), DecisionForm(request=request, approved=yes, note=" ")
+            )
+        assert refused.value.code == "note"
+
+
+@pytest.mark.parametrize("left_out", ["--kind", "--state"])
+def test_nobody_is_taken_for_a_californian_police_department_by_default(
+    left_out: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"--kind": "law-enforcement", "--state": "CA", "--letter": "x", "--since": "2026-05-01"}
+    given["--until"] = "2026-05-08"
+    words = [word for name, value in given.items() if name != left_out for word in (name, value)]
+    with pytest.raises(SystemExit) as ended:
+        main(["share", "record", *words])
+    assert ended.value.code == 2
+    assert left_out in capsys.readouterr().err

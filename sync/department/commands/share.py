@@ -18,14 +18,24 @@ from sync.department.forms import to_json, us_of
 
 def add_parser(subparsers: Any) -> None:
     """The arguments."""
-    example = "department share record --letter request.pdf --agency 'LA County Sheriff' ..."
-    parent = desk.verbs(subparsers, "share", "sharing with other agencies", example)
+    example = (
+        "department share record --letter request.pdf --agency 'Pasadena Police Department' --kind "
+        "law-enforcement --state CA --person 'Sgt. Lee' --intended 'robbery of 3 May' --number PA-26-77 "
+        "--plate 7ABC123 --since 2026-05-01 --until 2026-05-08 --user super"
+    )
+    parent = desk.verbs(subparsers, "share", "sharing with other agencies (463.6)", example)
     one = desk.verb(parent, "record", "enter a written request", example)
     one.add_argument("--letter", type=Path, required=True, help="the request itself, as it came")
-    for name in ("agency", "person", "intended", "number"):
-        one.add_argument(f"--{name}", default="", help=f"463.6 (a): {name}")
-    one.add_argument("--kind", default="law-enforcement", help="law-enforcement, prosecutor, or what it is")
-    one.add_argument("--state", default="CA", help="two letters, or US for federal agencies")
+    for name, about in (
+        ("agency", "name of the agency: 463.6 (a) 1"),
+        ("person", "name of the person requesting: 463.6 (a) 2"),
+        ("intended", "what the information is for: 463.6 (a) 3"),
+        ("number", "the agency's case or request number: 463.6 (a) 3"),
+    ):
+        one.add_argument(f"--{name}", default="", help=about)
+    # no default: whoever enters a request says what the agency is, and where
+    one.add_argument("--kind", required=True, help="law-enforcement, prosecutor, federal, or what it is")
+    one.add_argument("--state", required=True, help="two letters, or US for federal agencies")
     one.add_argument("--agreement", default="", help="the standing agreement it comes under, e.g. lasd")
     _scope(one)
     desk.verb(parent, "list", "written requests, the newest first", "department share list --user chief")
@@ -35,15 +45,27 @@ def add_parser(subparsers: Any) -> None:
     one.add_argument("entry", type=int)
     one.add_argument("--out", type=Path, required=True, metavar="FILE")
     one = desk.verb(
-        parent, "review", "note your review", "department share review 41 --note 'letter is complete'"
+        parent,
+        "review",
+        "note your review",
+        "department share review 41 --note 'letter is complete' --user chief",
     )
     one.add_argument("entry", type=int)
     one.add_argument("--note", required=True)
     for name in ("approve", "refuse"):
-        one = desk.verb(parent, name, f"{name} a reviewed request", f"department share {name} 41 --note ok")
+        one = desk.verb(
+            parent,
+            name,
+            f"{name} a reviewed request",
+            f"department share {name} 41 --note 'known case' --user chief",
+        )
         one.add_argument("entry", type=int)
         one.add_argument("--note", required=True)
-    one = desk.verb(parent, "deliver", "build the package", "department share deliver 41 --out lasd.zip")
+    delivering = (
+        "department share deliver 41 --out pasadena.zip --plate 7ABC123 --since 2026-05-01 --until "
+        "2026-05-08 --purpose investigation --case 26-001234 --why 'approved request PA-26-77' --user super"
+    )
+    one = desk.verb(parent, "deliver", "build the package", delivering)
     one.add_argument("entry", type=int)
     one.add_argument("--out", type=Path, required=True, metavar="ZIP")
     _scope(one)
@@ -52,10 +74,15 @@ def add_parser(subparsers: Any) -> None:
 
 def _scope(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--plate", action="append", default=[], dest="plates", help="more than once for several"
+        "--plate",
+        action="append",
+        default=[],
+        dest="plates",
+        metavar="PLATE",
+        help="a full plate; more than once for several",
     )
-    parser.add_argument("--since", required=True, metavar="TIME")
-    parser.add_argument("--until", required=True, metavar="TIME")
+    parser.add_argument("--since", required=True, metavar="TIME", help="ISO 8601, UTC")
+    parser.add_argument("--until", required=True, metavar="TIME", help="ISO 8601, UTC")
     parser.add_argument("--images", action="store_true", help="images too")
 
 
