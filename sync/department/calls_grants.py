@@ -8,6 +8,7 @@ training.
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ from sync.department.roles import Call, Role
 from sync.errors import ConfigError
 
 CLAUSE = "463.3"
+_ID_OR_KEY = re.compile(r"[0-9a-f]{32}|SHA256:[A-Za-z0-9+/]{43}")
 DEFAULT_LIFE_US = {GrantRole.TECHNICIAN: 365 * DAY_US, GrantRole.VENDOR: 8 * HOUR_US}
 
 
@@ -98,10 +100,11 @@ class Lent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revoked:
-    """How many names stand in the list that units sync."""
+    """How many names stand in the list that units sync; `ended`: grants in force that were taken back."""
 
     entry: int
     names: int
+    ended: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +143,7 @@ def _end(desk: Desk, person: str, role: GrantRole, now_us: int, to_us: int) -> i
         )
     if is_vendor:
         return to_us
-    training.demand_current(desk.policy, desk.book.trainings, person, now_us)
+    training.demand_current(desk.policy, desk.book.trainings, person, now_us, who=f"{person} has")
     return min(to_us, training.ends_us(desk.policy, desk.book.trainings.newest[person]))
 
 
@@ -190,6 +193,7 @@ def issue(front: Front, token: str, form: GrantForm) -> Granted:
             grant.check()
         except StorageError as error:
             raise _limits(error) from None
+        _demand_not_taken_back(desk, grant)
         return [_note(grant, SIGNER)], lambda made: (made[0], grant)
 
     entry, grant = desk.act(token, Call.GRANT_ISSUE, plan)
@@ -203,8 +207,20 @@ def issue(front: Front, token: str, form: GrantForm) -> Granted:
     )
 
 
+def _demand_not_taken_back(desk: Desk, grant: Grant) -> None:
+    """Units keep the names that were taken back for good: a new grant under one would open nothing."""
+    if {grant.person, grant.holder.fingerprint} & desk.book.grants.revoked:
+        raise DeskRefusal(
+            "this person or key was taken back for good: units would refuse the grant",
+            code="taken-back",
+            clause=CLAUSE,
+            cure="whoever comes back gets another user name and another key",
+        )
+
+
 def _limits(error: StorageError) -> FormError:
-    return FormError(str(error), code="grant", clause=CLAUSE, cure=error.cure)
+    what = f"{error.where}: {error.what}" if error.where else error.what
+    return FormError(what, code="grant", clause=CLAUSE, cure=error.cure)
 
 
 def _units(front: Front, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -234,14 +250,37 @@ def revoke(front: Front, token: str, form: RevokeForm) -> Revoked:
     """Take grants back; units learn it with their next sync."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[tuple[int, int]]:
+    def plan(caller: Caller) -> Plan[tuple[int, int, int]]:
         names = tuple(dict.fromkeys(name.strip() for name in form.names))
         if not names or not all(0 < len(name) <= 100 for name in names) or not form.reason.strip():
             raise FormError("name grants, persons or keys, and say why", code="names", clause=CLAUSE)
-        return [GrantsRevoked(names=names, reason=form.reason)], lambda made: (made[0].sequence, caller.at_us)
+        for name in names:
+            _demand_known(desk, name)
+        ended, note = (
+            desk.book.grants.ended_by(names, caller.at_us),
+            GrantsRevoked(names=names, reason=form.reason),
+        )
+        return [note], lambda made: (made[0].sequence, caller.at_us, ended)
 
-    entry, at_us = desk.act(token, Call.GRANT_ISSUE, plan)
-    return Revoked(entry=entry, names=front.grants.revoke(sorted(desk.book.grants.revoked), at_us))
+    entry, at_us, ended = desk.act(token, Call.GRANT_ISSUE, plan)
+    return Revoked(
+        entry=entry, names=front.grants.revoke(sorted(desk.book.grants.revoked), at_us), ended=ended
+    )
+
+
+def _demand_known(desk: Desk, name: str) -> None:
+    """A slip in a name would leave its grant in force, and say that it was taken back. Raises FormError.
+
+    An id or a key may be of a grant that a designee signed and nobody has entered yet.
+    """
+    if _ID_OR_KEY.fullmatch(name) or name in desk.book.roster.accounts or desk.book.grants.knows(name):
+        return
+    raise FormError(
+        "no grant and nobody on the roster has that name",
+        code="names",
+        clause=CLAUSE,
+        cure="see: department grant list",
+    )
 
 
 def lend(front: Front, token: str, form: LendForm) -> Lent:
@@ -251,9 +290,9 @@ def lend(front: Front, token: str, form: LendForm) -> Lent:
     def plan(caller: Caller) -> Plan[tuple[Entry, bytes, bytes]]:
         account = desk.book.roster.accounts.get(form.designee)
         if account is None or not account.active or Role.DESIGNEE not in account.roles:
-            raise FormError("is no designee on the roster", code="no-such-user", clause=CLAUSE)
+            raise FormError("that person is no designee on the roster", code="no-such-user", clause=CLAUSE)
         if not 1 <= form.days <= 366:
-            raise FormError("1 to 366 days", code="days", clause=CLAUSE)
+            raise FormError("a delegation lasts 1 to 366 days", code="days", clause=CLAUSE)
         made, signed, key = front.grants.lend(form.designee, form.days, caller.at_us)
         note = GrantDelegated(
             designee=made.designee, public_key=made.public_key, from_us=made.from_us, to_us=made.to_us

@@ -268,7 +268,8 @@ def _check_search(front: Front, caller: Caller, query: Query, ground: Ground, re
         raise DeskRefusal("the requester is no longer on the roster", code="requester", clause="463.3")
     roles = desk.policy.effective_roles(asker.roles)
     allowing_role(desk.policy.grants, roles, Call.INQUIRY_REQUEST)
-    demand_current(desk.policy, desk.book.trainings, asker.user, caller.at_us)
+    who = f"{asker.user}, who asked, has"
+    demand_current(desk.policy, desk.book.trainings, asker.user, caller.at_us, who=who)
     return asker.user
 
 

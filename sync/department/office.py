@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from storage.grant_format import DEPARTMENT
@@ -21,6 +22,22 @@ class Grants:
             self.issued[entry.note.grant_id] = entry
         elif isinstance(entry.note, GrantsRevoked):
             self.revoked.update(entry.note.names)
+
+    def knows(self, name: str) -> bool:
+        """Whether a grant of the log has this id, holder or key."""
+        return any(
+            name in {entry.note.grant_id, entry.note.person, entry.note.holder}
+            for entry in self.issued.values()
+            if isinstance(entry.note, GrantIssued)
+        )
+
+    def ended_by(self, names: Collection[str], now_us: int) -> int:
+        """How many grants now in force these names take back."""
+        return sum(
+            bool({entry.note.grant_id, entry.note.person, entry.note.holder} & set(names))
+            for entry in self.issued.values()
+            if isinstance(entry.note, GrantIssued) and self.in_force(entry.note, now_us)
+        )
 
     def in_force(self, note: GrantIssued, now_us: int) -> bool:
         """Not ended, not taken back by its id, its holder's name or his key."""

@@ -35,17 +35,27 @@ def ends_us(policy: Policy, done: TrainingDone) -> int:
     return done.held_us + policy.training.valid_days * DAY_US
 
 
-def demand_current(policy: Policy, trainings: Trainings, user: str, now_us: int) -> None:
-    """Raises DeskRefusal unless `user` was trained within the year, in every topic that is in force."""
+def demand_current(
+    policy: Policy, trainings: Trainings, user: str, now_us: int, *, who: str = "you have"
+) -> None:
+    """Raises DeskRefusal unless `user` was trained within the year, in every topic that is in force.
+
+    `who`: whose training it is, in the words of whoever reads the refusal.
+    """
     done = trainings.newest.get(user)
     cure = "ask the CCAT supervisor for a training date"
     if done is None:
-        raise DeskRefusal("you have no recorded training", code="untrained", clause="463.3", cure=cure)
+        raise DeskRefusal(f"{who} no recorded training", code="untrained", clause="463.3", cure=cure)
     if now_us >= ends_us(policy, done):
-        raise DeskRefusal("your training is out of date", code="training-expired", clause="463.9", cure=cure)
+        raise DeskRefusal(
+            f"{who} no current training: it is out of date",
+            code="training-expired",
+            clause="463.9",
+            cure=cure,
+        )
     if not {topic.id for topic in policy.training.topics} <= set(done.topics):
         raise DeskRefusal(
-            "the policy in force has a topic that you were not trained in",
+            f"{who} not been trained in a topic of the policy in force",
             code="training-topics",
             clause="463.9",
             cure=cure,

@@ -156,6 +156,38 @@ def test_revoked_names_reach_units_in_one_signed_list(department: Department, to
     assert code_of(department, "grant/revoke", chief, RevokeForm(names=("x",), reason=" ")) == "names"
 
 
+def test_a_slip_in_a_name_takes_nothing_back_and_says_so(department: Department, tokens: Tokens) -> None:
+    chief = tokens("chief")
+    made = issued(department, chief)
+    for slip in ("vendor11", "VENDOR1", made.grant_id[:31], "SHA256:short"):
+        assert code_of(department, "grant/revoke", chief, RevokeForm(names=(slip,), reason="left")) == "names"
+        both = RevokeForm(names=(made.grant_id, slip), reason="left")
+        assert code_of(department, "grant/revoke", chief, both) == "names"
+    assert department.desk.book.grants.revoked == set()
+    revoke = RevokeForm(names=(made.grant_id,), reason="done")
+    assert [department.call("grant/revoke", chief, revoke).ended for _ in range(2)] == [1, 0]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["vendor1", SshPublicKey.of(HOLDER).fingerprint])
+def test_nobody_gets_a_grant_that_every_unit_would_refuse(
+    department: Department, tokens: Tokens, name: str
+) -> None:
+    chief = tokens("chief")
+    issued(department, chief)
+    revoked = department.call("grant/revoke", chief, RevokeForm(names=(name,), reason="left"))
+    assert revoked.ended == 1  # type: ignore[attr-defined]
+    assert code_of(department, "grant/issue", chief, FORM) == "taken-back"
+
+
+def test_a_refusal_says_whose_training_it_is(department: Department, tokens: Tokens) -> None:
+    department.add_person(tokens("chief"), "analyst2", (Role.CCAT,))
+    form = replace(FORM, person="analyst2", role=GrantRole.TECHNICIAN)
+    with pytest.raises(DeskRefusal, match="analyst2 has no recorded training"):
+        department.call("grant/issue", tokens("chief"), form)
+    with pytest.raises(DeskRefusal, match="you have no recorded training"):
+        department.call("share/list", department.logon("analyst2"), NothingForm())
+
+
 def test_a_designees_night_grant_is_entered_and_a_forged_one_is_not(
     department: Department, tokens: Tokens
 ) -> None:

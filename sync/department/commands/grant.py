@@ -105,7 +105,7 @@ def add_parser(subparsers: Any) -> None:
     two.add_argument("--out", required=True, type=Path, metavar="FILE", help="the delegation")
     three = what.add_parser(
         "revoke",
-        help="take grants back",
+        help="take grants back, for good: a person or a key gets no other one",
         epilog="example: department grant revoke t.okafor --why left --user chief",
     )
     three.add_argument("names", nargs="+", metavar="NAME", help="grant id, person, or SHA256:... of a key")
@@ -264,14 +264,20 @@ def _delegate(home: DepartmentHome, args: argparse.Namespace, *, at_desk: bool) 
 def _revoke(home: DepartmentHome, args: argparse.Namespace, *, at_desk: bool) -> None:
     if at_desk:
         form = forms.RevokeForm(names=tuple(args.names), reason=args.why)
-        count = desk.call(args, "grant/revoke", form).names
+        revoked = desk.call(args, "grant/revoke", form)
+        if args.json:
+            desk.show(args, revoked)
+            return
+        none = " (none of the log's: is the name right?)" if not revoked.ended else ""
+        print(f"grants in force taken back: {revoked.ended}{none}")
+        count = revoked.names
     else:
         department = Department(home)
         try:
             count = GrantOffice(home, department.store).revoke(args.names, time.time_ns() // 1000)
         finally:
             department.close()
-    print(f"{len(args.names)} taken back, {count} in all; units learn it with their next sync")
+    print(f"{count} names stand in the list of what was taken back; units learn it with their next sync")
 
 
 def _length_us(text: str) -> int:
