@@ -49,6 +49,7 @@ class AlprRequest:
     date_time: str
     data_elements: str = field(repr=False)
     plate: str = field(repr=False)
+    request: int
     username: str
     role: str
     organisation: str
@@ -87,13 +88,17 @@ CSV_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
-    """Which accesses: a period, a user (who ran it or in whose name), a purpose, a plate. Empty: all."""
+    """Which accesses: a period, a user (who ran it or in whose name), a purpose, a plate. Empty: all.
+
+    `entries`: those alone, and what answered them where they are requests; None for any.
+    """
 
     since_us: int
     until_us: int
     user: str
     purpose: str
     plate: str = field(repr=False)
+    entries: frozenset[int] | None = None
 
 
 def requests_of(entries: Iterable[Entry]) -> list[AlprRequest]:
@@ -127,6 +132,7 @@ def _request(entry: Entry, result: AccessResult | None, rms_number: str) -> Alpr
         date_time=utc_text(stamp.at_us),
         data_elements=note.elements,
         plate=note.plate,
+        request=note.request,
         username=stamp.user,
         role=stamp.role,
         organisation=stamp.organisation,
@@ -152,6 +158,7 @@ def pick(requests: Iterable[AlprRequest], wanted: AuditFilter) -> list[AlprReque
         and wanted.user in {"", one.username, one.on_behalf_of}
         and wanted.purpose in {"", one.purpose}
         and wanted.plate in {"", one.plate}
+        and (wanted.entries is None or bool({one.entry, one.request} & wanted.entries))
     ]
 
 
@@ -235,9 +242,10 @@ def reviewer_for(roster: Roster, load: Mapping[str, int], searchers: set[str]) -
 
 
 def new_findings(findings: Findings, flags: Sequence[Flag]) -> list[Flag]:
-    """Flags that no finding was opened for yet."""
+    """Flags that no finding was opened for yet, one a pattern."""
     known = findings.keys()
-    return [flag for flag in flags if flag.key not in known]
+    fresh = {flag.key: flag for flag in reversed(flags) if flag.key not in known}
+    return list(reversed(fresh.values()))
 
 
 def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note: str) -> None:
@@ -254,6 +262,6 @@ def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note:
             "that finding is assigned to somebody else", code="other-reviewer", clause="463.5 (c)"
         )
     if verdict not in VERDICTS:
-        raise FormError("is no verdict", code="verdict", clause="463.5 (c)", cure=", ".join(VERDICTS))
+        raise FormError("that is no verdict", code="verdict", clause="463.5 (c)", cure=", ".join(VERDICTS))
     if len(note.split()) < 3:
-        raise FormError("say what was found", code="note", clause="463.5 (c)")
+        raise FormError("say what was found, in at least three words", code="note", clause="463.5 (c)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sync.department import audit, compliance, detectors
 from sync.department.audit import ACCESS_KINDS, AlprRequest, AuditFilter
@@ -32,13 +32,17 @@ FOREVER_US = 1 << 62
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditForm:
-    """Which accesses: a period, a user (who ran it or in whose name), a purpose, a plate. Empty: all."""
+    """Which accesses: a period, a user (who ran it or in whose name), a purpose, a plate. Empty: all.
+
+    `finding`: those of that finding alone, for its reviewer; -1 for any.
+    """
 
     since_us: int = 0
     until_us: int = FOREVER_US
     user: str = ""
     purpose: str = ""
     plate: str = field(default="", repr=False)
+    finding: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,7 @@ class AuditReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A finding with its state."""
+    """A finding with its state. `reason`: why it was disputed, if it was; `note`: what its reviewer found."""
 
     finding: int
     detector: str
@@ -80,22 +84,37 @@ class Finding:
     reviewer: str
     due_us: int
     detail: str
+    reason: str = field(repr=False)
     verdict: str
+    note: str = field(repr=False)
 
 
 def read(front: Front, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
     """ALPR Requests of the log; reading them is an entry too."""
-    wanted = AuditFilter(
-        since_us=form.since_us,
-        until_us=form.until_us,
-        user=form.user,
-        purpose=form.purpose,
-        plate=normal_plate(form.plate),
-    )
+    wanted = [
+        AuditFilter(
+            since_us=form.since_us,
+            until_us=form.until_us,
+            user=form.user,
+            purpose=form.purpose,
+            plate=normal_plate(form.plate),
+        )
+    ]
 
-    elements = f"user={form.user} purpose={form.purpose} plate={wanted.plate} from={form.since_us}"
+    def of_finding() -> None:
+        opened = front.desk.book.findings.opened.get(form.finding)
+        if opened is None or not isinstance(opened.note, FindingOpened):
+            raise FormError("there is no such finding", code="no-finding", clause="463.5 (c)")
+        wanted.append(replace(wanted[0], entries=frozenset(opened.note.accesses)))
+
+    elements = f"user={form.user} purpose={form.purpose} plate={wanted[0].plate} from={form.since_us}"
     return read_log(
-        front, token, Call.AUDIT_READ, elements, lambda one, _user: bool(audit.pick([one], wanted))
+        front,
+        token,
+        Call.AUDIT_READ,
+        elements + (f" finding={form.finding}" if form.finding >= 0 else ""),
+        lambda one, _user: bool(audit.pick([one], wanted[-1])),
+        check=of_finding if form.finding >= 0 else None,
     )
 
 
@@ -250,6 +269,9 @@ def _finding(desk: Desk, entry: Entry) -> Finding:
     if not isinstance(note, FindingOpened):
         raise TypeError("a finding")
     closed = desk.book.findings.closed.get(entry.sequence)
+    end = closed.note if closed is not None and isinstance(closed.note, FindingClosed) else None
+    disputes = (one.note for one in desk.book.queue.disputes if note.detector == "disputed")
+    reasons = (one.reason for one in disputes if isinstance(one, Disputed) and one.entry in note.accesses)
     return Finding(
         finding=entry.sequence,
         detector=note.detector,
@@ -258,7 +280,9 @@ def _finding(desk: Desk, entry: Entry) -> Finding:
         reviewer=note.reviewer,
         due_us=note.due_us,
         detail=note.detail,
-        verdict=closed.note.verdict if closed and isinstance(closed.note, FindingClosed) else "",
+        reason="; ".join(dict.fromkeys(reasons)),
+        verdict=end.verdict if end else "",
+        note=end.note if end else "",
     )
 
 

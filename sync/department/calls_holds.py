@@ -55,6 +55,14 @@ class BookForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Booked:
+    """A booking: its entry; `replaces`: the item number that stood there before, or empty."""
+
+    entry: int
+    replaces: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
     """A hold: its entry, how many reads."""
 
@@ -211,13 +219,15 @@ def export(front: Front, token: str, form: ExportForm) -> Exported:
     )
 
 
-def book(front: Front, token: str, form: BookForm) -> Entered:
+def book(front: Front, token: str, form: BookForm) -> Booked:
     """Enter the evidence item number under which the medium was booked."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[Entered]:
+    def plan(_caller: Caller) -> Plan[Booked]:
         holds.to_book(desk.book.holds, form.hold, form.evidence_item)
-        return [HoldBooked(hold=form.hold, evidence_item=form.evidence_item)], _first
+        before = _item(desk.book.holds.booked.get(form.hold))
+        note = HoldBooked(hold=form.hold, evidence_item=form.evidence_item)
+        return [note], lambda made: Booked(entry=made[0].sequence, replaces=before)
 
     return desk.act(token, Call.HOLD_BOOK, plan)
 

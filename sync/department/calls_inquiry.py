@@ -339,11 +339,13 @@ def answer(front: Front, token: str, form: RequestForm) -> Answer:
         asked = desk.book.queue.asked.get(form.request)
         answered = desk.book.queue.answered.get(form.request)
         if asked is None or asked.stamp.user != caller.user or not isinstance(asked.note, InquiryAsked):
-            raise DeskRefusal("is not a request of yours", code="other-request", clause="463.5 (a)")
+            raise DeskRefusal("that is no request of yours", code="other-request", clause="463.5 (a)")
         if answered is None or not isinstance(answered.note, RequestAnswered):
-            raise NotYetError("has not been answered yet", code="unanswered", clause="463.5 (c)")
+            raise NotYetError("that request has not been answered yet", code="unanswered", clause="463.5 (c)")
         if answered.note.access < 0:
-            raise DeskRefusal(f"was declined: {answered.note.reason}", code="declined", clause="463.5 (c)")
+            raise DeskRefusal(
+                f"that request was declined: {answered.note.reason}", code="declined", clause="463.5 (c)"
+            )
         hours = desk.policy.inquiry.answer_hours
         if caller.at_us - answered.stamp.at_us > hours * HOUR_US:
             raise DeskRefusal(f"answers can be seen for {hours} hours", code="old-answer", clause="463.5 (a)")
@@ -367,9 +369,16 @@ def answer(front: Front, token: str, form: RequestForm) -> Answer:
 
 
 def read_log(
-    front: Front, token: str, call: Call, elements: str, wanted: Callable[[AlprRequest, str], bool]
+    front: Front,
+    token: str,
+    call: Call,
+    elements: str,
+    wanted: Callable[[AlprRequest, str], bool],
+    *,
+    check: Callable[[], None] | None = None,
 ) -> tuple[AlprRequest, ...]:
-    """ALPR Requests for somebody who may have them. `wanted` is given each one and the caller's name.
+    """ALPR Requests for somebody who may have them. `wanted` is given each one and the caller's name;
+    `check` may refuse.
 
     The entry first, co-signed; then the reading, which holds nobody up however long the log is; then the
     entry of how many there were.
@@ -377,6 +386,8 @@ def read_log(
     desk = front.desk
 
     def plan(_caller: Caller) -> Plan[Entry]:
+        if check is not None:
+            check()
         return [LogRead(elements=elements, count=-1)], lambda made: made[0]
 
     entry = desk.act(token, call, plan)
@@ -407,9 +418,18 @@ def dispute(front: Front, token: str, form: DisputeForm) -> Entered:
             or (isinstance(entry.note, InquiryAsked) and entry.stamp.user == caller.user)
         )
         if not mine:
-            raise DeskRefusal("is no access or request in your name", code="other-entry", clause="463.5 (b)")
+            raise DeskRefusal(
+                "that is no access or request in your name", code="other-entry", clause="463.5 (b)"
+            )
         if not form.reason.strip():
             raise FormError("say what is wrong with it", code="reason", clause="463.5 (b)")
+        if any(
+            isinstance(one.note, Disputed) and one.note.entry == form.entry and one.stamp.user == caller.user
+            for one in desk.book.queue.disputes
+        ):
+            raise NotYetError(
+                "you disputed it before: the next audit assigns it", code="disputed", clause="463.5 (b)"
+            )
         return [Disputed(entry=form.entry, reason=form.reason)], _first
 
     return desk.act(token, Call.INQUIRY_DISPUTE, plan)

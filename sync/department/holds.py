@@ -87,10 +87,12 @@ def placed(holds: Holds, number: int) -> HoldPlaced:
 
 
 def to_book(holds: Holds, number: int, item: str) -> None:
-    """Booking follows the export. Raises DeskRefusal."""
+    """Booking follows the export; a slip is corrected by booking again. Raises DeskRefusal."""
     placed(holds, number)
     if number not in holds.exported:
         raise NotYetError("download it onto portable media first", code="not-exported", clause=CLAUSE)
+    if number in holds.asked:
+        raise NotYetError("its release was asked for under its item number", code="asked", clause=CLAUSE)
     if not ITEM.fullmatch(item):
         raise FormError("an evidence item number has 3 to 40 of A-Z 0-9 . / -", code="item", clause=CLAUSE)
 
@@ -107,6 +109,13 @@ def _booked_as(holds: Holds, number: int, item: str) -> None:
 def to_ask_release(holds: Holds, number: int, item: str) -> None:
     """The first of two persons, with the item number it was booked under. Raises DeskRefusal."""
     _booked_as(holds, number, item)
+    if number in holds.asked:
+        raise NotYetError(
+            "its release was asked for",
+            code="asked",
+            clause=CLAUSE,
+            cure="a second person: department hold release",
+        )
 
 
 def to_release(holds: Holds, number: int, item: str, second: str) -> str:

@@ -215,6 +215,53 @@ def test_a_dispute_becomes_a_finding_about_whoever_ran_it(department: Department
     assert [(one.about, one.accesses) for one in disputed] == [("comm1", (answer.access,))]
 
 
+def test_a_reviewer_sees_what_he_judges_and_why_it_was_disputed(
+    department: Department, tokens: Tokens
+) -> None:
+    query = department.plate("8XYZ123")
+    asked = department.call("inquiry/request", tokens("officer1"), AskForm(query=query, ground=GROUND))
+    assert isinstance(asked, Entered)
+    run = RunForm(query=query, ground=GROUND, request=asked.entry)
+    answer = department.call("inquiry/run", tokens("comm1"), run)
+    assert isinstance(answer, Answer)
+    search(department, tokens("disp1"), "7ABC003")
+    dispute = DisputeForm(entry=asked.entry, reason="I was on leave that week")
+    department.call("inquiry/dispute", tokens("officer1"), dispute)
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("inquiry/dispute", tokens("officer1"), dispute)
+    assert refused.value.code == "disputed"
+    department.call("audit/run", tokens("super"), PeriodForm())
+    reviewer = tokens("reviewer1")
+    found = department.call("audit/findings", reviewer, NothingForm())
+    (one,) = [one for one in found if isinstance(one, Finding) and one.detector == "disputed"]  # type: ignore[attr-defined]
+    assert (one.accesses, one.reason, one.note) == ((asked.entry,), "I was on leave that week", "")
+    shown = department.call("audit/read", reviewer, AuditForm(finding=one.finding))
+    assert [row.entry for row in shown] == [answer.access]  # type: ignore[attr-defined]
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("audit/read", reviewer, AuditForm(finding=one.finding + 9))
+    assert refused.value.code == "no-finding"
+    words = "he was on duty, the log shows it"
+    department.call("audit/close", reviewer, CloseForm(finding=one.finding, verdict="unclear", note=words))
+    found = department.call("audit/findings", reviewer, NothingForm())
+    assert [one.note for one in found if one.detector == "disputed"] == [words]  # type: ignore[attr-defined]
+
+
+def test_an_access_that_two_people_dispute_is_one_finding(department: Department, tokens: Tokens) -> None:
+    query = department.plate("8XYZ123")
+    asked = department.call("inquiry/request", tokens("officer1"), AskForm(query=query, ground=GROUND))
+    assert isinstance(asked, Entered)
+    run = RunForm(query=query, ground=GROUND, request=asked.entry)
+    answer = department.call("inquiry/run", tokens("comm1"), run)
+    assert isinstance(answer, Answer)
+    for user in ("officer1", "comm1"):
+        form = DisputeForm(entry=answer.access, reason=f"not {user}")
+        department.call("inquiry/dispute", tokens(user), form)
+    department.call("audit/run", tokens("super"), PeriodForm())
+    found = department.call("audit/findings", tokens("reviewer1"), NothingForm())
+    disputed = [one for one in found if isinstance(one, Finding) and one.detector == "disputed"]  # type: ignore[attr-defined]
+    assert [one.reason for one in disputed] == ["not officer1; not comm1"]
+
+
 def test_reading_a_long_log_holds_nobody_up(
     department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,10 +90,16 @@ def test_release_needs_export_booking_and_a_second_person(department: Department
     assert len(package.check(made.package, department.desk.log.public).reads) == 2
     assert refused("hold/ask-release", "super", book) == "not-booked"
     assert state() == ("exported", "")
-    department.call("hold/book", tokens("super"), book)
+    wrong = department.call("hold/book", tokens("super"), replace(book, evidence_item="E-26-0024"))
+    assert wrong.replaces == ""  # type: ignore[attr-defined]
+    right = department.call("hold/book", tokens("super"), book)
+    assert right.replaces == "E-26-0024"  # type: ignore[attr-defined]
     assert refused("hold/release", "chief", book) == "second-person"
     assert refused("hold/ask-release", "super", replace(book, evidence_item="E-26-0043")) == "item"
     department.call("hold/ask-release", tokens("super"), book)
+    for user in ("super", "chief"):
+        assert refused("hold/ask-release", user, book) == "asked"
+    assert refused("hold/book", "super", replace(book, evidence_item="E-26-0099")) == "asked"
     assert refused("hold/release", "super", book) == "second-person"
     assert state() == ("release asked", "E-26-0042")
     assert refused("hold/release", "chief", replace(book, evidence_item="E-1")) == "item"

@@ -21,13 +21,23 @@ def add_parser(subparsers: Any) -> None:
     one.add_argument("--of", default="", metavar="USER", help="who ran it or in whose name")
     one.add_argument("--purpose", default="")
     one.add_argument("--plate", default="")
+    one.add_argument("--finding", type=int, default=-1, metavar="N", help="those of a finding, to review it")
     one.add_argument("--csv", action="store_true", help="the hand-over to the RMS, one ALPR Request a line")
-    one = desk.verb(parent, "run", "the periodic audit: detectors, sample, findings", "department audit run")
+    one = desk.verb(
+        parent,
+        "run",
+        "the periodic audit: detectors, sample, findings; exit 1 if it opened any",
+        "department audit run --user super",
+    )
     one.add_argument("--since", default="", metavar="TIME", help="default: the end of the last audit")
     one.add_argument("--until", default="", metavar="TIME", help="default: now")
     desk.verb(parent, "findings", "findings, open ones first", "department audit findings --user reviewer1")
     one = desk.verb(
-        parent, "close", "close a finding assigned to you", "department audit close 41 --verdict misuse"
+        parent,
+        "close",
+        "close a finding assigned to you",
+        "department audit close 41 --verdict justified --note 'read the case file, the plate is in it' "
+        "--user reviewer1",
     )
     one.add_argument("entry", type=int)
     one.add_argument("--verdict", required=True, help="justified, unclear or misuse")
@@ -42,8 +52,9 @@ def run(args: argparse.Namespace) -> int:
         desk.show(args, report)
         return 1 if report.findings else 0
     if args.verb == "findings":
-        columns = ("finding", "detector", "about", "reviewer", "due_us", "verdict", "detail")
-        desk.show(args, desk.call(args, "audit/findings", NothingForm()), columns)
+        seen = ("finding", "detector", "about", "reviewer", "due_us", "verdict", "detail")
+        found = desk.call(args, "audit/findings", NothingForm())
+        desk.show(args, found, (*seen, "accesses", "reason", "note"))
         return 0
     if args.verb == "close":
         form = forms.CloseForm(finding=args.entry, verdict=args.verdict, note=args.note)
@@ -56,21 +67,13 @@ def run(args: argparse.Namespace) -> int:
         user=args.of,
         purpose=args.purpose,
         plate=args.plate,
+        finding=args.finding,
     )
     found = desk.call(args, "audit/read", wanted)
     if args.csv:
         print(csv_text(found), end="")
         return 0
-    shown = (
-        "entry",
-        "date_time",
-        "username",
-        "on_behalf_of",
-        "action",
-        "purpose",
-        "number",
-        "results",
-        "rms_number",
-    )
-    desk.show(args, found, shown)
+    columns = ("entry", "date_time", "username", "on_behalf_of", "action", "purpose", "number", "results")
+    more = ("data_elements", "justification") if args.finding >= 0 else ()  # what a reviewer has to judge
+    desk.show(args, found, (*columns, "rms_number", *more))
     return 0
