@@ -23,6 +23,7 @@ from sync.department.entries import (
 )
 from sync.department.front import Front
 from sync.department.inquiry import normal_plate
+from sync.department.local_time import utc_exact
 from sync.department.refusals import FormError
 from sync.department.roles import Call
 
@@ -107,7 +108,9 @@ def read(front: Front, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
             raise FormError("there is no such finding", code="no-finding", clause="463.5 (c)")
         wanted.append(replace(wanted[0], entries=frozenset(opened.note.accesses)))
 
-    elements = f"user={form.user} purpose={form.purpose} plate={wanted[0].plate} from={form.since_us}"
+    period = f"from={utc_exact(form.since_us)}"
+    period += f" to={utc_exact(form.until_us)}" if form.until_us < FOREVER_US else ""
+    elements = f"user={form.user} purpose={form.purpose} plate={wanted[0].plate} {period}"
     return read_log(
         front,
         token,

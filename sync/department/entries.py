@@ -31,6 +31,7 @@ from sync.department.entries_sharing import (
     ShareRouted,
 )
 from sync.department.entry_base import SYSTEM, Note, Stamp
+from sync.department.local_time import utc_exact
 from sync.department.roles import Role
 
 
@@ -173,7 +174,8 @@ class Query:
             f" area={self.area.latitude},{self.area.longitude},{self.area.radius_m:g}m" if self.area else ""
         )
         unit = f" unit={self.unit}" if self.unit else ""
-        return f"plate={self.plate or '(none)'} from={self.since_us} to={self.until_us}{place}{unit}"
+        times = f"from={utc_exact(self.since_us)} to={utc_exact(self.until_us)}"
+        return f"plate={self.plate or '(none)'} {times}{place}{unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from storage.errors import RecordError
 
 MAX_OFFSET_MIN = 14 * 60
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIXED = re.compile(r"UTC([+-])(\d{2}):(\d{2})")
 
 
@@ -45,7 +46,15 @@ def local(at_us: int, zone: tzinfo) -> datetime:
     return datetime.fromtimestamp(at_us // 1_000_000, zone)
 
 
+def utc_exact(us: int) -> str:
+    """A time of an entry for people: ISO 8601, UTC, and no two times alike. Beyond year 9999: the number."""
+    try:
+        return (_EPOCH + timedelta(microseconds=us)).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return str(us)
+
+
 def end_of_day_us(day: datetime, zone: tzinfo) -> int:
     """When a day, given without a zone, ends on the department's clocks: UTC microseconds."""
     midnight = (day + timedelta(days=1)).replace(tzinfo=zone)
-    return (midnight - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (midnight - _EPOCH) // timedelta(microseconds=1)

@@ -52,7 +52,9 @@ def test_each_access_is_an_alpr_request_until_it_is_filed(department: Department
     assert rows[0]["username"] == "comm1"
     assert rows[0]["results"] == "3"
     assert rows[0]["date_time"].endswith("Z")
-    assert "plate=8XYZ123" in rows[0]["data_elements"]
+    day = "2026-09-21T"
+    assert rows[0]["data_elements"].startswith("plate=8XYZ123 from=2026-09-11T")
+    assert f" to={day}" in rows[0]["data_elements"]
 
 
 def test_what_is_not_filed_is_handed_over_to_who_files_it(department: Department, tokens: Tokens) -> None:
