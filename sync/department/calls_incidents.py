@@ -41,6 +41,7 @@ class IncidentRow:
     incident: int
     at_us: int
     unit: str
+    unit_name: str
     kind: str
     detail: str
     times: int
@@ -70,6 +71,7 @@ def _row(front: Front, one: Incident) -> IncidentRow:
         incident=one.number,
         at_us=one.at_us,
         unit=one.unit_id or "",
+        unit_name=one.unit_name,
         kind=one.kind,
         detail=one.detail,
         times=one.times,

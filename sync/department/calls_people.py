@@ -152,7 +152,7 @@ def set_password(front: Front, token: str, form: PasswordForm) -> HandedOver:
         if known is None or not people.password_matches(known, form.old):
             raise DeskRefusal("the old password is wrong", code="password", clause="CJIS IA-5")
         if form.old == form.new:
-            raise FormError("is the old password", code="password", clause="CJIS IA-5")
+            raise FormError("that is the old password", code="password", clause="CJIS IA-5")
         people.check_password(desk.policy, caller.user, form.new)
         terms = desk.policy.security
         fresh = people.new_credential(terms, caller.user, form.new, caller.at_us, first=False)

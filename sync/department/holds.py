@@ -61,7 +61,7 @@ def check_hold(policy: Policy, ground: str, authority: str, number: str, reads: 
     """One of the grounds, an authority, a number, and reads. Raises FormError."""
     if policy.hold_ground(ground) is None:
         raise FormError(
-            "is none of the grounds",
+            "that is none of the grounds to hold",
             code="ground",
             clause=CLAUSE,
             cure=", ".join(one.id for one in policy.holds),
@@ -73,7 +73,7 @@ def check_hold(policy: Policy, ground: str, authority: str, number: str, reads: 
     if not re.fullmatch(policy.inquiry.number_pattern, number):
         raise FormError("name the case or request number", code="number", clause=CLAUSE)
     if not 0 < len(reads) <= MAX_READS or len(set(reads)) != len(reads):
-        raise FormError(f"names 1 to {MAX_READS} reads, each once", code="reads", clause=CLAUSE)
+        raise FormError(f"a hold names 1 to {MAX_READS} reads, each once", code="reads", clause=CLAUSE)
 
 
 def placed(holds: Holds, number: int) -> HoldPlaced:
@@ -103,7 +103,7 @@ def _booked_as(holds: Holds, number: int, item: str) -> None:
     if entry is None or not isinstance(entry.note, HoldBooked):
         raise NotYetError("book it into evidence first", code="not-booked", clause=CLAUSE)
     if entry.note.evidence_item != item:
-        raise DeskRefusal("was booked under another item number", code="item", clause=CLAUSE)
+        raise DeskRefusal("it was booked under another item number", code="item", clause=CLAUSE)
 
 
 def to_ask_release(holds: Holds, number: int, item: str) -> None:

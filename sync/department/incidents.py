@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy import insert, select, update
 
-from sync.department.tables import incidents
+from sync.department.tables import incidents, units
 from sync.errors import ConfigError
 
 
@@ -21,6 +21,7 @@ class Incident:
     number: int
     at_us: int
     unit_id: str | None
+    unit_name: str
     kind: str
     detail: str
     times: int
@@ -61,7 +62,8 @@ def record(
 
 def listed(connection: sa.Connection, *, only_open: bool = False) -> list[Incident]:
     """All incidents, oldest first."""
-    query = select(incidents).order_by(incidents.c.incident_no)
+    named = incidents.outerjoin(units, units.c.unit_id == incidents.c.unit_id)
+    query = select(incidents, units.c.name).select_from(named).order_by(incidents.c.incident_no)
     if only_open:
         query = query.where(incidents.c.closed_us.is_(None))
     return [
@@ -69,6 +71,7 @@ def listed(connection: sa.Connection, *, only_open: bool = False) -> list[Incide
             number=row.incident_no,
             at_us=row.at_us,
             unit_id=row.unit_id,
+            unit_name=row.name or "",
             kind=row.kind,
             detail=row.detail,
             times=row.times,

@@ -55,17 +55,17 @@ def check_query(policy: Policy, query: Query, now_us: int) -> None:
         raise FormError("the time asked for must run forward", code="time", clause="463.5 (b) 2")
     if query.until_us - query.since_us > policy.inquiry.days_max * DAY_US:
         raise FormError(
-            f"asks for more than {policy.inquiry.days_max} days at once", code="time", clause="463.5 (a)"
+            f"this asks for more than {policy.inquiry.days_max} days at once", code="time", clause="463.5 (a)"
         )
     if query.since_us > now_us:
-        raise FormError("asks for a time that has not come yet", code="time", clause="463.5 (b) 2")
+        raise FormError("this asks for a time that has not come yet", code="time", clause="463.5 (b) 2")
 
 
 def check_ground(policy: Policy, ground: Ground) -> None:
     """Purpose, basis, number and justification. Raises FormError naming the clause that asks for it."""
     if policy.purpose(ground.purpose) is None:
         raise FormError(
-            "is none of the authorized purposes" if ground.purpose else "a purpose must be given",
+            "that is none of the authorized purposes" if ground.purpose else "a purpose must be given",
             code="purpose",
             clause="463.2",
             cure=", ".join(one.id for one in policy.purposes),
@@ -151,7 +151,9 @@ def request_to_run(queue: Queue, number: int, query: Query, ground: Ground, runn
     if number in queue.answered:
         raise NotYetError("that request was answered", code="answered", clause="463.5 (b)")
     if (entry.note.query, entry.note.ground) != (query, ground):
-        raise DeskRefusal("is not the search that was asked for", code="other-search", clause="463.5 (b)")
+        raise DeskRefusal(
+            "this is not the search that was asked for", code="other-search", clause="463.5 (b)"
+        )
     if entry.stamp.user == runner:
         raise DeskRefusal("nobody answers his own request", code="own-request", clause="463.5 (c)")
     return entry

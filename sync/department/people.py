@@ -130,7 +130,9 @@ def check_password(policy: Policy, user: str, password: str) -> None:
         )
     if user in password.lower() or len(set(password)) < 5:
         raise FormError(
-            "a password is not the user's name or one repeated character", code="password", clause="CJIS IA-5"
+            "a password does not contain the user's name, and has 5 different characters at least",
+            code="password",
+            clause="CJIS IA-5",
         )
 
 

@@ -76,7 +76,11 @@ class Root:
         if len({one.name for one in self.others}) != len(self.others):
             raise RecordError("names one key twice", where="root.others")
         if self.witness and NoteKey.parse(self.witness).type != TYPE_COSIGNATURE:
-            raise RecordError("is not a co-signing key (type 4)", where="root.witness")
+            raise RecordError(
+                "is not a co-signing key (type 4)",
+                where="root.witness",
+                cure="the witness's own key, as `department witness init` printed it, not the log's",
+            )
 
     def digest(self) -> bytes:
         """SHA-256 of the payload: what an enrolment code and a printed page carry."""

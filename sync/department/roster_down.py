@@ -95,4 +95,4 @@ def send_down(home: DepartmentHome, store: Store, keys: KeyService, desk: Desk) 
     names = down.refresh(home, store, keys, desk.now_us())
     if publish(home, store, desk) is not None:
         names.append(NAME)
-    return names
+    return list(dict.fromkeys(names))  # a roster can go out twice: the first empty, then with people

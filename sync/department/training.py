@@ -98,23 +98,27 @@ def check_record(
         raise FormError("nobody trains himself", code="trainer", clause="463.9")
     if record.course not in terms.courses:
         raise FormError(
-            "is not an approved course", code="course", clause="463.3", cure=", ".join(terms.courses)
+            "that is no approved course", code="course", clause="463.3", cure=", ".join(terms.courses)
         )
     if record.policy_version != policy.version:
         raise FormError(
-            f"must name the policy version in force, {policy.version}",
+            f"the record must name the policy version in force, {policy.version}",
             code="policy-version",
             clause="463.9 (b)",
         )
     missing = [topic for topic in terms.topics if topic.id not in record.topics]
     if missing:
         raise FormError(
-            f"lacks a topic: {missing[0].text}",
+            f"the record lacks a topic: {missing[0].text}",
             code="topics",
             clause=missing[0].clause,
             cure="train it, then record",
         )
     if len(set(record.topics)) != len(record.topics) or len(record.topics) != len(terms.topics):
-        raise FormError("names a topic that is not in the policy", code="topics", clause="463.9")
+        raise FormError("the record names a topic that is not in the policy", code="topics", clause="463.9")
     if not now_us - 31 * DAY_US <= record.held_us <= now_us:
-        raise FormError("was held in the last 31 days, or not yet", code="training-date", clause="463.9")
+        raise FormError(
+            "a training is entered within 31 days after it was held, and not before",
+            code="training-date",
+            clause="463.9",
+        )

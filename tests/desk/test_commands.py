@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import shlex
 import time
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pyotp
 import pytest
 
 from sync.department.clauses import clause_rows
-from sync.department.cli import main
+from sync.department.cli import build_parser, main
 from sync.department.operations import OPERATIONS
 
 NEW = "correct horse 463"
@@ -252,6 +254,31 @@ def test_every_help_ends_in_an_example(verb: str, capsys: pytest.CaptureFixture[
         main([verb, "--help"])
     assert ended.value.code == 0
     assert "example: department" in capsys.readouterr().out
+
+
+def _examples(parser: argparse.ArgumentParser, path: str) -> list[tuple[str, str]]:
+    """(command, its example) of a parser and of everything below it."""
+    found = [(path, (parser.epilog or "").removeprefix("example: "))] if parser.epilog else []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, deeper in action.choices.items():
+                found += _examples(deeper, f"{path} {name}")
+    return found
+
+
+EXAMPLES = _examples(build_parser(None), "department")
+
+
+@pytest.mark.parametrize(("path", "example"), [pytest.param(*one, id=one[0]) for one in EXAMPLES])
+def test_every_example_can_be_typed_as_it_stands(path: str, example: str) -> None:
+    words = shlex.split(example.partition(" > ")[0])
+    assert words[0] == "department"
+    assert len(path.split()) == 1 or words[1] == path.split()[1]
+    build_parser(None).parse_args(words[1:])
+
+
+def test_the_examples_are_of_the_whole_program() -> None:
+    assert len(EXAMPLES) >= 60
 
 
 OTHER_WORDS = {

@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from storage.checkpoint import NoteKey
+from storage.errors import CheckpointError, RecordError
 from sync.department.entries import Area, Ground, Query
 from sync.department.forms import to_json, us_of
 from sync.department.front import Front
@@ -157,8 +159,8 @@ def add_query(parser: argparse.ArgumentParser) -> None:
 def query_of(args: argparse.Namespace) -> Query:
     """The query of the arguments. Times are whole minutes, so that two people type the same search alike."""
     now = time.time_ns() // 60_000_000_000 * 60_000_000
-    since = us_of(args.since, "--since") if args.since else now - 30 * DAY_US
-    until = us_of(args.until, "--until") if args.until else now + 60_000_000
+    since = time_of(args.since, "--since") if args.since else now - 30 * DAY_US
+    until = time_of(args.until, "--until") if args.until else now + 60_000_000
     area = None
     if args.area:
         try:
@@ -169,10 +171,28 @@ def query_of(args: argparse.Namespace) -> Query:
     return Query(plate=args.plate, since_us=since, until_us=until, area=area, unit=args.unit)
 
 
+def time_of(text: str, where: str) -> int:
+    """UTC microseconds of a time that was typed. Raises ConfigError."""
+    try:
+        return us_of(text, where)
+    except RecordError as error:
+        raise ConfigError(
+            error.what, where=where, cure="e.g. 2026-10-01T08:30:00Z, or 2026-10-01 for midnight UTC"
+        ) from None
+
+
+def key_of(text: str, where: str) -> NoteKey:
+    """A log's or a witness's public key that was typed. Raises ConfigError."""
+    try:
+        return NoteKey.parse(text)
+    except CheckpointError as error:
+        raise ConfigError(error.what, where=where) from None
+
+
 def period_of(args: argparse.Namespace) -> tuple[int, int]:
     """(since, until) of --since and --until, or (-1, -1)."""
-    since = us_of(args.since, "--since") if args.since else -1
-    return since, us_of(args.until, "--until") if args.until else -1
+    since = time_of(args.since, "--since") if args.since else -1
+    return since, time_of(args.until, "--until") if args.until else -1
 
 
 def read_bytes(path: Path) -> bytes:

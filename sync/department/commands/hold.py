@@ -14,8 +14,10 @@ from sync.department.commands.out_files import new_file
 
 def add_parser(subparsers: Any) -> None:
     """The arguments."""
+    ground = "--purpose investigation --case 26-001234 --why 'subpoena of 3 May' --user super"
     example = (
-        "department hold place READ... --ground discovery --authority 'Superior Court' --number 26-001234"
+        "department hold place READ --ground discovery --authority 'Superior Court' --number 26-CV-0815 "
+        f"{ground}"
     )
     parent = desk.verbs(subparsers, "hold", "holds and evidence", example)
     one = desk.verb(parent, "place", "keep reads beyond their year, on one of the five grounds", example)
@@ -23,25 +25,28 @@ def add_parser(subparsers: Any) -> None:
     one.add_argument(
         "--ground", required=True, help="evidence-criminal, evidence-civil, expected-evidence, ..."
     )
-    one.add_argument("--authority", required=True)
-    one.add_argument("--number", required=True)
+    one.add_argument("--authority", required=True, help="court, prosecutor or investigator")
+    one.add_argument("--number", required=True, help="the case or request number")
     desk.add_ground(one)
     one = desk.verb(
-        parent, "export", "download a hold onto portable media", "department hold export 41 --out E.zip"
+        parent,
+        "export",
+        "download a hold onto portable media",
+        f"department hold export 41 --out E.zip {ground}",
     )
     one.add_argument("entry", type=int)
     one.add_argument("--out", type=Path, required=True, metavar="ZIP")
     one.add_argument("--medium", default="", help="the medium's label; default: the file's name")
     desk.add_ground(one)
     desk.verb(parent, "list", "holds, the newest first", "department hold list --user super")
-    for name, about in (
-        ("book", "enter the evidence item number of the medium"),
-        ("ask-release", "ask for the release (first person)"),
-        ("release", "release (second person)"),
+    for name, about, who in (
+        ("book", "enter the evidence item number of the medium", "super"),
+        ("ask-release", "ask for the release (first person)", "super"),
+        ("release", "release (second person): destroys the held content", "chief"),
     ):
-        one = desk.verb(parent, name, about, f"department hold {name} 41 --item E-26-0042")
+        one = desk.verb(parent, name, about, f"department hold {name} 41 --item E-26-0042 --user {who}")
         one.add_argument("entry", type=int)
-        one.add_argument("--item", required=True)
+        one.add_argument("--item", required=True, help="the evidence item number")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -29,7 +29,17 @@ def run(args: argparse.Namespace) -> int:
         rows = desk.call(args, "incident/list", NothingForm())
         if args.open:
             rows = tuple(one for one in rows if one.state != "closed")
-        columns = ("incident", "kind", "unit", "times", "state", "first_by", "second_by", "detail")
+        columns = (
+            "incident",
+            "at_us",
+            "kind",
+            "unit_name",
+            "times",
+            "state",
+            "first_by",
+            "second_by",
+            "detail",
+        )
         desk.show(args, rows, columns)
         return 1 if args.open and rows else 0
     form = forms.SettleForm(incident=args.entry, finding=args.finding)

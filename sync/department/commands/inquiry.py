@@ -20,14 +20,17 @@ _READ = ("first_us", "plate", "confidence", "unit", "camera", "direction", "read
 
 def add_parser(subparsers: Any) -> None:
     """The arguments."""
-    example = "department inquiry run --user comm1 --plate 7ABC123 --purpose investigation --case 26-001234"
+    search = "--plate 7ABC123 --purpose investigation --case 26-001234 --why 'hit and run on Myrtle Avenue'"
+    example = f"department inquiry run {search} --user comm1"
     parent = desk.verbs(subparsers, "inquiry", "look-ups, each an ALPR Request in the log", example)
     for name, about in (
         ("run", "run a search (CCAT supervisor, communications)"),
         ("propose", "propose a search without a full plate to a second person"),
         ("request", "ask for a search through the queue"),
     ):
-        one = desk.verb(parent, name, about, f"{example} --why 'hit and run on Myrtle Avenue'")
+        wide = search.replace("7ABC123", "'7ABC*'") if name == "propose" else search
+        who = "o1" if name == "request" else "comm1"
+        one = desk.verb(parent, name, about, f"department inquiry {name} {wide} --user {who}")
         desk.add_query(one)
         desk.add_ground(one)
         if name != "request":
@@ -36,26 +39,40 @@ def add_parser(subparsers: Any) -> None:
             one.add_argument("--proposal", type=int, default=-1, help="the approved proposal")
     desk.verb(parent, "queue", "requests and proposals that wait", "department inquiry queue --user comm1")
     one = desk.verb(
-        parent, "approve", "be the second person", "department inquiry approve 41 --why 'known case'"
+        parent,
+        "approve",
+        "be the second person",
+        "department inquiry approve 41 --why 'known case' --user comm2",
     )
     one.add_argument("entry", type=int)
     one.add_argument("--no", action="store_true", help="say no")
     one.add_argument("--why", required=True)
-    one = desk.verb(parent, "decline", "say no to a request", "department inquiry decline 41 --why 'no case'")
+    one = desk.verb(
+        parent, "decline", "say no to a request", "department inquiry decline 41 --why 'no case' --user comm1"
+    )
     one.add_argument("entry", type=int)
     one.add_argument("--why", required=True)
-    one = desk.verb(parent, "answer", "see the answer to your request", "department inquiry answer 41")
+    one = desk.verb(
+        parent, "answer", "see the answer to your request", "department inquiry answer 41 --user o1"
+    )
     one.add_argument("entry", type=int)
     desk.verb(parent, "mine", "what was accessed by you or in your name", "department inquiry mine --user o1")
     one = desk.verb(
-        parent, "dispute", "say that an entry in your name is not yours", "department inquiry dispute 41"
+        parent,
+        "dispute",
+        "say that an entry in your name is not yours",
+        "department inquiry dispute 41 --why 'I was on leave' --user o1",
     )
     one.add_argument("entry", type=int)
     one.add_argument("--why", required=True)
     one = desk.verb(
-        parent, "image", "view the images of a read that you found", "department inquiry image READ"
+        parent,
+        "image",
+        "view the images of a read that you found",
+        "department inquiry image READ --access 41 --out images --purpose investigation --case 26-001234 "
+        "--why 'compare with the witness' --user comm1",
     )
-    one.add_argument("read")
+    one.add_argument("read", metavar="READ", help="as the search printed it: LOG/NUMBER")
     one.add_argument("--access", type=int, required=True, help="the search that found it")
     one.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the two images go")
     desk.add_ground(one)
@@ -63,11 +80,14 @@ def add_parser(subparsers: Any) -> None:
         parent,
         "unfiled",
         "the hand-over to the RMS: what has no number there yet",
-        "department inquiry unfiled",
+        "department inquiry unfiled --csv --user comm1",
     )
     one.add_argument("--csv", action="store_true", help="one ALPR Request a line, for the RMS's import")
     one = desk.verb(
-        parent, "file", "enter an access's RMS number", "department inquiry file 41 --rms RMS-26-77"
+        parent,
+        "file",
+        "enter an access's RMS number; of several the last one counts",
+        "department inquiry file 41 --rms RMS-26-77 --user comm1",
     )
     one.add_argument("entry", type=int)
     one.add_argument("--rms", required=True)

@@ -67,7 +67,7 @@ def add_parser(subparsers: Any) -> None:
         parent,
         "sign",
         "sign a draft, at the office that keeps the key",
-        "department keys sign next.root",
+        "department keys sign next.root --key administrator.key",
         asks=False,
     )
     one.add_argument("file", type=Path)
@@ -78,7 +78,11 @@ def add_parser(subparsers: Any) -> None:
     one.add_argument("file", type=Path)
     one.add_argument("--policy", type=Path, help="the policy file that it names, if that changes")
     one = desk.verb(
-        parent, "serve", "run the key service here", "department keys serve --folder /srv/keys", asks=False
+        parent,
+        "serve",
+        "run the key service here",
+        "department keys serve --folder /srv/keys --root root.cbor --certificate chain.pem --tls-key key.pem",
+        asks=False,
     )
     one.add_argument("--folder", type=Path, required=True, help="the key service's home, on this machine")
     one.add_argument(

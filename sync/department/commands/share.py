@@ -13,7 +13,7 @@ from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import new_file
 from sync.department.entries import Scope
-from sync.department.forms import to_json, us_of
+from sync.department.forms import to_json
 
 
 def add_parser(subparsers: Any) -> None:
@@ -89,8 +89,8 @@ def _scope(parser: argparse.ArgumentParser) -> None:
 def _scope_of(args: argparse.Namespace) -> Scope:
     return Scope(
         plates=tuple(args.plates),
-        since_us=us_of(args.since, "--since"),
-        until_us=us_of(args.until, "--until"),
+        since_us=desk.time_of(args.since, "--since"),
+        until_us=desk.time_of(args.until, "--until"),
         images=args.images,
     )
 

@@ -9,13 +9,12 @@ from typing import Any
 from sync.department import calls_people as forms
 from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
-from sync.department.forms import us_of
 from sync.department.operations import OPERATIONS
 
 
 def add_parser(subparsers: Any) -> None:
     """The arguments."""
-    example = "department training record o1 --trainer super --course ALPR-463"
+    example = "department training record o1 --trainer super --course ALPR-463 --user super"
     parent = desk.verbs(subparsers, "training", "yearly training of 463.9", example)
     one = desk.verb(parent, "record", "record a training with all its topics", example)
     one.add_argument("name_of_user", metavar="USER")
@@ -25,7 +24,9 @@ def add_parser(subparsers: Any) -> None:
         "--topics", default="equipment,department-policy,privacy-policy", help="463.9 (a) to (c)"
     )
     one.add_argument("--policy-version", type=int, default=0, help="default: the version in force")
-    one.add_argument("--held", default="", metavar="TIME", help="when it was held; default: now")
+    one.add_argument(
+        "--held", default="", metavar="TIME", help="when it was held, ISO 8601, UTC; default: now"
+    )
     desk.verb(parent, "list", "people and their training", "department training list --user super")
 
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
             course=args.course,
             policy_version=args.policy_version or front.desk.policy.version,
             topics=tuple(args.topics.split(",")),
-            held_us=us_of(args.held, "--held") if args.held else time.time_ns() // 1000,
+            held_us=desk.time_of(args.held, "--held") if args.held else time.time_ns() // 1000,
         )
         desk.show(args, OPERATIONS["training/record"].run(front, token, form))
     return 0

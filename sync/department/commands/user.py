@@ -17,6 +17,7 @@ from sync.department.opening import first_administrator, open_desk
 from sync.department.operations import OPERATIONS
 from sync.department.people import parse_roles
 from sync.department.roles import Role
+from sync.errors import ConfigError
 
 
 def add_parser(subparsers: Any) -> None:
@@ -48,7 +49,10 @@ def add_parser(subparsers: Any) -> None:
     )
     one = desk.verb(parent, "password", "set your own password and authenticator", "department user password")
     one = desk.verb(
-        parent, "set", "add, change or remove a person", "department user set o1 --roles sworn-officer"
+        parent,
+        "set",
+        "add, change or remove a person",
+        "department user set o1 --roles sworn-officer --why hired --user chief",
     )
     one.add_argument("name_of_user", metavar="USER")
     one.add_argument("--name", default="", help="the person's name")
@@ -83,9 +87,9 @@ def _shift(text: str) -> Shift | None:
     try:
         ends = [int(part[:2]) * 60 + int(part[3:]) for part in text.split("-")]
         shift = Shift(start_min=ends[0], end_min=ends[1] or 1440)
-    except (ValueError, IndexError):
-        raise RecordError("must be HH:MM-HH:MM", where="--shift") from None
-    shift.check()
+        shift.check()
+    except (ValueError, IndexError, RecordError):
+        raise ConfigError("must be HH:MM-HH:MM", where="--shift") from None
     return shift
 
 

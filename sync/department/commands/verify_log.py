@@ -11,12 +11,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from storage.checkpoint import NoteKey
 from storage.errors import CheckpointError, StorageError
 from sync.department import check_log, package
 from sync.department.access_log import DATABASE, KEYS, AuditKeys
 from sync.department.check_log import LogReport
-from sync.department.commands.desk_access import read_bytes
+from sync.department.commands.desk_access import key_of, read_bytes
 from sync.department.desk import FOLDER
 from sync.department.forms import to_json
 from sync.department.home import DepartmentHome
@@ -51,13 +50,13 @@ def run(args: argparse.Namespace) -> int:
     """Check a package or a copied log with the keys given."""
     if not args.key:
         raise ConfigError("needs the department log's key, from elsewhere", where="--key")
-    key = NoteKey.parse(args.key)
+    key = key_of(args.key, "--key")
     if args.package is not None:
         return _package(args, key.public)
     if not args.witness_key:
         raise ConfigError("needs the witness's key, from the witness", where="--witness-key")
+    witness = key_of(args.witness_key, "--witness-key")
     note = _newest(args.witness_url or "", key.name, args.checkpoint)
-    witness = NoteKey.parse(args.witness_key)
     return _told(args, check_log.check(args.log, key.public, witness=witness, checkpoint=note))
 
 
@@ -65,10 +64,11 @@ def _package(args: argparse.Namespace, public: Ed25519PublicKey) -> int:
     try:
         head = package.check(read_bytes(args.package), public)
     except StorageError as error:
-        print(f"WRONG {error}")
+        print(json.dumps({"problems": [str(error)]}) if args.json else f"WRONG {error}")
         return 1
     if args.json:
-        print(json.dumps({"number": head.number, "department": head.department, "reads": len(head.reads)}))
+        facts = {"number": head.number, "department": head.department, "reads": len(head.reads)}
+        print(json.dumps(facts | {"problems": []}))
         return 0
     print(f"the package verifies: {head.department}, {head.number}, {len(head.reads)} reads")
     print(head.sentence)

@@ -10,7 +10,6 @@ from typing import Any
 
 import uvicorn
 
-from storage.checkpoint import NoteKey
 from sync.department.commands import desk_access as desk
 from sync.department.home import DepartmentHome
 from sync.department.opening import open_desk
@@ -31,19 +30,27 @@ def add_parser(subparsers: Any) -> None:
         parent,
         "init",
         "make a witness; prints its key",
-        "department witness init --name w.example/1",
+        "department witness init --name w.example/1 --folder /srv/witness",
         asks=False,
     )
     one.add_argument("--name", required=True, help="its name in notes, e.g. attorney.example.gov/witness")
     one.add_argument("--folder", type=Path, required=True)
     one = desk.verb(
-        parent, "add-log", "watch a log from now on", "department witness add-log KEY", asks=False
+        parent,
+        "add-log",
+        "watch a log from now on",
+        "department witness add-log KEY --folder /srv/witness",
+        asks=False,
     )
     one.add_argument("key", help="the log's key: department witness log-key")
     one.add_argument("--folder", type=Path, required=True)
     desk.verb(parent, "log-key", "print this department's log key", "department witness log-key", asks=False)
     one = desk.verb(
-        parent, "serve", "answer add-checkpoint", "department witness serve --port 8465", asks=False
+        parent,
+        "serve",
+        "answer add-checkpoint",
+        "department witness serve --folder /srv/witness --port 8465",
+        asks=False,
     )
     one.add_argument("--folder", type=Path, required=True)
     one.add_argument("--host", default="127.0.0.1")
@@ -68,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     folder = WitnessFolder(args.folder)
     try:
         if args.verb == "add-log":
-            key = NoteKey.parse(args.key)
+            key = desk.key_of(args.key, "KEY")
             folder.add_log(key)
             print(f"watching {key.name}")
             return 0

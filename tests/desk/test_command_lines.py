@@ -1,0 +1,93 @@
+"""What is typed wrongly is told in one line with what to type; what is shown is for people, or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from desk_seat import Seat
+from desk_twins import Department
+
+from sync.department import incidents
+from sync.department.people import check_password
+from sync.department.refusals import FormError
+from sync.department.store import open_store
+
+GROUND = ("--purpose", "investigation", "--case", "26-001234", "--why", "hit and run on Myrtle Avenue")
+
+
+@pytest.fixture
+def seat(
+    department: Department,
+    tokens: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Seat:
+    return Seat(department, tokens, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("time", ["yesterday", "2026-10-01T08:30:00", "01.10.2026"])
+def test_a_time_that_is_none_is_misuse_and_told_by_its_option(seat: Seat, time: str) -> None:
+    for words in (
+        ("audit", "list", "--since", time),
+        ("audit", "run", "--until", time),
+        ("inquiry", "run", "--plate", "8XYZ123", "--since", time, *GROUND),
+        ("training", "record", "comm1", "--trainer", "super", "--course", "ALPR-463", "--held", time),
+    ):
+        status, err = seat.refused("super", *words)
+        assert (status, "--" in err, "2026-10-01T08:30:00Z" in err) == (2, True, True)
+
+
+def test_a_key_that_is_none_is_misuse_and_told_by_its_option(seat: Seat, tmp_path: Path) -> None:
+    package = tmp_path / "E.zip"
+    package.write_bytes(b"no package")
+    status, err = seat.refused("", "verify", package, "--key", "garbage")
+    assert (status, "--key" in err) == (2, True)
+    key = seat.department.desk.log.note_key.text()
+    status, err = seat.refused("", "verify", "--log", tmp_path, "--key", key, "--witness-key", "garbage")
+    assert (status, "--witness-key" in err) == (2, True)
+    status, out, _ = seat.type("", "--json", "verify", package, "--key", key)
+    assert (status, list(json.loads(out))) == (1, ["problems"])
+
+
+def test_a_confidence_is_shown_to_three_places_and_given_whole_to_programs(seat: Seat) -> None:
+    search = ("inquiry", "run", "--plate", "8XYZ123", *GROUND)
+    status, out, _ = seat.type("comm1", *search)
+    assert status == 0
+    shown = [line.split()[2] for line in out.splitlines() if "8XYZ123" in line]
+    assert shown
+    assert all(len(one) == 5 and 0 < float(one) <= 1 for one in shown)
+    assert seat.json("comm1", *search)["count"] == len(shown)
+
+
+def test_an_incident_names_its_unit_as_people_do(seat: Seat) -> None:
+    store = open_store(seat.department.home.database_url)
+    with store.write() as connection:
+        for unit in ("car-7", None):
+            incidents.record(
+                connection,
+                kind="fork",
+                detail=str(unit),
+                unit_id=unit,
+                log_id=None,
+                now_us=seat.department.clock.us,
+            )
+    store.close()
+    status, out, _ = seat.type("chief", "incident", "list")
+    assert (status, len(out.splitlines())) == (0, 2)
+    names = [
+        json.loads(line)["unit_name"]
+        for line in seat.type("chief", "--json", "incident", "list")[1].splitlines()
+    ]
+    assert names[0] in out
+    assert names[0] != ""
+    assert names[1] == ""
+
+
+def test_a_password_is_refused_by_the_rule_it_breaks(department: Department) -> None:
+    for password in ("a word about chief", "abcabcabcabc"):
+        with pytest.raises(FormError, match="contain the user's name, and has 5 different"):
+            check_password(department.desk.policy, "chief", password)
+    check_password(department.desk.policy, "chief", "a word about nothing")
