@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from firmware.bundles import bundle_lines, laid_out, model_lines
 from firmware.config import FILE_NAME, CameraSettings, Config, config_bytes, load_config, parse_config
 from firmware.config_record import record_configuration
 from firmware.console.aim import AimView, look
@@ -238,12 +239,20 @@ class FieldUnit:
 
     def update_state(self) -> Sequence[str]:
         """See Unit.update_state."""
-        return [f"software {software_version()}", "updates come with sync, or from a medium: update SOURCE"]
+        lines = [f"software {software_version()}", *model_lines()]
+        ready = bundle_lines(self._folder) if self._folder.is_member() else ()
+        return [*lines, *(ready or ("no bundle came with a sync; from a medium: update /PATH/OF/BUNDLE",))]
 
     def update(self, source: str) -> Iterator[str]:
         """See Unit.update: hands the bundle to the image's installer, which checks it."""
         yield f"checking {source}"
-        yield self._parts.machine.install_update(source)
+        if "/" in source:
+            yield self._parts.machine.install_update(source)
+            return
+        if not self._folder.is_member():
+            raise UnitRefusedError("not enrolled: no bundle can have come with a sync")
+        with laid_out(self._folder, source) as path:
+            yield self._parts.machine.install_update(str(path))
 
     def reboot(self) -> None:
         """See Unit.reboot."""

@@ -71,7 +71,8 @@ FORMS: dict[str, Form] = {
             words=(r"\d{1,3}",), optional=1, granted="logs",
         ),
         Form(
-            name="update", usage="update [SOURCE]", about="versions; install a signed bundle from SOURCE",
+            name="update", usage="update [NAME or PATH]",
+            about="versions; install a bundle that came with a sync, or is at PATH",
             words=(r"[A-Za-z0-9/_.-]{1,128}",), optional=1, granted="update",
         ),
         Form(

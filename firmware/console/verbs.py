@@ -145,8 +145,8 @@ def _logs(context: Context, words: tuple[str, ...]) -> Iterator[str]:
 def _update(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     if words:
         yield from context.unit.update(words[0])
-    else:
-        yield from context.unit.update_state()
+        return
+    yield from context.unit.update_state()
 
 
 def _reboot(context: Context, words: tuple[str, ...]) -> Iterator[str]:

@@ -156,6 +156,41 @@ def test_a_forged_or_damaged_list_lets_nobody_in(home: Home, message: Callable[[
         home.unit.revoked()
 
 
+def bundle(folder: SyncFolder, name: str, body: bytes, key: ed25519.Ed25519PrivateKey = COMMAND) -> None:
+    carried = Carried(
+        name=f"update/{name}", version=1, unit_id="", issued_us=NOW_US, expires_us=None, body=body
+    )
+    message = envelope.sign(codec.to_bytes(carried), key, context=context_of(carried.name))
+    (folder.inbox / f"update_{name}.cbor").write_bytes(message)
+
+
+def test_a_bundle_that_came_with_a_sync_is_named_and_handed_to_the_installer(home: Home) -> None:
+    folder = home.enrol()
+    assert "no bundle came" in home.unit.update_state()[-1]
+    bundle(folder, "0.2.0", b"a bundle")
+    assert home.unit.update_state()[-1].startswith("ready: 0.2.0, 0.0 MB, signed 2026-11-18")
+    seen: list[bytes] = []
+
+    def install(source: str) -> str:
+        seen.append(Path(source).read_bytes())
+        return "installed"
+
+    home.machine.install_update = install  # type: ignore[method-assign]
+    assert list(home.unit.update("0.2.0")) == ["checking 0.2.0", "installed"]
+    assert seen == [b"a bundle"]
+    assert [path.name for path in folder.path.iterdir() if "bundle" in path.name] == []
+
+
+def test_a_bundle_that_nobody_signed_is_not_handed_on(home: Home) -> None:
+    folder = home.enrol()
+    bundle(folder, "0.3.0", b"evil", ed25519.Ed25519PrivateKey.generate())
+    assert "bundle 0.3.0 is damaged" in home.unit.update_state()[-1]
+    for name, reason in (("0.3.0", "damaged"), ("0.9.0", "no bundle 0.9.0")):
+        with pytest.raises(UnitRefusedError, match=reason):
+            list(home.unit.update(name))
+    assert home.machine.asked == []
+
+
 def test_a_factory_reset_destroys_the_key_before_anything_else(home: Home, tmp_path: Path) -> None:
     home.ledger.append_read(a_read(), patch=b"", overview=b"")
     slot = home.ledger.store.slot

@@ -1,0 +1,70 @@
+"""Update bundles that came with a sync: signed, and in the inbox until a person installs one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from detector.reader import MODELS
+from firmware.console.errors import UnitRefusedError
+from storage import files
+from storage.errors import StorageError
+from sync.documents import Carried, open_carried
+from sync.errors import SyncError
+from sync.membership import SyncFolder
+
+KIND = "update"
+_FILE = re.compile(r"update_([A-Za-z0-9._-]{1,57})\.cbor")
+
+
+def model_lines() -> Sequence[str]:
+    """The nets that are installed, by file and digest."""
+    return [
+        f"model {path.name}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}..."
+        for path in sorted(MODELS.glob("*.tflite"))
+    ]
+
+
+def bundle_lines(folder: SyncFolder) -> Sequence[str]:
+    """What waits in the inbox, a line each; a damaged one is named."""
+    lines = []
+    for name in _names(folder):
+        try:
+            bundle = _opened(folder, name)
+        except UnitRefusedError as error:
+            lines.append(str(error))
+            continue
+        signed = datetime.fromtimestamp(bundle.issued_us / 1e6, UTC).strftime("%Y-%m-%d")
+        lines.append(f"ready: {name}, {len(bundle.body) / 1e6:.1f} MB, signed {signed}; type: update {name}")
+    return lines
+
+
+@contextlib.contextmanager
+def laid_out(folder: SyncFolder, name: str) -> Iterator[Path]:
+    """A bundle of the inbox as a file of its own, while the `with` runs. Raises UnitRefusedError."""
+    if name not in _names(folder):
+        raise UnitRefusedError(f"no bundle {name} came with a sync; from a medium: update /PATH/OF/BUNDLE")
+    path = folder.path / f"{KIND}.bundle"
+    files.replace(path, _opened(folder, name).body)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _names(folder: SyncFolder) -> list[str]:
+    found = [_FILE.fullmatch(path.name) for path in sorted(folder.inbox.glob(f"{KIND}_*.cbor"))]
+    return [match[1] for match in found if match]
+
+
+def _opened(folder: SyncFolder, name: str) -> Carried:
+    member = folder.member()
+    try:
+        message = (folder.inbox / f"{KIND}_{name}.cbor").read_bytes()
+        return open_carried(message, f"{KIND}/{name}", member.command_public(), member.unit_id)
+    except (OSError, StorageError, SyncError) as error:
+        raise UnitRefusedError(f"bundle {name} is damaged ({error}): sync now, or ask for it anew") from None
