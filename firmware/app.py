@@ -19,6 +19,7 @@ from rich.console import Console
 
 from detector.reader import PlateReader
 from detector.track import Tracker
+from firmware import sent_configuration
 from firmware.alarm_events import AlarmEvents
 from firmware.bookkeeper import Bookkeeper
 from firmware.config import CameraSettings, Config, load_config, write_config
@@ -118,11 +119,10 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
     """The main job, until the source ends or SIGTERM or SIGINT comes; then everything seen is stored.
 
     With the ignition off it stops reading, and reads on if it comes back before the power goes; a log that
-    the department refuses is set aside, and reading goes on in a new one. Raises FirmwareError,
-    HardwareError, StorageError, DetectorError.
+    the department refuses is set aside, and reading goes on in a new one; it goes on with a configuration
+    that the department sent, too. Raises FirmwareError, HardwareError, StorageError, DetectorError.
     """
     prepare_home(home)
-    config = load_config(home)
     heartbeat, orders = _heartbeat(), SupplyOrders()
 
     def on_order(order: PowerOrder) -> None:
@@ -131,18 +131,32 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
             with contextlib.suppress(HardwareError):
                 SystemdMachine().power_off()
 
-    with field_parts(config, on_order=on_order) as parts, _stopping_signals(orders):
-        before: RunResult | None = None
+    before: RunResult | None = None
+    with _stopping_signals(orders):
         while True:
-            stop = orders.begin()
-            one_run = _Run(home, config, parts, options, stop, heartbeat)
-            result = one_run.carry_out(out=out, err=err).after(before)
-            if not one_run.reads_on(orders):
+            _take_up_configuration(home, event_log(err))
+            with field_parts(load_config(home), on_order=on_order) as parts:
+                while True:
+                    one_run = _Run(home, load_config(home), parts, options, orders.begin(), heartbeat)
+                    before = result = one_run.carry_out(out=out, err=err).after(before)
+                    goes_on = one_run.reads_on(orders)
+                    if not goes_on or one_run.reason is Reason.CONFIGURATION:
+                        break
+            if not goes_on:
                 break
-            before = result
         if heartbeat is not None:
             heartbeat.stopping()
         return result
+
+
+def _take_up_configuration(home: Path, log: structlog.typing.FilteringBoundLogger) -> None:
+    taken = sent_configuration.take_up(home)
+    if taken is None:
+        return
+    if taken.refused:
+        log.error("configuration_refused", version=taken.version, reason=taken.refused)
+    else:
+        log.info("configuration_in_force", version=taken.version)
 
 
 class _Run:
@@ -160,12 +174,20 @@ class _Run:
         self._home, self._config, self._parts, self._options = home, config, parts, options
         self._stop, self._heartbeat = stop, heartbeat
         self._successor: Successor | None = None
+        self._sent = threading.Event()  # a configuration came
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it was asked to end; None where its source did."""
+        return self._stop.reason
 
     def reads_on(self, orders: SupplyOrders) -> bool:
         """What comes after the end: True to read on."""
         if self._successor is not None:
             self._successor.open(self._home, self._parts.clock).close()
             return self._stop.reason is Reason.LOG_REFUSED and not self._options.once and not orders.ended
+        if self._stop.reason is Reason.CONFIGURATION:
+            return not orders.ended
         if self._stop.reason is not Reason.SUPPLY:
             return False
         while (order := orders.await_next(LOOK_S)) is PowerOrder.STOP_READING and not orders.ended:
@@ -222,13 +244,14 @@ class _Run:
                     ),
                     health=lambda: health_message(health.report(), ledger.store.log_id),
                     on_log_refused=lambda what: self._set_aside(ledger, sync_folder, what),
+                    on_attempt=lambda _attempt: self._look_for_configuration(),
                 ),
                 purging(ledger, log),
                 _metrics(config, health),
                 reporting(home, lambda: alarms.noted(health.report()), keep=lambda: _keep_habit(habit, home)),
                 consoles(
                     home, ledger, clock=clock, health=health, tap=tap, retune=_retuner(source, lighting)
-                ),
+                ) as in_session,
                 LiveView(Console(file=out), plates=plates, as_json=options.as_json) as view,
             ):
 
@@ -271,7 +294,7 @@ class _Run:
                 health.count_dropped(lambda: pipeline.counts.dropped)
                 log.info("started", source=source_text, live=source.live, demo=demo)
                 try:
-                    self._watch(pipeline, camera, view)
+                    self._watch(pipeline, camera, view, in_session)
                 finally:
                     camera.close()
                     bookkeeper.close()
@@ -295,7 +318,13 @@ class _Run:
         self._successor = Successor(ledger, folder, what)
         self._stop.ask(Reason.LOG_REFUSED)
 
-    def _watch(self, pipeline: Pipeline, camera: WatchedCamera, view: LiveView) -> None:
+    def _look_for_configuration(self) -> None:
+        if not self._options.once and sent_configuration.waits(self._home):
+            self._sent.set()
+
+    def _watch(
+        self, pipeline: Pipeline, camera: WatchedCamera, view: LiveView, in_session: Callable[[], bool]
+    ) -> None:
         """Keep the main thread: signals, the view and the heartbeat. Returns when all stages are done."""
         stop, heartbeat = self._stop, self._heartbeat
         pipeline.start()
@@ -303,6 +332,8 @@ class _Run:
             heartbeat.ready()
         while pipeline.running:
             stop.wait(LOOK_S) if not stop.asked else pipeline.join(LOOK_S)
+            if self._sent.is_set() and not in_session():  # nobody's visit is cut short for it
+                stop.ask(Reason.CONFIGURATION)
             if stop.asked:
                 pipeline.stop()
                 camera.close()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+import tomllib
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from firmware.errors import ConfigError
 from firmware.setting import load_sections, setting, write_sections
+from storage.files import sync_dir
 from sync.errors import SyncError
 from sync.schedule import Schedule, Window
 
@@ -206,13 +209,39 @@ def config_bytes(home: Path) -> bytes:
 def write_config(home: Path, config: Config) -> Path:
     """Write the file with comments, whole or not at all; an existing one is left alone."""
     path = home / FILE_NAME
-    if path.exists():
-        return path
+    if not path.exists():
+        rewrite_config(home, config_text(config))
+    return path
+
+
+def rewrite_config(home: Path, text: str) -> Config:
+    """Put another text in the file's place, whole or not at all, once it parses. Raises ConfigError."""
+    path = home / FILE_NAME
+    config = parse_config(text, str(path))
     partial = path.with_suffix(".partial")
     with partial.open("w", encoding="utf-8") as file:
-        file.write(HEADER + "\n" + write_sections(config))
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     partial.chmod(0o640)
     partial.rename(path)
-    return path
+    sync_dir(home)
+    return config
+
+
+def overlaid(config: Config, overlay: str, file: str) -> Config:
+    """config, but for the keys that `overlay` (TOML) names. Raises ConfigError, naming `file` and key."""
+    checked = parse_config(overlay, file)
+    sections: dict[str, Any] = {}
+    for section, keys in tomllib.loads(overlay).items():
+        values = {key: getattr(getattr(checked, section), key) for key in keys}
+        try:
+            sections[section] = replace(getattr(config, section), **values)
+        except ValueError as error:  # fits by itself, and not with what stands beside it
+            raise ConfigError(file, section, str(error)) from error
+    return replace(config, **sections)
+
+
+def config_text(config: Config) -> str:
+    """The file's text, every key with its reason."""
+    return HEADER + "\n" + write_sections(config)

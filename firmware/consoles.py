@@ -47,8 +47,8 @@ def consoles(
     health: HealthWatch,
     tap: FrameTap,
     retune: Callable[[CameraSettings], None],
-) -> Iterator[None]:
-    """Serve consoles from the process that reads, while the `with` runs."""
+) -> Iterator[Callable[[], bool]]:
+    """Serve consoles from the process that reads, while the `with` runs. Gives: is somebody logged in?"""
     lock = Lockout(home / "console.lockout", boottime_s)
     newest = _tapped(tap, clock)
     unit = FieldUnit(
@@ -59,8 +59,8 @@ def consoles(
             retune=retune,
         )
     )  # fmt: skip
-    with serving(home, lambda port: _console(port, unit, ledger, lock, stays=False)):
-        yield
+    with serving(home, lambda port: _console(port, unit, ledger, lock, stays=False)) as in_session:
+        yield in_session
 
 
 @contextlib.contextmanager

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from firmware import sent_configuration
 from firmware.bundles import bundle_lines, laid_out, model_lines
-from firmware.config import FILE_NAME, CameraSettings, Config, config_bytes, load_config, parse_config
+from firmware.config import FILE_NAME, CameraSettings, Config, config_bytes, load_config, rewrite_config
 from firmware.config_record import record_configuration
 from firmware.console.aim import AimView, look
 from firmware.console.errors import UnitRefusedError
@@ -193,13 +194,9 @@ class FieldUnit:
             raise UnitRefusedError(f"{path} has no line for camera.{name}")
         changed = head + mark + line.sub(f"{name} = {value}", body, count=1) + nextmark + tail
         try:
-            parse_config(changed, str(path))
+            rewrite_config(self._parts.home, changed)
         except FirmwareError as error:
             raise UnitRefusedError(str(error)) from None
-        fresh = path.with_suffix(".partial")
-        fresh.write_text(changed, encoding="utf-8")
-        fresh.chmod(0o640)
-        fresh.replace(path)
         record_configuration(self._parts.ledger, self._parts.home, self._parts.clock)
         try:
             self._parts.retune(self._config().camera)
@@ -241,6 +238,9 @@ class FieldUnit:
         """See Unit.update_state."""
         lines = [f"software {software_version()}", *model_lines()]
         ready = bundle_lines(self._folder) if self._folder.is_member() else ()
+        sent = sent_configuration.newest(self._parts.home)
+        if sent is not None:
+            lines.append(f"configuration {sent.version} of the department: {sent.refused or 'in force'}")
         return [*lines, *(ready or ("no bundle came with a sync; from a medium: update /PATH/OF/BUNDLE",))]
 
     def update(self, source: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Why a run that goes on shall end, and what comes after it. No I/O.
 
-A run ends because its source does, somebody asks (a signal), the supply asks (ignition off), or the
-department no longer takes this log. After the last two the unit may read on.
+A run ends because its source does, somebody asks (a signal), the supply asks (ignition off), the department
+no longer takes this log, or it sent another configuration. After the last three the unit may read on.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ class Reason(Enum):
     ASKED = "asked"
     SUPPLY = "supply"
     LOG_REFUSED = "log refused"
+    CONFIGURATION = "configuration"
 
 
 class StopRequest:

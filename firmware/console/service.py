@@ -25,6 +25,7 @@ PUMP_BYTES = 1024
 LOOK_S = 0.2
 
 MakeConsole = Callable[[SerialPort], Console]
+Pair = tuple[Console, threading.Thread]
 
 
 def socket_of(home: Path) -> Path:
@@ -33,8 +34,11 @@ def socket_of(home: Path) -> Path:
 
 
 @contextlib.contextmanager
-def serving(home: Path, make: MakeConsole) -> Iterator[None]:
-    """Serve consoles while the `with` runs; at its end open sessions are closed and recorded."""
+def serving(home: Path, make: MakeConsole) -> Iterator[Callable[[], bool]]:
+    """Serve consoles while the `with` runs; at its end open sessions are closed and recorded.
+
+    Gives a function that tells whether somebody is logged in.
+    """
     path = socket_of(home)
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, _short(path) as name:
@@ -46,18 +50,20 @@ def serving(home: Path, make: MakeConsole) -> Iterator[None]:
         listener.listen(CONSOLES_AT_ONCE)
         listener.settimeout(LOOK_S)
         stop = threading.Event()
-        thread = threading.Thread(target=_accept, args=(listener, make, stop), name="consoles", daemon=True)
+        open_now: list[Pair] = []
+        thread = threading.Thread(
+            target=_accept, args=(listener, make, stop, open_now), name="consoles", daemon=True
+        )
         thread.start()
         try:
-            yield
+            yield lambda: any(console.in_session for console, _ in tuple(open_now))
         finally:
             stop.set()
             thread.join(timeout=15)
             path.unlink(missing_ok=True)
 
 
-def _accept(listener: socket.socket, make: MakeConsole, stop: threading.Event) -> None:
-    running: list[tuple[Console, threading.Thread]] = []
+def _accept(listener: socket.socket, make: MakeConsole, stop: threading.Event, running: list[Pair]) -> None:
     while not stop.is_set():
         try:
             connection, _ = listener.accept()
@@ -65,7 +71,7 @@ def _accept(listener: socket.socket, make: MakeConsole, stop: threading.Event) -
             continue
         except OSError:
             break
-        running = [pair for pair in running if pair[1].is_alive()]
+        running[:] = [pair for pair in running if pair[1].is_alive()]
         if _peer_uid(connection) not in {os.geteuid(), 0} or len(running) >= CONSOLES_AT_ONCE:
             connection.close()
             continue

@@ -74,6 +74,11 @@ class Console:
         """End from another thread: the unit shuts down."""
         self._stopped.set()
 
+    @property
+    def in_session(self) -> bool:
+        """Whether somebody is logged in, or a command runs."""
+        return self._admission is not None or self._recording is not None
+
     def serve(self) -> None:
         """Talk until the line is gone. Raises nothing that a person at the cable could cause."""
         try:

@@ -1,0 +1,93 @@
+"""A configuration that the department sent: put into force once, over what the unit's own file says.
+
+What it does not name stays as it is, so that one file serves a fleet, and what a technician sets later stays
+until the next version. Who the unit is and what is fitted to it is not the department's to set: a unit that
+cannot start would never hear of a better version. One that does not fit is refused once and named, and the
+unit goes on as it was.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware.config import config_text, load_config, overlaid, rewrite_config
+from firmware.errors import ConfigError, FirmwareError
+from storage import files
+from storage.errors import StorageError
+from sync.documents import Carried, open_carried
+from sync.errors import SyncError
+from sync.membership import SyncFolder
+
+NAME = "configuration"
+AT_THE_UNIT = frozenset({"unit", "parts", "camera.source"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenUp:
+    """What became of a version. refused: why it is not in force, "" where it is."""
+
+    version: int
+    refused: str = ""
+
+
+def waits(home: Path) -> bool:
+    """Whether a version came that was not dealt with."""
+    carried = _carried(SyncFolder.of(home))
+    return carried is not None and carried.version > _dealt_with(home).version
+
+
+def take_up(home: Path) -> TakenUp | None:
+    """Deal with the version that waits; None where none does. No reader may be running on another."""
+    carried = _carried(SyncFolder.of(home))
+    if carried is None or carried.version <= _dealt_with(home).version:
+        return None
+    where = f"{NAME} {carried.version}"
+    try:
+        body = carried.body.decode("utf-8")
+        merged = overlaid(load_config(home), body, where)
+        _check_scope(body, where)
+        rewrite_config(home, config_text(merged))
+        taken = TakenUp(version=carried.version)
+    except (FirmwareError, UnicodeDecodeError) as error:
+        taken = TakenUp(version=carried.version, refused=str(error)[:300])
+    files.replace(_note(home), f"{taken.version} {taken.refused}".encode())
+    return taken
+
+
+def _check_scope(body: str, where: str) -> None:
+    for section, keys in tomllib.loads(body).items():
+        for key in keys:
+            if section in AT_THE_UNIT or f"{section}.{key}" in AT_THE_UNIT:
+                raise ConfigError(where, f"{section}.{key}", "is set at the unit alone")
+
+
+def newest(home: Path) -> TakenUp | None:
+    """What became of the newest version that was dealt with."""
+    taken = _dealt_with(home)
+    return taken if taken.version else None
+
+
+def _carried(folder: SyncFolder) -> Carried | None:
+    """The document in the inbox; one that is damaged counts as none: the next version comes whole."""
+    path = folder.inbox / f"{NAME}.cbor"
+    if not folder.is_member() or not path.exists():
+        return None
+    member = folder.member()
+    try:
+        return open_carried(path.read_bytes(), NAME, member.command_public(), member.unit_id)
+    except (OSError, StorageError, SyncError):
+        return None
+
+
+def _note(home: Path) -> Path:
+    return SyncFolder.of(home).path / "configuration.taken"
+
+
+def _dealt_with(home: Path) -> TakenUp:
+    try:
+        version, _, refused = _note(home).read_text(encoding="utf-8").partition(" ")
+        return TakenUp(version=int(version), refused=refused)
+    except (OSError, ValueError):
+        return TakenUp(version=0)

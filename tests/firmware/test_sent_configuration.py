@@ -1,0 +1,146 @@
+"""A configuration from the department: in force once, over the unit's own file, or refused by name."""
+
+import signal
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from reader_process import CLIP, Running
+from sync_twins import found_department, issue_code, running
+
+from firmware.app import prepare_home
+from firmware.config import load_config
+from firmware.custody import open_ledger
+from firmware.sent_configuration import NAME, newest, take_up, waits
+from storage import codec, envelope
+from storage.home import Home
+from storage.verify import verify_home
+from sync.department import cli as department
+from sync.documents import Carried, context_of
+from sync.enrolment import join
+from sync.ledger_outbox import LedgerOutbox
+from sync.membership import Member, SyncFolder
+
+COMMAND = ed25519.Ed25519PrivateKey.generate()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An enrolled unit, as far as documents go."""
+    folder = SyncFolder.of(tmp_path)
+    prepare_home(tmp_path)
+    folder.make()
+    key = COMMAND.public_key().public_bytes_raw()
+    folder.save_member(
+        Member(
+            department="d", unit_id="unit-7", name="car-12", unit_address="127.0.0.1:1",
+            front_address="127.0.0.1:1", department_key=key, command_key=key, authority=b"", root=b"",
+        )
+    )  # fmt: skip
+    folder.inbox.mkdir(exist_ok=True)
+    return tmp_path
+
+
+def send(
+    home: Path, text: str, *, version: int = 1, unit: str = "", key: ed25519.Ed25519PrivateKey = COMMAND
+) -> None:
+    carried = Carried(
+        name=NAME, version=version, unit_id=unit, issued_us=1, expires_us=None, body=text.encode()
+    )
+    message = envelope.sign(codec.to_bytes(carried), key, context=context_of(NAME))
+    (SyncFolder.of(home).inbox / f"{NAME}.cbor").write_bytes(message)
+
+
+def edit(home: Path, old: str, new: str) -> None:
+    path = home / "config.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_what_it_names_is_in_force_and_the_rest_stays_the_units_own(home: Path) -> None:
+    edit(home, "gain_max = 8.0", "gain_max = 4.0")
+    edit(home, "# ignition_pin = 17", "ignition_pin = 17")
+    send(home, "[sync]\ninterval_s = 300\n[camera]\nexposure_us = 500\n")
+    assert waits(home)
+    taken = take_up(home)
+    assert taken is not None
+    assert (taken.version, taken.refused) == (1, "")
+    config = load_config(home)
+    assert (config.sync.interval_s, config.camera.exposure_us) == (300, 500)
+    assert (config.camera.gain_max, config.parts.ignition_pin) == (4.0, 17)
+    assert newest(home) == taken
+
+
+def test_a_version_is_taken_up_once_and_a_technicians_change_after_it_stays(home: Path) -> None:
+    send(home, "[camera]\nexposure_us = 500\n")
+    take_up(home)
+    edit(home, "exposure_us = 500", "exposure_us = 700")
+    assert not waits(home)
+    assert take_up(home) is None
+    assert load_config(home).camera.exposure_us == 700
+    send(home, "[camera]\nexposure_us = 900\n", version=2)
+    assert take_up(home) is not None
+    assert load_config(home).camera.exposure_us == 900
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[camera]\nexposure_us = 999999\n", "camera.exposure_us"),
+        ("[camera]\nexposure = 5\n", "camera.exposure"),
+        ("[nonsense]\n", "nonsense"),
+        ("[camera", "TOML"),
+        ('[camera]\nsource = "camera:3"\n', "camera.source"),
+        ("[parts]\nignition_pin = 5\n", "parts.ignition_pin"),
+        ('[unit]\nname = "x"\n', "unit.name"),
+        ('[sync]\nwindows = "25:00-26:00"\n', "sync"),
+    ],
+)
+def test_one_that_does_not_fit_is_refused_by_name_and_changes_nothing(
+    home: Path, text: str, named: str
+) -> None:
+    before = (home / "config.toml").read_bytes()
+    send(home, text)
+    taken = take_up(home)
+    assert taken is not None
+    assert named in taken.refused
+    assert "configuration 1" in taken.refused
+    assert (home / "config.toml").read_bytes() == before
+    assert not waits(home)
+
+
+def test_one_that_the_command_key_did_not_sign_for_this_unit_counts_as_none(home: Path) -> None:
+    send(home, "[camera]\nexposure_us = 500\n", key=ed25519.Ed25519PrivateKey.generate())
+    assert not waits(home)
+    assert take_up(home) is None
+    send(home, "[camera]\nexposure_us = 500\n", unit="unit-8")
+    assert not waits(home)
+
+
+@pytest.mark.slow
+def test_a_running_reader_goes_on_with_what_its_department_sends(tmp_path: Path) -> None:
+    office, unit, file = found_department(tmp_path / "office"), tmp_path / "unit", tmp_path / "fleet.toml"
+    prepare_home(unit)
+    edit(unit, "interval_s = 900", "interval_s = 10")
+    file.write_text("[images]\noverview_quality = 60\n")
+    with running(office):
+        folder = SyncFolder.of(unit)
+        with open_ledger(unit) as ledger:
+            join(LedgerOutbox(ledger, folder.inbox), folder, issue_code(office, "car-12"), software="test")
+        reader = Running(unit, "--source", str(CLIP), "--pace", "fast")
+        reader.until_reads(1)
+        assert department.main(["send", "--home", str(office.path), "configuration", str(file)]) == 0
+        folder.wanted.touch()
+        while newest(unit) is None:
+            reader.until_reads(len(reader.lines) + 1)
+        before = len(reader.lines)
+        reader.until_reads(before + 10)  # more than the stages between camera and log can hold
+        assert reader.end(signal.SIGTERM) == 0
+    taken = newest(unit)
+    assert taken is not None
+    assert taken.refused == ""
+    assert load_config(unit).images.overview_quality == 60
+    numbers = [int(str(one["record"])) for one in reader.announced]
+    assert numbers == sorted(set(numbers))
+    assert verify_home(Home(unit)).ok
