@@ -229,6 +229,7 @@ class _Run:
                 now=clock.now,
                 habit=habit,
                 custody=lambda: custody_of(ledger, sync_folder),
+                stays=config.parts.ignition_pin is None,
                 troubles=lambda: parts.troubles.lasting,
             )
             alarms = AlarmEvents(log, troubles=lambda: parts.troubles.lasting)

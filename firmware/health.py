@@ -111,10 +111,12 @@ class HealthWatch:
         custody: Callable[[], Custody] = Custody,
         monotonic: Callable[[], float] = time.monotonic,
         watching: bool = True,
+        stays: bool = True,
         troubles: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._watching = watching  # False beside no running reader: then no frames are no alarm
         self._board, self._power, self._now, self._custody = board, power, now, custody
+        self._stays = stays  # False in a vehicle, which has no site and so no site's habit
         self._troubles = troubles  # of the other parts: receiver, sources of time
         self._monotonic = monotonic
         self._scene, self.habit = SceneWatch(), habit or ReadHabit()
@@ -153,12 +155,16 @@ class HealthWatch:
         supply, failed = self._supply()
         with self._lock:
             self.habit.tick(now.us)
+            seeing = self._scene.alarms(now_s)
+            no_frames = self._watching and now_s - self._last_frame_s >= NO_FRAMES_S
+            if seeing or no_frames or now.state is ClockState.UNKNOWN:
+                self.habit.blind()
             recent = [at for at in self._arrivals if now_s - at <= RATE_WINDOW_S]
             span_s = min(RATE_WINDOW_S, max(now_s - self._begun_s, 1e-3))
             since_sync_s = None if custody.last_sync_us is None else (now.us - custody.last_sync_us) / 1e6
             alarms = {
-                Alarm.NO_FRAMES: self._watching and now_s - self._last_frame_s >= NO_FRAMES_S,
-                Alarm.FEW_READS: self._watching and self.habit.too_quiet(now.us),
+                Alarm.NO_FRAMES: no_frames,
+                Alarm.FEW_READS: self._few_reads(now),
                 Alarm.HOT: (vitals.temperature_c or 0.0) >= HOT_C,
                 Alarm.THROTTLED: bool(supply and supply.throttled),
                 Alarm.UNDERVOLTAGE: bool(supply and supply.undervoltage),
@@ -168,7 +174,7 @@ class HealthWatch:
                 Alarm.CLOCK_LOOSE: now.state is not ClockState.UNKNOWN and now.error_us > CLOCK_LOOSE_US,
                 Alarm.SYNC_LATE: custody.enrolled and (since_sync_s is None or since_sync_s > SYNC_LATE_S),
                 Alarm.SENSOR_FAILED: failed or bool(self._troubles()),
-            } | {Alarm("camera_" + name): True for name in self._scene.alarms(now_s)}
+            } | {Alarm("camera_" + name): True for name in seeing}
             quality = self._scene.quality
             return HealthReport(
                 at_us=now.us,
@@ -196,6 +202,11 @@ class HealthWatch:
                 since_sync_s=since_sync_s,
                 alarms=tuple(alarm for alarm in Alarm if alarms.get(alarm)),
             )
+
+    def _few_reads(self, now: UtcTime) -> bool:
+        """Where nobody knows the hour, or the unit drives, no habit tells what is few."""
+        known = self._watching and self._stays and now.state is not ClockState.UNKNOWN
+        return known and self.habit.too_quiet(now.us)
 
     def _supply(self) -> tuple[Supply | None, bool]:
         if self._power is None:

@@ -12,6 +12,9 @@ from pathlib import Path
 HOURS = 168
 WEIGHT = 0.25  # of the newest week
 IMPROBABLE = 0.001  # a quieter stretch than this by chance, once in a thousand, is an alarm
+FEWER_SHARE = 0.5  # traffic varies by more than chance: a holiday, rain. Above this share it is no alarm
+JUDGED_US = 900_000_000  # a gate or a red light may keep a road empty for a while
+PAUSE_US = 120_000_000  # between two ticks: after more the clock was set, or the unit slept
 HOUR_US = 3_600_000_000
 
 
@@ -21,31 +24,43 @@ def hour_of_week(us: int) -> int:
 
 
 class ReadHabit:
-    """Counts reads by the hour. An hour teaches only if the unit ran through all of it."""
+    """Counts reads by the hour. An hour teaches only if the unit ran, and could see, through all of it."""
 
     def __init__(self, usual: list[float | None] | None = None) -> None:
         self._usual: list[float | None] = usual if usual is not None else [None] * HOURS
         self._hour: int | None = None
-        self._from_us = 0
+        self._from_us = self._ticked_us = 0
         self._count = 0
+        self._blind = False  # in this hour, for a time
+        self._was_few = False  # in the hour before
+        self._empty_us, self._missed = 0, 0.0  # time since the last read, and the reads usual in it
 
     def tick(self, now_us: int) -> None:
         """Time goes on; closes the hour that is over. Call it every minute or oftener."""
-        hour = now_us // HOUR_US
-        if self._hour is None:
+        hour, gone_us = now_us // HOUR_US, now_us - self._ticked_us
+        self._ticked_us = now_us
+        if self._hour is None or not 0 <= gone_us <= PAUSE_US:
             self._hour, self._from_us, self._count = hour, now_us, 0
-        elif hour != self._hour:
+            self._blind = self._was_few = False
+            return
+        self._empty_us += gone_us
+        self._missed += (self.usual(now_us) or 0.0) * gone_us / HOUR_US
+        if hour != self._hour:
             whole = self._from_us - self._hour * HOUR_US < 60_000_000
-            if whole and hour == self._hour + 1:
+            self._was_few = self._few(hour * HOUR_US - 1)
+            if whole and not self._blind:
                 self._teach(self._hour % HOURS, self._count)
-            self._hour, self._from_us, self._count = hour, max(now_us, hour * HOUR_US), 0
-            if now_us - hour * HOUR_US < 60_000_000:
-                self._from_us = hour * HOUR_US
+            self._hour, self._from_us, self._count, self._blind = hour, hour * HOUR_US, 0, False
 
     def read(self, now_us: int) -> None:
         """A read was stored."""
         self.tick(now_us)
         self._count += 1
+        self._empty_us, self._missed = 0, 0.0
+
+    def blind(self) -> None:
+        """The camera sees nothing, or nobody knows the hour: what is counted now teaches nothing."""
+        self._blind = True
 
     @property
     def this_hour(self) -> int:
@@ -57,16 +72,24 @@ class ReadHabit:
         return self._usual[hour_of_week(now_us)]
 
     def too_quiet(self, now_us: int) -> bool:
-        """Whether so few reads this hour would be chance less than once in a thousand (Poisson)."""
-        usual = self.usual(now_us)
-        if usual is None:
+        """Whether the reads, in this hour or since the last one, are less than half of the usual, and so few
+        that chance makes them less than once in a thousand (Poisson).
+        """
+        if self._empty_us >= JUDGED_US and math.exp(-self._missed * FEWER_SHARE) < IMPROBABLE:
+            return True
+        young = now_us - self._from_us < JUDGED_US
+        return self._was_few if young else self._few(now_us)
+
+    def _few(self, now_us: int) -> bool:
+        usual, ran_us = self.usual(now_us), now_us - self._from_us
+        if usual is None or ran_us < JUDGED_US:
             return False
-        expected = usual * min(1.0, max(0.0, (now_us - self._from_us) / HOUR_US))
+        expected = usual * min(1.0, ran_us / HOUR_US)
         term = total = math.exp(-min(expected, 700.0))
         for count in range(1, self._count + 1):
             term *= expected / count
             total += term
-        return total < IMPROBABLE
+        return self._count < expected * FEWER_SHARE and total < IMPROBABLE
 
     def _teach(self, slot: int, count: int) -> None:
         before = self._usual[slot]

@@ -167,27 +167,102 @@ def test_a_moving_vehicle_is_never_knocked() -> None:
     assert "knocked" not in watch.alarms(now_s)
 
 
+MINUTE_US = 60_000_000
+
+
+def traffic(habit: ReadHabit, now_us: int, hours: float, an_hour: int) -> int:
+    """So much steady traffic; the time after it."""
+    until_us = now_us + round(hours * HOUR_US)
+    while now_us < until_us:
+        now_us += MINUTE_US
+        habit.tick(now_us)
+        minute = now_us // MINUTE_US % 60
+        for _ in range(an_hour * (minute + 1) // 60 - an_hour * minute // 60):
+            habit.read(now_us)
+    return now_us
+
+
 def weeks(habit: ReadHabit, count: int, an_hour: int) -> int:
     """Some weeks of steady traffic; the time after them."""
-    now_us = T0_US
-    for _ in range(count * 168):
-        habit.tick(now_us)
-        for _ in range(an_hour):
-            habit.read(now_us + 1_000_000)
-        now_us += HOUR_US
-    habit.tick(now_us)
-    return now_us
+    habit.tick(T0_US)
+    return traffic(habit, T0_US, count * 168, an_hour)
 
 
 def test_a_plate_rate_that_drops_raises_an_alarm_once_it_cannot_be_chance() -> None:
     habit = ReadHabit()
     now_us = weeks(habit, 2, 20)
     assert habit.usual(now_us) == 20
-    assert not habit.too_quiet(now_us + HOUR_US // 6)
-    assert habit.too_quiet(now_us + HOUR_US // 2)
+    now_us = traffic(habit, now_us, 1 / 6, 0)
+    assert not habit.too_quiet(now_us)
+    now_us = traffic(habit, now_us, 1 / 3, 0)
+    assert habit.too_quiet(now_us)
     for _ in range(8):
-        habit.read(now_us + HOUR_US // 2)
-    assert not habit.too_quiet(now_us + HOUR_US // 2)
+        habit.read(now_us)
+    assert not habit.too_quiet(now_us)
+
+
+def test_a_rate_that_stays_low_is_an_alarm_without_a_gap_at_the_full_hour() -> None:
+    habit = ReadHabit()
+    now_us = traffic(habit, weeks(habit, 2, 60), 0.5, 6)
+    for _ in range(180):
+        now_us = traffic(habit, now_us, 1 / 60, 6)
+        assert habit.too_quiet(now_us)
+
+
+def test_an_empty_road_for_some_minutes_is_no_alarm_however_busy_it_is() -> None:
+    habit = ReadHabit()
+    now_us = weeks(habit, 2, 600)
+    for _ in range(10):
+        now_us = traffic(habit, now_us, 1 / 60, 0)
+        assert not habit.too_quiet(now_us)
+
+
+def test_a_holiday_with_two_thirds_of_the_traffic_is_no_alarm() -> None:
+    habit = ReadHabit()
+    now_us = weeks(habit, 2, 600)
+    for _ in range(24 * 6):
+        now_us = traffic(habit, now_us, 1 / 6, 400)
+        assert not habit.too_quiet(now_us)
+
+
+def test_a_quiet_site_that_goes_blind_is_an_alarm_within_hours() -> None:
+    habit = ReadHabit()
+    now_us = traffic(habit, weeks(habit, 2, 4), 2, 0)
+    assert not habit.too_quiet(now_us)
+    assert habit.too_quiet(traffic(habit, now_us, 2, 0))
+
+
+def test_a_clock_that_is_set_takes_no_missing_reads_with_it() -> None:
+    habit = ReadHabit()
+    now_us = traffic(habit, weeks(habit, 2, 60), 1 / 12, 60)
+    for step_us in (40 * MINUTE_US, -30 * MINUTE_US, 5 * HOUR_US):
+        now_us += step_us
+        habit.tick(now_us)
+        assert not habit.too_quiet(now_us)
+        now_us = traffic(habit, now_us, 1 / 4, 60)
+        assert not habit.too_quiet(now_us)
+
+
+def test_an_hour_in_which_the_camera_was_blind_teaches_nothing() -> None:
+    habit = ReadHabit()
+    now_us = weeks(habit, 1, 20)
+    habit.blind()
+    traffic(habit, now_us, 1, 0)
+    assert habit.usual(now_us) == 20
+
+
+@pytest.mark.parametrize(("stays", "known"), [(True, False), (False, True)])
+def test_a_vehicle_and_a_unit_that_does_not_know_the_hour_have_no_habit(stays: bool, known: bool) -> None:
+    habit = ReadHabit([100.0] * 168)
+    state = ClockState.HOLDOVER if known else ClockState.UNKNOWN
+    clock, now_us = SetClock(T0_US, state=state), T0_US
+    watch = HealthWatch(board=ScriptedBoard(), now=clock.now, habit=habit, stays=stays, monotonic=lambda: 0.0)
+    watch.report()
+    for _ in range(90):
+        clock.step(MINUTE_US)
+        assert Alarm.FEW_READS not in watch.report().alarms
+    assert habit.too_quiet(now_us + 90 * MINUTE_US)
+    assert habit.usual(now_us) == (75 if known else 100)
 
 
 def test_an_hour_that_is_always_quiet_is_no_alarm() -> None:
