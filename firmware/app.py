@@ -222,7 +222,6 @@ class _Run:
             record_configuration(ledger, home, clock)
             habit = ReadHabit.load(home / "habit.json")
             sync_folder, tap = SyncFolder.of(home), FrameTap()
-            lighting = None if parts.lamps is None else _lighting(parts.lamps, config, log)
             health = HealthWatch(
                 board=SysfsBoard(home),
                 power=parts.power,
@@ -232,6 +231,7 @@ class _Run:
                 stays=config.parts.ignition_pin is None,
                 troubles=lambda: parts.troubles.lasting,
             )
+            lighting = None if parts.lamps is None else _lighting(parts.lamps, config, log, health)
             alarms = AlarmEvents(log, troubles=lambda: parts.troubles.lasting)
             with (
                 serve_door(ledger),
@@ -367,9 +367,17 @@ def _stopping_signals(orders: SupplyOrders) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _lighting(lamps: Lamps, config: Config, log: structlog.typing.FilteringBoundLogger) -> Lighting:
+def _lighting(
+    lamps: Lamps, config: Config, log: structlog.typing.FilteringBoundLogger, health: HealthWatch
+) -> Lighting:
     camera = config.camera
-    return Lighting(lamps, longest_us=camera.exposure_us, gain_max=camera.gain_max, log=log)
+    return Lighting(
+        lamps,
+        longest_us=camera.exposure_us,
+        gain_max=camera.gain_max,
+        log=log,
+        on_switch=health.lit_anew,
+    )
 
 
 def _retuner(source: TunableSource, lighting: Lighting | None) -> Callable[[CameraSettings], None]:

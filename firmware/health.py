@@ -146,7 +146,13 @@ class HealthWatch:
         """One more read is in the log."""
         with self._lock:
             self._reads += 1
+            self._scene.read(self._monotonic())
             self.habit.read(self._now().us)
+
+    def lit_anew(self) -> None:
+        """Lamps or filter were switched: another picture is no other view."""
+        with self._lock:
+            self._scene.lit_anew()
 
     def report(self) -> HealthReport:
         """Judge everything now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import structlog
@@ -18,7 +19,10 @@ LOOK_EVERY_S = 0.5
 
 
 class Lighting:
-    """Feed it every frame; it looks twice a second. longest_us, gain_max: what the camera may use."""
+    """Feed it every frame; it looks twice a second. longest_us, gain_max: what the camera may use.
+
+    on_switch: told when day turns to night or back.
+    """
 
     def __init__(
         self,
@@ -28,12 +32,16 @@ class Lighting:
         gain_max: float,
         log: structlog.typing.FilteringBoundLogger,
         policy: DaylightPolicy | None = None,
+        on_switch: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lamps, self._log, self._monotonic = lamps, log, monotonic
         self._longest_us, self._gain_max = longest_us, gain_max
         self._daylight = Daylight(policy)
+        self._on_switch = on_switch
         self._set: Light | None = None
+        self._told: Light | None = None
+        self._failed: frozenset[str] = frozenset()
         self._looked_s = -LOOK_EVERY_S
 
     def limits(self, *, longest_us: int, gain_max: float) -> None:
@@ -54,13 +62,26 @@ class Lighting:
             gain_max=self._gain_max,
         )
         light = self._daylight.step(share, now_s)
-        if light is self._set:
+        if light is self._set and not self._failed:
             return
-        try:
-            self._lamps.day_filter(closed=light is Light.DAY)
-            self._lamps.strobe(on=light is Light.NIGHT)
-        except HardwareError as error:  # the reading goes on by what light there is
-            self._log.error("lamps_failed", reason=str(error))
-        if Light.LOOKING not in {light, self._set}:
-            self._log.info("light", setting=light.value)
+        self._failed = self._switch(light)  # what did not switch is tried at every look; the reading goes on
         self._set = light
+        if light not in {Light.LOOKING, self._told}:
+            self._told = light
+            self._log.info("light", setting=light.value)
+            self._on_switch()
+
+    def _switch(self, light: Light) -> frozenset[str]:
+        """Set both, each by itself; which of them failed."""
+        failed = set()
+        for name, switch in (
+            ("strobe", partial(self._lamps.strobe, on=light is Light.NIGHT)),
+            ("filter", partial(self._lamps.day_filter, closed=light is Light.DAY)),
+        ):
+            try:
+                switch()
+            except HardwareError as error:
+                failed.add(name)
+                if name not in self._failed:
+                    self._log.error("lamps_failed", reason=str(error))
+        return frozenset(failed)

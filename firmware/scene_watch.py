@@ -2,7 +2,7 @@
 alarms out.
 
 Promise: judged on coarse brightness only, so nothing kept here could show a plate; needs no clock but a
-running one.
+running one. A camera that has just read a plate is not blind, whatever its picture looks like.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ COVERED_SHARE = 0.35  # of the usual contrast and sharpness
 KNOCKED_LIKENESS = 0.35  # correlation with the usual scene
 STEADY_LIKENESS = 0.75  # a view that is usually less alike than this belongs to a moving vehicle
 LEARN_S = 600.0
+CLEAR_S = 10.0  # an alarm is over once nothing was wrong for so long: a headlamp is no daybreak
+PROOF_S = 300.0  # so long a read tells that the camera sees
+PROOF_READS = 10  # in a view that is another one: it is the usual one from then on
 _CHANGE_SHARE = 0.02
 
 
@@ -36,6 +39,9 @@ class SceneWatch:
     ) -> None:
         self._limits = {"dark": dark_s, "covered": covered_s, "frozen": frozen_s, "knocked": knocked_s}
         self._since: dict[str, float] = {}
+        self._wrong_s: dict[str, float] = {}  # when it was wrong last
+        self._read_s = float("-inf")
+        self._reads = 0  # since the view is another one
         self._usual: NDArray[np.float32] | None = None
         self._usual_contrast = self._usual_sharpness = 0.0
         self._usual_likeness = 1.0
@@ -63,17 +69,36 @@ class SceneWatch:
         knocked = learned and steady and not dark and not covered and likeness < KNOCKED_LIKENESS
         found = {"dark": dark, "covered": covered, "frozen": frozen, "knocked": knocked}
         for name, wrong in found.items():
-            if not wrong:
-                self._since.pop(name, None)
-            else:
+            if wrong:
                 self._since.setdefault(name, now_s)
+                self._wrong_s[name] = now_s
+            elif name not in self.alarms(now_s) or now_s - self._wrong_s[name] >= CLEAR_S or name == "frozen":
+                self._since.pop(name, None)
         if not any(found.values()):
             self._learn(cells, quality, likeness, fast=not learned)
         self._last, self.quality, self._seen_s = sample, quality, now_s
 
+    def read(self, now_s: float) -> None:
+        """A plate was read: the camera sees. Another view that shows plates becomes the usual one."""
+        self._read_s = now_s
+        self._reads = self._reads + 1 if "knocked" in self._since else 0
+        if "covered" in self._since or self._reads >= PROOF_READS:
+            self.lit_anew()
+
+    def lit_anew(self) -> None:
+        """The light is another one (lamps, filter): the usual view is learnt again."""
+        self._usual, self._usual_likeness, self._reads = None, 1.0, 0
+        for name in ("covered", "knocked"):
+            self._since.pop(name, None)
+
     def alarms(self, now_s: float) -> Iterable[str]:
         """What has lasted longer than its limit: of dark, covered, frozen, knocked."""
-        return tuple(name for name, since_s in self._since.items() if now_s - since_s >= self._limits[name])
+        proven = {"dark", "covered"} if now_s - self._read_s < PROOF_S else set()
+        return tuple(
+            name
+            for name, since_s in self._since.items()
+            if now_s - since_s >= self._limits[name] and name not in proven
+        )
 
     def _learn(
         self, cells: NDArray[np.float32], quality: PictureQuality, likeness: float, *, fast: bool

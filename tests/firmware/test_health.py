@@ -159,6 +159,73 @@ def test_passing_traffic_and_a_slow_dusk_are_no_alarm() -> None:
     assert watched(traffic, 2000, step_s=20.0) == set()
 
 
+def learnt() -> tuple[SceneWatch, float]:
+    watch, now_s = SceneWatch(), 0.0
+    while now_s < LEARN_S + 60:
+        watch.look(road(int(now_s)), now_s)
+        now_s += 20.0
+    return watch, now_s
+
+
+def black(seed: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 6, (180, 320)).astype(np.uint8)
+
+
+def test_headlamps_of_a_passing_vehicle_end_no_alarm_of_the_dark() -> None:
+    (watch, now_s), raised = learnt(), []
+    for second in range(300):
+        watch.look(road(second) if second % 75 >= 72 else black(second), now_s + second)
+        raised.append("dark" in watch.alarms(now_s + second))
+    assert raised == [False] * 60 + [True] * 240
+    for second in range(300, 315):
+        watch.look(road(second), now_s + second)
+    assert watch.alarms(now_s + 315) == ()
+
+
+def test_a_camera_that_reads_plates_by_night_is_not_blind_and_one_that_read_the_last_is_soon() -> None:
+    watch, now_s = learnt()
+    for second in range(1200):
+        now_s += 1
+        watch.look(black(second), now_s)
+        if second % 200 == 0:
+            watch.read(now_s)
+        assert watch.alarms(now_s) == ()
+    for second in range(300):
+        now_s += 1
+        watch.look(black(second), now_s)
+    assert watch.alarms(now_s) == ("dark",)
+
+
+@pytest.mark.parametrize("change", ["lamps", "reads"])
+def test_another_light_is_no_knock_once_lamps_or_reads_explain_it(change: str) -> None:
+    watch, now_s = learnt()
+    for second in range(1500):
+        now_s += 1
+        watch.look(255 - road(second), now_s)  # the strobe lights the road, the sky is dark
+        if change == "lamps" and second == 1:
+            watch.lit_anew()
+        if change == "reads" and second % 30 == 0:
+            watch.read(now_s)
+        if change == "lamps" or second > 400:
+            assert watch.alarms(now_s) == ()
+
+
+def test_a_flat_picture_that_shows_plates_becomes_the_usual_one() -> None:
+    def foggy(seed: int) -> NDArray[np.uint8]:
+        return (120 + (road(seed).astype(int) - 120) // 8).astype(np.uint8)
+
+    watch, now_s = learnt()
+    for second in range(400):
+        now_s += 1
+        watch.look(foggy(second), now_s)
+    assert watch.alarms(now_s) == ("covered",)
+    watch.read(now_s)
+    for second in range(1000):
+        now_s += 1
+        watch.look(foggy(second), now_s)
+        assert watch.alarms(now_s) == ()
+
+
 def test_a_moving_vehicle_is_never_knocked() -> None:
     watch, now_s = SceneWatch(), 0.0
     for number in range(200):

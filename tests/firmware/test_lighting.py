@@ -37,9 +37,11 @@ def frame(luma: int, *, exposure_us: int | None, gain: float | None) -> Frame:
 def test_filter_and_strobe_follow_day_and_night_and_the_log_says_so() -> None:
     lamps, clock, events = RememberedLamps(), Clockwork(), io.StringIO()
     policy = DaylightPolicy(lasting_s=5, look_every_s=10, look_s=1)
+    switched: list[float] = []
     lighting = Lighting(
-        lamps, longest_us=800, gain_max=8.0, log=event_log(events), policy=policy, monotonic=clock
-    )
+        lamps, longest_us=800, gain_max=8.0, log=event_log(events), policy=policy, monotonic=clock,
+        on_switch=lambda: switched.append(clock.now_s),
+    )  # fmt: skip
 
     def seen(seconds: float, luma: int, exposure_us: int, gain: float) -> None:
         for _ in range(int(seconds * 10)):
@@ -54,17 +56,29 @@ def test_filter_and_strobe_follow_day_and_night_and_the_log_says_so() -> None:
     seen(30, 90, 200, 1.0)
     assert lamps.lit == {"filter"}
     settings = [json.loads(line)["setting"] for line in events.getvalue().splitlines()]
-    assert settings[:2] == ["day", "night"]
+    assert settings == ["day", "night", "day"]
+    assert len(switched) == 3
 
 
-def test_lamps_that_fail_do_not_stop_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    lamps, events = RememberedLamps(), io.StringIO()
+def test_lamps_that_fail_do_not_stop_the_reading_and_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    lamps, events, clock = RememberedLamps(), io.StringIO(), Clockwork()
+    real = lamps.day_filter
 
     def stuck(*, closed: bool) -> None:
-        raise PartFailedError("the filter is stuck")
+        if clock.now_s < 10:
+            raise PartFailedError("the filter is stuck")
+        real(closed=closed)
 
     monkeypatch.setattr(lamps, "day_filter", stuck)
-    lighting = Lighting(lamps, longest_us=800, gain_max=8.0, log=event_log(events))
-    one = frame(90, exposure_us=200, gain=1.0)
-    lighting.frame_seen(one, one.luma)
-    assert "stuck" in events.getvalue()
+    lighting = Lighting(lamps, longest_us=800, gain_max=8.0, log=event_log(events), monotonic=clock)
+    one = frame(20, exposure_us=None, gain=None)
+    for _ in range(8):
+        lighting.frame_seen(one, one.luma)
+        clock.now_s += 1
+    assert lamps.lit == {"strobe"}
+    assert events.getvalue().count("stuck") == 1
+    by_day = frame(200, exposure_us=None, gain=None)
+    for _ in range(400):
+        lighting.frame_seen(by_day, by_day.luma)
+        clock.now_s += 1
+    assert lamps.lit == {"filter"}
