@@ -35,7 +35,7 @@ from firmware.health_message import health_message
 from firmware.lighting import Lighting
 from firmware.live_view import LiveView
 from firmware.log import event_log
-from firmware.metrics import MetricsServer
+from firmware.metrics import serving_metrics
 from firmware.orders import Reason, StopRequest, SupplyOrders
 from firmware.pipeline import Pipeline
 from firmware.purging import purging
@@ -54,7 +54,7 @@ from hw.machine import SystemdMachine
 from hw.position import Fix
 from hw.power import PowerOrder
 from hw.vitals import SysfsBoard
-from hw.watchdog import Heartbeat, SystemdHeartbeat
+from hw.watchdog import Heartbeat, PatientHeartbeat, SystemdHeartbeat
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.records import Position, Read
@@ -128,8 +128,10 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
     def on_order(order: PowerOrder) -> None:
         orders.order(order)
         if order is PowerOrder.POWER_OFF:  # at once: the capacitor's time runs since the order to stop
-            with contextlib.suppress(HardwareError):
+            try:
                 SystemdMachine().power_off()
+            except HardwareError as error:
+                event_log(err).error("power_off_failed", reason=str(error))
 
     before: RunResult | None = None
     with _stopping_signals(orders):
@@ -248,8 +250,13 @@ class _Run:
                     on_attempt=lambda _attempt: self._look_for_configuration(),
                 ),
                 purging(ledger, log),
-                _metrics(config, health),
-                reporting(home, lambda: alarms.noted(health.report()), keep=lambda: _keep_habit(habit, home)),
+                serving_metrics(config.unit.metrics_port, health.report, log),
+                reporting(
+                    home,
+                    lambda: alarms.noted(health.report()),
+                    keep=lambda: _keep_habit(habit, home),
+                    on_trouble=lambda kind: log.error("health_failed", kind=kind),
+                ),
                 consoles(
                     home, ledger, clock=clock, health=health, tap=tap, retune=_retuner(source, lighting)
                 ) as in_session,
@@ -419,16 +426,6 @@ def _position_of(fix: Fix | None) -> Position | None:
     return Position(latitude=fix.latitude_deg, longitude=fix.longitude_deg, error_m=fix.error_m)
 
 
-@contextlib.contextmanager
-def _metrics(config: Config, health: HealthWatch) -> Iterator[None]:
-    """Health on loopback for Prometheus, where the configuration says so."""
-    if config.unit.metrics_port is None:
-        yield
-        return
-    with contextlib.closing(MetricsServer(config.unit.metrics_port, health.report)):
-        yield
-
-
 def _small_luma(frame: Frame) -> NDArray[np.uint8]:
     """The small picture, or every fourth pixel of the large one: enough to judge focus and light by."""
     return frame.luma[::4, ::4] if frame.lores is None else frame.lores
@@ -439,7 +436,7 @@ def _heartbeat() -> Heartbeat | None:
     if "NOTIFY_SOCKET" not in os.environ:
         return None
     with contextlib.suppress(MissingDriverError):
-        return SystemdHeartbeat()
+        return PatientHeartbeat(SystemdHeartbeat())
     return None
 
 

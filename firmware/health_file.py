@@ -48,26 +48,41 @@ def newest_report(home: Path) -> HealthReport | None:
 
 @contextmanager
 def reporting(
-    home: Path, report: Callable[[], HealthReport], *, keep: Callable[[], None] = lambda: None
+    home: Path,
+    report: Callable[[], HealthReport],
+    *,
+    keep: Callable[[], None] = lambda: None,
+    on_trouble: Callable[[str], None] = lambda _kind: None,
 ) -> Iterator[None]:
     """Write the report every few seconds while the `with` runs; the file goes with the process.
 
-    keep: called hourly and at the end, for what outlives the process.
+    keep: called hourly and at the end, for what outlives the process. on_trouble: called with the kind of an
+    error as reports begin to fail; they are tried on, and nothing else ends by it.
     """
     stop = threading.Event()
+    failing: str | None = None
+
+    def write() -> None:
+        nonlocal failing
+        kind: str | None = None
+        try:
+            write_report(home, report())
+        except Exception as error:  # noqa: BLE001 - named, and tried again: a silent thread is a lost unit
+            kind = type(error).__name__
+        if kind is not None and kind != failing:
+            on_trouble(kind)
+        failing = kind
 
     def work() -> None:
         beats = 0
         while not stop.wait(EVERY_S):
             beats += 1
-            try:
-                write_report(home, report())
-                if beats % (3600 / EVERY_S) == 0:
+            write()
+            if beats % (3600 / EVERY_S) == 0:
+                with suppress(OSError):
                     keep()
-            except OSError:
-                continue  # a full disk has its own alarm; the next try comes in seconds
 
-    write_report(home, report())
+    write()
     thread = threading.Thread(target=work, name="health", daemon=True)
     thread.start()
     try:

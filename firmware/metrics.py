@@ -5,9 +5,12 @@ Format: Prometheus text exposition 0.0.4. Promise: bound to 127.0.0.1, GET /metr
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import structlog
 
 from firmware.health import Alarm, HealthReport
 
@@ -67,3 +70,17 @@ class MetricsServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(timeout=5)
+
+
+@contextlib.contextmanager
+def serving_metrics(
+    port: int | None, report: Callable[[], HealthReport], log: structlog.typing.FilteringBoundLogger
+) -> Iterator[None]:
+    """Serve while the `with` runs; port None: switched off. A port that is taken is an event alone."""
+    with contextlib.ExitStack() as stack:
+        try:
+            if port is not None:
+                stack.enter_context(contextlib.closing(MetricsServer(port, report)))
+        except OSError as error:  # no reason to be blind
+            log.error("metrics_not_served", port=port, reason=error.strerror)  # noqa: TRY400 - no trace in it
+        yield

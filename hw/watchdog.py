@@ -5,6 +5,7 @@ The protocol is sd_notify(3): datagrams of NAME=value lines to the socket in NOT
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Mapping
@@ -76,6 +77,38 @@ class SystemdHeartbeat:
                 line.sendall(message.encode())
         except OSError as error:
             raise PartFailedError(f"systemd: heartbeat not taken ({type(error).__name__})") from error
+
+
+class PatientHeartbeat:
+    """Passes on to another one; a word that the supervisor does not take ends nothing here."""
+
+    def __init__(self, inner: Heartbeat) -> None:
+        self._inner = inner
+
+    @property
+    def interval_s(self) -> float | None:
+        """See Heartbeat.interval_s."""
+        return self._inner.interval_s
+
+    def ready(self) -> None:
+        """See Heartbeat.ready."""
+        with contextlib.suppress(PartFailedError):
+            self._inner.ready()
+
+    def beat(self) -> None:
+        """See Heartbeat.beat."""
+        with contextlib.suppress(PartFailedError):
+            self._inner.beat()
+
+    def say(self, text: str) -> None:
+        """See Heartbeat.say."""
+        with contextlib.suppress(PartFailedError):
+            self._inner.say(text)
+
+    def stopping(self) -> None:
+        """See Heartbeat.stopping."""
+        with contextlib.suppress(PartFailedError):
+            self._inner.stopping()
 
 
 class RememberedHeartbeat:

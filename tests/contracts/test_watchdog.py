@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hw.errors import MissingDriverError, PartFailedError
-from hw.watchdog import Heartbeat, RememberedHeartbeat, SystemdHeartbeat
+from hw.watchdog import Heartbeat, PatientHeartbeat, RememberedHeartbeat, SystemdHeartbeat
 
 
 @pytest.fixture(params=["driver", "driver, abstract socket", "twin"])
@@ -64,3 +64,15 @@ def test_without_systemd_the_driver_names_the_cure() -> None:
 def test_a_socket_that_is_gone_is_a_failed_part(tmp_path: Path) -> None:
     with pytest.raises(PartFailedError):
         SystemdHeartbeat({"NOTIFY_SOCKET": str(tmp_path / "gone")}).beat()
+
+
+def test_what_a_supervisor_does_not_take_ends_nothing_behind_a_patient_heartbeat(tmp_path: Path) -> None:
+    inner = RememberedHeartbeat(interval_s=10.0)
+    gone = SystemdHeartbeat({"NOTIFY_SOCKET": str(tmp_path / "gone")})
+    for part in (PatientHeartbeat(inner), PatientHeartbeat(gone)):
+        part.ready()
+        part.beat()
+        part.say("here")
+        part.stopping()
+    assert inner.said == ["READY=1", "WATCHDOG=1", "STATUS=here", "STOPPING=1"]
+    assert PatientHeartbeat(inner).interval_s == 10.0

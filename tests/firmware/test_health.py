@@ -4,6 +4,8 @@ plate.
 
 import io
 import json
+import sqlite3
+import time
 import urllib.error
 import urllib.request
 from contextlib import closing
@@ -19,7 +21,7 @@ from firmware.alarm_events import AlarmEvents
 from firmware.health import Alarm, Custody, HealthReport, HealthWatch, report_lines
 from firmware.health_file import newest_report, path_of, reporting, write_report
 from firmware.log import event_log
-from firmware.metrics import MetricsServer
+from firmware.metrics import MetricsServer, serving_metrics
 from firmware.picture_quality import coarse, picture_quality
 from firmware.read_habit import HOUR_US, ReadHabit
 from firmware.scene_watch import LEARN_S, SceneWatch
@@ -394,6 +396,18 @@ def test_prometheus_reads_the_report_on_loopback_and_nothing_else() -> None:
     assert len([line for line in text.splitlines() if "alpr_alarm{" in line]) == len(Alarm)
 
 
+def test_a_metrics_port_that_is_taken_is_an_event_and_the_reading_goes_on() -> None:
+    stream, report = io.StringIO(), Bench().watch.report
+    with (
+        closing(MetricsServer(0, report)) as first,
+        serving_metrics(first.port, report, event_log(stream)),
+        serving_metrics(None, report, event_log(stream)),
+    ):
+        (event,) = stream.getvalue().splitlines()
+    assert json.loads(event)["event"] == "metrics_not_served"
+    assert json.loads(event)["port"] == first.port
+
+
 def test_the_newest_report_is_found_while_the_reader_runs_and_not_after(tmp_path: Path) -> None:
     report: HealthReport = Bench().watch.report()
     assert newest_report(tmp_path) is None
@@ -407,11 +421,35 @@ def test_the_newest_report_is_found_while_the_reader_runs_and_not_after(tmp_path
 
 
 def test_an_alarm_is_told_once_when_it_is_raised_and_once_when_it_is_over() -> None:
-    stream, board = io.StringIO(), ScriptedBoard()
+    stream, board, now_s = io.StringIO(), ScriptedBoard(), [0.0]
     watch = HealthWatch(board=board, now=SetClock(1_780_000_000_000_000).now, watching=False)
-    events = AlarmEvents(event_log(stream))
-    for temperature_c in (40.0, 85.0, 86.0, 85.0, 50.0, 40.0):
+    events = AlarmEvents(event_log(stream), monotonic=lambda: now_s[0])
+    flicker = [80.5, 79.5] * 60  # about the limit for ten minutes
+    for temperature_c in (40.0, *flicker, *[40.0] * 14):
         board.vitals = replace(board.vitals, temperature_c=temperature_c)
         assert events.noted(watch.report()).temperature_c == temperature_c
+        now_s[0] += 5
     told = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [(one["event"], one["alarm"]) for one in told] == [("alarm_raised", "hot"), ("alarm_over", "hot")]
+
+
+def test_a_report_that_fails_for_a_while_is_named_once_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware.health_file.EVERY_S", 0.01)
+    report, named, failing = Bench().watch.report(), [], [True]
+
+    def asked() -> HealthReport:
+        if failing[0]:
+            raise sqlite3.OperationalError("disk I/O error")
+        return report
+
+    with reporting(tmp_path, asked, on_trouble=named.append):
+        time.sleep(0.2)
+        assert newest_report(tmp_path) is None
+        failing[0] = False
+        end_s = time.monotonic() + 10
+        while newest_report(tmp_path) is None:
+            assert time.monotonic() < end_s
+            time.sleep(0.01)
+    assert named == ["OperationalError"]
