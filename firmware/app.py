@@ -281,7 +281,7 @@ class _Run:
                     overview_quality=config.images.overview_quality,
                     announce=announce,
                     log=log,
-                    position=lambda: _position_of(parts.fix()),
+                    position=lambda ago_s: _position_of(parts.fix_at(ago_s)),
                 )
                 camera = WatchedCamera(
                     source, clock=clock, on_blind=bookkeeper.blind, stall_s=config.camera.stall_s

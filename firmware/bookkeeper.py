@@ -21,7 +21,7 @@ from storage.records import Gap, Position, Read
 class Bookkeeper:
     """The way from the pipeline into the ledger. announce: called once a read is durable, with its number.
 
-    position: where a moving unit is now; None where the surveyed place holds.
+    position: where a moving unit was so many seconds ago; None where the surveyed place holds.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Bookkeeper:
         overview_quality: int,
         announce: Callable[[int, Read], None],
         log: structlog.typing.FilteringBoundLogger,
-        position: Callable[[], Position | None] = lambda: None,
+        position: Callable[[float], Position | None] = lambda _ago_s: None,
     ) -> None:
         self._ledger = ledger
         self._around = around
@@ -48,7 +48,9 @@ class Bookkeeper:
 
     def store(self, ended: EndedPass) -> bool:
         """One pass as a signed read. False, with the loss counted, when the store is full."""
-        here = self._position()
+        # A pass is over seconds after its best frame, and a vehicle has driven on by then.
+        ago_s = (self._clock.now().us - ended.frame.captured.us) / 1e6
+        here = self._position(max(0.0, ago_s))
         around = self._around if here is None else replace(self._around, position=here)
         read = read_of(ended, around)
         overview = overview_jpeg(ended.frame, quality=self._quality)

@@ -54,9 +54,9 @@ class FieldParts:
     lamps: Lamps | None
     troubles: Troubles
 
-    def fix(self) -> Fix | None:
-        """Where the unit is now, by its receiver."""
-        return None if self.position is None else self.position.latest()
+    def fix_at(self, ago_s: float) -> Fix | None:
+        """Where the unit was so long ago, by its receiver."""
+        return None if self.position is None else self.position.at(ago_s)
 
 
 @contextlib.contextmanager

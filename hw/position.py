@@ -64,6 +64,12 @@ class PositionSource(Protocol):
     def latest(self) -> Fix | None:
         """The newest fix if it is at most FRESH_S old, else None."""
 
+    def at(self, ago_s: float) -> Fix | None:
+        """Where it was so long ago: the nearest fix within FRESH_S of then, or None.
+
+        Its error is widened by the way driven between.
+        """
+
     @property
     def trouble(self) -> str | None:
         """What is wrong with the source, in a line; None while it works, with a fix or without."""
@@ -207,6 +213,10 @@ class FixedPosition:
             satellites=0, utc_us=self._utc_us(), heard_s=self._monotonic(),
         )  # fmt: skip
 
+    def at(self, ago_s: float) -> Fix | None:  # noqa: ARG002 - it never moved
+        """See PositionSource.at."""
+        return self.latest()
+
     def close(self) -> None:
         """See PositionSource.close."""
         self._closed = True
@@ -221,7 +231,13 @@ def nmea_sentence(body: str) -> bytes:
 
 
 def nmea_second(
-    moment: datetime, latitude_deg: float, longitude_deg: float, *, std_m: float = 2.0, quality: int = 1
+    moment: datetime,
+    latitude_deg: float,
+    longitude_deg: float,
+    *,
+    std_m: float = 2.0,
+    quality: int = 1,
+    speed_m_s: float = 0.0,
 ) -> bytes:
     """The three sentences that a receiver writes for one second. moment: aware, UTC."""
 
@@ -234,9 +250,10 @@ def nmea_second(
         f"{angle(latitude_deg, 2)},{'N' if latitude_deg >= 0 else 'S'},"
         f"{angle(longitude_deg, 3)},{'E' if longitude_deg >= 0 else 'W'}"
     )
+    motion = f"{speed_m_s * 3600 / 1852:.2f},0.0,{moment.astimezone(UTC):%d%m%y}"
     bodies: Iterable[str] = (
         f"GPGST,{clock},,,,,{std_m:.1f},{std_m:.1f},{std_m:.1f}",
         f"GPGGA,{clock},{place},{quality},09,0.9,120.0,M,-33.0,M,,",
-        f"GPRMC,{clock},{'A' if quality else 'V'},{place},0.0,0.0,{moment.astimezone(UTC):%d%m%y},,,A",
+        f"GPRMC,{clock},{'A' if quality else 'V'},{place},{motion},,,A",
     )
     return b"".join(nmea_sentence(body) for body in bodies)

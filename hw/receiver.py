@@ -5,9 +5,12 @@ Promise: a line that goes away is opened again, and a receiver that falls silent
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from hw.errors import HardwareError
 from hw.position import FRESH_S, Fix, FixBuilder, SentenceCutter
@@ -16,6 +19,9 @@ from hw.serial_port import SerialPort
 QUIET_LINE_S = 0.5
 SILENT_S = 10.0  # a receiver writes every second, with a fix or without
 REOPEN_S = 2.0
+KEPT_FIXES = 120  # a pass is stored seconds after its best frame
+SENTENCE_AGE_S = 0.5  # of the place when its sentences have come, give or take as much
+FASTEST_M_S = 60.0  # of a vehicle whose receiver tells no speed
 
 
 class NmeaReceiver:
@@ -34,7 +40,7 @@ class NmeaReceiver:
         self._port, self._reopen = port, reopen
         self._monotonic = monotonic
         self._cutter, self._builder = SentenceCutter(), FixBuilder()
-        self._latest: Fix | None = None
+        self._fixes: deque[Fix] = deque(maxlen=KEPT_FIXES)
         self._spoke_s = monotonic()  # the last whole sentence, of any kind
         self._stop = threading.Event()
         self.line_gone = False
@@ -57,8 +63,21 @@ class NmeaReceiver:
 
     def latest(self) -> Fix | None:
         """See PositionSource.latest."""
-        fix = self._latest
-        return fix if fix is not None and self._monotonic() - fix.heard_s <= FRESH_S else None
+        fixes = tuple(self._fixes)
+        return fixes[-1] if fixes and self._monotonic() - fixes[-1].heard_s <= FRESH_S else None
+
+    def at(self, ago_s: float) -> Fix | None:
+        """See PositionSource.at."""
+        then_s = self._monotonic() - ago_s
+        off_s, fix = min(
+            ((abs(fix.heard_s - SENTENCE_AGE_S - then_s), fix) for fix in tuple(self._fixes)),
+            key=lambda found: found[0],
+            default=(math.inf, None),
+        )
+        if fix is None or off_s > FRESH_S:
+            return None
+        speed_m_s = FASTEST_M_S if fix.speed_m_s is None else fix.speed_m_s
+        return replace(fix, error_m=fix.error_m + speed_m_s * (off_s + SENTENCE_AGE_S))
 
     def close(self) -> None:
         """See PositionSource.close."""
@@ -78,7 +97,9 @@ class NmeaReceiver:
             now_s = self._monotonic()
             for sentence in self._cutter.feed(data):
                 self._spoke_s = now_s
-                self._latest = self._builder.take(sentence, now_s) or self._latest
+                fix = self._builder.take(sentence, now_s)
+                if fix is not None:
+                    self._fixes.append(fix)
 
     def _opened_again(self) -> bool:
         """Whether the line is there again; waits until it is, or until the end."""

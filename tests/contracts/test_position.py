@@ -68,6 +68,14 @@ def test_a_fix_is_never_older_than_it_may_be(source: tuple[PositionSource, Hands
     assert fix is None or hands.now_s - fix.heard_s <= FRESH_S
 
 
+def test_a_place_of_some_time_ago_is_told_or_none(source: tuple[PositionSource, Hands]) -> None:
+    part, hands = source
+    hands.now_s += 40
+    fix = part.at(40.0)
+    assert fix is not None
+    assert fix.latitude_deg == pytest.approx(34.1443, abs=1e-5)
+
+
 def test_a_closed_source_ends_quietly(source: tuple[PositionSource, Hands]) -> None:
     part, hands = source
     part.close()
@@ -111,5 +119,24 @@ def test_a_line_that_went_away_is_opened_again(monkeypatch: pytest.MonkeyPatch) 
         there.close()
         wait_for(lambda: receiver.line_gone)
         assert "line is gone" in str(receiver.trouble)
+    finally:
+        receiver.close()
+
+
+def test_a_vehicle_was_where_it_was_and_the_error_holds_the_way_between() -> None:
+    hands, (near, far) = Hands(), loopback_pair()
+    receiver = NmeaReceiver(near, monotonic=hands)
+    try:
+        for second in range(10):  # a thousandth of a degree, 111 m, a second; the receiver says 30 m/s
+            hands.now_s = 100.0 + second
+            moment = MOMENT.replace(second=second)
+            said = nmea_second(moment, 34.0 + second / 1000, -118.0, speed_m_s=30.0)
+            far.write(said)
+            wait_for(lambda at=moment: (fix := receiver.latest()) and fix.utc_us == at.timestamp() * 1e6)
+        fix = receiver.at(5.0)
+        assert fix is not None
+        assert fix.latitude_deg == pytest.approx(34.004, abs=0.0011)
+        assert fix.error_m >= 15
+        assert receiver.at(60.0) is None
     finally:
         receiver.close()

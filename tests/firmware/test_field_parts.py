@@ -64,7 +64,7 @@ def test_a_receiver_that_is_pulled_is_named_and_used_again_once_it_is_back(
     with field_parts.field_parts(config, on_order=lambda _order: None) as parts:
         for _ in range(2):
             os.write(hands, nmea_second(datetime.now(UTC), 34.0, -118.0))
-            until(parts.fix)
+            until(lambda: parts.fix_at(0.0))
             until(lambda: not parts.troubles.lasting)
             os.close(hands)
             until(lambda: "receiver: its line is gone" in parts.troubles.lasting)

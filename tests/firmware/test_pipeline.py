@@ -31,7 +31,7 @@ from hw.errors import EndOfSourceError
 from storage.errors import StoreFullError
 from storage.home import Home
 from storage.ledger import KEEP_FREE, Ledger
-from storage.records import Gap, Read
+from storage.records import Gap, Position, Read
 from storage.verify import verify_home
 
 AROUND = Surroundings(camera="test", position=None, lane=2, models=(), software="test", demo=True)
@@ -50,6 +50,7 @@ class Rig:
         self.announced: list[tuple[int, Read]] = []
         self.log = io.StringIO()
         self.clock = SystemClock()
+        self.asked_us: list[int] = []
         self.ledger = ledger
         self.bookkeeper = Bookkeeper(
             ledger,
@@ -58,6 +59,7 @@ class Rig:
             overview_quality=85,
             announce=lambda number, read: self.announced.append((number, read)),
             log=event_log(self.log),
+            position=self.where,
         )
         self.camera = WatchedCamera(
             source,  # type: ignore[arg-type]
@@ -76,6 +78,10 @@ class Rig:
             on_broken=lambda error: None,
             on_progress=lambda progress: None,
         )
+
+    def where(self, ago_s: float) -> Position | None:
+        self.asked_us.append(self.clock.now().us - round(ago_s * 1e6))
+        return None
 
     def run(self) -> None:
         self.pipeline.start()
@@ -140,6 +146,15 @@ def test_record_says_where_when_and_how_it_was_read(tmp_path: Path, ledger: Ledg
     assert 1 <= read.frames_voted <= 8
     assert len(read.slots) == len("LS15EBC") * 37 * 4
     assert read.demo
+
+
+def test_the_place_is_asked_for_the_time_of_the_frame_that_was_read(tmp_path: Path, ledger: Ledger) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source)
+    rig.run()
+    assert len(rig.asked_us) == len(THREE)
+    for asked_us, (_, read) in zip(rig.asked_us, rig.announced, strict=True):
+        assert read.first_us - 1000 <= asked_us <= read.last_us + 1000
 
 
 def test_slow_eyes_on_a_fast_replay_drop_nothing(tmp_path: Path, ledger: Ledger) -> None:
