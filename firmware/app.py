@@ -231,6 +231,7 @@ class _Run:
                 habit=habit,
                 custody=lambda: custody_of(ledger, sync_folder),
                 stays=config.parts.ignition_pin is None,
+                sync_late_s=config.sync.late_after_s,
                 troubles=lambda: parts.troubles.lasting,
             )
             lighting = None if parts.lamps is None else _lighting(parts.lamps, config, log, health)

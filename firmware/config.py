@@ -116,6 +116,13 @@ class SyncSettings:
     def __post_init__(self) -> None:
         self.schedule()
 
+    @property
+    def late_after_s(self) -> float:
+        """After so long without a conversation something is wrong, by this schedule: a day at the least, and
+        another one where a window that was missed is followed by the next day's.
+        """
+        return max(86_400.0, 2 * self.interval_s * (1 + self.jitter)) + (86_400.0 if self.windows else 0.0)
+
     def schedule(self) -> Schedule:
         """For the uplink. Raises ValueError for a window that is none."""
         made = Schedule(

@@ -107,4 +107,13 @@ def custody_of(ledger: Ledger, folder: SyncFolder) -> Custody:
         log_records=status.records, newer_than_anchors=status.newer_than_anchors,
         unacknowledged=status.unreceived, enrolled=status.enrolled,
         last_sync_us=succeeded if isinstance(succeeded, int) and succeeded > 0 else None,
+        enrolled_us=enrolled_us(folder),
     )  # fmt: skip
+
+
+def enrolled_us(folder: SyncFolder) -> int | None:
+    """When the unit joined, by the file that says so; None where it did not."""
+    try:
+        return (folder.path / "member.cbor").stat().st_mtime_ns // 1000
+    except OSError:
+        return None

@@ -55,13 +55,17 @@ class Alarm(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Custody:
-    """What storage and sync say of themselves. None: never synced, or not enrolled."""
+    """What storage and sync say of themselves. None: never synced, or not enrolled.
+
+    enrolled_us: since when the unit could have spoken; None where that is not known.
+    """
 
     log_records: int = 0
     newer_than_anchors: int = 0
     unacknowledged: int = 0
     last_sync_us: int | None = None
     enrolled: bool = False
+    enrolled_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +116,12 @@ class HealthWatch:
         monotonic: Callable[[], float] = time.monotonic,
         watching: bool = True,
         stays: bool = True,
+        sync_late_s: float = SYNC_LATE_S,
         troubles: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._watching = watching  # False beside no running reader: then no frames are no alarm
         self._board, self._power, self._now, self._custody = board, power, now, custody
+        self._sync_late_s = sync_late_s
         self._stays = stays  # False in a vehicle, which has no site and so no site's habit
         self._troubles = troubles  # of the other parts: receiver, sources of time
         self._monotonic = monotonic
@@ -178,7 +184,7 @@ class HealthWatch:
                 Alarm.CARD_WORN: (vitals.card_wear_percent or 0) >= WORN_PERCENT,
                 Alarm.CLOCK_UNKNOWN: now.state is ClockState.UNKNOWN,
                 Alarm.CLOCK_LOOSE: now.state is not ClockState.UNKNOWN and now.error_us > CLOCK_LOOSE_US,
-                Alarm.SYNC_LATE: custody.enrolled and (since_sync_s is None or since_sync_s > SYNC_LATE_S),
+                Alarm.SYNC_LATE: self._sync_late(custody, now),
                 Alarm.SENSOR_FAILED: failed or bool(self._troubles()),
             } | {Alarm("camera_" + name): True for name in seeing}
             quality = self._scene.quality
@@ -208,6 +214,10 @@ class HealthWatch:
                 since_sync_s=since_sync_s,
                 alarms=tuple(alarm for alarm in Alarm if alarms.get(alarm)),
             )
+
+    def _sync_late(self, custody: Custody, now: UtcTime) -> bool:
+        spoken_us = custody.enrolled_us if custody.last_sync_us is None else custody.last_sync_us
+        return custody.enrolled and (spoken_us is None or now.us - spoken_us > self._sync_late_s * 1e6)
 
     def _few_reads(self, now: UtcTime) -> bool:
         """Where nobody knows the hour, or the unit drives, no habit tells what is few."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from firmware.asking import asking
 from firmware.cli import Subparsers
+from firmware.custody import enrolled_us
 from firmware.errors import DONE
 from firmware.health import Custody, HealthWatch, report_lines
 from firmware.health_file import newest_report
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
                 unacknowledged=custody["unreceived"],
                 last_sync_us=succeeded if isinstance(succeeded, int) and succeeded > 0 else None,
                 enrolled=custody["enrolled"],
+                enrolled_us=enrolled_us(folder),
             ),
             watching=False,
         )

@@ -70,6 +70,18 @@ def test_card_wear_is_the_worse_of_both_estimates(tmp_path: Path, text: str, per
     assert board.look().card_wear_percent == percent
 
 
+@pytest.mark.parametrize(("spare", "percent"), [("0x00", None), ("0x01", None), ("0x02", 80), ("0x03", 90)])
+def test_a_card_that_runs_out_of_spare_blocks_is_worn_whatever_it_says_of_its_life(
+    tmp_path: Path, spare: str, percent: int | None
+) -> None:
+    board, device = fake_board(tmp_path), tmp_path / "sys/block/mmcblk0/device"
+    (device / "life_time").write_text("0x00 0x00\n")
+    (device / "pre_eol_info").write_text(f"{spare}\n")
+    assert board.look().card_wear_percent == percent
+    (device / "life_time").write_text("0x0a 0x02\n")
+    assert board.look().card_wear_percent == 100
+
+
 def test_sensors_that_are_not_there_give_none(tmp_path: Path) -> None:
     vitals = SysfsBoard(tmp_path, sysfs=tmp_path / "sys", procfs=tmp_path / "proc").look()
     assert (vitals.temperature_c, vitals.card_wear_percent, vitals.memory_free_bytes) == (None, None, None)

@@ -18,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from firmware.alarm_events import AlarmEvents
+from firmware.config import SyncSettings
 from firmware.health import Alarm, Custody, HealthReport, HealthWatch, report_lines
 from firmware.health_file import newest_report, path_of, reporting, write_report
 from firmware.log import event_log
@@ -36,7 +37,7 @@ LATE = Custody(enrolled=True, last_sync_us=T0_US - 90_000_000_000)
 class Bench:
     """A healthy unit whose parts the test spoils."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.board, self.power, self.clock, self.now_s = (
             ScriptedBoard(),
             ScriptedPower(),
@@ -47,7 +48,7 @@ class Bench:
         self.troubles: tuple[str, ...] = ()
         self.watch = HealthWatch(
             board=self.board, power=self.power, now=self.clock.now, custody=lambda: self.custody,
-            monotonic=lambda: self.now_s, troubles=lambda: self.troubles,
+            monotonic=lambda: self.now_s, troubles=lambda: self.troubles, **settings,
         )  # fmt: skip
         self.frame(road())
 
@@ -114,6 +115,26 @@ def test_each_trouble_raises_its_alarm_alone(trouble: Any, alarm: str) -> None:
     bench = Bench()
     trouble(bench)
     assert bench.alarms() == {alarm}
+
+
+@pytest.mark.parametrize(
+    ("settings", "late_s"),
+    [
+        pytest.param({}, 86_400, id="by the quarter of an hour"),
+        pytest.param({"interval_s": 604_800}, 2 * 604_800 * 1.2, id="weekly"),
+        pytest.param({"windows": "02:00-03:00"}, 2 * 86_400, id="a window by night"),
+    ],
+)
+def test_sync_is_late_by_the_schedule_and_not_on_the_day_of_enrolment(
+    settings: dict[str, Any], late_s: float
+) -> None:
+    for spoken in ({"last_sync_us": T0_US}, {"enrolled_us": T0_US}):
+        bench = Bench(sync_late_s=SyncSettings(**settings).late_after_s)
+        bench.custody = Custody(enrolled=True, **spoken)
+        bench.clock.step(round(late_s * 1e6) - 1)
+        assert bench.alarms() == set()
+        bench.clock.step(2)
+        assert bench.alarms() == {"sync_late"}
 
 
 def watched(pictures: Any, seconds: float, *, step_s: float = 1.0) -> set[str]:
