@@ -174,6 +174,8 @@ class HealthWatch:
             recent = [at for at in self._arrivals if now_s - at <= RATE_WINDOW_S]
             span_s = min(RATE_WINDOW_S, max(now_s - self._begun_s, 1e-3))
             since_sync_s = None if custody.last_sync_us is None else (now.us - custody.last_sync_us) / 1e6
+            if since_sync_s is not None and since_sync_s < 0:  # the clock was set back: nobody can tell
+                since_sync_s = None
             alarms = {
                 Alarm.NO_FRAMES: no_frames,
                 Alarm.FEW_READS: self._few_reads(now),

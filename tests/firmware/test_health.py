@@ -109,6 +109,12 @@ def spoil(**vitals: Any) -> Any:
         pytest.param(
             lambda bench: setattr(bench, "custody", Custody(enrolled=True)), "sync_late", id="never synced"
         ),
+        pytest.param(
+            lambda bench: setattr(
+                bench, "custody", Custody(enrolled=True, last_sync_us=T0_US + 3_600_000_000)
+            ),
+            "sync_late", id="synced under a clock that was ahead",
+        ),
     ],
 )  # fmt: skip
 def test_each_trouble_raises_its_alarm_alone(trouble: Any, alarm: str) -> None:
