@@ -8,6 +8,7 @@ import sys
 from firmware import app
 from firmware.cli import Subparsers
 from firmware.errors import DONE, FOUND_WRONG
+from firmware.one_run import RunOptions
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -41,7 +42,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until the source ends or a signal comes; 1 when a read was lost."""
-    options = app.RunOptions(
+    options = RunOptions(
         source=args.source,
         once=args.once,
         at_source_pace=None if args.pace is None else args.pace == "source",

@@ -11,8 +11,8 @@ import pytest
 from reader_process import CLIP
 
 from firmware import app, field_parts
-from firmware.app import RunOptions
 from firmware.config import Config, PartsSettings, write_config
+from firmware.one_run import RunOptions, RunResult
 from firmware.orders import Reason, StopRequest, SupplyOrders
 from hw.errors import PartFailedError
 from hw.lamps import RememberedLamps
@@ -60,7 +60,7 @@ class Bench:
         monkeypatch.setattr(field_parts, "PiPower", lambda **_pins: self.power)
         monkeypatch.setattr(field_parts, "REFRESH_S", 0.1)
         monkeypatch.setattr(app, "SystemdMachine", lambda: self)
-        self.results: list[app.RunResult] = []
+        self.results: list[RunResult] = []
 
     def power_off(self) -> None:
         self.asked.append("power off")
