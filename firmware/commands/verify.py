@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 from firmware.custody import slot_of
@@ -49,6 +50,11 @@ def run(args: argparse.Namespace) -> int:
     key = read_key(args.key) if args.key else None
     if not path.exists():
         raise UsageError(f"{path}: does not exist")
+    if zipfile.is_zipfile(path):
+        raise UsageError(
+            f"{path}: a package of a department's desk: check it with `department verify {path} --key KEY`, "
+            "where KEY is the department log's"
+        )
     department = read_key(args.department, "--department") if args.department else None
     proven = key is not None
     if is_package(path):

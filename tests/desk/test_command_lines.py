@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import pytest
 from desk_seat import Seat
 from desk_twins import Department
 
+from firmware.cli import main as reader
 from sync.department import incidents
 from sync.department.people import check_password
 from sync.department.refusals import FormError
@@ -91,3 +96,29 @@ def test_a_password_is_refused_by_the_rule_it_breaks(department: Department) -> 
         with pytest.raises(FormError, match="contain the user's name, and has 5 different"):
             check_password(department.desk.policy, "chief", password)
     check_password(department.desk.policy, "chief", "a word about nothing")
+
+
+def test_a_password_is_never_asked_for_where_it_would_be_echoed(department: Department) -> None:
+    """A timer, a pipe: one line that says what to set, and nothing typed in the open."""
+    words = [sys.executable, "-m", "sync.department.cli", "--home", str(department.home.path)]
+    made = subprocess.run(
+        [*words, "share", "list", "--user", "super"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        check=False,
+        env={name: value for name, value in os.environ.items() if not name.startswith("DEPARTMENT_")},
+    )
+    line = "department: DEPARTMENT_PASSWORD: no terminal to type the password at (set DEPARTMENT_PASSWORD)\n"
+    assert (made.returncode, made.stdout, made.stderr) == (2, "", line)
+
+
+def test_the_readers_verify_says_who_checks_a_desks_package(
+    seat: Seat, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "E.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("package.cose", b"")
+    assert reader(["verify", str(path), "--key", seat.department.desk.log.note_key.text()]) == 2
+    assert "department verify" in capsys.readouterr().err

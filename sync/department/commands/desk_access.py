@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,9 +54,18 @@ def verb(parent: Any, name: str, about: str, example: str, *, asks: bool = True)
 
 
 def secret(variable: str, prompt: str) -> str:
-    """A secret from the environment, else from the terminal."""
+    """A secret from the environment, else from the terminal. Raises ConfigError where it would be echoed."""
     value = os.environ.get(variable)
-    return value if value is not None else getpass.getpass(f"{prompt}: ")
+    if value is not None:
+        return value
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            return getpass.getpass(f"{prompt}: ")
+    except (getpass.GetPassWarning, EOFError):
+        raise ConfigError(
+            f"no terminal to type the {prompt} at", where=variable, cure=f"set {variable}"
+        ) from None
 
 
 @contextlib.contextmanager
