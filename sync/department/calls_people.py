@@ -63,13 +63,18 @@ class TrainingForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A person of the roster with the state of his training: current, expired or none."""
+    """A person of the roster with the state of his training: current, expired or none.
+
+    `shift`: by the department's clock, or empty; `ssh_keys`: fingerprints.
+    """
 
     user: str
     name: str
     organisation: str
     roles: tuple[Role, ...]
     active: bool
+    shift: str
+    ssh_keys: tuple[str, ...]
     training: str
     training_ends_us: int
 
@@ -170,6 +175,8 @@ def lift_lockout(front: Front, token: str, form: UserForm) -> Entered:
     def plan(caller: Caller) -> Plan[Entered]:
         if form.user == caller.user or not form.reason.strip():
             raise DeskRefusal("somebody else lifts it, and says why", code="own-account", clause="CJIS AC-7")
+        if form.user not in desk.book.roster.accounts:
+            raise FormError("nobody of that name is on the roster", code="no-such-user", clause="CJIS AC-7")
         return [LockoutLifted(user=form.user, reason=form.reason)], _first
 
     return desk.act(token, Call.USER_MANAGE, plan)
@@ -230,6 +237,8 @@ def person(desk: Desk, account: AccountSet, now_us: int) -> Person:
         organisation=account.organisation,
         roles=account.roles,
         active=account.active,
+        shift=account.shift.text() if account.shift else "",
+        ssh_keys=tuple(SshPublicKey(blob).fingerprint for blob in account.ssh_keys),
         training=state,
         training_ends_us=ends,
     )

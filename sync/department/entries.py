@@ -68,6 +68,10 @@ class Shift:
         if not (0 <= self.start_min < 1440 and 0 < self.end_min <= 1440):
             raise RecordError("minutes of a day, 0 to 1440", where="shift")
 
+    def text(self) -> str:
+        """As people write it: 22:00-06:00."""
+        return "-".join(f"{at // 60:02}:{at % 60:02}" for at in (self.start_min, self.end_min))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSet(Note):

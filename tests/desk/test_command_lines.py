@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_seat import Seat
 from desk_twins import Department
 
@@ -96,6 +98,41 @@ def test_a_password_is_refused_by_the_rule_it_breaks(department: Department) -> 
         with pytest.raises(FormError, match="contain the user's name, and has 5 different"):
             check_password(department.desk.policy, "chief", password)
     check_password(department.desk.policy, "chief", "a word about nothing")
+
+
+def test_a_change_of_roles_keeps_name_shift_and_keys(seat: Seat, tmp_path: Path) -> None:
+    """A shift that went unsaid would blind the detector, a key that went would lock its owner out."""
+    public = tmp_path / "t.pub"
+    public.write_bytes(
+        Ed25519PrivateKey.generate()
+        .public_key()
+        .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    )
+
+    def shown() -> dict[str, object]:
+        lines = seat.type("chief", "--json", "user", "list")[1].splitlines()
+        return next(one for one in map(json.loads, lines) if one["user"] == "t.okafor")
+
+    change = ("user", "set", "t.okafor", "--why", "moved")
+    first = ("--name", "T. Okafor", "--shift", "22:00-06:00", "--ssh-key", public, "--roles", "ccat")
+    assert seat.type("chief", *change, *first)[0] == 0
+    before = shown()
+    assert (before["name"], before["shift"], len(before["ssh_keys"])) == ("T. Okafor", "22:00-06:00", 1)  # type: ignore[arg-type]
+    assert seat.type("chief", *change, "--roles", "sworn-officer")[0] == 0
+    assert shown() == before | {"roles": ["sworn-officer"]}
+    assert seat.type("chief", *change, "--shift", "08:00-00:00")[0] == 0
+    assert shown() == before | {"roles": ["sworn-officer"], "shift": "08:00-24:00"}
+    assert seat.type("chief", *change, "--remove")[0] == 0
+    assert (shown()["active"], shown()["roles"]) == (False, ["sworn-officer"])
+    assert seat.type("chief", *change, "--shift", "none", "--ssh-key", "none")[0] == 0
+    assert (shown()["active"], shown()["shift"], shown()["ssh_keys"]) == (True, "", [])
+    for shift in ("8-16", "08:00-16:75", "25:00-06:00", "08.00-16.00"):
+        status, err = seat.refused("chief", *change, "--shift", shift)
+        assert (status, "--shift" in err) == (2, True)
+
+
+def test_a_lock_out_is_lifted_from_people_alone(seat: Seat) -> None:
+    assert seat.refused("chief", "user", "lift-lockout", "nobody", "--why", "called")[0] == 1
 
 
 def test_a_password_is_never_asked_for_where_it_would_be_echoed(department: Department) -> None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from storage.errors import RecordError
+from storage.ssh_signature import SshPublicKey
 from sync.department import calls_people as forms
 from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
-from sync.department.entries import Shift
+from sync.department.entries import AccountSet, Shift
 from sync.department.home import DepartmentHome
 from sync.department.opening import first_administrator, open_desk
 from sync.department.operations import OPERATIONS
 from sync.department.people import parse_roles
 from sync.department.roles import Role
 from sync.errors import ConfigError
+
+_SHIFT = re.compile(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)")
+NONE = "none"  # typed where a shift or a key shall go
 
 
 def add_parser(subparsers: Any) -> None:
@@ -51,15 +56,18 @@ def add_parser(subparsers: Any) -> None:
     one = desk.verb(
         parent,
         "set",
-        "add, change or remove a person",
+        "add, change or remove a person; what is not given stays as it is",
         "department user set o1 --roles sworn-officer --why hired --user chief",
     )
     one.add_argument("name_of_user", metavar="USER")
     one.add_argument("--name", default="", help="the person's name")
-    one.add_argument("--organisation", default="", help="default: the department")
+    one.add_argument("--organisation", default="", help="default: as it is, else the department")
     one.add_argument("--roles", default="", help="comma-separated: " + ", ".join(Role))
     one.add_argument(
-        "--shift", default="", metavar="HH:MM-HH:MM", help="hours on duty, the department's clock"
+        "--shift",
+        default="",
+        metavar="HH:MM-HH:MM",
+        help="hours on duty, the department's clock; none: no fixed ones",
     )
     one.add_argument(
         "--ssh-key",
@@ -67,7 +75,8 @@ def add_parser(subparsers: Any) -> None:
         action="append",
         default=[],
         metavar="PUB",
-        help="public key file with which he proves himself at a unit; more than once for several",
+        help="public key file with which he proves himself at a unit; more than once for several, which "
+        "take the place of all before; none: no key",
     )
     one.add_argument("--why", required=True, help="hired, moved, left, ...")
     one.add_argument("--remove", action="store_true", help="no longer on the roster")
@@ -75,22 +84,44 @@ def add_parser(subparsers: Any) -> None:
         ("credential", "a new first password and authenticator"),
         ("lift-lockout", "lift a lock-out"),
     ):
-        one = desk.verb(parent, name, about, f"department user {name} o1 --why 'lost phone'")
+        one = desk.verb(parent, name, about, f"department user {name} o1 --why 'lost phone' --user chief")
         one.add_argument("name_of_user", metavar="USER")
         one.add_argument("--why", required=True)
     desk.verb(parent, "list", "people and their training", "department user list --user super")
 
 
-def _shift(text: str) -> Shift | None:
-    if not text:
-        return None
+def _shift(text: str) -> Shift:
+    match = _SHIFT.fullmatch(text)
+    start, end = (
+        (int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])) if match else (-1, 0)
+    )
+    shift = Shift(start_min=start, end_min=end or 1440)
     try:
-        ends = [int(part[:2]) * 60 + int(part[3:]) for part in text.split("-")]
-        shift = Shift(start_min=ends[0], end_min=ends[1] or 1440)
         shift.check()
-    except (ValueError, IndexError, RecordError):
-        raise ConfigError("must be HH:MM-HH:MM", where="--shift") from None
+    except RecordError:
+        raise ConfigError("must be HH:MM-HH:MM", where="--shift", cure="e.g. 22:00-06:00, or none") from None
     return shift
+
+
+def _account(args: argparse.Namespace, known: AccountSet | None, department: str) -> forms.AccountForm:
+    """The account as it shall stand: what the arguments do not say stays as it is."""
+    keys = tuple(SshPublicKey(blob).line for blob in known.ssh_keys) if known else ()
+    if args.ssh_key:
+        given = [path for path in args.ssh_key if str(path) != NONE]
+        keys = tuple(desk.read_bytes(path).decode(errors="replace") for path in given)
+    shift = known.shift if known else None
+    if args.shift:
+        shift = None if args.shift == NONE else _shift(args.shift)
+    return forms.AccountForm(
+        user=args.name_of_user,
+        name=args.name or (known.name if known else args.name_of_user),
+        organisation=args.organisation or (known.organisation if known else department),
+        roles=parse_roles(args.roles) if args.roles or known is None else known.roles,
+        reason=args.why,
+        shift=shift,
+        active=not args.remove,
+        ssh_keys=keys,
+    )
 
 
 def _hand_over(args: argparse.Namespace, given: forms.HandedOver) -> None:
@@ -118,22 +149,14 @@ def run(args: argparse.Namespace) -> int:
             _hand_over(args, OPERATIONS["user/password"].run(front, token, form))
         return 0
     if verb == "list":
-        columns = ("user", "name", "roles", "active", "training", "training_ends_us")
+        columns = ("user", "name", "roles", "active", "shift", "training", "training_ends_us", "ssh_keys")
         desk.show(args, desk.call(args, "training/list", NothingForm()), columns)
         return 0
     if verb == "set":
-        home = DepartmentHome.open(args.home)
-        account = forms.AccountForm(
-            user=args.name_of_user,
-            name=args.name or args.name_of_user,
-            organisation=args.organisation or home.settings.name,
-            roles=parse_roles(args.roles),
-            reason=args.why,
-            shift=_shift(args.shift),
-            active=not args.remove,
-            ssh_keys=tuple(desk.read_bytes(path).decode(errors="replace") for path in args.ssh_key),
-        )
-        desk.show(args, desk.call(args, "user/set", account))
+        with desk.session(args) as (front, token):
+            known = front.desk.book.roster.accounts.get(args.name_of_user)
+            account = _account(args, known, front.desk.policy.department)
+            desk.show(args, OPERATIONS["user/set"].run(front, token, account))
         return 0
     answer = desk.call(args, f"user/{verb}", forms.UserForm(user=args.name_of_user, reason=args.why))
     if verb == "credential":
