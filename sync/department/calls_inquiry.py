@@ -176,6 +176,7 @@ def ask(front: Front, token: str, form: AskForm) -> Entered:
 
     def plan(caller: Caller) -> Plan[Entered]:
         inquiry.check_query(desk.policy, query, caller.at_us)
+        _demand_unit(front, query)
         inquiry.check_ground(desk.policy, form.ground)
         inquiry.check_wide(desk.policy, query, form.ground)
         return [InquiryAsked(query=query, ground=form.ground)], _first
@@ -255,10 +256,19 @@ def decline(front: Front, token: str, form: DeclineForm) -> Entered:
     return desk.act(token, Call.INQUIRY_RUN, plan)
 
 
+def _demand_unit(front: Front, query: Query) -> None:
+    """A slip in a unit's name would be answered with no results, as if none had passed. Raises FormError."""
+    if query.unit and not front.reads.knows_unit(query.unit):
+        raise FormError(
+            "no unit has that name", code="unit", clause="463.5 (b) 2", cure="see: department enrol --list"
+        )
+
+
 def _check_search(front: Front, caller: Caller, query: Query, ground: Ground, request: int) -> str:
     """What every search is asked, and in whose name it is made ("" for one's own). Raises DeskRefusal."""
     desk = front.desk
     inquiry.check_query(desk.policy, query, caller.at_us)
+    _demand_unit(front, query)
     inquiry.check_ground(desk.policy, ground)
     if request < 0:
         return ""

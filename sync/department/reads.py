@@ -112,6 +112,10 @@ class StoredRead:
 class Reads(Protocol):
     """Where the desk finds reads."""
 
+    def knows_unit(self, name: str) -> bool:
+        """Whether a unit was ever enrolled under this name."""
+        ...
+
     def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int) -> tuple[list[FoundRead], int]:
         """(at most `limit` matches in order of time, how many there are)."""
         ...
@@ -135,6 +139,11 @@ class StoreReads:
     def __init__(self, store: Store, packs: PackStore) -> None:
         self._store, self._packs = store, packs
         self._proofs: dict[int, _Proofs] = {}
+
+    def knows_unit(self, name: str) -> bool:
+        with self._store.read() as connection:
+            found = connection.execute(select(t.units.c.unit_id).where(t.units.c.name == name).limit(1))
+            return found.first() is not None
 
     def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int) -> tuple[list[FoundRead], int]:
         with self._store.read() as connection:

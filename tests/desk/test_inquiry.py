@@ -147,6 +147,7 @@ def test_a_search_lacking_basis_number_or_justification_is_refused(
             "form",
             id="no place",
         ),
+        pytest.param(Query(plate="8XYZ123", since_us=0, until_us=1, unit="car-8"), "unit", id="no unit"),
         pytest.param(Query(plate="8XYZ123", since_us=0, until_us=800 * DAY_US), "time", id="two years"),
     ],
 )
@@ -156,6 +157,17 @@ def test_a_query_for_everything_or_nothing_is_refused(
     with pytest.raises(DeskRefusal) as refused:
         department.call("inquiry/run", tokens("comm1"), RunForm(query=query, ground=GROUND))
     assert refused.value.code == code
+
+
+def test_a_request_names_a_unit_that_there_is(department: Department, tokens: Tokens) -> None:
+    query = replace(department.plate("8XYZ123"), unit="car-8")
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("inquiry/request", tokens("officer1"), AskForm(query=query, ground=GROUND))
+    assert refused.value.code == "unit"
+    form = RunForm(query=replace(query, unit="car-7"), ground=GROUND)
+    answer = department.call("inquiry/run", tokens("comm1"), form)
+    assert isinstance(answer, Answer)
+    assert answer.count == 3
 
 
 def test_a_cad_incident_is_basis_enough_for_a_full_plate(department: Department, tokens: Tokens) -> None:
