@@ -1,4 +1,4 @@
-"""Maintenance grants at the desk: issued by the administrator, entered, listed, taken back (463.3).
+"""Maintenance grants at the desk: issued by the administrator, entered, listed (463.3).
 
 The entry comes first and is co-signed; only then is the grant signed and handed over. A vendor must be on the
 roster as one; whoever else is let in is personnel, on the roster and trained, and the grant ends with the
@@ -8,7 +8,6 @@ training.
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 from dataclasses import dataclass, field
 
@@ -25,8 +24,9 @@ from storage.grant_format import (
 from storage.ssh_signature import SshPublicKey, SshSignatureError
 from sync.department import training
 from sync.department.calls_inquiry import Entered, NothingForm
+from sync.department.calls_revoking import demand_not_taken_back
 from sync.department.desk import Caller, Desk, Plan
-from sync.department.entries import Entry, GrantDelegated, GrantIssued, GrantsRevoked
+from sync.department.entries import Entry, GrantDelegated, GrantIssued
 from sync.department.front import Front
 from sync.department.grant_office import SIGNER
 from sync.department.refusals import DeskRefusal, FormError
@@ -34,7 +34,6 @@ from sync.department.roles import Call, Role
 from sync.errors import ConfigError
 
 CLAUSE = "463.3"
-_ID_OR_KEY = re.compile(r"[0-9a-f]{32}|SHA256:[A-Za-z0-9+/]{43}")
 DEFAULT_LIFE_US = {GrantRole.TECHNICIAN: 365 * DAY_US, GrantRole.VENDOR: 8 * HOUR_US}
 
 
@@ -63,14 +62,6 @@ class SignedForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RevokeForm:
-    """Grants to take back: grant ids, persons, or SHA256:... of keys; and why."""
-
-    names: tuple[str, ...]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LendForm:
     """A designee who may sign repair grants for some days."""
 
@@ -96,15 +87,6 @@ class Lent:
     entry: int
     delegation: bytes = field(repr=False)
     key: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revoked:
-    """How many names stand in the list that units sync; `ended`: grants in force that were taken back."""
-
-    entry: int
-    names: int
-    ended: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +175,7 @@ def issue(front: Front, token: str, form: GrantForm) -> Granted:
             grant.check()
         except StorageError as error:
             raise _limits(error) from None
-        _demand_not_taken_back(desk, grant)
+        demand_not_taken_back(desk, grant)
         return [_note(grant, SIGNER)], lambda made: (made[0], grant)
 
     entry, grant = desk.act(token, Call.GRANT_ISSUE, plan)
@@ -205,17 +187,6 @@ def issue(front: Front, token: str, form: GrantForm) -> Granted:
         commands=grant.commands,
         bundle=front.grants.sign(grant).to_bytes(),
     )
-
-
-def _demand_not_taken_back(desk: Desk, grant: Grant) -> None:
-    """Units keep the names that were taken back for good: a new grant under one would open nothing."""
-    if {grant.person, grant.holder.fingerprint} & desk.book.grants.revoked:
-        raise DeskRefusal(
-            "this person or key was taken back for good: units would refuse the grant",
-            code="taken-back",
-            clause=CLAUSE,
-            cure="whoever comes back gets another user name and another key",
-        )
 
 
 def _limits(error: StorageError) -> FormError:
@@ -244,43 +215,6 @@ def enter(front: Front, token: str, form: SignedForm) -> Entered:
         return [_note(grant, signer)], lambda made: Entered(entry=made[0].sequence)
 
     return desk.act(token, Call.GRANT_ENTER, plan)
-
-
-def revoke(front: Front, token: str, form: RevokeForm) -> Revoked:
-    """Take grants back; units learn it with their next sync."""
-    desk = front.desk
-
-    def plan(caller: Caller) -> Plan[tuple[int, int, int]]:
-        names = tuple(dict.fromkeys(name.strip() for name in form.names))
-        if not names or not all(0 < len(name) <= 100 for name in names) or not form.reason.strip():
-            raise FormError("name grants, persons or keys, and say why", code="names", clause=CLAUSE)
-        for name in names:
-            _demand_known(desk, name)
-        ended, note = (
-            desk.book.grants.ended_by(names, caller.at_us),
-            GrantsRevoked(names=names, reason=form.reason),
-        )
-        return [note], lambda made: (made[0].sequence, caller.at_us, ended)
-
-    entry, at_us, ended = desk.act(token, Call.GRANT_ISSUE, plan)
-    return Revoked(
-        entry=entry, names=front.grants.revoke(sorted(desk.book.grants.revoked), at_us), ended=ended
-    )
-
-
-def _demand_known(desk: Desk, name: str) -> None:
-    """A slip in a name would leave its grant in force, and say that it was taken back. Raises FormError.
-
-    An id or a key may be of a grant that a designee signed and nobody has entered yet.
-    """
-    if _ID_OR_KEY.fullmatch(name) or name in desk.book.roster.accounts or desk.book.grants.knows(name):
-        return
-    raise FormError(
-        "no grant and nobody on the roster has that name",
-        code="names",
-        clause=CLAUSE,
-        cure="see: department grant list",
-    )
 
 
 def lend(front: Front, token: str, form: LendForm) -> Lent:

@@ -15,6 +15,7 @@ from sync.department import calls_holds as holds
 from sync.department import calls_incidents as incidents
 from sync.department import calls_inquiry as inquiries
 from sync.department import calls_people as people
+from sync.department import calls_revoking as revoking
 from sync.department import calls_sharing as shares
 from sync.department.calls_inquiry import NothingForm
 from sync.department.clauses import ClauseRow, clause_rows
@@ -92,7 +93,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "grant/issue": Operation(Call.GRANT_ISSUE, grants.GrantForm, grants.issue),
     "grant/enter": Operation(Call.GRANT_ENTER, grants.SignedForm, grants.enter),
     "grant/lend": Operation(Call.GRANT_ISSUE, grants.LendForm, grants.lend),
-    "grant/revoke": Operation(Call.GRANT_ISSUE, grants.RevokeForm, grants.revoke),
+    "grant/revoke": Operation(Call.GRANT_ISSUE, revoking.RevokeForm, revoking.revoke),
     "grant/list": Operation(Call.GRANT_READ, NothingForm, grants.listed),
     "incident/list": Operation(Call.INCIDENT_READ, NothingForm, incidents.listed),
     "incident/close": Operation(Call.INCIDENT_CLOSE, incidents.SettleForm, incidents.close),

@@ -20,6 +20,7 @@ from sync.department import calls_holds as holds
 from sync.department import calls_incidents as incidents
 from sync.department import calls_inquiry as inquiries
 from sync.department import calls_people as people
+from sync.department import calls_revoking as revoking
 from sync.department import calls_sharing as shares
 from sync.department.entries import Ground, Refused, Scope
 from sync.department.operations import OPERATIONS
@@ -111,7 +112,7 @@ def forms(department: Department) -> dict[str, Any]:
         ),
         "grant/enter": grants.SignedForm(bundle=b"none"),
         "grant/lend": grants.LendForm(designee="deputy", days=30),
-        "grant/revoke": grants.RevokeForm(names=("vendor1",), reason="left"),
+        "grant/revoke": revoking.RevokeForm(names=("vendor1",), reason="left"),
         "grant/list": nothing,
         "incident/list": nothing,
         "incident/close": incidents.SettleForm(incident=0, finding="one two three"),

@@ -25,10 +25,11 @@ from storage.grant_format import (
 )
 from storage.ssh_signature import SshPublicKey
 from sync.department import daily, incidents
-from sync.department.calls_grants import Granted, GrantForm, LendForm, Lent, RevokeForm, SignedForm
+from sync.department.calls_grants import Granted, GrantForm, LendForm, Lent, SignedForm
 from sync.department.calls_incidents import SettleForm, Settling
 from sync.department.calls_inquiry import NothingForm
 from sync.department.calls_people import AccountForm
+from sync.department.calls_revoking import RevokeForm
 from sync.department.entries import GrantIssued, IncidentSettled
 from sync.department.home import load_ed25519
 from sync.department.refusals import DeskRefusal

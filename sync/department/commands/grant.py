@@ -29,6 +29,7 @@ from sync.department import calls_grants as forms
 from sync.department import policy as policy_file
 from sync.department.access_log import DATABASE
 from sync.department.calls_inquiry import NothingForm
+from sync.department.calls_revoking import RevokeForm
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import new_file
 from sync.department.desk import FOLDER
@@ -263,7 +264,7 @@ def _delegate(home: DepartmentHome, args: argparse.Namespace, *, at_desk: bool) 
 
 def _revoke(home: DepartmentHome, args: argparse.Namespace, *, at_desk: bool) -> None:
     if at_desk:
-        form = forms.RevokeForm(names=tuple(args.names), reason=args.why)
+        form = RevokeForm(names=tuple(args.names), reason=args.why)
         revoked = desk.call(args, "grant/revoke", form)
         if args.json:
             desk.show(args, revoked)
