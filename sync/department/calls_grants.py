@@ -98,6 +98,7 @@ class GrantRow:
     person: str
     role: str
     units: tuple[str, ...]
+    unit_names: tuple[str, ...]
     purpose: str
     work_order: str
     from_us: int
@@ -243,7 +244,7 @@ def listed(front: Front, token: str, form: NothingForm) -> tuple[GrantRow, ...]:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[GrantRow, ...]]:
-        grants = desk.book.grants
+        grants, names = desk.book.grants, front.grants.unit_names()
         rows = [
             GrantRow(
                 entry=entry.sequence,
@@ -251,6 +252,7 @@ def listed(front: Front, token: str, form: NothingForm) -> tuple[GrantRow, ...]:
                 person=note.person,
                 role=note.role,
                 units=note.units,
+                unit_names=tuple(names.get(unit, unit) for unit in note.units),
                 purpose=note.purpose,
                 work_order=note.work_order,
                 from_us=note.from_us,

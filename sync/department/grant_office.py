@@ -53,6 +53,13 @@ class GrantOffice:
             raise ConfigError(f"no such unit: {', '.join(unknown)}", cure="see: department enrol --list")
         return tuple(by_name[name] for name in names)
 
+    def unit_names(self) -> dict[str, str]:
+        """Unit id to name, of every unit that was ever enrolled."""
+        with self.store.read() as connection:
+            return {
+                row.unit_id: row.name for row in connection.execute(select(units.c.unit_id, units.c.name))
+            }
+
     def sign(self, grant: Grant) -> Bundle:
         """Raises RecordError, GrantLimitError, HomeError."""
         return issue(grant, self._command())

@@ -146,6 +146,7 @@ def test_a_vendor_is_at_the_departments_server_under_a_grant_for_it_and_not_long
     assert may() == "no-grant"
     rows = department.call("grant/list", department.logon("reviewer1"), NothingForm())
     assert [one.state for one in rows] == ["ended", "ended", "ended"]  # type: ignore[attr-defined]
+    assert [one.unit_names for one in rows] == [(DEPARTMENT,), (DEPARTMENT,), ("car-7",)]  # type: ignore[attr-defined]
 
 
 def test_revoked_names_reach_units_in_one_signed_list(department: Department, tokens: Tokens) -> None:

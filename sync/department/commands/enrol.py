@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _moment(us: int | None) -> str:
-    return "-" if us is None else datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M")
+    return "-" if us is None else datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%MZ")
 
 
 def run(args: argparse.Namespace) -> int:

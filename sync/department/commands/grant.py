@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
     home = DepartmentHome.open(args.home)
     at_desk = (home.path / FOLDER / DATABASE).is_file()
     if args.deed == "list":
-        columns = ("grant_id", "person", "role", "units", "work_order", "to_us", "signer", "state")
+        columns = ("grant_id", "person", "role", "unit_names", "work_order", "to_us", "signer", "state")
         desk.show(args, desk.call(args, "grant/list", NothingForm()), columns)
     elif args.deed == "enter":
         desk.show(args, desk.call(args, "grant/enter", forms.SignedForm(bundle=desk.read_bytes(args.file))))

@@ -86,4 +86,4 @@ def _known(value: float | None, unit: str) -> str:
 
 
 def _moment(us: int | None) -> str:
-    return "never" if us is None else datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M")
+    return "never" if us is None else datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%MZ")

@@ -70,7 +70,7 @@ def _list(department: Department, *, as_json: bool) -> int:
             )
         ).all()
     for row in rows:
-        since = datetime.fromtimestamp(row.at_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M")
+        since = datetime.fromtimestamp(row.at_us / 1e6, UTC).strftime("%Y-%m-%d %H:%MZ")
         if as_json:
             print(json.dumps({"name": row.name, "unit": row.unit_id, "version": row.version, "since": since}))
         else:
