@@ -219,7 +219,8 @@ class HealthWatch:
 
     def _sync_late(self, custody: Custody, now: UtcTime) -> bool:
         spoken_us = custody.enrolled_us if custody.last_sync_us is None else custody.last_sync_us
-        return custody.enrolled and (spoken_us is None or now.us - spoken_us > self._sync_late_s * 1e6)
+        on_time = spoken_us is not None and 0 <= now.us - spoken_us <= self._sync_late_s * 1e6
+        return custody.enrolled and not on_time
 
     def _few_reads(self, now: UtcTime) -> bool:
         """Where nobody knows the hour, or the unit drives, no habit tells what is few."""
