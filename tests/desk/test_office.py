@@ -170,7 +170,10 @@ def test_a_slip_in_a_name_takes_nothing_back_and_says_so(department: Department,
     assert [department.call("grant/revoke", chief, revoke).ended for _ in range(2)] == [1, 0]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["vendor1", SshPublicKey.of(HOLDER).fingerprint])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("vendor1", id="by name"), pytest.param(SshPublicKey.of(HOLDER).fingerprint, id="by key")],
+)
 def test_nobody_gets_a_grant_that_every_unit_would_refuse(
     department: Department, tokens: Tokens, name: str
 ) -> None:
