@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -70,6 +71,11 @@ class Lighting:
             self._told = light
             self._log.info("light", setting=light.value)
             self._on_switch()
+
+    def put_out(self) -> None:
+        """Nobody looks any more, and the strobe would feed on the capacitor."""
+        with contextlib.suppress(HardwareError):
+            self._lamps.strobe(on=False)
 
     def _switch(self, light: Light) -> frozenset[str]:
         """Set both, each by itself; which of them failed."""

@@ -244,6 +244,8 @@ class OneRun:
                 finally:
                     camera.close()
                     bookkeeper.close()
+                    if lighting is not None:
+                        lighting.put_out()
                 counts = pipeline.counts
                 view.refresh(counts, camera.blind_s)
                 result = RunResult(

@@ -76,6 +76,8 @@ def test_lamps_that_fail_do_not_stop_the_reading_and_are_tried_again(monkeypatch
         lighting.frame_seen(one, one.luma)
         clock.now_s += 1
     assert lamps.lit == {"strobe"}
+    lighting.put_out()
+    assert lamps.lit == frozenset()
     assert events.getvalue().count("stuck") == 1
     by_day = frame(200, exposure_us=None, gain=None)
     for _ in range(400):
