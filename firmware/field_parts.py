@@ -125,7 +125,7 @@ def _keep(parts: FieldParts, on_order: Callable[[PowerOrder], None], stop: threa
 
 
 def clock_of(position: PositionSource | None) -> DisciplinedClock:
-    """Judged by every source of time that this machine has; by the kernel's own word where chrony is not."""
+    """Judged by every source of time that this machine has; by the kernel's own word until chrony answers."""
     daemon = pulses = rtc = None
     with contextlib.suppress(MissingDriverError):
         daemon = ChronyDaemon()
@@ -133,9 +133,7 @@ def clock_of(position: PositionSource | None) -> DisciplinedClock:
         pulses = KernelPulses()
     with contextlib.suppress(MissingDriverError):
         rtc = KernelRtc()
-    # chrony knows better than the flag that it leaves in the kernel
-    kernel = SystemClock() if daemon is None else None
-    return DisciplinedClock(kernel=kernel, daemon=daemon, position=position, pulses=pulses, rtc=rtc)
+    return DisciplinedClock(kernel=SystemClock(), daemon=daemon, position=position, pulses=pulses, rtc=rtc)
 
 
 def _power(ignition_pin: int | None) -> PowerSource | None:

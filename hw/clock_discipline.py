@@ -221,6 +221,8 @@ class DisciplinedClock:
             rtc_s = self._rtc.seconds() if self._rtc else None
         except PartFailedError as error:
             failures.append(str(error))
+        if tracking is not None:
+            self._kernel = None  # the daemon knows better than the flag that it leaves in the kernel
         fix = self._position.latest() if self._position else None
         system_us, heard_ago_s = self._system_us(), self._monotonic() - (fix.heard_s if fix else 0.0)
         self.failures = tuple(failures)
@@ -240,8 +242,8 @@ class DisciplinedClock:
         return self._daemon is None
 
     def take_daemon(self, daemon: TimeDaemon) -> None:
-        """A time daemon that came up after us; it knows better than the flag that it leaves in the kernel."""
-        self._daemon, self._kernel = daemon, None
+        """A time daemon that came up after us."""
+        self._daemon = daemon
 
     def set_by_hand(self) -> Judgement:
         """A person has just set the system clock: holdover at most, whatever it was before."""

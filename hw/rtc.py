@@ -16,21 +16,31 @@ class BatteryClock(Protocol):
 
 
 class KernelRtc:
-    """A real-time clock that the kernel knows (the Pi 5's own, DS3231, PCF8523)."""
+    """The real-time clocks that the kernel knows (the Pi 5's own, DS3231, PCF8523).
 
-    def __init__(self, device: Path = Path("/sys/class/rtc/rtc0")) -> None:
-        self._reading = device / "since_epoch"
-        if not self._reading.exists():
+    Of several the one that is furthest on: a Pi 5 without a battery counts from 1970 beside one that is set.
+    """
+
+    def __init__(self, root: Path = Path("/sys/class/rtc")) -> None:
+        self._readings = sorted(root.glob("rtc*/since_epoch"))
+        if not self._readings:
             raise MissingDriverError(
-                f"{self._reading} not found: add `dtoverlay=i2c-rtc,ds3231` to config.txt"
+                f"no clock in {root}: add `dtoverlay=i2c-rtc,ds3231` to config.txt, or leave it so"
             )
 
     def seconds(self) -> int:
         """See BatteryClock.seconds."""
-        try:
-            return int(self._reading.read_text(encoding="ascii")[:24])
-        except (OSError, ValueError) as error:
-            raise PartFailedError(f"{self._reading}: cannot be read ({type(error).__name__})") from error
+        told: list[int] = []
+        failure: Exception | None = None
+        for reading in self._readings:
+            try:
+                told.append(int(reading.read_text(encoding="ascii")[:24]))
+            except (OSError, ValueError) as error:
+                failure = error
+        if not told:
+            where = ", ".join(str(reading) for reading in self._readings)
+            raise PartFailedError(f"{where}: cannot be read ({type(failure).__name__})") from failure
+        return max(told)
 
 
 class ScriptedRtc:

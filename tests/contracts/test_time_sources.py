@@ -226,8 +226,13 @@ def test_a_pulse_file_with_anything_else_is_a_failed_part(tmp_path: Path) -> Non
 def rtc(request: pytest.FixtureRequest, tmp_path: Path) -> BatteryClock:
     if request.param == "twin":
         return ScriptedRtc(1_777_777_777)
-    (tmp_path / "since_epoch").write_text("1777777777\n")
+    kernel_rtc(tmp_path, "rtc0", "1777777777\n")
     return KernelRtc(tmp_path)
+
+
+def kernel_rtc(root: Path, name: str, text: str) -> None:
+    (root / name).mkdir()
+    (root / name / "since_epoch").write_text(text)
 
 
 def test_a_battery_clock_tells_whole_seconds(rtc: BatteryClock) -> None:
@@ -235,7 +240,15 @@ def test_a_battery_clock_tells_whole_seconds(rtc: BatteryClock) -> None:
 
 
 def test_an_empty_battery_is_a_failed_part(tmp_path: Path) -> None:
-    (tmp_path / "since_epoch").write_text("")
+    kernel_rtc(tmp_path, "rtc0", "")
     for part in (KernelRtc(tmp_path), ScriptedRtc(None)):
         with pytest.raises(PartFailedError):
             part.seconds()
+
+
+def test_beside_a_clock_without_a_battery_the_one_that_is_set_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MissingDriverError, match="i2c-rtc"):
+        KernelRtc(tmp_path)
+    for name, text in (("rtc0", "431\n"), ("rtc1", "1777777777\n"), ("rtc2", "")):
+        kernel_rtc(tmp_path, name, text)
+    assert KernelRtc(tmp_path).seconds() == 1_777_777_777

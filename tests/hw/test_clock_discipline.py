@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw.chrony import ScriptedDaemon, Tracking
-from hw.clock import UNKNOWN_ERROR_US, ClockState, kernel_bound_us
+from hw.clock import UNKNOWN_ERROR_US, ClockState, SetClock, kernel_bound_us
 from hw.clock_discipline import (
     BY_HAND_ERROR_US,
     DRIFT_PPM,
@@ -196,6 +196,19 @@ def test_a_source_that_fails_is_named_and_counts_as_silent() -> None:
     )
     assert clock.now().state is ClockState.UNKNOWN
     assert len(clock.failures) == 2
+
+
+def test_the_kernels_word_counts_until_the_daemon_has_answered_once() -> None:
+    daemon = ScriptedDaemon(None)
+    kernel = SetClock(T0_US, error_us=70_000)
+    clock = DisciplinedClock(kernel=kernel, daemon=daemon, system_us=lambda: T0_US, running_s=lambda: 10.0)
+    assert (clock.judgement.source, clock.now().state) == ("kernel", ClockState.DISCIPLINED)
+    daemon.estimate = replace(TRACKING, synchronised=False)
+    clock.refresh()
+    assert clock.now().state is ClockState.HOLDOVER
+    daemon.estimate = None
+    clock.refresh()
+    assert clock.now().state is ClockState.HOLDOVER
 
 
 def test_a_reading_between_two_judgements_carries_the_drift_since() -> None:
