@@ -25,9 +25,10 @@ from sync.department.app import front_app, unit_app
 from sync.department.authority import Authority
 from sync.department.blobs import open_packs
 from sync.department.enrol import Enrolment
-from sync.department.home import DepartmentHome
+from sync.department.home import SETTINGS_FILE, DepartmentHome
 from sync.department.key_remote import service_of
 from sync.department.partials import Partials
+from sync.department.ports import demand_free
 from sync.department.receiver import Receiver
 from sync.department.retention import PurgeReceipt, Retention, keep_days_of
 from sync.department.store import open_store
@@ -195,6 +196,8 @@ async def serve(
 ) -> None:
     """Run until SIGTERM or SIGINT. `ready` gets the two ports once both listen; `daily` follows a purge."""
     home, settings = department.home, department.home.settings
+    demand_free(settings.listen, settings.unit_port, f"{SETTINGS_FILE}: unit_port")
+    demand_free(settings.listen, settings.desk_port, f"{SETTINGS_FILE}: desk_port")
     certificate, key = department.authority.server_files(served_names(home))
     contexts = (
         tls_context(certificate, key, clients_of=home.authority / "ca.pem", approved=home.fips),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import zipfile
@@ -129,6 +131,24 @@ def test_a_change_of_roles_keeps_name_shift_and_keys(seat: Seat, tmp_path: Path)
     for shift in ("8-16", "08:00-16:75", "25:00-06:00", "08.00-16.00"):
         status, err = seat.refused("chief", *change, "--shift", shift)
         assert (status, "--shift" in err) == (2, True)
+
+
+def test_a_port_that_is_taken_is_told_in_one_line_by_its_setting(seat: Seat, tmp_path: Path) -> None:
+    folder = tmp_path / "w"
+    assert seat.type("", "witness", "init", "--name", "w.example/1", "--folder", folder)[0] == 0
+    settings = seat.department.home.path / "department.toml"
+    usual = settings.read_text()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, err = seat.refused("", "witness", "serve", "--folder", folder, "--port", port)
+        assert (status, f"--port: cannot listen on 127.0.0.1:{port}" in err) == (3, True)
+        for name in ("unit_port", "desk_port"):
+            text = re.sub(r"(unit|desk)_port = \d+", r"\1_port = 0", usual).replace(
+                f"{name} = 0", f"{name} = {port}"
+            )
+            settings.write_text(text.replace('listen = "0.0.0.0"', 'listen = "127.0.0.1"'))
+            status, err = seat.refused("", "serve")
+            assert (status, name in err, str(port) in err) == (3, True, True)
 
 
 def test_a_lock_out_is_lifted_from_people_alone(seat: Seat) -> None:

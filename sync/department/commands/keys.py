@@ -23,6 +23,7 @@ from sync.department.front import Front
 from sync.department.home import DepartmentHome, load_ed25519
 from sync.department.key_service import LocalKeyService
 from sync.department.opening import POLICY_FILE, adopt_root, open_front, root_in
+from sync.department.ports import demand_free
 from sync.errors import ConfigError, SyncError
 
 
@@ -198,6 +199,7 @@ def _serve(args: argparse.Namespace) -> int:
     except StorageError as error:
         raise ConfigError(f"is no root file: {error}", where=str(args.root)) from None
     context = tls_context(args.certificate, args.tls_key, approved=args.fips)
+    demand_free(args.host, args.port, "--port")
     folder(args.folder)
     token_file = args.folder / TOKEN_FILE
     if not token_file.exists():

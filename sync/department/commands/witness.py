@@ -13,6 +13,7 @@ import uvicorn
 from sync.department.commands import desk_access as desk
 from sync.department.home import DepartmentHome
 from sync.department.opening import open_desk
+from sync.department.ports import demand_free
 from sync.department.tls import tls_context
 from sync.department.witness_server import WitnessFolder, witness_app
 from sync.errors import ConfigError
@@ -81,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
             return 0
         if (args.certificate is None) != (args.tls_key is None) or (args.fips and args.certificate is None):
             raise ConfigError("belongs with --key; --fips needs both", where="--certificate")
+        demand_free(args.host, args.port, "--port")
         print(f"witness {folder.name} on {args.host}:{args.port}; Ctrl-C ends", file=sys.stderr, flush=True)
         uvicorn.run(
             witness_app(folder),

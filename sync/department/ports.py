@@ -1,0 +1,22 @@
+"""Whether a server can listen where it is told to, before anything is started."""
+
+from __future__ import annotations
+
+import socket
+
+from sync.errors import LackingError
+
+
+def demand_free(host: str, port: int, where: str) -> None:
+    """Raises LackingError where nobody can listen there; `where`: the setting or option that says it."""
+    try:
+        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][
+            0
+        ]
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise LackingError(
+            f"cannot listen on {host}:{port}: {error.strerror or type(error).__name__}",
+            where=where,
+            cure="stop what listens there, or name another port",
+        ) from None
