@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from sync.department import holds, inquiry
-from sync.department.calls_inquiry import Entered, NothingForm
+from sync.department.calls_inquiry import Entered, NothingForm, told
 from sync.department.desk import DAY_US, Caller, Plan
 from sync.department.entries import (
     Access,
@@ -168,7 +168,8 @@ def place(front: Front, token: str, form: HoldForm) -> Placed:
 
     entry = desk.act(token, Call.HOLD_PLACE, plan)
     cover = desk.covered(entry.sequence)
-    sealed = front.reads.hold(front.door, cover, form.reads, ELEMENTS)
+    with told(front, entry, Call.HOLD_PLACE):
+        sealed = front.reads.hold(front.door, cover, form.reads, ELEMENTS)
     front.vault.keep(entry.sequence, sealed)
     result = AccessResult(
         access=entry.sequence, count=len(sealed), reads=form.reads, unwitnessed=cover.unwitnessed

@@ -6,7 +6,8 @@ entry of how it ended, then the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from sync.department import inquiry
@@ -24,6 +25,7 @@ from sync.department.entries import (
     LogRead,
     Note,
     Query,
+    Refused,
     RequestAnswered,
     SearchApproved,
     SearchProposed,
@@ -330,13 +332,24 @@ def _result(entry: Entry, cover: Cover, count: int, reads: Sequence[str]) -> Acc
     return AccessResult(access=entry.sequence, count=count, reads=tuple(reads), unwitnessed=cover.unwitnessed)
 
 
+@contextlib.contextmanager
+def told(front: Front, entry: Entry, call: Call) -> Iterator[None]:
+    """A refusal that comes after the access was entered is the entry of how it ended."""
+    try:
+        yield
+    except DeskRefusal as error:
+        front.desk.follow_up(entry.stamp, Refused(call=call.value, code=error.code, clause=error.clause))
+        raise
+
+
 def open_reads(
-    front: Front, entry: Entry, names: Sequence[str], elements: Sequence[str]
+    front: Front, entry: Entry, call: Call, names: Sequence[str], elements: Sequence[str]
 ) -> tuple[list[OpenedRead], bool]:
     """Open the reads that an access entry names, and enter how it ended: (reads, unwitnessed)."""
     desk = front.desk
     cover = desk.covered(entry.sequence)
-    opened = front.reads.open(front.door, cover, names, elements)
+    with told(front, entry, call):
+        opened = front.reads.open(front.door, cover, names, elements)
     ended = desk.follow_up(entry.stamp, _result(entry, cover, len(opened), names))[0]
     return opened, desk.covered(ended.sequence).unwitnessed or cover.unwitnessed
 
@@ -373,7 +386,7 @@ def answer(front: Front, token: str, form: RequestForm) -> Answer:
         return [note], lambda made: (made[0], reads)
 
     entry, names = desk.act(token, Call.INQUIRY_ANSWER, plan)
-    opened, unwitnessed = open_reads(front, entry, names, ("text", "place"))
+    opened, unwitnessed = open_reads(front, entry, Call.INQUIRY_ANSWER, names, ("text", "place"))
     reads = tuple(FoundRead.of(one) for one in opened)
     return Answer(access=entry.sequence, count=len(reads), reads=reads, unwitnessed=unwitnessed)
 
@@ -469,7 +482,7 @@ def image(front: Front, token: str, form: ImageForm) -> Images:
         return [note], lambda made: made[0]
 
     entry = desk.act(token, Call.IMAGE_VIEW, plan)
-    opened, unwitnessed = open_reads(front, entry, (form.read,), IMAGES)
+    opened, unwitnessed = open_reads(front, entry, Call.IMAGE_VIEW, (form.read,), IMAGES)
     parts = opened[0].elements
     return Images(
         access=entry.sequence,

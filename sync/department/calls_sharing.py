@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from sync.department import inquiry, sharing
-from sync.department.calls_inquiry import Entered, NothingForm
+from sync.department.calls_inquiry import Entered, NothingForm, told
 from sync.department.desk import Caller, Plan
 from sync.department.entries import (
     Access,
@@ -320,10 +320,12 @@ def deliver(front: Front, token: str, form: DeliverForm) -> Delivery:
     for query, entry in searches:
         cover = desk.covered(entry.sequence)
         reads, count = front.reads.find(front.door, cover, query, limit)
-        if count > limit:
-            raise FormError(f"one delivery holds at most {limit} reads a plate", code="scope", clause="463.6")
         names = tuple(one.read for one in reads)
-        found += front.reads.open(front.door, cover, names, shown)
+        with told(front, entry, Call.SHARE_DELIVER):
+            if count > limit:
+                what = f"one delivery holds at most {limit} reads a plate"
+                raise FormError(what, code="scope", clause="463.6")
+            found += front.reads.open(front.door, cover, names, shown)
         result = AccessResult(access=entry.sequence, count=count, reads=names, unwitnessed=cover.unwitnessed)
         desk.follow_up(entry.stamp, result)
         unwitnessed |= cover.unwitnessed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 from sync.errors import LackingError
@@ -15,8 +16,10 @@ def demand_free(host: str, port: int, where: str) -> None:
         ]
         socket.create_server((host, port), family=family).close()
     except OSError as error:
+        known = error.errno if error.errno is not None and error.errno > 0 else None  # not of name resolution
+        what = os.strerror(known) if known else error.strerror or type(error).__name__
         raise LackingError(
-            f"cannot listen on {host}:{port}: {error.strerror or type(error).__name__}",
+            f"cannot listen on {host}:{port}: {what}",
             where=where,
             cure="stop what listens there, or name another port",
         ) from None

@@ -12,7 +12,7 @@ from sync.department import package
 from sync.department.blobs import FolderPacks
 from sync.department.calls_holds import BookForm, Exported, ExportForm, HoldForm, Placed, finish
 from sync.department.calls_inquiry import Answer, NothingForm, RunForm
-from sync.department.entries import HoldPlaced, WitnessAway
+from sync.department.entries import Access, HoldPlaced, Refused, WitnessAway
 from sync.department.key_service import LocalKeyService
 from sync.department.refusals import DeskRefusal
 from sync.department.retention import Retention
@@ -67,6 +67,15 @@ def test_no_other_ground_and_nothing_half_named_holds(
     with pytest.raises(DeskRefusal) as refused:
         department.call("hold/place", tokens("super"), form)
     assert refused.value.code == code
+
+
+def test_a_hold_of_a_read_that_is_not_there_ends_in_an_entry(department: Department, tokens: Tokens) -> None:
+    with pytest.raises(DeskRefusal):
+        department.call("hold/place", tokens("super"), hold_form(("00" * 32 + "/1",)))
+    access, last = (department.desk.log.entry(department.desk.log.size() - back) for back in (2, 1))
+    assert isinstance(access.note, Access)
+    assert isinstance(last.note, Refused)
+    assert (last.note.call, last.note.code, last.stamp.user) == ("hold.place", "no-read", "super")
 
 
 def test_release_needs_export_booking_and_a_second_person(department: Department, tokens: Tokens) -> None:
