@@ -120,7 +120,7 @@ def test_a_device_that_is_not_there_names_the_cure() -> None:
 def test_a_port_without_the_modem_line_that_was_asked_for_says_which_setting_to_change() -> None:
     master, slave = pty.openpty()
     port = TtySerialPort(os.ttyname(slave), modem_line="dsr")
-    with pytest.raises(HardwareError, match="modem_line to none"):
+    with pytest.raises(HardwareError, match="--modem-line none"):
         port.read(1, 0.01)
     port.close()
     os.close(master)

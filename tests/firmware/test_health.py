@@ -178,6 +178,10 @@ def test_a_blind_camera_is_noticed(pictures: Any, seconds: float, alarm: str) ->
     assert watched(pictures, 5) == set()
 
 
+def test_a_night_in_which_every_pixel_is_black_is_dark_and_not_frozen() -> None:
+    assert watched(lambda _n: np.zeros((180, 320), np.uint8), 120) == {"dark"}
+
+
 def test_passing_traffic_and_a_slow_dusk_are_no_alarm() -> None:
     def traffic(number: int) -> NDArray[np.uint8]:
         luma = road(number).astype(float) * max(0.3, 1 - number / 200)
