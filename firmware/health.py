@@ -30,6 +30,7 @@ SYNC_LATE_S = 24 * 3600.0
 CLOCK_LOOSE_US = 2_000_000
 RATE_WINDOW_S = 10.0
 NO_FRAMES_S = 10.0
+STARTING_S = 60.0  # a receiver finds the time within seconds of the start, chrony within a minute
 LOOK_EVERY_S = 1.0
 
 
@@ -176,6 +177,7 @@ class HealthWatch:
             since_sync_s = None if custody.last_sync_us is None else (now.us - custody.last_sync_us) / 1e6
             if since_sync_s is not None and since_sync_s < 0:  # the clock was set back: nobody can tell
                 since_sync_s = None
+            settled = not self._watching or now_s - self._begun_s >= STARTING_S
             alarms = {
                 Alarm.NO_FRAMES: no_frames,
                 Alarm.FEW_READS: self._few_reads(now),
@@ -184,8 +186,10 @@ class HealthWatch:
                 Alarm.UNDERVOLTAGE: bool(supply and supply.undervoltage),
                 Alarm.DISK_LOW: vitals.disk_free_bytes < vitals.disk_total_bytes * DISK_LOW_SHARE,
                 Alarm.CARD_WORN: (vitals.card_wear_percent or 0) >= WORN_PERCENT,
-                Alarm.CLOCK_UNKNOWN: now.state is ClockState.UNKNOWN,
-                Alarm.CLOCK_LOOSE: now.state is not ClockState.UNKNOWN and now.error_us > CLOCK_LOOSE_US,
+                Alarm.CLOCK_UNKNOWN: settled and now.state is ClockState.UNKNOWN,
+                Alarm.CLOCK_LOOSE: settled
+                and now.state is not ClockState.UNKNOWN
+                and now.error_us > CLOCK_LOOSE_US,
                 Alarm.SYNC_LATE: self._sync_late(custody, now),
                 Alarm.SENSOR_FAILED: failed or bool(self._troubles()),
             } | {Alarm("camera_" + name): True for name in seeing}

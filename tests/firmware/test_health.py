@@ -31,6 +31,7 @@ from hw.power import ScriptedPower
 from hw.vitals import ScriptedBoard
 
 T0_US = 1_777_777_200_000_000  # a whole hour
+STARTED_S = 100.0
 LATE = Custody(enrolled=True, last_sync_us=T0_US - 90_000_000_000)
 
 
@@ -50,6 +51,7 @@ class Bench:
             board=self.board, power=self.power, now=self.clock.now, custody=lambda: self.custody,
             monotonic=lambda: self.now_s, troubles=lambda: self.troubles, **settings,
         )  # fmt: skip
+        self.now_s = STARTED_S
         self.frame(road())
 
     def frame(self, luma: NDArray[np.uint8]) -> None:
@@ -101,7 +103,7 @@ def spoil(**vitals: Any) -> Any:
             lambda bench: setattr(bench.clock, "_now", replace(bench.clock.now(), error_us=3_000_000)),
             "clock_loose", id="clock loose",
         ),
-        pytest.param(lambda bench: setattr(bench, "now_s", 11.0), "no_frames", id="no frames"),
+        pytest.param(lambda bench: setattr(bench, "now_s", STARTED_S + 11), "no_frames", id="no frames"),
         pytest.param(
             lambda bench: setattr(bench, "custody", LATE),
             "sync_late", id="a day without sync",
@@ -141,6 +143,15 @@ def test_sync_is_late_by_the_schedule_and_not_on_the_day_of_enrolment(
         assert bench.alarms() == set()
         bench.clock.step(2)
         assert bench.alarms() == {"sync_late"}
+
+
+def test_a_clock_that_is_still_finding_the_time_after_a_start_is_no_alarm_yet() -> None:
+    bench = Bench()
+    bench.clock.lose_reference(ClockState.UNKNOWN)
+    for seconds, alarms in ((2.0, set()), (61.0, {"clock_unknown"})):
+        bench.now_s = seconds
+        bench.frame(road())
+        assert bench.alarms() == alarms
 
 
 def watched(pictures: Any, seconds: float, *, step_s: float = 1.0) -> set[str]:
