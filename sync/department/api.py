@@ -27,6 +27,7 @@ from sync.department.app import Budget, read_body
 from sync.department.forms import read_form, to_json
 from sync.department.front import Front
 from sync.department.logon_forms import LogonForm, UnlockForm
+from sync.department.marking import WORDS, watching
 from sync.department.operations import OPERATIONS
 from sync.department.refusals import DeskRefusal, FormError, NotProvenError
 from sync.errors import RefusedByDepartmentError, SyncError
@@ -82,7 +83,10 @@ def routes(front: Front | None) -> list[BaseRoute]:
                 return _wrong(503, "this department has no desk yet: department user first")
             try:
                 value = await _body(request, budget)
-                return JSONResponse(to_json(await work(request, value, front)), 200, NO_STORE)
+                with watching() as mark:
+                    answered = to_json(await work(request, value, front))
+                headers = NO_STORE | ({"X-Not-Witnessed": WORDS} if mark.unwitnessed else {})
+                return JSONResponse(answered, 200, headers)
             except DeskRefusal as error:
                 log_events.info("refused", path=request.url.path, code=error.code, clause=error.clause)
                 return _refused(error)

@@ -39,6 +39,7 @@ from sync.department.entries import (
     Stamp,
     WitnessAway,
 )
+from sync.department.marking import mark_unwitnessed
 from sync.department.office import demand_grant
 from sync.department.people import Credential
 from sync.department.policy import Policy
@@ -426,6 +427,7 @@ class Desk:
                     clause=self.policy.witness.clause,
                     cure="bring the witness back; the entry stands, ask again then",
                 )
+            mark_unwitnessed()
             size = self.log.size()
             return self._cover(sequence, size, self.log.signed_head(size), unwitnessed=True)
 

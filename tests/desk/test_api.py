@@ -45,6 +45,21 @@ def test_a_search_over_http_is_the_same_search(department: Department, client: h
     assert client.post("/desk/inquiry/run", json=search(department), headers=headers).status_code == 401
 
 
+def test_an_answer_that_no_witness_saw_says_so_beside_it(
+    department: Department, client: httpx.Client
+) -> None:
+    comm, officer = logon(department, client, "comm1"), logon(department, client, "officer1")
+    for away in (False, True, False):
+        department.witness.away = away
+        for name, headers, body in (
+            ("inquiry/queue", comm, {}),
+            ("inquiry/mine", officer, {}),
+            ("inquiry/run", comm, search(department)),
+        ):
+            answer = client.post(f"/desk/{name}", json=body, headers=headers)
+            assert (answer.status_code, "x-not-witnessed" in answer.headers) == (200, away)
+
+
 def test_refusals_have_their_status_clause_and_cure(department: Department, client: httpx.Client) -> None:
     officer, comm = logon(department, client, "officer1"), logon(department, client, "comm1")
     wide = search(department)

@@ -151,6 +151,18 @@ def test_a_port_that_is_taken_is_told_in_one_line_by_its_setting(seat: Seat, tmp
             assert (status, name in err, str(port) in err) == (3, True, True)
 
 
+def test_a_list_that_no_witness_saw_is_marked(seat: Seat) -> None:
+    for away in (False, True, False):
+        seat.department.witness.away = away
+        for who, words in (
+            ("comm1", ("inquiry", "queue")),
+            ("chief", ("share", "list")),
+            ("chief", ("audit", "findings")),
+        ):
+            status, _, err = seat.type(who, *words)
+            assert (status, "NOT WITNESSED" in err) == (0, away)
+
+
 def test_a_lock_out_is_lifted_from_people_alone(seat: Seat) -> None:
     assert seat.refused("chief", "user", "lift-lockout", "nobody", "--why", "called")[0] == 1
 

@@ -27,6 +27,7 @@ from sync.department.entries import Area, Ground, Query
 from sync.department.forms import to_json, us_of
 from sync.department.front import Front
 from sync.department.home import DepartmentHome
+from sync.department.marking import WORDS, watching
 from sync.department.opening import open_front
 from sync.department.operations import OPERATIONS
 from sync.errors import ConfigError
@@ -89,9 +90,12 @@ def session(args: argparse.Namespace) -> Iterator[tuple[Front, str]]:
 
 
 def call(args: argparse.Namespace, name: str, form: Any) -> Any:
-    """Make one call of the table as --user."""
-    with session(args) as (front, token):
-        return OPERATIONS[name].run(front, token, form)
+    """Make one call of the table as --user. A list that no witness saw is marked on stderr."""
+    with session(args) as (front, token), watching() as mark:
+        answer = OPERATIONS[name].run(front, token, form)
+    if mark.unwitnessed and isinstance(answer, tuple):
+        print(f"department: {WORDS}", file=sys.stderr)
+    return answer
 
 
 def told(args: argparse.Namespace, facts: dict[str, Any], words: str, *, unwitnessed: bool = False) -> None:
@@ -99,7 +103,7 @@ def told(args: argparse.Namespace, facts: dict[str, Any], words: str, *, unwitne
     if args.json:
         print(json.dumps(to_json(facts | {"unwitnessed": unwitnessed})))
     else:
-        print(words + ("  NOT WITNESSED: the witness is away" if unwitnessed else ""))
+        print(words + (f"  {WORDS}" if unwitnessed else ""))
 
 
 def show(args: argparse.Namespace, answer: Any, columns: Sequence[str] = ()) -> None:

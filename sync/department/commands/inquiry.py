@@ -13,6 +13,7 @@ from sync.department.commands import desk_access as desk
 from sync.department.commands import out_files
 from sync.department.entries import InquiryAsked, SearchProposed
 from sync.department.inquiry import normal_plate
+from sync.department.marking import WORDS
 from sync.department.operations import OPERATIONS
 
 _READ = ("first_us", "plate", "confidence", "unit", "camera", "direction", "read")
@@ -193,7 +194,7 @@ def _show_answer(args: argparse.Namespace, answer: forms.Answer) -> None:
         desk.show(args, answer)
         return
     desk.show(args, answer.reads, _READ)
-    mark = "  NOT WITNESSED: the witness is away" if answer.unwitnessed else ""
+    mark = f"  {WORDS}" if answer.unwitnessed else ""
     print(f"ALPR Request: entry {answer.access}, {answer.count} results{mark}")
 
 
