@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -102,26 +102,54 @@ def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> It
 
 
 def _keep(parts: FieldParts, on_order: Callable[[PowerOrder], None], stop: threading.Event) -> None:
-    """A part that fails for a while is looked at again; the health report names it meanwhile."""
-    order, position = PowerOrder.RUN, parts.position
-    looked_s = time.monotonic()
+    keeper = _Keeper(parts, on_order)
     while not stop.wait(REFRESH_S):
-        now_s = time.monotonic()
-        if now_s - looked_s >= LATE_DAEMON_S and parts.clock.waits_for_daemon:
-            looked_s = now_s
+        keeper.look(time.monotonic())
+
+
+class _Keeper:
+    """Looks at clock and supply, each by itself. A part that fails for a while is looked at again.
+
+    Whatever else goes wrong is named as a trouble: a thread that ended would leave the ignition unwatched.
+    """
+
+    def __init__(self, parts: FieldParts, on_order: Callable[[PowerOrder], None]) -> None:
+        self._parts, self._on_order = parts, on_order
+        self._order = PowerOrder.RUN
+        self._sought_s = time.monotonic()  # when a late daemon was looked for
+
+    def look(self, now_s: float) -> None:
+        """Once a second."""
+        found: list[str] = []
+        for name, work in (("clock", self._clock), ("supply", self._supply)):
+            try:
+                found += work(now_s)
+            except HardwareError:
+                continue  # the health report asks for itself
+            except Exception as error:  # noqa: BLE001 - named, and tried again
+                found.append(f"{name}: {type(error).__name__}")
+        self._parts.troubles.noted(found, now_s)
+
+    def _clock(self, now_s: float) -> Sequence[str]:
+        clock, position = self._parts.clock, self._parts.position
+        if now_s - self._sought_s >= LATE_DAEMON_S and clock.waits_for_daemon:
+            self._sought_s = now_s
             with contextlib.suppress(MissingDriverError):
-                parts.clock.take_daemon(ChronyDaemon())
-        with contextlib.suppress(HardwareError):
-            parts.clock.refresh()
+                clock.take_daemon(ChronyDaemon())
+        clock.refresh()
         gone = None if position is None else position.trouble
-        parts.troubles.noted((*parts.clock.failures, *(() if gone is None else (gone,))), now_s)
-        if parts.power is None or parts.ignition is None:
-            continue
-        with contextlib.suppress(HardwareError):
-            fresh = parts.ignition.step(parts.power.look(), time.monotonic())
-            if fresh is not order:
-                order = fresh
-                on_order(order)
+        return (*clock.failures, *(() if gone is None else (gone,)))
+
+    def _supply(self, _now_s: float) -> Sequence[str]:
+        power, ignition = self._parts.power, self._parts.ignition
+        if power is not None and ignition is not None:
+            fresh = ignition.step(
+                power.look(), time.monotonic()
+            )  # the clock's sources may have taken seconds
+            if fresh is not self._order:
+                self._order = fresh
+                self._on_order(fresh)
+        return ()
 
 
 def clock_of(position: PositionSource | None) -> DisciplinedClock:

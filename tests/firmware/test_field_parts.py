@@ -18,6 +18,7 @@ from hw.chrony import ScriptedDaemon, Tracking
 from hw.clock import ClockState
 from hw.errors import MissingDriverError
 from hw.position import nmea_second
+from hw.power import PowerOrder, ScriptedPower
 
 
 def until(seen: Callable[[], object], seconds: float = 20.0) -> None:
@@ -90,3 +91,16 @@ def test_a_time_daemon_that_comes_up_after_the_reader_is_asked(monkeypatch: pyte
         assert parts.clock.now().state is ClockState.HOLDOVER
         late[0].estimate = tracking
         until(lambda: not parts.troubles.lasting)
+
+
+def test_a_fault_that_nobody_foresaw_is_named_and_the_ignition_is_watched_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    power, orders = ScriptedPower(), []
+    monkeypatch.setattr(field_parts, "PiPower", lambda **_pins: power)
+    config = Config(parts=PartsSettings(ignition_pin=17, linger_s=0.0, reserve_s=2.4, shutdown_s=1.0))
+    with field_parts.field_parts(config, on_order=orders.append) as parts:
+        monkeypatch.setattr(parts.clock, "refresh", lambda: 1 // 0)
+        until(lambda: parts.troubles.lasting == ("clock: ZeroDivisionError",))
+        power.ignition = False
+        until(lambda: orders == [PowerOrder.STOP_READING, PowerOrder.POWER_OFF])
