@@ -23,7 +23,8 @@ def add_parser(subparsers: Any) -> None:
         "send",
         help="sign a configuration or an update bundle, and offer it to units",
         description="Sign a file with the command key and offer it to units, or to one. Units fetch it with "
-        "their next sync, check it and keep it in their inbox. What is out: `department hotlist list`.",
+        "their next sync and check it. A configuration changes the keys that it names, at once; an update "
+        "waits until a person installs it at the console. What is out: `department hotlist list`.",
         epilog="example: department send configuration reader.toml",
     )
     parser.add_argument("kind", choices=("configuration", "update"), help="what the file is")
