@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from firmware import sent_configuration
 from firmware.card_facts import card_facts
 from firmware.health import Custody
 from hw.clock import Clock, SystemClock
@@ -103,11 +104,12 @@ def custody_of(ledger: Ledger, folder: SyncFolder) -> Custody:
     """What the health report says of storage and sync."""
     status = ledger.status()
     succeeded = folder.status().get("succeeded_us")
+    sent = sent_configuration.newest(folder)
     return Custody(
         log_records=status.records, newer_than_anchors=status.newer_than_anchors,
         unacknowledged=status.unreceived, enrolled=status.enrolled,
         last_sync_us=succeeded if isinstance(succeeded, int) and succeeded > 0 else None,
-        enrolled_us=enrolled_us(folder),
+        enrolled_us=enrolled_us(folder), configuration_refused=sent is not None and bool(sent.refused),
     )  # fmt: skip
 
 

@@ -238,7 +238,7 @@ class FieldUnit:
         """See Unit.update_state."""
         lines = [f"software {software_version()}", *model_lines()]
         ready = bundle_lines(self._folder) if self._folder.is_member() else ()
-        sent = sent_configuration.newest(self._parts.home)
+        sent = sent_configuration.newest(self._folder)
         if sent is not None:
             lines.append(f"configuration {sent.version} of the department: {sent.refused or 'in force'}")
         return [*lines, *(ready or ("no bundle came with a sync; from a medium: update /PATH/OF/BUNDLE",))]

@@ -51,6 +51,7 @@ class Alarm(StrEnum):
     CLOCK_LOOSE = "clock_loose"
     CLOCK_UNKNOWN = "clock_unknown"
     SYNC_LATE = "sync_late"
+    CONFIGURATION_REFUSED = "configuration_refused"
     SENSOR_FAILED = "sensor_failed"
 
 
@@ -67,6 +68,7 @@ class Custody:
     last_sync_us: int | None = None
     enrolled: bool = False
     enrolled_us: int | None = None
+    configuration_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +193,7 @@ class HealthWatch:
                 and now.state is not ClockState.UNKNOWN
                 and now.error_us > CLOCK_LOOSE_US,
                 Alarm.SYNC_LATE: self._sync_late(custody, now),
+                Alarm.CONFIGURATION_REFUSED: custody.configuration_refused,
                 Alarm.SENSOR_FAILED: failed or bool(self._troubles()),
             } | {Alarm("camera_" + name): True for name in seeing}
             quality = self._scene.quality

@@ -35,13 +35,13 @@ class TakenUp:
 def waits(home: Path) -> bool:
     """Whether a version came that was not dealt with."""
     carried = _carried(SyncFolder.of(home))
-    return carried is not None and carried.version > _dealt_with(home).version
+    return carried is not None and carried.version > _dealt_with(SyncFolder.of(home)).version
 
 
 def take_up(home: Path) -> TakenUp | None:
     """Deal with the version that waits; None where none does. No reader may be running on another."""
     carried = _carried(SyncFolder.of(home))
-    if carried is None or carried.version <= _dealt_with(home).version:
+    if carried is None or carried.version <= _dealt_with(SyncFolder.of(home)).version:
         return None
     where = f"{NAME} {carried.version}"
     try:
@@ -52,7 +52,7 @@ def take_up(home: Path) -> TakenUp | None:
         taken = TakenUp(version=carried.version)
     except (FirmwareError, UnicodeDecodeError) as error:
         taken = TakenUp(version=carried.version, refused=str(error)[:300])
-    files.replace(_note(home), f"{taken.version} {taken.refused}".encode())
+    files.replace(_note(SyncFolder.of(home)), f"{taken.version} {taken.refused}".encode())
     return taken
 
 
@@ -63,9 +63,9 @@ def _check_scope(body: str, where: str) -> None:
                 raise ConfigError(where, f"{section}.{key}", "is set at the unit alone")
 
 
-def newest(home: Path) -> TakenUp | None:
+def newest(folder: SyncFolder) -> TakenUp | None:
     """What became of the newest version that was dealt with."""
-    taken = _dealt_with(home)
+    taken = _dealt_with(folder)
     return taken if taken.version else None
 
 
@@ -81,13 +81,13 @@ def _carried(folder: SyncFolder) -> Carried | None:
         return None
 
 
-def _note(home: Path) -> Path:
-    return SyncFolder.of(home).path / "configuration.taken"
+def _note(folder: SyncFolder) -> Path:
+    return folder.path / "configuration.taken"
 
 
-def _dealt_with(home: Path) -> TakenUp:
+def _dealt_with(folder: SyncFolder) -> TakenUp:
     try:
-        version, _, refused = _note(home).read_text(encoding="utf-8").partition(" ")
+        version, _, refused = _note(folder).read_text(encoding="utf-8").partition(" ")
         return TakenUp(version=int(version), refused=refused)
     except (OSError, ValueError):
         return TakenUp(version=0)

@@ -27,6 +27,7 @@ ALARMS = (
     "clock_loose",
     "clock_unknown",
     "sync_late",
+    "configuration_refused",
     "sensor_failed",
 )
 CLOCK_STATES = ("disciplined", "holdover", "unknown")

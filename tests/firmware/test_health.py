@@ -117,6 +117,10 @@ def spoil(**vitals: Any) -> Any:
             ),
             "sync_late", id="synced under a clock that was ahead",
         ),
+        pytest.param(
+            lambda bench: setattr(bench, "custody", replace(bench.custody, configuration_refused=True)),
+            "configuration_refused", id="a configuration refused",
+        ),
     ],
 )  # fmt: skip
 def test_each_trouble_raises_its_alarm_alone(trouble: Any, alarm: str) -> None:

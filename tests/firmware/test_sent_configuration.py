@@ -69,7 +69,7 @@ def test_what_it_names_is_in_force_and_the_rest_stays_the_units_own(home: Path) 
     config = load_config(home)
     assert (config.sync.interval_s, config.camera.exposure_us) == (300, 500)
     assert (config.camera.gain_max, config.parts.ignition_pin) == (4.0, 17)
-    assert newest(home) == taken
+    assert newest(SyncFolder.of(home)) == taken
 
 
 def test_a_version_is_taken_up_once_and_a_technicians_change_after_it_stays(home: Path) -> None:
@@ -132,12 +132,12 @@ def test_a_running_reader_goes_on_with_what_its_department_sends(tmp_path: Path)
         reader.until_reads(1)
         assert department.main(["send", "--home", str(office.path), "configuration", str(file)]) == 0
         folder.wanted.touch()
-        while newest(unit) is None:
+        while newest(folder) is None:
             reader.until_reads(len(reader.lines) + 1)
         before = len(reader.lines)
         reader.until_reads(before + 10)  # more than the stages between camera and log can hold
         assert reader.end(signal.SIGTERM) == 0
-    taken = newest(unit)
+    taken = newest(folder)
     assert taken is not None
     assert taken.refused == ""
     assert load_config(unit).images.overview_quality == 60
