@@ -31,6 +31,7 @@ from firmware.health_file import reporting
 from firmware.health_message import health_message
 from firmware.lighting import Lighting
 from firmware.live_view import LiveView
+from firmware.liveness import Liveness
 from firmware.log import event_log
 from firmware.metrics import serving_metrics
 from firmware.orders import Reason, StopRequest, SupplyOrders
@@ -57,7 +58,6 @@ from storage.records import Position, Read
 from sync.membership import SyncFolder
 
 LOOK_S = 0.2  # how often the main thread redraws and looks for a signal
-BLIND_BEFORE_RESTART_S = 60.0  # reopening did not help for so long: let the supervisor restart the process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +274,7 @@ class OneRun:
         self, pipeline: Pipeline, camera: WatchedCamera, view: LiveView, in_session: Callable[[], bool]
     ) -> None:
         """Keep the main thread: signals, the view and the heartbeat. Returns when all stages are done."""
-        stop, heartbeat = self._stop, self._heartbeat
+        stop, heartbeat, liveness = self._stop, self._heartbeat, Liveness()
         pipeline.start()
         if heartbeat is not None:
             heartbeat.ready()
@@ -285,9 +285,10 @@ class OneRun:
             if stop.asked:
                 pipeline.stop()
                 camera.close()
-            if heartbeat is not None and camera.frame_age_s < BLIND_BEFORE_RESTART_S:
+            counts = pipeline.counts
+            if heartbeat is not None and liveness.alive(frame_age_s=camera.frame_age_s, read=counts.read):
                 heartbeat.beat()
-            view.refresh(pipeline.counts, camera.blind_s)
+            view.refresh(counts, camera.blind_s)
         pipeline.join()
 
 

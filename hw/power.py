@@ -25,7 +25,10 @@ FEED_HOLDS_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supply:
-    """One look at the supply. None: this unit has no such sensor."""
+    """One look at the supply. None: this unit has no such sensor, or it did not answer (see `silent`).
+
+    since_boot: as the firmware's word has it, which a kernel with the rpi_volt sensor clears every two seconds.
+    """
 
     ignition: bool | None
     undervoltage: bool | None

@@ -1,0 +1,27 @@
+"""When the supervisor is to restart the reader: no frames, or frames that nobody reads."""
+
+from firmware.liveness import BLIND_BEFORE_RESTART_S, STUCK_BEFORE_RESTART_S, Liveness
+
+
+def beats(seconds: float, *, age_s: float = 0.05, a_second: int = 10) -> list[bool]:
+    now_s = [0.0]
+    liveness = Liveness(monotonic=lambda: now_s[0])
+    heard = []
+    while now_s[0] < seconds:
+        heard.append(liveness.alive(frame_age_s=age_s, read=int(now_s[0] * a_second)))
+        now_s[0] += 1.0
+    return heard
+
+
+def test_frames_that_come_and_are_read_keep_the_heartbeat_going() -> None:
+    assert all(beats(2 * STUCK_BEFORE_RESTART_S))
+
+
+def test_no_frames_end_it() -> None:
+    assert not any(beats(5, age_s=BLIND_BEFORE_RESTART_S))
+
+
+def test_frames_that_nobody_reads_end_it_after_a_while() -> None:
+    heard = beats(STUCK_BEFORE_RESTART_S + 100, a_second=0)
+    assert heard.index(False) == STUCK_BEFORE_RESTART_S
+    assert not any(heard[heard.index(False) :])
