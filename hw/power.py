@@ -27,7 +27,7 @@ FEED_HOLDS_S = 5.0
 class Supply:
     """One look at the supply. None: this unit has no such sensor, or it did not answer (see `silent`).
 
-    since_boot: as the firmware's word has it, which a kernel with the rpi_volt sensor clears every two seconds.
+    since_boot: as the firmware's word has it; a kernel with the rpi_volt sensor clears it every two seconds.
     """
 
     ignition: bool | None
