@@ -35,6 +35,7 @@ from sync.runner import Runner
 
 STALE_US = 5_000_000
 SYNC_WAIT_S = 120.0
+ALONE = "no reader runs on this unit, and none can start while this visit lasts: nothing is read meanwhile"
 AIM_SIZE = (360, 640)  # of the camera's small picture while nobody reads
 
 
@@ -91,11 +92,14 @@ def console_alone(
         )
     )  # fmt: skip
     with contextlib.closing(camera):
-        yield _console(port, unit, ledger, Lockout(home / "console.lockout", boottime_s), stays=stays)
+        lock = Lockout(home / "console.lockout", boottime_s)
+        yield _console(port, unit, ledger, lock, stays=stays, notice=ALONE)
 
 
-def _console(port: SerialPort, unit: FieldUnit, ledger: Ledger, lock: Lockout, *, stays: bool) -> Console:
-    return Console(port, unit, ledger, keys=unit.command_keys, lockout=lock, stays=stays)
+def _console(
+    port: SerialPort, unit: FieldUnit, ledger: Ledger, lock: Lockout, *, stays: bool, notice: str = ""
+) -> Console:
+    return Console(port, unit, ledger, keys=unit.command_keys, lockout=lock, stays=stays, notice=notice)
 
 
 def _tapped(tap: FrameTap, clock: Clock) -> Callable[[], Frame]:

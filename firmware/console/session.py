@@ -44,6 +44,7 @@ class Console:
     """The console of one unit on one line. `serve` returns when the line is gone, or `stop` was called.
 
     stays: the next person finds a prompt when one session is over; else the line is hung up then.
+    notice: what whoever comes to an enrolled unit has to know first.
     """
 
     def __init__(
@@ -58,10 +59,11 @@ class Console:
         idle_s: float = IDLE_S,
         tick_s: float = TICK_S,
         stays: bool = True,
+        notice: str = "",
     ) -> None:
         self._port, self._unit, self._log = port, unit, log
         self._keys, self._lockout, self._running_s = keys, lockout, running_s
-        self._idle_s, self._tick_s, self._stays = idle_s, tick_s, stays
+        self._idle_s, self._tick_s, self._stays, self._notice = idle_s, tick_s, stays, notice
         self._editor = LineEditor(lambda start: completions(start, self._offered()))
         self._admission: Admission | None = None
         self._session = self._fresh_session()
@@ -106,6 +108,8 @@ class Console:
         known = identity.name if identity.name == identity.unit else f"{identity.name} ({identity.unit})"
         self._say("", f"ALPR reader {known}, {state}. Maintenance console; everything is recorded.")
         if identity.enrolled:
+            if self._notice:
+                self._say(self._notice)
             self._say("type login")
         elif identity.empty:
             self._say("not enrolled and empty: enrol, aim, selftest and network are open")

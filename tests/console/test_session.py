@@ -1,5 +1,6 @@
 """A session from login to its end: what is let in, what is written down, and what ends it."""
 
+import threading
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
@@ -8,6 +9,10 @@ import pytest
 
 from firmware.console.bench_unit import BenchUnit
 from firmware.console.lockout import Lockout
+from firmware.console.maintenance import RememberedLog
+from firmware.console.rehearsal import Hands
+from firmware.console.session import Console
+from hw.serial_port import loopback_pair
 from storage.errors import StoreFullError
 from storage.grant_format import DAY_US, GrantRole
 
@@ -22,6 +27,22 @@ def test_a_visit_hangs_up_at_its_end_and_leaves_no_prompt(make_bench: Callable[.
     bench.over()
     assert bench.hands.seen.rstrip().endswith("> exit") or "bye" in bench.hands.wait_for("bye")
     assert bench.lines()[-1] == ("end", "session", "exit")
+
+
+@pytest.mark.parametrize(("enrolled", "told"), [(True, True), (False, False)])
+def test_whoever_keeps_a_unit_from_reading_is_told(office: Any, enrolled: bool, told: bool) -> None:
+    near, far = loopback_pair()
+    console = Console(
+        near, BenchUnit(enrolled=enrolled, empty=True), RememberedLog(),
+        keys=lambda: [office.command_key.public_key()], lockout=Lockout(None, lambda: 0.0, "boot"),
+        tick_s=0.01, stays=False, notice="nothing is read meanwhile",
+    )  # fmt: skip
+    thread = threading.Thread(target=console.serve, daemon=True)
+    thread.start()
+    hands = Hands(far)
+    hands.ask("exit", "bye")
+    thread.join(timeout=20)
+    assert ("nothing is read meanwhile" in hands.seen) is told
 
 
 def test_a_visitor_who_does_not_log_in_is_hung_up_on(make_bench: Callable[..., Bench]) -> None:
