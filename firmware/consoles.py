@@ -13,7 +13,7 @@ from firmware.console.lockout import Lockout
 from firmware.console.service import serving
 from firmware.console.session import Console
 from firmware.console.verbs import boottime_s
-from firmware.custody import custody_of, sync_folder
+from firmware.custody import custody_of, sync_folder, tell_clock
 from firmware.field_unit import FieldUnit, Parts
 from firmware.frame_tap import FrameTap
 from firmware.health import HealthWatch
@@ -23,6 +23,7 @@ from firmware.record import software_version
 from firmware.sources import open_source
 from hw.camera import Camera, Frame
 from hw.clock import Clock
+from hw.clock_discipline import DisciplinedClock
 from hw.errors import CameraStalledError
 from hw.machine import Machine, SystemdMachine
 from hw.serial_port import SerialPort
@@ -87,7 +88,7 @@ def console_alone(
         Parts(
             home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
             machine=machine or SystemdMachine(), newest=camera.newest,
-            find=PlateSpots(), sync_now=lambda: sync_here(home, ledger, config, health),
+            find=PlateSpots(), sync_now=lambda: sync_here(home, ledger, config, health, clock),
             join=_joiner(home, ledger), retune=camera.retune,
         )
     )  # fmt: skip
@@ -169,7 +170,7 @@ def _ask_uplink(folder: SyncFolder) -> str:
     return outcome_line(folder)
 
 
-def sync_here(home: Path, ledger: Ledger, config: Config, health: HealthWatch) -> str:
+def sync_here(home: Path, ledger: Ledger, config: Config, health: HealthWatch, clock: Clock) -> str:
     """One conversation in this process, with its outcome in a line."""
     folder = sync_folder(home)
     Runner(
@@ -178,6 +179,9 @@ def sync_here(home: Path, ledger: Ledger, config: Config, health: HealthWatch) -
         config.sync.schedule(),
         health=lambda: health_message(health.report(), ledger.store.log_id),
     ).attempt()
+    tell_clock(ledger, clock)
+    if isinstance(clock, DisciplinedClock):  # nobody else looks at it here
+        clock.refresh()
     return outcome_line(folder)
 
 

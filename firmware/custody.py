@@ -9,6 +9,7 @@ from firmware import sent_configuration
 from firmware.card_facts import card_facts
 from firmware.health import Custody
 from hw.clock import Clock, SystemClock
+from hw.clock_discipline import DisciplinedClock, Heard
 from hw.errors import HardwareError
 from hw.secure_slot import SecureSlot, open_slot
 from hw.unit_chip import UnitChip, open_chip
@@ -111,6 +112,13 @@ def custody_of(ledger: Ledger, folder: SyncFolder) -> Custody:
         last_sync_us=succeeded if isinstance(succeeded, int) and succeeded > 0 else None,
         enrolled_us=enrolled_us(folder), configuration_refused=sent is not None and bool(sent.refused),
     )  # fmt: skip
+
+
+def tell_clock(ledger: Ledger, clock: Clock) -> None:
+    """What the department's co-signature says of the time, for a clock that weighs it at its next look."""
+    heard = ledger.store.time.heard
+    if heard is not None and isinstance(clock, DisciplinedClock):
+        clock.hear(Heard(us=heard[0], running_s=heard[1] / 1e6))
 
 
 def enrolled_us(folder: SyncFolder) -> int | None:

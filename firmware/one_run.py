@@ -22,7 +22,7 @@ from firmware.bookkeeper import Bookkeeper
 from firmware.config import CameraSettings, Config
 from firmware.config_record import record_configuration
 from firmware.consoles import consoles
-from firmware.custody import custody_of, open_or_succeed, serve_door
+from firmware.custody import custody_of, open_or_succeed, serve_door, tell_clock
 from firmware.errors import UsageError
 from firmware.field_parts import FieldParts
 from firmware.frame_tap import FrameTap
@@ -185,7 +185,7 @@ class OneRun:
                     ),
                     health=lambda: health_message(health.report(), ledger.store.log_id),
                     on_log_refused=lambda what: self._set_aside(ledger, sync_folder, what),
-                    on_attempt=lambda _attempt: self._look_for_configuration(),
+                    on_attempt=lambda _attempt: self._after_conversation(ledger),
                 ),
                 purging(ledger, log),
                 serving_metrics(config.unit.metrics_port, health.report, log),
@@ -266,7 +266,8 @@ class OneRun:
         self._successor = Successor(ledger, folder, what)
         self._stop.ask(Reason.LOG_REFUSED)
 
-    def _look_for_configuration(self) -> None:
+    def _after_conversation(self, ledger: Ledger) -> None:
+        tell_clock(ledger, self._parts.clock)
         if not self._options.once and sent_configuration.waits(self._home):
             self._sent.set()
 

@@ -25,11 +25,20 @@ PULSE_ERROR_US = 1_000  # interrupt latency of a loaded board, generously
 DRIFT_PPM = 100  # an uncompensated crystal between -20 and 70 degrees
 RTC_ERROR_US = 120_000_000  # a battery clock at 2 ppm is off by a minute a year
 BY_HAND_ERROR_US = 120_000_000
+HEARD_ERROR_US = 60_000_000  # a signed answer names whole seconds, and may have been on its way for long
 STEP_US = 500_000
 REFERENCE_FRESH_S = 4 * 3600.0  # chrony asks its servers every 17 minutes at the latest
 JUDGEMENT_FRESH_S = 30.0  # an older judgement is nobody's word of now
 EARLIEST_S = 1_735_689_600  # 2025-01-01: an earlier clock was never set
 _LOCAL_REFERENCE = "7F7F0101"  # chrony's "local": it follows itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A time that somebody trusted has signed, us UTC, and CLOCK_BOOTTIME when it was heard."""
+
+    us: int
+    running_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +57,7 @@ class Evidence:
     fix_system_us: int = 0
     pulse: Pulse | None = None
     rtc_s: int | None = None
+    heard: Heard | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +97,7 @@ def judge(evidence: Evidence, before: Judgement | None) -> Judgement:
         state = ClockState.DISCIPLINED
     else:
         said_us = error_us if speaking else 0
-        state, error_us, source = _carried(evidence, before)
+        state, error_us, source = _weighed(evidence.heard, evidence, _carried(evidence, before))
         error_us = max(error_us, said_us)
         if error_us >= UNKNOWN_ERROR_US:
             state, error_us, source = ClockState.UNKNOWN, UNKNOWN_ERROR_US, "nothing"
@@ -167,6 +177,22 @@ def _carried(evidence: Evidence, before: Judgement | None) -> tuple[ClockState, 
     return ClockState.UNKNOWN, UNKNOWN_ERROR_US, "nothing"
 
 
+def _weighed(
+    heard: Heard | None, evidence: Evidence, carried: tuple[ClockState, int, str]
+) -> tuple[ClockState, int, str]:
+    """What is carried on beside what was signed: the better of the two, unless one belies the other."""
+    if heard is None:
+        return carried
+    since_s = max(0.0, evidence.running_s - heard.running_s)
+    apart_us = abs(evidence.system_us - heard.us - round(since_s * 1e6))
+    error_us = HEARD_ERROR_US + apart_us + round(since_s * DRIFT_PPM)
+    state, carried_us, _ = carried
+    belied = apart_us > carried_us + HEARD_ERROR_US
+    if state is ClockState.UNKNOWN or belied or error_us < carried_us:
+        return ClockState.HOLDOVER, error_us, "department"
+    return carried
+
+
 class DisciplinedClock:
     """The unit's clock: system time with the newest judgement. `refresh` once a second or so; `now` is
     cheap.
@@ -188,6 +214,7 @@ class DisciplinedClock:
         self._daemon, self._position, self._pulses, self._rtc = daemon, position, pulses, rtc
         self._system_us, self._running_s, self._monotonic = system_us, running_s, monotonic
         self.failures: tuple[str, ...] = ()
+        self._heard: Heard | None = None
         self._judgement: Judgement | None = None
         self.refresh()
 
@@ -230,7 +257,7 @@ class DisciplinedClock:
             Evidence(
                 system_us=system_us, running_s=self._running_s(), fix=fix,
                 kernel=self._kernel.now() if self._kernel else None, tracking=tracking, pulse=pulse,
-                rtc_s=rtc_s, fix_system_us=system_us - round(heard_ago_s * 1e6),
+                rtc_s=rtc_s, fix_system_us=system_us - round(heard_ago_s * 1e6), heard=self._heard,
             ),
             self._judgement,
         )  # fmt: skip
@@ -244,6 +271,10 @@ class DisciplinedClock:
     def take_daemon(self, daemon: TimeDaemon) -> None:
         """A time daemon that came up after us."""
         self._daemon = daemon
+
+    def hear(self, heard: Heard) -> None:
+        """A signed time came; it counts from the next look on, as holdover."""
+        self._heard = heard
 
     def set_by_hand(self) -> Judgement:
         """A person has just set the system clock: holdover at most, whatever it was before."""

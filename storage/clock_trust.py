@@ -15,6 +15,7 @@ from typing import Protocol
 from storage.records import ClockState
 
 STEP_LIMIT_US = 86_400_000_000  # a forward step beyond a day waits for a second source
+CLOCK = "clock"  # the unit's own, as a source
 AGREEMENT_US = 120_000_000  # two sources agree when they are within two minutes
 
 
@@ -106,6 +107,7 @@ class TrustedTime:
         self._clock, self._boot = clock, boot
         start = max(floor_us, clock.now().us) if first else floor_us
         self._trust = Trust(us=start, boot_us=boot())
+        self.heard: tuple[int, int] | None = None  # the newest word of another source, and its boot time, us
         self.steps: list[Step] = []
 
     @property
@@ -118,7 +120,7 @@ class TrustedTime:
         """The time to stamp a record with."""
         reading = self._clock.now()
         state = ClockState(str(reading.state))
-        self.hear(reading.us, state, "clock")
+        self.hear(reading.us, state, CLOCK)
         if reading.us < self._trust.us:
             return Moment(us=self._trust.us, state=ClockState.HOLDOVER)
         ahead = reading.us - self._trust.us > STEP_LIMIT_US
@@ -126,6 +128,9 @@ class TrustedTime:
 
     def hear(self, us: int, state: ClockState, source: str) -> None:
         """Take the word of a source, e.g. the department's co-signature."""
-        self._trust, step = advance(self._trust, us, state, self._boot(), source)
+        boot_us = self._boot()
+        self._trust, step = advance(self._trust, us, state, boot_us, source)
+        if source != CLOCK:
+            self.heard = (us, boot_us)
         if step is not None:
             self.steps.append(step)

@@ -22,6 +22,7 @@ def test_a_technician_installs_aims_syncs_and_leaves_without_seeing_a_plate(tmp_
         "of Monrovia PD",
         "welcome t.okafor (technician, the department): installation",
         "kept, and in force from the next frame",
+        "clock        holdover, within 60 s",
         "department reachable",
         "bye",
     ):

@@ -12,9 +12,11 @@ from hw.clock import UNKNOWN_ERROR_US, ClockState, SetClock, kernel_bound_us
 from hw.clock_discipline import (
     BY_HAND_ERROR_US,
     DRIFT_PPM,
+    HEARD_ERROR_US,
     RTC_ERROR_US,
     DisciplinedClock,
     Evidence,
+    Heard,
     Judgement,
     judge,
 )
@@ -244,3 +246,44 @@ def test_a_judgement_that_nobody_renewed_is_holdover() -> None:
     assert clock.now().state is ClockState.DISCIPLINED
     running[0] += 60
     assert clock.now().state is ClockState.HOLDOVER
+
+
+HOUR_US = 3_600_000_000
+
+
+def heard_after(ahead_us: int, *, since_s: float = 0.0) -> Evidence:
+    """The department signed T0 since_s ago, and the system clock is ahead of what follows."""
+    return Evidence(
+        system_us=T0_US + ahead_us + round(since_s * 1e6), running_s=100.0 + since_s,
+        heard=Heard(us=T0_US, running_s=100.0),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ahead_us", "since_s", "bound_us"),
+    [
+        pytest.param(0, 0.0, HEARD_ERROR_US, id="at once"),
+        pytest.param(0, 86_400.0, HEARD_ERROR_US + 8_640_000, id="a day later"),
+        pytest.param(HOUR_US, 0.0, HEARD_ERROR_US + HOUR_US, id="the clock is an hour ahead"),
+        pytest.param(-HOUR_US, 0.0, HEARD_ERROR_US + HOUR_US, id="the clock is an hour behind"),
+    ],
+)
+def test_a_signed_time_makes_an_unknown_clock_holdover_within_what_it_tells(
+    ahead_us: int, since_s: float, bound_us: int
+) -> None:
+    seen = judge(heard_after(ahead_us, since_s=since_s), None)
+    assert (seen.state, seen.source, seen.error_us) == (ClockState.HOLDOVER, "department", bound_us)
+
+
+def test_a_signed_time_belies_a_hand_that_set_the_clock_wrong_and_widens_no_better_source() -> None:
+    clock = DisciplinedClock(system_us=lambda: T0_US + HOUR_US, running_s=lambda: 100.0)
+    clock.set_by_hand()
+    clock.hear(Heard(us=T0_US, running_s=100.0))
+    assert clock.refresh().error_us == HEARD_ERROR_US + HOUR_US
+    good = judge(replace(heard_after(0), tracking=TRACKING), None)
+    assert good.state is ClockState.DISCIPLINED
+    assert judge(heard_after(0), good).error_us < HEARD_ERROR_US
+
+
+def test_a_signed_time_disciplines_nothing() -> None:
+    assert judge(heard_after(0), None).state is not ClockState.DISCIPLINED
