@@ -22,12 +22,12 @@ def test_a_technician_installs_aims_syncs_and_leaves_without_seeing_a_plate(tmp_
         "of Monrovia PD",
         "welcome t.okafor (technician, the department): installation",
         "kept, and in force from the next frame",
-        "clock        holdover, within 60 s",
         "department reachable",
         "bye",
     ):
         assert words in session
     assert re.search(r"done: [1-9]\d* records sent, department co-signed [1-9]", session)
+    assert re.search(r"clock +holdover, within 6\d s", session)  # by the department's own word
     texts = {vehicle["text"] for vehicle in json.loads((CLIP / "truth.json").read_text())["vehicles"]}
     assert len(texts) >= 2
     assert not [text for text in texts if text in session.upper().replace(" ", "")]
