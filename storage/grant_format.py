@@ -264,11 +264,22 @@ def check_time(grant: Grant, now_us: int, error_us: int) -> None:
         )
 
 
-def check_not_revoked(grant: Grant, revoked: Iterable[str]) -> None:
-    """Raises RevokedGrantError. revoked: grant ids, key fingerprints and persons that were taken back."""
+def revocable(bundle: Bundle, grant: Grant) -> frozenset[str]:
+    """Every name by which a grant, once opened, may have been taken back: its id, its holder and the holder's
+    key, and where a designee signed it he and his key, so that what he signed ends with him.
+    """
     names = {grant.grant_id, grant.holder.fingerprint, grant.person}
-    if names & set(revoked):
-        raise RevokedGrantError("the grant was taken back, or its holder left the roster")
+    if bundle.delegation is not None:
+        lent = from_bytes(Delegation, split(bundle.delegation, limit=MAX_BYTES)[1], limit=MAX_BYTES)
+        signer = Ed25519PublicKey.from_public_bytes(lent.public_key)
+        names |= {lent.designee, SshPublicKey.of_ed25519(signer).fingerprint}
+    return frozenset(names)
+
+
+def check_not_revoked(names: Iterable[str], revoked: Iterable[str]) -> None:
+    """Raises RevokedGrantError. names: see `revocable`; revoked: grant ids, key fingerprints and persons."""
+    if set(names) & set(revoked):
+        raise RevokedGrantError("the grant was taken back, or who holds or signed it left the roster")
 
 
 def _opened(message: bytes, keys: Sequence[Ed25519PublicKey], context: bytes) -> bytes:

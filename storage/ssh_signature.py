@@ -70,13 +70,18 @@ class SshPublicKey:
     def of(cls, private: PrivateKey) -> SshPublicKey:
         """The public half of a private key. Raises SshSignatureError for another curve."""
         if isinstance(private, ed25519.Ed25519PrivateKey):
-            return cls(_string(_ED25519) + _string(private.public_key().public_bytes_raw()))
+            return cls.of_ed25519(private.public_key())
         for kind, (name, curve, _) in _CURVES.items():
             if curve.name == private.curve.name:
                 return cls(_string(kind) + _string(name) + _string(_point(private.public_key())))
         raise SshSignatureError(
             f"ECDSA on {private.curve.name} is not taken", cure="use P-256, P-384 or Ed25519"
         )
+
+    @classmethod
+    def of_ed25519(cls, public: ed25519.Ed25519PublicKey) -> SshPublicKey:
+        """An Ed25519 key as SSH writes it."""
+        return cls(_string(_ED25519) + _string(public.public_bytes_raw()))
 
     @property
     def line(self) -> str:

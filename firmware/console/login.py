@@ -12,7 +12,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from firmware.console.challenge import Answer, Challenge, check_holder
 from firmware.console.unit import Unit
-from storage.grant_format import Bundle, Grant, check_not_revoked, check_time, check_unit, open_bundle
+from storage.grant_format import (
+    DAY_US,
+    Bundle,
+    Grant,
+    check_not_revoked,
+    check_time,
+    check_unit,
+    open_bundle,
+    revocable,
+)
 
 LONGEST_S = 8 * 3600.0  # a working day; a longer job logs in again
 CommandKeys = Callable[[], Sequence[Ed25519PublicKey]]
@@ -20,9 +29,13 @@ CommandKeys = Callable[[], Sequence[Ed25519PublicKey]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """Who is in, and until when on CLOCK_BOOTTIME: no clock that a command can set moves that."""
+    """Who is in, and until when on CLOCK_BOOTTIME: no clock that a command can set moves that.
+
+    names: what of it the department can take back.
+    """
 
     grant: Grant
+    names: frozenset[str]
     until_s: float
 
 
@@ -35,5 +48,7 @@ def admit(data: bytes, challenge: Challenge, unit: Unit, keys: CommandKeys, runn
     check_unit(grant, unit.identity().unit)
     now_us, error_us = unit.time_us()
     check_time(grant, now_us, error_us)
-    check_not_revoked(grant, unit.revoked())
-    return Admission(grant=grant, until_s=running_s + min((grant.to_us - now_us) / 1e6, LONGEST_S))
+    names = revocable(bundle, grant)
+    check_not_revoked(names, unit.revoked())
+    left_us = grant.to_us - now_us - min(error_us, DAY_US)  # as check_time counts: rather early than late
+    return Admission(grant=grant, names=names, until_s=running_s + min(left_us / 1e6, LONGEST_S))

@@ -190,8 +190,7 @@ class Console:
         self._checked_s = self._running_s()
         if self._admission is None:
             return
-        grant = self._admission.grant
-        if {grant.grant_id, grant.person, grant.holder.fingerprint} & self._unit.revoked():
+        if self._admission.names & self._unit.revoked():
             raise SessionEndedError("revoked", "this grant was taken back")
 
     def _typed(self, text: str) -> None:

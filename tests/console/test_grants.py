@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from firmware.console.bench_unit import BenchUnit
 from firmware.console.challenge import LIFE_S, Challenge
 from firmware.console.rehearsal import answer_to
+from hw.clock import SetClock
 from storage.codec import from_bytes, to_bytes
 from storage.envelope import sign
 from storage.errors import RecordError
@@ -288,6 +289,33 @@ def test_a_designee_gives_nothing_more(office: Any, changes: dict[str, Any]) -> 
     smuggled = Bundle(grant=sign(to_bytes(grant), key, context=GRANT_CONTEXT), delegation=lent)
     with pytest.raises(GrantLimitError):
         open_bundle(smuggled, [office.command_key.public_key()])
+
+
+@pytest.mark.parametrize("under_way", [False, True], ids=["before the login", "in the session"])
+@pytest.mark.parametrize("named", ["person", "key"])
+def test_what_a_designee_signed_ends_with_him(
+    make_bench: Callable[..., Bench], named: str, under_way: bool
+) -> None:
+    bench = make_bench()
+    key, lent = designee(bench.office)
+    taken_back = "sgt.night" if named == "person" else SshPublicKey.of(key).fingerprint
+    bench.hands.wait_for("unit-7> ")
+    if not under_way:
+        bench.unit.taken_back.add(taken_back)
+    bundle = issue(bench.office.grant(**NIGHT, commands=("status",)), key, delegation=lent)
+    bench.hands.log_in(bundle, bench.office.holder)
+    if under_way:
+        bench.hands.wait_for("unit-7 t.okafor> ")
+        bench.unit.taken_back.add(taken_back)
+        bench.running.now_s += 6
+    bench.hands.wait_for("taken back")
+
+
+def test_a_session_ends_as_early_as_the_clock_may_be_late(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(BenchUnit(clock=SetClock(NOW_US, error_us=2 * HOUR_US)))
+    bench.enter(to_us=NOW_US + 3 * HOUR_US)
+    bench.running.now_s += 3601
+    bench.hands.wait_for("time of this session is over")
 
 
 def test_a_designees_key_without_its_delegation_signs_nothing(office: Any) -> None:
