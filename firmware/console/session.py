@@ -35,8 +35,13 @@ from storage.errors import StorageError
 IDLE_S = 300.0
 STRANGER_S = 120.0  # a line that was opened for a visit hangs up on whoever neither logs in nor works
 TICK_S = 0.5
+READ_BYTES = 1024
+PACE_S = (
+    0.1  # after a line, and after READ_BYTES at once: slows no person, and a flood costs the reader little
+)
 REVOCATION_EVERY_S = 5.0
 NAME_LIMIT = 20
+TOO_LATE = "the challenge is too old: log in again"
 _ALWAYS = ("help", "exit")
 
 
@@ -58,18 +63,21 @@ class Console:
         running_s: Callable[[], float] = boottime_s,
         idle_s: float = IDLE_S,
         tick_s: float = TICK_S,
+        pace_s: float = PACE_S,
         stays: bool = True,
         notice: str = "",
     ) -> None:
         self._port, self._unit, self._log = port, unit, log
         self._keys, self._lockout, self._running_s = keys, lockout, running_s
-        self._idle_s, self._tick_s, self._stays, self._notice = idle_s, tick_s, stays, notice
-        self._editor = LineEditor(lambda start: completions(start, self._offered()))
+        self._idle_s, self._tick_s, self._pace_s = idle_s, tick_s, pace_s
+        self._stays, self._notice = stays, notice
+        self._completed: tuple[str, ...] = ()
+        self._editor = LineEditor(lambda start: completions(start, self._completed))
         self._admission: Admission | None = None
         self._session = self._fresh_session()
         self._recording: Recording | None = None
         self._typed_s = self._checked_s = self._served_s = running_s()
-        self._answering = False
+        self._answering = self._asking = False
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -120,6 +128,7 @@ class Console:
             )
 
     def _once(self) -> None:
+        self._completed = self._offered()  # once a line: a flood of tabs asks the unit nothing
         event = self._next_line(self._prompt())
         if isinstance(event, Spoiled):
             self._say("noise on the line: nothing was done, type it again")
@@ -127,6 +136,7 @@ class Console:
             self._served_s = self._running_s()
             self._typed(event.text)
             self._served_s = self._running_s()
+            self._stopped.wait(self._pace_s)
 
     def _prompt(self) -> str:
         person = f" {self._admission.grant.person}" if self._admission else ""
@@ -137,13 +147,15 @@ class Console:
         while True:
             event = self._editor.next_event()
             self._flush()
+            self._check_session()  # what was typed ahead is of no use after the end
             if event is not None:
+                if isinstance(event, Line):  # a loose wire makes bytes, and no line: it holds nothing open
+                    self._typed_s = self._running_s()
                 return event
-            data = self._port.read(1024, self._tick_s)
-            if data:
-                self._typed_s = self._running_s()
-                self._editor.feed(data)
-            self._check_session()
+            data = self._port.read(READ_BYTES, self._tick_s)
+            self._editor.feed(data)
+            if len(data) == READ_BYTES:
+                self._stopped.wait(self._pace_s)
 
     def _flush(self) -> None:
         output = self._editor.take_output()
@@ -173,15 +185,19 @@ class Console:
         now_s = self._running_s()
         if self._stopped.is_set():
             raise SessionEndedError("stopped", "the unit is shutting down")
+        if self._answering and now_s - self._served_s > LIFE_S:
+            raise LoginRefusedError(TOO_LATE)
         if self._admission is None:
-            if self._recording is not None or self._answering or self._stays:
+            at_work = self._recording is not None and not self._asking
+            if at_work or self._answering or self._stays:
                 return
             if now_s - self._served_s >= STRANGER_S:
                 raise SessionEndedError("idle", "nobody logged in: hung up")
             return
         if now_s >= self._admission.until_s:
             raise SessionEndedError("time over", "the time of this session is over")
-        if self._recording is None and now_s - self._typed_s >= self._idle_s:
+        at_work = self._recording is not None and not self._asking
+        if not at_work and now_s - self._typed_s >= self._idle_s:
             raise SessionEndedError("idle", "nobody typed: locked")
         if now_s - self._checked_s >= REVOCATION_EVERY_S:
             self._check_revocation()
@@ -239,6 +255,8 @@ class Console:
                 self._say("given up")
                 return
             self._admission = self._checked(answer, challenge)
+        except SessionEndedError:
+            raise
         except ConsoleError as error:
             self._say(str(error))
             return
@@ -269,7 +287,7 @@ class Console:
                     continue
                 if whole is not None:
                     return whole
-        raise LoginRefusedError("the challenge is too old: log in again")
+        raise LoginRefusedError(TOO_LATE)
 
     def _checked(self, answer: bytes, challenge: Challenge) -> Admission:
         try:
@@ -386,7 +404,11 @@ class Console:
                 return False
 
     def _ask(self, prompt: str, *, secret: bool) -> str:
-        event = self._next_line(prompt, secret=secret)
+        self._asking = True
+        try:
+            event = self._next_line(prompt, secret=secret)
+        finally:
+            self._asking = False
         if isinstance(event, Line):
             return event.text
         raise UnitRefusedError("given up, nothing was changed")

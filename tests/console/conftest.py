@@ -105,7 +105,7 @@ def make_bench(office: Office) -> Iterator[Callable[..., Bench]]:
         lockout = lockout or Lockout(None, running, "boot")
         console = Console(
             near, unit, log, keys=lambda: [desk.command_key.public_key()], lockout=lockout, running_s=running,
-            tick_s=0.01, stays=stays,
+            tick_s=0.01, pace_s=0.0, stays=stays,
         )  # fmt: skip
         thread = threading.Thread(target=console.serve, daemon=True)
         bench = Bench(unit, log, Hands(far), console, desk, running, lockout, thread)

@@ -69,6 +69,71 @@ def test_a_visitor_may_take_his_time_over_a_challenge(make_bench: Callable[..., 
     bench.enter()
 
 
+def test_a_visitor_who_lets_his_challenge_lie_is_hung_up_on(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(stays=False)
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.type("login")
+    bench.hands.wait_for("gives up):")
+    bench.running.now_s += 601
+    bench.hands.wait_for("too old: log in again")
+    bench.hands.wait_for("unit-7> ")
+    bench.running.now_s += 121
+    bench.hands.wait_for("hung up")
+    bench.over()
+
+
+def test_a_visitor_who_lets_a_question_lie_is_hung_up_on(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(BenchUnit(enrolled=False, empty=True), stays=False)
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.type("network wifi depot")
+    bench.hands.wait_for("passphrase: ")
+    bench.running.now_s += 121
+    bench.hands.wait_for("hung up")
+    bench.over()
+    assert bench.lines()[-1] == ("end", "network wifi depot", "idle")
+
+
+def test_a_session_locks_at_a_question_too(bench: Bench) -> None:
+    bench.enter()
+    bench.hands.type("network wifi depot")
+    bench.hands.wait_for("passphrase: ")
+    bench.running.now_s += 301
+    bench.hands.wait_for("nobody typed")
+    assert bench.lines()[-2:] == [("end", "network wifi depot", "idle"), ("end", "session", "idle")]
+
+
+def test_noise_on_a_loose_wire_keeps_no_session_open(bench: Bench) -> None:
+    bench.enter()
+    for _ in range(4):
+        bench.running.now_s += 100
+        bench.hands.press(b"\xff\x00a\x80")
+        bench.thread.join(timeout=0.1)
+    bench.hands.wait_for("nobody typed")
+
+
+def test_what_was_typed_ahead_is_not_done_after_the_end(bench: Bench) -> None:
+    bench.enter(to_us=NOW_US + 200_000_000)
+
+    def late() -> Any:
+        bench.running.now_s += 201
+        return {}
+
+    bench.unit.storage = late
+    bench.hands.press(b"storage\rcamera gain 4.0\r")
+    bench.hands.wait_for("time of this session is over")
+    bench.hands.wait_for("unit-7> ")
+    assert bench.unit.done == []
+
+
+def test_a_flood_of_tabs_asks_the_unit_nothing(bench: Bench) -> None:
+    asked: list[bool] = []
+    real = bench.unit.identity
+    bench.unit.identity = lambda: (asked.append(True), real())[1]
+    bench.hands.press(b"\t" * 500 + b"\x03")
+    bench.hands.wait_for("^C")
+    assert len(asked) < 10
+
+
 @pytest.mark.parametrize("typed", ["reboot car-12", "reboot unit-7"])
 def test_a_unit_is_confirmed_by_its_name_or_its_id(make_bench: Callable[..., Bench], typed: str) -> None:
     bench = make_bench(BenchUnit(name="car-12"))
