@@ -19,6 +19,7 @@ from firmware.config import FILE_NAME, CameraSettings, Config, config_bytes, loa
 from firmware.config_record import record_configuration
 from firmware.console.aim import AimView, look
 from firmware.console.errors import UnitRefusedError
+from firmware.console.screen import screened
 from firmware.console.unit import Check, Identity, ResetObstacles
 from firmware.errors import FirmwareError
 from firmware.health import HealthReport, HealthWatch
@@ -310,8 +311,8 @@ class FieldUnit:
         yield "joining"
         try:
             yield self._parts.join(code)
-        except (SyncError, StorageError) as error:
-            raise UnitRefusedError(str(error)) from None
+        except (SyncError, StorageError) as error:  # may quote a stranger who answers as a department
+            raise UnitRefusedError(screened(str(error))) from None
 
     def _config(self) -> Config:
         return load_config(self._parts.home)

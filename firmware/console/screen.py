@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 BLOT = "*****"
+_PRINTABLE = re.compile(r"[^\x20-\x7e░▒▓█°]")
 # A run of letters and digits that holds both, or four capitals and more: what a plate looks like.
 _PLATE_LIKE = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{3,10}(?![A-Za-z0-9])")
 _SPLIT_PLATE = re.compile(r"(?<![A-Za-z0-9])[A-Z0-9]{1,4}[ .-][A-Z0-9]{2,5}(?![A-Za-z0-9])")
@@ -19,12 +20,17 @@ _HARMLESS = frozenset({
     "ERROR", "WARNING", "INFO", "DEBUG", "CRITICAL", "NOTICE", "HTTP", "HTTPS", "GNSS", "NMEA", "DHCP",
     "JPEG", "WLAN", "IPV4", "IPV6", "SHA256", "CBOR", "COSE", "SQLITE", "UTF8", "ED25519",
     "USB0", "USB1", "ETH0", "WLAN0",
-    "PPS0", "MMCBLK0",
+    "PPS0", "MMCBLK0", "ALPR1",
 })  # fmt: skip
 
 
 # Names that the kernel and systemd give to links, before the state that our own line says of them.
 _LINK = re.compile(r"(?:eth|end|usb|wlan|wwan|can|br|tun|wg)\d{1,2}(?= +(?:up|down) )")
+
+
+def printable(text: str) -> str:
+    """text without what a terminal could take for an order."""
+    return _PRINTABLE.sub("?", text)
 
 
 def screened_link(text: str) -> str:

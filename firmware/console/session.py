@@ -25,12 +25,14 @@ from firmware.console.lockout import Lockout
 from firmware.console.login import Admission, CommandKeys, admit
 from firmware.console.maintenance import MaintenanceLog, Recording, SessionLog
 from firmware.console.parser import FORMS, Command, completions, parse, recorded_form
+from firmware.console.screen import printable
 from firmware.console.unit import Unit
-from firmware.console.verbs import Context, boottime_s, carry_out
+from firmware.console.verbs import Context, boottime_s, carry_out, told
 from firmware.errors import FirmwareError
-from hw.errors import HardwareError, LineGoneError
+from hw.errors import LineGoneError
 from hw.serial_port import SerialPort
 from storage.errors import StorageError
+from sync.errors import SyncError
 
 IDLE_S = 300.0
 STRANGER_S = 120.0  # a line that was opened for a visit hangs up on whoever neither logs in nor works
@@ -206,7 +208,11 @@ class Console:
         self._checked_s = self._running_s()
         if self._admission is None:
             return
-        if self._admission.names & self._unit.revoked():
+        try:
+            revoked = self._unit.revoked()
+        except (FirmwareError, StorageError, SyncError, OSError) as error:
+            raise SessionEndedError("revocation unknown", told(error)) from None
+        if self._admission.names & revoked:
             raise SessionEndedError("revoked", "this grant was taken back")
 
     def _typed(self, text: str) -> None:
@@ -258,7 +264,7 @@ class Console:
         except SessionEndedError:
             raise
         except ConsoleError as error:
-            self._say(str(error))
+            self._say(told(error))
             return
         grant = self._admission.grant
         self._session = self._fresh_session()
@@ -293,7 +299,7 @@ class Console:
         try:
             return admit(answer, challenge, self._unit, self._keys, self._running_s())
         except (StorageError, LoginRefusedError) as error:
-            reason = str(error)
+            reason = printable(str(error))  # it may quote what a stranger sent
         locked = self._lockout.failed()
         self._written(lambda: self._fresh_session().refused(reason + (" (locked)" if locked else "")))
         raise LoginRefusedError(f"refused: {reason}")
@@ -305,11 +311,11 @@ class Console:
     def _close(self, reason: str) -> None:
         if self._recording is not None:
             recording, self._recording = self._recording, None
-            with suppress(StorageError, OSError):
+            with suppress(Exception):  # whoever shuts down may have closed the log
                 self._session.end(recording, reason)
         if self._admission is not None:
             self._admission = None
-            with suppress(StorageError, OSError):  # the next start finds the open session in the log
+            with suppress(Exception):  # the next start finds the open session in the log
                 self._session.closed(reason)
         self._editor.forget()
         self._session = self._fresh_session()
@@ -321,7 +327,7 @@ class Console:
         try:
             write()
         except (StorageError, OSError) as error:
-            self._say(f"cannot be recorded, so it is not done: {error}")
+            self._say(f"cannot be recorded, so it is not done: {told(error)}")
             return False
         return True
 
@@ -337,11 +343,11 @@ class Console:
         try:
             self._show(command, recording)
             result = "done"
-        except (FirmwareError, HardwareError, StorageError) as error:
-            if isinstance(error, LineGoneError | SessionEndedError):
-                raise
+        except (LineGoneError, SessionEndedError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a part throws up ends the command, not the session
             result = f"failed: {type(error).__name__}"
-            text = f"{error}\r\n".encode()
+            text = f"{told(error)}\r\n".encode()
             recording.take(text)
             self._port.write(text)
         self._recording, self._typed_s = None, self._running_s()

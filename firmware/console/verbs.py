@@ -5,24 +5,28 @@ Promise: lines are text about the unit; whatever the unit or a library hands up 
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from detector.errors import DetectorError
 from firmware.console.aim import aim_lines
-from firmware.console.errors import UnitRefusedError
+from firmware.console.errors import ConsoleError, UnitRefusedError
 from firmware.console.parser import FORMS, Command
-from firmware.console.screen import screened, screened_link, screened_log
+from firmware.console.screen import printable, screened, screened_link, screened_log
 from firmware.console.unit import Unit
+from firmware.errors import FirmwareError
 from firmware.health import report_lines
+from hw.errors import HardwareError
+from storage.errors import StorageError
 from storage.grant_format import DAY_US, Grant
+from sync.errors import SyncError
 
 AIM_DEFAULT_S, AIM_LIMIT_S = 120, 3600
 AIM_EVERY_S = 1.0
 LOG_LINES = 40
-_PRINTABLE = re.compile(r"[^\x20-\x7e░▒▓█°]")
+LINE_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +50,16 @@ Verb = Callable[[Context, tuple[str, ...]], Iterator[str]]
 def carry_out(command: Command, context: Context) -> Iterator[str]:
     """The lines that a command shows, printable and screened. Raises UnitRefusedError."""
     for line in VERBS[command.form.name](context, command.words):
-        yield _PRINTABLE.sub("?", line)[:200]
+        yield printable(line)[:LINE_LIMIT]
+
+
+def told(error: Exception) -> str:
+    """An error as the person may see it: the console's own words as they are, all others screened."""
+    text = str(error)
+    if not isinstance(error, ConsoleError):
+        foreseen = isinstance(error, FirmwareError | HardwareError | StorageError | SyncError | DetectorError)
+        text = screened(text if foreseen else f"{type(error).__name__}: {text}")
+    return printable(text)[: 2 * LINE_LIMIT]
 
 
 def _status(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
@@ -76,7 +89,7 @@ def _camera(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     if len(words) == 1:
         raise UnitRefusedError("usage: camera NAME VALUE")
     if words:
-        yield context.unit.set_camera(words[0], words[1])
+        yield screened(context.unit.set_camera(words[0], words[1]))
     for name, value in context.unit.camera().items():
         yield f"{name:<16} {value}"
 
@@ -144,7 +157,8 @@ def _logs(context: Context, words: tuple[str, ...]) -> Iterator[str]:
 
 def _update(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     if words:
-        yield from context.unit.update(words[0])
+        for line in context.unit.update(words[0]):
+            yield screened(line) if line != f"checking {words[0]}" else line
         return
     yield from context.unit.update_state()
 

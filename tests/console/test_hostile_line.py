@@ -1,0 +1,126 @@
+"""A hostile line: what lies waiting, floods, shouts orders at a terminal, or makes a part fail."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from firmware.console.bench_unit import BenchUnit
+from firmware.console.errors import UnitRefusedError
+from hw.errors import PartFailedError
+from storage.errors import StoreFullError
+from sync.errors import LinkError
+
+Bench = Any  # tests/console/conftest.py
+NOW_US = 1_777_777_777_000_000
+
+
+def test_a_visitor_who_lets_his_challenge_lie_is_hung_up_on(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(stays=False)
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.type("login")
+    bench.hands.wait_for("gives up):")
+    bench.running.now_s += 601
+    bench.hands.wait_for("too old: log in again")
+    bench.hands.wait_for("unit-7> ")
+    bench.running.now_s += 121
+    bench.hands.wait_for("hung up")
+    bench.over()
+
+
+def test_a_visitor_who_lets_a_question_lie_is_hung_up_on(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(BenchUnit(enrolled=False, empty=True), stays=False)
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.type("network wifi depot")
+    bench.hands.wait_for("passphrase: ")
+    bench.running.now_s += 121
+    bench.hands.wait_for("hung up")
+    bench.over()
+    assert bench.lines()[-1] == ("end", "network wifi depot", "idle")
+
+
+def test_a_session_locks_at_a_question_too(bench: Bench) -> None:
+    bench.enter()
+    bench.hands.type("network wifi depot")
+    bench.hands.wait_for("passphrase: ")
+    bench.running.now_s += 301
+    bench.hands.wait_for("nobody typed")
+    assert bench.lines()[-2:] == [("end", "network wifi depot", "idle"), ("end", "session", "idle")]
+
+
+def test_noise_on_a_loose_wire_keeps_no_session_open(bench: Bench) -> None:
+    bench.enter()
+    for _ in range(4):
+        bench.running.now_s += 100
+        bench.hands.press(b"\xff\x00a\x80")
+        bench.thread.join(timeout=0.1)
+    bench.hands.wait_for("nobody typed")
+
+
+def test_what_was_typed_ahead_is_not_done_after_the_end(bench: Bench) -> None:
+    bench.enter(to_us=NOW_US + 200_000_000)
+
+    def late() -> Any:
+        bench.running.now_s += 201
+        return {}
+
+    bench.unit.storage = late
+    bench.hands.press(b"storage\rcamera gain 4.0\r")
+    bench.hands.wait_for("time of this session is over")
+    bench.hands.wait_for("unit-7> ")
+    assert bench.unit.done == []
+
+
+def test_a_flood_of_tabs_asks_the_unit_nothing(bench: Bench) -> None:
+    asked: list[bool] = []
+    real = bench.unit.identity
+    bench.unit.identity = lambda: (asked.append(True), real())[1]
+    bench.hands.press(b"\t" * 500 + b"\x03")
+    bench.hands.wait_for("^C")
+    assert len(asked) < 10
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(OSError(28, "no room for 7ABC123"), id="system"),
+        pytest.param(PartFailedError("nmcli: \x1b[2Jno network 7ABC123\x07"), id="part"),
+        pytest.param(LinkError("the other end says 7ABC123\x9b2J"), id="link"),
+        pytest.param(StoreFullError("7ABC123 does not fit"), id="store"),
+        pytest.param(RuntimeError("7ABC123"), id="unforeseen"),
+    ],
+)
+def test_an_error_ends_its_command_alone_and_passes_the_screen(bench: Bench, error: Exception) -> None:
+    bench.enter()
+
+    def failing() -> Any:
+        raise error
+
+    bench.unit.sync = failing
+    shown = bench.ask("sync now")
+    assert "7ABC123" not in shown
+    assert "*****" in shown
+    assert not set("\x1b\x07\x9b") & set(shown)
+    assert bench.lines()[-1] == ("end", "sync now", f"failed: {type(error).__name__}")
+    assert b"7ABC123" not in bench.log.records[-1].output
+    assert "enrolled" in bench.ask("status")
+
+
+def test_what_the_installer_says_passes_the_screen(bench: Bench) -> None:
+    bench.enter()
+    bench.unit.update = lambda _source: iter(["installed 7ABC123 \x1b[2J"])
+    assert "installed *****" in bench.ask("update /media/usb/bundle")
+
+
+def test_a_session_ends_where_nobody_can_tell_whether_it_was_revoked(bench: Bench) -> None:
+    bench.enter()
+
+    def damaged() -> Any:
+        raise UnitRefusedError("the list of revoked grants is damaged: sync now")
+
+    bench.unit.revoked = damaged
+    bench.hands.type("sync now")
+    bench.hands.wait_for("damaged: sync now; log in again")
+    bench.hands.wait_for("unit-7> ")
+    assert bench.unit.done == []
+    assert bench.lines()[-1] == ("end", "session", "revocation unknown")
