@@ -5,8 +5,10 @@ Source: FBI CJIS Security Policy, unsuccessful logon attempts.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +33,8 @@ class Lockout:
 
     def __init__(self, path: Path | None, running_s: Callable[[], float], boot: str | None = None) -> None:
         self._path, self._running_s, self._boot = path, running_s, boot if boot is not None else boot_id()
+        # Held from the check to the count, so that several lines together get no more tries than one.
+        self.turn = threading.RLock()
         self._failures: list[float] = []
         self._locked_at: float | None = None
         self._load()
@@ -77,6 +81,10 @@ class Lockout:
             self._locked_at = now_s  # a counter that somebody damaged counts as the worst that it could say
 
     def _save(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk forgets at a restart; until then the memory counts
+            self._write()
+
+    def _write(self) -> None:
         if self._path is None:
             return
         state = {"boot": self._boot, "failures": self._failures, "locked_at": self._locked_at}

@@ -296,11 +296,13 @@ class Console:
         raise LoginRefusedError(TOO_LATE)
 
     def _checked(self, answer: bytes, challenge: Challenge) -> Admission:
-        try:
-            return admit(answer, challenge, self._unit, self._keys, self._running_s())
-        except (StorageError, LoginRefusedError) as error:
-            reason = printable(str(error))  # it may quote what a stranger sent
-        locked = self._lockout.failed()
+        with self._lockout.turn:
+            self._lockout.check()  # another line may have locked it since the challenge
+            try:
+                return admit(answer, challenge, self._unit, self._keys, self._running_s())
+            except (StorageError, LoginRefusedError) as error:
+                reason = printable(str(error))  # it may quote what a stranger sent
+            locked = self._lockout.failed()
         self._written(lambda: self._fresh_session().refused(reason + (" (locked)" if locked else "")))
         raise LoginRefusedError(f"refused: {reason}")
 

@@ -1,12 +1,17 @@
 """A hostile line: what lies waiting, floods, shouts orders at a terminal, or makes a part fail."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from firmware.console.armour import to_lines
 from firmware.console.bench_unit import BenchUnit
-from firmware.console.errors import UnitRefusedError
+from firmware.console.challenge import Challenge
+from firmware.console.errors import LockedOutError, UnitRefusedError
+from firmware.console.lockout import Lockout
+from firmware.console.rehearsal import answer_to
 from hw.errors import PartFailedError
 from storage.errors import StoreFullError
 from sync.errors import LinkError
@@ -124,3 +129,30 @@ def test_a_session_ends_where_nobody_can_tell_whether_it_was_revoked(bench: Benc
     bench.hands.wait_for("unit-7> ")
     assert bench.unit.done == []
     assert bench.lines()[-1] == ("end", "session", "revocation unknown")
+
+
+def test_lines_that_guess_together_get_no_more_tries_than_one(make_bench: Callable[..., Bench]) -> None:
+    first = make_bench()
+    lines = [first, *(make_bench(lockout=first.lockout) for _ in range(3))]
+    for bench in lines:
+        bench.hands.wait_for("unit-7> ")
+    wrong = first.office.bundle(units=("unit-8",))
+    last = lines[-1]
+    last.hands.type("login")
+    shown = last.hands.wait_for("gives up):")  # a challenge from before the lock
+    for number in range(5):
+        bench = lines[number % 3]
+        bench.hands.log_in(wrong, bench.office.holder)
+        bench.hands.wait_for("refused: ")
+    challenge = Challenge.parse(next(word for word in shown.split() if word.count(":") == 2))
+    for line in to_lines(answer_to(challenge, last.office.bundle(), last.office.holder).to_bytes()):
+        last.hands.type(line)
+    last.hands.wait_for("locked after 5")
+    assert last.lines() == []
+
+
+def test_a_lock_holds_where_its_file_cannot_be_written(tmp_path: Path) -> None:
+    lockout = Lockout(tmp_path / "gone" / "console.lockout", lambda: 10.0, "boot")
+    assert [lockout.failed() for _ in range(5)] == [False] * 4 + [True]
+    with pytest.raises(LockedOutError):
+        lockout.check()
