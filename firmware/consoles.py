@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,17 +53,20 @@ def consoles(
 ) -> Iterator[Callable[[], bool]]:
     """Serve consoles from the process that reads, while the `with` runs. Gives: is somebody logged in?"""
     lock = Lockout(home / "console.lockout", boottime_s)
-    newest = _tapped(tap, clock)
+    newest, stopping = _tapped(tap, clock), threading.Event()
     unit = FieldUnit(
         Parts(
             home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
             machine=SystemdMachine(), newest=newest, find=PlateSpots(),
-            sync_now=lambda: _ask_uplink(SyncFolder.of(home)), join=_joiner(home, ledger),
+            sync_now=lambda: _ask_uplink(SyncFolder.of(home), stopping), join=_joiner(home, ledger),
             retune=retune,
         )
     )  # fmt: skip
     with serving(home, lambda port: _console(port, unit, ledger, lock, stays=False)) as in_session:
-        yield in_session
+        try:
+            yield in_session
+        finally:
+            stopping.set()  # nobody waits for an uplink while the log is about to close
 
 
 @contextlib.contextmanager
@@ -158,7 +162,7 @@ def own_camera(config: Config, clock: Clock, *, source: str | None = None) -> Ca
     return _OwnCamera(config, clock, source).newest
 
 
-def _ask_uplink(folder: SyncFolder) -> str:
+def _ask_uplink(folder: SyncFolder, stopping: threading.Event) -> str:
     """Ask this process's own uplink, and wait for the outcome."""
     before = folder.status().get("ended_us", 0)
     folder.wanted.touch(mode=0o600)
@@ -166,7 +170,8 @@ def _ask_uplink(folder: SyncFolder) -> str:
     while folder.status().get("ended_us", 0) == before:
         if time.monotonic() >= until_s:
             raise UnitRefusedError(f"no outcome in {SYNC_WAIT_S:.0f} s: ask again later")
-        time.sleep(0.2)
+        if stopping.wait(0.2):
+            raise UnitRefusedError("the reader stops: ask again once it runs")
     return outcome_line(folder)
 
 

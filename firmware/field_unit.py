@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from firmware.console.errors import UnitRefusedError
 from firmware.console.screen import screened
 from firmware.console.unit import Check, Identity, ResetObstacles
 from firmware.errors import FirmwareError
+from firmware.factory_reset import clear_home, destroy_keys
 from firmware.health import HealthReport, HealthWatch
 from firmware.plate_spots import Spots
 from firmware.record import software_version
@@ -29,14 +30,13 @@ from firmware.selftest import self_test
 from hw.camera import Frame
 from hw.clock import Clock
 from hw.clock_discipline import DisciplinedClock
-from hw.errors import HardwareError, SlotFailedError
+from hw.errors import HardwareError
 from hw.machine import Machine
 from hw.vitals import Board, Link, can_reach
 from storage import envelope
 from storage.errors import StorageError
 from storage.ledger import Ledger
 from storage.records import KeyClass
-from storage.slot import SLOT_BYTES
 from sync.documents import open_carried
 from sync.errors import SyncError
 from sync.ledger_outbox import LedgerOutbox
@@ -76,6 +76,8 @@ class FieldUnit:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._folder = SyncFolder.of(parts.home)
+        self._setting, self._installing = threading.Lock(), threading.Lock()  # several consoles have one unit
+        self._was_reset = False
 
     # -- who and when ---
 
@@ -96,7 +98,7 @@ class FieldUnit:
         store = self._parts.ledger.store
         with store.lock:
             kept = self._kept_epochs({KeyClass.READ, KeyClass.HIT, KeyClass.HOLD})
-            return not any(store.sequences(epoch) for epoch in kept)
+            return not any(store.has_leaves(epoch) for epoch in kept)
 
     def command_keys(self) -> Sequence[Ed25519PublicKey]:
         """The keys that may sign grants: the department's command key, none before enrolment."""
@@ -113,6 +115,8 @@ class FieldUnit:
 
         463.9 trains no vendors; what ends a vendor's access is the grant, or revocation.
         """
+        if self._was_reset:
+            raise UnitRefusedError("the unit was reset")
         now_us, _ = self.time_us()
         lapsed = {
             person.user
@@ -186,6 +190,16 @@ class FieldUnit:
         """See Unit.set_camera: one line of the configuration, checked as a whole before it is written."""
         if name not in CAMERA_SETTINGS or not re.fullmatch(r"\d{1,6}(\.\d{1,4})?", value):
             raise UnitRefusedError(f"camera: NAME is one of {', '.join(CAMERA_SETTINGS)}, VALUE a number")
+        with self._setting:
+            self._rewrite_camera(name, value)
+            record_configuration(self._parts.ledger, self._parts.home, self._parts.clock)
+        try:
+            self._parts.retune(self._config().camera)
+        except HardwareError as error:
+            return f"kept, and in force at the next start: {error}"
+        return "kept, and in force from the next frame"
+
+    def _rewrite_camera(self, name: str, value: str) -> None:
         path = self._parts.home / FILE_NAME
         text = config_bytes(self._parts.home).decode()
         head, mark, rest = text.partition("[camera]")
@@ -198,12 +212,6 @@ class FieldUnit:
             rewrite_config(self._parts.home, changed)
         except FirmwareError as error:
             raise UnitRefusedError(str(error)) from None
-        record_configuration(self._parts.ledger, self._parts.home, self._parts.clock)
-        try:
-            self._parts.retune(self._config().camera)
-        except HardwareError as error:
-            return f"kept, and in force at the next start: {error}"
-        return "kept, and in force from the next frame"
 
     def network(self) -> Sequence[str]:
         """See Unit.network."""
@@ -246,14 +254,21 @@ class FieldUnit:
 
     def update(self, source: str) -> Iterator[str]:
         """See Unit.update: hands the bundle to the image's installer, which checks it."""
-        yield f"checking {source}"
+        if not self._installing.acquire(blocking=False):
+            raise UnitRefusedError("somebody installs at another console just now: wait for the end")
+        try:
+            yield f"checking {source}"
+            yield self._installed(source)
+        finally:
+            self._installing.release()
+
+    def _installed(self, source: str) -> str:
         if "/" in source:
-            yield self._parts.machine.install_update(source)
-            return
+            return self._parts.machine.install_update(source)
         if not self._folder.is_member():
             raise UnitRefusedError("not enrolled: no bundle can have come with a sync")
         with laid_out(self._folder, source) as path:
-            yield self._parts.machine.install_update(str(path))
+            return self._parts.machine.install_update(str(path))
 
     def reboot(self) -> None:
         """See Unit.reboot."""
@@ -286,22 +301,18 @@ class FieldUnit:
             if facts.key_class in classes and facts.purged_by is None
         ]
 
-    def factory_reset(self) -> Iterator[str]:
+    def factory_reset(self, agreed: ResetObstacles) -> Iterator[str]:
         """See Unit.factory_reset. The slot first: from then on nothing on the card can be opened."""
-        parts = self._parts
-        store = parts.ledger.store
+        parts, store = self._parts, self._parts.ledger.store
         with store.lock:
-            slot = store.slot
-            slot.write(bytes(SLOT_BYTES))
-            if slot.read() != bytes(SLOT_BYTES):
-                raise UnitRefusedError(f"{slot.uri} did not take the reset: destroy the unit's card and chip")
-            # This process still has the key in memory, and anchors hourly: it must not write it back.
-            store.slot = _ClearedSlot(slot.uri)
-            store.live.clear()
+            now = self.reset_obstacles()
+            if now.unacknowledged > agreed.unacknowledged or not set(now.holds) <= set(agreed.holds):
+                raise UnitRefusedError("a read came in meanwhile: sync, and try again")
+            destroy_keys(store)
+            self._was_reset = True
         yield "keys destroyed: the slot holds none any more"
-        for path in sorted(parts.home.iterdir()):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        yield "home cleared"
+        left = clear_home(parts.home)
+        yield "home cleared" if not left else f"home cleared but for {len(left)} files that no key opens"
         with contextlib.suppress(HardwareError):
             parts.machine.reboot()
         yield "restarting as a new unit"
@@ -329,23 +340,6 @@ def _link_line(link: Link) -> str:
 def _word(name: str) -> str:
     """A name as a prompt, a grant and a confirmation can hold it."""
     return re.sub(r"[^A-Za-z0-9._@-]", "-", name)[:64] or "unit"
-
-
-class _ClearedSlot:
-    """Stands where the slot was: holds nothing, takes nothing."""
-
-    promise = "cleared by a factory reset"
-
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
-
-    def read(self) -> bytes | None:
-        """See SecureSlot.read."""
-        return None
-
-    def write(self, content: bytes) -> None:
-        """See SecureSlot.write."""
-        raise SlotFailedError(f"{self.uri}: the unit was reset ({len(content)} bytes refused): restart it")
 
 
 def outbox_of(ledger: Ledger, folder: SyncFolder) -> LedgerOutbox:

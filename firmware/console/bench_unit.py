@@ -157,7 +157,7 @@ class BenchUnit:
         """See Unit.reset_obstacles."""
         return self.obstacles
 
-    def factory_reset(self) -> Iterator[str]:
+    def factory_reset(self, agreed: ResetObstacles) -> Iterator[str]:  # noqa: ARG002
         """See Unit.factory_reset."""
         self.done.append("keys destroyed")
         yield "keys destroyed"

@@ -99,8 +99,10 @@ class Unit(Protocol):
     def reset_obstacles(self) -> ResetObstacles:
         """What stands against a factory reset."""
 
-    def factory_reset(self) -> Iterator[str]:
-        """Destroy the keys first, then everything else; lines of progress."""
+    def factory_reset(self, agreed: ResetObstacles) -> Iterator[str]:
+        """Destroy the keys first, then everything else; lines of progress. Refused where more than `agreed`
+        would be lost.
+        """
 
     def enrol(self, code: str) -> Iterator[str]:
         """Join a department; lines of progress."""

@@ -195,7 +195,7 @@ def test_a_factory_reset_destroys_the_key_before_anything_else(home: Home, tmp_p
     home.ledger.append_read(a_read(), patch=b"", overview=b"")
     slot = home.ledger.store.slot
     before = slot.read()
-    steps = home.unit.factory_reset()
+    steps = home.unit.factory_reset(home.unit.reset_obstacles())
     assert "keys destroyed" in next(steps)
     assert before is not None
     assert slot.read() == bytes(len(before))
@@ -220,7 +220,7 @@ def test_an_older_copy_of_the_card_opens_nothing_after_a_reset(tmp_path: Path) -
     home = Home(card)
     home.ledger.append_read(a_read(), patch=b"", overview=b"")
     shutil.copytree(card, tmp_path / "copy")
-    for _ in home.unit.factory_reset():
+    for _ in home.unit.factory_reset(home.unit.reset_obstacles()):
         pass
     with pytest.raises(SlotError):
         open_ledger(tmp_path / "copy")

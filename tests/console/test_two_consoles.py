@@ -1,0 +1,188 @@
+"""Several consoles have one unit: what one of them does to it, and what the reader does beside them."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from firmware.app import prepare_home
+from firmware.console.errors import UnitRefusedError
+from firmware.console.rehearsal import Hands
+from firmware.console.service import pump
+from firmware.consoles import consoles
+from firmware.custody import open_ledger
+from firmware.field_unit import FieldUnit, Parts
+from firmware.frame_tap import FrameTap
+from firmware.health import HealthWatch
+from firmware.plate_spots import Spots
+from hw.clock import SetClock
+from hw.errors import CameraStalledError
+from hw.machine import RememberedMachine
+from hw.serial_port import loopback_pair
+from hw.vitals import ScriptedBoard
+from storage.ledger import Ledger
+from storage.records import ClockState, MaintenanceLine, Read
+from sync.membership import Member, SyncFolder
+
+NOW_US = 1_795_000_000_000_000
+
+
+@dataclass
+class Place:
+    path: Path
+    clock: SetClock
+    ledger: Ledger
+    machine: RememberedMachine
+    unit: FieldUnit
+
+    def read(self) -> None:
+        """A vehicle passes."""
+        read = Read(
+            text="7ABC123", confidence=0.9, first_us=NOW_US, last_us=NOW_US, time_error_us=1,
+            clock_state=ClockState.DISCIPLINED, camera="test", plate_box=(0.0, 0.0, 1.0, 1.0),
+        )  # fmt: skip
+        self.ledger.append_read(read, patch=b"", overview=b"")
+
+    def enrol(self, command_key: ed25519.Ed25519PrivateKey) -> None:
+        """Membership as enrolment leaves it behind."""
+        folder = SyncFolder.of(self.path)
+        folder.make()
+        key = command_key.public_key().public_bytes_raw()
+        folder.save_member(
+            Member(
+                department="d", unit_id="unit-7", name="unit-7", unit_address="127.0.0.1:1",
+                front_address="x:1", department_key=key, command_key=key, authority=b"", root=b"",
+            )
+        )  # fmt: skip
+        self.ledger.store.enrolled = True
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    path, clock, machine = tmp_path / "home", SetClock(NOW_US), RememberedMachine()
+    prepare_home(path)
+    ledger = open_ledger(path, clock=clock)
+
+    def newest() -> Any:
+        raise CameraStalledError("no frame")
+
+    unit = FieldUnit(
+        Parts(
+            home=path, ledger=ledger, clock=clock, board=ScriptedBoard(), machine=machine,
+            health=HealthWatch(board=ScriptedBoard(), now=clock.now), newest=newest,
+            find=lambda _frame: Spots(plates=(), blots=()), sync_now=lambda: "done",
+            join=lambda _code: "joined", retune=lambda _settings: None,
+        )
+    )  # fmt: skip
+    yield Place(path, clock, ledger, machine, unit)
+    ledger.store.close()
+
+
+def test_a_reset_takes_no_read_with_it_that_came_after_the_look(place: Place) -> None:
+    agreed = place.unit.reset_obstacles()
+    place.read()
+    before = place.ledger.store.slot.read()
+    with pytest.raises(UnitRefusedError, match="came in meanwhile"):
+        list(place.unit.factory_reset(agreed))
+    assert place.ledger.store.slot.read() == before
+    list(place.unit.factory_reset(place.unit.reset_obstacles()))
+    assert place.machine.asked == ["reboot"]
+
+
+def test_a_reset_comes_to_its_end_beside_a_reader_that_still_writes(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = place.path / "sync"
+    folder.mkdir(exist_ok=True)
+    (place.path / "health.json").write_text("{}")
+    real, late = shutil.rmtree, ["one", "two"]
+
+    def rmtree(path: Path, ignore_errors: bool = False) -> None:
+        real(path, ignore_errors=ignore_errors)
+        (place.path / "health.json").unlink(missing_ok=True)
+        if Path(path) == folder and late:
+            folder.mkdir()
+            (folder / late.pop()).touch()
+            if not ignore_errors:
+                raise OSError(39, "Directory not empty")
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    steps = list(place.unit.factory_reset(place.unit.reset_obstacles()))
+    assert steps[1:] == ["home cleared", "restarting as a new unit"]
+    assert list(place.path.iterdir()) == []
+    assert place.machine.asked == ["reboot"]
+
+
+def test_a_reset_ends_every_other_session(place: Place) -> None:
+    assert place.unit.revoked() == frozenset()
+    list(place.unit.factory_reset(place.unit.reset_obstacles()))
+    with pytest.raises(UnitRefusedError, match="was reset"):
+        place.unit.revoked()
+
+
+def test_one_console_at_a_time_installs(place: Place) -> None:
+    one, two = place.unit.update("/media/usb/a"), place.unit.update("/media/usb/b")
+    next(one)
+    with pytest.raises(UnitRefusedError, match="at another console"):
+        next(two)
+    assert next(one) == "installed"
+    one.close()
+    assert list(place.unit.update("/media/usb/b"))[-1] == "installed"
+    assert place.machine.asked == ["update /media/usb/a", "update /media/usb/b"]
+
+
+def test_two_consoles_lose_no_setting_of_each_other(place: Place) -> None:
+    def turn(name: str) -> None:
+        for value in range(1, 11):
+            place.unit.set_camera(name, str(value))
+
+    threads = [threading.Thread(target=turn, args=(name,)) for name in ("gain_max", "fps")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    settings = place.unit.camera()
+    assert (settings["gain_max"], settings["fps"]) == ("10.0", "10.0")
+
+
+def test_a_prompt_lists_no_reads(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.read()
+
+    def listed(_epoch: int) -> Any:
+        raise AssertionError("a hundred thousand reads for one word of a prompt")
+
+    monkeypatch.setattr(place.ledger.store, "sequences", listed)
+    assert not place.unit.identity().empty
+
+
+def test_a_reader_that_stops_closes_the_record_of_a_sync_that_waits(place: Place, office: Any) -> None:
+    place.enrol(office.command_key)
+    near, far = loopback_pair()
+    hands = Hands(far)
+    board = ScriptedBoard()
+    tap = FrameTap()
+    with consoles(
+        place.path, place.ledger, clock=place.clock, tap=tap, retune=lambda _settings: None,
+        health=HealthWatch(board=board, now=place.clock.now),
+    ):  # fmt: skip
+        pumping = threading.Thread(target=pump, args=(near, place.path), daemon=True)
+        pumping.start()
+        hands.wait_for("unit-7> ")
+        now_us, _ = place.unit.time_us()
+        times = {"issued_us": now_us - 1, "from_us": now_us - 1, "to_us": now_us + 86_400_000_000}
+        hands.log_in(office.bundle(**times), office.holder)
+        hands.wait_for("unit-7 t.okafor> ")
+        hands.type("sync now")
+        hands.wait_for("speaking to the department")
+    pumping.join(timeout=10)
+    store = place.ledger.store
+    records = [store.record(sequence) for sequence in range(store.log.frontier.size)]
+    ends = [
+        (one.line, one.result) for one in records if isinstance(one, MaintenanceLine) and one.phase == "end"
+    ]
+    assert ends == [("sync now", "failed: UnitRefusedError"), ("session", "stopped")]
