@@ -11,7 +11,11 @@ BLOT = "*****"
 _PRINTABLE = re.compile(r"[^\x20-\x7e░▒▓█°]")
 # A run of letters and digits that holds both, or four capitals and more: what a plate looks like.
 _PLATE_LIKE = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{3,10}(?![A-Za-z0-9])")
-_SPLIT_PLATE = re.compile(r"(?<![A-Za-z0-9])[A-Z0-9]{1,4}[ .-][A-Z0-9]{2,5}(?![A-Za-z0-9])")
+_SPLIT_PLATE = re.compile(r"(?<![A-Za-z0-9])[A-Z0-9]{1,4}[ ._:,/?-]{1,2}[A-Z0-9]{2,5}(?![A-Za-z0-9])")
+# In more groups: M-AB 123 (Germany), AB-123-CD (France), 12-ABC-3 (Netherlands), KA 01 AB 1234 (India).
+_MORE_PARTS = re.compile(
+    r"(?<![A-Za-z0-9])[A-Z0-9]{1,3}(?:[ _-]{1,2}[A-Z0-9]{1,3}){1,2}[ _-]{1,2}[A-Z0-9]{1,4}(?![A-Za-z0-9])"
+)
 # Digits alone are plates too, but mostly numbers: dates, times and versions stay.
 _DIGITS = re.compile(
     r"(?<![A-Za-z0-9])\d{5,8}(?![A-Za-z0-9])|(?<![A-Za-z0-9:.-])\d{2,4}[ -]\d{2,5}(?![A-Za-z0-9:.-])"
@@ -60,9 +64,14 @@ def screened(text: str) -> str:
         digits = any(character.isdigit() for character in run)
         if letters and digits:
             return BLOT
-        named = any(part in _HARMLESS for part in re.split("[ .-]", run))
+        named = any(part in _HARMLESS for part in re.split("[ ._:,/?-]", run))
         return (
             BLOT if letters and len(run) >= 6 and not named else run
         )  # a plate of one's own choice: ABC DEF
 
-    return _SPLIT_PLATE.sub(blot_split, _PLATE_LIKE.sub(blot, text))
+    def blot_parts(match: re.Match[str]) -> str:
+        signs = [character for character in match[0] if character.isalnum()]
+        mixed = len({character.isdigit() for character in signs}) == 2
+        return BLOT if mixed and len(signs) >= 5 else match[0]
+
+    return _SPLIT_PLATE.sub(blot_split, _MORE_PARTS.sub(blot_parts, _PLATE_LIKE.sub(blot, printable(text))))

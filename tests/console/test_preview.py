@@ -270,10 +270,13 @@ def test_corners_outside_the_picture_are_no_error() -> None:
 @pytest.mark.parametrize(
     ("text", "safe"),
     [
-        ("plate 7ABC123 seen", "plate ***** seen"), ("7abc123", "*****"), ("AB 123 CD", "***** CD"),
+        ("plate 7ABC123 seen", "plate ***** seen"), ("7abc123", "*****"), ("AB 123 CD", "*****"),
         ("ALLSTAR", "*****"), ("HTTP error 502 on usb0", "HTTP error 502 on usb0"),
         ("camera opened, 20 frames/s", "camera opened, 20 frames/s"), ("7ABC-123", "*****-123"),
         ("FZR ULZ, FZR-ULZ", "*****, *****"), ("INFO GPS lost", "INFO GPS lost"), ("SD card", "SD card"),
+        ("M-AB 123, HH-AB 1234; B-M 1", "*****, *****; B-M 1"), ("AB-12-CD, 12-ABC-3", "*****, *****"),
+        ("KA 01 AB 1234", "*****"), ("ABC\x1b1234 ABC\t1234", "***** *****"),
+        ("ABC_1234.jpg ABC/1234 ABC: 1234", "*****.jpg ***** *****"), ("1 of 2, 30 x 20", "1 of 2, 30 x 20"),
     ],
 )  # fmt: skip
 def test_text_shaped_like_a_plate_is_blotted_out(text: str, safe: str) -> None:
