@@ -77,6 +77,8 @@ class SystemdMachine:
 
     def join_wifi(self, name: str, passphrase: str) -> None:
         """See Machine.join_wifi. nmcli asks for the passphrase on its standard input."""
+        if name.startswith("-") or "help".startswith(name):  # nmcli knows no `--` that ends its options
+            raise PartFailedError(f"nmcli would not take {name} for a network: give the network another name")
         self._call("nmcli", "--ask", "device", "wifi", "connect", name, given=passphrase + "\n")
 
     def install_update(self, source: str) -> str:
@@ -101,7 +103,9 @@ class SystemdMachine:
             raise PartFailedError(f"{program}: {error.strerror}") from None
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise PartFailedError(f"{program}: {last[:160]}")
+            secret = given.strip()
+            told = last.replace(secret, "***") if secret else last
+            raise PartFailedError(f"{program}: {told[:160]}")
         return done.stdout[-OUTPUT_LIMIT:]
 
 

@@ -17,6 +17,8 @@ with open("{log}", "a") as log:
     log.write(" ".join([name, *sys.argv[1:]]) + "\\n")
 if name == "journalctl":
     print("one\\ntwo\\nthree")
+if "echoes" in sys.argv:
+    sys.exit("Error: psk: '" + given.strip() + "' is invalid")
 if name == "nmcli" and given != "right passphrase\\n":
     sys.exit("Error: Connection activation failed: secrets were required")
 """
@@ -72,6 +74,18 @@ def test_a_passphrase_stands_in_no_argument_list(stand_ins: Path) -> None:
 def test_a_name_with_shell_signs_in_it_is_a_name(stand_ins: Path) -> None:
     SystemdMachine(search_path=str(stand_ins)).join_wifi("$(reboot); depot", "right passphrase")
     assert (stand_ins / "asked").read_text() == "nmcli --ask device wifi connect $(reboot); depot\n"
+
+
+@pytest.mark.parametrize("name", ["--help", "-h", "-t", "help", "h"])
+def test_a_name_that_nmcli_takes_for_an_option_is_refused(stand_ins: Path, name: str) -> None:
+    with pytest.raises(PartFailedError, match="another name"):
+        SystemdMachine(search_path=str(stand_ins)).join_wifi(name, "right passphrase")
+    assert not (stand_ins / "asked").exists()
+
+
+def test_a_tool_that_repeats_a_passphrase_is_not_repeated(stand_ins: Path) -> None:
+    with pytest.raises(PartFailedError, match=r"psk: '\*\*\*' is invalid"):
+        SystemdMachine(search_path=str(stand_ins)).join_wifi("echoes", "hunter2 hunter2")
 
 
 def test_a_tool_that_is_not_there_is_named(tmp_path: Path) -> None:
