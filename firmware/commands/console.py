@@ -9,11 +9,13 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from types import FrameType
 
 from firmware.app import prepare_home
 from firmware.cli import Subparsers
 from firmware.config import load_config
 from firmware.console.service import pump
+from firmware.console.session import Console
 from firmware.consoles import console_alone
 from firmware.custody import open_ledger
 from firmware.errors import DONE, UsageError
@@ -25,6 +27,21 @@ from storage.errors import HomeLockedError
 RETRY_S = 2.0
 LOOK_S = 0.5
 INVITATION = b"\r\nALPR reader: press return\r\n"
+
+
+class _Ending:
+    """SIGTERM ends a visit as the reader's own end does: what is open is closed and recorded."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.console: Console | None = None
+        signal.signal(signal.SIGTERM, self._on_signal)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+        if self.console is None:
+            raise SystemExit(DONE)
+        self.console.stop()
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -51,13 +68,14 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Talk until the line is gone; a serial port is served again and again."""
     prepare_home(args.home)
+    ending = _Ending()
     if args.port is None:
         if sys.stdin.closed:
             raise UsageError("console: no standard input; name a serial device with --port")
         for hang_up in (signal.SIGHUP, signal.SIGINT):  # the end is seen on the line, and recorded
             signal.signal(hang_up, signal.SIG_IGN)
         with contextlib.closing(FdPort()) as port, _stderr_off_the_line():
-            _visit(port, args)
+            _visit(port, args, ending)
         return DONE
     served = False
     while True:
@@ -66,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
                 TtySerialPort(args.port, baud=args.baud, modem_line=args.modem_line)
             ) as port:
                 served = True  # an adapter that is plugged in again is served again
-                _serve_port(port, args)
+                _serve_port(port, args, ending)
         except LineGoneError:
             pass
         except MissingDriverError:
@@ -75,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         time.sleep(RETRY_S)
 
 
-def _serve_port(port: SerialPort, args: argparse.Namespace) -> None:
+def _serve_port(port: SerialPort, args: argparse.Namespace, ending: _Ending) -> None:
     """One visit after the other. Between them this process holds nothing, so that the reader can start, and
     a home that starts or stops just now is only waited for. Raises LineGoneError.
     """
@@ -83,7 +101,7 @@ def _serve_port(port: SerialPort, args: argparse.Namespace) -> None:
         port.write(INVITATION)
         _await_return(port)
         try:
-            _visit(port, args)
+            _visit(port, args, ending)
         except HomeLockedError:
             port.write(b"the reader starts or stops: try again in a moment\r\n")
             time.sleep(RETRY_S)
@@ -94,7 +112,7 @@ def _await_return(port: SerialPort) -> None:
         pass
 
 
-def _visit(port: SerialPort, args: argparse.Namespace) -> None:
+def _visit(port: SerialPort, args: argparse.Namespace, ending: _Ending) -> None:
     """In the reader's process where one runs, else here. Raises HomeLockedError."""
     try:
         ledger = open_ledger(args.home)
@@ -107,7 +125,13 @@ def _visit(port: SerialPort, args: argparse.Namespace) -> None:
             port, args.home, load_config(args.home), ledger, clock_of(None), stays=False
         ) as console,
     ):
-        console.serve()
+        ending.console = console
+        try:
+            console.serve()
+        finally:
+            ending.console = None
+    if ending.asked:
+        raise SystemExit(DONE)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from firmware.app import prepare_home
 from firmware.console.rehearsal import Hands
 from firmware.custody import open_ledger
 from hw.serial_port import FdPort
+from storage.records import MaintenanceLine
 
 CLIP = Path(__file__).parent.parent / "replay" / "drive_by"
 
@@ -82,3 +83,28 @@ def test_noise_between_two_visits_wakes_nobody(home: Path) -> None:
             pass
         hands.type("")
         hands.wait_for("reader-1> ", 60)
+
+
+@pytest.mark.parametrize("port", [False, True], ids=["ssh", "serial"])
+def test_a_program_that_is_told_to_end_closes_its_records(home: Path, port: bool) -> None:
+    with console(home, port=port) as (hands, program):
+        if port:
+            hands.wait_for("press return", 60)
+            hands.type("")
+        hands.wait_for("reader-1> ", 60)
+        hands.type("network wifi depot")
+        hands.wait_for("passphrase: ")
+        program.terminate()
+        assert program.wait(timeout=30) == 0
+    with open_ledger(home) as ledger:
+        store = ledger.store
+        records = [store.record(sequence) for sequence in range(store.log.frontier.size)]
+    lines = [(one.phase, one.result) for one in records if isinstance(one, MaintenanceLine)]
+    assert lines == [("begin", "begun"), ("end", "stopped")]
+
+
+def test_a_port_that_waits_ends_when_it_is_told_to(home: Path) -> None:
+    with console(home, port=True) as (hands, program):
+        hands.wait_for("press return", 60)
+        program.terminate()
+        assert program.wait(timeout=30) == 0
