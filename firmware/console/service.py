@@ -69,8 +69,9 @@ def _accept(listener: socket.socket, make: MakeConsole, stop: threading.Event, r
             connection, _ = listener.accept()
         except TimeoutError:
             continue
-        except OSError:
-            break
+        except OSError:  # for a moment no descriptor is left: the next console comes all the same
+            stop.wait(LOOK_S)
+            continue
         running[:] = [pair for pair in running if pair[1].is_alive()]
         if _peer_uid(connection) not in {os.geteuid(), 0} or len(running) >= CONSOLES_AT_ONCE:
             connection.close()

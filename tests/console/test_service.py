@@ -1,5 +1,6 @@
 """Consoles of a running reader: each connection is a cable, and cables come and go."""
 
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -59,3 +60,25 @@ def test_a_home_held_by_a_process_without_consoles_says_so(tmp_path: Path) -> No
     near, _ = loopback_pair()
     with pytest.raises(HomeLockedError, match="serves no console"):
         pump(near, tmp_path)
+
+
+def test_a_moment_without_descriptors_ends_no_consoles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failing = socket.socket.accept, [OSError(24, "Too many open files")]
+
+    def accept(listener: socket.socket) -> Any:
+        if failing:
+            raise failing.pop()
+        return real(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    lock = Lockout(None, lambda: 0.0, "boot")
+
+    def make(port: Any) -> Console:
+        return Console(port, BenchUnit(), RememberedLog(), keys=lambda: [], lockout=lock, tick_s=0.02)
+
+    with serving(tmp_path, make):
+        cable = Cable(tmp_path)
+        cable.hands.wait_for("unit-7> ")
+    assert failing == []
