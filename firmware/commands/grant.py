@@ -83,7 +83,10 @@ def _show(bundle: Bundle) -> None:
 
 
 def _moment(us: int) -> str:
-    return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    try:
+        return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):  # nobody has checked what the file says
+        return f"no date ({us} us)"
 
 
 def _signature(message: bytes, path: Path) -> bytes:

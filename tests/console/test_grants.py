@@ -1,5 +1,6 @@
 """Every kind of bad grant against every command and role: nothing is let in, each refusal is in the log."""
 
+import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from firmware.commands.grant import run
 from firmware.console.bench_unit import BenchUnit
 from firmware.console.challenge import LIFE_S, Challenge
 from firmware.console.rehearsal import answer_to
@@ -332,6 +334,15 @@ def test_a_grant_file_is_read_as_it_was_written(office: Any, tmp_path: Path) -> 
     assert again == bundle
     assert open_bundle(again, [office.command_key.public_key()]) == office.grant()
     assert from_bytes(Grant, to_bytes(office.grant())) == office.grant()
+
+
+def test_a_grant_file_with_impossible_times_is_shown_all_the_same(
+    office: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "odd.grant"
+    file.write_bytes(office.bundle(from_us=1 << 62, to_us=(1 << 62) + 1).to_bytes())
+    assert run(argparse.Namespace(grant=file, key=None, challenge=None)) == 0
+    assert "no date (4611686018427387904 us)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40, -1])
