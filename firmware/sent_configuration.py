@@ -8,11 +8,13 @@ unit goes on as it was.
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from firmware.config import config_text, load_config, overlaid, rewrite_config
+from firmware.console.screen import printable
 from firmware.errors import ConfigError, FirmwareError
 from storage import files
 from storage.errors import StorageError
@@ -50,9 +52,12 @@ def take_up(home: Path) -> TakenUp | None:
         _check_scope(body, where)
         rewrite_config(home, config_text(merged))
         taken = TakenUp(version=carried.version)
-    except (FirmwareError, UnicodeDecodeError) as error:
-        taken = TakenUp(version=carried.version, refused=str(error)[:300])
-    files.replace(_note(SyncFolder.of(home)), f"{taken.version} {taken.refused}".encode())
+    except (FirmwareError, UnicodeDecodeError) as error:  # it may quote what was sent
+        taken = TakenUp(version=carried.version, refused=printable(str(error))[:300])
+    except OSError:  # a full disk: the unit reads on as it was, and tries again later
+        return None
+    with contextlib.suppress(OSError):
+        files.replace(_note(SyncFolder.of(home)), f"{taken.version} {taken.refused}".encode())
     return taken
 
 

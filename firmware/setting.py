@@ -36,7 +36,9 @@ def load_sections(text: str, file: str, whole: type[Section]) -> Section:
     """Parse TOML into `whole`, a dataclass of sections. Raises ConfigError with file, key and reason."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ConfigError(file, "not TOML", "nested too deep") from None
+    except ValueError as error:  # TOMLDecodeError, and numbers of thousands of digits
         raise ConfigError(file, "not TOML", str(error)) from error
     sections = typing.get_type_hints(whole)
     for name in document:
@@ -69,6 +71,8 @@ def _load_section(table: Any, file: str, section: str, kind: type[Any]) -> Any:
 def checked(value: Any, field: dataclasses.Field[Any], hint: Any, file: str, key: str) -> Any:
     """The value in the field's type. Raises ConfigError when it has another, or lies outside the range."""
     kind = _plain_type(hint)
+    if type(value) is int and value.bit_length() > 63:
+        raise ConfigError(file, key, "is too large a number")
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:

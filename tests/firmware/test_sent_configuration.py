@@ -95,6 +95,11 @@ def test_a_version_is_taken_up_once_and_a_technicians_change_after_it_stays(home
         ("[parts]\nignition_pin = 5\n", "parts.ignition_pin"),
         ('[unit]\nname = "x"\n', "unit.name"),
         ('[sync]\nwindows = "25:00-26:00"\n', "sync"),
+        pytest.param("x = " + "[" * 20_000, "nested too deep", id="nested without end"),
+        pytest.param("[camera]\nexposure_us = " + "9" * 5000, "not TOML", id="thousands of digits"),
+        pytest.param("[camera]\nfps = " + "1" * 400, "too large a number", id="hundreds of digits"),
+        pytest.param("[camera]\nexposure_us = 0x" + "f" * 5000, "too large a number", id="hexadecimal"),
+        pytest.param('"\\u001b[2J" = 1', "configuration 1: ?[2J: unknown", id="an order to a terminal"),
     ],
 )
 def test_one_that_does_not_fit_is_refused_by_name_and_changes_nothing(
@@ -108,6 +113,21 @@ def test_one_that_does_not_fit_is_refused_by_name_and_changes_nothing(
     assert "configuration 1" in taken.refused
     assert (home / "config.toml").read_bytes() == before
     assert not waits(home)
+
+
+def test_one_that_finds_the_disk_full_waits_and_stops_nobody(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(home, "[camera]\nexposure_us = 500\n")
+
+    def full(_file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        assert take_up(home) is None
+    assert waits(home)
+    assert take_up(home) is not None
 
 
 def test_one_that_the_command_key_did_not_sign_for_this_unit_counts_as_none(home: Path) -> None:
