@@ -41,6 +41,7 @@ READ_BYTES = 1024
 PACE_S = (
     0.1  # after a line, and after READ_BYTES at once: slows no person, and a flood costs the reader little
 )
+STRANGER_PACES = 10  # whoever has not logged in fills the log no faster than this
 REVOCATION_EVERY_S = 5.0
 NAME_LIMIT = 20
 TOO_LATE = "the challenge is too old: log in again"
@@ -138,7 +139,8 @@ class Console:
             self._served_s = self._running_s()
             self._typed(event.text)
             self._served_s = self._running_s()
-            self._stopped.wait(self._pace_s)
+            a_stranger = self._admission is None and "login" in self._completed
+            self._stopped.wait(self._pace_s * (STRANGER_PACES if a_stranger else 1))
 
     def _prompt(self) -> str:
         person = f" {self._admission.grant.person}" if self._admission else ""

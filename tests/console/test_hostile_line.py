@@ -156,3 +156,20 @@ def test_a_lock_holds_where_its_file_cannot_be_written(tmp_path: Path) -> None:
     assert [lockout.failed() for _ in range(5)] == [False] * 4 + [True]
     with pytest.raises(LockedOutError):
         lockout.check()
+
+
+def test_whoever_has_not_logged_in_is_slowed_down_and_nobody_else(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line is two records of the log, so that a stranger's flood must not fill the card."""
+    bench = make_bench()
+    waits: list[float] = []
+    monkeypatch.setattr(bench.console, "_pace_s", 0.001)
+    monkeypatch.setattr(bench.console._stopped, "wait", waits.append)
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.ask("help", "unit-7> ")
+    bench.enter()
+    bench.ask("status")
+    bench.ask("storage")
+    assert waits[0] == 0.01
+    assert set(waits[1:]) == {0.001}
