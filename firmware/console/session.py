@@ -357,7 +357,11 @@ class Console:
         self._recording, self._typed_s = None, self._running_s()
         if name == "factory-reset" and result == "done":
             raise SessionEndedError("reset", "the unit is empty and restarts")
-        self._written(lambda: self._session.end(recording, result))
+        try:
+            self._session.end(recording, result)
+        except (StorageError, OSError) as error:
+            told_why = f"{name} ran, and its end cannot be recorded: {told(error)}"
+            raise SessionEndedError("not recorded", told_why) from None
         if name == "reboot" and result == "done":
             raise SessionEndedError("reboot", "the unit restarts")
 

@@ -173,3 +173,18 @@ def test_whoever_has_not_logged_in_is_slowed_down_and_nobody_else(
     bench.ask("storage")
     assert waits[0] == 0.01
     assert set(waits[1:]) == {0.001}
+
+
+def test_a_session_ends_with_a_command_whose_end_cannot_be_recorded(bench: Bench) -> None:
+    bench.enter()
+
+    def filling() -> Any:
+        bench.log.failing = StoreFullError("the disk is full")
+        yield "sent"
+
+    bench.unit.sync = filling
+    bench.hands.type("sync now")
+    bench.hands.wait_for("sync ran, and its end cannot be recorded: the disk is full; log in again")
+    bench.hands.wait_for("unit-7> ")
+    bench.log.failing = None
+    assert "not open" in bench.hands.ask("status", "unit-7> ")
