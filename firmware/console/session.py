@@ -192,6 +192,8 @@ class Console:
         if self._answering and now_s - self._served_s > LIFE_S:
             raise LoginRefusedError(TOO_LATE)
         if self._admission is None:
+            if self._recording is not None and now_s - self._checked_s >= REVOCATION_EVERY_S:
+                self._check_still_open(self._recording)
             at_work = self._recording is not None and not self._asking
             if at_work or self._answering or self._stays:
                 return
@@ -205,6 +207,13 @@ class Console:
             raise SessionEndedError("idle", "nobody typed: locked")
         if now_s - self._checked_s >= REVOCATION_EVERY_S:
             self._check_revocation()
+
+    def _check_still_open(self, recording: Recording) -> None:
+        """What is open to all at a new unit ends once it is enrolled at another console."""
+        self._checked_s = self._running_s()
+        name = recording.line.partition(" ")[0]
+        if name != "enrol" and name not in self._offered():
+            raise SessionEndedError("enrolled", "this unit was enrolled meanwhile")
 
     def _check_revocation(self) -> None:
         self._checked_s = self._running_s()

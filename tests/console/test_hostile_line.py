@@ -1,6 +1,7 @@
 """A hostile line: what lies waiting, floods, shouts orders at a terminal, or makes a part fail."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +189,19 @@ def test_a_session_ends_with_a_command_whose_end_cannot_be_recorded(bench: Bench
     bench.hands.wait_for("unit-7> ")
     bench.log.failing = None
     assert "not open" in bench.hands.ask("status", "unit-7> ")
+
+
+@pytest.mark.parametrize("typed", ["aim 3600", "network wifi depot"], ids=["a live view", "a question"])
+def test_what_is_open_to_all_ends_once_the_unit_is_enrolled(
+    make_bench: Callable[..., Bench], typed: str
+) -> None:
+    bench = make_bench(BenchUnit(enrolled=False, empty=True), stays=False)
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.type(typed)
+    bench.hands.wait_for("no plate in view" if typed.startswith("aim") else "passphrase: ")
+    bench.unit._identity = replace(bench.unit._identity, enrolled=True)
+    bench.running.now_s += 6
+    bench.hands.wait_for("enrolled meanwhile; log in again")
+    bench.over()
+    assert bench.lines()[-1] == ("end", typed, "enrolled")
+    assert bench.unit.done == []
