@@ -32,6 +32,8 @@ from sync.vouch import FileUnitKey, UnitKey
 
 RENEW_BEFORE_DAYS = 30
 SCALAR_BYTES = 32
+STATUS_WORDS = frozenset({"outcome", "what", "waiting_for"})  # everything else in status.json is a number
+LAST_TIME_US = 253_402_300_800_000_000
 
 
 class Chip(UnitKey, Protocol):
@@ -183,18 +185,28 @@ class SyncFolder:
         return (certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)).days
 
     def status(self) -> dict[str, Any]:
-        """The last attempts, as `save_status` wrote them; empty before the first."""
+        """The last attempts, as `save_status` wrote them, less what is damaged; empty before the first."""
         try:
-            value = json.loads((self.path / "status.json").read_text())
-        except (FileNotFoundError, ValueError):
+            value = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             return {}
-        return value if isinstance(value, dict) else {}
+        if not isinstance(value, dict):
+            return {}
+        return {name: fact for name, fact in value.items() if _sound(name, fact)}
 
     def save_status(self, **facts: object) -> None:
-        """Written whole, not synced: a power cut may lose it, and nothing depends on it."""
+        """Written whole, not synced: a power cut or a full disk may lose it, and nothing depends on it."""
         beside = self.path / "status.json.new"
-        beside.write_text(json.dumps(self.status() | facts, sort_keys=True) + "\n")
-        beside.replace(self.path / "status.json")
+        with contextlib.suppress(OSError):
+            beside.write_text(json.dumps(self.status() | facts, sort_keys=True) + "\n", encoding="utf-8")
+            beside.replace(self.path / "status.json")
+
+
+def _sound(name: str, fact: object) -> bool:
+    """Whether this can be a fact of status.json: words, or a count or a time before the year 10000."""
+    if name in STATUS_WORDS:
+        return isinstance(fact, str)
+    return type(fact) is int and 0 <= fact < LAST_TIME_US
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:

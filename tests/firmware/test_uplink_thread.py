@@ -152,6 +152,35 @@ def test_a_clock_that_was_set_back_stops_no_uplink(server: DepartmentProcess, un
     assert made[0].outcome == "done"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[1]",
+        '{"tried_us": null, "failures": "x", "metered_day": [], "parcel_bytes": -1}',
+        '{"tried_us": 1e99}',
+    ],
+    ids=["empty", "a list", "wrong types", "no time"],
+)
+def test_a_damaged_account_of_earlier_attempts_keeps_no_unit_from_speaking(
+    server: DepartmentProcess, unit: Unit, text: str
+) -> None:
+    unit.enrol(issue_code(server.home, f"account {len(text)}"))
+    (unit.folder.path / "status.json").write_text(text)
+    assert unit.runner().attempt().outcome == "done"
+    assert unit.folder.status()["failures"] == 0
+
+
+def test_an_account_that_finds_no_room_spoils_no_conversation(server: DepartmentProcess, unit: Unit) -> None:
+    unit.enrol(issue_code(server.home, "no room"))
+    (unit.folder.path / "status.json.new").mkdir()  # as good as a full disk
+    made: list[Attempt] = []
+    unit.add(3)
+    with thread_of(unit, Schedule(), made):
+        until(lambda: made)
+    assert made[0].outcome == "done"
+
+
 def speak(folder: SyncFolder) -> None:
     """Ask the running reader to speak, and wait until all is well."""
     asked_us = time.time_ns() // 1000
