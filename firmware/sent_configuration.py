@@ -3,7 +3,8 @@
 What it does not name stays as it is, so that one file serves a fleet, and what a technician sets later stays
 until the next version. Who the unit is and what is fitted to it is not the department's to set: a unit that
 cannot start would never hear of a better version. One that does not fit is refused once and named, and the
-unit goes on as it was.
+unit goes on as it was. While the unit's own file is damaged, or the disk is full, a version waits: neither is
+its fault.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 from firmware.config import config_text, load_config, overlaid, rewrite_config
 from firmware.console.screen import printable
 from firmware.errors import ConfigError, FirmwareError
+from firmware.sync_conditions import networks_of
+from hw.errors import HardwareError
 from storage import files
 from storage.errors import StorageError
 from sync.documents import Carried, open_carried
@@ -41,18 +44,22 @@ def waits(home: Path) -> bool:
 
 
 def take_up(home: Path) -> TakenUp | None:
-    """Deal with the version that waits; None where none does. No reader may be running on another."""
+    """Deal with the version that waits; None where none does. No reader may be running on another.
+
+    Raises ConfigError where the unit's own file is damaged; then the version waits on.
+    """
     carried = _carried(SyncFolder.of(home))
     if carried is None or carried.version <= _dealt_with(SyncFolder.of(home)).version:
         return None
-    where = f"{NAME} {carried.version}"
+    where, own = f"{NAME} {carried.version}", load_config(home)
     try:
         body = carried.body.decode("utf-8")
-        merged = overlaid(load_config(home), body, where)
+        merged = overlaid(own, body, where)
         _check_scope(body, where)
+        networks_of(merged.sync)  # a run would not start where a network is named and nothing can tell it
         rewrite_config(home, config_text(merged))
         taken = TakenUp(version=carried.version)
-    except (FirmwareError, UnicodeDecodeError) as error:  # it may quote what was sent
+    except (FirmwareError, HardwareError, UnicodeDecodeError) as error:  # it may quote what was sent
         taken = TakenUp(version=carried.version, refused=printable(str(error))[:300])
     except OSError:  # a full disk: the unit reads on as it was, and tries again later
         return None
@@ -75,14 +82,17 @@ def newest(folder: SyncFolder) -> TakenUp | None:
 
 
 def _carried(folder: SyncFolder) -> Carried | None:
-    """The document in the inbox; one that is damaged counts as none: the next version comes whole."""
+    """The document in the inbox; one that is damaged counts as none: the next version comes whole.
+
+    So does any while nobody can tell who sent it: the uplink names that, and no reading ends for it.
+    """
     path = folder.inbox / f"{NAME}.cbor"
-    if not folder.is_member() or not path.exists():
-        return None
-    member = folder.member()
     try:
+        if not folder.is_member() or not path.exists():
+            return None
+        member = folder.member()
         return open_carried(path.read_bytes(), NAME, member.command_public(), member.unit_id)
-    except (OSError, StorageError, SyncError):
+    except (OSError, ValueError, StorageError, SyncError):
         return None
 
 

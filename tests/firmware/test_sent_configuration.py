@@ -11,6 +11,7 @@ from sync_twins import found_department, issue_code, running
 from firmware.app import prepare_home
 from firmware.config import load_config
 from firmware.custody import open_ledger
+from firmware.errors import ConfigError
 from firmware.sent_configuration import NAME, newest, take_up, waits
 from storage import codec, envelope
 from storage.home import Home
@@ -128,6 +129,55 @@ def test_one_that_finds_the_disk_full_waits_and_stops_nobody(
         assert take_up(home) is None
     assert waits(home)
     assert take_up(home) is not None
+
+
+def test_a_network_by_name_is_refused_where_nothing_can_tell_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run would not start with it, and a unit that does not run hears of no better version."""
+    monkeypatch.setenv("PATH", "")
+    send(home, '[sync]\nnetworks = "depot"\n')
+    taken = take_up(home)
+    assert taken is not None
+    assert "nmcli" in taken.refused
+    assert load_config(home).sync.networks == ""
+
+
+def test_while_the_units_own_file_is_damaged_a_version_waits(home: Path) -> None:
+    sound = (home / "config.toml").read_bytes()
+    (home / "config.toml").write_bytes(b"[camera")
+    send(home, "[camera]\nexposure_us = 500\n")
+    with pytest.raises(ConfigError, match=r"config\.toml"):
+        take_up(home)
+    (home / "config.toml").write_bytes(sound)
+    taken = take_up(home)
+    assert taken is not None
+    assert taken.refused == ""
+    assert load_config(home).camera.exposure_us == 500
+
+
+def test_a_damaged_membership_ends_no_reading_and_hides_no_version_for_ever(home: Path) -> None:
+    send(home, "[camera]\nexposure_us = 500\n")
+    member = SyncFolder.of(home).path / "member.cbor"
+    sound = member.read_bytes()
+    member.write_bytes(sound[:-9])
+    assert not waits(home)
+    assert take_up(home) is None
+    member.write_bytes(sound)
+    assert waits(home)
+
+
+@pytest.mark.slow
+def test_a_version_that_finds_no_room_waits_and_the_reader_starts_without_it(home: Path) -> None:
+    send(home, "[camera]\nexposure_us = 500\n")
+    (home / "config.partial").mkdir()  # as good as a full disk: the new file cannot be written
+    reader = Running(home, "--source", str(CLIP), "--pace", "fast")
+    reader.until_reads(1)
+    assert reader.end(signal.SIGTERM) == 0
+    (home / "config.partial").rmdir()
+    assert waits(home)
+    assert take_up(home) is not None
+    assert load_config(home).camera.exposure_us == 500
 
 
 def test_one_that_the_command_key_did_not_sign_for_this_unit_counts_as_none(home: Path) -> None:
