@@ -1,7 +1,8 @@
 """Frame-age watchdog: a camera that falls silent is noticed, given up and opened again; blind time counts.
 
 Cameras stop without an exception (picamera2 issues 1090 and 1392), and some hang even in close(). So frames
-are fetched in a thread of their own that can be left behind, and their age is judged from outside.
+are fetched in a thread of their own that can be left behind, and their age is judged from outside. One that
+gives broken frames alone is blind too, and is not opened again for it.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class WatchedCamera:
         self._closed = threading.Event()
         self._telling = threading.Lock()
         self._seen = False
-        self._last_s = self._opened_s = monotonic()
+        self._last_s = self._heard_s = self._opened_s = monotonic()  # of a whole frame, of anything
         self._last_at = clock.now()
         self._sequence_base = 0
         self._last_sequence = -1
@@ -121,7 +122,7 @@ class WatchedCamera:
 
     @property
     def frame_age_s(self) -> float:
-        """Seconds since the last frame."""
+        """Seconds since the last whole frame."""
         return self._monotonic() - self._last_s
 
     @property
@@ -159,7 +160,7 @@ class WatchedCamera:
             if isinstance(item, Frame):
                 return self._accepted(item)
             if isinstance(item, BrokenFrameError):
-                self._alive()
+                self._broken(item)
                 raise item
             if isinstance(item, EndOfSourceError):
                 self.close()
@@ -168,7 +169,7 @@ class WatchedCamera:
                 raise item
             if item is not None:
                 self._lose(str(item))
-            elif self._monotonic() - max(self._last_s, self._opened_s) > self._stall_s:
+            elif self._monotonic() - max(self._heard_s, self._opened_s) > self._stall_s:
                 self._lose(f"no frame for {self.frame_age_s:.1f} s")
         self._end_spell()  # one that began while close() ran
         raise EndOfSourceError("the camera was closed")
@@ -186,8 +187,15 @@ class WatchedCamera:
     def _alive(self) -> None:
         self._end_spell()
         self._seen = True
-        self._last_s = self._monotonic()
+        self._last_s = self._heard_s = self._monotonic()
         self._last_at = self._clock.now()
+
+    def _broken(self, error: BrokenFrameError) -> None:
+        """One broken frame is no stall; where nothing else comes for long, the camera is blind."""
+        self._seen = True
+        self._heard_s = self._monotonic()
+        if self._reason is None and self._heard_s - self._last_s > self._stall_s:
+            self._reason, self._tries = f"only broken frames: {error}", 0
 
     def _lose(self, reason: str) -> None:
         """Give the camera up; the next look opens it again, later and later while it fails."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -137,6 +138,24 @@ def test_broken_frame_passes_through_and_is_no_stall(bench: Bench) -> None:
     bench.source.raising = None
     bench.camera.close()
     assert bench.spells == []
+
+
+def test_broken_frames_alone_are_a_blind_time_and_open_nothing_again(bench: Bench) -> None:
+    bench.take()
+    bench.source.raising = BrokenFrameError("x.jpg", "torn")
+    until = time.monotonic() + 2 * STALL_S
+    while time.monotonic() < until:
+        with pytest.raises(BrokenFrameError):
+            bench.take(10)
+    bench.source.raising = None
+    while not bench.spells:
+        with contextlib.suppress(BrokenFrameError):
+            bench.take()
+    bench.camera.close()
+    (spell,) = bench.spells
+    assert spell.blind_s >= 2 * STALL_S
+    assert spell.reason.startswith("only broken frames: x.jpg")
+    assert bench.source.opened == 1
 
 
 def test_missing_driver_at_the_first_opening_is_raised() -> None:
