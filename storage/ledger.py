@@ -32,6 +32,7 @@ KEEP_FREE_FOR_PATCH = 32 * MB  # below: nor patches
 KEEP_FREE = 16 * MB  # below: reads are refused, so that purges and access entries still have room
 HOUR_US = 3_600_000_000
 ANCHOR_EVERY_US = HOUR_US
+TEND_AGAIN_US = 600_000_000
 TURN_EVERY_US = HOUR_US  # the slot's key is turned at most hourly: its memory wears
 MAX_CLOCK_STEPS = 16  # a clock that jumps more often in an hour is one fault, not many
 
@@ -68,6 +69,7 @@ class Ledger:
         self._without_overview = 0
         self._without_patch = 0
         self._look_us = 0  # when to look next at what is due
+        self._tend_again_us = 0  # when an append may tend again, after a failure
         self.closed = False
         self.standing = Standing(store)
         self.free_bytes: Callable[[], int] = lambda: shutil.disk_usage(store.home.folder).free
@@ -129,7 +131,7 @@ class Ledger:
                 images = self._leave_out(images, error)
         self._without_overview += "overview" not in images
         self._without_patch += "patch" not in images
-        self.tend()
+        self._tend_beside()
         return ref
 
     def _add_read(self, key_class: KeyClass, parts: dict[str, bytes], images: dict[str, bytes]) -> LeafRef:
@@ -186,7 +188,7 @@ class Ledger:
                 ref = self.store.add_open(record)
             else:
                 ref = self.store.add_sealed(record)
-        self.tend()
+        self._tend_beside()
         return ref
 
     def read(self, sequence: int) -> Read:
@@ -263,6 +265,18 @@ class Ledger:
                 store.anchor()
             return receipt
 
+    def _tend_beside(self) -> None:
+        """Tend after an append. The record is stored: a purge or an anchor that fails is no failure of it.
+
+        It is tried again in a while, and by whoever calls `tend` for itself, who hears what was wrong.
+        """
+        if self.store.time.trusted_us < self._tend_again_us:
+            return
+        try:
+            self.tend()
+        except Exception:  # noqa: BLE001 - the slot's driver is another room's, and so are its errors
+            self._tend_again_us = self.store.time.trusted_us + TEND_AGAIN_US
+
     def _note_clock_steps(self) -> None:
         """Jumps of the clock belong in the log, followed or not."""
         steps, self.store.time.steps = self.store.time.steps, []
@@ -314,12 +328,14 @@ class Ledger:
             )
 
     def close(self) -> None:
-        """Anchor the newest head in the slot and let the home go."""
+        """Anchor the newest head in the slot and let the home go, in any case."""
         with self.store.lock:
             if not self.closed:
-                self.store.anchor()
-                self.store.close()
                 self.closed = True
+                try:
+                    self.store.anchor()
+                finally:
+                    self.store.close()
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ Every table is leaves, bytes bound to a leaf by digest, or a cache that `verify`
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,10 @@ from typing import TypeAlias
 
 import sqlite_utils
 
-from storage.errors import LedgerError
+from storage import files
+from storage.errors import LedgerError, StoreFullError
 
+ROOM_TO_OPEN = 1 << 20
 APPLICATION_ID = 0x414C5052  # "ALPR"
 FORMAT = 2
 _TABLES_1 = """
@@ -80,6 +83,11 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
     ) as error:  # the latter: of a damaged schema
         if connection is not None:
             connection.close()
+        full = files.is_full(error) or "I/O" in str(error)  # the latter: of files beside it that find no room
+        if full and path.exists() and shutil.disk_usage(path.parent).free < ROOM_TO_OPEN:
+            raise StoreFullError(
+                "no room to open the ledger", where=str(path), cure="make room on the disk"
+            ) from None
         raise LedgerError(f"cannot be opened: {error}", where=str(path)) from None
     return database
 

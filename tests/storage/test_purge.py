@@ -82,3 +82,36 @@ def test_a_slot_write_that_fails_loses_nothing_that_was_kept(
         again.read(old)
     again.close()
     assert check(home, chip).ok
+
+
+def test_a_purge_that_fails_beside_a_read_is_no_failure_of_the_read(
+    aged: tuple[Ledger, int, int], chip: FailingSlot, home: Path, time: SteppedTime
+) -> None:
+    ledger, old, _ = aged
+    ledger._look_us = 0
+    chip.fails = "before"
+    size = ledger.status().records
+    later = add_reads(ledger, time, 3)
+    assert all(ledger.read(one).text for one in later)
+    assert ledger.status().records - size < 6  # nor is it tried anew at every read
+    chip.fails = ""
+    ledger.tend()
+    ledger.close()
+    with pytest.raises(KeyLostError):
+        Ledger.open(home, chip, time, boot=time.boot).read(old)
+    assert check(home, chip).ok
+
+
+def test_a_home_is_let_go_though_its_slot_takes_no_write_and_opens_again_beside_one(
+    aged: tuple[Ledger, int, int], chip: FailingSlot, home: Path, time: SteppedTime
+) -> None:
+    ledger, _, _ = aged
+    chip.fails = "before"
+    kept = add_reads(ledger, time, 1)[0]
+    with pytest.raises(SlotError):
+        ledger.close()
+    again = Ledger.open(home, chip, time, boot=time.boot)
+    assert again.read(kept).text
+    chip.fails = ""
+    again.close()
+    assert check(home, chip).ok
