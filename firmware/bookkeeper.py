@@ -1,8 +1,15 @@
-"""Puts passes and gaps into the ledger; a full store loses reads for a recorded time, and goes on."""
+"""Puts passes and gaps into the ledger; a full store loses reads for a recorded time, and goes on.
+
+So does one that fails otherwise (a card that gives errors, no file descriptor left), for a while: after
+FAILED_LIMIT_S the run ends by it, since a fresh opening mends it or names what is damaged.
+"""
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,9 +20,14 @@ from firmware.pipeline import EndedPass
 from firmware.record import Surroundings, read_of
 from hw.camera_watch import BlindSpell
 from hw.clock import Clock
-from storage.errors import StoreFullError
+from hw.errors import HardwareError
+from storage.errors import StorageError, StoreFullError
 from storage.ledger import Ledger
 from storage.records import Gap, Position, Read
+
+UNSTORED = (StorageError, HardwareError, OSError, sqlite3.Error)
+FAILED_LIMIT_S = 60.0
+GAPS_OWED = 64
 
 
 class Bookkeeper:
@@ -34,6 +46,7 @@ class Bookkeeper:
         announce: Callable[[int, Read], None],
         log: structlog.typing.FilteringBoundLogger,
         position: Callable[[float], Position | None] = lambda _ago_s: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger = ledger
         self._around = around
@@ -42,9 +55,13 @@ class Bookkeeper:
         self._announce = announce
         self._position = position
         self._log = log
+        self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._full_since_us: int | None = None
+        self._lost_since_us: int | None = None
+        self._failed_since_s: float | None = None
+        self._why = ""
         self._lost = 0
+        self._owed: deque[Gap] = deque(maxlen=GAPS_OWED)  # blind times for which there was no room yet
 
     def store(self, ended: EndedPass) -> bool:
         """One pass as a signed read. False, with the loss counted, when the store is full."""
@@ -56,10 +73,10 @@ class Bookkeeper:
         overview = overview_jpeg(ended.frame, quality=self._quality)
         try:
             ref = self._ledger.append_read(read, patch=patch_png(ended.vehicle.best_patch), overview=overview)
-        except StoreFullError as error:
-            self._lose(str(error))
+        except UNSTORED as error:
+            self._lose(error)
             return False
-        self._end_full_spell()
+        self._end_lost_spell()
         self._announce(ref.sequence, read)
         return True
 
@@ -74,32 +91,48 @@ class Bookkeeper:
             to_us=max(spell.began.us, spell.ended.us),
             lost=0,
         )
-        try:
-            self._ledger.append(gap)
-        except StoreFullError as error:
-            self._log.error("gap_not_recorded", reason=str(error))
+        with self._lock:
+            if not self._recorded(gap):
+                self._owed.append(gap)
 
     def close(self) -> None:
         """Record a time with a full store that lasts until now, if it can be."""
-        self._end_full_spell()
+        self._end_lost_spell()
 
-    def _lose(self, reason: str) -> None:
+    def _lose(self, error: Exception) -> None:
+        """Count a read that was not stored. Raises what has kept reads from the store for too long."""
+        full = isinstance(error, StoreFullError)
         with self._lock:
-            if self._full_since_us is None:
-                self._full_since_us = self._clock.now().us
-                self._log.error("store_full", reason=reason)
+            if self._lost_since_us is None:
+                self._lost_since_us = self._clock.now().us
+                self._why = "store full" if full else f"store failed: {type(error).__name__}"
+                self._log.error("store_full" if full else "store_failed", reason=str(error))
             self._lost += 1
+            if full:
+                self._failed_since_s = None
+                return
+            if self._failed_since_s is None:
+                self._failed_since_s = self._monotonic()
+            elif self._monotonic() - self._failed_since_s >= FAILED_LIMIT_S:
+                raise error
 
-    def _end_full_spell(self) -> None:
+    def _end_lost_spell(self) -> None:
         with self._lock:
-            if self._full_since_us is None:
+            self._failed_since_s = None
+            while self._owed and self._recorded(self._owed[0]):
+                self._owed.popleft()
+            if self._lost_since_us is None:
                 return
-            until_us = max(self._full_since_us, self._clock.now().us)
-            gap = Gap(reason="store full", from_us=self._full_since_us, to_us=until_us, lost=self._lost)
-            try:
-                self._ledger.append(gap)
-            except StoreFullError as error:
-                self._log.error("gap_not_recorded", reason=str(error), lost=self._lost)
-                return
-            self._log.warning("store_has_room_again", lost=self._lost)
-            self._full_since_us, self._lost = None, 0
+            until_us = max(self._lost_since_us, self._clock.now().us)
+            gap = Gap(reason=self._why, from_us=self._lost_since_us, to_us=until_us, lost=self._lost)
+            if self._recorded(gap):
+                self._log.warning("store_has_room_again", lost=self._lost)
+                self._lost_since_us, self._lost = None, 0
+
+    def _recorded(self, gap: Gap) -> bool:
+        try:
+            self._ledger.append(gap)
+        except UNSTORED as error:
+            self._log.error("gap_not_recorded", reason=str(error), lost=gap.lost)
+            return False
+        return True

@@ -92,4 +92,5 @@ def reporting(
         thread.join(timeout=5)
         with suppress(OSError):
             keep()
-        path_of(home).unlink(missing_ok=True)
+        with suppress(OSError):
+            path_of(home).unlink(missing_ok=True)

@@ -52,6 +52,7 @@ from hw.position import Fix
 from hw.power import PowerOrder
 from hw.vitals import SysfsBoard
 from hw.watchdog import Heartbeat
+from storage.errors import StoreFullError
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.records import Position, Read
@@ -158,7 +159,7 @@ class OneRun:
             if options.plates and not demo:
                 raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
             plates = options.plates or (demo and out.isatty() and not options.as_json)
-            record_configuration(ledger, home, clock)
+            _record_configuration(ledger, home, clock, log)
             habit = ReadHabit.load(home / "habit.json")
             sync_folder, tap = SyncFolder.of(home), FrameTap()
             health = HealthWatch(
@@ -296,6 +297,15 @@ class OneRun:
 def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger) -> Ledger:
     """The home's ledger, or the one that takes its place; reading goes on either way."""
     return open_or_succeed(home, clock=clock, told=lambda reason: log.error("new_log_opened", reason=reason))
+
+
+def _record_configuration(
+    ledger: Ledger, home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger
+) -> None:
+    try:
+        record_configuration(ledger, home, clock)
+    except StoreFullError as error:  # only a unit that runs sends, and purges, and so has room again
+        log.error("configuration_not_recorded", reason=str(error))  # noqa: TRY400
 
 
 def _lighting(

@@ -6,6 +6,7 @@ Promise: trouble here is an event in the log and a later try; it never stops the
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterator
 
@@ -27,8 +28,10 @@ def purging(ledger: Ledger, log: structlog.typing.FilteringBoundLogger) -> Itera
         while not stop.is_set():
             try:
                 receipt = ledger.tend()
-            except (StorageError, HardwareError, OSError) as error:
+            except (StorageError, HardwareError, OSError, sqlite3.Error) as error:
                 log.warning("purge_failed", reason=str(error))
+            except Exception as error:  # noqa: BLE001 - named, and tried again: a silent thread is a purge undone
+                log.error("purge_failed", kind=type(error).__name__)  # noqa: TRY400
             else:
                 if receipt is not None:
                     log.info("purged", receipt=receipt.sequence)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from PIL import Image
 from scripted_eyes import DECODING, SIZE, ScriptedEyes, write_drive
 
 from detector.track import Tracker
-from firmware.bookkeeper import Bookkeeper
+from firmware.bookkeeper import FAILED_LIMIT_S, Bookkeeper
 from firmware.custody import create_ledger
 from firmware.log import event_log
 from firmware.pictures import overview_jpeg
@@ -25,7 +27,7 @@ from firmware.pipeline import Counts, EndedPass, Pipeline, ReadStage
 from firmware.record import Surroundings
 from hw.camera import Frame
 from hw.camera_replay import ReplaySource
-from hw.camera_watch import WatchedCamera
+from hw.camera_watch import BlindSpell, WatchedCamera
 from hw.clock import SystemClock
 from hw.errors import EndOfSourceError
 from storage.errors import StoreFullError
@@ -222,6 +224,62 @@ def test_full_store_loses_reads_for_a_recorded_time_and_goes_on(tmp_path: Path, 
     assert gap.reason == "store full"
     assert gap.lost == 2
     assert gap.from_us <= gap.to_us
+
+
+def test_a_store_that_fails_for_a_moment_loses_reads_for_a_recorded_time_and_goes_on(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source)
+    failures: list[Exception] = [OSError(5, "Input/output error"), sqlite3.OperationalError("disk I/O error")]
+    real = ledger.append_read
+
+    def append_read(*words: Any, **named: Any) -> Any:
+        if failures:
+            raise failures.pop(0)
+        return real(*words, **named)
+
+    ledger.append_read = append_read  # type: ignore[method-assign]
+    rig.run()
+    assert rig.texts == ["XR72KLM"]
+    (gap,) = gaps_of(ledger)
+    assert gap.reason == "store failed: OSError"
+    assert gap.lost == rig.pipeline.counts.lost_passes == 2
+    assert "store_failed" in rig.log.getvalue()
+
+
+def test_a_store_that_fails_for_long_ends_the_run_with_what_is_wrong(tmp_path: Path, ledger: Ledger) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source)
+    times = iter((0.0, FAILED_LIMIT_S / 2, FAILED_LIMIT_S))
+    rig.bookkeeper._monotonic = lambda: next(times)
+
+    def append_read(*_words: Any, **_named: Any) -> Any:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    ledger.append_read = append_read  # type: ignore[method-assign]
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        rig.run()
+    rig.camera.close()
+    rig.bookkeeper.close()
+    assert gaps_of(ledger)[0].lost == 3
+
+
+def test_a_blind_spell_that_finds_no_room_is_recorded_once_there_is(tmp_path: Path, ledger: Ledger) -> None:
+    source, eyes = drive(tmp_path, THREE[:1])
+    rig = Rig(ledger, eyes, source)
+    real, now = ledger.append, rig.clock.now()
+
+    def append(_record: Any) -> Any:
+        raise StoreFullError("full", where="x")
+
+    ledger.append = append  # type: ignore[method-assign]
+    rig.bookkeeper.blind(BlindSpell(began=now, ended=now, blind_s=5.0, reason="no frame", reopened=1))
+    ledger.append = real  # type: ignore[method-assign]
+    assert gaps_of(ledger) == []
+    rig.run()
+    (gap,) = gaps_of(ledger)
+    assert gap.reason == "camera: no frame"
 
 
 def test_blind_spell_of_the_camera_is_a_record_in_the_log(ledger: Ledger) -> None:
