@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sqlite3
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -121,6 +122,18 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `head` does; nothing is left to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except (
+        OSError,
+        sqlite3.Error,
+    ) as error:  # a full or read-only disk, a failing card
+        return _refuse(f"{command}: {_trouble(error, args.home)}", FOUND_WRONG)
+
+
+def _trouble(error: OSError | sqlite3.Error, home: Path) -> str:
+    """What the system, or SQLite, said, and of which file."""
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return f"{home}: the database cannot be used: {error}"
 
 
 def exit_status_of(error: Exception) -> int:

@@ -29,7 +29,7 @@ def slot_of(home: Path) -> SecureSlot:
     """The slot that the home's slot.uri names. Raises LedgerError, HardwareError."""
     paths = Home(home)
     paths.need()
-    return open_slot(paths.slot_uri.read_text(encoding="utf-8"), paths.folder)
+    return open_slot(paths.slot_uri.read_text(encoding="utf-8", errors="replace"), paths.folder)
 
 
 def create_ledger(home: Path, *, slot_uri: str = DEFAULT_SLOT, clock: Clock | None = None) -> Ledger:
@@ -87,7 +87,7 @@ def sync_folder(home: Path) -> SyncFolder:
     paths = Home(home)
     if not paths.slot_uri.exists():
         return SyncFolder.of(home)
-    chip = open_chip(paths.slot_uri.read_text(encoding="utf-8"))
+    chip = open_chip(paths.slot_uri.read_text(encoding="utf-8", errors="replace"))
     return SyncFolder.of(home, None if chip is None else _ChipOfUnit(chip))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from importlib import import_module
@@ -114,6 +115,31 @@ def test_wrong_configuration_is_refused_with_file_key_and_reason(tmp_path: Path)
     done = reader("run", "--source", tmp_path, "--once", home=tmp_path)
     assert done.returncode == 2
     assert errors_of(done)[0].startswith(f"reader: run: {tmp_path}/config.toml: camera.exposure_us: 99999")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(30, "Read-only file system", "store/lock"), sqlite3.OperationalError("disk I/O error")],
+    ids=["system", "database"],
+)
+def test_what_system_and_database_say_is_one_line(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*_words: object, **_named: object) -> None:
+        raise error
+
+    monkeypatch.setattr("firmware.app.run", run)
+    assert main(["--home", str(tmp_path), "run"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("reader: run: ")
+    assert said.count("\n") == 1
+
+
+def test_a_slot_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
+    reader("init", home=tmp_path)
+    (tmp_path / "store" / "slot.uri").write_bytes(b"\xff\x00")
+    done = reader("run", "--source", tmp_path, home=tmp_path)
+    assert (done.returncode, len(errors_of(done))) == (2, 1)
 
 
 @pytest.mark.parametrize(
