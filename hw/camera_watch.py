@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from hw.camera import Camera, CameraSource, Frame
 from hw.clock import Clock, UtcTime
-from hw.errors import BrokenFrameError, EndOfSourceError, HardwareError, MissingDriverError
+from hw.errors import BrokenFrameError, EndOfSourceError, HardwareError, MissingDriverError, PartFailedError
 
 STALL_S = 4.0  # noticed within 5 s, with room for the look itself
 RETRY_FIRST_S = 0.25
@@ -65,6 +65,8 @@ class _Feeder:
                 self._put(self._borrowed(camera))
         except HardwareError as error:
             self._put(error)
+        except Exception as error:  # noqa: BLE001 - of a driver's own kind: named now, not as a silence later
+            self._put(PartFailedError(f"{type(error).__name__}: {error}"))
         finally:
             if camera is not None:
                 camera.close()
