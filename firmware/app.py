@@ -17,6 +17,7 @@ from firmware import sent_configuration
 from firmware.config import Config, load_config, write_config
 from firmware.custody import DEFAULT_SLOT, create_ledger
 from firmware.field_parts import field_parts
+from firmware.lasting_stream import lasting
 from firmware.log import event_log
 from firmware.one_run import OneRun, RunOptions, RunResult
 from firmware.orders import Reason, SupplyOrders
@@ -48,6 +49,7 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
     the department refuses is set aside, and reading goes on in a new one; it goes on with a configuration
     that the department sent, too. Raises FirmwareError, HardwareError, StorageError, DetectorError.
     """
+    out, err = lasting(out), lasting(err)
     prepare_home(home)
     heartbeat, orders = _heartbeat(), SupplyOrders()
 

@@ -25,6 +25,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from detector.errors import DetectorError, MissingModelError, MissingRuntimeError
 from firmware.errors import DONE, FOUND_WRONG, MISUSE, PART_LACKING, FirmwareError
+from firmware.lasting_stream import open_standard_streams
 from firmware.log import events_to_stderr
 from hw.errors import HardwareError, MissingDriverError, NoSuchSourceError
 from storage.errors import HomeLockedError, StorageError
@@ -104,6 +105,7 @@ def asked_command(argv: list[str]) -> str | None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    open_standard_streams()
     argv = sys.argv[1:] if argv is None else argv
     command = asked_command(argv)
     args = build_parser(command).parse_args(argv)

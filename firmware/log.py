@@ -1,4 +1,7 @@
-"""Structured events on stderr. A plate never gets into one: keys that could carry it are withheld by name."""
+"""Structured events on stderr. A plate never gets into one: keys that could carry it are withheld by name.
+
+A stderr that nobody takes any more ends nothing: no thread dies of telling what went wrong.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
+
+from firmware.lasting_stream import lasting
 
 WITHHELD = "(withheld)"
 _NEVER = frozenset({"plate", "text", "candidates", "slots", "reading", "patch", "overview", "query"})
@@ -26,7 +31,7 @@ def withhold_plates(_logger: Any, _method: str, event: MutableMapping[str, Any])
 def events_to_stderr() -> None:
     """Events of the rooms below (the uplink's) go where ours go, withheld alike; stdout is for results."""
     structlog.configure(
-        logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_names: structlog.PrintLogger(lasting(sys.stderr)),
         wrapper_class=structlog.make_filtering_bound_logger("info"),
         processors=_processors(sys.stderr),
         cache_logger_on_first_use=False,
@@ -47,7 +52,7 @@ def _processors(stream: TextIO) -> list[Any]:
 
 def event_log(stream: TextIO | None = None) -> structlog.typing.FilteringBoundLogger:
     """A logger of its own, no global set-up: JSON lines, or plain ones on a terminal."""
-    stream = sys.stderr if stream is None else stream
+    stream = lasting(sys.stderr if stream is None else stream)
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
         structlog.PrintLogger(stream),
         wrapper_class=structlog.make_filtering_bound_logger("info"),

@@ -8,6 +8,7 @@ import sys
 from firmware import app
 from firmware.cli import Subparsers
 from firmware.errors import DONE, FOUND_WRONG
+from firmware.lasting_stream import lasting
 from firmware.one_run import RunOptions
 
 
@@ -18,7 +19,8 @@ def add_parser(subparsers: Subparsers) -> None:
         help="the main job: frames in, signed reads out",
         description="Reads plates from a camera, a folder of pictures or a video, and stores each vehicle's "
         "pass as one signed, sealed read. Stops on SIGTERM or Ctrl-C with everything stored. Plates are "
-        "shown on a terminal of a unit that is not enrolled, and nowhere else.",
+        "shown on a terminal of a unit that is not enrolled, and nowhere else. Whoever took the output "
+        "may go away; reading goes on.",
         epilog="example: reader --home ./demo run --source ./frames --once",
     )
     parser.add_argument(
@@ -50,5 +52,5 @@ def run(args: argparse.Namespace) -> int:
         as_json=args.json,
     )
     result = app.run(args.home, options, out=sys.stdout, err=sys.stderr)
-    print(result.summary, file=sys.stderr if args.json else sys.stdout)
+    print(result.summary, file=lasting(sys.stderr if args.json else sys.stdout), flush=True)
     return FOUND_WRONG if result.lost else DONE
