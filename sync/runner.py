@@ -170,7 +170,10 @@ class Runner:
         if made.outcome == "done":
             facts["succeeded_us"] = self._now_us()
         self._folder.save_status(**facts)
-        log_events.info("attempt", outcome=made.outcome, leaves=progress.leaves, elements=progress.elements)
+        why = {} if made.outcome == "done" else {"what": made.what[:300]}
+        log_events.info(
+            "attempt", outcome=made.outcome, leaves=progress.leaves, elements=progress.elements, **why
+        )
 
     def _past(self) -> Past:
         now_us = self._now_us()

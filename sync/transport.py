@@ -160,9 +160,7 @@ class HttpsLink:
                 data = _bounded(response)
                 status = response.status_code
         except httpx.HTTPError as error:
-            raise LinkError(
-                f"{type(error).__name__} while sending {name}", cure="tried again later"
-            ) from None
+            raise _told(error, name) from None
         except ssl.SSLError as error:
             raise LinkError(f"TLS: {error.reason}", cure="is the certificate expired or revoked?") from None
         with self._count:
@@ -201,6 +199,20 @@ class HttpsLink:
         elif refusal.code in {"busy", "unavailable", "too-slow", "stale"}:
             return LinkError(refusal.what, where=refusal.code, cure="tried again later")
         return kind(refusal.what, code=refusal.code, where=f"{name} refused", held=refusal.held)
+
+
+def _told(error: httpx.HTTPError, name: str) -> LinkError:
+    """What httpx raised, with what TLS said behind it: a clock that is wrong shows there first."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, ssl.SSLError):
+        behind = behind.__cause__ or behind.__context__
+    if isinstance(behind, ssl.SSLCertVerificationError):
+        what, cure = f"TLS: {behind.verify_message}", "is this unit's clock right? tried again later"
+    elif behind is not None and behind.reason:
+        what, cure = f"TLS: {behind.reason}", "is the certificate expired or revoked? tried again later"
+    else:
+        what, cure = type(error).__name__, "tried again later"
+    return LinkError(f"{what} while sending {name}", cure=cure)
 
 
 def _bounded(response: httpx.Response) -> bytes:
