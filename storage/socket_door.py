@@ -10,6 +10,7 @@ import contextlib
 import os
 import socket
 import socketserver
+import sqlite3
 import struct
 import threading
 from collections.abc import Iterator
@@ -71,9 +72,7 @@ class _Handler(socketserver.BaseRequestHandler):
         door = cast("_Server", self.server).door
         try:
             asked = envelope.decode(_receive(connection, MAX_REQUEST), limit=MAX_REQUEST)
-            if not (isinstance(asked, list) and len(asked) == 2 and isinstance(asked[1], dict)):
-                raise RecordError("is not [operation, body]", where="request")
-            return envelope.encode([True, door.answer(str(asked[0]), asked[1])])
+            return envelope.encode([True, door.answer(*_request(asked))])
         except StorageError as error:
             facts = {
                 "kind": type(error).__name__,
@@ -86,6 +85,15 @@ class _Handler(socketserver.BaseRequestHandler):
         except (TypeError, ValueError, KeyError) as error:
             facts = {"kind": "RecordError", "what": f"malformed request: {type(error).__name__}"}
             return envelope.encode([False, facts | {"where": "request", "cure": "", "clause": ""}])
+        except (ConnectionError, TimeoutError):
+            raise  # nobody is there to be told
+        except Exception as error:  # noqa: BLE001 - whoever asked hears of it; the slot's errors are another room's
+            told = f": {error}" if isinstance(error, OSError | sqlite3.Error) else ""
+            facts = {
+                "kind": "LedgerError",
+                "what": f"the running reader could not: {type(error).__name__}{told}",
+            }
+            return envelope.encode([False, facts | {"where": "", "cure": "", "clause": ""}])
 
 
 def ask(home: Home, op: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -109,6 +117,13 @@ def ask(home: Home, op: str, body: dict[str, Any]) -> dict[str, Any]:
     if result["kind"] == RefusedError.__name__:
         raise RefusedError(result["what"], clause=result["clause"], cure=result["cure"])
     raise LedgerError(result["what"], where=result["where"], cure=result["cure"])
+
+
+def _request(asked: object) -> tuple[str, dict[str, Any]]:
+    """The operation and its body. Raises RecordError."""
+    if not (isinstance(asked, list) and len(asked) == 2 and isinstance(asked[1], dict)):
+        raise RecordError("is not [operation, body]", where="request")
+    return str(asked[0]), asked[1]
 
 
 def _peer_uid(connection: socket.socket) -> int:

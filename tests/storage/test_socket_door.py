@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import stat
 from collections.abc import Iterator
 
@@ -46,6 +47,23 @@ def test_a_refusal_keeps_its_clause_over_the_socket(served: Home, ledger: Ledger
     with pytest.raises(RefusedError) as refusal:
         ask(served, "query", query_body(Asked(served), ledger, purpose=""))
     assert refusal.value.clause == "463.2"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(5, "Input/output error"), sqlite3.OperationalError("disk I/O error"), RuntimeError(PLATE)],
+    ids=["system", "database", "unforeseen"],
+)
+def test_what_goes_wrong_behind_the_door_is_told_to_who_asked(
+    served: Home, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(ledger, "status", fail)
+    with pytest.raises(LedgerError, match=type(error).__name__) as raised:
+        ask(served, "status", {})
+    assert PLATE not in str(raised.value)
 
 
 def test_the_socket_is_for_its_owner_alone_and_goes_with_the_server(ledger: Ledger, door: Door) -> None:
