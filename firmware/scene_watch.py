@@ -51,7 +51,11 @@ class SceneWatch:
         self.quality: PictureQuality | None = None
 
     def look(self, luma: NDArray[np.uint8], now_s: float) -> None:
-        """Take one picture at now_s (running clock). luma: uint8 (H, W), low resolution will do."""
+        """Take one picture at now_s (running clock). luma: uint8 (H, W), low resolution will do; one with
+        fewer pixels than there are cells shows nothing, and would spoil what was learnt.
+        """
+        if luma.shape[0] < ROWS or luma.shape[1] < COLUMNS:
+            return
         quality = picture_quality(luma)
         cells = coarse(luma, ROWS, COLUMNS)
         sample = luma[:: max(1, luma.shape[0] // 90), :: max(1, luma.shape[1] // 160)].copy()

@@ -274,6 +274,15 @@ def test_a_flat_picture_that_shows_plates_becomes_the_usual_one() -> None:
         assert watch.alarms(now_s) == ()
 
 
+def test_a_picture_of_a_few_pixels_spoils_nothing_that_was_learnt() -> None:
+    watch, now_s = learnt()
+    watch.look(np.full((1, 1), 90, dtype=np.uint8), now_s)
+    for _ in range(200):
+        now_s += 1.0
+        watch.look(road(shift=60), now_s)
+    assert set(watch.alarms(now_s)) >= {"knocked"}
+
+
 def test_a_moving_vehicle_is_never_knocked() -> None:
     watch, now_s = SceneWatch(), 0.0
     for number in range(200):
