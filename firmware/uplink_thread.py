@@ -81,9 +81,9 @@ class UplinkThread:
                 continue
             try:
                 self._runner.run(self._stop)
-            except sqlite3.ProgrammingError:
-                if not self._stop.is_set():  # else: left behind while it connected, and the ledger is closed
-                    raise
             except Exception as error:  # noqa: BLE001 - named, and tried again: a silent thread is a lost unit
-                self._log.error("uplink_failed", kind=type(error).__name__)
+                if self._stop.is_set():  # left behind while it connected, and the ledger is closed
+                    return
+                told = {"reason": str(error)} if isinstance(error, OSError | sqlite3.Error) else {}
+                self._log.error("uplink_failed", kind=type(error).__name__, **told)
                 self._stop.wait(AGAIN_S)

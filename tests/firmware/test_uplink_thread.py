@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +26,7 @@ from sync.enrolment import join
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Attempt, Runner
-from sync.schedule import Schedule, Window
+from sync.schedule import Conditions, Schedule, Window
 
 SECOND_US = 1_000_000
 
@@ -179,6 +182,40 @@ def test_an_account_that_finds_no_room_spoils_no_conversation(server: Department
     with thread_of(unit, Schedule(), made):
         until(lambda: made)
     assert made[0].outcome == "done"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [sqlite3.ProgrammingError("bad parameter"), OSError(24, "Too many open files"), KeyError("x")],
+    ids=["database", "system", "unforeseen"],
+)
+def test_whatever_goes_wrong_in_the_uplink_is_named_and_it_speaks_again(
+    server: DepartmentProcess, unit: Unit, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr("firmware.uplink_thread.AGAIN_S", 0.1)
+    unit.enrol(issue_code(server.home, f"trouble {type(error).__name__}"))
+    made: list[Attempt] = []
+    said = io.StringIO()
+    failures = [error]
+
+    def conditions() -> Conditions:
+        if failures:
+            raise failures.pop()
+        return Conditions()
+
+    thread = UplinkThread(
+        unit.ledger,
+        unit.home,
+        Schedule(),
+        log=event_log(said),
+        conditions=conditions,
+        on_attempt=made.append,
+    )
+    with thread:
+        until(lambda: made)
+    assert made[0].outcome == "done"
+    event = json.loads(said.getvalue().splitlines()[0])
+    assert (event["event"], event["kind"]) == ("uplink_failed", type(error).__name__)
 
 
 def speak(folder: SyncFolder) -> None:
