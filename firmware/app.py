@@ -25,7 +25,7 @@ from hw.errors import HardwareError, MissingDriverError
 from hw.machine import SystemdMachine
 from hw.power import PowerOrder
 from hw.watchdog import Heartbeat, PatientHeartbeat, SystemdHeartbeat
-from storage.home import Home
+from storage.home import Home, HomeLock
 from sync.membership import SyncFolder
 
 
@@ -80,13 +80,30 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
 
 
 def _take_up_configuration(home: Path, log: structlog.typing.FilteringBoundLogger) -> None:
-    taken = sent_configuration.take_up(home)
+    """As this home's only reader: another is refused here, before it touches a file or a part of the unit.
+
+    Raises HomeLockedError, ConfigError.
+    """
+    with _only_one(Home(home)):
+        taken = sent_configuration.take_up(home)
     if taken is None:
         return
     if taken.refused:
         log.error("configuration_refused", version=taken.version, reason=taken.refused)
     else:
         log.info("configuration_in_force", version=taken.version)
+
+
+@contextlib.contextmanager
+def _only_one(home: Home) -> Iterator[None]:
+    if not home.exists():  # its log was set aside; whoever opens the next one takes the lock
+        yield
+        return
+    lock = HomeLock(home)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """A configuration from the department: in force once, over the unit's own file, or refused by name."""
 
+import io
 import signal
 from pathlib import Path
 
@@ -8,12 +9,14 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from reader_process import CLIP, Running
 from sync_twins import found_department, issue_code, running
 
-from firmware.app import prepare_home
+from firmware.app import prepare_home, run
 from firmware.config import load_config
 from firmware.custody import open_ledger
 from firmware.errors import ConfigError
+from firmware.one_run import RunOptions
 from firmware.sent_configuration import NAME, newest, take_up, waits
 from storage import codec, envelope
+from storage.errors import HomeLockedError
 from storage.home import Home
 from storage.verify import verify_home
 from sync.department import cli as department
@@ -154,6 +157,15 @@ def test_while_the_units_own_file_is_damaged_a_version_waits(home: Path) -> None
     assert taken is not None
     assert taken.refused == ""
     assert load_config(home).camera.exposure_us == 500
+
+
+def test_a_second_reader_is_refused_before_it_touches_anything(home: Path) -> None:
+    edit(home, '# gps_port = "/dev/ttyAMA0"', 'gps_port = "/dev/absent"')  # a part that it must not open
+    send(home, "[camera]\nexposure_us = 500\n")
+    options = RunOptions(source=str(CLIP), once=True)
+    with open_ledger(home), pytest.raises(HomeLockedError):
+        run(home, options, out=io.StringIO(), err=io.StringIO())
+    assert waits(home)
 
 
 def test_a_damaged_membership_ends_no_reading_and_hides_no_version_for_ever(home: Path) -> None:
