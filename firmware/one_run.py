@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -18,7 +18,7 @@ from detector.reader import PlateReader
 from detector.track import Tracker
 from firmware import sent_configuration
 from firmware.alarm_events import AlarmEvents
-from firmware.bookkeeper import Bookkeeper
+from firmware.bookkeeper import UNSTORED, Bookkeeper
 from firmware.config import CameraSettings, Config
 from firmware.config_record import record_configuration
 from firmware.consoles import consoles
@@ -154,7 +154,7 @@ class OneRun:
             config.camera,
         )
         log = event_log(err)
-        with contextlib.closing(_open(home, clock, log)) as ledger:
+        with _closing(_open(home, clock, log), log) as ledger:
             demo = not ledger.status().enrolled
             if options.plates and not demo:
                 raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
@@ -297,6 +297,18 @@ class OneRun:
 def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger) -> Ledger:
     """The home's ledger, or the one that takes its place; reading goes on either way."""
     return open_or_succeed(home, clock=clock, told=lambda reason: log.error("new_log_opened", reason=reason))
+
+
+@contextlib.contextmanager
+def _closing(ledger: Ledger, log: structlog.typing.FilteringBoundLogger) -> Iterator[Ledger]:
+    """Close it at the end; a last anchor that fails is told, and made at the next start."""
+    try:
+        yield ledger
+    finally:
+        try:
+            ledger.close()
+        except UNSTORED as error:
+            log.error("not_anchored", reason=str(error))  # noqa: TRY400
 
 
 def _record_configuration(

@@ -10,6 +10,7 @@ its fault.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from sync.errors import SyncError
 from sync.membership import SyncFolder
 
 NAME = "configuration"
+ROOM_BYTES = 1 << 20
 AT_THE_UNIT = frozenset({"unit", "parts", "camera.source"})
 
 
@@ -38,7 +40,9 @@ class TakenUp:
 
 
 def waits(home: Path) -> bool:
-    """Whether a version came that was not dealt with."""
+    """Whether a version came that was not dealt with, and the disk has room for it: no run ends in vain."""
+    if shutil.disk_usage(home).free < ROOM_BYTES:
+        return False
     carried = _carried(SyncFolder.of(home))
     return carried is not None and carried.version > _dealt_with(SyncFolder.of(home)).version
 

@@ -68,6 +68,22 @@ def test_a_reader_whose_home_was_cleared_under_it_leaves_nothing_behind(tmp_path
     assert list(home.iterdir()) == []
 
 
+def test_a_last_anchor_that_fails_is_told_and_made_at_the_next_start(tmp_path: Path) -> None:
+    running = Running(tmp_path, "--source", str(CLIP), "--pace", "fast")
+    running.until_reads(1)
+    blocked = tmp_path / "store" / "slot.new"
+    blocked.mkdir()  # as good as a full disk
+    running.process.send_signal(signal.SIGTERM)
+    _, err = running.process.communicate(timeout=60)
+    assert running.process.returncode == 0
+    assert "not_anchored" in err
+    assert "Traceback" not in err
+    blocked.rmdir()
+    with open_ledger(tmp_path) as ledger:
+        assert ledger.status().newer_than_anchors == 0
+    assert verify_home(Home(tmp_path)).ok
+
+
 def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "firmware.cli", "--home", str(home), *words],

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from reader_process import CLIP, Running
 from sync_twins import found_department, issue_code, running
 
+from firmware import sent_configuration
 from firmware.app import prepare_home, run
 from firmware.config import load_config
 from firmware.custody import open_ledger
@@ -190,6 +191,16 @@ def test_a_version_that_finds_no_room_waits_and_the_reader_starts_without_it(hom
     assert waits(home)
     assert take_up(home) is not None
     assert load_config(home).camera.exposure_us == 500
+
+
+def test_no_run_ends_for_a_version_that_the_disk_has_no_room_for(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(home, "[camera]\nexposure_us = 500\n")
+    monkeypatch.setattr(sent_configuration, "ROOM_BYTES", 1 << 60)
+    assert not waits(home)
+    monkeypatch.undo()
+    assert waits(home)
 
 
 def test_one_that_the_command_key_did_not_sign_for_this_unit_counts_as_none(home: Path) -> None:
