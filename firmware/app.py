@@ -15,7 +15,7 @@ import structlog
 
 from firmware import sent_configuration
 from firmware.config import Config, load_config, write_config
-from firmware.custody import DEFAULT_SLOT, create_ledger
+from firmware.custody import DEFAULT_SLOT, create_ledger, once_free
 from firmware.field_parts import field_parts
 from firmware.lasting_stream import lasting
 from firmware.log import event_log
@@ -99,7 +99,7 @@ def _only_one(home: Home) -> Iterator[None]:
     if not home.exists():  # its log was set aside; whoever opens the next one takes the lock
         yield
         return
-    lock = HomeLock(home)
+    lock = once_free(lambda: HomeLock(home))
     try:
         yield
     finally:

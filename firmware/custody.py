@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from firmware import sent_configuration
 from firmware.card_facts import card_facts
@@ -14,6 +16,7 @@ from hw.errors import HardwareError
 from hw.secure_slot import SecureSlot, open_slot
 from hw.unit_chip import UnitChip, open_chip
 from storage.door import Door
+from storage.errors import HomeLockedError
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.socket_door import DoorServer
@@ -23,6 +26,8 @@ from sync.membership import SyncFolder
 from sync.succession import last_set_aside
 
 DEFAULT_SLOT = "file:slot"
+LOCK_PATIENCE_S = 3.0
+Result = TypeVar("Result")
 
 
 def slot_of(home: Path) -> SecureSlot:
@@ -41,6 +46,20 @@ def create_ledger(home: Path, *, slot_uri: str = DEFAULT_SLOT, clock: Clock | No
 def open_ledger(home: Path, *, clock: Clock | None = None) -> Ledger:
     """Open a home's ledger as its one writer. Raises HomeLockedError, RolledBackError, LedgerError."""
     return Ledger.open(home, slot_of(home), clock or SystemClock())
+
+
+def once_free(work: Callable[[], Result]) -> Result:
+    """What needs the home for itself, tried for LOCK_PATIENCE_S: a command that looks something up while no
+    reader runs holds it for a moment, and must not keep one from going on. Raises HomeLockedError.
+    """
+    until_s = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            return work()
+        except HomeLockedError:
+            if time.monotonic() >= until_s:
+                raise
+        time.sleep(0.05)
 
 
 def open_or_succeed(home: Path, *, clock: Clock | None = None, told: Callable[[str], None]) -> Ledger:

@@ -22,7 +22,7 @@ from firmware.bookkeeper import UNSTORED, Bookkeeper
 from firmware.config import CameraSettings, Config
 from firmware.config_record import record_configuration
 from firmware.consoles import consoles
-from firmware.custody import custody_of, open_or_succeed, serve_door, tell_clock
+from firmware.custody import custody_of, once_free, open_or_succeed, serve_door, tell_clock
 from firmware.errors import UsageError
 from firmware.field_parts import FieldParts
 from firmware.frame_tap import FrameTap
@@ -296,7 +296,11 @@ class OneRun:
 
 def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger) -> Ledger:
     """The home's ledger, or the one that takes its place; reading goes on either way."""
-    return open_or_succeed(home, clock=clock, told=lambda reason: log.error("new_log_opened", reason=reason))
+    return once_free(
+        lambda: open_or_succeed(
+            home, clock=clock, told=lambda reason: log.error("new_log_opened", reason=reason)
+        )
+    )
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -9,13 +10,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from reader_process import CLIP, Running
 
-from firmware.custody import open_ledger
+from firmware.app import prepare_home, run
+from firmware.custody import LOCK_PATIENCE_S, open_ledger
+from firmware.one_run import RunOptions
 from storage.home import Home
 from storage.records import Read
 from storage.verify import verify_home
@@ -105,6 +109,16 @@ def test_beside_a_running_reader_commands_ask_it_and_a_second_run_is_refused(tmp
     assert "another process" in second.stderr.splitlines()[-1]
     assert running.process.poll() is None
     assert running.end(signal.SIGINT) == 0
+
+
+def test_a_command_that_holds_the_home_for_a_moment_keeps_no_reader_from_starting(tmp_path: Path) -> None:
+    prepare_home(tmp_path)
+    options = RunOptions(source=str(CLIP), once=True)
+    ledger = open_ledger(tmp_path)
+    threading.Timer(LOCK_PATIENCE_S / 3, ledger.close).start()
+    result = run(tmp_path, options, out=io.StringIO(), err=io.StringIO())
+    assert result.stored
+    assert verify_home(Home(tmp_path)).ok
 
 
 def test_no_plate_leaves_a_run_that_was_not_asked_for_them(tmp_path: Path) -> None:
