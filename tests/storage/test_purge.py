@@ -97,8 +97,10 @@ def test_a_purge_that_fails_beside_a_read_is_no_failure_of_the_read(
     chip.fails = ""
     ledger.tend()
     ledger.close()
+    again = Ledger.open(home, chip, time, boot=time.boot)
     with pytest.raises(KeyLostError):
-        Ledger.open(home, chip, time, boot=time.boot).read(old)
+        again.read(old)
+    again.close()
     assert check(home, chip).ok
 
 
