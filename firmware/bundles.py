@@ -13,7 +13,7 @@ from detector.reader import MODELS
 from firmware.console.errors import UnitRefusedError
 from storage import files
 from storage.errors import StorageError
-from sync.documents import Carried, open_carried
+from sync.documents import Carried, open_kept
 from sync.errors import SyncError
 from sync.membership import SyncFolder
 
@@ -64,7 +64,6 @@ def _names(folder: SyncFolder) -> list[str]:
 def _opened(folder: SyncFolder, name: str) -> Carried:
     member = folder.member()
     try:
-        message = (folder.inbox / f"{KIND}_{name}.cbor").read_bytes()
-        return open_carried(message, f"{KIND}/{name}", member.command_public(), member.unit_id)
+        return open_kept(folder.inbox, f"{KIND}/{name}", member)
     except (OSError, StorageError, SyncError) as error:
         raise UnitRefusedError(f"bundle {name} is damaged ({error}): sync now, or ask for it anew") from None

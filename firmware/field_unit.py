@@ -37,7 +37,7 @@ from storage import envelope
 from storage.errors import StorageError
 from storage.ledger import Ledger
 from storage.records import KeyClass
-from sync.documents import open_carried
+from sync.documents import inbox_file, open_kept
 from sync.errors import SyncError
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
@@ -126,13 +126,12 @@ class FieldUnit:
         return frozenset(lapsed | set(self._revocation_list()))
 
     def _revocation_list(self) -> Sequence[str]:
-        path = self._folder.inbox / f"{REVOCATIONS}.cbor"
-        if not self._folder.is_member() or not path.exists():
+        kept = self._folder.inbox / inbox_file(REVOCATIONS)
+        if not self._folder.is_member() or not kept.exists():
             return ()
         member = self._folder.member()
         try:
-            carried = open_carried(path.read_bytes(), REVOCATIONS, member.command_public(), member.unit_id)
-            names = envelope.decode(carried.body)
+            names = envelope.decode(open_kept(self._folder.inbox, REVOCATIONS, member).body)
         except (OSError, StorageError, SyncError) as error:
             raise UnitRefusedError(f"the list of revoked grants is damaged ({error}): sync now") from None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

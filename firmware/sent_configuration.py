@@ -22,7 +22,7 @@ from firmware.sync_conditions import networks_of
 from hw.errors import HardwareError
 from storage import files
 from storage.errors import StorageError
-from sync.documents import Carried, open_carried
+from sync.documents import Carried, open_kept
 from sync.errors import SyncError
 from sync.membership import SyncFolder
 
@@ -43,8 +43,7 @@ def waits(home: Path) -> bool:
     """Whether a version came that was not dealt with, and the disk has room for it: no run ends in vain."""
     if shutil.disk_usage(home).free < ROOM_BYTES:
         return False
-    carried = _carried(SyncFolder.of(home))
-    return carried is not None and carried.version > _dealt_with(SyncFolder.of(home)).version
+    return _waiting(SyncFolder.of(home)) is not None
 
 
 def take_up(home: Path) -> TakenUp | None:
@@ -52,8 +51,9 @@ def take_up(home: Path) -> TakenUp | None:
 
     Raises ConfigError where the unit's own file is damaged; then the version waits on.
     """
-    carried = _carried(SyncFolder.of(home))
-    if carried is None or carried.version <= _dealt_with(SyncFolder.of(home)).version:
+    folder = SyncFolder.of(home)
+    carried = _waiting(folder)
+    if carried is None:
         return None
     where, own = f"{NAME} {carried.version}", load_config(home)
     try:
@@ -68,7 +68,7 @@ def take_up(home: Path) -> TakenUp | None:
     except OSError:  # a full disk: the unit reads on as it was, and tries again later
         return None
     with contextlib.suppress(OSError):
-        files.replace(_note(SyncFolder.of(home)), f"{taken.version} {taken.refused}".encode())
+        files.replace(_note(folder), f"{taken.version} {taken.refused}".encode())
     return taken
 
 
@@ -85,17 +85,21 @@ def newest(folder: SyncFolder) -> TakenUp | None:
     return taken if taken.version else None
 
 
+def _waiting(folder: SyncFolder) -> Carried | None:
+    """A version that was not dealt with."""
+    carried = _carried(folder)
+    return carried if carried is not None and carried.version > _dealt_with(folder).version else None
+
+
 def _carried(folder: SyncFolder) -> Carried | None:
     """The document in the inbox; one that is damaged counts as none: the next version comes whole.
 
     So does any while nobody can tell who sent it: the uplink names that, and no reading ends for it.
     """
-    path = folder.inbox / f"{NAME}.cbor"
     try:
-        if not folder.is_member() or not path.exists():
+        if not folder.is_member():
             return None
-        member = folder.member()
-        return open_carried(path.read_bytes(), NAME, member.command_public(), member.unit_id)
+        return open_kept(folder.inbox, NAME, folder.member())
     except (OSError, ValueError, StorageError, SyncError):
         return None
 

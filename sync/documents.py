@@ -7,11 +7,13 @@ Policy, roster and day keys are the ledger's own and are put into force there.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import codec, envelope
 from storage.errors import RecordError
+from sync.membership import Member
 from sync.messages import MAX_DOCUMENT_BYTES
 
 
@@ -29,6 +31,17 @@ class Carried:
     def check(self) -> None:
         if self.version < 1 or len(self.name) > 64:
             raise RecordError("name or version malformed", where="document")
+
+
+def inbox_file(name: str) -> str:
+    """What a document's file in the inbox is called."""
+    return name.replace("/", "_") + ".cbor"
+
+
+def open_kept(inbox: Path, name: str, member: Member) -> Carried:
+    """The document of this name in a unit's inbox, checked anew. Raises OSError, StorageError."""
+    message = (inbox / inbox_file(name)).read_bytes()
+    return open_carried(message, name, member.command_public(), member.unit_id)
 
 
 def context_of(name: str) -> bytes:

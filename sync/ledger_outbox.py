@@ -15,7 +15,7 @@ from storage.ledger import Ledger
 from storage.outgoing import Outgoing
 from storage.records import Configuration, FileInForce, KeyClass
 from storage.standing import DOCUMENTS, Enrolment
-from sync.documents import open_carried
+from sync.documents import inbox_file, open_carried
 
 RECORD_DOCUMENT_BYTES = 256 * 1024  # larger documents lie in the inbox, the log holds their digest
 
@@ -95,7 +95,7 @@ class LedgerOutbox(Outgoing):
     def _keep(self, name: str, message: bytes) -> None:
         """The document as it came, for whoever puts it to use and for a log that replaces this one."""
         self._inbox.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
-        files.replace(self._inbox / (name.replace("/", "_") + ".cbor"), message)
+        files.replace(self._inbox / inbox_file(name), message)
 
     def opened_because(self) -> tuple[str | None, str | None]:
         """(last co-signed checkpoint of the log before this one, why it was left), from the first record."""

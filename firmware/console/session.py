@@ -116,8 +116,7 @@ class Console:
     def _banner(self) -> None:
         identity = self._unit.identity()
         state = "enrolled" if identity.enrolled else "not enrolled"
-        known = identity.name if identity.name == identity.unit else f"{identity.name} ({identity.unit})"
-        self._say("", f"ALPR reader {known}, {state}. Maintenance console; everything is recorded.")
+        self._say("", f"ALPR reader {identity.shown}, {state}. Maintenance console; everything is recorded.")
         if identity.enrolled:
             if self._notice:
                 self._say(self._notice)

@@ -23,6 +23,11 @@ class Identity:
     enrolled: bool
     empty: bool
 
+    @property
+    def shown(self) -> str:
+        """Name and id, once where they are the same."""
+        return self.name if self.name == self.unit else f"{self.name} ({self.unit})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:

@@ -64,8 +64,7 @@ def told(error: Exception) -> str:
 
 def _status(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
     identity = context.unit.identity()
-    known = identity.name if identity.name == identity.unit else f"{identity.name} ({identity.unit})"
-    yield f"unit         {known}, {identity.software}, {_enrolment(identity.enrolled)}"
+    yield f"unit         {identity.shown}, {identity.software}, {_enrolment(identity.enrolled)}"
     yield from report_lines(context.unit.health())
 
 

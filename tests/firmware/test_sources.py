@@ -12,20 +12,19 @@ from hw.clock import SystemClock
 from hw.errors import MissingDriverError
 
 
+def replay(clip: Path, settings: CameraSettings) -> CameraSource:
+    return open_source(
+        str(clip), settings, clock=SystemClock(), once=False, at_source_pace=False, net_size=(360, 640)
+    )
+
+
 def test_the_next_opening_takes_the_newest_settings_and_whoever_reads_is_told(tmp_path: Path) -> None:
     clip = write_pictures(tmp_path, 3, (64, 48))
     made: list[CameraSettings] = []
 
     def make(settings: CameraSettings) -> CameraSource:
         made.append(settings)
-        return open_source(
-            str(clip),
-            settings,
-            clock=SystemClock(),
-            once=False,
-            at_source_pace=False,
-            net_size=(360, 640),
-        )
+        return replay(clip, settings)
 
     source, told = TunableSource(make, CameraSettings()), list[str]()
     source.on_retuned(told.append)
@@ -45,14 +44,7 @@ def test_settings_that_no_camera_takes_leave_the_old_ones(tmp_path: Path) -> Non
     def make(settings: CameraSettings) -> CameraSource:
         if settings.gain_max > 8:
             raise MissingDriverError("no such camera")
-        return open_source(
-            str(clip),
-            settings,
-            clock=SystemClock(),
-            once=False,
-            at_source_pace=False,
-            net_size=(360, 640),
-        )
+        return replay(clip, settings)
 
     source = TunableSource(make, CameraSettings())
     source.on_retuned(told.append)
