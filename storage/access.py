@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from storage import codec, ssh_signature
 from storage.envelope import encode
 from storage.errors import RecordError, RefusedError
-from storage.policy import GROUNDS, HOUR_US, PURPOSES, ROLES, TRAINING_TOPICS, CustodyPolicy
+from storage.policy import GROUNDS, PURPOSES, ROLES, TRAINING_TOPICS, CustodyPolicy
 from storage.roster import Person, Roster, password_holds
 from storage.ssh_signature import SshPublicKey, SshSignatureError
+from storage.times import DAY_US, MINUTE_US
 
 NAMESPACE = "alpr-reader-access"
-NONCE_US = 120_000_000
-MAX_FAILURES, FAILURE_WINDOW_US = 5, 15 * 60 * 1_000_000  # CJIS: 5 failed logons in 15 minutes
+NONCE_US = 2 * MINUTE_US
 ALIASES = {"officer": "sworn-officer", "supervisor": "ccat-supervisor", "analyst": "ccat"}
 BAD_CREDENTIAL = "the credential does not prove that user"
 
@@ -95,11 +95,11 @@ def normal_purpose(purpose: str) -> str:
 
 
 def prove(
-    roster: Roster, request: Request, proof: Proof | None, *, log_id: bytes, fresh: bool, failures: int
+    roster: Roster, request: Request, proof: Proof | None, *, log_id: bytes, fresh: bool, locked: bool
 ) -> Person:
     """The person who asks, proven. Raises RefusedError, the same for an unknown user as for a bad key."""
-    if failures >= MAX_FAILURES:
-        raise RefusedError("locked out: five failed logons in 15 minutes", clause="CJIS 5.5.3", cure="wait")
+    if locked:
+        raise RefusedError("locked: five failed logons within 15 minutes", clause="CJIS AC-7", cure="wait")
     person = roster.person(request.user)
     if proof is None or not fresh:
         raise RefusedError(BAD_CREDENTIAL, clause="463.3", cure="give a credential: a key file or a password")
@@ -155,7 +155,7 @@ def permit(person: Person, request: Request, policy: CustodyPolicy, *, now_us: i
 def _demand_training(person: Person, policy: CustodyPolicy, now_us: int) -> None:
     if set(person.topics) != set(TRAINING_TOPICS):
         raise RefusedError("training does not cover all three topics", clause="463.9")
-    if not person.trained_us <= now_us < person.trained_us + policy.training_days * 24 * HOUR_US:
+    if not person.trained_us <= now_us < person.trained_us + policy.training_days * DAY_US:
         raise RefusedError(
             "training is not current", clause="463.9", cure="the CCAT supervisor trains yearly"
         )

@@ -8,10 +8,11 @@ import re
 from dataclasses import dataclass, field
 
 from storage import holds
-from storage.cover import utc
+from storage.plate_text import normal_plate
 from storage.records import Access, AccessResult
-from storage.search import matches, normal_plate
+from storage.search import matches
 from storage.store import Store
+from storage.times import utc_text
 
 COLUMNS = (
     "Classification",
@@ -63,7 +64,7 @@ class AuditLine:
         """The line in the RMS form."""
         return (
             "ALPR Request",
-            utc(self.at_us),
+            utc_text(self.at_us),
             self.elements,
             self.user,
             self.role,

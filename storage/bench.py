@@ -20,13 +20,12 @@ from pathlib import Path
 
 from storage import codec, merkle, sealing, search, slot
 from storage.ledger import Ledger
-from storage.policy import HOUR_US
 from storage.records import ClockState, KeyClass, Read
+from storage.times import DAY_US, HOUR_US
 from storage.verify import verify_home
 
 IMAGE_BYTES = 60_000
 START_US = 1_780_000_000_000_000
-DAY_US = 24 * HOUR_US
 
 
 @dataclass

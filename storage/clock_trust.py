@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from storage.records import ClockState
+from storage.times import DAY_US, MINUTE_US
 
-STEP_LIMIT_US = 86_400_000_000  # a forward step beyond a day waits for a second source
+STEP_LIMIT_US = DAY_US  # a forward step beyond a day waits for a second source
 CLOCK = "clock"  # the unit's own, as a source
-AGREEMENT_US = 120_000_000  # two sources agree when they are within two minutes
+AGREEMENT_US = 2 * MINUTE_US  # two sources agree when they are within two minutes
 
 
 class WallTime(Protocol):

@@ -10,15 +10,16 @@ import string
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from storage import codec
 from storage.leaf import IMAGES
 from storage.records import ReadPlace, ReadText
 from storage.sealing import Opened
+from storage.times import utc_text
 
 SLOT_CHARACTERS = (*string.ascii_uppercase, *string.digits, "")
+utc = utc_text  # the older name
 WORTH_TELLING = 0.001  # a probability below it is left out
 
 
@@ -35,11 +36,6 @@ class Story:
     facts: Mapping[str, str]
     records: Mapping[int, Mapping[str, Opened]]
     accesses: list[str]
-
-
-def utc(us: int) -> str:
-    """A time as people write it, to the millisecond."""
-    return datetime.fromtimestamp(us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
 
 
 def slot_chances(slots: bytes) -> list[dict[str, float]]:
@@ -107,8 +103,8 @@ def _rows(opened: Mapping[str, Opened]) -> list[tuple[str, str]]:
             at = place.position
             where = f"{at.latitude:.6f}, {at.longitude:.6f} (within {at.error_m:.0f} m)"
         rows += [
-            ("first seen", utc(place.first_us)),
-            ("last seen", utc(place.last_us)),
+            ("first seen", utc_text(place.first_us)),
+            ("last seen", utc_text(place.last_us)),
             ("clock error", f"within {place.time_error_us / 1000:.1f} ms, clock {place.clock_state}"),
             ("position", where),
             ("direction, lane", f"{place.direction}, {'not known' if place.lane is None else place.lane}"),
@@ -121,7 +117,7 @@ def _head(story: Story) -> list[tuple[str, str]]:
     head = [
         ("number", story.number),
         ("unit's log", story.unit),
-        ("made", utc(story.created_us)),
+        ("made", utc_text(story.created_us)),
         ("withheld", ", ".join(story.withheld) or "nothing"),
     ]
     if story.demo:

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from storage.envelope import encode
 from storage.errors import KeyLostError, RecordError, SealError
+from storage.times import DAY_US
 
 SUITE = Suite(KEM.P256, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 INFO_TAG = "alpr-reader/epoch-key/v1"
-DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 
 from storage import access, audit, codec, evidence, holds, purge, search
 from storage.clock_trust import boottime_us
-from storage.cover import utc
 from storage.errors import KeyLostError, RecordError, RefusedError, StorageError
 from storage.leaf import IMAGES
 from storage.ledger import Ledger
+from storage.lockout import CJIS
+from storage.plate_text import normal_plate
 from storage.records import Access, AccessResult, Export
 from storage.roster import Person
+from storage.times import utc_text
 
 T = TypeVar("T")
 MAX_ANSWERS = 1000
@@ -83,10 +85,8 @@ class Door:
             organisation = store.policy.organisation
             try:
                 fresh = proof is not None and self._nonces.take(proof.nonce, self._boot())
-                failures = self._failures(request.user, moment.us)
-                person = access.prove(
-                    roster, request, proof, log_id=store.log_id, fresh=fresh, failures=failures
-                )
+                locked = CJIS.locked(self._failures(request.user, moment.us), moment.us)
+                person = access.prove(roster, request, proof, log_id=store.log_id, fresh=fresh, locked=locked)
                 organisation = person.organisation
                 access.permit(person, request, store.policy, now_us=moment.us, enrolled=store.enrolled)
                 if request.subject != subject:
@@ -125,17 +125,17 @@ class Door:
         )
         return self._ledger.append(entry).sequence
 
-    def _failures(self, user: str, now_us: int) -> int:
-        """Failed logons of a user in the last 15 minutes, as the log has them."""
-        count = 0
+    def _failures(self, user: str, now_us: int) -> list[int]:
+        """When this user's newest logons failed, as the log has them: those that can still lock."""
+        times: list[int] = []
         for sequence in reversed(holds.audit_sequences(self._store)):
             record = self._store.record(sequence)
             if isinstance(record, Access):
-                if record.at_us < now_us - access.FAILURE_WINDOW_US:
+                if record.at_us < now_us - CJIS.window_us - CJIS.lock_us:
                     break
                 failed = record.refusal is not None and access.BAD_CREDENTIAL in record.refusal
-                count += failed and record.user == user
-        return count
+                times += [record.at_us] if failed and record.user == user else []
+        return times
 
     # -- deeds -----------------------------------------------------------------------------------
 
@@ -283,15 +283,15 @@ def subject_of(query: search.Query, *, images: bool = False) -> str:
     """The data elements of a query, as they stand in the log (463.5 (b) 2)."""
     shown = " with images" if images else ""
     plate = "any plate" if query.plate is None else f"plate={query.plate}"
-    until = "now" if query.until_us > 1 << 60 else utc(query.until_us)
-    return f"{plate} since={utc(query.since_us)} until={until}{shown}"
+    until = "now" if query.until_us > 1 << 60 else utc_text(query.until_us)
+    return f"{plate} since={utc_text(query.since_us)} until={until}{shown}"
 
 
 def audit_subject(wanted: audit.AuditFilter) -> str:
-    plate = "" if wanted.plate is None else f" plate={search.normal_plate(wanted.plate)}"
+    plate = "" if wanted.plate is None else f" plate={normal_plate(wanted.plate)}"
     purpose = "" if wanted.purpose is None else f" purpose={wanted.purpose}"
-    until = "now" if wanted.until_us > 1 << 60 else utc(wanted.until_us)
-    return f"user={wanted.user or 'any'} since={utc(wanted.since_us)} until={until}{purpose}{plate}"
+    until = "now" if wanted.until_us > 1 << 60 else utc_text(wanted.until_us)
+    return f"user={wanted.user or 'any'} since={utc_text(wanted.since_us)} until={until}{purpose}{plate}"
 
 
 def hold_subject(records: tuple[int, ...], ground: str, authority: str, number: str) -> str:

@@ -1,23 +1,24 @@
-"""Every way the storage room can refuse, as one family with fields.
+"""Every way the storage room can refuse, as one family with fields, and the base of every other family.
 
-    StorageError
-    ├── EnvelopeError            bytes that are no canonical CBOR, or no COSE_Sign1 of ours
-    │   └── SignatureError       well formed, but not signed by the key that was asked for
-    ├── RecordError              a record with a wrong, missing or out-of-range field
-    ├── CheckpointError          a signed note that does not parse
-    │   └── ForkedLogError       two signed tree heads that cannot belong to one log
-    ├── ProofError               a Merkle proof that does not lead to the root
-    ├── SealError                a sealed element that does not open, or opens to something else
-    ├── KeyLostError             content whose key is gone: purged, or never on this card
-    ├── LedgerError              a home that is absent, foreign, locked or damaged
-    │   ├── NoHomeError          no ledger at that place
-    │   ├── HomeLockedError      another process writes this home
-    │   ├── RolledBackError      the log is shorter than, or differs from, an anchor
-    │   ├── SlotError            the effaceable slot is empty, foreign or did not take a write
-    │   ├── StoreFullError       no room left to store a read safely
-    │   └── OutdatedError        a signed file older than the one already in force
-    ├── RefusedError             the door: who asked may not have it, and by which clause
-    └── PackageError             an evidence package with a part missing or wrong
+    ExplainedError               base of all rooms that may import this one: what, where, cure, exit status
+    └── StorageError
+        ├── EnvelopeError            bytes that are no canonical CBOR, or no COSE_Sign1 of ours
+        │   └── SignatureError       well formed, but not signed by the key that was asked for
+        ├── RecordError              a record with a wrong, missing or out-of-range field
+        ├── CheckpointError          a signed note that does not parse
+        │   └── ForkedLogError       two signed tree heads that cannot belong to one log
+        ├── ProofError               a Merkle proof that does not lead to the root
+        ├── SealError                a sealed element that does not open, or opens to something else
+        ├── KeyLostError             content whose key is gone: purged, or never on this card
+        ├── LedgerError              a home that is absent, foreign, locked or damaged
+        │   ├── NoHomeError          no ledger at that place
+        │   ├── HomeLockedError      another process writes this home
+        │   ├── RolledBackError      the log is shorter than, or differs from, an anchor
+        │   ├── SlotError            the effaceable slot is empty, foreign or did not take a write
+        │   ├── StoreFullError       no room left to store a read safely
+        │   └── OutdatedError        a signed file older than the one already in force
+        ├── RefusedError             the door: who asked may not have it, and by which clause
+        └── PackageError             an evidence package with a part missing or wrong
 
 No message ever carries plate text, image bytes or key bytes.
 """
@@ -25,14 +26,23 @@ No message ever carries plate text, image bytes or key bytes.
 from __future__ import annotations
 
 
-class StorageError(Exception):
-    """Base of the room. `what` went wrong, `where` (file, table, field), and the `cure`."""
+class ExplainedError(Exception):
+    """An error a person can act on: `what` went wrong, `where` (file, table, field, message), and the `cure`.
+
+    `exit_status`: what a command that ends by it returns (1 found wrong, 2 misuse, 3 a part is lacking).
+    """
+
+    exit_status = 1
 
     def __init__(self, what: str, *, where: str = "", cure: str = "") -> None:
         self.what = what
         self.where = where
         self.cure = cure
         super().__init__(": ".join(part for part in (where, what) if part) + (f" ({cure})" if cure else ""))
+
+
+class StorageError(ExplainedError):
+    """Base of the room."""
 
 
 class EnvelopeError(StorageError):

@@ -35,6 +35,7 @@ from storage.records import (
 )
 from storage.sealing import Opened
 from storage.store import Store
+from storage.times import utc_text
 
 FORMAT = 1
 CONTEXT = b"alpr-reader/package/v1"
@@ -237,7 +238,7 @@ def _access_line(store: Store, sequence: int) -> str:
         (str(getattr(record, name)) for name in ("purpose", "ground", "verdict") if hasattr(record, name)), ""
     )
     at_us = int(getattr(record, "at_us", 0))
-    return f"record {sequence}: {cover.utc(at_us)}  {what}  {user}  {purpose}".rstrip()
+    return f"record {sequence}: {utc_text(at_us)}  {what}  {user}  {purpose}".rstrip()
 
 
 def digest_of(files: Mapping[str, bytes]) -> bytes:

@@ -25,6 +25,7 @@ from storage.codec import from_bytes, to_bytes
 from storage.envelope import key_id, open_signed, sign, split
 from storage.errors import RecordError, StorageError
 from storage.ssh_signature import SshPublicKey, SshSignatureError
+from storage.times import DAY_US, HOUR_US
 
 FORMAT = 1
 MAX_BYTES = 16 * 1024
@@ -32,8 +33,6 @@ GRANT_CONTEXT = b"alpr maintenance grant v1"
 DELEGATION_CONTEXT = b"alpr grant delegation v1"
 DEPARTMENT = "department"  # as unit: the department's own server
 
-HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
 TECHNICIAN_LIMIT_US = 366 * DAY_US  # training is yearly: policy 463.9
 VENDOR_LIMIT_US = (
     14 * DAY_US

@@ -25,14 +25,14 @@ from storage.sealing import Opened, Sealed
 from storage.slot import EffaceableSlot
 from storage.standing import Standing
 from storage.store import Store
+from storage.times import HOUR_US, MINUTE_US
 
 MB = 1 << 20
 KEEP_FREE_FOR_OVERVIEW = 64 * MB  # below: overview images are no longer stored
 KEEP_FREE_FOR_PATCH = 32 * MB  # below: nor patches
 KEEP_FREE = 16 * MB  # below: reads are refused, so that purges and access entries still have room
-HOUR_US = 3_600_000_000
 ANCHOR_EVERY_US = HOUR_US
-TEND_AGAIN_US = 600_000_000
+TEND_AGAIN_US = 10 * MINUTE_US
 TURN_EVERY_US = HOUR_US  # the slot's key is turned at most hourly: its memory wears
 MAX_CLOCK_STEPS = 16  # a clock that jumps more often in an hour is one fault, not many
 

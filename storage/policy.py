@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from storage.errors import RecordError
 
-HOUR_US = 3_600_000_000
 MAX_KEEP_DAYS = 365  # 463.8: stored for 1 year, thereafter purged
 PURPOSES: dict[str, str] = {  # 463.2, in the policy's order
     "investigation": "Investigation for prosecution or exoneration of suspected criminal incidents",

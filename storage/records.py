@@ -10,15 +10,12 @@ Times are int64 microseconds UTC. `repr` of a read or alert never shows its text
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
 from storage.errors import RecordError
-
-PLATE_TEXT = re.compile(r"[A-Z0-9?]{1,16}")
-KIND_NAME = re.compile(r"[a-z][a-z_]{0,31}")
+from storage.plate_text import PLATE_TEXT
 
 
 class KeyClass(StrEnum):

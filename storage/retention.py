@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 from storage.epochs import Book, EpochFacts
 from storage.keyring import AT_MEMORY
-from storage.policy import HOUR_US, CustodyPolicy
+from storage.policy import CustodyPolicy
 from storage.records import EpochPurged, KeyClass
-
-DAY_US = 24 * HOUR_US
+from storage.times import DAY_US, HOUR_US
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 import sqlite_utils
 
-from storage import files
+from storage import database, files
 from storage.errors import LedgerError, StoreFullError
 
 ROOM_TO_OPEN = 1 << 20
@@ -64,39 +64,22 @@ MIGRATIONS: tuple[Step, ...] = (_to_1, _to_2)
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
     """Open the database with custody's settings. Raises LedgerError."""
-    mode = "ro" if readonly else "rwc"
-    connection: sqlite3.Connection | None = None
     try:
-        connection = sqlite3.connect(
-            f"file:{path}?mode={mode}", uri=True, check_same_thread=False, timeout=10, cached_statements=64
-        )
-        database = sqlite_utils.Database(connection, execute_plugins=False)
-        connection.execute("PRAGMA cell_size_check=ON")
-        if not readonly:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA secure_delete=ON")
-            connection.execute("PRAGMA wal_autocheckpoint=400")
-    except (
-        sqlite3.Error,
-        UnicodeDecodeError,
-    ) as error:  # the latter: of a damaged schema
-        if connection is not None:
-            connection.close()
+        return database.connect(path, readonly=readonly)
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: of a damaged schema
         full = files.is_full(error) or "I/O" in str(error)  # the latter: of files beside it that find no room
         if full and path.exists() and shutil.disk_usage(path.parent).free < ROOM_TO_OPEN:
             raise StoreFullError(
                 "no room to open the ledger", where=str(path), cure="make room on the disk"
             ) from None
         raise LedgerError(f"cannot be opened: {error}", where=str(path)) from None
-    return database
 
 
-def found(database: sqlite_utils.Database, path: Path) -> int:
+def found(db: sqlite_utils.Database, path: Path) -> int:
     """The format of an existing database. Raises LedgerError for a foreign or newer one."""
     try:
-        application = database.execute("PRAGMA application_id").fetchone()[0]
-        version = int(database.execute("PRAGMA user_version").fetchone()[0])
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
     except sqlite3.Error as error:
         raise LedgerError(f"is damaged: {error}", where=str(path)) from None
     if application != APPLICATION_ID:
@@ -109,31 +92,31 @@ def found(database: sqlite_utils.Database, path: Path) -> int:
 
 
 def migrate(
-    database: sqlite_utils.Database, version: int, *, to: int = FORMAT, steps: tuple[Step, ...] = MIGRATIONS
+    db: sqlite_utils.Database, version: int, *, to: int = FORMAT, steps: tuple[Step, ...] = MIGRATIONS
 ) -> None:
     """Bring a database from a format to another, one transaction a step: cut off, it stays as it was.
 
     What a step threw away is gone from the write-ahead log as well when this returns.
     """
     for step in range(version, to):
-        with database.atomic():
-            steps[step](database.conn)
-            database.conn.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            database.conn.execute(f"PRAGMA user_version={step + 1}")
+        with db.atomic():
+            steps[step](db.conn)
+            db.conn.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            db.conn.execute(f"PRAGMA user_version={step + 1}")
     if 0 < version < to:
-        database.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def expected_schema(version: int = FORMAT) -> set[tuple[str, str]]:
     """(name, SQL) of every object that a database of this format holds."""
-    database = sqlite_utils.Database(memory=True)
-    migrate(database, 0, to=version)
-    objects = schema_of(database)
-    database.close()
+    empty = sqlite_utils.Database(memory=True)
+    migrate(empty, 0, to=version)
+    objects = schema_of(empty)
+    empty.close()
     return objects
 
 
-def schema_of(database: sqlite_utils.Database) -> set[tuple[str, str]]:
+def schema_of(db: sqlite_utils.Database) -> set[tuple[str, str]]:
     """(name, SQL) of every object in the database."""
-    rows = database.execute("SELECT name, sql FROM sqlite_master").fetchall()
+    rows = db.execute("SELECT name, sql FROM sqlite_master").fetchall()
     return {(str(name), str(sql)) for name, sql in rows}

@@ -19,7 +19,9 @@ from storage.envelope import encode
 from storage.epochs import EpochFacts
 from storage.errors import RecordError, SealError
 from storage.home import Home
+from storage.plate_text import normal_plate  # noqa: F401 - where it used to be
 from storage.records import KeyClass
+from storage.times import HOUR_US
 
 PATTERN = re.compile(r"[A-Z0-9?]{1,16}")
 CONTENT = (KeyClass.READ, KeyClass.HIT)
@@ -43,11 +45,6 @@ class Query:
             raise RecordError("must be 1 to 16 of A-Z, 0-9, ?", where="plate")
         if not 0 <= self.since_us <= self.until_us:
             raise RecordError("must run forward", where="since, until")
-
-
-def normal_plate(text: str) -> str:
-    """Plate text as the reader writes it: upper case, without spaces, dots and hyphens."""
-    return re.sub(r"[\s.\-·]", "", text).upper()
 
 
 def matches(pattern: str | None, text: str) -> tuple[bool, bool]:
@@ -110,7 +107,7 @@ def _text(sequence: int, frame: bytes) -> str:
 
 def candidates(epochs: Mapping[int, EpochFacts], keys: Mapping[int, bytes], query: Query) -> list[EpochFacts]:
     """Epochs with reads, an openable key and a time that may overlap the query's."""
-    slack = 3_600_000_000  # an epoch's times are custody's, a read's are the camera's
+    slack = HOUR_US  # an epoch's times are custody's, a read's are the camera's
     return [
         facts
         for facts in epochs.values()

@@ -23,13 +23,14 @@ from storage.errors import KeyLostError, LedgerError, SlotError
 from storage.home import Home, HomeLock
 from storage.leaf import ENTRY, Leaf, LeafRef, Mark
 from storage.log import LogReader, LogWriter
-from storage.policy import HOUR_US, CustodyPolicy
+from storage.policy import CustodyPolicy
 from storage.records import RECORDS, EpochOpened, KeyClass, Record
 from storage.sealing import Opened, Sealed
 from storage.state import CONTEXT as STATE_CONTEXT
 from storage.state import State
+from storage.times import DAY_US, HOUR_US
 
-AUDIT_EPOCH_US = 365 * 24 * HOUR_US
+AUDIT_EPOCH_US = 365 * DAY_US
 
 
 class Store:

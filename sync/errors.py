@@ -20,17 +20,11 @@ No message ever carries plate text, image bytes or key bytes.
 
 from __future__ import annotations
 
+from storage.errors import ExplainedError
 
-class SyncError(Exception):
-    """Base of the room. `what` went wrong, `where` (file, message, field), and the `cure`."""
 
-    exit_status = 1
-
-    def __init__(self, what: str, *, where: str = "", cure: str = "") -> None:
-        self.what = what
-        self.where = where
-        self.cure = cure
-        super().__init__(": ".join(part for part in (where, what) if part) + (f" ({cure})" if cure else ""))
+class SyncError(ExplainedError):
+    """Base of the room."""
 
 
 class MessageError(SyncError):

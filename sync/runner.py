@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
 from storage.errors import StorageError
+from storage.times import DAY_US, now_us
 from sync import messages as m
 from sync import schedule as when
 from sync.enrolment import open_link, renew_if_due, take_renewed
@@ -30,7 +30,7 @@ from sync.uplink import Conversation, ParcelSize, Progress
 
 log_events = structlog.get_logger("uplink")
 LOOK_S = 1.0
-DAY_US = 86_400_000_000
+clock_us = now_us  # the older name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +42,6 @@ class Attempt:
     progress: Progress
 
 
-def clock_us() -> int:
-    """UTC microseconds."""
-    return time.time_ns() // 1000
-
-
 class Runner:
     """The uplink of one enrolled unit."""
 
@@ -56,7 +51,7 @@ class Runner:
         folder: SyncFolder,
         schedule: Schedule,
         *,
-        now_us: Callable[[], int] = clock_us,
+        now_us: Callable[[], int] = now_us,
         conditions: Callable[[], Conditions] = Conditions,
         on_log_refused: Callable[[str], None] | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,

@@ -10,10 +10,9 @@ import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from storage.times import MINUTE_US, SECOND_US
 from sync.errors import ConfigError
 
-SECOND_US = 1_000_000
-MINUTE_US = 60 * SECOND_US
 DAY_MINUTES = 1440
 
 

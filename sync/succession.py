@@ -7,7 +7,6 @@ day keys, so that the department can open what could not be delivered. Two peopl
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from storage.ledger import Ledger
 from storage.salvage import salvage
 from storage.slot import EffaceableSlot
 from storage.standing import DAY_KEYS, DOCUMENTS, MAX_DOCUMENT_BYTES, Enrolment, context_of
+from storage.times import now_us
 from sync import messages as m
 from sync.enrolment import make_vouch
 from sync.ledger_outbox import LedgerOutbox
@@ -139,7 +139,7 @@ def _take_over(ledger: Ledger, member: Member, folder: SyncFolder) -> None:
     department = member.department_public()
     outbox.take_membership(
         Enrolment(
-            version=time.time_ns() // 1000,
+            version=now_us(),
             organisation=member.department,
             unit=member.unit_id,
             command_key=member.command_key,

@@ -184,7 +184,7 @@ def test_five_failed_logons_lock_out_for_fifteen_minutes_even_the_right_key(
     for _ in range(5):
         with pytest.raises(RefusedError, match="does not prove"):
             door.answer("query", query_body(door, ledger) | {"proof": None})
-    with pytest.raises(RefusedError, match="locked out"):
+    with pytest.raises(RefusedError, match="locked: five"):
         door.answer("query", query_body(door, ledger))
     time.run(16 * 60 * 1_000_000)
     assert door.answer("query", query_body(door, ledger))["reads"]

@@ -1,0 +1,64 @@
+"""SQLite files of ours, opened one way: durable, guarded against damaged pages, one transaction helper.
+
+Built on sqlite-utils, whose `Database.atomic` nests by savepoints and whose rows and schema calls the rest
+of the room uses. Its own migrations are not used: they keep a table of their own in the file, and in a file
+where every table must be bound to a signature there is no place for one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import sqlite_utils
+
+
+def connect(path: Path, *, readonly: bool = False, immutable: bool = False) -> sqlite_utils.Database:
+    """Open a database. Raises sqlite3.Error.
+
+    A writer gets WAL, `synchronous=FULL` and `secure_delete`. `immutable` reads a file that nothing changes,
+    without looking for, or making, any file beside it: for evidence on a write-protected medium.
+    """
+    mode = "mode=ro&immutable=1" if immutable else "mode=ro" if readonly else "mode=rwc"
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?{mode}",
+        uri=True,
+        check_same_thread=False,
+        timeout=10,
+        cached_statements=64,
+    )
+    try:
+        database = sqlite_utils.Database(connection, execute_plugins=False)
+        connection.execute("PRAGMA cell_size_check=ON")
+        if not (readonly or immutable):
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA secure_delete=ON")
+            connection.execute("PRAGMA wal_autocheckpoint=400")
+    except BaseException:
+        connection.close()
+        raise
+    return database
+
+
+@contextlib.contextmanager
+def atomic(database: sqlite_utils.Database, *, immediate: bool = False) -> Iterator[None]:
+    """All or nothing: commits at the end, rolls back whatever is raised; nested use is a savepoint.
+
+    `immediate` takes the write lock at once, for a file that several processes write: what was read inside is
+    still true when it is written.
+    """
+    if not immediate or database.conn.in_transaction:
+        with database.atomic():
+            yield
+        return
+    database.conn.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.conn.execute("COMMIT")
+    except BaseException:
+        database.rollback()  # a no-op where the error has ended the transaction already
+        raise

@@ -1,0 +1,13 @@
+"""Plate text in its one normal form: what the reader writes, the log seals, and every search compares."""
+
+from __future__ import annotations
+
+import re
+
+PLATE_TEXT = re.compile(r"[A-Z0-9?]{1,16}")
+_LEFT_OUT = re.compile(r"[\s.\-·•]")
+
+
+def normal_plate(text: str) -> str:
+    """Plate text as the reader writes it: upper case, without spaces, hyphens, dots and raised dots."""
+    return _LEFT_OUT.sub("", text).upper()

@@ -1,0 +1,89 @@
+"""Time as this project writes it: int64 microseconds since 1970, UTC; its units, one formatter, one parser.
+
+Dates beyond the calendar (year 10000, negative) never raise: they are shown as their number.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from storage.errors import RecordError
+
+SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
+YEAR_US = 365 * DAY_US
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ONE = timedelta(microseconds=1)
+_PRECISIONS = {
+    "day": "%Y-%m-%d",
+    "minute": "%Y-%m-%d %H:%M",
+    "second": "%Y-%m-%d %H:%M:%S",
+    "millisecond": "%Y-%m-%d %H:%M:%S.%f",
+}
+
+
+def now_us() -> int:
+    """The system clock, microseconds UTC. Custody's own trusted time is `storage.clock_trust`."""
+    return time.time_ns() // 1000
+
+
+def moment(us: int) -> datetime | None:
+    """The time as an aware UTC datetime, exact; None where the calendar does not reach that far."""
+    try:
+        return _EPOCH + timedelta(microseconds=us)
+    except OverflowError:
+        return None
+
+
+def utc_text(us: int, *, to: str = "millisecond") -> str:
+    """A time for people, cut off (not rounded) at day, minute, second or millisecond.
+
+    "2026-11-26 17:30:05.123 UTC"; a day stands alone: "2026-11-26".
+    """
+    at = moment(us)
+    if at is None:
+        return f"{us} us"
+    text = at.strftime(_PRECISIONS[to])
+    if to == "day":
+        return text
+    return (text[:-3] if to == "millisecond" else text) + " UTC"
+
+
+def iso_text(us: int, *, to: str = "microsecond") -> str:
+    """A time for programs, ISO 8601 ending in Z: "2026-11-26T17:30:05.123456Z", or `to="second"`."""
+    at = moment(us)
+    if at is None:
+        return str(us)
+    if to == "second":
+        at = at.replace(microsecond=0)
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def day_text(day: int) -> str:
+    """A day since 1970-01-01 as YYYY-MM-DD."""
+    return utc_text(day * DAY_US, to="day")
+
+
+def parse_utc(text: str, *, where: str = "time", assume_utc: bool = False) -> int:
+    """Microseconds UTC of an ISO 8601 time, or of what `utc_text` and `iso_text` write.
+
+    A date alone is its midnight, UTC. A time without a zone is refused unless `assume_utc`.
+    Raises RecordError.
+    """
+    trimmed = text.strip().removesuffix(" UTC")
+    zoned = trimmed != text.strip()
+    try:
+        at = datetime.fromisoformat(trimmed)
+    except ValueError:
+        raise RecordError(
+            "is not an ISO 8601 time", where=where, cure="write 2026-11-24 or 2026-11-24T03:15:00Z"
+        ) from None
+    if at.tzinfo is None:
+        if not (zoned or assume_utc or len(trimmed) == len("2026-11-24")):
+            raise RecordError("has no time zone", where=where, cure="end it in Z for UTC")
+        at = at.replace(tzinfo=UTC)
+    return (at - _EPOCH) // _ONE

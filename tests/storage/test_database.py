@@ -1,0 +1,98 @@
+"""All or nothing, nested, over every way to fail; and an immutable file is read without a trace beside it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlite_utils
+
+from storage import database
+
+
+class _Refused(BaseException):
+    """Not an Exception: as an interrupt is not."""
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> sqlite_utils.Database:
+    made = database.connect(tmp_path / "some.sqlite3")
+    made.conn.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
+    return made
+
+
+def rows(path: Path) -> list[int]:
+    """What another process would see."""
+    other = sqlite3.connect(path)
+    try:
+        return [int(row[0]) for row in other.execute("SELECT n FROM t ORDER BY n")]
+    finally:
+        other.close()
+
+
+def put_and_fail(db: sqlite_utils.Database, number: int, *, immediate: bool) -> None:
+    with database.atomic(db, immediate=immediate):
+        put(db, number)
+        raise _Refused
+
+
+def put(db: sqlite_utils.Database, number: int) -> None:
+    db.conn.execute("INSERT INTO t VALUES (?)", (number,))
+
+
+@pytest.mark.parametrize("immediate", [False, True])
+def test_what_was_written_is_there_for_another_process_and_a_failure_leaves_nothing(
+    db: sqlite_utils.Database, tmp_path: Path, immediate: bool
+) -> None:
+    with database.atomic(db, immediate=immediate):
+        put(db, 1)
+    with pytest.raises(_Refused):
+        put_and_fail(db, 2, immediate=immediate)
+    assert rows(tmp_path / "some.sqlite3") == [1]
+    assert not db.conn.in_transaction
+
+
+@pytest.mark.parametrize("immediate", [False, True])
+def test_a_nested_failure_takes_back_its_own_part_alone(
+    db: sqlite_utils.Database, tmp_path: Path, immediate: bool
+) -> None:
+    with database.atomic(db, immediate=immediate):
+        put(db, 1)
+        with pytest.raises(_Refused):
+            put_and_fail(db, 2, immediate=immediate)
+        put(db, 3)
+    assert rows(tmp_path / "some.sqlite3") == [1, 3]
+
+
+def test_an_immediate_transaction_keeps_another_writer_out_from_its_start(
+    db: sqlite_utils.Database, tmp_path: Path
+) -> None:
+    other = sqlite3.connect(tmp_path / "some.sqlite3", timeout=0)
+    with database.atomic(db, immediate=True), pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("INSERT INTO t VALUES (9)")
+    other.close()
+
+
+def test_an_immutable_file_is_read_without_a_trace_beside_it(
+    db: sqlite_utils.Database, tmp_path: Path
+) -> None:
+    put(db, 1)
+    db.conn.commit()
+    db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    path = tmp_path / "some.sqlite3"
+    path.chmod(0o400)
+    before = sorted(tmp_path.iterdir())
+    reader = database.connect(path, immutable=True)
+    assert reader.execute("SELECT n FROM t").fetchall() == [(1,)]
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        put(reader, 2)
+    assert sorted(tmp_path.iterdir()) == before
+    reader.close()
+
+
+def test_a_path_with_signs_of_a_uri_names_that_file(tmp_path: Path) -> None:
+    path = tmp_path / "50%?mode=memory#x.sqlite3"
+    database.connect(path).close()
+    assert path.exists()
