@@ -58,7 +58,7 @@ demo: $(VENV)/.ready
 	@$(RUN)/reader --home $(DEMO_HOME) run --source tests/replay/drive_by --once --plates
 	@$(RUN)/reader --home $(DEMO_HOME) verify
 	@cp -a $(DEMO_HOME) $(DEMO_HOME)-enrolled
-	@$(RUN)/python -m firmware.demo_department --reader $(DEMO_HOME)-enrolled --department $(DEMO_HOME)-department
+	@$(RUN)/python -m tests.tools.demo_department --reader $(DEMO_HOME)-enrolled --department $(DEMO_HOME)-department
 	@echo "The store lies in $(DEMO_HOME). Try next: $(RUN)/reader --home $(DEMO_HOME) query --user demo-supervisor --role ccat-supervisor --purpose investigation --case 26-0815 --images run/pictures"
 
 lint: $(VENV)/.ready
@@ -86,7 +86,7 @@ test-313: $(VENV_313)/.ready
 endif
 
 bench: $(VENV)/.ready
-	$(RUN)/python -m firmware.bench
+	$(RUN)/python -m tests.tools.bench
 
 runtimes: $(VENV)/.ready
 	tests/detector/other_runtimes.sh run/runtimes
@@ -99,7 +99,7 @@ faults: $(VENV)/.ready
 	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks tests/console/test_line_editor.py tests/console/test_preview.py tests/hw/test_position.py
 
 soak: $(VENV)/.ready
-	$(RUN)/python -m firmware.soak --minutes $(SOAK_MINUTES)
+	$(RUN)/python -m tests.tools.soak --minutes $(SOAK_MINUTES)
 
 train: $(VENV_TRAIN)/.ready
 	$(VENV_TRAIN)/bin/python -m detector.training.train_detector --data $(ALPR_DATA) --run run/train/detector

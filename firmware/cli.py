@@ -21,7 +21,7 @@ import sqlite3
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 from detector.errors import DetectorError, MissingModelError, MissingRuntimeError
 from firmware.errors import DONE, FOUND_WRONG, MISUSE, PART_LACKING, FirmwareError
@@ -30,8 +30,6 @@ from firmware.log import events_to_stderr
 from hw.errors import HardwareError, MissingDriverError, NoSuchSourceError
 from storage.errors import HomeLockedError, StorageError
 from sync.errors import SyncError
-
-Subparsers: TypeAlias = Any  # argparse does not name the type that add_subparsers returns
 
 # name -> (module, what it does in one line); the order is that of `reader --help`
 COMMANDS: dict[str, tuple[str, str]] = {

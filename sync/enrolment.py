@@ -22,10 +22,10 @@ from storage.checkpoint import NoteKey
 from storage.errors import OutdatedError, StorageError
 from storage.standing import Enrolment
 from sync import messages as m
-from sync.department.root_file import MAX_ROOT_BYTES, Root, open_first
 from sync.enrolment_code import EnrolmentCode
 from sync.errors import LinkError, MessageError, NotEnrolledError
 from sync.membership import RENEW_BEFORE_DAYS, Member, SyncFolder
+from sync.root_file import MAX_ROOT_BYTES, Root, open_first
 from sync.transport import CONNECT_S, HttpsLink, server_context, unit_context
 from sync.vouch import UnitKey, Vouch, public_der, sign_vouch
 

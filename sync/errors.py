@@ -94,3 +94,8 @@ class LackingError(DepartmentError):
     """This machine lacks what the profile in force asks of it."""
 
     exit_status = 3
+
+
+def refuse(code: str, what: str, *, held_size: int | None = None) -> RefusedByDepartmentError:
+    """A refusal, to be raised."""
+    return RefusedByDepartmentError(what, code=code, held=held_size)

@@ -17,6 +17,41 @@ MAY_IMPORT = {
     "firmware": {"hw", "detector", "storage", "sync"},
 }
 TRAINING = "detector.training"
+DEPARTMENT = "sync.department"
+# Inner rooms in the order in which they may import each other: a room imports those before it, and itself.
+FLOORS = {
+    DEPARTMENT: (
+        "ground",
+        "policy",
+        "store",
+        "journal",
+        "content",
+        "units",
+        "desk",
+        "pages",
+        "server",
+        "commands",
+        "cli",
+    ),
+    "firmware": (
+        "errors",
+        "lasting_stream",
+        "log",
+        "screen",
+        "settings",
+        "frames",
+        "health",
+        "fleet",
+        "custody",
+        "console",
+        "alerts",
+        "run",
+        "commands",
+        "cli",
+    ),
+}
+# Rooms that stand side by side and share nothing.
+APART = {(DEPARTMENT, "store", "policy"), (DEPARTMENT, "journal", "store")}
 
 
 def modules(room: str) -> list[Path]:
@@ -72,6 +107,60 @@ def test_no_room_imports_the_image_build_or_the_tests() -> None:
         for path in modules(room)
         for name in imported_names(path)
         if name.split(".")[0] in {"tests", "image_build"}
+    }
+    assert guilty == set()
+
+
+def inner_room(name: str, house: str) -> str | None:
+    """The room of `house` that holds the module `name`; None for the house itself and for other houses."""
+    return name[len(house) + 1 :].split(".", maxsplit=1)[0] or None if name.startswith(house + ".") else None
+
+
+def inner_imports(house: str) -> Iterator[tuple[str, str, str, str]]:
+    """(module, its room, imported name, that name's room) for every import within a house."""
+    for path in modules(house.replace(".", "/")):
+        mine = inner_room(module_name(path), house)
+        for name in imported_names(path):
+            theirs = inner_room(name, house)
+            if mine is not None and theirs is not None and mine != theirs:
+                yield module_name(path), mine, name, theirs
+
+
+@pytest.mark.parametrize("house", FLOORS)
+def test_inner_rooms_import_downward_only(house: str) -> None:
+    floors = FLOORS[house]
+    upward = {
+        f"{module} imports {name}"
+        for module, mine, name, theirs in inner_imports(house)
+        if floors.index(mine) < floors.index(theirs)
+    }
+    assert upward == set()
+
+
+def test_rooms_side_by_side_share_nothing() -> None:
+    shared = {
+        f"{module} imports {name}"
+        for house in FLOORS
+        for module, mine, name, theirs in inner_imports(house)
+        if (house, mine, theirs) in APART
+    }
+    assert shared == set()
+
+
+@pytest.mark.parametrize("house", FLOORS)
+def test_every_inner_room_has_a_floor(house: str) -> None:
+    rooms = {inner_room(module_name(path), house) for path in modules(house.replace(".", "/"))}
+    assert rooms - {None} <= set(FLOORS[house])
+
+
+def test_nothing_of_the_unit_imports_the_department() -> None:
+    guilty = {
+        f"{module_name(path)} imports {name}"
+        for room in ("hw", "detector", "storage", "sync", "firmware")
+        for path in modules(room)
+        if not module_name(path).startswith(DEPARTMENT)
+        for name in imported_names(path)
+        if name == DEPARTMENT or name.startswith(DEPARTMENT + ".")
     }
     assert guilty == set()
 

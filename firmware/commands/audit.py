@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from firmware.asking import FOR_EVER_US, add_credential, asking, signed, time_us
+from firmware.custody.asking import FOR_EVER_US, add_credential, asking, signed, time_us
 from firmware.errors import DONE
 from storage.access import Request, normal_purpose, normal_role
 from storage.audit import AuditFilter, AuditLine, as_csv

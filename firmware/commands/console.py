@@ -11,15 +11,15 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from firmware.app import prepare_home
-from firmware.cli import Subparsers
-from firmware.config import load_config
+from firmware.commands import Subparsers
+from firmware.console.consoles import console_alone
 from firmware.console.service import pump
 from firmware.console.session import Console
-from firmware.consoles import console_alone
-from firmware.custody import open_ledger
+from firmware.custody.opening import open_ledger
 from firmware.errors import DONE, UsageError
-from firmware.field_parts import clock_of
+from firmware.run.app import prepare_home
+from firmware.run.field_parts import clock_of
+from firmware.settings.config import load_config
 from hw.errors import LineGoneError, MissingDriverError
 from hw.serial_port import CONSOLE_BAUD, FdPort, SerialPort, TtySerialPort
 from storage.errors import HomeLockedError

@@ -6,10 +6,10 @@ import argparse
 import json
 from typing import Any
 
-from firmware.app import prepare_home
-from firmware.custody import open_ledger, sync_folder
+from firmware.custody.opening import open_ledger, sync_folder
 from firmware.errors import DONE
-from firmware.record import software_version
+from firmware.frames.record import software_version
+from firmware.run.app import prepare_home
 from sync.enrolment import join
 from sync.ledger_outbox import LedgerOutbox
 

@@ -15,7 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-from firmware.cli import Subparsers
+from firmware.commands import Subparsers
 from firmware.console.armour import to_lines
 from firmware.console.challenge import NAMESPACE, Answer, Challenge
 from firmware.errors import DONE, MissingPartError, UsageError

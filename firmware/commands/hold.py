@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from firmware.asking import add_person, asking, request_of, signed
+from firmware.custody.asking import add_person, asking, request_of, signed
 from firmware.errors import DONE
 from storage.door import hold_subject
 from storage.policy import GROUNDS

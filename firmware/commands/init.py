@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 
-from firmware.app import prepare_home
-from firmware.cli import Subparsers
-from firmware.config import FILE_NAME, load_config
-from firmware.custody import DEFAULT_SLOT, slot_of
+from firmware.commands import Subparsers
+from firmware.custody.opening import DEFAULT_SLOT, slot_of
 from firmware.errors import DONE
+from firmware.run.app import prepare_home
+from firmware.settings.config import FILE_NAME, load_config
 from storage.home import Home
 
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from firmware.asking import FOR_EVER_US, add_person, asking, request_of, signed, time_us
+from firmware.custody.asking import FOR_EVER_US, add_person, asking, request_of, signed, time_us
 from firmware.errors import DONE
 from storage.codec import to_plain
 from storage.cover import utc

@@ -12,9 +12,9 @@ from typing import Any
 from detector.errors import PictureError
 from detector.plates import PlateReading
 from detector.reader import PlateReader
-from firmware.cli import Subparsers
+from firmware.commands import Subparsers
 from firmware.errors import DONE, FOUND_WRONG
-from firmware.record import jurisdiction_of
+from firmware.frames.record import jurisdiction_of
 from hw.errors import BrokenFrameError
 from hw.picture_file import load_planes
 

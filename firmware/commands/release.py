@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from firmware.asking import add_person, asking, request_of, signed
+from firmware.custody.asking import add_person, asking, request_of, signed
 from firmware.errors import DONE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from firmware.asking import asking
+from firmware.custody.asking import asking
 from firmware.errors import DONE
 from storage.cover import utc
 

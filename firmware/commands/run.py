@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from firmware import app
-from firmware.cli import Subparsers
+from firmware.commands import Subparsers
 from firmware.errors import DONE, FOUND_WRONG
 from firmware.lasting_stream import lasting
-from firmware.one_run import RunOptions
+from firmware.run import app
+from firmware.run.one_run import RunOptions
 
 
 def add_parser(subparsers: Subparsers) -> None:

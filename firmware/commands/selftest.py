@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 
-from firmware.app import prepare_home
-from firmware.cli import Subparsers
-from firmware.config import load_config
-from firmware.consoles import own_camera
-from firmware.custody import open_ledger
+from firmware.commands import Subparsers
+from firmware.console.consoles import own_camera
+from firmware.console.plate_spots import PlateSpots
+from firmware.console.selftest import self_test
+from firmware.custody.opening import open_ledger
 from firmware.errors import DONE, FOUND_WRONG, PART_LACKING, UsageError
-from firmware.plate_spots import PlateSpots
-from firmware.selftest import self_test
+from firmware.run.app import prepare_home
+from firmware.settings.config import load_config
 from hw.clock import SystemClock
 from hw.vitals import SysfsBoard
 from storage.errors import HomeLockedError

@@ -6,12 +6,12 @@ import argparse
 import json
 from typing import Any
 
-from firmware.asking import asking
-from firmware.cli import Subparsers
-from firmware.custody import enrolled_us
+from firmware.commands import Subparsers
+from firmware.custody.asking import asking
+from firmware.custody.opening import enrolled_us
 from firmware.errors import DONE
-from firmware.health import Custody, HealthWatch, report_lines
-from firmware.health_file import newest_report
+from firmware.health.health_file import newest_report
+from firmware.health.report import Custody, HealthWatch, report_lines
 from hw.clock import SystemClock
 from hw.vitals import SysfsBoard
 from sync.membership import SyncFolder

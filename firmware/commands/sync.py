@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from firmware.config import FILE_NAME, load_config
-from firmware.custody import custody_of, open_or_succeed, sync_folder
+from firmware.custody.log_rollover import Successor
+from firmware.custody.opening import custody_of, open_or_succeed, sync_folder
 from firmware.errors import DONE, FOUND_WRONG
-from firmware.health import HealthWatch
-from firmware.health_message import health_message
-from firmware.successor import Successor
+from firmware.health.health_message import health_message
+from firmware.health.report import HealthWatch
+from firmware.settings.config import FILE_NAME, load_config
 from hw.clock import SystemClock
 from hw.vitals import SysfsBoard
 from storage.errors import HomeLockedError

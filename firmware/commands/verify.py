@@ -9,7 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from firmware.custody import slot_of
+from firmware.custody.opening import slot_of
 from firmware.errors import DONE, FOUND_WRONG, UsageError
 from hw.errors import HardwareError
 from storage import slot

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware.console.preview import Corners, masked_preview
-from firmware.picture_quality import picture_quality
+from firmware.frames.picture_quality import picture_quality
 
 READABLE_PX = 90  # narrower plates than this are read too seldom to aim for
 SHARP = 30.0

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware.picture_quality import coarse
+from firmware.frames.picture_quality import coarse
 
 ROWS, COLUMNS = 9, 16
 SIGMA = 0.25  # of the view's width, in both directions

@@ -25,10 +25,10 @@ from firmware.console.lockout import Lockout
 from firmware.console.login import Admission, CommandKeys, admit
 from firmware.console.maintenance import MaintenanceLog, Recording, SessionLog
 from firmware.console.parser import FORMS, Command, completions, parse, recorded_form
-from firmware.console.screen import printable
 from firmware.console.unit import Unit
 from firmware.console.verbs import Context, boottime_s, carry_out, told
 from firmware.errors import FirmwareError
+from firmware.screen import printable
 from hw.errors import LineGoneError
 from hw.serial_port import SerialPort
 from storage.errors import StorageError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from firmware.console.aim import AimView
-from firmware.health import HealthReport
+from firmware.health.report import HealthReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

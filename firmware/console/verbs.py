@@ -14,10 +14,10 @@ from detector.errors import DetectorError
 from firmware.console.aim import aim_lines
 from firmware.console.errors import ConsoleError, UnitRefusedError
 from firmware.console.parser import FORMS, Command
-from firmware.console.screen import printable, screened, screened_link, screened_log
 from firmware.console.unit import Unit
 from firmware.errors import FirmwareError
-from firmware.health import report_lines
+from firmware.health.report import report_lines
+from firmware.screen import printable, screened, screened_link, screened_log
 from hw.errors import HardwareError
 from storage.errors import StorageError
 from storage.grant_format import DAY_US, Grant

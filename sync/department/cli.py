@@ -147,9 +147,9 @@ def _events_to_stderr() -> None:
 
 def _approved_if_asked(args: argparse.Namespace) -> None:
     """In the FIPS profile this process takes approved TLS suites alone: it may start anew for that."""
-    from sync.department.home import DepartmentHome  # noqa: PLC0415 - no command is slowed by another's needs
-    from sync.department.settings import Settings  # noqa: PLC0415
-    from sync.department.tls import restart_for_approved  # noqa: PLC0415
+    from sync.department.ground.home import DepartmentHome  # noqa: PLC0415 - no command is slowed by another's needs
+    from sync.department.ground.settings import Settings  # noqa: PLC0415
+    from sync.department.ground.tls import restart_for_approved  # noqa: PLC0415
 
     if getattr(args, "fips", False) or DepartmentHome(args.home, Settings()).fips:
         restart_for_approved(sys.orig_argv[1:], os.environ)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from firmware.console.bench_unit import BenchUnit
 from firmware.console.lockout import Lockout
 from firmware.console.maintenance import RememberedLog
-from firmware.console.rehearsal import Hands
 from firmware.console.session import Console
 from hw.serial_port import loopback_pair
 from storage.grant_format import COMMANDS, DAY_US, FORMAT, Bundle, Grant, GrantRole, issue
 from storage.ssh_signature import PrivateKey, SshPublicKey
+from tests.tools.bench_unit import BenchUnit
+from tests.tools.rehearsal import Hands
 
 NOW_US = 1_777_777_777_000_000
 

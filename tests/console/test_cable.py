@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from firmware.console.bench_unit import BenchUnit
 from firmware.console.lockout import Lockout
 from firmware.console.maintenance import RememberedLog
 from firmware.console.parser import FORMS
 from firmware.console.session import Console
 from hw.errors import LineGoneError
 from hw.serial_port import LoopbackPort, loopback_pair
+from tests.tools.bench_unit import BenchUnit
 
 Bench = Any  # tests/console/conftest.py
 TYPED = {

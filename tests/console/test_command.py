@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from firmware.app import prepare_home
-from firmware.console.rehearsal import Hands
-from firmware.custody import open_ledger
+from firmware.custody.opening import open_ledger
+from firmware.run.app import prepare_home
 from hw.serial_port import FdPort
 from storage.records import MaintenanceLine
+from tests.tools.rehearsal import Hands
 
 CLIP = Path(__file__).parent.parent / "replay" / "drive_by"
 

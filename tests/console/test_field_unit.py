@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from firmware.app import prepare_home
-from firmware.config import CameraSettings, load_config
 from firmware.console.errors import UnitRefusedError
-from firmware.custody import open_ledger
-from firmware.field_unit import FieldUnit, Parts
-from firmware.health import HealthWatch
-from firmware.plate_spots import Spots
+from firmware.console.field_unit import FieldUnit, Parts
+from firmware.console.plate_spots import Spots
+from firmware.custody.opening import open_ledger
+from firmware.health.report import HealthWatch
+from firmware.run.app import prepare_home
+from firmware.settings.config import CameraSettings, load_config
 from hw.camera import Frame
 from hw.clock import ClockState, SetClock
 from hw.errors import CameraStalledError, MissingDriverError, SlotFailedError
@@ -212,7 +212,7 @@ def test_a_factory_reset_destroys_the_key_before_anything_else(home: Home, tmp_p
 def test_an_older_copy_of_the_card_opens_nothing_after_a_reset(tmp_path: Path) -> None:
     import shutil
 
-    from firmware.custody import create_ledger
+    from firmware.custody.opening import create_ledger
 
     chip, card = tmp_path / "chip", tmp_path / "home"
     card.mkdir()

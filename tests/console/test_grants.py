@@ -10,9 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from firmware.commands.grant import run
-from firmware.console.bench_unit import BenchUnit
 from firmware.console.challenge import LIFE_S, Challenge
-from firmware.console.rehearsal import answer_to
 from hw.clock import SetClock
 from storage.codec import from_bytes, to_bytes
 from storage.envelope import sign
@@ -33,6 +31,8 @@ from storage.grant_format import (
     open_bundle,
 )
 from storage.ssh_signature import SshPublicKey
+from tests.tools.bench_unit import BenchUnit
+from tests.tools.rehearsal import answer_to
 
 Bench = Any  # tests/console/conftest.py
 NOW_US = 1_777_777_777_000_000

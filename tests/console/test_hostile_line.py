@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from firmware.console.armour import to_lines
-from firmware.console.bench_unit import BenchUnit
 from firmware.console.challenge import Challenge
 from firmware.console.errors import LockedOutError, UnitRefusedError
 from firmware.console.lockout import Lockout
-from firmware.console.rehearsal import answer_to
 from hw.errors import PartFailedError
 from storage.errors import StoreFullError
 from sync.errors import LinkError
+from tests.tools.bench_unit import BenchUnit
+from tests.tools.rehearsal import answer_to
 
 Bench = Any  # tests/console/conftest.py
 NOW_US = 1_777_777_777_000_000

@@ -14,12 +14,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from detector.reader import PlateReader
 from firmware.console.aim import aim_lines, look
-from firmware.console.bench_unit import BenchUnit
+from firmware.console.plate_spots import PlateSpots
 from firmware.console.preview import BLOT, COLUMNS, ROWS, SHADES, masked_preview
-from firmware.console.screen import screened, screened_link, screened_log
-from firmware.plate_spots import PlateSpots
+from firmware.screen import screened, screened_link, screened_log
 from hw.camera import Frame
 from hw.clock import ClockState, UtcTime
+from tests.tools.bench_unit import BenchUnit
 
 Scene = tuple[NDArray[np.uint8], list[tuple[float, float, float, float]], list[str]]
 FULL = os.environ.get("ALPR_FAULTS") == "full"

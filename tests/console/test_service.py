@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from firmware.console.bench_unit import BenchUnit
 from firmware.console.lockout import Lockout
 from firmware.console.maintenance import RememberedLog
-from firmware.console.rehearsal import Hands
 from firmware.console.service import pump, serving, socket_of
 from firmware.console.session import Console
 from hw.serial_port import loopback_pair
 from storage.errors import HomeLockedError
+from tests.tools.bench_unit import BenchUnit
+from tests.tools.rehearsal import Hands
 
 
 class Cable:

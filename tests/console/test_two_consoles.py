@@ -10,16 +10,15 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from firmware.app import prepare_home
+from firmware.console.consoles import consoles
 from firmware.console.errors import UnitRefusedError
-from firmware.console.rehearsal import Hands
+from firmware.console.field_unit import FieldUnit, Parts
+from firmware.console.plate_spots import Spots
 from firmware.console.service import pump
-from firmware.consoles import consoles
-from firmware.custody import open_ledger
-from firmware.field_unit import FieldUnit, Parts
-from firmware.frame_tap import FrameTap
-from firmware.health import HealthWatch
-from firmware.plate_spots import Spots
+from firmware.custody.opening import open_ledger
+from firmware.frames.frame_tap import FrameTap
+from firmware.health.report import HealthWatch
+from firmware.run.app import prepare_home
 from hw.clock import SetClock
 from hw.errors import CameraStalledError
 from hw.machine import RememberedMachine
@@ -28,6 +27,7 @@ from hw.vitals import ScriptedBoard
 from storage.ledger import Ledger
 from storage.records import ClockState, MaintenanceLine, Read
 from sync.membership import Member, SyncFolder
+from tests.tools.rehearsal import Hands
 
 NOW_US = 1_795_000_000_000_000
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.console.transcript import visit
+from tests.tools.transcript import visit
 
 CLIP = Path(__file__).parent.parent / "replay" / "drive_by"
 

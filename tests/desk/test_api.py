@@ -10,9 +10,9 @@ from desk_server import serving
 from desk_twins import DAY_US, GROUND, PASSWORD, Department
 from starlette.applications import Starlette
 
-from sync.department.api import MAX_BODY_BYTES, routes
-from sync.department.forms import to_json
-from sync.department.operations import OPERATIONS
+from sync.department.desk.api import MAX_BODY_BYTES, routes
+from sync.department.desk.json_forms import to_json
+from sync.department.desk.operations import OPERATIONS
 
 
 @pytest.fixture

@@ -14,18 +14,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_twins import COURSE, DAY_US, GROUND, MINUTE_US, PEOPLE, TOPICS, Department
 
 from storage.grant_format import GrantRole
-from sync.department import calls_audit as audits
-from sync.department import calls_grants as grants
-from sync.department import calls_holds as holds
-from sync.department import calls_incidents as incidents
-from sync.department import calls_inquiry as inquiries
-from sync.department import calls_people as people
-from sync.department import calls_revoking as revoking
-from sync.department import calls_sharing as shares
-from sync.department.entries import Ground, Refused, Scope
-from sync.department.operations import OPERATIONS
-from sync.department.refusals import DeskRefusal, LockedError, NotProvenError
-from sync.department.roles import CALLS, Role
+from sync.department.desk.audit import calls as audits
+from sync.department.desk.grants import calls as grants
+from sync.department.desk.grants import revoking
+from sync.department.desk.holds import calls as holds
+from sync.department.desk.incidents import calls as incidents
+from sync.department.desk.inquiry import calls as inquiries
+from sync.department.desk.operations import OPERATIONS
+from sync.department.desk.people import calls as people
+from sync.department.desk.sharing import calls as shares
+from sync.department.journal.entries import Ground, Refused
+from sync.department.journal.sharing_entries import Scope
+from sync.department.policy.refusals import DeskRefusal, LockedError, NotProvenError
+from sync.department.policy.roles import CALLS, Role
 
 Tokens = Callable[[str], str]
 VENDOR_LINE = (

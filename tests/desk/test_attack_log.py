@@ -16,11 +16,12 @@ from desk_twins import GROUND
 from storage import envelope, merkle, sealing
 from storage.checkpoint import NoteKey
 from storage.leaf import Mark
-from sync.department import check_log
-from sync.department.access_log import CONTEXT, DATABASE, ELEMENT, AccessLog, leaf_payload, parse_leaf
-from sync.department.entries import Access, AccessResult, Stamp
-from sync.department.witness_link import FolderWitness
-from sync.department.witness_server import WitnessFolder
+from sync.department.journal import check_log
+from sync.department.journal.access_log import CONTEXT, DATABASE, ELEMENT, AccessLog, leaf_payload, parse_leaf
+from sync.department.journal.entries import Access, AccessResult
+from sync.department.journal.entry_base import Stamp
+from sync.department.journal.witness_link import FolderWitness
+from sync.department.journal.witness_server import WitnessFolder
 
 FULL = os.environ.get("ALPR_FAULTS") == "full"
 LOOK_UPS = 60

@@ -13,10 +13,16 @@ from dataclasses import replace
 import pytest
 from desk_twins import GROUND, MINUTE_US, Department
 
-from sync.department.access_log import DATABASE
-from sync.department.audit import ACCESS_KINDS, CSV_COLUMNS, csv_text
-from sync.department.calls_audit import AuditForm, AuditReport, CloseForm, Finding, PeriodForm, look_daily
-from sync.department.calls_inquiry import (
+from sync.department.desk.audit.calls import (
+    AuditForm,
+    AuditReport,
+    CloseForm,
+    Finding,
+    PeriodForm,
+    look_daily,
+)
+from sync.department.desk.audit.rules import ACCESS_KINDS, CSV_COLUMNS, csv_text
+from sync.department.desk.inquiry.calls import (
     Answer,
     AskForm,
     DisputeForm,
@@ -25,9 +31,10 @@ from sync.department.calls_inquiry import (
     NothingForm,
     RunForm,
 )
-from sync.department.entries import AuditDone, Entry, FindingOpened, LogRead
-from sync.department.refusals import DeskRefusal
-from sync.department.roles import Role
+from sync.department.journal.access_log import DATABASE
+from sync.department.journal.entries import AuditDone, Entry, FindingOpened, LogRead
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
 

@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 import pytest
-from clause_mutations import BREAKS
 
-from sync.department.clauses import NOT_ENFORCED, clause_rows
 from sync.department.cli import main
+from sync.department.policy.clauses import NOT_ENFORCED, clause_rows
+from tests.tools.clause_mutations import BREAKS
 
 TESTS = Path(__file__).resolve().parent.parent
 BINDS = re.compile(
@@ -75,7 +75,7 @@ def test_the_table_in_the_docs_is_the_one_that_is_printed(capsys: pytest.Capture
 
 
 def test_each_clause_has_a_place_whose_breaking_the_mutation_run_knows() -> None:
-    """The run itself takes minutes: python tests/twins/clause_mutations.py."""
+    """The run itself takes minutes: python tests/tools/clause_mutations.py."""
     for one in BREAKS:
         text = (TESTS.parent / "sync" / "department" / one.file).read_text()
         assert text.count(one.old) == 1, (one.file, one.old)

@@ -19,10 +19,10 @@ from desk_seat import Seat
 from desk_twins import Department
 
 from firmware.cli import main as reader
-from sync.department import incidents
-from sync.department.people import check_password
-from sync.department.refusals import FormError
-from sync.department.store import open_store
+from sync.department.desk.people.rules import check_password
+from sync.department.policy.refusals import FormError
+from sync.department.store import incidents
+from sync.department.store.database import open_store
 
 GROUND = ("--purpose", "investigation", "--case", "26-001234", "--why", "hit and run on Myrtle Avenue")
 

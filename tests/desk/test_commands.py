@@ -11,9 +11,9 @@ from pathlib import Path
 import pyotp
 import pytest
 
-from sync.department.clauses import clause_rows
 from sync.department.cli import build_parser, main
-from sync.department.operations import OPERATIONS
+from sync.department.desk.operations import OPERATIONS
+from sync.department.policy.clauses import clause_rows
 
 NEW = "correct horse 463"
 GROUND = ["--purpose", "investigation", "--case", "26-001234", "--why", "hit and run on Myrtle Avenue"]

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 from desk_twins import DAY_US, GROUND, START_US, Department
 
-from sync.department import incidents
-from sync.department.calls_audit import PeriodForm
-from sync.department.calls_holds import HoldForm
-from sync.department.calls_inquiry import NothingForm, RunForm
-from sync.department.compliance import Overdue
-from sync.department.roles import Role
-from sync.department.store import open_store
+from sync.department.desk.audit.calls import PeriodForm
+from sync.department.desk.compliance import Overdue
+from sync.department.desk.holds.calls import HoldForm
+from sync.department.desk.inquiry.calls import NothingForm, RunForm
+from sync.department.policy.roles import Role
+from sync.department.store import incidents
+from sync.department.store.database import open_store
 
 Tokens = Callable[[str], str]
 

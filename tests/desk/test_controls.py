@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from desk_twins import Department
 
-from sync.department.controls import FIPS_NAME, Control, Facts, table
-from sync.department.policy import default_document, parse
+from sync.department.policy.controls import FIPS_NAME, Control, Facts, table
+from sync.department.policy.terms import default_document, parse
 
 FACTS = Facts(keys_elsewhere=False, witness_here=False, database="sqlite")
 

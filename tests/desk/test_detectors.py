@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from look_up_year import DAY_US, KINDS, MINUTE_US, simulate
 
-from sync.department.detectors import (
+from sync.department.desk.audit.detectors import (
     LookUp,
     burst,
     detect,
@@ -19,9 +19,9 @@ from sync.department.detectors import (
     same_plate,
     sample,
 )
-from sync.department.entries import Shift
-from sync.department.local_time import zone_of
-from sync.department.policy import default_document, parse
+from sync.department.ground.local_time import zone_of
+from sync.department.journal.entries import Shift
+from sync.department.policy.terms import default_document, parse
 
 TERMS = parse(default_document()).detectors
 FULL = os.environ.get("ALPR_FAULTS") == "full"

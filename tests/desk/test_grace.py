@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from desk_twins import GROUND, MINUTE_US, Department
 
-from sync.department.calls_audit import AuditForm
-from sync.department.calls_inquiry import Answer, RunForm
-from sync.department.entries import AccessResult, WitnessAway
-from sync.department.opening import adopt_root
-from sync.department.refusals import DeskRefusal
+from sync.department.desk.audit.calls import AuditForm
+from sync.department.desk.inquiry.calls import Answer, RunForm
+from sync.department.journal.entries import AccessResult, WitnessAway
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.server.open_desk import adopt_root
 
 Tokens = Callable[[str], str]
 

@@ -8,15 +8,16 @@ from dataclasses import replace
 import pytest
 from desk_twins import DAY_US, GROUND, HOUR_US, MINUTE_US, START_US, Department
 
-from sync.department import package
-from sync.department.blobs import FolderPacks
-from sync.department.calls_holds import BookForm, Exported, ExportForm, HoldForm, Placed, finish
-from sync.department.calls_inquiry import Answer, NothingForm, RunForm
-from sync.department.entries import Access, HoldPlaced, Refused, WitnessAway
-from sync.department.key_service import LocalKeyService
-from sync.department.refusals import DeskRefusal
-from sync.department.retention import Retention
-from sync.department.store import open_store
+from sync.department.content import package
+from sync.department.content.key_service import LocalKeyService
+from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed, finish
+from sync.department.desk.inquiry.calls import Answer, NothingForm, RunForm
+from sync.department.journal.entries import Access, Refused, WitnessAway
+from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.server.retention import Retention
+from sync.department.store.blobs import FolderPacks
+from sync.department.store.database import open_store
 from sync.errors import HomeError
 
 Tokens = Callable[[str], str]

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 from desk_twins import CAD, DAY_US, GROUND, HOUR_US, Department
 
-from sync.department.audit import requests_of
-from sync.department.calls_inquiry import (
+from sync.department.content.key_guard import Cover
+from sync.department.desk.audit.rules import requests_of
+from sync.department.desk.inquiry.calls import (
     Answer,
     AskForm,
     DecideForm,
@@ -25,9 +26,8 @@ from sync.department.calls_inquiry import (
     RequestForm,
     RunForm,
 )
-from sync.department.entries import Access, AccessResult, Area, Ground, Query, Refused
-from sync.department.refusals import DeskRefusal
-from sync.department.search import Cover
+from sync.department.journal.entries import Access, AccessResult, Area, Ground, Query, Refused
+from sync.department.policy.refusals import DeskRefusal
 
 Tokens = Callable[[str], str]
 
@@ -326,8 +326,8 @@ def test_a_requester_without_training_gets_no_search_run(department: Department,
     chief = tokens("chief")
     form = AskForm(query=department.plate("8XYZ123"), ground=GROUND)
     request = entered(department.call("inquiry/request", tokens("officer1"), form))
-    from sync.department.calls_people import AccountForm
-    from sync.department.roles import Role
+    from sync.department.desk.people.calls import AccountForm
+    from sync.department.policy.roles import Role
 
     removed = AccountForm(
         user="officer1", name="O", organisation="PD", roles=(Role.OFFICER,), reason="left", active=False

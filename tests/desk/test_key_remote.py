@@ -9,13 +9,14 @@ import pytest
 from desk_server import serving
 from desk_twins import DAY_US, GROUND, HOUR_US, Department
 
-from sync.department.calls_holds import BookForm, Exported, ExportForm, HoldForm, Placed
-from sync.department.calls_inquiry import Answer, RunForm
-from sync.department.entries import Access, HoldPlaced
-from sync.department.front import Front
-from sync.department.key_remote import CALLS, RECEIVES, Address, RemoteKeyService, key_app, remote
-from sync.department.key_service import LocalKeyService
-from sync.department.refusals import DeskRefusal
+from sync.department.content.key_remote import CALLS, RECEIVES, Address, RemoteKeyService, key_app, remote
+from sync.department.content.key_service import LocalKeyService
+from sync.department.desk.context import Front
+from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed
+from sync.department.desk.inquiry.calls import Answer, RunForm
+from sync.department.journal.entries import Access
+from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.policy.refusals import DeskRefusal
 from sync.errors import KeyServiceError
 
 TOKEN = "0" * 64

@@ -24,18 +24,19 @@ from storage.grant_format import (
     open_bundle,
 )
 from storage.ssh_signature import SshPublicKey
-from sync.department import daily, incidents
-from sync.department.calls_grants import Granted, GrantForm, LendForm, Lent, SignedForm
-from sync.department.calls_incidents import SettleForm, Settling
-from sync.department.calls_inquiry import NothingForm
-from sync.department.calls_people import AccountForm
-from sync.department.calls_revoking import RevokeForm
-from sync.department.entries import GrantIssued, IncidentSettled
-from sync.department.home import load_ed25519
-from sync.department.refusals import DeskRefusal
-from sync.department.roles import Role
-from sync.department.server import Department as Server
-from sync.department.store import open_store
+from sync.department.desk.grants.calls import Granted, GrantForm, LendForm, Lent, SignedForm
+from sync.department.desk.grants.revoking import RevokeForm
+from sync.department.desk.incidents.calls import SettleForm, Settling
+from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.desk.people.calls import AccountForm
+from sync.department.ground.home import load_ed25519
+from sync.department.journal.office_entries import GrantIssued, IncidentSettled
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import Role
+from sync.department.server import daily
+from sync.department.server.server import Department as Server
+from sync.department.store import incidents
+from sync.department.store.database import open_store
 
 Tokens = Callable[[str], str]
 HOLDER = Ed25519PrivateKey.generate()
@@ -307,9 +308,9 @@ def test_a_person_who_was_removed_between_the_words_is_still_the_first(
 def test_a_grant_that_was_signed_before_the_desk_still_needs_the_command_key(tmp_path: Path) -> None:
     """Without a desk the key alone signs; with one, `department grant issue` asks who asks."""
     from sync.department.cli import main
-    from sync.department.founding import found
-    from sync.department.opening import first_administrator
-    from sync.department.settings import Settings
+    from sync.department.ground.settings import Settings
+    from sync.department.server.founding import found
+    from sync.department.server.open_desk import first_administrator
 
     home = found(tmp_path / "home", Settings(day_keys_ahead=2)).home
     (tmp_path / "v.pub").write_text(LINE)

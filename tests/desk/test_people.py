@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from desk_twins import HOUR_US, MINUTE_US, PASSWORD, Department, secret_of
 
-from sync.department import people
-from sync.department.calls_inquiry import NothingForm
-from sync.department.calls_people import AccountForm, HandedOver, PasswordForm, UserForm
-from sync.department.desk import CREDENTIAL_KEY
-from sync.department.founding import found
-from sync.department.opening import adopt_root, first_administrator, open_desk
-from sync.department.policy import default_document, digest, parse
-from sync.department.refusals import DeskRefusal, LockedError, NotProvenError
-from sync.department.roles import Role
-from sync.department.settings import Settings
+from sync.department.desk.desk import CREDENTIAL_KEY
+from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.desk.people import rules as people
+from sync.department.desk.people.calls import AccountForm, HandedOver, PasswordForm, UserForm
+from sync.department.ground.settings import Settings
+from sync.department.policy.refusals import DeskRefusal, LockedError, NotProvenError
+from sync.department.policy.roles import Role
+from sync.department.policy.terms import default_document, digest, parse
+from sync.department.server.founding import found
+from sync.department.server.open_desk import adopt_root, first_administrator, open_desk
 
 Tokens = Callable[[str], str]
 POLICY = parse(default_document())
@@ -160,7 +160,7 @@ def test_a_credential_swapped_beside_the_log_is_refused(department: Department) 
 
 
 def test_a_session_planted_in_the_database_opens_nothing(department: Department) -> None:
-    from sync.department.sessions import digest_of
+    from sync.department.desk.sessions import digest_of
 
     department.desk.log.touch(digest_of("planted"), department.clock.us)
     with pytest.raises(NotProvenError):

@@ -8,9 +8,9 @@ import pytest
 
 from storage import policy as custody
 from storage.errors import RecordError
-from sync.department.local_time import end_of_day_us, utc_exact
-from sync.department.policy import default_document, parse
-from sync.department.roles import CALLS, Call, Role
+from sync.department.ground.local_time import end_of_day_us, utc_exact
+from sync.department.policy.roles import CALLS, Call, Role
+from sync.department.policy.terms import default_document, parse
 
 
 def changed(old: str, new: str) -> bytes:

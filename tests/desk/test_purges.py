@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import pytest
 from desk_twins import DAY_US, START_US, Department
 
-from sync.department import daily
-from sync.department.entries import SYSTEM, Purged
-from sync.department.opening import adopt_root, front_of
-from sync.department.policy import digest
-from sync.department.retention import keep_days_of
-from sync.department.server import Department as Server
+from sync.department.journal.entry_base import SYSTEM
+from sync.department.journal.hold_entries import Purged
+from sync.department.policy.terms import digest
+from sync.department.server import daily
+from sync.department.server.open_desk import adopt_root, front_of
+from sync.department.server.retention import keep_days_of
+from sync.department.server.server import Department as Server
 from sync.errors import HomeError
 
 

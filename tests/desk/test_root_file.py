@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.errors import OutdatedError, RecordError, SignatureError, StorageError
-from sync.department import root_file
-from sync.department.authority import Authority
-from sync.department.opening import adopt_root, open_desk
-from sync.department.policy import default_document, digest
-from sync.department.root_file import Root, RootKey
+from sync import root_file
+from sync.department.policy.terms import default_document, digest
+from sync.department.server.open_desk import adopt_root, open_desk
+from sync.department.units.authority import Authority
 from sync.errors import HomeError
+from sync.root_file import Root, RootKey
 
 OLD = [Ed25519PrivateKey.generate() for _ in range(3)]
 NEW = [Ed25519PrivateKey.generate() for _ in range(3)]

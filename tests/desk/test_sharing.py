@@ -11,10 +11,11 @@ import pytest
 from desk_twins import DAY_US, GROUND, Department
 
 from storage.errors import PackageError
-from sync.department import package
-from sync.department.calls_inquiry import NothingForm
-from sync.department.calls_people import AccountForm
-from sync.department.calls_sharing import (
+from sync.department.cli import main
+from sync.department.content import package
+from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.desk.people.calls import AccountForm
+from sync.department.desk.sharing.calls import (
     DecisionForm,
     DeliverForm,
     Delivery,
@@ -24,10 +25,10 @@ from sync.department.calls_sharing import (
     ReviewForm,
     ShareForm,
 )
-from sync.department.cli import main
-from sync.department.entries import Access, LogRead, Refused, Scope, ShareAsked, ShareRouted
-from sync.department.refusals import DeskRefusal
-from sync.department.roles import Role
+from sync.department.journal.entries import Access, LogRead, Refused
+from sync.department.journal.sharing_entries import Scope, ShareAsked, ShareRouted
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
 LETTER = b"%PDF Dear Chief, in case H-1 we ask for ..."

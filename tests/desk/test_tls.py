@@ -16,12 +16,13 @@ import pytest
 from sync_twins import DepartmentProcess, Unit, found_department, free_port, issue_code
 from tls_client import offer
 
-from sync.department import root_file, tls
-from sync.department.authority import Authority
-from sync.department.founding import OFFICES
-from sync.department.home import DepartmentHome, load_ed25519
-from sync.department.opening import adopt_root, first_administrator, open_desk, root_in
-from sync.department.policy import digest
+from sync import root_file
+from sync.department.ground import tls
+from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.policy.terms import digest
+from sync.department.server.founding import OFFICES
+from sync.department.server.open_desk import adopt_root, first_administrator, open_desk, root_in
+from sync.department.units.authority import Authority
 from sync.errors import LackingError
 
 CHACHA = "TLS_CHACHA20_POLY1305_SHA256"
@@ -104,7 +105,7 @@ def _once_listening(ask: Callable[[], str]) -> str:
 
 @pytest.mark.slow
 def test_a_fips_witness_and_key_service_refuse_them_too(tmp_path: Path) -> None:
-    from sync.department.witness_server import WitnessFolder
+    from sync.department.journal.witness_server import WitnessFolder
 
     home = found_department(tmp_path / "home")
     certificate, key = Authority.open(home.authority).server_files(("localhost",))
@@ -134,7 +135,7 @@ def test_a_fips_witness_and_key_service_refuse_them_too(tmp_path: Path) -> None:
 
 
 def _witness_key(folder: Path) -> str:
-    from sync.department.witness_server import WitnessFolder
+    from sync.department.journal.witness_server import WitnessFolder
 
     opened = WitnessFolder(folder)
     text = opened.key.text()

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from desk_twins import COURSE, DAY_US, GROUND, TOPICS, Department
 
-from sync.department.calls_inquiry import Answer, NothingForm, RunForm
-from sync.department.calls_people import TrainingForm
-from sync.department.refusals import DeskRefusal
-from sync.department.roles import Role
+from sync.department.desk.inquiry.calls import Answer, NothingForm, RunForm
+from sync.department.desk.people.calls import TrainingForm
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
 

@@ -18,14 +18,14 @@ from storage import access, codec, ssh_signature
 from storage.audit import AuditFilter
 from storage.door import Door, audit_subject
 from storage.errors import RefusedError, StorageError
-from sync.department import roster_down
-from sync.department import server as servers
-from sync.department.calls_inquiry import NothingForm
-from sync.department.calls_people import AccountForm, TrainingForm
-from sync.department.opening import adopt_root
-from sync.department.policy import digest
-from sync.department.refusals import DeskRefusal
-from sync.department.roles import Role
+from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.desk.people.calls import AccountForm, TrainingForm
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import Role
+from sync.department.policy.terms import digest
+from sync.department.server import roster as roster_down
+from sync.department.server import server as servers
+from sync.department.server.open_desk import adopt_root
 
 REVIEWER = Ed25519PrivateKey.generate()
 
@@ -122,7 +122,7 @@ def test_a_person_of_the_desk_is_known_at_the_unit_until_his_training_ends_or_he
 
 def with_training(department: Department) -> None:
     """A year later: new passwords by the way of first credentials, then the supervisor trains again."""
-    from sync.department import people
+    from sync.department.desk.people import rules as people
 
     desk = department.desk
     for user in ("chief", "super"):

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from storage import merkle
 from storage.checkpoint import Checkpoint, NoteKey, open_cosignatures, sign_checkpoint
 from storage.errors import CheckpointError, ForkedLogError
-from sync.department.witness import MAX_REQUEST_BYTES, SIZE_TYPE, parse_request, request_body
-from sync.department.witness_link import HttpWitness, SizeConflictError
-from sync.department.witness_server import WitnessFolder, witness_app
+from sync.department.journal.witness import MAX_REQUEST_BYTES, SIZE_TYPE, parse_request, request_body
+from sync.department.journal.witness_link import HttpWitness, SizeConflictError
+from sync.department.journal.witness_server import WitnessFolder, witness_app
 from sync.errors import HomeError, LinkError
 
 LEAVES = [merkle.leaf_hash(bytes([n])) for n in range(40)]

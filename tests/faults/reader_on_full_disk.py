@@ -16,8 +16,8 @@ from pathlib import Path
 
 from reader_process import CLIP, Running
 
-from firmware.app import prepare_home
-from firmware.custody import open_ledger
+from firmware.custody.opening import open_ledger
+from firmware.run.app import prepare_home
 from storage.home import Home
 from storage.records import Gap
 from storage.verify import verify_home

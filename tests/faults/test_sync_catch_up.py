@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from sync_catch_up import catch_up
+
+from tests.tools.sync_catch_up import catch_up
 
 FULL = os.environ.get("ALPR_FAULTS") == "full"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware import bench
+from tests.tools import bench
 
 
 def test_the_bench_tells_every_stage_and_a_ratio_above_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from camera_twins import START_US, ScriptedSource, write_pictures
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.capture import BoundedQueue, Capture, Stage
+from firmware.frames.capture import BoundedQueue, Capture, Stage
 from hw.camera import Camera, Frame
 from hw.camera_replay import ReplaySource
 from hw.clock import SetClock, SystemClock

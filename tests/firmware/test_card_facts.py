@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from firmware.card_facts import MODELS, card_facts
+from firmware.custody.card_facts import MODELS, card_facts
 
 
 def test_figures_of_every_card_are_told_in_a_line_each(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_what_system_and_database_say_is_one_line(
     def run(*_words: object, **_named: object) -> None:
         raise error
 
-    monkeypatch.setattr("firmware.app.run", run)
+    monkeypatch.setattr("firmware.run.app.run", run)
     assert main(["--home", str(tmp_path), "run"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("reader: run: ")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from firmware import field_parts
-from firmware.config import Config, PartsSettings
+from firmware.run import field_parts
+from firmware.settings.config import Config, PartsSettings
 from hw import receiver
 from hw.chrony import ScriptedDaemon, Tracking
 from hw.clock import ClockState

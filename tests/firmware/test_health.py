@@ -17,15 +17,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from firmware.alarm_events import AlarmEvents
-from firmware.config import SyncSettings
-from firmware.health import Alarm, Custody, HealthReport, HealthWatch, report_lines
-from firmware.health_file import newest_report, path_of, reporting, write_report
+from firmware.frames.picture_quality import coarse, picture_quality
+from firmware.health.alarm_events import AlarmEvents
+from firmware.health.health_file import newest_report, path_of, reporting, write_report
+from firmware.health.metrics import MetricsServer, serving_metrics
+from firmware.health.read_habit import HOUR_US, ReadHabit
+from firmware.health.report import Alarm, Custody, HealthReport, HealthWatch, report_lines
+from firmware.health.scene_watch import LEARN_S, SceneWatch
 from firmware.log import event_log
-from firmware.metrics import MetricsServer, serving_metrics
-from firmware.picture_quality import coarse, picture_quality
-from firmware.read_habit import HOUR_US, ReadHabit
-from firmware.scene_watch import LEARN_S, SceneWatch
+from firmware.settings.config import SyncSettings
 from hw.clock import ClockState, SetClock
 from hw.power import ScriptedPower
 from hw.vitals import ScriptedBoard
@@ -491,7 +491,7 @@ def test_an_alarm_is_told_once_when_it_is_raised_and_once_when_it_is_over() -> N
 def test_a_report_that_fails_for_a_while_is_named_once_and_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("firmware.health_file.EVERY_S", 0.01)
+    monkeypatch.setattr("firmware.health.health_file.EVERY_S", 0.01)
     report, named, failing = Bench().watch.report(), [], [True]
 
     def asked() -> HealthReport:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from reader_process import CLIP
 
-from firmware.custody import open_ledger
+from firmware.custody.opening import open_ledger
 from firmware.lasting_stream import lasting
 from firmware.log import event_log
 from storage.home import Home

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from firmware.lighting import Lighting
+from firmware.frames.lighting import Lighting
 from firmware.log import event_log
 from hw.camera import Frame
 from hw.clock import ClockState, UtcTime

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from firmware.live_view import LiveView, StageTimes
-from firmware.pipeline import Counts, Progress
+from firmware.frames.pipeline import Counts, Progress
+from firmware.run.live_view import LiveView, StageTimes
 from storage.records import ClockState, Read
 
 PLATE = "LS15EBC"

@@ -1,6 +1,6 @@
 """When the supervisor is to restart the reader: no frames, or frames that nobody reads."""
 
-from firmware.liveness import BLIND_BEFORE_RESTART_S, STUCK_BEFORE_RESTART_S, Liveness
+from firmware.health.liveness import BLIND_BEFORE_RESTART_S, STUCK_BEFORE_RESTART_S, Liveness
 
 
 def beats(seconds: float, *, age_s: float = 0.05, a_second: int = 10) -> list[bool]:

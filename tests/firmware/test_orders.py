@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from reader_process import CLIP
 
-from firmware import app, field_parts
-from firmware.config import Config, PartsSettings, write_config
-from firmware.one_run import RunOptions, RunResult
-from firmware.orders import Reason, StopRequest, SupplyOrders
+from firmware.run import app, field_parts
+from firmware.run.one_run import RunOptions, RunResult
+from firmware.run.orders import Reason, StopRequest, SupplyOrders
+from firmware.settings.config import Config, PartsSettings, write_config
 from hw.errors import PartFailedError
 from hw.lamps import RememberedLamps
 from hw.power import PowerOrder, ScriptedPower

@@ -19,12 +19,12 @@ from PIL import Image
 from scripted_eyes import DECODING, SIZE, ScriptedEyes, write_drive
 
 from detector.track import Tracker
-from firmware.bookkeeper import FAILED_LIMIT_S, Bookkeeper
-from firmware.custody import create_ledger
+from firmware.custody.bookkeeper import FAILED_LIMIT_S, Bookkeeper
+from firmware.custody.opening import create_ledger
+from firmware.frames.pictures import overview_jpeg
+from firmware.frames.pipeline import Counts, EndedPass, Pipeline, ReadStage
+from firmware.frames.record import Surroundings
 from firmware.log import event_log
-from firmware.pictures import overview_jpeg
-from firmware.pipeline import Counts, EndedPass, Pipeline, ReadStage
-from firmware.record import Surroundings
 from hw.camera import Frame
 from hw.camera_replay import ReplaySource
 from hw.camera_watch import BlindSpell, WatchedCamera

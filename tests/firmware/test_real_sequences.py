@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from detector.reader import PlateReader
-from firmware import app
+from firmware.run import app
 
 pytestmark = pytest.mark.slow
 CLIP = Path(__file__).resolve().parent.parent / "replay" / "drive_by"

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from reader_process import CLIP, Running
 
-from firmware.app import prepare_home, run
-from firmware.custody import LOCK_PATIENCE_S, open_ledger
-from firmware.one_run import RunOptions
+from firmware.custody.opening import LOCK_PATIENCE_S, open_ledger
+from firmware.run.app import prepare_home, run
+from firmware.run.one_run import RunOptions
 from storage.home import Home
 from storage.records import Read
 from storage.verify import verify_home

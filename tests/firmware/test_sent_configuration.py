@@ -9,13 +9,13 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from reader_process import CLIP, Running
 from sync_twins import found_department, issue_code, running
 
-from firmware import sent_configuration
-from firmware.app import prepare_home, run
-from firmware.config import load_config
-from firmware.custody import open_ledger
+from firmware.custody.opening import open_ledger
 from firmware.errors import ConfigError
-from firmware.one_run import RunOptions
-from firmware.sent_configuration import NAME, newest, take_up, waits
+from firmware.fleet import sent_configuration
+from firmware.fleet.sent_configuration import NAME, newest, take_up, waits
+from firmware.run.app import prepare_home, run
+from firmware.run.one_run import RunOptions
+from firmware.settings.config import load_config
 from storage import codec, envelope
 from storage.errors import HomeLockedError
 from storage.home import Home

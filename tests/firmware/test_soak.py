@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from reader_process import CLIP
 
-from firmware.soak import soak as soak_module
-from firmware.soak.soak import Soak
-from firmware.soak.trouble import Line
 from storage.records import Read
+from tests.tools.soak import soak as soak_module
+from tests.tools.soak.soak import Soak
+from tests.tools.soak.trouble import Line
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from camera_twins import write_pictures
 
-from firmware.config import CameraSettings
-from firmware.sources import RETUNED, TunableSource, open_source
+from firmware.frames.sources import RETUNED, TunableSource, open_source
+from firmware.settings.config import CameraSettings
 from hw.camera import CameraSource
 from hw.clock import SystemClock
 from hw.errors import MissingDriverError

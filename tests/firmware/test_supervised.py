@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from reader_process import CLIP
 
-from firmware.config import Config, UnitSettings, write_config
-from firmware.console.rehearsal import Hands
-from firmware.local_department import free_port
+from firmware.settings.config import Config, UnitSettings, write_config
 from hw.serial_port import FdPort
+from tests.tools.local_department import free_port
+from tests.tools.rehearsal import Hands
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from firmware import sync_conditions
-from firmware.config import SyncSettings
-from firmware.sync_conditions import ANY, SyncConditions, networks_of
+from firmware.fleet import sync_conditions
+from firmware.fleet.sync_conditions import ANY, SyncConditions, networks_of
+from firmware.settings.config import SyncSettings
 from hw.errors import MissingDriverError, PartFailedError
 from hw.network import NetworkState, ScriptedNetworks
 from hw.power import ScriptedPower, Supply

@@ -15,11 +15,11 @@ import pytest
 from reader_process import CLIP, Running
 from sync_twins import DepartmentProcess, FaultProxy, Unit, found_department, issue_code, running
 
-from firmware.config import Config, SyncSettings, load_config, parse_config, write_config
-from firmware.custody import create_ledger, open_ledger
+from firmware.custody.opening import create_ledger, open_ledger
 from firmware.errors import ConfigError
 from firmware.log import event_log
-from firmware.uplink_thread import UplinkThread
+from firmware.run.uplink_thread import UplinkThread
+from firmware.settings.config import Config, SyncSettings, load_config, parse_config, write_config
 from storage.home import Home
 from storage.verify import verify_home
 from sync.enrolment import join
@@ -192,7 +192,7 @@ def test_an_account_that_finds_no_room_spoils_no_conversation(server: Department
 def test_whatever_goes_wrong_in_the_uplink_is_named_and_it_speaks_again(
     server: DepartmentProcess, unit: Unit, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr("firmware.uplink_thread.AGAIN_S", 0.1)
+    monkeypatch.setattr("firmware.run.uplink_thread.AGAIN_S", 0.1)
     unit.enrol(issue_code(server.home, f"trouble {type(error).__name__}"))
     made: list[Attempt] = []
     said = io.StringIO()

@@ -12,7 +12,7 @@ import pytest
 from custody_twins import OVERVIEW, PATCH, PLATE, make_read
 
 from firmware.cli import main
-from firmware.custody import create_ledger, open_ledger, serve_door
+from firmware.custody.opening import create_ledger, open_ledger, serve_door
 
 ADMIN = ["--user", "demo-admin", "--role", "administrator", "--purpose", "1", "--case", "26-1"]
 ASKER = ["--user", "demo-supervisor", "--role", "ccat-supervisor", "--purpose", "1", "--case", "26-1"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from sync_twins import DepartmentProcess, Unit, found_department, issue_code, running
 
-from sync.department.server import Department
+from sync.department.server.server import Department
 
 
 @pytest.fixture

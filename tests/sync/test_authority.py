@@ -10,9 +10,9 @@ import pytest
 from cryptography import x509
 from sync_twins import Unit, found_department, issue_code, running
 
-from sync.department import authority as authorities
-from sync.department.authority import Authority
-from sync.department.home import DepartmentHome
+from sync.department.ground.home import DepartmentHome
+from sync.department.units import authority as authorities
+from sync.department.units.authority import Authority
 from sync.enrolment import check_authority
 from sync.errors import NotEnrolledError
 

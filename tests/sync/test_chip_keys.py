@@ -11,7 +11,7 @@ import pytest
 from sync_twins import DepartmentProcess, Unit, found_department, issue_code, running
 from tpm_twin import software_tpm
 
-from firmware.custody import create_ledger, sync_folder
+from firmware.custody.opening import create_ledger, sync_folder
 from hw.unit_chip import open_chip
 from sync.errors import NotEnrolledError, UnitKeyError
 from sync.membership import SyncFolder

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from custody_twins import make_read
 
-from firmware import demo_department
-from firmware.custody import create_ledger
+from firmware.custody.opening import create_ledger
+from tests.tools import demo_department
 
 
 def test_the_demo_ends_with_its_reads_in_a_department_that_verifies(

@@ -11,15 +11,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sync_twins import DepartmentProcess, Unit
 
 from firmware import cli as reader
-from firmware.health import Alarm, HealthReport, HealthWatch
-from firmware.health_message import health_message
+from firmware.health.health_message import health_message
+from firmware.health.report import Alarm, HealthReport, HealthWatch
 from hw.clock import ClockState, SetClock
 from hw.vitals import ScriptedBoard
 from storage import codec, envelope
 from sync import messages as m
 from sync.department import cli as office
-from sync.department import unit_health
-from sync.department.server import Department
+from sync.department.server.server import Department
+from sync.department.store import unit_health
 from sync.enrolment import open_link
 from sync.errors import MessageError, RefusedByDepartmentError
 from sync.health import ALARMS, CLOCK_STATES, Health

@@ -11,7 +11,7 @@ from sync_twins import DepartmentProcess, FaultProxy, LoopbackLink, Unit, checke
 
 from storage import leaf as leaves
 from sync import messages as m
-from sync.department.server import Department
+from sync.department.server.server import Department
 from sync.errors import LinkError, RefusedByDepartmentError
 from sync.parcels import frame_parcel
 from sync.pieces import PieceHeader, PieceHeld

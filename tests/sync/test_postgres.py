@@ -13,10 +13,12 @@ from sqlalchemy import func, select, text
 from sync_twins import LoopbackLink, checked, converse, found_department
 
 from sync import messages as m
-from sync.department import held, incidents
-from sync.department.server import Department, now_us
-from sync.department.store import open_store
-from sync.department.tables import elements, metadata, tokens
+from sync.department.ground.local_time import now_us
+from sync.department.server.server import Department
+from sync.department.store import incidents
+from sync.department.store import unit_logs as held
+from sync.department.store.database import open_store
+from sync.department.store.tables import elements, metadata, tokens
 from sync.errors import BatchRefusedError, ConfigError
 
 

@@ -17,9 +17,10 @@ from storage import codec, merkle
 from storage.checkpoint import Checkpoint, sign_checkpoint
 from storage.leaf import origin_of
 from sync import messages as m
-from sync.department import held, incidents
-from sync.department.server import Department
-from sync.department.tables import alerts, elements, leaves, logs, tokens
+from sync.department.server.server import Department
+from sync.department.store import incidents
+from sync.department.store import unit_logs as held
+from sync.department.store.tables import alerts, elements, leaves, logs, tokens
 from sync.errors import BatchRefusedError, LinkError, RefusedByDepartmentError
 from sync.membership import SyncFolder
 from sync.succession import keep_keys, registration, succeed
@@ -371,8 +372,8 @@ def test_an_alert_is_taken_with_its_leaf_although_its_own_parcel_never_comes(
 
 def test_documents_come_down_signed_and_only_rise(department: Department, unit: Joined) -> None:
     from storage.errors import OutdatedError, SignatureError
-    from sync.department import down
-    from sync.department.home import load_ed25519
+    from sync.department.ground.home import load_ed25519
+    from sync.department.units import documents as down
     from sync.documents import Carried
 
     command = load_ed25519(department.home.path / "command.key")

@@ -13,11 +13,12 @@ from sqlalchemy import func, select
 from sync_twins import checked, converse, found_department
 
 from sync import messages as m
-from sync.department.home import SETTINGS_FILE, DepartmentHome
-from sync.department.retention import PurgeReceipt
-from sync.department.server import Department, now_us
-from sync.department.settings import Settings, load_settings, settings_text
-from sync.department.tables import alerts, days, elements, tokens
+from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
+from sync.department.ground.local_time import now_us
+from sync.department.ground.settings import Settings, load_settings, settings_text
+from sync.department.server.retention import PurgeReceipt
+from sync.department.server.server import Department
+from sync.department.store.tables import alerts, days, elements, tokens
 from sync.errors import ConfigError, KeyServiceError
 
 

@@ -16,8 +16,8 @@ from storage.errors import NoHomeError, RolledBackError
 from storage.ledger import Ledger
 from storage.records import KeyClass
 from sync import messages as m
-from sync.department import incidents
-from sync.department.server import Department
+from sync.department.server.server import Department
+from sync.department.store import incidents
 from sync.succession import open_or_succeed, registration
 
 

@@ -10,7 +10,7 @@ import pytest
 from sync_twins import DepartmentProcess, Unit, issue_code
 
 from sync.department import cli
-from sync.department.home import load_ed25519
+from sync.department.ground.home import load_ed25519
 from sync.documents import open_carried
 
 

@@ -10,7 +10,7 @@ import pytest
 from custody_twins import check
 from sync_twins import DepartmentProcess, FaultProxy, Unit, checked, found_department, issue_code, running
 
-from sync.department.server import Department
+from sync.department.server.server import Department
 from sync.enrolment_code import EnrolmentCode
 from sync.errors import NotEnrolledError, RefusedByDepartmentError
 from sync.schedule import Schedule

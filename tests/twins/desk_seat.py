@@ -14,7 +14,7 @@ from desk_twins import Department
 
 from sync.department.cli import main
 from sync.department.commands import desk_access, grant
-from sync.department.front import Front
+from sync.department.desk.context import Front
 
 
 class Seat:

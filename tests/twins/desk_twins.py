@@ -12,20 +12,20 @@ import pyotp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_units import Pass, UnitTwin
 
-from sync.department import root_file
-from sync.department.calls_people import AccountForm, HandedOver, PasswordForm, TrainingForm, UserForm
-from sync.department.desk import Desk
-from sync.department.entries import Ground, Query, Shift
-from sync.department.founding import OFFICES, found
-from sync.department.front import Front
-from sync.department.home import DepartmentHome, load_ed25519
-from sync.department.opening import adopt_root, first_administrator, open_front
-from sync.department.operations import OPERATIONS
-from sync.department.policy import digest
-from sync.department.roles import Role
-from sync.department.settings import Settings
-from sync.department.witness_link import FolderWitness
-from sync.department.witness_server import WitnessFolder
+from sync import root_file
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Desk
+from sync.department.desk.operations import OPERATIONS
+from sync.department.desk.people.calls import AccountForm, HandedOver, PasswordForm, TrainingForm, UserForm
+from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.ground.settings import Settings
+from sync.department.journal.entries import Ground, Query, Shift
+from sync.department.journal.witness_link import FolderWitness
+from sync.department.journal.witness_server import WitnessFolder
+from sync.department.policy.roles import Role
+from sync.department.policy.terms import digest
+from sync.department.server.founding import OFFICES, found
+from sync.department.server.open_desk import adopt_root, first_administrator, open_front
 from sync.errors import LinkError
 
 START_US = 1_790_000_000_000_000  # 2026-09-21, a Monday

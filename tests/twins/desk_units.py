@@ -14,11 +14,11 @@ from storage.checkpoint import Checkpoint, sign_checkpoint
 from storage.day_keys import DAY_US, seal_to_day
 from storage.leaf import Leaf, Mark, log_id_of, origin_of
 from storage.records import ClockState, KeyClass, Position, Read
-from sync.department import held
-from sync.department.home import DepartmentHome
-from sync.department.key_service import Arrived, LocalKeyService
-from sync.department.store import open_store
-from sync.department.tables import units
+from sync.department.content.key_service import Arrived, LocalKeyService
+from sync.department.ground.home import DepartmentHome
+from sync.department.store import unit_logs as held
+from sync.department.store.database import open_store
+from sync.department.store.tables import units
 
 LATITUDE, LONGITUDE = 34.1443, -117.9979
 METRES_A_DEGREE = 111_195.0

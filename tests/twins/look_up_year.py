@@ -11,8 +11,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from sync.department.detectors import LookUp
-from sync.department.entries import Shift
+from sync.department.desk.audit.detectors import LookUp
+from sync.department.journal.entries import Shift
 
 MINUTE_US = 60_000_000
 DAY_US = 1440 * MINUTE_US

@@ -10,8 +10,8 @@ from sync_twins import Unit, issue_code
 from storage.checkpoint import NoteKey
 from storage.standing import Enrolment
 from sync import messages as m
-from sync.department.home import load_ed25519
-from sync.department.server import Department
+from sync.department.ground.home import load_ed25519
+from sync.department.server.server import Department
 from sync.enrolment import make_vouch
 from sync.enrolment_code import EnrolmentCode
 from sync.membership import Member

@@ -23,17 +23,17 @@ from hw.clock import SystemClock
 from hw.secure_slot import LoopbackSlot
 from storage.ledger import Ledger
 from sync import messages as m
-from sync.department import down
-from sync.department.founding import found
-from sync.department.home import DepartmentHome
-from sync.department.root_file import describe
-from sync.department.server import Department
-from sync.department.settings import Settings
-from sync.department.verify import Checker, Report
+from sync.department.ground.home import DepartmentHome
+from sync.department.ground.settings import Settings
+from sync.department.server.founding import found
+from sync.department.server.server import Department
+from sync.department.server.verify import Checker, Report
+from sync.department.units import documents as down
 from sync.enrolment import join
 from sync.errors import BatchRefusedError, LinkError, RefusedByDepartmentError
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
+from sync.root_file import describe
 from sync.runner import Attempt, Runner
 from sync.schedule import Schedule
 from sync.uplink import Conversation, ParcelSize, Progress

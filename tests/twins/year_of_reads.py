@@ -22,12 +22,12 @@ from storage.day_keys import DAY_US, seal_to_day
 from storage.leaf import Leaf, Mark, log_id_of, unchecked
 from storage.records import KeyClass, Read, ReadPlace, ReadText
 from storage.sealing import Opened
-from sync.department import held
-from sync.department import tables as t
-from sync.department.entries import Query
-from sync.department.key_service import Arrived, LocalKeyService
-from sync.department.search import Cover, Match, Row, matches
-from sync.department.store import Store
+from sync.department.content.key_guard import Cover, Match, Row, matches
+from sync.department.content.key_service import Arrived, LocalKeyService
+from sync.department.journal.entries import Query
+from sync.department.store import tables as t
+from sync.department.store import unit_logs as held
+from sync.department.store.database import Store
 
 DAYS, LOGS, SOUGHT, TIMES = 365, 50, 300, 4
 POOL_BYTES = 64 << 20

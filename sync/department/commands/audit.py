@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sync.department import calls_audit as forms
-from sync.department.audit import csv_text
-from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
+from sync.department.desk.audit import calls as forms
+from sync.department.desk.audit.rules import csv_text
+from sync.department.desk.inquiry.calls import NothingForm
 
 
 def add_parser(subparsers: Any) -> None:

@@ -8,8 +8,8 @@ import json
 import textwrap
 from typing import Any
 
-from sync.department.clauses import clause_rows
-from sync.department.forms import to_json
+from sync.department.desk.json_forms import to_json
+from sync.department.policy.clauses import clause_rows
 
 
 def add_parser(subparsers: Any) -> None:

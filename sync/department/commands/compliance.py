@@ -7,10 +7,11 @@ import json
 import time
 from typing import Any
 
-from sync.department import audit, compliance
-from sync.department.forms import to_json
-from sync.department.home import DepartmentHome
-from sync.department.opening import open_front
+from sync.department.desk import compliance
+from sync.department.desk.audit import rules as audit
+from sync.department.desk.json_forms import to_json
+from sync.department.ground.home import DepartmentHome
+from sync.department.server.open_desk import open_front
 
 
 def add_parser(subparsers: Any) -> None:

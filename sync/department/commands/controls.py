@@ -7,12 +7,12 @@ import json
 import ssl
 from typing import Any
 
-from sync.department.controls import Facts, table
-from sync.department.forms import to_json
-from sync.department.home import DepartmentHome
-from sync.department.key_remote import address_of
-from sync.department.opening import FOLDER_SCHEME, open_desk
-from sync.department.tls import suites_beyond
+from sync.department.content.key_remote import address_of
+from sync.department.desk.json_forms import to_json
+from sync.department.ground.home import DepartmentHome
+from sync.department.ground.tls import suites_beyond
+from sync.department.policy.controls import Facts, table
+from sync.department.server.open_desk import FOLDER_SCHEME, open_desk
 
 
 def add_parser(subparsers: Any) -> None:

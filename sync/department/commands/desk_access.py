@@ -23,13 +23,13 @@ from typing import Any
 
 from storage.checkpoint import NoteKey
 from storage.errors import CheckpointError, RecordError
-from sync.department.entries import Area, Ground, Query
-from sync.department.forms import to_json, us_of
-from sync.department.front import Front
-from sync.department.home import DepartmentHome
-from sync.department.marking import WORDS, watching
-from sync.department.opening import open_front
-from sync.department.operations import OPERATIONS
+from sync.department.desk.context import Front
+from sync.department.desk.json_forms import to_json, us_of
+from sync.department.desk.operations import OPERATIONS
+from sync.department.ground.home import DepartmentHome
+from sync.department.journal.entries import Area, Ground, Query
+from sync.department.journal.marking import WORDS, watching
+from sync.department.server.open_desk import open_front
 from sync.errors import ConfigError
 
 DAY_US = 86_400_000_000

@@ -7,10 +7,11 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sync.department import down
-from sync.department.home import DepartmentHome
-from sync.department.root_file import describe
-from sync.department.server import Department, now_us
+from sync.department.ground.home import DepartmentHome
+from sync.department.ground.local_time import now_us
+from sync.department.server.server import Department
+from sync.department.units import documents as down
+from sync.root_file import describe
 
 
 def add_parser(subparsers: Any) -> None:

@@ -25,19 +25,19 @@ from storage.grant_format import (
     issue,
 )
 from storage.ssh_signature import SshPublicKey
-from sync.department import calls_grants as forms
-from sync.department import policy as policy_file
-from sync.department.access_log import DATABASE
-from sync.department.calls_inquiry import NothingForm
-from sync.department.calls_revoking import RevokeForm
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import new_file
-from sync.department.desk import FOLDER
-from sync.department.grant_office import GrantOffice
-from sync.department.home import DepartmentHome, load_ed25519
-from sync.department.local_time import end_of_day_us
-from sync.department.opening import POLICY_FILE
-from sync.department.server import Department
+from sync.department.desk.desk import FOLDER
+from sync.department.desk.grants import calls as forms
+from sync.department.desk.grants.revoking import RevokeForm
+from sync.department.desk.grants.signer import GrantOffice
+from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.ground.local_time import end_of_day_us
+from sync.department.journal.access_log import DATABASE
+from sync.department.policy import terms as policy_file
+from sync.department.server.open_desk import POLICY_FILE
+from sync.department.server.server import Department
 from sync.errors import ConfigError
 
 _LENGTH = re.compile(r"(\d{1,4})([hd])")

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sync.department.home import DepartmentHome
-from sync.department.opening import SILENT_DAYS
-from sync.department.store import open_store
-from sync.department.unit_health import DAY_US, UnitState, states
+from sync.department.ground.home import DepartmentHome
+from sync.department.server.open_desk import SILENT_DAYS
+from sync.department.store.database import open_store
+from sync.department.store.unit_health import DAY_US, UnitState, states
 
 
 def add_parser(subparsers: Any) -> None:

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sync.department import calls_holds as forms
-from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import new_file
+from sync.department.desk.holds import calls as forms
+from sync.department.desk.inquiry.calls import NothingForm
 
 
 def add_parser(subparsers: Any) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from sync.department import down
-from sync.department.home import DepartmentHome
-from sync.department.server import Department, now_us
-from sync.department.tables import documents
+from sync.department.ground.home import DepartmentHome
+from sync.department.ground.local_time import now_us
+from sync.department.server.server import Department
+from sync.department.store.tables import documents
+from sync.department.units import documents as down
 from sync.errors import ConfigError
 
 MAX_HOURS = 24 * 31

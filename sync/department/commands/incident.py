@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sync.department import calls_incidents as forms
-from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
+from sync.department.desk.incidents import calls as forms
+from sync.department.desk.inquiry.calls import NothingForm
 
 
 def add_parser(subparsers: Any) -> None:

@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any
 
-from sync.department.founding import found
-from sync.department.settings import Settings
+from sync.department.ground.settings import Settings
+from sync.department.server.founding import found
 
 KEEPERS = ("the administrator", "an office outside the department", "a third office")
 

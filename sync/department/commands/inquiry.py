@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sync.department import calls_inquiry as forms
-from sync.department.audit import csv_text
 from sync.department.commands import desk_access as desk
 from sync.department.commands import out_files
-from sync.department.entries import InquiryAsked, SearchProposed
-from sync.department.inquiry import normal_plate
-from sync.department.marking import WORDS
-from sync.department.operations import OPERATIONS
+from sync.department.desk.audit.rules import csv_text
+from sync.department.desk.inquiry import calls as forms
+from sync.department.desk.inquiry.rules import normal_plate
+from sync.department.desk.operations import OPERATIONS
+from sync.department.journal.entries import InquiryAsked, SearchProposed
+from sync.department.journal.marking import WORDS
 
 _READ = ("first_us", "plate", "confidence", "unit", "camera", "direction", "read")
 

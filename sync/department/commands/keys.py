@@ -14,16 +14,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage import files
 from storage.errors import StorageError
-from sync.department import policy as policy_file
-from sync.department import root_file
-from sync.department.book import checked_policy
+from sync import root_file
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import folder, write_new
-from sync.department.front import Front
-from sync.department.home import DepartmentHome, load_ed25519
-from sync.department.key_service import LocalKeyService
-from sync.department.opening import POLICY_FILE, adopt_root, open_front, root_in
-from sync.department.ports import demand_free
+from sync.department.content.key_service import LocalKeyService
+from sync.department.desk.context import Front
+from sync.department.desk.state import checked_policy
+from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.ground.ports import demand_free
+from sync.department.policy import terms as policy_file
+from sync.department.server.open_desk import POLICY_FILE, adopt_root, open_front, root_in
 from sync.errors import ConfigError, SyncError
 
 
@@ -190,8 +190,8 @@ def _tell_units(front: Front) -> None:
 def _serve(args: argparse.Namespace) -> int:
     import uvicorn  # noqa: PLC0415 - only where a key service runs
 
-    from sync.department.key_remote import TOKEN_FILE, key_app  # noqa: PLC0415
-    from sync.department.tls import tls_context  # noqa: PLC0415
+    from sync.department.content.key_remote import TOKEN_FILE, key_app  # noqa: PLC0415
+    from sync.department.ground.tls import tls_context  # noqa: PLC0415
 
     try:
         root = desk.read_bytes(args.root)

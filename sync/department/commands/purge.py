@@ -8,10 +8,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sync.department import daily
-from sync.department.home import DepartmentHome
-from sync.department.opening import front_of
-from sync.department.server import Department, now_us
+from sync.department.ground.home import DepartmentHome
+from sync.department.ground.local_time import now_us
+from sync.department.server import daily
+from sync.department.server.open_desk import front_of
+from sync.department.server.server import Department
 
 
 def add_parser(subparsers: Any) -> None:

@@ -9,9 +9,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from sync.department import down
-from sync.department.home import DepartmentHome
-from sync.department.server import Department, now_us
+from sync.department.ground.home import DepartmentHome
+from sync.department.ground.local_time import now_us
+from sync.department.server.server import Department
+from sync.department.units import documents as down
 from sync.errors import ConfigError
 
 MAX_CONFIGURATION_BYTES = 256 * 1024

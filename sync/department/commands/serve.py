@@ -7,12 +7,13 @@ import asyncio
 import json
 from typing import Any
 
-from sync.department import api, daily
-from sync.department.front import Front
-from sync.department.home import DepartmentHome
-from sync.department.opening import front_of
-from sync.department.retention import Retention
-from sync.department.server import Department, serve
+from sync.department.desk import api
+from sync.department.desk.context import Front
+from sync.department.ground.home import DepartmentHome
+from sync.department.server import daily
+from sync.department.server.open_desk import front_of
+from sync.department.server.retention import Retention
+from sync.department.server.server import Department, serve
 
 
 def add_parser(subparsers: Any) -> None:

@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sync.department import calls_sharing as forms
-from sync.department.audit import utc_text
-from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import new_file
-from sync.department.entries import Scope
-from sync.department.forms import to_json
+from sync.department.desk.audit.rules import utc_text
+from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.desk.json_forms import to_json
+from sync.department.desk.sharing import calls as forms
+from sync.department.journal.sharing_entries import Scope
 
 
 def add_parser(subparsers: Any) -> None:

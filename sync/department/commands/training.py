@@ -6,10 +6,10 @@ import argparse
 import time
 from typing import Any
 
-from sync.department import calls_people as forms
-from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
-from sync.department.operations import OPERATIONS
+from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.desk.operations import OPERATIONS
+from sync.department.desk.people import calls as forms
 
 
 def add_parser(subparsers: Any) -> None:

@@ -10,15 +10,15 @@ from typing import Any
 
 from storage.errors import RecordError
 from storage.ssh_signature import SshPublicKey
-from sync.department import calls_people as forms
-from sync.department.calls_inquiry import NothingForm
 from sync.department.commands import desk_access as desk
-from sync.department.entries import AccountSet, Shift
-from sync.department.home import DepartmentHome
-from sync.department.opening import first_administrator, open_desk
-from sync.department.operations import OPERATIONS
-from sync.department.people import parse_roles
-from sync.department.roles import Role
+from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.desk.operations import OPERATIONS
+from sync.department.desk.people import calls as forms
+from sync.department.desk.people.rules import parse_roles
+from sync.department.ground.home import DepartmentHome
+from sync.department.journal.entries import AccountSet, Shift
+from sync.department.policy.roles import Role
+from sync.department.server.open_desk import first_administrator, open_desk
 from sync.errors import ConfigError
 
 _SHIFT = re.compile(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)")

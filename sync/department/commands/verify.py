@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from sync.department.commands import verify_log
-from sync.department.home import DepartmentHome
-from sync.department.server import Department
-from sync.department.verify import Checker
+from sync.department.ground.home import DepartmentHome
+from sync.department.server.server import Department
+from sync.department.server.verify import Checker
 
 
 def add_parser(subparsers: Any) -> None:

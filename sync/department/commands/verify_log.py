@@ -12,14 +12,15 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage.errors import CheckpointError, StorageError
-from sync.department import check_log, package
-from sync.department.access_log import DATABASE, KEYS, AuditKeys
-from sync.department.check_log import LogReport
 from sync.department.commands.desk_access import key_of, read_bytes
-from sync.department.desk import FOLDER
-from sync.department.forms import to_json
-from sync.department.home import DepartmentHome
-from sync.department.opening import link_of, root_in
+from sync.department.content import package
+from sync.department.desk.desk import FOLDER
+from sync.department.desk.json_forms import to_json
+from sync.department.ground.home import DepartmentHome
+from sync.department.journal import check_log
+from sync.department.journal.access_log import DATABASE, KEYS, AuditKeys
+from sync.department.journal.check_log import LogReport
+from sync.department.server.open_desk import link_of, root_in
 from sync.errors import ConfigError, LinkError
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import uvicorn
 
 from sync.department.commands import desk_access as desk
-from sync.department.home import DepartmentHome
-from sync.department.opening import open_desk
-from sync.department.ports import demand_free
-from sync.department.tls import tls_context
-from sync.department.witness_server import WitnessFolder, witness_app
+from sync.department.ground.home import DepartmentHome
+from sync.department.ground.ports import demand_free
+from sync.department.ground.tls import tls_context
+from sync.department.journal.witness_server import WitnessFolder, witness_app
+from sync.department.server.open_desk import open_desk
 from sync.errors import ConfigError
 
 

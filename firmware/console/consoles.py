@@ -1,0 +1,210 @@
+"""Puts consoles together: for a reader that runs, and for a home that nobody else holds."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from firmware.console.errors import UnitRefusedError
+from firmware.console.field_unit import FieldUnit, Parts
+from firmware.console.lockout import Lockout
+from firmware.console.plate_spots import PlateSpots
+from firmware.console.service import serving
+from firmware.console.session import Console
+from firmware.console.verbs import boottime_s
+from firmware.custody.opening import custody_of, sync_folder, tell_clock
+from firmware.frames.frame_tap import FrameTap
+from firmware.frames.record import software_version
+from firmware.frames.sources import open_source
+from firmware.health.health_message import health_message
+from firmware.health.report import HealthWatch
+from firmware.settings.config import CameraSettings, Config
+from hw.camera import Camera, Frame
+from hw.clock import Clock
+from hw.clock_discipline import DisciplinedClock
+from hw.errors import CameraStalledError
+from hw.machine import Machine, SystemdMachine
+from hw.serial_port import SerialPort
+from hw.vitals import SysfsBoard
+from storage.ledger import Ledger
+from sync.enrolment import join
+from sync.ledger_outbox import LedgerOutbox
+from sync.membership import SyncFolder
+from sync.runner import Runner
+
+STALE_US = 5_000_000
+SYNC_WAIT_S = 120.0
+ALONE = "no reader runs on this unit, and none can start while this visit lasts: nothing is read meanwhile"
+AIM_SIZE = (360, 640)  # of the camera's small picture while nobody reads
+
+
+@contextlib.contextmanager
+def consoles(
+    home: Path,
+    ledger: Ledger,
+    *,
+    clock: Clock,
+    health: HealthWatch,
+    tap: FrameTap,
+    retune: Callable[[CameraSettings], None],
+) -> Iterator[Callable[[], bool]]:
+    """Serve consoles from the process that reads, while the `with` runs. Gives: is somebody logged in?"""
+    lock = Lockout(home / "console.lockout", boottime_s)
+    newest, stopping = _tapped(tap, clock), threading.Event()
+    unit = FieldUnit(
+        Parts(
+            home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
+            machine=SystemdMachine(), newest=newest, find=PlateSpots(),
+            sync_now=lambda: _ask_uplink(SyncFolder.of(home), stopping), join=_joiner(home, ledger),
+            retune=retune,
+        )
+    )  # fmt: skip
+    with serving(home, lambda port: _console(port, unit, ledger, lock, stays=False)) as in_session:
+        try:
+            yield in_session
+        finally:
+            stopping.set()  # nobody waits for an uplink while the log is about to close
+
+
+@contextlib.contextmanager
+def console_alone(
+    port: SerialPort,
+    home: Path,
+    config: Config,
+    ledger: Ledger,
+    clock: Clock,
+    *,
+    machine: Machine | None = None,
+    stays: bool,
+) -> Iterator[Console]:
+    """A console in a process of its own, for a home that no reader holds; opens the camera when asked to
+    aim. stays: see Console.
+    """
+    folder = SyncFolder.of(home)
+    health = HealthWatch(
+        board=SysfsBoard(home), now=clock.now, custody=lambda: custody_of(ledger, folder), watching=False
+    )
+    camera = _OwnCamera(config, clock)
+    unit = FieldUnit(
+        Parts(
+            home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
+            machine=machine or SystemdMachine(), newest=camera.newest,
+            find=PlateSpots(), sync_now=lambda: sync_here(home, ledger, config, health, clock),
+            join=_joiner(home, ledger), retune=camera.retune,
+        )
+    )  # fmt: skip
+    with contextlib.closing(camera):
+        lock = Lockout(home / "console.lockout", boottime_s)
+        yield _console(port, unit, ledger, lock, stays=stays, notice=ALONE)
+
+
+def _console(
+    port: SerialPort, unit: FieldUnit, ledger: Ledger, lock: Lockout, *, stays: bool, notice: str = ""
+) -> Console:
+    return Console(port, unit, ledger, keys=unit.command_keys, lockout=lock, stays=stays, notice=notice)
+
+
+def _tapped(tap: FrameTap, clock: Clock) -> Callable[[], Frame]:
+    """The newest frame of the running reader. Raises CameraStalledError where it is old."""
+
+    def newest() -> Frame:
+        frame = tap.newest()
+        if frame is None or clock.now().us - frame.captured.us > STALE_US:
+            raise CameraStalledError(f"no frame for {STALE_US // 1_000_000} s: is the camera connected?")
+        return frame
+
+    return newest
+
+
+class _OwnCamera:
+    """Opens the configured source at the first look, and again after a stall."""
+
+    def __init__(self, config: Config, clock: Clock, source: str | None = None) -> None:
+        self._settings, self._clock, self._source = config.camera, clock, source or config.camera.source
+        self._camera: Camera | None = None
+
+    def newest(self) -> Frame:
+        """The next frame, in memory of its own."""
+        if self._camera is None:
+            source = open_source(
+                self._source,
+                self._settings,
+                clock=self._clock,
+                once=False,
+                at_source_pace=True,
+                net_size=AIM_SIZE,
+            )
+            self._camera = source.open()
+        try:
+            with self._camera.borrow() as frame:
+                return frame.owned()
+        except CameraStalledError:
+            self.close()
+            raise
+
+    def retune(self, settings: CameraSettings) -> None:
+        """The next look opens the camera with these."""
+        self.close()
+        self._settings = settings
+
+    def close(self) -> None:
+        """Give the camera back."""
+        camera, self._camera = self._camera, None
+        if camera is not None:
+            camera.close()
+
+
+def own_camera(config: Config, clock: Clock, *, source: str | None = None) -> Callable[[], Frame]:
+    """A function that gives the next frame of the configured, or this, source."""
+    return _OwnCamera(config, clock, source).newest
+
+
+def _ask_uplink(folder: SyncFolder, stopping: threading.Event) -> str:
+    """Ask this process's own uplink, and wait for the outcome."""
+    before = folder.status().get("ended_us", 0)
+    folder.wanted.touch(mode=0o600)
+    until_s = time.monotonic() + SYNC_WAIT_S
+    while folder.status().get("ended_us", 0) == before:
+        if time.monotonic() >= until_s:
+            raise UnitRefusedError(f"no outcome in {SYNC_WAIT_S:.0f} s: ask again later")
+        if stopping.wait(0.2):
+            raise UnitRefusedError("the reader stops: ask again once it runs")
+    return outcome_line(folder)
+
+
+def sync_here(home: Path, ledger: Ledger, config: Config, health: HealthWatch, clock: Clock) -> str:
+    """One conversation in this process, with its outcome in a line."""
+    folder = sync_folder(home)
+    Runner(
+        LedgerOutbox(ledger, folder.inbox),
+        folder,
+        config.sync.schedule(),
+        health=lambda: health_message(health.report(), ledger.store.log_id),
+    ).attempt()
+    tell_clock(ledger, clock)
+    if isinstance(clock, DisciplinedClock):  # nobody else looks at it here
+        clock.refresh()
+    return outcome_line(folder)
+
+
+def outcome_line(folder: SyncFolder) -> str:
+    """How the last attempt went, in a line without a plate."""
+    status = folder.status()
+    what = str(status.get("what", ""))
+    return (
+        f"{status.get('outcome', 'unknown')}{what and ' ' + what}: "
+        f"{status.get('leaves', 0)} records sent, "
+        f"department co-signed {status.get('cosigned_size', 0)}, receipt up to {status.get('received_to', 0)}"
+    )
+
+
+def _joiner(home: Path, ledger: Ledger) -> Callable[[str], str]:
+    def joined(code: str) -> str:
+        folder = sync_folder(home)
+        member = join(LedgerOutbox(ledger, folder.inbox), folder, code, software=software_version()[:64])
+        return f"this unit is {member.name} ({member.unit_id}) of {member.department}"
+
+    return joined

@@ -1,0 +1,353 @@
+"""The unit behind its console: answers from ledger, camera, clock and machine. Nothing of a read leaves
+here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from firmware.console.aim import AimView, look
+from firmware.console.bundles import bundle_lines, laid_out, model_lines
+from firmware.console.errors import UnitRefusedError
+from firmware.console.factory_reset import clear_home, destroy_keys
+from firmware.console.plate_spots import Spots
+from firmware.console.selftest import self_test
+from firmware.console.unit import Check, Identity, ResetObstacles
+from firmware.errors import FirmwareError
+from firmware.fleet import sent_configuration
+from firmware.frames.record import software_version
+from firmware.health.report import HealthReport, HealthWatch
+from firmware.screen import screened
+from firmware.settings.config import (
+    FILE_NAME,
+    CameraSettings,
+    Config,
+    config_bytes,
+    load_config,
+    rewrite_config,
+)
+from firmware.settings.config_record import record_configuration
+from hw.camera import Frame
+from hw.clock import Clock
+from hw.clock_discipline import DisciplinedClock
+from hw.errors import HardwareError
+from hw.machine import Machine
+from hw.vitals import Board, Link, can_reach
+from storage import envelope
+from storage.errors import StorageError
+from storage.ledger import Ledger
+from storage.records import KeyClass
+from sync.documents import inbox_file, open_kept
+from sync.errors import SyncError
+from sync.ledger_outbox import LedgerOutbox
+from sync.membership import SyncFolder
+
+REVOCATIONS = "revocations"
+CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres")
+YEAR_US = 366 * 86_400_000_000
+VENDOR = "vendor"  # 463.3: access for maintenance and repair
+
+FindPlates = Callable[[Frame], Spots]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a field unit is made of. newest: the frame to aim by, raising HardwareError; find: the detector's
+    first stage alone, so that aiming never reads a plate; sync_now: one conversation, a line of outcome;
+    retune: opens the camera with other settings.
+    """
+
+    home: Path
+    ledger: Ledger
+    clock: Clock
+    health: HealthWatch
+    board: Board
+    machine: Machine
+    newest: Callable[[], Frame]
+    find: FindPlates
+    sync_now: Callable[[], str]
+    join: Callable[[str], str]
+    retune: Callable[[CameraSettings], None]
+
+
+class FieldUnit:
+    """A real unit; see firmware.console.unit.Unit."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._folder = SyncFolder.of(parts.home)
+        self._setting, self._installing = threading.Lock(), threading.Lock()  # several consoles have one unit
+        self._was_reset = False
+
+    # -- who and when ---
+
+    def identity(self) -> Identity:
+        """See Unit.identity."""
+        if self._folder.is_member():
+            member = self._folder.member()
+            unit, name = member.unit_id, member.name
+        else:
+            unit = name = self._config().unit.name
+        status = self._parts.ledger.status()
+        return Identity(
+            unit=_word(unit), name=_word(name),
+            software=software_version(), enrolled=status.enrolled, empty=self._is_empty(),
+        )  # fmt: skip
+
+    def _is_empty(self) -> bool:
+        store = self._parts.ledger.store
+        with store.lock:
+            kept = self._kept_epochs({KeyClass.READ, KeyClass.HIT, KeyClass.HOLD})
+            return not any(store.has_leaves(epoch) for epoch in kept)
+
+    def command_keys(self) -> Sequence[Ed25519PublicKey]:
+        """The keys that may sign grants: the department's command key, none before enrolment."""
+        return [self._folder.member().command_public()] if self._folder.is_member() else []
+
+    def time_us(self) -> tuple[int, int]:
+        """See Unit.time_us."""
+        store = self._parts.ledger.store
+        with store.lock:
+            return store.time.now().us, self._parts.clock.now().error_us
+
+    def revoked(self) -> frozenset[str]:
+        """See Unit.revoked: the signed list, and whom the roster revokes or whose training has ended.
+
+        463.9 trains no vendors; what ends a vendor's access is the grant, or revocation.
+        """
+        if self._was_reset:
+            raise UnitRefusedError("the unit was reset")
+        now_us, _ = self.time_us()
+        lapsed = {
+            person.user
+            for person in self._parts.ledger.standing.roster.people
+            if person.revoked or (VENDOR not in person.roles and now_us >= person.trained_us + YEAR_US)
+        }
+        return frozenset(lapsed | set(self._revocation_list()))
+
+    def _revocation_list(self) -> Sequence[str]:
+        kept = self._folder.inbox / inbox_file(REVOCATIONS)
+        if not self._folder.is_member() or not kept.exists():
+            return ()
+        member = self._folder.member()
+        try:
+            names = envelope.decode(open_kept(self._folder.inbox, REVOCATIONS, member).body)
+        except (OSError, StorageError, SyncError) as error:
+            raise UnitRefusedError(f"the list of revoked grants is damaged ({error}): sync now") from None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise UnitRefusedError("the list of revoked grants is damaged: sync now")
+        return names
+
+    # -- looking ---
+
+    def health(self) -> HealthReport:
+        """See Unit.health."""
+        return self._parts.health.report()
+
+    def aim(self) -> AimView:
+        """See Unit.aim. A plate is found, never read; what no detector finds is too small or too coarse
+        to show.
+        """
+        frame = self._parts.newest()
+        spots = self._parts.find(frame)
+        return look(
+            frame.luma,
+            [box.corners for box in spots.plates],
+            blots=[box.corners for box in spots.blots],
+            exposure_us=frame.exposure_us,
+            gain=frame.gain,
+        )
+
+    def selftest(self) -> Iterator[Check]:
+        """See Unit.selftest."""
+        parts = self._parts
+        yield from self_test(
+            ledger=parts.ledger, clock=parts.clock, board=parts.board, newest=parts.newest, find=parts.find
+        )
+
+    def storage(self) -> Mapping[str, str]:
+        """See Unit.storage."""
+        status, vitals = self._parts.ledger.status(), self._parts.board.look()
+        facts = {name.replace("_", " "): getattr(status, name) for name in type(status).__slots__}
+        wear = "-" if vitals.card_wear_percent is None else f"{vitals.card_wear_percent} %"
+        return {name: str(value) for name, value in facts.items()} | {"card wear": wear}
+
+    def log_lines(self, count: int) -> Sequence[str]:
+        """See Unit.log_lines."""
+        return self._parts.machine.log_lines(count)
+
+    # -- changing ---
+
+    def camera(self) -> Mapping[str, str]:
+        """See Unit.camera."""
+        camera = self._config().camera
+        fixed = {"size": f"{camera.width} x {camera.height}", "name": camera.name}
+        changeable = {name: getattr(camera, name) for name in CAMERA_SETTINGS}
+        return fixed | {name: "-" if value is None else str(value) for name, value in changeable.items()}
+
+    def set_camera(self, name: str, value: str) -> str:
+        """See Unit.set_camera: one line of the configuration, checked as a whole before it is written."""
+        if name not in CAMERA_SETTINGS or not re.fullmatch(r"\d{1,6}(\.\d{1,4})?", value):
+            raise UnitRefusedError(f"camera: NAME is one of {', '.join(CAMERA_SETTINGS)}, VALUE a number")
+        with self._setting:
+            self._rewrite_camera(name, value)
+            record_configuration(self._parts.ledger, self._parts.home, self._parts.clock)
+        try:
+            self._parts.retune(self._config().camera)
+        except HardwareError as error:
+            return f"kept, and in force at the next start: {error}"
+        return "kept, and in force from the next frame"
+
+    def _rewrite_camera(self, name: str, value: str) -> None:
+        path = self._parts.home / FILE_NAME
+        text = config_bytes(self._parts.home).decode()
+        head, mark, rest = text.partition("[camera]")
+        body, nextmark, tail = rest.partition("\n[")
+        line = re.compile(rf"^(#\s*)?{name}\s*=.*$", re.MULTILINE)
+        if not mark or len(line.findall(body)) == 0:
+            raise UnitRefusedError(f"{path} has no line for camera.{name}")
+        changed = head + mark + line.sub(f"{name} = {value}", body, count=1) + nextmark + tail
+        try:
+            rewrite_config(self._parts.home, changed)
+        except FirmwareError as error:
+            raise UnitRefusedError(str(error)) from None
+
+    def network(self) -> Sequence[str]:
+        """See Unit.network."""
+        lines = [_link_line(link) for link in self._parts.board.look().links]
+        if not self._folder.is_member():
+            return [*lines, "no department to reach: not enrolled"]
+        host, _, port = self._folder.member().unit_address.rpartition(":")
+        reason = can_reach(host.strip("[]"), int(port) if port.isdecimal() else 443)
+        return [*lines, "department reachable" if reason is None else f"department not reached: {reason}"]
+
+    def join_wifi(self, name: str, passphrase: str) -> str:
+        """See Unit.join_wifi."""
+        self._parts.machine.join_wifi(name, passphrase)
+        return f"joined {name}"
+
+    def set_time(self, us: int) -> None:
+        """See Unit.set_time."""
+        floor_us, _ = self.time_us()
+        if us < floor_us:
+            raise UnitRefusedError("the log already holds a later signed time: the clock is not set back")
+        self._parts.machine.set_clock(us)
+        if isinstance(self._parts.clock, DisciplinedClock):
+            self._parts.clock.set_by_hand()
+
+    def sync(self) -> Iterator[str]:
+        """See Unit.sync."""
+        if not self._folder.is_member():
+            raise UnitRefusedError("not enrolled: enrol first")
+        yield "speaking to the department"
+        yield self._parts.sync_now()
+
+    def update_state(self) -> Sequence[str]:
+        """See Unit.update_state."""
+        lines = [f"software {software_version()}", *model_lines()]
+        ready = bundle_lines(self._folder) if self._folder.is_member() else ()
+        sent = sent_configuration.newest(self._folder)
+        if sent is not None:
+            lines.append(f"configuration {sent.version} of the department: {sent.refused or 'in force'}")
+        return [*lines, *(ready or ("no bundle came with a sync; from a medium: update /PATH/OF/BUNDLE",))]
+
+    def update(self, source: str) -> Iterator[str]:
+        """See Unit.update: hands the bundle to the image's installer, which checks it."""
+        if not self._installing.acquire(blocking=False):
+            raise UnitRefusedError("somebody installs at another console just now: wait for the end")
+        try:
+            yield f"checking {source}"
+            yield self._installed(source)
+        finally:
+            self._installing.release()
+
+    def _installed(self, source: str) -> str:
+        if "/" in source:
+            return self._parts.machine.install_update(source)
+        if not self._folder.is_member():
+            raise UnitRefusedError("not enrolled: no bundle can have come with a sync")
+        with laid_out(self._folder, source) as path:
+            return self._parts.machine.install_update(str(path))
+
+    def reboot(self) -> None:
+        """See Unit.reboot."""
+        self._parts.machine.reboot()
+
+    # -- first and last ---
+
+    def reset_obstacles(self) -> ResetObstacles:
+        """See Unit.reset_obstacles."""
+        store = self._parts.ledger.store
+        with store.lock:
+            received = [(first, last) for first, last, _ in store.book.received]
+            waiting = [
+                sequence
+                for epoch in self._kept_epochs({KeyClass.READ, KeyClass.HIT})
+                for sequence in store.sequences(epoch)
+                if not any(first <= sequence <= last for first, last in received)
+            ]
+            moved = [one for several in store.book.resealed.values() for _, one in several]
+            held = sorted({one.hold for one in moved if one.epoch not in store.book.released})
+            return ResetObstacles(
+                unacknowledged=len(waiting), log_size=store.log.frontier.size, holds=tuple(held)
+            )
+
+    def _kept_epochs(self, classes: Set[KeyClass]) -> list[int]:
+        """Epochs of these classes that were not purged. Under the store's lock."""
+        return [
+            facts.epoch
+            for facts in self._parts.ledger.store.book.epochs.values()
+            if facts.key_class in classes and facts.purged_by is None
+        ]
+
+    def factory_reset(self, agreed: ResetObstacles) -> Iterator[str]:
+        """See Unit.factory_reset. The slot first: from then on nothing on the card can be opened."""
+        parts, store = self._parts, self._parts.ledger.store
+        with store.lock:
+            now = self.reset_obstacles()
+            if now.unacknowledged > agreed.unacknowledged or not set(now.holds) <= set(agreed.holds):
+                raise UnitRefusedError("a read came in meanwhile: sync, and try again")
+            destroy_keys(store)
+            self._was_reset = True
+        yield "keys destroyed: the slot holds none any more"
+        left = clear_home(parts.home)
+        yield "home cleared" if not left else f"home cleared but for {len(left)} files that no key opens"
+        with contextlib.suppress(HardwareError):
+            parts.machine.reboot()
+        yield "restarting as a new unit"
+
+    def enrol(self, code: str) -> Iterator[str]:
+        """See Unit.enrol."""
+        yield "joining"
+        try:
+            yield self._parts.join(code)
+        except (SyncError, StorageError) as error:  # may quote a stranger who answers as a department
+            raise UnitRefusedError(screened(str(error))) from None
+
+    def _config(self) -> Config:
+        return load_config(self._parts.home)
+
+
+def _link_line(link: Link) -> str:
+    signal = "" if link.signal_dbm is None else f", signal {link.signal_dbm} dBm"
+    return (
+        f"{link.name:<8} {'up' if link.up else 'down':<5} {link.address or '-':<15} "
+        f"received {link.received_bytes}, sent {link.sent_bytes}{signal}"
+    )
+
+
+def _word(name: str) -> str:
+    """A name as a prompt, a grant and a confirmation can hold it."""
+    return re.sub(r"[^A-Za-z0-9._@-]", "-", name)[:64] or "unit"
+
+
+def outbox_of(ledger: Ledger, folder: SyncFolder) -> LedgerOutbox:
+    """The ledger as sync sees it."""
+    return LedgerOutbox(ledger, folder.inbox)

@@ -1,0 +1,102 @@
+"""Tests every part of a unit without a plate: one line a part, in the order in which an installer would
+look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from detector.errors import DetectorError
+from firmware.console.plate_spots import Spots
+from firmware.console.unit import Check
+from firmware.frames.picture_quality import picture_quality
+from hw.camera import Frame
+from hw.clock import Clock, ClockState
+from hw.errors import EndOfSourceError, HardwareError, MissingDriverError, NoSuchSourceError
+from hw.vitals import Board
+from storage.errors import StorageError
+from storage.ledger import Ledger
+from storage.slot import load as load_slot
+
+FREE_LEAST = 1 << 30
+HOT_C = 80.0
+
+
+def self_test(
+    *,
+    ledger: Ledger,
+    clock: Clock,
+    board: Board,
+    newest: Callable[[], Frame],
+    find: Callable[[Frame], Spots],
+) -> Iterator[Check]:
+    """All checks; each fails alone."""
+    yield _slot(ledger)
+    yield _log(ledger)
+    yield from _board(board)
+    yield _clock(clock)
+    try:
+        frame = newest()
+    except (MissingDriverError, NoSuchSourceError, EndOfSourceError) as error:
+        yield Check(name="camera", good=None, detail=str(error))
+        return
+    except HardwareError as error:
+        yield Check(name="camera", good=False, detail=str(error))
+        return
+    height, width = frame.luma.shape
+    yield Check(name="camera", good=True, detail=f"{width} x {height}")
+    yield _picture(frame)
+    yield _detector(frame, find)
+
+
+def _slot(ledger: Ledger) -> Check:
+    slot = ledger.store.slot
+    try:
+        generation = load_slot(slot).generation
+    except (StorageError, HardwareError) as error:
+        return Check(name="key slot", good=False, detail=str(error))
+    return Check(name="key slot", good=True, detail=f"{slot.uri}, generation {generation}")
+
+
+def _log(ledger: Ledger) -> Check:
+    status = ledger.status()
+    with ledger.store.lock:
+        head = ledger.store.log.head_note()
+    if head is None:
+        return Check(name="log", good=False, detail="no signed head: run reader verify")
+    return Check(name="log", good=True, detail=f"{status.records} records, signed head present")
+
+
+def _board(board: Board) -> Iterator[Check]:
+    vitals = board.look()
+    free = vitals.disk_free_bytes
+    yield Check(name="disk", good=free >= FREE_LEAST, detail=f"{free >> 20} MB free")
+    if vitals.temperature_c is None:
+        yield Check(name="temperature", good=None, detail="no sensor")
+    else:
+        warm = f"{vitals.temperature_c:.0f} C"
+        yield Check(name="temperature", good=vitals.temperature_c < HOT_C, detail=warm)
+    up = [link.name for link in vitals.links if link.up]
+    yield Check(name="network", good=bool(up) or None, detail=", ".join(up) or "no link is up")
+
+
+def _clock(clock: Clock) -> Check:
+    now = clock.now()
+    detail = f"{now.state}, within {now.error_us / 1e6:.3f} s"
+    return Check(name="clock", good=now.state is not ClockState.UNKNOWN or None, detail=detail)
+
+
+def _picture(frame: Frame) -> Check:
+    quality = picture_quality(frame.luma[::2, ::2])
+    detail = (
+        f"sharpness {quality.sharpness:.0f}, brightness {quality.mean:.0f}, contrast {quality.contrast:.0f}"
+    )
+    return Check(name="picture", good=quality.contrast >= 4.0, detail=detail)
+
+
+def _detector(frame: Frame, find: Callable[[Frame], Spots]) -> Check:
+    try:
+        count = len(find(frame).plates)
+    except DetectorError as error:
+        return Check(name="detector", good=False, detail=str(error))
+    return Check(name="detector", good=True, detail=f"ran; plates in view: {count}")

@@ -1,0 +1,1 @@
+"""Between the run and the ledger: opening, bookkeeping, purging, log rollover."""

@@ -1,0 +1,138 @@
+"""How a command reaches the door: in this process where the home is free, else over the writer's socket."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import getpass
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
+from firmware.custody.opening import door_of, open_ledger
+from firmware.errors import UsageError
+from storage import access, codec, socket_door, ssh_signature
+from storage.errors import HomeLockedError
+from storage.home import Home
+
+Ask: TypeAlias = Callable[[str, dict[str, Any]], dict[str, Any]]
+_AGO = re.compile(r"(\d+)\s*([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+FOR_EVER_US = (1 << 62) - 1
+
+
+@contextlib.contextmanager
+def asking(home: Path) -> Iterator[Ask]:
+    """A function that asks the home's door. Raises NoHomeError, LedgerError."""
+    paths = Home(home)
+    paths.need()
+    try:
+        ledger = open_ledger(home)
+    except HomeLockedError:
+        yield lambda op, body: socket_door.ask(paths, op, body)
+        return
+    with ledger:
+        yield door_of(ledger).answer
+
+
+def add_person(parser: argparse.ArgumentParser, *, case: str = "--case") -> None:
+    """The arguments by which somebody says who he is; the credential proves it."""
+    parser.add_argument("--user", required=True, help="user name on the roster")
+    parser.add_argument("--role", default="", help="the role in which the user asks, e.g. ccat-supervisor")
+    parser.add_argument("--purpose", default="", help="one of 463.2: its short name, number 1-6 or sentence")
+    parser.add_argument(case, dest="case_number", default="", help="number of the case or incident")
+    add_credential(parser)
+
+
+def add_credential(parser: argparse.ArgumentParser) -> None:
+    """The argument that names a credential."""
+    parser.add_argument(
+        "--credential",
+        type=Path,
+        metavar="KEYFILE",
+        help="SSH private key of the user; else the password is asked for (or READER_PASSWORD). "
+        "A demo home has key files of its demo users",
+    )
+
+
+def signed(ask: Ask, home: Path, request: access.Request, credential: Path | None) -> dict[str, Any]:
+    """The request with its proof, as the door takes it. Raises UsageError where no credential can be had."""
+    given = ask("challenge", {})
+    path = credential or Home(home).people / request.user
+    proof = access.Proof(nonce=given["nonce"], signature=None, password=None)
+    if credential is not None or (_plain_name(request.user) and path.is_file()):
+        message = access.challenge(given["log_id"], given["nonce"], request)
+        signature = ssh_signature.sign(message, _load_key(path), namespace=access.NAMESPACE)
+        proof = access.Proof(nonce=given["nonce"], signature=signature, password=None)
+    else:
+        password = _password(request.user)
+        if password is not None:
+            proof = access.Proof(nonce=given["nonce"], signature=None, password=password)
+    return {"request": codec.to_plain(request), "proof": codec.to_plain(proof)}
+
+
+def request_of(args: argparse.Namespace, action: str, subject: str) -> access.Request:
+    """The request that a command's arguments make."""
+    return access.Request(
+        action=action,
+        user=args.user,
+        role=access.normal_role(args.role),
+        purpose=access.normal_purpose(args.purpose),
+        case_number=args.case_number,
+        subject=subject,
+    )
+
+
+def _plain_name(user: str) -> bool:
+    return re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", user) is not None
+
+
+def _load_key(path: Path) -> ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"--credential {path}: {error.strerror}") from None
+    try:
+        key = load_ssh_private_key(data, None)
+    except TypeError:
+        password = getpass.getpass(f"Passphrase of {path}: ").encode()
+        try:
+            key = load_ssh_private_key(data, password)
+        except ValueError:
+            raise UsageError(f"--credential {path}: the passphrase does not open it") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise UsageError(f"--credential {path}: no OpenSSH private key") from None
+    if isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
+        return key
+    raise UsageError(f"--credential {path}: use an Ed25519 or ECDSA key")
+
+
+def _password(user: str) -> str | None:
+    given = os.environ.get("READER_PASSWORD")
+    if given is not None:
+        return given
+    return getpass.getpass(f"Password of {user}: ") if sys.stdin.isatty() else None
+
+
+def time_us(text: str) -> int:
+    """UTC microseconds of an ISO 8601 time (UTC where it names no zone), or of an age: 90m, 12h, 3d, 2w."""
+    ago = _AGO.fullmatch(text.strip())
+    try:
+        if ago:
+            when = datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        else:
+            when = datetime.fromisoformat(text.strip())
+            when = when.replace(tzinfo=UTC) if when.tzinfo is None else when
+        return max(0, int(when.timestamp() * 1_000_000))
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time: 2026-11-24, 2026-11-24T03:15, or an age as 12h or 3d"
+        ) from None

@@ -1,0 +1,138 @@
+"""Puts passes and gaps into the ledger; a full store loses reads for a recorded time, and goes on.
+
+So does one that fails otherwise (a card that gives errors, no file descriptor left), for a while: after
+FAILED_LIMIT_S the run ends by it, since a fresh opening mends it or names what is damaged.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from firmware.frames.pictures import overview_jpeg, patch_png
+from firmware.frames.pipeline import EndedPass
+from firmware.frames.record import Surroundings, read_of
+from hw.camera_watch import BlindSpell
+from hw.clock import Clock
+from hw.errors import HardwareError
+from storage.errors import StorageError, StoreFullError
+from storage.ledger import Ledger
+from storage.records import Gap, Position, Read
+
+UNSTORED = (StorageError, HardwareError, OSError, sqlite3.Error)
+FAILED_LIMIT_S = 60.0
+GAPS_OWED = 64
+
+
+class Bookkeeper:
+    """The way from the pipeline into the ledger. announce: called once a read is durable, with its number.
+
+    position: where a moving unit was so many seconds ago; None where the surveyed place holds.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        around: Surroundings,
+        *,
+        clock: Clock,
+        overview_quality: int,
+        announce: Callable[[int, Read], None],
+        log: structlog.typing.FilteringBoundLogger,
+        position: Callable[[float], Position | None] = lambda _ago_s: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ledger = ledger
+        self._around = around
+        self._clock = clock
+        self._quality = overview_quality
+        self._announce = announce
+        self._position = position
+        self._log = log
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._lost_since_us: int | None = None
+        self._failed_since_s: float | None = None
+        self._why = ""
+        self._lost = 0
+        self._owed: deque[Gap] = deque(maxlen=GAPS_OWED)  # blind times for which there was no room yet
+
+    def store(self, ended: EndedPass) -> bool:
+        """One pass as a signed read. False, with the loss counted, when the store is full."""
+        # A pass is over seconds after its best frame, and a vehicle has driven on by then.
+        ago_s = (self._clock.now().us - ended.frame.captured.us) / 1e6
+        here = self._position(max(0.0, ago_s))
+        around = self._around if here is None else replace(self._around, position=here)
+        read = read_of(ended, around)
+        overview = overview_jpeg(ended.frame, quality=self._quality)
+        try:
+            ref = self._ledger.append_read(read, patch=patch_png(ended.vehicle.best_patch), overview=overview)
+        except UNSTORED as error:
+            self._lose(error)
+            return False
+        self._end_lost_spell()
+        self._announce(ref.sequence, read)
+        return True
+
+    def blind(self, spell: BlindSpell) -> None:
+        """Record a time without frames."""
+        self._log.warning(
+            "camera_blind", seconds=round(spell.blind_s, 1), reason=spell.reason, reopened=spell.reopened
+        )
+        gap = Gap(
+            reason=f"camera: {spell.reason}"[:200],
+            from_us=spell.began.us,
+            to_us=max(spell.began.us, spell.ended.us),
+            lost=0,
+        )
+        with self._lock:
+            if not self._recorded(gap):
+                self._owed.append(gap)
+
+    def close(self) -> None:
+        """Record a time with a full store that lasts until now, if it can be."""
+        self._end_lost_spell()
+
+    def _lose(self, error: Exception) -> None:
+        """Count a read that was not stored. Raises what has kept reads from the store for too long."""
+        full = isinstance(error, StoreFullError)
+        with self._lock:
+            if self._lost_since_us is None:
+                self._lost_since_us = self._clock.now().us
+                self._why = "store full" if full else f"store failed: {type(error).__name__}"
+                self._log.error("store_full" if full else "store_failed", reason=str(error))
+            self._lost += 1
+            if full:
+                self._failed_since_s = None
+                return
+            if self._failed_since_s is None:
+                self._failed_since_s = self._monotonic()
+            elif self._monotonic() - self._failed_since_s >= FAILED_LIMIT_S:
+                raise error
+
+    def _end_lost_spell(self) -> None:
+        with self._lock:
+            self._failed_since_s = None
+            while self._owed and self._recorded(self._owed[0]):
+                self._owed.popleft()
+            if self._lost_since_us is None:
+                return
+            until_us = max(self._lost_since_us, self._clock.now().us)
+            gap = Gap(reason=self._why, from_us=self._lost_since_us, to_us=until_us, lost=self._lost)
+            if self._recorded(gap):
+                self._log.warning("store_has_room_again", lost=self._lost)
+                self._lost_since_us, self._lost = None, 0
+
+    def _recorded(self, gap: Gap) -> bool:
+        try:
+            self._ledger.append(gap)
+        except UNSTORED as error:
+            self._log.error("gap_not_recorded", reason=str(error), lost=gap.lost)
+            return False
+        return True

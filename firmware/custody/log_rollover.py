@@ -1,0 +1,29 @@
+"""A log that the department no longer takes is set aside, and a new one opened: the two halves of it.
+
+The first half needs the old ledger open, the second needs it closed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from firmware.custody.opening import slot_of
+from hw.clock import Clock
+from storage.ledger import Ledger
+from sync.ledger_outbox import LedgerOutbox
+from sync.membership import SyncFolder
+from sync.succession import keep_keys, succeed
+
+
+class Successor:
+    """What is needed of the refused log to open the next one."""
+
+    def __init__(self, ledger: Ledger, folder: SyncFolder, reason: str) -> None:
+        outbox = LedgerOutbox(ledger, folder.inbox)
+        keep_keys(folder, outbox.log_id, outbox.sealed_keys())
+        self._folder, self._reason = folder, reason
+        self._previous = outbox.anchored_note()
+
+    def open(self, home: Path, clock: Clock) -> Ledger:
+        """Set the old log aside and open the new one. Raises LedgerError, SlotError, NotEnrolledError."""
+        return succeed(home, slot_of(home), clock, self._folder, previous=self._previous, reason=self._reason)

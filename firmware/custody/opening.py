@@ -1,0 +1,148 @@
+"""Opens a home's ledger with the slot that the home names, the only place where both meet; and its state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from firmware.custody.card_facts import card_facts
+from firmware.fleet import sent_configuration
+from firmware.health.report import Custody
+from hw.clock import Clock, SystemClock
+from hw.clock_discipline import DisciplinedClock, Heard
+from hw.errors import HardwareError
+from hw.secure_slot import SecureSlot, open_slot
+from hw.unit_chip import UnitChip, open_chip
+from storage.door import Door
+from storage.errors import HomeLockedError
+from storage.home import Home
+from storage.ledger import Ledger
+from storage.socket_door import DoorServer
+from sync import succession
+from sync.errors import UnitKeyError
+from sync.membership import SyncFolder
+from sync.succession import last_set_aside
+
+DEFAULT_SLOT = "file:slot"
+LOCK_PATIENCE_S = 3.0
+Result = TypeVar("Result")
+
+
+def slot_of(home: Path) -> SecureSlot:
+    """The slot that the home's slot.uri names. Raises LedgerError, HardwareError."""
+    paths = Home(home)
+    paths.need()
+    return open_slot(paths.slot_uri.read_text(encoding="utf-8", errors="replace"), paths.folder)
+
+
+def create_ledger(home: Path, *, slot_uri: str = DEFAULT_SLOT, clock: Clock | None = None) -> Ledger:
+    """Make the ledger of a new home. Raises LedgerError, SlotError, HardwareError."""
+    slot = open_slot(slot_uri, Home(home).folder)
+    return Ledger.create(home, slot, clock or SystemClock())
+
+
+def open_ledger(home: Path, *, clock: Clock | None = None) -> Ledger:
+    """Open a home's ledger as its one writer. Raises HomeLockedError, RolledBackError, LedgerError."""
+    return Ledger.open(home, slot_of(home), clock or SystemClock())
+
+
+def once_free(work: Callable[[], Result]) -> Result:
+    """What needs the home for itself, tried for LOCK_PATIENCE_S: a command that looks something up while no
+    reader runs holds it for a moment, and must not keep one from going on. Raises HomeLockedError.
+    """
+    until_s = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            return work()
+        except HomeLockedError:
+            if time.monotonic() >= until_s:
+                raise
+        time.sleep(0.05)
+
+
+def open_or_succeed(home: Path, *, clock: Clock | None = None, told: Callable[[str], None]) -> Ledger:
+    """As `open_ledger`; on a unit of a department a log that contradicts an anchor gives way to a new one.
+
+    told: hears why, where that happened.
+    """
+    folder = SyncFolder.of(home)
+    left = None if Home(home).exists() or not folder.is_member() else last_set_aside(folder)
+    slot = slot_of(home if left is None else left.root)
+    if left is not None and slot.uri.startswith("file:"):
+        slot = open_slot(slot.uri, Home(home).folder)  # the new log's own file
+    return succession.open_or_succeed(home, slot, clock or SystemClock(), folder, told=told)
+
+
+class _ChipOfUnit:
+    """The chip as the sync room knows it: its failures are that room's errors."""
+
+    def __init__(self, chip: UnitChip) -> None:
+        self._chip = chip
+
+    def public_der(self) -> bytes:
+        return self._asked(self._chip.public_der)
+
+    def sign(self, data: bytes) -> bytes:
+        return self._asked(lambda: self._chip.sign(data))
+
+    def seal(self, secret: bytes) -> bytes:
+        return self._asked(lambda: self._chip.seal(secret))
+
+    def unseal(self, sealed: bytes) -> bytes:
+        return self._asked(lambda: self._chip.unseal(sealed))
+
+    @staticmethod
+    def _asked(call: Callable[[], bytes]) -> bytes:
+        try:
+            return call()
+        except HardwareError as error:
+            raise UnitKeyError(str(error), where="the unit's chip") from None
+
+
+def sync_folder(home: Path) -> SyncFolder:
+    """HOME/sync with the unit's keys in the chip that the home's slot names, where it names one."""
+    paths = Home(home)
+    if not paths.slot_uri.exists():
+        return SyncFolder.of(home)
+    chip = open_chip(paths.slot_uri.read_text(encoding="utf-8", errors="replace"))
+    return SyncFolder.of(home, None if chip is None else _ChipOfUnit(chip))
+
+
+def serve_door(ledger: Ledger) -> DoorServer:
+    """For `with`: other commands can ask this process while it holds the home."""
+    return DoorServer(door_of(ledger), ledger.store.home)
+
+
+def door_of(ledger: Ledger) -> Door:
+    """The ledger's door; its evidence packages carry what the models' cards say of their own errors."""
+    return Door(ledger, facts=card_facts)
+
+
+def custody_of(ledger: Ledger, folder: SyncFolder) -> Custody:
+    """What the health report says of storage and sync."""
+    status = ledger.status()
+    succeeded = folder.status().get("succeeded_us")
+    sent = sent_configuration.newest(folder)
+    return Custody(
+        log_records=status.records, newer_than_anchors=status.newer_than_anchors,
+        unacknowledged=status.unreceived, enrolled=status.enrolled,
+        last_sync_us=succeeded if isinstance(succeeded, int) and succeeded > 0 else None,
+        enrolled_us=enrolled_us(folder), configuration_refused=sent is not None and bool(sent.refused),
+    )  # fmt: skip
+
+
+def tell_clock(ledger: Ledger, clock: Clock) -> None:
+    """What the department's co-signature says of the time, for a clock that weighs it at its next look."""
+    heard = ledger.store.time.heard
+    if heard is not None and isinstance(clock, DisciplinedClock):
+        clock.hear(Heard(us=heard[0], running_s=heard[1] / 1e6))
+
+
+def enrolled_us(folder: SyncFolder) -> int | None:
+    """When the unit joined, by the file that says so; None where it did not."""
+    try:
+        return (folder.path / "member.cbor").stat().st_mtime_ns // 1000
+    except OSError:
+        return None

@@ -1,0 +1,1 @@
+"""What the department sends to a unit, and when the unit may sync."""

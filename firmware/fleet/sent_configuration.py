@@ -1,0 +1,116 @@
+"""A configuration that the department sent: put into force once, over what the unit's own file says.
+
+What it does not name stays as it is, so that one file serves a fleet, and what a technician sets later stays
+until the next version. Who the unit is and what is fitted to it is not the department's to set: a unit that
+cannot start would never hear of a better version. One that does not fit is refused once and named, and the
+unit goes on as it was. While the unit's own file is damaged, or the disk is full, a version waits: neither is
+its fault.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware.errors import ConfigError, FirmwareError
+from firmware.fleet.sync_conditions import networks_of
+from firmware.screen import printable
+from firmware.settings.config import config_text, load_config, overlaid, rewrite_config
+from hw.errors import HardwareError
+from storage import files
+from storage.errors import StorageError
+from sync.documents import Carried, open_kept
+from sync.errors import SyncError
+from sync.membership import SyncFolder
+
+NAME = "configuration"
+ROOM_BYTES = 1 << 20
+AT_THE_UNIT = frozenset({"unit", "parts", "camera.source"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenUp:
+    """What became of a version. refused: why it is not in force, "" where it is."""
+
+    version: int
+    refused: str = ""
+
+
+def waits(home: Path) -> bool:
+    """Whether a version came that was not dealt with, and the disk has room for it: no run ends in vain."""
+    if shutil.disk_usage(home).free < ROOM_BYTES:
+        return False
+    return _waiting(SyncFolder.of(home)) is not None
+
+
+def take_up(home: Path) -> TakenUp | None:
+    """Deal with the version that waits; None where none does. No reader may be running on another.
+
+    Raises ConfigError where the unit's own file is damaged; then the version waits on.
+    """
+    folder = SyncFolder.of(home)
+    carried = _waiting(folder)
+    if carried is None:
+        return None
+    where, own = f"{NAME} {carried.version}", load_config(home)
+    try:
+        body = carried.body.decode("utf-8")
+        merged = overlaid(own, body, where)
+        _check_scope(body, where)
+        networks_of(merged.sync)  # a run would not start where a network is named and nothing can tell it
+        rewrite_config(home, config_text(merged))
+        taken = TakenUp(version=carried.version)
+    except (FirmwareError, HardwareError, UnicodeDecodeError) as error:  # it may quote what was sent
+        taken = TakenUp(version=carried.version, refused=printable(str(error))[:300])
+    except OSError:  # a full disk: the unit reads on as it was, and tries again later
+        return None
+    with contextlib.suppress(OSError):
+        files.replace(_note(folder), f"{taken.version} {taken.refused}".encode())
+    return taken
+
+
+def _check_scope(body: str, where: str) -> None:
+    for section, keys in tomllib.loads(body).items():
+        for key in keys:
+            if section in AT_THE_UNIT or f"{section}.{key}" in AT_THE_UNIT:
+                raise ConfigError(where, f"{section}.{key}", "is set at the unit alone")
+
+
+def newest(folder: SyncFolder) -> TakenUp | None:
+    """What became of the newest version that was dealt with."""
+    taken = _dealt_with(folder)
+    return taken if taken.version else None
+
+
+def _waiting(folder: SyncFolder) -> Carried | None:
+    """A version that was not dealt with."""
+    carried = _carried(folder)
+    return carried if carried is not None and carried.version > _dealt_with(folder).version else None
+
+
+def _carried(folder: SyncFolder) -> Carried | None:
+    """The document in the inbox; one that is damaged counts as none: the next version comes whole.
+
+    So does any while nobody can tell who sent it: the uplink names that, and no reading ends for it.
+    """
+    try:
+        if not folder.is_member():
+            return None
+        return open_kept(folder.inbox, NAME, folder.member())
+    except (OSError, ValueError, StorageError, SyncError):
+        return None
+
+
+def _note(folder: SyncFolder) -> Path:
+    return folder.path / "configuration.taken"
+
+
+def _dealt_with(folder: SyncFolder) -> TakenUp:
+    try:
+        version, _, refused = _note(folder).read_text(encoding="utf-8").partition(" ")
+        return TakenUp(version=int(version), refused=refused)
+    except (OSError, ValueError):
+        return TakenUp(version=0)

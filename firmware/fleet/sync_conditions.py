@@ -1,0 +1,78 @@
+"""What the uplink asks of the world: which network, whether paid by the byte, and whether the feed is there.
+
+Promise: where no network is asked for by name, a machine that cannot tell keeps nobody from speaking.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from firmware.settings.config import SyncSettings
+from hw.errors import HardwareError, MissingDriverError
+from hw.network import Networks, NmcliNetworks
+from hw.power import PowerSource
+from sync.schedule import Conditions
+
+LOOK_EVERY_S = 10.0
+ANY = "any"  # of a machine that cannot tell, and need not
+
+
+def networks_of(settings: SyncSettings) -> Networks | None:
+    """NetworkManager; None where there is none and nobody asked for a network by name.
+
+    Raises MissingDriverError.
+    """
+    try:
+        return NmcliNetworks()
+    except MissingDriverError:
+        if settings.networks.strip():
+            raise
+        return None
+
+
+class SyncConditions:
+    """Callable; looks every few seconds, since the schedule asks every second."""
+
+    def __init__(
+        self,
+        networks: Networks | None,
+        power: PowerSource | None,
+        *,
+        by_name: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._networks, self._power, self._monotonic = networks, power, monotonic
+        self._unknown = None if by_name else ANY
+        self._looked_s = float("-inf")
+        self._seen = Conditions()
+
+    def __call__(self) -> Conditions:
+        """The conditions now. A supply that does not answer is not there."""
+        now_s = self._monotonic()
+        if now_s - self._looked_s >= LOOK_EVERY_S:
+            self._looked_s, self._seen = now_s, self._look()
+        return self._seen
+
+    def _look(self) -> Conditions:
+        name, metered = self._network()
+        return Conditions(network=name, metered=metered, on_mains=self._on_mains())
+
+    def _network(self) -> tuple[str | None, bool]:
+        if self._networks is None:
+            return self._unknown, False
+        try:
+            state = self._networks.look()
+        except HardwareError:
+            return self._unknown, False
+        return state.name or self._unknown, state.metered
+
+    def _on_mains(self) -> bool:
+        """The feed is there: the ignition is on, or there is none, and the voltage holds."""
+        if self._power is None:
+            return True
+        try:
+            supply = self._power.look()
+        except HardwareError:
+            return False
+        return supply.ignition is not False and not supply.undervoltage

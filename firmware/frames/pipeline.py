@@ -1,0 +1,248 @@
+"""Frame to Read, by stage: capture, read and track, store; a thread each, bounded queues between them.
+
+Promises: a frame is kept only while a live pass has it as its best; every pass that ended is stored or its
+loss counted; stopping drains what waits, ends the live passes and stores them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.plates import FrameReadings, PlateBox, VehiclePass
+from detector.track import LivePass, Tracker, TrackStep
+from firmware.frames.capture import BoundedQueue, Capture, Stage
+from hw.camera import Camera, Frame
+from hw.errors import BrokenFrameError
+
+OVERVIEWS_MAX = 48  # frames kept for live passes: at 1080p about 150 MB, more vehicles than one view holds
+LONGEST_INTERVAL_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EndedPass:
+    """One vehicle's pass and the frame it was best seen in."""
+
+    vehicle: VehiclePass
+    frame: Frame = field(repr=False)
+
+
+@dataclass(slots=True, kw_only=True)
+class Counts:
+    """What went through since the start. Written by one stage each, read by anybody."""
+
+    frames: int = 0
+    broken: int = 0
+    dropped: int = 0
+    read: int = 0
+    passes: int = 0
+    stored: int = 0
+    lost_passes: int = 0
+    without_frame: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Progress:
+    """After one frame: what is in view and how long each stage took."""
+
+    sequence: int
+    live: tuple[LivePass, ...]
+    ms: Mapping[str, float]
+
+
+class Eyes(Protocol):
+    """Finds and reads the plates of one frame: detector.reader.PlateReader."""
+
+    def read(
+        self,
+        luma: NDArray[np.uint8],
+        lores: NDArray[np.uint8] | None = None,
+        *,
+        wanted: Callable[[PlateBox], bool] | None = None,
+    ) -> FrameReadings:
+        """See PlateReader.read."""
+
+
+class RisingTime:
+    """Frame times as the tracker needs them: a clock set back ends no pass, and stops none from ending.
+
+    shift_us: how far they are ahead of the clock, which is what it was set back by, all in all.
+    """
+
+    def __init__(self) -> None:
+        self.shift_us = 0
+        self._newest_us: int | None = None
+        self._interval_us = 1
+
+    def of(self, clock_us: int) -> int:
+        """The rising time of a frame that the clock put at clock_us."""
+        if self._newest_us is not None:
+            interval_us = clock_us + self.shift_us - self._newest_us
+            if interval_us <= 0:
+                self.shift_us += self._interval_us - interval_us
+            else:
+                self._interval_us = min(interval_us, LONGEST_INTERVAL_US)
+        self._newest_us = clock_us + self.shift_us
+        return self._newest_us
+
+
+class ReadStage:
+    """Frames in, ended passes out. One thread only: neither the reader nor the tracker is shared."""
+
+    def __init__(
+        self,
+        reader: Eyes,
+        tracker: Tracker,
+        *,
+        counts: Counts,
+        on_progress: Callable[[Progress], None],
+        hand_on: Callable[[EndedPass], None],
+    ) -> None:
+        self._reader = reader
+        self._tracker = tracker
+        self._counts = counts
+        self._on_progress = on_progress
+        self._hand_on = hand_on
+        self._best: dict[int, Frame] = {}
+        self._time = RisingTime()
+
+    def take(self, frame: Frame) -> None:
+        """One frame through find, read, track and vote."""
+        seen = self._reader.read(frame.luma, frame.lores, wanted=self._tracker.wants_text)
+        begun = time.perf_counter()
+        at_us = self._time.of(frame.captured.us)
+        step = self._tracker.update(frame.sequence, at_us, frame.luma.shape[:2], seen)
+        self._keep(step, frame)
+        track_ms = (time.perf_counter() - begun) * 1000
+        self._counts.read += 1
+        self._on_progress(
+            Progress(sequence=frame.sequence, live=step.live, ms={**seen.ms, "track": track_ms})
+        )
+
+    def finish(self) -> None:
+        """End every live pass, as the tracker's flush does."""
+        for vehicle in self._tracker.flush():
+            self._end(vehicle)
+        self._best.clear()
+
+    def _keep(self, step: TrackStep, frame: Frame) -> None:
+        for pass_id in step.best_for:
+            self._best[pass_id] = frame
+        for vehicle in step.ended:
+            self._end(vehicle)
+        for pass_id in step.dropped:
+            self._best.pop(pass_id, None)
+        while len(self._best) > OVERVIEWS_MAX:
+            del self._best[next(iter(self._best))]
+
+    def _end(self, vehicle: VehiclePass) -> None:
+        frame = self._best.pop(vehicle.pass_id, None)
+        self._counts.passes += 1
+        if frame is None:
+            self._counts.without_frame += 1
+            return
+        shift_us = self._time.shift_us
+        vehicle = replace(vehicle, first_us=vehicle.first_us - shift_us, last_us=vehicle.last_us - shift_us)
+        self._hand_on(EndedPass(vehicle=vehicle, frame=frame))
+
+
+class Pipeline:
+    """The three stages over one camera. start(), then join() or stop() and join()."""
+
+    def __init__(
+        self,
+        camera: Camera,
+        reader: Eyes,
+        tracker: Tracker,
+        *,
+        store: Callable[[EndedPass], bool],
+        live: bool,
+        queue_frames: int = 4,
+        queue_passes: int = 16,
+        on_frame: Callable[[Frame], None],
+        on_broken: Callable[[BrokenFrameError], None],
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        """store: puts one pass into the ledger; False when it could not, which counts as lost.
+
+        live: a full frame queue drops its oldest; else the source waits, and no frame is dropped.
+        """
+        self._camera = camera
+        self._store = store
+        self._stop = threading.Event()
+        self._counts = Counts()
+        self._frames: BoundedQueue[Frame] = BoundedQueue(queue_frames, dropping=live)
+        self._passes: BoundedQueue[EndedPass] = BoundedQueue(queue_passes, dropping=False)
+        self._capture = Capture(camera, self._frames, stop=self._stop, on_frame=on_frame, on_broken=on_broken)
+        self._read = ReadStage(
+            reader, tracker, counts=self._counts, on_progress=on_progress, hand_on=self._hand_on
+        )
+        self._stages = (
+            Stage("capture", self._capture.run, at_end=self._frames.close),
+            Stage("read", self._read_all, at_end=self._end_reading),
+            Stage("store", self._store_all, at_end=self._end_storing),
+        )
+
+    def start(self) -> None:
+        """Start all stages."""
+        for stage in self._stages:
+            stage.start()
+
+    def stop(self) -> None:
+        """No more frames; what was captured is read, voted and stored. Safe in a signal handler."""
+        self._stop.set()
+
+    @property
+    def running(self) -> bool:
+        """Whether any stage still works."""
+        return any(stage.is_alive() for stage in self._stages)
+
+    def join(self, timeout_s: float | None = None) -> None:
+        """Wait for the end and raise what a stage died of."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        for stage in self._stages:
+            stage.join(None if until is None else max(0.0, until - time.monotonic()))
+        if not self.running:
+            for stage in self._stages:
+                if stage.failure is not None:
+                    raise stage.failure
+
+    @property
+    def counts(self) -> Counts:
+        """Counts up to now."""
+        counts = self._counts
+        counts.frames, counts.broken = self._capture.frames, self._capture.broken
+        counts.dropped = self._frames.dropped + self._capture.lost_by_source
+        return counts
+
+    def _read_all(self) -> None:
+        while (frame := self._frames.get()) is not None:
+            self._read.take(frame)
+        self._read.finish()
+
+    def _end_reading(self) -> None:
+        self._stop.set()  # a reader that died must not leave the camera running
+        self._frames.close()
+        self._passes.close()
+
+    def _hand_on(self, ended: EndedPass) -> None:
+        if not self._passes.put(ended):
+            self._counts.lost_passes += 1
+
+    def _store_all(self) -> None:
+        while (ended := self._passes.get()) is not None:
+            if self._store(ended):
+                self._counts.stored += 1
+            else:
+                self._counts.lost_passes += 1
+
+    def _end_storing(self) -> None:
+        self._stop.set()
+        self._frames.close()
+        self._passes.close()

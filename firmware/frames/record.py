@@ -1,0 +1,67 @@
+"""An ended pass as a record of the ledger. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from detector.plates import PlateText
+from firmware.frames.pipeline import EndedPass
+from storage.records import ClockState, Position, Read
+
+JURISDICTION_FLOOR = 0.5  # below it the issuing state is a guess, and is left out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every read of this run has in common."""
+
+    camera: str
+    position: Position | None
+    lane: int | None
+    models: tuple[tuple[str, bytes], ...]
+    software: str
+    demo: bool
+
+
+def read_of(ended: EndedPass, around: Surroundings) -> Read:
+    """The record of one vehicle's pass. Raises RecordError for a pass that no record can hold."""
+    vehicle, captured = ended.vehicle, ended.frame.captured
+    return Read(
+        text=vehicle.text.text,
+        confidence=min(1.0, max(0.0, vehicle.text.confidence)),
+        jurisdiction=jurisdiction_of(vehicle.text),
+        slots=np.ascontiguousarray(vehicle.text.slots, dtype="<f4").tobytes(),
+        candidates=vehicle.text.candidates,
+        direction=vehicle.direction,
+        lane=around.lane,
+        first_us=vehicle.first_us,
+        last_us=vehicle.last_us,
+        time_error_us=captured.error_us,
+        clock_state=ClockState(captured.state.value),
+        position=around.position,
+        camera=around.camera,
+        frames_voted=vehicle.frames_voted,
+        plate_box=vehicle.best_box.box,
+        corners=vehicle.best_box.corners,
+        models=around.models,
+        software=around.software,
+        demo=around.demo,
+    )
+
+
+def jurisdiction_of(text: PlateText) -> str | None:
+    """The likeliest issuing state, where it is likelier than all others together."""
+    if text.jurisdiction and text.jurisdiction[0][1] >= JURISDICTION_FLOOR:
+        return text.jurisdiction[0][0]
+    return None
+
+
+def software_version() -> str:
+    """Name and version of this package, as every read carries it."""
+    try:
+        return f"alpr-reader {version('alpr-reader')}"
+    except PackageNotFoundError:
+        return "alpr-reader (not installed)"

@@ -1,0 +1,94 @@
+"""Chooses the camera source from one text: `camera`, `camera:N`, a folder or a video."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from firmware.errors import UsageError
+from firmware.settings.config import CameraSettings
+from hw.camera import Camera, CameraSource
+from hw.camera_pi import Picamera2Source, PiCameraSettings
+from hw.camera_replay import ReplaySource
+from hw.clock import Clock
+
+RETUNED = "camera settings changed"
+
+_CAMERA = re.compile(r"camera(?::([0-9]))?")
+
+
+def open_source(
+    text: str,
+    settings: CameraSettings,
+    *,
+    clock: Clock,
+    once: bool,
+    at_source_pace: bool,
+    net_size: tuple[int, int],
+) -> CameraSource:
+    """The source that `text` names. A replay is played once, or round after round.
+
+    net_size: (height, width) in which plates are looked for, and so of the camera's small stream.
+    Raises MissingDriverError (no picamera2, no PyAV), NoSuchSourceError, UsageError.
+    """
+    match = _CAMERA.fullmatch(text)
+    if match is None:
+        return ReplaySource(
+            Path(text).expanduser(),
+            clock=clock,
+            fps=settings.replay_fps,
+            live=at_source_pace,
+            rounds=1 if once else None,
+        )
+    if once:
+        raise UsageError("--once: a camera has no end; leave --once out, or name a folder or video")
+    lores_width, lores_height = small_size((settings.width, settings.height), net_size)
+    return Picamera2Source(
+        PiCameraSettings(
+            number=int(match.group(1) or 0),
+            width=settings.width,
+            height=settings.height,
+            lores_width=lores_width,
+            lores_height=lores_height,
+            fps=settings.fps,
+            exposure_us=settings.exposure_us,
+            gain_max=settings.gain_max,
+            focus_dioptres=settings.focus_dioptres,
+            stall_s=settings.stall_s,
+        ),
+        clock=clock,
+    )
+
+
+class TunableSource:
+    """A source whose settings may change while it runs: the next opening takes the newest. See CameraSource.
+
+    make: the source for some settings. Raises what `make` raises, at once for the first.
+    """
+
+    def __init__(self, make: Callable[[CameraSettings], CameraSource], settings: CameraSettings) -> None:
+        self._make = make
+        self._source = make(settings)
+        self._told: Callable[[str], None] = lambda _reason: None
+        self.live, self.interval_s = self._source.live, self._source.interval_s
+
+    def open(self) -> Camera:
+        """See CameraSource.open."""
+        return self._source.open()
+
+    def on_retuned(self, told: Callable[[str], None]) -> None:
+        """told: opens the camera again, and hears why."""
+        self._told = told
+
+    def retune(self, settings: CameraSettings) -> None:
+        """These settings from now on. Raises what `make` raises; then the old ones stay."""
+        self._source = self._make(settings)
+        self._told(RETUNED)
+
+
+def small_size(size: tuple[int, int], net_size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height), even, of a whole picture of `size` (width, height) fitted into (height, width)."""
+    scale = min(1.0, net_size[1] / size[0], net_size[0] / size[1])
+    width, height = (max(2, round(side * scale / 2) * 2) for side in size)
+    return width, height

@@ -1,0 +1,1 @@
+"""The unit's report on itself: alarms, scene watch, habits, metrics."""

@@ -1,0 +1,43 @@
+"""Tells the event log when an alarm is raised and when it is over, once each; any number of looks between.
+
+One that comes and goes, as a voltage at its limit does, is one alarm: over is what was away for a while.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from firmware.health.report import Alarm, HealthReport
+
+OVER_S = 60.0
+
+
+class AlarmEvents:
+    """Feed it every report; it hands the report on. troubles: what stands behind `sensor_failed`."""
+
+    def __init__(
+        self,
+        log: structlog.typing.FilteringBoundLogger,
+        *,
+        troubles: Callable[[], Sequence[str]] = tuple,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log, self._troubles, self._monotonic = log, troubles, monotonic
+        self._raised: dict[Alarm, float] = {}  # when it was seen last
+
+    def noted(self, report: HealthReport) -> HealthReport:
+        """The same report, once its news is in the log."""
+        now_s = self._monotonic()
+        for alarm in sorted(report.alarms):
+            if alarm not in self._raised:
+                why = "; ".join(self._troubles()) if alarm is Alarm.SENSOR_FAILED else ""
+                self._log.warning("alarm_raised", alarm=str(alarm), **({"why": why} if why else {}))
+            self._raised[alarm] = now_s
+        for alarm in sorted(self._raised):
+            if now_s - self._raised[alarm] >= OVER_S:
+                self._log.info("alarm_over", alarm=str(alarm))
+                del self._raised[alarm]
+        return report

@@ -1,0 +1,96 @@
+"""The running reader's newest health report in a file, for `reader status` and for sync. Never a plate."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from firmware.health.report import Alarm, HealthReport
+
+EVERY_S = 5.0
+STALE_S = 20.0
+SIZE_LIMIT = 64 * 1024
+
+
+def path_of(home: Path) -> Path:
+    """Where the report lies."""
+    return home / "health.json"
+
+
+def write_report(home: Path, report: HealthReport) -> None:
+    """Replace the file; not synced, since a report of before the power cut is of no use."""
+    path = path_of(home)
+    fresh = path.with_suffix(".new")
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        json.dump(report.plain() | {"written_s": time.clock_gettime(time.CLOCK_BOOTTIME)}, file)
+    fresh.replace(path)
+
+
+def newest_report(home: Path) -> HealthReport | None:
+    """The report of the reader that runs now; None where none does, or the file is foreign."""
+    try:
+        held: dict[str, Any] = json.loads(path_of(home).read_text(encoding="utf-8")[:SIZE_LIMIT])
+        age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - float(held.pop("written_s"))
+        if not 0 <= age_s <= STALE_S or set(held) != {field.name for field in fields(HealthReport)}:
+            return None
+        return HealthReport(**held | {"alarms": tuple(Alarm(name) for name in held["alarms"])})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+@contextmanager
+def reporting(
+    home: Path,
+    report: Callable[[], HealthReport],
+    *,
+    keep: Callable[[], None] = lambda: None,
+    on_trouble: Callable[[str], None] = lambda _kind: None,
+) -> Iterator[None]:
+    """Write the report every few seconds while the `with` runs; the file goes with the process.
+
+    keep: called hourly and at the end, for what outlives the process. on_trouble: called with the kind of an
+    error as reports begin to fail; they are tried on, and nothing else ends by it.
+    """
+    stop = threading.Event()
+    failing: str | None = None
+
+    def write() -> None:
+        nonlocal failing
+        kind: str | None = None
+        try:
+            write_report(home, report())
+        except Exception as error:  # noqa: BLE001 - named, and tried again: a silent thread is a lost unit
+            kind = type(error).__name__
+        if kind is not None and kind != failing:
+            on_trouble(kind)
+        failing = kind
+
+    def work() -> None:
+        beats = 0
+        while not stop.wait(EVERY_S):
+            beats += 1
+            write()
+            if beats % (3600 / EVERY_S) == 0:
+                with suppress(OSError):
+                    keep()
+
+    write()
+    thread = threading.Thread(target=work, name="health", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=5)
+        with suppress(OSError):
+            keep()
+        with suppress(OSError):
+            path_of(home).unlink(missing_ok=True)

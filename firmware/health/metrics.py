@@ -1,0 +1,86 @@
+"""The health report as Prometheus text, served on loopback when switched on.
+
+Format: Prometheus text exposition 0.0.4. Promise: bound to 127.0.0.1, GET /metrics and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import structlog
+
+from firmware.health.report import Alarm, HealthReport
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_COUNTERS = {"frames": "frames_total", "frames_dropped": "frames_dropped_total", "reads": "reads_total"}
+_SKIPPED = {"at_us", "clock_state", "alarms", "clock_error_us"}
+
+
+def prometheus_text(report: HealthReport) -> str:
+    """The report as text. A value that is not known is left out, as Prometheus wants it."""
+    lines: list[str] = []
+
+    def metric(name: str, kind: str, samples: list[tuple[str, float]]) -> None:
+        lines.append(f"# TYPE alpr_{name} {kind}")
+        lines.extend(f"alpr_{name}{labels} {value:.10g}" for labels, value in samples)
+
+    for name, value in report.plain().items():
+        if name in _SKIPPED or value is None:
+            continue
+        kind = "counter" if name in _COUNTERS else "gauge"
+        metric(_COUNTERS.get(name, name), kind, [("", float(value))])
+    metric("clock_error_seconds", "gauge", [("", report.clock_error_us / 1e6)])
+    metric("clock_state", "gauge", [(f'{{state="{report.clock_state}"}}', 1.0)])
+    metric("alarm", "gauge", [(f'{{name="{name}"}}', float(name in report.alarms)) for name in Alarm])
+    return "\n".join(lines) + "\n"
+
+
+class MetricsServer:
+    """Serves the newest report to this machine."""
+
+    def __init__(self, port: int, report: Callable[[], HealthReport]) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            server_version = "reader"
+            sys_version = ""
+            timeout = 5
+
+            def do_GET(self) -> None:
+                known = self.path == "/metrics"
+                body = prometheus_text(report()).encode() if known else b"only /metrics is served here\n"
+                self.send_response(200 if known else 404)
+                self.send_header("Content-Type", CONTENT_TYPE if known else "text/plain")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_parts: object) -> None:
+                """Every scrape in the log would only wear the card."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=5)
+
+
+@contextlib.contextmanager
+def serving_metrics(
+    port: int | None, report: Callable[[], HealthReport], log: structlog.typing.FilteringBoundLogger
+) -> Iterator[None]:
+    """Serve while the `with` runs; port None: switched off. A port that is taken is an event alone."""
+    with contextlib.ExitStack() as stack:
+        try:
+            if port is not None:
+                stack.enter_context(contextlib.closing(MetricsServer(port, report)))
+        except OSError as error:  # no reason to be blind
+            log.error("metrics_not_served", port=port, reason=error.strerror)  # noqa: TRY400 - no trace in it
+        yield

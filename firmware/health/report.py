@@ -1,0 +1,281 @@
+"""The unit's report on itself, with alarms; what the console, the department and Prometheus are told.
+
+Promise: numbers and words of a fixed list; nothing in it comes from a plate.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware.health.read_habit import ReadHabit
+from firmware.health.scene_watch import SceneWatch
+from hw.clock import ClockState, UtcTime
+from hw.errors import HardwareError
+from hw.power import PowerSource, Supply
+from hw.vitals import Board
+
+HOT_C = 80.0  # the Pi's firmware throttles here
+DISK_LOW_SHARE = 0.10
+WORN_PERCENT = 90
+SYNC_LATE_S = 24 * 3600.0
+CLOCK_LOOSE_US = 2_000_000
+RATE_WINDOW_S = 10.0
+NO_FRAMES_S = 10.0
+STARTING_S = 60.0  # a receiver finds the time within seconds of the start, chrony within a minute
+LOOK_EVERY_S = 1.0
+
+
+class Alarm(StrEnum):
+    """Everything that can be wrong, by name."""
+
+    NO_FRAMES = "no_frames"
+    DARK = "camera_dark"
+    COVERED = "camera_covered"
+    FROZEN = "camera_frozen"
+    KNOCKED = "camera_knocked"
+    FEW_READS = "few_reads"
+    HOT = "hot"
+    THROTTLED = "throttled"
+    UNDERVOLTAGE = "undervoltage"
+    DISK_LOW = "disk_low"
+    CARD_WORN = "card_worn"
+    CLOCK_LOOSE = "clock_loose"
+    CLOCK_UNKNOWN = "clock_unknown"
+    SYNC_LATE = "sync_late"
+    CONFIGURATION_REFUSED = "configuration_refused"
+    SENSOR_FAILED = "sensor_failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Custody:
+    """What storage and sync say of themselves. None: never synced, or not enrolled.
+
+    enrolled_us: since when the unit could have spoken; None where that is not known.
+    """
+
+    log_records: int = 0
+    newer_than_anchors: int = 0
+    unacknowledged: int = 0
+    last_sync_us: int | None = None
+    enrolled: bool = False
+    enrolled_us: int | None = None
+    configuration_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthReport:
+    """One report. None: not fitted, or not known yet."""
+
+    at_us: int
+    clock_state: str
+    clock_error_us: int
+    running_s: float
+    temperature_c: float | None
+    throttled: bool | None
+    undervoltage: bool | None
+    disk_free_bytes: int
+    disk_total_bytes: int
+    card_wear_percent: int | None
+    memory_free_bytes: int | None
+    frames_per_s: float
+    frames: int
+    frames_dropped: int
+    reads: int
+    reads_this_hour: int
+    reads_usual_hour: float | None
+    sharpness: float | None
+    brightness: float | None
+    log_records: int
+    newer_than_anchors: int
+    unacknowledged: int
+    since_sync_s: float | None
+    alarms: tuple[Alarm, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self) | {"alarms": [str(alarm) for alarm in self.alarms]}
+
+
+class HealthWatch:
+    """Collects what the stages report and judges it. Thread-safe; a frame costs a look once a second."""
+
+    def __init__(
+        self,
+        *,
+        board: Board,
+        power: PowerSource | None = None,
+        now: Callable[[], UtcTime],
+        habit: ReadHabit | None = None,
+        custody: Callable[[], Custody] = Custody,
+        monotonic: Callable[[], float] = time.monotonic,
+        watching: bool = True,
+        stays: bool = True,
+        sync_late_s: float = SYNC_LATE_S,
+        troubles: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        self._watching = watching  # False beside no running reader: then no frames are no alarm
+        self._board, self._power, self._now, self._custody = board, power, now, custody
+        self._sync_late_s = sync_late_s
+        self._stays = stays  # False in a vehicle, which has no site and so no site's habit
+        self._troubles = troubles  # of the other parts: receiver, sources of time
+        self._monotonic = monotonic
+        self._scene, self.habit = SceneWatch(), habit or ReadHabit()
+        self._lock = threading.Lock()
+        self._arrivals: deque[float] = deque(maxlen=1000)
+        self._frames = self._reads = 0
+        self._dropped: Callable[[], int] = lambda: 0
+        self._begun_s = self._last_frame_s = monotonic()
+        self._looked_s = -LOOK_EVERY_S
+
+    def frame_seen(self, luma: NDArray[np.uint8]) -> None:
+        """A frame came; luma is the small picture where there is one. Never kept."""
+        now_s = self._monotonic()
+        with self._lock:
+            self._frames += 1
+            self._arrivals.append(now_s)
+            self._last_frame_s = now_s
+            if now_s - self._looked_s >= LOOK_EVERY_S:
+                self._looked_s = now_s
+                self._scene.look(luma, now_s)
+
+    def count_dropped(self, dropped: Callable[[], int]) -> None:
+        """From now on ask this for the frames that no stage had time for."""
+        self._dropped = dropped
+
+    def read_stored(self) -> None:
+        """One more read is in the log."""
+        with self._lock:
+            self._reads += 1
+            self._scene.read(self._monotonic())
+            self.habit.read(self._now().us)
+
+    def lit_anew(self) -> None:
+        """Lamps or filter were switched: another picture is no other view."""
+        with self._lock:
+            self._scene.lit_anew()
+
+    def report(self) -> HealthReport:
+        """Judge everything now."""
+        now, now_s = self._now(), self._monotonic()
+        vitals, custody = self._board.look(), self._custody()
+        supply, failed = self._supply()
+        with self._lock:
+            self.habit.tick(now.us)
+            seeing = self._scene.alarms(now_s)
+            no_frames = self._watching and now_s - self._last_frame_s >= NO_FRAMES_S
+            if seeing or no_frames or now.state is ClockState.UNKNOWN:
+                self.habit.blind()
+            recent = [at for at in self._arrivals if now_s - at <= RATE_WINDOW_S]
+            span_s = min(RATE_WINDOW_S, max(now_s - self._begun_s, 1e-3))
+            since_sync_s = None if custody.last_sync_us is None else (now.us - custody.last_sync_us) / 1e6
+            if since_sync_s is not None and since_sync_s < 0:  # the clock was set back: nobody can tell
+                since_sync_s = None
+            settled = not self._watching or now_s - self._begun_s >= STARTING_S
+            alarms = {
+                Alarm.NO_FRAMES: no_frames,
+                Alarm.FEW_READS: self._few_reads(now),
+                Alarm.HOT: (vitals.temperature_c or 0.0) >= HOT_C,
+                Alarm.THROTTLED: bool(supply and supply.throttled),
+                Alarm.UNDERVOLTAGE: bool(supply and supply.undervoltage),
+                Alarm.DISK_LOW: vitals.disk_free_bytes < vitals.disk_total_bytes * DISK_LOW_SHARE,
+                Alarm.CARD_WORN: (vitals.card_wear_percent or 0) >= WORN_PERCENT,
+                Alarm.CLOCK_UNKNOWN: settled and now.state is ClockState.UNKNOWN,
+                Alarm.CLOCK_LOOSE: settled
+                and now.state is not ClockState.UNKNOWN
+                and now.error_us > CLOCK_LOOSE_US,
+                Alarm.SYNC_LATE: self._sync_late(custody, now),
+                Alarm.CONFIGURATION_REFUSED: custody.configuration_refused,
+                Alarm.SENSOR_FAILED: failed or bool(self._troubles()),
+            } | {Alarm("camera_" + name): True for name in seeing}
+            quality = self._scene.quality
+            return HealthReport(
+                at_us=now.us,
+                clock_state=str(now.state),
+                clock_error_us=now.error_us,
+                running_s=vitals.running_s,
+                temperature_c=vitals.temperature_c,
+                throttled=supply.throttled if supply else None,
+                undervoltage=supply.undervoltage if supply else None,
+                disk_free_bytes=vitals.disk_free_bytes,
+                disk_total_bytes=vitals.disk_total_bytes,
+                card_wear_percent=vitals.card_wear_percent,
+                memory_free_bytes=vitals.memory_free_bytes,
+                frames_per_s=round(len(recent) / span_s, 2),
+                frames=self._frames,
+                frames_dropped=self._dropped(),
+                reads=self._reads,
+                reads_this_hour=self.habit.this_hour,
+                reads_usual_hour=self.habit.usual(now.us),
+                sharpness=None if quality is None else round(quality.sharpness, 1),
+                brightness=None if quality is None else round(quality.mean, 1),
+                log_records=custody.log_records,
+                newer_than_anchors=custody.newer_than_anchors,
+                unacknowledged=custody.unacknowledged,
+                since_sync_s=since_sync_s,
+                alarms=tuple(alarm for alarm in Alarm if alarms.get(alarm)),
+            )
+
+    def _sync_late(self, custody: Custody, now: UtcTime) -> bool:
+        spoken_us = custody.enrolled_us if custody.last_sync_us is None else custody.last_sync_us
+        on_time = spoken_us is not None and 0 <= now.us - spoken_us <= self._sync_late_s * 1e6
+        return custody.enrolled and not on_time
+
+    def _few_reads(self, now: UtcTime) -> bool:
+        """Where nobody knows the hour, or the unit drives, no habit tells what is few."""
+        known = self._watching and self._stays and now.state is not ClockState.UNKNOWN
+        return known and self.habit.too_quiet(now.us)
+
+    def _supply(self) -> tuple[Supply | None, bool]:
+        if self._power is None:
+            return None, False
+        try:
+            supply = self._power.look()
+        except HardwareError:
+            return None, True
+        return supply, bool(supply.silent)
+
+
+def report_lines(report: HealthReport) -> Iterable[str]:
+    """The report for a person, a line each."""
+
+    def known(value: object, unit: str = "") -> str:
+        return "-" if value is None else f"{value}{unit}"
+
+    free = report.disk_free_bytes / (1 << 30)
+    yield f"clock        {report.clock_state}, within {_duration(report.clock_error_us / 1e6)}"
+    yield f"running      {_duration(report.running_s)}"
+    yield f"camera       {report.frames_per_s} frames/s, {report.frames} seen, {report.frames_dropped} lost"
+    yield f"picture      sharpness {known(report.sharpness)}, brightness {known(report.brightness)}"
+    usual = known(None if report.reads_usual_hour is None else round(report.reads_usual_hour))
+    yield f"reads        {report.reads} since start, {report.reads_this_hour} this hour (usual {usual})"
+    yield f"log          {report.log_records} records, {report.newer_than_anchors} newer than every anchor"
+    sync = "never" if report.since_sync_s is None else f"{_duration(max(1.0, report.since_sync_s))} ago"
+    yield f"sync         {sync}, {report.unacknowledged} records not acknowledged"
+    wear = known(report.card_wear_percent, " %")
+    yield f"disk         {free:.1f} GB free of {report.disk_total_bytes / (1 << 30):.1f}, card wear {wear}"
+    yield f"board        {known(report.temperature_c, ' C')}, throttled {_word(report.throttled)}, " \
+          f"undervoltage {_word(report.undervoltage)}"  # fmt: skip
+    yield "alarms       " + (", ".join(report.alarms) or "none")
+
+
+def _word(value: bool | None) -> str:
+    return "-" if value is None else "yes" if value else "no"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:.1f} ms"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"

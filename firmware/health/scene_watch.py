@@ -1,0 +1,124 @@
+"""Notices a camera that sees nothing any more: dark, covered, frozen or knocked aside. Pictures in,
+alarms out.
+
+Promise: judged on coarse brightness only, so nothing kept here could show a plate; needs no clock but a
+running one. A camera that has just read a plate is not blind, whatever its picture looks like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware.frames.picture_quality import PictureQuality, coarse, picture_quality
+
+ROWS, COLUMNS = 9, 16
+DARK_MEAN, DARK_CONTRAST = 12.0, 6.0
+FLAT_CONTRAST = 1.0  # pictures with nothing in them are the same without being frozen: a black night
+COVERED_SHARE = 0.35  # of the usual contrast and sharpness
+KNOCKED_LIKENESS = 0.35  # correlation with the usual scene
+STEADY_LIKENESS = 0.75  # a view that is usually less alike than this belongs to a moving vehicle
+LEARN_S = 600.0
+CLEAR_S = 10.0  # an alarm is over once nothing was wrong for so long: a headlamp is no daybreak
+PROOF_S = 300.0  # so long a read tells that the camera sees
+PROOF_READS = 10  # in a view that is another one: it is the usual one from then on
+_CHANGE_SHARE = 0.02
+
+
+class SceneWatch:
+    """Feed it a picture every second or so; `alarms` tells what has been wrong for long enough."""
+
+    def __init__(
+        self,
+        *,
+        dark_s: float = 60.0,
+        covered_s: float = 300.0,
+        frozen_s: float = 30.0,
+        knocked_s: float = 120.0,
+    ) -> None:
+        self._limits = {"dark": dark_s, "covered": covered_s, "frozen": frozen_s, "knocked": knocked_s}
+        self._since: dict[str, float] = {}
+        self._wrong_s: dict[str, float] = {}  # when it was wrong last
+        self._read_s = float("-inf")
+        self._reads = 0  # since the view is another one
+        self._usual: NDArray[np.float32] | None = None
+        self._usual_contrast = self._usual_sharpness = 0.0
+        self._usual_likeness = 1.0
+        self._last: NDArray[np.uint8] | None = None
+        self._begun_s = self._seen_s = 0.0
+        self.quality: PictureQuality | None = None
+
+    def look(self, luma: NDArray[np.uint8], now_s: float) -> None:
+        """Take one picture at now_s (running clock). luma: uint8 (H, W), low resolution will do; one with
+        fewer pixels than there are cells shows nothing, and would spoil what was learnt.
+        """
+        if luma.shape[0] < ROWS or luma.shape[1] < COLUMNS:
+            return
+        quality = picture_quality(luma)
+        cells = coarse(luma, ROWS, COLUMNS)
+        sample = luma[:: max(1, luma.shape[0] // 90), :: max(1, luma.shape[1] // 160)].copy()
+        same = self._last is not None and np.array_equal(sample, self._last)
+        frozen = same and quality.contrast >= FLAT_CONTRAST
+        if self._usual is None:
+            self._usual, self._begun_s = cells.copy(), now_s
+            self._usual_contrast, self._usual_sharpness = quality.contrast, quality.sharpness
+        likeness = _likeness(cells, self._usual)
+        dark = quality.mean < DARK_MEAN and quality.contrast < DARK_CONTRAST
+        learned = now_s - self._begun_s >= LEARN_S
+        covered = learned and not dark and (
+            quality.contrast < self._usual_contrast * COVERED_SHARE
+            or quality.sharpness < self._usual_sharpness * COVERED_SHARE
+        )  # fmt: skip
+        steady = self._usual_likeness >= STEADY_LIKENESS
+        knocked = learned and steady and not dark and not covered and likeness < KNOCKED_LIKENESS
+        found = {"dark": dark, "covered": covered, "frozen": frozen, "knocked": knocked}
+        for name, wrong in found.items():
+            if wrong:
+                self._since.setdefault(name, now_s)
+                self._wrong_s[name] = now_s
+            elif name not in self.alarms(now_s) or now_s - self._wrong_s[name] >= CLEAR_S or name == "frozen":
+                self._since.pop(name, None)
+        if not any(found.values()):
+            self._learn(cells, quality, likeness, fast=not learned)
+        self._last, self.quality, self._seen_s = sample, quality, now_s
+
+    def read(self, now_s: float) -> None:
+        """A plate was read: the camera sees. Another view that shows plates becomes the usual one."""
+        self._read_s = now_s
+        self._reads = self._reads + 1 if "knocked" in self._since else 0
+        if "covered" in self._since or self._reads >= PROOF_READS:
+            self.lit_anew()
+
+    def lit_anew(self) -> None:
+        """The light is another one (lamps, filter): the usual view is learnt again."""
+        self._usual, self._usual_likeness, self._reads = None, 1.0, 0
+        for name in ("covered", "knocked"):
+            self._since.pop(name, None)
+
+    def alarms(self, now_s: float) -> Iterable[str]:
+        """What has lasted longer than its limit: of dark, covered, frozen, knocked."""
+        proven = {"dark", "covered"} if now_s - self._read_s < PROOF_S else set()
+        return tuple(
+            name
+            for name, since_s in self._since.items()
+            if now_s - since_s >= self._limits[name] and name not in proven
+        )
+
+    def _learn(
+        self, cells: NDArray[np.float32], quality: PictureQuality, likeness: float, *, fast: bool
+    ) -> None:
+        share = 0.1 if fast else _CHANGE_SHARE
+        if self._usual is not None:
+            self._usual += (cells - self._usual) * np.float32(share)
+        self._usual_contrast += (quality.contrast - self._usual_contrast) * share
+        self._usual_sharpness += (quality.sharpness - self._usual_sharpness) * share
+        self._usual_likeness += (likeness - self._usual_likeness) * share
+
+
+def _likeness(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
+    """Correlation of two coarse pictures, -1 to 1; 0 where one is flat."""
+    first, second = one - one.mean(), two - two.mean()
+    scale = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum()) / scale if scale > 1e-3 else 0.0

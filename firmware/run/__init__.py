@@ -1,0 +1,1 @@
+"""The only room that wires: a run from its start to its end."""

@@ -1,0 +1,133 @@
+"""The reader from its start to its end: one run after the other, and what comes between two of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TextIO
+
+import structlog
+
+from firmware.custody.opening import DEFAULT_SLOT, create_ledger, once_free
+from firmware.fleet import sent_configuration
+from firmware.lasting_stream import lasting
+from firmware.log import event_log
+from firmware.run.field_parts import field_parts
+from firmware.run.one_run import OneRun, RunOptions, RunResult
+from firmware.run.orders import Reason, SupplyOrders
+from firmware.settings.config import Config, load_config, write_config
+from hw.errors import HardwareError, MissingDriverError
+from hw.machine import SystemdMachine
+from hw.power import PowerOrder
+from hw.watchdog import Heartbeat, PatientHeartbeat, SystemdHeartbeat
+from storage.home import Home, HomeLock
+from sync.membership import SyncFolder
+
+
+def prepare_home(home: Path, *, slot_uri: str = DEFAULT_SLOT) -> bool:
+    """Make what is missing of a home: folder, configuration, ledger with its keys. True if it is new.
+
+    slot_uri: where a new ledger's key encryption key lies; a ledger that is there keeps its own.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_config(home, Config())
+    if Home(home).exists() or SyncFolder.of(home).is_member():
+        return False  # a member without a log was cut off while one took another's place: run goes on with it
+    create_ledger(home, slot_uri=slot_uri).close()
+    return True
+
+
+def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResult:
+    """The main job, until the source ends or SIGTERM or SIGINT comes; then everything seen is stored.
+
+    With the ignition off it stops reading, and reads on if it comes back before the power goes; a log that
+    the department refuses is set aside, and reading goes on in a new one; it goes on with a configuration
+    that the department sent, too. Raises FirmwareError, HardwareError, StorageError, DetectorError.
+    """
+    out, err = lasting(out), lasting(err)
+    prepare_home(home)
+    heartbeat, orders = _heartbeat(), SupplyOrders()
+
+    def on_order(order: PowerOrder) -> None:
+        orders.order(order)
+        if order is PowerOrder.POWER_OFF:  # at once: the capacitor's time runs since the order to stop
+            try:
+                SystemdMachine().power_off()
+            except HardwareError as error:
+                event_log(err).error("power_off_failed", reason=str(error))
+
+    before: RunResult | None = None
+    with _stopping_signals(orders):
+        while True:
+            _take_up_configuration(home, event_log(err))
+            with field_parts(load_config(home), on_order=on_order) as parts:
+                while True:
+                    one_run = OneRun(home, load_config(home), parts, options, orders.begin(), heartbeat)
+                    before = result = one_run.carry_out(out=out, err=err).after(before)
+                    goes_on = one_run.reads_on(orders)
+                    if not goes_on or one_run.reason is Reason.CONFIGURATION:
+                        break
+            if not goes_on:
+                break
+        if heartbeat is not None:
+            heartbeat.stopping()
+        return result
+
+
+def _take_up_configuration(home: Path, log: structlog.typing.FilteringBoundLogger) -> None:
+    """As this home's only reader: another is refused here, before it touches a file or a part of the unit.
+
+    Raises HomeLockedError, ConfigError.
+    """
+    with _only_one(Home(home)):
+        taken = sent_configuration.take_up(home)
+    if taken is None:
+        return
+    if taken.refused:
+        log.error("configuration_refused", version=taken.version, reason=taken.refused)
+    else:
+        log.info("configuration_in_force", version=taken.version)
+
+
+@contextlib.contextmanager
+def _only_one(home: Home) -> Iterator[None]:
+    if not home.exists():  # its log was set aside; whoever opens the next one takes the lock
+        yield
+        return
+    lock = once_free(lambda: HomeLock(home))
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _stopping_signals(orders: SupplyOrders) -> Iterator[None]:
+    """SIGTERM and SIGINT ask for the end; what was installed before comes back afterwards."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        orders.end()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _heartbeat() -> Heartbeat | None:
+    """systemd's, where it started us."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return None
+    with contextlib.suppress(MissingDriverError):
+        return PatientHeartbeat(SystemdHeartbeat())
+    return None

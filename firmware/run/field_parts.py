@@ -1,0 +1,173 @@
+"""Opens the parts that the configuration names: receiver, clock sources, supply, lamps; and keeps them going.
+
+A part that is not named is not there. A part that is named and does not answer stops the start with its cure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from firmware.settings.config import Config
+from hw.chrony import ChronyDaemon
+from hw.clock import SystemClock
+from hw.clock_discipline import DisciplinedClock
+from hw.errors import HardwareError, MissingDriverError
+from hw.lamps import GpioLamps, Lamps
+from hw.position import Fix, PositionSource
+from hw.power import IgnitionPolicy, IgnitionWatch, PiPower, PowerOrder, PowerSource
+from hw.pps import KernelPulses
+from hw.receiver import NmeaReceiver
+from hw.rtc import KernelRtc
+from hw.serial_port import TtySerialPort
+
+REFRESH_S = 1.0
+LASTING_S = 5.0  # a source of time that starts anew is no trouble yet
+LATE_DAEMON_S = 30.0  # chronyd may come up after us
+
+
+class Troubles:
+    """What is wrong with the parts, once it lasts."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+        self.lasting: tuple[str, ...] = ()
+
+    def noted(self, found: Iterable[str], now_s: float) -> None:
+        """One look at all parts: what is wrong now, a line each."""
+        self._since = {what: self._since.get(what, now_s) for what in found}
+        self.lasting = tuple(what for what, since_s in self._since.items() if now_s - since_s >= LASTING_S)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldParts:
+    """What is fitted. ignition is None on a unit that has no ignition line."""
+
+    clock: DisciplinedClock
+    position: PositionSource | None
+    power: PowerSource | None
+    ignition: IgnitionWatch | None
+    lamps: Lamps | None
+    troubles: Troubles
+
+    def fix_at(self, ago_s: float) -> Fix | None:
+        """Where the unit was so long ago, by its receiver."""
+        return None if self.position is None else self.position.at(ago_s)
+
+
+@contextlib.contextmanager
+def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> Iterator[FieldParts]:
+    """Open the parts, keep the clock judged and the supply watched, close them. Raises MissingDriverError.
+
+    on_order: called once for each change of what the supply asks for.
+    """
+    named = config.parts
+    with contextlib.ExitStack() as stack:
+        position: PositionSource | None = None
+        if named.gps_port is not None:
+            open_line = partial(TtySerialPort, named.gps_port, baud=named.gps_baud)
+            position = NmeaReceiver(open_line(), reopen=open_line)
+            stack.callback(position.close)
+        power = _power(named.ignition_pin)
+        if power is not None:
+            stack.callback(power.close)
+        lamps: Lamps | None = None
+        if (named.strobe_pin, named.filter_pin, named.status_pin) != (None, None, None):
+            lamps = GpioLamps(
+                strobe_pin=named.strobe_pin, filter_pin=named.filter_pin, status_pin=named.status_pin
+            )
+            stack.callback(lamps.close)
+            lamps.status(on=True)
+        clock = clock_of(position)
+        ignition = None
+        if named.ignition_pin is not None:
+            ignition = IgnitionWatch(
+                IgnitionPolicy(
+                    linger_s=named.linger_s, reserve_s=named.reserve_s, shutdown_s=named.shutdown_s
+                )
+            )
+        parts = FieldParts(
+            clock=clock, position=position, power=power, ignition=ignition, lamps=lamps, troubles=Troubles()
+        )
+        stop = threading.Event()
+        thread = threading.Thread(target=_keep, args=(parts, on_order, stop), name="parts", daemon=True)
+        thread.start()
+        stack.callback(thread.join, 5)
+        stack.callback(stop.set)
+        yield parts
+
+
+def _keep(parts: FieldParts, on_order: Callable[[PowerOrder], None], stop: threading.Event) -> None:
+    keeper = _Keeper(parts, on_order)
+    while not stop.wait(REFRESH_S):
+        keeper.look(time.monotonic())
+
+
+class _Keeper:
+    """Looks at clock and supply, each by itself. A part that fails for a while is looked at again.
+
+    Whatever else goes wrong is named as a trouble: a thread that ended would leave the ignition unwatched.
+    """
+
+    def __init__(self, parts: FieldParts, on_order: Callable[[PowerOrder], None]) -> None:
+        self._parts, self._on_order = parts, on_order
+        self._order = PowerOrder.RUN
+        self._sought_s = time.monotonic()  # when a late daemon was looked for
+
+    def look(self, now_s: float) -> None:
+        """Once a second."""
+        found: list[str] = []
+        for name, work in (("clock", self._clock), ("supply", self._supply)):
+            try:
+                found += work(now_s)
+            except HardwareError:
+                continue  # the health report asks for itself
+            except Exception as error:  # noqa: BLE001 - named, and tried again
+                found.append(f"{name}: {type(error).__name__}")
+        self._parts.troubles.noted(found, now_s)
+
+    def _clock(self, now_s: float) -> Sequence[str]:
+        clock, position = self._parts.clock, self._parts.position
+        if now_s - self._sought_s >= LATE_DAEMON_S and clock.waits_for_daemon:
+            self._sought_s = now_s
+            with contextlib.suppress(MissingDriverError):
+                clock.take_daemon(ChronyDaemon())
+        clock.refresh()
+        gone = None if position is None else position.trouble
+        return (*clock.failures, *(() if gone is None else (gone,)))
+
+    def _supply(self, _now_s: float) -> Sequence[str]:
+        power, ignition = self._parts.power, self._parts.ignition
+        if power is not None and ignition is not None:
+            fresh = ignition.step(
+                power.look(), time.monotonic()
+            )  # the clock's sources may have taken seconds
+            if fresh is not self._order:
+                self._order = fresh
+                self._on_order(fresh)
+        return ()
+
+
+def clock_of(position: PositionSource | None) -> DisciplinedClock:
+    """Judged by every source of time that this machine has; by the kernel's own word until chrony answers."""
+    daemon = pulses = rtc = None
+    with contextlib.suppress(MissingDriverError):
+        daemon = ChronyDaemon()
+    with contextlib.suppress(MissingDriverError):
+        pulses = KernelPulses()
+    with contextlib.suppress(MissingDriverError):
+        rtc = KernelRtc()
+    return DisciplinedClock(kernel=SystemClock(), daemon=daemon, position=position, pulses=pulses, rtc=rtc)
+
+
+def _power(ignition_pin: int | None) -> PowerSource | None:
+    try:
+        return PiPower(ignition_pin=ignition_pin)
+    except MissingDriverError:
+        if ignition_pin is not None:
+            raise
+        return None

@@ -1,0 +1,153 @@
+"""What `reader run` shows: a live table on a terminal, a line a read elsewhere; plates only where allowed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from firmware.frames.pipeline import Counts, Progress
+from storage.records import Read
+
+HIDDEN = "-"
+_ROWS = 24
+_STAGES = {  # what a person wants to know, from the detector's own steps
+    "find": ("shrink", "find", "decode"),
+    "rectify": ("rectify",),
+    "read": ("read", "text"),
+    "vote": ("track",),
+}
+_COLUMNS = ("record", "time (UTC)", "plate", "from", "sure", "way", "frames", *(f"{s} ms" for s in _STAGES))
+
+
+class StageTimes:
+    """Mean milliseconds a frame by stage, over the last frames."""
+
+    def __init__(self, window: int = 200) -> None:
+        self._frames: deque[Mapping[str, float]] = deque(maxlen=window)
+
+    def add(self, ms: Mapping[str, float]) -> None:
+        """One frame's times by the detector's step."""
+        self._frames.append(ms)
+
+    def means(self) -> dict[str, float]:
+        """By stage; 0 before the first frame."""
+        count = max(1, len(self._frames))
+        return {
+            stage: sum(ms.get(step, 0.0) for ms in list(self._frames) for step in steps) / count
+            for stage, steps in _STAGES.items()
+        }
+
+
+class LiveView:
+    """The table of reads; on a terminal it is redrawn in place, elsewhere it grows by a line a read."""
+
+    def __init__(self, console: Console, *, plates: bool, as_json: bool) -> None:
+        self._console = console
+        self._plates = plates
+        self._as_json = as_json
+        self._times = StageTimes()
+        self._rows: deque[tuple[str, ...]] = deque(maxlen=_ROWS)
+        self._in_view = 0
+        self._lock = threading.Lock()
+        self._live: Live | None = None
+        if console.is_terminal and not as_json:
+            self._live = Live(console=console, auto_refresh=False, transient=False)
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        elif not self._as_json:
+            self._line(_COLUMNS)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def progress(self, progress: Progress) -> None:
+        """A frame was read; called from the reading thread."""
+        with self._lock:
+            self._times.add(progress.ms)
+            self._in_view = len(progress.live)
+
+    def stored(self, number: int, read: Read) -> None:
+        """A read is durable; called from the storing thread."""
+        with self._lock:
+            means = self._times.means()
+            if self._as_json:
+                self._console.file.write(json.dumps(self._facts(number, read, means)) + "\n")
+                self._console.file.flush()
+                return
+            self._rows.append(self._row(number, read, means))
+            if self._live is None:
+                self._line(self._rows[-1])
+
+    def refresh(self, counts: Counts, blind_s: float) -> None:
+        """Redraw, on a terminal; called from the main thread."""
+        if self._live is None:
+            return
+        with self._lock:
+            table = Table(*_COLUMNS, caption=self._caption(counts, blind_s), caption_justify="left")
+            for row in self._rows:
+                table.add_row(*row)
+        self._live.update(table, refresh=True)
+
+    def summary(self, counts: Counts, blind_s: float) -> str:
+        """One line about the whole run."""
+        stages = ", ".join(f"{stage} {mean:.1f}" for stage, mean in self._times.means().items())
+        lost = counts.lost_passes + counts.without_frame
+        return f"{_flow(counts, blind_s)}; {counts.stored} reads stored, {lost} lost; ms a frame: {stages}"
+
+    def _caption(self, counts: Counts, blind_s: float) -> str:
+        return f"{_flow(counts, blind_s)}, {self._in_view} in view, {counts.stored} stored"
+
+    def _row(self, number: int, read: Read, means: Mapping[str, float]) -> tuple[str, ...]:
+        return (
+            str(number),
+            f"{_utc(read.first_us):%H:%M:%S.%f}"[:-4],
+            read.text if self._plates else HIDDEN,
+            read.jurisdiction or HIDDEN,
+            f"{read.confidence:.2f}",
+            read.direction,
+            str(read.frames_voted),
+            *(f"{mean:.1f}" for mean in means.values()),
+        )
+
+    def _facts(self, number: int, read: Read, means: Mapping[str, float]) -> dict[str, object]:
+        facts: dict[str, object] = {
+            "record": number,
+            "first_us": read.first_us,
+            "last_us": read.last_us,
+            "jurisdiction": read.jurisdiction,
+            "confidence": round(read.confidence, 4),
+            "direction": read.direction,
+            "frames_voted": read.frames_voted,
+            "ms": {stage: round(mean, 2) for stage, mean in means.items()},
+        }
+        return facts | ({"plate": read.text} if self._plates else {})
+
+    def _line(self, row: tuple[str, ...]) -> None:
+        widths = (7, 12, 11, 7, 5, 8, 7, 8, 11, 8, 8)
+        text = " ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        self._console.file.write(text.rstrip() + "\n")
+        self._console.file.flush()
+
+
+def _flow(counts: Counts, blind_s: float) -> str:
+    frames = f"{counts.frames} frames, {counts.dropped} dropped, {counts.broken} broken"
+    return f"{frames}, blind {blind_s:.1f} s"
+
+
+def _utc(us: int) -> datetime:
+    return datetime.fromtimestamp(us / 1e6, tz=UTC)

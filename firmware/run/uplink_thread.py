@@ -1,0 +1,89 @@
+"""The uplink of a running reader: a thread that speaks to the department by its schedule.
+
+Promise: trouble here is an event in the log and a later try; it never stops the reading, and it ends within
+seconds of being told to, in the middle of a parcel too. A unit that is enrolled while it reads begins to
+speak at once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from firmware.custody.opening import sync_folder
+from storage.ledger import Ledger
+from sync.health import Health
+from sync.ledger_outbox import LedgerOutbox
+from sync.runner import Attempt, Runner, clock_us
+from sync.schedule import Conditions, Schedule
+
+LOOK_S = 1.0
+AGAIN_S = 60.0  # after a failure that nobody foresaw
+JOIN_S = 3.0  # whoever is still connecting then is left behind; the ledger it would need is closed
+
+
+class UplinkThread:
+    """For `with`: speaks while the `with` runs, on a unit that is enrolled or becomes so."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        home: Path,
+        schedule: Schedule,
+        *,
+        log: structlog.typing.FilteringBoundLogger,
+        now_us: Callable[[], int] = clock_us,
+        conditions: Callable[[], Conditions] = Conditions,
+        on_log_refused: Callable[[str], None] | None = None,
+        on_attempt: Callable[[Attempt], None] | None = None,
+        health: Callable[[], Health | None] = lambda: None,
+    ) -> None:
+        self._folder = sync_folder(home)
+        self._log = log
+        self._stop = threading.Event()
+        self._runner = Runner(
+            LedgerOutbox(ledger, self._folder.inbox),
+            self._folder,
+            schedule,
+            now_us=now_us,
+            conditions=conditions,
+            on_log_refused=on_log_refused,
+            on_attempt=on_attempt,
+            health=health,
+        )
+        self._thread = threading.Thread(target=self._work, name="uplink", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._runner.hang_up()
+        self._thread.join(JOIN_S)
+
+    def nudge(self) -> None:
+        """Something waits that must not wait for a window."""
+        self._runner.nudge()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            if not self._folder.is_member():
+                self._stop.wait(LOOK_S)
+                continue
+            try:
+                self._runner.run(self._stop)
+            except Exception as error:  # noqa: BLE001 - named, and tried again: a silent thread is a lost unit
+                if self._stop.is_set():  # left behind while it connected, and the ledger is closed
+                    return
+                told = {"reason": str(error)} if isinstance(error, OSError | sqlite3.Error) else {}
+                self._log.error("uplink_failed", kind=type(error).__name__, **told)
+                self._stop.wait(AGAIN_S)

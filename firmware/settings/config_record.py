@@ -1,0 +1,25 @@
+"""The configuration in force belongs in the log: at every start, and whenever the console changes it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from firmware.settings.config import FILE_NAME, config_bytes
+from hw.clock import Clock
+from storage.ledger import Ledger
+from storage.records import Configuration
+
+
+def record_configuration(ledger: Ledger, home: Path, clock: Clock) -> None:
+    """Append the file as it lies in the home. Version 0: a local file carries none."""
+    document = config_bytes(home)
+    ledger.append(
+        Configuration(
+            name=FILE_NAME,
+            version=0,
+            digest=hashlib.sha256(document).digest(),
+            document=document,
+            at_us=clock.now().us,
+        )
+    )

@@ -1,0 +1,298 @@
+"""What a query matches, and the guard that opens content only for a logged, covered search. No I/O but
+the keys.
+
+Exact search goes by one token a read (HMAC under a key derived from that of the day of receipt). Wildcards,
+place and time are matched here, beside the keys, in memory; only matches leave. `KeyDoor` stands in front
+of the key service, wherever that runs. It is shown the access entry with its opening, its place in the log
+and a tree head, and checks the log's and the witness's signatures itself, so that whoever asks for more than
+the entry says, or shows no entry, gets nothing - be it the administrator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from storage import envelope, merkle
+from storage.checkpoint import NoteKey, open_checkpoint, open_cosignatures
+from storage.codec import from_bytes, from_plain
+from storage.errors import StorageError
+from storage.records import Position, ReadPlace, ReadText
+from storage.sealing import Opened, commitment
+from sync.department.content.key_service import KeyService
+from sync.department.journal.access_log import CONTEXT, ELEMENT, parse_leaf
+from sync.department.journal.entries import Access, Area, Query
+from sync.department.journal.entry_base import Note, Stamp
+from sync.department.journal.hold_entries import HoldReleased
+from sync.department.policy.refusals import DeskRefusal
+
+EARTH_M = 6_371_008.8
+MINUTE_US = 60_000_000
+REMEMBERED = 1000
+SEARCHED = frozenset({"text", "place"})
+LOOKS = frozenset({"search", "answer"})  # actions whose entry says nothing of an image
+T = TypeVar("T", bound=Note)
+FRESH_US = 60 * MINUTE_US  # an access entry opens content for an hour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cover:
+    """Proof that an access entry is in the log.
+
+    `leaf` with its opening (`salt`, `content`), its `inclusion` in the tree of `size` entries, and the signed
+    tree head: co-signed, unless `unwitnessed`.
+    """
+
+    leaf: bytes
+    sequence: int
+    salt: bytes
+    content: bytes = field(repr=False)
+    size: int
+    inclusion: tuple[bytes, ...]
+    checkpoint: str
+    unwitnessed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One stored read: its number and for each element (stored bytes, commitment)."""
+
+    sequence: int
+    elements: dict[str, tuple[bytes, bytes]]
+
+    def __repr__(self) -> str:
+        return f"Row({self.sequence}, {len(self.elements)} elements)"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A read that matched, opened."""
+
+    sequence: int
+    text: ReadText
+    place: ReadPlace
+
+
+def pattern_of(plate: str) -> re.Pattern[str]:
+    """A wildcard plate as an expression; an unreadable character of a read (?) matches any."""
+    parts = [".*" if one == "*" else "." if one == "?" else f"[{one}?]" for one in plate]
+    return re.compile("".join(parts))
+
+
+def distance_m(area: Area, position: Position) -> float:
+    """Great-circle distance from the centre of an area."""
+    first, second = math.radians(area.latitude), math.radians(position.latitude)
+    east = math.radians(position.longitude - area.longitude)
+    half = math.sin((second - first) / 2) ** 2 + math.cos(first) * math.cos(second) * math.sin(east / 2) ** 2
+    return 2 * EARTH_M * math.asin(math.sqrt(half))
+
+
+def matches(query: Query, text: ReadText, place: ReadPlace) -> bool:
+    """Whether a read is what the query asks for (the unit is matched by the store)."""
+    if not (place.first_us < query.until_us and place.last_us >= query.since_us):
+        return False
+    if query.area is not None and (
+        place.position is None or distance_m(query.area, place.position) > query.area.radius_m
+    ):
+        return False
+    if not query.plate:
+        return True
+    if set(query.plate) & {"*", "?"}:
+        return pattern_of(query.plate).fullmatch(text.text) is not None
+    return hmac.compare_digest(query.plate.encode(), text.text.encode())
+
+
+class KeyDoor(Protocol):
+    """What the desk may ask of the keys: never without a cover."""
+
+    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, bytes]:
+        """The query's plate as each day's search token."""
+        ...
+
+    def match(self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]) -> list[Match]:
+        """Open texts and places of one day and log, in memory; give those that match."""
+        ...
+
+    def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
+        """Open all elements of reads that the entry names or its own search found."""
+        ...
+
+    def hold(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, bytes]]:
+        """Seal elements of reads that an entry of a hold names under that hold's key; nothing leaves open."""
+        ...
+
+    def open_held(
+        self, cover: Cover, access: int, log_id: bytes, rows: Sequence[Row]
+    ) -> list[dict[str, Opened]]:
+        """Open held elements that an entry of an export names. `access`: the entry the hold's key is of."""
+        ...
+
+    def release(self, cover: Cover) -> None:
+        """Destroy a hold's key: for whoever shows the entry of its release by a second person."""
+        ...
+
+
+def read_name(log_id: bytes, sequence: int) -> str:
+    """A read's name: its log and its number."""
+    return f"{log_id.hex()}/{sequence}"
+
+
+def _no(what: str, code: str) -> DeskRefusal:
+    return DeskRefusal(what, code=code, clause="463.5", cure="the key service opens only what the log shows")
+
+
+class GuardedKeys:
+    """The door in front of a key service: checks the cover, then uses a key. Thread-safe by the
+    service's own."""
+
+    def __init__(
+        self,
+        service: KeyService,
+        log: NoteKey,
+        log_id: bytes,
+        witness: NoteKey,
+        *,
+        grace_minutes: int,
+        clock: Callable[[], int],
+    ) -> None:
+        self._service, self._log, self._log_id, self._witness = service, log, log_id, witness
+        self._grace_us = grace_minutes * MINUTE_US
+        self._clock = clock
+        self._away_since: int | None = None
+        self._largest = 0
+        self._found: OrderedDict[bytes, set[str]] = OrderedDict()
+
+    def _shown(self, cover: Cover, kind: type[T]) -> tuple[T, str, bytes]:
+        """(the entry, its name for the service's log, its leaf's hash). Raises DeskRefusal."""
+        try:
+            payload = envelope.open_signed(cover.leaf, self._log.public, context=CONTEXT, limit=4096)
+            log_id, named, sequence, _, mark = parse_leaf(payload)
+            head = open_checkpoint(cover.checkpoint, self._log)
+            signed = open_cosignatures(cover.checkpoint, [self._witness])
+            merkle.verify_inclusion(
+                sequence, head.size, merkle.leaf_hash(cover.leaf), list(cover.inclusion), head.root
+            )
+            value = envelope.decode(cover.content)
+            if not isinstance(value, dict) or set(value) != {"stamp", "note"}:
+                raise _no("the entry does not parse", "cover")
+            stamp = from_plain(Stamp, value["stamp"])
+            good = hmac.compare_digest(commitment(ELEMENT, cover.salt, cover.content), mark.commitment)
+        except StorageError as error:
+            if isinstance(error, DeskRefusal):
+                raise
+            raise _no(f"the entry is not shown to be in the log: {type(error).__name__}", "cover") from None
+        if not good or log_id != self._log_id or named != kind.KIND or sequence != cover.sequence:
+            raise _no("the entry shown is another one", "cover")
+        now = self._clock()
+        if kind is Access and not 0 <= now - stamp.at_us <= FRESH_US:  # a release stays one
+            raise _no("the entry is more than an hour old: a new look-up needs a new entry", "old-cover")
+        self._check_witnessed(bool(signed), head.size, now)
+        key = hashlib.sha256(cover.leaf).digest()
+        return from_plain(kind, value["note"]), f"entry {sequence} {key.hex()[:16]} of {stamp.user}", key
+
+    def _admit(self, cover: Cover) -> tuple[Access, str, set[str]]:
+        """(the access, its name for the service's log, reads that its search found). Raises DeskRefusal."""
+        access, why, key = self._shown(cover, Access)
+        found = self._found.setdefault(key, set())
+        self._found.move_to_end(key)
+        while len(self._found) > REMEMBERED:
+            self._found.popitem(last=False)
+        return access, why, found
+
+    def _check_witnessed(self, witnessed: bool, size: int, now: int) -> None:
+        """The service's own count of the grace, and of the log's size: neither runs back."""
+        if witnessed:
+            self._away_since = None
+            self._largest = max(self._largest, size)
+            return
+        if size < self._largest:
+            raise _no("the log shown is shorter than one the witness saw", "cover")
+        if self._away_since is None:
+            self._away_since = now
+        if not 0 <= now - self._away_since < self._grace_us:
+            raise _no("the witness has been away too long", "witness-away")
+
+    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, bytes]:
+        access, why, _ = self._admit(cover)
+        _demand_query(access, query)
+        return self._service.tokens(why, query.plate, days)
+
+    def match(self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]) -> list[Match]:
+        access, why, found = self._admit(cover)
+        _demand_query(access, query)
+        wanted = [(row.sequence, name, *row.elements[name]) for row in rows for name in ("text", "place")]
+        opened = self._service.open_stored(f"{why}: match", day, log_id, wanted)
+        result = []
+        for at, row in enumerate(rows):
+            text = from_bytes(ReadText, opened[2 * at].content)
+            place = from_bytes(ReadPlace, opened[2 * at + 1].content)
+            if matches(query, text, place):
+                found.add(read_name(log_id, row.sequence))
+                result.append(Match(row.sequence, text, place))
+        return result
+
+    def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
+        access, why, found = self._admit(cover)
+        _demand_named(log_id, rows, found | set(access.reads))
+        if access.action in LOOKS and any(set(row.elements) - SEARCHED for row in rows):
+            raise _no("viewing an image needs an entry of its own", "other-action")
+        opened = iter(self._service.open_stored(why, day, log_id, _wanted(rows)))
+        return [{name: next(opened) for name in sorted(row.elements)} for row in rows]
+
+    def hold(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, bytes]]:
+        access, why, _ = self._admit(cover)
+        _demand_action(access, "hold")
+        _demand_named(log_id, rows, set(access.reads))
+        name = self._hold_name(cover.sequence)
+        sealed = iter(self._service.hold_stored(why, name, day, log_id, _wanted(rows)))
+        return [{name: next(sealed) for name in sorted(row.elements)} for row in rows]
+
+    def open_held(
+        self, cover: Cover, access: int, log_id: bytes, rows: Sequence[Row]
+    ) -> list[dict[str, Opened]]:
+        shown, why, _ = self._admit(cover)
+        _demand_action(shown, "export")
+        _demand_named(log_id, rows, set(shown.reads))
+        opened = iter(self._service.open_held(why, self._hold_name(access), log_id, _wanted(rows)))
+        return [{name: next(opened) for name in sorted(row.elements)} for row in rows]
+
+    def release(self, cover: Cover) -> None:
+        released, why, _ = self._shown(cover, HoldReleased)
+        self._service.destroy_hold_key(why, self._hold_name(released.access))
+
+    def _hold_name(self, access: int) -> str:
+        return f"{self._log_id.hex()[:16]}-{access}"
+
+
+def _wanted(rows: Sequence[Row]) -> list[tuple[int, str, bytes, bytes]]:
+    return [
+        (row.sequence, name, stored, mark)
+        for row in rows
+        for name, (stored, mark) in sorted(row.elements.items())
+    ]
+
+
+def _demand_named(log_id: bytes, rows: Sequence[Row], allowed: set[str]) -> None:
+    for row in rows:
+        if read_name(log_id, row.sequence) not in allowed:
+            raise _no("the entry does not name that read", "other-read")
+
+
+def _demand_action(access: Access, action: str) -> None:
+    if access.action != action:
+        raise _no(f"the entry is of no {action}", "other-action")
+
+
+def _demand_query(access: Access, query: Query) -> None:
+    if (
+        access.action not in {"search", "delivery"}
+        or access.elements != query.text()
+        or access.plate != query.plate
+    ):
+        raise _no("the entry is not of this search", "other-search")

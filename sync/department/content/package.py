@@ -1,0 +1,181 @@
+"""The department's evidence package: reads that a stranger can prove with one public key. No I/O.
+
+A ZIP (stored, fixed times) of:
+
+    package.cose                 signed by the department log key: number, units' log keys, SHA-256 of
+    each file
+    SHA256SUMS, cover.txt        for people
+    reads/<n>/leaf.cose          the unit's signed leaf;  record.tlog-proof: its place in the unit's
+    log, under
+                                 the tree head that the unit signed and the department co-signed
+    reads/<n>/elements.cbor      the elements shown, with their salts;  text.json, patch.jpg, ...: the
+    same, plain
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from storage import codec, cover, envelope, merkle, tlog_proof
+from storage import leaf as leaves
+from storage.checkpoint import NoteKey, open_checkpoint
+from storage.errors import PackageError, StorageError
+from storage.evidence import SENTENCE, Shown, ShownElement, extension, plain_view, sums
+from storage.sealing import Opened, commitment
+from sync.department.content.reads import OpenedRead
+
+FORMAT = 1
+CONTEXT = b"alpr-department/package/v1"
+MAX_FILES = 20_000
+MAX_BYTES = 4 << 30
+HEAD = "package.cose"
+FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackagedRead:
+    """One read: its folder, its unit's log key (32 bytes), its number in that log."""
+
+    folder: str
+    unit: str
+    public: bytes
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageHead:
+    """What the department log key signs."""
+
+    format: int
+    department: str
+    number: str
+    created_us: int
+    reads: tuple[PackagedRead, ...]
+    sentence: str
+    files: tuple[tuple[str, bytes], ...]
+
+
+def build(
+    reads: Sequence[OpenedRead], number: str, department: str, key: Ed25519PrivateKey, created_us: int
+) -> bytes:
+    """The package's bytes."""
+    files: dict[str, bytes] = {}
+    packaged = []
+    for place, one in enumerate(reads):
+        folder = f"reads/{place}"
+        packaged.append(PackagedRead(folder=folder, unit=one.unit, public=one.public, sequence=one.sequence))
+        shown = Shown(
+            elements=tuple(
+                ShownElement(name=name, salt=opened.salt, content=opened.content)
+                for name, opened in sorted(one.elements.items())
+            )
+        )
+        files[f"{folder}/leaf.cose"] = one.leaf
+        files[f"{folder}/record.tlog-proof"] = one.proof.encode()
+        files[f"{folder}/elements.cbor"] = codec.to_bytes(shown)
+        kind = leaves.unchecked(one.leaf).kind
+        for name, opened in one.elements.items():
+            files[f"{folder}/{extension(name, opened.content)}"] = plain_view(kind, name, opened.content)
+    files["cover.txt"] = _cover(reads, number, department, created_us).encode()
+    head = PackageHead(
+        format=FORMAT,
+        department=department,
+        number=number,
+        created_us=created_us,
+        reads=tuple(packaged),
+        sentence=SENTENCE,
+        files=tuple((name, hashlib.sha256(files[name]).digest()) for name in sorted(files)),
+    )
+    files["SHA256SUMS"] = sums(head.files)
+    files[HEAD] = envelope.sign(codec.to_bytes(head), key, context=CONTEXT)
+    return _zipped(files)
+
+
+def _cover(reads: Sequence[OpenedRead], number: str, department: str, created_us: int) -> str:
+    lines = ["EVIDENCE FROM LICENSE PLATE READERS", "", SENTENCE, "", f"department: {department}"]
+    lines += [f"number: {number}", f"made: {cover.utc(created_us)}", f"reads: {len(reads)}", ""]
+    lines += [f"reads/{place}: unit {one.unit}, record {one.sequence}" for place, one in enumerate(reads)]
+    lines += [
+        "",
+        "To check: department verify THIS.zip --key KEY (the log key, obtained from the department)",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name, FIXED_TIME), files[name])
+    return out.getvalue()
+
+
+def check(data: bytes, public: Ed25519PublicKey) -> PackageHead:
+    """Check every signature, hash, proof and commitment. Raises PackageError, StorageError kinds."""
+    files = _unzipped(data)
+    if HEAD not in files:
+        raise PackageError("lacks its signed head", where=HEAD)
+    signed = envelope.open_signed(files[HEAD], public, context=CONTEXT, limit=16 << 20)
+    head = codec.from_bytes(PackageHead, signed, limit=16 << 20)
+    if head.format != FORMAT:
+        raise PackageError("of another format", where=HEAD)
+    if set(files) != {HEAD, "SHA256SUMS", *(name for name, _ in head.files)}:
+        raise PackageError("files are missing, or do not belong to it", where="package")
+    for name, digest in head.files:
+        if not hmac.compare_digest(hashlib.sha256(files[name]).digest(), digest):
+            raise PackageError("was altered: its SHA-256 is not the signed one", where=name)
+    if files["SHA256SUMS"] != sums(head.files):
+        raise PackageError("differs from the signed list", where="SHA256SUMS")
+    for one in head.reads:
+        try:
+            _check_read(files, one)
+        except StorageError as error:
+            raise PackageError(str(error), where=one.folder) from None
+    return head
+
+
+def _check_read(files: Mapping[str, bytes], one: PackagedRead) -> None:
+    public = Ed25519PublicKey.from_public_bytes(one.public)
+    data = files[f"{one.folder}/leaf.cose"]
+    leaf = leaves.open_leaf(data, public)
+    log_id = leaves.log_id_of(public)
+    if leaf.log_id != log_id or leaf.sequence != one.sequence:
+        raise PackageError("the leaf speaks of another record", where=one.folder)
+    proof = tlog_proof.parse(files[f"{one.folder}/record.tlog-proof"].decode())
+    head = open_checkpoint(proof.checkpoint, NoteKey(leaves.origin_of(log_id), public))
+    merkle.verify_inclusion(one.sequence, head.size, merkle.leaf_hash(data), proof.path, head.root)
+    if proof.index != one.sequence:
+        raise PackageError("the proof is of another record", where=one.folder)
+    shown = codec.from_bytes(Shown, files[f"{one.folder}/elements.cbor"], limit=64 << 20)
+    for element in shown.elements:
+        mark = leaf.elements.get(element.name)
+        made = commitment(element.name, element.salt, element.content)
+        if mark is None or not hmac.compare_digest(mark.commitment, made):
+            raise PackageError("does not match the unit's commitment", where=f"{one.folder}, {element.name}")
+        name = f"{one.folder}/{extension(element.name, element.content)}"
+        if files.get(name) != plain_view(leaf.kind, element.name, element.content):
+            raise PackageError("the plain file is not what was committed", where=name)
+
+
+def _unzipped(data: bytes) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            infos = archive.infolist()
+            if len(infos) > MAX_FILES or sum(one.file_size for one in infos) > MAX_BYTES:
+                raise PackageError("is too large", where="package")
+            if len({one.filename for one in infos}) != len(infos):
+                raise PackageError("holds a name twice", where="package")
+            return {one.filename: archive.read(one) for one in infos}
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+        raise PackageError(f"is no ZIP: {type(error).__name__}", where="package") from None
+
+
+__all__ = ["Opened", "PackageHead", "build", "check"]

@@ -1,0 +1,342 @@
+"""Reads in the department's store, as the desk finds and opens them. Sees ciphertext; the door has the keys.
+
+Whole days of receipt are asked, from the first day on which a read of the time asked for can have arrived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import sqlalchemy as sa
+from sqlalchemy import select
+
+from storage import leaf as leaves
+from storage import merkle, tlog_proof
+from storage.codec import from_bytes
+from storage.day_keys import DAY_US
+from storage.records import Position, ReadPlace, ReadText
+from storage.sealing import Opened
+from sync.department.content.key_guard import Cover, KeyDoor, Match, Row, read_name
+from sync.department.journal.entries import Query
+from sync.department.policy.refusals import FormError
+from sync.department.store import tables as t
+from sync.department.store import unit_logs as held
+from sync.department.store.blobs import PackStore
+from sync.department.store.database import Store
+
+BATCH = 500
+SEARCHED = ("text", "place")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedRead:
+    """A read with its elements, and what proves it: the unit's signed leaf, its log's public key, the
+    proof."""
+
+    read: str
+    unit: str
+    log_id: bytes
+    sequence: int
+    leaf: bytes
+    public: bytes
+    proof: str
+    elements: dict[str, Opened]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundRead:
+    """One result of a search, as it is answered. The repr shows no plate."""
+
+    read: str
+    plate: str = field(repr=False)
+    confidence: float
+    jurisdiction: str | None
+    first_us: int
+    last_us: int
+    time_error_us: int
+    position: Position | None
+    direction: str
+    lane: int | None
+    unit: str
+    camera: str
+    demo: bool
+
+    @classmethod
+    def of(cls, one: OpenedRead) -> FoundRead:
+        """The same of a read that was opened by name. Raises StorageError kinds."""
+        return _found(
+            one.log_id,
+            one.unit,
+            Match(
+                one.sequence,
+                from_bytes(ReadText, one.elements["text"].content),
+                from_bytes(ReadPlace, one.elements["place"].content),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRead:
+    """The same still sealed: `row` holds its elements under the key of its day, or of a hold."""
+
+    read: str
+    unit: str
+    log_id: bytes
+    leaf: bytes
+    public: bytes
+    proof: str
+    row: Row
+
+    def under(self, stored: dict[str, bytes]) -> StoredRead:
+        """This read with its elements sealed under another key."""
+        marks = {name: mark for name, (_, mark) in self.row.elements.items()}
+        row = Row(self.row.sequence, {name: (data, marks[name]) for name, data in stored.items()})
+        return replace(self, row=row)
+
+    def opened(self, elements: dict[str, Opened]) -> OpenedRead:
+        """This read with its elements in clear."""
+        return OpenedRead(
+            read=self.read,
+            unit=self.unit,
+            log_id=self.log_id,
+            sequence=self.row.sequence,
+            leaf=self.leaf,
+            public=self.public,
+            proof=self.proof,
+            elements=elements,
+        )
+
+
+class Reads(Protocol):
+    """Where the desk finds reads."""
+
+    def knows_unit(self, name: str) -> bool:
+        """Whether a unit was ever enrolled under this name."""
+        ...
+
+    def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int) -> tuple[list[FoundRead], int]:
+        """(at most `limit` matches in order of time, how many there are)."""
+        ...
+
+    def open(
+        self, door: KeyDoor, cover: Cover, names: Sequence[str], elements: Sequence[str]
+    ) -> list[OpenedRead]:
+        """Open reads by name. Raises FormError for one that is not held."""
+        ...
+
+    def hold(
+        self, door: KeyDoor, cover: Cover, names: Sequence[str], elements: Sequence[str]
+    ) -> list[StoredRead]:
+        """Reads by name, sealed under the key of the hold that the entry shown is of. Raises FormError."""
+        ...
+
+
+class StoreReads:
+    """Reads of the receiver's store."""
+
+    def __init__(self, store: Store, packs: PackStore) -> None:
+        self._store, self._packs = store, packs
+        self._proofs: dict[int, _Proofs] = {}
+
+    def knows_unit(self, name: str) -> bool:
+        with self._store.read() as connection:
+            found = connection.execute(select(t.units.c.unit_id).where(t.units.c.name == name).limit(1))
+            return found.first() is not None
+
+    def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int) -> tuple[list[FoundRead], int]:
+        with self._store.read() as connection:
+            first = query.since_us // DAY_US
+            days = list(
+                connection.execute(
+                    select(t.days.c.day)
+                    .where(t.days.c.day >= first, t.days.c.purge_started_us.is_(None))
+                    .order_by(t.days.c.day)
+                ).scalars()
+            )
+            units = self._units(connection)
+            exact = bool(query.plate) and not set(query.plate) & {"*", "?"}
+            tokens = door.tokens(cover, query, days) if exact else {}
+            if exact:
+                batches = self._rows(connection, held.reads_by_token(connection, tokens))
+            else:  # a day at a time: a year's names would fill the memory
+                batches = (
+                    one for day in days for one in self._rows(connection, self._named(connection, day))
+                )
+            found: list[FoundRead] = []
+            for day, log_no, rows in batches:
+                log_id, unit = units[log_no][0], units[log_no][1]
+                if query.unit and query.unit != unit:
+                    continue
+                found += [_found(log_id, unit, one) for one in door.match(cover, query, day, log_id, rows)]
+        found.sort(key=lambda one: (one.first_us, one.read))
+        return found[:limit], len(found)
+
+    def _units(self, connection: sa.Connection) -> dict[int, tuple[bytes, str, bytes]]:
+        query = select(t.logs.c.log_no, t.logs.c.log_id, t.units.c.name, t.logs.c.public).join(
+            t.units, t.units.c.unit_id == t.logs.c.unit_id
+        )
+        return {row[0]: (bytes(row[1]), row[2], bytes(row[3])) for row in connection.execute(query)}
+
+    @staticmethod
+    def _named(connection: sa.Connection, day: int) -> list[tuple[int, int, int]]:
+        """(day, log number, record) of every read of a day of receipt."""
+        e = t.elements.c
+        query = select(e.day, e.log_no, e.sequence).where(e.day == day, e.name == "text")
+        return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
+    def _rows(
+        self, connection: sa.Connection, named: Iterable[tuple[int, int, int]]
+    ) -> Iterator[tuple[int, int, list[Row]]]:
+        """(day, log number, stored texts and places) of these reads, in batches."""
+        by_log: dict[tuple[int, int], list[int]] = {}
+        for day, log_no, sequence in named:
+            by_log.setdefault((day, log_no), []).append(sequence)
+        for (day, log_no), numbers in sorted(by_log.items()):
+            numbers.sort()
+            for at in range(0, len(numbers), BATCH):
+                rows = self._elements(connection, day, log_no, numbers[at : at + BATCH], SEARCHED)
+                whole = [row for row, _ in rows.values() if set(SEARCHED) <= set(row.elements)]
+                if whole:
+                    yield day, log_no, whole
+
+    def _elements(
+        self,
+        connection: sa.Connection,
+        day: int,
+        log_no: int,
+        numbers: Sequence[int],
+        names: Sequence[str],
+    ) -> dict[int, tuple[Row, bytes]]:
+        """sequence -> (row, leaf)."""
+        e, leaf = t.elements.c, t.leaves.c
+        query = (
+            select(e.sequence, e.name, e.stored, e.pack, e.offset, e.length, leaf.leaf)
+            .join(t.leaves, sa.and_(leaf.log_no == e.log_no, leaf.sequence == e.sequence))
+            .where(e.day == day, e.log_no == log_no, e.sequence.in_(numbers), e.name.in_(names))
+            .order_by(e.sequence)
+        )
+        rows: dict[int, tuple[Row, bytes]] = {}
+        for sequence, name, stored, pack, offset, length, data in connection.execute(query):
+            row, _ = rows.setdefault(sequence, (Row(sequence, {}), bytes(data)))
+            content = bytes(stored) if pack is None else self._packs.get(day, pack, offset, length)
+            row.elements[name] = (content, leaves.unchecked(bytes(data)).elements[name].commitment)
+        return rows
+
+    def _proof(self, connection: sa.Connection, log_no: int, sequence: int) -> str:
+        """The C2SP tlog-proof of a record under the unit's newest co-signed checkpoint, or empty
+        before one."""
+        query = select(t.logs.c.cosigned, t.logs.c.cosigned_size).where(t.logs.c.log_no == log_no)
+        note, size = connection.execute(query).one()
+        if note is None or sequence >= size:
+            return ""
+        known = self._proofs.get(log_no)
+        if known is None or known.checkpoint != note:
+            rows = connection.execute(
+                select(t.leaves.c.leaf)
+                .where(t.leaves.c.log_no == log_no, t.leaves.c.sequence < size)
+                .order_by(t.leaves.c.sequence)
+            )
+            levels = [[merkle.leaf_hash(bytes(row[0])) for row in rows]]
+            while len(levels[-1]) > 1:
+                below = levels[-1]
+                levels.append(
+                    [merkle.node_hash(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)]
+                )
+            known = self._proofs[log_no] = _Proofs(note, levels)
+        tree = known.levels
+        path = merkle.inclusion_proof(sequence, size, lambda level, at: tree[level][at])
+        return tlog_proof.write(sequence, path, note)
+
+    def open(
+        self, door: KeyDoor, cover: Cover, names: Sequence[str], elements: Sequence[str]
+    ) -> list[OpenedRead]:
+        return [
+            one.opened(door.open(cover, day, one.log_id, [one.row])[0])
+            for day, one in self._located(names, elements)
+        ]
+
+    def hold(
+        self, door: KeyDoor, cover: Cover, names: Sequence[str], elements: Sequence[str]
+    ) -> list[StoredRead]:
+        return [
+            one.under(door.hold(cover, day, one.log_id, [one.row])[0])
+            for day, one in self._located(names, elements)
+        ]
+
+    def _located(self, names: Sequence[str], elements: Sequence[str]) -> Iterator[tuple[int, StoredRead]]:
+        """Each read by name with its day of receipt. Raises FormError for one that is not held."""
+        with self._store.read() as connection:
+            units = self._units(connection)
+            by_id = {log_id: (log_no, unit, public) for log_no, (log_id, unit, public) in units.items()}
+            for name in names:
+                log_id, sequence = parse_name(name)
+                if log_id not in by_id:
+                    raise FormError("no such read is held", code="no-read", clause="463.5 (b) 2")
+                log_no, unit, public = by_id[log_id]
+                day = connection.execute(
+                    select(t.elements.c.day)
+                    .join(t.days, t.days.c.day == t.elements.c.day)
+                    .where(
+                        t.elements.c.log_no == log_no,
+                        t.elements.c.sequence == sequence,
+                        t.elements.c.name == "text",
+                        t.days.c.purge_started_us.is_(None),
+                    )
+                ).scalar()
+                if day is None:
+                    raise FormError(
+                        "no such read is held: purged, or never sent", code="no-read", clause="463.8"
+                    )
+                row, leaf = self._elements(connection, day, log_no, [sequence], list(elements))[sequence]
+                yield (
+                    day,
+                    StoredRead(
+                        read=name,
+                        unit=unit,
+                        log_id=log_id,
+                        leaf=leaf,
+                        public=public,
+                        proof=self._proof(connection, log_no, sequence),
+                        row=row,
+                    ),
+                )
+
+
+@dataclass(slots=True)
+class _Proofs:
+    """Levels of one log's tree, as far as its newest co-signed checkpoint, kept for the next proof."""
+
+    checkpoint: str = ""
+    levels: list[list[bytes]] = field(default_factory=list)
+
+
+def parse_name(name: str) -> tuple[bytes, int]:
+    """(log id, sequence) of a read's name. Raises FormError."""
+    log, _, number = name.partition("/")
+    try:
+        log_id, sequence = bytes.fromhex(log), int(number)
+    except ValueError:
+        log_id, sequence = b"", -1
+    if len(log_id) != 32 or sequence < 0 or read_name(log_id, sequence) != name:
+        raise FormError("a read is named by its log and number", code="read-name", clause="463.5 (b) 2")
+    return log_id, sequence
+
+
+def _found(log_id: bytes, unit: str, one: Match) -> FoundRead:
+    return FoundRead(
+        read=read_name(log_id, one.sequence),
+        plate=one.text.text,
+        confidence=one.text.confidence,
+        jurisdiction=one.text.jurisdiction,
+        first_us=one.place.first_us,
+        last_us=one.place.last_us,
+        time_error_us=one.place.time_error_us,
+        position=one.place.position,
+        direction=one.place.direction,
+        lane=one.place.lane,
+        unit=unit,
+        camera=one.place.camera,
+        demo=one.text.demo,
+    )

@@ -1,0 +1,97 @@
+"""Held content (463.8) at the department: each hold's reads under a key that lies with the key service.
+
+    holds/<access>/<n>.held   one read: the unit's leaf and its proof, the elements as ciphertext
+
+Named after the access entry under which they were sealed. All of it is synced before the hold is entered.
+Nothing here sees a key: opening is the key service's, for whoever shows the entry of an export.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage import files
+from storage import leaf as leaves
+from storage.codec import from_bytes, to_bytes
+from storage.errors import RecordError
+from sync.department.content.key_guard import Row
+from sync.department.content.reads import StoredRead, parse_name
+from sync.errors import HomeError
+
+MAX_HELD_BYTES = 1 << 28
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    read: str
+    unit: str
+    leaf: bytes
+    public: bytes
+    proof: str
+    elements: tuple[tuple[str, bytes], ...]
+
+
+class FolderVault:
+    """Held content in files of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+
+    def keep(self, access: int, reads: list[StoredRead]) -> None:
+        """Write and sync. Raises FileExistsError for one that is there."""
+        folder = self._folder / f"{access}"
+        folder.mkdir(mode=files.PRIVATE_DIR)
+        for number, one in enumerate(reads):
+            held = _Held(
+                read=one.read,
+                unit=one.unit,
+                leaf=one.leaf,
+                public=one.public,
+                proof=one.proof,
+                elements=tuple((name, stored) for name, (stored, _) in sorted(one.row.elements.items())),
+            )
+            files.write_new(folder / f"{number}.held", to_bytes(held))
+        files.sync_dir(folder)
+        files.sync_dir(self._folder)
+
+    def stored(self, access: int) -> list[StoredRead]:
+        """The reads of a hold, still sealed. Raises HomeError where they are gone or damaged."""
+        folder = self._folder / f"{access}"
+        if not folder.is_dir():
+            raise HomeError("the held content is not here: released, or lost", where=str(folder))
+        try:
+            return [
+                _stored((folder / f"{number}.held").read_bytes())
+                for number in range(len(list(folder.iterdir())))
+            ]
+        except (OSError, RecordError, KeyError) as error:
+            raise HomeError(
+                f"the held content is damaged: {type(error).__name__}",
+                where=str(folder),
+                cure="restore it from its backup; the package that was exported verifies by itself",
+            ) from None
+
+    def destroy(self, access: int) -> None:
+        """Remove the ciphertext; absent is fine. The key is the key service's to destroy."""
+        files.remove_tree(self._folder / f"{access}")
+
+    def kept(self) -> list[int]:
+        """What is here."""
+        return sorted(int(one.name) for one in self._folder.iterdir())
+
+
+def _stored(data: bytes) -> StoredRead:
+    held = from_bytes(_Held, data, limit=MAX_HELD_BYTES)
+    log_id, sequence = parse_name(held.read)
+    marks = leaves.unchecked(held.leaf).elements
+    return StoredRead(
+        read=held.read,
+        unit=held.unit,
+        log_id=log_id,
+        leaf=held.leaf,
+        public=held.public,
+        proof=held.proof,
+        row=Row(sequence, {name: (stored, marks[name].commitment) for name, stored in held.elements}),
+    )

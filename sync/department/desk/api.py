@@ -1,0 +1,139 @@
+"""The desk's HTTP API: the table of operations as POST /desk/NOUN/VERB, with a bearer token and JSON.
+
+    POST /desk/session/logon    {"user", "password", "code", "post"?} -> {"token"}
+    POST /desk/session/unlock   {"password", "code"}
+    POST /desk/session/logoff   {}
+    POST /desk/NOUN/VERB        the operation's form -> its answer
+
+A refusal answers 401, 403, 409, 422 or 423 with {"refused", "clause", "what", "cure"}. Bodies have
+a limit and
+a clock; nothing is cached on the way; no message holds a plate.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from storage.errors import RecordError, StorageError
+from sync.department.desk.context import Front
+from sync.department.desk.json_forms import read_form, to_json
+from sync.department.desk.logon_forms import LogonForm, UnlockForm
+from sync.department.desk.operations import OPERATIONS
+from sync.department.ground.http_body import Budget, read_body
+from sync.department.journal.marking import WORDS, watching
+from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError
+from sync.errors import RefusedByDepartmentError, SyncError
+
+log_events = structlog.get_logger("department.desk")
+MAX_BODY_BYTES = 1 << 20
+MEMORY_BYTES = 16 << 20
+SECONDS = 20.0
+THREADS = 6
+LOGON_THREADS = 2  # each costs the memory of a password hash
+NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
+def _refused(error: DeskRefusal) -> Response:
+    body = {"refused": error.code, "clause": error.clause, "what": error.what, "cure": error.cure}
+    headers = NO_STORE | ({"www-authenticate": "Bearer"} if error.status == 401 else {})
+    return JSONResponse(body, error.status, headers)
+
+
+def _wrong(status: int, what: str) -> Response:
+    return JSONResponse({"refused": "error", "clause": "", "what": what, "cure": ""}, status, NO_STORE)
+
+
+def bearer(request: Request) -> str:
+    """The token of a request. Raises NotProvenError."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise NotProvenError("no session with this token", code="no-session", clause="463.3", cure="log on")
+    return token.strip()
+
+
+async def _body(request: Request, budget: Budget) -> Any:
+    with budget.taking() as add:
+        data = await read_body(request, MAX_BODY_BYTES, SECONDS, add)
+    try:
+        value = json.loads(data or b"{}")
+    except (ValueError, RecursionError):
+        raise FormError("the body is no JSON", code="form", clause="463.5") from None
+    if not isinstance(value, dict):
+        raise FormError("the body is no object", code="form", clause="463.5")
+    return value
+
+
+def routes(front: Front | None) -> list[BaseRoute]:
+    """The desk's routes; without a front (no desk yet) they answer 503."""
+    budget = Budget(MEMORY_BYTES)
+    limiter = anyio.CapacityLimiter(THREADS)
+    logons = anyio.CapacityLimiter(LOGON_THREADS)
+
+    def endpoint(work: Callable[[Request, Any, Front], Awaitable[Any]]) -> Callable[[Request], Any]:
+        async def answer(request: Request) -> Response:  # noqa: PLR0911 - one answer for each kind of error
+            if front is None:
+                return _wrong(503, "this department has no desk yet: department user first")
+            try:
+                value = await _body(request, budget)
+                with watching() as mark:
+                    answered = to_json(await work(request, value, front))
+                headers = NO_STORE | ({"X-Not-Witnessed": WORDS} if mark.unwitnessed else {})
+                return JSONResponse(answered, 200, headers)
+            except DeskRefusal as error:
+                log_events.info("refused", path=request.url.path, code=error.code, clause=error.clause)
+                return _refused(error)
+            except RefusedByDepartmentError as error:
+                return _wrong({"too-large": 413, "too-slow": 408}.get(error.code, 503), error.what)
+            except RecordError as error:
+                return _refused(FormError(str(error), code="form", clause="463.5"))
+            except (SyncError, StorageError) as error:
+                log_events.error("failed", path=request.url.path, kind=type(error).__name__)  # noqa: TRY400
+                return _wrong(503, f"the desk cannot answer now: {type(error).__name__}")
+            except ClientDisconnect:
+                return Response(status_code=400)
+
+        return answer
+
+    async def logon(_request: Request, value: Any, desk_front: Front) -> Any:
+        form = read_form(LogonForm, value)
+
+        def work() -> str:
+            return desk_front.desk.logon(form.user, form.password, form.code, post=form.post)
+
+        return {"token": await anyio.to_thread.run_sync(work, limiter=logons)}
+
+    async def unlock(request: Request, value: Any, desk_front: Front) -> Any:
+        form, token = read_form(UnlockForm, value), bearer(request)
+
+        def work() -> None:
+            desk_front.desk.unlock(token, form.password, form.code)
+
+        await anyio.to_thread.run_sync(work, limiter=logons)
+        return {}
+
+    async def logoff(request: Request, _value: Any, desk_front: Front) -> Any:
+        await anyio.to_thread.run_sync(desk_front.desk.logoff, bearer(request), limiter=limiter)
+        return {}
+
+    async def operation(request: Request, value: Any, desk_front: Front) -> Any:
+        token = bearer(request)
+        known = OPERATIONS.get(f"{request.path_params['noun']}/{request.path_params['verb']}")
+        if known is None:
+            raise FormError("there is no such call", code="no-call", clause="463.5")
+        form = read_form(known.form, value)
+        return await anyio.to_thread.run_sync(known.run, desk_front, token, form, limiter=limiter)
+
+    return [
+        Route("/desk/session/logon", endpoint(logon), methods=["POST"]),
+        Route("/desk/session/unlock", endpoint(unlock), methods=["POST"]),
+        Route("/desk/session/logoff", endpoint(logoff), methods=["POST"]),
+        Route("/desk/{noun}/{verb}", endpoint(operation), methods=["POST"]),
+    ]

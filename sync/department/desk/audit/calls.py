@@ -1,0 +1,321 @@
+"""The audit at the desk: read the log, run the periodic audit, review findings (463.5 (b), (c))."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from sync.department.desk import compliance
+from sync.department.desk.audit import detectors
+from sync.department.desk.audit import rules as audit
+from sync.department.desk.audit.detectors import Flag, LookUp
+from sync.department.desk.audit.rules import ACCESS_KINDS, AlprRequest, AuditFilter
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.inquiry.calls import Entered, NothingForm, read_log
+from sync.department.desk.inquiry.rules import normal_plate
+from sync.department.ground.local_time import utc_exact
+from sync.department.journal.entries import (
+    Access,
+    AuditDone,
+    Disputed,
+    Entry,
+    FindingClosed,
+    FindingOpened,
+    InquiryAsked,
+    LogRead,
+)
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call
+
+DAY_US = 86_400_000_000
+FOREVER_US = 1 << 62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditForm:
+    """Which accesses: a period, a user (who ran it or in whose name), a purpose, a plate. Empty: all.
+
+    `finding`: those of that finding alone, for its reviewer; -1 for any.
+    """
+
+    since_us: int = 0
+    until_us: int = FOREVER_US
+    user: str = ""
+    purpose: str = ""
+    plate: str = field(default="", repr=False)
+    finding: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodForm:
+    """The period of an audit; its end defaults to now, its start to the end of the last audit."""
+
+    since_us: int = -1
+    until_us: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseForm:
+    """A finding's verdict (justified, unclear, misuse) and what was found."""
+
+    finding: int
+    verdict: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReport:
+    """A periodic audit: its entry, how many accesses it went over, the findings it opened."""
+
+    audit: int
+    from_us: int
+    to_us: int
+    accesses: int
+    findings: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A finding with its state. `reason`: why it was disputed, if it was; `note`: what its reviewer found."""
+
+    finding: int
+    detector: str
+    about: str
+    accesses: tuple[int, ...]
+    reviewer: str
+    due_us: int
+    detail: str
+    reason: str = field(repr=False)
+    verdict: str
+    note: str = field(repr=False)
+
+
+def read(front: Front, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
+    """ALPR Requests of the log; reading them is an entry too."""
+    wanted = [
+        AuditFilter(
+            since_us=form.since_us,
+            until_us=form.until_us,
+            user=form.user,
+            purpose=form.purpose,
+            plate=normal_plate(form.plate),
+        )
+    ]
+
+    def of_finding() -> None:
+        opened = front.desk.book.findings.opened.get(form.finding)
+        if opened is None or not isinstance(opened.note, FindingOpened):
+            raise FormError("there is no such finding", code="no-finding", clause="463.5 (c)")
+        wanted.append(replace(wanted[0], entries=frozenset(opened.note.accesses)))
+
+    period = f"from={utc_exact(form.since_us)}"
+    period += f" to={utc_exact(form.until_us)}" if form.until_us < FOREVER_US else ""
+    elements = f"user={form.user} purpose={form.purpose} plate={wanted[0].plate} {period}"
+    return read_log(
+        front,
+        token,
+        Call.AUDIT_READ,
+        elements + (f" finding={form.finding}" if form.finding >= 0 else ""),
+        lambda one, _user: bool(audit.pick([one], wanted[-1])),
+        check=of_finding if form.finding >= 0 else None,
+    )
+
+
+def unfiled(front: Front, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
+    """The hand-over to the RMS: every ALPR Request that has no number there yet; an entry too (463.5 b)."""
+    return read_log(
+        front, token, Call.RMS_FILE, "not filed", lambda one, _user: one.rms_number == audit.NOT_FILED
+    )
+
+
+def run(front: Front, token: str, form: PeriodForm) -> AuditReport:
+    """The periodic audit: detectors over the whole log, a sample of the period, findings with reviewers."""
+    desk = front.desk
+
+    def period(caller: Caller) -> Plan[tuple[int, int]]:
+        last = desk.book.findings.audits[-1].note if desk.book.findings.audits else None
+        since = last.to_us if isinstance(last, AuditDone) else desk.book.opened_us
+        since = form.since_us if form.since_us >= 0 else since
+        until = form.until_us if form.until_us >= 0 else caller.at_us
+        if not 0 <= since <= until <= caller.at_us:
+            raise FormError("the period must run forward and have ended", code="time", clause="463.5 (c)")
+        return [], lambda _entries: (since, until)
+
+    since, until = desk.act(token, Call.AUDIT_RUN, period)
+    size = desk.log.size()
+    seed = hashlib.sha256(desk.covered(size - 1).checkpoint.encode()).digest()
+    requests = audit.requests_of(desk.log.entries(0, size, ACCESS_KINDS))  # holds nobody up
+    looks = audit.look_ups_of(requests)
+    inside = [one for one in looks if since <= one.at_us <= until]
+    flags = [*_detected(desk, looks), *detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed)]
+
+    def plan(caller: Caller) -> Plan[list[Entry]]:
+        fresh = audit.new_findings(desk.book.findings, [*flags, *_disputed(desk)])
+        opened = assign(desk, fresh, caller.at_us)
+        first = desk.log.size()
+        done = AuditDone(
+            from_us=since,
+            to_us=until,
+            accesses=sum(since <= one.at_us <= until for one in requests),
+            findings=tuple(range(first, first + len(opened))),
+            tree_size=size,
+        )
+        return [*opened, done], list
+
+    made = desk.act(token, Call.AUDIT_RUN, plan)
+    done = made[-1].note
+    if not isinstance(done, AuditDone):
+        raise TypeError("an audit ends in its own entry")
+    desk.covered(made[-1].sequence)
+    return AuditReport(
+        audit=made[-1].sequence,
+        from_us=done.from_us,
+        to_us=done.to_us,
+        accesses=done.accesses,
+        findings=done.findings,
+    )
+
+
+def look_daily(front: Front) -> list[int]:
+    """Open findings for what the detectors see today, so that the fifth look-up waits for no audit.
+
+    The entries are the system's; the periodic audit goes over everything again and takes its sample. Raises
+    NotYetError where nobody may review.
+    """
+    desk = front.desk
+    looks = audit.look_ups_of(audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS)))
+    flags = _detected(desk, looks)
+    with desk.log.writing():
+        desk.refresh()
+        fresh = audit.new_findings(desk.book.findings, [*flags, *_disputed(desk)])
+        entries = desk.system(*assign(desk, fresh, desk.now_us()))
+    if entries:
+        desk.try_cover(entries[-1].sequence)
+    return [entry.sequence for entry in entries]
+
+
+def _detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
+    """What the detectors say of these look-ups, with everybody's shift as it is now."""
+    with desk.log.writing():
+        desk.refresh()
+        shifts = {user: account.shift for user, account in desk.book.roster.accounts.items()}
+        terms, zone = desk.policy.detectors, desk.policy.zone
+    return detectors.detect(looks, terms, shifts, zone)
+
+
+def _disputed(desk: Desk) -> list[Flag]:
+    """Each dispute, about whoever made the disputed entry."""
+    flags = []
+    for entry in desk.book.queue.disputes:
+        if not isinstance(entry.note, Disputed):
+            continue
+        about = desk.log.entry(entry.note.entry)
+        if isinstance(about.note, Access | InquiryAsked):
+            flags.append(
+                Flag(
+                    detector="disputed",
+                    about=about.stamp.user,
+                    entries=(about.sequence,),
+                    detail=f"disputed by {entry.stamp.user}",
+                )
+            )
+    return flags
+
+
+def assign(desk: Desk, flags: list[Flag], now_us: int) -> list[FindingOpened]:
+    """A reviewer who is none of the searchers for each flag, the least busy first. Raises NotYetError."""
+    load: Counter[str] = Counter(
+        entry.note.reviewer
+        for entry in desk.book.findings.open_findings()
+        if isinstance(entry.note, FindingOpened)
+    )
+    opened = []
+    for flag in flags:
+        searchers = {flag.about}
+        for number in flag.entries:
+            entry = desk.log.entry(number)
+            searchers.add(entry.stamp.user)
+            if isinstance(entry.note, Access):
+                searchers.add(entry.note.on_behalf_of)
+        reviewer = audit.reviewer_for(desk.book.roster, load, searchers)
+        load[reviewer] += 1
+        opened.append(
+            FindingOpened(
+                detector=flag.detector,
+                about=flag.about,
+                accesses=flag.entries[:1000],
+                reviewer=reviewer,
+                due_us=now_us + desk.policy.audit.finding_due_days * DAY_US,
+                detail=flag.detail,
+            )
+        )
+    return opened
+
+
+def findings(front: Front, token: str, form: NothingForm) -> tuple[Finding, ...]:  # noqa: ARG001
+    """All findings, the open ones first."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[Finding, ...]]]:
+        shown = [_finding(desk, entry) for entry in desk.book.findings.opened.values()]
+        shown.sort(key=lambda one: (bool(one.verdict), one.due_us, one.finding))
+        note = LogRead(elements="findings", count=len(shown))
+        return [note], lambda made: (made[0], tuple(shown))
+
+    entry, rows = desk.act(token, Call.AUDIT_READ, plan)
+    desk.covered(entry.sequence)
+    return rows
+
+
+def _finding(desk: Desk, entry: Entry) -> Finding:
+    note = entry.note
+    if not isinstance(note, FindingOpened):
+        raise TypeError("a finding")
+    closed = desk.book.findings.closed.get(entry.sequence)
+    end = closed.note if closed is not None and isinstance(closed.note, FindingClosed) else None
+    disputes = (one.note for one in desk.book.queue.disputes if note.detector == "disputed")
+    reasons = (one.reason for one in disputes if isinstance(one, Disputed) and one.entry in note.accesses)
+    return Finding(
+        finding=entry.sequence,
+        detector=note.detector,
+        about=note.about,
+        accesses=note.accesses,
+        reviewer=note.reviewer,
+        due_us=note.due_us,
+        detail=note.detail,
+        reason="; ".join(dict.fromkeys(reasons)),
+        verdict=end.verdict if end else "",
+        note=end.note if end else "",
+    )
+
+
+def close(front: Front, token: str, form: CloseForm) -> Entered:
+    """Close a finding that is assigned to the caller."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entered]:
+        audit.to_close(desk.book.findings, form.finding, caller.user, form.verdict, form.note)
+        note = FindingClosed(finding=form.finding, verdict=form.verdict, note=form.note)
+        return [note], lambda made: Entered(entry=made[0].sequence)
+
+    return desk.act(token, Call.AUDIT_REVIEW, plan)
+
+
+def overdue(front: Front, token: str, form: NothingForm) -> tuple[compliance.Overdue, ...]:  # noqa: ARG001
+    """What is overdue: audits, training, purges, silent units, findings, requests not filed."""
+    desk = front.desk
+
+    desk.act(token, Call.COMPLIANCE_READ, lambda _caller: ([], lambda _entries: None))  # may he at all
+    requests = audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS))
+
+    def plan(caller: Caller) -> Plan[tuple[compliance.Overdue, ...]]:
+        found = compliance.overdue(desk.policy, desk.book, requests, caller.at_us)
+        found += compliance.from_store(front.overdue_from_store(caller.at_us))
+        found += compliance.open_incidents(
+            ((one.number, one.kind, one.at_us) for one in front.incidents.listed()), desk.book, caller.at_us
+        )
+        return [], lambda _entries: tuple(found)
+
+    return desk.act(token, Call.COMPLIANCE_READ, plan)

@@ -1,0 +1,200 @@
+"""Detectors of misuse over the access log: pure functions from look-ups to flags. No I/O.
+
+    same_plate   one plate again and again in one person's name: flagged by the fifth look-up. Spared only
+                 while a colleague searched the same plate under the same, single number (a team's case)
+    burst        many different plates run by one person in a short time
+    off_shift    run well outside the person's shift
+    no_case      a number that is none (1234, TEST), or one that a single person uses for everything
+    sample       chosen by a seed that no insider can steer: the witness's newest co-signature
+
+A look-up counts for the person in whose name it was made: the requester of a queued request, else the one
+who ran it. Bursts and shifts are about the one who ran it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, timedelta, tzinfo
+
+from sync.department.ground.local_time import local
+from sync.department.journal.entries import Shift
+from sync.department.policy.terms import DetectorTerms
+
+MINUTE_US = 60_000_000
+DAY_US = 1440 * MINUTE_US
+_NO_NUMBER = re.compile(r"(?:(.)\1*|0*1?-?2?3?4?5?6?7?8?9?|N-?A|NONE|TEST.*|X+|ASDF.*|CASE|PENDING|TBD)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUp:
+    """One access as the detectors see it. The repr shows no plate."""
+
+    sequence: int
+    at_us: int
+    user: str
+    on_behalf_of: str
+    plate: str = field(repr=False)
+    number: str
+
+    @property
+    def person(self) -> str:
+        return self.on_behalf_of or self.user
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """What a detector found: who it is about, which entries, in which words (without a plate)."""
+
+    detector: str
+    about: str
+    entries: tuple[int, ...]
+    detail: str
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """The same pattern gives the same key however long it has grown."""
+        return self.detector, self.about, self.entries[0]
+
+
+def detect(
+    look_ups: Sequence[LookUp],
+    terms: DetectorTerms,
+    shifts: Mapping[str, Shift | None],
+    zone: tzinfo = UTC,
+) -> list[Flag]:
+    """All flags over look-ups in order of time."""
+    return [
+        *same_plate(look_ups, terms),
+        *burst(look_ups, terms),
+        *off_shift(look_ups, terms, shifts, zone),
+        *no_case(look_ups, terms),
+    ]
+
+
+def same_plate(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
+    """One plate again and again in one person's name."""
+    by_person: dict[tuple[str, str], list[LookUp]] = defaultdict(list)
+    people: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in look_ups:
+        if one.plate:
+            by_person[one.person, one.plate].append(one)
+            people[one.plate, one.number].add(one.person)
+    span = terms.same_plate_days * DAY_US
+    for (person, plate), all_of_them in by_person.items():
+        if len(all_of_them) < terms.same_plate_count:
+            continue
+        numbers = {one.number for one in all_of_them}
+        if len(numbers) == 1 and len(people[plate, all_of_them[0].number]) > 1:
+            continue
+        for last in range(terms.same_plate_count - 1, len(all_of_them)):
+            first = last - terms.same_plate_count + 1
+            if all_of_them[last].at_us - all_of_them[first].at_us <= span:
+                picked = tuple(one.sequence for one in all_of_them[first:])
+                yield Flag(
+                    detector="same_plate",
+                    about=person,
+                    entries=picked,
+                    detail=f"one plate {len(picked)} times under {len(numbers)} numbers",
+                )
+                break
+
+
+def burst(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
+    """Many different plates run by one person in a short time."""
+    by_user: dict[str, list[LookUp]] = defaultdict(list)
+    for one in look_ups:
+        by_user[one.user].append(one)
+    window = terms.burst_minutes * MINUTE_US
+    for user, mine in by_user.items():
+        start, spared_until = 0, -1
+        for end, one in enumerate(mine):
+            while one.at_us - mine[start].at_us > window:
+                start += 1
+            if end - start + 1 < terms.burst_count or start <= spared_until:
+                continue
+            inside = mine[start : end + 1]
+            if len({other.plate for other in inside}) >= terms.burst_count:
+                spared_until = end
+                yield Flag(
+                    detector="burst",
+                    about=user,
+                    entries=tuple(other.sequence for other in inside),
+                    detail=f"{len(inside)} look-ups in {terms.burst_minutes} minutes",
+                )
+
+
+def minutes_off(shift: Shift, minute: int) -> int:
+    """How far a minute of the day lies outside a shift, either way round the clock."""
+    length = (shift.end_min - shift.start_min) % 1440 or 1440
+    since = (minute - shift.start_min) % 1440
+    return 0 if since < length else min(since - length + 1, 1440 - since)
+
+
+def off_shift(
+    look_ups: Sequence[LookUp], terms: DetectorTerms, shifts: Mapping[str, Shift | None], zone: tzinfo
+) -> Iterator[Flag]:
+    """Run outside the person's shift, by the clock on his wall; one flag a person and day."""
+    nights: dict[tuple[str, date], list[LookUp]] = defaultdict(list)
+    for one in look_ups:
+        shift = shifts.get(one.user)
+        if shift is None:
+            continue
+        clock = local(one.at_us, zone)
+        if minutes_off(shift, clock.hour * 60 + clock.minute) > terms.off_shift_minutes:
+            nights[one.user, (clock + timedelta(hours=12)).date()].append(one)
+    for (user, _), found in nights.items():
+        yield Flag(
+            detector="off_shift",
+            about=user,
+            entries=tuple(one.sequence for one in found),
+            detail=f"{len(found)} look-ups outside the shift",
+        )
+
+
+def no_case(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
+    """Numbers that are none, and numbers that one person uses for everything."""
+    nothing: dict[str, list[LookUp]] = defaultdict(list)
+    by_number: dict[str, list[LookUp]] = defaultdict(list)
+    for one in look_ups:
+        if _NO_NUMBER.fullmatch(one.number):
+            nothing[one.person].append(one)
+        else:
+            by_number[one.number].append(one)
+    for person, found in nothing.items():
+        yield Flag(
+            detector="no_case",
+            about=person,
+            entries=tuple(one.sequence for one in found),
+            detail=f"{len(found)} look-ups under a number that is none",
+        )
+    for found in by_number.values():
+        plates = {one.plate for one in found if one.plate}
+        days = (found[-1].at_us - found[0].at_us) / DAY_US
+        if len({one.person for one in found}) == 1 and len(plates) >= terms.catch_all_plates:
+            if days <= terms.catch_all_days:
+                continue
+            yield Flag(
+                detector="no_case",
+                about=found[0].person,
+                entries=tuple(one.sequence for one in found),
+                detail=f"one number for {len(plates)} plates over {days:.0f} days, used by nobody else",
+            )
+
+
+def sample(look_ups: Sequence[LookUp], per_thousand: int, seed: bytes) -> list[Flag]:
+    """A random sample, at least one where there is anything. Keyed by entry: growing logs keep the choice."""
+    if not look_ups:
+        return []
+    chances = [(hashlib.sha256(seed + one.sequence.to_bytes(8, "big")).digest(), one) for one in look_ups]
+    limit = (
+        ((1 << 256) * per_thousand // 1000).to_bytes(33, "big")[1:] if per_thousand < 1000 else b"\xff" * 32
+    )
+    chosen = [one for chance, one in chances if chance < limit] or [min(chances, key=lambda pair: pair[0])[1]]
+    return [
+        Flag(detector="sample", about=one.person, entries=(one.sequence,), detail="random sample")
+        for one in chosen
+    ]

@@ -1,0 +1,267 @@
+"""The audit of 463.5 (b) and (c): accesses as ALPR Requests, findings with a reviewer who is not the
+searcher.
+
+No I/O: rows from entries, the CSV text, the state of findings, and who may review what.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sync.department.desk.audit.detectors import Flag, LookUp
+from sync.department.desk.people.rules import Roster
+from sync.department.journal.entries import (
+    Access,
+    AccessResult,
+    AuditDone,
+    Entry,
+    Filed,
+    FindingClosed,
+    FindingOpened,
+    Ground,
+)
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.roles import Role
+
+NOT_FILED = "not filed"
+CLASSIFICATION = "ALPR Request"
+VERDICTS = ("justified", "unclear", "misuse")
+DAY_US = 86_400_000_000
+ACCESS_KINDS = (Access.KIND, AccessResult.KIND, Filed.KIND)
+
+
+def utc_text(at_us: int) -> str:
+    """Date and time of an entry, UTC, to the second."""
+    return datetime.datetime.fromtimestamp(at_us / 1e6, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlprRequest:
+    """One access with all that 463.5 (b) and Civil Code 1798.90.52 ask for."""
+
+    entry: int
+    classification: str
+    at_us: int
+    date_time: str
+    data_elements: str = field(repr=False)
+    plate: str = field(repr=False)
+    request: int
+    username: str
+    role: str
+    organisation: str
+    action: str
+    on_behalf_of: str
+    purpose: str
+    basis: str
+    number: str
+    justification: str = field(repr=False)
+    results: int | None
+    unwitnessed: bool
+    rms_number: str
+    demo: bool
+
+
+CSV_COLUMNS = (
+    "entry",
+    "classification",
+    "date_time",
+    "data_elements",
+    "username",
+    "role",
+    "organisation",
+    "action",
+    "on_behalf_of",
+    "purpose",
+    "basis",
+    "number",
+    "justification",
+    "results",
+    "unwitnessed",
+    "rms_number",
+    "demo",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """Which accesses: a period, a user (who ran it or in whose name), a purpose, a plate. Empty: all.
+
+    `entries`: those alone, and what answered them where they are requests; None for any.
+    """
+
+    since_us: int
+    until_us: int
+    user: str
+    purpose: str
+    plate: str = field(repr=False)
+    entries: frozenset[int] | None = None
+
+
+def requests_of(entries: Iterable[Entry]) -> list[AlprRequest]:
+    """Accesses joined with their results and RMS numbers, in order."""
+    accesses: dict[int, Entry] = {}
+    results: dict[int, AccessResult] = {}
+    filed: dict[int, str] = {}
+    for entry in entries:
+        note = entry.note
+        if isinstance(note, Access):
+            accesses[entry.sequence] = entry
+        elif isinstance(note, AccessResult):
+            results[note.access] = note
+        elif isinstance(note, Filed):
+            filed[note.access] = note.rms_number
+    return [
+        _request(entry, results.get(number), filed.get(number, NOT_FILED))
+        for number, entry in accesses.items()
+    ]
+
+
+def _request(entry: Entry, result: AccessResult | None, rms_number: str) -> AlprRequest:
+    note, stamp = entry.note, entry.stamp
+    if not isinstance(note, Access):
+        raise TypeError("an access entry")
+    ground: Ground = note.ground
+    return AlprRequest(
+        entry=entry.sequence,
+        classification=CLASSIFICATION,
+        at_us=stamp.at_us,
+        date_time=utc_text(stamp.at_us),
+        data_elements=note.elements,
+        plate=note.plate,
+        request=note.request,
+        username=stamp.user,
+        role=stamp.role,
+        organisation=stamp.organisation,
+        action=note.action,
+        on_behalf_of=note.on_behalf_of,
+        purpose=ground.purpose,
+        basis=ground.basis,
+        number=ground.number,
+        justification=ground.justification,
+        results=result.count if result else None,
+        unwitnessed=result.unwitnessed if result else False,
+        rms_number=rms_number,
+        demo=stamp.demo,
+    )
+
+
+def pick(requests: Iterable[AlprRequest], wanted: AuditFilter) -> list[AlprRequest]:
+    """The requests that a filter asks for."""
+    return [
+        one
+        for one in requests
+        if wanted.since_us <= one.at_us < wanted.until_us
+        and wanted.user in {"", one.username, one.on_behalf_of}
+        and wanted.purpose in {"", one.purpose}
+        and wanted.plate in {"", one.plate}
+        and (wanted.entries is None or bool({one.entry, one.request} & wanted.entries))
+    ]
+
+
+def _cell(value: object) -> str:
+    """A spreadsheet runs cells that start with these; a quote in front keeps them text."""
+    text = "" if value is None else str(value)
+    return "'" + text if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+
+
+def csv_text(requests: Sequence[AlprRequest]) -> str:
+    """The hand-over to the RMS: one ALPR Request a line (RFC 4180)."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(CSV_COLUMNS)
+    for one in requests:
+        writer.writerow([_cell(getattr(one, name)) for name in CSV_COLUMNS])
+    return out.getvalue()
+
+
+def look_ups_of(requests: Iterable[AlprRequest]) -> list[LookUp]:
+    """What the detectors see: searches, in order of time."""
+    found = [
+        LookUp(
+            sequence=one.entry,
+            at_us=one.at_us,
+            user=one.username,
+            on_behalf_of=one.on_behalf_of,
+            plate=one.plate,
+            number=one.number,
+        )
+        for one in requests
+        if one.action == "search"
+    ]
+    return sorted(found, key=lambda one: (one.at_us, one.sequence))
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the log says of findings and audits."""
+
+    opened: dict[int, Entry] = field(default_factory=dict)
+    closed: dict[int, Entry] = field(default_factory=dict)
+    audits: list[Entry] = field(default_factory=list)
+
+    def apply(self, entry: Entry) -> None:
+        note = entry.note
+        if isinstance(note, FindingOpened):
+            self.opened[entry.sequence] = entry
+        elif isinstance(note, FindingClosed):
+            self.closed[note.finding] = entry
+        elif isinstance(note, AuditDone):
+            self.audits.append(entry)
+
+    def open_findings(self) -> list[Entry]:
+        return [entry for number, entry in self.opened.items() if number not in self.closed]
+
+    def keys(self) -> set[tuple[str, str, int]]:
+        """Patterns that a finding was opened for, so that each is looked at once."""
+        return {
+            (entry.note.detector, entry.note.about, entry.note.accesses[0])
+            for entry in self.opened.values()
+            if isinstance(entry.note, FindingOpened) and entry.note.accesses
+        }
+
+
+def reviewer_for(roster: Roster, load: Mapping[str, int], searchers: set[str]) -> str:
+    """The least busy reviewer who is not a searcher; the administrator where no reviewer is left.
+
+    Raises NotYetError where nobody is.
+    """
+    for role in (Role.REVIEWER, Role.ADMINISTRATOR):
+        free = [user for user in roster.holders(role) if user not in searchers]
+        if free:
+            return min(free, key=lambda user: (load.get(user, 0), user))
+    raise NotYetError(
+        "no reviewer is left who is not the searcher",
+        code="no-reviewer",
+        clause="463.5 (c)",
+        cure="give somebody else the role reviewer",
+    )
+
+
+def new_findings(findings: Findings, flags: Sequence[Flag]) -> list[Flag]:
+    """Flags that no finding was opened for yet, one a pattern."""
+    known = findings.keys()
+    fresh = {flag.key: flag for flag in reversed(flags) if flag.key not in known}
+    return list(reversed(fresh.values()))
+
+
+def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note: str) -> None:
+    """A finding is closed by its reviewer, with a verdict and words. Raises DeskRefusal."""
+    entry = findings.opened.get(number)
+    if entry is None or not isinstance(entry.note, FindingOpened):
+        raise FormError("there is no such finding", code="no-finding", clause="463.5 (c)")
+    if number in findings.closed:
+        raise NotYetError("that finding was closed", code="closed", clause="463.5 (c)")
+    if entry.note.about == reviewer:
+        raise DeskRefusal("nobody reviews his own look-ups", code="own-finding", clause="463.5 (c)")
+    if entry.note.reviewer != reviewer:
+        raise DeskRefusal(
+            "that finding is assigned to somebody else", code="other-reviewer", clause="463.5 (c)"
+        )
+    if verdict not in VERDICTS:
+        raise FormError("that is no verdict", code="verdict", clause="463.5 (c)", cure=", ".join(VERDICTS))
+    if len(note.split()) < 3:
+        raise FormError("say what was found, in at least three words", code="note", clause="463.5 (c)")

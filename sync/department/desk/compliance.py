@@ -1,0 +1,129 @@
+"""What is overdue at the department: audits, training, purges, silent units, findings, filings, holds.
+No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sync.department.desk.audit.rules import NOT_FILED, AlprRequest, utc_text
+from sync.department.desk.people import training
+from sync.department.desk.state import Book
+from sync.department.journal.entries import AuditDone, FindingOpened
+from sync.department.journal.sharing_entries import ShareAsked
+from sync.department.policy.roles import CALLS, Role
+from sync.department.policy.terms import Policy
+
+DAY_US = 86_400_000_000
+SHARE_DAYS = 14  # a written request waits no longer for review and decision
+INCIDENT_DAYS = 7  # a log that contradicts its past waits no longer for two people
+EVIDENCE_DAYS = 30  # a hold is fulfilled by export and booking
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overdue:
+    """One thing that should have been done. `kind`: audit, training, purge, unit, finding, filing,
+    share, hold, incident, roster, health."""
+
+    kind: str
+    clause: str
+    what: str
+
+
+def overdue(policy: Policy, book: Book, requests: Sequence[AlprRequest], now_us: int) -> list[Overdue]:
+    """Everything overdue that the log knows of."""
+    return [
+        *_audits(policy, book, now_us),
+        *_training(policy, book, now_us),
+        *_findings(book, now_us),
+        *_filings(policy, requests, now_us),
+        *_shares(book, now_us),
+        *_holds(book, now_us),
+    ]
+
+
+def open_incidents(listed: Iterable[tuple[int, str, int]], book: Book, now_us: int) -> list[Overdue]:
+    """(number, kind, time) of incidents that two people have not closed in time."""
+    return [
+        Overdue(
+            kind="incident",
+            clause="463.8",
+            what=f"incident {number} ({kind}) of {utc_text(at_us)} is not closed by two people",
+        )
+        for number, kind, at_us in listed
+        if number not in book.settled.closed and now_us - at_us >= INCIDENT_DAYS * DAY_US
+    ]
+
+
+def from_store(rows: Iterable[tuple[str, str, str]]) -> list[Overdue]:
+    """What the store knows: purges and silent units."""
+    return [Overdue(kind=kind, clause=clause, what=what) for kind, clause, what in rows]
+
+
+def _audits(policy: Policy, book: Book, now_us: int) -> list[Overdue]:
+    ends = [entry.note.to_us for entry in book.findings.audits if isinstance(entry.note, AuditDone)]
+    due_us = max(ends, default=book.opened_us) + policy.audit.every_days * DAY_US
+    if now_us < due_us:
+        return []
+    return [
+        Overdue(kind="audit", clause=policy.audit.clause, what=f"periodic audit was due {utc_text(due_us)}")
+    ]
+
+
+def _training(policy: Policy, book: Book, now_us: int) -> list[Overdue]:
+    """Everybody of a role with a call that touches data, and nobody else."""
+    found = []
+    for user, account in sorted(book.roster.accounts.items()):
+        roles = policy.effective_roles(account.roles)
+        touches = any(CALLS[call].touches_data for role in roles for call in policy.grants.get(role, ()))
+        if not account.active or not touches or Role.VENDOR in roles:
+            continue
+        done = book.trainings.newest.get(user)
+        if done is None:
+            found.append(Overdue(kind="training", clause="463.9", what=f"{user} was never trained"))
+        elif now_us >= training.ends_us(policy, done):
+            ended = utc_text(training.ends_us(policy, done))
+            found.append(Overdue(kind="training", clause="463.9", what=f"{user}: training ended {ended}"))
+    return found
+
+
+def _findings(book: Book, now_us: int) -> list[Overdue]:
+    return [
+        Overdue(
+            kind="finding",
+            clause="463.5 (c)",
+            what=f"finding {entry.sequence} ({entry.note.detector}) with {entry.note.reviewer} was due "
+            f"{utc_text(entry.note.due_us)}",
+        )
+        for entry in book.findings.open_findings()
+        if isinstance(entry.note, FindingOpened) and now_us >= entry.note.due_us
+    ]
+
+
+def _filings(policy: Policy, requests: Sequence[AlprRequest], now_us: int) -> list[Overdue]:
+    limit = now_us - policy.audit.filing_due_days * DAY_US
+    late = [one.entry for one in requests if one.rms_number == NOT_FILED and one.at_us <= limit]
+    if not late:
+        return []
+    what = f"{len(late)} ALPR Requests not filed in the RMS, the oldest is entry {late[0]}"
+    return [Overdue(kind="filing", clause="463.5 (b)", what=what)]
+
+
+def _shares(book: Book, now_us: int) -> list[Overdue]:
+    return [
+        Overdue(
+            kind="share", clause="463.6 (b)", what=f"sharing request {number} waits for review or decision"
+        )
+        for number, entry in book.shares.asked.items()
+        if isinstance(entry.note, ShareAsked)
+        and number not in book.shares.decided
+        and now_us - entry.stamp.at_us >= SHARE_DAYS * DAY_US
+    ]
+
+
+def _holds(book: Book, now_us: int) -> list[Overdue]:
+    return [
+        Overdue(kind="hold", clause="463.8", what=f"hold {entry.sequence} is not booked into evidence")
+        for entry in book.holds.open_holds()
+        if entry.sequence not in book.holds.booked and now_us - entry.stamp.at_us >= EVIDENCE_DAYS * DAY_US
+    ]

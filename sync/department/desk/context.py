@@ -1,0 +1,77 @@
+"""What the desk's calls work with: the desk, the reads, the door to the keys, the vault of held content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from storage.sealing import Opened
+from sync.department.content.key_guard import KeyDoor
+from sync.department.content.reads import OpenedRead, Reads, StoredRead
+from sync.department.desk.desk import Desk
+from sync.department.desk.grants.signer import GrantOffice
+from sync.department.store.incidents import Incident
+
+
+class Vault(Protocol):
+    """Held content as ciphertext, named after the access entry under which it was sealed."""
+
+    def keep(self, access: int, reads: list[StoredRead]) -> None:
+        """Write and sync the reads of a hold."""
+        ...
+
+    def stored(self, access: int) -> list[StoredRead]:
+        """The reads of a hold, still sealed."""
+        ...
+
+    def destroy(self, access: int) -> None:
+        """Remove a hold's content."""
+        ...
+
+    def kept(self) -> list[int]:
+        """The holds whose content is here."""
+        ...
+
+
+class Incidents(Protocol):
+    """Incidents of units' logs, as the store has them."""
+
+    def listed(self) -> list[Incident]:
+        """All of them, oldest first."""
+        ...
+
+    def settle(self, number: int, first: str, second: str, at_us: int) -> None:
+        """Note that two people closed one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """One department's desk with its content behind it.
+
+    `tell_units`: offer units the roster as it stands now; where that cannot be, `compliance` says so.
+    `send_down`: the same of policy, roster and day keys, with an error where that cannot be.
+    """
+
+    desk: Desk
+    reads: Reads
+    door: KeyDoor
+    vault: Vault
+    package: Callable[[list[OpenedRead], str], bytes]
+    overdue_from_store: Callable[[int], list[tuple[str, str, str]]]
+    tell_units: Callable[[], None]
+    send_down: Callable[[], list[str]]
+    incidents: Incidents
+    grants: GrantOffice
+    opened: tuple[Callable[[], None], ...] = ()
+
+    def close(self) -> None:
+        """Close what was opened for this desk alone."""
+        self.desk.close()
+        for close in self.opened:
+            close()
+
+
+ELEMENTS = ("overview", "patch", "place", "text")
+__all__ = ["ELEMENTS", "Front", "Opened", "Vault"]

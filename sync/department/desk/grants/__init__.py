@@ -1,0 +1,1 @@
+"""Maintenance grants (463.3): the rules, the signer and the calls."""

@@ -1,0 +1,273 @@
+"""Maintenance grants at the desk: issued by the administrator, entered, listed (463.3).
+
+The entry comes first and is co-signed; only then is the grant signed and handed over. A vendor must be on the
+roster as one; whoever else is let in is personnel, on the roster and trained, and the grant ends with the
+training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+
+from storage.codec import to_bytes
+from storage.errors import StorageError
+from storage.grant_format import (
+    COMMANDS,
+    DAY_US,
+    FORMAT,
+    HOUR_US,
+    Grant,
+    GrantRole,
+)
+from storage.ssh_signature import SshPublicKey, SshSignatureError
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.grants.revoking import demand_not_taken_back
+from sync.department.desk.grants.signer import SIGNER
+from sync.department.desk.inquiry.calls import Entered, NothingForm
+from sync.department.desk.people import training
+from sync.department.journal.entries import Entry
+from sync.department.journal.office_entries import GrantDelegated, GrantIssued
+from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.roles import Call, Role
+from sync.errors import ConfigError
+
+CLAUSE = "463.3"
+DEFAULT_LIFE_US = {GrantRole.TECHNICIAN: 365 * DAY_US, GrantRole.VENDOR: 8 * HOUR_US}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantForm:
+    """Who is let in, with which key, what for, where, for how long; -1 and nothing: the role's default."""
+
+    person: str
+    organisation: str
+    role: GrantRole
+    holder_key: str
+    purpose: str
+    work_order: str
+    units: tuple[str, ...]
+    commands: tuple[str, ...] = ()
+    to_us: int = -1
+    destroy_up_to: int = 0
+    destroy_holds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedForm:
+    """A grant file that a designee signed with his delegated key, to be entered."""
+
+    bundle: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LendForm:
+    """A designee who may sign repair grants for some days."""
+
+    designee: str
+    days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """A grant as it is handed over: its entry, its id, when it ends, the file."""
+
+    entry: int
+    grant_id: str
+    to_us: int
+    commands: tuple[str, ...]
+    bundle: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lent:
+    """A delegation and the designee's new key (raw), handed over once. The repr shows neither."""
+
+    entry: int
+    delegation: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantRow:
+    """One grant with its state: in force, ended or revoked."""
+
+    entry: int
+    grant_id: str
+    person: str
+    role: str
+    units: tuple[str, ...]
+    unit_names: tuple[str, ...]
+    purpose: str
+    work_order: str
+    from_us: int
+    to_us: int
+    signer: str
+    state: str
+
+
+def _holder(line: str) -> bytes:
+    try:
+        return SshPublicKey.from_line(line).blob
+    except SshSignatureError as error:
+        raise FormError(error.what, code="ssh-key", clause=CLAUSE, cure=error.cure) from None
+
+
+def _end(desk: Desk, person: str, role: GrantRole, now_us: int, to_us: int) -> int:
+    """When the grant ends: with the training of whoever is trained. Raises DeskRefusal for a stranger."""
+    account = desk.book.roster.accounts.get(person)
+    if account is None or not account.active:
+        raise DeskRefusal("nobody of that name is on the roster", code="no-such-user", clause=CLAUSE)
+    is_vendor = Role.VENDOR in account.roles
+    if is_vendor != (role is GrantRole.VENDOR):
+        raise DeskRefusal(
+            "a vendor gets a vendor's grant, and nobody else does", code="grant-role", clause=CLAUSE
+        )
+    if is_vendor:
+        return to_us
+    training.demand_current(desk.policy, desk.book.trainings, person, now_us, who=f"{person} has")
+    return min(to_us, training.ends_us(desk.policy, desk.book.trainings.newest[person]))
+
+
+def _note(grant: Grant, signer: str) -> GrantIssued:
+    return GrantIssued(
+        grant_id=grant.grant_id,
+        person=grant.person,
+        organisation=grant.organisation,
+        role=str(grant.role),
+        holder=grant.holder.fingerprint,
+        purpose=grant.purpose,
+        work_order=grant.work_order,
+        units=grant.units,
+        commands=grant.commands,
+        from_us=grant.from_us,
+        to_us=grant.to_us,
+        digest=hashlib.sha256(to_bytes(grant)).digest(),
+        signer=signer,
+    )
+
+
+def issue(front: Front, token: str, form: GrantForm) -> Granted:
+    """Let somebody in."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[Entry, Grant]]:
+        now = caller.at_us
+        to_us = form.to_us if form.to_us >= 0 else now + DEFAULT_LIFE_US[form.role]
+        grant = Grant(
+            format=FORMAT,
+            grant_id=secrets.token_hex(16),
+            person=form.person,
+            organisation=form.organisation,
+            role=form.role,
+            holder_key=_holder(form.holder_key),
+            purpose=form.purpose,
+            work_order=form.work_order,
+            units=_units(front, form.units),
+            commands=tuple(sorted(set(form.commands or COMMANDS - {"factory-reset"}))),
+            issued_us=now,
+            from_us=now,
+            to_us=_end(desk, form.person, form.role, now, to_us),
+            destroy_up_to=form.destroy_up_to,
+            destroy_holds=form.destroy_holds,
+        )
+        try:
+            grant.check()
+        except StorageError as error:
+            raise _limits(error) from None
+        demand_not_taken_back(desk, grant)
+        return [_note(grant, SIGNER)], lambda made: (made[0], grant)
+
+    entry, grant = desk.act(token, Call.GRANT_ISSUE, plan)
+    desk.covered(entry.sequence)
+    return Granted(
+        entry=entry.sequence,
+        grant_id=grant.grant_id,
+        to_us=grant.to_us,
+        commands=grant.commands,
+        bundle=front.grants.sign(grant).to_bytes(),
+    )
+
+
+def _limits(error: StorageError) -> FormError:
+    what = f"{error.where}: {error.what}" if error.where else error.what
+    return FormError(what, code="grant", clause=CLAUSE, cure=error.cure)
+
+
+def _units(front: Front, names: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return front.grants.unit_ids(names)
+    except ConfigError as error:
+        raise FormError(error.what, code="unit", clause=CLAUSE, cure=error.cure) from None
+
+
+def enter(front: Front, token: str, form: SignedForm) -> Entered:
+    """Enter a grant that a designee signed at night."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[Entered]:
+        try:
+            grant, signer = front.grants.opened(form.bundle)
+        except StorageError as error:
+            raise _limits(error) from None
+        if grant.grant_id in desk.book.grants.issued:
+            raise FormError("that grant is in the log", code="entered", clause=CLAUSE)
+        return [_note(grant, signer)], lambda made: Entered(entry=made[0].sequence)
+
+    return desk.act(token, Call.GRANT_ENTER, plan)
+
+
+def lend(front: Front, token: str, form: LendForm) -> Lent:
+    """Let a designee sign grants of up to four hours of repair."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[Entry, bytes, bytes]]:
+        account = desk.book.roster.accounts.get(form.designee)
+        if account is None or not account.active or Role.DESIGNEE not in account.roles:
+            raise FormError("that person is no designee on the roster", code="no-such-user", clause=CLAUSE)
+        if not 1 <= form.days <= 366:
+            raise FormError("a delegation lasts 1 to 366 days", code="days", clause=CLAUSE)
+        made, signed, key = front.grants.lend(form.designee, form.days, caller.at_us)
+        note = GrantDelegated(
+            designee=made.designee, public_key=made.public_key, from_us=made.from_us, to_us=made.to_us
+        )
+        return [note], lambda entries: (entries[0], signed, key)
+
+    entry, signed, key = desk.act(token, Call.GRANT_ISSUE, plan)
+    desk.covered(entry.sequence)
+    return Lent(entry=entry.sequence, delegation=signed, key=key)
+
+
+def listed(front: Front, token: str, form: NothingForm) -> tuple[GrantRow, ...]:  # noqa: ARG001
+    """All grants, the newest first."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[GrantRow, ...]]:
+        grants, names = desk.book.grants, front.grants.unit_names()
+        rows = [
+            GrantRow(
+                entry=entry.sequence,
+                grant_id=note.grant_id,
+                person=note.person,
+                role=note.role,
+                units=note.units,
+                unit_names=tuple(names.get(unit, unit) for unit in note.units),
+                purpose=note.purpose,
+                work_order=note.work_order,
+                from_us=note.from_us,
+                to_us=note.to_us,
+                signer=note.signer,
+                state="in force"
+                if grants.in_force(note, caller.at_us)
+                else "ended"
+                if caller.at_us >= note.to_us
+                else "revoked",
+            )
+            for entry in grants.issued.values()
+            if isinstance(note := entry.note, GrantIssued)
+        ]
+        return [], lambda _entries: tuple(reversed(rows))
+
+    return desk.act(token, Call.GRANT_READ, plan)

@@ -1,0 +1,85 @@
+"""Taking maintenance grants back at the desk: by id, by person, by key, and for good (463.3).
+
+Units sync one signed list of names that were taken back and never forget one, so a name must be right, and
+nobody on the list gets another grant.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from storage.grant_format import Grant
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.journal.office_entries import GrantsRevoked
+from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.roles import Call
+
+CLAUSE = "463.3"
+_ID_OR_KEY = re.compile(r"[0-9a-f]{32}|SHA256:[A-Za-z0-9+/]{43}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeForm:
+    """Grants to take back: grant ids, persons, or SHA256:... of keys; and why."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked:
+    """How many names stand in the list that units sync; `ended`: grants in force that were taken back."""
+
+    entry: int
+    names: int
+    ended: int
+
+
+def revoke(front: Front, token: str, form: RevokeForm) -> Revoked:
+    """Take grants back; units learn it with their next sync."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[int, int, int]]:
+        names = tuple(dict.fromkeys(name.strip() for name in form.names))
+        if not names or not all(0 < len(name) <= 100 for name in names) or not form.reason.strip():
+            raise FormError("name grants, persons or keys, and say why", code="names", clause=CLAUSE)
+        for name in names:
+            _demand_known(desk, name)
+        ended, note = (
+            desk.book.grants.ended_by(names, caller.at_us),
+            GrantsRevoked(names=names, reason=form.reason),
+        )
+        return [note], lambda made: (made[0].sequence, caller.at_us, ended)
+
+    entry, at_us, ended = desk.act(token, Call.GRANT_ISSUE, plan)
+    return Revoked(
+        entry=entry, names=front.grants.revoke(sorted(desk.book.grants.revoked), at_us), ended=ended
+    )
+
+
+def _demand_known(desk: Desk, name: str) -> None:
+    """A slip in a name would leave its grant in force, and say that it was taken back. Raises FormError.
+
+    An id or a key may be of a grant that a designee signed and nobody has entered yet.
+    """
+    if _ID_OR_KEY.fullmatch(name) or name in desk.book.roster.accounts or desk.book.grants.knows(name):
+        return
+    raise FormError(
+        "no grant and nobody on the roster has that name",
+        code="names",
+        clause=CLAUSE,
+        cure="see: department grant list",
+    )
+
+
+def demand_not_taken_back(desk: Desk, grant: Grant) -> None:
+    """Units keep the names that were taken back for good: a new grant under one would open nothing."""
+    if {grant.person, grant.holder.fingerprint} & desk.book.grants.revoked:
+        raise DeskRefusal(
+            "this person or key was taken back for good: units would refuse the grant",
+            code="taken-back",
+            clause=CLAUSE,
+            cure="whoever comes back gets another user name and another key",
+        )

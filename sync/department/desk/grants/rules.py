@@ -1,0 +1,91 @@
+"""What the log says of maintenance grants (463.3) and of incidents that two people close. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from storage.grant_format import DEPARTMENT
+from sync.department.journal.entries import Entry
+from sync.department.journal.office_entries import GrantIssued, GrantsRevoked, IncidentSettled
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+
+
+@dataclass(slots=True)
+class Grants:
+    """Grants that were issued, and what was taken back."""
+
+    issued: dict[str, Entry] = field(default_factory=dict)
+    revoked: set[str] = field(default_factory=set)
+
+    def apply(self, entry: Entry) -> None:
+        if isinstance(entry.note, GrantIssued):
+            self.issued[entry.note.grant_id] = entry
+        elif isinstance(entry.note, GrantsRevoked):
+            self.revoked.update(entry.note.names)
+
+    def knows(self, name: str) -> bool:
+        """Whether a grant of the log has this id, holder or key."""
+        return any(
+            name in {entry.note.grant_id, entry.note.person, entry.note.holder}
+            for entry in self.issued.values()
+            if isinstance(entry.note, GrantIssued)
+        )
+
+    def ended_by(self, names: Collection[str], now_us: int) -> int:
+        """How many grants now in force these names take back."""
+        return sum(
+            bool({entry.note.grant_id, entry.note.person, entry.note.holder} & set(names))
+            for entry in self.issued.values()
+            if isinstance(entry.note, GrantIssued) and self.in_force(entry.note, now_us)
+        )
+
+    def in_force(self, note: GrantIssued, now_us: int) -> bool:
+        """Not ended, not taken back by its id, its holder's name or his key."""
+        taken = {note.grant_id, note.person, note.holder} & self.revoked
+        return note.from_us <= now_us < note.to_us and not taken
+
+
+def demand_grant(grants: Grants, user: str, now_us: int) -> None:
+    """463.3: a vendor is at the department's server while a grant for it is in force. Raises DeskRefusal."""
+    for entry in grants.issued.values():
+        note = entry.note
+        if (
+            isinstance(note, GrantIssued)
+            and note.person == user
+            and DEPARTMENT in note.units
+            and grants.in_force(note, now_us)
+        ):
+            return
+    raise DeskRefusal(
+        "a vendor has access while a maintenance grant for the department's server is in force",
+        code="no-grant",
+        clause="463.3",
+        cure=f"the administrator issues one: department grant issue --unit {DEPARTMENT}",
+    )
+
+
+@dataclass(slots=True)
+class Settled:
+    """Incidents of which one person said that they are settled, and those that a second one closed."""
+
+    first: dict[int, Entry] = field(default_factory=dict)
+    closed: dict[int, Entry] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> None:
+        note = entry.note
+        if isinstance(note, IncidentSettled):
+            (self.closed if note.second else self.first)[note.incident] = entry
+
+
+def to_settle(settled: Settled, number: int, person: str, finding: str) -> bool:
+    """Whether this word is the second one. Raises DeskRefusal for a person who gave the first."""
+    clause = "463.8"
+    if number in settled.closed:
+        raise NotYetError("that incident is closed", code="closed", clause=clause)
+    if len(finding.split()) < 3:
+        raise FormError("say what was found, in at least three words", code="finding", clause=clause)
+    known = settled.first.get(number)
+    if known is not None and known.stamp.user == person:
+        raise DeskRefusal("the second person is somebody else", code="second-person", clause=clause)
+    return known is not None

@@ -1,0 +1,112 @@
+"""Signs, lends and takes back maintenance grants with the command key (463.3); the desk says who may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import select
+
+from storage import codec, envelope, files
+from storage.grant_format import (
+    DAY_US,
+    DEPARTMENT,
+    FORMAT,
+    Bundle,
+    Delegation,
+    Grant,
+    delegate,
+    issue,
+    open_bundle,
+)
+from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.store.database import Store
+from sync.department.store.tables import units
+from sync.department.units import documents as down
+from sync.documents import Carried, context_of
+from sync.errors import ConfigError
+
+REVOCATIONS = "revocations"
+SIGNER = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantOffice:
+    """One home's command key and list of revoked grants."""
+
+    home: DepartmentHome
+    store: Store
+
+    def _command(self) -> Ed25519PrivateKey:
+        return load_ed25519(self.home.path / "command.key")
+
+    def unit_ids(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The ids of enrolled units by id or name; the department's own server by its word. Raises
+        ConfigError."""
+        with self.store.read() as connection:
+            rows = connection.execute(select(units.c.unit_id, units.c.name)).all()
+        by_name = {row.name: row.unit_id for row in rows} | {row.unit_id: row.unit_id for row in rows}
+        by_name[DEPARTMENT] = DEPARTMENT
+        unknown = [name for name in names if name not in by_name]
+        if unknown:
+            raise ConfigError(f"no such unit: {', '.join(unknown)}", cure="see: department enrol --list")
+        return tuple(by_name[name] for name in names)
+
+    def unit_names(self) -> dict[str, str]:
+        """Unit id to name, of every unit that was ever enrolled."""
+        with self.store.read() as connection:
+            return {
+                row.unit_id: row.name for row in connection.execute(select(units.c.unit_id, units.c.name))
+            }
+
+    def sign(self, grant: Grant) -> Bundle:
+        """Raises RecordError, GrantLimitError, HomeError."""
+        return issue(grant, self._command())
+
+    def opened(self, data: bytes) -> tuple[Grant, str]:
+        """(the grant of a file, who signed it) once its signatures hold. Raises GrantError, RecordError."""
+        bundle = Bundle.parse(data)
+        grant = open_bundle(bundle, [self._command().public_key()])
+        grant.check()
+        if bundle.delegation is None:
+            return grant, SIGNER
+        payload = envelope.split(bundle.delegation)[1]
+        return grant, codec.from_bytes(Delegation, payload).designee
+
+    def lend(self, designee: str, days: int, now_us: int) -> tuple[Delegation, bytes, bytes]:
+        """(the delegation, signed, the designee's new key, raw). Raises RecordError, HomeError."""
+        key = Ed25519PrivateKey.generate()
+        made = Delegation(
+            format=FORMAT,
+            designee=designee,
+            public_key=key.public_key().public_bytes_raw(),
+            from_us=now_us,
+            to_us=now_us + days * DAY_US,
+        )
+        return made, delegate(made, self._command()), key.private_bytes_raw()
+
+    def revoke(self, names: Sequence[str], now_us: int) -> int:
+        """Take grants back, by id, person or fingerprint; how many names stand in the list now."""
+        command = self._command()
+        with self.store.write() as connection:
+            version = down.version_out(connection, REVOCATIONS)
+            whole = sorted({*self._revoked(command), *names})
+            body = Carried(
+                name=REVOCATIONS, version=version + 1, unit_id="", issued_us=now_us, expires_us=None,
+                body=envelope.encode(whole),
+            )  # fmt: skip
+            message = down.sign_document(REVOCATIONS, codec.to_bytes(body), command)
+            down.publish(connection, REVOCATIONS, version + 1, message, now_us)
+            files.replace(self.home.path / "revocations.cbor", message)
+        return len(whole)
+
+    def _revoked(self, command: Ed25519PrivateKey) -> list[str]:
+        path = self.home.path / "revocations.cbor"
+        if not path.exists():
+            return []
+        payload = envelope.open_signed(
+            path.read_bytes(), command.public_key(), context=context_of(REVOCATIONS)
+        )
+        names: list[str] = envelope.decode(codec.from_bytes(Carried, payload).body)
+        return names

@@ -1,0 +1,1 @@
+"""Holds and evidence (463.8): the rules and the calls."""

@@ -1,0 +1,274 @@
+"""Holds at the desk: place, export onto portable media, book into evidence, release by two (463.8)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from sync.department.content.reads import parse_name
+from sync.department.desk.context import ELEMENTS, Front
+from sync.department.desk.desk import DAY_US, Caller, Plan
+from sync.department.desk.holds import rules as holds
+from sync.department.desk.inquiry import rules as inquiry
+from sync.department.desk.inquiry.calls import Entered, NothingForm, told
+from sync.department.journal.entries import Access, AccessResult, Entry, Ground, LogRead
+from sync.department.journal.hold_entries import (
+    HoldBooked,
+    HoldExported,
+    HoldPlaced,
+    HoldReleased,
+    ReleaseAsked,
+)
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldForm:
+    """Reads to hold: on which ground, by whose authority, under which number; and why they are opened."""
+
+    reads: tuple[str, ...]
+    hold_ground: str
+    authority: str
+    number: str
+    ground: Ground
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportForm:
+    """A hold to download; `medium`: the portable medium, as it will be labelled."""
+
+    hold: int
+    medium: str
+    ground: Ground
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookForm:
+    """The evidence item number of a hold's medium."""
+
+    hold: int
+    evidence_item: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booked:
+    """A booking: its entry; `replaces`: the item number that stood there before, or empty."""
+
+    entry: int
+    replaces: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A hold: its entry, how many reads."""
+
+    hold: int
+    reads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """The evidence package (ZIP) of a hold."""
+
+    hold: int
+    entry: int
+    digest: str
+    unwitnessed: bool
+    package: bytes = field(repr=False)
+
+
+def _first(entries: list[Entry]) -> Entered:
+    return Entered(entry=entries[0].sequence)
+
+
+def _access(action: str, form_ground: Ground, reads: tuple[str, ...], number: str) -> Access:
+    return Access(
+        action=action,
+        elements=f"{action} {number}, {len(reads)} reads",
+        plate="",
+        ground=form_ground,
+        on_behalf_of="",
+        request=-1,
+        approval=-1,
+        reads=reads,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRow:
+    """A hold and how far it came. `state`: placed, exported, booked, release asked, released."""
+
+    hold: int
+    at_us: int
+    placed_by: str
+    reads: int
+    ground: str
+    authority: str
+    number: str
+    evidence_item: str
+    state: str
+
+
+def listed(front: Front, token: str, form: NothingForm) -> tuple[HoldRow, ...]:  # noqa: ARG001
+    """All holds, the newest first."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[HoldRow, ...]]]:
+        known = desk.book.holds
+        rows = [
+            HoldRow(
+                hold=number,
+                at_us=entry.stamp.at_us,
+                placed_by=entry.stamp.user,
+                reads=len(note.reads),
+                ground=note.ground,
+                authority=note.authority,
+                number=note.number,
+                evidence_item=_item(known.booked.get(number)),
+                state=_state(known, number),
+            )
+            for number, entry in reversed(known.placed.items())
+            if isinstance(note := entry.note, HoldPlaced)
+        ]
+        return [LogRead(elements="holds", count=len(rows))], lambda made: (made[0], tuple(rows))
+
+    entry, shown = desk.act(token, Call.HOLD_READ, plan)
+    desk.covered(entry.sequence)
+    return shown
+
+
+def _item(booked: Entry | None) -> str:
+    return booked.note.evidence_item if booked and isinstance(booked.note, HoldBooked) else ""
+
+
+def _state(known: holds.Holds, number: int) -> str:
+    steps = (
+        (known.released, "released"),
+        (known.asked, "release asked"),
+        (known.booked, "booked"),
+        (known.exported, "exported"),
+    )
+    return next((name for where, name in steps if number in where), "placed")
+
+
+def place(front: Front, token: str, form: HoldForm) -> Placed:
+    """Hold reads: their content goes under a key of the hold's own, so that their day can still be purged."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[Entry]:
+        holds.check_hold(desk.policy, form.hold_ground, form.authority, form.number, form.reads)
+        inquiry.check_ground(desk.policy, form.ground)
+        for name in form.reads:
+            parse_name(name)
+        return [_access("hold", form.ground, form.reads, form.number)], lambda made: made[0]
+
+    entry = desk.act(token, Call.HOLD_PLACE, plan)
+    cover = desk.covered(entry.sequence)
+    with told(front, entry, Call.HOLD_PLACE):
+        sealed = front.reads.hold(front.door, cover, form.reads, ELEMENTS)
+    front.vault.keep(entry.sequence, sealed)
+    result = AccessResult(
+        access=entry.sequence, count=len(sealed), reads=form.reads, unwitnessed=cover.unwitnessed
+    )
+    note = HoldPlaced(
+        access=entry.sequence,
+        reads=form.reads,
+        ground=form.hold_ground,
+        authority=form.authority,
+        number=form.number,
+    )
+    made = desk.follow_up(entry.stamp, result, note)[-1]
+    desk.covered(made.sequence)
+    return Placed(hold=made.sequence, reads=len(sealed))
+
+
+def export(front: Front, token: str, form: ExportForm) -> Exported:
+    """Download a hold as a package that a stranger can verify."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[tuple[Entry, HoldPlaced]]:
+        held = holds.placed(desk.book.holds, form.hold)
+        inquiry.check_ground(desk.policy, form.ground)
+        if not form.medium.strip():
+            raise FormError("name the portable medium", code="medium", clause="463.8")
+        return [_access("export", form.ground, held.reads, held.number)], lambda made: (made[0], held)
+
+    entry, held = desk.act(token, Call.HOLD_EXPORT, plan)
+    cover = desk.covered(entry.sequence)
+    reads = [
+        one.opened(front.door.open_held(cover, held.access, one.log_id, [one.row])[0])
+        for one in front.vault.stored(held.access)
+    ]
+    package = front.package(reads, held.number)
+    digest = hashlib.sha256(package).digest()
+    result = AccessResult(
+        access=entry.sequence, count=len(reads), reads=held.reads, unwitnessed=cover.unwitnessed
+    )
+    exported = HoldExported(hold=form.hold, access=entry.sequence, package=digest, medium=form.medium)
+    ended = desk.follow_up(entry.stamp, result, exported)[-1]
+    again = desk.covered(ended.sequence)
+    return Exported(
+        hold=form.hold,
+        entry=ended.sequence,
+        digest=digest.hex(),
+        unwitnessed=cover.unwitnessed or again.unwitnessed,
+        package=package,
+    )
+
+
+def book(front: Front, token: str, form: BookForm) -> Booked:
+    """Enter the evidence item number under which the medium was booked."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[Booked]:
+        holds.to_book(desk.book.holds, form.hold, form.evidence_item)
+        before = _item(desk.book.holds.booked.get(form.hold))
+        note = HoldBooked(hold=form.hold, evidence_item=form.evidence_item)
+        return [note], lambda made: Booked(entry=made[0].sequence, replaces=before)
+
+    return desk.act(token, Call.HOLD_BOOK, plan)
+
+
+def ask_release(front: Front, token: str, form: BookForm) -> Entered:
+    """The first person asks for a release, with the item number."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[Entered]:
+        holds.to_ask_release(desk.book.holds, form.hold, form.evidence_item)
+        return [ReleaseAsked(hold=form.hold, evidence_item=form.evidence_item)], _first
+
+    return desk.act(token, Call.HOLD_RELEASE, plan)
+
+
+def release(front: Front, token: str, form: BookForm) -> Entered:
+    """The second person releases; the hold's key and content are destroyed once the entry is co-signed."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[Entered, int]]:
+        first = holds.to_release(desk.book.holds, form.hold, form.evidence_item, caller.user)
+        access = holds.placed(desk.book.holds, form.hold).access
+        note = HoldReleased(hold=form.hold, access=access, evidence_item=form.evidence_item, asked_by=first)
+        return [note], lambda made: (_first(made), access)
+
+    made, access = desk.act(token, Call.HOLD_RELEASE, plan)
+    front.door.release(desk.covered(made.entry))
+    front.vault.destroy(access)
+    return made
+
+
+def finish(front: Front) -> None:
+    """What a crash or an absent witness left undone: released keys destroyed, content that no hold names.
+
+    Raises DeskRefusal while the witness is away: tried again the next day.
+    """
+    desk = front.desk
+    here = set(front.vault.kept())
+    for entry in desk.book.holds.released.values():
+        if isinstance(entry.note, HoldReleased) and entry.note.access in here:
+            front.door.release(desk.covered(entry.sequence))
+            front.vault.destroy(entry.note.access)
+    named = {one.note.access for one in desk.book.holds.placed.values() if isinstance(one.note, HoldPlaced)}
+    for access in here - named:
+        if desk.now_us() - desk.log.entry(access).stamp.at_us > DAY_US:
+            front.vault.destroy(access)

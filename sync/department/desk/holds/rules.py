@@ -1,0 +1,129 @@
+"""Holds and evidence of 463.8: five grounds and no other, export, booking, release by two. No I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from sync.department.journal.entries import Entry
+from sync.department.journal.hold_entries import (
+    HoldBooked,
+    HoldExported,
+    HoldPlaced,
+    HoldReleased,
+    ReleaseAsked,
+)
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.terms import Policy
+
+CLAUSE = "463.8"
+ITEM = re.compile(r"[A-Z0-9][A-Z0-9./-]{2,39}")
+MAX_READS = 1000
+
+
+@dataclass(slots=True)
+class Holds:
+    """What the log says of holds."""
+
+    placed: dict[int, Entry] = field(default_factory=dict)
+    exported: dict[int, Entry] = field(default_factory=dict)
+    booked: dict[int, Entry] = field(default_factory=dict)
+    asked: dict[int, Entry] = field(default_factory=dict)
+    released: dict[int, Entry] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> None:
+        note = entry.note
+        if isinstance(note, HoldPlaced):
+            self.placed[entry.sequence] = entry
+        elif isinstance(note, HoldExported):
+            self.exported[note.hold] = entry
+        elif isinstance(note, HoldBooked):
+            self.booked[note.hold] = entry
+        elif isinstance(note, ReleaseAsked):
+            self.asked[note.hold] = entry
+        elif isinstance(note, HoldReleased):
+            self.released[note.hold] = entry
+
+    def open_holds(self) -> list[Entry]:
+        return [entry for number, entry in self.placed.items() if number not in self.released]
+
+    def held_reads(self) -> set[str]:
+        """Reads under any open hold: a purge passes over them."""
+        return {
+            read
+            for entry in self.open_holds()
+            if isinstance(entry.note, HoldPlaced)
+            for read in entry.note.reads
+        }
+
+
+def check_hold(policy: Policy, ground: str, authority: str, number: str, reads: tuple[str, ...]) -> None:
+    """One of the grounds, an authority, a number, and reads. Raises FormError."""
+    if policy.hold_ground(ground) is None:
+        raise FormError(
+            "that is none of the grounds to hold",
+            code="ground",
+            clause=CLAUSE,
+            cure=", ".join(one.id for one in policy.holds),
+        )
+    if not authority.strip():
+        raise FormError(
+            "name the authority: court, prosecutor, investigator", code="authority", clause=CLAUSE
+        )
+    if not re.fullmatch(policy.inquiry.number_pattern, number):
+        raise FormError("name the case or request number", code="number", clause=CLAUSE)
+    if not 0 < len(reads) <= MAX_READS or len(set(reads)) != len(reads):
+        raise FormError(f"a hold names 1 to {MAX_READS} reads, each once", code="reads", clause=CLAUSE)
+
+
+def placed(holds: Holds, number: int) -> HoldPlaced:
+    """An open hold. Raises FormError, NotYetError."""
+    entry = holds.placed.get(number)
+    if entry is None or not isinstance(entry.note, HoldPlaced):
+        raise FormError("there is no such hold", code="no-hold", clause=CLAUSE)
+    if number in holds.released:
+        raise NotYetError("that hold was released", code="released", clause=CLAUSE)
+    return entry.note
+
+
+def to_book(holds: Holds, number: int, item: str) -> None:
+    """Booking follows the export; a slip is corrected by booking again. Raises DeskRefusal."""
+    placed(holds, number)
+    if number not in holds.exported:
+        raise NotYetError("download it onto portable media first", code="not-exported", clause=CLAUSE)
+    if number in holds.asked:
+        raise NotYetError("its release was asked for under its item number", code="asked", clause=CLAUSE)
+    if not ITEM.fullmatch(item):
+        raise FormError("an evidence item number has 3 to 40 of A-Z 0-9 . / -", code="item", clause=CLAUSE)
+
+
+def _booked_as(holds: Holds, number: int, item: str) -> None:
+    placed(holds, number)
+    entry = holds.booked.get(number)
+    if entry is None or not isinstance(entry.note, HoldBooked):
+        raise NotYetError("book it into evidence first", code="not-booked", clause=CLAUSE)
+    if entry.note.evidence_item != item:
+        raise DeskRefusal("it was booked under another item number", code="item", clause=CLAUSE)
+
+
+def to_ask_release(holds: Holds, number: int, item: str) -> None:
+    """The first of two persons, with the item number it was booked under. Raises DeskRefusal."""
+    _booked_as(holds, number, item)
+    if number in holds.asked:
+        raise NotYetError(
+            "its release was asked for",
+            code="asked",
+            clause=CLAUSE,
+            cure="a second person: department hold release",
+        )
+
+
+def to_release(holds: Holds, number: int, item: str, second: str) -> str:
+    """The second person; gives the first one's name. Raises DeskRefusal."""
+    _booked_as(holds, number, item)
+    asked = holds.asked.get(number)
+    if asked is None:
+        raise NotYetError("nobody has asked for its release", code="second-person", clause=CLAUSE)
+    if asked.stamp.user == second:
+        raise DeskRefusal("the second person is somebody else", code="second-person", clause=CLAUSE)
+    return asked.stamp.user

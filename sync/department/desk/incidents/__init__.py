@@ -1,0 +1,1 @@
+"""Incidents of units' logs: the calls."""

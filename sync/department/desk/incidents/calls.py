@@ -1,0 +1,126 @@
+"""Incidents at the desk: see them, and close them by the word of two different people (463.8).
+
+A unit's log that contradicts its past was closed when that was seen; here two people say what it was. Their
+words are entries; the store's table only repeats them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.grants import rules as office
+from sync.department.desk.inquiry.calls import Entered, NothingForm
+from sync.department.journal.entries import Entry
+from sync.department.journal.office_entries import IncidentSettled
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call
+from sync.department.store.incidents import Incident
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleForm:
+    """An incident, and what was found out about it."""
+
+    incident: int
+    finding: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
+    """One person's word: its entry, and whether the incident is closed with it."""
+
+    entry: int
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentRow:
+    """An incident as it stands. `state`: open, waits for a second person, closed."""
+
+    incident: int
+    at_us: int
+    unit: str
+    unit_name: str
+    kind: str
+    detail: str
+    times: int
+    state: str
+    first_by: str
+    second_by: str
+    finding: str
+
+
+def listed(front: Front, token: str, form: NothingForm) -> tuple[IncidentRow, ...]:  # noqa: ARG001
+    """All incidents, the open ones first."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[tuple[IncidentRow, ...]]:
+        rows = [_row(front, one) for one in front.incidents.listed()]
+        rows.sort(key=lambda one: (one.state == "closed", one.incident))
+        return [], lambda _entries: tuple(rows)
+
+    return desk.act(token, Call.INCIDENT_READ, plan)
+
+
+def _row(front: Front, one: Incident) -> IncidentRow:
+    settled = front.desk.book.settled
+    first, second = settled.first.get(one.number), settled.closed.get(one.number)
+    state = "closed" if second else "waits for a second person" if first else "open"
+    return IncidentRow(
+        incident=one.number,
+        at_us=one.at_us,
+        unit=one.unit_id or "",
+        unit_name=one.unit_name,
+        kind=one.kind,
+        detail=one.detail,
+        times=one.times,
+        state=state,
+        first_by=first.stamp.user if first else "",
+        second_by=second.stamp.user if second else "",
+        finding="; ".join(_finding(word) for word in (first, second) if word is not None),
+    )
+
+
+def _finding(entry: Entry) -> str:
+    return entry.note.finding if isinstance(entry.note, IncidentSettled) else ""
+
+
+def close(front: Front, token: str, form: SettleForm) -> Settling:
+    """Say that an incident is settled; the second person's word closes it."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Settling]:
+        known = next((one for one in front.incidents.listed() if one.number == form.incident), None)
+        if known is None:
+            raise FormError("there is no such incident", code="no-incident", clause="463.8")
+        second = office.to_settle(desk.book.settled, form.incident, caller.user, form.finding)
+        note = IncidentSettled(
+            incident=form.incident,
+            kind=known.kind,
+            unit=known.unit_id or "",
+            opened_us=known.at_us,
+            finding=form.finding,
+            second=second,
+        )
+        return [note], lambda made: Settling(entry=made[0].sequence, closed=second)
+
+    made = desk.act(token, Call.INCIDENT_CLOSE, plan)
+    desk.try_cover(made.entry)
+    repeat(front)
+    return made
+
+
+def repeat(front: Front) -> None:
+    """Write into the store what the log says of closed incidents: after each word, and daily. Raises
+    StoreError."""
+    settled = front.desk.book.settled
+    for one in front.incidents.listed():
+        second = settled.closed.get(one.number)
+        if second is not None and one.closed_us is None:
+            first = settled.first[one.number].stamp.user
+            front.incidents.settle(one.number, first, second.stamp.user, second.stamp.at_us)
+
+
+__all__ = ["Entered", "IncidentRow", "SettleForm", "Settling", "close", "listed", "repeat"]

@@ -1,0 +1,200 @@
+"""Inquiries: what one must say, when it needs a second person, and the queue of requests. No I/O.
+
+463.2 (purpose), 463.5 (a) (basis with its number), 463.5 (c) (who runs one). Without a full plate a search
+needs a case number and a second person, who agrees to exactly that search, once.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from sync.department.journal.entries import (
+    ApprovalUsed,
+    Disputed,
+    Entry,
+    Ground,
+    InquiryAsked,
+    Query,
+    RequestAnswered,
+    SearchApproved,
+    SearchProposed,
+)
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.terms import Policy
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+PLATE = re.compile(r"[A-Z0-9?*]{1,16}")
+NUMBER_KINDS = ("case", "cad", "action")
+
+
+def normal_plate(text: str) -> str:
+    """A plate as it is searched: capitals, no blanks, dots or hyphens."""
+    return re.sub(r"[\s.\-]", "", text).upper()
+
+
+def is_full(policy: Policy, plate: str) -> bool:
+    """A plate without wildcards that is long enough to be one."""
+    return len(plate) >= policy.inquiry.full_plate_min and not set(plate) & {"*", "?"}
+
+
+def check_query(policy: Policy, query: Query, now_us: int) -> None:
+    """Raises FormError for a query that asks for everything, for nothing, or beyond the policy's days."""
+    if query.plate and not PLATE.fullmatch(query.plate):
+        raise FormError(
+            "a plate is 1 to 16 of A-Z, 0-9, with * and ? as wildcards", code="plate", clause="463.5 (b)"
+        )
+    if query.plate and not set(query.plate) - {"*", "?"}:
+        raise FormError("a plate of wildcards alone asks for everything", code="plate", clause="463.5 (a)")
+    if not query.plate and query.area is None and not query.unit:
+        raise FormError("name a plate, an area or a unit", code="elements", clause="463.5 (b) 2")
+    if query.area is not None:
+        query.area.check()
+    if not 0 <= query.since_us < query.until_us:
+        raise FormError("the time asked for must run forward", code="time", clause="463.5 (b) 2")
+    if query.until_us - query.since_us > policy.inquiry.days_max * DAY_US:
+        raise FormError(
+            f"this asks for more than {policy.inquiry.days_max} days at once", code="time", clause="463.5 (a)"
+        )
+    if query.since_us > now_us:
+        raise FormError("this asks for a time that has not come yet", code="time", clause="463.5 (b) 2")
+
+
+def check_ground(policy: Policy, ground: Ground) -> None:
+    """Purpose, basis, number and justification. Raises FormError naming the clause that asks for it."""
+    if policy.purpose(ground.purpose) is None:
+        raise FormError(
+            "that is none of the authorized purposes" if ground.purpose else "a purpose must be given",
+            code="purpose",
+            clause="463.2",
+            cure=", ".join(one.id for one in policy.purposes),
+        )
+    if ground.basis not in policy.inquiry.bases:
+        raise FormError(
+            "the basis is a criminal investigation, or a civil or administrative action of the department",
+            code="basis",
+            clause="463.5 (a)",
+            cure=", ".join(policy.inquiry.bases),
+        )
+    if ground.number_kind not in NUMBER_KINDS:
+        raise FormError(
+            "say what number it is", code="number", clause="463.5 (a)", cure=", ".join(NUMBER_KINDS)
+        )
+    if not re.fullmatch(policy.inquiry.number_pattern, ground.number):
+        raise FormError(
+            "the basis must be named by its case, action or CAD incident number",
+            code="number",
+            clause="463.5 (a)",
+        )
+    if len(" ".join(ground.justification.split())) < policy.inquiry.justification_min:
+        raise FormError(
+            f"say why in at least {policy.inquiry.justification_min} characters",
+            code="justification",
+            clause="463.5 (a)",
+        )
+
+
+def check_wide(policy: Policy, query: Query, ground: Ground) -> bool:
+    """Whether the query needs a second person. Raises FormError where it needs a case number too and
+    lacks it."""
+    if is_full(policy, query.plate):
+        return False
+    if ground.number_kind != "case":
+        raise FormError(
+            "a search without a full plate needs a case number, no other will do",
+            code="case-number",
+            clause="463.5 (a)",
+        )
+    return True
+
+
+@dataclass(slots=True)
+class Queue:
+    """What the log says of requests, proposals, approvals and disputes."""
+
+    asked: dict[int, Entry] = field(default_factory=dict)
+    answered: dict[int, Entry] = field(default_factory=dict)
+    proposed: dict[int, Entry] = field(default_factory=dict)
+    decided: dict[int, Entry] = field(default_factory=dict)
+    used: set[int] = field(default_factory=set)
+    disputes: list[Entry] = field(default_factory=list)
+
+    def apply(self, entry: Entry) -> None:
+        note = entry.note
+        if isinstance(note, InquiryAsked):
+            self.asked[entry.sequence] = entry
+        elif isinstance(note, RequestAnswered):
+            self.answered[note.request] = entry
+        elif isinstance(note, SearchProposed):
+            self.proposed[entry.sequence] = entry
+        elif isinstance(note, SearchApproved):
+            self.decided[note.proposal] = entry
+        elif isinstance(note, Disputed):
+            self.disputes.append(entry)
+        elif isinstance(note, ApprovalUsed):
+            self.used.add(note.proposal)
+
+    def open_requests(self) -> list[Entry]:
+        return [entry for number, entry in self.asked.items() if number not in self.answered]
+
+    def waiting(self) -> list[Entry]:
+        return [entry for number, entry in self.proposed.items() if number not in self.decided]
+
+
+def request_to_run(queue: Queue, number: int, query: Query, ground: Ground, runner: str) -> Entry:
+    """The open request that a search answers: it must be that search, and somebody else's. Raises
+    DeskRefusal."""
+    entry = queue.asked.get(number)
+    if entry is None or not isinstance(entry.note, InquiryAsked):
+        raise FormError("there is no such request", code="no-request", clause="463.5 (b)")
+    if number in queue.answered:
+        raise NotYetError("that request was answered", code="answered", clause="463.5 (b)")
+    if (entry.note.query, entry.note.ground) != (query, ground):
+        raise DeskRefusal(
+            "this is not the search that was asked for", code="other-search", clause="463.5 (b)"
+        )
+    if entry.stamp.user == runner:
+        raise DeskRefusal("nobody answers his own request", code="own-request", clause="463.5 (c)")
+    return entry
+
+
+def proposal_to_decide(queue: Queue, number: int, second: str) -> Entry:
+    """The proposal that a second person decides: not his own, not decided yet. Raises DeskRefusal."""
+    entry = queue.proposed.get(number)
+    if entry is None or not isinstance(entry.note, SearchProposed):
+        raise FormError("there is no such proposal", code="no-proposal", clause="463.5 (a)")
+    if number in queue.decided:
+        raise NotYetError("that proposal was decided", code="decided", clause="463.5 (a)")
+    asker = queue.asked.get(entry.note.request)
+    if second == entry.stamp.user or (asker is not None and asker.stamp.user == second):
+        raise DeskRefusal("the second person is somebody else", code="second-person", clause="463.5 (a)")
+    return entry
+
+
+def approval_to_use(
+    policy: Policy, queue: Queue, number: int, wanted: SearchProposed, user: str, *, now_us: int
+) -> None:
+    """A second person's fresh, unused yes to exactly this search by this person. Raises DeskRefusal."""
+    entry = queue.proposed.get(number)
+    decision = queue.decided.get(number)
+    clause = "463.5 (a)"
+    if entry is None:
+        raise NotYetError(
+            "a search without a full plate needs a second person",
+            code="second-person",
+            clause=clause,
+            cure="propose it, have it approved, then run it",
+        )
+    if entry.stamp.user != user or entry.note != wanted:
+        raise DeskRefusal(
+            "that approval is for another person or search", code="other-approval", clause=clause
+        )
+    if decision is None or not isinstance(decision.note, SearchApproved):
+        raise NotYetError("nobody has approved it yet", code="second-person", clause=clause)
+    if not decision.note.granted:
+        raise DeskRefusal("the second person said no", code="declined", clause=clause)
+    if number in queue.used:
+        raise DeskRefusal("that approval was used", code="used-approval", clause=clause)
+    if not 0 <= now_us - decision.stamp.at_us <= policy.inquiry.approval_hours * HOUR_US:
+        raise DeskRefusal("that approval is out of date", code="old-approval", clause=clause)

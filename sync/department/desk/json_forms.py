@@ -1,0 +1,104 @@
+"""JSON to the desk's forms and answers to JSON, strictly. No I/O.
+
+A form is a frozen dataclass; fields with a default may be left out, unknown ones are refused by name. Bytes
+travel as base64, times as UTC microseconds or ISO 8601 text ending in Z.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import datetime
+import enum
+import types
+import typing
+from typing import Any, TypeVar
+
+from storage.codec import from_plain
+from storage.errors import RecordError, StorageError
+from sync.department.policy.refusals import DeskRefusal, FormError
+
+T = TypeVar("T")
+MAX_LIST = 10_000
+
+
+def read_form(cls: type[T], value: Any) -> T:
+    """The form of a JSON object. Raises FormError naming the field; never shows the value."""
+    try:
+        return from_plain(cls, _prepared(cls, value, cls.__name__))
+    except DeskRefusal:
+        raise
+    except StorageError as error:
+        raise FormError(f"{error.where}: {error.what}", code="form", clause="463.5") from None
+
+
+def _prepared(cls: Any, value: Any, where: str) -> Any:
+    """The same object with defaults filled in and bytes and times decoded."""
+    if not isinstance(value, dict):
+        raise RecordError("is not an object", where=where)
+    hints = typing.get_type_hints(cls)
+    result = dict(value)
+    for one in dataclasses.fields(cls):
+        if one.name in value:
+            result[one.name] = _value(hints[one.name], value[one.name], f"{where}.{one.name}", one.name)
+        elif one.default is not dataclasses.MISSING:
+            result[one.name] = _plain_default(one.default)
+    return result
+
+
+def _plain_default(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _value(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: PLR0911 - one case per type
+    origin = typing.get_origin(hint)
+    if origin in {types.UnionType, typing.Union}:
+        options = [one for one in typing.get_args(hint) if one is not type(None)]
+        return None if value is None else _value(options[0], value, where, name)
+    if origin is tuple and isinstance(value, list):
+        if len(value) > MAX_LIST:
+            raise RecordError(f"has more than {MAX_LIST} items", where=where)
+        return [_value(typing.get_args(hint)[0], one, where, name) for one in value]
+    if dataclasses.is_dataclass(hint):
+        return _prepared(hint, value, where)
+    if hint is bytes and isinstance(value, str):
+        try:
+            return base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            raise RecordError("is not base64", where=where) from None
+    if hint is float and type(value) is int:
+        return float(value)
+    if hint is int and isinstance(value, str) and name.endswith("_us"):
+        return us_of(value, where)
+    return value
+
+
+def us_of(text: str, where: str = "time") -> int:
+    """UTC microseconds of an ISO 8601 time; a time without a zone is refused, a date alone is midnight
+    UTC."""
+    try:
+        if len(text) == 10:
+            text += "T00:00:00Z"
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise RecordError("is no ISO 8601 time", where=where) from None
+    if moment.tzinfo is None:
+        raise RecordError("needs its zone: end it in Z for UTC", where=where)
+    delta = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return delta // datetime.timedelta(microseconds=1)
+
+
+def to_json(value: Any) -> Any:
+    """JSON values of an answer: dataclasses as objects, bytes as base64."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {one.name: to_json(getattr(value, one.name)) for one in dataclasses.fields(value)}
+    if isinstance(value, enum.StrEnum):
+        return value.value
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, tuple | list):
+        return [to_json(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): to_json(one) for key, one in value.items()}
+    return value

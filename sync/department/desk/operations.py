@@ -1,0 +1,102 @@
+"""The table of everything that can be asked of the desk by a person: name, call, form, function.
+
+The HTTP API, the commands and the attack tests all go by this table; there is no other way in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sync.department.desk.audit import calls as audits
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.grants import calls as grants
+from sync.department.desk.grants import revoking
+from sync.department.desk.holds import calls as holds
+from sync.department.desk.incidents import calls as incidents
+from sync.department.desk.inquiry import calls as inquiries
+from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.desk.people import calls as people
+from sync.department.desk.sharing import calls as shares
+from sync.department.policy.clauses import ClauseRow, clause_rows
+from sync.department.policy.roles import Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyText:
+    """The policy file in force, as it lies, and what enforces each sentence."""
+
+    version: int
+    document: bytes
+    clauses: tuple[ClauseRow, ...]
+
+
+def policy(front: Front, token: str, form: NothingForm) -> PolicyText:  # noqa: ARG001
+    """The policy in force."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[PolicyText]:
+        shown = PolicyText(
+            version=desk.policy.version, document=desk.policy_document, clauses=tuple(clause_rows())
+        )
+        return [], lambda _entries: shown
+
+    return desk.act(token, Call.POLICY_READ, plan)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One line of the table. `call` is what the role and the training are checked for."""
+
+    call: Call
+    form: type[Any]
+    run: Callable[[Front, str, Any], Any]
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "inquiry/request": Operation(Call.INQUIRY_REQUEST, inquiries.AskForm, inquiries.ask),
+    "inquiry/queue": Operation(Call.INQUIRY_QUEUE, NothingForm, inquiries.queue),
+    "inquiry/decline": Operation(Call.INQUIRY_RUN, inquiries.DeclineForm, inquiries.decline),
+    "inquiry/propose": Operation(Call.INQUIRY_RUN, inquiries.ProposeForm, inquiries.propose),
+    "inquiry/approve": Operation(Call.INQUIRY_APPROVE, inquiries.DecideForm, inquiries.decide),
+    "inquiry/run": Operation(Call.INQUIRY_RUN, inquiries.RunForm, inquiries.run),
+    "inquiry/answer": Operation(Call.INQUIRY_ANSWER, inquiries.RequestForm, inquiries.answer),
+    "inquiry/mine": Operation(Call.INQUIRY_ANSWER, NothingForm, inquiries.mine),
+    "inquiry/dispute": Operation(Call.INQUIRY_DISPUTE, inquiries.DisputeForm, inquiries.dispute),
+    "inquiry/image": Operation(Call.IMAGE_VIEW, inquiries.ImageForm, inquiries.image),
+    "inquiry/file": Operation(Call.RMS_FILE, inquiries.FileForm, inquiries.file),
+    "inquiry/unfiled": Operation(Call.RMS_FILE, NothingForm, audits.unfiled),
+    "audit/read": Operation(Call.AUDIT_READ, audits.AuditForm, audits.read),
+    "audit/run": Operation(Call.AUDIT_RUN, audits.PeriodForm, audits.run),
+    "audit/findings": Operation(Call.AUDIT_READ, NothingForm, audits.findings),
+    "audit/close": Operation(Call.AUDIT_REVIEW, audits.CloseForm, audits.close),
+    "share/record": Operation(Call.SHARE_RECORD, shares.ShareForm, shares.record),
+    "share/review": Operation(Call.SHARE_REVIEW, shares.ReviewForm, shares.review),
+    "share/decide": Operation(Call.SHARE_APPROVE, shares.DecisionForm, shares.decide),
+    "share/deliver": Operation(Call.SHARE_DELIVER, shares.DeliverForm, shares.deliver),
+    "share/list": Operation(Call.SHARE_READ, NothingForm, shares.listed),
+    "share/letter": Operation(Call.SHARE_READ, shares.RequestForm, shares.letter),
+    "hold/list": Operation(Call.HOLD_READ, NothingForm, holds.listed),
+    "hold/place": Operation(Call.HOLD_PLACE, holds.HoldForm, holds.place),
+    "hold/export": Operation(Call.HOLD_EXPORT, holds.ExportForm, holds.export),
+    "hold/book": Operation(Call.HOLD_BOOK, holds.BookForm, holds.book),
+    "hold/ask-release": Operation(Call.HOLD_RELEASE, holds.BookForm, holds.ask_release),
+    "hold/release": Operation(Call.HOLD_RELEASE, holds.BookForm, holds.release),
+    "training/record": Operation(Call.TRAINING_RECORD, people.TrainingForm, people.record_training),
+    "training/list": Operation(Call.TRAINING_READ, NothingForm, people.roster),
+    "user/set": Operation(Call.USER_MANAGE, people.AccountForm, people.set_account),
+    "user/credential": Operation(Call.USER_MANAGE, people.UserForm, people.new_credential),
+    "user/lift-lockout": Operation(Call.USER_MANAGE, people.UserForm, people.lift_lockout),
+    "user/password": Operation(Call.POLICY_READ, people.PasswordForm, people.set_password),
+    "grant/issue": Operation(Call.GRANT_ISSUE, grants.GrantForm, grants.issue),
+    "grant/enter": Operation(Call.GRANT_ENTER, grants.SignedForm, grants.enter),
+    "grant/lend": Operation(Call.GRANT_ISSUE, grants.LendForm, grants.lend),
+    "grant/revoke": Operation(Call.GRANT_ISSUE, revoking.RevokeForm, revoking.revoke),
+    "grant/list": Operation(Call.GRANT_READ, NothingForm, grants.listed),
+    "incident/list": Operation(Call.INCIDENT_READ, NothingForm, incidents.listed),
+    "incident/close": Operation(Call.INCIDENT_CLOSE, incidents.SettleForm, incidents.close),
+    "compliance/overdue": Operation(Call.COMPLIANCE_READ, NothingForm, audits.overdue),
+    "policy/read": Operation(Call.POLICY_READ, NothingForm, policy),
+}

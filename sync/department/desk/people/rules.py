@@ -1,0 +1,241 @@
+"""People at the desk: the roster, their credentials, and lock-outs. Passwords, TOTP (RFC 6238).
+
+A credential record (password hash, TOTP secret) lies sealed beside the log, and its digest in it: a record
+that somebody swapped is refused even with the right password. Passwords are argon2id (RFC 9106),
+or PBKDF2-HMAC-SHA-256 in the FIPS profile. A TOTP code is good once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from dataclasses import dataclass, field
+
+import pyotp
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from storage.codec import to_bytes
+from storage.errors import RecordError
+from sync.department.journal.entries import (
+    AccountSet,
+    CredentialSet,
+    Entry,
+    LockoutLifted,
+    Logon,
+    SessionEnded,
+)
+from sync.department.policy.refusals import FormError, LockedError, NotYetError
+from sync.department.policy.roles import Role
+from sync.department.policy.terms import Policy, SecurityTerms
+
+USER_NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
+ARGON2, PBKDF2 = "argon2id", "pbkdf2-sha256"
+PBKDF2_ROUNDS = 600_000  # OWASP's figure for HMAC-SHA-256
+TOTP_STEP_S = 30
+TOTP_SLACK = 1  # steps either way
+MINUTE_US = 60_000_000
+MAX_PASSWORD = 256
+MAX_SSH_KEYS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What proves a person. The repr shows nothing."""
+
+    user: str
+    scheme: str
+    password: str = field(repr=False)
+    totp: str = field(repr=False)
+    set_us: int
+    first: bool
+
+    def digest(self) -> bytes:
+        """What the log's entry says of it. The password hash's random salt keeps it from being guessed."""
+        return hashlib.sha256(b"alpr-department/credential/v1\x00" + to_bytes(self)).digest()
+
+
+@dataclass(slots=True)
+class Roster:
+    """What the log's entries say of people: accounts, credential digests, failed logons, used codes."""
+
+    accounts: dict[str, AccountSet] = field(default_factory=dict)
+    credentials: dict[str, CredentialSet] = field(default_factory=dict)
+    failures: dict[str, list[int]] = field(default_factory=dict)
+    used_steps: dict[str, int] = field(default_factory=dict)
+    last_roles: dict[str, tuple[Role, ...]] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> None:
+        note = entry.note
+        if isinstance(note, AccountSet):
+            self.accounts[note.user] = note
+            if note.roles:
+                self.last_roles[note.user] = note.roles
+        elif isinstance(note, CredentialSet):
+            self.credentials[note.user] = note
+            self.used_steps.pop(note.user, None)  # codes of another secret
+        elif isinstance(note, SessionEnded):
+            if note.how == "unlocked":
+                self.used_steps[entry.stamp.user] = note.totp_step
+                self.failures.pop(entry.stamp.user, None)
+        elif isinstance(note, LockoutLifted):
+            self.failures.pop(note.user, None)
+        elif isinstance(note, Logon):
+            if note.proven:
+                self.failures.pop(note.user, None)
+                self.used_steps[note.user] = note.totp_step
+            elif note.reason != "locked-out":
+                self.failures.setdefault(note.user, []).append(entry.stamp.at_us)
+                del self.failures[note.user][:-32]
+
+    def holders(self, role: Role) -> list[str]:
+        """Active people with a role, by name."""
+        return sorted(one.user for one in self.accounts.values() if one.active and role in one.roles)
+
+
+def demand_not_locked_out(policy: Policy, roster: Roster, user: str, now_us: int) -> None:
+    """CJIS AC-7: too many failed logons within the window lock the account. Raises LockedError."""
+    terms = policy.sessions
+    times = roster.failures.get(user, [])
+    window = terms.window_minutes * MINUTE_US
+    for at in range(len(times) - terms.attempts + 1):
+        last = times[at + terms.attempts - 1]
+        if last - times[at] <= window and now_us < last + terms.lockout_minutes * MINUTE_US:
+            raise LockedError(
+                f"{terms.attempts} failed logons: locked for {terms.lockout_minutes} minutes",
+                code="locked-out",
+                clause="CJIS AC-7",
+                cure="wait, or ask the administrator",
+            )
+
+
+def check_account(policy: Policy, account: AccountSet) -> None:
+    """What an account must say. Raises FormError."""
+    if not USER_NAME.fullmatch(account.user) or account.user == "system":
+        raise FormError("a user name is 2 to 32 of a-z 0-9 . _ -", code="user-name", clause="463.3")
+    if not account.roles and account.active:
+        raise FormError("an account has at least one role", code="roles", clause="463.3")
+    if Role.VENDOR in account.roles and len(account.roles) > 1:
+        raise FormError("a vendor has no other role", code="roles", clause="463.3")
+    if {Role.REVIEWER, Role.COMMUNICATIONS} <= set(policy.effective_roles(account.roles)):
+        raise FormError("a reviewer of the log does not search", code="roles", clause="463.5 (c)")
+    if len(account.ssh_keys) > MAX_SSH_KEYS:
+        raise FormError(f"a person has at most {MAX_SSH_KEYS} SSH keys", code="ssh-key", clause="463.3")
+    if not account.name.strip() or not account.organisation.strip() or not account.reason.strip():
+        raise FormError("name, organisation and reason must be given", code="account", clause="463.3")
+
+
+def check_password(policy: Policy, user: str, password: str) -> None:
+    """Length and the plainest mistakes. Raises FormError."""
+    least = policy.security.password_min
+    if not least <= len(password) <= MAX_PASSWORD:
+        raise FormError(
+            f"a password has {least} to {MAX_PASSWORD} characters", code="password", clause="CJIS IA-5"
+        )
+    if user in password.lower() or len(set(password)) < 5:
+        raise FormError(
+            "a password does not contain the user's name, and has 5 different characters at least",
+            code="password",
+            clause="CJIS IA-5",
+        )
+
+
+_ARGON2 = PasswordHasher()  # verifies with the parameters that stand in each hash
+
+
+def hash_password(terms: SecurityTerms, password: str) -> tuple[str, str]:
+    """(scheme, hash) of a new password in the profile in force."""
+    if terms.profile == "fips":
+        salt = os.urandom(16)
+        value = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, PBKDF2_ROUNDS)
+        return PBKDF2, f"{PBKDF2_ROUNDS}${salt.hex()}${value.hex()}"
+    hasher = PasswordHasher(time_cost=terms.argon2_passes, memory_cost=terms.argon2_memory_kib, parallelism=1)
+    return ARGON2, hasher.hash(password)
+
+
+def password_matches(credential: Credential, password: str) -> bool:
+    """Constant-time comparison under the credential's scheme."""
+    if len(password) > MAX_PASSWORD:
+        return False
+    if credential.scheme == PBKDF2:
+        try:
+            rounds, salt, value = credential.password.split("$")
+            made = hashlib.pbkdf2_hmac("sha256", password.encode(), bytes.fromhex(salt), int(rounds))
+            return hmac.compare_digest(made, bytes.fromhex(value))
+        except ValueError:
+            return False
+    try:
+        return _ARGON2.verify(credential.password, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def new_credential(terms: SecurityTerms, user: str, password: str, now_us: int, *, first: bool) -> Credential:
+    """A credential with a fresh TOTP secret. `first`: somebody else made it, so it opens only its own
+    change."""
+    scheme, hashed = hash_password(terms, password)
+    return Credential(
+        user=user, scheme=scheme, password=hashed, totp=pyotp.random_base32(), set_us=now_us, first=first
+    )
+
+
+def demand_approved(terms: SecurityTerms, credential: Credential | None) -> None:
+    """In the FIPS profile a password of before it opens only its own change. Raises NotYetError."""
+    if terms.profile == "fips" and (credential is None or credential.scheme != PBKDF2):
+        raise NotYetError(
+            "this password was hashed before the FIPS profile came into force: set it anew",
+            code="password-scheme",
+            clause="CJIS SC-13",
+            cure="department user password",
+        )
+
+
+def nobody(terms: SecurityTerms) -> Credential:
+    """What an unknown user's password is held against: a wrong name takes as long as a wrong password."""
+    return _NOBODY[terms.profile]
+
+
+def one_time_password() -> str:
+    """A first password that is handed over once."""
+    return secrets.token_urlsafe(12)
+
+
+def totp_uri(credential: Credential, department: str) -> str:
+    """What a phone's authenticator scans."""
+    return pyotp.TOTP(credential.totp).provisioning_uri(
+        name=credential.user, issuer_name=f"{department} ALPR"
+    )
+
+
+def totp_step(credential: Credential, code: str, now_us: int, used: int) -> int | None:
+    """The time step that `code` belongs to, newer than `used`; None where it is none of the last or next."""
+    now = now_us // 1_000_000 // TOTP_STEP_S
+    totp = pyotp.TOTP(credential.totp)
+    for step in range(now - TOTP_SLACK, now + TOTP_SLACK + 1):
+        if hmac.compare_digest(totp.at(step * TOTP_STEP_S), code) and step > used:
+            return step
+    return None
+
+
+def parse_roles(names: str) -> tuple[Role, ...]:
+    """Roles from a comma-separated list. Raises RecordError."""
+    try:
+        return tuple(Role(name.strip()) for name in names.split(",") if name.strip())
+    except ValueError as error:
+        raise RecordError(str(error), where="roles", cure="one of " + ", ".join(Role)) from None
+
+
+def _hash_of_nobody(scheme: str, password: str) -> Credential:
+    return Credential(user="", scheme=scheme, password=password, totp="", set_us=0, first=False)
+
+
+_NOBODY = {
+    "standard": _hash_of_nobody(
+        ARGON2,
+        "$argon2id$v=19$m=65536,t=3,p=1$c2FsdHNhbHRzYWx0c2FsdA$Uz1sTNLzHJ7zAFtSXo0qhDgIzgTOOHiCLTLbUj3PFFY",
+    ),
+    "fips": _hash_of_nobody(PBKDF2, f"{PBKDF2_ROUNDS}${'00' * 16}${'00' * 32}"),
+}

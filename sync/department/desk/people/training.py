@@ -1,0 +1,124 @@
+"""Training of 463.9: who records it, what a record must say, and who is current. No I/O.
+
+Training is conducted by the CCAT supervisor, yearly, with all three topics; nobody records his own, so the
+administrator records the supervisor's. Whoever is not current makes no call that touches data (463.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sync.department.journal.entries import AccountSet, Entry, TrainingDone
+from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.roles import Role
+from sync.department.policy.terms import Policy
+
+DAY_US = 86_400_000_000
+
+
+@dataclass(slots=True)
+class Trainings:
+    """What the log's training entries add up to: the newest training of each person."""
+
+    newest: dict[str, TrainingDone] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> None:
+        if isinstance(entry.note, TrainingDone):
+            known = self.newest.get(entry.note.user)
+            if known is None or entry.note.held_us >= known.held_us:
+                self.newest[entry.note.user] = entry.note
+
+
+def ends_us(policy: Policy, done: TrainingDone) -> int:
+    """When a training stops being current."""
+    return done.held_us + policy.training.valid_days * DAY_US
+
+
+def demand_current(
+    policy: Policy, trainings: Trainings, user: str, now_us: int, *, who: str = "you have"
+) -> None:
+    """Raises DeskRefusal unless `user` was trained within the year, in every topic that is in force.
+
+    `who`: whose training it is, in the words of whoever reads the refusal.
+    """
+    done = trainings.newest.get(user)
+    cure = "ask the CCAT supervisor for a training date"
+    if done is None:
+        raise DeskRefusal(f"{who} no recorded training", code="untrained", clause="463.3", cure=cure)
+    if now_us >= ends_us(policy, done):
+        raise DeskRefusal(
+            f"{who} no current training: it is out of date",
+            code="training-expired",
+            clause="463.9",
+            cure=cure,
+        )
+    if not {topic.id for topic in policy.training.topics} <= set(done.topics):
+        raise DeskRefusal(
+            f"{who} not been trained in a topic of the policy in force",
+            code="training-topics",
+            clause="463.9",
+            cure=cure,
+        )
+
+
+def check_record(
+    policy: Policy,
+    roster: Mapping[str, AccountSet],
+    record: TrainingDone,
+    *,
+    recorder: str,
+    roles: tuple[Role, ...],
+    now_us: int,
+) -> None:
+    """Whether `recorder`, who holds `roles`, may enter this record. Raises DeskRefusal."""
+    terms = policy.training
+    person = roster.get(record.user)
+    if person is None or not person.active:
+        raise FormError("nobody of that name is on the roster", code="no-such-user", clause="463.9")
+    if record.user == recorder:
+        raise DeskRefusal("nobody records his own training", code="own-training", clause="463.9")
+    conducts = terms.conducted_by in policy.effective_roles(person.roles)
+    wanted = terms.conductor_recorded_by if conducts else terms.conducted_by
+    if wanted not in roles:
+        raise DeskRefusal(
+            f"this person's training is recorded by the {policy.title(wanted)}",
+            code="training-recorder",
+            clause="463.9",
+        )
+    if not conducts:
+        trainer = roster.get(record.trainer)
+        if trainer is None or not trainer.active or terms.conducted_by not in trainer.roles:
+            raise FormError(
+                f"training is conducted by the {policy.title(terms.conducted_by)}: name him as trainer",
+                code="trainer",
+                clause="463.9",
+            )
+    elif record.trainer == record.user:
+        raise FormError("nobody trains himself", code="trainer", clause="463.9")
+    if record.course not in terms.courses:
+        raise FormError(
+            "that is no approved course", code="course", clause="463.3", cure=", ".join(terms.courses)
+        )
+    if record.policy_version != policy.version:
+        raise FormError(
+            f"the record must name the policy version in force, {policy.version}",
+            code="policy-version",
+            clause="463.9 (b)",
+        )
+    missing = [topic for topic in terms.topics if topic.id not in record.topics]
+    if missing:
+        raise FormError(
+            f"the record lacks a topic: {missing[0].text}",
+            code="topics",
+            clause=missing[0].clause,
+            cure="train it, then record",
+        )
+    if len(set(record.topics)) != len(record.topics) or len(record.topics) != len(terms.topics):
+        raise FormError("the record names a topic that is not in the policy", code="topics", clause="463.9")
+    if not now_us - 31 * DAY_US <= record.held_us <= now_us:
+        raise FormError(
+            "a training is entered within 31 days after it was held, and not before",
+            code="training-date",
+            clause="463.9",
+        )

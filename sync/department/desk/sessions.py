@@ -1,0 +1,106 @@
+"""Sessions: a token a logon, locked after 30 idle minutes, over after the day's work. No I/O.
+
+The log holds the SHA-256 of each token that was given out; a token without such an entry opens nothing,
+so a session row planted in a database does not either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+
+from sync.department.journal.entries import Entry, Logon, SessionEnded
+from sync.department.policy.refusals import LockedError, NotProvenError
+from sync.department.policy.terms import Policy
+
+TOKEN_BYTES = 32
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
+
+
+def new_token() -> str:
+    """256 random bits, for the person's hands only."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def digest_of(token: str) -> bytes:
+    """What the log keeps of a token."""
+    return hashlib.sha256(b"alpr-department/session/v1\x00" + token.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One logon. `locked`: idle too long; it opens again only with password and code."""
+
+    digest: bytes
+    user: str
+    post: str
+    opened_us: int
+    proven_us: int
+    locked: bool
+
+
+@dataclass(slots=True)
+class Sessions:
+    """What the log's entries say of sessions."""
+
+    open: dict[bytes, Session] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> None:
+        note = entry.note
+        if isinstance(note, Logon) and note.proven:
+            self.open[note.session] = Session(
+                digest=note.session,
+                user=note.user,
+                post=note.post,
+                opened_us=entry.stamp.at_us,
+                proven_us=entry.stamp.at_us,
+                locked=False,
+            )
+        elif isinstance(note, SessionEnded) and note.session in self.open:
+            known = self.open[note.session]
+            if note.how in {"locked", "unlocked"}:
+                self.open[note.session] = Session(
+                    digest=known.digest,
+                    user=known.user,
+                    post=known.post,
+                    opened_us=known.opened_us,
+                    proven_us=entry.stamp.at_us if note.how == "unlocked" else known.proven_us,
+                    locked=note.how == "locked",
+                )
+            else:
+                del self.open[note.session]
+
+
+def find(sessions: Sessions, token: str) -> Session:
+    """The session of a token. Raises NotProvenError."""
+    session = sessions.open.get(digest_of(token)) if token else None
+    if session is None:
+        raise NotProvenError(
+            "no session with this token", code="no-session", clause="463.3", cure="department user login"
+        )
+    return session
+
+
+def idle_too_long(policy: Policy, session: Session, last_used_us: int, now_us: int) -> bool:
+    """CJIS AC-11; a staffed post named by the policy is exempt. A clock that ran back counts as idle."""
+    if session.post and session.post in policy.sessions.staffed_posts:
+        return False
+    since = max(last_used_us, session.proven_us)
+    return now_us < session.proven_us or now_us - since >= policy.sessions.lock_minutes * MINUTE_US
+
+
+def demand_open(policy: Policy, session: Session, last_used_us: int, now_us: int) -> None:
+    """Raises LockedError for a locked or idle session, NotProvenError for one whose day is over."""
+    if now_us - session.opened_us >= policy.sessions.longest_hours * HOUR_US:
+        raise NotProvenError(
+            "this session's day is over", code="session-over", clause="CJIS AC-12", cure="log on again"
+        )
+    if session.locked or idle_too_long(policy, session, last_used_us, now_us):
+        raise LockedError(
+            f"locked after {policy.sessions.lock_minutes} idle minutes",
+            code="session-locked",
+            clause="CJIS AC-11",
+            cure="unlock it with password and code",
+        )

@@ -1,0 +1,345 @@
+"""Sharing at the desk: the written request, its review, the decision, the delivery (463.6)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from sync.department.content.reads import OpenedRead
+from sync.department.desk.context import ELEMENTS, Front
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.inquiry import rules as inquiry
+from sync.department.desk.inquiry.calls import Entered, NothingForm, told
+from sync.department.desk.sharing import rules as sharing
+from sync.department.journal.entries import Access, AccessResult, Entry, Ground, LogRead, Query
+from sync.department.journal.sharing_entries import (
+    Scope,
+    ShareAsked,
+    ShareDecided,
+    ShareDelivered,
+    ShareReviewed,
+    ShareRouted,
+)
+from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.roles import Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareForm:
+    """463.6 (a): the agency's written request as it came. `agency_kind`: law-enforcement, prosecutor, ...."""
+
+    agency: str
+    agency_kind: str
+    state: str
+    person: str
+    purpose: str
+    number: str
+    letter: bytes = field(repr=False)
+    letter_name: str
+    scope: Scope
+    agreement: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A request that was recorded; `routed`: where it was sent instead of being answered here, or empty."""
+
+    entry: int
+    routed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewForm:
+    """What the reviewer of a request notes."""
+
+    request: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionForm:
+    """Approved or refused, with a note."""
+
+    request: int
+    approved: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverForm:
+    """What leaves under an approved request: at most its scope."""
+
+    request: int
+    scope: Scope
+    ground: Ground
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """The package (ZIP) that leaves, how many reads are in it, its entry; `transfer`: under the agreement."""
+
+    entry: int
+    count: int
+    digest: str
+    transfer: int
+    unwitnessed: bool
+    package: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareRow:
+    """A written request and how far it came. `state`: asked, reviewed, approved, refused or routed.
+
+    `transfers`: packages that left under its agreement, or under itself where it names none.
+    """
+
+    request: int
+    at_us: int
+    agency: str
+    person: str
+    purpose: str
+    number: str
+    agreement: str
+    entered_by: str
+    state: str
+    reviewed_by: str
+    decided_by: str
+    delivered: int
+    transfers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestForm:
+    """One request."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """The written request itself, as it came, and the scope that was asked for."""
+
+    request: int
+    name: str
+    letter: bytes = field(repr=False)
+    scope: Scope
+
+
+def listed(front: Front, token: str, form: NothingForm) -> tuple[ShareRow, ...]:  # noqa: ARG001
+    """All written requests, the newest first; reading them is an entry."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[ShareRow, ...]]]:
+        shares = desk.book.shares
+        rows = [
+            _row(shares, entry, entry.note)
+            for entry in shares.asked.values()
+            if isinstance(entry.note, ShareAsked)
+        ]
+        rows += [_routed(entry, entry.note) for entry in shares.routed if isinstance(entry.note, ShareRouted)]
+        rows.sort(key=lambda one: -one.request)
+        note = LogRead(elements="sharing requests", count=len(rows))
+        return [note], lambda made: (made[0], tuple(rows))
+
+    entry, shown = desk.act(token, Call.SHARE_READ, plan)
+    desk.covered(entry.sequence)
+    return shown
+
+
+def _row(shares: sharing.Shares, entry: Entry, note: ShareAsked) -> ShareRow:
+    reviewed, decided = shares.reviewed.get(entry.sequence), shares.decided.get(entry.sequence)
+    state = "asked" if reviewed is None else "reviewed"
+    if decided is not None and isinstance(decided.note, ShareDecided):
+        state = "approved" if decided.note.approved else "refused"
+    delivered = len(shares.delivered.get(entry.sequence, []))
+    return ShareRow(
+        request=entry.sequence,
+        at_us=entry.stamp.at_us,
+        agency=note.agency,
+        person=note.person,
+        purpose=note.purpose,
+        number=note.number,
+        agreement=note.agreement,
+        entered_by=entry.stamp.user,
+        state=state,
+        reviewed_by=reviewed.stamp.user if reviewed else "",
+        decided_by=decided.stamp.user if decided else "",
+        delivered=delivered,
+        transfers=shares.transfers(note.agreement) if note.agreement else delivered,
+    )
+
+
+def _routed(entry: Entry, note: ShareRouted) -> ShareRow:
+    return ShareRow(
+        request=entry.sequence,
+        at_us=entry.stamp.at_us,
+        agency=note.agency,
+        person=note.person,
+        purpose="",
+        number="",
+        agreement="",
+        entered_by=entry.stamp.user,
+        state=f"routed to: {note.to}",
+        reviewed_by="",
+        decided_by="",
+        delivered=0,
+        transfers=0,
+    )
+
+
+def letter(front: Front, token: str, form: RequestForm) -> Letter:
+    """Read a written request, to review it or long after; reading it is an entry (463.6 b, c)."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[tuple[Entry, Letter]]:
+        entry = desk.book.shares.asked.get(form.request)
+        if entry is None or not isinstance(entry.note, ShareAsked):
+            raise FormError("there is no such request", code="no-request", clause="463.6 (a)")
+        shown = Letter(
+            request=form.request,
+            name=entry.note.letter_name,
+            letter=entry.note.letter,
+            scope=entry.note.scope,
+        )
+        return [LogRead(elements=f"letter of request {form.request}", count=1)], lambda made: (made[0], shown)
+
+    entry, shown = desk.act(token, Call.SHARE_READ, plan)
+    desk.covered(entry.sequence)
+    return shown
+
+
+def record(front: Front, token: str, form: ShareForm) -> Recorded:
+    """Enter a written request. One that is not from law enforcement or a prosecutor is routed away."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[Recorded]:
+        if sharing.routes_away(desk.policy, form.agency_kind):
+            sharing.check_asker(form.agency, form.person, form.letter, form.letter_name)
+            to = desk.policy.sharing.records_release
+            digest = hashlib.sha256(form.letter).digest()
+            routed = ShareRouted(agency=form.agency, person=form.person, to=to, letter_digest=digest)
+            return [routed], lambda made: Recorded(entry=made[0].sequence, routed=to)
+        asked = ShareAsked(
+            agency=form.agency,
+            agency_kind=form.agency_kind,
+            state=form.state.strip().upper(),
+            person=form.person,
+            purpose=form.purpose,
+            number=form.number,
+            letter=form.letter,
+            letter_name=form.letter_name,
+            scope=form.scope,
+            agreement=form.agreement,
+        )
+        sharing.check_request(desk.policy, asked)
+        return [asked], lambda made: Recorded(entry=made[0].sequence, routed="")
+
+    return desk.act(token, Call.SHARE_RECORD, plan)
+
+
+def review(front: Front, token: str, form: ReviewForm) -> Entered:
+    """Note the review of a request."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[Entered]:
+        sharing.to_review(desk.book.shares, form.request)
+        if len(form.note.split()) < 2:
+            raise FormError("say what was reviewed", code="note", clause="463.6 (b)")
+        return [ShareReviewed(request=form.request, note=form.note)], _first
+
+    return desk.act(token, Call.SHARE_REVIEW, plan)
+
+
+def decide(front: Front, token: str, form: DecisionForm) -> Entered:
+    """Approve or refuse a reviewed request."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entered]:
+        sharing.to_decide(desk.policy, desk.book.shares, form.request, caller.user)
+        if not form.note.strip():
+            raise FormError("say why it was approved or refused", code="note", clause="463.6 (b)")
+        return [ShareDecided(request=form.request, approved=form.approved, note=form.note)], _first
+
+    return desk.act(token, Call.SHARE_APPROVE, plan)
+
+
+def _first(entries: list[Entry]) -> Entered:
+    return Entered(entry=entries[0].sequence)
+
+
+def deliver(front: Front, token: str, form: DeliverForm) -> Delivery:
+    """Build the package of an approved request: an access entry for each plate, then one for the transfer."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[ShareAsked, list[tuple[Query, Entry]]]]:
+        asked = sharing.to_deliver(desk.policy, desk.book.shares, form.request, form.scope)
+        decision = desk.book.shares.decided[form.request]
+        if decision.stamp.user == caller.user:
+            raise DeskRefusal(
+                "who approved a request does not deliver it", code="own-decision", clause="463.6"
+            )
+        inquiry.check_ground(desk.policy, form.ground)
+        queries = [
+            Query(
+                plate=inquiry.normal_plate(plate),
+                since_us=form.scope.since_us,
+                until_us=form.scope.until_us,
+                area=None,
+                unit="",
+            )
+            for plate in form.scope.plates
+        ]
+        for query in queries:
+            inquiry.check_query(desk.policy, query, caller.at_us)
+            if not inquiry.is_full(desk.policy, query.plate):
+                raise FormError("a delivery names full plates", code="plate", clause="463.6 (a)")
+        notes = [
+            Access(
+                action="delivery",
+                elements=query.text(),
+                plate=query.plate,
+                ground=form.ground,
+                on_behalf_of="",
+                request=form.request,
+                approval=-1,
+                reads=(),
+            )
+            for query in queries
+        ]
+        return notes, lambda made: (asked, list(zip(queries, made, strict=True)))
+
+    asked, searches = desk.act(token, Call.SHARE_DELIVER, plan)
+    shown = ELEMENTS if form.scope.images else ("place", "text")
+    found: list[OpenedRead] = []
+    unwitnessed = False
+    limit = desk.policy.inquiry.results_max
+    for query, entry in searches:
+        cover = desk.covered(entry.sequence)
+        reads, count = front.reads.find(front.door, cover, query, limit)
+        names = tuple(one.read for one in reads)
+        with told(front, entry, Call.SHARE_DELIVER):
+            if count > limit:
+                what = f"one delivery holds at most {limit} reads a plate"
+                raise FormError(what, code="scope", clause="463.6")
+            found += front.reads.open(front.door, cover, names, shown)
+        result = AccessResult(access=entry.sequence, count=count, reads=names, unwitnessed=cover.unwitnessed)
+        desk.follow_up(entry.stamp, result)
+        unwitnessed |= cover.unwitnessed
+    package = front.package(found, asked.number)
+    last = searches[-1][1]
+    sent = ShareDelivered(
+        request=form.request,
+        access=last.sequence,
+        count=len(found),
+        package=hashlib.sha256(package).digest(),
+    )
+    entry = desk.follow_up(last.stamp, sent)[0]
+    unwitnessed |= desk.covered(entry.sequence).unwitnessed
+    return Delivery(
+        entry=entry.sequence,
+        count=len(found),
+        digest=sent.package.hex(),
+        transfer=desk.book.shares.transfers(asked.agreement) if asked.agreement else 0,
+        unwitnessed=unwitnessed,
+        package=package,
+    )

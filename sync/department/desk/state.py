@@ -1,0 +1,98 @@
+"""What the access log adds up to: the desk's whole memory, folded from its entries. No I/O.
+
+Nothing here is stored anywhere else. Each part belongs to its noun's module; `apply` feeds it every entry
+that changes state, in order, and `policy` and `root` are what the newest root entry put in force.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from storage.errors import RecordError
+from sync import root_file
+from sync.department.desk.audit.rules import Findings
+from sync.department.desk.grants.rules import Grants, Settled
+from sync.department.desk.holds.rules import Holds
+from sync.department.desk.inquiry.rules import Queue
+from sync.department.desk.people.rules import Roster
+from sync.department.desk.people.training import Trainings
+from sync.department.desk.sessions import Sessions
+from sync.department.desk.sharing.rules import Shares
+from sync.department.journal.entries import Entry, LogOpened, RootSet, WitnessAway
+from sync.department.journal.hold_entries import Purged
+from sync.department.policy import terms as policy_file
+from sync.department.policy.terms import Policy
+from sync.root_file import Root
+
+
+@dataclass(slots=True)
+class Book:
+    """The folded state, up to (not including) entry `seen`."""
+
+    seen: int = 0
+    root: Root | None = None
+    rules: Policy | None = None
+    document: bytes = b""
+    roster: Roster = field(default_factory=Roster)
+    trainings: Trainings = field(default_factory=Trainings)
+    sessions: Sessions = field(default_factory=Sessions)
+    queue: Queue = field(default_factory=Queue)
+    findings: Findings = field(default_factory=Findings)
+    shares: Shares = field(default_factory=Shares)
+    holds: Holds = field(default_factory=Holds)
+    grants: Grants = field(default_factory=Grants)
+    settled: Settled = field(default_factory=Settled)
+    away: Entry | None = None
+    opened_us: int = 0
+    purged_days: set[str] = field(default_factory=set)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force. Raises RecordError before the first root entry."""
+        if self.rules is None:
+            raise RecordError("no root file is in force yet", where="access log")
+        return self.rules
+
+    def apply(self, entry: Entry) -> None:
+        """Take in one entry. Raises StorageError kinds for a root entry that does not follow the last."""
+        note = entry.note
+        if isinstance(note, RootSet):
+            self._set_root(note)
+        elif isinstance(note, LogOpened):
+            self.opened_us = entry.stamp.at_us
+        elif isinstance(note, WitnessAway):
+            self.away = entry
+        elif isinstance(note, Purged):
+            self.purged_days.add(note.day)
+        for part in (
+            self.roster,
+            self.trainings,
+            self.sessions,
+            self.queue,
+            self.findings,
+            self.shares,
+            self.holds,
+            self.grants,
+            self.settled,
+        ):
+            part.apply(entry)
+        self.seen = entry.sequence + 1
+
+    def _set_root(self, note: RootSet) -> None:
+        if self.root is None:
+            root = root_file.open_first(note.root_file, note.root_digest)
+        else:
+            root = root_file.open_next(note.root_file, self.root)
+        self.rules = checked_policy(root, note.policy_file)
+        self.root = root
+        self.document = note.policy_file
+
+
+def checked_policy(root: Root, document: bytes) -> Policy:
+    """The policy that a root names: digest, version and department must fit. Raises RecordError."""
+    if policy_file.digest(document) != root.policy_digest:
+        raise RecordError("is not the policy file that the root file names", where="policy")
+    policy = policy_file.parse(document)
+    if policy.version != root.policy_version or policy.department != root.department:
+        raise RecordError("version or department differ from the root file's", where="policy")
+    return policy

@@ -1,0 +1,101 @@
+"""The department's data directory: where each thing lies, its settings, and the lock of the one server. 0600.
+
+department.toml   settings, with comments       authority/   the CA and the server's TLS key
+root.cbor         who is trusted (public)       store.db     the store, where it is SQLite
+log.key           the department log's key      blobs/       sealed images, named by SHA-256
+keys/             the key service's home        serve.lock   held by the running server
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sync.department.ground.settings import Settings, load_settings
+from sync.errors import HomeError
+
+SETTINGS_FILE = "department.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class DepartmentHome:
+    """An opened data directory with its checked settings."""
+
+    path: Path
+    settings: Settings
+
+    @classmethod
+    def open(cls, path: Path) -> DepartmentHome:
+        """Raises HomeError when there is none, ConfigError when its settings are wrong."""
+        if not (path / SETTINGS_FILE).is_file():
+            raise HomeError(
+                "no department lives here", where=str(path), cure="run: department init --home DIR"
+            )
+        return cls(path, load_settings(path / SETTINGS_FILE))
+
+    @property
+    def root_file(self) -> Path:
+        return self.path / "root.cbor"
+
+    @property
+    def authority(self) -> Path:
+        return self.path / "authority"
+
+    @property
+    def keys(self) -> Path:
+        """The key service's home; a setting may put it on another disk, outside the database's backups."""
+        chosen = self.settings.keys_folder
+        return Path(chosen) if chosen else self.path / "keys"
+
+    @property
+    def database_url(self) -> str:
+        return self.settings.database or f"sqlite:///{self.path / 'store.db'}"
+
+    @property
+    def blobs(self) -> Path:
+        chosen = self.settings.blobs_folder
+        return Path(chosen) if chosen else self.path / "blobs"
+
+    @property
+    def fips(self) -> bool:
+        """Whether the policy file here asks for the FIPS profile: approved algorithms only."""
+        try:
+            table = tomllib.loads((self.path / "policy.toml").read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+            return False  # whoever needs the policy says what is wrong with it
+        security = table.get("security")
+        return isinstance(security, dict) and security.get("profile") == "fips"
+
+    def log_key(self) -> Ed25519PrivateKey:
+        """The department log's signing key. Raises HomeError."""
+        return load_ed25519(self.path / "log.key")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the server's lock. Raises HomeError when another server runs."""
+        with (self.path / "serve.lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise HomeError(
+                    "a server already runs on this home", where=str(self.path), cure="stop it first"
+                ) from None
+            yield
+
+
+def load_ed25519(path: Path) -> Ed25519PrivateKey:
+    """A raw 32-byte Ed25519 key file. Raises HomeError."""
+    try:
+        return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+    except FileNotFoundError:
+        raise HomeError("the key is not there", where=str(path), cure="restore it from its backup") from None
+    except ValueError:
+        raise HomeError(
+            "this is no Ed25519 key", where=str(path), cure="restore it from its backup"
+        ) from None

@@ -1,0 +1,67 @@
+"""Request bodies with a limit, a clock and a memory budget: a hostile client costs a bounded amount."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+
+from starlette.requests import Request
+
+from sync.errors import refuse
+
+LEAST_BYTES_PER_S = 500  # a client that drips slower than a bad GPRS line is cut off
+MEMORY_BYTES = 128 << 20  # all request bodies together
+
+
+class Budget:
+    """Bytes that all requests together may hold in memory. Used from the event loop alone."""
+
+    def __init__(self, limit: int = MEMORY_BYTES) -> None:
+        self._limit, self._held = limit, 0
+
+    @contextlib.contextmanager
+    def taking(self) -> Iterator[Callable[[int], None]]:
+        """A function that counts bytes in; they are given back at the end. Raises a refusal."""
+        mine = 0
+
+        def add(count: int) -> None:
+            nonlocal mine
+            if self._held + count > self._limit:
+                raise refuse("busy", "the server's memory for requests is full: try again later")
+            self._held += count
+            mine += count
+
+        try:
+            yield add
+        finally:
+            self._held -= mine
+
+
+async def read_body(request: Request, limit: int, seconds: float, add: Callable[[int], None]) -> bytes:
+    """The whole body. Raises a refusal: too large, too slow, busy.
+
+    Two clocks: no silence of over `seconds`, and on the whole at least LEAST_BYTES_PER_S after that.
+    """
+    said = request.headers.get("content-length", "")
+    if said.isdecimal() and int(said) > limit:
+        raise refuse("too-large", f"{said} bytes where {limit} are allowed")
+    pieces: list[bytes] = []
+    total = 0
+    stream = request.stream()
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    while True:
+        until = min(loop.time() + seconds, started + seconds + total / LEAST_BYTES_PER_S)
+        try:
+            async with asyncio.timeout_at(until):
+                piece = await anext(stream, None)
+        except TimeoutError:
+            raise refuse("too-slow", f"nothing came for {seconds:g} s, or too little for long") from None
+        if piece is None:
+            return b"".join(pieces)
+        total += len(piece)
+        if total > limit:
+            raise refuse("too-large", f"over {limit} bytes")
+        add(len(piece))
+        pieces.append(piece)

@@ -1,0 +1,66 @@
+"""The department's own clock: the zone of its shifts and of the days that its people type.
+
+Most zones have two offsets a year; one fixed offset would move every shift by an hour from March to November.
+No I/O beyond the machine's time zone data.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from storage.errors import RecordError
+
+MAX_OFFSET_MIN = 14 * 60
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIXED = re.compile(r"UTC([+-])(\d{2}):(\d{2})")
+
+
+def zone_of(name: str) -> tzinfo:
+    """The zone of an IANA name (America/Los_Angeles), or of UTC+HH:MM for a fixed one. Raises RecordError."""
+    fixed = _FIXED.fullmatch(name)
+    if fixed is not None:
+        minutes = int(fixed[2]) * 60 + int(fixed[3])
+        if int(fixed[3]) >= 60 or minutes > MAX_OFFSET_MIN:
+            raise RecordError("no clock is that far from UTC", where="policy.time_zone")
+        return timezone(timedelta(minutes=-minutes if fixed[1] == "-" else minutes))
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise RecordError(
+            "is no time zone that this machine knows: write an IANA name such as America/Los_Angeles, or "
+            "UTC-08:00 for a fixed one; where no name is known, its data are missing (apt install tzdata)",
+            where="policy.time_zone",
+        ) from None
+
+
+def fixed_name(offset_min: int) -> str:
+    """The name of a fixed offset, as `zone_of` takes it."""
+    hours, minutes = divmod(abs(offset_min), 60)
+    return f"UTC{'-' if offset_min < 0 else '+'}{hours:02}:{minutes:02}"
+
+
+def local(at_us: int, zone: tzinfo) -> datetime:
+    """What the department's clocks showed, to the second."""
+    return datetime.fromtimestamp(at_us // 1_000_000, zone)
+
+
+def utc_exact(us: int) -> str:
+    """A time of an entry for people: ISO 8601, UTC, and no two times alike. Beyond year 9999: the number."""
+    try:
+        return (_EPOCH + timedelta(microseconds=us)).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return str(us)
+
+
+def end_of_day_us(day: datetime, zone: tzinfo) -> int:
+    """When a day, given without a zone, ends on the department's clocks: UTC microseconds."""
+    midnight = (day + timedelta(days=1)).replace(tzinfo=zone)
+    return (midnight - _EPOCH) // timedelta(microseconds=1)
+
+
+def now_us() -> int:
+    """The server's clock: UTC microseconds."""
+    return time.time_ns() // 1000

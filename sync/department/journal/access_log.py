@@ -1,0 +1,374 @@
+"""The department's access log: a Merkle log of signed, sealed entries in one SQLite file.
+
+A leaf is COSE_Sign1 (Ed25519, the department log key) over deterministic CBOR {1: version, 2: log
+id, 3: kind,
+4: sequence, 5: year of the audit key, 6: [commitment, SHA-256 of the sealed entry]}; leaf hash and tree as in
+RFC 9162, tree heads as C2SP checkpoints. The entry itself (stamp and record) lies sealed beside it under the
+audit key of its year. Tables: `entries` is the log; `nodes` and the columns kind and year are caches that
+`check_log.py` recomputes; `heads` holds co-signed tree heads.
+
+Any number of processes may write: each append is one immediate transaction, synced before it returns.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from storage import envelope, files, merkle, sealing
+from storage.checkpoint import Checkpoint, NoteKey, open_checkpoint, open_cosignatures, sign_checkpoint
+from storage.codec import from_plain, to_plain
+from storage.errors import CheckpointError, LedgerError, RecordError
+from storage.leaf import Mark, log_id_of
+from sync.department.journal.entries import NOTES, Entry
+from sync.department.journal.entry_base import Note, Stamp
+from sync.department.journal.witness_link import SizeConflictError, WitnessLink
+from sync.errors import HomeError
+
+VERSION = 1
+CONTEXT = b"alpr-department/entry/v1"
+ELEMENT = "entry"
+MAX_ENTRY_BYTES = 1 << 20
+DATABASE = "access-log.sqlite"
+AT_ONCE = 1000  # entries read with one statement
+KEYS = "audit-keys"
+SCHEMA = """
+CREATE TABLE entries (
+    sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, year INTEGER NOT NULL, leaf BLOB NOT NULL, sealed
+    BLOB NOT NULL
+) STRICT;
+CREATE INDEX entries_by_kind ON entries (kind, sequence);
+CREATE TABLE nodes (
+    level INTEGER, at INTEGER, hash BLOB NOT NULL, PRIMARY KEY (level, at)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE heads (size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
+CREATE TABLE credentials (user TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
+CREATE TABLE activity (session BLOB PRIMARY KEY, last_us INTEGER NOT NULL) STRICT;
+"""
+
+
+def origin_of(log_id: bytes) -> str:
+    """The log's name in checkpoints."""
+    return f"alpr-department/access-log/{log_id.hex()[:32]}"
+
+
+def year_of(at_us: int) -> int:
+    """Which year's audit key seals an entry (UTC)."""
+    return datetime.datetime.fromtimestamp(at_us / 1e6, datetime.UTC).year
+
+
+def leaf_payload(log_id: bytes, kind: str, sequence: int, year: int, mark: Mark) -> bytes:
+    """What a leaf signs."""
+    return envelope.encode(
+        {1: VERSION, 2: log_id, 3: kind, 4: sequence, 5: year, 6: [mark.commitment, mark.digest]}
+    )
+
+
+def parse_leaf(payload: bytes) -> tuple[bytes, str, int, int, Mark]:
+    """(log id, kind, sequence, year, mark) of a leaf. Raises EnvelopeError, RecordError."""
+    value = envelope.decode(payload, limit=1024)
+    if not (isinstance(value, dict) and set(value) == {1, 2, 3, 4, 5, 6} and value[1] == VERSION):
+        raise RecordError("a leaf has the fields 1 to 6 and a known version", where="leaf")
+    log_id, kind, sequence, year, mark = (value[at] for at in range(2, 7))
+    if not (isinstance(log_id, bytes) and isinstance(kind, str) and kind in NOTES):
+        raise RecordError("log id or kind is malformed", where="leaf")
+    if type(sequence) is not int or type(year) is not int or not isinstance(mark, list) or len(mark) != 2:
+        raise RecordError("sequence, year or mark is malformed", where="leaf")
+    if not all(isinstance(part, bytes) and len(part) == 32 for part in mark):
+        raise RecordError("a mark is two hashes", where="leaf")
+    return log_id, kind, sequence, year, Mark(*mark)
+
+
+class AuditKeys:
+    """AES-256 keys that seal entries, one a year, as 0600 files apart from the database and its backups."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[int, bytes] = {}
+
+    def of(self, year: int, *, make: bool = False) -> bytes:
+        """The key of a year. Raises HomeError where it is gone and may not be made."""
+        if year not in self._known:
+            path = self._folder / f"{year}.key"
+            if make and not path.exists():
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                draft = path.with_name(f".{year}.{os.getpid()}.{threading.get_ident()}")
+                files.write_new(draft, sealing.new_key())
+                try:
+                    path.hardlink_to(draft)  # the first of two writers wins, whole or not at all
+                except FileExistsError:
+                    pass
+                finally:
+                    draft.unlink()
+                files.sync_dir(self._folder)
+            try:
+                key = path.read_bytes()
+            except OSError:
+                raise HomeError("the audit key of that year is not here", where=str(path)) from None
+            if len(key) != sealing.KEY_BYTES:
+                raise HomeError("is not an audit key", where=str(path))
+            self._known[year] = key
+        return self._known[year]
+
+
+class AccessLog:
+    """The log of one department. Append, read, prove, and have its tree head co-signed."""
+
+    def __init__(self, folder: Path, key: Ed25519PrivateKey) -> None:
+        """Open the log in `folder`. Raises HomeError."""
+        path = folder / DATABASE
+        if not path.is_file():
+            raise HomeError("holds no access log", where=str(folder), cure="department init")
+        self._guard = threading.RLock()
+        self._depth = 0
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20000", "foreign_keys=ON"):
+            self._db.execute(f"PRAGMA {pragma}")
+        self._key = key
+        self.log_id = log_id_of(key.public_key())
+        self.origin = origin_of(self.log_id)
+        self.keys = AuditKeys(folder / KEYS)
+        self._frontier = merkle.Frontier()
+
+    @classmethod
+    def create(cls, folder: Path, key: Ed25519PrivateKey) -> AccessLog:
+        """A new, empty log in `folder` (made 0700). Raises HomeError."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / DATABASE
+        if path.exists():
+            raise HomeError("already holds an access log", where=str(folder))
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        db = sqlite3.connect(path)
+        db.executescript(SCHEMA)
+        db.close()
+        return cls(folder, key)
+
+    def close(self) -> None:
+        self._db.close()
+
+    @property
+    def public(self) -> Ed25519PublicKey:
+        return self._key.public_key()
+
+    @property
+    def note_key(self) -> NoteKey:
+        """The log's verifying key, as the witness is told it."""
+        return NoteKey(self.origin, self.public)
+
+    # writing ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """One transaction: whoever decides and appends inside it decides on the newest state. Nests."""
+        with self._guard:
+            if self._depth:
+                self._depth += 1
+                try:
+                    yield
+                finally:
+                    self._depth -= 1
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                self._frontier = merkle.Frontier()
+                raise
+            else:
+                self._db.execute("COMMIT")
+            finally:
+                self._depth = 0
+
+    def append(self, note: Note, stamp: Stamp) -> Entry:
+        """Seal, sign, add and sync one entry. Raises StorageError kinds for a record that is malformed."""
+        check = getattr(note, "check", None)
+        if check is not None:
+            check()
+        with self.writing():
+            size = self.size()
+            if self._frontier.size != size:
+                self._frontier = merkle.Frontier.load(size, self.subtree)
+            year = year_of(stamp.at_us)
+            content = envelope.encode({"stamp": to_plain(stamp), "note": to_plain(note)})
+            if len(content) > MAX_ENTRY_BYTES - 1024:
+                raise RecordError(f"an entry is at most {MAX_ENTRY_BYTES - 1024} bytes", where=note.KIND)
+            sealed = sealing.seal(
+                self.keys.of(year, make=True), self.log_id, size, sealing.fresh(ELEMENT, content)
+            )
+            mark = Mark(sealed.commitment, sealed.digest)
+            leaf = envelope.sign(
+                leaf_payload(self.log_id, note.KIND, size, year, mark), self._key, context=CONTEXT
+            )
+            self._db.execute(
+                "INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (size, note.KIND, year, leaf, sealed.stored)
+            )
+            self._add_nodes(size, merkle.leaf_hash(leaf))
+        return Entry(size, stamp, note)
+
+    def _add_nodes(self, sequence: int, value: bytes) -> None:
+        self._frontier.append(value)
+        rows = [(0, sequence, value)]
+        level, at = 0, sequence
+        while at & 1:
+            value = merkle.node_hash(self.subtree(level, at - 1), value)
+            level, at = level + 1, at >> 1
+            rows.append((level, at, value))
+        self._db.executemany("INSERT INTO nodes VALUES (?, ?, ?)", rows)
+
+    # reading ------------------------------------------------------------------------------------------------
+
+    def size(self) -> int:
+        """How many entries there are."""
+        with self._guard:
+            (last,) = self._db.execute("SELECT max(sequence) FROM entries").fetchone()
+        return 0 if last is None else int(last) + 1
+
+    def subtree(self, level: int, at: int) -> bytes:
+        """Hash of a complete subtree, for proofs. Raises LedgerError."""
+        with self._guard:
+            row = self._db.execute(
+                "SELECT hash FROM nodes WHERE level = ? AND at = ?", (level, at)
+            ).fetchone()
+        if row is None:
+            raise LedgerError("the tree lacks a node: run department verify", where="access log")
+        return bytes(row[0])
+
+    def entries(
+        self, start: int = 0, end: int | None = None, kinds: tuple[str, ...] | None = None
+    ) -> Iterator[Entry]:
+        """Entries [start, end) in order, of `kinds` only if given; read a thousand at a time.
+
+        Raises SealError for one that was changed.
+        """
+        end = self.size() if end is None else end
+        where = "sequence >= ? AND sequence < ?"
+        if kinds is not None:
+            where += f" AND kind IN ({','.join('?' * len(kinds))})"
+        query = f"SELECT sequence, leaf, sealed FROM entries WHERE {where} ORDER BY sequence LIMIT {AT_ONCE}"  # noqa: S608
+        while start < end:
+            with self._guard:
+                rows = self._db.execute(query, (start, end, *(kinds or ()))).fetchall()
+            for sequence, leaf, sealed in rows:
+                yield self._open(sequence, leaf, sealed)
+            start = rows[-1][0] + 1 if len(rows) == AT_ONCE else end
+
+    def entry(self, sequence: int) -> Entry:
+        """One entry. Raises LedgerError where there is none."""
+        found = next(self.entries(sequence, sequence + 1), None)
+        if found is None:
+            raise LedgerError("no such entry", where=f"access log, entry {sequence}")
+        return found
+
+    def _open(self, sequence: int, leaf: bytes, sealed: bytes) -> Entry:
+        payload = envelope.open_signed(leaf, self.public, context=CONTEXT, limit=4096)
+        return open_entry(self.log_id, sequence, payload, sealed, self.keys)
+
+    # proving ------------------------------------------------------------------------------------------------
+
+    def opening(self, sequence: int) -> tuple[bytes, sealing.Opened]:
+        """An entry's leaf and the opening of its commitment. Raises LedgerError, SealError."""
+        with self._guard:
+            row = self._db.execute(
+                "SELECT leaf, sealed, year FROM entries WHERE sequence = ?", (sequence,)
+            ).fetchone()
+        if row is None:
+            raise LedgerError("no such entry", where=f"access log, entry {sequence}")
+        leaf, sealed, year = bytes(row[0]), bytes(row[1]), int(row[2])
+        mark = parse_leaf(envelope.open_signed(leaf, self.public, context=CONTEXT, limit=4096))[4]
+        key = self.keys.of(year)
+        return leaf, sealing.open_sealed(key, self.log_id, sequence, ELEMENT, sealed, mark.commitment)
+
+    def inclusion(self, sequence: int, size: int) -> list[bytes]:
+        return merkle.inclusion_proof(sequence, size, self.subtree)
+
+    def head(self, size: int) -> Checkpoint:
+        """The tree head of the first `size` entries."""
+        return Checkpoint(self.origin, size, merkle.root_at(size, self.subtree))
+
+    def signed_head(self, size: int) -> str:
+        return sign_checkpoint(self.head(size), self._key)
+
+    def cosigned(self) -> tuple[int, str]:
+        """(size, note) of the newest co-signed tree head here; (0, "") before the first."""
+        with self._guard:
+            row = self._db.execute("SELECT size, note FROM heads ORDER BY size DESC LIMIT 1").fetchone()
+        return (int(row[0]), str(row[1])) if row else (0, "")
+
+    def publish(self, link: WitnessLink, witness: NoteKey) -> tuple[int, str]:
+        """Have the newest tree head co-signed and keep it: (size, note).
+
+        Raises LinkError while the witness is away, ForkedLogError when it refuses to continue this log,
+        CheckpointError for a co-signature that does not hold.
+        """
+        size = self.size()
+        old, known = self.cosigned()
+        if old == size:
+            return old, known
+        note = self.signed_head(size)
+        try:
+            lines = link.cosign(old, self._consistency(old, size), note)
+        except SizeConflictError as conflict:
+            if conflict.size > size:  # another process of ours was faster
+                size = self.size()
+                note = self.signed_head(size)
+            lines = link.cosign(conflict.size, self._consistency(conflict.size, size), note)
+        whole = note + lines
+        open_checkpoint(whole, self.note_key)
+        if not open_cosignatures(whole, [witness]):
+            raise CheckpointError("the answer is not co-signed by the witness that the root file names")
+        with self.writing():
+            self._db.execute("INSERT OR REPLACE INTO heads VALUES (?, ?)", (size, whole))
+        return size, whole
+
+    def _consistency(self, old: int, size: int) -> list[bytes]:
+        if old > size:
+            raise LedgerError(
+                f"the witness has seen {old} entries, this log holds {size}: entries were lost or removed",
+                where="access log",
+                cure="department verify; do not go on",
+            )
+        return merkle.consistency_proof(old, size, self.subtree) if old else []
+
+    # beside the log: credential records (whose digest is in the log) and when a session was last
+    # used ---------
+
+    def put_credential(self, user: str, sealed: bytes) -> None:
+        with self.writing():
+            self._db.execute("INSERT OR REPLACE INTO credentials VALUES (?, ?)", (user, sealed))
+
+    def credential(self, user: str) -> bytes | None:
+        with self._guard:
+            row = self._db.execute("SELECT sealed FROM credentials WHERE user = ?", (user,)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def touch(self, session: bytes, at_us: int) -> None:
+        with self.writing():
+            self._db.execute("INSERT OR REPLACE INTO activity VALUES (?, ?)", (session, at_us))
+
+    def last_used(self, session: bytes) -> int | None:
+        with self._guard:
+            row = self._db.execute("SELECT last_us FROM activity WHERE session = ?", (session,)).fetchone()
+        return int(row[0]) if row else None
+
+
+def open_entry(log_id: bytes, sequence: int, payload: bytes, sealed: bytes, keys: AuditKeys) -> Entry:
+    """Open a sealed entry and match it to its leaf. Raises SealError, RecordError, EnvelopeError."""
+    named_log, kind, named_sequence, year, mark = parse_leaf(payload)
+    if named_log != log_id or named_sequence != sequence:
+        raise RecordError("the leaf speaks of another place or log", where=f"access log, entry {sequence}")
+    opened = sealing.open_sealed(keys.of(year), log_id, sequence, ELEMENT, sealed, mark.commitment)
+    value = envelope.decode(opened.content, limit=MAX_ENTRY_BYTES)
+    if not isinstance(value, dict) or set(value) != {"stamp", "note"}:
+        raise RecordError("an entry is a stamp and a note", where=f"access log, entry {sequence}")
+    stamp = from_plain(Stamp, value["stamp"], where="stamp")
+    note = from_plain(NOTES[kind], value["note"], where=kind)
+    return Entry(sequence, stamp, note)

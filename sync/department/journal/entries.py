@@ -1,0 +1,470 @@
+"""Every kind of entry in the department's access log, frozen. No I/O.
+
+The log is the desk's only memory: accounts, training, requests, holds, findings and decisions are what the
+entries add up to, so that whoever changes one without an entry changes nothing, and whoever changes an
+entry is found. An entry is a `Stamp` (who, when, in which role) and a record of one kind below.
+
+Times are int64 microseconds UTC. `repr` never shows a plate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from storage.errors import RecordError
+from sync.department.ground.local_time import utc_exact
+from sync.department.journal.entry_base import SYSTEM, Note, Stamp
+from sync.department.journal.hold_entries import (
+    HoldBooked,
+    HoldExported,
+    HoldPlaced,
+    HoldReleased,
+    Purged,
+    ReleaseAsked,
+)
+from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
+from sync.department.journal.sharing_entries import (
+    Scope,
+    ShareAsked,
+    ShareDecided,
+    ShareDelivered,
+    ShareReviewed,
+    ShareRouted,
+)
+from sync.department.policy.roles import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOpened(Note):
+    """The first entry: the log's public key and the digest of the root that vouches for it."""
+
+    KIND: ClassVar[str] = "log_opened"
+    public_key: bytes
+    root_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootSet(Note):
+    """A root file came into force, and with it a policy, a witness and keys."""
+
+    KIND: ClassVar[str] = "root_set"
+    version: int
+    root_digest: bytes
+    root_file: bytes
+    policy_version: int
+    policy_digest: bytes
+    policy_file: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """When a person is on duty: minutes of the department's day; `start` > `end` runs over midnight."""
+
+    start_min: int
+    end_min: int
+
+    def check(self) -> None:
+        if not (0 <= self.start_min < 1440 and 0 < self.end_min <= 1440):
+            raise RecordError("minutes of a day, 0 to 1440", where="shift")
+
+    def text(self) -> str:
+        """As people write it: 22:00-06:00."""
+        return "-".join(f"{at // 60:02}:{at % 60:02}" for at in (self.start_min, self.end_min))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSet(Note):
+    """The roster: a person as the administrator set him. `active` False removes him.
+
+    `ssh_keys`: public keys in SSH's binary form, with which he proves himself at a unit.
+    """
+
+    KIND: ClassVar[str] = "account"
+    user: str
+    name: str
+    organisation: str
+    roles: tuple[Role, ...]
+    shift: Shift | None
+    active: bool
+    reason: str
+    ssh_keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialSet(Note):
+    """A credential was set: only its record's digest, so that a swapped one is refused. `first`: made
+    by another."""
+
+    KIND: ClassVar[str] = "credential"
+    user: str
+    digest: bytes
+    first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logon(Note):
+    """A logon, proven or not. `session`: SHA-256 of the token given out, empty when refused."""
+
+    KIND: ClassVar[str] = "logon"
+    user: str
+    proven: bool
+    reason: str
+    session: bytes
+    post: str
+    totp_step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded(Note):
+    """A session ended or was unlocked again (with the code of `totp_step`). `how`: logoff, locked,
+    unlocked, ended."""
+
+    KIND: ClassVar[str] = "session"
+    session: bytes
+    how: str
+    totp_step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockoutLifted(Note):
+    """The administrator lifted a lock-out."""
+
+    KIND: ClassVar[str] = "lockout_lifted"
+    user: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingDone(Note):
+    """463.9: who was trained, by whom, in which approved course, under which policy version, in what."""
+
+    KIND: ClassVar[str] = "training"
+    user: str
+    trainer: str
+    course: str
+    policy_version: int
+    topics: tuple[str, ...]
+    held_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Area:
+    """A place: WGS 84 degrees and a radius in metres."""
+
+    latitude: float
+    longitude: float
+    radius_m: float
+
+    def check(self) -> None:
+        inside = -90 <= self.latitude <= 90 and -180 <= self.longitude <= 180
+        if not (inside and 0 < self.radius_m <= 50_000):
+            raise RecordError("latitude, longitude or radius (to 50 km) out of range", where="query.area")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """The data elements of a look-up. `plate`: exact, or with * and ?, or empty; `unit` empty for all."""
+
+    plate: str = field(default="", repr=False)
+    since_us: int
+    until_us: int
+    area: Area | None = None
+    unit: str = ""
+
+    def text(self) -> str:
+        """The data elements used, for the ALPR Request (463.5 (b) 2)."""
+        place = (
+            f" area={self.area.latitude},{self.area.longitude},{self.area.radius_m:g}m" if self.area else ""
+        )
+        unit = f" unit={self.unit}" if self.unit else ""
+        times = f"from={utc_exact(self.since_us)} to={utc_exact(self.until_us)}"
+        return f"plate={self.plate or '(none)'} {times}{place}{unit}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """Why: one purpose of 463.2, the basis of 463.5 (a) with its number, and a justification in words."""
+
+    purpose: str
+    basis: str
+    number: str
+    number_kind: str
+    justification: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InquiryAsked(Note):
+    """A request in the queue: an officer or analyst asks, somebody else will run it."""
+
+    KIND: ClassVar[str] = "asked"
+    query: Query
+    ground: Ground
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchProposed(Note):
+    """A search without a full plate, waiting for a second person. `request`: queue entry, or -1."""
+
+    KIND: ClassVar[str] = "proposed"
+    query: Query
+    ground: Ground
+    request: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchApproved(Note):
+    """A second person agreed to exactly that proposal, or did not."""
+
+    KIND: ClassVar[str] = "approved"
+    proposal: int
+    granted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalUsed(Note):
+    """A search was run on a second person's approval; it is good for no other."""
+
+    KIND: ClassVar[str] = "approval_used"
+    proposal: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access(Note):
+    """An access to ALPR data: the ALPR Request of 463.5 (b). In the log before any answer.
+
+    `action`: search, image, export, delivery, answer. `on_behalf_of`: the requester of a queued request, or
+    empty. `request`, `approval`: the entries it stands on, or -1. `reads`: what an image or export names.
+    """
+
+    KIND: ClassVar[str] = "access"
+    STATE: ClassVar[bool] = False
+    action: str
+    elements: str = field(repr=False)
+    plate: str = field(repr=False)
+    ground: Ground
+    on_behalf_of: str
+    request: int
+    approval: int
+    reads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessResult(Note):
+    """How an access, or a reading of the log, ended: how many results, which reads, whether the witness was
+    away at the time."""
+
+    KIND: ClassVar[str] = "result"
+    STATE: ClassVar[bool] = False
+    access: int
+    count: int
+    reads: tuple[str, ...]
+    unwitnessed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRead(Note):
+    """Somebody read the access log itself: which part of it.
+
+    `count`: how many entries; -1 where the result that follows says so.
+    """
+
+    KIND: ClassVar[str] = "log_read"
+    STATE: ClassVar[bool] = False
+    elements: str = field(repr=False)
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestAnswered(Note):
+    """A queued request was run (`access`) or declined (-1)."""
+
+    KIND: ClassVar[str] = "answered"
+    request: int
+    access: int
+    reads: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disputed(Note):
+    """A requester says that what was asked in his name was not his."""
+
+    KIND: ClassVar[str] = "disputed"
+    entry: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(Note):
+    """A call that the desk refused."""
+
+    KIND: ClassVar[str] = "refused"
+    STATE: ClassVar[bool] = False
+    call: str
+    code: str
+    clause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed(Note):
+    """An access was filed in the RMS as an ALPR Request, under this number."""
+
+    KIND: ClassVar[str] = "filed"
+    STATE: ClassVar[bool] = False
+    access: int
+    rms_number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingOpened(Note):
+    """A detector or a sample picked accesses of `about` for review."""
+
+    KIND: ClassVar[str] = "finding"
+    detector: str
+    about: str
+    accesses: tuple[int, ...]
+    reviewer: str
+    due_us: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingClosed(Note):
+    """What the reviewer found. `verdict`: justified, unclear, misuse."""
+
+    KIND: ClassVar[str] = "finding_closed"
+    finding: int
+    verdict: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditDone(Note):
+    """A periodic audit of the log between two times was carried out: 463.5 (c)."""
+
+    KIND: ClassVar[str] = "audit"
+    from_us: int
+    to_us: int
+    accesses: int
+    findings: tuple[int, ...]
+    tree_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessAway(Note):
+    """The witness did not answer; answers from now on are marked, for the policy's grace at most."""
+
+    KIND: ClassVar[str] = "witness_away"
+    reason: str
+
+
+NOTES: dict[str, type[Note]] = {
+    cls.KIND: cls
+    for cls in (
+        LogOpened,
+        RootSet,
+        AccountSet,
+        CredentialSet,
+        Logon,
+        SessionEnded,
+        LockoutLifted,
+        TrainingDone,
+        InquiryAsked,
+        SearchProposed,
+        SearchApproved,
+        ApprovalUsed,
+        Access,
+        AccessResult,
+        LogRead,
+        RequestAnswered,
+        Disputed,
+        Refused,
+        Filed,
+        FindingOpened,
+        FindingClosed,
+        AuditDone,
+        ShareAsked,
+        ShareRouted,
+        ShareReviewed,
+        ShareDecided,
+        ShareDelivered,
+        HoldPlaced,
+        HoldExported,
+        HoldBooked,
+        ReleaseAsked,
+        HoldReleased,
+        Purged,
+        GrantIssued,
+        GrantsRevoked,
+        GrantDelegated,
+        IncidentSettled,
+        WitnessAway,
+    )
+}
+"""All kinds by name. An unknown kind in a log is an error, never skipped."""
+
+STATE_KINDS = tuple(kind for kind, cls in NOTES.items() if cls.STATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry as read from the log: its place, its stamp, its record."""
+
+    sequence: int
+    stamp: Stamp
+    note: Note
+
+
+__all__ = [
+    "NOTES",
+    "STATE_KINDS",
+    "SYSTEM",
+    "Access",
+    "AccessResult",
+    "AccountSet",
+    "ApprovalUsed",
+    "Area",
+    "AuditDone",
+    "CredentialSet",
+    "Disputed",
+    "Entry",
+    "Filed",
+    "FindingClosed",
+    "FindingOpened",
+    "GrantDelegated",
+    "GrantIssued",
+    "GrantsRevoked",
+    "Ground",
+    "HoldBooked",
+    "HoldExported",
+    "HoldPlaced",
+    "HoldReleased",
+    "IncidentSettled",
+    "InquiryAsked",
+    "LockoutLifted",
+    "LogOpened",
+    "LogRead",
+    "Logon",
+    "Note",
+    "Purged",
+    "Query",
+    "Refused",
+    "ReleaseAsked",
+    "RequestAnswered",
+    "RootSet",
+    "Scope",
+    "SearchApproved",
+    "SearchProposed",
+    "SessionEnded",
+    "ShareAsked",
+    "ShareDecided",
+    "ShareDelivered",
+    "ShareReviewed",
+    "ShareRouted",
+    "Shift",
+    "Stamp",
+    "TrainingDone",
+    "WitnessAway",
+]

@@ -1,0 +1,79 @@
+"""Entries of holds, evidence and purges (463.8). No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sync.department.journal.entry_base import Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldPlaced(Note):
+    """463.8: reads kept beyond the year, on one of the grounds, by whose authority, under which number.
+
+    `access`: the access entry under which their content was sealed anew; the hold's key is named after it.
+    """
+
+    KIND: ClassVar[str] = "hold"
+    access: int
+    reads: tuple[str, ...]
+    ground: str
+    authority: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldExported(Note):
+    """A held read left on portable media: the package's SHA-256 and the medium."""
+
+    KIND: ClassVar[str] = "hold_exported"
+    hold: int
+    access: int
+    package: bytes
+    medium: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldBooked(Note):
+    """The medium was booked into evidence under this item number."""
+
+    KIND: ClassVar[str] = "hold_booked"
+    hold: int
+    evidence_item: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseAsked(Note):
+    """The first person asks to end a hold that was booked."""
+
+    KIND: ClassVar[str] = "release_asked"
+    hold: int
+    evidence_item: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldReleased(Note):
+    """The second person agreed: the reads follow their year again. `access`: names the key that goes."""
+
+    KIND: ClassVar[str] = "released"
+    hold: int
+    access: int
+    evidence_item: str
+    asked_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purged(Note):
+    """463.8: a day of receipt was destroyed at its year's end.
+
+    `reads`, `elements`: how many; `receipt`: SHA-256 of the signed purge receipt in the store.
+    """
+
+    KIND: ClassVar[str] = "purged"
+    day: str
+    reads: int
+    elements: int
+    clause: str
+    purged_us: int
+    receipt: bytes

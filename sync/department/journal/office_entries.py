@@ -1,0 +1,65 @@
+"""Entries of the office: maintenance grants (463.3), incidents that two people close. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sync.department.journal.entry_base import Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantIssued(Note):
+    """A technician or vendor was let in: who, what for, where, which commands, from when to when.
+
+    `holder`: fingerprint of his SSH key; `digest`: SHA-256 of the grant as signed; `signer`: command, or the
+    designee whose key signed it.
+    """
+
+    KIND: ClassVar[str] = "grant"
+    grant_id: str
+    person: str
+    organisation: str
+    role: str
+    holder: str
+    purpose: str
+    work_order: str
+    units: tuple[str, ...]
+    commands: tuple[str, ...]
+    from_us: int
+    to_us: int
+    digest: bytes
+    signer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantsRevoked(Note):
+    """Grants were taken back, by grant id, person or fingerprint."""
+
+    KIND: ClassVar[str] = "grants_revoked"
+    names: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantDelegated(Note):
+    """A designee's key may sign repair grants for a while."""
+
+    KIND: ClassVar[str] = "grant_delegated"
+    designee: str
+    public_key: bytes
+    from_us: int
+    to_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentSettled(Note):
+    """One person's word that an incident is settled, and what was found. `second`: with it, it is closed."""
+
+    KIND: ClassVar[str] = "incident"
+    incident: int
+    kind: str
+    unit: str
+    opened_us: int
+    finding: str
+    second: bool

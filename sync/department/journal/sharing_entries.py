@@ -1,0 +1,81 @@
+"""Entries of sharing with other agencies (463.6). No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from storage.errors import RecordError
+from sync.department.journal.entry_base import Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a sharing request covers: delivery cannot exceed it."""
+
+    plates: tuple[str, ...] = field(repr=False)
+    since_us: int
+    until_us: int
+    images: bool
+
+    def check(self) -> None:
+        if not self.plates or not 0 <= self.since_us < self.until_us:
+            raise RecordError("a scope names plates and a time that runs forward", where="scope")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareAsked(Note):
+    """463.6 (a): agency, person, purpose, the letter itself and the scope. `agreement`: its id, or empty."""
+
+    KIND: ClassVar[str] = "share_asked"
+    agency: str
+    agency_kind: str
+    state: str
+    person: str
+    purpose: str
+    number: str
+    letter: bytes = field(repr=False)
+    letter_name: str
+    scope: Scope
+    agreement: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareRouted(Note):
+    """Not a law enforcement or prosecutorial agency: handed to records release, never answered here."""
+
+    KIND: ClassVar[str] = "share_routed"
+    agency: str
+    person: str
+    to: str
+    letter_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareReviewed(Note):
+    """463.6 (b): what the reviewer of the request noted."""
+
+    KIND: ClassVar[str] = "share_reviewed"
+    request: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareDecided(Note):
+    """463.6 (b): approved or refused by the administrator or a designee."""
+
+    KIND: ClassVar[str] = "share_decided"
+    request: int
+    approved: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareDelivered(Note):
+    """A package left under an approved request; transfers under an agreement are counted by these."""
+
+    KIND: ClassVar[str] = "share_delivered"
+    request: int
+    access: int
+    count: int
+    package: bytes

@@ -1,0 +1,124 @@
+"""How the desk, and whoever verifies, speak to the witness: over HTTP, or to a folder on the same machine.
+
+Both links give the same answers and raise the same errors. A witness that does not answer is away; one that
+answers 409 tells its size; one that refuses anything else has seen a log that did not merely grow.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+from urllib.parse import quote
+
+import httpx
+
+from storage.errors import ForkedLogError
+from sync.department.ground.tls import client_context
+from sync.department.journal.witness import SIZE_TYPE, request_body
+from sync.department.journal.witness_server import WitnessFolder
+from sync.errors import LinkError
+
+TIMEOUT_S = 5.0
+
+
+class SizeConflictError(LinkError):
+    """The witness last co-signed another size than the one named: `size`."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(f"the witness co-signed size {size} last", where="witness")
+
+
+class WitnessLink(Protocol):
+    """A witness as the desk sees it."""
+
+    def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
+        """Signature lines to append to `note`. Raises LinkError, SizeConflictError, ForkedLogError."""
+        ...
+
+    def newest(self, origin: str) -> str:
+        """The newest co-signed note of a log. Raises LinkError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection, or of the folder's database."""
+        ...
+
+
+def _judged(status: int, body: str, content_type: str) -> str:
+    if status == 200:
+        return body
+    if status == 409 and content_type.startswith(SIZE_TYPE) and body.strip().isdecimal():
+        raise SizeConflictError(int(body))
+    if status in {409, 422}:
+        raise ForkedLogError(
+            "the witness refuses: this log is no continuation of what it co-signed",
+            where="witness",
+            cure="stop, keep the log and the witness's checkpoint, call the office that runs the witness",
+        )
+    raise LinkError(f"the witness answered {status}", where="witness", cure="see the witness's own log")
+
+
+class HttpWitness:
+    """The witness behind a submission prefix (which is its monitoring prefix too)."""
+
+    def __init__(self, url: str, client: httpx.Client | None = None, *, approved: bool = False) -> None:
+        """`approved`: TLS of the FIPS profile."""
+        self._url = url.rstrip("/")
+        self._client = client or httpx.Client(timeout=TIMEOUT_S, verify=client_context(approved=approved))
+
+    def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
+        try:
+            answer = self._client.post(
+                f"{self._url}/add-checkpoint", content=request_body(old_size, proof, note).encode()
+            )
+        except httpx.HTTPError as error:
+            raise LinkError(f"no answer: {type(error).__name__}", where=f"witness {self._url}") from None
+        return _judged(answer.status_code, answer.text, answer.headers.get("content-type", ""))
+
+    def newest(self, origin: str) -> str:
+        try:
+            answer = self._client.get(f"{self._url}/{quote(origin)}/checkpoint")
+        except httpx.HTTPError as error:
+            raise LinkError(f"no answer: {type(error).__name__}", where=f"witness {self._url}") from None
+        if answer.status_code != 200:
+            raise LinkError(f"the witness answered {answer.status_code}", where=f"witness {self._url}")
+        return answer.text
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class FolderWitness:
+    """A witness folder on this machine: a demo, and tests. It guards against nobody who is root here."""
+
+    def __init__(self, folder: WitnessFolder) -> None:
+        self._folder = folder
+
+    def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
+        answer = self._folder.add_checkpoint(
+            request_body(old_size, proof, note).encode(), time_s=int(time.time())
+        )
+        return _judged(answer.status, answer.body, answer.content_type)
+
+    def newest(self, origin: str) -> str:
+        note = self._folder.newest(origin)
+        if note is None:
+            raise LinkError("the witness has not seen this log yet", where="witness")
+        return note
+
+    def close(self) -> None:
+        self._folder.close()
+
+
+class AbsentWitness:
+    """The root file names no witness, or none can be reached: every call says so."""
+
+    def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:  # noqa: ARG002
+        raise LinkError("no witness is there", where="witness", cure="name one in the root file")
+
+    def newest(self, origin: str) -> str:  # noqa: ARG002
+        raise LinkError("no witness is there", where="witness", cure="name one in the root file")
+
+    def close(self) -> None:
+        """Nothing is open."""

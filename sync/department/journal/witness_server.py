@@ -1,0 +1,179 @@
+"""A small witness to run outside the department: its folder, its HTTP interface (C2SP `tlog-witness`).
+
+    POST /add-checkpoint                 co-sign a tree head that only grew
+    GET  /<origin>/checkpoint            the newest co-signed one, for whoever verifies (monitoring prefix)
+
+The newest tree head is read, judged and replaced in one SQLite transaction, synced before the answer. A
+folder that lost its database must be retired with its key: `open` never starts one anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from storage import files
+from storage.checkpoint import Checkpoint, NoteKey, split_note
+from storage.errors import CheckpointError
+from sync.department.journal.witness import MAX_REQUEST_BYTES, PLAIN_TYPE, Answer, Witness
+from sync.errors import HomeError
+
+KEY_FILE = "witness.pem"
+DATABASE = "witness.sqlite"
+SCHEMA = """
+CREATE TABLE logs (origin TEXT PRIMARY KEY, vkey TEXT NOT NULL) STRICT;
+CREATE TABLE heads (
+    origin TEXT PRIMARY KEY REFERENCES logs, size INTEGER NOT NULL, note TEXT NOT NULL
+) STRICT;
+CREATE TABLE about (name TEXT NOT NULL) STRICT;
+"""
+
+
+def write_private(path: Path, key: Ed25519PrivateKey) -> None:
+    """A new private key file, PKCS #8 PEM, mode 0600, synced. Raises FileExistsError."""
+    files.write_new(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    files.sync_dir(path.parent)
+
+
+def read_private(path: Path) -> Ed25519PrivateKey:
+    """An Ed25519 key from its PEM file. Raises HomeError."""
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise HomeError(f"no usable key: {type(error).__name__}", where=str(path)) from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise HomeError("is not an Ed25519 key", where=str(path))
+    return key
+
+
+class WitnessFolder:
+    """A witness's key, the logs it knows and the newest tree head of each."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open a folder made by `create`. Raises HomeError."""
+        path = folder / DATABASE
+        if not path.is_file():
+            raise HomeError(
+                "holds no witness",
+                where=str(folder),
+                cure="department witness init; a witness that lost its database is retired with its key",
+            )
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA busy_timeout=10000")
+        (self.name,) = self._db.execute("SELECT name FROM about").fetchone()
+        self._key = read_private(folder / KEY_FILE)
+
+    @classmethod
+    def create(cls, folder: Path, name: str) -> WitnessFolder:
+        """A new witness: folder 0700, key 0600. Raises HomeError, CheckpointError for a malformed name."""
+        key = Ed25519PrivateKey.generate()
+        NoteKey.parse(Witness(name, key, {}).key.text())
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (folder / DATABASE).exists() or (folder / KEY_FILE).exists():
+            raise HomeError("already holds a witness", where=str(folder))
+        write_private(folder / KEY_FILE, key)
+        with sqlite3.connect(folder / DATABASE) as db:
+            db.executescript(SCHEMA)
+            db.execute("INSERT INTO about VALUES (?)", (name,))
+        db.close()
+        return cls(folder)
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def add_log(self, key: NoteKey) -> None:
+        """Watch a log from now on; its origin is its key's name. A known origin keeps its key."""
+        with self._transaction() as db:
+            db.execute("INSERT OR IGNORE INTO logs VALUES (?, ?)", (key.name, key.text()))
+            (known,) = db.execute("SELECT vkey FROM logs WHERE origin = ?", (key.name,)).fetchone()
+        if known != key.text():
+            raise HomeError("is watched under another key already", where=key.name)
+
+    def _witness(self, db: sqlite3.Connection) -> Witness:
+        rows = db.execute("SELECT origin, vkey FROM logs")
+        return Witness(self.name, self._key, {origin: NoteKey.parse(vkey) for origin, vkey in rows})
+
+    @property
+    def key(self) -> NoteKey:
+        return Witness(self.name, self._key, {}).key
+
+    def add_checkpoint(self, body: bytes, *, time_s: int) -> Answer:
+        """Judge a request against the newest tree head and replace that in the same transaction."""
+        with self._transaction() as db:
+            witness = self._witness(db)
+            try:
+                origin = witness.origin_of(body)
+            except CheckpointError:
+                return witness.judge(body, None, time_s=time_s)
+            row = db.execute("SELECT note FROM heads WHERE origin = ?", (origin,)).fetchone()
+            last = Checkpoint.parse(split_note(row[0])[0]) if row else None
+            answer = witness.judge(body, last, time_s=time_s)
+            if answer.remember is not None:
+                db.execute(
+                    "INSERT OR REPLACE INTO heads VALUES (?, ?, ?)",
+                    (origin, answer.remember.size, answer.note),
+                )
+            return answer
+
+    def newest(self, origin: str) -> str | None:
+        """The newest co-signed note of a log."""
+        with self._lock:
+            row = self._db.execute("SELECT note FROM heads WHERE origin = ?", (origin,)).fetchone()
+        return str(row[0]) if row else None
+
+
+def witness_app(folder: WitnessFolder) -> Starlette:
+    """The HTTP interface. Request bodies over 64 KiB are refused while they arrive."""
+
+    async def add_checkpoint(request: Request) -> Response:
+        body = bytearray()
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_REQUEST_BYTES:
+                return PlainTextResponse("too large\n", 413)
+        answer = await run_in_threadpool(folder.add_checkpoint, bytes(body), time_s=int(time.time()))
+        return Response(answer.body, answer.status, media_type=answer.content_type)
+
+    async def checkpoint(request: Request) -> Response:
+        note = await run_in_threadpool(folder.newest, request.path_params["origin"])
+        if note is None:
+            return PlainTextResponse("this witness does not know that log, or has not seen it yet\n", 404)
+        return Response(note, media_type=PLAIN_TYPE)
+
+    return Starlette(
+        routes=[
+            Route("/add-checkpoint", add_checkpoint, methods=["POST"]),
+            Route("/{origin:path}/checkpoint", checkpoint, methods=["GET"]),
+        ]
+    )

@@ -1,0 +1,132 @@
+"""The CJIS control table with each figure in force, and the FIPS profile by its honest name. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sync.department.policy.terms import Policy
+from sync.root_file import Root
+
+FIPS_NAME = "approved algorithms, not a validated module"
+OWN_PROCESS = "in the server's own process: root on this machine can read content without a trace"
+ELSEWHERE = "on another machine: root here cannot open content without an entry in the log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """One control of the FBI CJIS Security Policy and the figure in force. `gap`: what is honestly
+    lacking."""
+
+    control: str
+    asks: str
+    in_force: str
+    gap: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the table needs to know of this home."""
+
+    keys_elsewhere: bool
+    witness_here: bool
+    database: str
+    tls_beyond: tuple[str, ...] = ()  # suites that this process would take and the FIPS profile forbids
+
+
+def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
+    """All rows, in the order of the families."""
+    terms, fips = policy.sessions, policy.security.profile == "fips"
+    hashing = (
+        "PBKDF2-HMAC-SHA-256, 600000 rounds"
+        if fips
+        else f"argon2id, {policy.security.argon2_memory_kib} KiB, {policy.security.argon2_passes} passes"
+    )
+    posts = ", ".join(terms.staffed_posts) or "none"
+    witness = root.witness.partition("+")[0] or "none"
+    rows = [
+        (
+            "AC-2",
+            "accounts are managed",
+            "roster in the log; only the administrator changes it, never his own",
+            "",
+        ),
+        ("AC-3", "access by role", "roles and calls of the signed policy file; ceilings in code", ""),
+        (
+            "AC-7",
+            "5 failed logons in 15 minutes lock out",
+            f"{terms.attempts} in {terms.window_minutes} minutes lock for {terms.lockout_minutes} minutes",
+            "",
+        ),
+        ("AC-11", "lock after 30 idle minutes", f"{terms.lock_minutes} minutes; exempt posts: {posts}", ""),
+        ("AC-12", "sessions end", f"after {terms.longest_hours} hours", ""),
+        (
+            "AT-2, AT-3",
+            "training, yearly",
+            f"{policy.training.valid_days} days; gates every call that touches data",
+            "",
+        ),
+        (
+            "AU-2, AU-3",
+            "who, what, when, outcome",
+            "an entry before the answer; refusals are entries too",
+            "",
+        ),
+        (
+            "AU-6",
+            "logs are reviewed",
+            f"audit every {policy.audit.every_days} days; findings due in "
+            f"{policy.audit.finding_due_days} days with a reviewer who is not the searcher",
+            "",
+        ),
+        (
+            "AU-9",
+            "logs are protected",
+            f"Merkle log, co-signed by {witness}; grace {policy.witness.grace_minutes} minutes",
+            "no witness: no answer leaves"
+            if witness == "none"
+            else "the witness runs on this machine and guards against nobody who is root here"
+            if facts.witness_here
+            else "",
+        ),
+        ("AU-11", "kept a year", f"{policy.retention.log_keep_days} days", ""),
+        ("IA-2", "two factors", "password and TOTP (RFC 6238), each code once", ""),
+        (
+            "IA-5",
+            "passwords",
+            f"{policy.security.password_min} characters at least, {hashing}, "
+            f"{policy.security.password_max_days} days at most",
+            "",
+        ),
+        (
+            "MP-6",
+            "media are sanitized",
+            "day keys destroyed with the purge (SP 800-88 Rev. 2, cryptographic erase)",
+            "an overwritten key file may survive on flash outside the file system's sight",
+        ),
+        (
+            "SC-8",
+            "encrypted in transit",
+            "TLS 1.3, P-256, AES-GCM suites alone" if fips else "TLS 1.3, P-256",
+            f"OpenSSL here would take {', '.join(facts.tls_beyond)}: the server refuses to start"
+            if fips and facts.tls_beyond
+            else "",
+        ),
+        (
+            "SC-12",
+            "keys are managed",
+            ELSEWHERE if facts.keys_elsewhere else OWN_PROCESS,
+            "root here still sees which reads of one day have the same plate: equal search tokens"
+            if facts.keys_elsewhere
+            else "run `department keys serve` on a machine that somebody else administers",
+        ),
+        (
+            "SC-13",
+            "FIPS 140 cryptography",
+            f"FIPS profile on: {FIPS_NAME}"
+            if fips
+            else "standard profile: argon2id and ChaCha20 beside approved algorithms",
+            "a validated module is the operating system's matter",
+        ),
+        ("SC-28", "encrypted at rest", f"AES-256-GCM, one key a day of receipt; store: {facts.database}", ""),
+    ]
+    return [Control(control=a, asks=b, in_force=c, gap=d) for a, b, c, d in rows]

@@ -1,0 +1,147 @@
+"""Roles of 463.3 to 463.6, the calls of the desk, and the one decision who may make which. No I/O.
+
+Which role may make which call is a value of the signed policy file; what no policy file may say (a vendor
+with a call that touches data, a reviewer who searches, ...) is a ceiling checked here when it is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from storage.errors import RecordError
+from sync.department.policy.refusals import DeskRefusal
+
+
+class Role(StrEnum):
+    """Who a person is at the desk. Titles are the policy file's."""
+
+    OFFICER = "sworn-officer"
+    DISPATCHER = "dispatcher"
+    COMMUNICATIONS = "communications"
+    CCAT = "ccat"
+    CCAT_SUPERVISOR = "ccat-supervisor"
+    ADMINISTRATOR = "administrator"
+    DESIGNEE = "designee"
+    REVIEWER = "reviewer"
+    VENDOR = "vendor"
+
+
+class Call(StrEnum):
+    """Everything that can be asked of the desk by a person who is logged on."""
+
+    INQUIRY_RUN = "inquiry.run"
+    INQUIRY_REQUEST = "inquiry.request"
+    INQUIRY_QUEUE = "inquiry.queue"
+    INQUIRY_APPROVE = "inquiry.approve"
+    INQUIRY_ANSWER = "inquiry.answer"
+    INQUIRY_DISPUTE = "inquiry.dispute"
+    IMAGE_VIEW = "image.view"
+    RMS_FILE = "rms.file"
+    AUDIT_READ = "audit.read"
+    AUDIT_RUN = "audit.run"
+    AUDIT_REVIEW = "audit.review"
+    SHARE_RECORD = "share.record"
+    SHARE_REVIEW = "share.review"
+    SHARE_APPROVE = "share.approve"
+    SHARE_DELIVER = "share.deliver"
+    SHARE_READ = "share.read"
+    HOLD_READ = "hold.read"
+    HOLD_PLACE = "hold.place"
+    HOLD_EXPORT = "hold.export"
+    HOLD_BOOK = "hold.book"
+    HOLD_RELEASE = "hold.release"
+    TRAINING_RECORD = "training.record"
+    TRAINING_READ = "training.read"
+    USER_MANAGE = "user.manage"
+    GRANT_ISSUE = "grant.issue"
+    GRANT_ENTER = "grant.enter"
+    GRANT_READ = "grant.read"
+    INCIDENT_READ = "incident.read"
+    INCIDENT_CLOSE = "incident.close"
+    COMPLIANCE_READ = "compliance.read"
+    POLICY_READ = "policy.read"
+
+
+@dataclass(frozen=True, slots=True)
+class CallRule:
+    """`touches_data`: needs current training (463.3, 463.9). `clause`: what restricts the call."""
+
+    touches_data: bool
+    clause: str
+
+
+CALLS: Mapping[Call, CallRule] = {
+    Call.INQUIRY_RUN: CallRule(True, "463.5 (c)"),
+    Call.INQUIRY_REQUEST: CallRule(True, "463.5 (a)"),
+    Call.INQUIRY_QUEUE: CallRule(True, "463.5 (c)"),
+    Call.INQUIRY_APPROVE: CallRule(True, "463.5 (c)"),
+    Call.INQUIRY_ANSWER: CallRule(True, "463.5 (a)"),
+    Call.INQUIRY_DISPUTE: CallRule(True, "463.5 (a)"),
+    Call.IMAGE_VIEW: CallRule(True, "463.5 (c)"),
+    Call.RMS_FILE: CallRule(True, "463.5 (b)"),
+    Call.AUDIT_READ: CallRule(True, "463.5 (c)"),
+    Call.AUDIT_RUN: CallRule(True, "463.5 (c)"),
+    Call.AUDIT_REVIEW: CallRule(True, "463.5 (c)"),
+    Call.SHARE_RECORD: CallRule(True, "463.6 (a)"),
+    Call.SHARE_REVIEW: CallRule(True, "463.6 (b)"),
+    Call.SHARE_APPROVE: CallRule(True, "463.6 (b)"),
+    Call.SHARE_DELIVER: CallRule(True, "463.6"),
+    Call.SHARE_READ: CallRule(True, "463.6 (c)"),
+    Call.HOLD_READ: CallRule(True, "463.8"),
+    Call.HOLD_PLACE: CallRule(True, "463.8"),
+    Call.HOLD_EXPORT: CallRule(True, "463.8"),
+    Call.HOLD_BOOK: CallRule(True, "463.8"),
+    Call.HOLD_RELEASE: CallRule(True, "463.8"),
+    Call.TRAINING_RECORD: CallRule(False, "463.9"),
+    Call.TRAINING_READ: CallRule(False, "463.9"),
+    Call.USER_MANAGE: CallRule(False, "463.4"),
+    Call.GRANT_ISSUE: CallRule(False, "463.3"),
+    Call.GRANT_ENTER: CallRule(False, "463.3"),
+    Call.GRANT_READ: CallRule(False, "463.3"),
+    Call.INCIDENT_READ: CallRule(False, "463.8"),
+    Call.INCIDENT_CLOSE: CallRule(False, "463.8"),
+    Call.COMPLIANCE_READ: CallRule(False, "463.4"),
+    Call.POLICY_READ: CallRule(False, "463.1"),
+}
+
+SEES_NO_DATA = frozenset({Role.VENDOR})  # 463.3: access for maintenance and repair
+NEVER_SEARCHES = frozenset({Role.VENDOR, Role.REVIEWER})  # a reviewer is not the searcher
+APPROVES_SHARING = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE})  # 463.6 (b)
+RECORDS_TRAINING = frozenset({Role.CCAT_SUPERVISOR, Role.ADMINISTRATOR})  # 463.9
+MANAGES_USERS = frozenset({Role.ADMINISTRATOR})  # 463.4
+STAFFS_POSTS = frozenset({Role.DISPATCHER, Role.COMMUNICATIONS})  # exempt from the lock at a staffed post
+LETS_IN = frozenset({Role.ADMINISTRATOR})  # 463.3: who authorizes vendors
+LETS_IN_AT_NIGHT = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE})  # four hours, by a delegated key
+CLOSES_INCIDENTS = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE, Role.CCAT_SUPERVISOR})
+
+
+def check_ceiling(role: Role, calls: Iterable[Call]) -> None:
+    """What no policy file may grant. Raises RecordError naming role and call."""
+    for call in calls:
+        barred = (
+            (role in SEES_NO_DATA and CALLS[call].touches_data)
+            or (role in NEVER_SEARCHES and call in {Call.INQUIRY_RUN, Call.INQUIRY_APPROVE, Call.IMAGE_VIEW})
+            or (call in {Call.SHARE_APPROVE, Call.SHARE_REVIEW} and role not in APPROVES_SHARING)
+            or (call is Call.TRAINING_RECORD and role not in RECORDS_TRAINING)
+            or (call is Call.USER_MANAGE and role not in MANAGES_USERS)
+            or (call is Call.GRANT_ISSUE and role not in LETS_IN)
+            or (call is Call.GRANT_ENTER and role not in LETS_IN_AT_NIGHT)
+            or (call is Call.INCIDENT_CLOSE and role not in CLOSES_INCIDENTS)
+        )
+        if barred:
+            raise RecordError(f"no policy may grant {call} to this role", where=f"policy.roles.{role}")
+
+
+def allowing_role(grants: Mapping[Role, frozenset[Call]], held: Iterable[Role], call: Call) -> Role:
+    """The first of a person's roles that may make `call`. Raises DeskRefusal."""
+    for role in held:
+        if call in grants.get(role, frozenset()):
+            return role
+    raise DeskRefusal(
+        f"none of your roles may make the call {call}",
+        code="role",
+        clause=CALLS[call].clause,
+        cure="ask through the request queue" if call is Call.INQUIRY_RUN else "ask the administrator",
+    )

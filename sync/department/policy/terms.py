@@ -1,0 +1,372 @@
+"""The department's policy as data: a TOML file with clause numbers, parsed once into frozen values. No I/O.
+
+Section 463 is the default (`policy-463.toml`). `parse` refuses unknown, missing and mistyped fields, and
+every value beyond a ceiling that no department's policy may pass. The file is in force only when the root
+file names its version and SHA-256 (`root_file.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import tomllib
+from dataclasses import dataclass
+from datetime import tzinfo
+from importlib import resources
+from typing import Any
+
+from storage.codec import from_plain
+from storage.errors import RecordError
+from sync.department.ground.local_time import fixed_name, zone_of
+from sync.department.policy.roles import Call, Role, check_ceiling
+
+FORMAT = 1
+MAX_POLICY_BYTES = 256 * 1024
+
+MAX_LOCK_MINUTES = 30  # CJIS AC-11
+MAX_ATTEMPTS = 5  # CJIS AC-7
+MIN_WINDOW_MINUTES = 15  # CJIS AC-7
+MIN_LOCKOUT_MINUTES = 10  # CJIS AC-7
+MAX_GRACE_MINUTES = 15  # how long answers may leave while the witness is away
+MIN_ARGON2_KIB = 19 * 1024  # OWASP's least for argon2id, with 2 passes
+MIN_ARGON2_PASSES = 2
+MAX_TRAINING_DAYS = 366  # 463.9: annually
+MAX_AUDIT_DAYS = 366
+CJIS_LOG_DAYS = 365  # audit records are kept a year at least
+
+
+def _refuse(what: str, where: str) -> RecordError:
+    return RecordError(what, where=f"policy.{where}")
+
+
+def _between(value: int, low: int, high: int, where: str) -> None:
+    if not low <= value <= high:
+        raise _refuse(f"{value} where {low} to {high} is allowed", where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """One value with its words: a purpose, a topic, a ground, a list category."""
+
+    id: str
+    clause: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleTerms:
+    """What one role may call. `also`: roles that come with it."""
+
+    id: Role
+    title: str
+    clause: str
+    also: tuple[Role, ...]
+    calls: tuple[Call, ...]
+
+    def check(self) -> None:
+        check_ceiling(self.id, self.calls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InquiryTerms:
+    """463.5 (a), (c): what an inquiry must say."""
+
+    clause: str
+    bases: tuple[str, ...]
+    number_pattern: str
+    justification_min: int
+    full_plate_min: int
+    approval_hours: int
+    answer_hours: int
+    results_max: int
+    days_max: int
+
+    def check(self) -> None:
+        try:
+            pattern = re.compile(self.number_pattern)
+        except re.error:
+            raise _refuse("is not a regular expression", "inquiry.number_pattern") from None
+        if pattern.fullmatch(""):
+            raise _refuse("must not match nothing", "inquiry.number_pattern")
+        if not self.bases:
+            raise _refuse("must name at least one basis", "inquiry.bases")
+        _between(self.justification_min, 1, 200, "inquiry.justification_min")
+        _between(self.full_plate_min, 2, 8, "inquiry.full_plate_min")
+        _between(self.approval_hours, 1, 72, "inquiry.approval_hours")
+        _between(self.answer_hours, 1, 24 * 31, "inquiry.answer_hours")
+        _between(self.results_max, 1, 10_000, "inquiry.results_max")
+        _between(self.days_max, 1, 366, "inquiry.days_max")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditTerms:
+    """463.5 (c): the periodic audit, its findings and the filing of requests."""
+
+    clause: str
+    every_days: int
+    finding_due_days: int
+    filing_due_days: int
+    sample_per_thousand: int
+
+    def check(self) -> None:
+        _between(self.every_days, 1, MAX_AUDIT_DAYS, "audit.every_days")
+        _between(self.finding_due_days, 1, 92, "audit.finding_due_days")
+        _between(self.filing_due_days, 1, 92, "audit.filing_due_days")
+        _between(self.sample_per_thousand, 1, 1000, "audit.sample_per_thousand")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorTerms:
+    """Thresholds of the misuse detectors."""
+
+    same_plate_count: int
+    same_plate_days: int
+    catch_all_plates: int
+    catch_all_days: int
+    burst_count: int
+    burst_minutes: int
+    off_shift_minutes: int
+
+    def check(self) -> None:
+        _between(self.same_plate_count, 2, 5, "detectors.same_plate_count")
+        _between(self.same_plate_days, 7, 366, "detectors.same_plate_days")
+        _between(self.catch_all_plates, 3, 20, "detectors.catch_all_plates")
+        _between(self.catch_all_days, 1, 92, "detectors.catch_all_days")
+        _between(self.burst_count, 5, 200, "detectors.burst_count")
+        _between(self.burst_minutes, 5, 240, "detectors.burst_minutes")
+        _between(self.off_shift_minutes, 0, 240, "detectors.off_shift_minutes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionTerms:
+    """Locks and lock-outs. CJIS AC-7, AC-11."""
+
+    clause: str
+    lock_minutes: int
+    attempts: int
+    window_minutes: int
+    lockout_minutes: int
+    longest_hours: int
+    staffed_posts: tuple[str, ...]
+
+    def check(self) -> None:
+        _between(self.lock_minutes, 1, MAX_LOCK_MINUTES, "sessions.lock_minutes")
+        _between(self.attempts, 1, MAX_ATTEMPTS, "sessions.attempts")
+        _between(self.window_minutes, MIN_WINDOW_MINUTES, 24 * 60, "sessions.window_minutes")
+        _between(self.lockout_minutes, MIN_LOCKOUT_MINUTES, 24 * 60, "sessions.lockout_minutes")
+        _between(self.longest_hours, 1, 24, "sessions.longest_hours")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityTerms:
+    """Algorithms and passwords. `profile`: standard or fips."""
+
+    profile: str
+    argon2_memory_kib: int
+    argon2_passes: int
+    password_min: int
+    password_max_days: int
+
+    def check(self) -> None:
+        if self.profile not in {"standard", "fips"}:
+            raise _refuse("must be standard or fips", "security.profile")
+        _between(self.argon2_memory_kib, MIN_ARGON2_KIB, 1 << 21, "security.argon2_memory_kib")
+        _between(self.argon2_passes, MIN_ARGON2_PASSES, 10, "security.argon2_passes")
+        _between(self.password_min, 12, 128, "security.password_min")
+        _between(self.password_max_days, 1, 365, "security.password_max_days")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessTerms:
+    """How long answers may leave without a fresh co-signature."""
+
+    clause: str
+    grace_minutes: int
+
+    def check(self) -> None:
+        _between(self.grace_minutes, 0, MAX_GRACE_MINUTES, "witness.grace_minutes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """A standing inter-agency agreement: 463.6 (d)."""
+
+    id: str
+    agency: str
+    kind: str
+    state: str
+    clause: str
+    terms: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharingTerms:
+    """463.6 and the gate of Civil Code 1798.90.55 (b)."""
+
+    clause: str
+    home_state: str
+    allowed_kinds: tuple[str, ...]
+    refused_kinds: tuple[str, ...]
+    records_release: str
+    agreements: tuple[Agreement, ...]
+
+    def check(self) -> None:
+        known = {"law-enforcement", "prosecutor"}
+        if not set(self.allowed_kinds) <= known:
+            raise _refuse(f"may only be of {', '.join(sorted(known))}: 463.6", "sharing.allowed_kinds")
+        for one in self.agreements:
+            if one.kind not in self.allowed_kinds or one.state != self.home_state:
+                raise _refuse("an agreement cannot pass the share gate", f"sharing.agreements.{one.id}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionTerms:
+    """463.8. `keep_days` from receipt, floor and ceiling both."""
+
+    clause: str
+    keep_days: int
+    log_keep_days: int
+
+    def check(self) -> None:
+        _between(self.keep_days, 1, 365, "retention.keep_days")
+        _between(self.log_keep_days, self.keep_days + CJIS_LOG_DAYS, 36_500, "retention.log_keep_days")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingTerms:
+    """463.9."""
+
+    clause: str
+    valid_days: int
+    conducted_by: Role
+    conductor_recorded_by: Role
+    courses: tuple[str, ...]
+    topics: tuple[Term, ...]
+
+    def check(self) -> None:
+        _between(self.valid_days, 1, MAX_TRAINING_DAYS, "training.valid_days")
+        if self.conducted_by == self.conductor_recorded_by:
+            raise _refuse("nobody records his own training", "training.conductor_recorded_by")
+        if not self.courses or not self.topics:
+            raise _refuse("must name at least one course and one topic", "training")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The signed policy file. Every field is a value that a department may change within its ceiling."""
+
+    format: int
+    version: int
+    department: str
+    manual: str
+    administrator: str
+    time_zone: str
+    purposes: tuple[Term, ...]
+    roles: tuple[RoleTerms, ...]
+    inquiry: InquiryTerms
+    audit: AuditTerms
+    detectors: DetectorTerms
+    sessions: SessionTerms
+    security: SecurityTerms
+    witness: WitnessTerms
+    sharing: SharingTerms
+    retention: RetentionTerms
+    holds: tuple[Term, ...]
+    training: TrainingTerms
+    lists: tuple[Term, ...]
+
+    def check(self) -> None:
+        if self.format != FORMAT:
+            raise _refuse(f"format {self.format} where {FORMAT} is known", "format")
+        _between(self.version, 1, 1 << 31, "version")
+        zone_of(self.time_zone)
+        for where, names in (
+            ("purposes", [one.id for one in self.purposes]),
+            ("roles", [str(one.id) for one in self.roles]),
+            ("holds", [one.id for one in self.holds]),
+            ("lists", [one.id for one in self.lists]),
+            ("sharing.agreements", [one.id for one in self.sharing.agreements]),
+        ):
+            if len(set(names)) != len(names):
+                raise _refuse("names one value twice", where)
+        if not self.purposes or not self.holds:
+            raise _refuse("must not be empty", "purposes, holds")
+        for role in self.roles:
+            for more in role.also:
+                if more in {Role.ADMINISTRATOR, Role.REVIEWER, Role.CCAT_SUPERVISOR, role.id}:
+                    raise _refuse(f"{more} does not come with another role", f"roles.{role.id}.also")
+
+    @property
+    def zone(self) -> tzinfo:
+        """The department's clock: of its shifts, and of the days that its people type."""
+        return zone_of(self.time_zone)
+
+    @property
+    def grants(self) -> dict[Role, frozenset[Call]]:
+        """Role to calls."""
+        return {role.id: frozenset(role.calls) for role in self.roles}
+
+    def effective_roles(self, held: tuple[Role, ...]) -> tuple[Role, ...]:
+        """The roles a person holds with those that come with them, each once."""
+        also = {role.id: role.also for role in self.roles}
+        found: dict[Role, None] = dict.fromkeys(held)
+        for role in held:
+            found.update(dict.fromkeys(also.get(role, ())))
+        return tuple(found)
+
+    def purpose(self, name: str) -> Term | None:
+        return next((one for one in self.purposes if one.id == name), None)
+
+    def hold_ground(self, name: str) -> Term | None:
+        return next((one for one in self.holds if one.id == name), None)
+
+    def agreement(self, name: str) -> Agreement | None:
+        return next((one for one in self.sharing.agreements if one.id == name), None)
+
+    def title(self, role: Role) -> str:
+        return next((one.title for one in self.roles if one.id == role), str(role))
+
+
+def parse(document: bytes) -> Policy:
+    """The policy of a TOML document. Raises RecordError naming the field."""
+    if len(document) > MAX_POLICY_BYTES:
+        raise RecordError(f"is larger than {MAX_POLICY_BYTES} bytes", where="policy")
+    try:
+        table = tomllib.loads(document.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecordError(f"is not TOML: {error}", where="policy") from None
+    return from_plain(Policy, _with_zone(table), where="policy")
+
+
+def _with_zone(table: dict[str, Any]) -> dict[str, Any]:
+    """Files signed before there were zones say one offset for the whole year, and still mean that."""
+    audit = table.get("audit")
+    old = audit.get("utc_offset_minutes") if isinstance(audit, dict) else None
+    if "time_zone" in table or type(old) is not int:
+        return table
+    rest = {name: value for name, value in table["audit"].items() if name != "utc_offset_minutes"}
+    return table | {"audit": rest, "time_zone": fixed_name(old)}
+
+
+def digest(document: bytes) -> bytes:
+    """SHA-256 of the policy file as it lies."""
+    return hashlib.sha256(document).digest()
+
+
+def document_for(department: str, *, fips: bool = False) -> bytes:
+    """Section 463's policy file with another department's name, and its profile. Raises RecordError for an
+    odd name."""
+    usual = parse(default_document()).department
+    if not department.isprintable() or set(department) & {'"', "\\"}:
+        raise RecordError("a department's name is plain text", where="policy.department")
+    document = default_document().replace(
+        f'department = "{usual}"'.encode(), f'department = "{department}"'.encode(), 1
+    )
+    return document.replace(b'profile = "standard"', b'profile = "fips"', 1) if fips else document
+
+
+@functools.cache
+def default_document() -> bytes:
+    """The text of section 463's policy file, with its comments."""
+    return resources.files("sync.department.policy").joinpath("policy-463.toml").read_bytes()

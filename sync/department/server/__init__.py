@@ -1,0 +1,1 @@
+"""The running department: servers, daily work, founding, retention, verification."""

@@ -1,0 +1,82 @@
+"""Founding a department: its home, keys, authority, store, and the first root file of three offline keys."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from storage import files
+from sync import root_file
+from sync.department.content.key_service import LocalKeyService
+from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
+from sync.department.ground.settings import Settings, settings_text
+from sync.department.policy.terms import digest as policy_digest
+from sync.department.policy.terms import document_for
+from sync.department.policy.terms import parse as parse_policy
+from sync.department.store.database import open_store
+from sync.department.units.authority import Authority
+from sync.errors import HomeError
+
+OFFICES = ("administrator", "outside-office", "spare")
+
+
+@dataclass(frozen=True, slots=True)
+class Founded:
+    """What was made, for the person at the terminal."""
+
+    home: DepartmentHome
+    root_digest: bytes
+    root_keys: tuple[Path, ...]
+
+
+def found(path: Path, settings: Settings, *, demo: bool = False, fips: bool = False) -> Founded:
+    """Make a department's home. Raises HomeError when one is there already."""
+    if (path / SETTINGS_FILE).exists():
+        raise HomeError("a department lives here already", where=str(path), cure="choose another --home")
+    path.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+    path.chmod(files.PRIVATE_DIR)
+    keys = {name: _new_key(path / f"{name}.key") for name in ("log", "command")}
+    authority = Authority.create(path / "authority", settings.name)
+    document = document_for(settings.name, fips=fips)
+    files.replace(path / "policy.toml", document)
+    offices = path / "root-keys"
+    files.make_dir(offices)
+    holders = {name: _new_key(offices / f"{name}.key") for name in OFFICES}
+    root = root_file.Root(
+        format=root_file.FORMAT,
+        version=1,
+        department=settings.name,
+        created_us=time.time_ns() // 1000,
+        demo=demo,
+        keys=tuple(
+            root_file.RootKey(holder=name, public=key.public_key().public_bytes_raw())
+            for name, key in holders.items()
+        ),
+        policy_version=parse_policy(document).version,
+        policy_digest=policy_digest(document),
+        witness="",
+        witness_url="",
+        others=(
+            *(
+                root_file.NamedKey(name=name, public=key.public_key().public_bytes_raw())
+                for name, key in keys.items()
+            ),
+            root_file.NamedKey(name="ca", public=authority.der()),
+        ),
+    )
+    signatures = [root_file.sign(root, key) for key in holders.values()]
+    files.replace(path / "root.cbor", root_file.assemble(root, signatures))
+    LocalKeyService(Path(settings.keys_folder) if settings.keys_folder else path / "keys").close()
+    files.replace(path / SETTINGS_FILE, settings_text(settings).encode())
+    home = DepartmentHome.open(path)
+    open_store(home.database_url).close()
+    return Founded(home, root.digest(), tuple(offices / f"{name}.key" for name in OFFICES))
+
+
+def _new_key(path: Path) -> Ed25519PrivateKey:
+    key = Ed25519PrivateKey.generate()
+    files.replace(path, key.private_bytes_raw())
+    return key

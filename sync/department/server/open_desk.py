@@ -1,0 +1,331 @@
+"""Opens the desk of a department's home: its log, its witness, its reads, the guard of its keys, its
+vault."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+from sqlalchemy import select
+
+from storage import files
+from storage.errors import StorageError
+from storage.sealing import Opened
+from sync.department.content import package
+from sync.department.content.key_guard import Cover, GuardedKeys, KeyDoor, Match, Row
+from sync.department.content.key_remote import address_of, remote
+from sync.department.content.key_service import KeyService, LocalKeyService
+from sync.department.content.reads import OpenedRead, StoreReads
+from sync.department.content.vault import FolderVault
+from sync.department.desk.audit.rules import utc_text
+from sync.department.desk.context import Front
+from sync.department.desk.desk import FOLDER, Desk
+from sync.department.desk.grants.signer import GrantOffice
+from sync.department.desk.people import rules as people
+from sync.department.desk.people.calls import HandedOver
+from sync.department.desk.people.rules import one_time_password, totp_uri
+from sync.department.desk.state import checked_policy
+from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.ground.local_time import now_us
+from sync.department.journal.access_log import DATABASE
+from sync.department.journal.entries import AccountSet, Query
+from sync.department.journal.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
+from sync.department.journal.witness_server import WitnessFolder
+from sync.department.policy.refusals import NotYetError
+from sync.department.policy.roles import Role
+from sync.department.server import roster as roster_down
+from sync.department.server.server import Department
+from sync.department.store import incidents, unit_health
+from sync.department.store import tables as t
+from sync.department.store.blobs import PackStore, open_packs
+from sync.department.store.database import Store, open_store
+from sync.department.units.authority import Authority
+from sync.errors import HomeError, SyncError
+from sync.root_file import Root, describe, open_first
+
+log_events = structlog.get_logger("department.desk")
+POLICY_FILE = "policy.toml"
+FOLDER_SCHEME = "folder:"
+SILENT_DAYS = 3  # a unit that did not speak for this long is overdue
+DAY_US = 86_400_000_000
+
+
+def link_of(url: str, *, approved: bool = False) -> WitnessLink:
+    """The witness behind an address: https://..., http://..., folder:/path, or none."""
+    if url.startswith(FOLDER_SCHEME):
+        return FolderWitness(WitnessFolder(Path(url[len(FOLDER_SCHEME) :])))
+    return HttpWitness(url, approved=approved) if url else AbsentWitness()
+
+
+class _RootedLink:
+    """The witness that the root file of the moment names."""
+
+    def __init__(self, url: Callable[[], str], *, approved: bool) -> None:
+        self._url, self._approved = url, approved
+        self._known: tuple[str, WitnessLink] = ("", AbsentWitness())
+
+    def _link(self) -> WitnessLink:
+        url = self._url()
+        if url != self._known[0]:
+            self._known[1].close()
+            self._known = (url, link_of(url, approved=self._approved))
+        return self._known[1]
+
+    def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
+        return self._link().cosign(old_size, proof, note)
+
+    def newest(self, origin: str) -> str:
+        return self._link().newest(origin)
+
+    def close(self) -> None:
+        self._known[1].close()
+
+
+class RootedDoor:
+    """The guard of a key service in this process, for the log and the witness of the root in force."""
+
+    def __init__(self, desk: Desk, service: KeyService) -> None:
+        self._desk, self._service = desk, service
+        self._guard: tuple[int, GuardedKeys] | None = None
+
+    def _door(self) -> GuardedKeys:
+        root = self._desk.root
+        if self._guard is None or self._guard[0] != root.version:
+            witness = root.witness_key()
+            if witness is None:
+                raise NotYetError("the root file names no witness", code="no-witness", clause="463.5")
+            guard = GuardedKeys(
+                self._service,
+                self._desk.log.note_key,
+                self._desk.log.log_id,
+                witness,
+                grace_minutes=self._desk.policy.witness.grace_minutes,
+                clock=self._desk.now_us,
+            )
+            self._guard = (root.version, guard)
+        return self._guard[1]
+
+    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, bytes]:
+        return self._door().tokens(cover, query, days)
+
+    def match(self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]) -> list[Match]:
+        return self._door().match(cover, query, day, log_id, rows)
+
+    def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
+        return self._door().open(cover, day, log_id, rows)
+
+    def hold(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, bytes]]:
+        return self._door().hold(cover, day, log_id, rows)
+
+    def open_held(
+        self, cover: Cover, access: int, log_id: bytes, rows: Sequence[Row]
+    ) -> list[dict[str, Opened]]:
+        return self._door().open_held(cover, access, log_id, rows)
+
+    def release(self, cover: Cover) -> None:
+        self._door().release(cover)
+
+
+def open_desk(
+    home: DepartmentHome, *, clock: Callable[[], int] = now_us, link: WitnessLink | None = None
+) -> Desk:
+    """The desk of a home. Raises HomeError before its first administrator was entered."""
+    if not (home.path / FOLDER / DATABASE).is_file():
+        raise HomeError(
+            "this department has no desk yet", where=str(home.path), cure="department user first USER"
+        )
+    urls: list[Callable[[], str]] = []
+    rooted = _RootedLink(lambda: urls[0]() if urls else "", approved=home.fips)
+    desk = Desk(home.path, home.log_key(), link or rooted, clock=clock)
+    urls.append(lambda: desk.root.witness_url)
+    try:
+        _demand_rooted(home, desk.root)
+    except HomeError:
+        desk.close()
+        raise
+    return desk
+
+
+def _demand_rooted(home: DepartmentHome, root: Root) -> None:
+    """Keys change by the root file alone. Raises HomeError for a CA or a command key that it does not name.
+
+    The command key may be away, on the administrator's token.
+    """
+    authority = Authority.open(home.authority).der()
+    command = home.path / "command.key"
+    keys = {"ca": authority}
+    if command.exists():
+        keys["command"] = load_ed25519(command).public_key().public_bytes_raw()
+    for name, public in keys.items():
+        named = root.other(name)
+        if named is not None and named != public:
+            raise HomeError(
+                f"the {name} key here is not the one that the root file names",
+                where=str(home.path),
+                cure="restore it from its backup; keys change by a new root file alone",
+            )
+
+
+def first_administrator(
+    home: DepartmentHome, user: str, name: str, *, clock: Callable[[], int] = now_us
+) -> HandedOver:
+    """Make the desk's log with its root, and the first account: once. Raises HomeError after that."""
+    if not (home.path / FOLDER / DATABASE).is_file():
+        Desk.create(
+            home.path,
+            home.log_key(),
+            AbsentWitness(),
+            root_file=home.root_file.read_bytes(),
+            policy_document=(home.path / POLICY_FILE).read_bytes(),
+            clock=clock,
+        ).close()
+    desk = open_desk(home, clock=clock)
+    try:
+        if desk.book.roster.accounts:
+            raise HomeError(
+                "the first administrator was entered", where=str(home.path), cure="department user set"
+            )
+        account = AccountSet(
+            user=user,
+            name=name,
+            organisation=desk.policy.department,
+            roles=(Role.ADMINISTRATOR,),
+            shift=None,
+            active=True,
+            reason="first administrator",
+            ssh_keys=(),
+        )
+        people.check_account(desk.policy, account)
+        entry = desk.system(account)[0]
+        password = one_time_password()
+        terms = desk.policy.security
+        credential = people.new_credential(terms, user, password, clock(), first=True)
+        desk.set_credential(credential, entry.stamp)
+        return HandedOver(user=user, password=password, totp_uri=totp_uri(credential, desk.policy.department))
+    finally:
+        desk.close()
+
+
+def open_front(
+    home: DepartmentHome,
+    *,
+    store: Store | None = None,
+    keys: KeyService | None = None,
+    packs: PackStore | None = None,
+    door: KeyDoor | None = None,
+    clock: Callable[[], int] = now_us,
+    link: WitnessLink | None = None,
+) -> Front:
+    """Everything that the desk's calls need; the server gives what it has open already. Raises HomeError."""
+    desk = open_desk(home, clock=clock, link=link)
+    opened: list[Callable[[], None]] = []
+    if store is None:
+        store = open_store(home.database_url)
+        opened.append(store.close)
+    held = store
+    packs = packs or open_packs(home)
+    address = address_of(home)
+    if address is not None:
+        remote_keys, remote_door = remote(address, approved=home.fips)
+        opened.append(remote_keys.close)
+        keys, door = keys or remote_keys, door or remote_door
+    if keys is None:
+        keys = local = LocalKeyService(home.keys)
+        opened.append(local.close)
+    service = keys
+    key = home.log_key()
+
+    def packed(reads: list[OpenedRead], number: str) -> bytes:
+        return package.build(reads, number, desk.policy.department, key, clock())
+
+    return Front(
+        desk=desk,
+        reads=StoreReads(store, packs),
+        door=door or RootedDoor(desk, service),
+        vault=FolderVault(home.path / FOLDER / "holds"),
+        package=packed,
+        overdue_from_store=lambda moment: overdue_in_store(held, desk, moment),
+        tell_units=lambda: _tell_units(home, held, desk),
+        send_down=lambda: roster_down.send_down(home, held, service, desk),
+        incidents=StoreIncidents(store),
+        grants=GrantOffice(home, store),
+        opened=tuple(opened),
+    )
+
+
+class StoreIncidents:
+    """The store's table of incidents, for the desk."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def listed(self) -> list[incidents.Incident]:
+        with self._store.read() as connection:
+            return incidents.listed(connection)
+
+    def settle(self, number: int, first: str, second: str, at_us: int) -> None:
+        with self._store.write() as connection:
+            incidents.settle(connection, number, first, second, at_us)
+
+
+def _tell_units(home: DepartmentHome, store: Store, desk: Desk) -> None:
+    """The entry stands whether or not the roster can be signed now; compliance shows one that lags."""
+    try:
+        version = roster_down.publish(home, store, desk)
+    except (SyncError, StorageError) as error:
+        log_events.warning("roster_not_sent", kind=type(error).__name__)
+        return
+    if version is not None:
+        log_events.info("roster_out", version=version)
+
+
+def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[tuple[str, str, str]]:
+    """(kind, clause, what) of days not purged in time, units that fell silent, a roster that lags."""
+    found = []
+    keep_days = desk.policy.retention.keep_days
+    if not roster_down.is_out(store, desk):
+        found.append(("roster", "463.3", "units are offered an older roster than the desk's"))
+    with store.read() as connection:
+        for day in connection.execute(select(t.days.c.day).where(t.days.c.purged_us.is_(None))).scalars():
+            due_us = (day + 1 + keep_days) * DAY_US
+            if moment_us >= due_us + DAY_US:
+                received = time.strftime("%Y-%m-%d", time.gmtime(day * 86_400))
+                what = f"the day of receipt {received} was to be purged by {utc_text(due_us)}"
+                found.append(("purge", "463.8", what))
+        units = select(t.units.c.name, t.units.c.seen_us, t.units.c.enrolled_us).where(
+            t.units.c.revoked_us.is_(None)
+        )
+        for name, seen_us, enrolled_us in connection.execute(units):
+            last = seen_us or enrolled_us
+            if moment_us - last >= SILENT_DAYS * DAY_US:
+                found.append(("unit", "463.8", f"unit {name} has not spoken since {utc_text(last)}"))
+        found += unit_health.alarms_in(connection)
+    return found
+
+
+def adopt_root(home: DepartmentHome, desk: Desk, root_file: bytes, policy_document: bytes) -> Root:
+    """Put a root in force at the desk and in the home's files. Raises StorageError kinds."""
+    if describe(root_file)[0].digest() == desk.root.digest():
+        root = open_first(root_file, desk.root.digest())  # a crash came between the entry and the files
+        checked_policy(root, policy_document)
+    else:
+        root = desk.set_root(root_file, policy_document)
+    files.replace(home.path / POLICY_FILE, policy_document)
+    files.replace(home.root_file, root_file)
+    desk.try_cover(desk.log.size() - 1)
+    return root
+
+
+def front_of(department: Department) -> Front | None:
+    """The desk of a running server, over what that has open already; None before its first administrator."""
+    home = department.home
+    if not (home.path / FOLDER / DATABASE).is_file():
+        return None
+    return open_front(home, store=department.store, keys=department.keys, packs=department.packs)
+
+
+def root_in(home: DepartmentHome) -> Root:
+    """The root of the home's file, as it says of itself."""
+    return describe(home.root_file.read_bytes())[0]

@@ -1,0 +1,239 @@
+"""One year from receipt, as floor and as ceiling (463.8): which days are due, their purge, and its receipt.
+
+A purge of a day: intent, the store key destroyed (with it the index, and every backup of the database),
+rows and packs dropped, receipt signed by the department log. A purge that was cut off is finished by the
+next run. Leaves stay, so the logs still verify.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import delete, func, insert, select, update
+
+from storage.day_keys import DAY_US
+from storage.errors import StorageError
+from sync import messages as m
+from sync.department.content.key_service import KeyService
+from sync.department.desk.state import checked_policy
+from sync.department.ground.home import DepartmentHome
+from sync.department.ground.settings import Settings
+from sync.department.store.blobs import PackStore
+from sync.department.store.database import Store
+from sync.department.store.tables import alerts, days, elements
+from sync.errors import HomeError, StoreError
+from sync.root_file import describe
+
+log_events = structlog.get_logger("department.retention")
+CLAUSE = "463.8"
+LOOK_BACK_DAYS = 400  # how far beyond the year a key of a day that the database forgot is looked for
+DAY_KEY_DAYS = 366  # an epoch of one day may be uploaded a year later; then its private day key goes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeReceipt(m.Message):
+    """Signed by the department log: this day of receipt is no more. `day`: days since 1970-01-01."""
+
+    KIND: ClassVar[str] = "department-purge"
+    department: str
+    day: int
+    records: int
+    elements: int
+    packs: int
+    clause: str
+    started_us: int
+    at_us: int
+
+    def check(self) -> None:
+        self.check_version()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """One day of receipt and when it may, and must, go."""
+
+    day: int
+    due_us: int
+    begun: bool
+
+    def overdue_days(self, now_us: int) -> int:
+        return max(0, (now_us - self.due_us) // DAY_US)
+
+
+class Keeper(Protocol):
+    """Whoever must save something from a day before it goes (a hold), and answers when it is done."""
+
+    def __call__(self, day: int) -> None: ...
+
+
+def due_us(day: int, keep_days: int) -> int:
+    """The first moment at which everything received on `day` has been kept its full year."""
+    return (day + 1 + keep_days) * DAY_US
+
+
+def keep_days_of(home: DepartmentHome) -> int:
+    """The days of the policy file that the root file names, a year at most. Raises HomeError.
+
+    Nothing is purged by a file that nobody signed: one that does not fit the root file is refused.
+    """
+    try:
+        root = describe(home.root_file.read_bytes())[0]
+        policy = checked_policy(root, (home.path / "policy.toml").read_bytes())
+    except (OSError, StorageError) as error:
+        raise HomeError(
+            f"the policy file and the root file do not fit: {error}",
+            where=str(home.path),
+            cure="department keys adopt, with the root file and the policy that it names",
+        ) from None
+    return min(policy.retention.keep_days, home.settings.keep_days)
+
+
+class Retention:
+    """The plan and the deed, for one store."""
+
+    def __init__(  # noqa: PLR0917 - called once, by the server
+        self,
+        store: Store,
+        keys: KeyService,
+        packs: PackStore,
+        log_key: Ed25519PrivateKey,
+        settings: Settings,
+        now_us: Callable[[], int],
+        before: Sequence[Keeper] = (),
+        keep_days: Callable[[], int] | None = None,
+    ) -> None:
+        """`keep_days`: what the policy file in force says; else the setting's year."""
+        self._store, self._keys, self._packs = store, keys, packs
+        self._log_key, self._settings, self._now_us, self._before = log_key, settings, now_us, before
+        self._keep_days = keep_days or (lambda: settings.keep_days)
+        self._swept: set[int] = set()
+
+    def plan(self) -> list[Due]:
+        """Every day that still holds content, oldest first."""
+        query = (
+            select(days.c.day, days.c.purge_started_us).where(days.c.purged_us.is_(None)).order_by(days.c.day)
+        )
+        with self._store.read() as connection:
+            rows = connection.execute(query).all()
+        keep_days = self._keep_days()
+        return [
+            Due(
+                day=row.day,
+                due_us=due_us(row.day, keep_days),
+                begun=row.purge_started_us is not None,
+            )
+            for row in rows
+        ]
+
+    def counted(self, day: int) -> tuple[int, int]:
+        """(records, elements) that a day of receipt holds."""
+        grouped = (
+            select(elements.c.log_no, elements.c.sequence, func.count().label("n"))
+            .where(elements.c.day == day)
+            .group_by(elements.c.log_no, elements.c.sequence)
+            .subquery()
+        )
+        with self._store.read() as connection:
+            row = connection.execute(
+                select(func.count(), func.coalesce(func.sum(grouped.c.n), 0)).select_from(grouped)
+            ).one()
+        return int(row[0]), int(row[1])
+
+    def run(self) -> list[PurgeReceipt]:
+        """Purge every day that is due, and finish what was begun."""
+        now = self._now_us()
+        self._adopt(now)
+        done = [self._purge(one) for one in self.plan() if one.begun or one.due_us <= now]
+        self._keys.destroy_day_keys_before(now // DAY_US - DAY_KEY_DAYS)
+        self._drop_alerts(now)
+        self._sweep()
+        return done
+
+    def _adopt(self, now: int) -> None:
+        """Days of which packs or a key exist, but no row: a restored database is older than they are.
+
+        Their year ends like any other's, so they are entered and purged with the rest.
+        """
+        with self._store.read() as connection:
+            known = set(connection.execute(select(days.c.day)).scalars())
+        over = now // DAY_US - self._keep_days()
+        found = self._packs.days() - known
+        found |= {
+            day
+            for day in range(over - LOOK_BACK_DAYS, over)
+            if day not in known and self._keys.has_store_key(day)
+        }
+        if not found:
+            return
+        log_events.warning("forgotten_days_entered", count=len(found))
+        with self._store.write() as connection:
+            connection.execute(insert(days), [{"day": day} for day in sorted(found)])
+
+    def _drop_alerts(self, now: int) -> None:
+        """Alerts whose own leaf never came are kept their year from receipt, like everything else."""
+        last = (now // DAY_US - self._keep_days()) * DAY_US
+        with self._store.write() as connection:
+            connection.execute(delete(alerts).where(alerts.c.received_us < last))
+
+    def _purge(self, due: Due) -> PurgeReceipt:
+        started = self._now_us()
+        if not due.begun:
+            for keeper in self._before:
+                keeper(due.day)
+            with self._store.write() as connection:
+                connection.execute(update(days).where(days.c.day == due.day).values(purge_started_us=started))
+        records, parts = self.counted(due.day)
+        self._keys.destroy_store_key(due.day)
+        packs = self._packs.drop(due.day)
+        receipt = PurgeReceipt(
+            department=self._settings.name,
+            day=due.day,
+            records=records,
+            elements=parts,
+            packs=packs,
+            clause=CLAUSE,
+            started_us=started,
+            at_us=self._now_us(),
+        )
+        with self._store.write() as connection:
+            self._store.drop_day(connection, due.day)
+            connection.execute(
+                update(days)
+                .where(days.c.day == due.day)
+                .values(purged_us=receipt.at_us, receipt=m.seal_message(receipt, self._log_key))
+            )
+        self._store.shrink()
+        log_events.info("day_purged", day=due.day, records=records, clause=CLAUSE)
+        return receipt
+
+    def _sweep(self) -> None:
+        """Packs that no row names: a crash between the pack and its rows. Only of days gone by."""
+        today = self._now_us() // DAY_US
+        for one in self.plan():
+            if one.day >= today or one.day in self._swept:
+                continue
+            there = self._packs.names(one.day)
+            self._swept.add(one.day)
+            if not there:
+                continue
+            with self._store.read() as connection:
+                query = select(elements.c.pack).distinct().where(elements.c.day == one.day)
+                named = {row[0] for row in connection.execute(query) if row[0] is not None}
+            stray = there - named
+            if stray:
+                log_events.info("stray_packs_removed", day=one.day, count=len(stray))
+                self._packs.remove(one.day, stray)
+
+    def receipts(self) -> list[tuple[int, bytes]]:
+        """(day, signed receipt) of every purge so far."""
+        with self._store.read() as connection:
+            rows = connection.execute(
+                select(days.c.day, days.c.receipt).where(days.c.purged_us.is_not(None)).order_by(days.c.day)
+            ).all()
+        if any(row[1] is None for row in rows):
+            raise StoreError("a purged day has no receipt")
+        return [(row[0], bytes(row[1])) for row in rows]

@@ -1,0 +1,98 @@
+"""The desk's people as the signed roster that units sync: roles, keys, training and its end, revocation.
+
+What a unit knows of people is what the log of the desk adds up to, never a list kept beside it. The roster
+goes out anew, under the next version, whenever it would say something else than the one that is out; a
+removed person stays on it as revoked. Passwords of the desk do not leave it: at a unit a person proves
+himself with the SSH key that the administrator entered for him.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from storage import codec, envelope
+from storage.errors import StorageError
+from storage.policy import TRAINING_TOPICS
+from storage.roster import Person, Roster
+from sync.department.content.key_service import KeyService
+from sync.department.desk.desk import Desk
+from sync.department.desk.state import Book
+from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.journal.entries import AccountSet
+from sync.department.store.database import Store
+from sync.department.units import documents as down
+from sync.documents import context_of
+from sync.messages import MAX_DOCUMENT_BYTES
+
+NAME = "roster"
+
+
+def people_of(book: Book) -> tuple[Person, ...]:
+    """Everybody who ever held a role, by name."""
+    found = (_person(book, account) for _, account in sorted(book.roster.accounts.items()))
+    return tuple(person for person in found if person is not None)
+
+
+def _person(book: Book, account: AccountSet) -> Person | None:
+    roles = book.policy.effective_roles(account.roles or book.roster.last_roles.get(account.user, ()))
+    if not roles:
+        return None
+    done = book.trainings.newest.get(account.user)
+    wanted = {topic.id for topic in book.policy.training.topics}
+    whole = done is not None and wanted <= set(done.topics)  # a topic that came since ends it here as there
+    return Person(
+        user=account.user,
+        roles=tuple(str(role) for role in roles),
+        organisation=account.organisation,
+        ssh_keys=account.ssh_keys,
+        password=None,
+        trained_us=done.held_us if done else 0,
+        topics=tuple(one for one in TRAINING_TOPICS if whole and done is not None and one in done.topics),
+        trainer=done.trainer if done else "",
+        revoked=not account.active,
+    )
+
+
+def publish(home: DepartmentHome, store: Store, desk: Desk) -> int | None:
+    """Sign and offer the roster if it changed; its version, or None. Raises SyncError, StorageError."""
+    desk.refresh()
+    people = people_of(desk.book)
+    command = load_ed25519(home.path / "command.key")
+    with store.write() as connection:
+        version, message = down.out(connection, NAME)
+        if message and _people_in(message, command.public_key().public_bytes_raw()) == people:
+            return None
+        body = codec.to_bytes(Roster(version=version + 1, demo=False, people=people))
+        down.publish(connection, NAME, version + 1, down.sign_document(NAME, body, command), desk.now_us())
+    return version + 1
+
+
+def is_out(store: Store, desk: Desk) -> bool:
+    """Whether units are offered what the desk knows. Raises StoreError."""
+    command = desk.root.other("command")
+    with store.read() as connection:
+        _, message = down.out(connection, NAME)
+    try:
+        return command is not None and bool(message) and _people_in(message, command) == people_of(desk.book)
+    except StorageError:
+        return False
+
+
+def _people_in(message: bytes, command: bytes) -> Sequence[Person]:
+    payload = envelope.open_signed(
+        message,
+        Ed25519PublicKey.from_public_bytes(command),
+        context=context_of(NAME),
+        limit=MAX_DOCUMENT_BYTES,
+    )
+    return codec.from_bytes(Roster, payload, limit=MAX_DOCUMENT_BYTES).people
+
+
+def send_down(home: DepartmentHome, store: Store, keys: KeyService, desk: Desk) -> list[str]:
+    """Offer units everything that changed: policy, roster, day keys; the names. Raises SyncError."""
+    names = down.refresh(home, store, keys, desk.now_us())
+    if publish(home, store, desk) is not None:
+        names.append(NAME)
+    return list(dict.fromkeys(names))  # a roster can go out twice: the first empty, then with people

@@ -1,0 +1,233 @@
+"""The running server: uvicorn behind TLS 1.3, one port for units (client certificates), one front door.
+
+TLS only admits. Slow and silent clients are cut off before they cost memory: the handshake, the header
+and every wait for a body have a clock. The daily purge and the renewal of the server's certificate run here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import ssl
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from sync.department.content.key_remote import service_of
+from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
+from sync.department.ground.local_time import now_us
+from sync.department.ground.ports import demand_free
+from sync.department.ground.tls import tls_context
+from sync.department.server.retention import PurgeReceipt, Retention, keep_days_of
+from sync.department.store.blobs import open_packs
+from sync.department.store.database import open_store
+from sync.department.store.partials import Partials
+from sync.department.units import documents as down
+from sync.department.units.authority import Authority
+from sync.department.units.enrolment import Enrolment
+from sync.department.units.http_app import front_app, unit_app
+from sync.department.units.receiver import Receiver
+
+log_events = structlog.get_logger("department.server")
+HEADER_SECONDS = 10
+HEADER_BYTES = 16 * 1024
+
+
+class PatientButNotForever(H11Protocol):
+    """uvicorn's HTTP/1.1 with a clock on the request's header: a client that drips is cut off."""
+
+    _header_clock: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wind()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.scope is not None and self.cycle is not None and not self.cycle.response_complete:
+            self._stop()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wind()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def _wind(self) -> None:
+        self._stop()
+        wait = HEADER_SECONDS + (self.timeout_keep_alive if self.cycle is not None else 0)
+        self._header_clock = self.loop.call_later(wait, self._cut)
+
+    def _stop(self) -> None:
+        if self._header_clock is not None:
+            self._header_clock.cancel()
+            self._header_clock = None
+
+    def _cut(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+
+def served_names(home: DepartmentHome) -> tuple[str, ...]:
+    """The names in the server's certificate."""
+    names = [home.settings.host]
+    listen = home.settings.listen
+    with contextlib.suppress(ValueError):
+        if not ipaddress.ip_address(listen).is_unspecified and listen not in names:
+            names.append(listen)
+    return tuple(names)
+
+
+class Department:
+    """Everything that one home's server holds, wired; `close` lets it go."""
+
+    def __init__(self, home: DepartmentHome, clock: Callable[[], int] = now_us) -> None:
+        self.home = home
+        self.store = open_store(home.database_url)
+        self.keys = service_of(home)
+        self.packs = open_packs(home)
+        self.authority = Authority.open(home.authority).renewed()
+        self._partials = Partials(home.path / "partial")
+        log_key = home.log_key()
+        settings = home.settings
+        self.receiver = Receiver(
+            self.store,
+            self.keys,
+            self.packs,
+            log_key,
+            settings.name,
+            clock,
+            certificate_days=settings.certificate_days,
+            partials=self._partials,
+        )
+        self.enrolment = Enrolment(self.store, self.authority, log_key, settings, home.root_file, clock)
+        self.retention = Retention(
+            self.store, self.keys, self.packs, log_key, settings, clock, keep_days=lambda: keep_days_of(home)
+        )
+
+    def retain(self) -> list[PurgeReceipt]:
+        """The daily purge: whole days of receipt by their receipts, and pieces that nobody went on with."""
+        done = self.retention.run()
+        self._partials.drop_older(self.home.settings.keep_days)
+        return done
+
+    def close(self) -> None:
+        self.keys.close()
+        self.store.close()
+
+
+def _server(app: Any, context: ssl.SSLContext, home: DepartmentHome, port: int) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        host=home.settings.listen,
+        port=port,
+        http=PatientButNotForever,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=home.settings.max_connections,
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
+        backlog=256,
+        ssl_context_factory=lambda _config, _default: context,
+    )
+    return uvicorn.Server(config)
+
+
+def renew_server(department: Department, contexts: Sequence[ssl.SSLContext]) -> None:
+    """Make the server's certificate anew where it ends soon; connections from now on are shown it."""
+    certificate, key = department.authority.server_files(served_names(department.home))
+    for context in contexts:
+        context.load_cert_chain(certificate, key)
+
+
+def _renew_documents(department: Department) -> None:
+    """Policy and day keys for units, signed anew in time; also where the department has no desk yet."""
+    if (department.home.path / "command.key").exists():  # else its holder signs them by hand
+        down.refresh(department.home, department.store, department.keys, now_us())
+
+
+async def _retain(
+    department: Department,
+    contexts: Sequence[ssl.SSLContext],
+    daily: Callable[[], None],
+    stop: asyncio.Event,
+) -> None:
+    """The daily purge, what follows it and the renewal of the certificate: at their hour, once at start."""
+    while not stop.is_set():
+        try:
+            renew_server(department, contexts)
+            done = await asyncio.to_thread(department.retain)
+            log_events.info("retention_ran", purged_days=len(done))
+        except Exception as error:  # noqa: BLE001 - the server must live; compliance shows a purge that is late
+            log_events.error("retention_failed", kind=type(error).__name__)  # noqa: TRY400
+        try:
+            await asyncio.to_thread(_renew_documents, department)
+            await asyncio.to_thread(daily)
+        except Exception as error:  # noqa: BLE001 - as above
+            log_events.error("daily_failed", kind=type(error).__name__)  # noqa: TRY400
+        moment = datetime.now(UTC)
+        wait = (department.home.settings.purge_hour - moment.hour) % 24 * 3600 - moment.minute * 60
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), wait if wait > 0 else wait + 86_400)
+
+
+async def serve(
+    department: Department,
+    desk_routes: list[Any],
+    ready: Callable[[int, int], None],
+    daily: Callable[[], None] = lambda: None,
+) -> None:
+    """Run until SIGTERM or SIGINT. `ready` gets the two ports once both listen; `daily` follows a purge."""
+    home, settings = department.home, department.home.settings
+    demand_free(settings.listen, settings.unit_port, f"{SETTINGS_FILE}: unit_port")
+    demand_free(settings.listen, settings.desk_port, f"{SETTINGS_FILE}: desk_port")
+    certificate, key = department.authority.server_files(served_names(home))
+    contexts = (
+        tls_context(certificate, key, clients_of=home.authority / "ca.pem", approved=home.fips),
+        tls_context(certificate, key, approved=home.fips),
+    )
+    units = _server(
+        unit_app(department.receiver, department.enrolment, seconds=settings.request_seconds),
+        contexts[0],
+        home,
+        settings.unit_port,
+    )
+    front = _server(
+        front_app(department.receiver, department.enrolment, desk_routes, seconds=settings.request_seconds),
+        contexts[1],
+        home,
+        settings.desk_port,
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        stop.set()
+        units.should_exit = front.should_exit = True
+
+    async with asyncio.TaskGroup() as group:
+        for server in (units, front):
+            group.create_task(server._serve())  # `serve` would take the signals for itself
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, end)
+        while not (units.started and front.started) and not stop.is_set():
+            await asyncio.sleep(0.02)
+        ready(_port(units), _port(front))
+        group.create_task(_retain(department, contexts, daily, stop))
+
+
+def _port(server: uvicorn.Server) -> int:
+    sockets = [one for each in server.servers for one in each.sockets]
+    return int(sockets[0].getsockname()[1]) if sockets else 0

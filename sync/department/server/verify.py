@@ -1,0 +1,260 @@
+"""Checks a department's store: every leaf, tree, co-signature, receipt, element and purge. Names what is bad.
+
+Content is checked through the key service, which answers "matches its commitment" or what is wrong, never
+the content. An element that is neither here, nor purged by receipt, nor given up, is a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import select
+
+from storage import leaf as leaves
+from storage import merkle, sealing
+from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
+from storage.errors import StorageError
+from storage.receipts import open_receipt
+from sync import messages as m
+from sync.department.content.key_service import KeyService
+from sync.department.server.retention import PurgeReceipt
+from sync.department.store import unit_logs as held
+from sync.department.store.blobs import PackStore
+from sync.department.store.database import Store
+from sync.department.store.tables import bad_records, days, elements, logs, receipts, units
+from sync.errors import KeyServiceError, StoreError, SyncError
+from sync.vouch import open_vouch
+
+AT_ONCE = 500
+MAX_PROBLEMS = 1000
+
+
+@dataclass(slots=True)
+class Report:
+    """What was checked, and what is wrong, in the order found."""
+
+    logs: int = 0
+    records: int = 0
+    elements: int = 0
+    receipts: int = 0
+    purged_days: int = 0
+    given_up: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def wrong(self, what: str) -> None:
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(what)
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    day: int
+    sequence: int
+    name: str
+    form: int
+    stored: bytes
+
+
+class Checker:
+    """One pass over one store."""
+
+    def __init__(
+        self, store: Store, keys: KeyService, packs: PackStore, department: Ed25519PublicKey
+    ) -> None:
+        self._store, self._keys, self._packs, self._department = store, keys, packs, department
+        self.report = Report()
+        self._absent = 0
+
+    def run(self, *, content: bool = True) -> Report:
+        """Everything; without `content`, signatures and trees alone."""
+        with self._store.read() as connection:
+            rows = connection.execute(
+                select(logs.c.log_id, logs.c.vouch, units.c.identity)
+                .join(units, units.c.unit_id == logs.c.unit_id)
+                .order_by(logs.c.log_no)
+            ).all()
+            purged = self._purges(connection)
+            for row in rows:
+                self.report.logs += 1
+                try:
+                    log = held.find_log(connection, bytes(row.log_id))
+                except StorageError as error:
+                    self.report.wrong(f"log {bytes(row.log_id).hex()[:16]}: {error.what}")
+                    continue
+                if log is None:
+                    continue
+                self._vouch(log, bytes(row.vouch), bytes(row.identity))
+                self._log(connection, log, content=content)
+                self._receipts(connection, log)
+        if content and self._absent != purged:
+            self.report.wrong(
+                f"{self._absent} elements are not here, but purge receipts account for {purged}"
+            )
+        return self.report
+
+    def _vouch(self, log: held.HeldLog, vouch: bytes, identity: bytes) -> None:
+        try:
+            said = open_vouch(vouch, identity)
+        except SyncError as error:
+            self.report.wrong(f"log {_short(log)}: {error}")
+            return
+        if said.log_public != log.public.public_bytes_raw():
+            self.report.wrong(f"log {_short(log)}: the unit key vouched for another log key")
+
+    def _log(self, connection: sa.Connection, log: held.HeldLog, *, content: bool) -> None:
+        frontier = merkle.Frontier()
+        cosigned_root = b""
+        at, size = 0, log.frontier.size
+        while at < size:
+            some = held.leaves_from(connection, log.log_no, at, AT_ONCE)
+            if not some:
+                break
+            parsed = []
+            for data in some:
+                try:
+                    leaf = leaves.open_leaf(data, log.public)
+                    if (leaf.log_id, leaf.sequence) != (log.log_id, frontier.size):
+                        self.report.wrong(f"log {_short(log)}, record {frontier.size}: out of place")
+                    parsed.append(leaf)
+                except StorageError as error:
+                    self.report.wrong(f"log {_short(log)}, record {frontier.size}: {error.what}")
+                frontier.append(merkle.leaf_hash(data))
+                if frontier.size == log.cosigned_size:
+                    cosigned_root = frontier.root()
+            self.report.records += len(some)
+            if content:
+                self._content(connection, log, at, parsed)
+            at += len(some)
+        if frontier.size != size or frontier.root() != log.frontier.root():
+            self.report.wrong(f"log {_short(log)}: {frontier.size} leaves do not make the tree of {size}")
+        if log.cosigned is not None:
+            self._cosigned(log, cosigned_root)
+
+    def _cosigned(self, log: held.HeldLog, root: bytes) -> None:
+        key = NoteKey(m.department_origin(self._department), self._department, TYPE_COSIGNATURE)
+        try:
+            head = open_checkpoint(log.cosigned or "", log.note_key)
+            if not open_cosignatures(log.cosigned or "", [key]):
+                self.report.wrong(f"log {_short(log)}: its checkpoint is not co-signed by this department")
+            if (head.size, head.root) != (log.cosigned_size, root):
+                self.report.wrong(f"log {_short(log)}: not what was co-signed at {log.cosigned_size} records")
+        except StorageError as error:
+            self.report.wrong(f"log {_short(log)}: co-signed checkpoint: {error.what}")
+
+    # --- content -----------------------------------------------------------------------------------------
+
+    def _content(
+        self, connection: sa.Connection, log: held.HeldLog, first: int, parsed: Sequence[leaves.Leaf]
+    ) -> None:
+        marks = {(leaf.sequence, name): leaf.elements[name] for leaf in parsed for name in m.travelling(leaf)}
+        sealed: dict[int, list[tuple[int, str, bytes, bytes]]] = {}
+        for one in self._elements(connection, log, first):
+            mark = marks.pop((one.sequence, one.name), None)
+            if mark is None:
+                self._element_wrong(log, one.sequence, one.name, "no leaf names it, or it is here twice")
+                continue
+            self.report.elements += 1
+            if one.form == held.FORM_SEALED:
+                sealed.setdefault(one.day, []).append((one.sequence, one.name, one.stored, mark.commitment))
+                continue
+            try:
+                sealing.read_open(one.name, one.sequence, one.stored, mark.commitment)
+            except StorageError as error:
+                self._element_wrong(log, one.sequence, one.name, error.what)
+        for day, some in sealed.items():
+            for wanted, wrong in zip(some, self._checked(day, log, some), strict=True):
+                if wrong is not None:
+                    self._element_wrong(log, wanted[0], wanted[1], wrong)
+        lost = set(marks) - self._excused(connection, log, first)
+        self._absent += len(lost)
+
+    def _checked(
+        self, day: int, log: held.HeldLog, some: Sequence[tuple[int, str, bytes, bytes]]
+    ) -> Sequence[str | None]:
+        try:
+            return self._keys.check_stored(day, log.log_id, some)
+        except KeyServiceError as error:
+            return [error.what] * len(some)
+
+    def _element_wrong(self, log: held.HeldLog, sequence: int, name: str, what: str) -> None:
+        self.report.wrong(f"log {_short(log)}, record {sequence}, {name}: {what}")
+
+    def _elements(self, connection: sa.Connection, log: held.HeldLog, first: int) -> Iterator[_Element]:
+        rows = connection.execute(
+            select(elements)
+            .where(
+                elements.c.log_no == log.log_no,
+                elements.c.sequence >= first,
+                elements.c.sequence < first + AT_ONCE,
+            )
+            .order_by(elements.c.sequence, elements.c.name)
+        ).all()
+        for row in rows:
+            stored = b"" if row.stored is None else bytes(row.stored)
+            if row.pack is not None:
+                try:
+                    stored = self._packs.get(row.day, row.pack, row.offset, row.length)
+                except StoreError as error:
+                    self._element_wrong(log, row.sequence, row.name, str(error))
+            yield _Element(row.day, row.sequence, row.name, row.form, stored)
+
+    def _excused(self, connection: sa.Connection, log: held.HeldLog, first: int) -> set[tuple[int, str]]:
+        """Elements that were given up as incidents, or that are still to come."""
+        query = select(bad_records.c.sequence, bad_records.c.name).where(
+            bad_records.c.log_no == log.log_no,
+            bad_records.c.sequence >= first,
+            bad_records.c.sequence < first + AT_ONCE,
+            bad_records.c.given_up_us.is_not(None),
+        )
+        given_up = {(row[0], row[1]) for row in connection.execute(query)}
+        self.report.given_up += len(given_up)
+        coming = set()
+        for sequence, (data, missing) in held.missing_of(
+            connection, log.log_no, range(first, first + AT_ONCE)
+        ).items():
+            if missing:
+                coming |= {(sequence, name) for name in m.travelling(leaves.unchecked(data))}
+        return given_up | coming
+
+    # --- receipts and purges -------------------------------------------------------------------------------
+
+    def _receipts(self, connection: sa.Connection, log: held.HeldLog) -> None:
+        query = select(receipts.c.receipt_no, receipts.c.message).where(receipts.c.log_no == log.log_no)
+        for number, message in connection.execute(query):
+            self.report.receipts += 1
+            try:
+                said = open_receipt(bytes(message), self._department, log.log_id)
+            except StorageError as error:
+                self.report.wrong(f"receipt {number}: {error.what}")
+                continue
+            if said.ranges and said.ranges[-1][1] >= log.frontier.size:
+                self.report.wrong(f"receipt {number}: speaks of records that are not here")
+
+    def _purges(self, connection: sa.Connection) -> int:
+        """How many elements the purge receipts account for; each must hold, and its key be gone."""
+        counted = 0
+        query = select(days.c.day, days.c.receipt).where(days.c.purged_us.is_not(None))
+        for day, message in connection.execute(query).all():
+            self.report.purged_days += 1
+            try:
+                receipt = m.open_message(PurgeReceipt, bytes(message or b""), self._department)
+            except (StorageError, SyncError) as error:
+                self.report.wrong(f"purge of day {day}: its receipt: {error}")
+                continue
+            counted += receipt.elements
+            if receipt.day != day:
+                self.report.wrong(f"purge of day {day}: its receipt speaks of day {receipt.day}")
+            if self._keys.has_store_key(day):
+                self.report.wrong(f"purge of day {day}: its key still exists")
+            if self._packs.names(day):
+                self.report.wrong(f"purge of day {day}: packs of it still exist")
+            if connection.execute(select(elements.c.day).where(elements.c.day == day).limit(1)).first():
+                self.report.wrong(f"purge of day {day}: rows of it still exist")
+        return counted
+
+
+def _short(log: held.HeldLog) -> str:
+    return log.log_id.hex()[:16]

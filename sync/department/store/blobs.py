@@ -1,0 +1,94 @@
+"""Sealed images of a day of receipt, in packs: one file a parcel, synced before any row names it.
+
+A pack lies at blobs/<day>/<SHA-256 of its bytes>. Rows name pack, offset and length; a purge drops the
+day's folder. `open_packs` gives the folder or the S3-compatible store that the settings name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from storage import files
+from sync.department.ground.home import DepartmentHome
+from sync.errors import StoreError
+
+
+class PackStore(Protocol):
+    """Where packs lie."""
+
+    def put(self, day: int, pieces: Sequence[bytes]) -> str:
+        """Store one pack durably; its name."""
+
+    def get(self, day: int, pack: str, offset: int, length: int) -> bytes:
+        """A piece of a pack. Raises StoreError when it is not there."""
+
+    def names(self, day: int) -> set[str]:
+        """The packs of a day."""
+
+    def days(self) -> set[int]:
+        """The days that hold packs."""
+
+    def remove(self, day: int, packs: set[str]) -> None:
+        """Remove packs that no row names."""
+
+    def drop(self, day: int) -> int:
+        """Remove a whole day; how many packs it held."""
+
+
+class FolderPacks:
+    """Packs in a folder of the local file system."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+
+    def _day(self, day: int) -> Path:
+        return self._folder / str(day)
+
+    def put(self, day: int, pieces: Sequence[bytes]) -> str:
+        data = b"".join(pieces)
+        name = hashlib.sha256(data).hexdigest()
+        folder = self._day(day)
+        files.make_dir(folder)
+        files.replace(folder / name, data)
+        return name
+
+    def get(self, day: int, pack: str, offset: int, length: int) -> bytes:
+        path = self._day(day) / pack
+        try:
+            with path.open("rb") as file:
+                file.seek(offset)
+                data = file.read(length)
+        except FileNotFoundError:
+            raise StoreError("a pack of images is missing", where=str(path)) from None
+        if len(data) != length:
+            raise StoreError("a pack of images is cut short", where=str(path))
+        return data
+
+    def names(self, day: int) -> set[str]:
+        folder = self._day(day)
+        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+    def days(self) -> set[int]:
+        return {int(path.name) for path in self._folder.iterdir() if path.name.isdecimal()}
+
+    def remove(self, day: int, packs: set[str]) -> None:
+        if packs:
+            files.remove(self._day(day) / name for name in packs)
+            files.sync_dir(self._day(day))
+
+    def drop(self, day: int) -> int:
+        return files.remove_tree(self._day(day))
+
+
+def open_packs(home: DepartmentHome) -> PackStore:
+    """Where this home's packs lie. Raises ConfigError."""
+    chosen = home.settings.blobs_folder
+    if chosen.startswith("s3:"):
+        from sync.department.store.blobs_s3 import open_s3  # noqa: PLC0415 - a driver, with a library of its own
+
+        return open_s3(chosen, home.settings.blobs_endpoint)
+    return FolderPacks(home.blobs)

@@ -1,0 +1,179 @@
+"""The store: opened, migrated and written in transactions, on SQLite or PostgreSQL. SQLAlchemy Core.
+
+SQLite runs in WAL mode with synchronous=FULL and secure_delete, every write in BEGIN IMMEDIATE; on
+PostgreSQL bulk rows go by COPY and the day's partitions are made on first use and dropped by a purge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import event, insert, select
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, SQLAlchemyError
+
+from sync.department.store import tables
+from sync.errors import ConfigError, StoreError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK_SECONDS = 30
+
+
+class Store:
+    """One open store. `read` and `write` give a connection inside a transaction."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self.postgres = engine.dialect.name == "postgresql"
+        self._days: set[int] = set()
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that is durable when the block ends. Raises StoreError when it cannot be."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            raise StoreError(f"the store cannot be written now: {_cause(error)}") from None
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads."""
+        try:
+            with self.engine.connect().execution_options(reading=True) as connection:
+                yield connection
+        except OperationalError as error:
+            raise StoreError(f"the store cannot be read now: {_cause(error)}") from None
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    # --- days and partitions ---------------------------------------------------------------------------
+
+    def open_day(self, day: int) -> None:
+        """Make room for a day of receipt: its row and, on PostgreSQL, its partitions."""
+        if day in self._days:
+            return
+        with self.write() as connection:
+            row = connection.execute(
+                select(tables.days.c.purge_started_us).where(tables.days.c.day == day)
+            ).first()
+            if row is None:
+                with contextlib.suppress(IntegrityError), connection.begin_nested():
+                    connection.execute(insert(tables.days).values(day=day))
+            elif row[0] is not None:
+                raise StoreError(f"day of receipt {day} was purged: the clock stands wrong")
+            if self.postgres:
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(463)")
+                for table in tables.PARTITIONED:
+                    connection.exec_driver_sql(
+                        f"CREATE TABLE IF NOT EXISTS {table.name}_{day:d} "
+                        f"PARTITION OF {table.name} FOR VALUES IN ({day:d})"
+                    )
+        self._days.add(day)
+
+    def drop_day(self, connection: sa.Connection, day: int) -> None:
+        """Remove every row of a day of receipt from the partitioned tables."""
+        self._days.discard(day)
+        for table in tables.PARTITIONED:
+            if self.postgres:
+                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table.name}_{day:d}")
+            else:
+                connection.execute(sa.delete(table).where(table.c.day == day))
+
+    def shrink(self) -> None:
+        """After a purge: SQLite's log is written back and cut, so that no old page lies in it."""
+        if not self.postgres:
+            raw = self.engine.raw_connection()
+            try:
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                raw.close()
+
+    # --- bulk ------------------------------------------------------------------------------------------
+
+    def add_rows(self, connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert many rows, given in the table's column order; COPY where the database knows it."""
+        if not rows:
+            return
+        names = [column.name for column in table.columns][: len(rows[0])]
+        if self.postgres:
+            columns = ", ".join(f'"{name}"' for name in names)
+            driver = connection.connection.driver_connection
+            with (
+                driver.cursor() as cursor,  # type: ignore[union-attr]
+                cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN") as copy,
+            ):
+                for row in rows:
+                    copy.write_row(row)
+            return
+        marks = ", ".join("?" * len(names))
+        quoted = ", ".join(f'"{name}"' for name in names)
+        connection.exec_driver_sql(
+            f"INSERT INTO {table.name} ({quoted}) VALUES ({marks})",  # noqa: S608 - names from our own tables
+            list(rows),
+        )
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    """The driver's own words, without the statement and its values."""
+    origin = getattr(error, "orig", None)
+    return str(origin).splitlines()[0][:200] if origin is not None and str(origin) else type(error).__name__
+
+
+def _on_sqlite_connect(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun below, not by the driver
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "secure_delete=ON",
+        "foreign_keys=ON",
+        "wal_autocheckpoint=4000",
+        f"busy_timeout={LOCK_SECONDS * 1000}",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _on_sqlite_begin(connection: sa.Connection) -> None:
+    reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def open_store(url: str, *, migrate: bool = True) -> Store:
+    """Open and migrate. Raises ConfigError for a bad URL, StoreError when the database does not answer."""
+    try:
+        parsed = sa.make_url(url)
+        postgres = parsed.get_backend_name() == "postgresql"
+        options: dict[str, Any] = {"pool_size": 8, "max_overflow": 24} if postgres else {}
+        engine = sa.create_engine(parsed, hide_parameters=True, **options)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise ConfigError(f"is no database URL: {error}", where="database") from None
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{error.name} is not installed", where="database", cure="pip install 'alpr-reader[postgres]'"
+        ) from None
+    if not postgres:
+        if parsed.get_backend_name() != "sqlite":
+            raise ConfigError("must be SQLite or PostgreSQL", where="database")
+        event.listen(engine, "connect", _on_sqlite_connect)
+        event.listen(engine, "begin", _on_sqlite_begin)
+    store = Store(engine)
+    if migrate:
+        _migrate(store)
+    if not postgres and parsed.database:
+        Path(parsed.database).chmod(0o600)
+    return store
+
+
+def _migrate(store: Store) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with store.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

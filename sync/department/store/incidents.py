@@ -1,0 +1,109 @@
+"""Incidents at the department: a fork, a rollback, a wrong device, a record that never came right.
+
+An incident is counted, not repeated, while it is open; two different people close it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import insert, select, update
+
+from sync.department.store.tables import incidents, units
+from sync.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """One incident as it stands."""
+
+    number: int
+    at_us: int
+    unit_id: str | None
+    unit_name: str
+    kind: str
+    detail: str
+    times: int
+    closed_us: int | None
+    closed_by: str | None
+    second_by: str | None
+
+
+def record(
+    connection: sa.Connection,
+    *,
+    kind: str,
+    detail: str,
+    unit_id: str | None,
+    log_id: bytes | None,
+    now_us: int,
+) -> int:
+    """Note an incident; the same one, still open, is counted. Its number."""
+    same = connection.execute(
+        select(incidents.c.incident_no).where(
+            incidents.c.kind == kind,
+            incidents.c.log_id == log_id,
+            incidents.c.detail == detail,
+            incidents.c.closed_us.is_(None),
+        )
+    ).scalar()
+    if same is not None:
+        connection.execute(
+            update(incidents).where(incidents.c.incident_no == same).values(times=incidents.c.times + 1)
+        )
+        return int(same)
+    made = connection.execute(
+        insert(incidents).values(at_us=now_us, unit_id=unit_id, log_id=log_id, kind=kind, detail=detail)
+    )
+    key = made.inserted_primary_key
+    return int(key[0]) if key is not None else 0
+
+
+def listed(connection: sa.Connection, *, only_open: bool = False) -> list[Incident]:
+    """All incidents, oldest first."""
+    named = incidents.outerjoin(units, units.c.unit_id == incidents.c.unit_id)
+    query = select(incidents, units.c.name).select_from(named).order_by(incidents.c.incident_no)
+    if only_open:
+        query = query.where(incidents.c.closed_us.is_(None))
+    return [
+        Incident(
+            number=row.incident_no,
+            at_us=row.at_us,
+            unit_id=row.unit_id,
+            unit_name=row.name or "",
+            kind=row.kind,
+            detail=row.detail,
+            times=row.times,
+            closed_us=row.closed_us,
+            closed_by=row.closed_by,
+            second_by=row.second_by,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def settle(connection: sa.Connection, number: int, first: str, second: str, now_us: int) -> None:
+    """Keep in the store what the access log says of an incident: closed by these two people."""
+    connection.execute(
+        update(incidents)
+        .where(incidents.c.incident_no == number, incidents.c.closed_us.is_(None))
+        .values(closed_by=first, second_by=second, closed_us=now_us)
+    )
+
+
+def close(connection: sa.Connection, number: int, person: str, now_us: int) -> bool:
+    """One person's word that an incident is settled; whether it is closed now. Raises ConfigError."""
+    where = incidents.c.incident_no == number
+    row = connection.execute(select(incidents).where(where)).first()
+    if row is None:
+        raise ConfigError(f"there is no incident {number}")
+    if row.closed_us is not None:
+        return True
+    if row.closed_by is None:
+        connection.execute(update(incidents).where(where).values(closed_by=person))
+        return False
+    if row.closed_by == person:
+        raise ConfigError("the second person must be another one", where=f"incident {number}")
+    connection.execute(update(incidents).where(where).values(second_by=person, closed_us=now_us))
+    return True

@@ -1,0 +1,1 @@
+"""The end that units talk to: receiver, enrollment, authority, documents, their HTTP interface."""

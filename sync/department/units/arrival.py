@@ -1,0 +1,167 @@
+"""A parcel's elements on their way into the store: matched to signed leaves, opened, re-sealed, synced.
+
+Decide first, without a transaction; then write once. One bad element is counted and asked for again; the
+third time it is an incident and holds nothing up. The caller lets one parcel of a log in at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from storage import leaf as leaves
+from storage import sealing
+from storage.day_keys import DAY_US
+from storage.errors import StorageError
+from storage.records import KeyClass
+from sync import messages as m
+from sync.department.content.key_service import Arrived, KeyService
+from sync.department.store import incidents
+from sync.department.store import unit_logs as held
+from sync.department.store.blobs import PackStore
+from sync.department.store.database import Store
+from sync.department.store.unit_logs import FORM_OPEN, FORM_SEALED, HeldLog, NewElement
+from sync.errors import RefusedByDepartmentError
+
+INLINE_BYTES = 8 * 1024  # larger ones go to the day's packs
+GONE = "no longer on the unit: purged before it could be sent"
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """What a parcel turned out to hold."""
+
+    ready: list[NewElement] = field(default_factory=list)
+    sealed: list[Arrived] = field(default_factory=list)
+    bad: list[tuple[int, str, str, bool]] = field(default_factory=list)
+
+
+class Arrival:
+    """Takes parcels for one store."""
+
+    def __init__(self, store: Store, keys: KeyService, packs: PackStore, now_us: Callable[[], int]) -> None:
+        self._store, self._keys, self._packs, self._now_us = store, keys, packs, now_us
+
+    def take(self, log: HeldLog, header: m.ParcelHeader, parts: Sequence[bytes]) -> tuple[int, list[m.Bad]]:
+        """(complete_to, bad elements), everything else durable. Raises RefusedByDepartmentError."""
+        day = self._now_us() // DAY_US
+        with self._store.read() as connection:
+            rows = held.missing_of(connection, log.log_no, (item.sequence for item in header.items))
+            parsed = {n: leaves.unchecked(data) for n, (data, missing) in rows.items() if missing}
+            partly = [n for n, leaf in parsed.items() if rows[n][1] < len(m.travelling(leaf))]
+            here = held.names_held(connection, log.log_no, partly) if partly else set()
+            keys = held.epoch_keys_of(connection, log.log_no)
+            again = held.wanted_again(connection, log.log_no)
+        keys |= {key.epoch: (key.day_key, key.sealed) for key in header.keys}
+        found = _sort(log, header.items, parts, rows, parsed, here)
+        if found.sealed or found.ready:
+            self._store.open_day(day)
+        for one, kept in zip(found.sealed, self._keys.open_and_reseal(day, keys, found.sealed), strict=True):
+            if kept.refused is not None:
+                found.bad.append((one.sequence, one.name, kept.refused, False))
+                continue
+            found.ready.append(
+                NewElement(
+                    sequence=one.sequence,
+                    name=one.name,
+                    form=FORM_SEALED,
+                    stored=kept.stored,
+                    token=kept.token,
+                )
+            )
+        new = self._packed(day, found.ready)
+        with self._store.write() as connection:
+            held.put_epoch_keys(connection, log.log_no, header.keys)
+            held.add_elements(self._store, connection, log.log_no, day, new)
+            if again:
+                held.forgive(connection, log.log_no, {one.sequence for one in new})
+            bad = [
+                held.count_bad(connection, log.log_no, sequence, name, reason, self._now_us(), final=final)
+                for sequence, name, reason, final in found.bad
+            ]
+            for line in m.summed_up(bad, final=True):
+                incidents.record(
+                    connection,
+                    kind="bad-record",
+                    detail=line,
+                    unit_id=log.unit_id,
+                    log_id=log.log_id,
+                    now_us=self._now_us(),
+                )
+            return held.complete_to(connection, log), bad
+
+    def _packed(self, day: int, ready: Sequence[NewElement]) -> list[NewElement]:
+        """The same elements, the large ones in one synced pack."""
+        small: list[NewElement] = []
+        large: list[NewElement] = []
+        for one in ready:
+            (large if len(one.stored or b"") > INLINE_BYTES else small).append(one)
+        if not large:
+            return small
+        pack = self._packs.put(day, [one.stored or b"" for one in large])
+        offset = 0
+        for one in large:
+            length = len(one.stored or b"")
+            small.append(replace(one, stored=None, pack=pack, offset=offset, length=length))
+            offset += length
+        return small
+
+
+def _sort(  # noqa: PLR0917 - one call
+    log: HeldLog,
+    items: Sequence[m.Item],
+    parts: Sequence[bytes],
+    rows: dict[int, tuple[bytes, int]],
+    parsed: dict[int, leaves.Leaf],
+    here: set[tuple[int, str]],
+) -> _Sorted:
+    """Match each element to its leaf. Raises RefusedByDepartmentError for one that no held leaf names."""
+    found = _Sorted()
+    for item, stored in zip(items, parts, strict=True):
+        if item.sequence not in rows:
+            raise RefusedByDepartmentError(
+                f"record {item.sequence} is not held yet: send its leaf first",
+                code="gap",
+                held=log.frontier.size,
+            )
+        data, missing = rows[item.sequence]
+        if item.sequence not in parsed:
+            parsed[item.sequence] = leaves.unchecked(data)
+        leaf = parsed[item.sequence]
+        if item.name not in m.travelling(leaf):
+            raise RefusedByDepartmentError(
+                f"record {item.sequence} has no such element to send", code="malformed"
+            )
+        if not missing or (item.sequence, item.name) in here:
+            continue  # sent twice, taken once
+        here.add((item.sequence, item.name))
+        _judge(found, leaf, item, stored)
+    return found
+
+
+def _judge(found: _Sorted, leaf: leaves.Leaf, item: m.Item, stored: bytes) -> None:
+    mark = leaf.elements[item.name]
+    if not stored:
+        found.bad.append((item.sequence, item.name, GONE, True))
+    elif hashlib.sha256(stored).digest() != mark.digest:
+        found.bad.append((item.sequence, item.name, "is not what its leaf names", False))
+    elif leaf.key_class is KeyClass.OPEN:
+        try:
+            sealing.read_open(item.name, item.sequence, stored, mark.commitment)
+        except StorageError as error:
+            found.bad.append((item.sequence, item.name, error.what, False))
+            return
+        found.ready.append(NewElement(sequence=item.sequence, name=item.name, form=FORM_OPEN, stored=stored))
+    else:
+        found.sealed.append(
+            Arrived(
+                log_id=leaf.log_id,
+                sequence=item.sequence,
+                epoch=leaf.epoch,
+                name=item.name,
+                commitment=mark.commitment,
+                stored=stored,
+                token=leaf.kind == "read" and item.name == "text",
+            )
+        )

@@ -1,0 +1,148 @@
+"""What goes down to the units: signed by the command key, versioned, kept until a newer one comes.
+
+`policy` and `roster` say what a unit may do and who may use it, `day-keys` what it seals to; `hot-list/...`,
+`configuration`, `revocations` and `update/...` are carried and put into force by the unit. A document is
+COSE_Sign1 in the context alpr-reader/document/<kind>/v1, so that no kind passes as another.
+"""
+
+from __future__ import annotations
+
+import re
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import insert, select, update
+
+from storage import codec, envelope
+from storage.day_keys import DAY_US, DayKeys
+from storage.policy import CustodyPolicy
+from storage.roster import Roster
+from sync.department.content.key_service import KeyService
+from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.policy.terms import Policy
+from sync.department.policy.terms import parse as parse_policy
+from sync.department.store.database import Store
+from sync.department.store.tables import documents, units
+from sync.documents import Carried, context_of
+from sync.errors import ConfigError
+from sync.messages import MAX_DOCUMENT_BYTES, SignedDocument
+
+NAME = re.compile(r"[a-z][a-z-]{0,31}(/[A-Za-z0-9._-]{1,31})?")
+AT_ENROLMENT = ("policy", "roster", "day-keys")
+RENEW_WHEN_LEFT_DAYS = 300
+
+
+def sign_document(name: str, body: bytes, key: Ed25519PrivateKey) -> bytes:
+    """The document as it travels. Raises ConfigError for a name or size that no unit takes."""
+    if not NAME.fullmatch(name):
+        raise ConfigError("a document's name is KIND or KIND/ID in small letters", where=name)
+    if len(body) > MAX_DOCUMENT_BYTES - 1024:
+        raise ConfigError(f"is over {MAX_DOCUMENT_BYTES} bytes", where=name)
+    return envelope.sign(body, key, context=context_of(name))
+
+
+def publish(  # noqa: PLR0917 - one row
+    connection: sa.Connection, name: str, version: int, message: bytes, now_us: int, unit_id: str = ""
+) -> None:
+    """Offer a document to one unit, or to all. Raises ConfigError unless the version rises."""
+    where = (documents.c.name == name) & (documents.c.unit_id == unit_id)
+    held = connection.execute(select(documents.c.version).where(where)).scalar()
+    if held is not None and version <= held:
+        raise ConfigError(f"version {version} where {held} is out already: versions only rise", where=name)
+    values = {"version": version, "message": message, "at_us": now_us}
+    if held is None:
+        connection.execute(insert(documents).values(name=name, unit_id=unit_id, **values))
+    else:
+        connection.execute(update(documents).where(where).values(values))
+
+
+def version_out(connection: sa.Connection, name: str, unit_id: str = "") -> int:
+    """The newest version that is out; 0 for none."""
+    query = select(documents.c.version).where(documents.c.name == name, documents.c.unit_id == unit_id)
+    return int(connection.execute(query).scalar() or 0)
+
+
+def out(connection: sa.Connection, name: str) -> tuple[int, bytes]:
+    """(version, message) that every unit is offered; (0, b"") for none."""
+    query = select(documents.c.version, documents.c.message)
+    row = connection.execute(query.where(documents.c.name == name, documents.c.unit_id == "")).first()
+    return (int(row[0]), bytes(row[1])) if row else (0, b"")
+
+
+def at_enrolment(connection: sa.Connection) -> list[SignedDocument]:
+    """What a new unit gets at once. Raises ConfigError when it was never signed."""
+    query = select(documents.c.name, documents.c.message).where(
+        documents.c.unit_id == "", documents.c.name.in_(AT_ENROLMENT)
+    )
+    found = {row[0]: bytes(row[1]) for row in connection.execute(query)}
+    if missing := [name for name in AT_ENROLMENT if name not in found]:
+        raise ConfigError(f"no {missing[0]} was signed for units yet", cure="run: department enrol")
+    return [SignedDocument(name=name, message=found[name]) for name in AT_ENROLMENT]
+
+
+def custody_policy(policy: Policy, organisation: str) -> CustodyPolicy:
+    """What the department's policy file says to a unit's custody."""
+    made = CustodyPolicy(
+        version=policy.version,
+        organisation=organisation,
+        keep_days=policy.retention.keep_days,
+        audit_keep_days=policy.retention.log_keep_days,
+        training_days=min(366, policy.training.valid_days),
+    )
+    made.check()
+    return made
+
+
+def send(  # noqa: PLR0917 - a document has these parts
+    home: DepartmentHome,
+    store: Store,
+    name: str,
+    body: bytes,
+    now_us: int,
+    unit_id: str = "",
+    expires_us: int | None = None,
+) -> int:
+    """Sign a document that units carry, and offer it; its version. Raises ConfigError."""
+    with store.write() as connection:
+        if (
+            unit_id
+            and not connection.execute(select(units.c.unit_id).where(units.c.unit_id == unit_id)).first()
+        ):
+            raise ConfigError(f"no unit has the id {unit_id}", where="--unit", cure="department enrol --list")
+        # seconds: rises with every document, and says when
+        version = max(now_us // 1_000_000, version_out(connection, name, unit_id) + 1)
+        carried = Carried(
+            name=name, version=version, unit_id=unit_id, issued_us=now_us, expires_us=expires_us, body=body
+        )
+        message = sign_document(name, codec.to_bytes(carried), load_ed25519(home.path / "command.key"))
+        publish(connection, name, version, message, now_us, unit_id)
+    return version
+
+
+def refresh(home: DepartmentHome, store: Store, keys: KeyService, now_us: int) -> list[str]:
+    """Sign anew what is missing, changed or runs out among policy and day keys, and a first, empty roster.
+
+    Whom the roster names, the desk says (`roster_down.py`), once there is one.
+    """
+    command = load_ed25519(home.path / "command.key")
+    policy = parse_policy((home.path / "policy.toml").read_bytes())
+    today = now_us // DAY_US
+    done: list[str] = []
+    with store.write() as connection:
+        if version_out(connection, "policy") < policy.version:
+            body = codec.to_bytes(custody_policy(policy, home.settings.name))
+            publish(connection, "policy", policy.version, sign_document("policy", body, command), now_us)
+            done.append("policy")
+        if not version_out(connection, "roster"):
+            body = codec.to_bytes(Roster(version=1, demo=False, people=()))
+            publish(connection, "roster", 1, sign_document("roster", body, command), now_us)
+            done.append("roster")
+        # the version of the day keys is the last day that they cover
+        left = version_out(connection, "day-keys") - today
+        if left < min(RENEW_WHEN_LEFT_DAYS, home.settings.day_keys_ahead - 1):
+            made = keys.issue_day_keys(today, home.settings.day_keys_ahead)
+            version = made[-1].day
+            body = codec.to_bytes(DayKeys(version=version, keys=made))
+            publish(connection, "day-keys", version, sign_document("day-keys", body, command), now_us)
+            done.append("day-keys")
+    return done

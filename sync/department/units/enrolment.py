@@ -1,0 +1,278 @@
+"""Enrolment at the department: one-time codes, new units, new logs, renewed certificates, revocation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+import structlog
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from storage.errors import EnvelopeError, RecordError
+from storage.leaf import log_id_of
+from sync import messages as m
+from sync.department.ground.settings import Settings
+from sync.department.store import incidents
+from sync.department.store import unit_logs as held
+from sync.department.store.database import Store
+from sync.department.store.tables import certificates, codes, units
+from sync.department.units import documents as down
+from sync.department.units.authority import Authority
+from sync.enrolment_code import EnrolmentCode
+from sync.errors import ConfigError, MessageError, refuse
+from sync.vouch import Vouch, open_vouch, unit_id_of
+
+log_events = structlog.get_logger("department.enrol")
+HOUR_US = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A unit as it is listed."""
+
+    unit_id: str
+    name: str
+    enrolled_us: int
+    seen_us: int | None
+    revoked_us: int | None
+    revoked_why: str | None
+
+
+class Enrolment:
+    """Who may speak to this department."""
+
+    def __init__(  # noqa: PLR0917 - called once, by the server
+        self,
+        store: Store,
+        authority: Authority,
+        log_key: Ed25519PrivateKey,
+        settings: Settings,
+        root: Path,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._store, self._authority = store, authority
+        self._log_key, self._settings, self._root = log_key, settings, root
+        self._now_us = now_us
+
+    def root_file(self) -> bytes:
+        """The signed root file: public, believed by its digest alone."""
+        return self._root.read_bytes()
+
+    def authority_file(self) -> bytes:
+        """The CA's certificate as it is now, DER: public, believed by the key that the root file names."""
+        return self._authority.der()
+
+    # --- codes and units, from the command line -----------------------------------------------------------
+
+    def issue_code(self, name: str, root_digest: bytes) -> EnrolmentCode:
+        """A code for one new unit. Raises ConfigError when a unit of that name speaks here already."""
+        if not 1 <= len(name) <= 64 or not name.isprintable():
+            raise ConfigError("a unit's name has 1 to 64 printable characters", where="--name")
+        address = f"{self._settings.host}:{self._settings.desk_port}"
+        code = EnrolmentCode.new(root_digest, address)
+        now = self._now_us()
+        with self._store.write() as connection:
+            row = connection.execute(select(units.c.revoked_us).where(units.c.name == name)).first()
+            if row is not None and row.revoked_us is None:
+                raise ConfigError(
+                    f"a unit named {name} is enrolled",
+                    where="--name",
+                    cure="revoke it first, or choose another",
+                )
+            connection.execute(
+                insert(codes).values(
+                    digest=code.digest(),
+                    name=name,
+                    issued_us=now,
+                    expires_us=now + self._settings.code_hours * HOUR_US,
+                )
+            )
+        return code
+
+    def revoke(self, name: str, why: str) -> None:
+        """A unit by this name or id may speak no more. Raises ConfigError."""
+        with self._store.write() as connection:
+            done = connection.execute(
+                update(units)
+                .where((units.c.name == name) | (units.c.unit_id == name), units.c.revoked_us.is_(None))
+                .values(revoked_us=self._now_us(), revoked_why=why)
+            )
+            if not done.rowcount:
+                raise ConfigError(f"no enrolled unit is named {name}", where="--revoke")
+
+    def listed(self) -> list[Unit]:
+        """All units, by name."""
+        with self._store.read() as connection:
+            rows = connection.execute(select(units).order_by(units.c.name)).all()
+        return [
+            Unit(
+                unit_id=row.unit_id,
+                name=row.name,
+                enrolled_us=row.enrolled_us,
+                seen_us=row.seen_us,
+                revoked_us=row.revoked_us,
+                revoked_why=row.revoked_why,
+            )
+            for row in rows
+        ]
+
+    # --- messages ------------------------------------------------------------------------------------------
+
+    def answer(self, name: str, data: bytes) -> bytes:
+        """The signed answer to enrol, new-log or renew. Raises RefusedByDepartmentError."""
+        handlers: dict[str, Callable[[bytes], m.Message]] = {
+            "unit": self._enrol,
+            "new-log": self._new_log,
+            "renew": self._renew,
+        }
+        if name not in handlers:
+            raise refuse("malformed", "no such message")
+        try:
+            return m.seal_message(handlers[name](data), self._log_key)
+        except MessageError as error:
+            raise refuse("malformed", str(error)) from None
+        except (EnvelopeError, RecordError) as error:
+            raise refuse("signature", error.what) from None
+
+    def _enrol(self, data: bytes) -> m.EnrolAnswer:
+        request, vouch, public = _opened(m.EnrolRequest, data)
+        code = EnrolmentCode(secret=request.secret, root_digest=b"", address="")
+        unit_id = unit_id_of(vouch.unit)
+        now = self._now_us()
+        with self._store.write() as connection:
+            row = connection.execute(select(codes).where(codes.c.digest == code.digest())).first()
+            if row is None or row.expires_us < now or row.unit_id not in {None, unit_id}:
+                raise refuse("code", "the enrolment code is unknown, used or expired")
+            self._add_unit(connection, vouch, unit_id, row.name)
+            log_id = log_id_of(public)
+            known = held.find_log(connection, log_id)
+            if known is not None and known.unit_id != unit_id:
+                raise refuse("wrong-device", "another unit vouched for this log")
+            if known is None:
+                held.close_logs(connection, unit_id, but=log_id)
+                held.add_log(
+                    connection,
+                    log_id=log_id,
+                    unit_id=unit_id,
+                    public=vouch.log_public,
+                    vouch=request.vouch,
+                    now_us=now,
+                )
+            connection.execute(
+                update(codes).where(codes.c.digest == code.digest()).values(used_us=now, unit_id=unit_id)
+            )
+            certificate = self._certify(connection, vouch, unit_id)
+            carried = down.at_enrolment(connection)
+        log_events.info("unit_enrolled", unit=unit_id, name=row.name)
+        settings = self._settings
+        return m.EnrolAnswer(
+            unit_id=unit_id,
+            name=row.name,
+            department=settings.name,
+            certificate=certificate,
+            authority=self._authority.der(),
+            unit_address=f"{settings.host}:{settings.unit_port}",
+            documents=tuple(carried),
+            at_us=now,
+        )
+
+    @staticmethod
+    def _add_unit(connection: sa.Connection, vouch: Vouch, unit_id: str, name: str) -> None:
+        row = connection.execute(select(units).where(units.c.unit_id == unit_id)).first()
+        if row is not None:
+            connection.execute(
+                update(units)
+                .where(units.c.unit_id == unit_id)
+                .values(name=name, revoked_us=None, revoked_why=None)
+            )
+            return
+        # a revoked unit of that name makes room; its records keep pointing at its id
+        old = connection.execute(
+            select(units.c.unit_id).where(units.c.name == name, units.c.revoked_us.is_not(None))
+        ).scalar()
+        if old is not None:
+            renamed = f"{name[:40]} (was {old[:12]})"
+            connection.execute(update(units).where(units.c.unit_id == old).values(name=renamed))
+        try:
+            with connection.begin_nested():
+                connection.execute(
+                    insert(units).values(
+                        unit_id=unit_id, name=name, identity=vouch.unit, enrolled_us=vouch.at_us
+                    )
+                )
+        except IntegrityError:
+            raise refuse("code", "a unit of that name is enrolled already") from None
+
+    def _certify(self, connection: sa.Connection, vouch: Vouch, unit_id: str) -> bytes:
+        days = self._settings.certificate_days
+        certificate = self._authority.issue_unit(vouch.tls_public, unit_id, days)
+        connection.execute(
+            insert(certificates).values(
+                serial=f"{certificate.serial_number:040x}",
+                unit_id=unit_id,
+                issued_us=self._now_us(),
+                expires_us=int(certificate.not_valid_after_utc.timestamp()) * 1_000_000,
+            )
+        )
+        return certificate.public_bytes(serialization.Encoding.DER)
+
+    def _renewed(self, connection: sa.Connection, vouch: Vouch, unit_id: str) -> m.Renewed:
+        certificate = self._certify(connection, vouch, unit_id)
+        return m.Renewed(unit_id=unit_id, certificate=certificate, authority=self._authority.der())
+
+    def _known(self, connection: sa.Connection, vouch: Vouch) -> str:
+        unit_id = unit_id_of(vouch.unit)
+        row = connection.execute(select(units.c.revoked_us).where(units.c.unit_id == unit_id)).first()
+        if row is None:
+            raise refuse("unknown-log", "this unit is not enrolled here")
+        if row.revoked_us is not None:
+            raise refuse("revoked", "this unit was revoked: enrol it again")
+        return unit_id
+
+    def _new_log(self, data: bytes) -> m.Renewed:
+        """A unit's log contradicts what was co-signed: it opens another. Two people close this."""
+        request, vouch, public = _opened(m.NewLog, data)
+        log_id = log_id_of(public)
+        with self._store.write() as connection:
+            unit_id = self._known(connection, vouch)
+            known = held.find_log(connection, log_id)
+            if known is not None and known.unit_id != unit_id:
+                raise refuse("wrong-device", "another unit vouched for this log")
+            if known is None:
+                held.close_logs(connection, unit_id, but=log_id)
+                held.add_log(
+                    connection,
+                    log_id=log_id,
+                    unit_id=unit_id,
+                    public=vouch.log_public,
+                    vouch=request.vouch,
+                    now_us=self._now_us(),
+                )
+                incidents.record(
+                    connection,
+                    kind="new-log",
+                    detail=vouch.reason or "no reason given",
+                    unit_id=unit_id,
+                    log_id=log_id,
+                    now_us=self._now_us(),
+                )
+            return self._renewed(connection, vouch, unit_id)
+
+    def _renew(self, data: bytes) -> m.Renewed:
+        vouch = open_vouch(data)
+        with self._store.write() as connection:
+            unit_id = self._known(connection, vouch)
+            return self._renewed(connection, vouch, unit_id)
+
+
+def _opened(kind: type[m.M], data: bytes) -> tuple[m.M, Vouch, Ed25519PublicKey]:
+    """A message that names its own log key by a vouch, and is signed by it."""
+    claimed = m.claimed_field(kind, data, "vouch")
+    vouch = open_vouch(claimed)
+    public = Ed25519PublicKey.from_public_bytes(vouch.log_public)
+    return m.open_message(kind, data, public), vouch, public

@@ -1,0 +1,119 @@
+"""The ASGI factories: one application for units (behind client certificates), one for the front door.
+
+Bodies are read with a limit, a clock and a budget, so that an oversized or silent client costs a bounded
+amount of memory and time. Work runs in threads; the loop only moves bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from sync import messages as m
+from sync.department.ground.http_body import Budget, read_body
+from sync.department.units.enrolment import Enrolment
+from sync.department.units.receiver import Receiver
+from sync.errors import RefusedByDepartmentError
+from sync.health import Health
+
+log_events = structlog.get_logger("department.app")
+
+STATUS = {
+    "malformed": 400,
+    "too-large": 413,
+    "too-slow": 408,
+    "busy": 503,
+    "unavailable": 503,
+    "unknown-log": 403,
+    "signature": 403,
+    "revoked": 403,
+    "code": 403,
+}
+CONFLICT = 409
+THREADS = 8
+LIMITS = {
+    "hello": m.Hello.LIMIT,
+    "leaves": m.LeafBatch.LIMIT,
+    "parcel": m.MAX_PARCEL_BYTES + 4,
+    "alert": m.MAX_PARCEL_BYTES + 4,
+    "piece": m.MAX_PARCEL_BYTES + 4,
+    "receipt": m.ReceiptWanted.LIMIT,
+    "document": m.DocumentWanted.LIMIT,
+    "health": Health.LIMIT,
+    "new-log": m.MAX_SMALL_BYTES,
+    "renew": m.MAX_SMALL_BYTES,
+}
+
+
+Answer = Callable[[str, bytes], bytes]
+
+
+def _endpoint(
+    answer: Answer, refusal: Callable[[RefusedByDepartmentError], bytes], budget: Budget, seconds: float
+) -> Callable[[Request], Awaitable[Response]]:
+    limiter = anyio.CapacityLimiter(THREADS)
+
+    async def endpoint(request: Request) -> Response:
+        name = request.path_params["name"]
+        try:
+            with budget.taking() as add:
+                limit = LIMITS.get(name, m.MAX_SMALL_BYTES)
+                body = await read_body(request, limit, seconds, add)
+                data = await anyio.to_thread.run_sync(answer, name, body, limiter=limiter)
+            return Response(data, media_type=m.CONTENT_TYPE)
+        except RefusedByDepartmentError as error:
+            log_events.info("refused", message=name, code=error.code)
+            status = STATUS.get(error.code, CONFLICT)
+            headers = {"connection": "close"} if error.code in {"too-large", "too-slow", "busy"} else {}
+            return Response(refusal(error), status, headers, media_type=m.CONTENT_TYPE)
+        except ClientDisconnect:
+            return Response(status_code=400)
+
+    return endpoint
+
+
+def unit_app(receiver: Receiver, enrolment: Enrolment, *, seconds: float = 60) -> Starlette:
+    """What units reach: POST /v1/NAME with CBOR. The server in front asks for a client certificate."""
+    budget = Budget()
+
+    def answer(name: str, body: bytes) -> bytes:
+        if name == "challenge":
+            return receiver.challenge()
+        if name in {"new-log", "renew"}:
+            return enrolment.answer(name, body)
+        return receiver.answer(name, body)
+
+    routes = [Route("/v1/{name}", _endpoint(answer, receiver.refusal, budget, seconds), methods=["POST"])]
+    return Starlette(routes=routes)
+
+
+def front_app(
+    receiver: Receiver, enrolment: Enrolment, desk: list[BaseRoute], *, seconds: float = 60
+) -> Starlette:
+    """What anyone can reach over TLS: enrolment with a one-time code, and the desk's own routes."""
+    budget = Budget(8 << 20)
+
+    async def root(_request: Request) -> Response:
+        return Response(enrolment.root_file(), media_type=m.CONTENT_TYPE)
+
+    async def authority(_request: Request) -> Response:
+        return Response(enrolment.authority_file(), media_type="application/pkix-cert")
+
+    async def health(_request: Request) -> Response:
+        return Response(b"ok\n", media_type="text/plain")
+
+    enrol = _endpoint(enrolment.answer, receiver.refusal, budget, seconds)
+    routes: list[BaseRoute] = [
+        Route("/enrol/root", root, methods=["GET"]),
+        Route("/enrol/authority", authority, methods=["GET"]),
+        Route("/health", health, methods=["GET"]),
+        Route("/enrol/{name}", enrol, methods=["POST"]),
+        *desk,
+    ]
+    return Starlette(routes=routes)

@@ -1,0 +1,142 @@
+"""Breaks what enforces each clause, one place at a time, and looks whether the named test fails.
+
+    .venv/bin/python tests/tools/clause_mutations.py
+
+Works on a copy of the tree. Prints a line a mutation and exits 1 if one survives, or if an enforced row of
+`department clauses` has no mutation here.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from sync.department.policy.clauses import clause_rows  # noqa: E402
+
+ROOMS = ("hw", "detector", "storage", "sync", "firmware", "tests")
+
+
+@dataclass(frozen=True)
+class Break:
+    """`clauses`: the rows whose test must fail once `old` in the department's `file` reads `new`."""
+
+    clauses: tuple[str, ...]
+    file: str
+    old: str
+    new: str
+
+
+BREAKS = (
+    Break(
+        ("463.1",),
+        "content/key_guard.py",
+        "if not good or log_id != self._log_id or named",
+        "if False and named",
+    ),
+    Break(("463.2",), "desk/inquiry/rules.py", "if policy.purpose(ground.purpose) is None:", "if False:"),
+    Break(("463.2",), "desk/inquiry/rules.py", "if policy.purpose(ground.purpose) is None:", "if True:"),
+    Break(("463.3",), "desk/desk.py", "if CALLS[call].touches_data:", "if False:"),
+    Break(
+        ("463.3",),
+        "desk/desk.py",
+        "if Role.VENDOR in roles and call is not Call.POLICY_READ:",
+        "if False:",
+    ),
+    Break(("463.4",), "desk/compliance.py", "if now_us < due_us:", "if True:"),
+    Break(("463.5",), "journal/check_log.py", "elif tree.root(head.size) != head.root:", "elif False:"),
+    Break(("463.5",), "desk/desk.py", "if not 0 <= away_us < grace * MINUTE_US:", "if False:"),
+    Break(
+        ("463.5 (a)",),
+        "desk/inquiry/rules.py",
+        "if ground.basis not in policy.inquiry.bases:",
+        "if False:",
+    ),
+    Break(("463.5 (b)",), "desk/audit/rules.py", "filed.get(number, NOT_FILED)", '"RMS-1"'),
+    Break(("463.5 (b)", "463.5 (b) 1"), "desk/desk.py", "at_us=self.at_us,\n            user=self.user",
+          "at_us=1,\n            user=self.user"),
+    Break(("463.5 (b) 2",), "journal/entries.py", 'return f"plate={self.plate or', 'return f"plate={None or'),
+    Break(("463.5 (b) 3",), "desk/desk.py", "user=self.user,\n            role=self.role.value",
+          'user="somebody",\n            role=self.role.value'),
+    Break(("463.5 (b) 4",), "desk/inquiry/calls.py",
+          "plate=query.plate,\n                ground=form.ground",
+          "plate=query.plate,\n                ground=replace(form.ground, purpose='')"),
+    Break(("463.5 (c)",), "desk/audit/calls.py", "return [*opened, done], list", "return [done], list"),
+    Break(("463.5 (c)",), "policy/roles.py", "if call in grants.get(role, frozenset()):", "if True:"),
+    Break(("463.6",), "desk/sharing/rules.py", "if state != terms.home_state:", "if False:"),
+    Break(("463.6 (a)", "463.6 (a) 1", "463.6 (a) 2", "463.6 (a) 3"), "desk/sharing/rules.py",
+          "if not value.strip():", "if False:"),
+    Break(("463.6 (b)",), "desk/sharing/rules.py", "if number not in shares.reviewed:", "if False:"),
+    Break(("463.6 (c)",), "desk/sharing/calls.py", "letter=form.letter,", 'letter=b"lost",'),
+    Break(("463.6 (d)",), "desk/sharing/rules.py", "return sum(", "return 0 * sum("),
+    Break(
+        ("463.6",),
+        "desk/sharing/rules.py",
+        "return kind not in {*policy",
+        "return False and kind not in {*policy",
+    ),
+    Break(("463.8",), "server/open_desk.py", "if moment_us >= due_us + DAY_US:", "if False:"),
+    Break(("463.8",), "content/reads.py", "first = query.since_us // DAY_US", "first = 1 << 40"),
+    Break(("463.8",), "server/retention.py", "return (day + 1 + keep_days) * DAY_US",
+          "return (day + keep_days) * DAY_US"),
+    Break(("463.8",), "server/retention.py", "if one.begun or one.due_us <= now]", "if one.begun]"),
+    Break(("463.8",), "desk/holds/rules.py", "if asked.stamp.user == second:", "if False:"),
+    Break(("463.9",), "desk/people/training.py", "if record.user == recorder:", "if False:"),
+    Break(("463.9 (a)", "463.9 (b)", "463.9 (c)"), "desk/people/training.py",
+          "missing = [topic for topic in terms.topics if topic.id not in record.topics]", "missing = []"),
+)  # fmt: skip
+
+
+def tests_of(clauses: tuple[str, ...]) -> set[str]:
+    return {row.test for row in clause_rows() if row.clause in clauses and row.test}
+
+
+def failed(copy: Path, tests: set[str]) -> set[str]:
+    """Which of these tests (file::name) fail in the copy."""
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider"]
+    names = [f"tests/{one}" for one in sorted(tests)]
+    done = subprocess.run([*command, *names], cwd=copy, capture_output=True, text=True, check=False)
+    if done.returncode not in {0, 1}:
+        raise SystemExit(done.stdout[-2000:] + done.stderr[-2000:])
+    found = re.findall(r"^(?:FAILED|ERROR) tests/([^\s\[]+)", done.stdout, re.MULTILINE)
+    return set(found) & tests
+
+
+def main() -> int:
+    """Break each place in turn; 1 if a break goes unnoticed."""
+    whole, proven = 0, set[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for room in ROOMS:
+            ignore = shutil.ignore_patterns("__pycache__", "*.tflite", "training")
+            shutil.copytree(ROOT / room, copy / room, ignore=ignore)
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        for one in BREAKS:
+            path = copy / "sync" / "department" / one.file
+            text = path.read_text()
+            if text.count(one.old) != 1:
+                raise SystemExit(f"{one.file}: {text.count(one.old)} places read {one.old!r}")
+            path.write_text(text.replace(one.old, one.new))
+            found = failed(copy, tests_of(one.clauses))
+            path.write_text(text)
+            proven |= found
+            whole += not found
+            verdict = f"{len(found)} named tests fail" if found else "SURVIVES"
+            print(f"{verdict:22} {', '.join(one.clauses):12} {one.file}: {one.old.strip()[:60]}", flush=True)
+    named = {row.test for row in clause_rows() if row.test}
+    for test in sorted(named - proven):
+        print(f"no mutation made it fail: {test}")
+    seen = len(BREAKS) - whole
+    print(f"{seen} of {len(BREAKS)} breaks seen; {len(named & proven)} of {len(named)} named tests failed")
+    return 1 if whole or named - proven else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

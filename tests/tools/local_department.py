@@ -1,0 +1,91 @@
+"""A department's server on loopback, as a process of its own: for the demo and for the soak."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from firmware.errors import DONE, FirmwareError
+from sync.department import cli as department
+
+HOST = "localhost"
+STOP_S = 15
+
+
+class LocalDepartmentError(FirmwareError):
+    """The department's own command did not do what it was asked for."""
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+class LocalDepartment:
+    """For `with`: `department serve` on a home that `found` made. Raises LocalDepartmentError."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.unit_port, self._desk_port = free_port(), free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def found(self, *, quietly: bool = False) -> None:
+        """Make the home: a demo department on free ports of loopback."""
+        words = [
+            "init",
+            "--home",
+            str(self.home),
+            "--host",
+            HOST,
+            "--listen",
+            "127.0.0.1",
+            "--demo",
+            "--json",
+        ]
+        ports = ["--unit-port", str(self.unit_port), "--desk-port", str(self._desk_port)]
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said) if quietly else contextlib.nullcontext():
+            status = department.main(words + ports)
+        if status != DONE:
+            raise LocalDepartmentError(f"department init ended with status {status}")
+
+    def code(self, name: str) -> str:
+        """A one-time code, as `department enrol` issues it beside the server."""
+        command = [sys.executable, "-m", "sync.department.cli", "enrol", "--home", str(self.home), "--json"]
+        done = subprocess.run([*command, "--name", name], check=True, capture_output=True, text=True)
+        return str(json.loads(done.stdout)["code"])
+
+    def verify(self) -> int:
+        """The exit status of `department verify`; its words go to stdout."""
+        return department.main(["verify", "--home", str(self.home)])
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "sync.department.cli", "serve", "--home", str(self.home), "--json"]
+        with (self.home / "serve.log").open("wb") as events:
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=events)
+        if self._process.stdout is None or not self._process.stdout.readline():
+            self._end()
+            raise LocalDepartmentError(f"the department's server did not start: {self.home / 'serve.log'}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            process.wait(timeout=STOP_S)
+            if process.stdout is not None:
+                process.stdout.close()
