@@ -1,13 +1,18 @@
 """The Raspberry Pi camera through picamera2: main and low-resolution YUV420 of the same exposure.
 
 Promises: the shutter and gain never exceed what is set; a time stamp in the wrong unit is found at start and
-mended or refused, never believed; a request that does not come raises CameraStalledError.
+mended or refused, never believed; a request that does not come raises CameraStalledError, and the camera
+can be closed and opened again after it. Checked against picamera2 0.3.36.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -41,14 +46,26 @@ class PiCameraSettings:
     stall_s: float = 4.0
 
 
+_PACKAGES = {"libcamera": "python3-libcamera", "pykms": "python3-kms++"}  # what picamera2 itself imports
+_CURE = (
+    "install the reader as the README says under `On a Raspberry Pi` (in a virtual environment that sees the "
+    "system's packages), or set camera.source to a folder of pictures"
+)
+
+
 def load_picamera2() -> Any:
     """picamera2. Raises MissingDriverError naming the cure."""
     try:
         return import_module("picamera2")
     except ImportError as error:
+        package = _PACKAGES.get(error.name or "", "python3-picamera2")
         raise MissingDriverError(
-            "picamera2 not found: install it (sudo apt install python3-picamera2, or the 'pi' extra), "
-            "or set camera.source to a folder of pictures"
+            f"picamera2 cannot be loaded ({error}): sudo apt install {package}, and {_CURE}"
+        ) from error
+    except ValueError as error:  # "numpy.dtype size changed": simplejpeg was built for another numpy
+        raise MissingDriverError(
+            f"picamera2 cannot be loaded ({error}): a numpy of the reader's own hides the system's, for "
+            f"which the system's simplejpeg was built; {_CURE}"
         ) from error
 
 
@@ -97,19 +114,16 @@ class Picamera2Camera:
         self._stamp_ns: int | None = None  # of the last frame
         self._ns_per_tick: int | None = None
         self._exposure = Exposure(exposure_us=settings.exposure_us, gain=min(2.0, settings.gain_max))
-        try:
-            self._camera = picamera2.Picamera2(settings.number)
-        except (RuntimeError, IndexError, OSError) as error:
-            raise MissingDriverError(
-                f"camera {settings.number} not found ({error}): check the ribbon cable and `rpicam-hello "
-                "--list-cameras`, or set camera.source to a folder of pictures"
-            ) from error
+        self._camera = _acquired(picamera2, settings.number)
         try:
             self._camera.configure(self._configuration())
             self._camera.start()
-        except (RuntimeError, ValueError, OSError) as error:
-            self._camera.close()
-            raise PartFailedError(f"camera {settings.number}: refused its configuration ({error})") from error
+        except Exception as error:
+            with contextlib.suppress(PartFailedError):
+                self.close()
+            raise PartFailedError(
+                f"camera {settings.number}: refused its configuration ({_innermost(error)})"
+            ) from error
 
     def _configuration(self) -> Any:
         wanted = self._settings
@@ -134,22 +148,25 @@ class Picamera2Camera:
     @contextmanager
     def borrow(self) -> Iterator[Frame]:
         """See Camera.borrow. The request goes back to the camera at the end of the `with`."""
-        settings = self._settings
+        settings, camera = self._settings, self._camera
+        if camera is None:
+            raise PartFailedError(f"camera {settings.number}: closed")
         try:
-            request = self._camera.capture_request(wait=settings.stall_s)
+            request = camera.capture_request(wait=settings.stall_s)
         except TimeoutError as error:
+            camera.cancel_all_and_flush()  # else the job stays queued, and takes a late frame for nobody
             raise CameraStalledError(
                 f"camera {settings.number}: no frame for {settings.stall_s:g} s"
             ) from error
-        except RuntimeError as error:
-            raise PartFailedError(f"camera {settings.number}: {error}") from error
+        except (RuntimeError, OSError, ValueError, CancelledError) as error:
+            raise PartFailedError(f"camera {settings.number}: {type(error).__name__}: {error}") from error
         try:
             metadata = request.get_metadata()
             with (
                 self._library.MappedArray(request, "main", reshape=False) as main,
                 self._library.MappedArray(request, "lores", reshape=False) as lores,
             ):
-                configuration = self._camera.camera_configuration()
+                configuration = camera.camera_configuration()
                 luma, chroma = yuv420_planes(main.array, configuration["main"])
                 small, _ = yuv420_planes(lores.array, configuration["lores"])
                 captured = self._captured(metadata)
@@ -170,13 +187,21 @@ class Picamera2Camera:
             request.release()
 
     def close(self) -> None:
-        """See Camera.close."""
+        """See Camera.close. Raises PartFailedError where the library fails at it.
+
+        picamera2's stop() waits behind every job of its event loop, so behind a capture that never ends; its
+        close() ends the event loop first and stops the camera itself.
+        """
         camera, self._camera = self._camera, None
-        if camera is not None:
-            try:
-                camera.stop()
-            finally:
-                camera.close()
+        if camera is None:
+            return
+        try:
+            camera.cancel_all_and_flush()
+            camera.close()
+        except Exception as error:
+            raise PartFailedError(
+                f"camera {self._settings.number}: did not close ({type(error).__name__}: {error})"
+            ) from error
 
     def _captured(self, metadata: dict[str, Any]) -> UtcTime:
         """SensorTimestamp (begin of the first row, CLOCK_MONOTONIC as V4L2 stamps it) as UTC."""
@@ -215,6 +240,49 @@ class Picamera2Camera:
         if wanted != self._exposure:
             self._exposure = wanted
             self._camera.set_controls({"ExposureTime": wanted.exposure_us, "AnalogueGain": wanted.gain})
+
+
+def _acquired(library: Any, number: int) -> Any:
+    """A camera of the library that this process holds. Raises MissingDriverError, PartFailedError.
+
+    The object is made apart from its initialization: a constructor that raises would leave the descriptors
+    that it has opened behind, one more at each try.
+    """
+    camera = library.Picamera2.__new__(library.Picamera2)
+    try:
+        camera.__init__(number)
+    except IndexError as error:
+        _give_back(camera)
+        raise MissingDriverError(
+            f"camera {number} not found: check the ribbon cable and `rpicam-hello --list-cameras`, or set "
+            "camera.source to a folder of pictures"
+        ) from error
+    except Exception as error:
+        _give_back(camera)
+        raise PartFailedError(
+            f"camera {number} cannot be opened ({_innermost(error)}): does another program hold it?"
+        ) from error
+    # The library closes a camera at the interpreter's end, too: a driver that hangs would hang that as well.
+    atexit.unregister(camera.close)
+    return camera
+
+
+def _give_back(camera: Any) -> None:
+    """What a constructor that failed has taken."""
+    if getattr(camera, "is_open", False):
+        with contextlib.suppress(Exception):
+            camera.close()
+        return
+    with contextlib.suppress(AttributeError, OSError):
+        camera.notifymeread.close()
+        os.close(camera.notifyme_w)
+
+
+def _innermost(error: BaseException) -> str:
+    """What was raised first: picamera2 wraps it up to twice, and says less each time."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error) or type(error).__name__
 
 
 def ns_per_tick(stamp: int, monotonic_ns: int) -> int:

@@ -2,11 +2,13 @@
 
 Cameras stop without an exception (picamera2 issues 1090 and 1392), and some hang even in close(). So frames
 are fetched in a thread of their own that can be left behind, and their age is judged from outside. One that
-gives broken frames alone is blind too, and is not opened again for it.
+gives broken frames alone is blind too, and is not opened again for it. A driver that hangs for ever
+holds a few threads and no more: only another process cures it, and the heartbeat that ends sees to that.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -22,6 +24,7 @@ STALL_S = 4.0  # noticed within 5 s, with room for the look itself
 RETRY_FIRST_S = 0.25
 RETRY_LAST_S = 5.0
 CLOSE_S = 1.0  # a hung close is left behind after this
+LEFT_BEHIND = 2  # threads that may hang in a driver at once; with these, nothing is opened until one is back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,11 @@ class _Feeder:
         self._stop.set()
         self._thread.join(wait_s)
 
+    @property
+    def hangs(self) -> bool:
+        """Whether its thread still runs."""
+        return self._thread.is_alive()
+
     def _feed(self) -> None:
         camera: Camera | None = None
         try:
@@ -69,7 +77,8 @@ class _Feeder:
             self._put(PartFailedError(f"{type(error).__name__}: {error}"))
         finally:
             if camera is not None:
-                camera.close()
+                with contextlib.suppress(Exception):  # the next opening tells what is wrong with it
+                    camera.close()
 
     @staticmethod
     def _borrowed(camera: Camera) -> Frame | HardwareError:
@@ -120,6 +129,7 @@ class WatchedCamera:
         self._wanted_again: str | None = None  # why somebody asked for a fresh opening
         self._tries = 0
         self.blind_s = 0.0
+        self._left: list[_Feeder] = []  # given up, and still in the driver
         self._feeder: _Feeder | None = _Feeder(source)
 
     @property
@@ -155,6 +165,10 @@ class WatchedCamera:
                 reason, self._wanted_again = self._wanted_again, None
                 self._lose(reason)
             if self._feeder is None:
+                self._left = [feeder for feeder in self._left if feeder.hangs]
+                if len(self._left) >= LEFT_BEHIND:
+                    self._lose("its driver hangs")
+                    continue
                 self._feeder = _Feeder(self._source)
             item = self._feeder.take(0.2)
             if self._closed.is_set():
@@ -206,6 +220,7 @@ class WatchedCamera:
             self._tries = 0
         if self._feeder is not None:
             self._feeder.give_up(CLOSE_S)
+            self._left.append(self._feeder)
             self._feeder = None
         self._closed.wait(min(RETRY_LAST_S, RETRY_FIRST_S * 2**self._tries))
         self._tries += 1

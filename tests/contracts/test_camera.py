@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from camera_twins import START_US, FakePicamera2, write_pictures, write_video
+from camera_twins import START_US, write_pictures, write_video
+from pi_camera_bench import PiCameraBench, bench
 
 from hw.camera import Camera, CameraSource, Frame
 from hw.camera_pi import Picamera2Source, PiCameraSettings
 from hw.camera_replay import ReplaySource
 from hw.camera_watch import WatchedCamera
-from hw.clock import SetClock
+from hw.clock import SetClock, SystemClock
 from hw.errors import EndOfSourceError
 
+__all__ = ["bench"]
 WIDTH, HEIGHT = 62, 46  # neither a multiple of four
 
 
@@ -32,13 +35,11 @@ class WatchedSource:
 
 
 @pytest.fixture(params=["pi", "folder", "video", "watched folder", "watched pi"])
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> CameraSource:
+def source(request: pytest.FixtureRequest, tmp_path: Path, bench: PiCameraBench) -> CameraSource:
     settings = PiCameraSettings(width=WIDTH, height=HEIGHT, lores_width=32, lores_height=24)
-    clock = library = FakePicamera2()
+    clock = SystemClock()
     sources = {
-        "pi": lambda: Picamera2Source(
-            settings, clock=clock, picamera2=library, monotonic_ns=library.monotonic_ns
-        ),
+        "pi": lambda: Picamera2Source(settings, clock=clock, picamera2=bench.library),
         "folder": lambda: ReplaySource(write_pictures(tmp_path, 4, (WIDTH, HEIGHT)), clock=clock),
         "video": lambda: ReplaySource(write_video(tmp_path / "clip.mp4", 4, (WIDTH, HEIGHT)), clock=clock),
     }
@@ -68,6 +69,7 @@ def test_frame_has_luma_and_half_size_chroma(camera: Camera) -> None:
         assert frame.chroma is not None
         assert {plane.shape for plane in frame.chroma} == {(HEIGHT // 2, WIDTH // 2)}
         assert frame.lores is None or frame.lores.ndim == 2
+    del frame
 
 
 def test_luma_is_full_range_and_the_picture_that_was_taken(camera: Camera) -> None:
@@ -84,20 +86,23 @@ def test_sequence_and_time_rise(camera: Camera) -> None:
 
 
 def test_no_frame_was_taken_in_the_future(camera: Camera) -> None:
-    later_us = START_US + 3 * 50_000  # the scripted camera's world moves by this in three frames
-    assert all(frame.captured.us < later_us for frame in frames(camera, 3))
+    for _ in range(3):
+        (frame,) = frames(camera, 1)
+        assert frame.captured.us <= time.time_ns() // 1000
 
 
 def test_frame_carries_the_clock_s_state_and_bound(camera: Camera) -> None:
     (frame,) = frames(camera, 1)
-    assert frame.captured.state == SetClock(0).now().state
-    assert frame.captured.error_us >= SetClock(0).now().error_us
+    now = SystemClock().now()
+    assert frame.captured.state == now.state
+    assert frame.captured.error_us > 0
 
 
 def test_owned_frame_outlives_the_camera_s_buffer(camera: Camera) -> None:
     with camera.borrow() as frame:
         kept = frame.owned()
         before = kept.luma.copy()
+    del frame
     frames(camera, 2)
     assert np.array_equal(kept.luma, before)
     assert kept.luma.base is None

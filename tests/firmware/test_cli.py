@@ -144,7 +144,7 @@ def test_a_slot_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("source", "status", "said"),
-    [("nowhere", 2, "no such folder or video"), ("camera", 3, "picamera2 not found")],
+    [("nowhere", 2, "no such folder or video"), ("camera", 3, "picamera2 cannot be loaded")],
 )
 def test_source_that_cannot_be_opened_is_named(tmp_path: Path, source: str, status: int, said: str) -> None:
     done = reader("run", "--source", source, home=tmp_path)

@@ -1,52 +1,274 @@
-"""The Pi driver over a small picamera2 without a camera."""
+"""The Pi driver over picamera2's own classes; only libcamera and the DMA heap below are stand-ins."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import subprocess
+import sys
+import threading
+import time
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import libcamera
+import numpy as np
 import pytest
-from camera_twins import START_US, FakePicamera2
+from pi_camera_bench import PiCameraBench, bench
 
-from hw.camera_pi import Picamera2Camera, Picamera2Source, PiCameraSettings, ns_per_tick, yuv420_planes
-from hw.clock import SetClock
-from hw.errors import CameraStalledError, MissingDriverError, PartFailedError
+from hw.camera_pi import (
+    Picamera2Camera,
+    Picamera2Source,
+    PiCameraSettings,
+    load_picamera2,
+    ns_per_tick,
+    yuv420_planes,
+)
+from hw.camera_watch import LEFT_BEHIND, BlindSpell, WatchedCamera
+from hw.clock import SystemClock
+from hw.errors import CameraStalledError, EndOfSourceError, MissingDriverError, PartFailedError
 
-SETTINGS = PiCameraSettings(width=64, height=48, lores_width=32, lores_height=24, fps=20, exposure_us=700)
-
-
-def opened(library: FakePicamera2, settings: PiCameraSettings = SETTINGS) -> Picamera2Camera:
-    source = Picamera2Source(settings, clock=library, picamera2=library, monotonic_ns=library.monotonic_ns)
-    return source.open()
-
-
-def test_shutter_gain_and_frame_rate_are_asked_for_by_hand() -> None:
-    library = FakePicamera2()
-    opened(library)
-    controls = library.cameras[0].controls
-    assert controls["AeEnable"] is False
-    assert controls["ExposureTime"] == 700
-    assert controls["FrameDurationLimits"] == (50_000, 50_000)
-    assert controls["AnalogueGain"] <= SETTINGS.gain_max
+__all__ = ["bench"]
+SETTINGS = PiCameraSettings(
+    width=64, height=48, lores_width=32, lores_height=24, fps=20, exposure_us=700, stall_s=0.4
+)
+PATIENCE_S = 60.0  # of a test on a loaded machine
 
 
-def test_focus_is_fixed_only_where_it_was_asked_for() -> None:
-    library = FakePicamera2()
-    opened(library)
-    opened(library, PiCameraSettings(focus_dioptres=0.1))
-    assert "LensPosition" not in library.cameras[0].controls
-    assert library.cameras[1].controls["LensPosition"] == 0.1
-    assert library.cameras[1].controls["AfMode"] == 0
+def opened(bench: PiCameraBench, settings: PiCameraSettings = SETTINGS) -> Picamera2Camera:
+    return Picamera2Source(settings, clock=SystemClock(), picamera2=bench.library).open()
+
+
+@contextlib.contextmanager
+def watched(bench: PiCameraBench, spells: list[BlindSpell]) -> Iterator[WatchedCamera]:
+    source = Picamera2Source(SETTINGS, clock=SystemClock(), picamera2=bench.library)
+    camera = WatchedCamera(source, clock=SystemClock(), on_blind=spells.append, stall_s=0.8)
+    try:
+        yield camera
+    finally:
+        bench.sensor.released.set()
+        camera.close()
+
+
+def wait_until(holds: object, what: str) -> None:
+    """holds: a function without arguments."""
+    assert callable(holds)
+    until_s = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < until_s, what
+        time.sleep(0.02)
+
+
+# -- a camera that stalls
+# -----------------------------------------------------------------------------------------------
+
+
+def test_a_stalled_camera_closes_and_is_free_again(bench: PiCameraBench) -> None:
+    camera = opened(bench)
+    with camera.borrow():
+        pass
+    bench.sensor.silent = True
+    with pytest.raises(CameraStalledError, match="no frame"):
+        take(camera, 10)
+    closing = threading.Thread(target=camera.close, daemon=True)
+    closing.start()
+    closing.join(PATIENCE_S)
+    assert not closing.is_alive()
+    assert bench.sensor.state[-2:] == ["stop", "release"]
+    bench.sensor.silent = False
+    again = opened(bench)
+    take(again, 2)
+    again.close()
+
+
+def test_a_stalled_camera_comes_back_through_the_watch_and_leaves_no_thread_or_descriptor(
+    bench: PiCameraBench,
+) -> None:
+    spells: list[BlindSpell] = []
+    with watched(bench, spells) as camera:
+        take_watched(camera, 3)
+        gc.collect()
+        threads, descriptors = bench.threads(), bench.descriptors()
+        for number in range(1, 4):
+            bench.sensor.silent = True
+            timer = threading.Timer(3 * SETTINGS.stall_s, lambda: setattr(bench.sensor, "silent", False))
+            timer.start()
+            while len(spells) < number:
+                take_watched(camera, 1)
+            timer.join()
+        take_watched(camera, 3)
+        gc.collect()
+        assert bench.threads() == threads
+        assert bench.descriptors() == descriptors
+    assert bench.sensor.state.count("release") == bench.sensor.state.count("acquire")
+    assert all(spell.reopened for spell in spells)
+
+
+def test_a_late_frame_is_not_swallowed_by_the_capture_that_gave_up(bench: PiCameraBench) -> None:
+    camera = opened(bench)
+    bench.sensor.silent = True
+    with pytest.raises(CameraStalledError):
+        take(camera, 10)
+    bench.sensor.silent = False
+    for _ in range(20):  # more than there are buffers
+        take(camera, 1)
+    camera.close()
+
+
+def test_a_driver_that_hangs_for_ever_holds_a_bounded_number_of_threads(bench: PiCameraBench) -> None:
+    spells: list[BlindSpell] = []
+    with watched(bench, spells) as camera:
+        take_watched(camera, 1)
+        bench.sensor.hangs_in = frozenset({"stop", "acquire"})
+        bench.sensor.silent = True
+        reader = threading.Thread(target=lambda: suppress_end(camera), daemon=True)
+        reader.start()
+        wait_until(lambda: bench.threads().count("camera") >= LEFT_BEHIND, "the driver never hung")
+        for _ in range(40):
+            time.sleep(0.1)
+            assert bench.threads().count("camera") <= LEFT_BEHIND
+        bench.sensor.hangs_in, bench.sensor.silent = frozenset(), False
+        bench.sensor.released.set()  # the driver wakes up: the camera is taken up again
+        wait_until(lambda: bool(spells), "the camera did not come back")
+        camera.close()
+        reader.join(PATIENCE_S)
+    assert spells[0].reopened > LEFT_BEHIND
+
+
+def suppress_end(camera: WatchedCamera) -> None:
+    with contextlib.suppress(EndOfSourceError):
+        while True:
+            with camera.borrow():
+                pass
+
+
+@pytest.mark.parametrize("trouble", ["held elsewhere", "gone"])
+def test_openings_that_fail_leave_nothing_behind(bench: PiCameraBench, trouble: str) -> None:
+    bench.sensor.held_elsewhere, bench.sensor.present = trouble == "held elsewhere", trouble != "gone"
+    with pytest.raises((PartFailedError, MissingDriverError)):
+        opened(bench)
+    gc.collect()
+    before = bench.descriptors()
+    for _ in range(10):
+        with pytest.raises((PartFailedError, MissingDriverError)):
+            opened(bench)
+    gc.collect()
+    assert bench.descriptors() <= before
+    bench.sensor.held_elsewhere, bench.sensor.present = False, True
+    camera = opened(bench)
+    take(camera, 1)
+    camera.close()
+
+
+def test_a_camera_that_another_program_holds_is_not_called_absent(bench: PiCameraBench) -> None:
+    bench.sensor.held_elsewhere = True
+    with pytest.raises(PartFailedError, match=r"busy.*another program") as caught:
+        opened(bench)
+    assert "ribbon" not in str(caught.value)
+
+
+def test_a_dead_event_loop_is_a_stall_and_closes(bench: PiCameraBench) -> None:
+    camera = opened(bench)
+    take(camera, 1)
+    camera._camera._preview._abort.set()
+    with pytest.raises(CameraStalledError):
+        take(camera, 20)
+    closing = threading.Thread(target=camera.close, daemon=True)
+    closing.start()
+    closing.join(PATIENCE_S)
+    assert not closing.is_alive()
+
+
+def test_the_process_ends_while_the_driver_hangs() -> None:
+    done = subprocess.run([sys.executable, "-c", HANGING_END], timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0
+
+
+HANGING_END = f"""
+import sys, warnings
+sys.path[:0] = {[str(Path(libcamera.__file__).parent), str(Path(__file__).parents[2])]!r}
+warnings.simplefilter("ignore")
+import pytest
+from pi_camera_bench import PiCameraBench
+from hw.camera_pi import Picamera2Source, PiCameraSettings
+from hw.clock import SystemClock
+bench = PiCameraBench(pytest.MonkeyPatch())
+settings = PiCameraSettings(width=64, height=48, lores_width=32, lores_height=24)
+camera = Picamera2Source(settings, clock=SystemClock(), picamera2=bench.library).open()
+bench.sensor.hangs_in = frozenset({{"stop", "release"}})
+bench.sensor.hangs_s = 1e6
+"""
+
+
+# -- what it asks for, and what it gives
+# -----------------------------------------------------------------------------------------------
+
+
+def take(camera: Picamera2Camera, count: int) -> list[int]:
+    numbers = []
+    for _ in range(count):
+        with camera.borrow() as frame:
+            numbers.append(frame.sequence)
+        del frame
+    return numbers
+
+
+def take_watched(camera: WatchedCamera, count: int) -> None:
+    for _ in range(count):
+        with camera.borrow():
+            pass
+
+
+def test_shutter_gain_and_frame_rate_are_asked_for_by_hand(bench: PiCameraBench) -> None:
+    camera = opened(bench)
+    asked = bench.sensor.applied
+    assert asked["AeEnable"] is False
+    assert (asked["ExposureTime"], asked["ExposureTimeMode"]) == (700, 1)
+    assert asked["FrameDurationLimits"] == (50_000, 50_000)
+    assert asked["AnalogueGain"] <= SETTINGS.gain_max
+    assert asked["AnalogueGainMode"] == 1
+    camera.close()
+
+
+@pytest.mark.parametrize("dioptres", [None, 0.1])
+def test_focus_is_fixed_only_where_it_was_asked_for(bench: PiCameraBench, dioptres: float | None) -> None:
+    camera = opened(
+        bench, PiCameraSettings(width=64, height=48, lores_width=32, lores_height=24, focus_dioptres=dioptres)
+    )
+    assert bench.sensor.applied.get("LensPosition") == dioptres
+    assert bench.sensor.applied.get("AfMode") == (None if dioptres is None else 0)
+    camera.close()
+
+
+def test_a_lens_that_cannot_focus_is_named(bench: PiCameraBench) -> None:
+    bench.sensor.unadvertised = frozenset({"LensPosition", "AfMode"})
+    with pytest.raises(PartFailedError, match=r"refused its configuration.*(LensPosition|AfMode)"):
+        opened(
+            bench, PiCameraSettings(width=64, height=48, lores_width=32, lores_height=24, focus_dioptres=0.1)
+        )
+    camera = opened(bench)  # and it was given back
+    camera.close()
 
 
 @pytest.mark.parametrize("unit", [pytest.param(1, id="nanoseconds"), pytest.param(1000, id="microseconds")])
-def test_frame_time_is_utc_whatever_unit_the_library_stamps_in(unit: int) -> None:
-    camera = opened(FakePicamera2(ns_per_tick=unit))
+def test_frame_time_is_utc_whatever_unit_the_library_stamps_in(bench: PiCameraBench, unit: int) -> None:
+    bench.sensor.ns_per_tick = unit
+    camera = opened(bench)
+    before_us = time.time_ns() // 1000
     with camera.borrow() as frame:
-        assert frame.captured.us == pytest.approx(START_US + 20_000, abs=2)
+        captured_us = frame.captured.us
+    del frame
+    camera.close()
+    assert before_us - 2_000_000 < captured_us <= time.time_ns() // 1000
 
 
-def test_stamp_that_fits_no_unit_is_refused() -> None:
-    camera = opened(FakePicamera2(ns_per_tick=1_000_000))
-    with pytest.raises(PartFailedError, match="SensorTimestamp"), camera.borrow():
-        pass
+def test_stamp_that_fits_no_unit_is_refused(bench: PiCameraBench) -> None:
+    bench.sensor.ns_per_tick = 1_000_000
+    camera = opened(bench)
+    with pytest.raises(PartFailedError, match="SensorTimestamp"):
+        take(camera, 1)
+    camera.close()
 
 
 @pytest.mark.parametrize("uptime_s", [3, 40, 3600, 90 * 86400])
@@ -56,71 +278,100 @@ def test_unit_is_told_apart_at_any_uptime(uptime_s: int, unit: int) -> None:
     assert ns_per_tick((now_ns - 40_000_000) // unit, now_ns) == unit
 
 
-def test_every_request_goes_back_to_the_camera_even_after_an_error() -> None:
-    library = FakePicamera2()
-    camera = opened(library)
-    for _ in range(20):
-        with camera.borrow():
-            pass
-    with pytest.raises(ZeroDivisionError), camera.borrow():
-        raise ZeroDivisionError
-    assert library.cameras[0].out == 0
+def test_every_request_goes_back_to_the_camera_even_after_an_error(bench: PiCameraBench) -> None:
+    camera = opened(bench)
+    for _ in range(20):  # the camera has 6 buffers: one that is kept each time would end it
+        with pytest.raises(ZeroDivisionError), camera.borrow():
+            raise ZeroDivisionError
+    take(camera, 8)
+    camera.close()
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["the camera tells its pace", "the pace asked for"])
-def test_frames_that_nobody_fetched_in_time_leave_a_gap_in_the_numbers(told: bool) -> None:
-    library = FakePicamera2()
-    camera = opened(library)
-    sensor, paced = library.cameras[0], library.cameras[0].metadata
-    sensor.metadata = lambda number: paced(number) | ({"FrameDuration": 50_010} if told else {})
-    numbers = []
-    for missed in (0, 0, 3, 0):
-        library.now_ns += missed * 50_000_000
-        with camera.borrow() as frame:
-            numbers.append(frame.sequence)
-    assert numbers == [0, 1, 5, 6]
+def test_frames_that_nobody_fetched_in_time_leave_a_gap_in_the_numbers(
+    bench: PiCameraBench, told: bool
+) -> None:
+    bench.sensor.frame_us, bench.sensor.tells_duration = 50_000, told
+    camera = opened(bench)
+    (first,) = take(camera, 1)
+    time.sleep(0.5)  # ten frames
+    later = take(camera, 2)
+    assert later[0] - first > 3
+    camera.close()
 
 
-def test_black_and_white_are_0_and_255() -> None:
-    camera = opened(FakePicamera2())
+def test_black_and_white_are_0_and_255(bench: PiCameraBench) -> None:
+    camera = opened(bench)
     with camera.borrow() as frame:
         assert frame.lores is not None
-        for luma in (frame.luma, frame.lores):
-            assert (luma.min(), luma.max()) == (0, 255)
+        reached = [(int(luma.min()), int(luma.max())) for luma in (frame.luma, frame.lores)]
+    del frame
+    camera.close()
+    assert reached == [(0, 255), (0, 255)]
 
 
-def test_silent_camera_raises_stalled() -> None:
-    library = FakePicamera2()
-    camera = opened(library)
-    library.silent = True
-    with pytest.raises(CameraStalledError), camera.borrow():
-        pass
-
-
-def test_absent_camera_names_the_cure() -> None:
+def test_absent_camera_names_the_cure(bench: PiCameraBench) -> None:
+    bench.sensor.present = False
     with pytest.raises(MissingDriverError, match=r"ribbon cable.*camera\.source"):
-        opened(FakePicamera2(present=False))
+        opened(bench)
 
 
-def test_absent_library_names_the_cure() -> None:
-    with pytest.raises(MissingDriverError, match=r"python3-picamera2.*camera\.source"):
-        Picamera2Source(SETTINGS, clock=SetClock(START_US))
-
-
-def test_gain_follows_the_light_but_never_passes_its_cap() -> None:
-    library = FakePicamera2()
-    camera = opened(library, PiCameraSettings(width=64, height=48, lores_width=32, lores_height=24))
+def test_gain_follows_the_light_but_never_passes_its_cap(bench: PiCameraBench) -> None:
+    camera = opened(bench)
+    gains = []
     for _ in range(60):
         with camera.borrow() as frame:
-            assert frame.gain is not None
-            assert 1.0 <= frame.gain <= 8.0
-    assert library.cameras[0].controls["AnalogueGain"] == 1.0  # the scene is bright: mean 128
+            gains.append(frame.gain)
+        del frame
+    camera.close()
+    assert all(gain is not None and 1.0 <= gain <= 8.0 for gain in gains)
+    assert bench.sensor.applied["AnalogueGain"] == 1.0  # the scene is bright: mean 128
 
 
 def test_short_buffer_is_refused() -> None:
-    library = FakePicamera2()
-    opened(library)
-    stream = library.cameras[0].streams["main"]
-    request = library.cameras[0].capture_request(1.0)
+    stream = {"size": (64, 48), "stride": 64}
+    whole = np.zeros(64 * 48 * 3 // 2, dtype=np.uint8)
+    yuv420_planes(whole, stream)
     with pytest.raises(PartFailedError, match="bytes"):
-        yuv420_planes(request.buffers["main"][:-1], stream)
+        yuv420_planes(whole[:-1], stream)
+
+
+# -- a library that is not there, or does not fit
+# -----------------------------------------------------------------------------------------------
+
+
+def test_absent_library_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    with pytest.raises(MissingDriverError, match=r"python3-picamera2.*On a Raspberry Pi.*camera\.source"):
+        load_picamera2()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        pytest.param("import libcamera_that_is_not_there", "python3-picamera2", id="something it imports"),
+        pytest.param(
+            "raise ModuleNotFoundError(\"No module named 'libcamera'\", name='libcamera')",
+            "python3-libcamera",
+            id="libcamera",
+        ),
+        pytest.param("raise ModuleNotFoundError('no pykms', name='pykms')", r"python3-kms\+\+", id="kms++"),
+        pytest.param(
+            "raise ValueError('numpy.dtype size changed, may indicate binary incompatibility')",
+            r"numpy\.dtype size changed.*numpy of the reader's own.*On a Raspberry Pi",
+            id="apt's simplejpeg under a numpy of ours",
+        ),
+    ],
+)
+def test_a_library_that_does_not_load_names_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, said: str
+) -> None:
+    (tmp_path / "picamera2.py").write_text(line + "\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    loaded: dict[str, types.ModuleType] = {
+        name: module for name, module in sys.modules.items() if name.partition(".")[0] == "picamera2"
+    }
+    for name in loaded:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(MissingDriverError, match=said):
+        load_picamera2()

@@ -1,21 +1,19 @@
-"""Small real things for camera tests: pictures, a video, picamera2 without a camera, a source that fails."""
+"""Small real things for camera tests: pictures, a video, a source that fails."""
 
 from __future__ import annotations
 
 import threading
 import time
-import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from hw.camera import Camera, Frame
-from hw.clock import Clock, ClockState, UtcTime
+from hw.clock import Clock
 from hw.errors import CameraStalledError
 
 START_US = 1_800_000_000_000_000
@@ -53,141 +51,6 @@ def write_video(path: Path, count: int, size: tuple[int, int]) -> Path:
         for packet in stream.encode():
             container.mux(packet)
     return path
-
-
-class FakeRequest:
-    """A completed request: YUV420 buffers with padded rows."""
-
-    def __init__(self, camera: FakeCamera, number: int) -> None:
-        self.buffers = {name: yuv420(stream) for name, stream in camera.streams.items()}
-        self.metadata = camera.metadata(number)
-        self.released = False
-        self._camera = camera
-        camera.out += 1
-
-    def get_metadata(self) -> dict[str, Any]:
-        return self.metadata
-
-    def release(self) -> None:
-        assert not self.released, "a request was given back twice"
-        self.released = True
-        self._camera.out -= 1
-
-
-class FakeMappedArray:
-    """picamera2.MappedArray with reshape=False; the memory is gone after the `with`."""
-
-    def __init__(self, request: FakeRequest, stream: str, reshape: bool = True) -> None:
-        assert not reshape
-        self._buffer = request.buffers[stream]
-
-    def __enter__(self) -> FakeMappedArray:
-        self.array = self._buffer.view()
-        return self
-
-    def __exit__(self, *trouble: object) -> None:
-        self._buffer[:] = 77
-
-
-class FakeCamera:
-    """picamera2.Picamera2 as far as the driver uses it."""
-
-    def __init__(self, library: FakePicamera2) -> None:
-        self.library = library
-        self.streams: dict[str, dict[str, Any]] = {}
-        self.controls: dict[str, Any] = {}
-        self.number = 0
-        self.out = 0
-        self.started = self.closed = False
-
-    def create_video_configuration(
-        self, *, main: Any, lores: Any, controls: Any, buffer_count: int, colour_space: str = "Rec709"
-    ) -> Any:
-        assert buffer_count >= 4
-        return {"main": main, "lores": lores, "controls": controls, "colour_space": colour_space}
-
-    def configure(self, configuration: Any) -> None:
-        self.controls = dict(configuration["controls"])
-        for name in ("main", "lores"):
-            stream = dict(configuration[name])
-            stream["stride"] = (stream["size"][0] + 63) // 64 * 64
-            stream["luma"] = (0, 255) if configuration["colour_space"] == "sYCC" else (16, 235)
-            self.streams[name] = stream
-
-    def camera_configuration(self) -> dict[str, Any]:
-        return self.streams
-
-    def start(self) -> None:
-        self.started = True
-
-    def stop(self) -> None:
-        self.started = False
-
-    def close(self) -> None:
-        assert not self.started
-        self.closed = True
-
-    def set_controls(self, controls: dict[str, Any]) -> None:
-        self.controls |= controls
-
-    def capture_request(self, wait: float) -> FakeRequest:
-        assert self.started
-        assert wait > 0
-        if self.library.silent:
-            raise TimeoutError("timed out")
-        self.number += 1
-        return FakeRequest(self, self.number)
-
-    def metadata(self, number: int) -> dict[str, Any]:
-        self.library.now_ns += 50_000_000
-        stamp_ns = self.library.now_ns - 30_000_000
-        return {
-            "SensorTimestamp": stamp_ns // self.library.ns_per_tick,
-            "ExposureTime": self.controls["ExposureTime"],
-            "AnalogueGain": self.controls["AnalogueGain"],
-        }
-
-
-class FakePicamera2:
-    """The module: cameras that work, stamp in the unit that is asked for, or go silent."""
-
-    MappedArray = FakeMappedArray
-    libcamera = types.SimpleNamespace(ColorSpace=types.SimpleNamespace(Sycc=lambda: "sYCC"))
-
-    def __init__(self, *, ns_per_tick: int = 1, present: bool = True) -> None:
-        self.ns_per_tick = ns_per_tick
-        self.present = present
-        self.silent = False
-        self.now_ns = self.start_ns = time.monotonic_ns()
-        self.cameras: list[FakeCamera] = []
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-    def now(self) -> UtcTime:
-        """The clock of the same world, so that UTC moves with the camera."""
-        return UtcTime(
-            us=START_US + (self.now_ns - self.start_ns) // 1000, error_us=1000, state=ClockState.DISCIPLINED
-        )
-
-    def Picamera2(self, number: int) -> FakeCamera:  # noqa: N802 - the library's own name
-        if not self.present:
-            raise IndexError("list index out of range")
-        self.cameras.append(FakeCamera(self))
-        return self.cameras[-1]
-
-
-def yuv420(stream: dict[str, Any]) -> NDArray[np.uint8]:
-    """A flat buffer with the scene in it; the padding holds noise that nobody may read."""
-    width, height = stream["size"]
-    stride = stream["stride"]
-    rows = (height + 1) // 2
-    luma = np.full((height, stride), 200, dtype=np.uint8)
-    black, white = stream["luma"]
-    luma[:, :width] = black
-    luma[:, width // 2 : width] = white
-    chroma = np.full((2, rows, stride // 2), 128, dtype=np.uint8)
-    return np.concatenate([luma.reshape(-1), chroma.reshape(-1)])
 
 
 class ScriptedSource:

@@ -1,0 +1,60 @@
+"""A Pi camera without a Pi: picamera2's own classes over `libcamera.py`, a DMA heap of memory files."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import threading
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import libcamera
+import picamera2
+import picamera2.allocators.dmaallocator
+import picamera2.dma_heap
+import pytest
+
+
+class _HeapCalls:
+    """fcntl as the DMA heap's and the buffers' device files answer it (linux/dma-heap.h, dma-buf.h)."""
+
+    @staticmethod
+    def ioctl(_fd: int, request: int, argument: Any) -> Any:
+        if request == picamera2.dma_heap.DMA_HEAP_IOCTL_ALLOC:
+            argument.fd = os.memfd_create("dma", os.MFD_CLOEXEC)
+            os.ftruncate(argument.fd, argument.len)
+            return 0
+        if request == picamera2.dma_heap.DMA_BUF_SET_NAME:
+            return argument.encode()
+        if isinstance(argument, ctypes.Structure):
+            return 0  # DMA_BUF_IOCTL_SYNC: there is no cache to be flushed
+        raise OSError(25, "not a call of the heap")
+
+
+class PiCameraBench:
+    """The library's module, the sensor below it, and what it holds of this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.library: ModuleType = picamera2
+        self.sensor = libcamera.fresh_sensor()
+        monkeypatch.setattr(picamera2.dma_heap, "heapNames", [os.devnull])
+        for module in (picamera2.dma_heap, picamera2.allocators.dmaallocator):
+            monkeypatch.setattr(module, "fcntl", _HeapCalls)
+
+    @staticmethod
+    def descriptors() -> int:
+        """Open files of this process."""
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    @staticmethod
+    def threads() -> list[str]:
+        """Threads of this process that live, by name."""
+        return sorted(re.sub("[0-9]+", "N", thread.name) for thread in threading.enumerate())
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> PiCameraBench:
+    """For tests of the Pi's camera."""
+    return PiCameraBench(monkeypatch)

@@ -1,0 +1,7 @@
+"""kms++'s binding: picamera2 imports it for a preview on a screen, and the reader calls nothing in it."""
+
+from __future__ import annotations
+
+import enum
+
+PixelFormat = enum.Enum("PixelFormat", "RGB888 BGR888 XRGB8888 XBGR8888 YUV420 YVU420 MJPEG")
