@@ -1,18 +1,23 @@
-"""How alike two texts are: whether two readings can be of one plate."""
+"""How alike two texts are: whether two readings can be of one plate, whether one is a part of another."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
-Likeness = Literal["same", "different", "unclear"]
+Likeness = Literal["same", "misread", "unclear", "neighbor", "different"]
 
-TRUSTED = 0.5  # confidence from which two texts need not be letter for letter the same
+TRUSTED = 0.5  # confidence from which a text proves that another one is another plate's
 LEAST_CHARACTERS = 4  # shorter texts are fragments and prove nothing
-SAME_SHARE = 0.8  # of the characters alike: one misread in five, two in ten
+NEAR_SHARE = 0.8  # of the characters alike: one other in five, two in ten
 DIFFERENT_SHARE = 0.55
 # Log-likelihood of another text below a frame's own best from which the frame contradicts it. On the
 # train clips frames of one plate stay above -10, of two plates below -24; blur and clutter lie at -4 to -9.
 DIFFERENT_NATS = -18.0
+# The same for a text that differs in one character: down to here the frame may have misread it.
+MISREAD_NATS = -5.0
+LEAST_PART = 2  # characters that a part of a text has at least
+_TWINS = str.maketrans("OI", "01")  # one die in many jurisdictions: no proof of another plate
 
 
 class Spelt(Protocol):
@@ -27,14 +32,32 @@ class Spelt(Protocol):
         """Calibrated probability that the whole text is right."""
 
 
-def same_plate(first: Spelt, second: Spelt) -> bool:
-    """Whether two texts are the same, one misreading aside where both are trusted."""
-    a, b = first.leader, second.leader
-    if min(len(a), len(b)) < LEAST_CHARACTERS:
+def same_text(first: str, second: str) -> bool:
+    """Whether two texts are the same, O/0 and I/1 aside; never of fragments."""
+    return min(len(first), len(second)) >= LEAST_CHARACTERS and first.translate(_TWINS) == second.translate(
+        _TWINS
+    )
+
+
+def near_text(first: str, second: str) -> bool:
+    """Whether two texts differ in so little that one may be a misreading of the other."""
+    return (
+        min(len(first), len(second)) >= LEAST_CHARACTERS
+        and shared(first.translate(_TWINS), second.translate(_TWINS)) >= NEAR_SHARE
+    )
+
+
+def is_part(part: Sequence[object], whole: Sequence[object]) -> bool:
+    """Whether a text is what remains of another where something hides one stretch of it, or both its ends."""
+    missing = len(whole) - len(part)
+    if missing < 1 or len(part) < LEAST_PART:
         return False
-    if a == b:
+    ahead = 0
+    while ahead < len(part) and part[ahead] == whole[ahead]:
+        ahead += 1
+    if ahead and part[ahead:] == whole[ahead + missing :]:
         return True
-    return shared(a, b) >= SAME_SHARE and min(first.confidence, second.confidence) >= TRUSTED
+    return any(part == whole[start : start + len(part)] for start in range(missing + 1))
 
 
 def shared(first: str, second: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .card import ReaderCard
 from .ctc import Labels, beam_search, best_path, column_probabilities
 from .errors import DegenerateCornersError, PictureError
+from .place_fit import runs_out
 from .plateness import plateness, signs_of_look
 from .plates import CLASSES, F32, U8, Corners, Evidence, PlateBox
 from .rectify import Patch, corners_in_frame, cut_patch, normalised
@@ -21,6 +22,7 @@ F64 = NDArray[np.float64]
 CANDIDATES_A_LOOK = 6
 WORTH_NATS = 9.0  # a candidate this far behind the best of its look cannot win a vote back
 _HEAD_SMOOTHING = 1e-3
+CUT_TRUST = 0.4  # in the text of a box that runs out of the picture: its ends may be missing
 # What a second look may move: beyond it the corners are the net's fancy, not the plate's.
 _LEAST_AREA, _MOST_AREA, _MOST_SHIFT = 0.35, 1.8, 0.35
 
@@ -79,7 +81,8 @@ class PatchReader:
         if sure < self._card.plate.least:
             watch.lap("text")
             return None
-        return self._see(luma, box, first, sure, watch)
+        cut = runs_out(box, (luma.shape[0], luma.shape[1]))
+        return self._see(luma, box, first, sure, watch, cut=cut)
 
     def see(self, luma: U8, box: PlateBox, watch: Stopwatch) -> Sight:
         """Reads what is known to be a plate. luma: uint8 (H, W) full frame. Raises DegenerateCornersError."""
@@ -89,7 +92,9 @@ class PatchReader:
         margin = (self._card.patch.margin_x, self._card.patch.margin_y)
         return self._look(luma, box.corners, margin, watch)
 
-    def _see(self, luma: U8, box: PlateBox, first: _Look, sure: float, watch: Stopwatch) -> Sight:
+    def _see(
+        self, luma: U8, box: PlateBox, first: _Look, sure: float, watch: Stopwatch, *, cut: bool = False
+    ) -> Sight:
         rules = self._card.patch
         looks = [first]
         corners = self._corners(box, looks[0]) if rules.trust_corners else box.corners
@@ -99,7 +104,9 @@ class PatchReader:
             except DegenerateCornersError:
                 corners = box.corners
         width_px = PlateBox(corners=corners, confidence=0.0).width_px
-        evidence = self._evidence(looks, width_px, box.confidence)
+        evidence = self._evidence(looks, width_px, box)
+        if cut:
+            evidence = replace(evidence, cut=True, trust=evidence.trust * CUT_TRUST)
         watch.lap("text")
         return Sight(evidence, corners, looks[-1].patch.luma, sure)
 
@@ -133,7 +140,7 @@ class PatchReader:
         sureness = float(np.prod(columns.max(axis=1)))
         return _Look(patch, columns, best_path(columns), sureness, outputs)
 
-    def _evidence(self, looks: list[_Look], width_px: float, score: float) -> Evidence:
+    def _evidence(self, looks: list[_Look], width_px: float, box: PlateBox) -> Evidence:
         rules = self._card.text
         candidates: set[Labels] = set()
         for look in looks:
@@ -153,7 +160,8 @@ class PatchReader:
             candidates=tuple(sorted(candidates)),
             paths=tuple(look.path for look in looks),
             width_px=width_px,
-            score=score,
+            score=box.confidence,
+            aspect=box.aspect,
         )
 
 

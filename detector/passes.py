@@ -6,14 +6,28 @@ import copy
 import math
 from dataclasses import dataclass
 
-from .likeness import DIFFERENT_NATS, DIFFERENT_SHARE, Likeness, same_plate, shared
+from .likeness import (
+    DIFFERENT_NATS,
+    DIFFERENT_SHARE,
+    MISREAD_NATS,
+    TRUSTED,
+    Likeness,
+    is_part,
+    near_text,
+    same_text,
+    shared,
+)
 from .motion import Motion
+from .place_fit import runs_out
 from .plates import U8, PlateBox, PlateReading, PlateText, VehiclePass
 from .vote import Decoding, Vote
 
 _BETTER = 0.03  # a picture must be this much better to replace the kept one: copying a frame costs 2 ms
-_RECHECK_US = 1_000_000  # a settled plate is read again after this, then after twice as long, and so on:
-_RECHECK_MOST_US = 8_000_000  # somebody else may have stopped at the very place
+_RECHECK_US = 250_000  # a settled plate is read again after this, then after twice as long, and so on:
+_RECHECK_MOST_US = 8_000_000  # what hid a part may be gone, somebody else may have stopped at the very place
+_WIDENED = 1.1  # a box wider by this than any that was read, for its height, may show what was hidden
+_NOT_SHOWN = 0.5  # off a picture's quality: it does not show the text that the vote says
+_CUT = 0.3  # off the quality of a picture in which the plate runs out
 _MOVED_WIDTHS = 2.0  # a settled plate that went this far is read again
 _GREW = 1.3  # or that grew by so much
 # Clutter that looks like a plate for a moment is told from a vehicle by two witnesses of unlike kind: the
@@ -37,7 +51,8 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Best:
-    quality: float
+    quality: float  # whatever its text
+    leader: str
     sequence: int
     box: PlateBox
     patch: U8
@@ -56,6 +71,7 @@ class LiveTrack:
         self._top_plateness = 0.0
         self._recheck_us = _RECHECK_US
         self._read_us, self._read_box = first.time_us, first.box
+        self._widest_read, self._read_at_edge = 0.0, False
         self._count(first, reading)
 
     def take(self, sighting: Sighting) -> bool:
@@ -78,16 +94,26 @@ class LiveTrack:
         self.vote.add(reading.evidence)
         self._top_plateness = max(self._top_plateness, reading.plateness)
         self._read_us, self._read_box = sighting.time_us, sighting.box
-        least = -math.inf if self._best is None else self._best.quality + _BETTER
-        nearness = 0.15 * math.log2(max(sighting.box.width_px, 1.0) / 100.0)
-        if 1.0 + nearness < least:
+        self._widest_read = max(self._widest_read, reading.evidence.aspect or sighting.box.aspect)
+        self._read_at_edge = reading.evidence.cut
+        bonus = 0.15 * math.log2(max(sighting.box.width_px, 1.0) / 100.0)
+        bonus -= _CUT if reading.evidence.cut else 0.0
+        bonus -= 0.0 if self._shows(reading.leader) else _NOT_SHOWN
+        least = -math.inf
+        if self._best is not None:
+            shown = self._shows(self._best.leader)
+            least = self._best.quality - (0.0 if shown else _NOT_SHOWN) + _BETTER
+        if 1.0 + bonus < least:
             return False  # the surest text would not do, so that it need not be worked out
-        agrees = reading.leader == self.vote.leader
-        quality = reading.confidence + nearness - (0.0 if agrees else 0.5)
-        if quality < least:
+        if reading.confidence + bonus < least:
             return False
-        self._best = _Best(quality, sighting.sequence, reading.box, reading.patch)
+        quality = reading.confidence + bonus + (0.0 if self._shows(reading.leader) else _NOT_SHOWN)
+        self._best = _Best(quality, reading.leader, sighting.sequence, reading.box, reading.patch)
         return True
+
+    def _shows(self, leader: str) -> bool:
+        """Whether a picture with that text shows what the vote says at present."""
+        return leader == self.vote.leader
 
     @property
     def text(self) -> PlateText:
@@ -96,24 +122,43 @@ class LiveTrack:
 
     def spelt_like(self, reading: PlateReading) -> bool:
         """Whether one more reading has this plate's text, or its rival's."""
-        rival = self.rival is not None and same_plate(self.rival.vote, reading)
-        return rival or same_plate(self.vote, reading)
+        rival = self.rival is not None and near_text(self.rival.vote.leader, reading.leader)
+        return rival or near_text(self.vote.leader, reading.leader)
 
     def likeness(self, reading: PlateReading) -> Likeness:
-        """Whether one more reading is of this plate: by its text, in doubt by its columns."""
-        if same_plate(self.vote, reading):
+        """Whether one more reading is of this plate: by its text, in doubt by its columns.
+
+        ``misread``: as good as the same, for one of the two is in doubt where they differ. ``neighbor``:
+        both are sure, and differ in a character; only the place can show whether it is one plate.
+        """
+        mine, its = self.vote.leader, reading.leader
+        if same_text(mine, its):
             return "same"
-        if shared(self.vote.leader, reading.leader) >= DIFFERENT_SHARE:
+        if near_text(mine, its) and min(self.vote.confidence, reading.confidence) >= TRUSTED:
+            return "misread" if self._may_be_misread(reading) else "neighbor"
+        if shared(mine, its) >= DIFFERENT_SHARE or is_part(mine, its) or is_part(its, mine):
             return "unclear"
         return "different" if self.vote.supports(reading.evidence) < DIFFERENT_NATS else "unclear"
 
-    def wants_text(self, now_us: int, box: PlateBox) -> bool:
-        """Whether reading this plate once more can be worth its time."""
+    def _may_be_misread(self, reading: PlateReading) -> bool:
+        """Whether the slot in which this vote and a reading differ is in doubt in one of them."""
+        return (
+            self.vote.supports(reading.evidence) >= MISREAD_NATS
+            or self.vote.allows(reading.leader) >= MISREAD_NATS
+        )
+
+    def wants_text(self, now_us: int, box: PlateBox, frame_shape: tuple[int, int]) -> bool:
+        """Whether reading this plate once more can be worth its time.
+
+        A text that was settled while a part of the plate was hidden or outside the picture is not.
+        """
         if self.rival is not None or not self.vote.settled:
             return True
         if now_us - self._read_us >= self._recheck_us:
             return True
-        if box.width_px > _GREW * self._read_box.width_px:
+        if box.width_px > _GREW * self._read_box.width_px or box.aspect > _WIDENED * self._widest_read:
+            return True
+        if self._read_at_edge and not runs_out(box, frame_shape):
             return True
         (x0, y0), (x1, y1) = box.corners[0], self._read_box.corners[0]
         return math.hypot(x1 - x0, y1 - y0) > _MOVED_WIDTHS * box.width_px

@@ -44,6 +44,23 @@ class PlateBox:
         a, b, c, d = self.corners
         return (math.dist(a, b) + math.dist(d, c)) / 2
 
+    @property
+    def height_px(self) -> float:
+        """Mean length of the left and right edges."""
+        a, b, c, d = self.corners
+        return (math.dist(a, d) + math.dist(b, c)) / 2
+
+    @property
+    def aspect(self) -> float:
+        """Width over height."""
+        return self.width_px / max(self.height_px, 1.0)
+
+    @property
+    def center(self) -> Point:
+        """Mean of the four corners."""
+        a, b, c, d = self.corners
+        return (a[0] + b[0] + c[0] + d[0]) / 4, (a[1] + b[1] + c[1] + d[1]) / 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlateText:
@@ -110,7 +127,9 @@ class Evidence:
     float32 (S, 37) probabilities of the second head, or None. ``jurisdiction``: float32 (J,)
     probabilities in the order of the card. ``candidates``: texts (as class numbers) worth weighing.
     ``paths``: the text that each look alone would give. ``width_px``: the plate's width in the frame;
-    ``score``: the detector's.
+    ``score``: the detector's. ``aspect``: width over height of the detector's box, 0 where unknown.
+    ``cut``: the box runs out of the picture. ``trust``: what the confidence of the text is multiplied
+    by, 1 unless something about the box says that its text may not be the whole of a plate.
     """
 
     columns: F32 = field(repr=False)
@@ -120,6 +139,9 @@ class Evidence:
     paths: tuple[tuple[int, ...], ...] = field(repr=False)
     width_px: float
     score: float
+    aspect: float = 0.0
+    cut: bool = False
+    trust: float = 1.0
     known: Known = field(default_factory=Known, init=False, repr=False)
 
 

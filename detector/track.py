@@ -3,7 +3,8 @@
 A sighting belongs to the pass whose predicted place and size it fits; the texts have a say too. The
 same text at another place is the same vehicle (a low frame rate, a shaken camera); a clearly other
 text at the same place is another vehicle: after a gap at once, without one as soon as a second
-frame agrees, for a single reading may be a glint.
+frame agrees, for a single reading may be a glint. Texts that differ in one character may be two vehicles
+of one fleet: they are one vehicle only where the place fits, or where one of them is in doubt of that slot.
 """
 
 from __future__ import annotations
@@ -12,18 +13,12 @@ import math
 from dataclasses import dataclass
 
 from .assign import cheapest_pairs
-from .likeness import same_plate
-from .motion import centre
+from .likeness import TRUSTED, Likeness, same_text
 from .passes import LiveTrack, Sighting
-from .plates import FrameReadings, PlateBox, PlateText, VehiclePass
+from .place_fit import at_its_place, misfit, off_its_place, overlap, similar_size
+from .plates import FrameReadings, PlateBox, PlateReading, PlateText, VehiclePass
 from .vote import Decoding
 
-# How far (in plate widths) a plate may be from where it was expected: jitter, and a share that grows
-# with time, more for a plate of unknown velocity. 25 widths a second are 13 m/s across the view.
-_JITTER_WIDTHS = 0.8
-_UNKNOWN_WIDTHS_PER_S, _KNOWN_WIDTHS_PER_S = 25.0, 8.0
-_MOST_WIDTHS = 6.0
-_MOST_GROWTH = 0.7  # log of the width's change between two sightings
 _GAP_US = 400_000  # from here on another vehicle can have taken the place unseen
 # How long a plate may be out of sight within one pass.
 _PATIENCE_US = 2_000_000
@@ -31,7 +26,8 @@ _PARKED_PATIENCE_US = 8_000_000  # people and cars pass in front of a parked one
 _PATIENCE_INTERVALS = 1.6  # and never less than this many frame intervals
 _LONGEST_INTERVAL_US = 5_000_000
 _SAME_TEXT_BONUS = 2.0
-_SAME_PLACE_WIDTHS = 0.6  # two vehicles' plates are further apart than this
+_FARTHEST = 3.0  # what a place far from the expected one costs at most, where the text is the same
+_SPARSE_US = 200_000  # frames this far apart do not show how a plate moves in an unsteady picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,6 +85,7 @@ class Tracker:
         self._now_us: int | None = None
         self._interval_us = 0.0
         self._spared: dict[PlateBox, LiveTrack] = {}
+        self._frame_shape = (0, 0)
 
     def wants_text(self, box: PlateBox) -> bool:
         """False when the pass that this box continues is settled: reading it again would be wasted.
@@ -98,14 +95,14 @@ class Tracker:
         if self._now_us is None:
             return True
         expected_us = self._now_us + int(self._interval_us)
-        here = [track for track in self._tracks if _at_its_place(track, expected_us, box)]
+        here = [track for track in self._tracks if at_its_place(track.motion, expected_us, box)]
         if len(here) != 1 or here[0] in self._spared.values():
             return True  # no pass, two, or a second box of one pass: another vehicle's
         (track,) = here
         unseen_us = expected_us - track.motion.last_us
-        if unseen_us >= max(_GAP_US, _PATIENCE_INTERVALS * self._interval_us):
+        if unseen_us >= self._gap_us:
             return True
-        if track.wants_text(expected_us, box):
+        if track.wants_text(expected_us, box, self._frame_shape):
             return True
         self._spared[box] = track
         return False
@@ -118,6 +115,7 @@ class Tracker:
         Raises ValueError when time falls.
         """
         self._keep_time(time_us)
+        self._frame_shape = frame_shape
         sightings = [Sighting(sequence, time_us, reading.box, reading) for reading in seen.readings]
         sightings += [Sighting(sequence, time_us, box, None) for box in seen.unread]
         changes = _Changes()
@@ -196,36 +194,47 @@ class Tracker:
         """How badly a sighting fits a pass; infinite when it cannot be of the same vehicle."""
         if sighting.reading is None and self._spared.get(sighting.box, track) is not track:
             return math.inf  # left unread for another pass's sake
-        misfit = self._misfit(track, sighting.time_us, sighting.box)
+        unfit = misfit(track.motion, sighting.time_us, sighting.box)
         if sighting.reading is None:
-            return misfit
-        if misfit == math.inf and not track.spelt_like(sighting.reading):
-            return misfit  # too far away for all but the same text: the columns need not be asked
+            return unfit
+        if unfit == math.inf and not track.spelt_like(sighting.reading):
+            return unfit  # too far away for all but the same text: the columns need not be asked
         alike = track.likeness(sighting.reading)
         if track.rival is not None and alike != "same":
-            alike = max(alike, track.rival.likeness(sighting.reading), key=_CLOSER.index)
-        if alike == "same":
-            return min(misfit, 3.0) - _SAME_TEXT_BONUS
-        if alike != "different":
-            return misfit
-        x, y, width = track.motion.predicted(sighting.time_us)
-        away = math.dist((x, y), centre(sighting.box)) / max(width, 1.0)
-        swapped = sighting.time_us - track.motion.last_us >= _GAP_US or away > _SAME_PLACE_WIDTHS
-        return math.inf if swapped else misfit + 1.0
+            alike = min(alike, track.rival.likeness(sighting.reading), key=_CLOSEST.index)
+        return self._cost_by_text(track, sighting, sighting.reading, alike, unfit)
 
-    def _misfit(self, track: LiveTrack, time_us: int, box: PlateBox) -> float:
-        """Distance from the expected place in units of what is allowed, plus the change of size."""
-        x, y, width = track.motion.predicted(time_us)
-        scale = max((width + box.width_px) / 2, 1.0)
-        away = math.dist((x, y), centre(box)) / scale
-        known = track.motion.sightings > 1
-        rate = _KNOWN_WIDTHS_PER_S if known else _UNKNOWN_WIDTHS_PER_S
-        seconds = max(time_us - track.motion.last_us, 0) / 1e6
-        allowed = _JITTER_WIDTHS + min(rate * seconds, _MOST_WIDTHS)
-        growth = abs(math.log(max(box.width_px, 1.0) / max(width, 1.0)))
-        if away > allowed or growth > _MOST_GROWTH:
-            return math.inf
-        return away / allowed + growth / _MOST_GROWTH
+    def _cost_by_text(
+        self, track: LiveTrack, sighting: Sighting, reading: PlateReading, alike: Likeness, unfit: float
+    ) -> float:
+        far = unfit == math.inf
+        match alike:
+            case "same" if not far or reading.confidence >= TRUSTED:
+                return min(unfit, _FARTHEST) - _SAME_TEXT_BONUS
+            case "misread" if far and self._may_have_jumped(track, sighting):
+                return _FARTHEST
+            case "neighbor" | "different":
+                # surely another plate's text: this pass's only where and when no other can be there
+                gap_us = _GAP_US if alike == "different" else self._gap_us
+                gone = sighting.time_us - track.motion.last_us >= gap_us
+                off = off_its_place(track.motion, sighting.time_us, sighting.box)
+                return math.inf if gone or off else unfit + 1.0
+            case _:
+                return unfit
+
+    @property
+    def _gap_us(self) -> float:
+        return max(_GAP_US, _PATIENCE_INTERVALS * self._interval_us)
+
+    def _may_have_jumped(self, track: LiveTrack, sighting: Sighting) -> bool:
+        """Whether a plate may be far from where it was expected: few frames a second, an unsteady camera."""
+        motion, now_us = track.motion, sighting.time_us
+        return (
+            self._interval_us >= _SPARSE_US
+            and now_us - motion.last_us < self._gap_us
+            and not motion.leaves(now_us, self._frame_shape)
+            and similar_size(motion, now_us, sighting.box)
+        )
 
     def _continue(self, track: LiveTrack, sighting: Sighting, changes: _Changes) -> None:
         """Gives a pass its sighting, or lets a rival for its place grow."""
@@ -259,7 +268,7 @@ class Tracker:
         if reading is None:
             return  # its pass went to a nearer box; unread it can be no pass of its own
         # a plate that a pass of this very frame shows: a mirror, a double box
-        if any(same_plate(track.vote, reading) for track in present):
+        if any(_shown_twice(track, sighting.box, reading) for track in present):
             return
         track = self._new(sighting, changes)
         if track is not None:
@@ -275,15 +284,18 @@ class Tracker:
         return track
 
 
-_CLOSER = ("different", "unclear", "same")
+_CLOSEST: tuple[Likeness, ...] = ("same", "misread", "unclear", "neighbor", "different")
 
 
-def _at_its_place(track: LiveTrack, time_us: int, box: PlateBox) -> bool:
-    """Whether a box lies where the plate is expected, so close that it can be no other vehicle's."""
-    x, y, width = track.motion.predicted(time_us)
-    width = max(width, 1.0)
-    near = math.dist((x, y), centre(box)) < _SAME_PLACE_WIDTHS * width
-    return near and abs(math.log(max(box.width_px, 1.0) / width)) < _MOST_GROWTH / 2
+def _shown_twice(track: LiveTrack, box: PlateBox, reading: PlateReading) -> bool:
+    """Whether a reading repeats the plate of a pass that this very frame shows elsewhere.
+
+    The same text, surely read, is a mirror's or a second box's; another one only in the same place, for
+    two plates at two places are two vehicles, however alike.
+    """
+    if same_text(track.vote.leader, reading.leader) and reading.confidence >= TRUSTED:
+        return True
+    return overlap(track.motion.box, box) and track.likeness(reading) in ("same", "misread", "unclear")
 
 
 def _live(track: LiveTrack) -> LivePass:

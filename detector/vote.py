@@ -16,6 +16,7 @@ from .ballot import head_scores, many_text_scores, one_slot_scores, text_scores
 from .card import ConfidenceRules, TextRules
 from .confidence import Features, confidence, log_odds, within
 from .ctc import Labels
+from .hidden import Explained, explain_hidden, longer_text_shown
 from .jurisdictions import FormatPrior
 from .plates import ALPHABET, CLASSES, UNREADABLE, Evidence, PlateText
 
@@ -32,6 +33,7 @@ SETTLED_FRAMES = 3  # two frames may share a glint; three in a row seldom
 SETTLED_POSTERIOR = 0.99
 SETTLED_SLOT = 0.9
 SETTLED_AGREEMENT = 0.7  # of the single looks: one in three against it is not settled
+MINORITY_TRUST = 0.5  # in a text of which most frames show a part, though their boxes were as wide
 ENOUGH_FRAMES = 24  # what as many frames could not tell, more of the same will not
 
 
@@ -76,6 +78,8 @@ class Vote:
         self._ranking: _Ranking | None = None
         self._verdict: Verdict | None = None
         self._settled: bool | None = None
+        self._whole: Vote | None = None  # of the frames that show the whole text
+        self._doubt = 1.0  # what a text is multiplied by that few frames show
         self.frames_given = 0
         for evidence in frames:
             self.add(evidence)
@@ -88,7 +92,7 @@ class Vote:
     def add(self, evidence: Evidence) -> None:
         """Counts one more frame. Beyond MOST_FRAMES the frame that says least goes."""
         self.frames_given += 1
-        self._ranking = self._verdict = self._settled = None
+        self._ranking = self._verdict = self._settled = self._whole = None
         self._add_texts(sorted(set(evidence.candidates) - set(self._texts)))
         scores = text_scores(evidence, self._texts, self._slots_weight)
         self._scores = np.concatenate([self._scores, scores[None]])
@@ -106,13 +110,14 @@ class Vote:
         if not self._frames:
             raise ValueError("a vote without a frame has no verdict")
         if self._verdict is None:
-            self._verdict = self._decide()
+            whole = self._of_whole()
+            self._verdict = self._decide() if whole is self else whole.verdict()
         return self._verdict
 
     @property
     def leader(self) -> str:
         """The likeliest text, doubtful characters included, at a fraction of a verdict's cost."""
-        return self._rank().leader
+        return self._of_whole()._rank().leader
 
     @property
     def text(self) -> PlateText:
@@ -137,11 +142,16 @@ class Vote:
         return self._settled
 
     def _is_settled(self) -> bool:
-        if len(self._frames) < SETTLED_FRAMES:
-            return False
         if self.frames_given >= ENOUGH_FRAMES:
             return True
+        whole = self._of_whole()
+        if whole is not self:
+            return whole.settled
+        if len(self._frames) < SETTLED_FRAMES or any(frame.cut for frame in self._frames):
+            return False
         if not self._texts or self._agreement(self._winner()) < SETTLED_AGREEMENT:
+            return False
+        if longer_text_shown(self._winner(), self._frames):
             return False
         ranking = self._rank()
         return (
@@ -149,10 +159,46 @@ class Vote:
             and min(self.verdict().text.char_confidences, default=0.0) >= SETTLED_SLOT
         )
 
+    def _of_whole(self) -> Vote:
+        """The vote of the frames that show the whole plate: this one where all do, or none does."""
+        if self._whole is None:
+            self._whole = self._without_hidden()
+        return self._whole
+
+    def _without_hidden(self) -> Vote:
+        inside = [frame for frame in self._frames if not frame.cut and frame.candidates]
+        if inside and len(inside) < len(self._frames):
+            return Vote(self._decoding, inside)._of_whole()
+        explained = self._explained()
+        if explained is None:
+            return self
+        first = self._rank().order[0]
+        hidden = explained.hidden[:, first]
+        if not hidden.any():
+            return self
+        shown = [frame for frame, part in zip(self._frames, hidden.tolist(), strict=True) if not part]
+        whole = Vote(self._decoding, shown)
+        if int((hidden & ~explained.narrow[:, first]).sum()) > len(shown):
+            whole._doubt = MINORITY_TRUST
+        return whole
+
+    def _explained(self) -> Explained | None:
+        return explain_hidden(self._scores, self._texts, self._frames)
+
     def supports(self, evidence: Evidence) -> float:
         """How well a frame fits this vote's text: log p(text) less log p(its own best), at most 0."""
-        scores = text_scores(evidence, [self._winner(), *evidence.candidates], self._slots_weight)
+        winner = self._of_whole()._winner()
+        scores = text_scores(evidence, [winner, *evidence.candidates], self._slots_weight)
         return float(scores[0] - scores.max())
+
+    def allows(self, text: str) -> float:
+        """How well another text fits all frames: its weighed log-likelihood less the winner's."""
+        whole = self._of_whole()
+        if whole is not self:
+            return whole.allows(text)
+        texts = [tuple(ALPHABET.index(c) for c in text), self._winner()]
+        scores = many_text_scores(self._frames, texts, self._slots_weight).sum(axis=0)
+        return self._weight() * float(scores[0] - scores[1])
 
     @property
     def _slots_weight(self) -> float:
@@ -190,7 +236,8 @@ class Vote:
         if self._ranking is not None:
             return self._ranking
         chances, weight = self._chances(), self._decoding.text.prior_weight
-        mean = self._scores.mean(axis=0)
+        explained = self._explained()
+        mean = (self._scores if explained is None else explained.scores).mean(axis=0)
         summed = self._weight() * len(self._frames) * mean
         totals = summed
         if weight > 0:
@@ -225,13 +272,17 @@ class Vote:
         return Verdict(
             PlateText(
                 text=text,
-                confidence=confidence(features, self._decoding.confidence),
+                confidence=confidence(features, self._decoding.confidence) * self._trust(),
                 slots=slots.astype(np.float32),
                 candidates=tuple(pair for pair in told if pair[1] >= _LEAST_TOLD),
                 jurisdiction=_named(prior.codes, prior.informed(spelt, ranking.chances, rules.prior_weight)),
             ),
             features,
         )
+
+    def _trust(self) -> float:
+        """The share of the confidence that is left by what the boxes show of their frames' plates."""
+        return self._doubt * float(np.mean([frame.trust for frame in self._frames]))
 
     def _nothing(self) -> Verdict:
         """No frame showed a single character."""

@@ -150,6 +150,24 @@ def test_a_bench_counts_plates_and_looks() -> None:
     assert (result.plates, result.looks, result.width) == (1, 1, 1280)
 
 
+@pytest.mark.parametrize(
+    ("x0", "y0", "sure"),
+    [
+        pytest.param(100.0, 100.0, True, id="inside"),
+        pytest.param(-12.0, 100.0, False, id="cut on the left"),
+        pytest.param(336.0, 100.0, False, id="cut on the right"),
+        pytest.param(100.0, -6.0, False, id="cut at the top"),
+        pytest.param(100.0, 200.0, False, id="cut at the foot"),
+    ],
+)
+def test_a_plate_that_runs_out_of_the_picture_is_not_sure(x0: float, y0: float, *, sure: bool) -> None:
+    quad = ((x0, y0), (x0 + 60, y0), (x0 + 60, y0 + 24), (x0, y0 + 24))
+    reader, _ = drawn_reader(["7ABC123"], [(quad, 0.9)])
+    (seen,) = reader.read(FRAME).readings
+    assert (seen.confidence > 0.9) == sure
+    assert (seen.confidence < 0.5) != sure
+
+
 @pytest.fixture(scope="module")
 def shipped() -> PlateReader:
     if not (MODELS / READER_CARD).is_file():

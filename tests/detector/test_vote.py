@@ -231,3 +231,48 @@ def test_a_text_never_shows_in_a_repr() -> None:
 def test_a_vote_without_a_frame_has_no_verdict() -> None:
     with pytest.raises(ValueError, match="without a frame"):
         Vote(DECODING).verdict()
+
+
+def shown(text: str, aspect: float, count: int) -> list[Evidence]:
+    """Frames that show a text in a box of that shape."""
+    return [replace(evidence(text, seed=seed), aspect=aspect) for seed in range(count)]
+
+
+@pytest.mark.parametrize("part", ["ABC123", "7ABC12", "BC1", "7AB23"])
+@pytest.mark.parametrize("hidden", [1, 4, 12])
+def test_frames_that_show_a_part_do_not_outvote_those_that_show_the_whole(part: str, hidden: int) -> None:
+    vote = Vote(DECODING, shown(part, 2.2 * len(part) / 7, hidden) + shown("7ABC123", 2.2, 3))
+    assert vote.leader == vote.verdict().text.text == "7ABC123"
+    assert vote.confidence > 0.9
+    assert vote.settled
+
+
+def test_a_vote_is_not_settled_once_a_longer_text_was_seen() -> None:
+    vote = Vote(DECODING, shown("ABC123", 1.8, 4))
+    assert vote.settled
+    vote.add(shown("7ABC123", 2.2, 1)[0])
+    assert not vote.settled
+
+
+def test_a_character_that_few_frames_show_in_a_box_as_wide_is_never_sure() -> None:
+    vote = Vote(DECODING, shown("ABC123", 2.2, 8) + shown("7ABC123", 2.2, 4))
+    assert vote.confidence <= voting.MINORITY_TRUST
+
+
+def test_a_single_frame_with_a_character_more_wins_nothing() -> None:
+    vote = Vote(DECODING, shown("ABC123", 2.2, 8) + shown("7ABC123", 2.2, 1))
+    assert vote.verdict().text.text == "ABC123"
+
+
+def test_a_plate_that_every_frame_cuts_off_is_never_sure() -> None:
+    frames = [replace(one, cut=True, trust=0.4) for one in shown("ABC123", 1.8, 8)]
+    vote = Vote(DECODING, frames)
+    assert vote.confidence <= 0.4
+    assert not vote.settled
+
+
+def test_a_frame_at_the_edge_counts_for_nothing_beside_one_inside() -> None:
+    cut = [replace(one, cut=True, trust=0.4) for one in shown("ABC123", 1.8, 8)]
+    vote = Vote(DECODING, cut + shown("7ABC123", 2.2, 2))
+    assert vote.verdict().text.text == "7ABC123"
+    assert vote.confidence > 0.9

@@ -1,0 +1,91 @@
+"""How well a box fits the place where a pass is expected. No text, no state."""
+
+from __future__ import annotations
+
+import math
+
+from .motion import Motion
+from .plates import PlateBox
+
+# How far (in plate widths) a plate may be from where it was expected: jitter, and a share that grows
+# with time, more for a plate of unknown velocity. 25 widths a second are 13 m/s across the view.
+_JITTER_WIDTHS = 0.8
+_UNKNOWN_WIDTHS_PER_S, _KNOWN_WIDTHS_PER_S = 25.0, 8.0
+_MOST_WIDTHS = 6.0
+_MOST_GROWTH = 0.7  # log of the size's change between two sightings
+_SAME_PLACE_WIDTHS = 0.6  # two vehicles' plates are further apart than this
+_EDGE_SHARE = 0.03  # of the box's size: how exactly a box shows where a plate ends
+_CROP_SHARE = 0.8  # of the picture's width: a plate that wide was cut out by somebody
+
+
+def growth(motion: Motion, time_us: int, box: PlateBox) -> float:
+    """Log of the change of size, at least 0, by width or by height, whichever changed less.
+
+    Something that hides a part of a plate changes one of them.
+    """
+    width = max(motion.predicted(time_us)[2], 1.0)
+    high = width / max(motion.box.aspect, 0.1)
+    by_width = abs(math.log(max(box.width_px, 1.0) / width))
+    by_height = abs(math.log(max(box.height_px, 1.0) / max(high, 1.0)))
+    return min(by_width, by_height) if by_width < 2 * _MOST_GROWTH else by_width
+
+
+def similar_size(motion: Motion, time_us: int, box: PlateBox) -> bool:
+    """Whether one plate can have changed its size so between two sightings."""
+    return growth(motion, time_us, box) <= _MOST_GROWTH
+
+
+def misfit(motion: Motion, time_us: int, box: PlateBox) -> float:
+    """Distance from the expected place in units of what is allowed, plus the change of size, or infinite."""
+    x, y, width = motion.predicted(time_us)
+    scale = max((width + box.width_px) / 2, 1.0)
+    away = math.dist((x, y), box.center) / scale
+    rate = _KNOWN_WIDTHS_PER_S if motion.sightings > 1 else _UNKNOWN_WIDTHS_PER_S
+    seconds = max(time_us - motion.last_us, 0) / 1e6
+    allowed = _JITTER_WIDTHS + min(rate * seconds, _MOST_WIDTHS)
+    grown = growth(motion, time_us, box)
+    if away > allowed or grown > _MOST_GROWTH:
+        return math.inf
+    return away / allowed + grown / _MOST_GROWTH
+
+
+def widths_away(motion: Motion, time_us: int, box: PlateBox) -> float:
+    """Distance from the expected place in plate widths."""
+    x, y, width = motion.predicted(time_us)
+    return math.dist((x, y), box.center) / max(width, 1.0)
+
+
+def at_its_place(motion: Motion, time_us: int, box: PlateBox) -> bool:
+    """Whether a box is where the plate is expected, so close that it can be no other vehicle's."""
+    near = widths_away(motion, time_us, box) < _SAME_PLACE_WIDTHS
+    return near and growth(motion, time_us, box) < _MOST_GROWTH / 2
+
+
+def off_its_place(motion: Motion, time_us: int, box: PlateBox) -> bool:
+    """Whether a box is so far from the expected place that it may be another vehicle's."""
+    return widths_away(motion, time_us, box) > _SAME_PLACE_WIDTHS
+
+
+def overlap(one: PlateBox, other: PlateBox) -> bool:
+    """Whether two boxes of one frame cover each other's center."""
+    return _holds(one, other.center) or _holds(other, one.center)
+
+
+def _holds(box: PlateBox, point: tuple[float, float]) -> bool:
+    x, y, w, h = box.box
+    return x <= point[0] <= x + w and y <= point[1] <= y + h
+
+
+def runs_out(box: PlateBox, frame_shape: tuple[int, int]) -> bool:
+    """Whether a box reaches the picture's edge, so that a part of the plate may be outside.
+
+    A picture that is hardly more than the plate (a crop) cuts nothing off.
+    """
+    height, width = frame_shape
+    x, y, w, h = box.box
+    near_x, near_y = _EDGE_SHARE * w, _EDGE_SHARE * h
+    left, right = x < near_x, x + w > width - near_x
+    top, bottom = y < -near_y, y + h > height + near_y
+    if (left and right) or w > _CROP_SHARE * width:
+        return False
+    return left or right or top or bottom
