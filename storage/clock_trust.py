@@ -1,8 +1,14 @@
-"""How far custody follows the clock: pure rules for a time that only moves forward. No I/O.
+"""How far custody follows the clock: pure rules for a time that only moves forward, held by a budget. No I/O.
 
-A disciplined reading is followed, but never below the newest signed time, and a forward step of over a
-day waits until two sources agree on it. Without discipline, time goes on by CLOCK_BOOTTIME alone. So a
-clock that jumps ten years ahead purges nothing, and one that jumps back stops no purge.
+Running time (CLOCK_BOOTTIME) always counts. Beyond it, a source that is alone moves the believed time by at
+most LONE_LIMIT_US *in sum* since two independent sources last agreed, over any number of readings, restarts
+and boots: the spent part of that budget is signed into the ledger's state. What exceeds it is not followed at
+all. Two sources that agree set the time and refill the budget, less what was believed ahead of them. So a
+clock that jumps ten years ahead, or walks there in small steps, purges nothing, and one that jumps back stops
+no purge.
+
+Sources are independent when their `roots` (what physically stands behind them) have nothing in common, never
+because they have two names: a clock that follows a receiver, and that receiver, are one source.
 """
 
 from __future__ import annotations
@@ -15,13 +21,17 @@ from typing import Protocol
 from storage.records import ClockState
 from storage.times import DAY_US, MINUTE_US
 
-STEP_LIMIT_US = DAY_US  # a forward step beyond a day waits for a second source
-CLOCK = "clock"  # the unit's own, as a source
+LONE_LIMIT_US = DAY_US  # how far one source alone may ever bring the purge of a day forward
 AGREEMENT_US = 2 * MINUTE_US  # two sources agree when they are within two minutes
+NOTICE_US = 2 * MINUTE_US  # a step, or a walk, of more than this is a record
+WALK_US = 10 * MINUTE_US  # no honest clock moves so far while it is disciplined and running: an alarm
+CLOCK, DEPARTMENT = "clock", "department"
+LOCAL_ROOTS = frozenset({"network", "satellites", "battery", "person"})
+"""What may stand behind a clock that does not say what it follows: any of these."""
 
 
 class WallTime(Protocol):
-    """A reading of the wall clock, e.g. hw.clock.UtcTime."""
+    """A reading of the wall clock, e.g. hw.clock.UtcTime; it may also have `roots`, a frozenset of str."""
 
     @property
     def us(self) -> int: ...
@@ -32,7 +42,7 @@ class WallTime(Protocol):
 
 
 class WallClock(Protocol):
-    """Tells UTC with an error bound and a state."""
+    """Gives UTC with an error bound and a state."""
 
     def now(self) -> WallTime: ...
 
@@ -51,18 +61,47 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one source said at boot time `boot_us`. `roots`: what stands behind it."""
+
+    source: str
+    us: int
+    state: ClockState
+    boot_us: int
+    roots: frozenset[str] = LOCAL_ROOTS
+
+    def at(self, boot_us: int) -> int:
+        """What it amounts to at another moment of the same boot."""
+        return self.us + boot_us - self.boot_us
+
+    def independent_of(self, other: Reading) -> bool:
+        """Whether nothing stands behind both."""
+        return self.source != other.source and not self.roots & other.roots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """What is believed: `us` at boot time `boot_us`; a step that waits and which sources vouch for it."""
+    """What is believed: `us` at boot time `boot_us`.
+
+    lead_us: how far lone sources have moved it since two agreed; noted_us: the part of it that is in the log.
+    refused: the reading that was not followed, until it changes. readings: the newest of each source.
+    followed: whether a lone source has moved or confirmed the time in this process; walked_us: by how much
+    lone sources moved it after that.
+    """
 
     us: int
     boot_us: int
-    waiting_us: int | None = None
-    waiting_from: frozenset[str] = frozenset()
+    lead_us: int = 0
+    noted_us: int = 0
+    refused: Reading | None = None
+    readings: tuple[Reading, ...] = ()
+    followed: bool = False
+    walked_us: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A jump that was noticed, for the log."""
+    """A jump or a walk that was noticed, for the log."""
 
     from_us: int
     to_us: int
@@ -71,45 +110,99 @@ class Step:
     sources: tuple[str, ...]
 
 
-def advance(trust: Trust, us: int, state: ClockState, boot_us: int, source: str) -> tuple[Trust, Step | None]:
-    """Follow one reading of one source. Pure."""
-    here = trust.us + max(0, boot_us - trust.boot_us)  # running time counts, whatever the clock says
-    held = replace(trust, us=here, boot_us=boot_us)
-    if state is not ClockState.DISCIPLINED or us <= here:
-        back = state is ClockState.DISCIPLINED and us < here - STEP_LIMIT_US
-        step = Step(from_us=here, to_us=us, accepted=False, state=state, sources=(source,)) if back else None
-        return held, step
-    if us - here <= STEP_LIMIT_US:
-        return replace(held, us=us, waiting_us=None, waiting_from=frozenset()), None
-    expected = None
-    if trust.waiting_us is not None:
-        expected = trust.waiting_us + max(0, boot_us - trust.boot_us)
-    if expected is not None and abs(us - expected) <= AGREEMENT_US:
-        names = trust.waiting_from | {source}
-        if len(names) >= 2:
-            step = Step(from_us=here, to_us=us, accepted=True, state=state, sources=tuple(sorted(names)))
-            return replace(held, us=us, waiting_us=None, waiting_from=frozenset()), step
-        return replace(held, waiting_us=expected), None  # the same source again: still waiting
-    step = Step(from_us=here, to_us=us, accepted=False, state=state, sources=(source,))
-    return replace(held, waiting_us=us, waiting_from=frozenset({source})), step
+def advance(trust: Trust, reading: Reading) -> tuple[Trust, Step | None]:
+    """Follow one reading. Pure. The time never goes back and never moves on by less than running time."""
+    here = trust.us + max(0, reading.boot_us - trust.boot_us)
+    others = tuple(one for one in trust.readings if one.source != reading.source)
+    held = replace(trust, us=here, boot_us=reading.boot_us, readings=(*others, reading))
+    if reading.state is ClockState.UNKNOWN:
+        return replace(held, readings=others), None
+    agreeing = [one for one in others if _agree(one, reading)]
+    if agreeing:
+        return _agreed(held, reading, agreeing)
+    if reading.state is not ClockState.DISCIPLINED:
+        return held, None
+    return _alone(held, reading)
+
+
+def _agree(one: Reading, other: Reading) -> bool:
+    """Whether two independent sources, one of them disciplined, mean the same time."""
+    disciplined = ClockState.DISCIPLINED in (one.state, other.state)
+    apart_us = abs(one.at(other.boot_us) - other.us)
+    return disciplined and one.independent_of(other) and apart_us <= AGREEMENT_US
+
+
+def _agreed(held: Trust, reading: Reading, others: list[Reading]) -> tuple[Trust, Step | None]:
+    """Two agree: the earlier of them is believed, and what is already believed beyond it stays spent."""
+    agreed_us = max(min(one.at(reading.boot_us), reading.us) for one in others)
+    us = max(held.us, agreed_us)
+    lead_us = max(0, held.us - agreed_us)
+    step = None
+    if us - held.us > NOTICE_US:
+        names = tuple(sorted({reading.source, *(one.source for one in others)}))
+        step = Step(from_us=held.us, to_us=us, accepted=True, state=reading.state, sources=names)
+    trust = replace(
+        held, us=us, lead_us=lead_us, noted_us=min(held.noted_us, lead_us), refused=None, walked_us=0
+    )
+    return trust, step
+
+
+def _alone(held: Trust, reading: Reading) -> tuple[Trust, Step | None]:
+    """One disciplined source by itself: followed forward within what is left of its budget."""
+    move_us = reading.us - held.us
+    if not -NOTICE_US <= move_us <= LONE_LIMIT_US - held.lead_us:
+        refused, known = held.refused, False
+        if refused is not None and refused.source == reading.source:
+            known = abs(refused.at(reading.boot_us) - reading.us) <= NOTICE_US
+        step = Step(
+            from_us=held.us, to_us=reading.us, accepted=False, state=reading.state, sources=(reading.source,)
+        )
+        return replace(held, refused=refused if known else reading), None if known else step
+    move_us = max(0, move_us)
+    lead_us = held.lead_us + move_us
+    trust = replace(
+        held,
+        us=held.us + move_us,
+        lead_us=lead_us,
+        refused=None if held.refused is None or held.refused.source == reading.source else held.refused,
+        followed=True,
+        walked_us=held.walked_us + (move_us if held.followed else 0),
+    )
+    if lead_us - held.noted_us <= NOTICE_US:
+        return trust, None
+    from_us = trust.us - (lead_us - held.noted_us)  # a walk in small steps is told as one
+    step = Step(
+        from_us=from_us, to_us=trust.us, accepted=True, state=reading.state, sources=(reading.source,)
+    )
+    return replace(trust, noted_us=lead_us), step
 
 
 class TrustedTime:
     """The running clock of one ledger: wall clock and boot time through `advance`.
 
-    `now()` stamps records: the wall clock's word, never below the trusted time; a word that is a day or
-    more ahead of it, uncorroborated, is not called disciplined. `trusted_us` alone drives purges.
+    `now()` stamps records: the wall clock's time, never below the trusted time; a time that is further ahead
+    of it than custody follows is not called disciplined. `trusted_us` alone drives purges.
     """
 
     def __init__(
-        self, clock: WallClock, floor_us: int, *, first: bool = False, boot: Callable[[], int] = boottime_us
+        self,
+        clock: WallClock,
+        floor_us: int,
+        *,
+        first: bool = False,
+        lead_us: int = 0,
+        boot: Callable[[], int] = boottime_us,
     ) -> None:
-        """`floor_us`: the newest signed time. `first`: a new log believes the clock it is born with."""
+        """`floor_us`: the newest signed time. `first`: a new log believes the clock it is born with.
+
+        lead_us: what lone sources had spent of their budget by then.
+        """
         self._clock, self._boot = clock, boot
         start = max(floor_us, clock.now().us) if first else floor_us
-        self._trust = Trust(us=start, boot_us=boot())
-        self.heard: tuple[int, int] | None = None  # the newest word of another source, and its boot time, us
+        self._trust = Trust(us=start, boot_us=boot(), lead_us=lead_us, noted_us=lead_us)
+        self.heard: tuple[int, int] | None = None  # the newest time of another source, and its boot time, us
         self.steps: list[Step] = []
+        self._alarmed = False
 
     @property
     def trusted_us(self) -> int:
@@ -117,21 +210,66 @@ class TrustedTime:
         self.now()
         return self._trust.us
 
+    @property
+    def lead_us(self) -> int:
+        """How far lone sources have moved the trusted time since two agreed."""
+        return self._trust.lead_us
+
+    @property
+    def refused_us(self) -> int | None:
+        """By how much a disciplined source differs that is not followed (negative: behind); None for none."""
+        refused = self._trust.refused
+        return None if refused is None else refused.at(self._trust.boot_us) - self._trust.us
+
+    def alarm(self) -> str:
+        """What is wrong with the time, in one sentence for people; empty where nothing is."""
+        refused_us = self.refused_us
+        if refused_us is not None:
+            way = "ahead of" if refused_us > 0 else "behind"
+            return (
+                f"the clock is {_span(refused_us)} {way} the time that custody believes, and no second "
+                "source confirms it: purges count running time"
+            )
+        if self._trust.walked_us > WALK_US:
+            return f"one time source alone moved the running clock by {_span(self._trust.walked_us)}"
+        return ""
+
+    def new_alarm(self) -> str:
+        """The alarm, where it was not there at the last call: for one incident each."""
+        text = self.alarm()
+        fresh, self._alarmed = bool(text) and not self._alarmed, bool(text)
+        return text if fresh else ""
+
     def now(self) -> Moment:
         """The time to stamp a record with."""
         reading = self._clock.now()
         state = ClockState(str(reading.state))
-        self.hear(reading.us, state, CLOCK)
+        self._take(CLOCK, reading.us, state, getattr(reading, "roots", LOCAL_ROOTS))
         if reading.us < self._trust.us:
             return Moment(us=self._trust.us, state=ClockState.HOLDOVER)
-        ahead = reading.us - self._trust.us > STEP_LIMIT_US
+        followed_to_us = AGREEMENT_US if state is ClockState.DISCIPLINED else LONE_LIMIT_US
+        ahead = reading.us - self._trust.us > followed_to_us
         return Moment(us=reading.us, state=ClockState.UNKNOWN if ahead else state)
 
-    def hear(self, us: int, state: ClockState, source: str) -> None:
-        """Take the word of a source, e.g. the department's co-signature."""
-        boot_us = self._boot()
-        self._trust, step = advance(self._trust, us, state, boot_us, source)
-        if source != CLOCK:
-            self.heard = (us, boot_us)
+    def hear(self, us: int, state: ClockState, source: str, *, roots: frozenset[str] | None = None) -> None:
+        """Take the time of a source other than the clock, e.g. the department's co-signature.
+
+        roots: what stands behind it; without them it stands for itself alone, so a source that shares
+        anything with the clock must name it.
+        """
+        self._take(source, us, state, frozenset({source}) if roots is None else roots)
+        self.heard = (us, self._trust.boot_us)
+
+    def _take(self, source: str, us: int, state: ClockState, roots: frozenset[str]) -> None:
+        reading = Reading(source=source, us=us, state=state, boot_us=self._boot(), roots=roots)
+        self._trust, step = advance(self._trust, reading)
         if step is not None:
             self.steps.append(step)
+
+
+def _span(us: int) -> str:
+    """A length of time for people."""
+    minutes = abs(us) // MINUTE_US
+    if minutes < 120:
+        return f"{minutes} minutes"
+    return f"{minutes // 60} hours" if minutes < 96 * 60 else f"{minutes // 1440} days"

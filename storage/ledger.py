@@ -6,6 +6,7 @@ ref = ledger.append_read(read, patch=jpeg, overview=jpeg)   # on return it survi
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from types import TracebackType
 from typing import Self
 
 from storage import codec, opening, purge, recovery, sealing
+from storage import slot as slots
 from storage.checkpoint import NoteKey
 from storage.clock_trust import WallClock, boottime_us
-from storage.errors import RecordError, StoreFullError
+from storage.errors import RecordError, StorageError, StoreFullError
 from storage.home import Home
 from storage.leaf import LeafRef
-from storage.records import ClockStep, KeyClass, Read, ReadPlace, ReadText, Record
+from storage.records import ClockStep, Incident, KeyClass, Read, ReadPlace, ReadText, Record
 from storage.retention import Item, plan_purge
 from storage.sealing import Opened, Sealed
 from storage.slot import EffaceableSlot
@@ -35,15 +37,22 @@ ANCHOR_EVERY_US = HOUR_US
 TEND_AGAIN_US = 10 * MINUTE_US
 TURN_EVERY_US = HOUR_US  # the slot's key is turned at most hourly: its memory wears
 MAX_CLOCK_STEPS = 16  # a clock that jumps more often in an hour is one fault, not many
+CLOCK_ALARMED = "clock_alarmed"  # cursor: 1 while the log has an incident of the alarm that holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerStatus:
-    """Health of custody, without a plate. `newer_than_anchors`: records that a roll-back would hide."""
+    """Health of custody, without a plate.
+
+    newer_than_anchors: records that a roll-back would hide. anchored_by: who holds the newest anchor,
+    "department", "slot" or nobody (""); a slot that is a file on the card holds none. clock_alarm: what is
+    wrong with the time, in a sentence; empty where nothing is. clock_lead_us: see storage.clock_trust.
+    """
 
     records: int
     log_id: str
     newer_than_anchors: int
+    anchored_by: str
     slot: str
     slot_promise: str
     generation: int
@@ -59,6 +68,8 @@ class LedgerStatus:
     without_patch: int
     free_bytes: int
     incidents: int
+    clock_alarm: str
+    clock_lead_us: int
 
 
 class Ledger:
@@ -70,6 +81,7 @@ class Ledger:
         self._without_patch = 0
         self._look_us = 0  # when to look next at what is due
         self._tend_again_us = 0  # when an append may tend again, after a failure
+        self._steps_hour, self._steps_noted, self._steps_left_out = -1, 0, 0
         self.closed = False
         self.standing = Standing(store)
         self.free_bytes: Callable[[], int] = lambda: shutil.disk_usage(store.home.folder).free
@@ -109,10 +121,13 @@ class Ledger:
         store = opening.reopen(Home(home), slot, clock, boot=boot)
         try:
             recovery.settle(store)
+            ledger = cls(store)
         except BaseException:
             store.close()
             raise
-        return cls(store)
+        store.time.now()
+        ledger._note_clock_beside()
+        return ledger
 
     def append_read(self, read: Read, *, patch: bytes, overview: bytes, hit: bool = False) -> LeafRef:
         """Store one vehicle pass: images sealed and synced, then the record. Durable on return.
@@ -260,7 +275,7 @@ class Ledger:
             if now_us >= self._look_us:
                 receipt = self.apply_retention(by="the unit itself")
                 self._look_us = self.purge_waits_until_us() or now_us + HOUR_US
-                self._note_clock_steps()
+                self.note_clock()
             if now_us - store.slot_content.anchor_us >= ANCHOR_EVERY_US:
                 store.anchor()
             return receipt
@@ -270,6 +285,7 @@ class Ledger:
 
         It is tried again in a while, and by whoever calls `tend` for itself, who hears what was wrong.
         """
+        self._note_clock_beside()
         if self.store.time.trusted_us < self._tend_again_us:
             return
         try:
@@ -277,12 +293,25 @@ class Ledger:
         except Exception:  # noqa: BLE001 - the slot's driver is another room's, and so are its errors
             self._tend_again_us = self.store.time.trusted_us + TEND_AGAIN_US
 
-    def _note_clock_steps(self) -> None:
-        """Jumps of the clock belong in the log, followed or not."""
-        steps, self.store.time.steps = self.store.time.steps, []
-        for step in steps[:MAX_CLOCK_STEPS]:
-            with self.store.adding():
-                self.store.add_sealed(
+    def note_clock(self) -> None:
+        """Log jumps and walks of the clock, followed or not, and an incident where they add up to an alarm.
+
+        At most MAX_CLOCK_STEPS an hour one by one, the rest by their number.
+        Raises StoreFullError, SlotError.
+        """
+        store, clock = self.store, self.store.time
+        alarm = clock.alarm()
+        alarmed = bool(store.state.cursor(CLOCK_ALARMED))
+        hour = clock.trusted_us // HOUR_US
+        if hour != self._steps_hour and not self._steps_left_out:
+            self._steps_hour, self._steps_noted = hour, 0
+        if not (clock.steps or bool(alarm) != alarmed or (self._steps_left_out and hour != self._steps_hour)):
+            return
+        with store.adding():
+            room = MAX_CLOCK_STEPS - self._steps_noted
+            steps, left_out = clock.steps[:room], self._steps_left_out + len(clock.steps[room:])
+            for step in steps:
+                store.add_sealed(
                     ClockStep(
                         from_us=step.from_us,
                         to_us=step.to_us,
@@ -291,6 +320,22 @@ class Ledger:
                         sources=step.sources,
                     )
                 )
+            noted = self._steps_noted + len(steps)
+            if left_out and hour != self._steps_hour:
+                detail = f"{left_out} more steps of the clock in one hour"
+                store.add_open(Incident(what="clock-steps", detail=detail, at_us=clock.trusted_us))
+                left_out, noted = 0, 0
+            if alarm and not alarmed:
+                store.add_open(Incident(what="clock", detail=alarm, at_us=clock.trusted_us))
+            store.state = store.state.with_cursor(CLOCK_ALARMED, int(bool(alarm)))
+        del clock.steps[:]
+        self._steps_hour, self._steps_noted, self._steps_left_out = hour, noted, left_out
+
+    def _note_clock_beside(self) -> None:
+        """Note the clock beside something that is done: what finds no room now is noted by the next one."""
+        with contextlib.suppress(StorageError):
+            if not self.store.in_transaction:
+                self.note_clock()
 
     @property
     def public_key(self) -> NoteKey:
@@ -303,13 +348,18 @@ class Ledger:
         with store.lock:
             size = store.log.frontier.size
             row = store.db.execute("SELECT coalesce(max(size), 0) FROM anchors").fetchone()
-            anchored = max(store.slot_content.anchor_size, int(row[0]))
+            anchors = {"department": int(row[0])}
+            if slots.anchors(store.slot.uri):
+                anchors["slot"] = store.slot_content.anchor_size
+            anchored_by = max(anchors, key=lambda who: anchors[who])
+            anchored = anchors[anchored_by]
             epochs = list(book.epochs.values())
             received = sum(last - first + 1 for first, last, _ in book.received)
             return LedgerStatus(
                 records=size,
                 log_id=store.log_id.hex(),
                 newer_than_anchors=size - anchored,
+                anchored_by=anchored_by if anchored else "",
                 slot=store.slot.uri,
                 slot_promise=store.slot.promise,
                 generation=store.slot_content.generation,
@@ -325,6 +375,8 @@ class Ledger:
                 without_patch=self._without_patch,
                 free_bytes=self.free_bytes(),
                 incidents=book.incidents,
+                clock_alarm=store.time.alarm(),
+                clock_lead_us=store.time.lead_us,
             )
 
     def close(self) -> None:
@@ -332,6 +384,7 @@ class Ledger:
         with self.store.lock:
             if not self.closed:
                 self.closed = True
+                self._note_clock_beside()
                 try:
                     self.store.anchor()
                 finally:

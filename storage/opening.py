@@ -19,8 +19,8 @@ from storage.errors import LedgerError, RolledBackError, SlotError, StoreFullErr
 from storage.home import Home, HomeLock
 from storage.log import LogReader
 from storage.records import LogOpened
+from storage.state import ANCHORING, LEAD, MAX_STATE_BYTES, State
 from storage.state import CONTEXT as STATE_CONTEXT
-from storage.state import MAX_STATE_BYTES, State
 from storage.store import Store, bound, open_database, read_book, unbound
 
 
@@ -73,7 +73,7 @@ def create(
         )
         with store.adding():
             store.add_open(first, (bound(leaves.KEYRING, ring.wrapped(kek, log_id, 1)),))
-            store.state = State(size=1, trusted_us=time.trusted_us, anchored_us=0)
+            store.state = State(size=1, trusted_us=time.trusted_us, anchored_us=content.anchor_us)
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         database.close()
         beside.chmod(files.PRIVATE_FILE)
@@ -108,12 +108,14 @@ def reopen(
         ring = read_ring(database, book, content)
         state = read_state(database, public)
         floor = max(book.newest_us, state.trusted_us, content.anchor_us)
-        store = Store(
-            home, lock, database, effaceable, content, ring, book, TrustedTime(clock, floor, boot=boot)
-        )
+        # what other signed times are ahead of the state's may have been a lone source's doing
+        lead_us = state.cursor(LEAD) + floor - state.trusted_us
+        time = TrustedTime(clock, floor, lead_us=lead_us, boot=boot)
+        store = Store(home, lock, database, effaceable, content, ring, book, time)
         store.state = state
         check_head(store)
         check_anchor(store)
+        check_state(store)
     except (sqlite3.DatabaseError, TypeError, ValueError, OverflowError) as error:
         _let_go(lock, database)  # a damaged page gives other types than its table, NULL among them
         if files.is_full(error):
@@ -217,6 +219,25 @@ def check_head(store: Store) -> None:
             where="ledger.sqlite3",
             cure="reader verify names the first bad record",
         )
+
+
+def check_state(store: Store) -> None:
+    """The state must be as new as the head, and the slot as new as the state. Raises RolledBackError."""
+    for what in stale(store.state, store.slot_content, store.log.frontier.size):
+        raise RolledBackError(what, where="ledger.sqlite3", cure="reader verify tells more")
+
+
+def stale(state: State, content: slot.SlotContent | None, size: int) -> list[str]:
+    """What is of an earlier day: the state beside a log of `size` records, or beside what its slot holds."""
+    if not state.with_every_head:
+        return ["the state was written when the log was longer"] if state.size > size else []
+    found = []
+    if state.size != size:
+        found.append(f"the state record was written at {state.size} records, {size} are there")
+    if content is not None and content.anchor_us not in {state.anchored_us, state.cursor(ANCHORING)}:
+        older = "slot" if content.anchor_us < state.anchored_us else "state record"
+        found.append(f"the {older} is of an earlier time than the other: one of them was put back")
+    return found
 
 
 def check_anchor(store: Store) -> None:

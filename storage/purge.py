@@ -57,7 +57,7 @@ def settle(store: Store) -> Receipt | None:
     if pending is None:
         return None
     sequence, intent = pending
-    store.slot_content = slot.load(store.slot)
+    store.slot_is(slot.load(store.slot))
     store.slot_unsure = False
     if intent.generation == store.slot_content.generation:
         return _finish(store)
@@ -89,6 +89,8 @@ def _intend(store: Store, epochs: tuple[EpochPurged, ...], by: str) -> bytes | N
         extra = (bound(leaf.KEYRING, survivors.wrapped(kek, store.log_id, generation)),)
     with store.adding():
         store.add_open(intent, extra)
+        if kek is not None:
+            store.announce_anchor(intent.at_us)
     return kek
 
 
@@ -103,11 +105,12 @@ def _turn_slot(store: Store, kek: bytes) -> None:
         store.log_id,
         store.log.frontier.size,
         store.log.frontier.root(),
-        store.time.trusted_us,
+        pending[1].at_us,
     )
     store.slot_unsure = True  # until it has answered, no new key is put under either KEK
     slot.save(store.slot, content)
-    store.slot_content, store.slot_unsure = content, False
+    store.slot_is(content)
+    store.slot_unsure = False
 
 
 def _finish(store: Store) -> Receipt:

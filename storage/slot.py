@@ -36,6 +36,11 @@ class EffaceableSlot(Protocol):
         """Replace the content durably; it is safe before this returns."""
 
 
+def anchors(uri: str) -> bool:
+    """Whether an anchor in this slot counts: who can write the ledger can write a file beside it, too."""
+    return not uri.startswith("file:")
+
+
 @dataclass(frozen=True, slots=True)
 class SlotContent:
     """What lies in the slot. `anchor_us` is the newest signed time when it was written."""

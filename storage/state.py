@@ -1,4 +1,4 @@
-"""The one mutable record: newest believed time and cursors. Signed by the log key. No I/O."""
+"""The one mutable record: newest believed time and cursors. Signed by the log key with every head. No I/O."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from dataclasses import dataclass, replace
 
 CONTEXT = b"alpr-reader/state/v1"
 MAX_STATE_BYTES = 256 * 1024
+LEAD = "clock_lead_us"  # what lone time sources have spent of their budget: storage.clock_trust
+ANCHORING = "anchoring_us"  # the time of the anchor that is being written into the slot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What may change without being a record. `size`: the tree size when it was written."""
+    """What may change without being a record. `size`: the tree size when it was written, always the head's.
+
+    anchored_us: the time in the slot's newest anchor. Where a power cut came between the slot and this
+    record, the slot holds the time of the ANCHORING cursor instead.
+    """
 
     size: int
     trusted_us: int
@@ -19,6 +25,11 @@ class State:
 
     def cursor(self, name: str) -> int:
         return dict(self.cursors).get(name, 0)
+
+    @property
+    def with_every_head(self) -> bool:
+        """Whether it was written by a program that writes it with every head; earlier ones did not."""
+        return LEAD in dict(self.cursors)
 
     def with_cursor(self, name: str, value: int) -> State:
         return replace(self, cursors=tuple(sorted((dict(self.cursors) | {name: value}).items())))

@@ -26,8 +26,8 @@ from storage.log import LogReader, LogWriter
 from storage.policy import CustodyPolicy
 from storage.records import RECORDS, EpochOpened, KeyClass, Record
 from storage.sealing import Opened, Sealed
+from storage.state import ANCHORING, LEAD, State
 from storage.state import CONTEXT as STATE_CONTEXT
-from storage.state import State
 from storage.times import DAY_US, HOUR_US
 
 AUDIT_EPOCH_US = 365 * DAY_US
@@ -61,6 +61,7 @@ class Store:
         self.lock = threading.RLock()
         self._depth = 0
         self.slot_unsure = False
+        self._slot_asked = False  # an anchor was announced, and the slot has not answered yet
         self.started_at = self.log.frontier.size
 
     # -- writing ---------------------------------------------------------------------------------
@@ -82,8 +83,7 @@ class Store:
                 with files.full_told(self.home.root), self.db.atomic():
                     yield
                     self.log.sign_head()
-                    if self.state is not state:
-                        self._write_state()
+                    self._write_state()
             except BaseException:
                 self.ring, self.state = ring, state
                 self.log.rewind(frontier)
@@ -126,8 +126,9 @@ class Store:
         return any(key.epoch == epoch for key in self.ring.epochs)
 
     def _write_state(self) -> None:
-        now = max(self.state.trusted_us, self.time.trusted_us)
-        self.state = replace(self.state, size=self.log.frontier.size, trusted_us=now)
+        now_us = max(self.state.trusted_us, self.time.trusted_us)
+        state = replace(self.state, size=self.log.frontier.size, trusted_us=now_us)
+        self.state = state.with_cursor(LEAD, self.time.lead_us)
         body = self.log.sign_bytes(codec.to_bytes(self.state), STATE_CONTEXT)
         self.db.conn.execute("INSERT OR REPLACE INTO state (id, body) VALUES (1, ?)", (body,))
 
@@ -315,16 +316,30 @@ class Store:
             size = self.log.frontier.size
             if size == self.slot_content.anchor_size and not force:
                 return False
+            if self._slot_asked:
+                self.slot_is(slot.load(self.slot))  # the write before this one failed, or was done
             content = replace(
                 self.slot_content,
                 anchor_size=size,
                 anchor_root=self.log.frontier.root(),
                 anchor_us=self.time.trusted_us,
             )
+            with self.adding():
+                self.announce_anchor(content.anchor_us)
             slot.save(self.slot, content)
-            self.slot_content = content
-            self.state = replace(self.state, anchored_us=content.anchor_us)
+            self.slot_is(content)
             return True
+
+    def announce_anchor(self, at_us: int) -> None:
+        """Note, within a transaction, the time that the slot is about to hold: start-up compares the two."""
+        self.state = self.state.with_cursor(ANCHORING, at_us)
+        self._slot_asked = True
+
+    def slot_is(self, content: slot.SlotContent) -> None:
+        """What the slot holds, by its own word."""
+        self.slot_content = content
+        self.state = replace(self.state, anchored_us=content.anchor_us)
+        self._slot_asked = False
 
     def close(self) -> None:
         self.blobs.close()

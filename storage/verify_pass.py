@@ -18,7 +18,7 @@ from storage.findings import Report, caught
 from storage.home import Home
 from storage.leaf import ENTRY, ESCROW, IMAGES, KEYRING, WRAP, Leaf, Mark, log_id_of, open_leaf
 from storage.log import STEP, LogReader
-from storage.opening import read_ring
+from storage.opening import read_ring, stale
 from storage.records import RECORDS, KeyClass, Record, Resealed, UploadReceipt
 from storage.state import CONTEXT, MAX_STATE_BYTES, State
 from storage.store import read_book
@@ -61,7 +61,7 @@ class HomeCheck:
         for where, size, _ in heads:
             if size > frontier.size:
                 report.add(where, f"speaks of {size} records, {frontier.size} are there", frontier.size)
-        self._state(frontier.size)
+        self._state(frontier.size, content)
         self._nodes(frontier.size)
         with caught(report, "blobs"):
             self._strays()
@@ -236,7 +236,7 @@ class HomeCheck:
             if said.ranges != record.ranges:
                 self.report.add(f"record {sequence}", "claims more than its receipt says", sequence)
 
-    def _state(self, size: int) -> None:
+    def _state(self, size: int, content: slot.SlotContent | None) -> None:
         with caught(self.report, "state"):
             rows = self.db.execute("SELECT body FROM state").fetchall()
             if len(rows) != 1:
@@ -245,8 +245,8 @@ class HomeCheck:
             body = envelope.open_signed(
                 bytes(rows[0][0]), self.key.public, context=CONTEXT, limit=MAX_STATE_BYTES
             )
-            if codec.from_bytes(State, body, limit=MAX_STATE_BYTES).size > size:
-                self.report.add("state", "was written when the log was longer")
+            for what in stale(codec.from_bytes(State, body, limit=MAX_STATE_BYTES), content, size):
+                self.report.add("state", what)
 
     def _nodes(self, size: int) -> None:
         """The kept subtree hashes, recomputed level by level from the leaf hashes that were checked."""

@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 from custody_twins import DAY_US, HOUR_US, START_US, Reopen, SteppedTime, add_reads, check
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hw.secure_slot import LoopbackSlot
-from storage.clock_trust import STEP_LIMIT_US, Trust, advance
 from storage.errors import KeyLostError
 from storage.ledger import Ledger
 from storage.records import ClockState, Gap, KeyClass, UploadReceipt
@@ -86,29 +83,6 @@ def test_clock_steps_are_in_the_log(ledger: Ledger, time: SteppedTime) -> None:
     add_reads(ledger, time, 1)
     kinds = [ledger.store.leaf(number).kind for number in range(ledger.status().records)]
     assert "clock_step" in kinds
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(-(10**15), 10**15),
-            st.sampled_from(list(ClockState)),
-            st.integers(0, 10**11),
-            st.sampled_from(["clock", "gps", "department"]),
-        ),
-        max_size=30,
-    )
-)
-def test_believed_time_never_goes_back_and_one_source_never_moves_it_a_day(
-    readings: list[tuple[int, ClockState, int, str]],
-) -> None:
-    trust = Trust(us=START_US, boot_us=0)
-    for offset, state, ran, source in readings:
-        after, _ = advance(trust, START_US + offset, state, trust.boot_us + ran, source)
-        assert after.us >= trust.us + ran
-        if after.us > trust.us + ran + STEP_LIMIT_US:
-            assert trust.waiting_from - {source}
-        trust = after
 
 
 @pytest.mark.parametrize("hours", [0, 24])
