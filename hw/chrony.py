@@ -29,6 +29,7 @@ _REPLY_HEAD = struct.Struct("!BBxxHHH6xI8x")
 _TRACKING = struct.Struct("!I16sHxxHH12I")
 _ANSWER_SIZE = _REPLY_HEAD.size + _TRACKING.size
 _LEAP_UNSYNCHRONISED = 3
+_NETWORK_FAMILIES = frozenset({1, 2})  # candm.h: IPADDR_INET4, IPADDR_INET6; a reference clock has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Tracking:
     synchronised: bool
     stratum: int
     reference: str
+    by_server: bool  # over the network; else by a reference clock of this machine, such as a receiver
     reference_time_s: float
     correction_s: float
     root_delay_s: float
@@ -91,13 +93,14 @@ def parse_tracking(answer: bytes, sequence: int) -> Tracking:
     if reply != _IS_TRACKING or status != _SUCCESS:
         raise PartFailedError(f"chronyd: refused to answer (status {status})")
     fields = _TRACKING.unpack_from(answer, _REPLY_HEAD.size)
-    reference, _address, _family, stratum, leap, high, low, nanoseconds = fields[:8]
+    reference, _address, family, stratum, leap, high, low, nanoseconds = fields[:8]
     correction, _last, _rms, _frequency, _residual, skew, delay, dispersion, _interval = fields[8:]
     seconds = low if high == 0x7FFFFFFF else (high << 32) | low
     return Tracking(
         synchronised=leap != _LEAP_UNSYNCHRONISED and reference != 0,
         stratum=stratum,
         reference=f"{reference:08X}",
+        by_server=family in _NETWORK_FAMILIES,
         reference_time_s=seconds + nanoseconds / 1e9,
         correction_s=_float(correction),
         root_delay_s=_float(delay),
@@ -112,7 +115,7 @@ def tracking_answer(tracking: Tracking, request: bytes) -> bytes:
     seconds = int(tracking.reference_time_s)
     head = _REPLY_HEAD.pack(_VERSION, _REPLY, _ASK_TRACKING, _IS_TRACKING, _SUCCESS, sequence)
     return head + _TRACKING.pack(
-        int(tracking.reference, 16), bytes(16), 0, tracking.stratum,
+        int(tracking.reference, 16), bytes(16), 1 if tracking.by_server else 0, tracking.stratum,
         0 if tracking.synchronised else _LEAP_UNSYNCHRONISED, seconds >> 32, seconds & 0xFFFFFFFF,
         round((tracking.reference_time_s - seconds) * 1e9), _to_float(tracking.correction_s), 0, 0, 0, 0,
         _to_float(tracking.skew_ppm), _to_float(tracking.root_delay_s),

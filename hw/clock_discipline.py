@@ -2,7 +2,8 @@
 
 Promise: the bound never shrinks without evidence, and never lies below what the only source that speaks says.
 What a person sets by hand is holdover at most, and a step that no source explains widens the bound by its own
-size.
+size. A receiver whose date no other clock bears out disciplines nothing, by whatever way its time comes: one
+whose week counter rolled over is 1,024 weeks off, and agrees with the system clock that was taken from it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,18 @@ STEP_US = 500_000
 REFERENCE_FRESH_S = 4 * 3600.0  # chrony asks its servers every 17 minutes at the latest
 JUDGEMENT_FRESH_S = 30.0  # an older judgement is nobody's word of now
 EARLIEST_S = 1_735_689_600  # 2025-01-01: an earlier clock was never set
+ROLLOVER_S = 1024 * 7 * 86_400  # IS-GPS-200, 20.3.3.3.1.1: the week number has ten bits
+LATEST_S = EARLIEST_S + ROLLOVER_S  # from here on a receiver's date could as well be one of before
+SIGNED_AHEAD_S = ROLLOVER_S // 2  # at most so long a unit lies switched off between two signed times
+DAY_US = 86_400_000_000
 _LOCAL_REFERENCE = "7F7F0101"  # chrony's "local": it follows itself
+_RECEIVERS = frozenset({"gps", "gps+pps", "chrony's own receiver"})
+
+
+ROLLED_OVER = (
+    "receiver: its date is far from every other clock's, as after a roll-over of its week number: its time "
+    "is not believed; its place is"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +70,26 @@ class Evidence:
     pulse: Pulse | None = None
     rtc_s: int | None = None
     heard: Heard | None = None
+    signed_us: int | None = None  # the newest time that the department has signed, of whatever run
+    receiver: bool = False  # a receiver is fitted, so the system clock may be its
+
+    def belies(self, at_us: int) -> bool:
+        """Whether what does not hang on a receiver speaks against the date that at_us (UTC) is now.
+
+        Other clocks speak against it where none of them is within a day of it.
+        """
+        latest_us = LATEST_S * 1_000_000
+        if self.signed_us is not None:
+            latest_us = min(latest_us, self.signed_us + SIGNED_AHEAD_S * 1_000_000)
+            if at_us < self.signed_us - DAY_US:
+                return True
+        others_us = []
+        if self.rtc_s is not None and self.rtc_s >= EARLIEST_S:
+            others_us.append(self.rtc_s * 1_000_000)
+        if self.heard is not None:
+            others_us.append(self.heard.us + round((self.running_s - self.heard.running_s) * 1e6))
+        apart = bool(others_us) and all(abs(at_us - other_us) > DAY_US for other_us in others_us)
+        return at_us > latest_us or apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +117,8 @@ class Judgement:
 
 def judge(evidence: Evidence, before: Judgement | None) -> Judgement:
     """The best that can be said now. before: the last judgement, None at start. Pure."""
+    if before is not None and before.source in _RECEIVERS and evidence.belies(evidence.system_us):
+        before = None
     tracking = evidence.tracking
     measured_s = doubted_s = None
     if before is not None:
@@ -129,12 +163,17 @@ def _by_daemon(evidence: Evidence, doubted_s: float | None) -> tuple[int, str] |
     doubted = doubted_s is not None and abs(tracking.reference_time_s - doubted_s) < 1
     if doubted or since_s > REFERENCE_FRESH_S:
         return None
-    return tracking.error_bound_us + round(max(0.0, since_s) * max(1.0, tracking.skew_ppm)), "chrony"
+    if not tracking.by_server and evidence.belies(evidence.system_us):
+        return None
+    error_us = tracking.error_bound_us + round(max(0.0, since_s) * max(1.0, tracking.skew_ppm))
+    return error_us, "chrony" if tracking.by_server else "chrony's own receiver"
 
 
 def _by_kernel(evidence: Evidence) -> tuple[int, str] | None:
     kernel = evidence.kernel
     if kernel is None or kernel.state is not ClockState.DISCIPLINED:
+        return None
+    if evidence.receiver and evidence.belies(evidence.system_us):  # the clock may have been taken from it
         return None
     return kernel.error_us, "kernel"
 
@@ -142,6 +181,8 @@ def _by_kernel(evidence: Evidence) -> tuple[int, str] | None:
 def _by_satellites(evidence: Evidence) -> tuple[int, str] | None:
     fix = evidence.fix
     if fix is None or fix.quality not in {FixQuality.SATELLITE, FixQuality.CORRECTED}:
+        return None
+    if evidence.belies(fix.utc_us):
         return None
     late_us = evidence.fix_system_us - fix.utc_us
     coarse = max(abs(late_us), abs(late_us - SENTENCE_DELAY_US))
@@ -165,7 +206,7 @@ def _carried(evidence: Evidence, before: Judgement | None) -> tuple[ClockState, 
         if error_us < UNKNOWN_ERROR_US:
             return ClockState.HOLDOVER, error_us, before.source
     tracking = evidence.tracking
-    if before is None and tracking is not None and _follows_servers(tracking):
+    if before is None and tracking is not None and tracking.by_server and _follows_servers(tracking):
         # servers that were silent for long when we began
         since_us = evidence.system_us - round(tracking.reference_time_s * 1e6)
         error_us = tracking.error_bound_us + since_us * DRIFT_PPM // 1_000_000
@@ -215,6 +256,7 @@ class DisciplinedClock:
         self._system_us, self._running_s, self._monotonic = system_us, running_s, monotonic
         self.failures: tuple[str, ...] = ()
         self._heard: Heard | None = None
+        self._signed_us: int | None = None
         self._judgement: Judgement | None = None
         self.refresh()
 
@@ -252,15 +294,16 @@ class DisciplinedClock:
             self._kernel = None  # the daemon knows better than the flag that it leaves in the kernel
         fix = self._position.latest() if self._position else None
         system_us, heard_ago_s = self._system_us(), self._monotonic() - (fix.heard_s if fix else 0.0)
-        self.failures = tuple(failures)
-        self._judgement = judge(
-            Evidence(
-                system_us=system_us, running_s=self._running_s(), fix=fix,
-                kernel=self._kernel.now() if self._kernel else None, tracking=tracking, pulse=pulse,
-                rtc_s=rtc_s, fix_system_us=system_us - round(heard_ago_s * 1e6), heard=self._heard,
-            ),
-            self._judgement,
+        evidence = Evidence(
+            system_us=system_us, running_s=self._running_s(), fix=fix,
+            kernel=self._kernel.now() if self._kernel else None, tracking=tracking, pulse=pulse,
+            rtc_s=rtc_s, fix_system_us=system_us - round(heard_ago_s * 1e6), heard=self._heard,
+            signed_us=self._signed_us, receiver=self._position is not None,
         )  # fmt: skip
+        if fix is not None and fix.quality is not FixQuality.GUESSED and evidence.belies(fix.utc_us):
+            failures.append(ROLLED_OVER)
+        self.failures = tuple(failures)
+        self._judgement = judge(evidence, self._judgement)
         return self._judgement
 
     @property
@@ -275,6 +318,10 @@ class DisciplinedClock:
     def hear(self, heard: Heard) -> None:
         """A signed time came; it counts from the next look on, as holdover."""
         self._heard = heard
+
+    def know(self, signed_us: int) -> None:
+        """The department signed this time (UTC us) at some time before: no date lies far from it."""
+        self._signed_us = max(signed_us, self._signed_us or signed_us)
 
     def set_by_hand(self) -> Judgement:
         """A person has just set the system clock: holdover at most, whatever it was before."""

@@ -30,7 +30,7 @@ from hw.pps import KernelPulses, PulseSource, ScriptedPulses
 from hw.rtc import BatteryClock, KernelRtc, ScriptedRtc
 
 ESTIMATE = Tracking(
-    synchronised=True, stratum=2, reference="C0A80101", reference_time_s=1_777_777_777.25,
+    synchronised=True, stratum=2, by_server=True, reference="C0A80101", reference_time_s=1_777_777_777.25,
     correction_s=-0.000_125, root_delay_s=0.004, root_dispersion_s=0.001, skew_ppm=0.5,
 )  # fmt: skip
 

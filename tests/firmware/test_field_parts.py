@@ -78,7 +78,8 @@ def test_a_time_daemon_that_comes_up_after_the_reader_is_asked(monkeypatch: pyte
     late: list[ScriptedDaemon] = []
     monkeypatch.setattr(field_parts, "ChronyDaemon", lambda: late[0] if late else no_chrony())
     tracking = Tracking(
-        synchronised=True, stratum=2, reference="C0A80101", reference_time_s=time.time(), correction_s=0.0001,
+        synchronised=True, stratum=2, by_server=True,
+        reference="C0A80101", reference_time_s=time.time(), correction_s=0.0001,
         root_delay_s=0.004, root_dispersion_s=0.001, skew_ppm=0.5,
     )  # fmt: skip
     with field_parts.field_parts(Config(), on_order=lambda _order: None) as parts:

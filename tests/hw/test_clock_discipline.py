@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw.chrony import ScriptedDaemon, Tracking
-from hw.clock import UNKNOWN_ERROR_US, ClockState, SetClock, kernel_bound_us
+from hw.clock import UNKNOWN_ERROR_US, ClockState, SetClock, UtcTime, kernel_bound_us
 from hw.clock_discipline import (
     BY_HAND_ERROR_US,
     DRIFT_PPM,
@@ -26,7 +26,8 @@ from hw.rtc import ScriptedRtc
 
 T0_US = 1_777_777_777_000_000
 TRACKING = Tracking(
-    synchronised=True, stratum=2, reference="C0A80101", reference_time_s=T0_US / 1e6, correction_s=0.0001,
+    synchronised=True, stratum=2, by_server=True,
+    reference="C0A80101", reference_time_s=T0_US / 1e6, correction_s=0.0001,
     root_delay_s=0.004, root_dispersion_s=0.001, skew_ppm=0.5,
 )  # fmt: skip
 
@@ -81,6 +82,112 @@ def test_the_best_source_decides(
     judged = judge(evidence(**sources), None)
     assert (judged.state, judged.source) == (state, source)
     assert 0 < judged.error_us <= at_most_us
+
+
+WEEKS_1024_US = 1024 * 7 * 86_400_000_000
+AHEAD_US = T0_US + WEEKS_1024_US
+RTC_S = T0_US // 1_000_000
+SHM = replace(TRACKING, reference="47505300", by_server=False)
+DISCIPLINED_KERNEL = UtcTime(us=0, error_us=5000, state=ClockState.DISCIPLINED)
+HEARD = Heard(us=T0_US, running_s=10.0)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param({}, id="the receiver alone"),
+        pytest.param({"kernel": DISCIPLINED_KERNEL}, id="a kernel clock that gpsd set"),
+        pytest.param(
+            {"tracking": replace(SHM, reference_time_s=AHEAD_US / 1e6)}, id="chrony on the same receiver"
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param({"rtc_s": RTC_S}, id="battery clock"),
+        pytest.param({"heard": HEARD}, id="the department, in this run"),
+        pytest.param({"signed_us": T0_US - 86_400_000_000 * 200}, id="a receipt of last year"),
+        pytest.param({}, id="nothing but the calendar"),
+    ],
+)
+def test_a_receiver_1024_weeks_ahead_disciplines_no_clock_that_was_taken_from_it(
+    others: dict[str, object], told: dict[str, object]
+) -> None:
+    judged = judge(
+        evidence(
+            system_us=AHEAD_US, fix=fix(utc_us=AHEAD_US), fix_system_us=AHEAD_US + 300_000, receiver=True,
+            **others, **told,
+        ),
+        None,
+    )  # fmt: skip
+    assert judged.state is ClockState.UNKNOWN
+
+
+def test_a_receiver_that_rolled_over_does_not_spoil_a_clock_that_the_battery_kept() -> None:
+    judged = judge(evidence(fix=fix(utc_us=AHEAD_US), rtc_s=RTC_S, receiver=True), None)
+    assert (judged.state, judged.source, judged.error_us) == BATTERY
+
+
+def test_a_clock_that_a_receiver_held_is_not_carried_on_once_another_clock_belies_it() -> None:
+    early_us = T0_US + 400 * 86_400_000_000
+    before = judge(evidence(system_us=early_us, fix=fix(utc_us=early_us), fix_system_us=early_us), None)
+    assert before.state is ClockState.DISCIPLINED
+    later = judge(evidence(system_us=early_us + 1_000_000, running_s=11.0, heard=HEARD), before)
+    assert later.state is ClockState.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param({"rtc_s": RTC_S + 300}, id="a battery clock five minutes off"),
+        pytest.param({"rtc_s": 86_400}, id="a battery clock that was never set"),
+        pytest.param({"rtc_s": RTC_S - 90 * 86_400, "heard": HEARD}, id="the department against the battery"),
+        pytest.param({"signed_us": T0_US - 3 * 365 * 86_400_000_000}, id="three years in a cupboard"),
+    ],
+)
+def test_a_receiver_that_another_clock_bears_out_is_believed(told: dict[str, object]) -> None:
+    judged = judge(evidence(fix=fix(), receiver=True, **told), None)
+    assert (judged.state, judged.source) == (ClockState.DISCIPLINED, "gps")
+
+
+def test_servers_are_believed_against_a_battery_clock() -> None:
+    judged = judge(evidence(tracking=TRACKING, rtc_s=RTC_S - 90 * 86_400, receiver=True), None)
+    assert (judged.state, judged.source) == (ClockState.DISCIPLINED, "chrony")
+
+
+class _Receiver:
+    """A receiver with one fix."""
+
+    trouble = None
+
+    def __init__(self, fix: Fix) -> None:
+        self.fix = fix
+
+    def latest(self) -> Fix:
+        return self.fix
+
+    def at(self, ago_s: float) -> Fix:
+        return self.fix
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_receiver_that_rolled_over_is_a_trouble_that_is_named() -> None:
+    clock = DisciplinedClock(
+        position=_Receiver(fix(utc_us=AHEAD_US)), rtc=ScriptedRtc(RTC_S), system_us=lambda: T0_US
+    )
+    assert [what for what in clock.failures if "roll-over" in what]
+
+
+def test_what_the_department_signed_before_bounds_the_date() -> None:
+    nine_years_us = T0_US + 9 * 365 * 86_400_000_000
+    receiver = _Receiver(fix(utc_us=nine_years_us, heard_s=0.0))
+    clock = DisciplinedClock(position=receiver, system_us=lambda: nine_years_us, monotonic=lambda: 0.0)
+    assert clock.refresh().state is ClockState.DISCIPLINED
+    clock.know(T0_US - 365 * 86_400_000_000)
+    assert clock.refresh().state is ClockState.UNKNOWN
 
 
 @settings(deadline=None)
@@ -166,7 +273,8 @@ def test_a_bound_never_lies_below_what_the_only_source_that_speaks_says() -> Non
     by_rolled_over = judge(
         evidence(**far, fix=fix(utc_us=T0_US + 1024 * 7 * 86_400_000_000), fix_system_us=T0_US), before
     )
-    assert by_rolled_over.state is ClockState.UNKNOWN
+    assert by_rolled_over.state is ClockState.HOLDOVER  # the calendar alone tells that it rolled over
+    assert by_rolled_over.error_us < 1_000_000
 
 
 def test_a_step_beyond_all_bounds_leaves_an_unknown_clock() -> None:
