@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from storage import codec, ssh_signature
 from storage.envelope import encode
 from storage.errors import RecordError, RefusedError
-from storage.policy import GROUNDS, PURPOSES, ROLES, TRAINING_TOPICS, CustodyPolicy
+from storage.policy import ROLES, CustodyPolicy
 from storage.roster import Person, Roster, password_holds
 from storage.ssh_signature import SshPublicKey, SshSignatureError
 from storage.times import DAY_US, MINUTE_US
@@ -82,18 +82,6 @@ def normal_role(role: str) -> str:
     return ALIASES.get(name, name)
 
 
-def normal_purpose(purpose: str) -> str:
-    """A purpose by its short name, its number in 463.2 (1 to 6), or its sentence."""
-    text = purpose.strip()
-    names = list(PURPOSES)
-    if text.isdecimal() and 1 <= int(text) <= len(names):
-        return names[int(text) - 1]
-    for name, sentence in PURPOSES.items():
-        if text.lower() in {name, sentence.lower()}:
-            return name
-    return text.lower().replace(" ", "-").replace("_", "-")
-
-
 def prove(
     roster: Roster, request: Request, proof: Proof | None, *, log_id: bytes, fresh: bool, locked: bool
 ) -> Person:
@@ -146,25 +134,31 @@ def permit(person: Person, request: Request, policy: CustodyPolicy, *, now_us: i
     _demand_training(person, policy, now_us)
     if request.action == "audit":
         return
-    if request.purpose not in PURPOSES:
-        raise RefusedError(f"needs a purpose: one of {_list(tuple(PURPOSES))}", clause="463.2")
-    if not request.case_number.strip():
-        raise RefusedError("needs a basis with its number (--case)", clause="463.5 (a)")
+    purposes = tuple(one.id for one in policy.purposes)
+    if policy.purpose(request.purpose) not in purposes:
+        raise RefusedError(f"needs a purpose: one of {_list(purposes)}", clause="463.2")
+    if not policy.is_case_number(request.case_number):
+        raise RefusedError(
+            "needs a basis with its number",
+            clause="463.5 (a)",
+            cure="give the number of the case as the policy writes it, e.g. --case 26-1042",
+        )
 
 
 def _demand_training(person: Person, policy: CustodyPolicy, now_us: int) -> None:
-    if set(person.topics) != set(TRAINING_TOPICS):
-        raise RefusedError("training does not cover all three topics", clause="463.9")
+    if not set(policy.topics) <= set(person.topics):
+        raise RefusedError("training does not cover every topic of the policy", clause="463.9")
     if not person.trained_us <= now_us < person.trained_us + policy.training_days * DAY_US:
         raise RefusedError(
             "training is not current", clause="463.9", cure="the CCAT supervisor trains yearly"
         )
 
 
-def demand_ground(ground: str, authority: str, number: str) -> None:
+def demand_ground(policy: CustodyPolicy, ground: str, authority: str, number: str) -> None:
     """A hold's ground, authority and number. Raises RefusedError."""
-    if ground not in GROUNDS:
-        raise RefusedError(f"a hold needs one of the grounds {_list(tuple(GROUNDS))}", clause="463.8")
+    grounds = tuple(one.id for one in policy.grounds)
+    if ground not in grounds:
+        raise RefusedError(f"a hold needs one of the grounds {_list(grounds)}", clause="463.8")
     if not authority.strip() or not number.strip():
         raise RefusedError("a hold needs an authority and its number", clause="463.8")
 

@@ -7,6 +7,7 @@ over the socket behave alike. Whoever is refused is in the log before he reads t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from storage import access, audit, codec, evidence, holds, purge, search
@@ -106,6 +107,9 @@ class Door:
         records: tuple[int, ...],
     ) -> int:
         moment = self._store.time.now()
+        purpose = request.purpose
+        if request.action != "audit":
+            purpose = self._store.policy.purpose(purpose)
         kind = "none" if proof is None else "password" if proof.password is not None else "ssh signature"
         entry = Access(
             action=request.action,
@@ -114,7 +118,7 @@ class Door:
             user=request.user,
             role=request.role,
             organisation=organisation,
-            purpose=request.purpose,
+            purpose=purpose,
             case_number=request.case_number,
             elements=request.subject,
             allowed=refusal is None,
@@ -177,6 +181,8 @@ class Door:
     def _audit(self, body: dict[str, Any]) -> dict[str, Any]:
         wanted = codec.from_plain(audit.AuditFilter, body.get("filter"))
         _, entry = self._admit(body, "audit", f"access log {audit_subject(wanted)}")
+        if wanted.purpose is not None:
+            wanted = replace(wanted, purpose=self._store.policy.purpose(wanted.purpose))
         with self._store.lock:
             lines = [one for one in audit.read_lines(self._store, wanted) if one.sequence != entry]
         return {"lines": [codec.to_plain(one) for one in lines], "entry": entry}
@@ -186,7 +192,7 @@ class Door:
         ground, authority, number = (_text(body, name) for name in ("ground", "authority", "number"))
 
         def demand(_person: Person) -> tuple[int, ...]:
-            access.demand_ground(ground, authority, number)
+            access.demand_ground(self._store.policy, ground, authority, number)
             holds.demand_reads(self._store, records)
             return records
 

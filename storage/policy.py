@@ -6,8 +6,12 @@ that `check` holds; nothing in a unit's configuration can exceed them.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from storage import codec
+from storage.envelope import decode
 from storage.errors import RecordError
 
 MAX_KEEP_DAYS = 365  # 463.8: stored for 1 year, thereafter purged
@@ -38,6 +42,44 @@ ROLES: dict[str, str] = {  # 463.3 to 463.6
     "vendor": "463.3",
 }
 TRAINING_TOPICS = ("equipment", "department-policy", "privacy-policy")  # 463.9 (a) to (c)
+CASE_PATTERN = "[A-Z0-9][A-Z0-9-]{2,31}"
+CASE_REFUSED = "(?!(?:.*[0-9]){2}).*|[0-]*"  # a word, or zeros, is no number
+MAX_PATTERN = 1000
+NO_NUMBERS = ("", ".", "-", "N/A", "NA", "NONE", "none", "TEST", "test", "0", "INVESTIGATION", "........")
+MAX_ZONES, MAX_CORNERS = 64, 256
+TRAVELED_LATER = frozenset({"purposes", "grounds", "topics", "case_pattern", "case_refused", "no_read_zones"})
+TERM_ID = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """One value of the policy with its words: a purpose, or a ground for a hold."""
+
+    id: str
+    clause: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoReadZone:
+    """A polygon in which a mobile unit reads nothing. `corners`: (latitude, longitude), degrees, WGS 84."""
+
+    id: str
+    corners: tuple[tuple[float, float], ...]
+
+    def check(self) -> None:
+        where = f"policy.no_read_zones.{self.id[:32]}"
+        if not TERM_ID.fullmatch(self.id):
+            raise RecordError("an id is small letters, digits and -", where="policy.no_read_zones")
+        if not 3 <= len(self.corners) <= MAX_CORNERS:
+            raise RecordError(f"has {len(self.corners)} corners where 3 to {MAX_CORNERS} belong", where=where)
+        for latitude, longitude in self.corners:
+            if not (-90.0 <= latitude <= 90.0 and -180.0 <= longitude <= 180.0):
+                raise RecordError("a corner is not on the earth", where=where)
+
+
+def _terms(sentences: Mapping[str, str], clause: str) -> tuple[Term, ...]:
+    return tuple(Term(id=name, clause=clause, text=text) for name, text in sentences.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +99,12 @@ class CustodyPolicy:
     hold_roles: tuple[str, ...] = ("administrator", "designee", "ccat-supervisor")
     audit_roles: tuple[str, ...] = ("administrator", "ccat-supervisor", "reviewer")
     training_days: int = 365  # 463.9: annually
+    purposes: tuple[Term, ...] = _terms(PURPOSES, "463.2")
+    grounds: tuple[Term, ...] = _terms(GROUNDS, "463.8")
+    topics: tuple[str, ...] = TRAINING_TOPICS
+    case_pattern: str = CASE_PATTERN  # 463.5 (a): what the number of a case looks like ...
+    case_refused: str = CASE_REFUSED  # ... and what is none, although it looks so
+    no_read_zones: tuple[NoReadZone, ...] = ()
 
     def check(self) -> None:
         """Raises RecordError for a value outside what 463 and the law allow."""
@@ -75,3 +123,55 @@ class CustodyPolicy:
         for name in ("inquiry_roles", "hold_roles", "audit_roles"):
             if not set(getattr(self, name)) <= set(ROLES) - {"vendor"}:
                 raise RecordError("names an unknown role, or a vendor", where=f"policy.{name}")
+        for name, terms in (("purposes", self.purposes), ("grounds", self.grounds)):
+            ids = [one.id for one in terms]
+            if not ids or len(set(ids)) != len(ids) or not all(map(TERM_ID.fullmatch, ids)):
+                raise RecordError("needs distinct ids of small letters, digits and -", where=f"policy.{name}")
+        if not self.topics or not all(map(TERM_ID.fullmatch, self.topics)):
+            raise RecordError("needs at least one topic of training", where="policy.topics")
+        check_patterns(self.case_pattern, self.case_refused)
+        zones = [one.id for one in self.no_read_zones]
+        if len(zones) > MAX_ZONES or len(set(zones)) != len(zones):
+            raise RecordError(f"holds at most {MAX_ZONES} zones, each once", where="policy.no_read_zones")
+
+    def is_case_number(self, text: str) -> bool:
+        """Whether a text can be the number of a case: 463.5 (a)."""
+        return bool(re.fullmatch(self.case_pattern, text)) and not re.fullmatch(self.case_refused, text)
+
+    def purpose(self, text: str) -> str:
+        """The id of a purpose given by its id, its number in the policy's order, or its sentence."""
+        ids = [one.id for one in self.purposes]
+        wanted = text.strip()
+        if wanted.isascii() and wanted.isdecimal() and 1 <= int(wanted) <= len(ids):
+            return ids[int(wanted) - 1]
+        for one in self.purposes:
+            if wanted.lower() in {one.id, one.text.lower()}:
+                return one.id
+        return wanted.lower().replace(" ", "-").replace("_", "-")
+
+
+def check_patterns(pattern: str, refused: str) -> None:
+    """The patterns for numbers of cases. Raises RecordError if one is none, or both let a word pass."""
+    compiled = []
+    for where, text in (("policy.case_pattern", pattern), ("policy.case_refused", refused)):
+        if len(text) > MAX_PATTERN:
+            raise RecordError(f"is longer than {MAX_PATTERN} characters", where=where)
+        try:
+            compiled.append(re.compile(text))
+        except re.error:
+            raise RecordError("is not a regular expression", where=where) from None
+    for one in NO_NUMBERS:
+        if compiled[0].fullmatch(one) and not compiled[1].fullmatch(one):
+            raise RecordError(f"lets {one!r} pass, which is no number of a case", where="policy.case_pattern")
+
+
+def parse_custody_policy(document: bytes, *, limit: int) -> CustodyPolicy:
+    """A policy as the department signed it. Raises EnvelopeError, RecordError.
+
+    A document signed before purposes, grounds, topics, case numbers and zones traveled means section 463's.
+    """
+    plain = decode(document, limit=limit)
+    if isinstance(plain, dict) and not TRAVELED_LATER & set(plain):
+        usual = codec.to_plain(CustodyPolicy())
+        plain = plain | {name: usual[name] for name in TRAVELED_LATER}
+    return codec.from_plain(CustodyPolicy, plain)

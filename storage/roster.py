@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.errors import RecordError
-from storage.policy import ROLES, TRAINING_TOPICS
+from storage.policy import ROLES, TERM_ID, TRAINING_TOPICS
 from storage.ssh_signature import SshPublicKey
 
 PBKDF2_ROUNDS = 600_000
@@ -51,8 +51,8 @@ class Person:
             raise RecordError("must be lower-case letters, digits and . _ -", where="roster.user")
         if not self.roles or not set(self.roles) <= set(ROLES):
             raise RecordError(f"must be among {', '.join(ROLES)}", where=f"roster.{self.user}.roles")
-        if not set(self.topics) <= set(TRAINING_TOPICS):
-            raise RecordError("must be the topics of 463.9", where=f"roster.{self.user}.topics")
+        if not all(map(TERM_ID.fullmatch, self.topics)):
+            raise RecordError("must be topics of training (463.9)", where=f"roster.{self.user}.topics")
         if self.password is not None and len(self.password) != 48:
             raise RecordError("is malformed", where=f"roster.{self.user}.password")
         for blob in self.ssh_keys:

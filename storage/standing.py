@@ -17,7 +17,7 @@ from storage import codec, envelope, files
 from storage.checkpoint import NoteKey
 from storage.day_keys import DayKeys
 from storage.errors import LedgerError, OutdatedError, RecordError
-from storage.policy import CustodyPolicy
+from storage.policy import CustodyPolicy, parse_custody_policy
 from storage.records import Configuration, FileInForce, KeyClass
 from storage.roster import Roster, demo_roster
 from storage.store import Store
@@ -42,11 +42,15 @@ class Enrolment:
             raise RecordError("has 32 bytes", where="enrolment.command_key")
 
 
-DOCUMENTS: dict[str, type[CustodyPolicy] | type[Roster] | type[DayKeys]] = {
-    POLICY: CustodyPolicy,
-    ROSTER: Roster,
-    DAY_KEYS: DayKeys,
-}
+DOCUMENTS = frozenset({POLICY, ROSTER, DAY_KEYS})
+
+
+def parse_document(name: str, document: bytes) -> CustodyPolicy | Roster | DayKeys:
+    """A file of the department by its name. Raises EnvelopeError, RecordError."""
+    if name == POLICY:
+        return parse_custody_policy(document, limit=MAX_DOCUMENT_BYTES)
+    kind: type[Roster] | type[DayKeys] = Roster if name == ROSTER else DayKeys
+    return codec.from_bytes(kind, document, limit=MAX_DOCUMENT_BYTES)
 
 
 def context_of(name: str) -> bytes:
@@ -80,7 +84,7 @@ class Standing:
             store.enrolled = True
             self._end_content()
             return
-        value = codec.from_bytes(DOCUMENTS[name], document, limit=MAX_DOCUMENT_BYTES)
+        value = parse_document(name, document)
         if isinstance(value, CustodyPolicy):
             store.policy = value
         elif isinstance(value, Roster):
@@ -124,7 +128,7 @@ class Standing:
             raise RecordError("is no file that this unit takes", where=name, cure="enrol first")
         public = Ed25519PublicKey.from_public_bytes(self.enrolment.command_key)
         document = envelope.open_signed(signed, public, context=context_of(name), limit=MAX_DOCUMENT_BYTES)
-        value = codec.from_bytes(DOCUMENTS[name], document, limit=MAX_DOCUMENT_BYTES)
+        value = parse_document(name, document)
         if isinstance(value, Roster) and value.demo:
             raise RecordError("is a demo roster", where=name)
         self._log(name, value.version, document)

@@ -7,7 +7,7 @@ import json
 
 from firmware.custody.asking import FOR_EVER_US, add_credential, asking, signed, time_us
 from firmware.errors import DONE
-from storage.access import Request, normal_purpose, normal_role
+from storage.access import Request, normal_role
 from storage.audit import AuditFilter, AuditLine, as_csv
 from storage.codec import from_plain, to_plain
 from storage.door import audit_subject
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         since_us=args.since,
         until_us=args.until,
         user=args.user,
-        purpose=normal_purpose(args.purpose) if args.purpose else None,
+        purpose=args.purpose or None,
         plate=args.plate,
     )
     request = Request(

@@ -85,7 +85,7 @@ def request_of(args: argparse.Namespace, action: str, subject: str) -> access.Re
         action=action,
         user=args.user,
         role=access.normal_role(args.role),
-        purpose=access.normal_purpose(args.purpose),
+        purpose=args.purpose.strip(),
         case_number=args.case_number,
         subject=subject,
     )

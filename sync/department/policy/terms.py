@@ -11,6 +11,7 @@ import functools
 import hashlib
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from importlib import resources
@@ -18,6 +19,7 @@ from typing import Any
 
 from storage.codec import from_plain
 from storage.errors import RecordError
+from storage.policy import MAX_ZONES, NoReadZone
 from sync.department.ground.local_time import fixed_name, zone_of
 from sync.department.policy.roles import Call, Role, check_ceiling
 
@@ -253,6 +255,44 @@ class TrainingTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnitTerms:
+    """What units enforce on their own.
+
+    `epoch_hours`: how long one content key lasts; `memory_only`: key classes ("read", "hit") whose keys never
+    touch the card; `escrow`: the department can open a dead unit's card.
+    """
+
+    clause: str
+    local_query: bool
+    memory_only: tuple[str, ...]
+    escrow: bool
+    epoch_hours: int
+    keep_hours_after_receipt: int
+    inquiry_roles: tuple[Role, ...]
+    hold_roles: tuple[Role, ...]
+    audit_roles: tuple[Role, ...]
+    no_read_zones: tuple[NoReadZone, ...]
+
+    def check(self) -> None:
+        if not set(self.memory_only) <= {"read", "hit"}:
+            raise _refuse("may name read and hit", "unit.memory_only")
+        _between(self.epoch_hours, 1, 24, "unit.epoch_hours")
+        _between(self.keep_hours_after_receipt, 0, 365 * 24, "unit.keep_hours_after_receipt")
+        _between(len(self.no_read_zones), 0, MAX_ZONES, "unit.no_read_zones")
+
+    def check_roles(self, grants: Mapping[Role, frozenset[Call]]) -> None:
+        """At a unit no role may do what it may not do at the desk. Raises RecordError."""
+        for name, roles, calls in (
+            ("inquiry_roles", self.inquiry_roles, {Call.INQUIRY_RUN}),
+            ("hold_roles", self.hold_roles, {Call.HOLD_PLACE, Call.HOLD_RELEASE}),
+            ("audit_roles", self.audit_roles, {Call.AUDIT_READ}),
+        ):
+            for role in roles:
+                if not calls & grants.get(role, frozenset()):
+                    raise _refuse(f"{role} may not do that at the desk either", f"unit.{name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The signed policy file. Every field is a value that a department may change within its ceiling."""
 
@@ -275,6 +315,7 @@ class Policy:
     holds: tuple[Term, ...]
     training: TrainingTerms
     lists: tuple[Term, ...]
+    unit: UnitTerms
 
     def check(self) -> None:
         if self.format != FORMAT:
@@ -292,6 +333,7 @@ class Policy:
                 raise _refuse("names one value twice", where)
         if not self.purposes or not self.holds:
             raise _refuse("must not be empty", "purposes, holds")
+        self.unit.check_roles(self.grants)
         for role in self.roles:
             for more in role.also:
                 if more in {Role.ADMINISTRATOR, Role.REVIEWER, Role.CCAT_SUPERVISOR, role.id}:
@@ -336,7 +378,12 @@ def parse(document: bytes) -> Policy:
         table = tomllib.loads(document.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecordError(f"is not TOML: {error}", where="policy") from None
-    return from_plain(Policy, _with_zone(table), where="policy")
+    return from_plain(Policy, _with_unit(_with_zone(table)), where="policy")
+
+
+def _with_unit(table: dict[str, Any]) -> dict[str, Any]:
+    """Files signed before units had a section of their own mean the values that units had then."""
+    return table if "unit" in table else table | {"unit": tomllib.loads(default_document().decode())["unit"]}
 
 
 def _with_zone(table: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import codec, envelope
 from storage.errors import StorageError
-from storage.policy import TRAINING_TOPICS
 from storage.roster import Person, Roster
 from sync.department.content.key_service import KeyService
 from sync.department.desk.desk import Desk
@@ -49,7 +48,7 @@ def _person(book: Book, account: AccountSet) -> Person | None:
         ssh_keys=account.ssh_keys,
         password=None,
         trained_us=done.held_us if done else 0,
-        topics=tuple(one for one in TRAINING_TOPICS if whole and done is not None and one in done.topics),
+        topics=tuple(sorted(wanted)) if whole else (),
         trainer=done.trainer if done else "",
         revoked=not account.active,
     )

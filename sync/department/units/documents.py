@@ -16,10 +16,11 @@ from sqlalchemy import insert, select, update
 from storage import codec, envelope
 from storage.day_keys import DAY_US, DayKeys
 from storage.policy import CustodyPolicy
+from storage.policy import Term as CustodyTerm
 from storage.roster import Roster
 from sync.department.content.key_service import KeyService
 from sync.department.ground.home import DepartmentHome, load_ed25519
-from sync.department.policy.terms import Policy
+from sync.department.policy.terms import Policy, Term
 from sync.department.policy.terms import parse as parse_policy
 from sync.department.store.database import Store
 from sync.department.store.tables import documents, units
@@ -80,6 +81,10 @@ def at_enrolment(connection: sa.Connection) -> list[SignedDocument]:
     return [SignedDocument(name=name, message=found[name]) for name in AT_ENROLMENT]
 
 
+def _terms(terms: tuple[Term, ...]) -> tuple[CustodyTerm, ...]:
+    return tuple(CustodyTerm(id=one.id, clause=one.clause, text=one.text) for one in terms)
+
+
 def custody_policy(policy: Policy, organisation: str) -> CustodyPolicy:
     """What the department's policy file says to a unit's custody."""
     made = CustodyPolicy(
@@ -88,6 +93,19 @@ def custody_policy(policy: Policy, organisation: str) -> CustodyPolicy:
         keep_days=policy.retention.keep_days,
         audit_keep_days=policy.retention.log_keep_days,
         training_days=min(366, policy.training.valid_days),
+        epoch_hours=policy.unit.epoch_hours,
+        keep_hours_after_receipt=policy.unit.keep_hours_after_receipt,
+        memory_only=policy.unit.memory_only,
+        local_query=policy.unit.local_query,
+        escrow=policy.unit.escrow,
+        inquiry_roles=tuple(map(str, policy.unit.inquiry_roles)),
+        hold_roles=tuple(map(str, policy.unit.hold_roles)),
+        audit_roles=tuple(map(str, policy.unit.audit_roles)),
+        purposes=_terms(policy.purposes),
+        grounds=_terms(policy.holds),
+        topics=tuple(one.id for one in policy.training.topics),
+        case_pattern=policy.inquiry.number_pattern,
+        no_read_zones=policy.unit.no_read_zones,
     )
     made.check()
     return made
