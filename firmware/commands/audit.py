@@ -2,63 +2,70 @@
 
 from __future__ import annotations
 
-import argparse
 import json
+from pathlib import Path
 
-from firmware.custody.asking import FOR_EVER_US, add_credential, asking, signed, time_us
-from firmware.errors import DONE
+import click
+
+from firmware.commands.person import credential_option, period_options
+from firmware.custody.asking import asking, signed
 from storage.access import Request, normal_role
 from storage.audit import AuditFilter, AuditLine, as_csv
 from storage.codec import from_plain, to_plain
 from storage.door import audit_subject
+from sync.command_frame import DONE, Common, verb
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `audit` to the command line."""
-    parser = subparsers.add_parser(
-        "audit",
-        help="the access log, form ALPR Request (463.5)",
-        description="Lists who asked for content: date and time, data elements, user, organisation, purpose. "
-        "For administrator, CCAT supervisor or reviewer; reading the access log is an entry of its own.",
-        epilog="example: reader audit --since 30d --csv > alpr-requests.csv",
-    )
-    parser.add_argument(
-        "--since", type=time_us, default=0, metavar="T", help="ISO time (UTC) or age: 12h, 3d"
-    )
-    parser.add_argument("--until", type=time_us, default=FOR_EVER_US, metavar="T", help="as --since")
-    parser.add_argument("--user", metavar="U", help="entries of this user only")
-    parser.add_argument("--purpose", metavar="P", help="entries for this purpose only")
-    parser.add_argument("--plate", metavar="P", help="entries that searched for this plate")
-    parser.add_argument("--csv", action="store_true", help="CSV for the records management system")
-    parser.add_argument("--as", dest="auditor", default="demo-reviewer", metavar="USER", help="who audits")
-    parser.add_argument("--role", default="reviewer", help="in which role (default: reviewer)")
-    add_credential(parser)
+@verb("audit", example="reader audit --since 30d --csv > alpr-requests.csv")
+@period_options
+@click.option("--user", metavar="U", help="Entries of this user only.")
+@click.option("--purpose", metavar="P", help="Entries for this purpose only.")
+@click.option("--plate", metavar="P", help="Entries that searched for this plate.")
+@click.option("--csv", "csv_wanted", is_flag=True, help="Print CSV for the records management system.")
+@click.option(
+    "--as", "auditor", default="demo-reviewer", metavar="USER", show_default=True, help="Who audits."
+)
+@click.option("--role", default="reviewer", show_default=True, help="In which role.")
+@credential_option
+def audit(
+    common: Common,
+    *,
+    since_us: int,
+    until_us: int,
+    user: str | None,
+    purpose: str | None,
+    plate: str | None,
+    csv_wanted: bool,
+    auditor: str,
+    role: str,
+    credential: Path | None,
+) -> int:
+    """List who asked for content: date and time, data elements, user, organization, purpose (463.5).
 
-
-def run(args: argparse.Namespace) -> int:
-    """Print the entries."""
+    For the administrator, a CCAT supervisor or a reviewer. Reading the access log is an entry of its own.
+    """
     wanted = AuditFilter(
-        since_us=args.since,
-        until_us=args.until,
-        user=args.user,
-        purpose=args.purpose or None,
-        plate=args.plate,
+        since_us=since_us,
+        until_us=until_us,
+        user=user,
+        purpose=purpose or None,
+        plate=plate,
     )
     request = Request(
         action="audit",
-        user=args.auditor,
-        role=normal_role(args.role),
+        user=auditor,
+        role=normal_role(role),
         purpose="audit (463.5 c)",
         case_number="",
         subject=f"access log {audit_subject(wanted)}",
     )
-    with asking(args.home) as ask:
-        body = signed(ask, args.home, request, args.credential)
+    with asking(common.home) as ask:
+        body = signed(ask, common.home, request, credential)
         answer = ask("audit", body | {"filter": to_plain(wanted)})
     lines = [from_plain(AuditLine, one) for one in answer["lines"]]
-    if args.csv:
+    if csv_wanted:
         print(as_csv(lines), end="")
-    elif args.json:
+    elif common.json:
         for one in answer["lines"]:
             print(json.dumps(one))
     else:

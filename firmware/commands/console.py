@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
+from typing import Literal
 
-from firmware.commands import Subparsers
+import click
+
 from firmware.console.consoles import console_alone
 from firmware.console.service import pump
 from firmware.console.session import Console
 from firmware.custody.opening import open_ledger
-from firmware.errors import DONE, UsageError
+from firmware.errors import UsageError
 from firmware.run.app import prepare_home
 from firmware.run.field_parts import clock_of
 from firmware.settings.config import load_config
 from hw.errors import LineGoneError, MissingDriverError
 from hw.serial_port import CONSOLE_BAUD, FdPort, SerialPort, TtySerialPort
 from storage.errors import HomeLockedError
+from sync.command_frame import DONE, Common, verb
 
 RETRY_S = 2.0
 LOOK_S = 0.5
@@ -44,47 +47,41 @@ class _Ending:
         self.console.stop()
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add `console` to the command line."""
-    parser = subparsers.add_parser(
-        "console",
-        help="the technician console, on a serial port or here",
-        description="The technician console. With --port it serves that serial port for ever, one "
-        "person after the other; without, it talks on standard input and output: make it the forced "
-        "command of an SSH "
-        "account. Beside a running reader the session lives in the reader's process.",
-        epilog="example: reader console --port /dev/ttyGS0",
-    )
-    parser.add_argument("--port", metavar="TTY", help="serial device, e.g. /dev/ttyAMA0 or /dev/ttyGS0")
-    parser.add_argument("--baud", type=int, default=CONSOLE_BAUD, help="default: %(default)s")
-    parser.add_argument(
-        "--modem-line",
-        choices=("none", "dsr", "cd"),
-        default="none",
-        help="which input of the port drops when the cable is pulled (USB gadget: cd); default: none",
-    )
+@verb("console", example="reader console --port /dev/ttyGS0")
+@click.option("--port", "device", metavar="TTY", help="Serial device, e.g. /dev/ttyAMA0 or /dev/ttyGS0.")
+@click.option("--baud", type=int, default=CONSOLE_BAUD, show_default=True, help="Speed of the port.")
+@click.option(
+    "--modem-line",
+    type=click.Choice(("none", "dsr", "cd")),
+    default="none",
+    show_default=True,
+    help="Input of the port that drops when the cable is pulled (USB gadget: cd).",
+)
+def console(
+    common: Common, *, device: str | None, baud: int, modem_line: Literal["none", "dsr", "cd"]
+) -> int:
+    """Serve the technician console.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Talk until the line is gone; a serial port is served again and again."""
-    prepare_home(args.home)
+    With --port, serve that serial port until stopped, one person after the other. Without, use standard input
+    and output: make it the forced command of an SSH account. While a reader runs, the session runs in the
+    reader's process.
+    """
+    prepare_home(common.home)
     ending = _Ending()
-    if args.port is None:
+    if device is None:
         if sys.stdin.closed:
-            raise UsageError("console: no standard input; name a serial device with --port")
+            raise UsageError("no standard input; name a serial device with --port")
         for hang_up in (signal.SIGHUP, signal.SIGINT):  # the end is seen on the line, and recorded
             signal.signal(hang_up, signal.SIG_IGN)
         with contextlib.closing(FdPort()) as port, _stderr_off_the_line():
-            _visit(port, args, ending)
+            _visit(port, common.home, ending)
         return DONE
     served = False
     while True:
         try:
-            with contextlib.closing(
-                TtySerialPort(args.port, baud=args.baud, modem_line=args.modem_line)
-            ) as port:
+            with contextlib.closing(TtySerialPort(device, baud=baud, modem_line=modem_line)) as port:
                 served = True  # an adapter that is plugged in again is served again
-                _serve_port(port, args, ending)
+                _serve_port(port, common.home, ending)
         except LineGoneError:
             pass
         except MissingDriverError:
@@ -93,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         time.sleep(RETRY_S)
 
 
-def _serve_port(port: SerialPort, args: argparse.Namespace, ending: _Ending) -> None:
+def _serve_port(port: SerialPort, home: Path, ending: _Ending) -> None:
     """One visit after the other. Between them this process holds nothing, so that the reader can start, and
     a home that starts or stops just now is only waited for. Raises LineGoneError.
     """
@@ -101,7 +98,7 @@ def _serve_port(port: SerialPort, args: argparse.Namespace, ending: _Ending) -> 
         port.write(INVITATION)
         _await_return(port)
         try:
-            _visit(port, args, ending)
+            _visit(port, home, ending)
         except HomeLockedError:
             port.write(b"the reader starts or stops: try again in a moment\r\n")
             time.sleep(RETRY_S)
@@ -112,18 +109,16 @@ def _await_return(port: SerialPort) -> None:
         pass
 
 
-def _visit(port: SerialPort, args: argparse.Namespace, ending: _Ending) -> None:
+def _visit(port: SerialPort, home: Path, ending: _Ending) -> None:
     """In the reader's process where one runs, else here. Raises HomeLockedError."""
     try:
-        ledger = open_ledger(args.home)
+        ledger = open_ledger(home)
     except HomeLockedError:
-        pump(port, args.home)
+        pump(port, home)
         return
     with (
         ledger,
-        console_alone(
-            port, args.home, load_config(args.home), ledger, clock_of(None), stays=False
-        ) as console,
+        console_alone(port, home, load_config(home), ledger, clock_of(None), stays=False) as console,
     ):
         ending.console = console
         try:

@@ -2,54 +2,54 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from firmware.custody.asking import add_person, asking, request_of, signed
-from firmware.errors import DONE, UsageError
+import click
+
+from firmware.commands.person import FILE, Person, person_options
+from firmware.custody.asking import asking, signed
+from firmware.errors import UsageError
 from storage.door import export_subject
 from storage.portable import write_package
+from sync.command_frame import DONE, Common, verb
 
 ELEMENTS = ("text", "place", "patch", "overview")
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `export` to the command line."""
-    parser = subparsers.add_parser(
-        "export",
-        help="an evidence package for court (463.8)",
-        description="Writes a package: content, images, signatures, proofs, cover sheet, every access. "
-        "Check it anywhere with: reader verify PACKAGE --key LOG.PUB",
-        epilog="example: reader export --hold 57 --number E-2026-118 --to /media/usb/E-2026-118 "
-        "--user demo-admin --role administrator --purpose investigation --case 26-0815",
-    )
-    parser.add_argument("records", nargs="*", type=int, metavar="RECORD", help="record numbers, or --hold")
-    parser.add_argument("--hold", type=int, metavar="HOLD", help="export what this hold holds")
-    parser.add_argument("--number", required=True, help="case or evidence number for the cover sheet")
-    parser.add_argument(
-        "--to", required=True, type=Path, metavar="FOLDER", help="a folder that is not there yet"
-    )
-    parser.add_argument("--withhold", action="append", default=[], choices=ELEMENTS, help="leave this out")
-    add_person(parser)
+@verb(
+    "export",
+    example="reader export --hold 57 --number E-2026-118 --to /media/usb/E-2026-118 "
+    "--user demo-admin --role administrator --purpose investigation --case 26-0815",
+)
+@click.argument("records", nargs=-1, type=int, metavar="[RECORD...]")
+@click.option("--hold", type=int, metavar="HOLD", help="Export what this hold holds.")
+@click.option("--number", required=True, help="Case or evidence number for the cover sheet.")
+@click.option("--to", required=True, type=FILE, metavar="FOLDER", help="A folder that does not exist yet.")
+@click.option("--withhold", multiple=True, type=click.Choice(ELEMENTS), help="Leave this out.")
+@person_options
+def export(
+    common: Common,
+    *,
+    records: tuple[int, ...],
+    hold: int | None,
+    number: str,
+    to: Path,
+    withhold: tuple[str, ...],
+    person: Person,
+) -> int:
+    """Write an evidence package: content, images, signatures, proofs, cover sheet, every access (463.8).
 
-
-def run(args: argparse.Namespace) -> int:
-    """Write the package."""
-    if bool(args.records) == (args.hold is not None):
+    Name record numbers, or a hold. Check the package anywhere with: reader verify PACKAGE --key LOG.PUB
+    """
+    if bool(records) == (hold is not None):
         raise UsageError("name record numbers or --hold, one of the two")
-    if args.to.exists():
-        raise UsageError(f"--to {args.to}: is there already")
-    records, withhold = tuple(args.records), tuple(sorted(set(args.withhold)))
-    subject = export_subject(records, args.hold, args.number, withhold)
-    with asking(args.home) as ask:
-        body = signed(ask, args.home, request_of(args, "export", subject), args.credential)
-        body |= {
-            "records": list(records),
-            "hold": args.hold,
-            "number": args.number,
-            "withhold": list(withhold),
-        }
-        answer = ask("export", body)
-    write_package(args.to, answer["files"])
-    print(f"{args.to}: {len(answer['files'])} files; verify with: reader verify {args.to} --key LOG.PUB")
+    if to.exists():
+        raise UsageError(f"--to {to}: exists already")
+    without = tuple(sorted(set(withhold)))
+    order = {"records": list(records), "hold": hold, "number": number, "withhold": list(without)}
+    with asking(common.home) as ask:
+        request = person.request("export", export_subject(records, hold, number, without))
+        answer = ask("export", signed(ask, common.home, request, person.credential) | order)
+    write_package(to, answer["files"])
+    print(f"{to}: {len(answer['files'])} files; verify with: reader verify {to} --key LOG.PUB")
     return DONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import getpass
 import shutil
 import subprocess
@@ -11,47 +10,42 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-from firmware.commands import Subparsers
+from firmware.commands.person import FILE
 from firmware.console.armour import to_lines
 from firmware.console.challenge import NAMESPACE, Answer, Challenge
-from firmware.errors import DONE, MissingPartError, UsageError
+from firmware.errors import MissingPartError, UsageError
 from storage.codec import from_bytes
 from storage.envelope import split
 from storage.grant_format import MAX_BYTES, Bundle, Grant
 from storage.ssh_signature import from_armour, sign
+from sync.command_frame import DONE, Common, verb
 
 KEY_LIMIT = 64 * 1024
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add `grant` to the command line."""
-    parser = subparsers.add_parser(
-        "grant",
-        help="answer a console's challenge with your SSH key; show what a grant allows",
-        description="Run this on your laptop. It signs the console's challenge with your SSH key (Ed25519 or "
-        "ECDSA) and prints the lines to paste into the console. With a .pub file as --key, ssh-keygen asks "
-        "your agent for the signature. Without CHALLENGE it shows what the grant allows.",
-        epilog="example: reader grant --grant wo-118.grant --key ~/.ssh/id_ed25519 UNIT:LETTERS:CHECK",
-    )
-    parser.add_argument("--grant", required=True, type=Path, metavar="FILE", help="the grant you were sent")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="your SSH key, or its .pub with an agent")
-    parser.add_argument("challenge", nargs="?", metavar="CHALLENGE", help="the line that the console shows")
+@verb("grant", example="reader grant --grant wo-118.grant --key ~/.ssh/id_ed25519 UNIT:LETTERS:CHECK")
+@click.option("--grant", "file", required=True, type=FILE, metavar="FILE", help="The grant you were sent.")
+@click.option("--key", type=FILE, metavar="FILE", help="Your SSH key, or its .pub with an agent.")
+@click.argument("challenge", required=False)
+def grant(_common: Common, *, file: Path, key: Path | None, challenge: str | None) -> int:
+    """Answer a console's challenge with your SSH key, on your own laptop.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Answer, or show."""
-    bundle = Bundle.parse(_read(args.grant))
-    if args.challenge is None:
+    Signs CHALLENGE, the line that the console shows, with your SSH key (Ed25519 or ECDSA) and prints the
+    lines to paste into the console. With a .pub file as --key, ssh-keygen asks your agent for the signature.
+    Without CHALLENGE it shows what the grant allows.
+    """
+    bundle = Bundle.parse(_read(file))
+    if challenge is None:
         _show(bundle)
         return DONE
-    if args.key is None:
-        raise UsageError("grant: --key FILE is needed to answer a challenge")
-    challenge = Challenge.parse(args.challenge)
-    signature = _signature(challenge.message(bundle), args.key.expanduser())
+    if key is None:
+        raise UsageError("--key FILE is needed to answer a challenge")
+    signature = _signature(Challenge.parse(challenge).message(bundle), key.expanduser())
     print("paste these lines into the console:", file=sys.stderr)
     for line in to_lines(Answer(bundle=bundle.to_bytes(), signature=signature).to_bytes()):
         print(line)
@@ -67,7 +61,7 @@ def _read(path: Path) -> bytes:
 
 
 def _show(bundle: Bundle) -> None:
-    # Not believed here, only shown: the console checks who signed it.
+    # Shown only: the console checks who signed it.
     grant = from_bytes(Grant, split(bundle.grant, limit=MAX_BYTES)[1], limit=MAX_BYTES)
     for name, value in (
         ("person", f"{grant.person} ({grant.role}, {grant.organisation})"),

@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import click
+
 from detector.errors import PictureError
 from detector.plates import PlateReading
 from detector.reader import PlateReader
-from firmware.commands import Subparsers
-from firmware.errors import DONE, FOUND_WRONG
 from firmware.frames.record import jurisdiction_of
 from hw.errors import BrokenFrameError
 from hw.picture_file import load_planes
+from sync.command_frame import DONE, FOUND_WRONG, Common, verb
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add `read` to the command line."""
-    parser = subparsers.add_parser(
-        "read",
-        help="read plates in image files; stores nothing",
-        description="Prints one JSON object a line for each JPEG or PNG: image, plates (box x y w h, corners "
-        "clockwise from the top left of the text, text with ? for what cannot be read, confidence that the "
-        "whole text is right, confidence of each character, other candidates, issuing state) and "
-        "milliseconds by stage.",
-        epilog="example: reader read front.jpg rear.png | jq .plates[].text",
-    )
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a JPEG or PNG file")
-    parser.add_argument("--threads", type=int, default=1, choices=range(1, 9), metavar="N", help="1 to 8")
+@verb("read", example="reader read front.jpg rear.png | jq .plates[].text")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 8),
+    default=1,
+    metavar="N",
+    help="Threads to use, 1 to 8.",
+)
+def read(_common: Common, *, images: tuple[Path, ...], threads: int) -> int:
+    """Print one JSON object a line for each JPEG or PNG file; store nothing.
 
-
-def run(args: argparse.Namespace) -> int:
-    """A line for each image that decodes, an error for each that does not; then 1 if there was one."""
-    reader = PlateReader.from_models(threads=args.threads)
+    Each line has the image, its plates (box x y w h; corners clockwise from the top left of the text; text,
+    with ? for what cannot be read; confidence that the whole text is right; confidence of each character;
+    other candidates; issuing state) and milliseconds by stage. An image that does not decode gets an error
+    line, and the exit status is 1.
+    """
+    reader = PlateReader.from_models(threads=threads)
     wrong = 0
-    for path in args.images:
+    for path in images:
         begun = time.perf_counter()
         try:
             planes = load_planes(path, colour=False)

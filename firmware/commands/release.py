@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
+import json
 from pathlib import Path
 
-from firmware.custody.asking import add_person, asking, request_of, signed
-from firmware.errors import DONE
+import click
+
+from firmware.commands.person import FILE, Person, person_options
+from firmware.custody.asking import asking, signed
+from sync.command_frame import DONE, Common, verb
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `release` to the command line."""
-    parser = subparsers.add_parser(
-        "release",
-        help="end a hold, with evidence item and second person (463.8)",
-        description="Ends a hold that was exported. Its content is purged with the next purge.",
-        epilog="example: reader release 57 --item E-2026-118 --user demo-admin --role administrator "
-        "--purpose investigation --case 26-0815 --second demo-designee --second-role designee",
-    )
-    parser.add_argument("hold", type=int, metavar="HOLD", help="the hold's number")
-    parser.add_argument("--item", required=True, help="evidence item number it was booked as")
-    add_person(parser)
-    parser.add_argument("--second", required=True, metavar="USER", help="the second person")
-    parser.add_argument("--second-role", required=True, metavar="ROLE", help="in which role")
-    parser.add_argument("--second-credential", type=Path, metavar="KEYFILE", help="as --credential")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Release the hold."""
-    subject = f"release hold={args.hold} item={args.item}"
-    with asking(args.home) as ask:
-        body = signed(ask, args.home, request_of(args, "release", subject), args.credential)
-        other = argparse.Namespace(**{**vars(args), "user": args.second, "role": args.second_role})
-        second = signed(ask, args.home, request_of(other, "release", subject), args.second_credential)
-        answer = ask("release", body | {"hold": args.hold, "evidence_item": args.item, "second": second})
-    print(f'{{"release": {answer["release"]}}}' if args.json else f"hold {args.hold} released; purged next")
+@verb(
+    "release",
+    example="reader release 57 --item E-2026-118 --user demo-admin --role administrator "
+    "--purpose investigation --case 26-0815 --second demo-designee --second-role designee",
+)
+@click.argument("hold", type=int)
+@click.option("--item", required=True, help="Evidence item number it was booked as.")
+@person_options
+@click.option("--second", required=True, metavar="USER", help="The second person.")
+@click.option("--second-role", required=True, metavar="ROLE", help="In which role.")
+@click.option("--second-credential", type=FILE, metavar="KEYFILE", help="As --credential.")
+def release(
+    common: Common,
+    *,
+    hold: int,
+    item: str,
+    second: str,
+    second_role: str,
+    second_credential: Path | None,
+    person: Person,
+) -> int:
+    """End a hold that was exported (463.8). Its content is purged with the next purge."""
+    other = dataclasses.replace(person, user=second, role=second_role, credential=second_credential)
+    subject = f"release hold={hold} item={item}"
+    with asking(common.home) as ask:
+        body, proof = (
+            signed(ask, common.home, one.request("release", subject), one.credential)
+            for one in (person, other)
+        )
+        answer = ask("release", body | {"hold": hold, "evidence_item": item, "second": proof})
+    done = json.dumps({"release": answer["release"]})
+    print(done if common.json else f"hold {hold} released; purged next")
     return DONE

@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 
 from firmware.custody.asking import asking
-from firmware.errors import DONE
 from storage.cover import utc
+from sync.command_frame import DONE, Common, noun
+
+retention = noun(
+    "retention",
+    "What is due for purging and why; purge now (463.8). Neither verb shows content.",
+    example="reader retention plan --json",
+)
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `retention` to the command line."""
-    parser = subparsers.add_parser(
-        "retention",
-        help="what is due for purging and why; purge now (463.8)",
-        description="`plan` lists every key epoch that holds content and when it is due; it changes nothing. "
-        "`apply` purges what is due and prints the receipt. Neither shows content.",
-        epilog="example: reader retention plan --json",
-    )
-    parser.add_argument("deed", choices=("plan", "apply"))
+@retention.verb("plan", example="reader retention plan")
+def plan(common: Common) -> int:
+    """List every key epoch that holds content and when it is due. Changes nothing."""
+    with asking(common.home) as ask:
+        items = ask("plan", {})["items"]
+    for item in items:
+        print(json.dumps(item) if common.json else _line(item))
+    if not common.json:
+        due = [item["records"] for item in items if item["due"]]
+        print(f"{len(due)} of {len(items)} epochs are due: {sum(due)} records")
+    return DONE
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the plan or the receipt."""
-    with asking(args.home) as ask:
-        answer = ask(args.deed, {})
-    if args.deed == "plan":
-        for item in answer["items"]:
-            print(json.dumps(item) if args.json else _line(item))
-        if not args.json:
-            due = [item["records"] for item in answer["items"] if item["due"]]
-            print(f"{len(due)} of {len(answer['items'])} epochs are due: {sum(due)} records")
-        return DONE
+@retention.verb("apply", example="reader retention apply")
+def apply(common: Common) -> int:
+    """Purge what is due, and print the receipt."""
+    with asking(common.home) as ask:
+        answer = ask("apply", {})
     receipt = answer["receipt"]
-    if args.json:
+    if common.json:
         waits_us = answer.get("waits_until_us")
         print(json.dumps({"receipt": receipt, "record": answer.get("sequence"), "waits_until_us": waits_us}))
     elif receipt is None and answer["waits_until_us"] is not None:
         print(
-            f"due, but the slot is turned at most hourly: the unit purges at {utc(answer['waits_until_us'])}"
+            "due, but the key slot changes at most once an hour: the unit purges at "
+            f"{utc(answer['waits_until_us'])}"
         )
     elif receipt is None:
         print("nothing is due")

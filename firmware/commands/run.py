@@ -2,55 +2,44 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
-from firmware.commands import Subparsers
-from firmware.errors import DONE, FOUND_WRONG
+import click
+
 from firmware.lasting_stream import lasting
 from firmware.run import app
 from firmware.run.one_run import RunOptions
+from sync.command_frame import DONE, FOUND_WRONG, Common, verb
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add `run` to the command line."""
-    parser = subparsers.add_parser(
-        "run",
-        help="the main job: frames in, signed reads out",
-        description="Reads plates from a camera, a folder of pictures or a video, and stores each vehicle's "
-        "pass as one signed, sealed read. Stops on SIGTERM or Ctrl-C with everything stored. Plates are "
-        "shown on a terminal of a unit that is not enrolled, and nowhere else. Whoever took the output "
-        "may go away; reading goes on.",
-        epilog="example: reader --home ./demo run --source ./frames --once",
-    )
-    parser.add_argument(
-        "--source",
-        metavar="SOURCE",
-        help="a folder of JPEG/PNG files, a video, `camera` or `camera:N` (default: as config.toml says)",
-    )
-    parser.add_argument(
-        "--once", action="store_true", help="stop at the end of the folder or video (default: play it again)"
-    )
-    parser.add_argument(
-        "--pace",
-        choices=("source", "fast"),
-        help="play at the source's own pace, dropping frames that come too fast, or as fast as they are "
-        "read, dropping none (default: fast with --once)",
-    )
-    parser.add_argument(
-        "--plates", action="store_true", help="show plates off a terminal too (refused on an enrolled unit)"
-    )
+@verb("run", example="reader --home ./demo run --source ./frames --once")
+@click.option(
+    "--source",
+    metavar="SOURCE",
+    help="A folder of JPEG or PNG files, a video, `camera` or `camera:N`. Default: as config.toml says.",
+)
+@click.option("--once", is_flag=True, help="Stop at the end of the folder or video. Default: play it again.")
+@click.option(
+    "--pace",
+    type=click.Choice(("source", "fast")),
+    help="source: play at the source's own pace and drop frames that come too fast. fast: read every frame, "
+    "as fast as it can. Default: fast with --once.",
+)
+@click.option("--plates", is_flag=True, help="Show plates off a terminal too (refused on an enrolled unit).")
+def run(common: Common, *, source: str | None, once: bool, pace: str | None, plates: bool) -> int:
+    """Read plates from a camera, a folder of pictures or a video.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Run until the source ends or a signal comes; 1 when a read was lost."""
+    Stores each vehicle's pass as one signed, sealed read. Stops on SIGTERM or Ctrl-C with everything stored.
+    Plates are shown on a terminal of a unit that is not enrolled, and nowhere else. A closed pipe does not
+    stop the reader. The exit status is 1 if a read was lost.
+    """
     options = RunOptions(
-        source=args.source,
-        once=args.once,
-        at_source_pace=None if args.pace is None else args.pace == "source",
-        plates=args.plates,
-        as_json=args.json,
+        source=source,
+        once=once,
+        at_source_pace=None if pace is None else pace == "source",
+        plates=plates,
+        as_json=common.json,
     )
-    result = app.run(args.home, options, out=sys.stdout, err=sys.stderr)
-    print(result.summary, file=lasting(sys.stderr if args.json else sys.stdout), flush=True)
+    result = app.run(common.home, options, out=sys.stdout, err=sys.stderr)
+    print(result.summary, file=lasting(sys.stderr if common.json else sys.stdout), flush=True)
     return FOUND_WRONG if result.lost else DONE

@@ -2,55 +2,49 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 
-from firmware.commands import Subparsers
+import click
+
 from firmware.console.consoles import own_camera
 from firmware.console.plate_spots import PlateSpots
 from firmware.console.selftest import self_test
 from firmware.custody.opening import open_ledger
-from firmware.errors import DONE, FOUND_WRONG, PART_LACKING, UsageError
+from firmware.errors import UsageError
 from firmware.run.app import prepare_home
 from firmware.settings.config import load_config
 from hw.clock import SystemClock
 from hw.vitals import SysfsBoard
 from storage.errors import HomeLockedError
+from sync.command_frame import DONE, FOUND_WRONG, PART_LACKING, Common, verb
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add `selftest` to the command line."""
-    parser = subparsers.add_parser(
-        "selftest",
-        help="test every part, without a plate",
-        description="Tests key slot, log, disk, temperature, network, clock, camera, picture and detector, "
-        "and shows no plate. Exit status: 0 all good, 1 something wrong, 3 a part is not there.",
-        epilog="example: reader selftest --source camera",
-    )
-    parser.add_argument("--source", metavar="SOURCE", help="as for run (default: as config.toml says)")
+@verb("selftest", example="reader selftest --source camera")
+@click.option("--source", metavar="SOURCE", help="As for run. Default: as config.toml says.")
+def selftest(common: Common, *, source: str | None) -> int:
+    """Test key slot, log, disk, temperature, network, clock, camera, picture and detector.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Run the checks."""
-    prepare_home(args.home)
-    config, clock = load_config(args.home), SystemClock()
+    Shows no plate. Exit status: 0 all good, 1 something wrong, 3 a part is missing.
+    """
+    prepare_home(common.home)
+    config, clock = load_config(common.home), SystemClock()
     try:
-        ledger = open_ledger(args.home)
+        ledger = open_ledger(common.home)
     except HomeLockedError:
-        raise UsageError("a reader runs on this home: use selftest on its console, or stop it") from None
+        raise UsageError("a reader is running on this home: use its console, or stop it") from None
     with ledger:
         checks = list(
             self_test(
                 ledger=ledger,
                 clock=clock,
-                board=SysfsBoard(args.home),
-                newest=own_camera(config, clock, source=args.source),
+                board=SysfsBoard(common.home),
+                newest=own_camera(config, clock, source=source),
                 find=PlateSpots(),
             )
         )
     for check in checks:
         word = {True: "ok", False: "WRONG", None: "skipped"}[check.good]
-        if args.json:
+        if common.json:
             print(json.dumps({"check": check.name, "good": check.good, "detail": check.detail}))
         else:
             print(f"{word:<8} {check.name:<14} {check.detail}")

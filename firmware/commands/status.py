@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from typing import Any
 
-from firmware.commands import Subparsers
 from firmware.custody.asking import asking
 from firmware.custody.opening import enrolled_us
-from firmware.errors import DONE
 from firmware.health.health_file import newest_report
 from firmware.health.report import Custody, HealthWatch, report_lines
 from hw.clock import SystemClock
 from hw.vitals import SysfsBoard
+from sync.command_frame import DONE, Common, verb
 from sync.membership import SyncFolder
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add `status` to the command line."""
-    subparsers.add_parser(
-        "status",
-        help="health of the unit, without a plate",
-        description="Tells how the unit is: clock, camera, reads an hour, log and anchors, sync, disk, board "
-        "and alarms. Shows no plate. Beside a running reader the numbers are the reader's own.",
-        epilog="example: reader status --json",
-    )
+@verb("status", example="reader status --json")
+def status(common: Common) -> int:
+    """Show how the unit is: clock, camera, reads an hour, log and anchors, sync, disk, board and alarms.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Print the report."""
-    with asking(args.home) as ask:
+    Shows no plate. While a reader runs the numbers are the reader's own.
+    """
+    with asking(common.home) as ask:
         custody = ask("status", {})
-    folder = SyncFolder.of(args.home)
-    facts = newest_report(args.home)
+    folder = SyncFolder.of(common.home)
+    facts = newest_report(common.home)
     running = facts is not None
     if facts is None:
         succeeded = folder.status().get("succeeded_us")
         watch = HealthWatch(
-            board=SysfsBoard(args.home),
+            board=SysfsBoard(common.home),
             now=SystemClock().now,
             custody=lambda: Custody(
                 log_records=custody["records"],
@@ -51,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             watching=False,
         )
         facts = watch.report()
-    if args.json:
+    if common.json:
         print(json.dumps(facts.plain() | {"running": running, "custody": _plain(custody)}))
         return DONE
     print(f"reader       {'running' if running else 'not running'}")

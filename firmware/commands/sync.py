@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -12,7 +11,6 @@ from typing import Any
 
 from firmware.custody.log_rollover import Successor
 from firmware.custody.opening import custody_of, open_or_succeed, sync_folder
-from firmware.errors import DONE, FOUND_WRONG
 from firmware.health.health_message import health_message
 from firmware.health.report import HealthWatch
 from firmware.settings.config import FILE_NAME, load_config
@@ -20,6 +18,7 @@ from hw.clock import SystemClock
 from hw.vitals import SysfsBoard
 from storage.errors import HomeLockedError
 from storage.ledger import Ledger
+from sync.command_frame import DONE, FOUND_WRONG, Common, noun
 from sync.health import Health
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
@@ -29,44 +28,49 @@ from sync.schedule import Schedule
 WAIT_S = 120.0
 
 
-def add_parser(subparsers: Any) -> None:
-    """The arguments."""
-    parser = subparsers.add_parser(
-        "sync",
-        help="speak to the department now, or see how it went",
-        description="Speak to the department now, or see how the last attempts went. Beside a running reader "
-        "`now` asks it to speak, and waits for the outcome.",
-        epilog="example: reader sync now",
-    )
-    parser.add_argument("what", choices=("now", "status"), help="now: speak; status: the last attempts")
+sync = noun(
+    "sync", "Sync with the department now, or show how the last syncs went.", example="reader sync now"
+)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Speak, or tell."""
-    folder = sync_folder(args.home)
+@sync.verb("now", example="reader sync now")
+def now(common: Common) -> int:
+    """Sync now. While a reader runs, ask it to sync, and wait for the outcome."""
+    folder = sync_folder(common.home)
     folder.member()
-    if args.what == "now":
-        try:
-            _speak(args.home, folder)
-        except HomeLockedError:
-            _ask_the_running_one(folder)
-    status = folder.status()
-    _show(status, as_json=args.json)
-    return DONE if status.get("outcome", "done") == "done" else FOUND_WRONG
+    try:
+        _speak(common.home, folder)
+    except HomeLockedError:
+        _ask_the_running_one(folder)
+    return _report(folder, as_json=common.json)
+
+
+@sync.verb("status", example="reader sync status --json")
+def status(common: Common) -> int:
+    """Show how the last syncs went. The exit status is 1 if the last one failed."""
+    folder = sync_folder(common.home)
+    folder.member()
+    return _report(folder, as_json=common.json)
+
+
+def _report(folder: SyncFolder, *, as_json: bool) -> int:
+    facts = folder.status()
+    _show(facts, as_json=as_json)
+    return DONE if facts.get("outcome", "done") == "done" else FOUND_WRONG
 
 
 def _speak(home: Path, folder: SyncFolder) -> None:
     """One conversation; where the department refused the log, a new one is opened and spoken for at once."""
     schedule = load_config(home).sync.schedule() if (home / FILE_NAME).exists() else Schedule()
     with open_or_succeed(
-        home, told=lambda why: print(f"a new log is opened: {why}", file=sys.stderr)
+        home, told=lambda why: print(f"opening a new log: {why}", file=sys.stderr)
     ) as ledger:
         outbox = LedgerOutbox(ledger, folder.inbox)
         made = Runner(outbox, folder, schedule, health=lambda: _health(home, ledger, folder)).attempt()
         if made.outcome != "log-refused":
             return
         successor = Successor(ledger, folder, made.what)
-    print(f"the department refused this log ({made.what}): a new one is opened", file=sys.stderr)
+    print(f"the department refused this log ({made.what}): opening a new one", file=sys.stderr)
     with successor.open(home, SystemClock()) as ledger:
         Runner(LedgerOutbox(ledger, folder.inbox), folder, schedule).attempt()
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import sys
 import zipfile
 from pathlib import Path
 
+import click
+
 from firmware.custody.opening import slot_of
-from firmware.errors import DONE, FOUND_WRONG, UsageError
+from firmware.errors import UsageError
 from hw.errors import HardwareError
 from storage import slot
 from storage.checkpoint import NoteKey
@@ -19,43 +20,39 @@ from storage.findings import Report
 from storage.home import Home
 from storage.verify import verify_home
 from storage.verify_package import is_package, verify_package
+from sync.command_frame import DONE, FOUND_WRONG, Common, verb
 from sync.errors import NotEnrolledError
 from sync.membership import SyncFolder
 from sync.messages import department_origin
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `verify` to the command line."""
-    parser = subparsers.add_parser(
-        "verify",
-        help="check every signature, the log and the receipts of a home or an evidence package",
-        description="Checks a HOME (its ledger and images) or an evidence PACKAGE and names the first bad "
-        "record. Without --key the key is the store's own: a HOME can then be consistent, but is not "
-        "proven to be this unit's, and a PACKAGE is not proven at all (exit 1).",
-        epilog="example: reader verify /media/evidence-0815 --key unit-7.pub",
-    )
-    parser.add_argument("path", nargs="?", type=Path, metavar="HOME|PACKAGE", help="default: the home")
-    parser.add_argument("--key", metavar="PUBLIC", help="the log's public key: a file, or name+id+base64")
-    parser.add_argument(
-        "--department",
-        metavar="PUBLIC",
-        help="the department log's public key: of a HOME it checks co-signatures and receipts (default: the "
-        "one it was enrolled with), of a PACKAGE it proves the log's key by the co-signature inside",
-    )
+@verb("verify", example="reader verify /media/evidence-0815 --key unit-7.pub")
+@click.argument("path", required=False, type=click.Path(path_type=Path), metavar="[HOME|PACKAGE]")
+@click.option("--key", "public", metavar="PUBLIC", help="The log's public key: a file, or name+id+base64.")
+@click.option(
+    "--department",
+    "department_public",
+    metavar="PUBLIC",
+    help="The department log's public key. For a HOME it checks co-signatures and receipts (default: the "
+    "department it enrolled with); for a PACKAGE it proves the log's key by the co-signature inside.",
+)
+def verify(common: Common, *, path: Path | None, public: str | None, department_public: str | None) -> int:
+    """Check every signature, the log and the receipts, and name the first bad record.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Print the verdict; 0 only if nothing is wrong."""
-    path: Path = args.path or args.home
-    key = read_key(args.key) if args.key else None
+    HOME is a unit's data folder (default: --home), PACKAGE an evidence package. Without --key the key is the
+    store's own: a HOME can then be consistent, but is not proven to be this unit's, and a PACKAGE is not
+    proven at all (exit status 1).
+    """
+    path = path or common.home
+    key = read_key(public) if public else None
     if not path.exists():
         raise UsageError(f"{path}: does not exist")
     if zipfile.is_zipfile(path):
         raise UsageError(
-            f"{path}: a package of a department's desk: check it with `department verify {path} --key KEY`, "
+            f"{path}: a department's package: check it with `department verify {path} --key KEY`, "
             "where KEY is the department log's"
         )
-    department = read_key(args.department, "--department") if args.department else None
+    department = read_key(department_public, "--department") if department_public else None
     proven = key is not None
     if is_package(path):
         report, kind = verify_package(path, key, department), "package"
@@ -64,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             report.add("key", "unproven: give --key PUBLIC or --department PUBLIC, obtained elsewhere")
     else:
         report, kind = check_home(path, key, department), "home"
-    show(report, path, kind, proven=proven, as_json=args.json)
+    show(report, path, kind, proven=proven, as_json=common.json)
     return DONE if report.ok else FOUND_WRONG
 
 

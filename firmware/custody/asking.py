@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import getpass
 import os
@@ -43,26 +42,6 @@ def asking(home: Path) -> Iterator[Ask]:
         yield door_of(ledger).answer
 
 
-def add_person(parser: argparse.ArgumentParser, *, case: str = "--case") -> None:
-    """The arguments by which somebody says who he is; the credential proves it."""
-    parser.add_argument("--user", required=True, help="user name on the roster")
-    parser.add_argument("--role", default="", help="the role in which the user asks, e.g. ccat-supervisor")
-    parser.add_argument("--purpose", default="", help="one of 463.2: its short name, number 1-6 or sentence")
-    parser.add_argument(case, dest="case_number", default="", help="number of the case or incident")
-    add_credential(parser)
-
-
-def add_credential(parser: argparse.ArgumentParser) -> None:
-    """The argument that names a credential."""
-    parser.add_argument(
-        "--credential",
-        type=Path,
-        metavar="KEYFILE",
-        help="SSH private key of the user; else the password is asked for (or READER_PASSWORD). "
-        "A demo home has key files of its demo users",
-    )
-
-
 def signed(ask: Ask, home: Path, request: access.Request, credential: Path | None) -> dict[str, Any]:
     """The request with its proof, as the door takes it. Raises UsageError where no credential can be had."""
     given = ask("challenge", {})
@@ -77,18 +56,6 @@ def signed(ask: Ask, home: Path, request: access.Request, credential: Path | Non
         if password is not None:
             proof = access.Proof(nonce=given["nonce"], signature=None, password=password)
     return {"request": codec.to_plain(request), "proof": codec.to_plain(proof)}
-
-
-def request_of(args: argparse.Namespace, action: str, subject: str) -> access.Request:
-    """The request that a command's arguments make."""
-    return access.Request(
-        action=action,
-        user=args.user,
-        role=access.normal_role(args.role),
-        purpose=args.purpose.strip(),
-        case_number=args.case_number,
-        subject=subject,
-    )
 
 
 def _plain_name(user: str) -> bool:
@@ -123,7 +90,10 @@ def _password(user: str) -> str | None:
 
 
 def time_us(text: str) -> int:
-    """UTC microseconds of an ISO 8601 time (UTC where it names no zone), or of an age: 90m, 12h, 3d, 2w."""
+    """UTC microseconds of an ISO 8601 time (UTC where it names no zone), or of an age: 90m, 12h, 3d, 2w.
+
+    Raises ValueError.
+    """
     ago = _AGO.fullmatch(text.strip())
     try:
         if ago:
@@ -133,6 +103,6 @@ def time_us(text: str) -> int:
             when = when.replace(tzinfo=UTC) if when.tzinfo is None else when
         return max(0, int(when.timestamp() * 1_000_000))
     except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time: 2026-11-24, 2026-11-24T03:15, or an age as 12h or 3d"
+        raise ValueError(
+            f"{text!r} is not a time: 2026-11-24, 2026-11-24T03:15, or an age as 12h or 3d"
         ) from None

@@ -1,6 +1,5 @@
 """Every kind of bad grant against every command and role: nothing is let in, each refusal is in the log."""
 
-import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from firmware.commands.grant import run
+from firmware.cli import main
 from firmware.console.challenge import LIFE_S, Challenge
 from hw.clock import SetClock
 from storage.codec import from_bytes, to_bytes
@@ -341,7 +340,7 @@ def test_a_grant_file_with_impossible_times_is_shown_all_the_same(
 ) -> None:
     file = tmp_path / "odd.grant"
     file.write_bytes(office.bundle(from_us=1 << 62, to_us=(1 << 62) + 1).to_bytes())
-    assert run(argparse.Namespace(grant=file, key=None, challenge=None)) == 0
+    assert main(["grant", "--grant", str(file)]) == 0
     assert "no date (4611686018427387904 us)" in capsys.readouterr().out
 
 

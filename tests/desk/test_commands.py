@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pyotp
 import pytest
 
-from sync.department.cli import build_parser, main
+from sync.command_frame import Noun, Verb
+from sync.department.cli import PROGRAM, main
 from sync.department.desk.operations import OPERATIONS
 from sync.department.policy.clauses import clause_rows
 
@@ -250,23 +252,23 @@ def test_a_desk_command_without_anybody_is_misuse(terminal: Terminal) -> None:
     ],
 )
 def test_every_help_ends_in_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main([verb, "--help"])
-    assert ended.value.code == 0
+    assert main([verb, "--help"]) == 0
     assert "example: department" in capsys.readouterr().out
 
 
-def _examples(parser: argparse.ArgumentParser, path: str) -> list[tuple[str, str]]:
-    """(command, its example) of a parser and of everything below it."""
-    found = [(path, (parser.epilog or "").removeprefix("example: "))] if parser.epilog else []
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for name, deeper in action.choices.items():
-                found += _examples(deeper, f"{path} {name}")
-    return found
+def _commands(command: click.Command, path: str) -> Iterator[tuple[str, Verb | Noun]]:
+    """Every command below a program, with the words that lead to it."""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert isinstance(below, Verb | Noun)
+            yield f"{path} {name}", below
+            yield from _commands(below, f"{path} {name}")
 
 
-EXAMPLES = _examples(build_parser(None), "department")
+EXAMPLES = [("department", PROGRAM.example)]
+EXAMPLES += [(path, command.example) for path, command in _commands(PROGRAM, "department")]
 
 
 @pytest.mark.parametrize(("path", "example"), [pytest.param(*one, id=one[0]) for one in EXAMPLES])
@@ -274,7 +276,12 @@ def test_every_example_can_be_typed_as_it_stands(path: str, example: str) -> Non
     words = shlex.split(example.partition(" > ")[0])
     assert words[0] == "department"
     assert len(path.split()) == 1 or words[1] == path.split()[1]
-    build_parser(None).parse_args(words[1:])
+    command: click.Command = PROGRAM
+    context = PROGRAM.make_context("department", words[1:])
+    while isinstance(command, click.Group):
+        name, below, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert below is not None
+        command, context = below, below.make_context(name, rest, parent=context)
 
 
 def test_the_examples_are_of_the_whole_program() -> None:
@@ -292,9 +299,7 @@ OTHER_WORDS = {
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_every_call_is_a_command_too_with_its_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main([*OTHER_WORDS.get(name, tuple(name.split("/"))), "--help"])
-    assert ended.value.code == 0
+    assert main([*OTHER_WORDS.get(name, tuple(name.split("/"))), "--help"]) == 0
     said = capsys.readouterr().out
     assert "example: department" in said
     assert "--help" not in said.partition("example:")[2]

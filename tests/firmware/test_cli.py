@@ -7,15 +7,16 @@ import os
 import sqlite3
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
+import click
 import pytest
 from PIL import Image
 
-from firmware.cli import COMMANDS, asked_command, build_parser, exit_status_of, main
+from firmware.cli import COMMANDS, DEFAULT_HOME, KNOWN, PROGRAM, exit_status_of, explain, main
 from firmware.errors import ConfigError, UsageError
 from hw.errors import MissingDriverError, NoSuchSourceError, PartFailedError
+from sync.command_frame import Common, Noun, Verb, run_program
 
 
 def reader(*words: str | Path, home: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -38,14 +39,15 @@ def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_its_two_functions_and_a_help_that_ends_in_an_example(name: str) -> None:
-    module = import_module(COMMANDS[name][0])
-    assert callable(module.run)
-    subparsers = build_parser(name)._subparsers
-    assert subparsers is not None
-    (action,) = subparsers._group_actions
-    assert isinstance(action.choices, dict)
-    assert "example: reader" in action.choices[name].format_help()
+def test_every_command_is_a_function_and_its_help_ends_in_an_example(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = PROGRAM.get_command(click.Context(PROGRAM), name)
+    assert isinstance(command, Verb | Noun)
+    assert main([name, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"Usage: reader {name} ")
+    assert said.splitlines()[-1].startswith("example: reader")
 
 
 @pytest.mark.parametrize(
@@ -54,12 +56,21 @@ def test_every_command_has_its_two_functions_and_a_help_that_ends_in_an_example(
         (["run", "--source", "x"], "run"),
         (["--home", "run", "read", "x"], "read"),
         (["--json", "--home=run", "init"], "init"),
-        (["--help"], None),
-        ([], None),
+        (["sync", "--home", "run", "status"], "sync"),
     ],
 )
-def test_command_is_found_wherever_home_stands(words: list[str], command: str | None) -> None:
-    assert asked_command(words) == command
+def test_command_is_found_wherever_home_stands(
+    words: list[str], command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Common] = []
+
+    def note(common: Common, _options: object) -> None:
+        seen.append(common)
+        raise UsageError("found")
+
+    assert run_program(PROGRAM, words, known=KNOWN, explain=explain, before=note) == 2
+    home = Path("run") if any("--home" in word for word in words) else DEFAULT_HOME
+    assert [(one.command, one.home, one.json) for one in seen] == [(command, home, "--json" in words)]
 
 
 @pytest.mark.parametrize(
@@ -73,10 +84,7 @@ def test_command_is_found_wherever_home_stands(words: list[str], command: str | 
     ],
 )
 def test_misuse_is_told_on_stderr_with_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    try:
-        status: object = main(words)
-    except SystemExit as stop:
-        status = stop.code
+    status = main(words)
     said = capsys.readouterr()
     assert status == 2
     assert said.out == ""

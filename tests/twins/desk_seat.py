@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ class Seat:
         self.department = department
 
         @contextlib.contextmanager
-        def session(_args: argparse.Namespace) -> Iterator[tuple[Front, str]]:
+        def session(_terminal: desk_access.Terminal) -> Iterator[tuple[Front, str]]:
             yield department.front, tokens(self._who)
 
         monkeypatch.setenv("DEPARTMENT_HOME", str(department.home.path))

@@ -1,1 +1,1 @@
-"""One file a command of `department`: `add_parser(subparsers)` and `run(args) -> int`."""
+"""One file a command of the `department` program (see `sync/command_frame.py`)."""

@@ -1,12 +1,11 @@
-"""`department controls`: the CJIS control table with each figure in force."""
+"""`department controls`: the CJIS control table with the current figures."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import ssl
-from typing import Any
 
+from sync.command_frame import DONE, Common, verb
 from sync.department.content.key_remote import address_of
 from sync.department.desk.json_forms import to_json
 from sync.department.ground.home import DepartmentHome
@@ -15,19 +14,10 @@ from sync.department.policy.controls import Facts, table
 from sync.department.server.open_desk import FOLDER_SCHEME, open_desk
 
 
-def add_parser(subparsers: Any) -> None:
-    """The arguments."""
-    subparsers.add_parser(
-        "controls",
-        help="the CJIS control table with each figure in force",
-        description="Prints each control, what it asks, the figure in force and what is lacking.",
-        epilog="example: department controls --home /srv/alpr",
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print the table."""
-    home = DepartmentHome.open(args.home)
+@verb("controls", example="department controls --home /srv/alpr")
+def controls(common: Common) -> int:
+    """Print each CJIS control, what it asks, the current figure and what is lacking."""
+    home = DepartmentHome.open(common.home)
     desk = open_desk(home)
     try:
         facts = Facts(
@@ -40,10 +30,10 @@ def run(args: argparse.Namespace) -> int:
     finally:
         desk.close()
     for row in rows:
-        if args.json:
+        if common.json:
             print(json.dumps(to_json(row)))
         else:
             print(f"{row.control:11} {row.asks}: {row.in_force}")
             if row.gap:
                 print(f"{'':11} LACKS: {row.gap}")
-    return 0
+    return DONE

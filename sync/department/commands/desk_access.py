@@ -1,28 +1,33 @@
-"""What every desk command shares: who asks, with which session, and how an answer is printed. No
-command itself.
+"""What every desk command shares: who asks, with which session, and how an answer is printed. No command
+itself.
 
 A session comes from DEPARTMENT_TOKEN (made by `department user login`), else a logon for this one command:
 --user, the password from DEPARTMENT_PASSWORD or the terminal, the code from DEPARTMENT_CODE or the terminal.
+
+Most verbs are one call of the operations table: `form_verb` makes such a verb from the fields of the call's
+form. The others are functions under `desk_verb`.
 """
 
 from __future__ import annotations
 
-import argparse
-import base64
 import contextlib
+import dataclasses
 import getpass
 import json
 import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import click
+
 from storage.checkpoint import NoteKey
 from storage.errors import CheckpointError, RecordError
+from sync.command_frame import DONE, Common, Decorator, Noun, Verb, collected
 from sync.department.desk.context import Front
 from sync.department.desk.json_forms import to_json, us_of
 from sync.department.desk.operations import OPERATIONS
@@ -34,24 +39,91 @@ from sync.errors import ConfigError
 
 DAY_US = 86_400_000_000
 TOKEN, PASSWORD, CODE = "DEPARTMENT_TOKEN", "DEPARTMENT_PASSWORD", "DEPARTMENT_CODE"
+FILE = click.Path(path_type=Path)
+EXAMPLE_TIME = "e.g. 2026-10-01T08:30:00Z, or 2026-10-01 for midnight UTC"
 
 
-def verbs(subparsers: Any, noun: str, about: str, example: str) -> Any:
-    """A command with sub-verbs."""
-    parser = subparsers.add_parser(noun, help=about, description=about, epilog=f"example: {example}")
-    return parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+@dataclasses.dataclass(frozen=True, slots=True)
+class Terminal:
+    """One command of a person at the desk: the common options, and the user name if given."""
+
+    common: Common
+    user: str | None
+
+    def call(self, name: str, form: Any) -> Any:
+        """Make one call of the table. A list that no witness saw is marked on stderr."""
+        with session(self) as (front, token), watching() as mark:
+            answer = OPERATIONS[name].run(front, token, form)
+        if mark.unwitnessed and isinstance(answer, tuple):
+            print(f"department: {WORDS}", file=sys.stderr)
+        return answer
+
+    def report(self, facts: dict[str, Any], words: str, *, unwitnessed: bool = False) -> int:
+        """Print what came of a call whose content went into a file: `facts` with --json, else `words`."""
+        if self.common.json:
+            print(json.dumps(to_json(facts | {"unwitnessed": unwitnessed})))
+        else:
+            print(words + (f"  {WORDS}" if unwitnessed else ""))
+        return DONE
+
+    def show(self, answer: Any, columns: Sequence[str] = ()) -> int:
+        """Print an answer: JSON lines with --json, else `columns` of each row, else name: value lines."""
+        rows = list(answer) if isinstance(answer, tuple | list) else None
+        if self.common.json:
+            for row in rows if rows is not None else [answer]:
+                print(json.dumps(to_json(row)))
+        elif rows is not None:
+            for row in rows:
+                value = to_json(row)
+                print("  ".join(_cell(name, value.get(name)) for name in columns or value))
+            print(f"{len(rows)} in all", file=sys.stderr)
+        else:
+            value = to_json(answer)
+            for name in columns or value:
+                print(f"{name}: {_cell(name, value.get(name))}")
+        return DONE
 
 
-def verb(parent: Any, name: str, about: str, example: str, *, asks: bool = True) -> argparse.ArgumentParser:
-    """One sub-verb; `asks`: it needs somebody's session."""
-    parser: argparse.ArgumentParser = parent.add_parser(
-        name, help=about, description=about, epilog=f"example: {example}"
-    )
-    if asks:
-        parser.add_argument(
-            "--user", dest="as_user", metavar="USER", help=f"who asks (unless {TOKEN} is set)"
-        )
-    return parser
+as_user = click.option("--user", "as_user", metavar="USER", help=f"Who asks (unless {TOKEN} is set).")
+
+
+def desk_verb(noun: Noun, name: str, *, example: str) -> Callable[[Callable[..., int]], Verb]:
+    """A decorator: this function is a verb of `noun` that needs somebody's session. It gets a `Terminal`."""
+
+    def add(function: Callable[..., int]) -> Verb:
+        def run(common: Common, *, as_user: str | None, **values: Any) -> int:
+            return function(Terminal(common, as_user), **values)
+
+        run.__doc__ = function.__doc__
+        run.__dict__.update(function.__dict__)  # the options that click keeps there
+        return noun.verb(name, example=example)(as_user(run))
+
+    return add
+
+
+def form_verb(
+    noun: Noun,
+    name: str,
+    call: str,
+    about: str,
+    *options: Decorator,
+    example: str,
+    columns: Sequence[str] = (),
+    **fixed: Any,
+) -> Verb:
+    """A verb that is one call of the table: fill its form from `options` and `fixed`, show its answer.
+
+    The options are named as the form's fields. Raises TypeError where a field gets no value.
+    """
+
+    def run(terminal: Terminal, **values: Any) -> int:
+        return terminal.show(terminal.call(call, OPERATIONS[call].form(**values, **fixed)), columns)
+
+    run.__doc__ = about
+    made: Callable[..., int] = run
+    for option in reversed(options):
+        made = option(made)
+    return desk_verb(noun, name, example=example)(made)
 
 
 def secret(variable: str, prompt: str) -> str:
@@ -70,58 +142,23 @@ def secret(variable: str, prompt: str) -> str:
 
 
 @contextlib.contextmanager
-def session(args: argparse.Namespace) -> Iterator[tuple[Front, str]]:
-    """The desk of --home and a session at it; one made for this command ends with it."""
-    front = open_front(DepartmentHome.open(args.home))
+def session(terminal: Terminal) -> Iterator[tuple[Front, str]]:
+    """The desk of the home and a session at it; one made for this command ends with it."""
+    front = open_front(DepartmentHome.open(terminal.common.home))
     try:
         token = os.environ.get(TOKEN, "")
-        if token and not args.as_user:
+        if token and not terminal.user:
             yield front, token
             return
-        if not args.as_user:
+        if not terminal.user:
             raise ConfigError("nobody asks", where="--user", cure=f"give --user, or set {TOKEN}")
-        token = front.desk.logon(args.as_user, secret(PASSWORD, "password"), secret(CODE, "code"))
+        token = front.desk.logon(terminal.user, secret(PASSWORD, "password"), secret(CODE, "code"))
         try:
             yield front, token
         finally:
             front.desk.logoff(token)
     finally:
         front.close()
-
-
-def call(args: argparse.Namespace, name: str, form: Any) -> Any:
-    """Make one call of the table as --user. A list that no witness saw is marked on stderr."""
-    with session(args) as (front, token), watching() as mark:
-        answer = OPERATIONS[name].run(front, token, form)
-    if mark.unwitnessed and isinstance(answer, tuple):
-        print(f"department: {WORDS}", file=sys.stderr)
-    return answer
-
-
-def told(args: argparse.Namespace, facts: dict[str, Any], words: str, *, unwitnessed: bool = False) -> None:
-    """Print what came of a call whose content went into a file: `facts` with --json, else `words`."""
-    if args.json:
-        print(json.dumps(to_json(facts | {"unwitnessed": unwitnessed})))
-    else:
-        print(words + (f"  {WORDS}" if unwitnessed else ""))
-
-
-def show(args: argparse.Namespace, answer: Any, columns: Sequence[str] = ()) -> None:
-    """Print an answer: JSON lines with --json, else `columns` of each row, else name: value lines."""
-    rows = list(answer) if isinstance(answer, tuple | list) else None
-    if args.json:
-        for row in rows if rows is not None else [answer]:
-            print(json.dumps(to_json(row)))
-        return
-    if rows is not None:
-        for row in rows:
-            value = to_json(row)
-            print("  ".join(_cell(name, value.get(name)) for name in columns or value))
-        print(f"{len(rows)} in all", file=sys.stderr)
-        return
-    value = to_json(answer)
-    for name in columns or value:
-        print(f"{name}: {_cell(name, value.get(name))}")
 
 
 def _cell(name: str, value: Any) -> str:
@@ -134,65 +171,99 @@ def _cell(name: str, value: Any) -> str:
     return "-" if value in {None, ""} else str(value)
 
 
-def add_ground(parser: argparse.ArgumentParser) -> None:
-    """Purpose, basis, number, justification."""
-    parser.add_argument("--purpose", default="", help="one of the purposes of 463.2, e.g. investigation")
-    parser.add_argument("--basis", default="criminal-investigation", help="463.5 (a); or civil-action, ...")
-    parser.add_argument("--case", default="", help="the case number")
-    parser.add_argument("--cad", default="", help="instead: a CAD incident number (full plates only)")
-    parser.add_argument(
-        "--action", default="", help="instead: the number of a civil or administrative action"
-    )
-    parser.add_argument("--why", default="", help="the justification, in words")
+class Time(click.ParamType[int]):
+    """UTC microseconds of an ISO 8601 time."""
 
+    name = "time"
 
-def ground_of(args: argparse.Namespace) -> Ground:
-    """The ground of the arguments; what is missing the desk refuses by its clause."""
-    number, kind = next(
-        (
-            (value, kind)
-            for value, kind in ((args.case, "case"), (args.cad, "cad"), (args.action, "action"))
-            if value
-        ),
-        ("", "case"),
-    )
-    return Ground(
-        purpose=args.purpose, basis=args.basis, number=number, number_kind=kind, justification=args.why
-    )
-
-
-def add_query(parser: argparse.ArgumentParser) -> None:
-    """Plate, time, place, unit."""
-    parser.add_argument("--plate", default="", help="exact, or with * and ? (then a second person is needed)")
-    parser.add_argument("--since", default="", metavar="TIME", help="ISO 8601, UTC; default: 30 days ago")
-    parser.add_argument("--until", default="", metavar="TIME", help="ISO 8601, UTC; default: now")
-    parser.add_argument("--area", default="", metavar="LAT,LON,METRES", help="a place and a radius")
-    parser.add_argument("--unit", default="", help="one unit by name")
-
-
-def query_of(args: argparse.Namespace) -> Query:
-    """The query of the arguments. Times are whole minutes, so that two people type the same search alike."""
-    now = time.time_ns() // 60_000_000_000 * 60_000_000
-    since = time_of(args.since, "--since") if args.since else now - 30 * DAY_US
-    until = time_of(args.until, "--until") if args.until else now + 60_000_000
-    area = None
-    if args.area:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Raises click.BadParameter."""
         try:
-            latitude, longitude, radius = (float(part) for part in args.area.split(","))
+            return value if isinstance(value, int) else us_of(value, "time")
+        except RecordError as error:
+            self.fail(f"{error.what} ({EXAMPLE_TIME})", param, ctx)
+
+
+def entry(field: str, metavar: str = "ENTRY") -> Decorator:
+    """The number that a verb is about."""
+    return click.argument(field, type=int, metavar=metavar)
+
+
+def text(option: str, field: str, help_text: str, *, required: bool = True) -> Decorator:
+    """A text field; empty where it is left out."""
+    if required:
+        return click.option(option, field, required=True, help=help_text)
+    return click.option(option, field, default="", help=help_text)
+
+
+def time_option(option: str, field: str, help_text: str, *, default: int | None = None) -> Decorator:
+    """A moment; required where there is no default."""
+    return click.option(
+        option, field, type=Time(), metavar="TIME", default=default, required=default is None, help=help_text
+    )
+
+
+def out_option(metavar: str, help_text: str = "A new file.") -> Decorator:
+    """The file that takes what leaves the desk."""
+    return click.option("--out", type=FILE, required=True, metavar=metavar, help=help_text)
+
+
+def _ground_of(*, purpose: str, basis: str, case: str, cad: str, action: str, why: str) -> Ground:
+    """The ground of the options; what is missing the desk refuses by its clause."""
+    given = ((case, "case"), (cad, "cad"), (action, "action"))
+    number, kind = next(((value, kind) for value, kind in given if value), ("", "case"))
+    return Ground(purpose=purpose, basis=basis, number=number, number_kind=kind, justification=why)
+
+
+ground = collected(
+    "ground",
+    _ground_of,
+    click.option("--purpose", default="", help="A purpose of 463.2, e.g. investigation."),
+    click.option(
+        "--basis", default="criminal-investigation", show_default=True, help="463.5 (a); or civil-action, ..."
+    ),
+    click.option("--case", default="", help="The case number."),
+    click.option("--cad", default="", help="Instead: a CAD incident number (full plates only)."),
+    click.option("--action", default="", help="Instead: the number of a civil or administrative action."),
+    click.option("--why", default="", help="The justification, in words."),
+)
+
+
+def _query_of(*, plate: str, since_us: int, until_us: int, area: Area | None, unit: str) -> Query:
+    """The query of the options. Times are whole minutes, so that two people type the same search alike."""
+    now = time.time_ns() // 60_000_000_000 * 60_000_000
+    return Query(
+        plate=plate,
+        since_us=now - 30 * DAY_US if since_us < 0 else since_us,
+        until_us=now + 60_000_000 if until_us < 0 else until_us,
+        area=area,
+        unit=unit,
+    )
+
+
+class _AreaType(click.ParamType[Area]):
+    name = "area"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Area:
+        """Raises click.BadParameter."""
+        try:
+            latitude, longitude, radius = (float(part) for part in str(value).split(","))
         except ValueError:
-            raise ConfigError("must be LAT,LON,METRES", where="--area") from None
-        area = Area(latitude=latitude, longitude=longitude, radius_m=radius)
-    return Query(plate=args.plate, since_us=since, until_us=until, area=area, unit=args.unit)
+            self.fail("must be LAT,LON,METERS", param, ctx)
+        return Area(latitude=latitude, longitude=longitude, radius_m=radius)
 
 
-def time_of(text: str, where: str) -> int:
-    """UTC microseconds of a time that was typed. Raises ConfigError."""
-    try:
-        return us_of(text, where)
-    except RecordError as error:
-        raise ConfigError(
-            error.what, where=where, cure="e.g. 2026-10-01T08:30:00Z, or 2026-10-01 for midnight UTC"
-        ) from None
+query = collected(
+    "query",
+    _query_of,
+    click.option("--plate", default="", help="Exact, or with * and ? (then a second person is needed)."),
+    time_option("--since", "since_us", "ISO 8601, UTC. Default: 30 days ago.", default=-1),
+    time_option("--until", "until_us", "ISO 8601, UTC. Default: now.", default=-1),
+    click.option(
+        "--area", type=_AreaType(), default=None, metavar="LAT,LON,METERS", help="A place and a radius."
+    ),
+    click.option("--unit", default="", help="One unit by name."),
+)
 
 
 def key_of(text: str, where: str) -> NoteKey:
@@ -203,19 +274,9 @@ def key_of(text: str, where: str) -> NoteKey:
         raise ConfigError(error.what, where=where) from None
 
 
-def period_of(args: argparse.Namespace) -> tuple[int, int]:
-    """(since, until) of --since and --until, or (-1, -1)."""
-    since = time_of(args.since, "--since") if args.since else -1
-    return since, time_of(args.until, "--until") if args.until else -1
-
-
 def read_bytes(path: Path) -> bytes:
     """A file of the command line. Raises ConfigError."""
     try:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
-
-
-def b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()

@@ -1,37 +1,35 @@
 """`department grant`: maintenance grants for technicians and vendors, a designee's delegation, revocation.
 
-Where the department has a desk, whoever asks is proven there and the grant is an entry of its log. Before the
-first administrator there is none, and the command key alone signs.
+Where the department has a desk, the person who asks is authenticated there and the grant is an entry of its
+log. Before the first administrator there is no desk, and only the command key signs.
 """
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import json
 import re
 import secrets
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
 
-from storage.grant_format import (
-    COMMANDS,
-    FORMAT,
-    REPAIR_COMMANDS,
-    Bundle,
-    Grant,
-    GrantRole,
-    issue,
-)
+import click
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from storage.codec import from_bytes
+from storage.envelope import split
+from storage.grant_format import COMMANDS, FORMAT, MAX_BYTES, REPAIR_COMMANDS, Bundle, Grant, GrantRole, issue
 from storage.ssh_signature import SshPublicKey
+from sync.command_frame import DONE, collected, noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import new_file
 from sync.department.desk.desk import FOLDER
 from sync.department.desk.grants import calls as forms
 from sync.department.desk.grants.revoking import RevokeForm
 from sync.department.desk.grants.signer import GrantOffice
-from sync.department.desk.inquiry.calls import NothingForm
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.local_time import end_of_day_us
 from sync.department.journal.access_log import DATABASE
@@ -45,246 +43,242 @@ _HOURS = {"h": 1, "d": 24}
 DEFAULT_LIFE = {GrantRole.TECHNICIAN: "365d", GrantRole.VENDOR: "8h"}
 
 
-def add_parser(subparsers: Any) -> None:
-    """The arguments."""
-    parser = subparsers.add_parser(
-        "grant",
-        help="let a technician or vendor into units' consoles; revoke; delegate",
-        description="Signs a maintenance grant with the command key: who (an SSH key), what for, which "
-        "units and commands, from when to when. A technician's grant lasts up to 366 days and ends with the "
-        "training; a vendor's lasts up to 14. With --designee-key a designee signs up to 4 hours of repair.",
-        epilog="example: department grant issue --person t.okafor --role technician --key t.okafor.pub "
-        "--purpose 'yearly service' --work-order WO-118 --unit car-12 --out t.okafor.grant",
-    )
-    what = parser.add_subparsers(dest="deed", metavar="DEED", required=True)
-    one = what.add_parser(
-        "issue",
-        help="sign a grant",
-        epilog="example: department grant issue --person v.ito --role vendor --key v.pub --purpose lens "
-        "--work-order WO-9 --unit car-12 --for 8h --out v.grant --user chief",
-    )
-    one.add_argument("--person", required=True, help="user name of the holder")
-    one.add_argument("--organisation", default="the department")
-    one.add_argument("--role", required=True, choices=[str(role) for role in GrantRole])
-    one.add_argument(
-        "--key", required=True, type=Path, metavar="PUB", help="the holder's SSH public key file"
-    )
-    one.add_argument("--purpose", required=True)
-    one.add_argument("--work-order", required=True)
-    one.add_argument(
-        "--unit", required=True, action="append", help="unit id or name; more than once for several"
-    )
-    one.add_argument(
-        "--command", action="append", dest="commands", choices=sorted(COMMANDS), help="default: see role"
-    )
-    one.add_argument("--for", dest="life", metavar="LENGTH", help="e.g. 8h, 14d, 365d")
-    one.add_argument(
+ISSUE = (
+    "department grant issue --person v.ito --role vendor --key v.pub --purpose lens "
+    "--work-order WO-9 --unit car-12 --for 8h --out v.grant --user chief"
+)
+
+grant = noun(
+    "grant",
+    "Let a technician or vendor into units' consoles; revoke; delegate. A technician's grant lasts up to 366 "
+    "days and ends with the training; a vendor's lasts up to 14.",
+    example=ISSUE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A grant as it was ordered on the command line."""
+
+    person: str
+    organization: str
+    role: str
+    key: Path
+    purpose: str
+    work_order: str
+    units: tuple[str, ...]
+    commands: tuple[str, ...]
+    length: str | None
+    until: str | None
+    destroy_up_to: int
+    destroy_holds: tuple[int, ...]
+
+
+order_options = collected(
+    "order",
+    Order,
+    click.option("--person", required=True, help="User name of the holder."),
+    click.option("--organization", default="the department", show_default=True, help="The holder's."),
+    click.option("--role", required=True, type=click.Choice([str(role) for role in GrantRole])),
+    click.option("--key", required=True, type=desk.FILE, metavar="PUB", help="The holder's SSH public key."),
+    click.option("--purpose", required=True, help="What the visit is for."),
+    click.option("--work-order", required=True, help="The number of the work order."),
+    click.option("--unit", "units", required=True, multiple=True, help="Unit id or name; may repeat."),
+    click.option(
+        "--command", "commands", multiple=True, type=click.Choice(sorted(COMMANDS)), help="Default: see role."
+    ),
+    click.option("--for", "length", metavar="LENGTH", help="E.g. 8h, 14d, 365d."),
+    click.option(
         "--until",
         metavar="DATE",
-        help="end of training or roster entry, YYYY-MM-DD by the department's clock: ends with that day",
-    )
-    one.add_argument(
-        "--destroy-up-to", type=int, default=0, metavar="N", help="factory-reset: unacknowledged up to N"
-    )
-    one.add_argument(
-        "--destroy-hold", type=int, action="append", default=[], metavar="N", help="and this hold"
-    )
-    one.add_argument("--designee-key", type=Path, metavar="FILE", help="sign with this delegated key instead")
-    one.add_argument("--delegation", type=Path, metavar="FILE", help="the delegation that goes with it")
-    one.add_argument("--out", required=True, type=Path, metavar="FILE", help="where the grant goes")
-    two = what.add_parser(
-        "delegate",
-        help="let a designee sign repair grants",
-        epilog="example: department grant delegate --designee deputy --key-out deputy.key --out deputy.lent "
-        "--user chief",
-    )
-    two.add_argument("--designee", required=True, help="user name")
-    two.add_argument("--days", type=int, default=30)
-    two.add_argument(
-        "--key-out", required=True, type=Path, metavar="FILE", help="the designee's new key, 0600"
-    )
-    two.add_argument("--out", required=True, type=Path, metavar="FILE", help="the delegation")
-    three = what.add_parser(
-        "revoke",
-        help="take grants back, for good: a person or a key gets no other one",
-        epilog="example: department grant revoke t.okafor --why left --user chief",
-    )
-    three.add_argument("names", nargs="+", metavar="NAME", help="grant id, person, or SHA256:... of a key")
-    three.add_argument("--why", default="", help="the reason, for the record")
-    four = what.add_parser(
-        "list", help="grants, newest first", epilog="example: department grant list --user chief"
-    )
-    five = what.add_parser(
-        "enter",
-        help="enter a grant that a designee signed with --designee-key elsewhere",
-        epilog="example: department grant enter night.grant --user deputy",
-    )
-    five.add_argument("file", type=Path)
-    for deed in (one, two, three, four, five):
-        deed.add_argument(
-            "--user",
-            dest="as_user",
-            metavar="USER",
-            help=f"who asks the desk (unless {desk.TOKEN} is set)",
-        )
+        help="End of training or roster entry, YYYY-MM-DD by the department's clock: ends with that day.",
+    ),
+    click.option(
+        "--destroy-up-to", type=int, default=0, metavar="N", help="factory-reset: unacknowledged up to N."
+    ),
+    click.option("--destroy-hold", "destroy_holds", type=int, multiple=True, metavar="N", help="And a hold."),
+)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Issue, delegate, revoke, list or enter."""
-    home = DepartmentHome.open(args.home)
-    at_desk = (home.path / FOLDER / DATABASE).is_file()
-    if args.deed == "list":
-        columns = ("grant_id", "person", "role", "unit_names", "work_order", "to_us", "signer", "state")
-        desk.show(args, desk.call(args, "grant/list", NothingForm()), columns)
-    elif args.deed == "enter":
-        desk.show(args, desk.call(args, "grant/enter", forms.SignedForm(bundle=desk.read_bytes(args.file))))
-    elif args.deed == "issue" and args.designee_key is None and args.delegation is None and at_desk:
-        _ask(home, args)
-    elif args.deed == "issue":
-        _sign(home, args, at_desk=at_desk)
-    elif args.deed == "delegate":
-        _delegate(home, args, at_desk=at_desk)
-    else:
-        _revoke(home, args, at_desk=at_desk)
-    return 0
-
-
-def _ask(home: DepartmentHome, args: argparse.Namespace) -> None:
-    """The administrator lets somebody in, at the desk."""
-    form = forms.GrantForm(
-        person=args.person,
-        organisation=args.organisation,
-        role=GrantRole(args.role),
-        holder_key=_text(args.key),
-        purpose=args.purpose,
-        work_order=args.work_order,
-        units=tuple(args.unit),
-        commands=tuple(args.commands or ()),
-        to_us=_ends(home, args, time.time_ns() // 1000, GrantRole(args.role)),
-        destroy_up_to=args.destroy_up_to,
-        destroy_holds=tuple(args.destroy_hold),
-    )
-    with new_file(args.out) as out:
-        made = desk.call(args, "grant/issue", form)
-        out.fill(made.bundle)
-    _tell(args, made.grant_id, made.to_us, made.commands, Bundle.parse(made.bundle))
-
-
-def _ends(
-    home: DepartmentHome, args: argparse.Namespace, now_us: int, role: GrantRole, *, designee: bool = False
+@desk.desk_verb(grant, "issue", example=ISSUE)
+@order_options
+@click.option("--designee-key", type=desk.FILE, metavar="FILE", help="Sign with this delegated key instead.")
+@click.option("--delegation", type=desk.FILE, metavar="FILE", help="The delegation that goes with it.")
+@desk.out_option("FILE", "Where the grant goes.")
+def issue_grant(
+    terminal: desk.Terminal, *, order: Order, designee_key: Path | None, delegation: Path | None, out: Path
 ) -> int:
-    to_us = now_us + _length_us(args.life or ("4h" if designee else DEFAULT_LIFE[role]))
-    if args.until is None:
-        return to_us
-    return min(to_us, _end_of(args.until, policy_file.parse(desk.read_bytes(home.path / POLICY_FILE)).zone))
-
-
-def _sign(home: DepartmentHome, args: argparse.Namespace, *, at_desk: bool) -> None:
-    """Sign here: a designee with his key, or the command key where there is no desk yet."""
-    role = GrantRole(args.role)
-    designee = args.designee_key is not None
-    if designee != (args.delegation is not None):
+    """Sign a grant with the command key, or up to 4 hours of repair with --designee-key."""
+    home = DepartmentHome.open(terminal.common.home)
+    if (designee_key is None) != (delegation is None):
         raise ConfigError("--designee-key and --delegation belong together")
-    now_us = time.time_ns() // 1000
-    offered = REPAIR_COMMANDS if designee else COMMANDS - {"factory-reset"}
+    if designee_key is not None and delegation is not None:
+        made = _sign(home, order, load_ed25519(designee_key), lent=desk.read_bytes(delegation))
+        with new_file(out) as file:
+            if _has_desk(home):
+                terminal.call("grant/enter", forms.SignedForm(bundle=made.to_bytes()))
+            file.fill(made.to_bytes())
+    elif _has_desk(home):
+        with new_file(out) as file:
+            answer = terminal.call("grant/issue", _form(home, order))
+            made = Bundle.parse(answer.bundle)
+            file.fill(answer.bundle)
+    else:
+        with new_file(out) as file:
+            made = _sign(home, order, load_ed25519(home.path / "command.key"), lent=None)
+            file.fill(made.to_bytes())
+    return _report(terminal, made, out)
+
+
+def _has_desk(home: DepartmentHome) -> bool:
+    return (home.path / FOLDER / DATABASE).is_file()
+
+
+@contextlib.contextmanager
+def _office(home: DepartmentHome) -> Iterator[GrantOffice]:
     department = Department(home)
     try:
-        units = GrantOffice(home, department.store).unit_ids(args.unit)
+        yield GrantOffice(home, department.store)
     finally:
         department.close()
-    grant = Grant(
+
+
+def _form(home: DepartmentHome, order: Order) -> forms.GrantForm:
+    role = GrantRole(order.role)
+    return forms.GrantForm(
+        person=order.person,
+        organisation=order.organization,
+        role=role,
+        holder_key=_text(order.key),
+        purpose=order.purpose,
+        work_order=order.work_order,
+        units=order.units,
+        commands=order.commands,
+        to_us=_ends(home, order, time.time_ns() // 1000, DEFAULT_LIFE[role]),
+        destroy_up_to=order.destroy_up_to,
+        destroy_holds=order.destroy_holds,
+    )
+
+
+def _sign(home: DepartmentHome, order: Order, key: Ed25519PrivateKey, *, lent: bytes | None) -> Bundle:
+    """Sign here: a designee under the delegation `lent`, or the command key where there is no desk yet."""
+    role, now_us = GrantRole(order.role), time.time_ns() // 1000
+    offered = COMMANDS - {"factory-reset"} if lent is None else REPAIR_COMMANDS
+    with _office(home) as office:
+        units = office.unit_ids(list(order.units))
+    signed = Grant(
         format=FORMAT,
         grant_id=secrets.token_hex(16),
-        person=args.person,
-        organisation=args.organisation,
+        person=order.person,
+        organisation=order.organization,
         role=role,
-        holder_key=SshPublicKey.from_line(_text(args.key)).blob,
-        purpose=args.purpose,
-        work_order=args.work_order,
+        holder_key=SshPublicKey.from_line(_text(order.key)).blob,
+        purpose=order.purpose,
+        work_order=order.work_order,
         units=units,
-        commands=tuple(sorted(set(args.commands or offered))),
+        commands=tuple(sorted(set(order.commands or offered))),
         issued_us=now_us,
         from_us=now_us,
-        to_us=_ends(home, args, now_us, role, designee=designee),
-        destroy_up_to=args.destroy_up_to,
-        destroy_holds=tuple(args.destroy_hold),
+        to_us=_ends(home, order, now_us, DEFAULT_LIFE[role] if lent is None else "4h"),
+        destroy_up_to=order.destroy_up_to,
+        destroy_holds=order.destroy_holds,
     )
-    with new_file(args.out) as out:
-        if designee:
-            lent = desk.read_bytes(args.delegation)
-            bundle = issue(grant, load_ed25519(args.designee_key), delegation=lent)
-            if at_desk:
-                desk.call(args, "grant/enter", forms.SignedForm(bundle=bundle.to_bytes()))
-        else:
-            bundle = issue(grant, load_ed25519(home.path / "command.key"))
-        out.fill(bundle.to_bytes())
-    _tell(args, grant.grant_id, grant.to_us, grant.commands, bundle)
+    return issue(signed, key) if lent is None else issue(signed, key, delegation=lent)
 
 
-def _tell(
-    args: argparse.Namespace, grant_id: str, to_us: int, commands: tuple[str, ...], bundle: Bundle
-) -> None:
-    ends = datetime.fromtimestamp(to_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    if args.json:
-        facts = {"grant": grant_id, "person": args.person, "ends": ends, "file": str(args.out)}
+def _ends(home: DepartmentHome, order: Order, now_us: int, usual: str) -> int:
+    to_us = now_us + _length_us(order.length or usual)
+    if order.until is None:
+        return to_us
+    zone = policy_file.parse(desk.read_bytes(home.path / POLICY_FILE)).zone
+    return min(to_us, _end_of(order.until, zone))
+
+
+def _report(terminal: desk.Terminal, bundle: Bundle, out: Path) -> int:
+    made = from_bytes(Grant, split(bundle.grant, limit=MAX_BYTES)[1], limit=MAX_BYTES)
+    ends = datetime.fromtimestamp(made.to_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if terminal.common.json:
+        facts = {"grant": made.grant_id, "person": made.person, "ends": ends, "file": str(out)}
         print(json.dumps(facts | {"digest": bundle.digest.hex()}))
-        return
-    print(f"grant {grant_id} for {args.person} ({args.role}) until {ends}")
-    print(f"commands: {' '.join(commands)}")
-    print(f"written to {args.out}; the holder runs: reader grant --grant {args.out.name} --key KEY CHALLENGE")
+        return DONE
+    print(f"grant {made.grant_id} for {made.person} ({made.role}) until {ends}")
+    print(f"commands: {' '.join(made.commands)}")
+    print(f"written to {out}; the holder runs: reader grant --grant {out.name} --key KEY CHALLENGE")
+    return DONE
 
 
-def _delegate(home: DepartmentHome, args: argparse.Namespace, *, at_desk: bool) -> None:
-    with new_file(args.key_out) as key_out, new_file(args.out) as out:
-        if at_desk:
-            lent = desk.call(args, "grant/lend", forms.LendForm(designee=args.designee, days=args.days))
+@desk.desk_verb(
+    grant,
+    "delegate",
+    example="department grant delegate --designee deputy --key-out deputy.key --out deputy.lent --user chief",
+)
+@click.option("--designee", required=True, help="User name.")
+@click.option("--days", type=int, default=30, show_default=True, help="For how long.")
+@click.option("--key-out", required=True, type=desk.FILE, metavar="FILE", help="The new key, 0600.")
+@desk.out_option("FILE", "The delegation.")
+def delegate(terminal: desk.Terminal, *, designee: str, days: int, key_out: Path, out: Path) -> int:
+    """Let a designee sign repair grants."""
+    home = DepartmentHome.open(terminal.common.home)
+    with new_file(key_out) as key_file, new_file(out) as file:
+        if _has_desk(home):
+            lent = terminal.call("grant/lend", forms.LendForm(designee=designee, days=days))
             signed, key = lent.delegation, lent.key
         else:
-            department = Department(home)
-            try:
-                office = GrantOffice(home, department.store)
-                _, signed, key = office.lend(args.designee, args.days, time.time_ns() // 1000)
-            finally:
-                department.close()
-        key_out.fill(key)
-        out.fill(signed)
-    if args.json:
-        facts = {
-            "designee": args.designee,
-            "days": args.days,
-            "key": str(args.key_out),
-            "file": str(args.out),
-        }
-        print(json.dumps(facts))
-        return
-    print(
-        f"{args.designee} may sign repair grants of up to 4 hours for {args.days} days, with {args.key_out}"
-    )
+            with _office(home) as office:
+                _, signed, key = office.lend(designee, days, time.time_ns() // 1000)
+        key_file.fill(key)
+        file.fill(signed)
+    if terminal.common.json:
+        print(json.dumps({"designee": designee, "days": days, "key": str(key_out), "file": str(out)}))
+        return DONE
+    print(f"{designee} may sign repair grants of up to 4 hours for {days} days, with {key_out}")
+    return DONE
 
 
-def _revoke(home: DepartmentHome, args: argparse.Namespace, *, at_desk: bool) -> None:
-    if at_desk:
-        form = RevokeForm(names=tuple(args.names), reason=args.why)
-        revoked = desk.call(args, "grant/revoke", form)
-        if args.json:
-            desk.show(args, revoked)
-            return
+@desk.desk_verb(grant, "revoke", example="department grant revoke t.okafor --why left --user chief")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@desk.text("--why", "why", "The reason, for the record.", required=False)
+def revoke(terminal: desk.Terminal, *, names: tuple[str, ...], why: str) -> int:
+    """Revoke grants for good: a person or a key gets no new one.
+
+    NAME is a grant id, a person, or SHA256:... of a key.
+    """
+    home = DepartmentHome.open(terminal.common.home)
+    if _has_desk(home):
+        revoked = terminal.call("grant/revoke", RevokeForm(names=names, reason=why))
+        if terminal.common.json:
+            return terminal.show(revoked)
         none = " (none of the log's: is the name right?)" if not revoked.ended else ""
-        print(f"grants in force taken back: {revoked.ended}{none}")
+        print(f"grants revoked: {revoked.ended}{none}")
         count = revoked.names
     else:
-        department = Department(home)
-        try:
-            count = GrantOffice(home, department.store).revoke(args.names, time.time_ns() // 1000)
-        finally:
-            department.close()
-    print(f"{count} names stand in the list of what was taken back; units learn it with their next sync")
+        with _office(home) as office:
+            count = office.revoke(list(names), time.time_ns() // 1000)
+    print(f"{count} names are on the revocation list; units get it with their next sync")
+    return DONE
+
+
+desk.form_verb(
+    grant,
+    "list",
+    "grant/list",
+    "List grants, newest first.",
+    example="department grant list --user chief",
+    columns=("grant_id", "person", "role", "unit_names", "work_order", "to_us", "signer", "state"),
+)
+
+
+@desk.desk_verb(grant, "enter", example="department grant enter night.grant --user deputy")
+@click.argument("file", type=desk.FILE)
+def enter(terminal: desk.Terminal, *, file: Path) -> int:
+    """Enter a grant that a designee signed with --designee-key elsewhere."""
+    return terminal.show(terminal.call("grant/enter", forms.SignedForm(bundle=desk.read_bytes(file))))
 
 
 def _length_us(text: str) -> int:
     match = _LENGTH.fullmatch(text)
     if match is None:
-        raise ConfigError(f"{text} is no length: write hours or days, e.g. 8h or 14d", where="--for")
+        raise ConfigError(f"{text} is not a length: write hours or days, e.g. 8h or 14d", where="--for")
     return round(timedelta(hours=int(match[1]) * _HOURS[match[2]]).total_seconds() * 1e6)
 
 
@@ -292,7 +286,7 @@ def _end_of(day: str, zone: tzinfo) -> int:
     try:
         moment = datetime.strptime(day, "%Y-%m-%d")
     except ValueError:
-        raise ConfigError(f"{day} is no day: write YYYY-MM-DD", where="--until") from None
+        raise ConfigError(f"{day} is not a day: write YYYY-MM-DD", where="--until") from None
     return end_of_day_us(moment, zone)
 
 
@@ -300,5 +294,5 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii")[:2000]
     except (OSError, UnicodeDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) else "it is no text"
+        what = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(f"cannot be read: {what}", where=str(path)) from None

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from sync.command_frame import DONE, FOUND_WRONG, Common, verb
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.open_desk import SILENT_DAYS
 from sync.department.store.database import open_store
 from sync.department.store.unit_health import DAY_US, UnitState, states
 
 
-def add_parser(subparsers: Any) -> None:
-    """The arguments."""
-    subparsers.add_parser(
-        "health",
-        help="how the units are; exit 1 if one is silent or reports an alarm",
-        description="Shows each unit's newest report on itself, which comes with every sync: camera, reads "
-        "against the site's habit, clock, disk, board, alarms. Exit status 1 if a unit reports an alarm, or "
-        f"has not spoken for {SILENT_DAYS} days. Shows no plate: units report numbers and fixed words.",
-        epilog="example: department health --home /srv/alpr",
-    )
+@verb("health", example="department health --home /srv/alpr")
+def health(common: Common) -> int:
+    """Show each unit's newest report on itself, which comes with every sync.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Show; 1 if a unit needs a person."""
-    store = open_store(DepartmentHome.open(args.home).database_url)
+    Camera, reads against the site's habit, clock, disk, board, alarms. The exit status is 1 if a unit reports
+    an alarm or is silent for days. Shows no plate: units report numbers and fixed words.
+    """
+    store = open_store(DepartmentHome.open(common.home).database_url)
     try:
         with store.read() as connection:
             found = states(connection)
@@ -37,10 +30,11 @@ def run(args: argparse.Namespace) -> int:
         store.close()
     now_us = time.time_ns() // 1000
     for state in found:
-        print(json.dumps(_facts(state, now_us)) if args.json else "\n".join(_lines(state, now_us)))
-    if not found and not args.json:
+        print(json.dumps(_facts(state, now_us)) if common.json else "\n".join(_lines(state, now_us)))
+    if not found and not common.json:
         print("no unit is enrolled")
-    return 1 if any(_silent(state, now_us) or _alarms(state) for state in found) else 0
+    wrong = any(_silent(state, now_us) or _alarms(state) for state in found)
+    return FOUND_WRONG if wrong else DONE
 
 
 def _silent(state: UnitState, now_us: int) -> bool:

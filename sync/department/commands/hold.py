@@ -2,78 +2,72 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any
 
+import click
+
+from sync.command_frame import noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import new_file
 from sync.department.desk.holds import calls as forms
-from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.journal.entries import Ground
+
+GROUND = "--purpose investigation --case 26-001234 --why 'subpoena of May 3' --user super"
+PLACE = (
+    f"department hold place READ --ground discovery --authority 'Superior Court' --number 26-CV-0815 {GROUND}"
+)
+
+hold = noun("hold", "Holds and evidence (463.8).", example=PLACE)
+
+desk.form_verb(
+    hold,
+    "place",
+    "hold/place",
+    "Keep reads beyond their year, on one of the five grounds.",
+    click.argument("reads", nargs=-1, required=True, metavar="READ..."),
+    desk.text("--ground", "hold_ground", "evidence-criminal, evidence-civil, expected-evidence, ..."),
+    desk.text("--authority", "authority", "Court, prosecutor or investigator."),
+    desk.text("--number", "number", "The case or request number."),
+    desk.ground,
+    example=PLACE,
+)
 
 
-def add_parser(subparsers: Any) -> None:
-    """The arguments."""
-    ground = "--purpose investigation --case 26-001234 --why 'subpoena of 3 May' --user super"
-    example = (
-        "department hold place READ --ground discovery --authority 'Superior Court' --number 26-CV-0815 "
-        f"{ground}"
+@desk.desk_verb(hold, "export", example=f"department hold export 41 --out E.zip {GROUND}")
+@desk.entry("number")
+@desk.out_option("ZIP")
+@click.option("--medium", default="", help="The medium's label. Default: the file's name.")
+@desk.ground
+def export(terminal: desk.Terminal, *, number: int, out: Path, medium: str, ground: Ground) -> int:
+    """Download a hold onto portable media."""
+    form = forms.ExportForm(hold=number, medium=medium or out.name, ground=ground)
+    with new_file(out) as file:
+        made = terminal.call("hold/export", form)
+        file.fill(made.package)
+    facts = {"hold": made.hold, "entry": made.entry, "digest": made.digest, "file": str(out)}
+    words = f"{out}: SHA-256 {made.digest}, entry {made.entry}; then: department hold book"
+    return terminal.report(facts, words, unwitnessed=made.unwitnessed)
+
+
+desk.form_verb(
+    hold,
+    "list",
+    "hold/list",
+    "List holds, the newest first.",
+    example="department hold list --user super",
+    columns=("hold", "placed_by", "reads", "ground", "number", "evidence_item", "state"),
+)
+for _name, _about, _who in (
+    ("book", "Enter the evidence item number of the medium.", "super"),
+    ("ask-release", "Ask for the release (first person).", "super"),
+    ("release", "Release (second person): destroys the held content.", "chief"),
+):
+    desk.form_verb(
+        hold,
+        _name,
+        f"hold/{_name}",
+        _about,
+        desk.entry("hold"),
+        desk.text("--item", "evidence_item", "The evidence item number."),
+        example=f"department hold {_name} 41 --item E-26-0042 --user {_who}",
     )
-    parent = desk.verbs(subparsers, "hold", "holds and evidence", example)
-    one = desk.verb(parent, "place", "keep reads beyond their year, on one of the five grounds", example)
-    one.add_argument("reads", nargs="+", metavar="READ")
-    one.add_argument(
-        "--ground", required=True, help="evidence-criminal, evidence-civil, expected-evidence, ..."
-    )
-    one.add_argument("--authority", required=True, help="court, prosecutor or investigator")
-    one.add_argument("--number", required=True, help="the case or request number")
-    desk.add_ground(one)
-    one = desk.verb(
-        parent,
-        "export",
-        "download a hold onto portable media",
-        f"department hold export 41 --out E.zip {ground}",
-    )
-    one.add_argument("entry", type=int)
-    one.add_argument("--out", type=Path, required=True, metavar="ZIP")
-    one.add_argument("--medium", default="", help="the medium's label; default: the file's name")
-    desk.add_ground(one)
-    desk.verb(parent, "list", "holds, the newest first", "department hold list --user super")
-    for name, about, who in (
-        ("book", "enter the evidence item number of the medium", "super"),
-        ("ask-release", "ask for the release (first person)", "super"),
-        ("release", "release (second person): destroys the held content", "chief"),
-    ):
-        one = desk.verb(parent, name, about, f"department hold {name} 41 --item E-26-0042 --user {who}")
-        one.add_argument("entry", type=int)
-        one.add_argument("--item", required=True, help="the evidence item number")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Make the call."""
-    if args.verb == "place":
-        form = forms.HoldForm(
-            reads=tuple(args.reads),
-            hold_ground=args.ground,
-            authority=args.authority,
-            number=args.number,
-            ground=desk.ground_of(args),
-        )
-        desk.show(args, desk.call(args, "hold/place", form))
-    elif args.verb == "list":
-        columns = ("hold", "placed_by", "reads", "ground", "number", "evidence_item", "state")
-        desk.show(args, desk.call(args, "hold/list", NothingForm()), columns)
-    elif args.verb == "export":
-        order = forms.ExportForm(
-            hold=args.entry, medium=args.medium or args.out.name, ground=desk.ground_of(args)
-        )
-        with new_file(args.out) as out:
-            made = desk.call(args, "hold/export", order)
-            out.fill(made.package)
-        facts = {"hold": made.hold, "entry": made.entry, "digest": made.digest, "file": str(args.out)}
-        words = f"{args.out}: SHA-256 {made.digest}, entry {made.entry}; then: department hold book"
-        desk.told(args, facts, words, unwitnessed=made.unwitnessed)
-    else:
-        booking = forms.BookForm(hold=args.entry, evidence_item=args.item)
-        desk.show(args, desk.call(args, f"hold/{args.verb}", booking))
-    return 0

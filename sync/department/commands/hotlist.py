@@ -2,68 +2,69 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+import click
 from sqlalchemy import select
 
+from storage.times import now_us
+from sync.command_frame import DONE, Common, noun
+from sync.department.commands.desk_access import read_bytes
 from sync.department.ground.home import DepartmentHome
-from sync.department.ground.local_time import now_us
 from sync.department.server.server import Department
 from sync.department.store.tables import documents
 from sync.department.units import documents as down
-from sync.errors import ConfigError
 
 MAX_HOURS = 24 * 31
 HOUR_US = 3_600_000_000
 
 
-def add_parser(subparsers: Any) -> None:
-    """The arguments."""
-    parser = subparsers.add_parser(
-        "hotlist",
-        help="sign a hot list and offer it to units; see what is out",
-        description="Sign a hot list with the command key and offer it to units. After its hours it no "
-        "longer matches; push it again before that.",
-        epilog="example: department hotlist push --id stolen --hours 24 stolen.csv",
-    )
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    push = verbs.add_parser("push", help="sign and offer a list")
-    push.add_argument("file", type=Path, help="the list, as `reader hotlist import` takes it")
-    push.add_argument("--id", required=True, help="the list's name: letters, digits, . _ -")
-    push.add_argument("--hours", type=int, default=24, help=f"how long it matches, 1 to {MAX_HOURS}")
-    push.add_argument("--unit", default="", help="for this unit alone (its id)")
-    verbs.add_parser("list", help="what is out")
+hotlist = noun(
+    "hotlist",
+    "Sign a hot list and offer it to units; see what is out.",
+    example="department hotlist push --id stolen --hours 24 stolen.csv",
+)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Push or list."""
-    home = DepartmentHome.open(args.home)
+@hotlist.verb("push", example="department hotlist push --id stolen --hours 24 stolen.csv")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--id", "list_id", required=True, help="The list's name: letters, digits, . _ -")
+@click.option(
+    "--hours", type=click.IntRange(1, MAX_HOURS), default=24, show_default=True, help="How long it matches."
+)
+@click.option("--unit", default="", help="For this unit only (its id).")
+def push(common: Common, *, file: Path, list_id: str, hours: int, unit: str) -> int:
+    """Sign a hot list with the command key and offer it to units.
+
+    After its hours it no longer matches; push it again before that. FILE is the list as CSV.
+    """
+    home = DepartmentHome.open(common.home)
+    body = read_bytes(file)
     department = Department(home)
     try:
-        if args.verb == "list":
-            return _list(department, as_json=args.json)
-        if not 1 <= args.hours <= MAX_HOURS:
-            raise ConfigError(f"1 to {MAX_HOURS}", where="--hours")
-        try:
-            body = args.file.read_bytes()
-        except OSError as error:
-            raise ConfigError(f"cannot be read: {error.strerror}", where=str(args.file)) from None
-        name, now = f"hot-list/{args.id}", now_us()
-        expires = now + args.hours * HOUR_US
-        version = down.send(home, department.store, name, body, now, args.unit, expires)
-        print(
-            json.dumps({"name": name, "version": version}) if args.json else f"out: {name}, version {version}"
-        )
+        name, now = f"hot-list/{list_id}", now_us()
+        version = down.send(home, department.store, name, body, now, unit, now + hours * HOUR_US)
     finally:
         department.close()
-    return 0
+    facts = {"name": name, "version": version}
+    print(json.dumps(facts) if common.json else f"out: {name}, version {version}")
+    return DONE
 
 
-def _list(department: Department, *, as_json: bool) -> int:
+@hotlist.verb("list", example="department hotlist list")
+def list_documents(common: Common) -> int:
+    """List what is out."""
+    department = Department(DepartmentHome.open(common.home))
+    try:
+        _show(department, as_json=common.json)
+    finally:
+        department.close()
+    return DONE
+
+
+def _show(department: Department, *, as_json: bool) -> None:
     with department.store.read() as connection:
         rows = connection.execute(
             select(documents.c.name, documents.c.unit_id, documents.c.version, documents.c.at_us).order_by(
@@ -76,4 +77,3 @@ def _list(department: Department, *, as_json: bool) -> int:
             print(json.dumps({"name": row.name, "unit": row.unit_id, "version": row.version, "since": since}))
         else:
             print(f"{since}  {row.name}  version {row.version}  {row.unit_id or 'every unit'}")
-    return 0

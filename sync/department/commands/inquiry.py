@@ -2,137 +2,188 @@
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
+
+from sync.command_frame import DONE, noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands import out_files
 from sync.department.desk.audit.rules import csv_text
 from sync.department.desk.inquiry import calls as forms
 from sync.department.desk.inquiry.rules import normal_plate
 from sync.department.desk.operations import OPERATIONS
-from sync.department.journal.entries import InquiryAsked, SearchProposed
+from sync.department.journal.entries import Ground, InquiryAsked, Query, SearchProposed
 from sync.department.journal.marking import WORDS
 
-_READ = ("first_us", "plate", "confidence", "unit", "camera", "direction", "read")
+READ_COLUMNS = ("first_us", "plate", "confidence", "unit", "camera", "direction", "read")
+WHY = "--purpose investigation --case 26-001234 --why 'hit and run on Myrtle Avenue'"
+RUN = f"department inquiry run --plate 7ABC123 {WHY} --user comm1"
+
+inquiry = noun("inquiry", "Look-ups, each an ALPR Request in the log (463.5).", example=RUN)
+
+answers = click.option(
+    "--request", type=int, default=-1, metavar="ENTRY", help="The queued request that this answers."
+)
 
 
-def add_parser(subparsers: Any) -> None:
-    """The arguments."""
-    search = "--plate 7ABC123 --purpose investigation --case 26-001234 --why 'hit and run on Myrtle Avenue'"
-    example = f"department inquiry run {search} --user comm1"
-    parent = desk.verbs(subparsers, "inquiry", "look-ups, each an ALPR Request in the log", example)
-    for name, about in (
-        ("run", "run a search (CCAT supervisor, communications)"),
-        ("propose", "propose a search without a full plate to a second person"),
-        ("request", "ask for a search through the queue"),
-    ):
-        wide = search.replace("7ABC123", "'7ABC*'") if name == "propose" else search
-        who = "o1" if name == "request" else "comm1"
-        one = desk.verb(parent, name, about, f"department inquiry {name} {wide} --user {who}")
-        desk.add_query(one)
-        desk.add_ground(one)
-        if name != "request":
-            one.add_argument("--request", type=int, default=-1, help="the queued request that this answers")
-        if name == "run":
-            one.add_argument("--proposal", type=int, default=-1, help="the approved proposal")
-    desk.verb(parent, "queue", "requests and proposals that wait", "department inquiry queue --user comm1")
-    one = desk.verb(
-        parent,
-        "approve",
-        "be the second person",
-        "department inquiry approve 41 --why 'known case' --user comm2",
-    )
-    one.add_argument("entry", type=int)
-    one.add_argument("--no", action="store_true", help="say no")
-    one.add_argument("--why", required=True)
-    one = desk.verb(
-        parent, "decline", "say no to a request", "department inquiry decline 41 --why 'no case' --user comm1"
-    )
-    one.add_argument("entry", type=int)
-    one.add_argument("--why", required=True)
-    one = desk.verb(
-        parent, "answer", "see the answer to your request", "department inquiry answer 41 --user o1"
-    )
-    one.add_argument("entry", type=int)
-    desk.verb(parent, "mine", "what was accessed by you or in your name", "department inquiry mine --user o1")
-    one = desk.verb(
-        parent,
-        "dispute",
-        "say that an entry in your name is not yours",
-        "department inquiry dispute 41 --why 'I was on leave' --user o1",
-    )
-    one.add_argument("entry", type=int)
-    one.add_argument("--why", required=True)
-    one = desk.verb(
-        parent,
-        "image",
-        "view the images of a read that you found",
-        "department inquiry image READ --access 41 --out images --purpose investigation --case 26-001234 "
-        "--why 'compare with the witness' --user comm1",
-    )
-    one.add_argument("read", metavar="READ", help="as the search printed it: LOG/NUMBER")
-    one.add_argument("--access", type=int, required=True, help="the search that found it")
-    one.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the two images go")
-    desk.add_ground(one)
-    one = desk.verb(
-        parent,
-        "unfiled",
-        "the hand-over to the RMS: what has no number there yet",
-        "department inquiry unfiled --csv --user comm1",
-    )
-    one.add_argument("--csv", action="store_true", help="one ALPR Request a line, for the RMS's import")
-    one = desk.verb(
-        parent,
-        "file",
-        "enter an access's RMS number; of several the last one counts",
-        "department inquiry file 41 --rms RMS-26-77 --user comm1",
-    )
-    one.add_argument("entry", type=int)
-    one.add_argument("--rms", required=True)
+@desk.desk_verb(inquiry, "run", example=RUN)
+@desk.query
+@desk.ground
+@answers
+@click.option("--proposal", type=int, default=-1, metavar="ENTRY", help="The approved proposal.")
+def run_search(terminal: desk.Terminal, *, query: Query, ground: Ground, request: int, proposal: int) -> int:
+    """Run a search (CCAT supervisor, communications)."""
+    form = forms.RunForm(query=query, ground=ground, request=request, proposal=proposal)
+    with desk.session(terminal) as (front, token):
+        pending = front.desk.book.queue
+        source = pending.proposed.get(proposal) or pending.asked.get(request)
+        form = _as_pending(form, source.note if source is not None else None)
+        answer = OPERATIONS["inquiry/run"].run(front, token, form)
+    return _show_answer(terminal, answer)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Make the call."""
-    verb = args.verb
-    if verb in {"run", "propose", "request"}:
-        return _search(args)
-    if verb == "unfiled":
-        found = desk.call(args, "inquiry/unfiled", forms.NothingForm())
-        if args.csv:
-            print(csv_text(found), end="")
-        else:
-            desk.show(args, found, ("entry", "date_time", "username", "action", "purpose", "number"))
-    elif verb == "queue":
-        waiting = desk.call(args, "inquiry/queue", forms.NothingForm())
-        desk.show(args, waiting if args.json else tuple(_waiting(one) for one in waiting))
-    elif verb == "mine":
-        columns = ("entry", "date_time", "username", "on_behalf_of", "action", "purpose", "number", "results")
-        desk.show(args, desk.call(args, "inquiry/mine", forms.NothingForm()), columns)
-    elif verb == "approve":
-        form = forms.DecideForm(proposal=args.entry, granted=not args.no, reason=args.why)
-        desk.show(args, desk.call(args, "inquiry/approve", form))
-    elif verb == "decline":
-        form_no = forms.DeclineForm(request=args.entry, reason=args.why)
-        desk.show(args, desk.call(args, "inquiry/decline", form_no))
-    elif verb == "answer":
-        _show_answer(args, desk.call(args, "inquiry/answer", forms.RequestForm(request=args.entry)))
-    elif verb == "dispute":
-        form_d = forms.DisputeForm(entry=args.entry, reason=args.why)
-        desk.show(args, desk.call(args, "inquiry/dispute", form_d))
-    elif verb == "file":
-        form_f = forms.FileForm(access=args.entry, rms_number=args.rms)
-        desk.show(args, desk.call(args, "inquiry/file", form_f))
-    else:
-        _images(args)
-    return 0
+@desk.desk_verb(inquiry, "propose", example=f"department inquiry propose --plate '7ABC*' {WHY} --user comm1")
+@desk.query
+@desk.ground
+@answers
+def propose(terminal: desk.Terminal, *, query: Query, ground: Ground, request: int) -> int:
+    """Propose a search without a full plate to a second person."""
+    form = forms.ProposeForm(query=query, ground=ground, request=request)
+    with desk.session(terminal) as (front, token):
+        source = front.desk.book.queue.asked.get(request)
+        form = _as_pending(form, source.note if source is not None else None)
+        return terminal.show(OPERATIONS["inquiry/propose"].run(front, token, form))
+
+
+def _as_pending(form: Any, note: object) -> Any:
+    """The form with the search of the request or proposal that it answers, unless another plate was typed."""
+    if not isinstance(note, InquiryAsked | SearchProposed) or normal_plate(form.query.plate) not in {
+        "",
+        note.query.plate,
+    }:
+        return form
+    same = replace(form, query=note.query, ground=note.ground)
+    return replace(same, request=note.request) if isinstance(note, SearchProposed) else same
+
+
+desk.form_verb(
+    inquiry,
+    "request",
+    "inquiry/request",
+    "Ask for a search through the queue.",
+    desk.query,
+    desk.ground,
+    example=f"department inquiry request --plate 7ABC123 {WHY} --user o1",
+)
+
+
+@desk.desk_verb(inquiry, "queue", example="department inquiry queue --user comm1")
+def queue(terminal: desk.Terminal) -> int:
+    """List requests and proposals that wait."""
+    waiting = terminal.call("inquiry/queue", forms.NothingForm())
+    return terminal.show(waiting if terminal.common.json else tuple(_waiting(one) for one in waiting))
+
+
+desk.form_verb(
+    inquiry,
+    "approve",
+    "inquiry/approve",
+    "Decide on a proposal as the second person.",
+    desk.entry("proposal"),
+    click.option("--yes/--no", "granted", default=True, help="Approve it (the default), or say no."),
+    desk.text("--why", "reason", "The reason."),
+    example="department inquiry approve 41 --why 'known case' --user comm2",
+)
+desk.form_verb(
+    inquiry,
+    "decline",
+    "inquiry/decline",
+    "Decline a request.",
+    desk.entry("request"),
+    desk.text("--why", "reason", "The reason."),
+    example="department inquiry decline 41 --why 'no case' --user comm1",
+)
+
+
+@desk.desk_verb(inquiry, "answer", example="department inquiry answer 41 --user o1")
+@desk.entry("request")
+def answer(terminal: desk.Terminal, *, request: int) -> int:
+    """See the answer to your request."""
+    return _show_answer(terminal, terminal.call("inquiry/answer", forms.RequestForm(request=request)))
+
+
+desk.form_verb(
+    inquiry,
+    "mine",
+    "inquiry/mine",
+    "List what was accessed by you or in your name.",
+    example="department inquiry mine --user o1",
+    columns=("entry", "date_time", "username", "on_behalf_of", "action", "purpose", "number", "results"),
+)
+desk.form_verb(
+    inquiry,
+    "dispute",
+    "inquiry/dispute",
+    "Dispute an entry in your name that is not yours.",
+    desk.entry("entry"),
+    desk.text("--why", "reason", "The reason."),
+    example="department inquiry dispute 41 --why 'I was on leave' --user o1",
+)
+
+
+@desk.desk_verb(
+    inquiry,
+    "image",
+    example="department inquiry image READ --access 41 --out images --purpose investigation "
+    "--case 26-001234 --why 'compare with the witness' --user comm1",
+)
+@click.argument("read", metavar="READ")
+@click.option("--access", type=int, required=True, help="The search that found it.")
+@desk.out_option("FOLDER", "Where the two images go.")
+@desk.ground
+def image(terminal: desk.Terminal, *, read: str, access: int, out: Path, ground: Ground) -> int:
+    """View the images of a read that you found. READ is LOG/NUMBER, as the search printed it."""
+    out_files.folder(out)
+    images = terminal.call("inquiry/image", forms.ImageForm(read=read, access=access, ground=ground))
+    made = []
+    for name, data in (("patch", images.patch), ("overview", images.overview)):
+        if data:
+            kind = "png" if data.startswith(b"\x89PNG") else "jpg"
+            made.append(out / f"{name}-{images.access}.{kind}")
+            out_files.write_new(made[-1], data)
+    facts = {"access": images.access, "read": images.read, "files": [str(path) for path in made]}
+    words = f"ALPR Request: entry {images.access}, images in {out}"
+    return terminal.report(facts, words, unwitnessed=images.unwitnessed)
+
+
+@desk.desk_verb(inquiry, "unfiled", example="department inquiry unfiled --csv --user comm1")
+@click.option("--csv", is_flag=True, help="One ALPR Request a line, for the RMS's import.")
+def unfiled(terminal: desk.Terminal, *, csv: bool) -> int:
+    """List the hand-over to the RMS: what has no number there yet."""
+    found = terminal.call("inquiry/unfiled", forms.NothingForm())
+    if csv:
+        print(csv_text(found), end="")
+        return DONE
+    return terminal.show(found, ("entry", "date_time", "username", "action", "purpose", "number"))
+
+
+desk.form_verb(
+    inquiry,
+    "file",
+    "inquiry/file",
+    "Enter an access's RMS number. Of several the last one counts.",
+    desk.entry("access"),
+    desk.text("--rms", "rms_number", "The number in the RMS."),
+    example="department inquiry file 41 --rms RMS-26-77 --user comm1",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Waiting:
-    """What whoever answers or approves must see of a request or a proposal, in the order of a line."""
+    """What the person who answers or approves must see, in the order of a line."""
 
     kind: str
     entry: int
@@ -165,49 +216,10 @@ def _waiting(one: forms.Pending) -> _Waiting:
     )
 
 
-def _search(args: argparse.Namespace) -> int:
-    query, ground = desk.query_of(args), desk.ground_of(args)
-    if args.verb == "request":
-        desk.show(args, desk.call(args, "inquiry/request", forms.AskForm(query=query, ground=ground)))
-        return 0
-    with desk.session(args) as (front, token):
-        pending = front.desk.book.queue
-        proposal = pending.proposed.get(args.proposal) if args.verb == "run" else None
-        source = proposal or pending.asked.get(args.request)
-        note = source.note if source is not None else None
-        if isinstance(note, InquiryAsked) and normal_plate(args.plate) in {"", note.query.plate}:
-            query, ground = note.query, note.ground
-        if isinstance(note, SearchProposed) and normal_plate(args.plate) in {"", note.query.plate}:
-            query, ground, args.request = note.query, note.ground, note.request
-        if args.verb == "propose":
-            form = forms.ProposeForm(query=query, ground=ground, request=args.request)
-            desk.show(args, OPERATIONS["inquiry/propose"].run(front, token, form))
-            return 0
-        run_form = forms.RunForm(query=query, ground=ground, request=args.request, proposal=args.proposal)
-        answer = OPERATIONS["inquiry/run"].run(front, token, run_form)
-    _show_answer(args, answer)
-    return 0
-
-
-def _show_answer(args: argparse.Namespace, answer: forms.Answer) -> None:
-    if args.json:
-        desk.show(args, answer)
-        return
-    desk.show(args, answer.reads, _READ)
+def _show_answer(terminal: desk.Terminal, answer: forms.Answer) -> int:
+    if terminal.common.json:
+        return terminal.show(answer)
+    terminal.show(answer.reads, READ_COLUMNS)
     mark = f"  {WORDS}" if answer.unwitnessed else ""
     print(f"ALPR Request: entry {answer.access}, {answer.count} results{mark}")
-
-
-def _images(args: argparse.Namespace) -> None:
-    form = forms.ImageForm(read=args.read, access=args.access, ground=desk.ground_of(args))
-    out_files.folder(args.out)
-    images = desk.call(args, "inquiry/image", form)
-    made = []
-    for name, data in (("patch", images.patch), ("overview", images.overview)):
-        if data:
-            kind = "png" if data.startswith(b"\x89PNG") else "jpg"
-            made.append(args.out / f"{name}-{images.access}.{kind}")
-            out_files.write_new(made[-1], data)
-    facts = {"access": images.access, "read": images.read, "files": [str(path) for path in made]}
-    words = f"ALPR Request: entry {images.access}, images in {args.out}"
-    desk.told(args, facts, words, unwitnessed=images.unwitnessed)
+    return DONE

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import secrets
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage import files
 from storage.errors import StorageError
 from sync import root_file
+from sync.command_frame import DONE, Common, noun
 from sync.department.commands import desk_access as desk
-from sync.department.commands.out_files import folder, write_new
+from sync.department.commands.out_files import folder as private_folder
+from sync.department.commands.out_files import write_new
 from sync.department.content.key_service import LocalKeyService
 from sync.department.desk.context import Front
 from sync.department.desk.state import checked_policy
@@ -26,115 +27,58 @@ from sync.department.policy import terms as policy_file
 from sync.department.server.open_desk import POLICY_FILE, adopt_root, open_front, root_in
 from sync.errors import ConfigError, SyncError
 
-
-def add_parser(subparsers: Any) -> None:
-    """The arguments."""
-    parent = desk.verbs(
-        subparsers, "keys", "the root file (2 of 3 offline keys) and the key service", "department keys root"
-    )
-    desk.verb(parent, "root", "show the root file in force", "department keys root", asks=False)
-    desk.verb(
-        parent,
-        "policy",
-        "print the policy file in force, as it lies",
-        "department keys policy > next.toml",
-        asks=False,
-    )
-    one = desk.verb(
-        parent, "draft", "draft the next root file", "department keys draft --out next.root", asks=False
-    )
-    one.add_argument("--out", type=Path, required=True)
-    one.add_argument(
-        "--witness", default="", help="the witness's key, as `department witness init` printed it"
-    )
-    one.add_argument("--witness-url", default="", help="https://..., or folder:/path for a demo")
-    one.add_argument("--policy", type=Path, help="a new policy file, of a higher version")
-    one.add_argument(
-        "--office",
-        action="append",
-        default=[],
-        metavar="HOLDER=KEY",
-        help="replace this office's root key, as `department keys new` printed it; two old and two new sign",
-    )
-    one = desk.verb(
-        parent,
-        "new",
-        "make a root key, at the office that will keep it; prints its public half",
-        "department keys new --out spare.key",
-        asks=False,
-    )
-    one.add_argument("--out", type=Path, required=True, metavar="FILE", help="on a medium of its own")
-    one = desk.verb(
-        parent,
-        "sign",
-        "sign a draft, at the office that keeps the key",
-        "department keys sign next.root --key administrator.key",
-        asks=False,
-    )
-    one.add_argument("file", type=Path)
-    one.add_argument("--key", type=Path, required=True, help="the office's key file")
-    one = desk.verb(
-        parent, "adopt", "put a signed root file in force", "department keys adopt next.root", asks=False
-    )
-    one.add_argument("file", type=Path)
-    one.add_argument("--policy", type=Path, help="the policy file that it names, if that changes")
-    one = desk.verb(
-        parent,
-        "serve",
-        "run the key service here",
-        "department keys serve --folder /srv/keys --root root.cbor --certificate chain.pem --tls-key key.pem",
-        asks=False,
-    )
-    one.add_argument("--folder", type=Path, required=True, help="the key service's home, on this machine")
-    one.add_argument(
-        "--root", type=Path, required=True, help="the department's root file, as this machine trusts it"
-    )
-    one.add_argument("--host", default="127.0.0.1")
-    one.add_argument("--port", type=int, default=8466)
-    one.add_argument("--certificate", type=Path, required=True, help="PEM chain for HTTPS")
-    one.add_argument("--tls-key", type=Path, required=True)
-    one.add_argument("--fips", action="store_true", help="approved algorithms only in TLS")
+keys = noun(
+    "keys",
+    "The root file (2 of 3 offline keys) and the key service.",
+    example="department keys root",
+)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Do it."""
-    if args.verb == "serve":
-        return _serve(args)
-    if args.verb == "sign":
-        _sign(args)
-    elif args.verb == "new":
-        made = Ed25519PrivateKey.generate()
-        write_new(args.out, made.private_bytes_raw())
-        print(made.public_key().public_bytes_raw().hex())
-    else:
-        home = DepartmentHome.open(args.home)
-        {"root": _root, "policy": _policy, "draft": _draft, "adopt": _adopt}[args.verb](home, args)
-    return 0
-
-
-def _sign(args: argparse.Namespace) -> None:
-    signed = root_file.add_signature(desk.read_bytes(args.file), load_ed25519(args.key))
-    files.replace(args.file, signed)
-    root, holders = root_file.describe(signed)
-    print(f"version {root.version}: signed by {', '.join(holders)}; {root_file.THRESHOLD} are needed")
-
-
-def _root(home: DepartmentHome, _args: argparse.Namespace) -> None:
-    root, holders = root_file.describe(home.root_file.read_bytes())
+@keys.verb("root", example="department keys root")
+def show_root(common: Common) -> int:
+    """Show the current root file."""
+    root, holders = root_file.describe(DepartmentHome.open(common.home).root_file.read_bytes())
     print(f"version {root.version}, SHA-256 {root.digest().hex()}, signed by {', '.join(holders)}")
     print(f"policy version {root.policy_version}, witness {root.witness or 'none'} {root.witness_url}")
     for key in root.keys:
         print(f"root key of {key.holder}: {key.public.hex()}")
+    return DONE
 
 
-def _policy(home: DepartmentHome, _args: argparse.Namespace) -> None:
+@keys.verb("policy", example="department keys policy > next.toml")
+def print_policy(common: Common) -> int:
+    """Print the current policy file, byte for byte."""
+    home = DepartmentHome.open(common.home)
     document = desk.read_bytes(home.path / POLICY_FILE)
     checked_policy(root_in(home), document)
     print(document.decode(), end="")
+    return DONE
 
 
-def _draft(home: DepartmentHome, args: argparse.Namespace) -> None:
-    document = desk.read_bytes(args.policy or home.path / POLICY_FILE)
+@keys.verb("draft", example="department keys draft --out next.root")
+@click.option("--out", type=desk.FILE, required=True, help="A new file.")
+@click.option("--witness", default="", help="The witness's key, as `department witness init` printed it.")
+@click.option("--witness-url", default="", help="https://..., or folder:/path for a demo.")
+@click.option("--policy", type=desk.FILE, help="A new policy file, of a higher version.")
+@click.option(
+    "--office",
+    "offices",
+    multiple=True,
+    metavar="HOLDER=KEY",
+    help="Replace this office's root key, as `department keys new` printed it; two old and two new sign.",
+)
+def draft_root(
+    common: Common,
+    *,
+    out: Path,
+    witness: str,
+    witness_url: str,
+    policy: Path | None,
+    offices: tuple[str, ...],
+) -> int:
+    """Draft the next root file."""
+    home = DepartmentHome.open(common.home)
+    document = desk.read_bytes(policy or home.path / POLICY_FILE)
     root = root_in(home)
     draft = replace(
         root,
@@ -142,26 +86,121 @@ def _draft(home: DepartmentHome, args: argparse.Namespace) -> None:
         created_us=time.time_ns() // 1000,
         policy_version=policy_file.parse(document).version,
         policy_digest=policy_file.digest(document),
-        witness=args.witness or root.witness,
-        witness_url=args.witness_url or root.witness_url,
-        keys=_offices(root.keys, args.office),
+        witness=witness or root.witness,
+        witness_url=witness_url or root.witness_url,
+        keys=_offices(root.keys, offices),
     )
-    write_new(args.out, root_file.assemble(draft, []))
-    print(f"{args.out}: version {draft.version}, unsigned; two offices sign it: department keys sign")
+    write_new(out, root_file.assemble(draft, []))
+    print(f"{out}: version {draft.version}, unsigned; two offices sign it: department keys sign")
+    return DONE
 
 
-def _adopt(home: DepartmentHome, args: argparse.Namespace) -> None:
-    document = desk.read_bytes(args.policy or home.path / POLICY_FILE)
+@keys.verb("new", example="department keys new --out spare.key")
+@click.option("--out", type=desk.FILE, required=True, metavar="FILE", help="On a medium of its own.")
+def new_key(_common: Common, *, out: Path) -> int:
+    """Make a root key, at the office that will keep it, and print its public half."""
+    made = Ed25519PrivateKey.generate()
+    write_new(out, made.private_bytes_raw())
+    print(made.public_key().public_bytes_raw().hex())
+    return DONE
+
+
+@keys.verb("sign", example="department keys sign next.root --key administrator.key")
+@click.argument("file", type=desk.FILE)
+@click.option("--key", type=desk.FILE, required=True, help="The office's key file.")
+def sign_draft(_common: Common, *, file: Path, key: Path) -> int:
+    """Sign a draft, at the office that keeps the key."""
+    signed = root_file.add_signature(desk.read_bytes(file), load_ed25519(key))
+    files.replace(file, signed)
+    root, holders = root_file.describe(signed)
+    print(f"version {root.version}: signed by {', '.join(holders)}; {root_file.THRESHOLD} are needed")
+    return DONE
+
+
+@keys.verb("adopt", example="department keys adopt next.root")
+@click.argument("file", type=desk.FILE)
+@click.option("--policy", type=desk.FILE, help="The policy file that it names, if that changes.")
+def adopt(common: Common, *, file: Path, policy: Path | None) -> int:
+    """Adopt a signed root file."""
+    home = DepartmentHome.open(common.home)
+    document = desk.read_bytes(policy or home.path / POLICY_FILE)
     front = open_front(home)
     try:
-        root = adopt_root(home, front.desk, desk.read_bytes(args.file), document)
-        _tell_units(front)
+        root = adopt_root(home, front.desk, desk.read_bytes(file), document)
+        _offer_to_units(front)
     finally:
         front.close()
-    print(f"root version {root.version} is in force, policy version {root.policy_version}")
+    print(f"adopted: root version {root.version}, policy version {root.policy_version}")
+    return DONE
 
 
-def _offices(keys: tuple[root_file.RootKey, ...], changes: list[str]) -> tuple[root_file.RootKey, ...]:
+@keys.verb(
+    "serve",
+    example="department keys serve --folder /srv/keys --root root.cbor --certificate chain.pem "
+    "--tls-key key.pem",
+)
+@click.option("--folder", type=desk.FILE, required=True, help="The key service's home, on this machine.")
+@click.option(
+    "--root",
+    "root_path",
+    type=desk.FILE,
+    required=True,
+    help="The department's root file, as this machine trusts it.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=int, default=8466, show_default=True, help="Port to listen on.")
+@click.option("--certificate", type=desk.FILE, required=True, help="PEM chain for HTTPS.")
+@click.option("--tls-key", type=desk.FILE, required=True, help="PEM key for HTTPS.")
+@click.option("--fips", is_flag=True, help="Approved algorithms only in TLS.")
+def serve(
+    _common: Common,
+    *,
+    folder: Path,
+    root_path: Path,
+    host: str,
+    port: int,
+    certificate: Path,
+    tls_key: Path,
+    fips: bool,
+) -> int:
+    """Run the key service here until stopped."""
+    import uvicorn  # noqa: PLC0415 - only where a key service runs
+
+    from sync.department.content.key_remote import TOKEN_FILE, key_app  # noqa: PLC0415
+    from sync.department.ground.tls import tls_context  # noqa: PLC0415
+
+    try:
+        root = desk.read_bytes(root_path)
+        root_file.describe(root)
+    except StorageError as error:
+        raise ConfigError(f"is no root file: {error}", where=str(root_path)) from None
+    context = tls_context(certificate, tls_key, approved=fips)
+    demand_free(host, port, "--port")
+    private_folder(folder)
+    token_file = folder / TOKEN_FILE
+    if not token_file.exists():
+        files.write_new(token_file, secrets.token_hex(32).encode())
+        files.sync_dir(folder)
+        print(f"put the content of {token_file} into the department's keys.remote", file=sys.stderr)
+    service = LocalKeyService(folder)
+    app = key_app(service, root, token_file.read_text().strip())
+    print(f"key service on {host}:{port}; Ctrl-C ends", file=sys.stderr, flush=True)
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        ssl_context_factory=lambda _config, _default: context,
+    )
+    service.close()
+    return DONE
+
+
+def _offices(keys: tuple[root_file.RootKey, ...], changes: tuple[str, ...]) -> tuple[root_file.RootKey, ...]:
     """The three offices with the keys that are replaced. Raises ConfigError."""
     known = {one.holder: one.public for one in keys}
     for change in changes:
@@ -178,47 +217,10 @@ def _offices(keys: tuple[root_file.RootKey, ...], changes: list[str]) -> tuple[r
     return tuple(root_file.RootKey(holder=holder, public=public) for holder, public in known.items())
 
 
-def _tell_units(front: Front) -> None:
-    """A policy that changed goes down at once; where it cannot, the server tries again every day."""
+def _offer_to_units(front: Front) -> None:
+    """Offer a changed policy at once; where that fails, the server tries again every day."""
     try:
         if sent := front.send_down():
             print(f"units are offered a new {', '.join(sent)}")
     except SyncError as error:
-        print(f"department: units are not told yet: {error}", file=sys.stderr)
-
-
-def _serve(args: argparse.Namespace) -> int:
-    import uvicorn  # noqa: PLC0415 - only where a key service runs
-
-    from sync.department.content.key_remote import TOKEN_FILE, key_app  # noqa: PLC0415
-    from sync.department.ground.tls import tls_context  # noqa: PLC0415
-
-    try:
-        root = desk.read_bytes(args.root)
-        root_file.describe(root)
-    except StorageError as error:
-        raise ConfigError(f"is no root file: {error}", where=str(args.root)) from None
-    context = tls_context(args.certificate, args.tls_key, approved=args.fips)
-    demand_free(args.host, args.port, "--port")
-    folder(args.folder)
-    token_file = args.folder / TOKEN_FILE
-    if not token_file.exists():
-        files.write_new(token_file, secrets.token_hex(32).encode())
-        files.sync_dir(args.folder)
-        print(f"put the content of {token_file} into the department's keys.remote", file=sys.stderr)
-    service = LocalKeyService(args.folder)
-    app = key_app(service, root, token_file.read_text().strip())
-    print(f"key service on {args.host}:{args.port}; Ctrl-C ends", file=sys.stderr, flush=True)
-    uvicorn.run(
-        app,
-        host=args.host,
-        port=args.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        ws="none",
-        ssl_context_factory=lambda _config, _default: context,
-    )
-    service.close()
-    return 0
+        print(f"department: units are not offered it yet: {error}", file=sys.stderr)

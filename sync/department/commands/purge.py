@@ -2,51 +2,32 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
+import click
+
+from storage.times import now_us
+from sync.command_frame import DONE, Common, verb
 from sync.department.ground.home import DepartmentHome
-from sync.department.ground.local_time import now_us
 from sync.department.server import daily
 from sync.department.server.open_desk import front_of
 from sync.department.server.server import Department
 
 
-def add_parser(subparsers: Any) -> None:
-    """The arguments."""
-    parser = subparsers.add_parser(
-        "purge",
-        help="purge what was received over a year ago; --plan shows what is due when",
-        description="Purge every day of receipt that has been kept its full year (463.8), and print the "
-        "receipts. The running server does the same by itself every day.",
-        epilog="example: department purge --plan",
-    )
-    parser.add_argument("--plan", action="store_true", help="only show what is held and when it goes")
+@verb("purge", example="department purge --plan")
+@click.option("--plan", is_flag=True, help="Only show what is held and when it goes.")
+def purge(common: Common, *, plan: bool) -> int:
+    """Purge every day of receipt that was kept its full year (463.8), and print the receipts.
 
-
-def _day(day: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).strftime("%Y-%m-%d")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Plan or purge."""
-    department = Department(DepartmentHome.open(args.home))
+    The running server does the same by itself every day.
+    """
+    department = Department(DepartmentHome.open(common.home))
     try:
-        if args.plan:
-            for one in department.retention.plan():
-                records, parts = department.retention.counted(one.day)
-                goes = _day(one.due_us // 86_400_000_000)
-                overdue = one.overdue_days(now_us())
-                if args.json:
-                    facts = {"received": _day(one.day), "goes": goes, "records": records, "elements": parts}
-                    print(json.dumps(facts | {"overdue_days": overdue}))
-                else:
-                    late = f"  OVERDUE {overdue} days" if overdue else ""
-                    print(f"received {_day(one.day)}  goes {goes}  {records} records, {parts} elements{late}")
-            return 0
+        if plan:
+            _show_plan(department, as_json=common.json)
+            return DONE
         receipts = department.retain()
         front = front_of(department)
         if front is not None:
@@ -57,13 +38,30 @@ def run(args: argparse.Namespace) -> int:
     finally:
         department.close()
     for receipt in receipts:
-        if args.json:
+        if common.json:
             print(json.dumps(asdict(receipt)))
         else:
             print(
                 f"purged: received {_day(receipt.day)}, {receipt.records} records, "
                 f"{receipt.elements} elements, {receipt.packs} packs, {receipt.clause}"
             )
-    if not receipts and not args.json:
+    if not receipts and not common.json:
         print("nothing is due")
-    return 0
+    return DONE
+
+
+def _show_plan(department: Department, *, as_json: bool) -> None:
+    for one in department.retention.plan():
+        records, parts = department.retention.counted(one.day)
+        goes = _day(one.due_us // 86_400_000_000)
+        overdue = one.overdue_days(now_us())
+        if as_json:
+            facts = {"received": _day(one.day), "goes": goes, "records": records, "elements": parts}
+            print(json.dumps(facts | {"overdue_days": overdue}))
+        else:
+            late = f"  OVERDUE {overdue} days" if overdue else ""
+            print(f"received {_day(one.day)}  goes {goes}  {records} records, {parts} elements{late}")
+
+
+def _day(day: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).strftime("%Y-%m-%d")

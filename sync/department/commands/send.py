@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
 
+import click
+
+from storage.times import now_us
+from sync.command_frame import DONE, Common, verb
+from sync.department.commands.desk_access import read_bytes
 from sync.department.ground.home import DepartmentHome
-from sync.department.ground.local_time import now_us
 from sync.department.server.server import Department
 from sync.department.units import documents as down
 from sync.errors import ConfigError
@@ -18,47 +20,35 @@ from sync.errors import ConfigError
 MAX_CONFIGURATION_BYTES = 256 * 1024
 
 
-def add_parser(subparsers: Any) -> None:
-    """The arguments."""
-    parser = subparsers.add_parser(
-        "send",
-        help="sign a configuration or an update bundle, and offer it to units",
-        description="Sign a file with the command key and offer it to units, or to one. Units fetch it with "
-        "their next sync and check it. A configuration changes the keys that it names, at once; an update "
-        "waits until a person installs it at the console. What is out: `department hotlist list`.",
-        epilog="example: department send configuration reader.toml",
-    )
-    parser.add_argument("kind", choices=("configuration", "update"), help="what the file is")
-    parser.add_argument("file", type=Path, help="a reader's configuration (TOML), or a bundle")
-    parser.add_argument("--id", default="", help="an update's name: letters, digits, . _ -")
-    parser.add_argument("--unit", default="", help="for this unit alone (its id)")
+@verb("send", example="department send configuration reader.toml")
+@click.argument("kind", type=click.Choice(("configuration", "update")))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--id", "update_id", default="", help="An update's name: letters, digits, . _ -")
+@click.option("--unit", default="", help="For this unit only (its id).")
+def send(common: Common, *, kind: str, file: Path, update_id: str, unit: str) -> int:
+    """Sign a configuration (TOML) or an update bundle, and offer it to units.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Sign and offer."""
-    home = DepartmentHome.open(args.home)
-    try:
-        body = args.file.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=str(args.file)) from None
-    if args.kind == "configuration":
+    Units fetch it with their next sync and check it. A configuration changes the keys that it names, at once;
+    an update waits until a person installs it at the console. What is out: `department hotlist list`.
+    """
+    home = DepartmentHome.open(common.home)
+    body = read_bytes(file)
+    if kind == "configuration":
         name = "configuration"
-        _check_configuration(body, str(args.file))
-    elif not args.id:
+        _check_configuration(body, str(file))
+    elif not update_id:
         raise ConfigError("an update has a name", where="--id", cure="department send update --id 0.2.0 FILE")
     else:
-        name = f"update/{args.id}"
+        name = f"update/{update_id}"
     department = Department(home)
     try:
-        version = down.send(home, department.store, name, body, now_us(), args.unit)
+        version = down.send(home, department.store, name, body, now_us(), unit)
     finally:
         department.close()
     digest = hashlib.sha256(body).hexdigest()
-    if args.json:
-        print(json.dumps({"name": name, "version": version, "sha256": digest}))
-    else:
-        print(f"out: {name}, version {version}, SHA-256 {digest}")
-    return 0
+    facts = {"name": name, "version": version, "sha256": digest}
+    print(json.dumps(facts) if common.json else f"out: {name}, version {version}, SHA-256 {digest}")
+    return DONE
 
 
 def _check_configuration(body: bytes, where: str) -> None:

@@ -2,48 +2,60 @@
 
 from __future__ import annotations
 
-import argparse
 import time
-from typing import Any
 
+import click
+
+from sync.command_frame import noun
 from sync.department.commands import desk_access as desk
-from sync.department.desk.inquiry.calls import NothingForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people import calls as forms
 
+RECORD = "department training record o1 --trainer super --course ALPR-463 --user super"
 
-def add_parser(subparsers: Any) -> None:
-    """The arguments."""
-    example = "department training record o1 --trainer super --course ALPR-463 --user super"
-    parent = desk.verbs(subparsers, "training", "yearly training of 463.9", example)
-    one = desk.verb(parent, "record", "record a training with all its topics", example)
-    one.add_argument("name_of_user", metavar="USER")
-    one.add_argument("--trainer", required=True, help="the CCAT supervisor; for him, who conducted it")
-    one.add_argument("--course", required=True, help="an approved course of the policy file")
-    one.add_argument(
-        "--topics", default="equipment,department-policy,privacy-policy", help="463.9 (a) to (c)"
-    )
-    one.add_argument("--policy-version", type=int, default=0, help="default: the version in force")
-    one.add_argument(
-        "--held", default="", metavar="TIME", help="when it was held, ISO 8601, UTC; default: now"
-    )
-    desk.verb(parent, "list", "people and their training", "department training list --user super")
+training = noun("training", "Yearly training of 463.9.", example=RECORD)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Make the call."""
-    if args.verb == "list":
-        columns = ("user", "name", "roles", "active", "training", "training_ends_us")
-        desk.show(args, desk.call(args, "training/list", NothingForm()), columns)
-        return 0
-    with desk.session(args) as (front, token):
+@desk.desk_verb(training, "record", example=RECORD)
+@click.argument("name_of_user", metavar="USER")
+@desk.text("--trainer", "trainer", "The CCAT supervisor; for the supervisor, who conducted it.")
+@desk.text("--course", "course", "An approved course of the policy file.")
+@click.option(
+    "--topics",
+    default="equipment,department-policy,privacy-policy",
+    show_default=True,
+    help="463.9 (a) to (c).",
+)
+@click.option("--policy-version", type=int, default=0, help="Default: the current version.")
+@desk.time_option("--held", "held_us", "When it was held, ISO 8601, UTC. Default: now.", default=-1)
+def record(
+    terminal: desk.Terminal,
+    *,
+    name_of_user: str,
+    trainer: str,
+    course: str,
+    topics: str,
+    policy_version: int,
+    held_us: int,
+) -> int:
+    """Record a training with all its topics."""
+    with desk.session(terminal) as (front, token):
         form = forms.TrainingForm(
-            user=args.name_of_user,
-            trainer=args.trainer,
-            course=args.course,
-            policy_version=args.policy_version or front.desk.policy.version,
-            topics=tuple(args.topics.split(",")),
-            held_us=desk.time_of(args.held, "--held") if args.held else time.time_ns() // 1000,
+            user=name_of_user,
+            trainer=trainer,
+            course=course,
+            policy_version=policy_version or front.desk.policy.version,
+            topics=tuple(topics.split(",")),
+            held_us=held_us if held_us >= 0 else time.time_ns() // 1000,
         )
-        desk.show(args, OPERATIONS["training/record"].run(front, token, form))
-    return 0
+        return terminal.show(OPERATIONS["training/record"].run(front, token, form))
+
+
+desk.form_verb(
+    training,
+    "list",
+    "training/list",
+    "List people and their training.",
+    example="department training list --user super",
+    columns=("user", "name", "roles", "active", "training", "training_ends_us"),
+)

@@ -3,16 +3,18 @@ No command itself."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
+import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage.errors import CheckpointError, StorageError
-from sync.department.commands.desk_access import key_of, read_bytes
+from sync.command_frame import DONE, FOUND_WRONG, Common, collected
+from sync.department.commands.desk_access import FILE, key_of, read_bytes
 from sync.department.content import package
 from sync.department.desk.desk import FOLDER
 from sync.department.desk.json_forms import to_json
@@ -24,56 +26,57 @@ from sync.department.server.open_desk import link_of, root_in
 from sync.errors import ConfigError, LinkError
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """What a stranger gives: the thing to check and keys that came from elsewhere."""
-    parser.add_argument(
-        "package", nargs="?", type=Path, metavar="PACKAGE", help="an evidence package (ZIP), with --key"
-    )
-    parser.add_argument(
-        "--key", metavar="KEY", help="the department log's key (as `department witness log-key` prints)"
-    )
-    parser.add_argument(
-        "--log", type=Path, metavar="FOLDER", help="a copy of the access log, for a stranger to check"
-    )
-    parser.add_argument("--witness-key", metavar="KEY", help="the witness's key, obtained from the witness")
-    parser.add_argument("--witness-url", metavar="URL", help="where to fetch the newest checkpoint")
-    parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="instead: a checkpoint got from the witness"
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a stranger gives: the thing to check, and keys that came from elsewhere."""
+
+    package: Path | None
+    key: str | None
+    log: Path | None
+    witness_key: str | None
+    witness_url: str | None
+    checkpoint: Path | None
 
 
-def asked(args: argparse.Namespace) -> bool:
-    """Whether a package or a copied log is to be checked, not a home."""
-    return args.package is not None or args.log is not None
+stranger_options = collected(
+    "given",
+    Given,
+    click.argument("package", type=FILE, required=False),
+    click.option("--key", metavar="KEY", help="The department log's key (`department witness log-key`)."),
+    click.option("--log", type=FILE, metavar="FOLDER", help="A copy of the access log, to check it."),
+    click.option("--witness-key", metavar="KEY", help="The witness's key, obtained from the witness."),
+    click.option("--witness-url", metavar="URL", help="Where to fetch the newest checkpoint."),
+    click.option("--checkpoint", type=FILE, metavar="FILE", help="Instead: a checkpoint from the witness."),
+)
 
 
-def run(args: argparse.Namespace) -> int:
+def check_given(common: Common, given: Given) -> int:
     """Check a package or a copied log with the keys given."""
-    if not args.key:
+    if not given.key:
         raise ConfigError("needs the department log's key, from elsewhere", where="--key")
-    key = key_of(args.key, "--key")
-    if args.package is not None:
-        return _package(args, key.public)
-    if not args.witness_key:
+    key = key_of(given.key, "--key")
+    if given.package is not None:
+        return _check_package(common, given.package, key.public)
+    if given.log is None or not given.witness_key:
         raise ConfigError("needs the witness's key, from the witness", where="--witness-key")
-    witness = key_of(args.witness_key, "--witness-key")
-    note = _newest(args.witness_url or "", key.name, args.checkpoint)
-    return _told(args, check_log.check(args.log, key.public, witness=witness, checkpoint=note))
+    witness = key_of(given.witness_key, "--witness-key")
+    note = _newest(given.witness_url or "", key.name, given.checkpoint)
+    return _report(common, check_log.check(given.log, key.public, witness=witness, checkpoint=note))
 
 
-def _package(args: argparse.Namespace, public: Ed25519PublicKey) -> int:
+def _check_package(common: Common, path: Path, public: Ed25519PublicKey) -> int:
     try:
-        head = package.check(read_bytes(args.package), public)
+        head = package.check(read_bytes(path), public)
     except StorageError as error:
-        print(json.dumps({"problems": [str(error)]}) if args.json else f"WRONG {error}")
-        return 1
-    if args.json:
+        print(json.dumps({"problems": [str(error)]}) if common.json else f"WRONG {error}")
+        return FOUND_WRONG
+    if common.json:
         facts = {"number": head.number, "department": head.department, "reads": len(head.reads)}
         print(json.dumps(facts | {"problems": []}))
-        return 0
+        return DONE
     print(f"the package verifies: {head.department}, {head.number}, {len(head.reads)} reads")
     print(head.sentence)
-    return 0
+    return DONE
 
 
 def _newest(url: str, origin: str, file: Path | None) -> str | None:
@@ -88,7 +91,7 @@ def _newest(url: str, origin: str, file: Path | None) -> str | None:
         return None
 
 
-def of_home(home: DepartmentHome, args: argparse.Namespace) -> bool:
+def check_home(common: Common, home: DepartmentHome, checkpoint: Path | None) -> bool:
     """Check a home's access log against its witness; True when something is wrong. No desk: nothing to
     check."""
     folder = home.path / FOLDER
@@ -100,18 +103,19 @@ def of_home(home: DepartmentHome, args: argparse.Namespace) -> bool:
     except CheckpointError:
         witness = None
     origin = check_log.note_key_of(public).name
-    note = _newest(root.witness_url, origin, args.checkpoint) if witness else None
+    note = _newest(root.witness_url, origin, checkpoint) if witness else None
     keys = AuditKeys(folder / KEYS)
-    return bool(_told(args, check_log.check(folder, public, witness=witness, checkpoint=note, keys=keys)))
+    report = check_log.check(folder, public, witness=witness, checkpoint=note, keys=keys)
+    return bool(_report(common, report))
 
 
-def _told(args: argparse.Namespace, report: LogReport) -> int:
-    if args.json:
+def _report(common: Common, report: LogReport) -> int:
+    if common.json:
         print(json.dumps({"access_log": to_json(report)}))
-        return 0 if report.sound else 1
+        return DONE if report.sound else FOUND_WRONG
     proof = f"{report.witnessed} witnessed" if report.proven else "no witness asked"
     print(f"access log: {report.entries} entries, {proof}, {report.opened} opened")
     for problem in report.problems[:100]:
         print(f"WRONG {problem}")
     print("the access log verifies" if report.sound else f"{len(report.problems)} things are wrong")
-    return 0 if report.sound else 1
+    return DONE if report.sound else FOUND_WRONG

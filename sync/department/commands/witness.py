@@ -3,13 +3,14 @@ tlog-witness)."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import uvicorn
 
+from sync.command_frame import DONE, Common, noun
 from sync.department.commands import desk_access as desk
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.ports import demand_free
@@ -18,91 +19,90 @@ from sync.department.journal.witness_server import WitnessFolder, witness_app
 from sync.department.server.open_desk import open_desk
 from sync.errors import ConfigError
 
-
-def add_parser(subparsers: Any) -> None:
-    """The arguments."""
-    parent = desk.verbs(
-        subparsers,
-        "witness",
-        "a witness outside the department",
-        "department witness serve --folder /srv/witness",
-    )
-    one = desk.verb(
-        parent,
-        "init",
-        "make a witness; prints its key",
-        "department witness init --name w.example/1 --folder /srv/witness",
-        asks=False,
-    )
-    one.add_argument("--name", required=True, help="its name in notes, e.g. attorney.example.gov/witness")
-    one.add_argument("--folder", type=Path, required=True)
-    one = desk.verb(
-        parent,
-        "add-log",
-        "watch a log from now on",
-        "department witness add-log KEY --folder /srv/witness",
-        asks=False,
-    )
-    one.add_argument("key", help="the log's key: department witness log-key")
-    one.add_argument("--folder", type=Path, required=True)
-    desk.verb(parent, "log-key", "print this department's log key", "department witness log-key", asks=False)
-    one = desk.verb(
-        parent,
-        "serve",
-        "answer add-checkpoint",
-        "department witness serve --folder /srv/witness --port 8465",
-        asks=False,
-    )
-    one.add_argument("--folder", type=Path, required=True)
-    one.add_argument("--host", default="127.0.0.1")
-    one.add_argument("--port", type=int, default=8465)
-    one.add_argument("--certificate", type=Path, help="PEM chain; with --key: HTTPS")
-    one.add_argument("--key", type=Path, dest="tls_key", help="PEM key")
-    one.add_argument("--fips", action="store_true", help="approved algorithms only in TLS")
+witness = noun(
+    "witness", "A witness outside the department.", example="department witness serve --folder /srv/witness"
+)
+folder_option = click.option("--folder", type=desk.FILE, required=True, help="The witness's folder.")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Do it."""
-    if args.verb == "log-key":
-        home_desk = open_desk(DepartmentHome.open(args.home))
-        print(home_desk.log.note_key.text())
-        home_desk.close()
-        return 0
-    if args.verb == "init":
-        folder = WitnessFolder.create(args.folder, args.name)
-        print(folder.key.text())
-        folder.close()
-        return 0
-    folder = WitnessFolder(args.folder)
+@witness.verb("init", example="department witness init --name w.example/1 --folder /srv/witness")
+@click.option("--name", required=True, help="Its name in notes, e.g. attorney.example.gov/witness.")
+@folder_option
+def init(_common: Common, *, name: str, folder: Path) -> int:
+    """Make a witness, and print its key."""
+    made = WitnessFolder.create(folder, name)
+    print(made.key.text())
+    made.close()
+    return DONE
+
+
+@witness.verb("add-log", example="department witness add-log KEY --folder /srv/witness")
+@click.argument("key")
+@folder_option
+def add_log(_common: Common, *, key: str, folder: Path) -> int:
+    """Watch a log from now on. KEY is the log's key, as `department witness log-key` prints it."""
+    opened = WitnessFolder(folder)
     try:
-        if args.verb == "add-log":
-            key = desk.key_of(args.key, "KEY")
-            folder.add_log(key)
-            print(f"watching {key.name}")
-            return 0
-        if (args.certificate is None) != (args.tls_key is None) or (args.fips and args.certificate is None):
+        public = desk.key_of(key, "KEY")
+        opened.add_log(public)
+        print(f"watching {public.name}")
+    finally:
+        opened.close()
+    return DONE
+
+
+@witness.verb("log-key", example="department witness log-key")
+def log_key(common: Common) -> int:
+    """Print this department's log key."""
+    home_desk = open_desk(DepartmentHome.open(common.home))
+    print(home_desk.log.note_key.text())
+    home_desk.close()
+    return DONE
+
+
+@witness.verb("serve", example="department witness serve --folder /srv/witness --port 8465")
+@folder_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=int, default=8465, show_default=True, help="Port to listen on.")
+@click.option("--certificate", type=desk.FILE, help="PEM chain; with --key: HTTPS.")
+@click.option("--key", "tls_key", type=desk.FILE, help="PEM key.")
+@click.option("--fips", is_flag=True, help="Approved algorithms only in TLS.")
+def serve(
+    _common: Common,
+    *,
+    folder: Path,
+    host: str,
+    port: int,
+    certificate: Path | None,
+    tls_key: Path | None,
+    fips: bool,
+) -> int:
+    """Answer add-checkpoint requests until stopped."""
+    opened = WitnessFolder(folder)
+    try:
+        if (certificate is None) != (tls_key is None) or (fips and certificate is None):
             raise ConfigError("belongs with --key; --fips needs both", where="--certificate")
-        demand_free(args.host, args.port, "--port")
-        print(f"witness {folder.name} on {args.host}:{args.port}; Ctrl-C ends", file=sys.stderr, flush=True)
+        demand_free(host, port, "--port")
+        print(f"witness {opened.name} on {host}:{port}; Ctrl-C ends", file=sys.stderr, flush=True)
         uvicorn.run(
-            witness_app(folder),
-            host=args.host,
-            port=args.port,
+            witness_app(opened),
+            host=host,
+            port=port,
             log_config=None,
             access_log=False,
             server_header=False,
             lifespan="off",
             ws="none",
-            ssl_context_factory=_context_of(args),
+            ssl_context_factory=_context_of(certificate, tls_key, fips=fips),
         )
     finally:
-        folder.close()
-    return 0
+        opened.close()
+    return DONE
 
 
-def _context_of(args: argparse.Namespace) -> Any:
+def _context_of(certificate: Path | None, tls_key: Path | None, *, fips: bool) -> Any:
     """What uvicorn makes its TLS context with, or None for plain HTTP (a co-signature needs no secrecy)."""
-    if args.certificate is None:
+    if certificate is None or tls_key is None:
         return None
-    context = tls_context(args.certificate, args.tls_key, approved=args.fips)
+    context = tls_context(certificate, tls_key, approved=fips)
     return lambda _config, _default: context

@@ -1,0 +1,323 @@
+"""The command-line frame of both programs, `reader` and `department`, on click. No command of its own.
+
+A program is a table of commands; the module of a command is imported only when that command is asked for, so
+that `reader status` starts quickly on a Pi. A command is one function, and its docstring is its help:
+
+    @verb("audit", example="reader audit --since 30d --csv > alpr-requests.csv")
+    @click.option("--csv", "as_csv", is_flag=True, help="print CSV")
+    def audit(common: Common, *, as_csv: bool) -> int:          # the exit status
+
+A command with verbs of its own is a `noun`, and each verb is a function under `@NOUN.verb(...)`. Every
+command takes `--home DIR` and `--json`, before or after its verb. Exit status: 0 done, 1 the check found
+something wrong, 2 usage or configuration, 3 something that the machine lacks. Results go to stdout,
+everything else to stderr; an error is one line: what, where, what to do.
+
+It is in `sync` because both programs import that room: `firmware` and `sync.department` do not import each
+other.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import click
+from click.shell_completion import CompletionItem, shell_complete
+
+DONE, FOUND_WRONG, MISUSE, PART_LACKING = 0, 1, 2, 3
+INTERRUPTED, PIPE_CLOSED = 130, 141  # as a shell counts SIGINT and SIGPIPE
+
+Explain: TypeAlias = Callable[[Exception, "Common"], tuple[str, int]]
+Before: TypeAlias = Callable[["Common", Mapping[str, Any]], None]
+Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@dataclass(slots=True)
+class Common:
+    """The options that every command takes. `home`: the data folder; `json`: one JSON object a line."""
+
+    home: Path
+    json: bool = False
+    command: str = ""  # the command asked for, e.g. "verify"
+    before: Before | None = None  # called with the parameters of the command before it runs
+
+
+def _keep_home(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
+    common = context.find_object(Common)
+    if value is not None and common is not None:
+        common.home = value
+
+
+def _keep_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    common = context.find_object(Common)
+    if value and common is not None:
+        common.json = True
+
+
+def _common_options(variable: str) -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--home"], type=click.Path(path_type=Path), metavar="DIR", expose_value=False,
+            callback=_keep_home, help=f"Data folder (or {variable}).",
+        ),
+        click.Option(
+            ["--json"], is_flag=True, expose_value=False, callback=_keep_json,
+            help="Print one JSON object a line.",
+        ),
+    ]  # fmt: skip
+
+
+class _Documented(click.Command):
+    """A command with the common options, and an example at the end of its help."""
+
+    def __init__(self, *args: Any, example: str, **settings: Any) -> None:
+        settings.setdefault("context_settings", _SETTINGS)
+        super().__init__(*args, **settings)
+        self.example = example
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Its own, then those that every command takes; --help is last."""
+        own = super().get_params(ctx)
+        return [*own[:-1], *_common_options(_variable(ctx)), *own[-1:]]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The example, unbroken, so that it can be copied."""
+        formatter.write(f"\nexample: {self.example}\n")
+
+
+class Verb(_Documented):
+    """A command: one function."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call it, after what the program does before every command."""
+        common = ctx.find_object(Common)
+        if common is not None and common.before is not None:
+            common.before(common, ctx.params)
+        return super().invoke(ctx)
+
+
+class Noun(_Documented, click.Group):
+    """A command with verbs of its own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Verbs in the order of their definition."""
+        return list(self.commands)
+
+    def verb(self, name: str, *, example: str) -> Callable[[Callable[..., int]], Verb]:
+        """A decorator: this function is the verb `name`."""
+
+        def add(function: Callable[..., int]) -> Verb:
+            made = verb(name, example=example)(function)
+            self.add_command(made)
+            return made
+
+        return add
+
+
+class Program(click.Group):
+    """A program: the table `name: (module, what it does)`; the order is that of `--help`.
+
+    `variable`: the environment variable of the home; `default_home`: where it is without one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        table: Mapping[str, tuple[str, str]],
+        *,
+        about: str,
+        example: str,
+        distribution: str,
+        variable: str,
+        default_home: Path,
+    ) -> None:
+        super().__init__(
+            name, help=about, context_settings=_SETTINGS, subcommand_metavar="COMMAND ...",
+            params=[
+                *_common_options(variable),
+                click.Option(
+                    ["--version"], is_flag=True, is_eager=True, expose_value=False,
+                    callback=self._show_version, help="Print the version and exit.",
+                ),
+            ],
+        )  # fmt: skip
+        self.example, self.variable = example, variable
+        self._table, self._distribution, self._default_home = table, distribution, default_home
+
+    @property
+    def program(self) -> str:
+        """Its name on the command line."""
+        return cast("str", self.name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The commands in the order of the table."""
+        return list(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the module of one command; None where there is no such command."""
+        if cmd_name not in self._table:
+            return None
+        return cast("click.Command", getattr(import_module(self._table[cmd_name][0]), cmd_name))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but name the commands there are. Raises click.UsageError."""
+        common = ctx.find_object(Common)
+        if common is not None:
+            common.command = args[0]
+        if not ctx.resilient_parsing and args[0] not in self._table:
+            ctx.fail(f"no command {args[0]!r}: one of {', '.join(self._table)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The table itself: no module is imported for it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in self._table.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """What the exit status says, and an example."""
+        formatter.write(
+            "\nExit status: 0 done, 1 the check found something wrong, 2 usage or configuration,\n"
+            f"3 something that this machine lacks\nexample: {self.example}\n"
+        )
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands by the table, then options."""
+        named = [(name, about) for name, (_, about) in self._table.items() if name.startswith(incomplete)]
+        return [
+            *(CompletionItem(name, help=about) for name, about in named),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
+
+    def common(self) -> Common:
+        """The options before anything was typed."""
+        return Common(home=Path(os.environ.get(self.variable) or self._default_home))
+
+    def _show_version(self, context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        if value and not context.resilient_parsing:
+            click.echo(f"{self.program} {version_of(self._distribution)}")
+            context.exit()
+
+
+def version_of(distribution: str) -> str:
+    """The installed version of a distribution; "unknown" where it runs from a bare source tree."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def verb(name: str, *, example: str) -> Callable[[Callable[..., int]], Verb]:
+    """A decorator: this function is the command `name`. It gets a `Common` first, and returns the status."""
+
+    def make(function: Callable[..., int]) -> Verb:
+        return click.command(name, cls=Verb, example=example)(click.pass_obj(function))
+
+    return make
+
+
+def noun(name: str, about: str, *, example: str) -> Noun:
+    """A command with verbs of its own."""
+    return Noun(name, help=about, example=example, subcommand_metavar="VERB ...")
+
+
+def collected(name: str, make: Callable[..., Any], *options: Decorator) -> Decorator:
+    """A decorator: these options, collected into one argument `name` by `make`, whose parameters they are."""
+    keys = tuple(inspect.signature(make).parameters)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapper(*arguments: Any, **values: Any) -> Any:
+            own = {key: values.pop(key) for key in keys}
+            return function(*arguments, **{name: make(**own)}, **values)
+
+        made: Callable[..., Any] = wrapper
+        for option in reversed(options):
+            made = option(made)
+        return made
+
+    return decorate
+
+
+def run_program(
+    program: Program,
+    argv: Sequence[str] | None,
+    *,
+    known: tuple[type[Exception], ...],
+    explain: Explain,
+    before: Before | None = None,
+) -> int:
+    """Run one command; returns the exit status.
+
+    `known`: the errors that end a command with one line; `explain`: that line without the program's name, and
+    the status; `before`: what to do once the command line is understood.
+    """
+    if _completed(program):
+        return DONE
+    common = program.common()
+    common.before = before
+    try:
+        return _invoke(program, list(sys.argv[1:] if argv is None else argv), common)
+    except known as error:
+        message, status = explain(error, common)
+        return _refuse(program, message, status)
+
+
+def _invoke(program: Program, words: list[str], common: Common) -> int:
+    """Parse and run; what was typed wrongly, an interrupt and a closed pipe each give their status."""
+    try:
+        with program.make_context(program.program, words, obj=common) as context:
+            return int(program.invoke(context))
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.exceptions.NoArgsIsHelpError as nothing:
+        print(nothing.ctx.get_help() if nothing.ctx else "", file=sys.stderr)
+        return MISUSE
+    except click.ClickException as misuse:
+        return _refuse(program, _misuse(program, misuse), MISUSE)
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:  # whatever read our output has closed, as `head` does: flush nothing into it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+
+
+def _variable(context: click.Context) -> str:
+    root = context.find_root().command
+    return root.variable if isinstance(root, Program) else "the environment"
+
+
+def _misuse(program: Program, error: click.ClickException) -> str:
+    """What was typed wrongly, and where to read how it is typed."""
+    said = " ".join(error.format_message().split()).rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = context.command_path if context else program.program
+    where = "".join(f"{part}: " for part in [path.partition(" ")[2]] if part)
+    return f"{where}{said[:1].lower()}{said[1:]} (see {path} --help)"
+
+
+def _refuse(program: Program, message: str, status: int) -> int:
+    """One line on stderr. What came from outside moves no cursor: control characters are replaced."""
+    line = "".join(sign if sign.isprintable() else "?" for sign in " ".join(message.split()))
+    print(f"{program.program}: {line}", file=sys.stderr)
+    return status
+
+
+def _completed(program: Program) -> bool:
+    """Whether the shell asked for completions, and got them."""
+    variable = f"_{program.program.upper()}_COMPLETE"
+    instruction = os.environ.get(variable)
+    if not instruction:
+        return False
+    shell_complete(program, {}, program.program, variable, instruction)
+    return True
