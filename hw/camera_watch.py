@@ -211,7 +211,7 @@ class WatchedCamera:
         self._seen = True
         self._heard_s = self._monotonic()
         if self._reason is None and self._heard_s - self._last_s > self._stall_s:
-            self._reason, self._tries = f"only broken frames: {error}", 0
+            self._reason, self._tries = f"only broken frames: {error.reason}", 0
 
     def _lose(self, reason: str) -> None:
         """Give the camera up; the next look opens it again, later and later while it fails."""

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from firmware.console.challenge import Answer, Challenge, check_holder
 from firmware.console.unit import Unit
 from storage.grant_format import (
-    DAY_US,
     Bundle,
     Grant,
     check_not_revoked,
@@ -22,6 +21,7 @@ from storage.grant_format import (
     open_bundle,
     revocable,
 )
+from storage.times import DAY_US
 
 LONGEST_S = 8 * 3600.0  # a working day; a longer job logs in again
 CommandKeys = Callable[[], Sequence[Ed25519PublicKey]]

@@ -20,7 +20,8 @@ from firmware.health.report import report_lines
 from firmware.screen import printable, screened, screened_link, screened_log
 from hw.errors import HardwareError
 from storage.errors import StorageError
-from storage.grant_format import DAY_US, Grant
+from storage.grant_format import Grant
+from storage.times import DAY_US
 from sync.errors import SyncError
 
 AIM_DEFAULT_S, AIM_LIMIT_S = 120, 3600

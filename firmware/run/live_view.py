@@ -1,14 +1,19 @@
-"""What `reader run` shows: a live table on a terminal, a line a read elsewhere; plates only where allowed."""
+"""What `reader run` shows: reads where they may be seen, and counts alone everywhere else.
+
+A service's output ends up in a journal that no purge reaches. So plate, time, state and direction of a read
+stay away from it: what is sealed in the store is in clear nowhere else.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import IO, Self, TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -17,7 +22,7 @@ from rich.table import Table
 from firmware.frames.pipeline import Counts, Progress
 from storage.records import Read
 
-HIDDEN = "-"
+UNKNOWN = "-"
 _ROWS = 24
 _STAGES = {  # what a person wants to know, from the detector's own steps
     "find": ("shrink", "find", "decode"),
@@ -48,12 +53,18 @@ class StageTimes:
 
 
 class LiveView:
-    """The table of reads; on a terminal it is redrawn in place, elsewhere it grows by a line a read."""
+    """On a terminal a view that is redrawn in place; elsewhere a line a read, or nothing.
 
-    def __init__(self, console: Console, *, plates: bool, as_json: bool) -> None:
+    reads: whether reads may be seen; else there are counts alone. as_json: one JSON object a read; where
+    reads may not be seen it holds the record's number and nothing else, and a journal, which would add the
+    time, gets not even that.
+    """
+
+    def __init__(self, console: Console, *, reads: bool, as_json: bool) -> None:
         self._console = console
-        self._plates = plates
+        self._reads = reads
         self._as_json = as_json
+        self._silent = not reads and (not as_json or is_journal(console.file))
         self._times = StageTimes()
         self._rows: deque[tuple[str, ...]] = deque(maxlen=_ROWS)
         self._in_view = 0
@@ -65,7 +76,7 @@ class LiveView:
     def __enter__(self) -> Self:
         if self._live is not None:
             self._live.start()
-        elif not self._as_json:
+        elif self._reads and not self._as_json:
             self._line(_COLUMNS)
         return self
 
@@ -83,13 +94,16 @@ class LiveView:
 
     def stored(self, number: int, read: Read) -> None:
         """A read is durable; called from the storing thread."""
+        if self._silent:
+            return
         with self._lock:
             means = self._times.means()
             if self._as_json:
-                self._console.file.write(json.dumps(self._facts(number, read, means)) + "\n")
+                facts = _facts(number, read, means) if self._reads else {"record": number}
+                self._console.file.write(json.dumps(facts) + "\n")
                 self._console.file.flush()
                 return
-            self._rows.append(self._row(number, read, means))
+            self._rows.append(_row(number, read, means))
             if self._live is None:
                 self._line(self._rows[-1])
 
@@ -98,7 +112,8 @@ class LiveView:
         if self._live is None:
             return
         with self._lock:
-            table = Table(*_COLUMNS, caption=self._caption(counts, blind_s), caption_justify="left")
+            columns = _COLUMNS if self._reads else ()
+            table = Table(*columns, caption=self._caption(counts, blind_s), caption_justify="left")
             for row in self._rows:
                 table.add_row(*row)
         self._live.update(table, refresh=True)
@@ -112,36 +127,48 @@ class LiveView:
     def _caption(self, counts: Counts, blind_s: float) -> str:
         return f"{_flow(counts, blind_s)}, {self._in_view} in view, {counts.stored} stored"
 
-    def _row(self, number: int, read: Read, means: Mapping[str, float]) -> tuple[str, ...]:
-        return (
-            str(number),
-            f"{_utc(read.first_us):%H:%M:%S.%f}"[:-4],
-            read.text if self._plates else HIDDEN,
-            read.jurisdiction or HIDDEN,
-            f"{read.confidence:.2f}",
-            read.direction,
-            str(read.frames_voted),
-            *(f"{mean:.1f}" for mean in means.values()),
-        )
-
-    def _facts(self, number: int, read: Read, means: Mapping[str, float]) -> dict[str, object]:
-        facts: dict[str, object] = {
-            "record": number,
-            "first_us": read.first_us,
-            "last_us": read.last_us,
-            "jurisdiction": read.jurisdiction,
-            "confidence": round(read.confidence, 4),
-            "direction": read.direction,
-            "frames_voted": read.frames_voted,
-            "ms": {stage: round(mean, 2) for stage, mean in means.items()},
-        }
-        return facts | ({"plate": read.text} if self._plates else {})
-
     def _line(self, row: tuple[str, ...]) -> None:
         widths = (7, 12, 11, 7, 5, 8, 7, 8, 11, 8, 8)
         text = " ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         self._console.file.write(text.rstrip() + "\n")
         self._console.file.flush()
+
+
+def is_journal(stream: TextIO | IO[str]) -> bool:
+    """Whether systemd connected this stream to its journal (systemd.exec(5), JOURNAL_STREAM)."""
+    named = os.environ.get("JOURNAL_STREAM", "")
+    try:
+        about = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return named == f"{about.st_dev}:{about.st_ino}"
+
+
+def _row(number: int, read: Read, means: Mapping[str, float]) -> tuple[str, ...]:
+    return (
+        str(number),
+        f"{_utc(read.first_us):%H:%M:%S.%f}"[:-4],
+        read.text,
+        read.jurisdiction or UNKNOWN,
+        f"{read.confidence:.2f}",
+        read.direction,
+        str(read.frames_voted),
+        *(f"{mean:.1f}" for mean in means.values()),
+    )
+
+
+def _facts(number: int, read: Read, means: Mapping[str, float]) -> dict[str, object]:
+    return {
+        "record": number,
+        "first_us": read.first_us,
+        "last_us": read.last_us,
+        "jurisdiction": read.jurisdiction,
+        "confidence": round(read.confidence, 4),
+        "direction": read.direction,
+        "frames_voted": read.frames_voted,
+        "ms": {stage: round(mean, 2) for stage, mean in means.items()},
+        "plate": read.text,
+    }
 
 
 def _flow(counts: Counts, blind_s: float) -> str:

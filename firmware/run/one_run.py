@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ from firmware.run.field_parts import FieldParts
 from firmware.run.live_view import LiveView
 from firmware.run.orders import Reason, StopRequest, SupplyOrders
 from firmware.run.uplink_thread import UplinkThread
+from firmware.screen import printable
 from firmware.settings.config import CameraSettings, Config
 from firmware.settings.config_record import record_configuration
 from hw.camera import Frame
@@ -59,6 +61,7 @@ from storage.records import Position, Read
 from sync.membership import SyncFolder
 
 LOOK_S = 0.2  # how often the main thread redraws and looks for a signal
+COUNTS_EVERY_S = 3600.0  # so seldom that the event's own time stamp tells of no read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +161,7 @@ class OneRun:
             demo = not ledger.status().enrolled
             if options.plates and not demo:
                 raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
-            plates = options.plates or (demo and out.isatty() and not options.as_json)
+            reads_seen = demo and (options.plates or out.isatty())
             _record_configuration(ledger, home, clock, log)
             habit = ReadHabit.load(home / "habit.json")
             sync_folder, tap = SyncFolder.of(home), FrameTap()
@@ -199,7 +202,7 @@ class OneRun:
                 consoles(
                     home, ledger, clock=clock, health=health, tap=tap, retune=_retuner(source, lighting)
                 ) as in_session,
-                LiveView(Console(file=out), plates=plates, as_json=options.as_json) as view,
+                LiveView(Console(file=out), reads=reads_seen, as_json=options.as_json) as view,
             ):
 
                 def announce(number: int, read: Read) -> None:
@@ -235,13 +238,13 @@ class OneRun:
                     queue_frames=config.capture.queue_frames,
                     queue_passes=config.capture.queue_passes,
                     on_frame=on_frame,
-                    on_broken=lambda error: _name_broken(err, error),
+                    on_broken=lambda error: _name_broken(err, log, error, demo=demo),
                     on_progress=view.progress,
                 )
                 health.count_dropped(lambda: pipeline.counts.dropped)
                 log.info("started", source=source_text, live=source.live, demo=demo)
                 try:
-                    self._watch(pipeline, camera, view, in_session)
+                    self._watch(pipeline, camera, view, in_session, log)
                 finally:
                     camera.close()
                     bookkeeper.close()
@@ -273,10 +276,16 @@ class OneRun:
             self._sent.set()
 
     def _watch(
-        self, pipeline: Pipeline, camera: WatchedCamera, view: LiveView, in_session: Callable[[], bool]
+        self,
+        pipeline: Pipeline,
+        camera: WatchedCamera,
+        view: LiveView,
+        in_session: Callable[[], bool],
+        log: structlog.typing.FilteringBoundLogger,
     ) -> None:
         """Keep the main thread: signals, the view and the heartbeat. Returns when all stages are done."""
         stop, heartbeat, liveness = self._stop, self._heartbeat, Liveness()
+        counted_s = time.monotonic()
         pipeline.start()
         if heartbeat is not None:
             heartbeat.ready()
@@ -291,6 +300,9 @@ class OneRun:
             if heartbeat is not None and liveness.alive(frame_age_s=camera.frame_age_s, read=counts.read):
                 heartbeat.beat()
             view.refresh(counts, camera.blind_s)
+            if time.monotonic() - counted_s >= COUNTS_EVERY_S:
+                counted_s = time.monotonic()
+                log.info("counts", frames=counts.frames, dropped=counts.dropped, reads=counts.stored)
         pipeline.join()
 
 
@@ -381,5 +393,10 @@ def _small_luma(frame: Frame) -> NDArray[np.uint8]:
     return frame.luma[::4, ::4] if frame.lores is None else frame.lores
 
 
-def _name_broken(err: TextIO, error: BrokenFrameError) -> None:
-    print(f"reader: run: {error}; skipped", file=err, flush=True)
+def _name_broken(
+    err: TextIO, log: structlog.typing.FilteringBoundLogger, error: BrokenFrameError, *, demo: bool
+) -> None:
+    if demo:
+        print(f"reader: run: {printable(str(error))}; skipped", file=err, flush=True)
+    else:  # a file may be named after the plate that it shows
+        log.warning("frame_broken", reason=error.reason)

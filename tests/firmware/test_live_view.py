@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from firmware.run.live_view import LiveView, StageTimes
 from storage.records import ClockState, Read
 
 PLATE = "LS15EBC"
+MOMENT = datetime.fromtimestamp(1_800_000_000, UTC)
 READ = Read(
     text=PLATE,
     confidence=0.9,
@@ -29,10 +31,10 @@ READ = Read(
 )
 
 
-def shown(*, plates: bool, as_json: bool, terminal: bool) -> str:
+def shown(*, reads: bool, as_json: bool, terminal: bool) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=160)
-    with LiveView(console, plates=plates, as_json=as_json) as view:
+    with LiveView(console, reads=reads, as_json=as_json) as view:
         view.progress(Progress(sequence=1, live=(), ms={"find": 10.0, "decode": 2.0, "read": 5.0}))
         view.stored(7, READ)
         view.refresh(Counts(frames=1), 0.0)
@@ -41,20 +43,43 @@ def shown(*, plates: bool, as_json: bool, terminal: bool) -> str:
 
 @pytest.mark.parametrize("as_json", [False, True])
 @pytest.mark.parametrize("terminal", [False, True])
-@pytest.mark.parametrize("plates", [False, True])
-def test_plate_is_shown_only_where_it_may(plates: bool, as_json: bool, terminal: bool) -> None:
-    assert (PLATE in shown(plates=plates, as_json=as_json, terminal=terminal)) == plates
+def test_nothing_of_a_read_is_shown_where_it_may_not(as_json: bool, terminal: bool) -> None:
+    assert PLATE in shown(reads=True, as_json=as_json, terminal=terminal)
+    text = shown(reads=False, as_json=as_json, terminal=terminal)
+    told = [PLATE, "GB", "0.9", "towards", str(READ.first_us)[:10], f"{MOMENT:%H:%M}", "plate", "way"]
+    assert [one for one in told if one in text] == []
+
+
+def test_off_a_terminal_a_view_of_counts_alone_says_nothing_a_read() -> None:
+    assert shown(reads=False, as_json=False, terminal=False) == ""
+
+
+def test_json_without_reads_is_the_record_s_number_and_nothing_else() -> None:
+    assert json.loads(shown(reads=False, as_json=True, terminal=False)) == {"record": 7}
+
+
+def test_a_journal_that_would_stamp_each_line_gets_no_line_a_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "journal").open("w+") as out:
+        about = (tmp_path / "journal").stat()
+        for named, lines in ((f"{about.st_dev}:{about.st_ino}", 0), ("8:1", 1)):
+            monkeypatch.setenv("JOURNAL_STREAM", named)
+            with LiveView(Console(file=out), reads=False, as_json=True) as view:
+                view.stored(7, READ)
+            out.seek(0)
+            assert len(out.readlines()) == lines
 
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_table_shows_jurisdiction_votes_and_milliseconds_by_stage(terminal: bool) -> None:
-    text = shown(plates=True, as_json=False, terminal=terminal)
+    text = shown(reads=True, as_json=False, terminal=terminal)
     for cell in ("GB", "0.90", "towards", "9", "12.0", "5.0", "find ms", "vote ms"):
         assert cell in text
 
 
 def test_json_line_has_every_field(tmp_path: Path) -> None:
-    facts = json.loads(shown(plates=True, as_json=True, terminal=False))
+    facts = json.loads(shown(reads=True, as_json=True, terminal=False))
     assert facts == {
         "record": 7,
         "first_us": READ.first_us,

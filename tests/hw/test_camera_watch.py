@@ -155,7 +155,7 @@ def test_broken_frames_alone_are_a_blind_time_and_open_nothing_again(bench: Benc
     bench.camera.close()
     (spell,) = bench.spells
     assert spell.blind_s >= 2 * STALL_S
-    assert spell.reason.startswith("only broken frames: x.jpg")
+    assert spell.reason.startswith("only broken frames: torn")
     assert bench.source.opened == 1
 
 

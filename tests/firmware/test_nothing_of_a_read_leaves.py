@@ -1,0 +1,121 @@
+"""What an enrolled unit lets out beside its sealed records: counts, and nothing else of any read."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from reader_process import CLIP
+from sync_twins import found_department, free_port, issue_code, running
+
+from firmware.custody.opening import create_ledger
+from firmware.settings.config import Config, SiteSettings, SyncSettings, UnitSettings, write_config
+from sync.enrolment import join
+from sync.ledger_outbox import LedgerOutbox
+from sync.membership import SyncFolder
+
+pytestmark = pytest.mark.slow
+TRUTH = json.loads((CLIP / "truth.json").read_text())["vehicles"]
+PLACE = (34.271828, -118.314159)
+CLOCK = re.compile(r"\b[0-2]\d:[0-5]\d:[0-5]\d")
+EVENTS = {"started", "stopped", "alarm_raised", "alarm_over", "counts", "attempt"}
+READER = [sys.executable, "-m", "firmware.cli"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A unit that a department has enrolled, at a surveyed place, with metrics on."""
+    folder = tmp_path_factory.mktemp("seal")
+    home = folder / "unit"
+    home.mkdir()
+    config = Config(
+        unit=UnitSettings(name="pole", metrics_port=free_port()),
+        site=SiteSettings(latitude=PLACE[0], longitude=PLACE[1]),
+        sync=SyncSettings(interval_s=10, jitter=0.0),
+    )
+    write_config(home, config)
+    with running(found_department(folder / "department")) as server:
+        sync = SyncFolder.of(home)
+        with create_ledger(home) as ledger:
+            join(LedgerOutbox(ledger, sync.inbox), sync, issue_code(server.home, "pole"), software="t")
+        yield home
+
+
+def command(home: Path, *words: str) -> str:
+    done = subprocess.run(
+        [*READER, "--home", str(home), *words], capture_output=True, text=True, check=True, timeout=120
+    )
+    return done.stdout + done.stderr
+
+
+def told(text: str) -> list[str]:
+    """What of the reads stands in a text: plate, state, direction, place."""
+    words = {one["text"] for one in TRUTH} | {one["jurisdiction"] for one in TRUTH}
+    words |= {"US-", "towards", "away", "parked", f"{PLACE[0]:.3f}", f"{-PLACE[1]:.3f}"}
+    return sorted(word for word in words if word in text)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_of_a_read_only_counts_reach_output_events_status_metrics_and_files(
+    home: Path, tmp_path: Path, as_json: bool
+) -> None:
+    port = re.search(r"metrics_port = (\d+)", (home / "config.toml").read_text())
+    assert port is not None
+    out, err = tmp_path / "out", tmp_path / "err"
+    with out.open("w") as stdout, err.open("w") as stderr:
+        process = subprocess.Popen(
+            [*READER, "--home", str(home), *(("--json",) if as_json else ()), "run", "--source", str(CLIP),
+             "--pace", "fast"],
+            stdout=stdout, stderr=stderr,
+        )  # fmt: skip
+        try:
+            channels = looked_at(home, int(port[1]))
+            limits = Path(f"/proc/{process.pid}/limits").read_text()
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+    channels |= {"output": out.read_text(), "events": err.read_text()}
+    assert {name: told(text) for name, text in channels.items() if told(text)} == {}
+    for name in ("output", "status", "metrics", "health"):
+        assert CLOCK.findall(channels[name]) == [], name
+    for line in channels["events"].splitlines():  # an event has its own time; none is a read's
+        if line.startswith("{"):
+            assert json.loads(line)["event"] in EVENTS
+    assert re.search(r"Max core file size +0 ", limits)
+    if as_json:
+        lines = [json.loads(line) for line in channels["output"].splitlines()]
+        assert lines
+        assert all(set(line) == {"record"} for line in lines)
+    else:
+        assert len(channels["output"].splitlines()) == 1  # the summary at the end
+
+
+def looked_at(home: Path, port: int) -> dict[str, str]:
+    """Every way to ask a running reader, once it has stored some reads."""
+    until = time.monotonic() + 120
+    while True:
+        assert time.monotonic() < until, "no reads in two minutes"
+        time.sleep(0.5)
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+                metrics = answer.read().decode()
+        except OSError:
+            continue
+        stored = re.search(r"alpr_reads_total (\d+)", metrics)
+        if stored is not None and int(stored[1]) >= 6:
+            break
+    clear = [path for path in home.rglob("*") if path.is_file() and not {"store", "sync"} & set(path.parts)]
+    return {
+        "metrics": metrics,
+        "status": command(home, "status"),
+        "status as JSON": command(home, "status", "--json"),
+        "sync status": command(home, "sync", "status"),
+        "health": command(home, "status").split("slot", maxsplit=1)[0],
+    } | {path.name: path.read_text() for path in clear if path.suffix in {".json", ".lockout", ".log"}}
