@@ -8,7 +8,8 @@
 #   make faults   the tests that cut, kill and corrupt, with their full figures
 #   make soak     hours of replay with injected trouble (SOAK_MINUTES=120)
 #   make train    train both nets anew and export them (needs the pictures of ALPR_DATA=DIR)
-#   make lock     resolve the lock files anew
+#   make reference  write the pages that are made from the code (commands, HTTP operations)
+#   make lock     resolve the lock files again
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -30,7 +31,7 @@ DEMO_HOME := run/demo
 SOAK_MINUTES ?= 120
 ALPR_DATA ?= ../shared/data
 
-.PHONY: help demo test test-311 test-313 lint bench runtimes faults soak train lock
+.PHONY: reference help demo test test-311 test-313 lint bench runtimes faults soak train lock
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -84,6 +85,10 @@ else
 test-313: $(VENV_313)/.ready
 	$(VENV_313)/bin/pytest $(PARALLEL) $(SECOND_ROUND)
 endif
+
+reference: $(VENV)/.ready
+	$(RUN)/python -m sync.command_pages reader --markdown firmware/commands/README.md
+	$(RUN)/python -m sync.command_pages department --markdown sync/department/commands/README.md
 
 bench: $(VENV)/.ready
 	$(RUN)/python -m tests.tools.bench
