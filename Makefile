@@ -8,8 +8,7 @@
 #   make faults   the tests that cut, kill and corrupt, with their full figures
 #   make soak     hours of replay with injected trouble (SOAK_MINUTES=120)
 #   make train    train both nets anew and export them (needs the pictures of ALPR_DATA=DIR)
-#   make reference  write the pages that are made from the code (commands, HTTP operations)
-#   make lock     resolve the lock files again
+#   make lock     resolve the lock files anew
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -31,7 +30,7 @@ DEMO_HOME := run/demo
 SOAK_MINUTES ?= 120
 ALPR_DATA ?= ../shared/data
 
-.PHONY: reference help demo test test-311 test-313 lint bench runtimes faults soak train lock
+.PHONY: help demo test test-311 test-313 lint bench runtimes faults soak train lock
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -85,10 +84,6 @@ else
 test-313: $(VENV_313)/.ready
 	$(VENV_313)/bin/pytest $(PARALLEL) $(SECOND_ROUND)
 endif
-
-reference: $(VENV)/.ready
-	$(RUN)/python -m sync.command_pages reader --markdown firmware/commands/README.md
-	$(RUN)/python -m sync.command_pages department --markdown sync/department/commands/README.md
 
 bench: $(VENV)/.ready
 	$(RUN)/python -m tests.tools.bench

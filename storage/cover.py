@@ -19,7 +19,6 @@ from storage.sealing import Opened
 from storage.times import utc_text
 
 SLOT_CHARACTERS = (*string.ascii_uppercase, *string.digits, "")
-utc = utc_text  # the older name
 WORTH_TELLING = 0.001  # a probability below it is left out
 
 

@@ -19,7 +19,6 @@ from storage.envelope import encode
 from storage.epochs import EpochFacts
 from storage.errors import RecordError, SealError
 from storage.home import Home
-from storage.plate_text import normal_plate  # noqa: F401 - where it used to be
 from storage.records import KeyClass
 from storage.times import HOUR_US
 

@@ -1,6 +1,6 @@
 """Time as this project writes it: int64 microseconds since 1970, UTC; its units, one formatter, one parser.
 
-Dates beyond the calendar (year 10000, negative) never raise: they are shown as their number.
+Dates beyond the calendar (year 10000, negative) never raise: their number is shown.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def utc_text(us: int, *, to: str = "millisecond") -> str:
     """
     at = moment(us)
     if at is None:
-        return f"{us} us"
+        return f"no date ({us} us)"
     text = at.strftime(_PRECISIONS[to])
     if to == "day":
         return text

@@ -30,7 +30,6 @@ from sync.uplink import Conversation, ParcelSize, Progress
 
 log_events = structlog.get_logger("uplink")
 LOOK_S = 1.0
-clock_us = now_us  # the older name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -23,6 +22,7 @@ from storage.codec import from_bytes
 from storage.envelope import split
 from storage.grant_format import MAX_BYTES, Bundle, Grant
 from storage.ssh_signature import from_armour, sign
+from storage.times import utc_text
 from sync.command_frame import DONE, Common, verb
 
 KEY_LIMIT = 64 * 1024
@@ -77,10 +77,7 @@ def _show(bundle: Bundle) -> None:
 
 
 def _moment(us: int) -> str:
-    try:
-        return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (ValueError, OverflowError, OSError):  # nobody has checked what the file says
-        return f"no date ({us} us)"
+    return utc_text(us, to="minute")
 
 
 def _signature(message: bytes, path: Path) -> bytes:

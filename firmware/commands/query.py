@@ -11,10 +11,10 @@ import click
 from firmware.commands.person import FILE, Person, period_options, person_options
 from firmware.custody.asking import asking, signed
 from storage.codec import to_plain
-from storage.cover import utc
 from storage.door import subject_of
 from storage.plate_text import normal_plate
 from storage.search import Query
+from storage.times import utc_text
 from sync.command_frame import DONE, Common, verb
 
 
@@ -75,6 +75,6 @@ def _line(read: dict[str, Any]) -> str:
     at = f"  {where['latitude']:.5f},{where['longitude']:.5f}" if where else ""
     sure = "" if read["exact"] else "  (unreadable slots)"
     return (
-        f"{read['sequence']:>8}  {utc(read['first_us'])}  {read['text']:<10} {read['confidence']:.2f}  "
+        f"{read['sequence']:>8}  {utc_text(read['first_us'])}  {read['text']:<10} {read['confidence']:.2f}  "
         f"{read['jurisdiction'] or '-':<6} {read['direction']:<8} {read['camera']}{at}{sure}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from firmware.custody.asking import asking
-from storage.cover import utc
+from storage.times import utc_text
 from sync.command_frame import DONE, Common, noun
 
 retention = noun(
@@ -40,12 +40,12 @@ def apply(common: Common) -> int:
     elif receipt is None and answer["waits_until_us"] is not None:
         print(
             "due, but the key slot changes at most once an hour: the unit purges at "
-            f"{utc(answer['waits_until_us'])}"
+            f"{utc_text(answer['waits_until_us'])}"
         )
     elif receipt is None:
         print("nothing is due")
     else:
-        print(f"purged at {utc(receipt['at_us'])}; receipt is record {answer['sequence']}")
+        print(f"purged at {utc_text(receipt['at_us'])}; receipt is record {answer['sequence']}")
         for one in receipt["epochs"]:
             what = f"epoch {one['epoch']} ({one['key_class']}): {one['records']} records"
             print(f"  {what}, {one['clause']}: {one['reason']}")
@@ -55,7 +55,7 @@ def apply(common: Common) -> int:
 
 def _line(item: dict[str, object]) -> str:
     due_us = int(str(item["due_us"]))
-    when = "held" if due_us > 1 << 62 else f"due {utc(due_us)}"
+    when = "held" if due_us > 1 << 62 else f"due {utc_text(due_us)}"
     mark = "DUE " if item["due"] else "    "
     return (
         f"{mark}epoch {item['epoch']:>5} {item['key_class']:<6} {item['records']:>7} records "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from hw.clock import SystemClock
 from hw.vitals import SysfsBoard
 from storage.errors import HomeLockedError
 from storage.ledger import Ledger
+from storage.times import utc_text
 from sync.command_frame import DONE, FOUND_WRONG, Common, noun
 from sync.health import Health
 from sync.ledger_outbox import LedgerOutbox
@@ -122,4 +122,4 @@ def _show(status: dict[str, Any], *, as_json: bool) -> None:
 def _moment(us: object) -> str:
     if not isinstance(us, int) or not us:
         return "-".ljust(20)
-    return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return utc_text(us, to="second").removesuffix(" UTC")

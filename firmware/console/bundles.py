@@ -6,13 +6,13 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from detector.reader import MODELS
 from firmware.console.errors import UnitRefusedError
 from storage import files
 from storage.errors import StorageError
+from storage.times import utc_text
 from sync.documents import Carried, open_kept
 from sync.errors import SyncError
 from sync.membership import SyncFolder
@@ -38,7 +38,7 @@ def bundle_lines(folder: SyncFolder) -> Sequence[str]:
         except UnitRefusedError as error:
             lines.append(str(error))
             continue
-        signed = datetime.fromtimestamp(bundle.issued_us / 1e6, UTC).strftime("%Y-%m-%d")
+        signed = utc_text(bundle.issued_us, to="day")
         lines.append(f"ready: {name}, {len(bundle.body) / 1e6:.1f} MB, signed {signed}; type: update {name}")
     return lines
 

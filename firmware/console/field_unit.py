@@ -44,6 +44,7 @@ from storage import envelope
 from storage.errors import StorageError
 from storage.ledger import Ledger
 from storage.records import KeyClass
+from storage.times import DAY_US
 from sync.documents import inbox_file, open_kept
 from sync.errors import SyncError
 from sync.ledger_outbox import LedgerOutbox
@@ -51,7 +52,7 @@ from sync.membership import SyncFolder
 
 REVOCATIONS = "revocations"
 CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres")
-YEAR_US = 366 * 86_400_000_000
+YEAR_US = 366 * DAY_US
 VENDOR = "vendor"  # 463.3: access for maintenance and repair
 
 FindPlates = Callable[[Frame], Spots]

@@ -9,13 +9,14 @@ import math
 import os
 from pathlib import Path
 
+from storage.times import HOUR_US, MINUTE_US
+
 HOURS = 168
 WEIGHT = 0.25  # of the newest week
 IMPROBABLE = 0.001  # a quieter stretch than this by chance, once in a thousand, is an alarm
 FEWER_SHARE = 0.5  # traffic varies by more than chance: a holiday, rain. Above this share it is no alarm
 JUDGED_US = 900_000_000  # a gate or a red light may keep a road empty for a while
 PAUSE_US = 120_000_000  # between two ticks: after more the clock was set, or the unit slept
-HOUR_US = 3_600_000_000
 
 
 def hour_of_week(us: int) -> int:
@@ -46,7 +47,7 @@ class ReadHabit:
         self._empty_us += gone_us
         self._missed += (self.usual(now_us) or 0.0) * gone_us / HOUR_US
         if hour != self._hour:
-            whole = self._from_us - self._hour * HOUR_US < 60_000_000
+            whole = self._from_us - self._hour * HOUR_US < MINUTE_US
             self._was_few = self._few(hour * HOUR_US - 1)
             if whole and not self._blind:
                 self._teach(self._hour % HOURS, self._count)

@@ -18,9 +18,10 @@ import structlog
 
 from firmware.custody.opening import sync_folder
 from storage.ledger import Ledger
+from storage.times import now_us as wall_us
 from sync.health import Health
 from sync.ledger_outbox import LedgerOutbox
-from sync.runner import Attempt, Runner, clock_us
+from sync.runner import Attempt, Runner
 from sync.schedule import Conditions, Schedule
 
 LOOK_S = 1.0
@@ -38,7 +39,7 @@ class UplinkThread:
         schedule: Schedule,
         *,
         log: structlog.typing.FilteringBoundLogger,
-        now_us: Callable[[], int] = clock_us,
+        now_us: Callable[[], int] = wall_us,
         conditions: Callable[[], Conditions] = Conditions,
         on_log_refused: Callable[[str], None] | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import (
-    DAY_US,
-    HOUR_US,
     OVERVIEW,
     PATCH,
     PLATE,
@@ -39,6 +37,7 @@ from storage.records import KeyClass
 from storage.schema import connect
 from storage.standing import POLICY
 from storage.store import read_book
+from storage.times import DAY_US, HOUR_US
 
 
 def forms(secret: bytes) -> set[bytes]:

@@ -8,17 +8,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from custody_twins import (
-    DAY_US,
-    PLATE,
-    Department,
-    Reopen,
-    SteppedTime,
-    add_reads,
-    ask_signed,
-    check,
-    query_body,
-)
+from custody_twins import PLATE, Department, Reopen, SteppedTime, add_reads, ask_signed, check, query_body
 
 from storage import access, codec, search, ssh_signature
 from storage.audit import AuditFilter, AuditLine, as_csv, read_lines
@@ -30,6 +20,7 @@ from storage.records import Access, AccessResult
 from storage.roster import Person, Roster, password_verifier
 from storage.ssh_signature import SshPublicKey
 from storage.standing import POLICY, ROSTER
+from storage.times import DAY_US
 
 EVERYTHING = AuditFilter(since_us=0, until_us=1 << 62, user=None, purpose=None, plate=None)
 
@@ -93,7 +84,7 @@ def test_a_look_up_without_the_right_is_refused_with_its_clause_and_logged(
 ) -> None:
     add_reads(ledger, time, 1)
     with pytest.raises(RefusedError) as refusal:
-        door.answer("query", query_body(door, ledger, **changes))
+        door.answer("query", query_body(door, ledger, **changes))  # type: ignore[arg-type]
     assert refusal.value.clause == clause
     [line] = entries(ledger)
     assert line.outcome.startswith("refused: " + clause)
@@ -257,7 +248,7 @@ def test_an_unreadable_slot_matches_and_says_so(ledger: Ledger, door: Door, time
 def test_the_log_with_all_its_accesses_verifies(ledger: Ledger, door: Door, time: SteppedTime) -> None:
     add_reads(ledger, time, 2)
     door.answer("query", query_body(door, ledger))
-    assert check(ledger.store.home.root, ledger.store.slot).ok
+    assert check(ledger.store.home.root, ledger.store.slot).ok  # type: ignore[arg-type]
 
 
 # -- an enrolled unit, its roster synced -------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from custody_twins import DAY_US, PLATE, Department, SteppedTime, add_reads, check
+from custody_twins import PLATE, Department, SteppedTime, add_reads, check
 
 from hw.secure_slot import LoopbackSlot
 from storage import day_keys, merkle, sealing
@@ -15,6 +15,7 @@ from storage.errors import SealError
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.salvage import salvage
+from storage.times import DAY_US
 from storage.verify import verify_home
 
 

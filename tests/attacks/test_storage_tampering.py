@@ -8,11 +8,10 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from custody_twins import DAY_US, Department, SteppedTime, add_reads, ask_signed, check, query_body
+from custody_twins import Department, SteppedTime, add_reads, ask_signed, check, query_body
 
 from hw.secure_slot import LoopbackSlot
 from storage import leaf as leaves
@@ -25,6 +24,7 @@ from storage.home import Home
 from storage.ledger import Ledger
 from storage.records import Gap
 from storage.slot import load
+from storage.times import DAY_US
 from storage.verify import verify_home
 
 FULL = os.environ.get("ALPR_FAULTS") == "full"
@@ -190,10 +190,10 @@ def _moved(table: str, column: str, row: object, after: object) -> object:
     return f"{after}/{name}" if column == "sequence" else f"{sequence}/{after}"
 
 
-def flipped(value: Any, rng: random.Random) -> object:
+def flipped(value: object, rng: random.Random) -> object:
     if isinstance(value, int):
         return value ^ (1 << rng.randrange(20))
-    data = bytearray(value.encode() if isinstance(value, str) else value)
+    data = bytearray(value.encode() if isinstance(value, str) else value)  # type: ignore[arg-type]
     data[rng.randrange(len(data))] ^= 1 << (rng.randrange(7) if isinstance(value, str) else rng.randrange(8))
     return data.decode(errors="replace") if isinstance(value, str) else bytes(data)
 

@@ -11,8 +11,9 @@ from firmware.console.lockout import Lockout
 from firmware.console.maintenance import RememberedLog
 from firmware.console.session import Console
 from hw.serial_port import loopback_pair
-from storage.grant_format import COMMANDS, DAY_US, FORMAT, Bundle, Grant, GrantRole, issue
+from storage.grant_format import COMMANDS, FORMAT, Bundle, Grant, GrantRole, issue
 from storage.ssh_signature import PrivateKey, SshPublicKey
+from storage.times import DAY_US
 from tests.tools.bench_unit import BenchUnit
 from tests.tools.rehearsal import Hands
 

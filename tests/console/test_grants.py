@@ -16,9 +16,7 @@ from storage.envelope import sign
 from storage.errors import RecordError
 from storage.grant_format import (
     COMMANDS,
-    DAY_US,
     GRANT_CONTEXT,
-    HOUR_US,
     Bundle,
     Delegation,
     ForgedGrantError,
@@ -30,6 +28,7 @@ from storage.grant_format import (
     open_bundle,
 )
 from storage.ssh_signature import SshPublicKey
+from storage.times import DAY_US, HOUR_US
 from tests.tools.bench_unit import BenchUnit
 from tests.tools.rehearsal import answer_to
 
@@ -157,12 +156,7 @@ def test_a_recorded_answer_opens_no_second_session(make_bench: Callable[..., Ben
     kept: list[bytes] = []
     bench.hands.wait_for("unit-7> ")
     bundle = bench.office.bundle(role=role, to_us=NOW_US + ROLES[role])
-
-    def keep(data: bytes) -> bytes:
-        kept.append(data)
-        return data
-
-    bench.hands.log_in(bundle, bench.office.holder, keep)
+    bench.hands.log_in(bundle, bench.office.holder, lambda data: (kept.append(data), data)[1])
     bench.hands.wait_for("unit-7 t.okafor> ")
     bench.hands.type("exit")
     bench.hands.wait_for("unit-7> ")

@@ -12,7 +12,8 @@ from firmware.console.maintenance import RememberedLog
 from firmware.console.session import Console
 from hw.serial_port import loopback_pair
 from storage.errors import StoreFullError
-from storage.grant_format import DAY_US, GrantRole
+from storage.grant_format import GrantRole
+from storage.times import DAY_US
 from tests.tools.bench_unit import BenchUnit
 from tests.tools.rehearsal import Hands
 
@@ -110,17 +111,8 @@ def test_the_record_is_written_before_the_first_output(bench: Bench) -> None:
     bench.enter()
     order: list[str] = []
     append, storage = bench.log.append, bench.unit.storage
-
-    def log_append(record: Any) -> Any:
-        order.append(f"record {record.phase}")
-        return append(record)
-
-    def asked_storage() -> Any:
-        order.append("asked")
-        return storage()
-
-    bench.log.append = log_append
-    bench.unit.storage = asked_storage
+    bench.log.append = lambda record: (order.append(f"record {record.phase}"), append(record))[1]
+    bench.unit.storage = lambda: (order.append("asked"), storage())[1]
     bench.ask("storage")
     assert order == ["record begin", "asked", "record end"]
 

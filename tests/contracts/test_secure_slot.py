@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from custody_twins import DAY_US, SteppedTime, add_reads, check
+from custody_twins import SteppedTime, add_reads, check
 
 from hw.errors import MissingDriverError, SlotFailedError
 from hw.secure_slot import SecureSlot, open_slot
 from storage.errors import KeyLostError
 from storage.ledger import Ledger
+from storage.times import DAY_US
 
 Open = Callable[[], SecureSlot]
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from desk_server import serving
-from desk_twins import DAY_US, GROUND, PASSWORD, Department
+from desk_twins import GROUND, PASSWORD, Department
 from starlette.applications import Starlette
 
+from storage.times import DAY_US
 from sync.department.desk.api import MAX_BODY_BYTES, routes
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from desk_twins import COURSE, DAY_US, GROUND, MINUTE_US, PEOPLE, TOPICS, Department
+from desk_twins import COURSE, GROUND, PEOPLE, TOPICS, Department
 
 from storage.grant_format import GrantRole
+from storage.times import DAY_US, MINUTE_US
 from sync.department.desk.audit import calls as audits
 from sync.department.desk.grants import calls as grants
 from sync.department.desk.grants import revoking

@@ -11,8 +11,9 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from desk_twins import GROUND, MINUTE_US, Department
+from desk_twins import GROUND, Department
 
+from storage.times import MINUTE_US
 from sync.department.desk.audit.calls import (
     AuditForm,
     AuditReport,

@@ -10,8 +10,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_seat import Seat
-from desk_twins import DAY_US, START_US, Department
+from desk_twins import START_US, Department
 
+from storage.times import DAY_US
 from sync.department.cli import main
 
 GROUND = ("--purpose", "investigation", "--case", "26-001234", "--why", "hit and run on Myrtle Avenue")
@@ -36,7 +37,7 @@ def request_number(seat: Seat, tmp_path: Path) -> int:
     """A sharing request that was approved."""
     letter = tmp_path / "letter.pdf"
     letter.write_bytes(b"%PDF Dear Chief")
-    asked: tuple[str | Path, ...] = (
+    asked = (
         "share",
         "record",
         "--letter",
@@ -135,7 +136,7 @@ def test_a_grant_and_a_delegation_never_overwrite_a_file(seat: Seat, tmp_path: P
         .public_key()
         .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     )
-    issue: tuple[str | Path, ...] = (
+    issue = (
         "grant",
         "issue",
         "--person",

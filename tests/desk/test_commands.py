@@ -7,7 +7,6 @@ import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import pyotp
@@ -37,7 +36,7 @@ class Terminal:
         said = self._capsys.readouterr()
         return status, said.out, said.err
 
-    def given(self, *words: str) -> dict[str, Any]:
+    def given(self, *words: str) -> dict[str, str]:
         status, out, err = self.type("--json", *words)
         assert status == 0, err
         return json.loads(out)  # type: ignore[no-any-return]
@@ -52,7 +51,7 @@ class Terminal:
         code = pyotp.TOTP(secret).at(int(time.time()) + 30 * steps_ahead)
         self._environment.setenv("DEPARTMENT_PASSWORD", password)
         self._environment.setenv("DEPARTMENT_CODE", code)
-        token = str(self.given("user", "login", user)["token"])
+        token = self.given("user", "login", user)["token"]
         self.resume(token)
         return token
 

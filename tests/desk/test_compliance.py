@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from desk_twins import DAY_US, GROUND, START_US, Department
+from desk_twins import GROUND, START_US, Department
 
+from storage.times import DAY_US
 from sync.department.desk.audit.calls import PeriodForm
 from sync.department.desk.compliance import Overdue
 from sync.department.desk.holds.calls import HoldForm

@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from look_up_year import DAY_US, KINDS, MINUTE_US, simulate
+from look_up_year import KINDS, simulate
 
+from storage.times import DAY_US, MINUTE_US
 from sync.department.desk.audit.detectors import (
     LookUp,
     burst,

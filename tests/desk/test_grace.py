@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from desk_twins import GROUND, MINUTE_US, Department
+from desk_twins import GROUND, Department
 
+from storage.times import MINUTE_US
 from sync.department.desk.audit.calls import AuditForm
 from sync.department.desk.inquiry.calls import Answer, RunForm
 from sync.department.journal.entries import AccessResult, WitnessAway

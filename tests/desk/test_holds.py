@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
 
 import pytest
-from desk_twins import DAY_US, GROUND, HOUR_US, MINUTE_US, START_US, Department
+from desk_twins import GROUND, START_US, Department
 
+from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.content import package
 from sync.department.content.key_service import LocalKeyService
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed, finish
@@ -90,7 +90,7 @@ def test_release_needs_export_booking_and_a_second_person(department: Department
         return error.value.code
 
     def state() -> tuple[str, str]:
-        (row,) = cast("list[Any]", department.call("hold/list", tokens("reviewer1"), NothingForm()))
+        (row,) = department.call("hold/list", tokens("reviewer1"), NothingForm())  # type: ignore[misc]
         return row.state, row.evidence_item
 
     assert state() == ("placed", "")

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from desk_twins import CAD, DAY_US, GROUND, HOUR_US, Department
+from desk_twins import CAD, GROUND, Department
 
+from storage.times import DAY_US, HOUR_US
 from sync.department.content.key_guard import Cover
 from sync.department.desk.audit.rules import requests_of
 from sync.department.desk.inquiry.calls import (

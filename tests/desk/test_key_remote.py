@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 from desk_server import serving
-from desk_twins import DAY_US, GROUND, HOUR_US, Department
+from desk_twins import GROUND, Department
 
+from storage.times import DAY_US, HOUR_US
 from sync.department.content.key_remote import CALLS, RECEIVES, Address, RemoteKeyService, key_app, remote
 from sync.department.content.key_service import LocalKeyService
 from sync.department.desk.context import Front

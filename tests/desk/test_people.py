@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from desk_twins import HOUR_US, MINUTE_US, PASSWORD, Department, secret_of
+from desk_twins import PASSWORD, Department, secret_of
 
+from storage.times import HOUR_US, MINUTE_US
 from sync.department.desk.desk import CREDENTIAL_KEY
 from sync.department.desk.inquiry.calls import NothingForm
 from sync.department.desk.people import rules as people

@@ -8,7 +8,8 @@ import pytest
 
 from storage import policy as custody
 from storage.errors import RecordError
-from sync.department.ground.local_time import end_of_day_us, utc_exact
+from storage.times import iso_text
+from sync.department.ground.local_time import end_of_day_us
 from sync.department.policy.roles import CALLS, Call, Role
 from sync.department.policy.terms import default_document, parse
 
@@ -133,10 +134,10 @@ def test_a_file_signed_before_zones_keeps_its_one_offset() -> None:
 
 def test_no_two_times_of_a_search_read_alike_in_its_entry() -> None:
     """The key service compares the text: it must say the time to the microsecond, and never fail."""
-    assert utc_exact(1_790_000_000_000_000) == "2026-09-21T14:13:20Z"
-    assert utc_exact(1_790_000_000_000_001) == "2026-09-21T14:13:20.000001Z"
+    assert iso_text(1_790_000_000_000_000) == "2026-09-21T14:13:20Z"
+    assert iso_text(1_790_000_000_000_001) == "2026-09-21T14:13:20.000001Z"
     for odd in (-1, 0, 1 << 62, -(1 << 62)):
-        assert utc_exact(odd) != utc_exact(odd + 1)
+        assert iso_text(odd) != iso_text(odd + 1)
 
 
 def test_a_day_that_is_typed_ends_with_the_departments_day() -> None:

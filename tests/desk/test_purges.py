@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
-from desk_twins import DAY_US, START_US, Department
+from desk_twins import START_US, Department
 
+from storage.times import DAY_US
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.hold_entries import Purged
 from sync.department.policy.terms import digest

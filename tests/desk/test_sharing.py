@@ -8,9 +8,10 @@ from dataclasses import replace
 from io import BytesIO
 
 import pytest
-from desk_twins import DAY_US, GROUND, Department
+from desk_twins import GROUND, Department
 
 from storage.errors import PackageError
+from storage.times import DAY_US
 from sync.department.cli import main
 from sync.department.content import package
 from sync.department.desk.inquiry.calls import NothingForm

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from desk_twins import COURSE, DAY_US, GROUND, TOPICS, Department
+from desk_twins import COURSE, GROUND, TOPICS, Department
 
+from storage.times import DAY_US
 from sync.department.desk.inquiry.calls import Answer, NothingForm, RunForm
 from sync.department.desk.people.calls import TrainingForm
 from sync.department.policy.refusals import DeskRefusal
@@ -43,7 +44,7 @@ def test_training_is_recorded_by_the_supervisor_and_nobody_for_himself(
         (chief, {"user": "super", "trainer": "super"}, "trainer"),
     ):
         with pytest.raises(DeskRefusal) as refused:
-            department.call("training/record", user, replace(form, **change))  # type: ignore[arg-type]
+            department.call("training/record", user, replace(form, **change))
         assert refused.value.code == code
     department.call("training/record", chief, replace(form, user="super", trainer="chief"))
     for user in ("comm1", "officer1", "reviewer1", "deputy"):

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime
-from desk_twins import DAY_US, HOUR_US, PASSWORD, Department
+from desk_twins import PASSWORD, Department
 from receiver_twins import Joined
 from sync_twins import converse
 
@@ -18,16 +18,15 @@ from storage import access, codec, ssh_signature
 from storage.audit import AuditFilter
 from storage.door import Door, audit_subject
 from storage.errors import RefusedError, StorageError
+from storage.times import DAY_US, HOUR_US
 from sync.department.desk.inquiry.calls import NothingForm
 from sync.department.desk.people.calls import AccountForm, TrainingForm
-from sync.department.ground.local_time import now_us
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 from sync.department.policy.terms import digest
 from sync.department.server import roster as roster_down
 from sync.department.server import server as servers
 from sync.department.server.open_desk import adopt_root
-from sync.department.units import documents as unit_documents
 
 REVIEWER = Ed25519PrivateKey.generate()
 
@@ -39,7 +38,7 @@ def line_of(key: Ed25519PrivateKey) -> str:
 
 @pytest.fixture
 def server(department: Department) -> Iterator[servers.Department]:
-    department.clock.us = now_us()  # enrolment codes and day keys are of today
+    department.clock.us = servers.now_us()  # enrolment codes and day keys are of today
     made = servers.Department(department.home, department.clock)
     yield made
     made.close()
@@ -140,7 +139,7 @@ def test_every_change_of_the_roster_goes_out_under_the_next_version_and_nothing_
 ) -> None:
     def out() -> int:
         with server.store.read() as connection:
-            return int(unit_documents.out(connection, "roster")[0])
+            return int(roster_down.down.out(connection, "roster")[0])
 
     chief, first = department.logon("chief"), out()
     with_key(department, chief)
@@ -219,8 +218,8 @@ def test_a_forged_or_older_roster_is_not_taken(
     converse(unit, server)
     before = unit.ledger.standing.version_of("roster")
     with server.store.read() as connection:
-        _, message = unit_documents.out(connection, "roster")
-    forged = unit_documents.sign_document("roster", message, Ed25519PrivateKey.generate())
+        _, message = roster_down.down.out(connection, "roster")
+    forged = roster_down.down.sign_document("roster", message, Ed25519PrivateKey.generate())
     for bad in (message, forged):
         with pytest.raises(StorageError, match=r"newer|signature|signed"):
             unit.outbox.take_document("roster", bad)

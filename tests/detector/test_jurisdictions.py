@@ -16,8 +16,7 @@ EVEN = np.full(len(CODES), 1 / len(CODES))
 
 
 def only(code: str) -> np.ndarray:
-    made: np.ndarray = np.eye(len(CODES))[CODES.index(code)]
-    return made
+    return np.eye(len(CODES))[CODES.index(code)]
 
 
 @pytest.mark.parametrize("code", CODES)

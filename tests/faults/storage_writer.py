@@ -12,12 +12,13 @@ import os
 import sys
 from pathlib import Path
 
-from custody_twins import DAY_US, SteppedTime, make_read
+from custody_twins import SteppedTime, make_read
 
 from hw.secure_slot import LoopbackSlot
 from storage import files, schema
 from storage.home import Home
 from storage.ledger import Ledger
+from storage.times import DAY_US
 
 
 def say(line: str) -> None:

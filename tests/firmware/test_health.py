@@ -21,7 +21,7 @@ from firmware.frames.picture_quality import coarse, picture_quality
 from firmware.health.alarm_events import AlarmEvents
 from firmware.health.health_file import newest_report, path_of, reporting, write_report
 from firmware.health.metrics import MetricsServer, serving_metrics
-from firmware.health.read_habit import HOUR_US, ReadHabit
+from firmware.health.read_habit import ReadHabit
 from firmware.health.report import Alarm, Custody, HealthReport, HealthWatch, report_lines
 from firmware.health.scene_watch import LEARN_S, SceneWatch
 from firmware.log import event_log
@@ -29,6 +29,7 @@ from firmware.settings.config import SyncSettings
 from hw.clock import ClockState, SetClock
 from hw.power import ScriptedPower
 from hw.vitals import ScriptedBoard
+from storage.times import HOUR_US, MINUTE_US
 
 T0_US = 1_777_777_200_000_000  # a whole hour
 STARTED_S = 100.0
@@ -140,8 +141,7 @@ def test_each_trouble_raises_its_alarm_alone(trouble: Any, alarm: str) -> None:
 def test_sync_is_late_by_the_schedule_and_not_on_the_day_of_enrolment(
     settings: dict[str, Any], late_s: float
 ) -> None:
-    each: tuple[dict[str, Any], ...] = ({"last_sync_us": T0_US}, {"enrolled_us": T0_US})
-    for spoken in each:
+    for spoken in ({"last_sync_us": T0_US}, {"enrolled_us": T0_US}):
         bench = Bench(sync_late_s=SyncSettings(**settings).late_after_s)
         bench.custody = Custody(enrolled=True, **spoken)
         bench.clock.step(round(late_s * 1e6) - 1)
@@ -292,9 +292,6 @@ def test_a_moving_vehicle_is_never_knocked() -> None:
     assert "knocked" not in watch.alarms(now_s)
 
 
-MINUTE_US = 60_000_000
-
-
 def traffic(habit: ReadHabit, now_us: int, hours: float, an_hour: int) -> int:
     """So much steady traffic; the time after it."""
     until_us = now_us + round(hours * HOUR_US)
@@ -417,7 +414,7 @@ def test_a_habit_survives_a_restart_and_a_damaged_file_is_forgotten(tmp_path: Pa
 
 def test_sharpness_falls_with_blur_and_not_with_contrast() -> None:
     sharp = np.kron(np.random.default_rng(1).integers(0, 2, (20, 20)) * 200, np.ones((9, 9))).astype(np.uint8)
-    blurred: np.ndarray = coarse(np.kron(sharp, np.ones((2, 2), np.uint8)), 180, 180)
+    blurred = coarse(np.kron(sharp, np.ones((2, 2), np.uint8)), 180, 180)
     for _ in range(3):
         blurred = (np.roll(blurred, 1, 1) + blurred + np.roll(blurred, -1, 1)) / 3
         blurred = (np.roll(blurred, 1, 0) + blurred + np.roll(blurred, -1, 0)) / 3
@@ -493,8 +490,7 @@ def test_a_report_that_fails_for_a_while_is_named_once_and_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("firmware.health.health_file.EVERY_S", 0.01)
-    report, failing = Bench().watch.report(), [True]
-    named: list[Any] = []
+    report, named, failing = Bench().watch.report(), [], [True]
 
     def asked() -> HealthReport:
         if failing[0]:

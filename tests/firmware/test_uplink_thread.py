@@ -21,14 +21,13 @@ from firmware.log import event_log
 from firmware.run.uplink_thread import UplinkThread
 from firmware.settings.config import Config, SyncSettings, load_config, parse_config, write_config
 from storage.home import Home
+from storage.times import SECOND_US
 from storage.verify import verify_home
 from sync.enrolment import join
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Attempt, Runner
 from sync.schedule import Conditions, Schedule, Window
-
-SECOND_US = 1_000_000
 
 
 @pytest.fixture(scope="module")

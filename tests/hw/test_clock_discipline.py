@@ -23,6 +23,7 @@ from hw.clock_discipline import (
 from hw.position import Fix, FixQuality
 from hw.pps import Pulse
 from hw.rtc import ScriptedRtc
+from storage.times import HOUR_US
 
 T0_US = 1_777_777_777_000_000
 TRACKING = Tracking(
@@ -354,9 +355,6 @@ def test_a_judgement_that_nobody_renewed_is_holdover() -> None:
     assert clock.now().state is ClockState.DISCIPLINED
     running[0] += 60
     assert clock.now().state is ClockState.HOLDOVER
-
-
-HOUR_US = 3_600_000_000
 
 
 def heard_after(ahead_us: int, *, since_s: float = 0.0) -> Evidence:

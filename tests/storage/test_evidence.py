@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import (
-    DAY_US,
-    HOUR_US,
     OVERVIEW,
     PATCH,
     PLATE,
@@ -35,6 +33,7 @@ from storage.errors import KeyLostError, PackageError, ProofError, RefusedError
 from storage.ledger import Ledger
 from storage.portable import write_package
 from storage.records import Alert, Decision, Verdict
+from storage.times import DAY_US, HOUR_US
 from storage.verify_package import verify_package
 
 ADMIN = ("demo-admin", "administrator")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import resource
 import stat
-from functools import partial
 from pathlib import Path
 
 import pytest
-from custody_twins import DAY_US, OVERVIEW, PATCH, Reopen, SteppedTime, add_reads, check, make_read
+from custody_twins import OVERVIEW, PATCH, Reopen, SteppedTime, add_reads, check, make_read
 
 from hw.secure_slot import LoopbackSlot
 from storage import ledger as ledger_module
@@ -22,6 +21,7 @@ from storage.errors import (
 )
 from storage.ledger import Ledger
 from storage.records import Gap, KeyClass
+from storage.times import DAY_US
 
 
 def test_a_stored_read_comes_back_whole_from_a_second_process(
@@ -142,7 +142,7 @@ def test_a_filling_disk_costs_the_overview_first_then_the_patch_then_reads_are_r
         ledger_module.KEEP_FREE_FOR_OVERVIEW - 1,
         ledger_module.KEEP_FREE_FOR_PATCH - 1,
     ):
-        ledger.free_bytes = partial(int, free)
+        ledger.free_bytes = lambda free=free: free
         stored.append(set(ledger.store.leaf(add_reads(ledger, time, 1)[0]).elements))
     assert stored[0] == {"text", "place", "patch", "overview"}
     assert stored[1] == {"text", "place", "patch"}

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from custody_twins import DAY_US, SteppedTime, add_reads, check
+from custody_twins import SteppedTime, add_reads, check
 
 from hw.secure_slot import LoopbackSlot
 from storage.errors import KeyLostError, SlotError
 from storage.ledger import Ledger
+from storage.times import DAY_US
 
 
 class FailingSlot(LoopbackSlot):

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from custody_twins import DAY_US, HOUR_US, START_US, Reopen, SteppedTime, add_reads, check
+from custody_twins import START_US, Reopen, SteppedTime, add_reads, check
 
 from hw.secure_slot import LoopbackSlot
 from storage.errors import KeyLostError
 from storage.ledger import Ledger
 from storage.records import ClockState, Gap, KeyClass, UploadReceipt
+from storage.times import DAY_US, HOUR_US
 
 DISCIPLINED = ClockState.DISCIPLINED
 

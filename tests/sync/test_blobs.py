@@ -12,8 +12,7 @@ from receiver_twins import Joined
 from s3_twin import BUCKET, s3_server
 from sync_twins import checked, converse, found_department
 
-from storage.day_keys import DAY_US
-from sync.department.ground.local_time import now_us
+from storage.times import DAY_US, now_us
 from sync.department.server.server import Department
 from sync.department.store.blobs import FolderPacks, PackStore, open_packs
 from sync.department.store.blobs_s3 import open_s3

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from custody_twins import DAY_US
 from postgres_twin import postgres_cluster
 from receiver_twins import Joined
 from sqlalchemy import func, select, text
 from sync_twins import LoopbackLink, checked, converse, found_department
 
+from storage.times import DAY_US, now_us
 from sync import messages as m
-from sync.department.ground.local_time import now_us
 from sync.department.server.server import Department
 from sync.department.store import incidents
 from sync.department.store import unit_logs as held

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from custody_twins import DAY_US
 from receiver_twins import Joined
 from sqlalchemy import func, select
 from sync_twins import checked, converse, found_department
 
+from storage.times import DAY_US, now_us
 from sync import messages as m
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
-from sync.department.ground.local_time import now_us
 from sync.department.ground.settings import Settings, load_settings, settings_text
 from sync.department.server.retention import PurgeReceipt
 from sync.department.server.server import Department

@@ -36,7 +36,7 @@ class Seat:
         monkeypatch.setenv("DEPARTMENT_HOME", str(department.home.path))
         monkeypatch.setattr(desk_access, "session", session)
         clock = SimpleNamespace(time_ns=lambda: department.clock.us * 1000)
-        monkeypatch.setattr(desk_access, "time", clock)
+        monkeypatch.setattr(desk_access, "now_us", lambda: department.clock.us)
         monkeypatch.setattr(grant, "time", clock)
 
     def type(self, who: str, *words: object) -> tuple[int, str, str]:

@@ -11,9 +11,10 @@ from sqlalchemy import insert
 
 from storage import codec, merkle, sealing
 from storage.checkpoint import Checkpoint, sign_checkpoint
-from storage.day_keys import DAY_US, seal_to_day
+from storage.day_keys import seal_to_day
 from storage.leaf import Leaf, Mark, log_id_of, origin_of
 from storage.records import ClockState, KeyClass, Position, Read
+from storage.times import DAY_US
 from sync.department.content.key_service import Arrived, LocalKeyService
 from sync.department.ground.home import DepartmentHome
 from sync.department.store import unit_logs as held

@@ -11,11 +11,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from storage.times import DAY_US, MINUTE_US
 from sync.department.desk.audit.detectors import LookUp
 from sync.department.journal.entries import Shift
 
-MINUTE_US = 60_000_000
-DAY_US = 1440 * MINUTE_US
 YEAR_START_US = 1_767_225_600_000_000  # 2026-01-01
 KINDS = (
     "stalker, many numbers",

@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import make_read
 
 from storage import codec, sealing
-from storage.day_keys import DAY_US, seal_to_day
+from storage.day_keys import seal_to_day
 from storage.leaf import Leaf, Mark, log_id_of, unchecked
 from storage.records import KeyClass, Read, ReadPlace, ReadText
 from storage.sealing import Opened
+from storage.times import DAY_US
 from sync.department.content.key_guard import Cover, Match, Row, matches
 from sync.department.content.key_service import Arrived, LocalKeyService
 from sync.department.journal.entries import Query
@@ -144,8 +145,8 @@ class Year:
             for log in range(LOGS):
                 self._next[log] += self._a_log
             self.reads += self._a_log * LOGS
-            for read in genuine:
-                self._keep(connection, read)
+            for one in genuine:
+                self._keep(connection, one)
 
     def _genuine(self, day: int, log: int, plate: str, epoch: int) -> Genuine:
         sequence = self._sequence_of(log, epoch)
@@ -258,13 +259,11 @@ def binary(table: sa.Table, count: int, rows: list[dict[str, Any]]) -> bytes:
                 put(f"{name}.length", ">i4", -1)
                 continue
             if isinstance(column.type, sa.LargeBinary):
-                kind: Any = (np.uint8, (value.shape[1],))
-                width = value.shape[1]
+                width, kind = value.shape[1], (np.uint8, (value.shape[1],))
             elif isinstance(column.type, sa.String):
                 width, kind, value = len(value), f"S{len(value)}", value.encode()
             else:
-                widths: dict[type, int] = {sa.BigInteger: 8, sa.SmallInteger: 2}
-                width = widths.get(type(column.type), 4)
+                width = {sa.BigInteger: 8, sa.SmallInteger: 2}.get(type(column.type), 4)
                 kind = f">i{width}"
             put(f"{name}.length", ">i4", width)
             put(name, kind, value)

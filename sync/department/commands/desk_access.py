@@ -16,7 +16,6 @@ import getpass
 import json
 import os
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -27,9 +26,10 @@ import click
 
 from storage.checkpoint import NoteKey
 from storage.errors import CheckpointError, RecordError
+from storage.times import DAY_US, MINUTE_US, now_us, parse_utc
 from sync.command_frame import DONE, Common, Decorator, Noun, Verb, collected
 from sync.department.desk.context import Front
-from sync.department.desk.json_forms import to_json, us_of
+from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal.entries import Area, Ground, Query
@@ -37,7 +37,6 @@ from sync.department.journal.marking import WORDS, watching
 from sync.department.server.open_desk import open_front
 from sync.errors import ConfigError
 
-DAY_US = 86_400_000_000
 TOKEN, PASSWORD, CODE = "DEPARTMENT_TOKEN", "DEPARTMENT_PASSWORD", "DEPARTMENT_CODE"
 FILE = click.Path(path_type=Path)
 EXAMPLE_TIME = "e.g. 2026-10-01T08:30:00Z, or 2026-10-01 for midnight UTC"
@@ -179,7 +178,7 @@ class Time(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Raises click.BadParameter."""
         try:
-            return value if isinstance(value, int) else us_of(value, "time")
+            return value if isinstance(value, int) else parse_utc(value)
         except RecordError as error:
             self.fail(f"{error.what} ({EXAMPLE_TIME})", param, ctx)
 
@@ -231,11 +230,11 @@ ground = collected(
 
 def _query_of(*, plate: str, since_us: int, until_us: int, area: Area | None, unit: str) -> Query:
     """The query of the options. Times are whole minutes, so that two people type the same search alike."""
-    now = time.time_ns() // 60_000_000_000 * 60_000_000
+    now = now_us() // MINUTE_US * MINUTE_US
     return Query(
         plate=plate,
         since_us=now - 30 * DAY_US if since_us < 0 else since_us,
-        until_us=now + 60_000_000 if until_us < 0 else until_us,
+        until_us=now + MINUTE_US if until_us < 0 else until_us,
         area=area,
         unit=unit,
     )

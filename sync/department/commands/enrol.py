@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 
 import click
 
-from storage.times import now_us
+from storage.times import now_us, utc_text
 from sync.command_frame import DONE, Common, verb
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.server import Department
@@ -63,4 +62,4 @@ def _show_units(department: Department, *, as_json: bool) -> None:
 
 
 def _moment(us: int | None) -> str:
-    return "-" if us is None else datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%MZ")
+    return "-" if us is None else utc_text(us, to="minute")

@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import click
@@ -23,6 +23,7 @@ from storage.codec import from_bytes
 from storage.envelope import split
 from storage.grant_format import COMMANDS, FORMAT, MAX_BYTES, REPAIR_COMMANDS, Bundle, Grant, GrantRole, issue
 from storage.ssh_signature import SshPublicKey
+from storage.times import utc_text
 from sync.command_frame import DONE, collected, noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import new_file
@@ -196,7 +197,7 @@ def _ends(home: DepartmentHome, order: Order, now_us: int, usual: str) -> int:
 
 def _report(terminal: desk.Terminal, bundle: Bundle, out: Path) -> int:
     made = from_bytes(Grant, split(bundle.grant, limit=MAX_BYTES)[1], limit=MAX_BYTES)
-    ends = datetime.fromtimestamp(made.to_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    ends = utc_text(made.to_us, to="minute")
     if terminal.common.json:
         facts = {"grant": made.grant_id, "person": made.person, "ends": ends, "file": str(out)}
         print(json.dumps(facts | {"digest": bundle.digest.hex()}))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
+from storage.times import DAY_US, utc_text
 from sync.command_frame import DONE, FOUND_WRONG, Common, verb
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.open_desk import SILENT_DAYS
 from sync.department.store.database import open_store
-from sync.department.store.unit_health import DAY_US, UnitState, states
+from sync.department.store.unit_health import UnitState, states
 
 
 @verb("health", example="department health --home /srv/alpr")
@@ -80,4 +80,4 @@ def _known(value: float | None, unit: str) -> str:
 
 
 def _moment(us: int | None) -> str:
-    return "never" if us is None else datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y-%m-%d %H:%MZ")
+    return "never" if us is None else utc_text(us, to="minute")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from sqlalchemy import select
 
-from storage.times import now_us
+from storage.times import HOUR_US, now_us, utc_text
 from sync.command_frame import DONE, Common, noun
 from sync.department.commands.desk_access import read_bytes
 from sync.department.ground.home import DepartmentHome
@@ -18,7 +17,6 @@ from sync.department.store.tables import documents
 from sync.department.units import documents as down
 
 MAX_HOURS = 24 * 31
-HOUR_US = 3_600_000_000
 
 
 hotlist = noun(
@@ -72,7 +70,7 @@ def _show(department: Department, *, as_json: bool) -> None:
             )
         ).all()
     for row in rows:
-        since = datetime.fromtimestamp(row.at_us / 1e6, UTC).strftime("%Y-%m-%d %H:%MZ")
+        since = utc_text(row.at_us, to="minute")
         if as_json:
             print(json.dumps({"name": row.name, "unit": row.unit_id, "version": row.version, "since": since}))
         else:

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
+from storage.plate_text import normal_plate
 from sync.command_frame import DONE, noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands import out_files
 from sync.department.desk.audit.rules import csv_text
 from sync.department.desk.inquiry import calls as forms
-from sync.department.desk.inquiry.rules import normal_plate
 from sync.department.desk.operations import OPERATIONS
 from sync.department.journal.entries import Ground, InquiryAsked, Query, SearchProposed
 from sync.department.journal.marking import WORDS

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 
 import click
 
-from storage.times import now_us
+from storage.times import day_text, now_us, utc_text
 from sync.command_frame import DONE, Common, verb
 from sync.department.ground.home import DepartmentHome
 from sync.department.server import daily
@@ -42,7 +41,7 @@ def purge(common: Common, *, plan: bool) -> int:
             print(json.dumps(asdict(receipt)))
         else:
             print(
-                f"purged: received {_day(receipt.day)}, {receipt.records} records, "
+                f"purged: received {day_text(receipt.day)}, {receipt.records} records, "
                 f"{receipt.elements} elements, {receipt.packs} packs, {receipt.clause}"
             )
     if not receipts and not common.json:
@@ -53,15 +52,11 @@ def purge(common: Common, *, plan: bool) -> int:
 def _show_plan(department: Department, *, as_json: bool) -> None:
     for one in department.retention.plan():
         records, parts = department.retention.counted(one.day)
-        goes = _day(one.due_us // 86_400_000_000)
+        goes = utc_text(one.due_us, to="day")
         overdue = one.overdue_days(now_us())
         if as_json:
-            facts = {"received": _day(one.day), "goes": goes, "records": records, "elements": parts}
+            facts = {"received": day_text(one.day), "goes": goes, "records": records, "elements": parts}
             print(json.dumps(facts | {"overdue_days": overdue}))
         else:
             late = f"  OVERDUE {overdue} days" if overdue else ""
-            print(f"received {_day(one.day)}  goes {goes}  {records} records, {parts} elements{late}")
-
-
-def _day(day: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).strftime("%Y-%m-%d")
+            print(f"received {day_text(one.day)}  goes {goes}  {records} records, {parts} elements{late}")

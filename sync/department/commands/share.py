@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from storage.times import iso_text
 from sync.command_frame import DONE, collected, noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import new_file
-from sync.department.desk.audit.rules import utc_text
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.sharing import calls as forms
 from sync.department.journal.entries import Ground, Scope
@@ -81,7 +81,7 @@ def letter(terminal: desk.Terminal, *, request: int, out: Path) -> int:
     if terminal.common.json:
         print(json.dumps(to_json({"request": shown.request, "name": shown.name, "scope": scope})))
         return DONE
-    since, until = utc_text(scope.since_us), utc_text(scope.until_us)
+    since, until = iso_text(scope.since_us, to="second"), iso_text(scope.until_us, to="second")
     images = "with images" if scope.images else "without images"
     print(f"{out}: {shown.name}, as it came")
     print(f"scope: {', '.join(scope.plates)} from {since} to {until}, {images}")

@@ -25,6 +25,7 @@ from storage.codec import from_bytes, from_plain
 from storage.errors import StorageError
 from storage.records import Position, ReadPlace, ReadText
 from storage.sealing import Opened, commitment
+from storage.times import MINUTE_US
 from sync.department.content.key_service import KeyService
 from sync.department.journal.access_log import CONTEXT, ELEMENT, parse_leaf
 from sync.department.journal.entries import Access, Area, Query
@@ -33,7 +34,6 @@ from sync.department.journal.hold_entries import HoldReleased
 from sync.department.policy.refusals import DeskRefusal
 
 EARTH_M = 6_371_008.8
-MINUTE_US = 60_000_000
 REMEMBERED = 1000
 SEARCHED = frozenset({"text", "place"})
 LOOKS = frozenset({"search", "answer"})  # actions whose entry says nothing of an image

@@ -27,16 +27,16 @@ from starlette.routing import Route
 
 from storage.checkpoint import NoteKey
 from storage.codec import from_bytes, to_bytes
-from storage.day_keys import DAY_US, DayKey
+from storage.day_keys import DayKey
 from storage.errors import RecordError, StorageError
 from storage.leaf import log_id_of
 from storage.records import ReadPlace, ReadText
 from storage.sealing import Opened
+from storage.times import DAY_US, now_us
 from sync.department.content.key_guard import Cover, GuardedKeys, KeyDoor, Match, Row
 from sync.department.content.key_service import Arrived, Kept, KeyService, LocalKeyService
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.http_body import Budget, read_body
-from sync.department.ground.local_time import now_us
 from sync.department.ground.tls import client_context
 from sync.department.journal.access_log import origin_of
 from sync.department.journal.entries import Query

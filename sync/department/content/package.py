@@ -23,12 +23,13 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from storage import codec, cover, envelope, merkle, tlog_proof
+from storage import codec, envelope, merkle, tlog_proof
 from storage import leaf as leaves
 from storage.checkpoint import NoteKey, open_checkpoint
 from storage.errors import PackageError, StorageError
 from storage.evidence import SENTENCE, Shown, ShownElement, extension, plain_view, sums
 from storage.sealing import Opened, commitment
+from storage.times import utc_text
 from sync.department.content.reads import OpenedRead
 
 FORMAT = 1
@@ -100,7 +101,7 @@ def build(
 
 def _cover(reads: Sequence[OpenedRead], number: str, department: str, created_us: int) -> str:
     lines = ["EVIDENCE FROM LICENSE PLATE READERS", "", SENTENCE, "", f"department: {department}"]
-    lines += [f"number: {number}", f"made: {cover.utc(created_us)}", f"reads: {len(reads)}", ""]
+    lines += [f"number: {number}", f"made: {utc_text(created_us)}", f"reads: {len(reads)}", ""]
     lines += [f"reads/{place}: unit {one.unit}, record {one.sequence}" for place, one in enumerate(reads)]
     lines += [
         "",

@@ -15,9 +15,9 @@ from sqlalchemy import select
 from storage import leaf as leaves
 from storage import merkle, tlog_proof
 from storage.codec import from_bytes
-from storage.day_keys import DAY_US
 from storage.records import Position, ReadPlace, ReadText
 from storage.sealing import Opened
+from storage.times import DAY_US
 from sync.department.content.key_guard import Cover, KeyDoor, Match, Row, read_name
 from sync.department.journal.entries import Query
 from sync.department.policy.refusals import FormError

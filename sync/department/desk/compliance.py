@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sync.department.desk.audit.rules import NOT_FILED, AlprRequest, utc_text
+from storage.times import DAY_US, iso_text
+from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.people import training
 from sync.department.desk.state import Book
 from sync.department.journal.entries import AuditDone, FindingOpened
@@ -14,7 +15,6 @@ from sync.department.journal.sharing_entries import ShareAsked
 from sync.department.policy.roles import CALLS, Role
 from sync.department.policy.terms import Policy
 
-DAY_US = 86_400_000_000
 SHARE_DAYS = 14  # a written request waits no longer for review and decision
 INCIDENT_DAYS = 7  # a log that contradicts its past waits no longer for two people
 EVIDENCE_DAYS = 30  # a hold is fulfilled by export and booking
@@ -48,7 +48,7 @@ def open_incidents(listed: Iterable[tuple[int, str, int]], book: Book, now_us: i
         Overdue(
             kind="incident",
             clause="463.8",
-            what=f"incident {number} ({kind}) of {utc_text(at_us)} is not closed by two people",
+            what=f"incident {number} ({kind}) of {iso_text(at_us, to='second')} is not closed by two people",
         )
         for number, kind, at_us in listed
         if number not in book.settled.closed and now_us - at_us >= INCIDENT_DAYS * DAY_US
@@ -66,7 +66,11 @@ def _audits(policy: Policy, book: Book, now_us: int) -> list[Overdue]:
     if now_us < due_us:
         return []
     return [
-        Overdue(kind="audit", clause=policy.audit.clause, what=f"periodic audit was due {utc_text(due_us)}")
+        Overdue(
+            kind="audit",
+            clause=policy.audit.clause,
+            what=f"periodic audit was due {iso_text(due_us, to='second')}",
+        )
     ]
 
 
@@ -82,7 +86,7 @@ def _training(policy: Policy, book: Book, now_us: int) -> list[Overdue]:
         if done is None:
             found.append(Overdue(kind="training", clause="463.9", what=f"{user} was never trained"))
         elif now_us >= training.ends_us(policy, done):
-            ended = utc_text(training.ends_us(policy, done))
+            ended = iso_text(training.ends_us(policy, done), to="second")
             found.append(Overdue(kind="training", clause="463.9", what=f"{user}: training ended {ended}"))
     return found
 
@@ -93,7 +97,7 @@ def _findings(book: Book, now_us: int) -> list[Overdue]:
             kind="finding",
             clause="463.5 (c)",
             what=f"finding {entry.sequence} ({entry.note.detector}) with {entry.note.reviewer} was due "
-            f"{utc_text(entry.note.due_us)}",
+            f"{iso_text(entry.note.due_us, to='second')}",
         )
         for entry in book.findings.open_findings()
         if isinstance(entry.note, FindingOpened) and now_us >= entry.note.due_us

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from storage import sealing
 from storage.codec import from_bytes, to_bytes
 from storage.errors import CheckpointError, ForkedLogError, RecordError, StorageError
+from storage.times import DAY_US, MINUTE_US, now_us
 from sync.department.content.key_guard import Cover
 from sync.department.desk import sessions
 from sync.department.desk.grants.rules import demand_grant
@@ -28,7 +29,6 @@ from sync.department.desk.people.rules import Credential
 from sync.department.desk.people.training import demand_current
 from sync.department.desk.sessions import Session
 from sync.department.desk.state import Book, checked_policy
-from sync.department.ground.local_time import now_us
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import (
     STATE_KINDS,
@@ -53,8 +53,6 @@ from sync.root_file import Root, describe, open_first
 
 FOLDER = "desk"
 CREDENTIAL_KEY = 0  # beside the audit keys: seals credential records
-MINUTE_US = 60_000_000
-DAY_US = 1440 * MINUTE_US
 T = TypeVar("T")
 Plan: TypeAlias = tuple[Sequence[Note], Callable[[list[Entry]], T]]
 """What a call decided: the notes to enter, and what to make of their entries."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
-import datetime
 import enum
 import types
 import typing
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 
 from storage.codec import from_plain
 from storage.errors import RecordError, StorageError
+from storage.times import parse_utc
 from sync.department.policy.refusals import DeskRefusal, FormError
 
 T = TypeVar("T")
@@ -70,23 +70,8 @@ def _value(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: PLR091
     if hint is float and type(value) is int:
         return float(value)
     if hint is int and isinstance(value, str) and name.endswith("_us"):
-        return us_of(value, where)
+        return parse_utc(value, where=where)
     return value
-
-
-def us_of(text: str, where: str = "time") -> int:
-    """UTC microseconds of an ISO 8601 time; a time without a zone is refused, a date alone is midnight
-    UTC."""
-    try:
-        if len(text) == 10:
-            text += "T00:00:00Z"
-        moment = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        raise RecordError("is no ISO 8601 time", where=where) from None
-    if moment.tzinfo is None:
-        raise RecordError("needs its zone: end it in Z for UTC", where=where)
-    delta = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-    return delta // datetime.timedelta(microseconds=1)
 
 
 def to_json(value: Any) -> Any:

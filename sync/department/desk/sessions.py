@@ -10,13 +10,12 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 
+from storage.times import HOUR_US, MINUTE_US
 from sync.department.journal.entries import Entry, Logon, SessionEnded
 from sync.department.policy.refusals import LockedError, NotProvenError
 from sync.department.policy.terms import Policy
 
 TOKEN_BYTES = 32
-MINUTE_US = 60_000_000
-HOUR_US = 60 * MINUTE_US
 
 
 def new_token() -> str:

@@ -7,7 +7,6 @@ No I/O beyond the machine's time zone data.
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -47,20 +46,7 @@ def local(at_us: int, zone: tzinfo) -> datetime:
     return datetime.fromtimestamp(at_us // 1_000_000, zone)
 
 
-def utc_exact(us: int) -> str:
-    """A time of an entry for people: ISO 8601, UTC, and no two times alike. Beyond year 9999: the number."""
-    try:
-        return (_EPOCH + timedelta(microseconds=us)).isoformat().replace("+00:00", "Z")
-    except OverflowError:
-        return str(us)
-
-
 def end_of_day_us(day: datetime, zone: tzinfo) -> int:
     """When a day, given without a zone, ends on the department's clocks: UTC microseconds."""
     midnight = (day + timedelta(days=1)).replace(tzinfo=zone)
     return (midnight - _EPOCH) // timedelta(microseconds=1)
-
-
-def now_us() -> int:
-    """The server's clock: UTC microseconds."""
-    return time.time_ns() // 1000

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from storage.errors import RecordError
-from sync.department.ground.local_time import utc_exact
+from storage.times import iso_text
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
 from sync.department.journal.hold_entries import (
     HoldBooked,
@@ -178,7 +178,7 @@ class Query:
             f" area={self.area.latitude},{self.area.longitude},{self.area.radius_m:g}m" if self.area else ""
         )
         unit = f" unit={self.unit}" if self.unit else ""
-        times = f"from={utc_exact(self.since_us)} to={utc_exact(self.until_us)}"
+        times = f"from={iso_text(self.since_us)} to={iso_text(self.until_us)}"
         return f"plate={self.plate or '(none)'} {times}{place}{unit}"
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from storage.errors import StorageError
+from storage.times import day_text
 from sync import messages as m
 from sync.department.desk.audit import calls as calls_audit
 from sync.department.desk.context import Front
@@ -33,7 +33,7 @@ def enter_purges(desk: Desk, retention: Retention) -> list[int]:
     """
     notes = []
     for day, data in retention.receipts():
-        name = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).strftime("%Y-%m-%d")
+        name = day_text(day)
         receipt = m.open_message(PurgeReceipt, data, desk.log.public)
         notes.append(
             Purged(

@@ -3,7 +3,6 @@ vault."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,13 +12,13 @@ from sqlalchemy import select
 from storage import files
 from storage.errors import StorageError
 from storage.sealing import Opened
+from storage.times import DAY_US, day_text, iso_text, now_us
 from sync.department.content import package
 from sync.department.content.key_guard import Cover, GuardedKeys, KeyDoor, Match, Row
 from sync.department.content.key_remote import address_of, remote
 from sync.department.content.key_service import KeyService, LocalKeyService
 from sync.department.content.reads import OpenedRead, StoreReads
 from sync.department.content.vault import FolderVault
-from sync.department.desk.audit.rules import utc_text
 from sync.department.desk.context import Front
 from sync.department.desk.desk import FOLDER, Desk
 from sync.department.desk.grants.signer import GrantOffice
@@ -28,7 +27,6 @@ from sync.department.desk.people.calls import HandedOver
 from sync.department.desk.people.rules import one_time_password, totp_uri
 from sync.department.desk.state import checked_policy
 from sync.department.ground.home import DepartmentHome, load_ed25519
-from sync.department.ground.local_time import now_us
 from sync.department.journal.access_log import DATABASE
 from sync.department.journal.entries import AccountSet, Query
 from sync.department.journal.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
@@ -49,7 +47,6 @@ log_events = structlog.get_logger("department.desk")
 POLICY_FILE = "policy.toml"
 FOLDER_SCHEME = "folder:"
 SILENT_DAYS = 3  # a unit that did not speak for this long is overdue
-DAY_US = 86_400_000_000
 
 
 def link_of(url: str, *, approved: bool = False) -> WitnessLink:
@@ -291,8 +288,8 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[tuple[str
         for day in connection.execute(select(t.days.c.day).where(t.days.c.purged_us.is_(None))).scalars():
             due_us = (day + 1 + keep_days) * DAY_US
             if moment_us >= due_us + DAY_US:
-                received = time.strftime("%Y-%m-%d", time.gmtime(day * 86_400))
-                what = f"the day of receipt {received} was to be purged by {utc_text(due_us)}"
+                received = day_text(day)
+                what = f"the day of receipt {received} was to be purged by {iso_text(due_us, to='second')}"
                 found.append(("purge", "463.8", what))
         units = select(t.units.c.name, t.units.c.seen_us, t.units.c.enrolled_us).where(
             t.units.c.revoked_us.is_(None)
@@ -300,7 +297,9 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[tuple[str
         for name, seen_us, enrolled_us in connection.execute(units):
             last = seen_us or enrolled_us
             if moment_us - last >= SILENT_DAYS * DAY_US:
-                found.append(("unit", "463.8", f"unit {name} has not spoken since {utc_text(last)}"))
+                found.append(
+                    ("unit", "463.8", f"unit {name} has not spoken since {iso_text(last, to='second')}")
+                )
         found += unit_health.alarms_in(connection)
     return found
 

@@ -15,8 +15,8 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, func, insert, select, update
 
-from storage.day_keys import DAY_US
 from storage.errors import StorageError
+from storage.times import DAY_US
 from sync import messages as m
 from sync.department.content.key_service import KeyService
 from sync.department.desk.state import checked_policy

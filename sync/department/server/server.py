@@ -19,9 +19,9 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from storage.times import now_us
 from sync.department.content.key_remote import service_of
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
-from sync.department.ground.local_time import now_us
 from sync.department.ground.ports import demand_free
 from sync.department.ground.tls import tls_context
 from sync.department.server.retention import PurgeReceipt, Retention, keep_days_of

@@ -12,8 +12,6 @@ from storage.errors import StorageError
 from sync.department.store.tables import unit_health, units
 from sync.health import Health
 
-DAY_US = 86_400_000_000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitState:

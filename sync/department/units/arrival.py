@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 from storage import leaf as leaves
 from storage import sealing
-from storage.day_keys import DAY_US
 from storage.errors import StorageError
 from storage.records import KeyClass
+from storage.times import DAY_US
 from sync import messages as m
 from sync.department.content.key_service import Arrived, KeyService
 from sync.department.store import incidents

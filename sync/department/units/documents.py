@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert, select, update
 
 from storage import codec, envelope
-from storage.day_keys import DAY_US, DayKeys
+from storage.day_keys import DayKeys
 from storage.policy import CustodyPolicy
 from storage.policy import Term as CustodyTerm
 from storage.roster import Roster
+from storage.times import DAY_US
 from sync.department.content.key_service import KeyService
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.policy.terms import Policy, Term

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from storage.errors import EnvelopeError, RecordError
 from storage.leaf import log_id_of
+from storage.times import HOUR_US
 from sync import messages as m
 from sync.department.ground.settings import Settings
 from sync.department.store import incidents
@@ -28,7 +29,6 @@ from sync.errors import ConfigError, MessageError, refuse
 from sync.vouch import Vouch, open_vouch, unit_id_of
 
 log_events = structlog.get_logger("department.enrol")
-HOUR_US = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,8 +28,8 @@ from storage import codec
 from storage.ledger import KEEP_FREE, Ledger
 from storage.policy import CustodyPolicy
 from storage.records import Gap, Read
+from storage.times import now_us
 from sync.department.ground.home import DepartmentHome, load_ed25519
-from sync.department.ground.local_time import now_us
 from sync.department.server.server import Department
 from sync.department.units import documents as down
 from sync.enrolment import join

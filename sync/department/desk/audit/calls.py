@@ -6,6 +6,8 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from storage.plate_text import normal_plate
+from storage.times import DAY_US, iso_text
 from sync.department.desk import compliance
 from sync.department.desk.audit import detectors
 from sync.department.desk.audit import rules as audit
@@ -14,8 +16,6 @@ from sync.department.desk.audit.rules import ACCESS_KINDS, AlprRequest, AuditFil
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.calls import Entered, NothingForm, read_log
-from sync.department.desk.inquiry.rules import normal_plate
-from sync.department.ground.local_time import utc_exact
 from sync.department.journal.entries import (
     Access,
     AuditDone,
@@ -29,7 +29,6 @@ from sync.department.journal.entries import (
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 
-DAY_US = 86_400_000_000
 FOREVER_US = 1 << 62
 
 
@@ -110,8 +109,8 @@ def read(front: Front, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
             raise FormError("there is no such finding", code="no-finding", clause="463.5 (c)")
         wanted.append(replace(wanted[0], entries=frozenset(opened.note.accesses)))
 
-    period = f"from={utc_exact(form.since_us)}"
-    period += f" to={utc_exact(form.until_us)}" if form.until_us < FOREVER_US else ""
+    period = f"from={iso_text(form.since_us)}"
+    period += f" to={iso_text(form.until_us)}" if form.until_us < FOREVER_US else ""
     elements = f"user={form.user} purpose={form.purpose} plate={wanted[0].plate} {period}"
     return read_log(
         front,

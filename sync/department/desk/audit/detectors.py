@@ -20,12 +20,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, timedelta, tzinfo
 
+from storage.times import DAY_US, MINUTE_US
 from sync.department.ground.local_time import local
 from sync.department.journal.entries import Shift
 from sync.department.policy.terms import DetectorTerms
 
-MINUTE_US = 60_000_000
-DAY_US = 1440 * MINUTE_US
 _NO_NUMBER = re.compile(r"(?:(.)\1*|0*1?-?2?3?4?5?6?7?8?9?|N-?A|NONE|TEST.*|X+|ASDF.*|CASE|PENDING|TBD)")
 
 

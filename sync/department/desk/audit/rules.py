@@ -7,11 +7,11 @@ No I/O: rows from entries, the CSV text, the state of findings, and who may revi
 from __future__ import annotations
 
 import csv
-import datetime
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from storage.times import iso_text
 from sync.department.desk.audit.detectors import Flag, LookUp
 from sync.department.desk.people.rules import Roster
 from sync.department.journal.entries import (
@@ -30,13 +30,7 @@ from sync.department.policy.roles import Role
 NOT_FILED = "not filed"
 CLASSIFICATION = "ALPR Request"
 VERDICTS = ("justified", "unclear", "misuse")
-DAY_US = 86_400_000_000
 ACCESS_KINDS = (Access.KIND, AccessResult.KIND, Filed.KIND)
-
-
-def utc_text(at_us: int) -> str:
-    """Date and time of an entry, UTC, to the second."""
-    return datetime.datetime.fromtimestamp(at_us / 1e6, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +123,7 @@ def _request(entry: Entry, result: AccessResult | None, rms_number: str) -> Alpr
         entry=entry.sequence,
         classification=CLASSIFICATION,
         at_us=stamp.at_us,
-        date_time=utc_text(stamp.at_us),
+        date_time=iso_text(stamp.at_us, to="second"),
         data_elements=note.elements,
         plate=note.plate,
         request=note.request,

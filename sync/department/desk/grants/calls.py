@@ -13,15 +13,9 @@ from dataclasses import dataclass, field
 
 from storage.codec import to_bytes
 from storage.errors import StorageError
-from storage.grant_format import (
-    COMMANDS,
-    DAY_US,
-    FORMAT,
-    HOUR_US,
-    Grant,
-    GrantRole,
-)
+from storage.grant_format import COMMANDS, FORMAT, Grant, GrantRole
 from storage.ssh_signature import SshPublicKey, SshSignatureError
+from storage.times import DAY_US, HOUR_US
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.grants.revoking import demand_not_taken_back

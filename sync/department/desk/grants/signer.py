@@ -9,17 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
 from storage import codec, envelope, files
-from storage.grant_format import (
-    DAY_US,
-    DEPARTMENT,
-    FORMAT,
-    Bundle,
-    Delegation,
-    Grant,
-    delegate,
-    issue,
-    open_bundle,
-)
+from storage.grant_format import DEPARTMENT, FORMAT, Bundle, Delegation, Grant, delegate, issue, open_bundle
+from storage.times import DAY_US
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.store.database import Store
 from sync.department.store.tables import units

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from storage.times import DAY_US
 from sync.department.content.reads import parse_name
 from sync.department.desk.context import ELEMENTS, Front
-from sync.department.desk.desk import DAY_US, Caller, Plan
+from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.holds import rules as holds
 from sync.department.desk.inquiry import rules as inquiry
 from sync.department.desk.inquiry.calls import Entered, NothingForm, told

@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from storage.plate_text import normal_plate
+from storage.times import HOUR_US
 from sync.department.content.key_guard import Cover
 from sync.department.content.reads import FoundRead, OpenedRead, parse_name
 from sync.department.desk.audit.rules import ACCESS_KINDS, AlprRequest, requests_of
@@ -37,7 +39,6 @@ from sync.department.journal.entry_base import Note
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call, allowing_role
 
-HOUR_US = 3_600_000_000
 IMAGES = ("overview", "patch")
 
 
@@ -165,7 +166,7 @@ class Images:
 
 
 def _tidy(query: Query) -> Query:
-    return replace(query, plate=inquiry.normal_plate(query.plate))
+    return replace(query, plate=normal_plate(query.plate))
 
 
 def _first(entries: list[Entry]) -> Entered:

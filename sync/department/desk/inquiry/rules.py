@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from storage.times import DAY_US, HOUR_US
 from sync.department.journal.entries import (
     ApprovalUsed,
     Disputed,
@@ -23,15 +24,8 @@ from sync.department.journal.entries import (
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.terms import Policy
 
-HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
 PLATE = re.compile(r"[A-Z0-9?*]{1,16}")
 NUMBER_KINDS = ("case", "cad", "action")
-
-
-def normal_plate(text: str) -> str:
-    """A plate as it is searched: capitals, no blanks, dots or hyphens."""
-    return re.sub(r"[\s.\-]", "", text).upper()
 
 
 def is_full(policy: Policy, plate: str) -> bool:

@@ -20,6 +20,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from storage.codec import to_bytes
 from storage.errors import RecordError
+from storage.times import MINUTE_US
 from sync.department.journal.entries import (
     AccountSet,
     CredentialSet,
@@ -37,7 +38,6 @@ ARGON2, PBKDF2 = "argon2id", "pbkdf2-sha256"
 PBKDF2_ROUNDS = 600_000  # OWASP's figure for HMAC-SHA-256
 TOTP_STEP_S = 30
 TOTP_SLACK = 1  # steps either way
-MINUTE_US = 60_000_000
 MAX_PASSWORD = 256
 MAX_SSH_KEYS = 4
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from storage.times import DAY_US
 from sync.department.journal.entries import AccountSet, Entry, TrainingDone
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
 from sync.department.policy.terms import Policy
-
-DAY_US = 86_400_000_000
 
 
 @dataclass(slots=True)

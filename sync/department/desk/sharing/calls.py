@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from storage.plate_text import normal_plate
 from sync.department.content.reads import OpenedRead
 from sync.department.desk.context import ELEMENTS, Front
 from sync.department.desk.desk import Caller, Plan
@@ -281,7 +282,7 @@ def deliver(front: Front, token: str, form: DeliverForm) -> Delivery:
         inquiry.check_ground(desk.policy, form.ground)
         queries = [
             Query(
-                plate=inquiry.normal_plate(plate),
+                plate=normal_plate(plate),
                 since_us=form.scope.since_us,
                 until_us=form.scope.until_us,
                 area=None,

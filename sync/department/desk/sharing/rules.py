@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from sync.department.desk.inquiry.rules import PLATE, is_full, normal_plate
+from storage.plate_text import normal_plate
+from sync.department.desk.inquiry.rules import PLATE, is_full
 from sync.department.journal.entries import Entry
 from sync.department.journal.sharing_entries import (
     Scope,
