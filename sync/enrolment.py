@@ -15,6 +15,7 @@ from typing import Protocol
 import httpx
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -58,10 +59,24 @@ def fetch_root(code: EnrolmentCode) -> Root:
 
 
 def fetch_authority(address: str, named: bytes) -> bytes:
-    """The CA's newest certificate (DER), over the key of the one that the root file names. As untrusted."""
+    """The CA's newest certificate (DER), over the key that the root file names. As untrusted."""
     newest = _fetch(address, "authority", MAX_ROOT_BYTES)
-    check_authority(newest, named)
+    check_named_authority(newest, named)
     return newest
+
+
+def check_named_authority(newest: bytes, named: bytes) -> None:
+    """Raises NotEnrolledError unless this certificate is a CA's over the key (SubjectPublicKeyInfo, DER)
+    that the root file names."""
+    try:
+        certificate = x509.load_der_x509_certificate(newest)
+        certificate.verify_directly_issued_by(certificate)
+        key = certificate.public_key()
+        same = isinstance(key, ec.EllipticCurvePublicKey) and public_der(key) == named
+    except (InvalidSignature, ValueError, TypeError):
+        same = False
+    if not same:
+        raise NotEnrolledError("the department shows another CA than its root file names")
 
 
 def _fetch(address: str, name: str, limit: int) -> bytes:

@@ -13,6 +13,7 @@
         ├── ConfigError          a setting that is unknown, out of range or beyond the policy
         ├── StoreError           the store refuses: a record that contradicts another
         ├── KeyServiceError      a key that is not there, was destroyed, or does not open
+        ├── ClockInDoubtError    the server's clock is not borne out, and this cannot be undone
         └── LackingError         something that this machine does not offer: exit status 3
 
 No message ever carries plate text, image bytes or key bytes.
@@ -88,6 +89,10 @@ class StoreError(DepartmentError):
 
 class KeyServiceError(DepartmentError):
     """A key that is not there, was destroyed, or does not open what it was given."""
+
+
+class ClockInDoubtError(DepartmentError):
+    """The server's clock says a time that nothing else bears out; what cannot be undone waits."""
 
 
 class LackingError(DepartmentError):

@@ -17,13 +17,17 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from storage import envelope
-from storage.checkpoint import TYPE_COSIGNATURE, NoteKey
 from storage.codec import from_bytes, to_bytes
-from storage.errors import EnvelopeError, OutdatedError, RecordError, SignatureError
+from storage.cosigners import CosignerKey, Witnesses
+from storage.envelope import decode
+from storage.errors import CheckpointError, EnvelopeError, OutdatedError, RecordError, SignatureError
 
-FORMAT = 1
+FORMAT = 2
 THRESHOLD = 2
 HOLDERS = 3
+KEY_SERVICE = "key-service"  # the name of the key that signs the key service's list
+MAX_WITNESSES = 9
+MAX_WITNESS_KEYS = 2  # Ed25519 and ML-DSA-44
 CONTEXT = b"alpr-department/root/v1"
 MAX_ROOT_BYTES = 64 * 1024
 
@@ -49,8 +53,34 @@ class NamedKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RootWitness:
+    """One witness: the C2SP vkeys that it co-signs with (any of them counts), and its URL prefix."""
+
+    keys: tuple[str, ...]
+    url: str
+
+    def check(self) -> None:
+        if not 1 <= len(self.keys) <= MAX_WITNESS_KEYS:
+            raise RecordError(f"has 1 to {MAX_WITNESS_KEYS} keys", where="root.witnesses")
+        try:
+            names = {CosignerKey.parse(text).name for text in self.keys}
+        except CheckpointError as error:
+            raise RecordError(
+                str(error),
+                where="root.witnesses",
+                cure="the witness's own key, as `department witness init` printed it, not the log's",
+            ) from None
+        if len(names) != 1:
+            raise RecordError("the keys of one witness have one name", where="root.witnesses")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Root:
-    """What two of three offices put in force. `witness` is a C2SP vkey, empty where there is none yet."""
+    """What two of three offices put in force.
+
+    `witnesses`: who co-signs the access log, `quorum` of them each tree head; none in a root file of before
+    the first one. `public_witnesses`: who is shown the log of hourly heads.
+    """
 
     format: int
     version: int
@@ -60,8 +90,9 @@ class Root:
     keys: tuple[RootKey, ...]
     policy_version: int
     policy_digest: bytes
-    witness: str
-    witness_url: str
+    witnesses: tuple[RootWitness, ...]
+    quorum: int
+    public_witnesses: tuple[RootWitness, ...]
     others: tuple[NamedKey, ...]
 
     def check(self) -> None:
@@ -75,19 +106,28 @@ class Root:
             raise RecordError("policy version or digest is malformed", where="root.policy")
         if len({one.name for one in self.others}) != len(self.others):
             raise RecordError("names one key twice", where="root.others")
-        if self.witness and NoteKey.parse(self.witness).type != TYPE_COSIGNATURE:
+        for which in (self.witnesses, self.public_witnesses):
+            if len(which) > MAX_WITNESSES:
+                raise RecordError(f"names more than {MAX_WITNESSES} witnesses", where="root.witnesses")
+            every = [key for one in which for key in one.keys]
+            names = {key.partition("+")[0] for key in every}
+            if len(set(every)) != len(every) or len(names) != len(which):
+                raise RecordError("names one witness twice", where="root.witnesses")
+        if not min(1, len(self.witnesses)) <= self.quorum <= len(self.witnesses):
             raise RecordError(
-                "is not a co-signing key (type 4)",
-                where="root.witness",
-                cure="the witness's own key, as `department witness init` printed it, not the log's",
+                f"{self.quorum} of {len(self.witnesses)} witnesses is no quorum", where="root.quorum"
             )
 
     def digest(self) -> bytes:
         """SHA-256 of the payload: what an enrolment code and a printed page carry."""
         return hashlib.sha256(to_bytes(self)).digest()
 
-    def witness_key(self) -> NoteKey | None:
-        return NoteKey.parse(self.witness) if self.witness else None
+    def witnessing(self) -> Witnesses | None:
+        """Who must co-sign a tree head of the access log, or None where no witness is named yet."""
+        if not self.witnesses:
+            return None
+        keys = tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in self.witnesses)
+        return Witnesses(keys, self.quorum)
 
     def other(self, name: str) -> bytes | None:
         return next((one.public for one in self.others if one.name == name), None)
@@ -115,6 +155,13 @@ def _parse(data: bytes) -> tuple[Root, tuple[bytes, ...]]:
     file = from_bytes(_File, data, limit=MAX_ROOT_BYTES)
     if len(file.signatures) > 2 * HOLDERS:
         raise EnvelopeError(f"more than {2 * HOLDERS} signatures")
+    plain = decode(file.root, limit=MAX_ROOT_BYTES)
+    if isinstance(plain, dict) and plain.get("format") == 1:
+        raise RecordError(
+            f"is of format 1, made before 0.2; {FORMAT} is known",
+            where="root",
+            cure="found the department anew",
+        )
     return from_bytes(Root, file.root, limit=MAX_ROOT_BYTES), file.signatures
 
 

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from desk_twins import GROUND
+from log_twins import look_up, stamp
 
 from storage import envelope, merkle, sealing
 from storage.checkpoint import NoteKey
+from storage.cosigners import CosignerKey, Witnesses
 from storage.leaf import Mark
 from sync.department.journal import check_log
 from sync.department.journal.access_log import CONTEXT, DATABASE, ELEMENT, AccessLog, leaf_payload, parse_leaf
-from sync.department.journal.entries import Access, AccessResult
-from sync.department.journal.entry_base import Stamp
+from sync.department.journal.entries import AccessResult
+from sync.department.journal.publisher import Publisher, Watcher
 from sync.department.journal.witness_link import FolderWitness
 from sync.department.journal.witness_server import WitnessFolder
 
@@ -28,28 +29,21 @@ LOOK_UPS = 60
 ATTACKS = 100
 
 
-def stamp(number: int) -> Stamp:
-    return Stamp(
-        at_us=1_790_000_000_000_000 + number * 1_000_000,
-        user=f"comm{number % 3}",
-        role="communications",
-        organisation="Monrovia PD",
-        session=bytes(32),
-        demo=False,
-    )
+def key_of(witness: NoteKey) -> CosignerKey:
+    return CosignerKey.parse(witness.text())
 
 
-def look_up(number: int) -> Access:
-    return Access(
-        action="search",
-        elements=f"plate=7ABC{number:03d}",
-        plate=f"7ABC{number:03d}",
-        ground=GROUND,
-        on_behalf_of="",
-        request=-1,
-        approval=-1,
-        reads=(),
-    )
+def quorum(witness: NoteKey) -> Witnesses:
+    return Witnesses(((key_of(witness),),), 1)
+
+
+def publish(log: AccessLog, link: FolderWitness, key: CosignerKey) -> None:
+    """Have the whole log co-signed, as the desk does."""
+    publisher = Publisher(log, log.folder)
+    try:
+        publisher.cover(log.size() - 1, Witnesses(((key,),), 1), [Watcher((key,), link)])
+    finally:
+        publisher.close()
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +54,15 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ed25519Priv
     witness = WitnessFolder.create(folder / "witness", "witness.example/1")
     log = AccessLog.create(folder / "log", key)
     witness.add_log(log.note_key)
-    link = FolderWitness(witness)
+    clock = [0]
+    link = FolderWitness(witness, lambda: clock[0])
     for number in range(LOOK_UPS):
         entry = log.append(look_up(number), stamp(number))
         log.append(AccessResult(access=entry.sequence, count=1, reads=(), unwitnessed=False), stamp(number))
+        clock[0] = stamp(number).at_us
         if number % 7 == 0:
-            log.publish(link, witness.key)
-    log.publish(link, witness.key)
+            publish(log, link, key_of(witness.key))
+    publish(log, link, key_of(witness.key))
     newest = link.newest(log.origin)
     log.close()
     witness.close()
@@ -161,7 +157,7 @@ def test_removed_and_edited_look_ups_are_found_by_a_stranger(
         copy = tmp_path / "copy"
         shutil.copytree(folder, copy)
         attack(KINDS[number % len(KINDS)], Root(copy, key), chance.randrange(2, 2 * LOOK_UPS))
-        report = check_log.check(copy, key.public_key(), witness=witness, checkpoint=newest)
+        report = check_log.check(copy, key.public_key(), witnesses=quorum(witness), checkpoints=[newest])
         found += not report.sound
         shutil.rmtree(copy)
     assert found == times
@@ -171,7 +167,7 @@ def test_an_untouched_log_is_sound_to_the_same_stranger(
     watched: tuple[Path, Ed25519PrivateKey, NoteKey, str],
 ) -> None:
     folder, key, witness, newest = watched
-    report = check_log.check(folder, key.public_key(), witness=witness, checkpoint=newest)
+    report = check_log.check(folder, key.public_key(), witnesses=quorum(witness), checkpoints=[newest])
     assert report.problems == ()
     assert (report.entries, report.witnessed) == (2 * LOOK_UPS, 2 * LOOK_UPS)
 
@@ -179,7 +175,7 @@ def test_an_untouched_log_is_sound_to_the_same_stranger(
 def test_the_witness_refuses_to_go_on_with_a_rewritten_log(
     watched: tuple[Path, Ed25519PrivateKey, NoteKey, str], tmp_path: Path
 ) -> None:
-    from storage.errors import ForkedLogError, LedgerError
+    from storage.errors import ForkedLogError
 
     folder, key, witness, _ = watched
     shutil.copytree(folder.parent, tmp_path / "copy")
@@ -189,12 +185,12 @@ def test_the_witness_refuses_to_go_on_with_a_rewritten_log(
     log = AccessLog(rewritten, key)
     log.append(look_up(900), stamp(900))
     with pytest.raises(ForkedLogError):
-        log.publish(link, witness)
+        publish(log, link, key_of(witness))
     log.close()
     attack("cut off", Root(rewritten, key), 20)
     log = AccessLog(rewritten, key)
-    with pytest.raises(LedgerError):
-        log.publish(link, witness)
+    with pytest.raises(ForkedLogError):
+        publish(log, link, key_of(witness))
     log.close()
     link.close()
 
@@ -206,6 +202,6 @@ def test_without_the_witness_a_cut_off_end_does_not_pass_as_checked(
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     attack("cut off", Root(copy, key), 50)
-    report = check_log.check(copy, key.public_key(), witness=witness)
-    assert any("no checkpoint from the witness" in one for one in report.problems)
+    report = check_log.check(copy, key.public_key(), witnesses=quorum(witness))
+    assert any("0 of 1 witnesses answered" in one for one in report.problems)
     assert not report.proven

@@ -207,7 +207,7 @@ def test_an_office_gets_a_new_key_by_two_old_and_two_new(terminal: Terminal, tmp
     assert terminal.type("keys", "adopt", draft)[0] == 0
     assert public in terminal.type("keys", "root")[1]
     draft = str(tmp_path / "stolen.root")
-    assert terminal.type("keys", "draft", "--out", draft, "--witness-url", "https://x.example")[0] == 0
+    assert terminal.type("keys", "draft", "--out", draft, "--office", f"spare={public}")[0] == 0
     assert terminal.type("keys", "sign", draft, "--key", str(keys / "spare.key"))[0] == 0
     assert terminal.type("keys", "sign", draft, "--key", str(keys / "outside-office.key"))[0] == 0
     assert terminal.type("keys", "adopt", draft)[0] == 1  # a key that was replaced signs nothing

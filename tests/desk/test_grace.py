@@ -89,7 +89,7 @@ def test_without_a_witness_no_answer_leaves(department: Department, tokens: Toke
     adopt_root(
         department.home,
         department.desk,
-        department.new_root(witness="", witness_url=""),
+        department.new_root(witnesses=(), quorum=0),
         department.desk.policy_document,
     )
     with pytest.raises(DeskRefusal) as refused:

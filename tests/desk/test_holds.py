@@ -13,6 +13,7 @@ from sync.department.content import package
 from sync.department.content.key_service import LocalKeyService
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed, finish
 from sync.department.desk.inquiry.calls import Answer, NothingForm, RunForm
+from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.journal.entries import Access, Refused, WitnessAway
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.policy.refusals import DeskRefusal
@@ -126,12 +127,15 @@ def test_a_held_read_outlives_its_purged_day_and_no_other_does(
 ) -> None:
     hold = placed(department, tokens("super"), department.reads[:1])
     department.clock.us = START_US + 364 * DAY_US
-    store, keys = open_store(department.home.database_url), LocalKeyService(department.home.keys)
-    packs = FolderPacks(department.home.blobs)
-    retention = Retention(
-        store, keys, packs, department.home.log_key(), department.home.settings, department.clock
+    store, keys = (
+        open_store(department.home.database_url),
+        LocalKeyService(department.home.keys, department.clock),
     )
-    assert len(retention.run()) == 2
+    packs = FolderPacks(department.home.blobs)
+    time = DepartmentTime(department.home.path, Clocks.simulated(department.clock))
+    time.found()
+    retention = Retention(store, keys, packs, department.home.log_key(), department.home.settings, time)
+    assert len(retention.run(through=START_US // DAY_US)) == 2
     store.close()
     keys.close()
     assert [one.read for one in department.front.vault.stored(hold_access(department, hold))] == [

@@ -12,6 +12,8 @@ from desk_twins import GROUND, Department
 from storage.times import DAY_US, HOUR_US
 from sync.department.content.key_remote import CALLS, RECEIVES, Address, RemoteKeyService, key_app, remote
 from sync.department.content.key_service import LocalKeyService
+from sync.department.content.opened_list import OpenedList
+from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.context import Front
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed
 from sync.department.desk.inquiry.calls import Answer, RunForm
@@ -24,15 +26,21 @@ TOKEN = "0" * 64
 
 
 @pytest.fixture
-def elsewhere(department: Department) -> Iterator[tuple[RemoteKeyService, Front, str]]:
+def elsewhere(
+    department: Department, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[RemoteKeyService, Front, str]]:
     """(the receiver's client, a desk through the remote door, the service's address)."""
-    keys = LocalKeyService(department.home.keys)
-    app = key_app(keys, department.home.root_file.read_bytes(), TOKEN, department.clock)
+    keys = LocalKeyService(department.home.keys, department.clock)
+    opened = OpenedList(tmp_path_factory.mktemp("elsewhere"))
+    app = key_app(keys, opened, department.home.root_file.read_bytes(), TOKEN, department.clock)
     with serving(app) as client:
         url = str(client.base_url).rstrip("/")
         service, door = remote(Address(url=url, token=TOKEN), client)
-        yield service, replace(department.front, door=door), url
+        log = department.desk.log
+        proven = ProvenDoor(door, log.consistency, log.size)
+        yield service, replace(department.front, door=proven), url
     keys.close()
+    opened.close()
 
 
 def test_a_search_runs_through_the_key_service_elsewhere(
@@ -79,9 +87,15 @@ def test_what_the_receiver_needs_works_over_there(
     assert keys == local.issue_day_keys(20_800, 3)
     day = (department.clock.us - DAY_US) // DAY_US
     assert service.has_store_key(day) == local.has_store_key(day)
+    with pytest.raises(KeyServiceError, match="not been kept for 365 days"):
+        service.destroy_store_key(day)  # root asks for it a year ahead
+    assert local.has_store_key(day)
+    department.clock.step(367 * DAY_US)
     service.destroy_store_key(day)
     assert not local.has_store_key(day)
-    assert service.destroy_day_keys_before(20_801) >= 1
+    today = department.clock.us // DAY_US
+    assert service.destroy_day_keys_before(today + 400) >= 1
+    assert service.issue_day_keys(today - 366, 1) == local.issue_day_keys(today - 366, 1)
     local.close()
 
 

@@ -30,6 +30,7 @@ from sync.department.desk.grants.revoking import RevokeForm
 from sync.department.desk.incidents.calls import SettleForm, Settling
 from sync.department.desk.inquiry.calls import NothingForm
 from sync.department.desk.people.calls import AccountForm
+from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import load_ed25519
 from sync.department.journal.office_entries import GrantIssued, IncidentSettled
 from sync.department.policy.refusals import DeskRefusal
@@ -285,7 +286,7 @@ def test_the_store_alone_closes_no_incident_and_learns_a_closing_that_a_crash_ke
             incidents.incidents.update().values(closed_us=None, closed_by=None, second_by=None)
         )
     store.close()
-    server = Server(department.home, department.clock)
+    server = Server(department.home, Clocks.simulated(department.clock))
     daily.run(department.front, server.retention)
     server.close()
     (stored,) = department.front.incidents.listed()

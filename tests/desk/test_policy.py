@@ -65,6 +65,11 @@ CEILINGS = [
     ),
     ('also = ["communications"]', 'also = ["administrator"]', "a dispatcher who is administrator too"),
     ("keep_days = 365 ", "keep_days = 366 ", "content kept longer than a year"),
+    (
+        "keep_days = 365 ",
+        "keep_days = 60 ",
+        "content kept less than the manual says",
+    ),
     ("log_keep_days = 730", "log_keep_days = 400", "a log kept shorter than a year beyond its content"),
     ("lock_minutes = 30", "lock_minutes = 31", "a later lock"),
     ("attempts = 5", "attempts = 6", "more attempts"),
@@ -98,6 +103,23 @@ def test_no_policy_file_passes_a_ceiling(old: str, new: str) -> None:
     assert "policy" in str(refused.value)
 
 
+def own_manual(text: str) -> str:
+    """The same policy as another manual's section 9.4, with its own clause of retention."""
+    text = text.replace('manual = "463"', 'manual = "Arcadia 9.4"')
+    return text.replace('[retention]\nclause = "463.8"', '[retention]\nclause = "9.4 (c)"')
+
+
+def test_a_shorter_retention_names_its_own_clause_beside_its_own_manual() -> None:
+    text = default_document().decode().replace("keep_days = 365 ", "keep_days = 60 ")
+    for half in (
+        text.replace('manual = "463"', 'manual = "Arcadia 9.4"'),
+        text.replace('[retention]\nclause = "463.8"', '[retention]\nclause = "9.4 (c)"'),
+    ):
+        with pytest.raises(RecordError, match=r"463\.8 says a year"):
+            parse(half.encode())
+    assert parse(own_manual(text).encode()).retention.keep_days == 60
+
+
 def test_another_department_changes_values_not_code() -> None:
     text = default_document().decode()
     text = text.replace("keep_days = 365 ", "keep_days = 60 ").replace(
@@ -106,6 +128,7 @@ def test_another_department_changes_values_not_code() -> None:
     text = text.replace('also = ["communications"]', "also = []").replace(
         "every_days = 92", "every_days = 30"
     )
+    text = own_manual(text)
     policy = parse(text.encode())
     assert (policy.department, policy.retention.keep_days, policy.audit.every_days) == ("Arcadia PD", 60, 30)
     assert policy.effective_roles((Role.DISPATCHER,)) == (Role.DISPATCHER,)

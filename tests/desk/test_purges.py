@@ -9,6 +9,7 @@ import pytest
 from desk_twins import START_US, Department
 
 from storage.times import DAY_US
+from sync.department.ground.department_time import Clocks
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.hold_entries import Purged
 from sync.department.policy.terms import digest
@@ -21,7 +22,8 @@ from sync.errors import HomeError
 
 @pytest.fixture
 def server(department: Department) -> Iterator[Server]:
-    made = Server(department.home, department.clock)
+    made = Server(department.home, Clocks.simulated(department.clock))
+    assert made.time.accept(department.clock.us)  # days without power since it was founded
     yield made
     made.close()
 
@@ -35,7 +37,7 @@ def purges(department: Department) -> list[Purged]:
 
 def test_each_purged_day_is_an_entry_with_its_receipt(department: Department, server: Server) -> None:
     department.clock.us = START_US + 364 * DAY_US
-    receipts = server.retention.run()
+    receipts = server.retention.run(through=START_US // DAY_US)
     daily.run(department.front, server.retention)
     entries = purges(department)
     assert [(one.reads, one.clause) for one in entries] == [(one.records, "463.8") for one in receipts]
@@ -52,7 +54,7 @@ def test_a_purge_that_a_crash_kept_from_the_log_is_entered_by_the_next_run(
     department: Department, server: Server
 ) -> None:
     department.clock.us = START_US + 364 * DAY_US
-    server.retention.run()
+    server.retention.run(through=START_US // DAY_US)
     assert purges(department) == []
     department.witness.away = True
     daily.run(department.front, server.retention)
@@ -68,7 +70,7 @@ def test_a_desk_of_the_running_server_is_the_same_desk(department: Department, s
     front = front_of(server)
     assert front is not None
     department.clock.us = START_US + 364 * DAY_US
-    server.retention.run()
+    server.retention.run(through=START_US // DAY_US)
     assert len(daily.enter_purges(front.desk, server.retention)) == 2
     front.close()
     assert len(purges(department)) == 2
@@ -78,15 +80,17 @@ def test_the_days_to_keep_are_those_of_the_signed_policy(department: Department,
     """Another department keeps sixty days; a file that nobody signed purges nothing."""
     assert keep_days_of(department.home) == 365
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n")
+    text = text.replace('manual = "463"', 'manual = "9.4"').replace(
+        '[retention]\nclause = "463.8"', '[retention]\nclause = "9.4 (c)"'
+    )
     document = text.replace("keep_days = 365 ", "keep_days = 60 ").encode()
     policy = department.home.path / "policy.toml"
     signed = policy.read_bytes()
     policy.write_bytes(document)
-    department.clock.us = START_US + 400 * DAY_US
+    department.clock.us = START_US + 58 * DAY_US
     with pytest.raises(HomeError, match="do not fit"):
         server.retention.run()
     policy.write_bytes(signed)
-    department.clock.us = START_US + 58 * DAY_US
     assert server.retention.run() == []
     root = department.new_root(policy_version=3, policy_digest=digest(document))
     adopt_root(department.home, department.desk, root, document)

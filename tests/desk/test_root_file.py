@@ -31,7 +31,7 @@ def keys_of(keys: list[Ed25519PrivateKey]) -> tuple[RootKey, ...]:
 
 
 FIRST = Root(
-    format=1,
+    format=root_file.FORMAT,
     version=1,
     department="Monrovia Police Department",
     created_us=1,
@@ -39,8 +39,9 @@ FIRST = Root(
     keys=keys_of(OLD),
     policy_version=1,
     policy_digest=digest(default_document()),
-    witness="",
-    witness_url="",
+    witnesses=(),
+    quorum=0,
+    public_witnesses=(),
     others=(),
 )
 

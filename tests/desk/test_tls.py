@@ -24,6 +24,7 @@ from sync.department.server.founding import OFFICES
 from sync.department.server.open_desk import adopt_root, first_administrator, open_desk, root_in
 from sync.department.units.authority import Authority
 from sync.errors import LackingError
+from sync.root_file import RootWitness
 
 CHACHA = "TLS_CHACHA20_POLY1305_SHA256"
 
@@ -110,7 +111,8 @@ def test_a_fips_witness_and_key_service_refuse_them_too(tmp_path: Path) -> None:
     home = found_department(tmp_path / "home")
     certificate, key = Authority.open(home.authority).server_files(("localhost",))
     WitnessFolder.create(tmp_path / "witness", "w.example/1").close()
-    root = replace(root_in(home), witness=_witness_key(tmp_path / "witness"))
+    witness = RootWitness(keys=(_witness_key(tmp_path / "witness"),), url="")
+    root = replace(root_in(home), witnesses=(witness,), quorum=1)
     (tmp_path / "root.cbor").write_bytes(
         root_file.assemble(
             root,

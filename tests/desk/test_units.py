@@ -18,9 +18,10 @@ from storage import access, codec, ssh_signature
 from storage.audit import AuditFilter
 from storage.door import Door, audit_subject
 from storage.errors import RefusedError, StorageError
-from storage.times import DAY_US, HOUR_US
+from storage.times import DAY_US, HOUR_US, now_us
 from sync.department.desk.inquiry.calls import NothingForm
 from sync.department.desk.people.calls import AccountForm, TrainingForm
+from sync.department.ground.department_time import Clocks
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 from sync.department.policy.terms import digest
@@ -38,8 +39,9 @@ def line_of(key: Ed25519PrivateKey) -> str:
 
 @pytest.fixture
 def server(department: Department) -> Iterator[servers.Department]:
-    department.clock.us = servers.now_us()  # enrolment codes and day keys are of today
-    made = servers.Department(department.home, department.clock)
+    department.clock.us = now_us()  # enrolment codes and day keys are of today
+    made = servers.Department(department.home, Clocks.simulated(department.clock))
+    assert made.time.accept(department.clock.us)  # months without power since it was founded
     yield made
     made.close()
 

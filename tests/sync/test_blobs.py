@@ -13,6 +13,7 @@ from s3_twin import BUCKET, s3_server
 from sync_twins import checked, converse, found_department
 
 from storage.times import DAY_US, now_us
+from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
 from sync.department.store.blobs import FolderPacks, PackStore, open_packs
 from sync.department.store.blobs_s3 import open_s3
@@ -72,7 +73,7 @@ def test_days_are_apart_and_drop_whole(packs: PackStore) -> None:
 def test_a_department_keeps_its_images_in_s3_and_purges_them_there(tmp_path: Path, endpoint: str) -> None:
     clock = [now_us()]
     home = found_department(tmp_path / "d", blobs_folder=f"s3://{BUCKET}/whole", blobs_endpoint=endpoint)
-    department = Department(home, lambda: clock[0])
+    department = Department(home, Clocks.simulated(lambda: clock[0]))
     unit = Joined(tmp_path / "unit", department, "unit")
     try:
         unit.add(4, size=20_000)

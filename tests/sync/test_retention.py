@@ -13,6 +13,7 @@ from sync_twins import checked, converse, found_department
 
 from storage.times import DAY_US, now_us
 from sync import messages as m
+from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.settings import Settings, load_settings, settings_text
 from sync.department.server.retention import PurgeReceipt
@@ -41,7 +42,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def department(tmp_path: Path, clock: Clock) -> Iterator[Department]:
-    made = Department(found_department(tmp_path / "department"), clock)
+    made = Department(found_department(tmp_path / "department"), Clocks.simulated(clock))
     yield made
     made.close()
 
@@ -141,7 +142,7 @@ def test_a_restored_backup_shows_nothing_that_was_purged(
     shutil.copy(tmp_path / "backup" / "store.db", home / "store.db")
     shutil.rmtree(home / "blobs")
     shutil.copytree(tmp_path / "backup" / "blobs", home / "blobs")
-    restored = Department(DepartmentHome.open(home), clock)
+    restored = Department(DepartmentHome.open(home), Clocks.simulated(clock))
     try:
         assert held_now(restored)[0] > 0  # the rows are back ...
         with pytest.raises(KeyServiceError, match="purged"):  # ... and noise
@@ -167,7 +168,7 @@ def test_a_restored_backup_takes_in_again_what_it_lost(
     for name in ("store.db", "store.db-wal", "store.db-shm"):
         (home / name).unlink(missing_ok=True)
     shutil.copy(tmp_path / "store.db", home / "store.db")
-    restored = Department(DepartmentHome.open(home), clock)
+    restored = Department(DepartmentHome.open(home), Clocks.simulated(clock))
     try:
         unit.add(1)
         converse(unit, restored)
@@ -191,7 +192,7 @@ def test_days_that_a_restored_database_forgot_are_purged_in_their_time(
     shutil.copy(
         tmp_path / "store.db", home / "store.db"
     )  # of before that day: its packs and key are not in it
-    restored = Department(DepartmentHome.open(home), clock)
+    restored = Department(DepartmentHome.open(home), Clocks.simulated(clock))
     try:
         clock.days(300)
         assert restored.retention.run() == []

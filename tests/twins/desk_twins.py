@@ -4,6 +4,7 @@ clock."""
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
@@ -17,6 +18,7 @@ from sync.department.desk.context import Front
 from sync.department.desk.desk import Desk
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people.calls import AccountForm, HandedOver, PasswordForm, TrainingForm, UserForm
+from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.settings import Settings
 from sync.department.journal.entries import Ground, Query, Shift
@@ -27,6 +29,7 @@ from sync.department.policy.terms import digest
 from sync.department.server.founding import OFFICES, found
 from sync.department.server.open_desk import adopt_root, first_administrator, open_front
 from sync.errors import LinkError
+from sync.root_file import RootWitness
 
 START_US = 1_790_000_000_000_000  # 2026-09-21, a Monday
 MINUTE_US = 60_000_000
@@ -72,14 +75,15 @@ class StepClock:
 class SwitchedWitness:
     """A real witness folder behind a line that can be cut."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], int]) -> None:
         self.folder = WitnessFolder(folder)
         self.away = False
+        self.clock = clock
 
     def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
         if self.away:
             raise LinkError("the line is cut", where="witness")
-        return FolderWitness(self.folder).cosign(old_size, proof, note)
+        return FolderWitness(self.folder, self.clock).cosign(old_size, proof, note)
 
     def newest(self, origin: str) -> str:
         return FolderWitness(self.folder).newest(origin)
@@ -176,7 +180,7 @@ def secret_of(given: HandedOver) -> str:
 
 def open_department(folder: Path, clock: StepClock, secrets: dict[str, tuple[str, str]]) -> Department:
     home = DepartmentHome.open(folder / "home")
-    witness = SwitchedWitness(folder / "witness")
+    witness = SwitchedWitness(folder / "witness", clock)
     front = open_front(home, clock=clock, link=witness)
     return Department(home=home, front=front, clock=clock, witness=witness, secrets=secrets)
 
@@ -191,15 +195,16 @@ def quick_policy(document: bytes) -> bytes:
 def found_department(folder: Path) -> Path:
     """Make a department in `folder`, the way people make one: keys, witness, people, training, reads."""
     clock = StepClock(START_US - 5 * DAY_US)
-    home = found(folder / "home", Settings(name="Monrovia Police Department", day_keys_ahead=3)).home
+    settings = Settings(name="Monrovia Police Department", day_keys_ahead=3)
+    home = found(folder / "home", settings, clocks=Clocks.simulated(clock)).home
     watched = WitnessFolder.create(folder / "witness", "witness.example/monrovia")
     given = first_administrator(home, "chief", "Chief Example", clock=clock)
     department = open_department(folder, clock, {})
     watched.add_log(department.desk.log.note_key)
     document = quick_policy(department.desk.policy_document)
     root = department.new_root(
-        witness=watched.key.text(),
-        witness_url="https://witness.example",
+        witnesses=(RootWitness(keys=(watched.key.text(),), url="https://witness.example"),),
+        quorum=1,
         policy_version=2,
         policy_digest=digest(document),
     )

@@ -22,7 +22,7 @@ def controls(common: Common) -> int:
     try:
         facts = Facts(
             keys_elsewhere=address_of(home) is not None,
-            witness_here=desk.root.witness_url.startswith(FOLDER_SCHEME),
+            witness_here=any(one.url.startswith(FOLDER_SCHEME) for one in desk.root.witnesses),
             database=home.database_url.partition(":")[0],
             tls_beyond=suites_beyond(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)),
         )

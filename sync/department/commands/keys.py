@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import secrets
 import sys
-import time
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -19,11 +17,13 @@ from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import folder as private_folder
 from sync.department.commands.out_files import write_new
 from sync.department.content.key_service import LocalKeyService
+from sync.department.content.opened_list import OpenedList
 from sync.department.desk.context import Front
 from sync.department.desk.state import checked_policy
+from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.ports import demand_free
-from sync.department.policy import terms as policy_file
+from sync.department.server import ceremony
 from sync.department.server.open_desk import POLICY_FILE, adopt_root, open_front, root_in
 from sync.errors import ConfigError, SyncError
 
@@ -39,7 +39,10 @@ def show_root(common: Common) -> int:
     """Show the current root file."""
     root, holders = root_file.describe(DepartmentHome.open(common.home).root_file.read_bytes())
     print(f"version {root.version}, SHA-256 {root.digest().hex()}, signed by {', '.join(holders)}")
-    print(f"policy version {root.policy_version}, witness {root.witness or 'none'} {root.witness_url}")
+    print(f"policy version {root.policy_version}, {root.quorum} of {len(root.witnesses)} witnesses")
+    for which, witnesses in (("witness", root.witnesses), ("public witness", root.public_witnesses)):
+        for one in witnesses:
+            print(f"{which} {' '.join(one.keys)} {one.url}")
     for key in root.keys:
         print(f"root key of {key.holder}: {key.public.hex()}")
     return DONE
@@ -57,8 +60,25 @@ def print_policy(common: Common) -> int:
 
 @keys.verb("draft", example="department keys draft --out next.root")
 @click.option("--out", type=desk.FILE, required=True, help="A new file.")
-@click.option("--witness", default="", help="The witness's key, as `department witness init` printed it.")
-@click.option("--witness-url", default="", help="https://..., or folder:/path for a demo.")
+@click.option(
+    "--witness",
+    "witnesses",
+    multiple=True,
+    metavar="KEYS",
+    help="A witness's keys, as `department witness init` printed them, with a comma between. Repeatable.",
+)
+@click.option(
+    "--witness-url", "urls", multiple=True, help="Where each --witness answers: https://..., or folder:/path."
+)
+@click.option(
+    "--public-witness", "public", multiple=True, metavar="KEYS", help="A witness of the log of hourly heads."
+)
+@click.option(
+    "--public-witness-url", "public_urls", multiple=True, help="Where each --public-witness answers."
+)
+@click.option("--without-witness", "without", multiple=True, metavar="NAME", help="Drop this witness.")
+@click.option("--quorum", type=int, help="How many witnesses must co-sign; default: more than half.")
+@click.option("--key-service", default="", metavar="KEY", help="The key that signs the key service's list.")
 @click.option("--policy", type=desk.FILE, help="A new policy file, of a higher version.")
 @click.option(
     "--office",
@@ -71,24 +91,29 @@ def draft_root(
     common: Common,
     *,
     out: Path,
-    witness: str,
-    witness_url: str,
+    witnesses: tuple[str, ...],
+    urls: tuple[str, ...],
+    public: tuple[str, ...],
+    public_urls: tuple[str, ...],
+    without: tuple[str, ...],
+    quorum: int | None,
+    key_service: str,
     policy: Path | None,
     offices: tuple[str, ...],
 ) -> int:
     """Draft the next root file."""
     home = DepartmentHome.open(common.home)
     document = desk.read_bytes(policy or home.path / POLICY_FILE)
-    root = root_in(home)
-    draft = replace(
-        root,
-        version=root.version + 1,
-        created_us=time.time_ns() // 1000,
-        policy_version=policy_file.parse(document).version,
-        policy_digest=policy_file.digest(document),
-        witness=witness or root.witness,
-        witness_url=witness_url or root.witness_url,
-        keys=_offices(root.keys, offices),
+    draft = ceremony.draft_root(
+        root_in(home),
+        document,
+        now_us=DepartmentTime(home.path).now_us(),
+        witnesses=ceremony.witnesses_of(witnesses, urls, "--witness"),
+        public_witnesses=ceremony.witnesses_of(public, public_urls, "--public-witness"),
+        without=without,
+        quorum=quorum,
+        offices=offices,
+        key_service=key_service,
     )
     write_new(out, root_file.assemble(draft, []))
     print(f"{out}: version {draft.version}, unsigned; two offices sign it: department keys sign")
@@ -182,8 +207,10 @@ def serve(
         files.write_new(token_file, secrets.token_hex(32).encode())
         files.sync_dir(folder)
         print(f"put the content of {token_file} into the department's keys.remote", file=sys.stderr)
-    service = LocalKeyService(folder)
-    app = key_app(service, root, token_file.read_text().strip())
+    clock = DepartmentTime(folder)
+    service, opened = LocalKeyService(folder, clock), OpenedList(folder)
+    print(f"key of its list, for the root file: {opened.public.public_bytes_raw().hex()}", file=sys.stderr)
+    app = key_app(service, opened, root, token_file.read_text().strip(), clock)
     print(f"key service on {host}:{port}; Ctrl-C ends", file=sys.stderr, flush=True)
     uvicorn.run(
         app,
@@ -197,24 +224,8 @@ def serve(
         ssl_context_factory=lambda _config, _default: context,
     )
     service.close()
+    opened.close()
     return DONE
-
-
-def _offices(keys: tuple[root_file.RootKey, ...], changes: tuple[str, ...]) -> tuple[root_file.RootKey, ...]:
-    """The three offices with the keys that are replaced. Raises ConfigError."""
-    known = {one.holder: one.public for one in keys}
-    for change in changes:
-        holder, _, text = change.partition("=")
-        try:
-            public = bytes.fromhex(text)
-        except ValueError:
-            public = b""
-        if holder not in known or len(public) != 32:
-            raise ConfigError(
-                "names an office and its new key", where="--office", cure="one of " + ", ".join(known)
-            )
-        known[holder] = public
-    return tuple(root_file.RootKey(holder=holder, public=public) for holder, public in known.items())
 
 
 def _offer_to_units(front: Front) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,20 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from storage.errors import CheckpointError, StorageError
+from storage.cosigners import CosignerKey, Witnesses
+from storage.errors import StorageError
 from sync.command_frame import DONE, FOUND_WRONG, Common, collected
 from sync.department.commands.desk_access import FILE, key_of, read_bytes
 from sync.department.content import package
+from sync.department.content.opened_list import OpenedCheck, parse_list, read_lines
 from sync.department.desk.desk import FOLDER
 from sync.department.desk.json_forms import to_json
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal import check_log
 from sync.department.journal.access_log import DATABASE, KEYS, AuditKeys
 from sync.department.journal.check_log import LogReport
-from sync.department.server.open_desk import link_of, root_in
+from sync.department.server.ceremony import witness_of
+from sync.department.server.open_desk import link_of, opened_of, root_in
 from sync.errors import ConfigError, LinkError
 
 
@@ -33,9 +37,12 @@ class Given:
     package: Path | None
     key: str | None
     log: Path | None
-    witness_key: str | None
-    witness_url: str | None
-    checkpoint: Path | None
+    witness_key: tuple[str, ...]
+    witness_url: tuple[str, ...]
+    checkpoint: tuple[Path, ...]
+    quorum: int | None
+    opened: Path | None
+    opened_key: str
 
 
 stranger_options = collected(
@@ -44,9 +51,16 @@ stranger_options = collected(
     click.argument("package", type=FILE, required=False),
     click.option("--key", metavar="KEY", help="The department log's key (`department witness log-key`)."),
     click.option("--log", type=FILE, metavar="FOLDER", help="A copy of the access log, to check it."),
-    click.option("--witness-key", metavar="KEY", help="The witness's key, obtained from the witness."),
-    click.option("--witness-url", metavar="URL", help="Where to fetch the newest checkpoint."),
-    click.option("--checkpoint", type=FILE, metavar="FILE", help="Instead: a checkpoint from the witness."),
+    click.option(
+        "--witness-key", multiple=True, metavar="KEYS", help="A witness's keys, obtained from the witness."
+    ),
+    click.option("--witness-url", multiple=True, metavar="URL", help="Where its newest checkpoint is."),
+    click.option(
+        "--checkpoint", type=FILE, multiple=True, metavar="FILE", help="Instead: a checkpoint from a witness."
+    ),
+    click.option("--quorum", type=int, help="How many of the witnesses; default: all that are given."),
+    click.option("--opened", type=FILE, metavar="FILE", help="The key service's own list."),
+    click.option("--opened-key", default="", metavar="KEY", help="The key of that list, from its office."),
 )
 
 
@@ -59,9 +73,27 @@ def check_given(common: Common, given: Given) -> int:
         return _check_package(common, given.package, key.public)
     if given.log is None or not given.witness_key:
         raise ConfigError("needs the witness's key, from the witness", where="--witness-key")
-    witness = key_of(given.witness_key, "--witness-key")
-    note = _newest(given.witness_url or "", key.name, given.checkpoint)
-    return _report(common, check_log.check(given.log, key.public, witness=witness, checkpoint=note))
+    named = [witness_of(text, "", "--witness-key") for text in given.witness_key]
+    keys = tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in named)
+    report = check_log.check(
+        given.log,
+        key.public,
+        witnesses=Witnesses(keys, given.quorum or len(keys)),
+        checkpoints=_newest(given.witness_url, key.name, given.checkpoint),
+        opened=_opened_file(given),
+    )
+    return _report(common, report)
+
+
+def _opened_file(given: Given) -> OpenedCheck | None:
+    """The key service's list from a file, with its key. Raises ConfigError."""
+    if given.opened is None:
+        return None
+    try:
+        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(given.opened_key))
+    except ValueError:
+        raise ConfigError("needs the key of the key service's list, in hex", where="--opened-key") from None
+    return OpenedCheck(read_lines(parse_list(read_bytes(given.opened)), public))
 
 
 def _check_package(common: Common, path: Path, public: Ed25519PublicKey) -> int:
@@ -79,33 +111,34 @@ def _check_package(common: Common, path: Path, public: Ed25519PublicKey) -> int:
     return DONE
 
 
-def _newest(url: str, origin: str, file: Path | None) -> str | None:
-    """The checkpoint of the file, else the witness's newest; None where the witness cannot be reached."""
-    if file is not None:
-        return read_bytes(file).decode(errors="replace")
-    try:
-        with closing(link_of(url)) as link:
-            return link.newest(origin)
-    except LinkError as error:
-        print(f"department: {error}", file=sys.stderr)
-        return None
+def _newest(urls: Sequence[str], origin: str, files: Sequence[Path]) -> list[str]:
+    """The checkpoints of the files, and the newest of each witness that can be reached."""
+    found = [read_bytes(one).decode(errors="replace") for one in files]
+    for url in urls:
+        try:
+            with closing(link_of(url)) as link:
+                found.append(link.newest(origin))
+        except LinkError as error:
+            print(f"department: {error}", file=sys.stderr)
+    return found
 
 
-def check_home(common: Common, home: DepartmentHome, checkpoint: Path | None) -> bool:
-    """Check a home's access log against its witness; True when something is wrong. No desk: nothing to
-    check."""
+def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path]) -> bool:
+    """Check a home's access log against its witnesses and its key service; True when something is wrong.
+    No desk: nothing to check."""
     folder = home.path / FOLDER
     if not (folder / DATABASE).is_file():
         return False
     root, public = root_in(home), home.log_key().public_key()
-    try:
-        witness = root.witness_key()
-    except CheckpointError:
-        witness = None
-    origin = check_log.note_key_of(public).name
-    note = _newest(root.witness_url, origin, checkpoint) if witness else None
-    keys = AuditKeys(folder / KEYS)
-    report = check_log.check(folder, public, witness=witness, checkpoint=note, keys=keys)
+    urls = [] if checkpoints else [one.url for one in root.witnesses]
+    report = check_log.check(
+        folder,
+        public,
+        witnesses=root.witnessing(),
+        checkpoints=_newest(urls, check_log.note_key_of(public).name, checkpoints),
+        keys=AuditKeys(folder / KEYS),
+        opened=opened_of(home, root),
+    )
     return bool(_report(common, report))
 
 

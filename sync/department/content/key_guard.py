@@ -14,19 +14,22 @@ import hashlib
 import hmac
 import math
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from storage import envelope, merkle
-from storage.checkpoint import NoteKey, open_checkpoint, open_cosignatures
+from storage.checkpoint import Checkpoint, NoteKey, open_checkpoint
 from storage.codec import from_bytes, from_plain
-from storage.errors import StorageError
+from storage.cosigners import Witnesses
+from storage.errors import ProofError, StorageError
 from storage.records import Position, ReadPlace, ReadText
 from storage.sealing import Opened, commitment
 from storage.times import MINUTE_US
 from sync.department.content.key_service import KeyService
+from sync.department.content.opened_list import OpenedList, SeenHead
 from sync.department.journal.access_log import CONTEXT, ELEMENT, parse_leaf
 from sync.department.journal.entries import Access, Area, Query
 from sync.department.journal.entry_base import Note, Stamp
@@ -46,7 +49,8 @@ class Cover:
     """Proof that an access entry is in the log.
 
     `leaf` with its opening (`salt`, `content`), its `inclusion` in the tree of `size` entries, and the signed
-    tree head: co-signed, unless `unwitnessed`.
+    tree head: co-signed, unless `unwitnessed`. `consistency`: the proof that this head and the one of `since`
+    entries, which the key service accepted last, are of one log (`ProvenDoor` adds it).
     """
 
     leaf: bytes
@@ -57,6 +61,20 @@ class Cover:
     inclusion: tuple[bytes, ...]
     checkpoint: str
     unwitnessed: bool
+    since: int = 0
+    consistency: tuple[bytes, ...] = ()
+
+
+class HeadAskedError(DeskRefusal):
+    """The key service accepted a head of `size` entries last, and asks for the proof from there."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(
+            f"show that this tree head and the one of {size} entries are of one log",
+            code="head",
+            clause="463.5",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,16 +174,17 @@ class GuardedKeys:
         service: KeyService,
         log: NoteKey,
         log_id: bytes,
-        witness: NoteKey,
+        witnesses: Witnesses,
+        opened: OpenedList,
         *,
         grace_minutes: int,
         clock: Callable[[], int],
     ) -> None:
-        self._service, self._log, self._log_id, self._witness = service, log, log_id, witness
+        self._service, self._log, self._log_id, self._witnesses = service, log, log_id, witnesses
+        self._opened = opened
+        self._heads = threading.Lock()
         self._grace_us = grace_minutes * MINUTE_US
         self._clock = clock
-        self._away_since: int | None = None
-        self._largest = 0
         self._found: OrderedDict[bytes, set[str]] = OrderedDict()
 
     def _shown(self, cover: Cover, kind: type[T]) -> tuple[T, str, bytes]:
@@ -174,7 +193,7 @@ class GuardedKeys:
             payload = envelope.open_signed(cover.leaf, self._log.public, context=CONTEXT, limit=4096)
             log_id, named, sequence, _, mark = parse_leaf(payload)
             head = open_checkpoint(cover.checkpoint, self._log)
-            signed = open_cosignatures(cover.checkpoint, [self._witness])
+            witnessed = self._witnesses.witnessed(cover.checkpoint) is not None
             merkle.verify_inclusion(
                 sequence, head.size, merkle.leaf_hash(cover.leaf), list(cover.inclusion), head.root
             )
@@ -192,7 +211,8 @@ class GuardedKeys:
         now = self._clock()
         if kind is Access and not 0 <= now - stamp.at_us <= FRESH_US:  # a release stays one
             raise _no("the entry is more than an hour old: a new look-up needs a new entry", "old-cover")
-        self._check_witnessed(bool(signed), head.size, now)
+        self._continue(cover, head, now, witnessed=witnessed)
+        self._opened.add_opened(cover.sequence, merkle.leaf_hash(cover.leaf), witnessed=witnessed, at_us=now)
         key = hashlib.sha256(cover.leaf).digest()
         return from_plain(kind, value["note"]), f"entry {sequence} {key.hex()[:16]} of {stamp.user}", key
 
@@ -205,18 +225,36 @@ class GuardedKeys:
             self._found.popitem(last=False)
         return access, why, found
 
-    def _check_witnessed(self, witnessed: bool, size: int, now: int) -> None:
-        """The service's own count of the grace, and of the log's size: neither runs back."""
-        if witnessed:
-            self._away_since = None
-            self._largest = max(self._largest, size)
+    def _continue(self, cover: Cover, head: Checkpoint, now: int, *, witnessed: bool) -> None:
+        """The service's own memory of the log: each head continues the last, and so holds every entry that
+        content was opened for; and its own count of the grace. Neither ends with a restart."""
+        with self._heads:
+            last = self._opened.newest()
+            if last is not None:
+                self._demand_one_log(cover, head, last)
+            if not witnessed and (seen := self._opened.newest_witnessed()) is not None:
+                witnessed = head.size <= seen.size  # of one log with a head that the witnesses saw later
+            if not witnessed:
+                since = self._opened.away_since_us()
+                if not 0 <= now - (now if since is None else since) < self._grace_us:
+                    raise _no("the witnesses have been away too long", "witness-away")
+            self._opened.add_head(head.size, head.root, witnessed=witnessed, at_us=now)
+
+    @staticmethod
+    def _demand_one_log(cover: Cover, head: Checkpoint, last: SeenHead) -> None:
+        if head.size == last.size:
+            if head.root != last.root:
+                raise _no("another log than the one that content was opened for", "forked")
             return
-        if size < self._largest:
-            raise _no("the log shown is shorter than one the witness saw", "cover")
-        if self._away_since is None:
-            self._away_since = now
-        if not 0 <= now - self._away_since < self._grace_us:
-            raise _no("the witness has been away too long", "witness-away")
+        if cover.since != last.size:
+            raise HeadAskedError(last.size)
+        first, second = sorted(((head.size, head.root), (last.size, last.root)))
+        try:
+            merkle.verify_consistency(*first, *second, list(cover.consistency))
+        except ProofError:
+            raise _no(
+                "the log shown does not continue the one that content was opened for", "forked"
+            ) from None
 
     def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, bytes]:
         access, why, _ = self._admit(cover)

@@ -33,8 +33,9 @@ from storage.leaf import log_id_of
 from storage.records import ReadPlace, ReadText
 from storage.sealing import Opened
 from storage.times import DAY_US, now_us
-from sync.department.content.key_guard import Cover, GuardedKeys, KeyDoor, Match, Row
+from sync.department.content.key_guard import Cover, GuardedKeys, HeadAskedError, KeyDoor, Match, Row
 from sync.department.content.key_service import Arrived, Kept, KeyService, LocalKeyService
+from sync.department.content.opened_list import OpenedList
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.tls import client_context
@@ -192,6 +193,14 @@ class OpenedRows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListPart:
+    """Signed lines of the service's own list, from the one asked for on, and the key that signs them."""
+
+    public: bytes
+    lines: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class No:
     """A refusal; `code` empty where it was no refusal of the desk's kind."""
 
@@ -218,11 +227,13 @@ def _rows(rows: Sequence[WireRow]) -> list[Row]:
 # --------------------------------------------------------------------------------------------
 
 
-def guard_of(service: KeyService, root_file: bytes, clock: Callable[[], int] = now_us) -> GuardedKeys:
-    """The guard for the log and witness that a root file names. Raises StorageError kinds, HomeError."""
+def guard_of(
+    service: KeyService, opened: OpenedList, root_file: bytes, clock: Callable[[], int] = now_us
+) -> GuardedKeys:
+    """The guard for the log and witnesses that a root file names. Raises StorageError kinds, HomeError."""
     root = open_first(root_file, describe(root_file)[0].digest())
-    log, witness = root.other("log"), root.witness_key()
-    if log is None or witness is None:
+    log, witnesses = root.other("log"), root.witnessing()
+    if log is None or witnesses is None:
         raise HomeError("the root file names no log key or no witness", where="root file")
     key = Ed25519PublicKey.from_public_bytes(log)
     log_id = log_id_of(key)
@@ -230,7 +241,8 @@ def guard_of(service: KeyService, root_file: bytes, clock: Callable[[], int] = n
         service,
         NoteKey(origin_of(log_id), key),
         log_id,
-        witness,
+        witnesses,
+        opened,
         grace_minutes=MAX_GRACE_MINUTES,
         clock=clock,
     )
@@ -239,8 +251,10 @@ def guard_of(service: KeyService, root_file: bytes, clock: Callable[[], int] = n
 class _Service:
     """Answers messages: name and bytes in, bytes out."""
 
-    def __init__(self, service: KeyService, guard: GuardedKeys, clock: Callable[[], int]) -> None:
-        self._service, self._guard, self._clock = service, guard, clock
+    def __init__(
+        self, service: KeyService, guard: GuardedKeys, opened: OpenedList, clock: Callable[[], int]
+    ) -> None:
+        self._service, self._guard, self._opened, self._clock = service, guard, opened, clock
 
     def answer(self, name: str, body: bytes) -> bytes:
         """Raises RecordError for an unknown name or a malformed message, and what the service raises."""
@@ -277,6 +291,12 @@ class _Service:
     def _has(self, body: bytes) -> Number:
         return Number(value=int(self._service.has_store_key(from_bytes(Days, body).first)))
 
+    def _list(self, body: bytes) -> ListPart:
+        first = from_bytes(Days, body).first
+        return ListPart(
+            public=self._opened.public.public_bytes_raw(), lines=tuple(self._opened.messages(first))
+        )
+
     def _tokens(self, body: bytes) -> Tokens:
         ask = from_bytes(AskTokens, body)
         return Tokens(tokens=tuple(sorted(self._guard.tokens(ask.cover, ask.query, ask.days).items())))
@@ -310,16 +330,20 @@ class _Service:
         return Number(value=1)
 
 
-RECEIVES = frozenset({"issue", "reseal", "check", "destroy", "destroy_before", "has"})
+RECEIVES = frozenset({"issue", "reseal", "check", "destroy", "destroy_before", "has", "list"})
 SHOWS_AN_ENTRY = frozenset({"tokens", "match", "open", "hold", "open_held", "release"})
 CALLS = RECEIVES | SHOWS_AN_ENTRY
 
 
 def key_app(
-    service: KeyService, root_file: bytes, token: str, clock: Callable[[], int] = now_us
+    service: KeyService,
+    opened: OpenedList,
+    root_file: bytes,
+    token: str,
+    clock: Callable[[], int] = now_us,
 ) -> Starlette:
     """The HTTP interface of a key service."""
-    answers = _Service(service, guard_of(service, root_file, clock), clock)
+    answers = _Service(service, guard_of(service, opened, root_file, clock), opened, clock)
     budget = Budget(2 * MAX_MESSAGE_BYTES)
     limiter = anyio.CapacityLimiter(4)
 
@@ -333,6 +357,8 @@ def key_app(
                 name = request.path_params["name"]
                 data = await anyio.to_thread.run_sync(answers.answer, name, body, limiter=limiter)
             return Response(data, 200)
+        except HeadAskedError as error:
+            return Response(to_bytes(No(code=error.code, clause="", what=str(error.size))), 409)
         except DeskRefusal as error:
             return Response(to_bytes(No(code=error.code, clause=error.clause, what=error.what)), 403)
         except RefusedByDepartmentError as error:
@@ -374,6 +400,8 @@ class _Wire:
             no = from_bytes(No, got.content)
         except StorageError:
             raise KeyServiceError(f"answered {got.status_code}", where="key service") from None
+        if no.code == "head" and no.what.isascii() and no.what.isdecimal():
+            raise HeadAskedError(int(no.what))
         if no.code:
             raise DeskRefusal(no.what, code=no.code, clause=no.clause)
         raise KeyServiceError(no.what, where="key service")
@@ -445,6 +473,16 @@ class RemoteKeyService:
     def destroy_day_keys_before(self, day: int) -> int:
         return self._wire.ask("destroy_before", Days(first=day), Number).value
 
+    def listed(self) -> tuple[bytes, list[bytes]]:
+        """(the key that signs it, every signed line) of the service's own list."""
+        public, lines = b"", list[bytes]()
+        while True:
+            part = self._wire.ask("list", Days(first=len(lines)), ListPart)
+            public = part.public
+            if not part.lines:
+                return public, lines
+            lines += part.lines
+
     def has_store_key(self, day: int) -> bool:
         return bool(self._wire.ask("has", Days(first=day), Number).value)
 
@@ -496,7 +534,11 @@ def remote(
     return RemoteKeyService(wire), RemoteDoor(wire)
 
 
-def service_of(home: DepartmentHome) -> LocalKeyService | RemoteKeyService:
+def service_of(
+    home: DepartmentHome, clock: Callable[[], int], keep_days: Callable[[], int]
+) -> LocalKeyService | RemoteKeyService:
     """The key service that a home uses: in this process, or the one that HOME/keys.remote names."""
     address = address_of(home)
-    return LocalKeyService(home.keys) if address is None else remote(address, approved=home.fips)[0]
+    if address is None:
+        return LocalKeyService(home.keys, clock, keep_days=keep_days)
+    return remote(address, approved=home.fips)[0]

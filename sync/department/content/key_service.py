@@ -18,8 +18,7 @@ import json
 import os
 import re
 import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +32,12 @@ from storage import codec, files, sealing
 from storage.day_keys import DayKey, open_from_day
 from storage.errors import StorageError
 from storage.records import ReadText
+from storage.times import DAY_US, now_us
 from sync.errors import KeyServiceError
 
 TOKEN_BYTES = 16
+KEEP_DAYS = 365  # 463.8: the floor of a year, where no policy says less
+DAY_KEY_DAYS = 366  # an epoch of one day may be uploaded a year later; then its private day key goes
 HOLD_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{1,19}")
 _TOKEN_INFO = b"alpr-reader/search-token/v1"
 
@@ -119,10 +121,18 @@ class KeyService(Protocol):
 
 
 class LocalKeyService:
-    """The key service in the server's own process: whoever is root here can read. `controls` says so."""
+    """Keys in a folder of this machine. In the server's own process whoever is root here can read;
+    `controls` says so."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], int] = now_us,
+        *,
+        keep_days: Callable[[], int] = lambda: KEEP_DAYS,
+    ) -> None:
+        """`clock`: the department's time, or this machine's. Nothing goes before `keep_days` by it."""
+        self._folder, self._clock, self._keep_days = folder, clock, keep_days
         for name in (folder, folder / "day", folder / "store", folder / "hold"):
             name.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         self._guard = threading.Lock()
@@ -138,7 +148,7 @@ class LocalKeyService:
     # --- the log ---------------------------------------------------------------------------------------
 
     def _write(self, use: str, **facts: object) -> None:
-        line = {"at_us": time.time_ns() // 1000, "use": use, **facts}
+        line = {"at_us": self._clock(), "use": use, **facts}
         self._log.write(json.dumps(line, sort_keys=True).encode() + b"\n")
         os.fsync(self._log.fileno())
 
@@ -330,6 +340,14 @@ class LocalKeyService:
     # --- destruction -----------------------------------------------------------------------------------
 
     def destroy_store_key(self, day: int) -> None:
+        keep_days = self._keep_days()
+        if self._clock() < (day + 1 + keep_days) * DAY_US:
+            raise KeyServiceError(
+                f"the content of the day of receipt {day} has not been kept for {keep_days} days "
+                "by the clock of the key service",
+                where="key service",
+                cure="463.8: a year from receipt, no less",
+            )
         with self._guard:
             self._write("destroy_store_key", day=day)
             self._store.pop(day, None)
@@ -340,6 +358,7 @@ class LocalKeyService:
             destroy_file(path)
 
     def destroy_day_keys_before(self, day: int) -> int:
+        day = min(day, self._clock() // DAY_US - DAY_KEY_DAYS)  # never ahead, whoever asks
         with self._guard:
             old = [path for path in (self._folder / "day").glob("*.key") if int(path.stem) < day]
             if old:

@@ -44,7 +44,7 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
 from sync.department.journal.marking import mark_unwitnessed
-from sync.department.journal.witness_link import WitnessLink
+from sync.department.journal.publisher import Publisher, WitnessLinks
 from sync.department.policy.refusals import DeskRefusal, FormError, LockedError, NotProvenError, NotYetError
 from sync.department.policy.roles import CALLS, STAFFS_POSTS, Call, Role, allowing_role
 from sync.department.policy.terms import Policy
@@ -85,13 +85,14 @@ class Desk:
     """One department's desk over its access log."""
 
     def __init__(
-        self, home: Path, key: Ed25519PrivateKey, witness: WitnessLink, *, clock: Callable[[], int] = now_us
+        self, home: Path, key: Ed25519PrivateKey, links: WitnessLinks, *, clock: Callable[[], int] = now_us
     ) -> None:
         """Open the desk of a home made by `create`. Raises HomeError, StorageError for a log that was
         changed."""
         self.log = AccessLog(home / FOLDER, key)
         self.book = Book()
-        self._witness = witness
+        self._links = links
+        self._publisher = Publisher(self.log, home / FOLDER)
         self._clock = clock
         try:
             self.refresh()
@@ -110,7 +111,7 @@ class Desk:
         cls,
         home: Path,
         key: Ed25519PrivateKey,
-        witness: WitnessLink,
+        links: WitnessLinks,
         *,
         root_file: bytes,
         policy_document: bytes,
@@ -128,11 +129,12 @@ class Desk:
             )
             log.append(_root_entry(root, root_file, policy, policy_document), stamp)
         log.close()
-        return cls(home, key, witness, clock=clock)
+        return cls(home, key, links, clock=clock)
 
     def close(self) -> None:
+        self._publisher.close()
+        self._links.close()
         self.log.close()
-        self._witness.close()
 
     # state ------------------------------------------------------------------------------------------------
 
@@ -169,8 +171,8 @@ class Desk:
 
     def system(self, *notes: Note) -> list[Entry]:
         """Entries that no person makes: a purge, the witness's absence, the ceremony of init."""
-        with self._deciding():
-            stamp = _system_stamp(self.root, self._clock())
+        with self._deciding() as moment:
+            stamp = _system_stamp(self.root, moment.at_us)
             return [self._add(note, stamp) for note in notes]
 
     def _deciding(self) -> _Deciding:
@@ -179,11 +181,11 @@ class Desk:
     def set_root(self, root_file: bytes, policy_document: bytes) -> Root:
         """Put a new root file in force: 2 of 3 keys, a higher version, its policy. Raises StorageError
         kinds."""
-        with self._deciding():
+        with self._deciding() as moment:
             trial = Book(root=self.book.root, rules=self.book.rules)
             entry = self._root_candidate(root_file, policy_document)
-            trial.apply(Entry(self.log.size(), _system_stamp(self.root, self._clock()), entry))
-            self._add(entry, _system_stamp(self.root, self._clock()))
+            trial.apply(Entry(self.log.size(), _system_stamp(self.root, moment.at_us), entry))
+            self._add(entry, _system_stamp(self.root, moment.at_us))
         return self.root
 
     def _root_candidate(self, root_file: bytes, policy_document: bytes) -> RootSet:
@@ -195,12 +197,12 @@ class Desk:
     def set_credential(self, credential: Credential, stamp: Stamp) -> None:
         """Keep a credential: sealed beside the log, its digest in it."""
         key = self.log.keys.of(CREDENTIAL_KEY, make=True)
-        with self._deciding():
+        with self._deciding() as moment:
             self.log.put_credential(
                 credential.user, sealing.wrap(key, self.log.log_id, 0, credential.user, to_bytes(credential))
             )
             note = CredentialSet(user=credential.user, digest=credential.digest(), first=credential.first)
-            self._add(note, stamp)
+            self._add(note, replace(stamp, at_us=moment.at_us))
 
     def credential(self, user: str) -> Credential | None:
         """The credential that the log vouches for, else None: swapped, or never set."""
@@ -380,8 +382,8 @@ class Desk:
 
     def covered(self, sequence: int) -> Cover:
         """Have the log co-signed past an entry. Raises NotYetError where the answer must not leave."""
-        witness = self.root.witness_key()
-        if witness is None:
+        witnesses = self.root.witnessing()
+        if witnesses is None:
             raise NotYetError(
                 "the root file names no witness, so no answer leaves",
                 code="no-witness",
@@ -389,8 +391,11 @@ class Desk:
                 cure="department witness init, then a root file that names its key",
             )
         try:
-            size, note = self.log.publish(self._witness, witness)
-            return self._cover(sequence, size, note, unwitnessed=False)
+            head = self._publisher.cover(sequence, witnesses, self._links.watchers(self.root))
+            confirm = getattr(self._clock, "confirm", None)
+            if confirm is not None:
+                confirm(head.time_s * 1_000_000, "witness")
+            return self._cover(sequence, head.size, head.note, unwitnessed=False)
         except ForkedLogError as error:
             raise NotYetError(
                 error.what, code="forked", clause=self.policy.witness.clause, cure=error.cure
@@ -454,7 +459,7 @@ class _Deciding:
             self._transaction.__exit__(*sys.exc_info())
             raise
         self._seen = self._desk.book.seen
-        self.at_us = self._desk.now_us()
+        self.at_us = max(self._desk.now_us(), self._desk.log.newest_us())
         return self
 
     def __exit__(self, *details: Any) -> bool | None:

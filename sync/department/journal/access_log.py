@@ -7,7 +7,8 @@ RFC 9162, tree heads as C2SP checkpoints. The entry itself (stamp and record) li
 audit key of its year. Tables: `entries` is the log; `nodes` and the columns kind and year are caches that
 `check_log.py` recomputes; `heads` holds co-signed tree heads.
 
-Any number of processes may write: each append is one immediate transaction, synced before it returns.
+Any number of processes may write: each append is one immediate transaction, synced before it returns. An
+entry that is dated before the one before it is refused.
 """
 
 from __future__ import annotations
@@ -23,13 +24,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from storage import envelope, files, merkle, sealing
-from storage.checkpoint import Checkpoint, NoteKey, open_checkpoint, open_cosignatures, sign_checkpoint
+from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
 from storage.codec import from_plain, to_plain
-from storage.errors import CheckpointError, LedgerError, RecordError
+from storage.errors import LedgerError, RecordError
 from storage.leaf import Mark, log_id_of
 from sync.department.journal.entries import NOTES, Entry
 from sync.department.journal.entry_base import Note, Stamp
-from sync.department.journal.witness_link import SizeConflictError, WitnessLink
 from sync.errors import HomeError
 
 VERSION = 1
@@ -126,6 +126,7 @@ class AccessLog:
         path = folder / DATABASE
         if not path.is_file():
             raise HomeError("holds no access log", where=str(folder), cure="department init")
+        self.folder = folder
         self._guard = threading.RLock()
         self._depth = 0
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -136,6 +137,7 @@ class AccessLog:
         self.origin = origin_of(self.log_id)
         self.keys = AuditKeys(folder / KEYS)
         self._frontier = merkle.Frontier()
+        self._newest: tuple[int, int] = (0, 0)
 
     @classmethod
     def create(cls, folder: Path, key: Ed25519PrivateKey) -> AccessLog:
@@ -182,6 +184,7 @@ class AccessLog:
             except BaseException:
                 self._db.execute("ROLLBACK")
                 self._frontier = merkle.Frontier()
+                self._newest = (0, 0)
                 raise
             else:
                 self._db.execute("COMMIT")
@@ -195,6 +198,10 @@ class AccessLog:
             check()
         with self.writing():
             size = self.size()
+            if stamp.at_us < self.newest_us():
+                raise RecordError(
+                    "is dated before the entry before it", where="access log", cure="set the server's clock"
+                )
             if self._frontier.size != size:
                 self._frontier = merkle.Frontier.load(size, self.subtree)
             year = year_of(stamp.at_us)
@@ -212,6 +219,7 @@ class AccessLog:
                 "INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (size, note.KIND, year, leaf, sealed.stored)
             )
             self._add_nodes(size, merkle.leaf_hash(leaf))
+        self._newest = (size + 1, stamp.at_us)
         return Entry(size, stamp, note)
 
     def _add_nodes(self, sequence: int, value: bytes) -> None:
@@ -231,6 +239,13 @@ class AccessLog:
         with self._guard:
             (last,) = self._db.execute("SELECT max(sequence) FROM entries").fetchone()
         return 0 if last is None else int(last) + 1
+
+    def newest_us(self) -> int:
+        """When the newest entry was made; 0 for an empty log. No later entry is dated before it."""
+        size = self.size()
+        if size and self._newest[0] != size:
+            self._newest = (size, self.entry(size - 1).stamp.at_us)
+        return self._newest[1] if size else 0
 
     def subtree(self, level: int, at: int) -> bytes:
         """Hash of a complete subtree, for proofs. Raises LedgerError."""
@@ -303,40 +318,19 @@ class AccessLog:
             row = self._db.execute("SELECT size, note FROM heads ORDER BY size DESC LIMIT 1").fetchone()
         return (int(row[0]), str(row[1])) if row else (0, "")
 
-    def publish(self, link: WitnessLink, witness: NoteKey) -> tuple[int, str]:
-        """Have the newest tree head co-signed and keep it: (size, note).
-
-        Raises LinkError while the witness is away, ForkedLogError when it refuses to continue this log,
-        CheckpointError for a co-signature that does not hold.
-        """
-        size = self.size()
-        old, known = self.cosigned()
-        if old == size:
-            return old, known
-        note = self.signed_head(size)
-        try:
-            lines = link.cosign(old, self._consistency(old, size), note)
-        except SizeConflictError as conflict:
-            if conflict.size > size:  # another process of ours was faster
-                size = self.size()
-                note = self.signed_head(size)
-            lines = link.cosign(conflict.size, self._consistency(conflict.size, size), note)
-        whole = note + lines
-        open_checkpoint(whole, self.note_key)
-        if not open_cosignatures(whole, [witness]):
-            raise CheckpointError("the answer is not co-signed by the witness that the root file names")
+    def keep_head(self, size: int, note: str) -> None:
+        """Keep a co-signed tree head."""
         with self.writing():
-            self._db.execute("INSERT OR REPLACE INTO heads VALUES (?, ?)", (size, whole))
-        return size, whole
+            self._db.execute("INSERT OR REPLACE INTO heads VALUES (?, ?)", (size, note))
 
-    def _consistency(self, old: int, size: int) -> list[bytes]:
-        if old > size:
-            raise LedgerError(
-                f"the witness has seen {old} entries, this log holds {size}: entries were lost or removed",
-                where="access log",
-                cure="department verify; do not go on",
-            )
-        return merkle.consistency_proof(old, size, self.subtree) if old else []
+    def checkpoint(self) -> None:
+        """Write SQLite's own log back into the file, for a copy."""
+        with self._guard:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def consistency(self, old: int, size: int) -> list[bytes]:
+        """The proof that the first `size` entries continue the first `old`."""
+        return merkle.consistency_proof(old, size, self.subtree) if 0 < old < size else []
 
     # beside the log: credential records (whose digest is in the log) and when a session was last
     # used ---------

@@ -1,25 +1,32 @@
-"""Checks an access log as a stranger would: every signature, every hash, and the witness's newest tree head.
+"""Checks an access log as a stranger would: every signature, every hash, the witnesses' newest tree heads.
 
-What it needs: the log file, the log's public key, the witness's public key and a checkpoint that came from
-the witness. It needs no key of the department; with the audit keys it opens every entry as well. Findings
-name the first bad entry; nothing is repaired.
+What it needs: the log file, the log's public key, the witnesses' public keys and a checkpoint that came from
+each. It needs no key of the department; with the key service's list it finds what was opened and then taken
+out, with the audit keys it opens every entry and holds its time against the witnesses'. Findings name the
+first bad entry; nothing is repaired.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import envelope, merkle
-from storage.checkpoint import Checkpoint, NoteKey, open_checkpoint, open_cosignatures
+from storage.checkpoint import Checkpoint, NoteKey, open_checkpoint
+from storage.cosigners import Witnesses
 from storage.errors import CheckpointError, StorageError
 from storage.leaf import log_id_of
+from storage.times import MINUTE_US, SECOND_US
 from sync.department.journal.access_log import CONTEXT, DATABASE, AuditKeys, open_entry, origin_of, parse_leaf
 from sync.errors import HomeError
+
+SKEW_US = 10 * MINUTE_US  # how far the department's clock and a witness's may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +55,16 @@ def check(
     folder: Path,
     log_key: Ed25519PublicKey,
     *,
-    witness: NoteKey | None = None,
-    checkpoint: str | None = None,
+    witnesses: Witnesses | None = None,
+    checkpoints: Sequence[str] = (),
     keys: AuditKeys | None = None,
+    opened: OpenedEntries | None = None,
 ) -> LogReport:
-    """Check the log in `folder`. `checkpoint`: the note fetched from the witness. Raises HomeError."""
+    """Check the log in `folder`. Raises HomeError.
+
+    `checkpoints`: the newest note of each witness that answered; a quorum of them must. `opened`: what the
+    key service's own list says. With `keys`, entries are opened, and their times held against the witnesses'.
+    """
     path = folder / DATABASE
     if not path.is_file():
         raise HomeError("holds no access log", where=str(folder))
@@ -73,24 +85,70 @@ def check(
     finally:
         db.close()
     hashes = [merkle.leaf_hash(leaf) for _, _, _, leaf, _ in rows]
-    opened = _check_entries(rows, log_id, log_key, keys, problems)
+    stamps = _check_entries(rows, log_id, log_key, keys, problems)
     _check_nodes(hashes, nodes, problems)
-    tree = _Tree(hashes)
+    tree = Tree(hashes)
     note_key = NoteKey(origin_of(log_id), log_key)
+    times: list[tuple[int, int]] = []
     for size, note in heads:
-        _check_head(note, size, note_key, None, tree, problems, "a stored tree head")
-    witnessed, at_s = 0, 0
-    if checkpoint is not None and witness is not None:
-        found = _check_head(
-            checkpoint, None, note_key, witness, tree, problems, "the witness's tree head", first=True
+        found = _check_head(note, note_key, tree, problems, "a stored tree head", size=size)
+        if found is not None and witnesses is not None:
+            times += _times(note, witnesses, found)
+    witnessed, at_s, seen = 0, 0, 0
+    for note in checkpoints if witnesses is not None else ():
+        size = _check_head(
+            note, note_key, tree, problems, "a witness's tree head", witnesses=witnesses, first=True
         )
-        if found is not None:
-            witnessed, at_s = found
-    elif witness is not None:
-        problems.append("no checkpoint from the witness: entries removed at the end would not show")
-    return LogReport(
-        len(rows), witnessed, at_s, opened, tuple(problems), checkpoint is not None and witness is not None
-    )
+        if size is not None and witnesses is not None:
+            seen += 1
+            new = _times(note, witnesses, size)
+            times += new
+            witnessed, at_s = max((witnessed, at_s), *new)
+    if witnesses is not None and seen < witnesses.quorum:
+        problems.append(
+            f"{seen} of {len(witnesses.keys)} witnesses answered, {witnesses.quorum} are needed: "
+            "entries removed at the end would not show"
+        )
+    _check_times(stamps, times, problems)
+    if opened is not None:
+        opened.compare(tree, problems)
+    proven = witnesses is not None and 0 < witnesses.quorum <= seen
+    return LogReport(len(rows), witnessed, at_s, len(stamps), tuple(problems), proven)
+
+
+class OpenedEntries(Protocol):
+    """What the key service's own list says, to be held against the log."""
+
+    def compare(self, tree: Tree, problems: list[str]) -> None:
+        """Add what does not agree."""
+        ...
+
+
+def _times(note: str, witnesses: Witnesses, size: int) -> list[tuple[int, int]]:
+    """(size, time in s) by each witness that co-signed a note."""
+    return [(size, one.time_s) for one in witnesses.cosignatures(note)]
+
+
+def _check_times(stamps: list[int], times: list[tuple[int, int]], problems: list[str]) -> None:
+    """Entries are dated in their order, none before a head that lacks it, none after a head that holds it."""
+    for at in range(1, len(stamps)):
+        if stamps[at] < stamps[at - 1]:
+            problems.append(f"entry {at}: is dated before the entry before it")
+    by_size = sorted(times)
+    earliest, next_head = 0, 0
+    for at, stamp in enumerate(stamps):
+        while next_head < len(by_size) and by_size[next_head][0] <= at:
+            earliest = max(earliest, by_size[next_head][1] * SECOND_US)
+            next_head += 1
+        if stamp < earliest - SKEW_US:
+            problems.append(f"entry {at}: is dated before a tree head that the witnesses saw without it")
+    latest = 0
+    for at in range(len(stamps) - 1, -1, -1):
+        while by_size and by_size[-1][0] > at:
+            seen = by_size.pop()[1] * SECOND_US
+            latest = min(latest, seen) if latest else seen
+        if latest and stamps[at] > latest + SKEW_US:
+            problems.append(f"entry {at}: is dated after a tree head that the witnesses saw with it")
 
 
 def _check_entries(
@@ -99,8 +157,9 @@ def _check_entries(
     log_key: Ed25519PublicKey,
     keys: AuditKeys | None,
     problems: list[str],
-) -> int:
-    opened = 0
+) -> list[int]:
+    """The time of each entry that was opened, microseconds."""
+    opened: list[int] = []
     for place, (sequence, kind, year, leaf, sealed) in enumerate(rows):
         name = f"entry {place}"
         if sequence != place:
@@ -114,14 +173,13 @@ def _check_entries(
             elif hashlib.sha256(sealed).digest() != mark.digest:
                 problems.append(f"{name}: the sealed entry is not the one that was signed")
             elif keys is not None:
-                open_entry(log_id, sequence, payload, sealed, keys)
-                opened += 1
+                opened.append(open_entry(log_id, sequence, payload, sealed, keys).stamp.at_us)
         except (StorageError, HomeError) as error:
             problems.append(f"{name}: {error}")
     return opened
 
 
-class _Tree:
+class Tree:
     """Roots over prefixes of the recomputed leaf hashes."""
 
     def __init__(self, hashes: list[bytes]) -> None:
@@ -134,6 +192,9 @@ class _Tree:
 
     def __len__(self) -> int:
         return len(self._levels[0])
+
+    def leaf(self, at: int) -> bytes:
+        return self._levels[0][at]
 
     def root(self, size: int) -> bytes:
         return merkle.root_at(size, lambda level, at: self._levels[level][at])
@@ -150,27 +211,27 @@ def _check_nodes(hashes: list[bytes], nodes: dict[tuple[int, int], bytes], probl
         problems.append("the cached tree differs from the entries")
 
 
-def _check_head(  # noqa: PLR0917 - one note and all it is held against
+def _check_head(
     note: str,
-    size: int | None,
     log: NoteKey,
-    witness: NoteKey | None,
-    tree: _Tree,
+    tree: Tree,
     problems: list[str],
     what: str,
     *,
+    witnesses: Witnesses | None = None,
+    size: int | None = None,
     first: bool = False,
-) -> tuple[int, int] | None:
-    """Match a tree head to the entries. `first`: put a problem at the front. Gives (size, time in s)."""
+) -> int | None:
+    """Match a tree head to the entries; its size. `first`: put a problem at the front."""
     at = 0 if first else len(problems)
     try:
         head: Checkpoint = open_checkpoint(note, log)
-        signed = open_cosignatures(note, [witness] if witness else [])
+        signed = witnesses.cosignatures(note) if witnesses else []
     except CheckpointError as error:
         problems.insert(at, f"{what}: {error}")
         return None
-    if witness is not None and not signed:
-        problems.insert(at, f"{what}: is not co-signed by {witness.name}")
+    if witnesses is not None and not signed:
+        problems.insert(at, f"{what}: is not co-signed by {' or '.join(witnesses.names())}")
         return None
     if size is not None and head.size != size:
         problems.insert(at, f"{what}: speaks of {head.size} entries where {size} is written beside it")
@@ -179,5 +240,5 @@ def _check_head(  # noqa: PLR0917 - one note and all it is held against
     elif tree.root(head.size) != head.root:
         problems.insert(at, f"{what}: its root is not that of these entries: an entry was changed or removed")
     else:
-        return head.size, signed[0].time_s if signed else 0
+        return head.size
     return None

@@ -6,13 +6,14 @@ answers 409 tells its size; one that refuses anything else has seen a log that d
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import quote
 
 import httpx
 
 from storage.errors import ForkedLogError
+from storage.times import SECOND_US, now_us
 from sync.department.ground.tls import client_context
 from sync.department.journal.witness import SIZE_TYPE, request_body
 from sync.department.journal.witness_server import WitnessFolder
@@ -92,12 +93,13 @@ class HttpWitness:
 class FolderWitness:
     """A witness folder on this machine: a demo, and tests. It guards against nobody who is root here."""
 
-    def __init__(self, folder: WitnessFolder) -> None:
-        self._folder = folder
+    def __init__(self, folder: WitnessFolder, clock: Callable[[], int] = now_us) -> None:
+        """`clock`: the witness's own, UTC microseconds."""
+        self._folder, self._clock = folder, clock
 
     def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
         answer = self._folder.add_checkpoint(
-            request_body(old_size, proof, note).encode(), time_s=int(time.time())
+            request_body(old_size, proof, note).encode(), time_s=self._clock() // SECOND_US
         )
         return _judged(answer.status, answer.body, answer.content_type)
 

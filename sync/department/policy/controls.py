@@ -42,7 +42,7 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
         else f"argon2id, {policy.security.argon2_memory_kib} KiB, {policy.security.argon2_passes} passes"
     )
     posts = ", ".join(terms.staffed_posts) or "none"
-    witness = root.witness.partition("+")[0] or "none"
+    witness = ", ".join(one.keys[0].partition("+")[0] for one in root.witnesses) or "none"
     rows = [
         (
             "AC-2",

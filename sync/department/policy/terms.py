@@ -35,6 +35,8 @@ MIN_ARGON2_KIB = 19 * 1024  # OWASP's least for argon2id, with 2 passes
 MIN_ARGON2_PASSES = 2
 MAX_TRAINING_DAYS = 366  # 463.9: annually
 MAX_AUDIT_DAYS = 366
+FLOOR_DAYS = 365  # 463.8: "should be stored for 1 year"; less is another manual's rule
+MANUAL = "463"
 CJIS_LOG_DAYS = 365  # audit records are kept a year at least
 
 
@@ -224,7 +226,7 @@ class SharingTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionTerms:
-    """463.8. `keep_days` from receipt, floor and ceiling both."""
+    """463.8. `keep_days` from receipt, floor and ceiling both; a year at most, under any manual."""
 
     clause: str
     keep_days: int
@@ -322,6 +324,13 @@ class Policy:
             raise _refuse(f"format {self.format} where {FORMAT} is known", "format")
         _between(self.version, 1, 1 << 31, "version")
         zone_of(self.time_zone)
+        own = not self.manual.startswith(MANUAL) and not self.retention.clause.startswith(MANUAL)
+        if self.retention.keep_days < FLOOR_DAYS and not own:
+            raise _refuse(
+                f"{self.retention.keep_days} days where 463.8 says a year: a department that keeps less "
+                "names its own manual, and the clause in it",
+                "retention.keep_days",
+            )
         for where, names in (
             ("purposes", [one.id for one in self.purposes]),
             ("roles", [str(one.id) for one in self.roles]),

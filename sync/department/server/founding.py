@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from storage import files
 from sync import root_file
 from sync.department.content.key_service import LocalKeyService
+from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.settings import Settings, settings_text
 from sync.department.policy.terms import digest as policy_digest
@@ -32,14 +32,18 @@ class Founded:
     root_keys: tuple[Path, ...]
 
 
-def found(path: Path, settings: Settings, *, demo: bool = False, fips: bool = False) -> Founded:
+def found(
+    path: Path, settings: Settings, *, demo: bool = False, fips: bool = False, clocks: Clocks | None = None
+) -> Founded:
     """Make a department's home. Raises HomeError when one is there already."""
     if (path / SETTINGS_FILE).exists():
         raise HomeError("a department lives here already", where=str(path), cure="choose another --home")
     path.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
     path.chmod(files.PRIVATE_DIR)
     keys = {name: _new_key(path / f"{name}.key") for name in ("log", "command")}
-    authority = Authority.create(path / "authority", settings.name)
+    time = DepartmentTime(path, clocks)
+    time.found()
+    authority = Authority.create(path / "authority", settings.name, time)
     document = document_for(settings.name, fips=fips)
     files.replace(path / "policy.toml", document)
     offices = path / "root-keys"
@@ -49,7 +53,7 @@ def found(path: Path, settings: Settings, *, demo: bool = False, fips: bool = Fa
         format=root_file.FORMAT,
         version=1,
         department=settings.name,
-        created_us=time.time_ns() // 1000,
+        created_us=time(),
         demo=demo,
         keys=tuple(
             root_file.RootKey(holder=name, public=key.public_key().public_bytes_raw())
@@ -57,14 +61,15 @@ def found(path: Path, settings: Settings, *, demo: bool = False, fips: bool = Fa
         ),
         policy_version=parse_policy(document).version,
         policy_digest=policy_digest(document),
-        witness="",
-        witness_url="",
+        witnesses=(),
+        quorum=0,
+        public_witnesses=(),
         others=(
             *(
                 root_file.NamedKey(name=name, public=key.public_key().public_bytes_raw())
                 for name, key in keys.items()
             ),
-            root_file.NamedKey(name="ca", public=authority.der()),
+            root_file.NamedKey(name="ca", public=authority.public_der()),
         ),
     )
     signatures = [root_file.sign(root, key) for key in holders.values()]

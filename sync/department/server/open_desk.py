@@ -7,16 +7,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import select
 
 from storage import files
 from storage.errors import StorageError
 from storage.sealing import Opened
-from storage.times import DAY_US, day_text, iso_text, now_us
+from storage.times import DAY_US, day_text, iso_text
 from sync.department.content import package
 from sync.department.content.key_guard import Cover, GuardedKeys, KeyDoor, Match, Row
 from sync.department.content.key_remote import address_of, remote
 from sync.department.content.key_service import KeyService, LocalKeyService
+from sync.department.content.opened_list import DATABASE as OPENED_DATABASE
+from sync.department.content.opened_list import OpenedCheck, OpenedList, read_lines
+from sync.department.content.proven_door import ProvenDoor
 from sync.department.content.reads import OpenedRead, StoreReads
 from sync.department.content.vault import FolderVault
 from sync.department.desk.context import Front
@@ -26,14 +30,17 @@ from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import HandedOver
 from sync.department.desk.people.rules import one_time_password, totp_uri
 from sync.department.desk.state import checked_policy
+from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.journal.access_log import DATABASE
 from sync.department.journal.entries import AccountSet, Query
+from sync.department.journal.publisher import WitnessLinks
 from sync.department.journal.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
 from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
 from sync.department.server import roster as roster_down
+from sync.department.server.retention import keep_days_of
 from sync.department.server.server import Department
 from sync.department.store import incidents, unit_health
 from sync.department.store import tables as t
@@ -41,7 +48,7 @@ from sync.department.store.blobs import PackStore, open_packs
 from sync.department.store.database import Store, open_store
 from sync.department.units.authority import Authority
 from sync.errors import HomeError, SyncError
-from sync.root_file import Root, describe, open_first
+from sync.root_file import KEY_SERVICE, Root, describe, open_first
 
 log_events = structlog.get_logger("department.desk")
 POLICY_FILE = "policy.toml"
@@ -56,48 +63,25 @@ def link_of(url: str, *, approved: bool = False) -> WitnessLink:
     return HttpWitness(url, approved=approved) if url else AbsentWitness()
 
 
-class _RootedLink:
-    """The witness that the root file of the moment names."""
-
-    def __init__(self, url: Callable[[], str], *, approved: bool) -> None:
-        self._url, self._approved = url, approved
-        self._known: tuple[str, WitnessLink] = ("", AbsentWitness())
-
-    def _link(self) -> WitnessLink:
-        url = self._url()
-        if url != self._known[0]:
-            self._known[1].close()
-            self._known = (url, link_of(url, approved=self._approved))
-        return self._known[1]
-
-    def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
-        return self._link().cosign(old_size, proof, note)
-
-    def newest(self, origin: str) -> str:
-        return self._link().newest(origin)
-
-    def close(self) -> None:
-        self._known[1].close()
-
-
 class RootedDoor:
     """The guard of a key service in this process, for the log and the witness of the root in force."""
 
-    def __init__(self, desk: Desk, service: KeyService) -> None:
-        self._desk, self._service = desk, service
+    def __init__(self, desk: Desk, service: KeyService, opened: OpenedList) -> None:
+        self._desk, self._service, self._opened = desk, service, opened
         self._guard: tuple[int, GuardedKeys] | None = None
 
     def _door(self) -> GuardedKeys:
         root = self._desk.root
         if self._guard is None or self._guard[0] != root.version:
-            witness = root.witness_key()
-            if witness is None:
+            witnesses = root.witnessing()
+            if witnesses is None:
                 raise NotYetError("the root file names no witness", code="no-witness", clause="463.5")
             guard = GuardedKeys(
                 self._service,
                 self._desk.log.note_key,
                 self._desk.log.log_id,
-                witness,
+                witnesses,
+                self._opened,
                 grace_minutes=self._desk.policy.witness.grace_minutes,
                 clock=self._desk.now_us,
             )
@@ -126,17 +110,23 @@ class RootedDoor:
 
 
 def open_desk(
-    home: DepartmentHome, *, clock: Callable[[], int] = now_us, link: WitnessLink | None = None
+    home: DepartmentHome, *, clock: Callable[[], int] | None = None, link: WitnessLink | None = None
 ) -> Desk:
-    """The desk of a home. Raises HomeError before its first administrator was entered."""
+    """The desk of a home, by the department's time unless a clock is given. `link`: reaches every witness.
+
+    Raises HomeError before its first administrator was entered.
+    """
     if not (home.path / FOLDER / DATABASE).is_file():
         raise HomeError(
             "this department has no desk yet", where=str(home.path), cure="department user first USER"
         )
-    urls: list[Callable[[], str]] = []
-    rooted = _RootedLink(lambda: urls[0]() if urls else "", approved=home.fips)
-    desk = Desk(home.path, home.log_key(), link or rooted, clock=clock)
-    urls.append(lambda: desk.root.witness_url)
+    given = link
+    links = WitnessLinks(lambda one: given or link_of(one.url, approved=home.fips))
+    if clock is None:
+        clock = DepartmentTime(home.path)
+    desk = Desk(home.path, home.log_key(), links, clock=clock)
+    if isinstance(clock, DepartmentTime):
+        clock.known(desk.log.newest_us())
     try:
         _demand_rooted(home, desk.root)
     except HomeError:
@@ -150,7 +140,7 @@ def _demand_rooted(home: DepartmentHome, root: Root) -> None:
 
     The command key may be away, on the administrator's token.
     """
-    authority = Authority.open(home.authority).der()
+    authority = Authority.open(home.authority).public_der()
     command = home.path / "command.key"
     keys = {"ca": authority}
     if command.exists():
@@ -166,14 +156,15 @@ def _demand_rooted(home: DepartmentHome, root: Root) -> None:
 
 
 def first_administrator(
-    home: DepartmentHome, user: str, name: str, *, clock: Callable[[], int] = now_us
+    home: DepartmentHome, user: str, name: str, *, clock: Callable[[], int] | None = None
 ) -> HandedOver:
     """Make the desk's log with its root, and the first account: once. Raises HomeError after that."""
+    clock = clock or DepartmentTime(home.path)
     if not (home.path / FOLDER / DATABASE).is_file():
         Desk.create(
             home.path,
             home.log_key(),
-            AbsentWitness(),
+            WitnessLinks(lambda _one: AbsentWitness()),
             root_file=home.root_file.read_bytes(),
             policy_document=(home.path / POLICY_FILE).read_bytes(),
             clock=clock,
@@ -212,10 +203,11 @@ def open_front(
     keys: KeyService | None = None,
     packs: PackStore | None = None,
     door: KeyDoor | None = None,
-    clock: Callable[[], int] = now_us,
+    clock: Callable[[], int] | None = None,
     link: WitnessLink | None = None,
 ) -> Front:
     """Everything that the desk's calls need; the server gives what it has open already. Raises HomeError."""
+    clock = clock or DepartmentTime(home.path)
     desk = open_desk(home, clock=clock, link=link)
     opened: list[Callable[[], None]] = []
     if store is None:
@@ -229,10 +221,14 @@ def open_front(
         opened.append(remote_keys.close)
         keys, door = keys or remote_keys, door or remote_door
     if keys is None:
-        keys = local = LocalKeyService(home.keys)
+        keys = local = LocalKeyService(home.keys, clock, keep_days=lambda: keep_days_of(home))
         opened.append(local.close)
     service = keys
     key = home.log_key()
+    if door is None:
+        listed = OpenedList(home.keys)
+        opened.append(listed.close)
+        door = RootedDoor(desk, service, listed)
 
     def packed(reads: list[OpenedRead], number: str) -> bytes:
         return package.build(reads, number, desk.policy.department, key, clock())
@@ -240,7 +236,7 @@ def open_front(
     return Front(
         desk=desk,
         reads=StoreReads(store, packs),
-        door=door or RootedDoor(desk, service),
+        door=ProvenDoor(door, desk.log.consistency, desk.log.size),
         vault=FolderVault(home.path / FOLDER / "holds"),
         package=packed,
         overdue_from_store=lambda moment: overdue_in_store(held, desk, moment),
@@ -322,7 +318,38 @@ def front_of(department: Department) -> Front | None:
     home = department.home
     if not (home.path / FOLDER / DATABASE).is_file():
         return None
-    return open_front(home, store=department.store, keys=department.keys, packs=department.packs)
+    return open_front(
+        home,
+        store=department.store,
+        keys=department.keys,
+        packs=department.packs,
+        clock=department.time,
+    )
+
+
+def opened_of(home: DepartmentHome, root: Root) -> OpenedCheck | None:
+    """What the key service's own list says, held by the key that the root file names for it.
+
+    A service in this process shows its own key. Raises LedgerError for a forged list, KeyServiceError where
+    the service does not answer.
+    """
+    address = address_of(home)
+    if address is None:
+        if not (home.keys / OPENED_DATABASE).is_file():
+            return None
+        listed = OpenedList(home.keys)
+        try:
+            public, lines = listed.public.public_bytes_raw(), listed.all_messages()
+        finally:
+            listed.close()
+    else:
+        service = remote(address, approved=home.fips)[0]
+        try:
+            public, lines = service.listed()
+        finally:
+            service.close()
+    named = root.other(KEY_SERVICE) or public
+    return OpenedCheck(read_lines(lines, Ed25519PublicKey.from_public_bytes(named)))
 
 
 def root_in(home: DepartmentHome) -> Root:

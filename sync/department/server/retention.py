@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, func, insert, select, update
 
 from storage.errors import StorageError
-from storage.times import DAY_US
+from storage.times import DAY_US, HOUR_US
 from sync import messages as m
-from sync.department.content.key_service import KeyService
+from sync.department.content.key_service import DAY_KEY_DAYS, KeyService
 from sync.department.desk.state import checked_policy
+from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.settings import Settings
 from sync.department.store.blobs import PackStore
@@ -31,7 +32,7 @@ from sync.root_file import describe
 log_events = structlog.get_logger("department.retention")
 CLAUSE = "463.8"
 LOOK_BACK_DAYS = 400  # how far beyond the year a key of a day that the database forgot is looked for
-DAY_KEY_DAYS = 366  # an epoch of one day may be uploaded a year later; then its private day key goes
+PACE_US = 20 * HOUR_US  # the daily run purges one day of receipt; more at once waits for two people
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +103,14 @@ class Retention:
         packs: PackStore,
         log_key: Ed25519PrivateKey,
         settings: Settings,
-        now_us: Callable[[], int],
+        time: DepartmentTime,
         before: Sequence[Keeper] = (),
         keep_days: Callable[[], int] | None = None,
     ) -> None:
         """`keep_days`: what the policy file in force says; else the setting's year."""
         self._store, self._keys, self._packs = store, keys, packs
-        self._log_key, self._settings, self._now_us, self._before = log_key, settings, now_us, before
+        self._log_key, self._settings, self._before = log_key, settings, before
+        self._now_us, self._sure = time.now_us, time.demand_sure
         self._keep_days = keep_days or (lambda: settings.keep_days)
         self._swept: set[int] = set()
 
@@ -143,15 +145,41 @@ class Retention:
             ).one()
         return int(row[0]), int(row[1])
 
-    def run(self) -> list[PurgeReceipt]:
-        """Purge every day that is due, and finish what was begun."""
-        now = self._now_us()
+    def run(self, through: int | None = None) -> list[PurgeReceipt]:
+        """Purge the day that is due, and finish what was begun.
+
+        More than one day at once is no daily run but a clock or a long absence: the others wait for their own
+        turn, or for two people who say `through` which day of receipt (days since 1970) the backlog may go.
+        Raises ClockInDoubtError: under a clock that nothing bears out nothing is destroyed.
+        """
+        now = self._sure("the purge")
         self._adopt(now)
-        done = [self._purge(one) for one in self.plan() if one.begun or one.due_us <= now]
+        plan = self.plan()
+        done = [self._purge(one) for one in plan if one.begun]
+        due = [one for one in plan if not one.begun and one.due_us <= now]
+        free = 0 if self._purged_since(now - PACE_US) else 1
+        for number, one in enumerate(due):
+            if number < free or (through is not None and one.day <= through):
+                done.append(self._purge(one))
+        if len(due) > free and through is None:
+            log_events.warning("purge_waits_for_two_people", days=len(due) - free, clause=CLAUSE)
         self._keys.destroy_day_keys_before(now // DAY_US - DAY_KEY_DAYS)
         self._drop_alerts(now)
         self._sweep()
         return done
+
+    def waiting(self) -> list[int]:
+        """Days of receipt that are due and wait for two people: all but the one of the daily run."""
+        now = self._now_us()
+        due = [one.day for one in self.plan() if not one.begun and one.due_us <= now]
+        return due if self._purged_since(now - PACE_US) else due[1:]
+
+    def _purged_since(self, us: int) -> bool:
+        """Whether a purge began after this time."""
+        query = select(func.max(days.c.purge_started_us))
+        with self._store.read() as connection:
+            newest = connection.execute(query).scalar()
+        return newest is not None and newest > us
 
     def _adopt(self, now: int) -> None:
         """Days of which packs or a key exist, but no row: a restored database is older than they are.

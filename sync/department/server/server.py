@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import signal
 import ssl
@@ -19,14 +20,14 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from storage.times import now_us
 from sync.department.content.key_remote import service_of
+from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.ports import demand_free
 from sync.department.ground.tls import tls_context
 from sync.department.server.retention import PurgeReceipt, Retention, keep_days_of
 from sync.department.store.blobs import open_packs
-from sync.department.store.database import open_store
+from sync.department.store.database import newest_in, open_store
 from sync.department.store.partials import Partials
 from sync.department.units import documents as down
 from sync.department.units.authority import Authority
@@ -89,12 +90,16 @@ def served_names(home: DepartmentHome) -> tuple[str, ...]:
 class Department:
     """Everything that one home's server holds, wired; `close` lets it go."""
 
-    def __init__(self, home: DepartmentHome, clock: Callable[[], int] = now_us) -> None:
+    def __init__(self, home: DepartmentHome, clocks: Clocks | None = None) -> None:
         self.home = home
+        self.time = DepartmentTime(home.path, clocks)
         self.store = open_store(home.database_url)
-        self.keys = service_of(home)
+        self.time.known(newest_in(self.store))
+        keep_days = functools.partial(keep_days_of, home)
+        self.keys = service_of(home, self.time, keep_days)
         self.packs = open_packs(home)
-        self.authority = Authority.open(home.authority).renewed()
+        self.authority = Authority.open(home.authority, self.time)
+        self.authority.renew()
         self._partials = Partials(home.path / "partial")
         log_key = home.log_key()
         settings = home.settings
@@ -104,19 +109,19 @@ class Department:
             self.packs,
             log_key,
             settings.name,
-            clock,
+            self.time,
             certificate_days=settings.certificate_days,
             partials=self._partials,
         )
-        self.enrolment = Enrolment(self.store, self.authority, log_key, settings, home.root_file, clock)
+        self.enrolment = Enrolment(self.store, self.authority, log_key, settings, home.root_file, self.time)
         self.retention = Retention(
-            self.store, self.keys, self.packs, log_key, settings, clock, keep_days=lambda: keep_days_of(home)
+            self.store, self.keys, self.packs, log_key, settings, self.time, keep_days=keep_days
         )
 
     def retain(self) -> list[PurgeReceipt]:
         """The daily purge: whole days of receipt by their receipts, and pieces that nobody went on with."""
         done = self.retention.run()
-        self._partials.drop_older(self.home.settings.keep_days)
+        self._partials.drop_older(keep_days_of(self.home), self.time())
         return done
 
     def close(self) -> None:
@@ -146,16 +151,20 @@ def _server(app: Any, context: ssl.SSLContext, home: DepartmentHome, port: int) 
 
 
 def renew_server(department: Department, contexts: Sequence[ssl.SSLContext]) -> None:
-    """Make the server's certificate anew where it ends soon; connections from now on are shown it."""
+    """Make the CA's and the server's certificates anew where they end soon; connections from now on are
+    shown them."""
+    renewed = department.authority.renew()
     certificate, key = department.authority.server_files(served_names(department.home))
     for context in contexts:
         context.load_cert_chain(certificate, key)
+        if renewed and context.verify_mode is ssl.CERT_REQUIRED:
+            context.load_verify_locations(department.home.authority / "ca.pem")
 
 
 def _renew_documents(department: Department) -> None:
     """Policy and day keys for units, signed anew in time; also where the department has no desk yet."""
     if (department.home.path / "command.key").exists():  # else its holder signs them by hand
-        down.refresh(department.home, department.store, department.keys, now_us())
+        down.refresh(department.home, department.store, department.keys, department.time())
 
 
 async def _retain(
@@ -177,7 +186,7 @@ async def _retain(
             await asyncio.to_thread(daily)
         except Exception as error:  # noqa: BLE001 - as above
             log_events.error("daily_failed", kind=type(error).__name__)  # noqa: TRY400
-        moment = datetime.now(UTC)
+        moment = datetime.fromtimestamp(department.time() / 1e6, UTC)
         wait = (department.home.settings.purge_hour - moment.hour) % 24 * 3600 - moment.minute * 60
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), wait if wait > 0 else wait + 86_400)

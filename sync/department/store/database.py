@@ -121,6 +121,24 @@ class Store:
         )
 
 
+def newest_in(store: Store) -> int:
+    """The newest time that the store holds, microseconds, or 0: a clock before it is wrong."""
+    t = tables
+    columns = (
+        t.units.c.seen_us,
+        t.units.c.enrolled_us,
+        t.receipts.c.at_us,
+        t.incidents.c.at_us,
+        t.documents.c.at_us,
+        t.unit_health.c.received_us,
+        t.alerts.c.received_us,
+        t.days.c.purged_us,
+    )
+    with store.read() as connection:
+        found = [connection.execute(select(sa.func.max(column))).scalar() for column in columns]
+    return max((int(one) for one in found if one is not None), default=0)
+
+
 def _cause(error: SQLAlchemyError) -> str:
     """The driver's own words, without the statement and its values."""
     origin = getattr(error, "orig", None)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from pathlib import Path
 
 from storage import files
@@ -62,7 +61,7 @@ class Partials:
         """Whatever of this log is here."""
         files.remove(self._folder.glob(f"{log_no:d}-*"))
 
-    def drop_older(self, days: int) -> int:
-        """What nobody went on with for so long; how many."""
-        limit = time.time() - days * DAY_S
+    def drop_older(self, days: int, now_us: int) -> int:
+        """Remove the pieces that no later piece followed for so many days; how many."""
+        limit = now_us / 1e6 - days * DAY_S
         return files.remove(path for path in self._folder.iterdir() if path.stat().st_mtime < limit)

@@ -1,23 +1,27 @@
 """A small certificate authority: P-256, one level, for the server and the units. TLS only admits.
 
 Who speaks is proven by the signature on a message; a certificate from here opens the connection, no more.
-The CA's certificate lives 2 years and is made anew over the same key at a start of the server; the server's
-own lives 1 year, a unit's 90 days.
+The CA's certificate lives 2 years and is made anew over the same key, day and night, in its last 240 days;
+the server's own lives 1 year, a unit's 90 days. One that begins later than now (made under a wrong clock) is
+made anew at once.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from storage import files
+from storage.times import now_us
 from sync.errors import HomeError
 from sync.vouch import p256
 
@@ -38,8 +42,8 @@ _NONE = dict.fromkeys(
 )
 
 
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
+def _moment(us: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(us // 1_000_000, dt.UTC)
 
 
 def _name(text: str) -> x509.Name:
@@ -60,15 +64,16 @@ def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _self_signed(key: ec.EllipticCurvePrivateKey, subject: x509.Name) -> x509.Certificate:
+def _self_signed(key: ec.EllipticCurvePrivateKey, subject: x509.Name, now_us: int) -> x509.Certificate:
+    now = _moment(now_us)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(_now() - dt.timedelta(minutes=5))
-        .not_valid_after(_now() + dt.timedelta(days=CA_DAYS))
+        .not_valid_before(now - dt.timedelta(minutes=5))
+        .not_valid_after(now + dt.timedelta(days=CA_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(
             x509.KeyUsage(digital_signature=False, key_cert_sign=True, crl_sign=True, **_NONE), critical=True
@@ -78,20 +83,21 @@ def _self_signed(key: ec.EllipticCurvePrivateKey, subject: x509.Name) -> x509.Ce
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Authority:
-    """The CA's certificate and key, and the folder they lie in."""
+    """The CA's key, its certificate of the moment, and the folder they lie in. `clock`: UTC microseconds."""
 
     folder: Path
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
+    clock: Callable[[], int] = now_us
 
     @classmethod
-    def create(cls, folder: Path, name: str) -> Authority:
+    def create(cls, folder: Path, name: str, clock: Callable[[], int] = now_us) -> Authority:
         """A new CA in `folder`."""
         folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
-        made = cls(folder, _self_signed(key, _name(f"{name} ALPR units")), key)
+        made = cls(folder, _self_signed(key, _name(f"{name} ALPR units"), clock()), key, clock)
         files.replace(folder / "ca.key", private_pem(key))
         made._keep()
         return made
@@ -99,19 +105,19 @@ class Authority:
     def _keep(self) -> None:
         files.replace(self.folder / "ca.pem", self.certificate.public_bytes(serialization.Encoding.PEM))
 
-    def renewed(self) -> Authority:
-        """The same key under a new certificate where the old one ends soon; else itself.
+    def renew(self) -> bool:
+        """Make the certificate anew over the same key where it ends soon; whether it was made.
 
         Units know the CA by its key, and take the new certificate with their own next one.
         """
-        if self.certificate.not_valid_after_utc - _now() > dt.timedelta(days=CA_RENEW_BEFORE_DAYS):
-            return self
-        made = Authority(self.folder, _self_signed(self.key, self.certificate.subject), self.key)
-        made._keep()
-        return made
+        if _lasts(self.certificate, self.clock(), CA_RENEW_BEFORE_DAYS):
+            return False
+        self.certificate = _self_signed(self.key, self.certificate.subject, self.clock())
+        self._keep()
+        return True
 
     @classmethod
-    def open(cls, folder: Path) -> Authority:
+    def open(cls, folder: Path, clock: Callable[[], int] = now_us) -> Authority:
         """Raises HomeError when a part is absent or foreign."""
         try:
             certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
@@ -122,7 +128,13 @@ class Authority:
             raise HomeError(f"does not parse: {error}", where=str(folder)) from None
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise HomeError("the CA's key is not P-256", where=str(folder / "ca.key"))
-        return cls(folder, certificate, key)
+        return cls(folder, certificate, key, clock)
+
+    def public_der(self) -> bytes:
+        """The CA's public key (SubjectPublicKeyInfo, DER): what the root file names."""
+        return self.key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
 
     def der(self) -> bytes:
         return self.certificate.public_bytes(serialization.Encoding.DER)
@@ -136,14 +148,15 @@ class Authority:
         hosts: tuple[str, ...],
     ) -> x509.Certificate:
         key_id = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
+        now = _moment(self.clock())
         builder = (
             x509.CertificateBuilder()
             .subject_name(_name(name))
             .issuer_name(self.certificate.subject)
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(_now() - dt.timedelta(minutes=5))
-            .not_valid_after(min(_now() + dt.timedelta(days=days), self.certificate.not_valid_after_utc))
+            .not_valid_before(now - dt.timedelta(minutes=5))
+            .not_valid_after(min(now + dt.timedelta(days=days), self.certificate.not_valid_after_utc))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(
                 x509.KeyUsage(digital_signature=True, key_cert_sign=False, crl_sign=False, **_NONE),
@@ -166,7 +179,7 @@ class Authority:
     def server_files(self, hosts: tuple[str, ...]) -> tuple[Path, Path]:
         """(certificate, key) files of the server, made or renewed when the names or the time ask for it."""
         pem, key_file = self.folder / "server.pem", self.folder / "server.key"
-        if not (pem.exists() and key_file.exists() and _still_good(pem.read_bytes(), hosts)):
+        if not (pem.exists() and key_file.exists() and self._serves(pem, key_file, hosts)):
             key = ec.generate_private_key(ec.SECP256R1())
             certificate = self._issue(
                 key.public_key(), hosts[0], SERVER_DAYS, ExtendedKeyUsageOID.SERVER_AUTH, hosts
@@ -175,10 +188,24 @@ class Authority:
             files.replace(pem, certificate.public_bytes(serialization.Encoding.PEM))
         return pem, key_file
 
+    def _serves(self, pem: Path, key_file: Path, hosts: tuple[str, ...]) -> bool:
+        """Whether the server's certificate lasts, is of this CA and this key, and has these names."""
+        try:
+            certificate = x509.load_pem_x509_certificate(pem.read_bytes())
+            certificate.verify_directly_issued_by(self.certificate)
+            key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+            if key.public_key() != certificate.public_key():
+                return False
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
+            return False
+        return _lasts(certificate, self.clock(), RENEW_BEFORE_DAYS) and list(names) == [
+            _host_name(host) for host in hosts
+        ]
 
-def _still_good(pem: bytes, hosts: tuple[str, ...]) -> bool:
-    certificate = x509.load_pem_x509_certificate(pem)
-    if certificate.not_valid_after_utc - _now() < dt.timedelta(days=RENEW_BEFORE_DAYS):
-        return False
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return list(names) == [_host_name(host) for host in hosts]
+
+def _lasts(certificate: x509.Certificate, now_us: int, days: int) -> bool:
+    """Whether a certificate is valid now and for that many days; one that begins later is not."""
+    now = _moment(now_us)
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return begins <= now and ends - now >= dt.timedelta(days=days)

@@ -1,0 +1,242 @@
+"""The key service's own list: every tree head that it accepted and every entry that it opened for, signed.
+
+It lies with the keys (`opened.sqlite`, `list.key`), away from the department's server, so that a look-up
+that was taken out of the access log still stands here: `department verify` compares the two. A line is
+COSE_Sign1 (Ed25519) over deterministic CBOR that holds the SHA-256 of the line before it; nothing is ever
+removed. A line is synced before a key is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from storage import envelope, files
+from storage.codec import from_bytes, to_bytes
+from storage.errors import LedgerError, StorageError
+from sync.department.journal.check_log import Tree
+from sync.errors import KeyServiceError
+
+DATABASE = "opened.sqlite"
+KEY_FILE = "list.key"
+CONTEXT = b"alpr-keys/opened/v1"
+FIRST = bytes(32)  # what the first line names as the one before it
+HEAD, OPENED = "head", "opened"
+MAX_LINE_BYTES = 2048
+MAX_LIST_BYTES = 1 << 30
+AT_ONCE = 2000
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS lines (number INTEGER PRIMARY KEY, message BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS opened (
+    sequence INTEGER NOT NULL, leaf BLOB NOT NULL, PRIMARY KEY (sequence, leaf)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS heads (
+    size INTEGER PRIMARY KEY, root BLOB NOT NULL, witnessed INTEGER NOT NULL, at_us INTEGER NOT NULL
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line. A head: `size`, `root`, `witnessed`. An entry opened for: its place and its leaf's hash, and
+    whether the head that showed it was witnessed."""
+
+    number: int
+    before: bytes
+    at_us: int
+    kind: str
+    size: int
+    root: bytes
+    witnessed: bool
+
+    def check(self) -> None:
+        if self.kind not in {HEAD, OPENED} or self.number < 0 or self.size < 0:
+            raise LedgerError("a line is a head or an entry", where="the key service's list")
+        if len(self.before) != 32 or len(self.root) != 32:
+            raise LedgerError("a hash has 32 bytes", where="the key service's list")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenHead:
+    """A tree head that the service accepted, and when."""
+
+    size: int
+    root: bytes
+    witnessed: bool
+    at_us: int
+
+
+class OpenedList:
+    """The list in a key service's folder. Thread-safe; one process a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open it, or begin it. Raises KeyServiceError."""
+        path = folder / DATABASE
+        self._guard = threading.Lock()
+        self._key = _key_in(folder, fresh=not path.exists())
+        if not path.exists():
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, files.PRIVATE_FILE))
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20000"):
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.executescript(SCHEMA)
+
+    def close(self) -> None:
+        self._db.close()
+
+    @property
+    def public(self) -> Ed25519PublicKey:
+        """The key that `verify` holds the list against."""
+        return self._key.public_key()
+
+    def newest(self) -> SeenHead | None:
+        """The largest tree head that was accepted."""
+        return self._head("ORDER BY size DESC")
+
+    def newest_witnessed(self) -> SeenHead | None:
+        """The largest one that a quorum of witnesses co-signed."""
+        return self._head("WHERE witnessed ORDER BY size DESC")
+
+    def away_since_us(self) -> int | None:
+        """When the first head came that no witness had seen, after the newest one that some had."""
+        known = self.newest_witnessed()
+        found = self._head(f"WHERE size > {known.size if known else -1:d} ORDER BY size")
+        return None if found is None else found.at_us
+
+    def _head(self, which: str) -> SeenHead | None:
+        with self._guard:
+            row = self._db.execute(
+                f"SELECT size, root, witnessed, at_us FROM heads {which} LIMIT 1"  # noqa: S608 - our own words
+            ).fetchone()
+        return SeenHead(row[0], bytes(row[1]), bool(row[2]), row[3]) if row else None
+
+    def add_head(self, size: int, root: bytes, *, witnessed: bool, at_us: int) -> None:
+        """Keep a tree head that was found to continue the others; one that brings nothing new is not kept."""
+        with self._guard:
+            row = self._db.execute("SELECT witnessed FROM heads WHERE size = ?", (size,)).fetchone()
+            if row is not None and (row[0] or not witnessed):
+                return
+            self._append(HEAD, size, root, witnessed=witnessed, at_us=at_us)
+            self._db.execute(
+                "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?)", (size, root, witnessed, at_us)
+            )
+            self._db.execute("COMMIT")
+
+    def add_opened(self, sequence: int, leaf_hash: bytes, *, witnessed: bool, at_us: int) -> None:
+        """Keep that content was opened for an entry; once for each entry."""
+        with self._guard:
+            place = (sequence, leaf_hash)
+            if self._db.execute("SELECT 1 FROM opened WHERE sequence = ? AND leaf = ?", place).fetchone():
+                return
+            self._append(OPENED, sequence, leaf_hash, witnessed=witnessed, at_us=at_us)
+            self._db.execute("INSERT INTO opened VALUES (?, ?)", place)
+            self._db.execute("COMMIT")
+
+    def _append(self, kind: str, size: int, root: bytes, *, witnessed: bool, at_us: int) -> None:
+        """Begin a transaction and add the line; the caller commits."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            row = self._db.execute(
+                "SELECT number, message FROM lines ORDER BY number DESC LIMIT 1"
+            ).fetchone()
+            line = Line(
+                number=row[0] + 1 if row else 0,
+                before=hashlib.sha256(row[1]).digest() if row else FIRST,
+                at_us=at_us,
+                kind=kind,
+                size=size,
+                root=root,
+                witnessed=witnessed,
+            )
+            message = envelope.sign(to_bytes(line), self._key, context=CONTEXT)
+            self._db.execute("INSERT INTO lines VALUES (?, ?)", (line.number, message))
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+
+    def messages(self, start: int = 0) -> list[bytes]:
+        """Signed lines from `start` on, some at once; empty after the last."""
+        with self._guard:
+            rows = self._db.execute(
+                "SELECT message FROM lines WHERE number >= ? ORDER BY number LIMIT ?", (start, AT_ONCE)
+            ).fetchall()
+        return [bytes(row[0]) for row in rows]
+
+    def all_messages(self) -> list[bytes]:
+        """Every signed line."""
+        found: list[bytes] = []
+        while part := self.messages(len(found)):
+            found += part
+        return found
+
+
+def _key_in(folder: Path, *, fresh: bool) -> Ed25519PrivateKey:
+    path = folder / KEY_FILE
+    if fresh and not path.exists():
+        files.write_new(path, Ed25519PrivateKey.generate().private_bytes_raw())
+        files.sync_dir(folder)
+    try:
+        return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+    except (OSError, ValueError):
+        raise KeyServiceError(
+            "the key of the list is not here, or no key", where=str(path), cure="restore it from its backup"
+        ) from None
+
+
+def read_lines(messages: Iterable[bytes], public: Ed25519PublicKey) -> list[Line]:
+    """The lines of a list, from its first. Raises LedgerError for one that is forged, missing or moved."""
+    found: list[Line] = []
+    before = FIRST
+    for message in messages:
+        where = f"the key service's list, line {len(found)}"
+        try:
+            line = from_bytes(
+                Line, envelope.open_signed(message, public, context=CONTEXT, limit=MAX_LINE_BYTES)
+            )
+        except StorageError as error:
+            raise LedgerError(f"does not hold: {type(error).__name__}", where=where) from None
+        if line.number != len(found) or line.before != before:
+            raise LedgerError("does not follow the line before it", where=where)
+        before = hashlib.sha256(message).digest()
+        found.append(line)
+    return found
+
+
+def list_file(messages: Sequence[bytes]) -> bytes:
+    """A list as one file, for a stranger."""
+    return envelope.encode(list(messages))
+
+
+def parse_list(data: bytes) -> list[bytes]:
+    """The signed lines of a list's file. Raises LedgerError."""
+    try:
+        value = envelope.decode(data, limit=MAX_LIST_BYTES)
+    except StorageError:
+        value = None
+    if not isinstance(value, list) or not all(isinstance(one, bytes) for one in value):
+        raise LedgerError("is no list of a key service", where="the key service's list")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedCheck:
+    """A list, to be held against an access log (`check_log.OpenedEntries`)."""
+
+    lines: Sequence[Line]
+
+    def compare(self, tree: Tree, problems: list[str]) -> None:
+        """Add every entry that content was opened for and every head accepted that the log does not hold."""
+        for line in self.lines:
+            if line.kind == OPENED and not (line.size < len(tree) and tree.leaf(line.size) == line.root):
+                problems.append(
+                    f"entry {line.size}: the key service opened content for another entry, now gone"
+                )
+            if line.kind == HEAD and not (line.size <= len(tree) and tree.root(line.size) == line.root):
+                problems.append(f"the key service accepted {line.size} entries that are not in this log")

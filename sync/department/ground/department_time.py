@@ -1,0 +1,254 @@
+"""The department's time: the server's clock, as far as something besides that clock bears it out.
+
+A clock alone never moves the department by more than `MAX_AHEAD_US` beyond the last time that an
+independent source confirmed, plus the time that the machine has run since: a walk of small steps is bounded
+in sum, and so is a restart under a wrong clock. Confirmed is what the clock and a witness, or the clock and
+two units, say alike; else two people say it (`accept`). A witness that says another time puts the clock in
+doubt. Time never runs back: a clock behind what was already believed is not believed either.
+
+While the clock is in doubt, `now_us` gives the last believed time plus the time run since, so that stamps
+stay right, and `demand_sure` refuses what cannot be undone (a purge).
+
+HOME/time.cbor keeps the confirmed time and the time run since. Whoever can write it can also write the
+store; what it guards against is a clock, not root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from storage import files
+from storage.codec import from_bytes, to_bytes
+from storage.errors import StorageError
+from storage.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US, now_us
+from sync.errors import ClockInDoubtError
+
+MAX_AHEAD_US = 2 * DAY_US  # a weekend without power is believed; a year is not
+MAX_BEHIND_US = 10 * MINUTE_US  # a correction by NTP is believed; more is a clock that was set back
+AGREE_US = 10 * MINUTE_US  # how far two sources may differ and still say the same
+SAVE_EVERY_US = 10 * MINUTE_US
+FILE = "time.cbor"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def running_us() -> int:
+    """Microseconds that this machine has been up, suspended or not."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+
+def boot_id() -> str:
+    """Names the current boot; `running_us` of another boot says nothing about this one."""
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """What is read: the wall clock and the running time, microseconds, and the name of this boot."""
+
+    wall: Callable[[], int] = now_us
+    running: Callable[[], int] = running_us
+    boot: Callable[[], str] = boot_id
+
+    @classmethod
+    def simulated(cls, clock: Callable[[], int]) -> Clocks:
+        """A simulated clock whose steps are time that really passes: both readings move together."""
+        start = clock()
+        return cls(wall=clock, running=lambda: clock() - start, boot=lambda: f"simulated {start}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mark:
+    """`confirmed_us` was true when this boot had run `running_us`; `ran_us` had been run before it."""
+
+    confirmed_us: int
+    source: str
+    boot: str
+    running_us: int
+    ran_us: int
+    seen_us: int  # running time of this boot when the mark was last written
+
+    def elapsed(self, running: int) -> int:
+        """Time run since the confirmation."""
+        return self.ran_us + max(0, running - self.running_us)
+
+    def after_boot(self, boot: str) -> _Mark:
+        """The same mark in a new boot, whose running time counts from its start."""
+        ran = self.ran_us + max(0, self.seen_us - self.running_us)
+        return replace(self, boot=boot, running_us=0, ran_us=ran, seen_us=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Why the clock is not believed: it is `ahead` of or `behind` the time borne out, by `by_us`."""
+
+    direction: str
+    by_us: int
+    wall_us: int
+    held_us: int
+
+
+class DepartmentTime:
+    """One department's time. Call it for UTC microseconds. Thread-safe."""
+
+    def __init__(self, folder: Path, clocks: Clocks | None = None) -> None:
+        """`folder`: the department's home. A home without a mark starts from its newest `known` time."""
+        self._path = folder / FILE
+        self._clocks = clocks or Clocks()
+        self._guard = threading.RLock()
+        self._floor = 0
+        self._floor_running = 0
+        self._units: dict[str, int] = {}
+        self._newest_known = 0
+        self._dissent: tuple[int, int] | None = None
+        self._mark, self._unmarked = self._load()
+
+    def __call__(self) -> int:
+        return self.now_us()
+
+    def wall_us(self) -> int:
+        """The system clock as it reads. For one-time codes, which a person's phone bears out."""
+        return self._clocks.wall()
+
+    def now_us(self) -> int:
+        """The department's time: the clock where it is borne out, else the last believed time run on."""
+        with self._guard:
+            wall, running = self._clocks.wall(), self._clocks.running()
+            doubt = self._doubt(wall, running)
+            now = max(self._floor, wall if doubt is None else doubt.held_us)
+            self._floor, self._floor_running = now, running
+            if running - self._mark.seen_us >= SAVE_EVERY_US:
+                self._save(replace(self._mark, seen_us=running))
+            return now
+
+    def doubt(self) -> Doubt | None:
+        """Why the clock is not believed now; None where it is."""
+        with self._guard:
+            return self._doubt(self._clocks.wall(), self._clocks.running())
+
+    def demand_sure(self, what: str) -> int:
+        """The time, for what cannot be undone. Raises ClockInDoubtError."""
+        doubt = self.doubt()
+        if doubt is None:
+            return self.now_us()
+        raise ClockInDoubtError(
+            f"{what} waits: the clock is {span_text(doubt.by_us)} {doubt.direction} of the time borne out",
+            where="clock",
+            cure="set the clock; if it is right, two people confirm it: clock/confirm at the desk",
+        )
+
+    def found(self) -> None:
+        """Start the mark of a home that is being made: a person stands by."""
+        with self._guard:
+            self._save(self._marked(self._clocks.wall(), "people", self._clocks.running()))
+
+    # what bears the clock out ---------------------------------------------------------------------------
+
+    def known(self, us: int) -> None:
+        """A time that has certainly passed: of an entry, a receipt, an older co-signature.
+
+        Time never runs back before it; a home without a mark starts from the newest one.
+        """
+        with self._guard:
+            running = self._clocks.running()
+            if self._unmarked and us > self._newest_known:
+                self._newest_known = us
+                self._mark = self._marked(us, "store", running)
+            if self._floor < us <= self._ceiling(running):
+                self._floor, self._floor_running = us, running
+
+    def confirm(self, us: int, source: str) -> bool:
+        """An independent clock says this time now. Whether clock and source agree, and so are believed."""
+        with self._guard:
+            wall, running = self._clocks.wall(), self._clocks.running()
+            if abs(us - wall) > AGREE_US:
+                self._dissent = (us, running)
+                return False
+            self._dissent = None
+            if wall < self._floor - MAX_BEHIND_US:
+                return False
+            self._save(self._marked(wall, source, running))
+            return True
+
+    def confirm_unit(self, unit: str, us: int) -> bool:
+        """A unit's signed hello says this time. Believed once a second unit says the same within a day."""
+        with self._guard:
+            wall = self._clocks.wall()
+            if abs(us - wall) > AGREE_US:
+                self._units.pop(unit, None)
+                return False
+            running = self._clocks.running()
+            self._units = {name: at for name, at in self._units.items() if running - at < DAY_US}
+            self._units[unit] = running
+            return len(self._units) >= 2 and self.confirm(wall, "units")
+
+    def accept(self, wall_us: int) -> bool:
+        """Two people say that the clock is right; `wall_us`: what it read then. Whether it still does."""
+        with self._guard:
+            wall = self._clocks.wall()
+            if abs(wall - wall_us) > DAY_US:
+                return False  # the clock was moved again since
+            self._save(self._marked(wall, "people", self._clocks.running()))
+            self._dissent = None
+            return True
+
+    # inside ---------------------------------------------------------------------------------------------
+
+    def _ceiling(self, running: int) -> int:
+        return self._mark.confirmed_us + self._mark.elapsed(running) + MAX_AHEAD_US
+
+    def _doubt(self, wall: int, running: int) -> Doubt | None:
+        since = max(0, running - self._floor_running) if self._floor else 0
+        if self._dissent is not None:
+            said = self._dissent[0] + max(0, running - self._dissent[1])
+            held = max(self._floor, min(said, self._ceiling(running)))
+            direction = "ahead" if wall > said else "behind"
+            return Doubt(direction=direction, by_us=abs(wall - said), wall_us=wall, held_us=held)
+        if wall > self._ceiling(running):
+            held = max(self._mark.confirmed_us + self._mark.elapsed(running), self._floor + since)
+            return Doubt(direction="ahead", by_us=wall - held, wall_us=wall, held_us=held)
+        if wall < max(self._floor, self._mark.confirmed_us) - MAX_BEHIND_US:
+            # at half speed: stamps still rise, and a clock that is right again catches up with them
+            held = max(self._floor, self._mark.confirmed_us) + since // 2
+            return Doubt(direction="behind", by_us=held - wall, wall_us=wall, held_us=held)
+        return None
+
+    def _marked(self, us: int, source: str, running: int) -> _Mark:
+        return _Mark(
+            confirmed_us=us,
+            source=source,
+            boot=self._clocks.boot(),
+            running_us=running,
+            ran_us=0,
+            seen_us=running,
+        )
+
+    def _load(self) -> tuple[_Mark, bool]:
+        """(the mark, whether none was there)."""
+        running, boot = self._clocks.running(), self._clocks.boot()
+        try:
+            mark = from_bytes(_Mark, self._path.read_bytes())
+        except (OSError, StorageError):
+            return self._marked(self._clocks.wall(), "start", running), True
+        same = mark.boot == boot and running >= mark.running_us
+        return mark if same else mark.after_boot(boot), False
+
+    def _save(self, mark: _Mark) -> None:
+        self._mark, self._unmarked = mark, False
+        with contextlib.suppress(OSError):  # a full disk: a later mark is written, or a start asks people
+            files.replace(self._path, to_bytes(mark))
+
+
+def span_text(us: int) -> str:
+    """A span for people, in its largest unit: 3 days, 5 hours, 12 minutes."""
+    for size, name in ((DAY_US, "days"), (HOUR_US, "hours"), (MINUTE_US, "minutes")):
+        if us >= 2 * size:
+            return f"{us // size} {name}"
+    return f"{us // SECOND_US} seconds"

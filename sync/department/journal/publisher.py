@@ -1,0 +1,206 @@
+"""Has the access log's tree head co-signed: one publisher at a time, for everybody who waits.
+
+Whoever needs an entry covered waits for the turn; most find their entry covered by then (group commit). The
+turn is a file lock, so that commands beside the server take part. Each witness is asked at once with the
+others, and a quorum is enough. A witness that does not answer in time is asked again after a minute only, so
+that it costs one time-out and not one a search. Two publishers that meet at a witness are no absence: the one
+that is told another size proves from there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.checkpoint import open_checkpoint
+from storage.cosigners import CosignerKey, Witnesses, cosigned_by
+from storage.errors import CheckpointError, ForkedLogError, LedgerError, StorageError
+from sync.department.journal.access_log import AccessLog
+from sync.department.journal.witness_link import SizeConflictError, WitnessLink
+from sync.errors import LinkError
+from sync.root_file import Root, RootWitness
+
+AWAY_S = 60.0  # for so long a witness that let a call wait for nothing is not asked again
+SLOW_S = 1.0  # a refused connection costs nothing, and is tried again at once
+CONFLICTS = 8  # how often a witness may name another size before it counts as away
+MAX_WITNESSES = 9
+LOCK_FILE = "publish.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """A co-signed tree head: its size, its note, and the time by the witness that completed the quorum."""
+
+    size: int
+    note: str
+    time_s: int
+
+
+class Watcher:
+    """One witness: its link, its keys, the size it co-signed last, and whether it was away a moment ago."""
+
+    def __init__(
+        self, keys: tuple[CosignerKey, ...], link: WitnessLink, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.keys, self.link, self._clock = keys, link, clock
+        self._asking = threading.Lock()
+        self._size = 0
+        self._away_until = 0.0
+
+    @property
+    def name(self) -> str:
+        return self.keys[0].name
+
+    def cosign(self, log: AccessLog, size: int, note: str) -> str:
+        """Signature lines that hold. Raises LinkError, ForkedLogError, LedgerError, CheckpointError."""
+        if self._clock() < self._away_until or not self._asking.acquire(blocking=False):
+            raise LinkError("did not answer a moment ago", where=f"witness {self.name}")
+        started = self._clock()
+        try:
+            lines = self._asked(log, size, note)
+            self._demand_cosigned(note + lines)
+        except (LinkError, CheckpointError):
+            now = self._clock()
+            if now - started >= SLOW_S:
+                self._away_until = now + AWAY_S
+            raise
+        finally:
+            self._asking.release()
+        self._size = size
+        return lines
+
+    def _demand_cosigned(self, note: str) -> None:
+        if not cosigned_by(note, self.keys):
+            raise CheckpointError(f"the answer is not co-signed by {self.name}")
+
+    def _asked(self, log: AccessLog, size: int, note: str) -> str:
+        for _ in range(CONFLICTS):
+            try:
+                return self.link.cosign(self._size, log.consistency(self._size, size), note)
+            except SizeConflictError as conflict:
+                self._size = conflict.size
+                if conflict.size > size:
+                    raise OutrunError(conflict.size) from None
+        raise LinkError("names another size each time", where=f"witness {self.name}")
+
+
+class OutrunError(LedgerError):
+    """A witness has seen more entries than the head at hand covers."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(f"the witness has seen {size} entries", where="access log")
+
+
+class WitnessLinks:
+    """The witnesses that the root file of the moment names, each with its link."""
+
+    def __init__(self, link_of: Callable[[RootWitness], WitnessLink]) -> None:
+        self._link_of = link_of
+        self._known: dict[RootWitness, Watcher] = {}
+        self._guard = threading.Lock()
+
+    def watchers(self, root: Root) -> list[Watcher]:
+        """One for each witness of the root."""
+        with self._guard:
+            for gone in set(self._known) - set(root.witnesses):
+                self._known.pop(gone).link.close()
+            for one in root.witnesses:
+                if one not in self._known:
+                    keys = tuple(CosignerKey.parse(text) for text in one.keys)
+                    self._known[one] = Watcher(keys, self._link_of(one))
+            return [self._known[one] for one in root.witnesses]
+
+    def close(self) -> None:
+        with self._guard:
+            for one in self._known.values():
+                one.link.close()
+            self._known.clear()
+
+
+class Publisher:
+    """Publishes one log to the witnesses in force. Thread-safe."""
+
+    def __init__(self, log: AccessLog, folder: Path) -> None:
+        self._log = log
+        self._lock_file = folder / LOCK_FILE
+        self._turn = threading.Lock()
+        self._pool = ThreadPoolExecutor(MAX_WITNESSES, thread_name_prefix="witness")
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def cover(self, sequence: int, witnesses: Witnesses, watchers: Sequence[Watcher]) -> Covered:
+        """A co-signed head that covers an entry. Raises LinkError while there is no quorum, ForkedLogError
+        where a witness refuses to continue this log."""
+        known = self._known(sequence, witnesses)
+        if known is not None:
+            return known
+        with self._turn, self._alone():
+            known = self._known(sequence, witnesses)
+            return known or self._publish(witnesses, watchers)
+
+    def _known(self, sequence: int, witnesses: Witnesses) -> Covered | None:
+        size, note = self._log.cosigned()
+        if size <= sequence:
+            return None
+        done = witnesses.witnessed(note)
+        return None if done is None else Covered(size, note, done.time_s)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The turn among processes. A crash lets it go."""
+        with self._lock_file.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _publish(self, witnesses: Witnesses, watchers: Sequence[Watcher]) -> Covered:
+        size = self._log.size()
+        try:
+            return self._ask(size, witnesses, watchers)
+        except OutrunError as outrun:
+            size = self._log.size()
+            if outrun.size > size:
+                raise ForkedLogError(
+                    f"a witness has seen {outrun.size} entries, this log holds {size}: "
+                    "entries were lost or removed",
+                    where="access log",
+                    cure="department verify; do not continue",
+                ) from None
+        return self._ask(size, witnesses, watchers)  # another process of ours was faster
+
+    def _ask(self, size: int, witnesses: Witnesses, watchers: Sequence[Watcher]) -> Covered:
+        note = self._log.signed_head(size)
+        asked = {self._pool.submit(one.cosign, self._log, size, note): one for one in watchers}
+        pending: set[Future[str]] = set(asked)
+        whole, errors = note, list[Exception]()
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for one in done:
+                error = one.exception()
+                if error is None:
+                    whole += one.result()
+                elif isinstance(error, ForkedLogError | LedgerError):
+                    raise error
+                elif isinstance(error, LinkError | StorageError):
+                    errors.append(error)
+                else:
+                    raise error
+            completed = witnesses.witnessed(whole)
+            if completed is not None:
+                open_checkpoint(whole, self._log.note_key)
+                self._log.keep_head(size, whole)
+                return Covered(size, whole, completed.time_s)
+        what = "; ".join(str(error) for error in errors[:3]) or "no witness is there"
+        raise LinkError(
+            f"{len(watchers) - len(errors)} of {len(watchers)} witnesses answered, "
+            f"{witnesses.quorum} are needed: {what}",
+            where="witnesses",
+            cure="name one in the root file" if not watchers else "",
+        )

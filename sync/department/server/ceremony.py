@@ -1,0 +1,117 @@
+"""What the offices sign: the next root file, drafted from the one in force. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from storage.cosigners import CosignerKey
+from storage.errors import CheckpointError
+from sync import root_file
+from sync.department.policy import terms as policy_file
+from sync.errors import ConfigError
+from sync.root_file import Root, RootWitness
+
+
+def draft_root(
+    root: Root,
+    document: bytes,
+    *,
+    now_us: int,
+    witnesses: Iterable[RootWitness] = (),
+    public_witnesses: Iterable[RootWitness] = (),
+    without: Sequence[str] = (),
+    quorum: int | None = None,
+    offices: Sequence[str] = (),
+    key_service: str = "",
+) -> Root:
+    """The root that follows `root`, unsigned. Raises ConfigError, RecordError.
+
+    `witnesses` are added, or take the place of those of the same name; `without`: names of witnesses that go.
+    `quorum`: by default more than half of them. `offices`: HOLDER=KEY, root keys that change. `key_service`:
+    the key (hex) that signs the key service's list.
+    """
+    named = _changed(root.witnesses, witnesses, without)
+    shown = _changed(root.public_witnesses, public_witnesses, without)
+    known = {name_of(one) for one in (*root.witnesses, *root.public_witnesses)}
+    if unknown := set(without) - known:
+        raise ConfigError(f"names no witness of the root file: {', '.join(sorted(unknown))}", where="without")
+    usual = root.quorum if named == root.witnesses else len(named) // 2 + 1 if named else 0
+    return replace(
+        root,
+        version=root.version + 1,
+        created_us=now_us,
+        policy_version=policy_file.parse(document).version,
+        policy_digest=policy_file.digest(document),
+        witnesses=named,
+        quorum=usual if quorum is None else quorum,
+        public_witnesses=shown,
+        keys=_offices(root.keys, offices),
+        others=_others(root.others, key_service),
+    )
+
+
+def witness_of(text: str, url: str, where: str = "--witness") -> RootWitness:
+    """One witness of its keys, separated by commas, and its URL. Raises ConfigError naming `where`."""
+    made = RootWitness(keys=tuple(one.strip() for one in text.split(",")), url=url)
+    try:
+        for one in made.keys:
+            CosignerKey.parse(one)
+    except CheckpointError as error:
+        raise ConfigError(
+            str(error),
+            where=where,
+            cure="as `department witness init` printed it, not the log's",
+        ) from None
+    return made
+
+
+def witnesses_of(keys: Sequence[str], urls: Sequence[str], where: str) -> list[RootWitness]:
+    """Witnesses of their keys, each with its URL. Raises ConfigError naming `where`."""
+    if len(keys) != len(urls):
+        raise ConfigError("each witness has its URL", where=f"{where}-url", cure=f"one for each {where}")
+    return [witness_of(text, url, where) for text, url in zip(keys, urls, strict=True)]
+
+
+def name_of(one: RootWitness) -> str:
+    """A witness's name, as it stands in notes."""
+    return one.keys[0].partition("+")[0]
+
+
+def _changed(
+    now: tuple[RootWitness, ...], new: Iterable[RootWitness], without: Sequence[str]
+) -> tuple[RootWitness, ...]:
+    kept = {name_of(one): one for one in now if name_of(one) not in without}
+    kept.update({name_of(one): one for one in new})
+    return tuple(kept.values())
+
+
+def _offices(keys: tuple[root_file.RootKey, ...], changes: Sequence[str]) -> tuple[root_file.RootKey, ...]:
+    """The three offices with the keys that are replaced. Raises ConfigError."""
+    known = {one.holder: one.public for one in keys}
+    for change in changes:
+        holder, _, text = change.partition("=")
+        public = _hex(text)
+        if holder not in known or len(public) != 32:
+            raise ConfigError(
+                "names an office and its new key", where="--office", cure="one of " + ", ".join(known)
+            )
+        known[holder] = public
+    return tuple(root_file.RootKey(holder=holder, public=public) for holder, public in known.items())
+
+
+def _others(others: tuple[root_file.NamedKey, ...], key_service: str) -> tuple[root_file.NamedKey, ...]:
+    if not key_service:
+        return others
+    public = _hex(key_service)
+    if len(public) != 32:
+        raise ConfigError("is no key of 32 bytes in hex", where="--key-service")
+    kept = tuple(one for one in others if one.name != root_file.KEY_SERVICE)
+    return (*kept, root_file.NamedKey(name=root_file.KEY_SERVICE, public=public))
+
+
+def _hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""

@@ -1,0 +1,271 @@
+"""No clock alone moves the department's time: not by a jump, not by a walk, not by restarts, not back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.times import DAY_US, HOUR_US, MINUTE_US
+from sync.department.ground.department_time import (
+    FILE,
+    MAX_AHEAD_US,
+    Clocks,
+    DepartmentTime,
+    span_text,
+)
+from sync.errors import ClockInDoubtError
+
+START_US = 1_790_000_000_000_000
+
+
+class Machine:
+    """A machine whose wall clock and running time are stepped apart."""
+
+    def __init__(self) -> None:
+        self.wall, self.running, self.boot = START_US, 5 * HOUR_US, "first"
+        self.clocks = Clocks(wall=lambda: self.wall, running=lambda: self.running, boot=lambda: self.boot)
+
+    def run(self, us: int) -> None:
+        """Time passes, on a machine that runs."""
+        self.wall += us
+        self.running += us
+
+    def restart(self, off_us: int = 0) -> None:
+        """The machine is off for a while, and starts."""
+        self.wall += off_us
+        self.running, self.boot = MINUTE_US, self.boot + "+"
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+def founded(tmp_path: Path, machine: Machine) -> DepartmentTime:
+    time = DepartmentTime(tmp_path, machine.clocks)
+    time.found()
+    return time
+
+
+def test_a_clock_that_runs_is_believed_for_years(founded: DepartmentTime, machine: Machine) -> None:
+    for _ in range(800):
+        machine.run(DAY_US)
+        assert founded.now_us() == machine.wall
+    assert founded.doubt() is None
+
+
+@pytest.mark.parametrize("days", [3, 30, 366, 4000])
+def test_a_jump_ahead_is_not_believed_and_nothing_is_destroyed(
+    founded: DepartmentTime, machine: Machine, days: int
+) -> None:
+    machine.run(HOUR_US)
+    right = founded.now_us()
+    machine.wall += days * DAY_US
+    machine.run(MINUTE_US)
+    assert founded.now_us() == right + MINUTE_US
+    with pytest.raises(ClockInDoubtError, match=rf"purge waits: the clock is {days} days ahead"):
+        founded.demand_sure("a purge")
+    machine.wall -= days * DAY_US
+    assert founded.demand_sure("a purge") == machine.wall
+
+
+def test_a_start_under_a_wrong_clock_is_not_believed(tmp_path: Path, machine: Machine) -> None:
+    """What destroyed every day of receipt: stop, set the clock a year ahead, start."""
+    first = DepartmentTime(tmp_path, machine.clocks)
+    first.found()
+    machine.run(DAY_US)
+    first.now_us()
+    machine.restart(off_us=366 * DAY_US)
+    again = DepartmentTime(tmp_path, machine.clocks)
+    assert again.now_us() < START_US + 2 * DAY_US
+    doubt = again.doubt()
+    assert doubt is not None
+    assert doubt.direction == "ahead"
+
+
+def test_a_home_without_a_mark_starts_from_the_newest_time_it_knows(tmp_path: Path, machine: Machine) -> None:
+    """Somebody deletes the mark and starts a year ahead: the store's own times still bound the clock."""
+    machine.wall += 366 * DAY_US
+    time = DepartmentTime(tmp_path, machine.clocks)
+    for us in (START_US - DAY_US, START_US, START_US - HOUR_US):
+        time.known(us)
+    assert time.now_us() == START_US
+    assert time.doubt() is not None
+    assert not (tmp_path / FILE).exists()
+
+
+@pytest.mark.parametrize("step_us", [23 * HOUR_US, HOUR_US, 47 * HOUR_US])
+def test_a_walk_of_small_steps_is_bounded_in_sum(
+    founded: DepartmentTime, machine: Machine, step_us: int
+) -> None:
+    for _ in range(400):
+        machine.wall += step_us
+        founded.now_us()
+    assert founded.now_us() <= START_US + MAX_AHEAD_US
+    assert founded.doubt() is not None
+
+
+def test_a_walk_by_restarts_is_bounded_in_sum(tmp_path: Path, machine: Machine) -> None:
+    DepartmentTime(tmp_path, machine.clocks).found()
+    for _ in range(50):
+        machine.restart(off_us=47 * HOUR_US)
+        time = DepartmentTime(tmp_path, machine.clocks)
+        time.known(time.now_us())  # what it would have stamped by then
+    assert time.now_us() <= START_US + MAX_AHEAD_US + 50 * MINUTE_US
+
+
+def test_clock_and_witness_together_bear_out_a_month_without_power(tmp_path: Path, machine: Machine) -> None:
+    DepartmentTime(tmp_path, machine.clocks).found()
+    machine.restart(off_us=30 * DAY_US)
+    time = DepartmentTime(tmp_path, machine.clocks)
+    assert time.doubt() is not None
+    assert not time.confirm(machine.wall - DAY_US, "witness")  # it says another time
+    assert not time.confirm(machine.wall + 366 * DAY_US, "witness")  # a witness alone moves nothing
+    assert time.doubt() is not None
+    assert time.confirm(machine.wall - MINUTE_US, "witness")
+    assert time.demand_sure("a purge") == machine.wall
+
+
+def test_a_witness_that_says_another_time_puts_the_clock_in_doubt(
+    founded: DepartmentTime, machine: Machine
+) -> None:
+    """The clock is a day ahead, less than the bound: stamps follow the witness, and nothing is purged."""
+    machine.run(HOUR_US)
+    right = machine.wall
+    machine.wall += DAY_US
+    assert not founded.confirm(right, "witness")
+    machine.run(MINUTE_US)
+    assert founded.now_us() == right + MINUTE_US
+    with pytest.raises(ClockInDoubtError, match="ahead"):
+        founded.demand_sure("a purge")
+    machine.wall -= DAY_US
+    assert founded.confirm(machine.wall, "witness")
+    assert founded.demand_sure("a purge") == machine.wall
+
+
+def test_a_witness_alone_moves_stamps_no_further_than_the_bound(
+    founded: DepartmentTime, machine: Machine
+) -> None:
+    assert not founded.confirm(machine.wall + 366 * DAY_US, "witness")
+    assert founded.now_us() <= START_US + MAX_AHEAD_US
+    with pytest.raises(ClockInDoubtError, match="behind"):
+        founded.demand_sure("a purge")
+
+
+def test_one_unit_alone_bears_out_nothing(tmp_path: Path, machine: Machine) -> None:
+    DepartmentTime(tmp_path, machine.clocks).found()
+    machine.restart(off_us=30 * DAY_US)
+    time = DepartmentTime(tmp_path, machine.clocks)
+    for _ in range(5):
+        assert not time.confirm_unit("car-7", machine.wall)
+    assert not time.confirm_unit("car-8", machine.wall - DAY_US)
+    assert time.doubt() is not None
+    assert time.confirm_unit("car-9", machine.wall)
+    assert time.doubt() is None
+
+
+def test_two_people_bear_out_what_the_clock_read_when_they_said_so(tmp_path: Path, machine: Machine) -> None:
+    DepartmentTime(tmp_path, machine.clocks).found()
+    machine.restart(off_us=30 * DAY_US)
+    time = DepartmentTime(tmp_path, machine.clocks)
+    said = machine.wall
+    machine.wall += 300 * DAY_US  # between their word and its use
+    assert not time.accept(said)
+    assert time.doubt() is not None
+    machine.wall = said
+    assert time.accept(said)
+    assert DepartmentTime(tmp_path, machine.clocks).now_us() == machine.wall
+
+
+@pytest.mark.parametrize("days", [1, 64, 400])
+def test_time_never_runs_back_and_a_clock_set_right_catches_up(
+    founded: DepartmentTime, machine: Machine, days: int
+) -> None:
+    before = founded.now_us()
+    machine.wall -= days * DAY_US
+    stamps = [before]
+    for _ in range(10):
+        machine.run(MINUTE_US)
+        stamps.append(founded.now_us())
+    assert stamps == sorted(set(stamps))
+    with pytest.raises(ClockInDoubtError, match="behind"):
+        founded.demand_sure("a purge")
+    machine.wall += days * DAY_US
+    assert founded.demand_sure("a purge") == machine.wall
+
+
+def test_an_entry_of_the_past_holds_time_after_a_restart(tmp_path: Path, machine: Machine) -> None:
+    first = DepartmentTime(tmp_path, machine.clocks)
+    first.found()
+    machine.run(60 * DAY_US)
+    newest = first.now_us()
+    machine.restart()
+    machine.wall -= 50 * DAY_US
+    time = DepartmentTime(tmp_path, machine.clocks)
+    time.known(newest)
+    assert time.now_us() >= newest
+    assert time.doubt() is not None
+
+
+def test_a_small_correction_is_no_doubt(founded: DepartmentTime, machine: Machine) -> None:
+    before = founded.now_us()
+    machine.wall -= 5 * MINUTE_US
+    assert founded.doubt() is None
+    assert founded.now_us() == before
+
+
+def test_a_damaged_mark_is_no_licence(tmp_path: Path, machine: Machine) -> None:
+    DepartmentTime(tmp_path, machine.clocks).found()
+    (tmp_path / FILE).write_bytes(b"\xa1\x00")
+    machine.restart(off_us=366 * DAY_US)
+    time = DepartmentTime(tmp_path, machine.clocks)
+    time.known(START_US)
+    assert time.doubt() is not None
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["run", "jump", "restart"]),
+            st.integers(min_value=-400 * DAY_US, max_value=400 * DAY_US),
+        ),
+        max_size=30,
+    )
+)
+def test_whatever_the_clock_does_time_rises_and_stays_under_the_bound(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("home")
+    machine = Machine()
+    time = DepartmentTime(folder, machine.clocks)
+    time.found()
+    ran, before = 0, time.now_us()
+    for kind, us in steps:
+        if kind == "run":
+            machine.run(abs(us))
+            ran += abs(us)
+        elif kind == "jump":
+            machine.wall += us
+        else:
+            machine.restart(off_us=us)
+            ran += MINUTE_US
+            time = DepartmentTime(folder, machine.clocks)
+            time.known(before)
+        now = time.now_us()
+        assert now >= before
+        assert now <= START_US + ran + MAX_AHEAD_US
+        before = now
+
+
+def test_spans_are_told_in_their_largest_unit() -> None:
+    assert [span_text(us) for us in (3 * DAY_US, 5 * HOUR_US, 12 * MINUTE_US, 7_000_000)] == [
+        "3 days",
+        "5 hours",
+        "12 minutes",
+        "7 seconds",
+    ]

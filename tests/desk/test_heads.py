@@ -1,0 +1,278 @@
+"""The key service remembers every head: what it opened in the grace cannot be taken out again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_twins import DAY_US, GROUND, MINUTE_US, Department, open_department
+from log_twins import Log
+
+from storage.cosigners import CosignerKey, Witnesses
+from storage.errors import ForkedLogError, LedgerError
+from sync.department.content.opened_list import (
+    DATABASE,
+    OpenedCheck,
+    OpenedList,
+    list_file,
+    parse_list,
+    read_lines,
+)
+from sync.department.desk.inquiry.calls import Answer, RunForm
+from sync.department.journal import check_log
+from sync.department.journal.entries import WitnessAway
+from sync.department.journal.publisher import Publisher, Watcher
+from sync.department.policy.refusals import DeskRefusal
+from sync.errors import LinkError
+
+Tokens = Callable[[str], str]
+
+
+def search(department: Department, token: str) -> Answer:
+    form = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
+    answer = department.call("inquiry/run", token, form)
+    assert isinstance(answer, Answer)
+    return answer
+
+
+def verdict(department: Department) -> check_log.LogReport:
+    """What `department verify` finds, with the key service's own list."""
+    desk = department.desk
+    listed = OpenedList(department.home.keys)
+    lines = read_lines(listed.all_messages(), listed.public)
+    listed.close()
+    return check_log.check(
+        desk.log.folder,
+        desk.log.public,
+        witnesses=desk.root.witnessing(),
+        checkpoints=[department.witness.newest(desk.log.origin)],
+        keys=desk.log.keys,
+        opened=OpenedCheck(lines),
+    )
+
+
+def test_a_look_up_of_the_grace_cannot_be_taken_out(department: Department, tokens: Tokens) -> None:
+    """Stop the witness, search, put back the copy of the log from before, start the witness again."""
+    token = tokens("comm1")
+    search(department, token)
+    folder = department.home.path / "desk"
+    before = folder.parent / "before"
+    department.desk.log.checkpoint()
+    shutil.copytree(folder, before)
+    department.witness.away = True
+    made = [search(department, token).access for _ in range(3)]
+    department.front.close()
+    shutil.rmtree(folder)
+    before.rename(folder)
+    again = open_department(department.home.path.parent, department.clock, department.secrets)
+    assert again.desk.log.size() <= made[0]
+    comm = again.logon("comm1")
+    with pytest.raises(DeskRefusal) as refused:
+        search(again, comm)
+    assert refused.value.code == "forked"
+    while again.desk.log.size() < made[-1] + 8:  # grown over the place of what was cut off
+        comm = again.logon("comm1")
+        with pytest.raises(DeskRefusal) as refused:
+            search(again, comm)
+    assert refused.value.code == "forked"
+    report = verdict(again)
+    for entry in made:
+        assert any(f"entry {entry}: the key service opened content" in one for one in report.problems)
+    again.close()
+
+
+def test_an_untouched_log_agrees_with_the_list(department: Department, tokens: Tokens) -> None:
+    token = tokens("comm1")
+    search(department, token)
+    department.witness.away = True
+    search(department, token)
+    department.witness.away = False
+    search(department, token)
+    assert verdict(department).problems == ()
+
+
+def test_after_the_grace_the_log_goes_on_where_it_was(department: Department, tokens: Tokens) -> None:
+    token = tokens("comm1")
+    department.witness.away = True
+    assert search(department, token).unwitnessed
+    department.witness.away = False
+    assert not search(department, token).unwitnessed
+    department.witness.away = True
+    department.clock.step(5 * MINUTE_US)
+    assert search(department, token).unwitnessed  # a new grace, since the witness was there in between
+
+
+def test_the_services_grace_outlives_its_restart(department: Department, tokens: Tokens) -> None:
+    """Root restarts the key service again and again, so that its count of the grace would start anew."""
+    answer = search(department, tokens("comm1"))
+    desk, query = department.desk, department.plate("8XYZ123")
+    good = desk.covered(answer.access)
+    department.witness.away = True
+    size = desk.log.size()
+    unsigned = replace(good, checkpoint=desk.log.signed_head(size), size=size)
+    unsigned = replace(unsigned, inclusion=tuple(desk.log.inclusion(good.sequence, size)))
+    day = [department.clock.us // DAY_US]
+    department.front.door.tokens(unsigned, query, day)
+    department.front.close()
+    department.clock.step(16 * MINUTE_US)
+    again = open_department(department.home.path.parent, department.clock, department.secrets)
+    with pytest.raises(DeskRefusal) as refused:
+        again.front.door.tokens(unsigned, query, day)
+    assert refused.value.code == "witness-away"
+    again.close()
+
+
+def test_the_list_is_signed_in_a_chain(tmp_path: Path) -> None:
+    listed = OpenedList(tmp_path)
+    for number in range(5):
+        listed.add_head(number + 1, bytes([number]) * 32, witnessed=number % 2 == 0, at_us=number)
+        listed.add_opened(number, bytes([number]) * 32, witnessed=True, at_us=number)
+        listed.add_opened(number, bytes([number]) * 32, witnessed=True, at_us=number + 1)  # kept once
+    messages, public = listed.all_messages(), listed.public
+    assert len(read_lines(messages, public)) == 10
+    assert parse_list(list_file(messages)) == messages
+    for bent in (
+        messages[:3] + messages[4:],
+        messages[1:],
+        [*messages[:3], messages[4], messages[3], *messages[5:]],
+        [*messages[:4], messages[4][:-1] + bytes([messages[4][-1] ^ 1]), *messages[5:]],
+        [*messages, messages[0]],
+    ):
+        with pytest.raises(LedgerError, match="list, line"):
+            read_lines(bent, public)
+    with pytest.raises(LedgerError):
+        read_lines(messages, Ed25519PrivateKey.generate().public_key())
+    for data in (b"", b"\xff", list_file([])[:-1] + b"\x01"):
+        with pytest.raises(LedgerError):
+            parse_list(data)
+    listed.close()
+    again = OpenedList(tmp_path)
+    assert again.newest() is not None
+    assert again.public.public_bytes_raw() == public.public_bytes_raw()
+    again.close()
+    assert (tmp_path / DATABASE).stat().st_mode & 0o777 == 0o600
+
+
+def test_ten_people_at_once_are_all_covered_and_share_the_witness(tmp_path: Path) -> None:
+    """10 people x 100 answers: none falls into the grace, and most ride on another's turn."""
+    log = Log(tmp_path)
+
+    def person(_number: int) -> int:
+        covered = 0
+        for _ in range(100):
+            entry = log.add()
+            covered += log.cover(entry) > entry
+        return covered
+
+    with ThreadPoolExecutor(10) as pool:
+        assert sum(pool.map(person, range(10))) == 1000
+    assert log.links[0].asked <= 1000
+    log.close()
+
+
+def test_ten_people_at_the_desk_get_no_answer_in_the_grace(department: Department) -> None:
+    sessions = [department.logon(user) for user in ("comm1", "super", "disp1")]
+
+    def person(number: int) -> int:
+        return sum(search(department, sessions[number % 3]).unwitnessed for _ in range(5))
+
+    with ThreadPoolExecutor(10) as pool:
+        assert sum(pool.map(person, range(10))) == 0
+    assert list(department.desk.log.entries(kinds=(WitnessAway.KIND,))) == []
+
+
+def test_two_processes_that_publish_at_once_get_no_absence(tmp_path: Path) -> None:
+    """The server and a command beside it: each with its own publisher and its own memory of the witness."""
+    log = Log(tmp_path)
+    other = Publisher(log.log, tmp_path)
+    watcher = Watcher(log.watchers[0].keys, log.links[0])
+
+    def covered(publisher: Publisher, watchers: list[Watcher]) -> int:
+        done = 0
+        for _ in range(50):
+            entry = log.add()
+            done += publisher.cover(entry, log.witnesses, watchers).size > entry
+        return done
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(covered, log.publisher, log.watchers)
+        second = pool.submit(covered, other, [watcher])
+        assert first.result() + second.result() == 100
+    other.close()
+    log.close()
+
+
+def test_a_witness_that_hangs_costs_one_time_out_a_minute(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.links[0].away = True
+    entries = [log.add() for _ in range(8)]
+
+    def refused(entry: int) -> bool:
+        try:
+            log.cover(entry)
+        except LinkError:
+            return True
+        return False
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(refused, entries))
+    assert log.links[0].asked == 1
+    log.now += 59
+    assert refused(entries[0])
+    assert log.links[0].asked == 1
+    log.now += 2
+    log.links[0].away = False
+    assert log.cover(entries[0]) > entries[-1]
+    log.close()
+
+
+@pytest.mark.parametrize("down", [(), (0,), (2,), (0, 1), (0, 1, 2)])
+def test_a_quorum_is_enough_and_less_is_not(tmp_path: Path, down: tuple[int, ...]) -> None:
+    log = Log(tmp_path, witnesses=3, quorum=2)
+    for number in down:
+        log.links[number].away = True
+    entry = log.add()
+    if len(down) <= 1:
+        assert log.cover(entry) == entry + 1
+        head = log.log.cosigned()[1]
+        assert log.witnesses.witnessed(head) is not None
+    else:
+        with pytest.raises(LinkError, match="2 are needed"):
+            log.cover(entry)
+        assert log.log.cosigned() == (0, "")
+    log.close()
+
+
+def test_one_witness_that_refuses_stops_the_answers_whatever_the_others_say(tmp_path: Path) -> None:
+    log = Log(tmp_path, witnesses=3, quorum=3)
+    log.links[1].forked = True
+    with pytest.raises(ForkedLogError):
+        log.cover(log.add())
+    log.close()
+
+
+def test_a_witness_that_was_away_catches_up_from_its_own_size(tmp_path: Path) -> None:
+    log = Log(tmp_path, witnesses=3, quorum=2)
+    log.links[2].away = True
+    for _ in range(5):
+        log.cover(log.add())
+    log.links[2].away, log.links[0].away = False, True
+    log.now += 61
+    entry = log.add()
+    assert log.cover(entry) == entry + 1
+    log.close()
+
+
+def test_an_answer_with_another_keys_signature_is_no_cosignature(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    stranger = CosignerKey.of("w0.example/1", Ed25519PrivateKey.generate())
+    watcher = Watcher((stranger,), log.links[0])
+    entry = log.add()
+    with pytest.raises(LinkError, match="not co-signed"):
+        log.publisher.cover(entry, Witnesses(((stranger,),), 1), [watcher])
+    log.close()
