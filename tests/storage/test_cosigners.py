@@ -134,7 +134,7 @@ def test_a_bent_signature_is_refused(kind: str, bent: str) -> None:
 
 def test_a_quorum_counts_witnesses_and_not_keys() -> None:
     """One witness that signs with both of its keys is one witness."""
-    first = (Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate())
+    first: tuple[PrivateCosigner, ...] = (Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate())
     second, third = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     policy = Witnesses(
         (

@@ -10,7 +10,9 @@ import pytest
 from cryptography import x509
 from sync_twins import Unit, found_department, issue_code, running
 
+from storage.times import DAY_US, now_us
 from sync.department.ground.home import DepartmentHome
+from sync.department.ground.tls import tls_context
 from sync.department.units import authority as authorities
 from sync.department.units.authority import Authority
 from sync.enrolment import check_authority
@@ -22,7 +24,8 @@ def grown_old(home: DepartmentHome, monkeypatch: pytest.MonkeyPatch, days_left: 
     made = Authority.open(home.authority)
     with monkeypatch.context() as patch:
         patch.setattr(authorities, "CA_DAYS", days_left)
-        old = Authority(made.folder, authorities._self_signed(made.key, made.certificate.subject), made.key)
+        certificate = authorities._self_signed(made.key, made.certificate.subject, now_us())
+        old = Authority(made.folder, certificate, made.key)
     old._keep()
     return old.der()
 
@@ -57,7 +60,7 @@ def test_a_ca_that_ends_soon_is_made_anew_over_the_same_key_and_units_follow(
 
 def test_a_young_ca_stays_as_it_is(tmp_path: Path) -> None:
     made = Authority.create(tmp_path / "ca", "a department")
-    assert made.renewed() is made
+    assert not made.renew()
 
 
 def test_another_key_does_not_pass_for_a_ca_made_anew(tmp_path: Path) -> None:
@@ -79,3 +82,52 @@ def test_the_servers_certificate_is_renewed_when_it_ends_soon(
     short = pem.read_bytes()
     assert short != before
     assert made.server_files(("localhost", "127.0.0.1"))[0].read_bytes() != short
+
+
+@pytest.mark.parametrize("days", [1, 366, 4000])
+def test_what_was_made_under_a_clock_ahead_is_made_anew(tmp_path: Path, days: int) -> None:
+    """A certificate that is not valid yet shuts every unit out until the wrong day comes."""
+    clock = [now_us() + days * DAY_US]
+    made = Authority.create(tmp_path / "ca", "a department", lambda: clock[0])
+    pem, _ = made.server_files(("localhost",))
+    clock[0] -= days * DAY_US
+    again = Authority.open(tmp_path / "ca", lambda: clock[0])
+    key = again.public_der()
+    assert again.renew()
+    assert again.public_der() == key
+    for certificate in (again.certificate, x509.load_pem_x509_certificate(_served(again))):
+        assert certificate.not_valid_before_utc.timestamp() * 1e6 <= clock[0]
+    assert pem.read_bytes() == _served(again)
+
+
+def _served(authority: Authority) -> bytes:
+    return authority.server_files(("localhost",))[0].read_bytes()
+
+
+@pytest.mark.parametrize("lost", ["server.pem", "server.key", "both"])
+def test_a_pair_of_certificate_and_key_that_a_crash_tore_is_made_anew(tmp_path: Path, lost: str) -> None:
+    """The key file is replaced first: between the two the pair does not fit, and the server must start."""
+    made = Authority.create(tmp_path / "ca", "a department")
+    _, key = made.server_files(("localhost",))
+    if lost == "both":
+        other = Authority.create(tmp_path / "other", "a department")
+        key.write_bytes(other.server_files(("localhost",))[1].read_bytes())
+    else:
+        (tmp_path / "ca" / lost).write_bytes(b"")
+    context = tls_context(*made.server_files(("localhost",)))
+    assert context.verify_mode is not None
+
+
+def test_ten_years_of_daily_renewals_leave_no_day_without_a_certificate(tmp_path: Path) -> None:
+    clock = [now_us()]
+    made = Authority.create(tmp_path / "ca", "a department", lambda: clock[0])
+    key, renewed = made.public_der(), 0
+    for _ in range(3650):
+        clock[0] += DAY_US
+        renewed += made.renew()
+        served = x509.load_pem_x509_certificate(_served(made))
+        now = clock[0] / 1e6
+        for one in (made.certificate, served):
+            assert one.not_valid_before_utc.timestamp() <= now < one.not_valid_after_utc.timestamp()
+    assert renewed >= 7
+    assert made.public_der() == key
