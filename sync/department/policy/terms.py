@@ -17,6 +17,7 @@ from datetime import tzinfo
 from importlib import resources
 from typing import Any
 
+from storage.alert_terms import AlertTerms
 from storage.codec import from_plain
 from storage.errors import RecordError
 from storage.policy import MAX_ZONES, NoReadZone
@@ -51,7 +52,7 @@ def _between(value: int, low: int, high: int, where: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """One value with its words: a purpose, a topic, a ground, a list category."""
+    """One value with its words: a purpose, a topic, a ground."""
 
     id: str
     clause: str
@@ -316,7 +317,7 @@ class Policy:
     retention: RetentionTerms
     holds: tuple[Term, ...]
     training: TrainingTerms
-    lists: tuple[Term, ...]
+    alerts: AlertTerms
     unit: UnitTerms
 
     def check(self) -> None:
@@ -335,7 +336,6 @@ class Policy:
             ("purposes", [one.id for one in self.purposes]),
             ("roles", [str(one.id) for one in self.roles]),
             ("holds", [one.id for one in self.holds]),
-            ("lists", [one.id for one in self.lists]),
             ("sharing.agreements", [one.id for one in self.sharing.agreements]),
         ):
             if len(set(names)) != len(names):
@@ -387,12 +387,23 @@ def parse(document: bytes) -> Policy:
         table = tomllib.loads(document.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecordError(f"is not TOML: {error}", where="policy") from None
-    return from_plain(Policy, _with_unit(_with_zone(table)), where="policy")
+    return from_plain(Policy, _with_alerts(_with_unit(_with_zone(table))), where="policy")
 
 
 def _with_unit(table: dict[str, Any]) -> dict[str, Any]:
     """Files signed before units had a section of their own mean the values that units had then."""
     return table if "unit" in table else table | {"unit": tomllib.loads(default_document().decode())["unit"]}
+
+
+def _with_alerts(table: dict[str, Any]) -> dict[str, Any]:
+    """Files signed before there were alerts named list categories, and mean the default's terms for them."""
+    if "alerts" in table:
+        return table
+    named = {one.get("id") for one in table.get("lists", []) if isinstance(one, dict)}
+    usual = tomllib.loads(default_document().decode())["alerts"]
+    kept = [one for one in usual["categories"] if one["id"] in named]
+    rest = {name: value for name, value in table.items() if name != "lists"}
+    return rest | {"alerts": usual | {"categories": kept or usual["categories"]}}
 
 
 def _with_zone(table: dict[str, Any]) -> dict[str, Any]:
