@@ -28,8 +28,12 @@ _HARMLESS = frozenset({
 })  # fmt: skip
 
 
-# Names that the kernel and systemd give to links, before the state that our own line says of them.
-_LINK = re.compile(r"(?:eth|end|usb|wlan|wwan|can|br|tun|wg)\d{1,2}(?= +(?:up|down) )")
+# Names that the kernel and systemd give to links (systemd.net-naming-scheme(7)), in small letters, before the
+# state that our own line says of them.
+_LINK = re.compile(
+    r"(?:[a-z]{2,8}\d{1,2}|(?:en|wl|ww|sl)(?:[a-z]\d{1,4}){1,4}|(?:en|wl|ww)x[0-9a-f]{12})(?:\.\d{1,4})?"
+    r"(?= +(?:up|down) )"
+)
 
 
 def printable(text: str) -> str:
