@@ -236,7 +236,6 @@ def test_the_length_of_a_grant_is_used_up_over_all_its_sessions(make_bench: Call
         bench.running.now_s += 280
         bench.hands.type("status")
         bench.hands.wait_for("> ")
-    bench.hands.wait_for("unit-7> ")
     bench.hands.log_in(bench.office.bundle(**short), bench.office.holder)
     assert "used up" in bench.hands.wait_for("unit-7> ")
 
