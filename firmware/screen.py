@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 BLOT = "*****"
-_PRINTABLE = re.compile(r"[^\x20-\x7e░▒▓█°]")
+_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 # A run of letters and digits that holds both, or four capitals and more: what a plate looks like.
 _PLATE_LIKE = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{3,10}(?![A-Za-z0-9])")
 _SPLIT_PLATE = re.compile(r"(?<![A-Za-z0-9])[A-Z0-9]{1,4}[ ._:,/?-]{1,2}[A-Z0-9]{2,5}(?![A-Za-z0-9])")
