@@ -144,13 +144,17 @@ def test_a_units_wheel_holds_no_department_no_training_and_no_tool(unit: Wheel) 
     assert unit.path.stat().st_size < MAX_UNIT_BYTES
 
 
-def test_a_units_wheel_holds_every_module_of_the_unit_its_models_and_the_license(unit: Wheel) -> None:
+def test_a_units_wheel_holds_every_module_and_data_file_of_the_unit_and_the_license(unit: Wheel) -> None:
     apart = ("sync/department/", "detector/training/")
     sources = {str(path.relative_to(ROOT)) for room in UNIT_ROOMS for path in (ROOT / room).rglob("*.py")}
     wanted = {name for name in sources if not name.startswith(apart)}
     assert {name for name in unit.names if name.endswith(".py")} == wanted
-    nets = {name for name in unit.names if name.endswith((".tflite", ".toml"))}
-    assert nets == {str(path.relative_to(ROOT)) for path in (ROOT / "detector/models").glob("*.t*")}
+    listed = subprocess.run(
+        ["git", "ls-files", *UNIT_ROOMS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    data = {name for name in listed.stdout.splitlines() if not name.endswith((".py", "README.md"))}
+    packed = {name for name in unit.names if not name.endswith(".py") and ".dist-info/" not in name}
+    assert packed == {name for name in data if not name.startswith(apart)}
     assert any(name.endswith("/licenses/LICENSE") for name in unit.names)
 
 
