@@ -23,7 +23,7 @@ from sync.department.desk.audit.calls import (
     look_daily,
 )
 from sync.department.desk.audit.rules import ACCESS_KINDS, CSV_COLUMNS, csv_text
-from sync.department.desk.inquiry.calls import (
+from sync.department.desk.inquiry.forms import (
     Answer,
     AskForm,
     DisputeForm,
@@ -110,7 +110,7 @@ def test_the_log_is_read_by_period_user_purpose_and_plate_and_reading_is_an_entr
 def test_a_cell_that_a_spreadsheet_would_run_is_text(department: Department, tokens: Tokens) -> None:
     form = RunForm(
         query=department.plate("8XYZ123"),
-        ground=replace(GROUND, justification='=HYPERLINK("http://x","see")'),
+        ground=replace(GROUND, justification='=HYPERLINK("http://x","see") the letter'),
     )
     department.call("inquiry/run", tokens("comm1"), form)
     found = department.call("audit/read", tokens("reviewer1"), AuditForm())

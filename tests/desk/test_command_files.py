@@ -111,8 +111,18 @@ def test_a_reviewer_sees_the_scope_he_is_asked_to_approve(
 
 def test_an_export_and_images_are_opened_only_where_they_can_be_kept(seat: Seat, tmp_path: Path) -> None:
     found = seat.json("comm1", "inquiry", "run", *PERIOD, *GROUND)
+    own = seat.json("super", "inquiry", "run", *PERIOD, *GROUND)
     read = found["reads"][0]["read"]
-    place = ("--ground", "discovery", "--authority", "Superior Court", "--number", "26-009999")
+    place = (
+        "--access",
+        own["access"],
+        "--ground",
+        "discovery",
+        "--authority",
+        "Superior Court",
+        "--number",
+        "26-009999",
+    )
     hold = seat.json("super", "hold", "place", read, *place, *GROUND)["hold"]
     size = seat.department.desk.log.size()
     for path in unusable(tmp_path):
@@ -146,7 +156,7 @@ def test_a_grant_and_a_delegation_never_overwrite_a_file(seat: Seat, tmp_path: P
         "--key",
         public,
         "--purpose",
-        "lens",
+        "repair: lens",
     )
     issue = (*issue, "--work-order", "WO-9", "--unit", "department")
     lend = ("grant", "delegate", "--designee", "deputy")

@@ -294,6 +294,7 @@ OTHER_WORDS = {
     "grant/lend": ("grant", "delegate"),
     "compliance/overdue": ("compliance",),
     "policy/read": ("keys", "policy"),
+    "document/sign": ("send",),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from desk_twins import GROUND, START_US, Department
@@ -11,7 +12,7 @@ from storage.times import DAY_US
 from sync.department.desk.audit.calls import PeriodForm
 from sync.department.desk.compliance import Overdue
 from sync.department.desk.holds.calls import HoldForm
-from sync.department.desk.inquiry.calls import NothingForm, RunForm
+from sync.department.desk.inquiry.forms import NothingForm, RunForm
 from sync.department.policy.roles import Role
 from sync.department.store import incidents
 from sync.department.store.database import open_store
@@ -35,6 +36,7 @@ def test_everything_overdue_is_listed(department: Department, tokens: Tokens) ->
     hold = HoldForm(
         reads=department.reads[:1], hold_ground="discovery", authority="Court", number="26-001", ground=GROUND
     )
+    hold = replace(hold, accesses=department.searched(supervisor, department.reads[:1]))
     department.call("hold/place", supervisor, hold)
     department.add_person(tokens("chief"), "officer2", (Role.OFFICER,))
     store = open_store(department.home.database_url)

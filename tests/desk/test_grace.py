@@ -10,7 +10,7 @@ from desk_twins import GROUND, Department
 
 from storage.times import MINUTE_US
 from sync.department.desk.audit.calls import AuditForm
-from sync.department.desk.inquiry.calls import Answer, RunForm
+from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal.entries import AccessResult, WitnessAway
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.open_desk import adopt_root

@@ -23,7 +23,7 @@ from sync.department.content.opened_list import (
     parse_list,
     read_lines,
 )
-from sync.department.desk.inquiry.calls import Answer, RunForm
+from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal import check_log
 from sync.department.journal.entries import WitnessAway
 from sync.department.journal.publisher import Publisher, Watcher

@@ -12,7 +12,7 @@ from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.content import package
 from sync.department.content.key_service import LocalKeyService
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed, finish
-from sync.department.desk.inquiry.calls import Answer, NothingForm, RunForm
+from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.journal.entries import Access, Refused, WitnessAway
 from sync.department.journal.hold_entries import HoldPlaced
@@ -32,7 +32,8 @@ def hold_form(reads: tuple[str, ...]) -> HoldForm:
 
 
 def placed(department: Department, token: str, reads: tuple[str, ...]) -> int:
-    made = department.call("hold/place", token, hold_form(reads))
+    form = replace(hold_form(reads), accesses=department.searched(token, reads))
+    made = department.call("hold/place", token, form)
     assert isinstance(made, Placed)
     return made.hold
 
@@ -47,7 +48,8 @@ def hold_access(department: Department, hold: int) -> int:
     "ground", ["evidence-criminal", "evidence-civil", "expected-evidence", "discovery", "lawful-action"]
 )
 def test_each_of_the_five_grounds_holds(department: Department, tokens: Tokens, ground: str) -> None:
-    form = replace(hold_form(department.reads[:1]), hold_ground=ground)
+    searches = department.searched(tokens("super"), department.reads[:1])
+    form = replace(hold_form(department.reads[:1]), hold_ground=ground, accesses=searches)
     assert isinstance(department.call("hold/place", tokens("super"), form), Placed)
 
 
@@ -60,7 +62,7 @@ def test_each_of_the_five_grounds_holds(department: Department, tokens: Tokens, 
         ({"number": ""}, "number"),
         ({"reads": ()}, "reads"),
         ({"reads": ("zz/1",)}, "read-name"),
-        ({"reads": ("00" * 32 + "/1",)}, "no-read"),
+        ({"reads": ("00" * 32 + "/1",)}, "second-person"),
     ],
 )
 def test_no_other_ground_and_nothing_half_named_holds(
@@ -74,8 +76,8 @@ def test_no_other_ground_and_nothing_half_named_holds(
 
 def test_a_hold_of_a_read_that_is_not_there_ends_in_an_entry(department: Department, tokens: Tokens) -> None:
     with pytest.raises(DeskRefusal):
-        department.call("hold/place", tokens("super"), hold_form(("00" * 32 + "/1",)))
-    access, last = (department.desk.log.entry(department.desk.log.size() - back) for back in (2, 1))
+        department.two_hands("hold/place", tokens("super"), hold_form(("00" * 32 + "/1",)), second="chief")
+    access, last = (department.desk.log.entry(department.desk.log.size() - back) for back in (3, 1))
     assert isinstance(access.note, Access)
     assert isinstance(last.note, Refused)
     assert (last.note.call, last.note.code, last.stamp.user) == ("hold.place", "no-read", "super")
@@ -153,7 +155,7 @@ def test_a_held_read_outlives_its_purged_day_and_no_other_does(
     assert isinstance(gone, Answer)
     assert gone.count == 0
     with pytest.raises(DeskRefusal) as refused:
-        department.call("hold/place", supervisor, hold_form(department.reads[1:2]))
+        department.two_hands("hold/place", supervisor, hold_form(department.reads[1:2]), second="chief")
     assert refused.value.code == "no-read"
 
 

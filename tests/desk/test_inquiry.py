@@ -12,7 +12,7 @@ from desk_twins import CAD, GROUND, Department
 from storage.times import DAY_US, HOUR_US
 from sync.department.content.key_guard import Cover
 from sync.department.desk.audit.rules import requests_of
-from sync.department.desk.inquiry.calls import (
+from sync.department.desk.inquiry.forms import (
     Answer,
     AskForm,
     DecideForm,
@@ -48,7 +48,9 @@ def test_a_search_finds_the_reads_that_units_delivered(department: Department, t
     answer = run(department, tokens("comm1"), department.plate("8xyz-123"))
     assert answer.count == 3
     assert {one.plate for one in answer.reads} == {"8XYZ123"}
-    assert [one.first_us for one in answer.reads] == sorted(one.first_us for one in answer.reads)
+    assert [one.first_us for one in answer.reads] == sorted(
+        (one.first_us for one in answer.reads), reverse=True
+    )
     assert not answer.unwitnessed
     assert run(department, tokens("super"), department.plate("1NONE11")).count == 0
 

@@ -16,7 +16,7 @@ from sync.department.content.opened_list import OpenedList
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.context import Front
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed
-from sync.department.desk.inquiry.calls import Answer, RunForm
+from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal.entries import Access
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.policy.refusals import DeskRefusal
@@ -108,7 +108,12 @@ def test_held_content_is_opened_over_there_for_an_export_entry_alone(
     supervisor = department.logon("super")
     name = department.reads[0]
     form = HoldForm(
-        reads=(name,), hold_ground="discovery", authority="Court", number="26-001234", ground=GROUND
+        reads=(name,),
+        hold_ground="discovery",
+        authority="Court",
+        number="26-001234",
+        ground=GROUND,
+        accesses=department.searched(supervisor, (name,)),
     )
     placed = department.call("hold/place", supervisor, form)
     assert isinstance(placed, Placed)

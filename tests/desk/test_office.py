@@ -28,7 +28,7 @@ from storage.times import DAY_US, HOUR_US
 from sync.department.desk.grants.calls import Granted, GrantForm, LendForm, Lent, SignedForm
 from sync.department.desk.grants.revoking import RevokeForm
 from sync.department.desk.incidents.calls import SettleForm, Settling
-from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import load_ed25519
@@ -52,7 +52,7 @@ FORM = GrantForm(
     organisation="Maker Inc.",
     role=GrantRole.VENDOR,
     holder_key=LINE,
-    purpose="replace the lens",
+    purpose="repair: replace the lens",
     work_order="WO-118",
     units=("car-7",),
 )
@@ -80,7 +80,7 @@ def test_a_grant_is_the_administrators_and_an_entry_that_is_witnessed_before_it_
     note = department.desk.log.entry(made.entry).note
     assert isinstance(note, GrantIssued)
     assert note.digest == hashlib.sha256(to_bytes(grant)).digest()
-    assert (note.purpose, note.work_order, note.signer) == ("replace the lens", "WO-118", "command")
+    assert (note.purpose, note.work_order, note.signer) == ("repair: replace the lens", "WO-118", "command")
     assert department.desk.log.cosigned()[0] > made.entry
     for user in ("super", "deputy", "vendor1", "comm1"):
         assert code_of(department, "grant/issue", tokens(user), FORM) == "role"
@@ -100,7 +100,9 @@ def test_a_grant_is_the_administrators_and_an_entry_that_is_witnessed_before_it_
         ({"role": GrantRole.TECHNICIAN}, "grant-role"),
         ({"units": ("car-99",)}, "unit"),
         ({"holder_key": "ssh-rsa AAAA"}, "ssh-key"),
-        ({"purpose": ""}, "grant"),
+        ({"purpose": ""}, "grant-purpose"),
+        ({"purpose": "analysis"}, "grant-purpose"),
+        ({"purpose": "repairs of the city's image"}, "grant-purpose"),
         ({"work_order": ""}, "grant"),
         ({"to_us": 1 << 61}, "grant"),
         ({"commands": ("rm",)}, "grant"),

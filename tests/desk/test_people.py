@@ -11,11 +11,11 @@ from desk_twins import PASSWORD, Department, secret_of
 
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.desk.desk import CREDENTIAL_KEY
-from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people import rules as people
-from sync.department.desk.people.calls import AccountForm, HandedOver, PasswordForm, UserForm
+from sync.department.desk.people.calls import AccountForm, CredentialForm, HandedOver, PasswordForm, UserForm
 from sync.department.ground.settings import Settings
-from sync.department.policy.refusals import DeskRefusal, LockedError, NotProvenError
+from sync.department.policy.refusals import DeskRefusal, LockedError, NotProvenError, NotYetError
 from sync.department.policy.roles import Role
 from sync.department.policy.terms import default_document, digest, parse
 from sync.department.server.founding import found
@@ -169,7 +169,8 @@ def test_a_session_planted_in_the_database_opens_nothing(department: Department)
 
 
 def test_a_first_password_opens_only_its_own_change(department: Department, tokens: Tokens) -> None:
-    given = department.call("user/credential", tokens("chief"), UserForm(user="comm1", reason="lost phone"))
+    form = CredentialForm(user="comm1", reason="lost phone")
+    given = department.two_hands("user/credential", tokens("chief"), form)
     assert isinstance(given, HandedOver)
     department.secrets["comm1"] = (given.password, secret_of(given))
     token = department.logon("comm1")
@@ -274,7 +275,14 @@ def test_a_department_that_is_founded_with_the_profile_has_no_argon2_from_the_fi
     assert known.scheme == "pbkdf2-sha256"
 
 
-def test_a_year_old_password_no_longer_logs_on(department: Department) -> None:
+@pytest.mark.parametrize("user", ["comm1", "chief"])
+def test_an_expired_password_opens_its_own_change_and_nothing_else(department: Department, user: str) -> None:
     department.clock.step(366 * 24 * HOUR_US)
-    with pytest.raises(NotProvenError):
-        department.logon("comm1")
+    token = department.logon(user)
+    with pytest.raises(NotYetError) as refused:
+        department.call("training/list", token, NothingForm())
+    assert refused.value.code == "password-expired"
+    form = PasswordForm(old=PASSWORD, new="a new year 463463")
+    assert department.call("user/password", token, form) == HandedOver(user=user, password="", totp_uri="")
+    department.secrets[user] = ("a new year 463463", department.secrets[user][1])
+    assert department.call("training/list", department.logon(user), NothingForm())

@@ -86,7 +86,7 @@ CEILINGS = [
     ("same_plate_count = 5", "same_plate_count = 50", "a deaf detector"),
     ("argon2_passes = 3", "argon2_passes = 1", "cheap passwords"),
     ("every_days = 92", "every_days = 3650", "an audit every ten years"),
-    ('number_pattern = "[A-Z0-9][A-Z0-9-]{2,31}"', 'number_pattern = ".*"', "no number at all"),
+    ('number_pattern = "[A-Z0-9][A-Z0-9-]{3,31}"', 'number_pattern = ".*"', "no number at all"),
     ("version = 1\n", "version = 0\n", "version nought"),
     ('"America/Los_Angeles"', '"America/Los_Angles"', "a zone that is none"),
     ('"America/Los_Angeles"', '"../../etc/passwd"', "a file as a zone"),

@@ -14,7 +14,7 @@ from storage.errors import PackageError
 from storage.times import DAY_US
 from sync.department.cli import main
 from sync.department.content import package
-from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.desk.sharing.calls import (
     DecisionForm,
@@ -151,7 +151,7 @@ def test_nobody_approves_a_request_he_entered(
     department.call("share/review", tokens("deputy"), ReviewForm(request=request, note="letter is complete"))
     with pytest.raises(DeskRefusal) as refused:
         department.call(
-            "share/decide", tokens("deputy"), DecisionForm(request=request, approved=True, note="y")
+            "share/decide", tokens("deputy"), DecisionForm(request=request, approved=True, note="known case")
         )
     assert refused.value.code == "own-request"
 
@@ -246,10 +246,12 @@ def test_who_approved_a_request_does_not_deliver_it(
         roles=(Role.CCAT_SUPERVISOR, Role.DESIGNEE),
         reason="stands in",
     )
-    department.call("user/set", chief, both)
+    department.two_hands("user/set", chief, both, second="deputy")
     request = recorded(department, chief, form)
     department.call("share/review", tokens("super"), ReviewForm(request=request, note="letter is complete"))
-    department.call("share/decide", tokens("super"), DecisionForm(request=request, approved=True, note="y"))
+    department.call(
+        "share/decide", tokens("super"), DecisionForm(request=request, approved=True, note="known case")
+    )
     with pytest.raises(DeskRefusal) as refused:
         department.call(
             "share/deliver", tokens("super"), DeliverForm(request=request, scope=scope, ground=GROUND)

@@ -19,7 +19,7 @@ from storage.audit import AuditFilter
 from storage.door import Door, audit_subject
 from storage.errors import RefusedError, StorageError
 from storage.times import DAY_US, HOUR_US, now_us
-from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.calls import AccountForm, TrainingForm
 from sync.department.ground.department_time import Clocks
 from sync.department.policy.refusals import DeskRefusal

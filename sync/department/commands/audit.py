@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from sync.command_frame import DONE, FOUND_WRONG, noun
 from sync.department.commands import desk_access as desk
 from sync.department.desk.audit import calls as forms
+from sync.department.desk.audit.case_calls import CompareForm
+from sync.department.desk.audit.event_calls import EventsForm
+from sync.department.desk.audit.events import csv_text as events_csv
 from sync.department.desk.audit.rules import csv_text
 
 audit = noun(
@@ -56,6 +61,35 @@ def run_audit(terminal: desk.Terminal, *, since_us: int, until_us: int) -> int:
     report = terminal.call("audit/run", forms.PeriodForm(since_us=since_us, until_us=until_us))
     terminal.show(report)
     return FOUND_WRONG if report.findings else DONE
+
+
+@desk.desk_verb(audit, "events", example="department audit events --kind refusal --csv --user reviewer1")
+@desk.time_option("--since", "since_us", "Events from then on.", default=0)
+@desk.time_option("--until", "until_us", "Events until then.", default=forms.FOREVER_US)
+@click.option("--of", default="", metavar="USER", help="Who did it, or whom it is about.")
+@click.option("--kind", default="", help="refusal, logon, account, credential, change decided, ...")
+@click.option("--before", type=int, default=-1, metavar="ENTRY", help="The page before this entry.")
+@click.option("--csv", is_flag=True, help="One event a line.")
+def list_events(
+    terminal: desk.Terminal, *, since_us: int, until_us: int, of: str, kind: str, before: int, csv: bool
+) -> int:
+    """List refusals, failed logons, accounts, resets, approvals: what no access shows. The newest first."""
+    form = EventsForm(since_us=since_us, until_us=until_us, user=of, kind=kind, before=before)
+    page = terminal.call("audit/events", form)
+    if csv:
+        print(events_csv(page.rows), end="")
+        return DONE
+    columns = ("entry", "date_time", "kind", "user", "about", "second", "outcome", "detail")
+    return terminal.show(page.rows, columns)
+
+
+@desk.desk_verb(audit, "compare", example="department audit compare cad-export.csv --user super")
+@click.argument("export", type=desk.FILE, metavar="CSV")
+def compare(terminal: desk.Terminal, *, export: Path) -> int:
+    """Hold case numbers against an export of CAD or RMS. The exit status is 1 if a number does not exist."""
+    found = terminal.call("audit/compare", CompareForm(export=desk.read_bytes(export)))
+    terminal.show(found)
+    return FOUND_WRONG if found.unknown else DONE
 
 
 desk.form_verb(

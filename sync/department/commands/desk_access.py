@@ -195,6 +195,20 @@ def text(option: str, field: str, help_text: str, *, required: bool = True) -> D
     return click.option(option, field, default="", help=help_text)
 
 
+def second_person(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a call that may need a second person."""
+    function = click.option(
+        "--approval",
+        type=int,
+        default=-1,
+        metavar="ENTRY",
+        help="The proposal, once approved.",
+    )(function)
+    return click.option(
+        "--propose", is_flag=True, help="Ask a second person: prints the proposal's number, changes nothing."
+    )(function)
+
+
 def time_option(option: str, field: str, help_text: str, *, default: int | None = None) -> Decorator:
     """A moment; required where there is no default."""
     return click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,10 +15,20 @@ from sync.department.journal.entries import Ground
 
 GROUND = "--purpose investigation --case 26-001234 --why 'subpoena of May 3' --user super"
 PLACE = (
-    f"department hold place READ --ground discovery --authority 'Superior Court' --number 26-CV-0815 {GROUND}"
+    "department hold place READ --ground discovery --authority 'Superior Court' --number 26-CV-0815 "
+    f"--access 41 {GROUND}"
 )
 
 hold = noun("hold", "Holds and evidence (463.8).", example=PLACE)
+
+searches = click.option(
+    "--access",
+    "accesses",
+    type=int,
+    multiple=True,
+    metavar="ENTRY",
+    help="Your search that found them.",
+)
 
 desk.form_verb(
     hold,
@@ -28,6 +39,8 @@ desk.form_verb(
     desk.text("--ground", "hold_ground", "evidence-criminal, evidence-civil, expected-evidence, ..."),
     desk.text("--authority", "authority", "Court, prosecutor or investigator."),
     desk.text("--number", "number", "The case or request number."),
+    searches,
+    desk.second_person,
     desk.ground,
     example=PLACE,
 )
@@ -37,10 +50,16 @@ desk.form_verb(
 @desk.entry("number")
 @desk.out_option("ZIP")
 @click.option("--medium", default="", help="The medium's label. Default: the file's name.")
+@searches
+@desk.second_person
 @desk.ground
-def export(terminal: desk.Terminal, *, number: int, out: Path, medium: str, ground: Ground) -> int:
+def export(
+    terminal: desk.Terminal, *, number: int, out: Path, medium: str, ground: Ground, **second: Any
+) -> int:
     """Download a hold onto portable media."""
-    form = forms.ExportForm(hold=number, medium=medium or out.name, ground=ground)
+    form = forms.ExportForm(hold=number, medium=medium or out.name, ground=ground, **second)
+    if form.propose:
+        return terminal.show(terminal.call("hold/export", form), ("hold", "proposal"))
     with new_file(out) as file:
         made = terminal.call("hold/export", form)
         file.fill(made.package)

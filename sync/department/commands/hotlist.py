@@ -8,16 +8,14 @@ from pathlib import Path
 import click
 from sqlalchemy import select
 
-from storage.times import HOUR_US, now_us, utc_text
+from storage.times import utc_text
 from sync.command_frame import DONE, Common, noun
-from sync.department.commands.desk_access import read_bytes
+from sync.department.commands import desk_access as desk
+from sync.department.commands.signing import sign
+from sync.department.desk.documents.calls import MAX_HOURS, SignForm
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.server import Department
 from sync.department.store.tables import documents
-from sync.department.units import documents as down
-
-MAX_HOURS = 24 * 31
-
 
 hotlist = noun(
     "hotlist",
@@ -26,29 +24,46 @@ hotlist = noun(
 )
 
 
-@hotlist.verb("push", example="department hotlist push --id stolen --hours 24 stolen.csv")
+@desk.desk_verb(
+    hotlist,
+    "push",
+    example="department hotlist push --id stolen --hours 24 --why 'daily list of DOJ' --propose stolen.csv "
+    "--user super",
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--id", "list_id", required=True, help="The list's name: letters, digits, . _ -")
 @click.option(
     "--hours", type=click.IntRange(1, MAX_HOURS), default=24, show_default=True, help="How long it matches."
 )
 @click.option("--unit", default="", help="For this unit only (its id).")
-def push(common: Common, *, file: Path, list_id: str, hours: int, unit: str) -> int:
-    """Sign a hot list with the command key and offer it to units.
+@click.option("--why", default="hot list", show_default=True, help="The reason, for the second person.")
+@desk.second_person
+def push(
+    terminal: desk.Terminal,
+    *,
+    file: Path,
+    list_id: str,
+    hours: int,
+    unit: str,
+    why: str,
+    propose: bool,
+    approval: int,
+) -> int:
+    """Sign a hot list with the command key and offer it to units, with a second person's approval.
 
     After its hours it no longer matches; push it again before that. FILE is the list as CSV.
     """
-    home = DepartmentHome.open(common.home)
-    body = read_bytes(file)
-    department = Department(home)
-    try:
-        name, now = f"hot-list/{list_id}", now_us()
-        version = down.send(home, department.store, name, body, now, unit, now + hours * HOUR_US)
-    finally:
-        department.close()
-    facts = {"name": name, "version": version}
-    print(json.dumps(facts) if common.json else f"out: {name}, version {version}")
-    return DONE
+    form = SignForm(
+        kind="hot-list",
+        name=list_id,
+        body=desk.read_bytes(file),
+        unit=unit,
+        hours=hours,
+        reason=why,
+        propose=propose,
+        approval=approval,
+    )
+    return sign(terminal, form)
 
 
 @hotlist.verb("list", example="department hotlist list")

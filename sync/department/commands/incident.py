@@ -7,7 +7,7 @@ import click
 from sync.command_frame import DONE, FOUND_WRONG, noun
 from sync.department.commands import desk_access as desk
 from sync.department.desk.incidents import calls as forms
-from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.desk.inquiry.forms import NothingForm
 
 CLOSE = "department incident close 3 --finding 'card was cloned on the bench' --user chief"
 COLUMNS = ("incident", "at_us", "kind", "unit_name", "times", "state", "first_by", "second_by", "detail")

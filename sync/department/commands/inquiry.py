@@ -13,12 +13,17 @@ from sync.command_frame import DONE, noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands import out_files
 from sync.department.desk.audit.rules import csv_text
-from sync.department.desk.inquiry import calls as forms
+from sync.department.desk.glass.calls import GlassForm
+from sync.department.desk.inquiry import forms
+from sync.department.desk.inquiry.filing import read_filings
 from sync.department.desk.operations import OPERATIONS
 from sync.department.journal.entries import Ground, InquiryAsked, Query, SearchProposed
 from sync.department.journal.marking import WORDS
 
-READ_COLUMNS = ("first_us", "plate", "confidence", "unit", "camera", "direction", "read")
+READ_COLUMNS = (
+    *("local_time", "time_error_us", "clock", "plate", "jurisdiction", "confidence"),
+    *("unit", "camera", "direction", "read"),
+)
 WHY = "--purpose investigation --case 26-001234 --why 'hit and run on Myrtle Avenue'"
 RUN = f"department inquiry run --plate 7ABC123 {WHY} --user comm1"
 
@@ -80,6 +85,67 @@ desk.form_verb(
 )
 
 
+desk.form_verb(
+    inquiry,
+    "estimate",
+    "inquiry/estimate",
+    "See how many days and reads a search would open, before you run it.",
+    desk.query,
+    desk.ground,
+    example=f"department inquiry estimate --plate '7AB*' {WHY} --user comm1",
+)
+
+
+@desk.desk_verb(
+    inquiry,
+    "break-glass",
+    example="department inquiry break-glass --plate '7AB*' --since 2026-11-25 --purpose investigation "
+    "--cad CAD-2611-0042 --why 'kidnapping on Myrtle Avenue' --danger 'child in the car' --user comm1",
+)
+@desk.query
+@desk.ground
+@desk.text("--danger", "danger", "Whose life is in danger, and how.")
+def break_glass(terminal: desk.Terminal, *, query: Query, ground: Ground, danger: str) -> int:
+    """Search now, alone, because a life is in danger. A second person judges it within hours."""
+    form = GlassForm(query=query, ground=ground, danger=danger)
+    return _show_answer(terminal, terminal.call("inquiry/break-glass", form))
+
+
+desk.form_verb(
+    inquiry,
+    "emergencies",
+    "inquiry/emergencies",
+    "List emergency searches that wait for a second person.",
+    example="department inquiry emergencies --user super",
+    columns=("access", "at_us", "user", "due_us", "overdue", "number", "danger", "elements"),
+)
+desk.form_verb(
+    inquiry,
+    "judge",
+    "inquiry/judge",
+    "Judge an emergency search as the second person.",
+    desk.entry("access"),
+    click.option("--yes/--no", "justified", default=True, help="Justified (the default), or not."),
+    desk.text("--why", "reason", "What you found."),
+    example="department inquiry judge 41 --why 'call 0042 reports the kidnapping' --user super",
+)
+
+
+@desk.desk_verb(
+    inquiry,
+    "more",
+    example="department inquiry more 41 --after CURSOR --plate 7ABC123 --since 2026-05-01 --until 2026-11-26 "
+    "--user comm1",
+)
+@desk.entry("access")
+@desk.query
+@desk.text("--after", "after", "The cursor that the last page ended with.")
+def more(terminal: desk.Terminal, *, access: int, query: Query, after: str) -> int:
+    """See the next page of your search: the same plate and times, within the hour."""
+    form = forms.PageForm(access=access, query=query, after=after)
+    return _show_answer(terminal, terminal.call("inquiry/more", form))
+
+
 @desk.desk_verb(inquiry, "queue", example="department inquiry queue --user comm1")
 def queue(terminal: desk.Terminal) -> int:
     """List requests and proposals that wait."""
@@ -125,6 +191,14 @@ desk.form_verb(
 )
 desk.form_verb(
     inquiry,
+    "requests",
+    "inquiry/requests",
+    "List your requests: waiting, answered, or declined and why.",
+    example="department inquiry requests --user o1",
+    columns=("request", "at_us", "state", "reason"),
+)
+desk.form_verb(
+    inquiry,
     "dispute",
     "inquiry/dispute",
     "Dispute an entry in your name that is not yours.",
@@ -147,7 +221,24 @@ desk.form_verb(
 def image(terminal: desk.Terminal, *, read: str, access: int, out: Path, ground: Ground) -> int:
     """View the images of a read that you found. READ is LOG/NUMBER, as the search printed it."""
     out_files.folder(out)
-    images = terminal.call("inquiry/image", forms.ImageForm(read=read, access=access, ground=ground))
+    form = forms.ImageForm(read=read, access=access, ground=ground)
+    return _save_images(terminal, terminal.call("inquiry/image", form), out)
+
+
+@desk.desk_verb(
+    inquiry, "answer-image", example="department inquiry answer-image 41 READ --out images --user o1"
+)
+@desk.entry("request")
+@click.argument("read", metavar="READ")
+@desk.out_option("FOLDER", "Where the two images go.")
+def answer_image(terminal: desk.Terminal, *, request: int, read: str, out: Path) -> int:
+    """View the images of a read in the answer to your request."""
+    out_files.folder(out)
+    form = forms.AnswerImageForm(request=request, read=read)
+    return _save_images(terminal, terminal.call("inquiry/answer-image", form), out)
+
+
+def _save_images(terminal: desk.Terminal, images: forms.Images, out: Path) -> int:
     made = []
     for name, data in (("patch", images.patch), ("overview", images.overview)):
         if data:
@@ -179,6 +270,26 @@ desk.form_verb(
     desk.text("--rms", "rms_number", "The number in the RMS."),
     example="department inquiry file 41 --rms RMS-26-77 --user comm1",
 )
+
+
+desk.form_verb(
+    inquiry,
+    "file-case",
+    "inquiry/file-case",
+    "Enter one RMS number for all accesses of a case that have none.",
+    click.argument("number", metavar="CASE"),
+    desk.text("--rms", "rms_number", "The number in the RMS."),
+    example="department inquiry file-case 26-001234 --rms RMS-26-77 --user comm1",
+)
+
+
+@desk.desk_verb(inquiry, "file-many", example="department inquiry file-many rms-numbers.csv --user comm1")
+@click.argument("numbers", type=desk.FILE, metavar="CSV")
+def file_many(terminal: desk.Terminal, *, numbers: Path) -> int:
+    """Enter RMS numbers from a CSV export: rms_number, and access or number (the case)."""
+    text = desk.read_bytes(numbers).decode(errors="replace")
+    form = forms.FileManyForm(filings=read_filings(text))
+    return terminal.show(terminal.call("inquiry/file-many", form))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +331,11 @@ def _show_answer(terminal: desk.Terminal, answer: forms.Answer) -> int:
     if terminal.common.json:
         return terminal.show(answer)
     terminal.show(answer.reads, READ_COLUMNS)
+    if answer.near:
+        print("near, not the plate itself: compare each with its image")
+        terminal.show(answer.near, READ_COLUMNS)
     mark = f"  {WORDS}" if answer.unwitnessed else ""
     print(f"ALPR Request: entry {answer.access}, {answer.count} results{mark}")
+    if answer.next:
+        print(f"more: department inquiry more {answer.access} --after {answer.next}")
     return DONE

@@ -42,6 +42,22 @@ scope_options = collected(
 )
 
 
+def _narrower_of(plates: tuple[str, ...], since_us: int, until_us: int, images: bool) -> Scope | None:
+    if not plates and since_us < 0 and until_us < 0:
+        return None  # all that was approved
+    return _scope_of(plates, since_us, until_us, images)
+
+
+narrower_scope = collected(
+    "scope",
+    _narrower_of,
+    click.option("--plate", "plates", multiple=True, metavar="PLATE", help="Default: all that was approved."),
+    desk.time_option("--since", "since_us", "With --plate: ISO 8601, UTC.", default=-1),
+    desk.time_option("--until", "until_us", "With --plate: ISO 8601, UTC.", default=-1),
+    click.option("--images", is_flag=True, help="With --plate: images too."),
+)
+
+
 # --kind and --state have no default: the person who enters a request says what the agency is, and where
 @desk.desk_verb(share, "record", example=RECORD)
 @click.option("--letter", type=desk.FILE, required=True, help="The request itself, as it came.")
@@ -113,15 +129,15 @@ for _name, _approved in (("approve", True), ("refuse", False)):
 @desk.desk_verb(
     share,
     "deliver",
-    example=f"department share deliver 41 --out pasadena.zip {PERIOD} --purpose investigation "
+    example="department share deliver 41 --out pasadena.zip --purpose investigation "
     "--case 26-001234 --why 'approved request PA-26-77' --user super",
 )
 @desk.entry("request")
 @desk.out_option("ZIP")
-@scope_options
+@narrower_scope
 @desk.ground
-def deliver(terminal: desk.Terminal, *, request: int, out: Path, scope: Scope, ground: Ground) -> int:
-    """Build the package of an approved request."""
+def deliver(terminal: desk.Terminal, *, request: int, out: Path, scope: Scope | None, ground: Ground) -> int:
+    """Build the package of an approved request: all that was approved, or a part of it."""
     form = forms.DeliverForm(request=request, scope=scope, ground=ground)
     with new_file(out) as file:
         made = terminal.call("share/deliver", form)

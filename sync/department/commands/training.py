@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import click
 
@@ -10,6 +11,7 @@ from sync.command_frame import noun
 from sync.department.commands import desk_access as desk
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people import calls as forms
+from sync.department.desk.people.sheets import read_sign_in
 
 RECORD = "department training record o1 --trainer super --course ALPR-463 --user super"
 
@@ -49,6 +51,31 @@ def record(
             held_us=held_us if held_us >= 0 else time.time_ns() // 1000,
         )
         return terminal.show(OPERATIONS["training/record"].run(front, token, form))
+
+
+@desk.desk_verb(
+    training,
+    "record-class",
+    example="department training record-class --sheet class.csv --trainer super --course ALPR-463 "
+    "--user super",
+)
+@click.option("--sheet", type=desk.FILE, required=True, help="The sign-in sheet: CSV with a column user.")
+@desk.text("--trainer", "trainer", "The CCAT supervisor.")
+@desk.text("--course", "course", "An approved course of the policy file.")
+@desk.time_option("--held", "held_us", "When it was held, ISO 8601, UTC. Default: now.", default=-1)
+def record_class(terminal: desk.Terminal, *, sheet: Path, trainer: str, course: str, held_us: int) -> int:
+    """Record one class with all its topics for everybody on its sign-in sheet."""
+    users = read_sign_in(desk.read_bytes(sheet))
+    with desk.session(terminal) as (front, token):
+        form = forms.ClassForm(
+            users=users,
+            trainer=trainer,
+            course=course,
+            policy_version=front.desk.policy.version,
+            topics=tuple(topic.id for topic in front.desk.policy.training.topics),
+            held_us=held_us if held_us >= 0 else front.desk.now_us(),
+        )
+        return terminal.show(OPERATIONS["training/record-class"].run(front, token, form))
 
 
 desk.form_verb(

@@ -17,7 +17,10 @@ from sync.department.commands import desk_access as desk
 from sync.department.desk.desk import Desk
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people import calls as forms
+from sync.department.desk.people.bulk import ImportForm, PersonLine
+from sync.department.desk.people.qr import qr_text
 from sync.department.desk.people.rules import parse_roles
+from sync.department.desk.people.sheets import read_people
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal.entries import Shift
 from sync.department.policy.roles import Role
@@ -80,12 +83,14 @@ def _session_desk(common: Common) -> Iterator[Desk]:
         opened.close()
 
 
-@desk.desk_verb(user, "password", example="department user password")
-def password(terminal: desk.Terminal) -> int:
-    """Set your own password and authenticator."""
+@desk.desk_verb(user, "password", example="department user password --user comm1")
+@click.option("--new-authenticator", is_flag=True, help="A new secret for the phone too.")
+def password(terminal: desk.Terminal, *, new_authenticator: bool) -> int:
+    """Set your own password, also one that has expired. The authenticator stays unless you ask."""
     old = desk.secret(desk.PASSWORD, "password")
     with desk.session(terminal) as (front, token):
-        form = forms.PasswordForm(old=old, new=desk.secret("DEPARTMENT_NEW_PASSWORD", "new password"))
+        new = desk.secret("DEPARTMENT_NEW_PASSWORD", "new password")
+        form = forms.PasswordForm(old=old, new=new, new_authenticator=new_authenticator)
         return _hand_over(terminal.common, OPERATIONS["user/password"].run(front, token, form))
 
 
@@ -111,6 +116,8 @@ def password(terminal: desk.Terminal) -> int:
 )
 @desk.text("--why", "why", "hired, moved, left, ...")
 @click.option("--remove", is_flag=True, help="No longer on the roster.")
+@desk.time_option("--ends", "ends_us", "When a designation ends. Default: the policy's longest.", default=-1)
+@desk.second_person
 def set_account(
     terminal: desk.Terminal,
     *,
@@ -122,6 +129,9 @@ def set_account(
     key_files: tuple[Path, ...],
     why: str,
     remove: bool,
+    ends_us: int,
+    propose: bool,
+    approval: int,
 ) -> int:
     """Add, change or remove a person. What is not given stays as it is."""
     with desk.session(terminal) as (front, token):
@@ -142,6 +152,9 @@ def set_account(
             shift=hours,
             active=not remove,
             ssh_keys=keys,
+            ends_us=ends_us,
+            propose=propose,
+            approval=approval,
         )
         return terminal.show(OPERATIONS["user/set"].run(front, token, form))
 
@@ -149,12 +162,42 @@ def set_account(
 @desk.desk_verb(user, "credential", example="department user credential o1 --why 'lost phone' --user chief")
 @user_argument
 @desk.text("--why", "why", "The reason.")
-def credential(terminal: desk.Terminal, *, name_of_user: str, why: str) -> int:
+@desk.second_person
+def credential(terminal: desk.Terminal, *, name_of_user: str, why: str, propose: bool, approval: int) -> int:
     """Give a person a new first password and authenticator."""
-    form = forms.UserForm(user=name_of_user, reason=why)
+    form = forms.CredentialForm(user=name_of_user, reason=why, propose=propose, approval=approval)
     return _hand_over(terminal.common, terminal.call("user/credential", form))
 
 
+@desk.desk_verb(
+    user, "import", example="department user import people.csv --why hired --propose --user chief"
+)
+@click.argument("people", type=desk.FILE, metavar="CSV")
+@desk.text("--why", "why", "The reason.")
+@desk.second_person
+def import_people(terminal: desk.Terminal, *, people: Path, why: str, propose: bool, approval: int) -> int:
+    """Add a list of people: columns user, name, roles. Prints a first password for each."""
+    lines = tuple(
+        PersonLine(user=name, name=full, roles=roles)
+        for name, full, roles in read_people(desk.read_bytes(people))
+    )
+    form = ImportForm(people=lines, reason=why, propose=propose, approval=approval)
+    made = terminal.call("user/import", form)
+    if made.proposal >= 0:
+        return terminal.show(made, ("proposal",))
+    return terminal.show(made.people, ("user", "password", "totp_uri"))
+
+
+desk.form_verb(
+    user,
+    "hand-over",
+    "user/hand-over",
+    "Hand the office of 463.4 over to another person.",
+    click.argument("user", metavar="USER"),
+    desk.text("--why", "reason", "The reason."),
+    desk.second_person,
+    example="department user hand-over deputy --why 'new division commander' --propose --user chief",
+)
 desk.form_verb(
     user,
     "lift-lockout",
@@ -189,9 +232,17 @@ def _shift(text: str) -> Shift:
 
 def _hand_over(common: Common, given: forms.HandedOver) -> int:
     if common.json:
-        print(json.dumps({"user": given.user, "password": given.password, "totp_uri": given.totp_uri}))
+        facts = {"user": given.user, "password": given.password, "totp_uri": given.totp_uri}
+        print(json.dumps(facts | {"proposal": given.entry}))
+        return DONE
+    if given.entry >= 0:
+        print(f"proposal {given.entry}; then: department change approve")
         return DONE
     if given.password:
         print(f"first password of {given.user}, shown once: {given.password}")
-    print(f"authenticator: {given.totp_uri}")
+    if given.totp_uri:
+        print(qr_text(given.totp_uri))
+        print(f"authenticator: {given.totp_uri}")
+    else:
+        print("the authenticator stays as it is")
     return DONE

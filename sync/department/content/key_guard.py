@@ -29,6 +29,7 @@ from storage.records import Position, ReadPlace, ReadText
 from storage.sealing import Opened, commitment
 from storage.times import MINUTE_US
 from sync.department.content.key_service import KeyService
+from sync.department.content.likeness import is_near
 from sync.department.content.opened_list import OpenedList, SeenHead
 from sync.department.journal.access_log import CONTEXT, ELEMENT, parse_leaf
 from sync.department.journal.entries import Access, Area, Query
@@ -112,7 +113,7 @@ def distance_m(area: Area, position: Position) -> float:
 
 
 def matches(query: Query, text: ReadText, place: ReadPlace) -> bool:
-    """Whether a read is what the query asks for (the unit is matched by the store)."""
+    """Whether a read is what the query asks for, or near it (the unit is matched by the store)."""
     if not (place.first_us < query.until_us and place.last_us >= query.since_us):
         return False
     if query.area is not None and (
@@ -123,14 +124,15 @@ def matches(query: Query, text: ReadText, place: ReadPlace) -> bool:
         return True
     if set(query.plate) & {"*", "?"}:
         return pattern_of(query.plate).fullmatch(text.text) is not None
-    return hmac.compare_digest(query.plate.encode(), text.text.encode())
+    same = hmac.compare_digest(query.plate.encode(), text.text.encode())
+    return same or is_near(query.plate, text)
 
 
 class KeyDoor(Protocol):
     """What the desk may ask of the keys: never without a cover."""
 
-    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, bytes]:
-        """The query's plate as each day's search token."""
+    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
+        """The query's plate, and the forms of it that a reader may have written, as each day's tokens."""
         ...
 
     def match(self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]) -> list[Match]:
@@ -256,7 +258,7 @@ class GuardedKeys:
                 "the log shown does not continue the one that content was opened for", "forked"
             ) from None
 
-    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, bytes]:
+    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         access, why, _ = self._admit(cover)
         _demand_query(access, query)
         return self._service.tokens(why, query.plate, days)

@@ -131,7 +131,7 @@ class AskTokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    tokens: tuple[tuple[int, bytes], ...]
+    tokens: tuple[tuple[int, tuple[bytes, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -442,7 +442,7 @@ class RemoteKeyService:
         ask = Check(day=day, log_id=log_id, wanted=tuple(wanted))
         return [one or None for one in self._wire.ask("check", ask, Checked).found]
 
-    def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, bytes]:  # noqa: ARG002
+    def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:  # noqa: ARG002
         raise KeyServiceError("search tokens are given through the guard alone", cure="make an inquiry")
 
     def hold_stored(
@@ -493,7 +493,7 @@ class RemoteDoor:
     def __init__(self, wire: _Wire) -> None:
         self._wire = wire
 
-    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, bytes]:
+    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         return dict(
             self._wire.ask("tokens", AskTokens(cover=cover, query=query, days=tuple(days)), Tokens).tokens
         )

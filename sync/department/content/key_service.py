@@ -33,6 +33,7 @@ from storage.day_keys import DayKey, open_from_day
 from storage.errors import StorageError
 from storage.records import ReadText
 from storage.times import DAY_US, now_us
+from sync.department.content.likeness import forms_of
 from sync.errors import KeyServiceError
 
 TOKEN_BYTES = 16
@@ -94,8 +95,9 @@ class KeyService(Protocol):
     ) -> list[str | None]:
         """The same without an answer in clear: None, or what is wrong with it."""
 
-    def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, bytes]:
-        """The search token of a plate for each day of receipt whose key still exists."""
+    def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
+        """The search tokens of a plate, then of the forms of it that a reader may have written, for each day
+        of receipt whose key still exists."""
 
     def hold_stored(
         self, why: str, hold: str, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
@@ -287,10 +289,15 @@ class LocalKeyService:
                 found.append(error.what)
         return found
 
-    def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, bytes]:
+    def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         self._write("tokens", why=why, days=len(days))
-        there = [day for day in days if self.has_store_key(day)]
-        return {day: token_of(_token_key(self._store_key(day, make=False)), plate) for day in there}
+        forms = forms_of(plate)
+        found = {}
+        for day in days:
+            if self.has_store_key(day):
+                key = _token_key(self._store_key(day, make=False))
+                found[day] = tuple(token_of(key, form) for form in forms)
+        return found
 
     # --- holds -----------------------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ class ProvenDoor:
             cure="ask again",
         )
 
-    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, bytes]:
+    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         return self._ask(cover, lambda shown: self._door.tokens(shown, query, days))
 
     def match(self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]) -> list[Match]:

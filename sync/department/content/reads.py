@@ -5,6 +5,7 @@ Whole days of receipt are asked, from the first day on which a read of the time 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -18,6 +19,7 @@ from storage.codec import from_bytes
 from storage.records import Position, ReadPlace, ReadText
 from storage.sealing import Opened
 from storage.times import DAY_US
+from sync.department.content import likeness
 from sync.department.content.key_guard import Cover, KeyDoor, Match, Row, read_name
 from sync.department.journal.entries import Query
 from sync.department.policy.refusals import FormError
@@ -27,6 +29,7 @@ from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 
 BATCH = 500
+NEAREST = 0.999  # a near read never passes for the plate itself
 SEARCHED = ("text", "place")
 
 
@@ -47,7 +50,11 @@ class OpenedRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundRead:
-    """One result of a search, as it is answered. The repr shows no plate."""
+    """One result of a search, as it is answered. The repr shows no plate.
+
+    `jurisdiction`: the state on the plate; `time_error_us`, `clock`: how sure the unit was of the time;
+    `local_time`: `first_us` on the department's clocks; `fit`: 1 for the plate asked for, less for near ones.
+    """
 
     read: str
     plate: str = field(repr=False)
@@ -56,6 +63,9 @@ class FoundRead:
     first_us: int
     last_us: int
     time_error_us: int
+    clock: str
+    local_time: str
+    fit: float
     position: Position | None
     direction: str
     lane: int | None
@@ -64,8 +74,9 @@ class FoundRead:
     demo: bool
 
     @classmethod
-    def of(cls, one: OpenedRead) -> FoundRead:
-        """The same of a read that was opened by name. Raises StorageError kinds."""
+    def of(cls, one: OpenedRead, plate: str = "") -> FoundRead:
+        """The same of a read that was opened by name; `plate`: what was searched, for its fit. Raises
+        StorageError kinds."""
         return _found(
             one.log_id,
             one.unit,
@@ -74,7 +85,23 @@ class FoundRead:
                 from_bytes(ReadText, one.elements["text"].content),
                 from_bytes(ReadPlace, one.elements["place"].content),
             ),
+            "" if set(plate) & {"*", "?"} else plate,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Reads that a search found, the newest first, and those near its plate, never mixed.
+
+    `count`, `near_count`: all of them; `reads` and `near` together hold at most the page's limit; `next`: the
+    cursor of the page after this one, or empty.
+    """
+
+    count: int
+    near_count: int
+    reads: tuple[FoundRead, ...]
+    near: tuple[FoundRead, ...]
+    next: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +143,12 @@ class Reads(Protocol):
         """Whether a unit was ever enrolled under this name."""
         ...
 
-    def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int) -> tuple[list[FoundRead], int]:
-        """(at most `limit` matches in order of time, how many there are)."""
+    def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int, after: str = "") -> Page:
+        """At most `limit` matches, the newest first, after those up to a cursor."""
+        ...
+
+    def extent(self, query: Query) -> tuple[int, int]:
+        """(days, reads) that a search would open. No key is used."""
         ...
 
     def open(
@@ -145,16 +176,19 @@ class StoreReads:
             found = connection.execute(select(t.units.c.unit_id).where(t.units.c.name == name).limit(1))
             return found.first() is not None
 
-    def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int) -> tuple[list[FoundRead], int]:
+    def extent(self, query: Query) -> tuple[int, int]:
+        e = t.elements.c
         with self._store.read() as connection:
-            first = query.since_us // DAY_US
-            days = list(
-                connection.execute(
-                    select(t.days.c.day)
-                    .where(t.days.c.day >= first, t.days.c.purge_started_us.is_(None))
-                    .order_by(t.days.c.day)
-                ).scalars()
-            )
+            days = _days(connection, query)
+            wanted = select(sa.func.count()).select_from(t.elements).where(e.day.in_(days), e.name == "text")
+            if query.unit:
+                named = select(t.logs.c.log_no).join(t.units, t.units.c.unit_id == t.logs.c.unit_id)
+                wanted = wanted.where(e.log_no.in_(named.where(t.units.c.name == query.unit)))
+            return len(days), int(connection.execute(wanted).scalar_one())
+
+    def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int, after: str = "") -> Page:
+        with self._store.read() as connection:
+            days = _days(connection, query)
             units = self._units(connection)
             exact = bool(query.plate) and not set(query.plate) & {"*", "?"}
             tokens = door.tokens(cover, query, days) if exact else {}
@@ -169,9 +203,11 @@ class StoreReads:
                 log_id, unit = units[log_no][0], units[log_no][1]
                 if query.unit and query.unit != unit:
                     continue
-                found += [_found(log_id, unit, one) for one in door.match(cover, query, day, log_id, rows)]
-        found.sort(key=lambda one: (one.first_us, one.read))
-        return found[:limit], len(found)
+                plate = query.plate if exact else ""
+                found += [
+                    _found(log_id, unit, one, plate) for one in door.match(cover, query, day, log_id, rows)
+                ]
+        return page_of(found, limit, after)
 
     def _units(self, connection: sa.Connection) -> dict[int, tuple[bytes, str, bytes]]:
         query = select(t.logs.c.log_no, t.logs.c.log_id, t.units.c.name, t.logs.c.public).join(
@@ -324,7 +360,39 @@ def parse_name(name: str) -> tuple[bytes, int]:
     return log_id, sequence
 
 
-def _found(log_id: bytes, unit: str, one: Match) -> FoundRead:
+def _days(connection: sa.Connection, query: Query) -> list[int]:
+    """Days of receipt on which a read of the time asked for can have arrived, unless purged."""
+    asked = select(t.days.c.day).where(
+        t.days.c.day >= query.since_us // DAY_US, t.days.c.purge_started_us.is_(None)
+    )
+    return list(connection.execute(asked.order_by(t.days.c.day)).scalars())
+
+
+def cursor_of(one: FoundRead) -> str:
+    """Where a page ended."""
+    return f"{one.first_us}:{one.read}"
+
+
+def page_of(found: Iterable[FoundRead], limit: int, after: str) -> Page:
+    """A page of matches, the newest first. Raises FormError for a cursor that none of the answers gave."""
+    ordered = sorted(found, key=lambda one: (-one.first_us, one.read))
+    rest = ordered
+    if after:
+        time, _, read = after.partition(":")
+        if not re.fullmatch(r"[0-9]{1,19}", time):
+            raise FormError("that is no cursor of an answer", code="cursor", clause="463.5 (b) 2")
+        rest = [one for one in ordered if (-one.first_us, one.read) > (-int(time), read)]
+    shown = rest[:limit]
+    return Page(
+        count=sum(one.fit == 1.0 for one in ordered),
+        near_count=sum(one.fit < 1.0 for one in ordered),
+        reads=tuple(one for one in shown if one.fit == 1.0),
+        near=tuple(one for one in shown if one.fit < 1.0),
+        next=cursor_of(shown[-1]) if len(rest) > len(shown) and shown else "",
+    )
+
+
+def _found(log_id: bytes, unit: str, one: Match, plate: str) -> FoundRead:
     return FoundRead(
         read=read_name(log_id, one.sequence),
         plate=one.text.text,
@@ -333,6 +401,9 @@ def _found(log_id: bytes, unit: str, one: Match) -> FoundRead:
         first_us=one.place.first_us,
         last_us=one.place.last_us,
         time_error_us=one.place.time_error_us,
+        clock=str(one.place.clock_state),
+        local_time="",
+        fit=min(likeness.fit(plate, one.text), NEAREST) if plate not in {"", one.text.text} else 1.0,
         position=one.place.position,
         direction=one.place.direction,
         lane=one.place.lane,

@@ -52,6 +52,7 @@ class Front:
 
     `tell_units`: offer units the roster as it stands now; where that cannot be, `compliance` says so.
     `send_down`: the same of policy, roster and day keys, with an error where that cannot be.
+    `sign_document`: sign one (name, body, now, unit, end) with the command key and offer it; its version.
     """
 
     desk: Desk
@@ -62,6 +63,7 @@ class Front:
     overdue_from_store: Callable[[int], list[tuple[str, str, str]]]
     tell_units: Callable[[], None]
     send_down: Callable[[], list[str]]
+    sign_document: Callable[[str, bytes, int, str, int | None], int]
     incidents: Incidents
     grants: GrantOffice
     opened: tuple[Callable[[], None], ...] = ()

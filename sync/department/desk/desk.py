@@ -20,23 +20,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from storage import sealing
 from storage.codec import from_bytes, to_bytes
 from storage.errors import CheckpointError, ForkedLogError, RecordError, StorageError
-from storage.times import DAY_US, MINUTE_US, now_us
+from storage.times import MINUTE_US, now_us
 from sync.department.content.key_guard import Cover
 from sync.department.desk import sessions
 from sync.department.desk.grants.rules import demand_grant
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.rules import Credential
-from sync.department.desk.people.throttle import LogonThrottle
 from sync.department.desk.people.training import demand_current
 from sync.department.desk.sessions import Session
 from sync.department.desk.state import Book, checked_policy
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import (
     STATE_KINDS,
+    Access,
     AccountSet,
     CredentialSet,
     Entry,
-    LockoutLifted,
     Logon,
     LogOpened,
     Refused,
@@ -47,7 +46,7 @@ from sync.department.journal.entries import (
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
 from sync.department.journal.marking import mark_unwitnessed
 from sync.department.journal.publisher import Publisher, WitnessLinks
-from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError, NotYetError
+from sync.department.policy.refusals import DeskRefusal, FormError, LockedError, NotProvenError, NotYetError
 from sync.department.policy.roles import CALLS, STAFFS_POSTS, Call, Role, allowing_role
 from sync.department.policy.terms import Policy
 from sync.errors import HomeError, LinkError
@@ -96,7 +95,6 @@ class Desk:
         self._links = links
         self._publisher = Publisher(self.log, home / FOLDER)
         self._clock = clock
-        self._throttle = LogonThrottle()
         try:
             self.refresh()
             self._demand_rooted(home)
@@ -167,9 +165,14 @@ class Desk:
     def now_us(self) -> int:
         return self._clock()
 
+    def access(self, sequence: int) -> Access:
+        """The access of an entry. Raises FormError where there is none."""
+        note = self.log.entry(sequence).note if 0 <= sequence < self.log.size() else None
+        if not isinstance(note, Access):
+            raise FormError("there is no such access", code="no-access", clause="463.5 (b)")
+        return note
+
     def _add(self, note: Note, stamp: Stamp) -> Entry:
-        if isinstance(note, LockoutLifted):
-            self._throttle.lift(note.user)
         entry = self.log.append(note, stamp)
         self.book.apply(entry)
         return entry
@@ -221,13 +224,8 @@ class Desk:
             return None
         return credential if credential.digest() == known.digest else None
 
-    def logon(self, user: str, password: str, code: str, *, post: str = "", address: str = "") -> str:
-        """A session's token. Raises LockedError, TooManyError, NotProvenError.
-
-        `address`: where the logon comes from; failures count for the name from there.
-        """
-        self._throttle.demand_pace(address, self.now_us())
-        self._throttle.demand_open(self.policy.sessions, address, user, self.now_us())
+    def logon(self, user: str, password: str, code: str, *, post: str = "") -> str:
+        """A session's token. Raises LockedError, NotProvenError; both are entries."""
         with self._deciding():
             credential = self.credential(user)
         matches = people.password_matches(credential or people.nobody(self.policy.security), password)
@@ -239,21 +237,19 @@ class Desk:
                 reason = "no-account"
             if not reason and post and not self._staffs(account, post):
                 reason = "post"
-            if reason:
-                self._enter_failure(
-                    user, account, reason, address, self._stamp_of(account, moment.at_us, b"")
-                )
-            else:
-                self._throttle.passed(address, user)
-                entry = Logon(
-                    user=user,
-                    proven=True,
-                    reason="",
-                    session=sessions.digest_of(token),
-                    post=post,
+            self._add(
+                Logon(
+                    user=user if account is not None else "",
+                    proven=not reason,
+                    reason=reason,
+                    session=b"" if reason else sessions.digest_of(token),
+                    post="" if reason else post,
                     totp_step=step,
-                )
-                self._add(entry, self._stamp_of(account, moment.at_us, b""))
+                ),
+                self._stamp_of(account, moment.at_us, b""),
+            )
+        if reason == "locked-out":
+            people.demand_not_locked_out(self.policy, self.book.roster, user, moment.at_us)
         if reason:
             raise NotProvenError(
                 "user, password, code or post is wrong", code="logon", clause="CJIS IA-2", cure="try again"
@@ -262,52 +258,43 @@ class Desk:
 
     def _staffs(self, account: AccountSet | None, post: str) -> bool:
         """A staffed post is taken by dispatchers and communications personnel, nobody else."""
-        roles = self.policy.effective_roles(account.roles) if account else ()
+        held = self.book.roster.roles_of(account.user, self._clock()) if account else ()
+        roles = self.policy.effective_roles(held)
         return post in self.policy.sessions.staffed_posts and not STAFFS_POSTS.isdisjoint(roles)
 
     def _prove(
         self, user: str, credential: Credential | None, matches: bool, code: str, at_us: int
     ) -> tuple[str, int]:
         """(reason of refusal or "", TOTP step)."""
+        try:
+            people.demand_not_locked_out(self.policy, self.book.roster, user, at_us)
+        except LockedError:
+            return "locked-out", 0
         if credential is None or not matches:
             return "password", 0
-        if at_us - credential.set_us > self.policy.security.password_max_days * DAY_US:
-            return "password-expired", 0
         step = people.totp_step(credential, code, at_us, self.book.roster.used_steps.get(user, -1))
         return ("code", 0) if step is None else ("", step)
 
-    def _enter_failure(
-        self, user: str, account: AccountSet | None, reason: str, address: str, stamp: Stamp
-    ) -> None:
-        """Count a failed logon or unlock, and enter it: one entry a minute and name."""
-        self._throttle.failed(self.policy.sessions, address, user, stamp.at_us)
-        name = user if account is not None else ""
-        times = self._throttle.to_enter(name, stamp.at_us)
-        if times:
-            note = Logon(
-                user=name, proven=False, reason=reason, session=b"", post="", totp_step=0, times=times
-            )
-            self._add(note, stamp)
-
-    def unlock(self, token: str, password: str, code: str, *, address: str = "") -> None:
+    def unlock(self, token: str, password: str, code: str) -> None:
         """Open a locked session again, by the same person. Raises as `logon`."""
-        self._throttle.demand_pace(address, self.now_us())
         with self._deciding():
             session = sessions.find(self.book.sessions, token)
-            self._throttle.demand_open(self.policy.sessions, address, session.user, self.now_us())
             credential = self.credential(session.user)
         matches = people.password_matches(credential or people.nobody(self.policy.security), password)
         with self._deciding() as moment:
             reason, step = self._prove(session.user, credential, matches, code, moment.at_us)
-            account = self.book.roster.accounts.get(session.user)
-            stamp = self._stamp_of(account, moment.at_us, session.digest)
+            stamp = self._stamp_of(self.book.roster.accounts.get(session.user), moment.at_us, session.digest)
             if reason:
-                self._enter_failure(session.user, account, reason, address, stamp)
+                failed = Logon(
+                    user=session.user, proven=False, reason=reason, session=b"", post="", totp_step=0
+                )
+                self._add(failed, stamp)
             else:
-                self._throttle.passed(address, session.user)
                 opened = SessionEnded(session=session.digest, how="unlocked", totp_step=step)
                 self._add(opened, stamp)
                 self.log.touch(session.digest, moment.at_us)
+        if reason == "locked-out":
+            people.demand_not_locked_out(self.policy, self.book.roster, session.user, moment.at_us)
         if reason:
             raise NotProvenError(
                 "password or code is wrong", code="logon", clause="CJIS IA-2", cure="try again"
@@ -381,8 +368,10 @@ class Desk:
                 cure="department user password",
             )
         if call is not Call.POLICY_READ:
-            people.demand_approved(self.policy.security, self.credential(account.user))
-        roles = self.policy.effective_roles(account.roles)
+            known = self.credential(account.user)
+            people.demand_approved(self.policy.security, known)
+            people.demand_in_date(self.policy.security, known.set_us if known else 0, at_us)
+        roles = self.policy.effective_roles(self.book.roster.roles_of(account.user, at_us))
         role = allowing_role(self.policy.grants, roles, call)
         if Role.VENDOR in roles and call is not Call.POLICY_READ:
             demand_grant(self.book.grants, account.user, at_us)

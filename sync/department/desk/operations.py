@@ -10,16 +10,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from sync.department.desk.audit import calls as audits
+from sync.department.desk.audit import case_calls, event_calls
+from sync.department.desk.changes import calls as changes
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.documents import calls as documents
+from sync.department.desk.glass import calls as glass
 from sync.department.desk.grants import calls as grants
 from sync.department.desk.grants import revoking
 from sync.department.desk.holds import calls as holds
 from sync.department.desk.incidents import calls as incidents
 from sync.department.desk.inquiry import calls as inquiries
-from sync.department.desk.inquiry.calls import NothingForm
+from sync.department.desk.inquiry import filing, images, searching
+from sync.department.desk.inquiry import forms as inquiry_forms
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.people import bulk
 from sync.department.desk.people import calls as people
 from sync.department.desk.sharing import calls as shares
+from sync.department.desk.words import demand_plain
 from sync.department.policy.clauses import ClauseRow, clause_rows
 from sync.department.policy.roles import Call
 
@@ -52,22 +60,43 @@ class Operation:
 
     call: Call
     form: type[Any]
-    run: Callable[[Front, str, Any], Any]
+    make: Callable[[Front, str, Any], Any]
+
+    def run(self, front: Front, token: str, form: Any) -> Any:
+        """Make the call. Raises DeskRefusal; FormError for a text with characters that nobody sees."""
+        demand_plain(form, self.form.__name__)
+        return self.make(front, token, form)
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "inquiry/request": Operation(Call.INQUIRY_REQUEST, inquiries.AskForm, inquiries.ask),
+    "inquiry/request": Operation(Call.INQUIRY_REQUEST, inquiry_forms.AskForm, inquiries.ask),
     "inquiry/queue": Operation(Call.INQUIRY_QUEUE, NothingForm, inquiries.queue),
-    "inquiry/decline": Operation(Call.INQUIRY_RUN, inquiries.DeclineForm, inquiries.decline),
-    "inquiry/propose": Operation(Call.INQUIRY_RUN, inquiries.ProposeForm, inquiries.propose),
-    "inquiry/approve": Operation(Call.INQUIRY_APPROVE, inquiries.DecideForm, inquiries.decide),
-    "inquiry/run": Operation(Call.INQUIRY_RUN, inquiries.RunForm, inquiries.run),
-    "inquiry/answer": Operation(Call.INQUIRY_ANSWER, inquiries.RequestForm, inquiries.answer),
+    "inquiry/decline": Operation(Call.INQUIRY_RUN, inquiry_forms.DeclineForm, inquiries.decline),
+    "inquiry/propose": Operation(Call.INQUIRY_RUN, inquiry_forms.ProposeForm, inquiries.propose),
+    "inquiry/approve": Operation(Call.INQUIRY_APPROVE, inquiry_forms.DecideForm, inquiries.decide),
+    "inquiry/run": Operation(Call.INQUIRY_RUN, inquiry_forms.RunForm, inquiries.run),
+    "inquiry/answer": Operation(Call.INQUIRY_ANSWER, inquiry_forms.RequestForm, inquiries.answer),
     "inquiry/mine": Operation(Call.INQUIRY_ANSWER, NothingForm, inquiries.mine),
-    "inquiry/dispute": Operation(Call.INQUIRY_DISPUTE, inquiries.DisputeForm, inquiries.dispute),
-    "inquiry/image": Operation(Call.IMAGE_VIEW, inquiries.ImageForm, inquiries.image),
-    "inquiry/file": Operation(Call.RMS_FILE, inquiries.FileForm, inquiries.file),
+    "inquiry/dispute": Operation(Call.INQUIRY_DISPUTE, inquiry_forms.DisputeForm, inquiries.dispute),
+    "inquiry/image": Operation(Call.IMAGE_VIEW, inquiry_forms.ImageForm, images.image),
+    "inquiry/file": Operation(Call.RMS_FILE, inquiry_forms.FileForm, filing.file),
     "inquiry/unfiled": Operation(Call.RMS_FILE, NothingForm, audits.unfiled),
+    "inquiry/requests": Operation(Call.INQUIRY_ANSWER, NothingForm, inquiries.my_requests),
+    "inquiry/more": Operation(Call.INQUIRY_RUN, inquiry_forms.PageForm, searching.more),
+    "inquiry/estimate": Operation(Call.INQUIRY_RUN, inquiry_forms.AskForm, searching.estimate),
+    "inquiry/answer-image": Operation(
+        Call.INQUIRY_ANSWER, inquiry_forms.AnswerImageForm, images.answer_image
+    ),
+    "inquiry/file-case": Operation(Call.RMS_FILE, inquiry_forms.FileCaseForm, filing.file_case),
+    "inquiry/file-many": Operation(Call.RMS_FILE, inquiry_forms.FileManyForm, filing.file_many),
+    "inquiry/break-glass": Operation(Call.INQUIRY_BREAK_GLASS, glass.GlassForm, glass.break_glass),
+    "inquiry/judge": Operation(Call.INQUIRY_APPROVE, glass.JudgeForm, glass.judge),
+    "inquiry/emergencies": Operation(Call.INQUIRY_APPROVE, NothingForm, glass.listed),
+    "change/list": Operation(Call.CHANGE_APPROVE, NothingForm, changes.listed),
+    "change/approve": Operation(Call.CHANGE_APPROVE, changes.DecideForm, changes.decide),
+    "document/sign": Operation(Call.DOCUMENT_SIGN, documents.SignForm, documents.sign),
+    "audit/events": Operation(Call.AUDIT_READ, event_calls.EventsForm, event_calls.events),
+    "audit/compare": Operation(Call.AUDIT_RUN, case_calls.CompareForm, case_calls.compare_cases),
     "audit/read": Operation(Call.AUDIT_READ, audits.AuditForm, audits.read),
     "audit/run": Operation(Call.AUDIT_RUN, audits.PeriodForm, audits.run),
     "audit/findings": Operation(Call.AUDIT_READ, NothingForm, audits.findings),
@@ -87,7 +116,10 @@ OPERATIONS: Mapping[str, Operation] = {
     "training/record": Operation(Call.TRAINING_RECORD, people.TrainingForm, people.record_training),
     "training/list": Operation(Call.TRAINING_READ, NothingForm, people.roster),
     "user/set": Operation(Call.USER_MANAGE, people.AccountForm, people.set_account),
-    "user/credential": Operation(Call.USER_MANAGE, people.UserForm, people.new_credential),
+    "training/record-class": Operation(Call.TRAINING_RECORD, people.ClassForm, people.record_class),
+    "user/import": Operation(Call.USER_MANAGE, bulk.ImportForm, bulk.import_people),
+    "user/hand-over": Operation(Call.USER_MANAGE, people.HandoverForm, people.hand_office_over),
+    "user/credential": Operation(Call.USER_MANAGE, people.CredentialForm, people.new_credential),
     "user/lift-lockout": Operation(Call.USER_MANAGE, people.UserForm, people.lift_lockout),
     "user/password": Operation(Call.POLICY_READ, people.PasswordForm, people.set_password),
     "grant/issue": Operation(Call.GRANT_ISSUE, grants.GrantForm, grants.issue),

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from storage.times import HOUR_US, MINUTE_US
-from sync.department.journal.entries import Entry, Logon, SessionEnded
+from sync.department.journal.entries import AccountSet, CredentialSet, Entry, Logon, SessionEnded
 from sync.department.policy.refusals import LockedError, NotProvenError
 from sync.department.policy.terms import Policy
 
@@ -48,7 +48,12 @@ class Sessions:
 
     def apply(self, entry: Entry) -> None:
         note = entry.note
-        if isinstance(note, Logon) and note.proven:
+        if isinstance(note, CredentialSet):
+            self._end_others(note.user, entry.stamp.session)
+        elif isinstance(note, AccountSet):
+            if not note.active:
+                self._end_others(note.user, b"")
+        elif isinstance(note, Logon) and note.proven:
             self.open[note.session] = Session(
                 digest=note.session,
                 user=note.user,
@@ -70,6 +75,11 @@ class Sessions:
                 )
             else:
                 del self.open[note.session]
+
+    def _end_others(self, user: str, but: bytes) -> None:
+        """A new credential, or a removal, ends every session of a user but the one that set it."""
+        for digest in [one.digest for one in self.open.values() if one.user == user and one.digest != but]:
+            del self.open[digest]
 
 
 def find(sessions: Sessions, token: str) -> Session:

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 
 from storage.errors import RecordError
 from sync import root_file
+from sync.department.desk.audit.cases import Cases
 from sync.department.desk.audit.rules import Findings
+from sync.department.desk.changes.rules import Changes
+from sync.department.desk.glass.rules import Glass
 from sync.department.desk.grants.rules import Grants, Settled
 from sync.department.desk.holds.rules import Holds
 from sync.department.desk.inquiry.rules import Queue
@@ -37,6 +40,9 @@ class Book:
     trainings: Trainings = field(default_factory=Trainings)
     sessions: Sessions = field(default_factory=Sessions)
     queue: Queue = field(default_factory=Queue)
+    changes: Changes = field(default_factory=Changes)
+    cases: Cases = field(default_factory=Cases)
+    glass: Glass = field(default_factory=Glass)
     findings: Findings = field(default_factory=Findings)
     shares: Shares = field(default_factory=Shares)
     holds: Holds = field(default_factory=Holds)
@@ -69,6 +75,9 @@ class Book:
             self.trainings,
             self.sessions,
             self.queue,
+            self.changes,
+            self.glass,
+            self.cases,
             self.findings,
             self.shares,
             self.holds,

@@ -14,6 +14,19 @@ from typing import ClassVar
 
 from storage.errors import RecordError
 from storage.times import iso_text
+from sync.department.journal.change_entries import (
+    AuthenticatorKept,
+    CasesCompared,
+    ChangeDecided,
+    ChangeProposed,
+    ChangeUsed,
+    DesignationSet,
+    DocumentSigned,
+    GlassBroken,
+    GlassJudged,
+    HoldRests,
+    RequestTaken,
+)
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
 from sync.department.journal.hold_entries import (
     HoldBooked,
@@ -104,10 +117,7 @@ class CredentialSet(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logon(Note):
-    """A logon, proven or not. `session`: SHA-256 of the token given out, empty when refused.
-
-    `times`: how many failures of this name an entry tells of; more than one a minute are told together.
-    """
+    """A logon, proven or not. `session`: SHA-256 of the token given out, empty when refused."""
 
     KIND: ClassVar[str] = "logon"
     user: str
@@ -116,7 +126,6 @@ class Logon(Note):
     session: bytes
     post: str
     totp_step: int
-    times: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -405,6 +414,17 @@ NOTES: dict[str, type[Note]] = {
         GrantDelegated,
         IncidentSettled,
         WitnessAway,
+        ChangeProposed,
+        ChangeDecided,
+        ChangeUsed,
+        DesignationSet,
+        GlassBroken,
+        GlassJudged,
+        DocumentSigned,
+        CasesCompared,
+        RequestTaken,
+        HoldRests,
+        AuthenticatorKept,
     )
 }
 """All kinds by name. An unknown kind in a log is an error, never skipped."""
@@ -431,12 +451,21 @@ __all__ = [
     "ApprovalUsed",
     "Area",
     "AuditDone",
+    "AuthenticatorKept",
+    "CasesCompared",
+    "ChangeDecided",
+    "ChangeProposed",
+    "ChangeUsed",
     "CredentialSet",
+    "DesignationSet",
     "Disputed",
+    "DocumentSigned",
     "Entry",
     "Filed",
     "FindingClosed",
     "FindingOpened",
+    "GlassBroken",
+    "GlassJudged",
     "GrantDelegated",
     "GrantIssued",
     "GrantsRevoked",
@@ -445,6 +474,7 @@ __all__ = [
     "HoldExported",
     "HoldPlaced",
     "HoldReleased",
+    "HoldRests",
     "IncidentSettled",
     "InquiryAsked",
     "LockoutLifted",
@@ -457,6 +487,7 @@ __all__ = [
     "Refused",
     "ReleaseAsked",
     "RequestAnswered",
+    "RequestTaken",
     "RootSet",
     "Scope",
     "SearchApproved",

@@ -17,7 +17,6 @@ from datetime import tzinfo
 from importlib import resources
 from typing import Any
 
-from storage.alert_terms import AlertTerms
 from storage.codec import from_plain
 from storage.errors import RecordError
 from storage.policy import MAX_ZONES, NoReadZone
@@ -38,11 +37,27 @@ MAX_TRAINING_DAYS = 366  # 463.9: annually
 MAX_AUDIT_DAYS = 366
 FLOOR_DAYS = 365  # 463.8: "should be stored for 1 year"; less is another manual's rule
 MANUAL = "463"
+MAX_DESIGNATION_DAYS = 366  # a designee is named anew every year
+NUMBER_KINDS = ("case", "cad", "action")
 CJIS_LOG_DAYS = 365  # audit records are kept a year at least
+
+
+LATER_TERMS = {
+    "inquiry": ("number_refused", "numbers", "bases_of"),
+    "detectors": ("break_glass_count", "break_glass_days"),
+}
+"""Terms that files signed before them do not have: they mean section 463's values."""
 
 
 def _refuse(what: str, where: str) -> RecordError:
     return RecordError(what, where=f"policy.{where}")
+
+
+def _pattern(text: str, where: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error:
+        raise _refuse("is not a regular expression", where) from None
 
 
 def _between(value: int, low: int, high: int, where: str) -> None:
@@ -52,7 +67,7 @@ def _between(value: int, low: int, high: int, where: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """One value with its words: a purpose, a topic, a ground."""
+    """One value with its words: a purpose, a topic, a ground, a list category."""
 
     id: str
     clause: str
@@ -74,12 +89,74 @@ class RoleTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NumberTerms:
+    """What a number of one kind (case, cad, action) looks like. `text`: an example, for the refusal."""
+
+    kind: str
+    pattern: str
+    text: str
+
+    def check(self) -> None:
+        where = f"inquiry.numbers.{self.kind}"
+        if self.kind not in NUMBER_KINDS:
+            raise _refuse(f"is none of {', '.join(NUMBER_KINDS)}", where)
+        if _pattern(self.pattern, where).fullmatch(""):
+            raise _refuse("must not match nothing", where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasisTerms:
+    """The bases that one purpose may rest on; a purpose that is not named may rest on each."""
+
+    purpose: str
+    bases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakGlassTerms:
+    """An emergency search on one person's word: how far back, and how soon a second person judges it.
+
+    `open_max`: how many of a person's may wait overdue before the next is refused.
+    """
+
+    clause: str
+    allowed: bool
+    second_word_hours: int
+    days_max: int
+    open_max: int
+
+    def check(self) -> None:
+        _between(self.second_word_hours, 1, 72, "break_glass.second_word_hours")
+        _between(self.days_max, 1, 31, "break_glass.days_max")
+        _between(self.open_max, 1, 10, "break_glass.open_max")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleTerms:
+    """463.3, 463.6 (b): how long a designation lasts at most, and how early its end is announced."""
+
+    clause: str
+    designation_days_max: int
+    notice_days: int
+
+    def check(self) -> None:
+        _between(self.designation_days_max, 1, MAX_DESIGNATION_DAYS, "people.designation_days_max")
+        _between(self.notice_days, 1, 92, "people.notice_days")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InquiryTerms:
-    """463.5 (a), (c): what an inquiry must say."""
+    """463.5 (a), (c): what an inquiry must say.
+
+    `number_pattern` binds every number; `numbers` those of one kind; what `number_refused` matches is none.
+    """
 
     clause: str
     bases: tuple[str, ...]
     number_pattern: str
+    number_refused: str
+    numbers: tuple[NumberTerms, ...]
+    bases_of: tuple[BasisTerms, ...]
     justification_min: int
     full_plate_min: int
     approval_hours: int
@@ -88,12 +165,14 @@ class InquiryTerms:
     days_max: int
 
     def check(self) -> None:
-        try:
-            pattern = re.compile(self.number_pattern)
-        except re.error:
-            raise _refuse("is not a regular expression", "inquiry.number_pattern") from None
-        if pattern.fullmatch(""):
+        if _pattern(self.number_pattern, "inquiry.number_pattern").fullmatch(""):
             raise _refuse("must not match nothing", "inquiry.number_pattern")
+        _pattern(self.number_refused, "inquiry.number_refused")
+        if len({one.kind for one in self.numbers}) != len(self.numbers):
+            raise _refuse("names one kind twice", "inquiry.numbers")
+        for one in self.bases_of:
+            if not one.bases or not set(one.bases) <= set(self.bases):
+                raise _refuse("names a basis that inquiry.bases does not have", "inquiry.bases_of")
         if not self.bases:
             raise _refuse("must name at least one basis", "inquiry.bases")
         _between(self.justification_min, 1, 200, "inquiry.justification_min")
@@ -132,6 +211,8 @@ class DetectorTerms:
     burst_count: int
     burst_minutes: int
     off_shift_minutes: int
+    break_glass_count: int
+    break_glass_days: int
 
     def check(self) -> None:
         _between(self.same_plate_count, 2, 5, "detectors.same_plate_count")
@@ -141,6 +222,8 @@ class DetectorTerms:
         _between(self.burst_count, 5, 200, "detectors.burst_count")
         _between(self.burst_minutes, 5, 240, "detectors.burst_minutes")
         _between(self.off_shift_minutes, 0, 240, "detectors.off_shift_minutes")
+        _between(self.break_glass_count, 1, 20, "detectors.break_glass_count")
+        _between(self.break_glass_days, 7, 366, "detectors.break_glass_days")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +391,8 @@ class Policy:
     purposes: tuple[Term, ...]
     roles: tuple[RoleTerms, ...]
     inquiry: InquiryTerms
+    break_glass: BreakGlassTerms
+    people: PeopleTerms
     audit: AuditTerms
     detectors: DetectorTerms
     sessions: SessionTerms
@@ -317,7 +402,7 @@ class Policy:
     retention: RetentionTerms
     holds: tuple[Term, ...]
     training: TrainingTerms
-    alerts: AlertTerms
+    lists: tuple[Term, ...]
     unit: UnitTerms
 
     def check(self) -> None:
@@ -336,6 +421,7 @@ class Policy:
             ("purposes", [one.id for one in self.purposes]),
             ("roles", [str(one.id) for one in self.roles]),
             ("holds", [one.id for one in self.holds]),
+            ("lists", [one.id for one in self.lists]),
             ("sharing.agreements", [one.id for one in self.sharing.agreements]),
         ):
             if len(set(names)) != len(names):
@@ -369,6 +455,11 @@ class Policy:
     def purpose(self, name: str) -> Term | None:
         return next((one for one in self.purposes if one.id == name), None)
 
+    def bases_of(self, purpose: str) -> tuple[str, ...]:
+        """The bases that a purpose may rest on."""
+        named = (one.bases for one in self.inquiry.bases_of if one.purpose == purpose)
+        return next(named, self.inquiry.bases)
+
     def hold_ground(self, name: str) -> Term | None:
         return next((one for one in self.holds if one.id == name), None)
 
@@ -387,23 +478,17 @@ def parse(document: bytes) -> Policy:
         table = tomllib.loads(document.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecordError(f"is not TOML: {error}", where="policy") from None
-    return from_plain(Policy, _with_alerts(_with_unit(_with_zone(table))), where="policy")
+    return from_plain(Policy, _with_later_terms(_with_zone(table)), where="policy")
 
 
-def _with_unit(table: dict[str, Any]) -> dict[str, Any]:
-    """Files signed before units had a section of their own mean the values that units had then."""
-    return table if "unit" in table else table | {"unit": tomllib.loads(default_document().decode())["unit"]}
-
-
-def _with_alerts(table: dict[str, Any]) -> dict[str, Any]:
-    """Files signed before there were alerts named list categories, and mean the default's terms for them."""
-    if "alerts" in table:
-        return table
-    named = {one.get("id") for one in table.get("lists", []) if isinstance(one, dict)}
-    usual = tomllib.loads(default_document().decode())["alerts"]
-    kept = [one for one in usual["categories"] if one["id"] in named]
-    rest = {name: value for name, value in table.items() if name != "lists"}
-    return rest | {"alerts": usual | {"categories": kept or usual["categories"]}}
+def _with_later_terms(table: dict[str, Any]) -> dict[str, Any]:
+    """Files signed before there were these terms, with section 463's values for them."""
+    usual = tomllib.loads(default_document().decode())
+    result = {name: usual[name] for name in ("break_glass", "people", "unit")} | table
+    for name, terms in LATER_TERMS.items():
+        if isinstance(table.get(name), dict):
+            result[name] = {term: usual[name][term] for term in terms} | table[name]
+    return result
 
 
 def _with_zone(table: dict[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ from sync.department.store import incidents, unit_health
 from sync.department.store import tables as t
 from sync.department.store.blobs import PackStore, open_packs
 from sync.department.store.database import Store, open_store
+from sync.department.units import documents
 from sync.department.units.authority import Authority
 from sync.errors import HomeError, SyncError
 from sync.root_file import KEY_SERVICE, Root, describe, open_first
@@ -88,7 +89,7 @@ class RootedDoor:
             self._guard = (root.version, guard)
         return self._guard[1]
 
-    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, bytes]:
+    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         return self._door().tokens(cover, query, days)
 
     def match(self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]) -> list[Match]:
@@ -242,6 +243,9 @@ def open_front(
         overdue_from_store=lambda moment: overdue_in_store(held, desk, moment),
         tell_units=lambda: _tell_units(home, held, desk),
         send_down=lambda: roster_down.send_down(home, held, service, desk),
+        sign_document=lambda name, body, now, unit, ends: documents.send(
+            home, held, name, body, now, unit, ends
+        ),
         incidents=StoreIncidents(store),
         grants=GrantOffice(home, store),
         opened=tuple(opened),

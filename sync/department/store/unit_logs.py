@@ -229,8 +229,10 @@ def count_off(connection: sa.Connection, log_no: int, sequences: Sequence[int]) 
             )
 
 
-def reads_by_token(connection: sa.Connection, wanted: Mapping[int, bytes]) -> list[tuple[int, int, int]]:
-    """(day, log number, record) of the reads with these search tokens, one token a day of receipt.
+def reads_by_token(
+    connection: sa.Connection, wanted: Mapping[int, Sequence[bytes]]
+) -> list[tuple[int, int, int]]:
+    """(day, log number, record) of the reads with one of these search tokens, by day of receipt.
 
     On PostgreSQL one join that prunes to one partition a day as it runs: a branch a day would be planned
     against every partition, 365 times 365.
@@ -238,10 +240,10 @@ def reads_by_token(connection: sa.Connection, wanted: Mapping[int, bytes]) -> li
     if not wanted:
         return []
     if connection.dialect.name == "postgresql":
-        days = sorted(wanted)
+        asked = [(day, token) for day in sorted(wanted) for token in wanted[day]]
         pairs = func.unnest(
-            sa.cast(sa.bindparam("days", days), ARRAY(sa.Integer)),
-            sa.cast(sa.bindparam("wanted", [wanted[day] for day in days]), ARRAY(sa.LargeBinary)),
+            sa.cast(sa.bindparam("days", [day for day, _ in asked]), ARRAY(sa.Integer)),
+            sa.cast(sa.bindparam("wanted", [token for _, token in asked]), ARRAY(sa.LargeBinary)),
         ).table_valued(sa.column("day", sa.Integer), sa.column("token", sa.LargeBinary))
         pairs = pairs.render_derived(name="wanted")
         query = select(tokens.c.day, tokens.c.log_no, tokens.c.sequence).join(
@@ -252,7 +254,7 @@ def reads_by_token(connection: sa.Connection, wanted: Mapping[int, bytes]) -> li
     for some in _some(sorted(wanted)):
         branches = [
             select(tokens.c.day, tokens.c.log_no, tokens.c.sequence).where(
-                tokens.c.day == sa.literal_column(str(int(day))), tokens.c.token == wanted[day]
+                tokens.c.day == sa.literal_column(str(int(day))), tokens.c.token.in_(wanted[day])
             )
             for day in some
         ]

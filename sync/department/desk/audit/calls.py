@@ -6,19 +6,24 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from storage.plate_text import normal_plate
 from storage.times import DAY_US, iso_text
 from sync.department.desk import compliance
 from sync.department.desk.audit import detectors
 from sync.department.desk.audit import rules as audit
-from sync.department.desk.audit.detectors import Flag, LookUp
+from sync.department.desk.audit.detectors import Emergency, Flag, LookUp, SingleMaking
 from sync.department.desk.audit.rules import ACCESS_KINDS, AlprRequest, AuditFilter
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Desk, Plan
-from sync.department.desk.inquiry.calls import Entered, NothingForm, read_log
+from sync.department.desk.inquiry.calls import read_log
+from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.inquiry.rules import plate_of
+from sync.department.desk.state import Book
+from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import (
     Access,
+    AccountSet,
     AuditDone,
+    CredentialSet,
     Disputed,
     Entry,
     FindingClosed,
@@ -30,6 +35,7 @@ from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 
 FOREVER_US = 1 << 62
+MAX_EVENTS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +105,7 @@ def read(front: Front, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
             until_us=form.until_us,
             user=form.user,
             purpose=form.purpose,
-            plate=normal_plate(form.plate),
+            plate=plate_of(form.plate),
         )
     ]
 
@@ -148,7 +154,7 @@ def run(front: Front, token: str, form: PeriodForm) -> AuditReport:
     requests = audit.requests_of(desk.log.entries(0, size, ACCESS_KINDS))  # holds nobody up
     looks = audit.look_ups_of(requests)
     inside = [one for one in looks if since <= one.at_us <= until]
-    flags = [*_detected(desk, looks), *detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed)]
+    flags = [*detected(desk, looks), *detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed)]
 
     def plan(caller: Caller) -> Plan[list[Entry]]:
         fresh = audit.new_findings(desk.book.findings, [*flags, *_disputed(desk)])
@@ -185,7 +191,7 @@ def look_daily(front: Front) -> list[int]:
     """
     desk = front.desk
     looks = audit.look_ups_of(audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS)))
-    flags = _detected(desk, looks)
+    flags = detected(desk, looks)
     with desk.log.writing():
         desk.refresh()
         fresh = audit.new_findings(desk.book.findings, [*flags, *_disputed(desk)])
@@ -195,13 +201,51 @@ def look_daily(front: Front) -> list[int]:
     return [entry.sequence for entry in entries]
 
 
-def _detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
-    """What the detectors say of these look-ups, with everybody's shift as it is now."""
+def detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
+    """What the detectors say of these look-ups, with every person's shift as it is now."""
     with desk.log.writing():
         desk.refresh()
-        shifts = {user: account.shift for user, account in desk.book.roster.accounts.items()}
+        book, now_us = desk.book, desk.now_us()
+        shifts = {user: account.shift for user, account in book.roster.accounts.items()}
         terms, zone = desk.policy.detectors, desk.policy.zone
-    return detectors.detect(looks, terms, shifts, zone)
+        glass = _emergencies(book)
+        alone = [
+            SingleMaking(entry=one.entry, user=one.user, by=one.by)
+            for one in book.roster.makings
+            if not one.second
+        ]
+        seconds = {
+            entry.stamp.user
+            for decided in (book.queue.decided, book.changes.decided)
+            for entry in decided.values()
+        }
+        unknown = list(book.cases.flags())
+    acted = frozenset({one.user for one in looks if one.action != "answer"} | seconds)
+    return [
+        *detectors.detect(looks, terms, shifts, zone),
+        *detectors.emergencies(glass, terms, now_us),
+        *detectors.one_hand(alone, acted),
+        *unknown,
+    ]
+
+
+def _emergencies(book: Book) -> list[Emergency]:
+    found = []
+    for access, entry in book.glass.broken.items():
+        judged = book.glass.judged.get(access)
+        if isinstance(entry.note, GlassBroken):
+            found.append(
+                Emergency(
+                    access=access,
+                    at_us=entry.stamp.at_us,
+                    user=entry.stamp.user,
+                    due_us=entry.note.due_us,
+                    justified=judged.note.justified
+                    if judged is not None and isinstance(judged.note, GlassJudged)
+                    else None,
+                )
+            )
+    return found
 
 
 def _disputed(desk: Desk) -> list[Flag]:
@@ -236,6 +280,8 @@ def assign(desk: Desk, flags: list[Flag], now_us: int) -> list[FindingOpened]:
         for number in flag.entries:
             entry = desk.log.entry(number)
             searchers.add(entry.stamp.user)
+            if isinstance(entry.note, AccountSet | CredentialSet):
+                searchers.add(entry.note.user)
             if isinstance(entry.note, Access):
                 searchers.add(entry.note.on_behalf_of)
         reviewer = audit.reviewer_for(desk.book.roster, load, searchers)
@@ -306,7 +352,7 @@ def overdue(front: Front, token: str, form: NothingForm) -> tuple[compliance.Ove
     """What is overdue: audits, training, purges, silent units, findings, requests not filed."""
     desk = front.desk
 
-    desk.act(token, Call.COMPLIANCE_READ, lambda _caller: ([], lambda _entries: None))  # may he at all
+    desk.act(token, Call.COMPLIANCE_READ, lambda _caller: ([], lambda _entries: None))  # the role first
     requests = audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS))
 
     def plan(caller: Caller) -> Plan[tuple[compliance.Overdue, ...]]:

@@ -1,14 +1,18 @@
 """Detectors of misuse over the access log: pure functions from look-ups to flags. No I/O.
 
-    same_plate   one plate again and again in one person's name: flagged by the fifth look-up. Spared only
-                 while a colleague searched the same plate under the same, single number (a team's case)
-    burst        many different plates run by one person in a short time
+    same_plate   one plate, or one read, again and again in one person's name: flagged by the fifth look.
+                 Spared only while a colleague looked at it under the same, single number (a team's case)
+    burst        many different plates or reads opened by one person in a short time
     off_shift    run well outside the person's shift
     no_case      a number that is none (1234, TEST), or one that a single person uses for everything
+    break_glass  emergency searches: each until a second person judged it, and many of one person
+    one_hand     an account that was made or reset by one person alone, and then opened content
     sample       chosen by a seed that no insider can steer: the witness's newest co-signature
 
-A look-up counts for the person in whose name it was made: the requester of a queued request, else the one
-who ran it. Bursts and shifts are about the one who ran it.
+Every kind of access is looked at: searches, images, holds, exports, deliveries, looks at an answer. One
+counts for the person in whose name it was made: the requester of a queued request, else the one who made it.
+Bursts and shifts are about the one who made it. What follows a search of the same plate under the same number
+within the hour belongs to that look.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, timedelta, tzinfo
 
-from storage.times import DAY_US, MINUTE_US
+from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.ground.local_time import local
 from sync.department.journal.entries import Shift
 from sync.department.policy.terms import DetectorTerms
@@ -30,7 +34,10 @@ _NO_NUMBER = re.compile(r"(?:(.)\1*|0*1?-?2?3?4?5?6?7?8?9?|N-?A|NONE|TEST.*|X+|A
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookUp:
-    """One access as the detectors see it. The repr shows no plate."""
+    """One access as the detectors see it. The repr shows no plate.
+
+    `action`: as its entry has it; `reads`: what it names, where it is no search.
+    """
 
     sequence: int
     at_us: int
@@ -38,10 +45,17 @@ class LookUp:
     on_behalf_of: str
     plate: str = field(repr=False)
     number: str
+    action: str = "search"
+    reads: tuple[str, ...] = ()
 
     @property
     def person(self) -> str:
         return self.on_behalf_of or self.user
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What was looked at: a plate, else each read by its name."""
+        return (self.plate,) if self.plate else self.reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +67,25 @@ class Flag:
     entries: tuple[int, ...]
     detail: str
 
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """The same pattern gives the same key however long it has grown."""
-        return self.detector, self.about, self.entries[0]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emergency:
+    """An emergency search. `justified`: the second person's word, None while there is none."""
+
+    access: int
+    at_us: int
+    user: str
+    due_us: int
+    justified: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SingleMaking:
+    """An account or a credential that came about by one hand."""
+
+    entry: int
+    user: str
+    by: str
 
 
 def detect(
@@ -74,20 +103,32 @@ def detect(
     ]
 
 
+def looks_of(look_ups: Sequence[LookUp]) -> Iterator[LookUp]:
+    """Accesses that are a look of their own: not the pictures that follow a search within its hour."""
+    searched: dict[tuple[str, str, str], int] = {}
+    for one in look_ups:
+        key = one.user, one.plate, one.number
+        if one.action == "search":
+            searched[key] = one.at_us
+        elif one.plate and one.at_us - searched.get(key, -HOUR_US) < HOUR_US:
+            continue
+        yield one
+
+
 def same_plate(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
     """One plate again and again in one person's name."""
     by_person: dict[tuple[str, str], list[LookUp]] = defaultdict(list)
     people: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for one in look_ups:
-        if one.plate:
-            by_person[one.person, one.plate].append(one)
-            people[one.plate, one.number].add(one.person)
+    for one in looks_of(look_ups):
+        for target in one.targets:
+            by_person[one.person, target].append(one)
+            people[target, one.number].add(one.person)
     span = terms.same_plate_days * DAY_US
-    for (person, plate), all_of_them in by_person.items():
+    for (person, target), all_of_them in by_person.items():
         if len(all_of_them) < terms.same_plate_count:
             continue
         numbers = {one.number for one in all_of_them}
-        if len(numbers) == 1 and len(people[plate, all_of_them[0].number]) > 1:
+        if len(numbers) == 1 and len(people[target, all_of_them[0].number]) > 1:
             continue
         for last in range(terms.same_plate_count - 1, len(all_of_them)):
             first = last - terms.same_plate_count + 1
@@ -97,13 +138,13 @@ def same_plate(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Fla
                     detector="same_plate",
                     about=person,
                     entries=picked,
-                    detail=f"one plate {len(picked)} times under {len(numbers)} numbers",
+                    detail=f"one plate or read {len(picked)} times under {len(numbers)} numbers",
                 )
                 break
 
 
 def burst(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
-    """Many different plates run by one person in a short time."""
+    """Many different plates or reads opened by one person in a short time."""
     by_user: dict[str, list[LookUp]] = defaultdict(list)
     for one in look_ups:
         by_user[one.user].append(one)
@@ -113,10 +154,10 @@ def burst(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
         for end, one in enumerate(mine):
             while one.at_us - mine[start].at_us > window:
                 start += 1
-            if end - start + 1 < terms.burst_count or start <= spared_until:
+            if start <= spared_until:
                 continue
             inside = mine[start : end + 1]
-            if len({other.plate for other in inside}) >= terms.burst_count:
+            if len({target for other in inside for target in other.targets or ("",)}) >= terms.burst_count:
                 spared_until = end
                 yield Flag(
                     detector="burst",
@@ -155,7 +196,7 @@ def off_shift(
 
 
 def no_case(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
-    """Numbers that are none, and numbers that one person uses for everything."""
+    """Numbers that mean none, and numbers that one person uses for everything."""
     nothing: dict[str, list[LookUp]] = defaultdict(list)
     by_number: dict[str, list[LookUp]] = defaultdict(list)
     for one in look_ups:
@@ -171,7 +212,7 @@ def no_case(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
             detail=f"{len(found)} look-ups under a number that is none",
         )
     for found in by_number.values():
-        plates = {one.plate for one in found if one.plate}
+        plates = {target for one in found for target in one.targets}
         days = (found[-1].at_us - found[0].at_us) / DAY_US
         if len({one.person for one in found}) == 1 and len(plates) >= terms.catch_all_plates:
             if days <= terms.catch_all_days:
@@ -180,7 +221,41 @@ def no_case(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
                 detector="no_case",
                 about=found[0].person,
                 entries=tuple(one.sequence for one in found),
-                detail=f"one number for {len(plates)} plates over {days:.0f} days, used by nobody else",
+                detail=f"one number for {len(plates)} plates over {days:.0f} days, used by one person alone",
+            )
+
+
+def emergencies(glass: Sequence[Emergency], terms: DetectorTerms, now_us: int) -> Iterator[Flag]:
+    """Each emergency search that was not judged justified in time, and many of one person."""
+    by_person: dict[str, list[Emergency]] = defaultdict(list)
+    for one in glass:
+        by_person[one.user].append(one)
+        if one.justified is False or (one.justified is None and now_us >= one.due_us):
+            why = "judged unjustified" if one.justified is False else "not judged in time"
+            yield Flag(detector="break_glass_open", about=one.user, entries=(one.access,), detail=why)
+    span = terms.break_glass_days * DAY_US
+    for user, mine in by_person.items():
+        for last in range(terms.break_glass_count, len(mine)):
+            first = last - terms.break_glass_count
+            if mine[last].at_us - mine[first].at_us <= span:
+                picked = tuple(one.access for one in mine[first:])
+                detail = f"{len(picked)} emergency searches within {terms.break_glass_days} days"
+                yield Flag(detector="break_glass_often", about=user, entries=picked, detail=detail)
+                break
+
+
+def one_hand(makings: Sequence[SingleMaking], acted: frozenset[str]) -> Iterator[Flag]:
+    """Accounts that one person alone made or reset, and that then opened content or were a second person."""
+    by_user: dict[str, list[SingleMaking]] = defaultdict(list)
+    for one in makings:
+        by_user[one.user].append(one)
+    for user, mine in by_user.items():
+        if user in acted:
+            yield Flag(
+                detector="one_hand",
+                about=user,
+                entries=tuple(one.entry for one in mine),
+                detail=f"account or credential made by {', '.join(sorted({one.by for one in mine}))} alone",
             )
 
 

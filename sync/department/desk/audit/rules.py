@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from storage.times import iso_text
 from sync.department.desk.audit.detectors import Flag, LookUp
 from sync.department.desk.people.rules import Roster
+from sync.department.desk.words import weight
+from sync.department.journal.change_entries import ChangeDecided, GlassJudged
 from sync.department.journal.entries import (
     Access,
     AccessResult,
@@ -23,6 +25,7 @@ from sync.department.journal.entries import (
     FindingClosed,
     FindingOpened,
     Ground,
+    SearchApproved,
 )
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Role
@@ -30,7 +33,14 @@ from sync.department.policy.roles import Role
 NOT_FILED = "not filed"
 CLASSIFICATION = "ALPR Request"
 VERDICTS = ("justified", "unclear", "misuse")
-ACCESS_KINDS = (Access.KIND, AccessResult.KIND, Filed.KIND)
+ACCESS_KINDS = (
+    Access.KIND,
+    AccessResult.KIND,
+    Filed.KIND,
+    SearchApproved.KIND,
+    ChangeDecided.KIND,
+    GlassJudged.KIND,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +67,8 @@ class AlprRequest:
     unwitnessed: bool
     rms_number: str
     demo: bool
+    second_person: str
+    reads: tuple[str, ...] = field(repr=False)
 
 
 CSV_COLUMNS = (
@@ -77,6 +89,7 @@ CSV_COLUMNS = (
     "unwitnessed",
     "rms_number",
     "demo",
+    "second_person",
 )
 
 
@@ -100,6 +113,8 @@ def requests_of(entries: Iterable[Entry]) -> list[AlprRequest]:
     accesses: dict[int, Entry] = {}
     results: dict[int, AccessResult] = {}
     filed: dict[int, str] = {}
+    second: dict[int, str] = {}
+    judged: dict[int, str] = {}
     for entry in entries:
         note = entry.note
         if isinstance(note, Access):
@@ -108,13 +123,24 @@ def requests_of(entries: Iterable[Entry]) -> list[AlprRequest]:
             results[note.access] = note
         elif isinstance(note, Filed):
             filed[note.access] = note.rms_number
+        elif isinstance(note, SearchApproved | ChangeDecided):
+            if note.granted:
+                second[note.proposal] = entry.stamp.user
+        elif isinstance(note, GlassJudged):
+            judged[note.access] = entry.stamp.user
     return [
-        _request(entry, results.get(number), filed.get(number, NOT_FILED))
+        _request(
+            entry,
+            results.get(number),
+            filed.get(number, NOT_FILED),
+            judged.get(number) or second.get(entry.note.approval, ""),
+        )
         for number, entry in accesses.items()
+        if isinstance(entry.note, Access)
     ]
 
 
-def _request(entry: Entry, result: AccessResult | None, rms_number: str) -> AlprRequest:
+def _request(entry: Entry, result: AccessResult | None, rms_number: str, second: str) -> AlprRequest:
     note, stamp = entry.note, entry.stamp
     if not isinstance(note, Access):
         raise TypeError("an access entry")
@@ -140,6 +166,8 @@ def _request(entry: Entry, result: AccessResult | None, rms_number: str) -> Alpr
         unwitnessed=result.unwitnessed if result else False,
         rms_number=rms_number,
         demo=stamp.demo,
+        second_person=second,
+        reads=note.reads,
     )
 
 
@@ -156,7 +184,7 @@ def pick(requests: Iterable[AlprRequest], wanted: AuditFilter) -> list[AlprReque
     ]
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """A spreadsheet runs cells that start with these; a quote in front keeps them text."""
     text = "" if value is None else str(value)
     return "'" + text if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
@@ -168,12 +196,12 @@ def csv_text(requests: Sequence[AlprRequest]) -> str:
     writer = csv.writer(out)
     writer.writerow(CSV_COLUMNS)
     for one in requests:
-        writer.writerow([_cell(getattr(one, name)) for name in CSV_COLUMNS])
+        writer.writerow([cell(getattr(one, name)) for name in CSV_COLUMNS])
     return out.getvalue()
 
 
 def look_ups_of(requests: Iterable[AlprRequest]) -> list[LookUp]:
-    """What the detectors see: searches, in order of time."""
+    """What the detectors see: every kind of access, in order of time."""
     found = [
         LookUp(
             sequence=one.entry,
@@ -182,9 +210,10 @@ def look_ups_of(requests: Iterable[AlprRequest]) -> list[LookUp]:
             on_behalf_of=one.on_behalf_of,
             plate=one.plate,
             number=one.number,
+            action=one.action,
+            reads=one.reads,
         )
         for one in requests
-        if one.action == "search"
     ]
     return sorted(found, key=lambda one: (one.at_us, one.sequence))
 
@@ -209,13 +238,17 @@ class Findings:
     def open_findings(self) -> list[Entry]:
         return [entry for number, entry in self.opened.items() if number not in self.closed]
 
-    def keys(self) -> set[tuple[str, str, int]]:
-        """Patterns that a finding was opened for, so that each is looked at once."""
-        return {
-            (entry.note.detector, entry.note.about, entry.note.accesses[0])
-            for entry in self.opened.values()
-            if isinstance(entry.note, FindingOpened) and entry.note.accesses
-        }
+    def of(self, detector: str, about: str) -> tuple[set[int], set[int]]:
+        """(entries that findings of this kind covered, those of them that are open)."""
+        covered: set[int] = set()
+        still_open: set[int] = set()
+        for number, entry in self.opened.items():
+            note = entry.note
+            if isinstance(note, FindingOpened) and (note.detector, note.about) == (detector, about):
+                covered.update(note.accesses)
+                if number not in self.closed:
+                    still_open.update(note.accesses)
+        return covered, still_open
 
 
 def reviewer_for(roster: Roster, load: Mapping[str, int], searchers: set[str]) -> str:
@@ -236,10 +269,25 @@ def reviewer_for(roster: Roster, load: Mapping[str, int], searchers: set[str]) -
 
 
 def new_findings(findings: Findings, flags: Sequence[Flag]) -> list[Flag]:
-    """Flags that no finding was opened for yet, one a pattern."""
-    known = findings.keys()
-    fresh = {flag.key: flag for flag in reversed(flags) if flag.key not in known}
-    return list(reversed(fresh.values()))
+    """Flags over entries that no finding covers yet, one a pattern.
+
+    A closed finding covers what it found, and nothing later: what came since is a new one. While one is open,
+    the pattern grows under it, and what it does not name is flagged once it is closed.
+    """
+    known: dict[tuple[str, str], tuple[set[int], set[int]]] = {}
+    fresh = []
+    for flag in flags:
+        kind = (flag.detector, flag.about)
+        if kind not in known:
+            known[kind] = findings.of(*kind)
+        covered, still_open = known[kind]
+        new = tuple(entry for entry in flag.entries if entry not in covered)
+        if not new or still_open.intersection(flag.entries):
+            continue
+        covered.update(new)
+        again = len(new) < len(flag.entries)
+        fresh.append(replace(flag, entries=new, detail=flag.detail + ("; again" if again else "")))
+    return fresh
 
 
 def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note: str) -> None:
@@ -250,12 +298,12 @@ def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note:
     if number in findings.closed:
         raise NotYetError("that finding was closed", code="closed", clause="463.5 (c)")
     if entry.note.about == reviewer:
-        raise DeskRefusal("nobody reviews his own look-ups", code="own-finding", clause="463.5 (c)")
+        raise DeskRefusal("you cannot review your own look-ups", code="own-finding", clause="463.5 (c)")
     if entry.note.reviewer != reviewer:
         raise DeskRefusal(
-            "that finding is assigned to somebody else", code="other-reviewer", clause="463.5 (c)"
+            "that finding is assigned to another reviewer", code="other-reviewer", clause="463.5 (c)"
         )
     if verdict not in VERDICTS:
         raise FormError("that is no verdict", code="verdict", clause="463.5 (c)", cure=", ".join(VERDICTS))
-    if len(note.split()) < 3:
+    if len([word for word in note.split() if weight(word)]) < 3:
         raise FormError("say what was found, in at least three words", code="note", clause="463.5 (c)")

@@ -20,7 +20,7 @@ from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.grants.revoking import demand_not_taken_back
 from sync.department.desk.grants.signer import SIGNER
-from sync.department.desk.inquiry.calls import Entered, NothingForm
+from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.people import training
 from sync.department.journal.entries import Entry
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued
@@ -29,6 +29,7 @@ from sync.department.policy.roles import Call, Role
 from sync.errors import ConfigError
 
 CLAUSE = "463.3"
+PURPOSES = ("maintenance", "repair")
 DEFAULT_LIFE_US = {GrantRole.TECHNICIAN: 365 * DAY_US, GrantRole.VENDOR: 8 * HOUR_US}
 
 
@@ -51,7 +52,7 @@ class GrantForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedForm:
-    """A grant file that a designee signed with his delegated key, to be entered."""
+    """A grant file that a designee signed with their delegated key, to be entered."""
 
     bundle: bytes = field(repr=False)
 
@@ -109,15 +110,31 @@ def _holder(line: str) -> bytes:
         raise FormError(error.what, code="ssh-key", clause=CLAUSE, cure=error.cure) from None
 
 
+def check_purpose(purpose: str) -> None:
+    """463.3: vendors, and whoever else is let in, come for maintenance and repair. Raises FormError.
+
+    The first word is the purpose, what follows a colon says of what: "repair: rear camera".
+    """
+    if purpose.partition(":")[0].strip().lower() not in PURPOSES:
+        raise FormError(
+            "access is granted for maintenance and repair alone",
+            code="grant-purpose",
+            clause=CLAUSE,
+            cure="start the purpose with " + " or ".join(PURPOSES) + ", e.g. repair: rear camera",
+        )
+
+
 def _end(desk: Desk, person: str, role: GrantRole, now_us: int, to_us: int) -> int:
     """When the grant ends: with the training of whoever is trained. Raises DeskRefusal for a stranger."""
     account = desk.book.roster.accounts.get(person)
     if account is None or not account.active:
-        raise DeskRefusal("nobody of that name is on the roster", code="no-such-user", clause=CLAUSE)
+        raise DeskRefusal("that user is not on the roster", code="no-such-user", clause=CLAUSE)
     is_vendor = Role.VENDOR in account.roles
     if is_vendor != (role is GrantRole.VENDOR):
         raise DeskRefusal(
-            "a vendor gets a vendor's grant, and nobody else does", code="grant-role", clause=CLAUSE
+            "a vendor gets a vendor's grant; other people get a technician's",
+            code="grant-role",
+            clause=CLAUSE,
         )
     if is_vendor:
         return to_us
@@ -149,6 +166,7 @@ def issue(front: Front, token: str, form: GrantForm) -> Granted:
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Grant]]:
         now = caller.at_us
+        check_purpose(form.purpose)
         to_us = form.to_us if form.to_us >= 0 else now + DEFAULT_LIFE_US[form.role]
         grant = Grant(
             format=FORMAT,
@@ -206,6 +224,7 @@ def enter(front: Front, token: str, form: SignedForm) -> Entered:
             grant, signer = front.grants.opened(form.bundle)
         except StorageError as error:
             raise _limits(error) from None
+        check_purpose(grant.purpose)
         if grant.grant_id in desk.book.grants.issued:
             raise FormError("that grant is in the log", code="entered", clause=CLAUSE)
         return [_note(grant, signer)], lambda made: Entered(entry=made[0].sequence)
@@ -219,10 +238,17 @@ def lend(front: Front, token: str, form: LendForm) -> Lent:
 
     def plan(caller: Caller) -> Plan[tuple[Entry, bytes, bytes]]:
         account = desk.book.roster.accounts.get(form.designee)
-        if account is None or not account.active or Role.DESIGNEE not in account.roles:
+        roles = desk.book.roster.roles_of(form.designee, caller.at_us)
+        if account is None or Role.DESIGNEE not in roles:
             raise FormError("that person is no designee on the roster", code="no-such-user", clause=CLAUSE)
-        if not 1 <= form.days <= 366:
-            raise FormError("a delegation lasts 1 to 366 days", code="days", clause=CLAUSE)
+        ends_us = desk.book.roster.designations.get(form.designee, caller.at_us + 366 * DAY_US)
+        most = min(366, (ends_us - caller.at_us) // DAY_US)
+        if not 1 <= form.days <= most:
+            raise FormError(
+                f"a delegation lasts 1 day at least, and {most} at most: the designation ends then",
+                code="days",
+                clause=CLAUSE,
+            )
         made, signed, key = front.grants.lend(form.designee, form.days, caller.at_us)
         note = GrantDelegated(
             designee=made.designee, public_key=made.public_key, from_us=made.from_us, to_us=made.to_us

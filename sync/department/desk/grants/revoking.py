@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from storage.grant_format import Grant
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.words import weight
 from sync.department.journal.office_entries import GrantsRevoked
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Call
@@ -43,7 +44,7 @@ def revoke(front: Front, token: str, form: RevokeForm) -> Revoked:
 
     def plan(caller: Caller) -> Plan[tuple[int, int, int]]:
         names = tuple(dict.fromkeys(name.strip() for name in form.names))
-        if not names or not all(0 < len(name) <= 100 for name in names) or not form.reason.strip():
+        if not names or not all(0 < len(name) <= 100 for name in names) or not weight(form.reason):
             raise FormError("name grants, persons or keys, and say why", code="names", clause=CLAUSE)
         for name in names:
             _demand_known(desk, name)

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 
 from storage.times import DAY_US
 from sync.department.content.reads import parse_name
+from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import ELEMENTS, Front
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.holds import rules as holds
 from sync.department.desk.inquiry import rules as inquiry
-from sync.department.desk.inquiry.calls import Entered, NothingForm, told
+from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.inquiry.searching import found_by, note_refusal
+from sync.department.desk.words import demand_words
+from sync.department.journal.change_entries import ChangeProposed, HoldRests
 from sync.department.journal.entries import Access, AccessResult, Entry, Ground, LogRead
 from sync.department.journal.hold_entries import (
     HoldBooked,
@@ -23,25 +27,40 @@ from sync.department.journal.hold_entries import (
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 
+MAX_SEARCHES = 100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldForm:
-    """Reads to hold: on which ground, by whose authority, under which number; and why they are opened."""
+    """Reads to hold: on which ground, by whose authority, under which number; and why they are opened.
+
+    `accesses`: searches of yours that found them; where they did not, a second person agrees: `propose` asks
+    for one, `approval` is the approved proposal.
+    """
 
     reads: tuple[str, ...]
     hold_ground: str
     authority: str
     number: str
     ground: Ground
+    accesses: tuple[int, ...] = ()
+    propose: bool = False
+    approval: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportForm:
-    """A hold to download; `medium`: the portable medium, as it will be labelled."""
+    """A hold to download; `medium`: the portable medium, as it will be labeled.
+
+    `accesses`, `propose`, `approval`: as to place it. Who placed a hold on their own searches has them.
+    """
 
     hold: int
     medium: str
     ground: Ground
+    accesses: tuple[int, ...] = ()
+    propose: bool = False
+    approval: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +81,11 @@ class Booked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """A hold: its entry, how many reads."""
+    """A hold: its entry, how many reads. `proposal`: the proposal, where a second person was asked; or -1."""
 
     hold: int
     reads: int
+    proposal: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +97,16 @@ class Exported:
     digest: str
     unwitnessed: bool
     package: bytes = field(repr=False)
+    proposal: int = -1
 
 
 def _first(entries: list[Entry]) -> Entered:
     return Entered(entry=entries[0].sequence)
 
 
-def _access(action: str, form_ground: Ground, reads: tuple[str, ...], number: str) -> Access:
+def _access(
+    action: str, form_ground: Ground, reads: tuple[str, ...], number: str, approval: int = -1
+) -> Access:
     return Access(
         action=action,
         elements=f"{action} {number}, {len(reads)} reads",
@@ -91,7 +114,7 @@ def _access(action: str, form_ground: Ground, reads: tuple[str, ...], number: st
         ground=form_ground,
         on_behalf_of="",
         request=-1,
-        approval=-1,
+        approval=approval,
         reads=reads,
     )
 
@@ -153,20 +176,40 @@ def _state(known: holds.Holds, number: int) -> str:
     return next((name for where, name in steps if number in where), "placed")
 
 
+def _found(front: Front, accesses: tuple[int, ...], caller: Caller) -> set[str]:
+    """The reads that searches of the caller found. Raises FormError for too many of them."""
+    if len(accesses) > MAX_SEARCHES:
+        raise FormError(f"name at most {MAX_SEARCHES} searches", code="accesses", clause="463.8")
+    return set().union(*(found_by(front, access, caller.user) for access in accesses))
+
+
 def place(front: Front, token: str, form: HoldForm) -> Placed:
     """Hold reads: their content goes under a key of the hold's own, so that their day can still be purged."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[Entry]:
+    def plan(caller: Caller) -> Plan[tuple[Entry, bool]]:
         holds.check_hold(desk.policy, form.hold_ground, form.authority, form.number, form.reads)
         inquiry.check_ground(desk.policy, form.ground)
         for name in form.reads:
             parse_name(name)
-        return [_access("hold", form.ground, form.reads, form.number)], lambda made: made[0]
+        found = _found(front, form.accesses, caller)
+        summary = f"hold {len(form.reads)} reads under {form.number}, which no search of {caller.user} found"
+        wanted = changes.Wanted(
+            call="hold/place", about=form.number, summary=summary, user=caller.user, now_us=caller.at_us
+        )
+        needed = not found >= set(form.reads)
+        second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed)
+        if isinstance(second, ChangeProposed):
+            return [second], lambda made: (made[0], True)
+        approval = form.approval if second else -1
+        notes = [_access("hold", form.ground, form.reads, form.number, approval), *second]
+        return notes, lambda made: (made[0], False)
 
-    entry = desk.act(token, Call.HOLD_PLACE, plan)
+    entry, proposed = desk.act(token, Call.HOLD_PLACE, plan)
+    if proposed:
+        return Placed(hold=-1, reads=0, proposal=entry.sequence)
     cover = desk.covered(entry.sequence)
-    with told(front, entry, Call.HOLD_PLACE):
+    with note_refusal(front, entry, Call.HOLD_PLACE):
         sealed = front.reads.hold(front.door, cover, form.reads, ELEMENTS)
     front.vault.keep(entry.sequence, sealed)
     result = AccessResult(
@@ -179,7 +222,12 @@ def place(front: Front, token: str, form: HoldForm) -> Placed:
         authority=form.authority,
         number=form.number,
     )
-    made = desk.follow_up(entry.stamp, result, note)[-1]
+    rests = HoldRests(
+        access=entry.sequence,
+        searches=form.accesses if form.approval < 0 else (),
+        approval=form.approval,
+    )
+    made = desk.follow_up(entry.stamp, result, rests, note)[-1]
     desk.covered(made.sequence)
     return Placed(hold=made.sequence, reads=len(sealed))
 
@@ -188,14 +236,28 @@ def export(front: Front, token: str, form: ExportForm) -> Exported:
     """Download a hold as a package that a stranger can verify."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[tuple[Entry, HoldPlaced]]:
+    def plan(caller: Caller) -> Plan[tuple[Entry, HoldPlaced | None]]:
         held = holds.placed(desk.book.holds, form.hold)
         inquiry.check_ground(desk.policy, form.ground)
-        if not form.medium.strip():
-            raise FormError("name the portable medium", code="medium", clause="463.8")
-        return [_access("export", form.ground, held.reads, held.number)], lambda made: (made[0], held)
+        demand_words(form.medium, "name the portable medium", code="medium", clause="463.8", least=1)
+        searches = (*form.accesses, *holds.searches_of(desk.book.holds, form.hold, caller.user))
+        needed = not _found(front, searches, caller) >= set(held.reads)
+        summary = f"export hold {form.hold}: {len(held.reads)} reads, which no search of {caller.user} found"
+        wanted = changes.Wanted(
+            call="hold/export", about=str(form.hold), summary=summary, user=caller.user, now_us=caller.at_us
+        )
+        second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed)
+        if isinstance(second, ChangeProposed):
+            return [second], lambda made: (made[0], None)
+        approval = form.approval if second else -1
+        notes = [_access("export", form.ground, held.reads, held.number, approval), *second]
+        return notes, lambda made: (made[0], held)
 
     entry, held = desk.act(token, Call.HOLD_EXPORT, plan)
+    if held is None:
+        return Exported(
+            hold=form.hold, entry=-1, digest="", unwitnessed=False, package=b"", proposal=entry.sequence
+        )
     cover = desk.covered(entry.sequence)
     reads = [
         one.opened(front.door.open_held(cover, held.access, one.log_id, [one.row])[0])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from sync.department.desk.inquiry.rules import is_number
+from sync.department.desk.words import demand_words
+from sync.department.journal.change_entries import HoldRests
 from sync.department.journal.entries import Entry
 from sync.department.journal.hold_entries import (
     HoldBooked,
@@ -30,6 +33,7 @@ class Holds:
     booked: dict[int, Entry] = field(default_factory=dict)
     asked: dict[int, Entry] = field(default_factory=dict)
     released: dict[int, Entry] = field(default_factory=dict)
+    rests: dict[int, Entry] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
         note = entry.note
@@ -41,6 +45,8 @@ class Holds:
             self.booked[note.hold] = entry
         elif isinstance(note, ReleaseAsked):
             self.asked[note.hold] = entry
+        elif isinstance(note, HoldRests):
+            self.rests[note.access] = entry
         elif isinstance(note, HoldReleased):
             self.released[note.hold] = entry
 
@@ -66,14 +72,22 @@ def check_hold(policy: Policy, ground: str, authority: str, number: str, reads: 
             clause=CLAUSE,
             cure=", ".join(one.id for one in policy.holds),
         )
-    if not authority.strip():
-        raise FormError(
-            "name the authority: court, prosecutor, investigator", code="authority", clause=CLAUSE
-        )
-    if not re.fullmatch(policy.inquiry.number_pattern, number):
+    demand_words(
+        authority, "name the authority: court, prosecutor, investigator", code="authority", clause=CLAUSE
+    )
+    if not is_number(policy, number, ""):
         raise FormError("name the case or request number", code="number", clause=CLAUSE)
     if not 0 < len(reads) <= MAX_READS or len(set(reads)) != len(reads):
         raise FormError(f"a hold names 1 to {MAX_READS} reads, each once", code="reads", clause=CLAUSE)
+
+
+def searches_of(holds: Holds, number: int, user: str) -> tuple[int, ...]:
+    """The searches that a hold rests on, for the person who placed it; none for anybody else."""
+    entry = holds.placed.get(number)
+    if entry is None or not isinstance(entry.note, HoldPlaced) or entry.stamp.user != user:
+        return ()
+    rests = holds.rests.get(entry.note.access)
+    return rests.note.searches if rests is not None and isinstance(rests.note, HoldRests) else ()
 
 
 def placed(holds: Holds, number: int) -> HoldPlaced:
@@ -123,7 +137,7 @@ def to_release(holds: Holds, number: int, item: str, second: str) -> str:
     _booked_as(holds, number, item)
     asked = holds.asked.get(number)
     if asked is None:
-        raise NotYetError("nobody has asked for its release", code="second-person", clause=CLAUSE)
+        raise NotYetError("its release has not been asked for", code="second-person", clause=CLAUSE)
     if asked.stamp.user == second:
         raise DeskRefusal("the second person is somebody else", code="second-person", clause=CLAUSE)
     return asked.stamp.user

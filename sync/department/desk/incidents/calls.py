@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.grants import rules as office
-from sync.department.desk.inquiry.calls import Entered, NothingForm
+from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.journal.entries import Entry
 from sync.department.journal.office_entries import IncidentSettled
 from sync.department.policy.refusals import FormError

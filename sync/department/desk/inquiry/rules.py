@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from storage.times import DAY_US, HOUR_US
+from storage.plate_text import normal_plate
+from storage.times import DAY_US, HOUR_US, MINUTE_US
+from sync.department.desk.words import says_why
+from sync.department.journal.change_entries import RequestTaken
 from sync.department.journal.entries import (
     ApprovalUsed,
     Disputed,
@@ -22,10 +25,21 @@ from sync.department.journal.entries import (
     SearchProposed,
 )
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
-from sync.department.policy.terms import Policy
+from sync.department.policy.terms import NUMBER_KINDS, Policy
 
+TAKEN_US = 5 * MINUTE_US  # an answer that was cut off can be made again after that
 PLATE = re.compile(r"[A-Z0-9?*]{1,16}")
-NUMBER_KINDS = ("case", "cad", "action")
+
+
+def plate_of(text: str) -> str:
+    """A plate as it is searched: the one normal form, of ASCII alone. Raises FormError.
+
+    Upper case makes I of the dotless i, SS of the sharp s and FI of the ligature: a letter that no plate has
+    would be searched as one that it has.
+    """
+    if not all(one.isascii() or one.isspace() or one in "·•" for one in text):
+        raise FormError("a plate has the letters A-Z and digits 0-9 alone", code="plate", clause="463.5 (b)")
+    return normal_plate(text)
 
 
 def is_full(policy: Policy, plate: str) -> bool:
@@ -71,22 +85,40 @@ def check_ground(policy: Policy, ground: Ground) -> None:
             clause="463.5 (a)",
             cure=", ".join(policy.inquiry.bases),
         )
+    if ground.basis not in policy.bases_of(ground.purpose):
+        raise FormError(
+            "that purpose does not rest on this basis",
+            code="basis",
+            clause="463.5 (a)",
+            cure=", ".join(policy.bases_of(ground.purpose)),
+        )
     if ground.number_kind not in NUMBER_KINDS:
         raise FormError(
             "say what number it is", code="number", clause="463.5 (a)", cure=", ".join(NUMBER_KINDS)
         )
-    if not re.fullmatch(policy.inquiry.number_pattern, ground.number):
+    if not is_number(policy, ground.number, ground.number_kind):
+        example = next((one.text for one in policy.inquiry.numbers if one.kind == ground.number_kind), "")
         raise FormError(
             "the basis must be named by its case, action or CAD incident number",
             code="number",
             clause="463.5 (a)",
+            cure=f"as the policy has it, e.g. {example}" if example else "",
         )
-    if len(" ".join(ground.justification.split())) < policy.inquiry.justification_min:
+    if not says_why(ground.justification, policy.inquiry.justification_min):
         raise FormError(
-            f"say why in at least {policy.inquiry.justification_min} characters",
+            f"say why, in two words and {policy.inquiry.justification_min} letters at least",
             code="justification",
             clause="463.5 (a)",
         )
+
+
+def is_number(policy: Policy, number: str, kind: str) -> bool:
+    """Whether a number can be one by the signed policy: of its kind, and not one that means no number."""
+    terms = policy.inquiry
+    patterns = [terms.number_pattern, *(one.pattern for one in terms.numbers if one.kind == kind)]
+    return all(re.fullmatch(one, number) for one in patterns) and not re.fullmatch(
+        terms.number_refused, number
+    )
 
 
 def check_wide(policy: Policy, query: Query, ground: Ground) -> bool:
@@ -112,6 +144,7 @@ class Queue:
     proposed: dict[int, Entry] = field(default_factory=dict)
     decided: dict[int, Entry] = field(default_factory=dict)
     used: set[int] = field(default_factory=set)
+    taken: dict[int, Entry] = field(default_factory=dict)
     disputes: list[Entry] = field(default_factory=list)
 
     def apply(self, entry: Entry) -> None:
@@ -126,6 +159,8 @@ class Queue:
             self.decided[note.proposal] = entry
         elif isinstance(note, Disputed):
             self.disputes.append(entry)
+        elif isinstance(note, RequestTaken):
+            self.taken[note.request] = entry
         elif isinstance(note, ApprovalUsed):
             self.used.add(note.proposal)
 
@@ -136,7 +171,9 @@ class Queue:
         return [entry for number, entry in self.proposed.items() if number not in self.decided]
 
 
-def request_to_run(queue: Queue, number: int, query: Query, ground: Ground, runner: str) -> Entry:
+def request_to_run(
+    queue: Queue, number: int, query: Query, ground: Ground, runner: str, *, now_us: int
+) -> Entry:
     """The open request that a search answers: it must be that search, and somebody else's. Raises
     DeskRefusal."""
     entry = queue.asked.get(number)
@@ -144,12 +181,15 @@ def request_to_run(queue: Queue, number: int, query: Query, ground: Ground, runn
         raise FormError("there is no such request", code="no-request", clause="463.5 (b)")
     if number in queue.answered:
         raise NotYetError("that request was answered", code="answered", clause="463.5 (b)")
+    taken = queue.taken.get(number)
+    if taken is not None and taken.stamp.user != runner and 0 <= now_us - taken.stamp.at_us < TAKEN_US:
+        raise NotYetError("that request is being answered", code="answered", clause="463.5 (b)")
     if (entry.note.query, entry.note.ground) != (query, ground):
         raise DeskRefusal(
             "this is not the search that was asked for", code="other-search", clause="463.5 (b)"
         )
     if entry.stamp.user == runner:
-        raise DeskRefusal("nobody answers his own request", code="own-request", clause="463.5 (c)")
+        raise DeskRefusal("you cannot answer your own request", code="own-request", clause="463.5 (c)")
     return entry
 
 
@@ -185,7 +225,7 @@ def approval_to_use(
             "that approval is for another person or search", code="other-approval", clause=clause
         )
     if decision is None or not isinstance(decision.note, SearchApproved):
-        raise NotYetError("nobody has approved it yet", code="second-person", clause=clause)
+        raise NotYetError("that proposal waits for a second person", code="second-person", clause=clause)
     if not decision.note.granted:
         raise DeskRefusal("the second person said no", code="declined", clause=clause)
     if number in queue.used:

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from storage.ssh_signature import SshPublicKey, SshSignatureError
+from storage.times import DAY_US
+from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Desk, Plan
-from sync.department.desk.inquiry.calls import Entered, NothingForm
+from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.people import rules as people
 from sync.department.desk.people import training
 from sync.department.desk.people.rules import one_time_password, totp_uri
+from sync.department.desk.words import demand_words
+from sync.department.journal.change_entries import (
+    AuthenticatorKept,
+    ChangeProposed,
+    ChangeUsed,
+    DesignationSet,
+)
 from sync.department.journal.entries import AccountSet, Entry, LockoutLifted, Shift, TrainingDone
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Call, Role
 
+MAX_CLASS = 500
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountForm:
-    """A person as he is to stand in the roster. `active` False removes him.
+    """A person as the roster is to show them. `active` False removes them.
 
-    `ssh_keys`: lines of public key files, with which he proves himself at a unit.
+    `ssh_keys`: lines of public key files, with which they prove themselves at a unit; `ends_us`: when a
+    designation ends, -1 for the policy's longest. `propose`: only ask for a second person; `approval`: the
+    approved proposal, -1 for none.
     """
 
     user: str
@@ -31,6 +45,9 @@ class AccountForm:
     shift: Shift | None = None
     active: bool = True
     ssh_keys: tuple[str, ...] = ()
+    ends_us: int = -1
+    propose: bool = False
+    approval: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +59,38 @@ class UserForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialForm:
+    """A new first password for somebody, and why. `propose`, `approval`: as for an account."""
+
+    user: str
+    reason: str
+    propose: bool = False
+    approval: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoverForm:
+    """The office of 463.4 goes to `user`; the caller keeps `keep_roles`, or leaves the roster with none."""
+
+    user: str
+    reason: str
+    keep_roles: tuple[Role, ...] = ()
+    propose: bool = False
+    approval: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HandedOver:
-    """A first password and authenticator secret, shown once. The repr shows neither."""
+    """A first password and authenticator secret, shown once. The repr shows neither.
+
+    `password` empty: one's own; `totp_uri` empty: the authenticator stays. `entry`: the proposal, where the
+    call only asked for a second person; -1 otherwise.
+    """
 
     user: str
     password: str = field(repr=False)
     totp_uri: str = field(repr=False)
+    entry: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +107,10 @@ class TrainingForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A person of the roster with the state of his training: current, expired or none.
+    """A person of the roster with the state of their training: current, expired or none.
 
-    `shift`: by the department's clock, or empty; `ssh_keys`: fingerprints.
+    `shift`: by the department's clock, or empty; `ssh_keys`: fingerprints; `designation_ends_us`: 0 where
+    there is none.
     """
 
     user: str
@@ -78,6 +122,7 @@ class Person:
     ssh_keys: tuple[str, ...]
     training: str
     training_ends_us: int
+    designation_ends_us: int
 
 
 def _first(entries: list[Entry]) -> Entered:
@@ -85,12 +130,12 @@ def _first(entries: list[Entry]) -> Entered:
 
 
 def set_account(front: Front, token: str, form: AccountForm) -> Entered:
-    """Add, change or remove a person; nobody changes his own roles."""
+    """Add, change or remove a person; you cannot change your own account."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
         if form.user == caller.user:
-            raise DeskRefusal("nobody changes his own account", code="own-account", clause="463.4")
+            raise DeskRefusal("you cannot change your own account", code="own-account", clause="463.4")
         account = AccountSet(
             user=form.user,
             name=form.name,
@@ -102,7 +147,76 @@ def set_account(front: Front, token: str, form: AccountForm) -> Entered:
             ssh_keys=_blobs(form.ssh_keys),
         )
         people.check_account(desk.policy, account)
-        return [account], _first
+        people.check_one_administrator(desk.book.roster, account)
+        designation = _designation(desk, form, caller.at_us)
+        needed = people.account_needs_second(desk.policy, desk.book.roster, account)
+        summary = f"{form.user}: {', '.join(form.roles)}; {form.reason}"
+        second = _second(desk, caller, "user/set", form, summary, needed=needed)
+        if isinstance(second, ChangeProposed):
+            return [second], _first
+        notes = [*second, account, *designation]
+        return notes, lambda made: Entered(entry=made[len(second)].sequence)
+
+    made = desk.act(token, Call.USER_MANAGE, plan)
+    front.tell_units()
+    return made
+
+
+def _designation(desk: Desk, form: AccountForm, now_us: int) -> list[DesignationSet]:
+    """The end of a designation, where the roles have one. Raises FormError beyond the policy's longest."""
+    if Role.DESIGNEE not in form.roles or not form.active:
+        return []
+    days = desk.policy.people.designation_days_max
+    ends_us = form.ends_us if form.ends_us >= 0 else now_us + days * DAY_US
+    if not now_us < ends_us <= now_us + days * DAY_US:
+        raise FormError(f"a designation ends within {days} days", code="designation", clause="463.6 (b)")
+    return [DesignationSet(user=form.user, ends_us=ends_us)]
+
+
+def _second(
+    desk: Desk, caller: Caller, call: str, form: Any, summary: str, *, needed: bool
+) -> ChangeProposed | list[ChangeUsed]:
+    """The second person of a change of the roster. Raises DeskRefusal.
+
+    Until somebody else ever could approve, the first administrator acts alone; the entry shows one hand.
+    """
+    wanted = changes.Wanted(
+        call=call, about=form.user, summary=summary, user=caller.user, now_us=caller.at_us
+    )
+    alone = not people.has_approvers(desk.policy, desk.book.roster, caller.user)
+    return changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed, alone=alone)
+
+
+def hand_office_over(front: Front, token: str, form: HandoverForm) -> Entered:
+    """Make another person the administrator of 463.4, and stop being it, in one step of two people."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entered]:
+        known = desk.book.roster.accounts
+        heir, mine = known.get(form.user), known[caller.user]
+        if heir is None or not heir.active or form.user not in desk.book.roster.ever_own:
+            raise FormError(
+                "the next administrator is a person of the roster with a password of their own",
+                code="no-such-user",
+                clause="463.4",
+            )
+        if form.user == caller.user or Role.ADMINISTRATOR not in mine.roles:
+            raise DeskRefusal(
+                "the administrator hands over to somebody else", code="own-account", clause="463.4"
+            )
+        if Role.ADMINISTRATOR in form.keep_roles:
+            raise FormError("the policy names one administrator", code="second-administrator", clause="463.4")
+        next_one = replace(
+            heir, roles=(*dict.fromkeys((*heir.roles, Role.ADMINISTRATOR)),), reason=form.reason
+        )
+        left = replace(mine, roles=form.keep_roles, active=bool(form.keep_roles), reason=form.reason)
+        people.check_account(desk.policy, next_one)
+        people.check_account(desk.policy, left)
+        summary = f"{caller.user} hands the office over to {form.user}; {form.reason}"
+        second = _second(desk, caller, "user/hand-over", form, summary, needed=True)
+        if isinstance(second, ChangeProposed):
+            return [second], _first
+        return [*second, next_one, left], lambda made: Entered(entry=made[len(second)].sequence)
 
     made = desk.act(token, Call.USER_MANAGE, plan)
     front.tell_units()
@@ -117,15 +231,26 @@ def _blobs(lines: tuple[str, ...]) -> tuple[bytes, ...]:
         raise FormError(error.what, code="ssh-key", clause="463.3", cure=error.cure) from None
 
 
-def new_credential(front: Front, token: str, form: UserForm) -> HandedOver:
-    """A new first password and authenticator secret for somebody else; ends all he had."""
+def new_credential(front: Front, token: str, form: CredentialForm) -> HandedOver:
+    """A new first password and authenticator secret for somebody else; ends their sessions."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[HandedOver]:
+        roster = desk.book.roster
         if form.user == caller.user:
-            raise DeskRefusal("nobody resets his own credential", code="own-account", clause="463.4")
-        if form.user not in desk.book.roster.accounts:
-            raise FormError("nobody of that name is on the roster", code="no-such-user", clause="463.3")
+            raise DeskRefusal("you cannot reset your own credential", code="own-account", clause="463.4")
+        account = roster.accounts.get(form.user)
+        if account is None or not account.active:
+            raise FormError("that user is not on the roster", code="no-such-user", clause="463.3")
+        demand_words(form.reason, "say why", code="reason", clause="463.4")
+        needed = people.credential_needs_second(desk.policy, roster, form.user)
+        summary = f"new first password for {form.user}; {form.reason}"
+        second = _second(desk, caller, "user/credential", form, summary, needed=needed)
+        if isinstance(second, ChangeProposed):
+            return [second], lambda made: HandedOver(
+                user=form.user, password="", totp_uri="", entry=made[0].sequence
+            )
+        desk.follow_up(caller.stamp(), *second)
         made = hand_over(desk, form.user, caller)
         return [], lambda _entries: made
 
@@ -143,14 +268,15 @@ def hand_over(desk: Desk, user: str, caller: Caller) -> HandedOver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordForm:
-    """One's own password, changed."""
+    """Your own password, changed. `new_authenticator`: a new secret for the phone too."""
 
     old: str = field(repr=False)
     new: str = field(repr=False)
+    new_authenticator: bool = False
 
 
 def set_password(front: Front, token: str, form: PasswordForm) -> HandedOver:
-    """Set one's own password; a new authenticator secret comes with it, which nobody else has seen."""
+    """Set your own password. The authenticator stays, unless another person made it or a new one is asked."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[HandedOver]:
@@ -160,11 +286,17 @@ def set_password(front: Front, token: str, form: PasswordForm) -> HandedOver:
         if form.old == form.new:
             raise FormError("that is the old password", code="password", clause="CJIS IA-5")
         people.check_password(desk.policy, caller.user, form.new)
+        renews = known.first or form.new_authenticator
         terms = desk.policy.security
-        fresh = people.new_credential(terms, caller.user, form.new, caller.at_us, first=False)
+        fresh = people.new_credential(
+            terms, caller.user, form.new, caller.at_us, first=False, totp="" if renews else known.totp
+        )
+        used_step = desk.book.roster.used_steps.get(caller.user, -1)
         desk.set_credential(fresh, caller.stamp())
-        made = HandedOver(user=caller.user, password="", totp_uri=totp_uri(fresh, desk.policy.department))
-        return [], lambda _entries: made
+        kept = [] if renews else [AuthenticatorKept(user=caller.user, used_step=used_step)]
+        uri = totp_uri(fresh, desk.policy.department) if renews else ""
+        made = HandedOver(user=caller.user, password="", totp_uri=uri)
+        return kept, lambda _entries: made
 
     return desk.act(token, Call.POLICY_READ, plan)
 
@@ -174,37 +306,78 @@ def lift_lockout(front: Front, token: str, form: UserForm) -> Entered:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
-        if form.user == caller.user or not form.reason.strip():
-            raise DeskRefusal("somebody else lifts it, and says why", code="own-account", clause="CJIS AC-7")
+        if form.user == caller.user:
+            raise DeskRefusal("you cannot lift your own lock-out", code="own-account", clause="CJIS AC-7")
+        demand_words(form.reason, "say why", code="reason", clause="CJIS AC-7")
         if form.user not in desk.book.roster.accounts:
-            raise FormError("nobody of that name is on the roster", code="no-such-user", clause="CJIS AC-7")
+            raise FormError("that user is not on the roster", code="no-such-user", clause="CJIS AC-7")
         return [LockoutLifted(user=form.user, reason=form.reason)], _first
 
     return desk.act(token, Call.USER_MANAGE, plan)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassForm:
+    """463.9: one class with its sign-in sheet. `users`: everybody who signed."""
+
+    users: tuple[str, ...]
+    trainer: str
+    course: str
+    policy_version: int
+    topics: tuple[str, ...]
+    held_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassRecorded:
+    """The entries of a class, one a person, in the order of the sign-in sheet."""
+
+    entries: tuple[int, ...]
+
+
 def record_training(front: Front, token: str, form: TrainingForm) -> Entered:
     """Enter a training."""
+    one = ClassForm(
+        users=(form.user,),
+        trainer=form.trainer,
+        course=form.course,
+        policy_version=form.policy_version,
+        topics=form.topics,
+        held_us=form.held_us,
+    )
+    return Entered(entry=record_class(front, token, one).entries[0])
+
+
+def record_class(front: Front, token: str, form: ClassForm) -> ClassRecorded:
+    """Enter a training of several people: all of them, or none where one record would be refused."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[Entered]:
-        note = TrainingDone(
-            user=form.user,
-            trainer=form.trainer,
-            course=form.course,
-            policy_version=form.policy_version,
-            topics=form.topics,
-            held_us=form.held_us,
-        )
-        training.check_record(
-            desk.policy,
-            desk.book.roster.accounts,
-            note,
-            recorder=caller.user,
-            roles=caller.roles,
-            now_us=caller.at_us,
-        )
-        return [note], _first
+    def plan(caller: Caller) -> Plan[ClassRecorded]:
+        if not 0 < len(form.users) <= MAX_CLASS or len(set(form.users)) != len(form.users):
+            raise FormError(
+                f"a sign-in sheet names 1 to {MAX_CLASS} users, each once", code="sign-in", clause="463.9"
+            )
+        notes = [
+            TrainingDone(
+                user=user,
+                trainer=form.trainer,
+                course=form.course,
+                policy_version=form.policy_version,
+                topics=form.topics,
+                held_us=form.held_us,
+            )
+            for user in form.users
+        ]
+        for note in notes:
+            training.check_record(
+                desk.policy,
+                desk.book.roster.accounts,
+                note,
+                recorder=caller.user,
+                roles=caller.roles,
+                now_us=caller.at_us,
+            )
+        return notes, lambda made: ClassRecorded(entries=tuple(entry.sequence for entry in made))
 
     made = desk.act(token, Call.TRAINING_RECORD, plan)
     front.tell_units()
@@ -212,7 +385,7 @@ def record_training(front: Front, token: str, form: TrainingForm) -> Entered:
 
 
 def roster(front: Front, token: str, form: NothingForm) -> tuple[Person, ...]:  # noqa: ARG001
-    """Everybody for whom trains or manages; oneself for anybody else."""
+    """The whole roster for those who record training; for anybody else, themselves."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Person, ...]]:
@@ -228,7 +401,7 @@ def roster(front: Front, token: str, form: NothingForm) -> tuple[Person, ...]:  
 
 
 def person(desk: Desk, account: AccountSet, now_us: int) -> Person:
-    """A person with the state of his training."""
+    """A person with the state of their training."""
     done = desk.book.trainings.newest.get(account.user)
     ends = training.ends_us(desk.policy, done) if done else 0
     state = "none" if done is None else "current" if now_us < ends else "expired"
@@ -242,4 +415,5 @@ def person(desk: Desk, account: AccountSet, now_us: int) -> Person:
         ssh_keys=tuple(SshPublicKey(blob).fingerprint for blob in account.ssh_keys),
         training=state,
         training_ends_us=ends,
+        designation_ends_us=desk.book.roster.designations.get(account.user, 0),
     )

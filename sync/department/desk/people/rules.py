@@ -7,12 +7,12 @@ or PBKDF2-HMAC-SHA-256 in the FIPS profile. A TOTP code is good once.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import hmac
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pyotp
@@ -21,6 +21,9 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from storage.codec import to_bytes
 from storage.errors import RecordError
+from storage.times import DAY_US, MINUTE_US
+from sync.department.desk.words import demand_words, is_plain
+from sync.department.journal.change_entries import AuthenticatorKept, ChangeUsed, DesignationSet
 from sync.department.journal.entries import (
     AccountSet,
     CredentialSet,
@@ -29,13 +32,15 @@ from sync.department.journal.entries import (
     Logon,
     SessionEnded,
 )
-from sync.department.policy.refusals import FormError, NotYetError
-from sync.department.policy.roles import Role
+from sync.department.journal.entry_base import SYSTEM
+from sync.department.policy.refusals import DeskRefusal, FormError, LockedError, NotYetError
+from sync.department.policy.roles import SEARCHES, TAKES_TWO, Call, Role
 from sync.department.policy.terms import Policy, SecurityTerms
 
 USER_NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 ARGON2, PBKDF2 = "argon2id", "pbkdf2-sha256"
 PBKDF2_ROUNDS = 600_000  # OWASP's figure for HMAC-SHA-256
+TOTP_CODE = re.compile(r"[0-9]{6}")
 TOTP_STEP_S = 30
 TOTP_SLACK = 1  # steps either way
 MAX_PASSWORD = 256
@@ -58,25 +63,50 @@ class Credential:
         return hashlib.sha256(b"alpr-department/credential/v1\x00" + to_bytes(self)).digest()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """An account was made, widened or reset. `second`: who approved it; empty where one hand did it alone."""
+
+    entry: int
+    user: str
+    by: str
+    second: str
+    what: str
+
+
 @dataclass(slots=True)
 class Roster:
-    """What the log's entries say of people: accounts, credential digests, failed logons, used codes."""
+    """What the log's entries say of people: accounts, credential digests, failed logons, used codes.
+
+    `makings`: by whose hands each account and each credential came about; `approvers`: who ever held a role
+    and had a password of their own.
+    """
 
     accounts: dict[str, AccountSet] = field(default_factory=dict)
     credentials: dict[str, CredentialSet] = field(default_factory=dict)
     failures: dict[str, list[int]] = field(default_factory=dict)
     used_steps: dict[str, int] = field(default_factory=dict)
     last_roles: dict[str, tuple[Role, ...]] = field(default_factory=dict)
+    ever_roles: dict[str, set[Role]] = field(default_factory=dict)
+    ever_own: set[str] = field(default_factory=set)
+    makings: list[Making] = field(default_factory=list)
+    designations: dict[str, int] = field(default_factory=dict)
+    credential_us: dict[str, int] = field(default_factory=dict)
+    fresh: set[str] = field(default_factory=set)
+    _second: tuple[str, str, str] = ("", "", "")
 
     def apply(self, entry: Entry) -> None:
         note = entry.note
         if isinstance(note, AccountSet):
-            self.accounts[note.user] = note
-            if note.roles:
-                self.last_roles[note.user] = note.roles
+            self._set_account(entry, note)
+        elif isinstance(note, ChangeUsed):
+            self._second = (note.about, entry.stamp.user, note.second)
+        elif isinstance(note, AuthenticatorKept):
+            self.used_steps[note.user] = note.used_step
+        elif isinstance(note, DesignationSet):
+            self.designations[note.user] = note.ends_us
         elif isinstance(note, CredentialSet):
-            self.credentials[note.user] = note
-            self.used_steps.pop(note.user, None)  # codes of another secret
+            self._set_credential(entry, note)
         elif isinstance(note, SessionEnded):
             if note.how == "unlocked":
                 self.used_steps[entry.stamp.user] = note.totp_step
@@ -91,9 +121,68 @@ class Roster:
                 self.failures.setdefault(note.user, []).append(entry.stamp.at_us)
                 del self.failures[note.user][:-32]
 
+    def _set_account(self, entry: Entry, note: AccountSet) -> None:
+        before = self.accounts.get(note.user)
+        known = set(before.roles) if before is not None and before.active else set()
+        self.accounts[note.user] = note
+        if note.roles:
+            self.last_roles[note.user] = note.roles
+            self.ever_roles.setdefault(note.user, set()).update(note.roles)
+        if not note.active:  # whoever comes back gets a new credential
+            self.credentials.pop(note.user, None)
+            return
+        if set(note.roles) - known:
+            self._make(entry, note.user, "account")
+        if before is None or not before.active:
+            self.fresh.add(note.user)
+
+    def _set_credential(self, entry: Entry, note: CredentialSet) -> None:
+        self.credentials[note.user] = note
+        self.used_steps.pop(note.user, None)  # codes of another secret, unless the next entry says not
+        self.credential_us[note.user] = entry.stamp.at_us
+        if not note.first:
+            self.ever_own.add(note.user)
+            self.fresh.discard(note.user)
+        elif note.user in self.fresh:  # the first one of an account that was just made
+            self.fresh.discard(note.user)
+        else:
+            self._make(entry, note.user, "credential")
+
+    def _make(self, entry: Entry, user: str, what: str) -> None:
+        by = entry.stamp.user
+        second = self._second[2] if self._second[:2] == (user, by) else ""
+        self._second = ("", "", "")
+        if by != SYSTEM:
+            self.makings.append(Making(entry=entry.sequence, user=user, by=by, second=second, what=what))
+
+    def roles_of(self, user: str, now_us: int) -> tuple[Role, ...]:
+        """The roles that an active account holds now: a designation that ended gives none."""
+        account = self.accounts.get(user)
+        if account is None or not account.active:
+            return ()
+        ends = self.designations.get(user)
+        over = ends is not None and now_us >= ends
+        return tuple(role for role in account.roles if not (over and role is Role.DESIGNEE))
+
     def holders(self, role: Role) -> list[str]:
         """Active people with a role, by name."""
         return sorted(one.user for one in self.accounts.values() if one.active and role in one.roles)
+
+
+def demand_not_locked_out(policy: Policy, roster: Roster, user: str, now_us: int) -> None:
+    """CJIS AC-7: too many failed logons within the window lock the account. Raises LockedError."""
+    terms = policy.sessions
+    times = roster.failures.get(user, [])
+    window = terms.window_minutes * MINUTE_US
+    for at in range(len(times) - terms.attempts + 1):
+        last = times[at + terms.attempts - 1]
+        if last - times[at] <= window and now_us < last + terms.lockout_minutes * MINUTE_US:
+            raise LockedError(
+                f"{terms.attempts} failed logons: locked for {terms.lockout_minutes} minutes",
+                code="locked-out",
+                clause="CJIS AC-7",
+                cure="wait, or ask the administrator",
+            )
 
 
 def check_account(policy: Policy, account: AccountSet) -> None:
@@ -104,12 +193,81 @@ def check_account(policy: Policy, account: AccountSet) -> None:
         raise FormError("an account has at least one role", code="roles", clause="463.3")
     if Role.VENDOR in account.roles and len(account.roles) > 1:
         raise FormError("a vendor has no other role", code="roles", clause="463.3")
-    if {Role.REVIEWER, Role.COMMUNICATIONS} <= set(policy.effective_roles(account.roles)):
+    if Role.REVIEWER in account.roles and searches(policy, account.roles):
         raise FormError("a reviewer of the log does not search", code="roles", clause="463.5 (c)")
     if len(account.ssh_keys) > MAX_SSH_KEYS:
         raise FormError(f"a person has at most {MAX_SSH_KEYS} SSH keys", code="ssh-key", clause="463.3")
-    if not account.name.strip() or not account.organisation.strip() or not account.reason.strip():
-        raise FormError("name, organisation and reason must be given", code="account", clause="463.3")
+    for said in (account.name, account.organisation, account.reason):
+        demand_words(
+            said,
+            "name, organization and reason must be given",
+            code="account",
+            clause="463.3",
+            least=1,
+        )
+
+
+def calls_of(policy: Policy, roles: Iterable[Role]) -> set[Call]:
+    """Every call that these roles may make, with the roles that come with them."""
+    grants = policy.grants
+    return {call for role in policy.effective_roles(tuple(roles)) for call in grants.get(role, ())}
+
+
+def searches(policy: Policy, roles: Iterable[Role]) -> bool:
+    """Whether one of these roles opens content."""
+    return not SEARCHES.isdisjoint(calls_of(policy, roles))
+
+
+def takes_two(policy: Policy, roles: Iterable[Role]) -> bool:
+    """Whether an account with these roles is made, widened and reset by two people (463.3, 463.4)."""
+    return not TAKES_TWO.isdisjoint(calls_of(policy, roles))
+
+
+def has_approvers(policy: Policy, roster: Roster, user: str) -> bool:
+    """Whether anybody but `user` ever could approve a change: until then the first administrator acts alone.
+
+    A role that was taken away still counts, so that nobody gets back to this state.
+    """
+    return any(
+        Call.CHANGE_APPROVE in calls_of(policy, roster.ever_roles.get(other, ()))
+        for other in roster.ever_own
+        if other != user
+    )
+
+
+def account_needs_second(policy: Policy, roster: Roster, account: AccountSet) -> bool:
+    """Whether setting this account needs a second person: it gains a role that two people give.
+
+    Taking a role or an account away never waits.
+    """
+    before = roster.accounts.get(account.user)
+    known = before.roles if before is not None and before.active else ()
+    gained = set(account.roles) - set(known)
+    return account.active and bool(gained) and takes_two(policy, account.roles)
+
+
+def credential_needs_second(policy: Policy, roster: Roster, user: str) -> bool:
+    """Whether a new credential needs a second person; the first one of a new account came with that."""
+    account = roster.accounts.get(user)
+    return account is not None and user not in roster.fresh and takes_two(policy, account.roles)
+
+
+def check_one_administrator(roster: Roster, account: AccountSet) -> None:
+    """463.4 names one administrator: another one comes by a handover. Raises DeskRefusal."""
+    before = roster.accounts.get(account.user)
+    was = before is not None and before.active and Role.ADMINISTRATOR in before.roles
+    if (
+        account.active
+        and Role.ADMINISTRATOR in account.roles
+        and not was
+        and roster.holders(Role.ADMINISTRATOR)
+    ):
+        raise DeskRefusal(
+            "there is an administrator, and the policy names one",
+            code="second-administrator",
+            clause="463.4",
+            cure="hand the office over: department user hand-over",
+        )
 
 
 def check_password(policy: Policy, user: str, password: str) -> None:
@@ -142,7 +300,7 @@ def hash_password(terms: SecurityTerms, password: str) -> tuple[str, str]:
 
 def password_matches(credential: Credential, password: str) -> bool:
     """Constant-time comparison under the credential's scheme."""
-    if len(password) > MAX_PASSWORD:
+    if len(password) > MAX_PASSWORD or not is_plain(password):
         return False
     if credential.scheme == PBKDF2:
         try:
@@ -157,13 +315,30 @@ def password_matches(credential: Credential, password: str) -> bool:
         return False
 
 
-def new_credential(terms: SecurityTerms, user: str, password: str, now_us: int, *, first: bool) -> Credential:
-    """A credential with a fresh TOTP secret. `first`: somebody else made it, so it opens only its own
-    change."""
+def new_credential(
+    terms: SecurityTerms, user: str, password: str, now_us: int, *, first: bool, totp: str = ""
+) -> Credential:
+    """A credential, with a fresh TOTP secret unless one is kept. `first`: another person made it, so it
+    opens only its own change."""
     scheme, hashed = hash_password(terms, password)
-    return Credential(
-        user=user, scheme=scheme, password=hashed, totp=pyotp.random_base32(), set_us=now_us, first=first
-    )
+    secret = totp or pyotp.random_base32()
+    return Credential(user=user, scheme=scheme, password=hashed, totp=secret, set_us=now_us, first=first)
+
+
+def expires_us(terms: SecurityTerms, set_us: int) -> int:
+    """When a password of `set_us` opens nothing but its own change."""
+    return set_us + terms.password_max_days * DAY_US
+
+
+def demand_in_date(terms: SecurityTerms, set_us: int, now_us: int) -> None:
+    """An expired password opens only its own change. Raises NotYetError."""
+    if now_us > expires_us(terms, set_us):
+        raise NotYetError(
+            "this password has expired: set a new one first",
+            code="password-expired",
+            clause="CJIS IA-5",
+            cure="department user password",
+        )
 
 
 def demand_approved(terms: SecurityTerms, credential: Credential | None) -> None:
@@ -179,18 +354,7 @@ def demand_approved(terms: SecurityTerms, credential: Credential | None) -> None
 
 def nobody(terms: SecurityTerms) -> Credential:
     """What an unknown user's password is held against: a wrong name takes as long as a wrong password."""
-    return _nobody(terms.profile, terms.argon2_memory_kib, terms.argon2_passes)
-
-
-@functools.cache
-def _nobody(profile: str, memory_kib: int, passes: int) -> Credential:
-    password = one_time_password()
-    if profile == "fips":
-        scheme, hashed = PBKDF2, f"{PBKDF2_ROUNDS}${'00' * 16}${'00' * 32}"
-    else:
-        hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1)
-        scheme, hashed = ARGON2, hasher.hash(password)
-    return Credential(user="", scheme=scheme, password=hashed, totp="", set_us=0, first=False)
+    return _NOBODY[terms.profile]
 
 
 def one_time_password() -> str:
@@ -206,7 +370,12 @@ def totp_uri(credential: Credential, department: str) -> str:
 
 
 def totp_step(credential: Credential, code: str, now_us: int, used: int) -> int | None:
-    """The time step that `code` belongs to, newer than `used`; None where it is none of the last or next."""
+    """The time step that `code` belongs to, newer than `used`; None where it is none of the last or next.
+
+    Anything but six ASCII digits is no code: `compare_digest` raises for other characters.
+    """
+    if not TOTP_CODE.fullmatch(code):
+        return None
     now = now_us // 1_000_000 // TOTP_STEP_S
     totp = pyotp.TOTP(credential.totp)
     for step in range(now - TOTP_SLACK, now + TOTP_SLACK + 1):
@@ -221,3 +390,16 @@ def parse_roles(names: str) -> tuple[Role, ...]:
         return tuple(Role(name.strip()) for name in names.split(",") if name.strip())
     except ValueError as error:
         raise RecordError(str(error), where="roles", cure="one of " + ", ".join(Role)) from None
+
+
+def _hash_of_nobody(scheme: str, password: str) -> Credential:
+    return Credential(user="", scheme=scheme, password=password, totp="", set_us=0, first=False)
+
+
+_NOBODY = {
+    "standard": _hash_of_nobody(
+        ARGON2,
+        "$argon2id$v=19$m=65536,t=3,p=1$c2FsdHNhbHRzYWx0c2FsdA$Uz1sTNLzHJ7zAFtSXo0qhDgIzgTOOHiCLTLbUj3PFFY",
+    ),
+    "fips": _hash_of_nobody(PBKDF2, f"{PBKDF2_ROUNDS}${'00' * 16}${'00' * 32}"),
+}

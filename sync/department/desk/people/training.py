@@ -74,9 +74,9 @@ def check_record(
     terms = policy.training
     person = roster.get(record.user)
     if person is None or not person.active:
-        raise FormError("nobody of that name is on the roster", code="no-such-user", clause="463.9")
+        raise FormError("that user is not on the roster", code="no-such-user", clause="463.9")
     if record.user == recorder:
-        raise DeskRefusal("nobody records his own training", code="own-training", clause="463.9")
+        raise DeskRefusal("you cannot record your own training", code="own-training", clause="463.9")
     conducts = terms.conducted_by in policy.effective_roles(person.roles)
     wanted = terms.conductor_recorded_by if conducts else terms.conducted_by
     if wanted not in roles:
@@ -89,12 +89,12 @@ def check_record(
         trainer = roster.get(record.trainer)
         if trainer is None or not trainer.active or terms.conducted_by not in trainer.roles:
             raise FormError(
-                f"training is conducted by the {policy.title(terms.conducted_by)}: name him as trainer",
+                f"training is conducted by the {policy.title(terms.conducted_by)}: name them as trainer",
                 code="trainer",
                 clause="463.9",
             )
     elif record.trainer == record.user:
-        raise FormError("nobody trains himself", code="trainer", clause="463.9")
+        raise FormError("you cannot train yourself", code="trainer", clause="463.9")
     if record.course not in terms.courses:
         raise FormError(
             "that is no approved course", code="course", clause="463.3", cure=", ".join(terms.courses)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from storage.plate_text import normal_plate
 from sync.department.content.reads import OpenedRead
 from sync.department.desk.context import ELEMENTS, Front
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules as inquiry
-from sync.department.desk.inquiry.calls import Entered, NothingForm, told
+from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.inquiry.searching import note_refusal
 from sync.department.desk.sharing import rules as sharing
+from sync.department.desk.words import demand_words
 from sync.department.journal.entries import Access, AccessResult, Entry, Ground, LogRead, Query
 from sync.department.journal.sharing_entries import (
     Scope,
@@ -68,11 +69,11 @@ class DecisionForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverForm:
-    """What leaves under an approved request: at most its scope."""
+    """What leaves under an approved request: `scope`, else all that was approved."""
 
     request: int
-    scope: Scope
     ground: Ground
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,8 +258,7 @@ def decide(front: Front, token: str, form: DecisionForm) -> Entered:
 
     def plan(caller: Caller) -> Plan[Entered]:
         sharing.to_decide(desk.policy, desk.book.shares, form.request, caller.user)
-        if not form.note.strip():
-            raise FormError("say why it was approved or refused", code="note", clause="463.6 (b)")
+        demand_words(form.note, "say why it was approved or refused", code="note", clause="463.6 (b)")
         return [ShareDecided(request=form.request, approved=form.approved, note=form.note)], _first
 
     return desk.act(token, Call.SHARE_APPROVE, plan)
@@ -272,23 +272,24 @@ def deliver(front: Front, token: str, form: DeliverForm) -> Delivery:
     """Build the package of an approved request: an access entry for each plate, then one for the transfer."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[tuple[ShareAsked, list[tuple[Query, Entry]]]]:
-        asked = sharing.to_deliver(desk.policy, desk.book.shares, form.request, form.scope)
+    def plan(caller: Caller) -> Plan[tuple[ShareAsked, Scope, list[tuple[Query, Entry]]]]:
+        scope = form.scope or sharing.scope_of(desk.book.shares, form.request)
+        asked = sharing.to_deliver(desk.policy, desk.book.shares, form.request, scope)
         decision = desk.book.shares.decided[form.request]
         if decision.stamp.user == caller.user:
             raise DeskRefusal(
-                "who approved a request does not deliver it", code="own-decision", clause="463.6"
+                "you approved this request: another person delivers it", code="own-decision", clause="463.6"
             )
         inquiry.check_ground(desk.policy, form.ground)
         queries = [
             Query(
-                plate=normal_plate(plate),
-                since_us=form.scope.since_us,
-                until_us=form.scope.until_us,
+                plate=inquiry.plate_of(plate),
+                since_us=scope.since_us,
+                until_us=scope.until_us,
                 area=None,
                 unit="",
             )
-            for plate in form.scope.plates
+            for plate in scope.plates
         ]
         for query in queries:
             inquiry.check_query(desk.policy, query, caller.at_us)
@@ -307,19 +308,19 @@ def deliver(front: Front, token: str, form: DeliverForm) -> Delivery:
             )
             for query in queries
         ]
-        return notes, lambda made: (asked, list(zip(queries, made, strict=True)))
+        return notes, lambda made: (asked, scope, list(zip(queries, made, strict=True)))
 
-    asked, searches = desk.act(token, Call.SHARE_DELIVER, plan)
-    shown = ELEMENTS if form.scope.images else ("place", "text")
+    asked, scope, searches = desk.act(token, Call.SHARE_DELIVER, plan)
+    shown = ELEMENTS if scope.images else ("place", "text")
     found: list[OpenedRead] = []
     unwitnessed = False
     limit = desk.policy.inquiry.results_max
     for query, entry in searches:
         cover = desk.covered(entry.sequence)
-        reads, count = front.reads.find(front.door, cover, query, limit)
-        names = tuple(one.read for one in reads)
-        with told(front, entry, Call.SHARE_DELIVER):
-            if count > limit:
+        page = front.reads.find(front.door, cover, query, limit)
+        count, names = page.count, tuple(one.read for one in page.reads)  # what is near is not what was asked
+        with note_refusal(front, entry, Call.SHARE_DELIVER):
+            if page.next:
                 what = f"one delivery holds at most {limit} reads a plate"
                 raise FormError(what, code="scope", clause="463.6")
             found += front.reads.open(front.door, cover, names, shown)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from storage.plate_text import normal_plate
-from sync.department.desk.inquiry.rules import PLATE, is_full
+from sync.department.desk.inquiry.rules import PLATE, is_full, plate_of
+from sync.department.desk.words import demand_words
 from sync.department.journal.entries import Entry
 from sync.department.journal.sharing_entries import (
     Scope,
@@ -77,8 +77,7 @@ def routes_away(policy: Policy, kind: str) -> bool:
 
 
 def _demand(value: str, what: str, clause: str) -> None:
-    if not value.strip():
-        raise FormError(f"the request lacks {what}", code="share-form", clause=clause)
+    demand_words(value, f"the request lacks {what}", code="share-form", clause=clause, least=1)
 
 
 def check_asker(agency: str, person: str, letter: bytes, letter_name: str) -> None:
@@ -118,7 +117,7 @@ def _check_scope(policy: Policy, scope: Scope) -> None:
     """Full plates and a time: what could not be delivered is not asked for either. Raises FormError."""
     scope.check()
     for plate in scope.plates:
-        if not PLATE.fullmatch(normal_plate(plate)) or not is_full(policy, normal_plate(plate)):
+        if not PLATE.fullmatch(plate_of(plate)) or not is_full(policy, plate_of(plate)):
             raise FormError(
                 "a request names full plates, without wildcards",
                 code="plate",
@@ -143,10 +142,20 @@ def to_decide(policy: Policy, shares: Shares, number: int, approver: str) -> Ent
     if number not in shares.reviewed:
         raise NotYetError("that request has not been reviewed", code="not-reviewed", clause="463.6 (b)")
     if entry.stamp.user == approver:
-        raise DeskRefusal("nobody approves a request he entered", code="own-request", clause="463.6 (b)")
+        raise DeskRefusal(
+            "you cannot approve a request that you entered", code="own-request", clause="463.6 (b)"
+        )
     if isinstance(entry.note, ShareAsked):
         gate(policy, entry.note.agency_kind, entry.note.state)
     return entry
+
+
+def scope_of(shares: Shares, number: int) -> Scope:
+    """All that a request asked for. Raises FormError where there is none."""
+    entry = shares.asked.get(number)
+    if entry is None or not isinstance(entry.note, ShareAsked):
+        raise FormError("there is no such request", code="no-request", clause="463.6 (a)")
+    return entry.note.scope
 
 
 def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope) -> ShareAsked:
@@ -161,9 +170,9 @@ def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope) -> Sha
         raise DeskRefusal("that request was refused", code="declined", clause="463.6 (b)")
     asked = entry.note
     gate(policy, asked.agency_kind, asked.state)  # the policy may have changed since
-    allowed = {normal_plate(plate) for plate in asked.scope.plates}
+    allowed = {plate_of(plate) for plate in asked.scope.plates}
     beyond = (
-        not {normal_plate(plate) for plate in scope.plates} <= allowed
+        not {plate_of(plate) for plate in scope.plates} <= allowed
         or scope.since_us < asked.scope.since_us
         or scope.until_us > asked.scope.until_us
         or (scope.images and not asked.scope.images)

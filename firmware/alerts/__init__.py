@@ -1,1 +1,0 @@
-"""Alerts on the unit (463.7): reads matched with hot lists, raised once, shown, checked, answered for."""

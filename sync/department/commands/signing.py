@@ -1,0 +1,49 @@
+"""What `hotlist push` and `send` share: a document signed by a call of a person. No command itself."""
+
+from __future__ import annotations
+
+import json
+
+from storage.times import HOUR_US, now_us
+from sync.command_frame import DONE
+from sync.department.commands.desk_access import Terminal
+from sync.department.desk.desk import FOLDER
+from sync.department.desk.documents.calls import Signed, SignForm, check, name_of
+from sync.department.ground.home import DepartmentHome
+from sync.department.journal.access_log import DATABASE
+from sync.department.policy.refusals import FormError
+from sync.department.server.server import Department
+from sync.department.units import documents
+from sync.errors import ConfigError
+
+
+def sign(terminal: Terminal, form: SignForm) -> int:
+    """Sign a document at the desk. Before the first administrator there is no desk: the command key signs."""
+    home = DepartmentHome.open(terminal.common.home)
+    if (home.path / FOLDER / DATABASE).is_file():
+        made: Signed = terminal.call("document/sign", form)
+    else:
+        made = _sign_alone(home, form)
+    facts = {"name": made.name, "version": made.version, "sha256": made.digest, "proposal": made.proposal}
+    words = f"out: {made.name}, version {made.version}, SHA-256 {made.digest}"
+    if made.proposal >= 0:
+        words = (
+            f"proposal {made.proposal}: {made.name}, SHA-256 {made.digest}; then: department change approve"
+        )
+    print(json.dumps(facts) if terminal.common.json else words)
+    return DONE
+
+
+def _sign_alone(home: DepartmentHome, form: SignForm) -> Signed:
+    try:
+        name, now = name_of(form), now_us()
+        check(form)
+    except FormError as error:
+        raise ConfigError(error.what, cure=error.cure) from None
+    ends_us = now + form.hours * HOUR_US if form.kind == "hot-list" else None
+    department = Department(home)
+    try:
+        version = documents.send(home, department.store, name, form.body, now, form.unit, ends_us)
+    finally:
+        department.close()
+    return Signed(entry=-1, name=name, version=version, digest=form.digest)

@@ -1,0 +1,64 @@
+"""Case numbers held against CAD and RMS: by a person, or daily from the drop folder (463.5 (a))."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sync.department.desk.audit import cases
+from sync.department.desk.audit import rules as audit
+from sync.department.desk.audit.rules import ACCESS_KINDS
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.journal.change_entries import CasesCompared
+from sync.department.policy.roles import Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareForm:
+    """The export of CAD or RMS, a CSV file."""
+
+    export: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A comparison: its entry, how many look-ups, how many of them under a number that exists."""
+
+    entry: int
+    accesses: int
+    known: int
+    unknown: tuple[int, ...]
+
+
+def compare_cases(front: Front, token: str, form: CompareForm) -> Compared:
+    """Hold the look-ups since the last comparison against an export; the next audit assigns what it lacks."""
+    desk = front.desk
+    numbers = cases.read_export(form.export)
+    desk.act(token, Call.AUDIT_RUN, lambda _caller: ([], lambda _entries: None))  # the role first
+    requests = audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS))
+
+    def plan(caller: Caller) -> Plan[Compared]:
+        note = cases.compare(requests, numbers, form.export, since_us=compared_to(desk), now_us=caller.at_us)
+        return [note], lambda made: Compared(
+            entry=made[0].sequence, accesses=note.accesses, known=note.known, unknown=note.unknown
+        )
+
+    return desk.act(token, Call.AUDIT_RUN, plan)
+
+
+def compared_to(desk: Desk) -> int:
+    """Up to when look-ups were held against CAD and RMS."""
+    last = desk.book.cases.last
+    return (
+        last.note.to_us if last is not None and isinstance(last.note, CasesCompared) else desk.book.opened_us
+    )
+
+
+def compare_daily(front: Front, export: bytes) -> int:
+    """The same by the system, from the drop folder: how many look-ups were held against it."""
+    desk = front.desk
+    numbers = cases.read_export(export)
+    requests = audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS))
+    note = cases.compare(requests, numbers, export, since_us=compared_to(desk), now_us=desk.now_us())
+    desk.system(note)
+    return note.accesses

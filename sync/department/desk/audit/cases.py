@@ -1,0 +1,102 @@
+"""Case numbers held against CAD and RMS: which look-ups name a case that does not exist (463.5 (a)). No I/O.
+
+The export is a CSV file with the numbers that CAD or RMS gave out; a number is compared in capitals, without
+blanks and hyphens. A look-up is compared a day after it was made, so that the case can be entered.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from storage.times import DAY_US
+from sync.department.desk.audit.detectors import Flag
+from sync.department.desk.audit.rules import AlprRequest
+from sync.department.journal.change_entries import CasesCompared
+from sync.department.journal.entries import Entry
+from sync.department.policy.refusals import FormError
+
+CLAUSE = "463.5 (a)"
+GRACE_US = DAY_US
+MAX_EXPORT_BYTES = 32 << 20
+COLUMNS = ("number", "case_number", "case", "incident", "incident_number", "cad_number", "rms_number")
+
+
+@dataclass(slots=True)
+class Cases:
+    """What the log says of comparisons: the newest word on each access."""
+
+    last: Entry | None = None
+    compared: int = 0
+    known: int = 0
+    unknown: dict[int, str] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> None:
+        note = entry.note
+        if isinstance(note, CasesCompared):
+            self.last = entry
+            self.compared += note.accesses
+            self.known += note.known
+            for at, access in enumerate(note.unknown):
+                self.unknown[access] = note.users[at]
+
+    def flags(self) -> Iterator[Flag]:
+        """Each look-up whose number CAD and RMS do not have, by person."""
+        by_person: dict[str, list[int]] = {}
+        for access, user in self.unknown.items():
+            by_person.setdefault(user, []).append(access)
+        for user, accesses in by_person.items():
+            yield Flag(
+                detector="no_such_case",
+                about=user,
+                entries=tuple(accesses),
+                detail=f"{len(accesses)} look-ups under numbers that CAD and RMS do not have",
+            )
+
+
+def number_key(number: str) -> str:
+    """A number as it is compared."""
+    return re.sub(r"[\s-]", "", number).upper()
+
+
+def read_export(data: bytes) -> frozenset[str]:
+    """The numbers of a CSV export, as they are compared. Raises FormError."""
+    if len(data) > MAX_EXPORT_BYTES:
+        raise FormError(f"an export has at most {MAX_EXPORT_BYTES >> 20} MiB", code="csv", clause=CLAUSE)
+    try:
+        text = data.decode("utf-8-sig")
+        rows = csv.DictReader(io.StringIO(text))
+        names = [name for name in rows.fieldnames or () if name.strip().lower() in COLUMNS]
+        found = {number_key(row[name]) for row in rows for name in names if row.get(name)}
+    except (UnicodeDecodeError, csv.Error):
+        raise FormError("the export is no CSV file in UTF-8", code="csv", clause=CLAUSE) from None
+    if not names:
+        raise FormError(
+            "the export's first line must name a column of numbers",
+            code="csv",
+            clause=CLAUSE,
+            cure=", ".join(COLUMNS),
+        )
+    return frozenset(found - {""})
+
+
+def compare(
+    requests: Iterable[AlprRequest], numbers: frozenset[str], source: bytes, *, since_us: int, now_us: int
+) -> CasesCompared:
+    """Hold the look-ups from `since_us` to a day ago against the numbers of an export."""
+    until_us = now_us - GRACE_US
+    looked = [one for one in requests if since_us <= one.at_us < until_us and one.action != "answer"]
+    missing = [one for one in looked if number_key(one.number) not in numbers]
+    return CasesCompared(
+        from_us=since_us,
+        to_us=max(since_us, until_us),
+        accesses=len(looked),
+        known=len(looked) - len(missing),
+        unknown=tuple(one.entry for one in missing),
+        users=tuple(one.on_behalf_of or one.username for one in missing),
+        source=hashlib.sha256(source).digest(),
+    )

@@ -1,0 +1,64 @@
+"""The events of the log at the desk: what a reviewer sees beside the accesses (463.5 (c))."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sync.department.desk.audit import events as event_rows
+from sync.department.desk.audit.calls import FOREVER_US
+from sync.department.desk.audit.events import EventRow
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Plan
+from sync.department.journal.entries import Entry, LogRead
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call
+
+MAX_EVENTS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsForm:
+    """Which events: a period, a user who did it or whom it is about, a kind. Empty: all; a page at a time."""
+
+    since_us: int = 0
+    until_us: int = FOREVER_US
+    user: str = ""
+    kind: str = ""
+    before: int = -1
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """Events, the newest first. `next`: `before` of the next page, or -1."""
+
+    rows: tuple[EventRow, ...]
+    next: int
+
+
+def events(front: Front, token: str, form: EventsForm) -> Events:
+    """Refusals, failed logons, accounts, resets, training, approvals: what no access shows (463.5 (c))."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[Entry]:
+        if form.kind and form.kind not in event_rows.NAMES:
+            cure = ", ".join(event_rows.NAMES)
+            raise FormError("there is no such kind of event", code="kind", clause="463.5 (c)", cure=cure)
+        if not 0 < form.limit <= MAX_EVENTS:
+            raise FormError(f"a page has 1 to {MAX_EVENTS} events", code="limit", clause="463.5 (c)")
+        elements = f"events user={form.user} kind={form.kind}"
+        return [LogRead(elements=elements, count=-1)], lambda made: made[0]
+
+    entry = desk.act(token, Call.AUDIT_READ, plan)
+    desk.covered(entry.sequence)
+    end = min(entry.sequence, form.before) if form.before >= 0 else entry.sequence
+    rows = [
+        one
+        for one in event_rows.rows_of(desk.log.entries(0, end, event_rows.EVENT_KINDS))
+        if form.since_us <= one.at_us < form.until_us
+        and form.user in {"", one.user, one.about, one.second}
+        and form.kind in {"", one.kind}
+    ]
+    rows.reverse()
+    page = rows[: form.limit]
+    return Events(rows=tuple(page), next=page[-1].entry if len(rows) > len(page) else -1)

@@ -1,0 +1,123 @@
+"""What a reviewer sees beside the accesses: refusals, failed logons, accounts, resets, approvals. No I/O.
+
+One row for each entry of a kind that says who did what to whom, with the second person of each.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from storage.times import iso_text
+from sync.department.desk.audit.rules import cell
+from sync.department.journal.entries import NOTES, Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """One event. `user`: who did it; `about`: to whom or what; `second`: the second person, if any."""
+
+    entry: int
+    at_us: int
+    date_time: str
+    kind: str
+    user: str
+    role: str
+    about: str
+    second: str
+    outcome: str
+    detail: str = field(repr=False)
+
+
+CSV_COLUMNS = ("entry", "date_time", "kind", "user", "role", "about", "second", "outcome", "detail")
+_Said = tuple[str, str, str, str]  # about, second, outcome, detail
+_ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
+    "refused": ("refusal", lambda n: (n.call, "", n.code, n.clause)),
+    "logon": ("logon", lambda n: (n.user, "", "proven" if n.proven else n.reason, n.post)),
+    "session": ("session", lambda n: ("", "", n.how, "")),
+    "account": (
+        "account",
+        lambda n: (n.user, "", "active" if n.active else "removed", f"{', '.join(n.roles)}; {n.reason}"),
+    ),
+    "designation": ("designation", lambda n: (n.user, "", f"ends {iso_text(n.ends_us, to='second')}", "")),
+    "credential": (
+        "credential",
+        lambda n: (n.user, "", "reset by another" if n.first else "own password", ""),
+    ),
+    "lockout_lifted": ("lockout lifted", lambda n: (n.user, "", "", n.reason)),
+    "training": ("training", lambda n: (n.user, n.trainer, n.course, f"policy version {n.policy_version}")),
+    "change_proposed": ("change proposed", lambda n: (n.about, "", n.call, n.summary)),
+    "change_decided": ("change decided", lambda n: (str(n.proposal), "", _word(n.granted), n.reason)),
+    "change_used": ("change made", lambda n: (n.about, n.second, f"proposal {n.proposal}", "")),
+    "proposed": ("search proposed", lambda n: ("", "", n.ground.number, n.ground.justification)),
+    "approved": ("search decided", lambda n: (str(n.proposal), "", _word(n.granted), n.reason)),
+    "approval_used": ("search approval used", lambda n: (str(n.proposal), "", "", "")),
+    "glass_broken": ("emergency search", lambda n: (str(n.access), "", "", n.danger)),
+    "glass_judged": (
+        "emergency search judged",
+        lambda n: (str(n.access), "", "justified" if n.justified else "not justified", n.reason),
+    ),
+    "share_reviewed": ("sharing reviewed", lambda n: (str(n.request), "", "", n.note)),
+    "share_decided": ("sharing decided", lambda n: (str(n.request), "", _word(n.approved), n.note)),
+    "hold_rests": ("hold rests on", lambda n: (str(n.access), "", ", ".join(map(str, n.searches)), "")),
+    "release_asked": ("release asked", lambda n: (str(n.hold), "", n.evidence_item, "")),
+    "released": ("hold released", lambda n: (str(n.hold), n.asked_by, n.evidence_item, "")),
+    "grant": ("grant", lambda n: (n.person, "", n.role, f"{n.purpose}; {n.work_order}")),
+    "grants_revoked": ("grants revoked", lambda n: (", ".join(n.names), "", "", n.reason)),
+    "grant_delegated": ("grant delegated", lambda n: (n.designee, "", "", "")),
+    "document_signed": ("document signed", lambda n: (n.name, "", n.digest.hex()[:16], n.unit)),
+    "incident": (
+        "incident",
+        lambda n: (str(n.incident), "", "closed" if n.second else "first word", n.finding),
+    ),
+    "root_set": ("root file", lambda n: (f"version {n.version}", "", f"policy {n.policy_version}", "")),
+    "witness_away": ("witness away", lambda n: ("", "", n.reason, "")),
+    "log_read": ("log read", lambda n: ("", "", str(n.count), "")),
+}
+EVENT_KINDS = tuple(kind for kind in NOTES if kind in _ROWS)
+NAMES = tuple(sorted({name for name, _ in _ROWS.values()}))
+
+
+def _word(yes: bool) -> str:
+    return "approved" if yes else "refused"
+
+
+def rows_of(entries: Iterable[Entry]) -> list[EventRow]:
+    """A row for each entry, with the second person of an account or credential beside it."""
+    rows: list[EventRow] = []
+    pending: tuple[str, str, str] = ("", "", "")
+    for entry in entries:
+        name, say = _ROWS[entry.note.KIND]
+        about, second, outcome, detail = say(entry.note)
+        if entry.note.KIND == "change_used":
+            pending = (about, entry.stamp.user, second)
+        elif entry.note.KIND in {"account", "credential"} and pending[:2] == (about, entry.stamp.user):
+            second, pending = pending[2], ("", "", "")
+        rows.append(
+            EventRow(
+                entry=entry.sequence,
+                at_us=entry.stamp.at_us,
+                date_time=iso_text(entry.stamp.at_us, to="second"),
+                kind=name,
+                user=entry.stamp.user,
+                role=entry.stamp.role,
+                about=about,
+                second=second,
+                outcome=outcome,
+                detail=detail,
+            )
+        )
+    return rows
+
+
+def csv_text(rows: Sequence[EventRow]) -> str:
+    """The rows as CSV (RFC 4180)."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(CSV_COLUMNS)
+    for one in rows:
+        writer.writerow([cell(getattr(one, name)) for name in CSV_COLUMNS])
+    return out.getvalue()

@@ -1,0 +1,69 @@
+"""Changes at the desk: list what waits for a second person, and be that person (463.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sync.department.desk.changes import rules
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.words import demand_words
+from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
+from sync.department.policy.roles import Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecideForm:
+    """The second person's word on a proposed change, and why."""
+
+    proposal: int
+    granted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRow:
+    """A change that waits. `call`: what will be called; `about`: the user, hold or document it changes."""
+
+    proposal: int
+    at_us: int
+    user: str
+    call: str
+    about: str
+    summary: str = field(repr=False)
+
+
+def listed(front: Front, token: str, form: NothingForm) -> tuple[ChangeRow, ...]:  # noqa: ARG001
+    """Changes that wait for a second person, the oldest first."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[ChangeRow, ...]]:
+        rows = tuple(
+            ChangeRow(
+                proposal=entry.sequence,
+                at_us=entry.stamp.at_us,
+                user=entry.stamp.user,
+                call=entry.note.call,
+                about=entry.note.about,
+                summary=entry.note.summary,
+            )
+            for entry in desk.book.changes.waiting(desk.policy, caller.at_us)
+            if isinstance(entry.note, ChangeProposed)
+        )
+        return [], lambda _entries: rows
+
+    return desk.act(token, Call.CHANGE_APPROVE, plan)
+
+
+def decide(front: Front, token: str, form: DecideForm) -> Entered:
+    """The second person's yes or no."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entered]:
+        rules.to_decide(desk.policy, desk.book.changes, form.proposal, caller.user, caller.at_us)
+        demand_words(form.reason, "say why", code="reason", clause=rules.CLAUSE)
+        note = ChangeDecided(proposal=form.proposal, granted=form.granted, reason=form.reason)
+        return [note], lambda made: Entered(entry=made[0].sequence)
+
+    return desk.act(token, Call.CHANGE_APPROVE, plan)

@@ -1,0 +1,153 @@
+"""A change that needs a second person: proposed, approved by somebody else, carried out once. No I/O.
+
+An approval is good for exactly one form: its SHA-256 is in the proposal. The person who approves is neither
+the proposer nor the person whom the change is about.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Protocol
+
+from storage.codec import to_bytes
+from storage.times import HOUR_US
+from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
+from sync.department.journal.entries import Entry
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.terms import Policy
+
+CLAUSE = "463.4"
+_DOMAIN = b"alpr-department/change/v1\x00"
+
+
+class ChangeForm(Protocol):
+    """A form that may need a second person: with `propose` it only asks for one."""
+
+    @property
+    def propose(self) -> bool: ...
+
+    @property
+    def approval(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A call that may need a second person: by whom, about whom or what, in words."""
+
+    call: str
+    about: str
+    summary: str = field(repr=False)
+    user: str
+    now_us: int
+
+
+@dataclass(slots=True)
+class Changes:
+    """What the log says of changes that wait for a second person."""
+
+    proposed: dict[int, Entry] = field(default_factory=dict)
+    decided: dict[int, Entry] = field(default_factory=dict)
+    used: set[int] = field(default_factory=set)
+
+    def apply(self, entry: Entry) -> None:
+        note = entry.note
+        if isinstance(note, ChangeProposed):
+            self.proposed[entry.sequence] = entry
+        elif isinstance(note, ChangeDecided):
+            self.decided[note.proposal] = entry
+        elif isinstance(note, ChangeUsed):
+            self.used.add(note.proposal)
+
+    def waiting(self, policy: Policy, now_us: int) -> list[Entry]:
+        """Proposals without a decision that are still in time."""
+        return [
+            entry
+            for number, entry in self.proposed.items()
+            if number not in self.decided and _in_time(policy, entry, now_us)
+        ]
+
+
+def _in_time(policy: Policy, entry: Entry, now_us: int) -> bool:
+    return 0 <= now_us - entry.stamp.at_us <= policy.inquiry.approval_hours * HOUR_US
+
+
+def digest_of(call: str, form: Any) -> bytes:
+    """SHA-256 of a form as it is proposed: everything in it but the approval itself."""
+    mine = {one.name for one in fields(form)}
+    plain = {name: value for name, value in (("propose", False), ("approval", -1)) if name in mine}
+    return hashlib.sha256(_DOMAIN + call.encode() + b"\x00" + to_bytes(replace(form, **plain))).digest()
+
+
+def proposal_of(call: str, form: Any, about: str, summary: str) -> ChangeProposed:
+    """The entry that asks for a second person."""
+    return ChangeProposed(call=call, about=about, digest=digest_of(call, form), summary=summary)
+
+
+def to_decide(policy: Policy, changes: Changes, number: int, second: str, now_us: int) -> ChangeProposed:
+    """The proposal that a second person decides. Raises DeskRefusal."""
+    entry = changes.proposed.get(number)
+    if entry is None or not isinstance(entry.note, ChangeProposed):
+        raise FormError("there is no such proposal", code="no-proposal", clause=CLAUSE)
+    if number in changes.decided:
+        raise NotYetError("that proposal was decided", code="decided", clause=CLAUSE)
+    if second in {entry.stamp.user, entry.note.about}:
+        raise DeskRefusal("the second person is somebody else", code="second-person", clause=CLAUSE)
+    if not _in_time(policy, entry, now_us):
+        raise DeskRefusal(
+            "that proposal is out of date", code="old-proposal", clause=CLAUSE, cure="propose it again"
+        )
+    return entry.note
+
+
+def to_use(policy: Policy, changes: Changes, form: ChangeForm, wanted: Wanted) -> ChangeUsed:
+    """The second person's fresh, unused yes to exactly this form by this person. Raises DeskRefusal."""
+    number = form.approval
+    entry, decision = changes.proposed.get(number), changes.decided.get(number)
+    if entry is None or not isinstance(entry.note, ChangeProposed):
+        raise NotYetError(
+            "this needs a second person",
+            code="second-person",
+            clause=CLAUSE,
+            cure="propose it, have it approved (department change approve), then make the call again",
+        )
+    if entry.stamp.user != wanted.user or entry.note.digest != digest_of(wanted.call, form):
+        raise DeskRefusal(
+            "that approval is for another person or change", code="other-approval", clause=CLAUSE
+        )
+    if decision is None or not isinstance(decision.note, ChangeDecided):
+        raise NotYetError("that proposal waits for a second person", code="second-person", clause=CLAUSE)
+    if not decision.note.granted:
+        raise DeskRefusal("the second person said no", code="declined", clause=CLAUSE)
+    if number in changes.used:
+        raise DeskRefusal("that approval was used", code="used-approval", clause=CLAUSE)
+    if not _in_time(policy, decision, wanted.now_us):
+        raise DeskRefusal("that approval is out of date", code="old-approval", clause=CLAUSE)
+    return ChangeUsed(proposal=number, about=wanted.about, second=decision.stamp.user)
+
+
+def used_for(used: ChangeUsed, about: str) -> ChangeUsed:
+    """The same approval for another of the people whom it is about."""
+    return replace(used, about=about)
+
+
+def second_person(
+    policy: Policy,
+    changes: Changes,
+    form: ChangeForm,
+    wanted: Wanted,
+    *,
+    needed: bool,
+    alone: bool = False,
+) -> ChangeProposed | list[ChangeUsed]:
+    """What two people owe a call: the proposal, where the form only asks; else the approval that it uses.
+
+    `needed`: whether this form needs a second person; `alone`: nobody could be one yet. Raises DeskRefusal.
+    """
+    if form.propose:
+        if not needed:
+            raise FormError("this needs no second person: make the call", code="no-second", clause=CLAUSE)
+        return proposal_of(wanted.call, form, wanted.about, wanted.summary)
+    if not needed or alone:
+        return []
+    return [to_use(policy, changes, form, wanted)]

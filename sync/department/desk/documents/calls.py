@@ -1,0 +1,142 @@
+"""Documents that units carry, signed at the desk: hot lists, configurations, updates (463.4).
+
+Signing is a call of a person and an entry. A hot list and an update need a second person: a plate on a list
+stops a car in every town, and an update is every unit's software.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from dataclasses import dataclass, field
+
+from storage.times import HOUR_US
+from sync.department.desk.changes import rules as changes
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.words import demand_words, is_plain
+from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
+from sync.department.journal.entries import Entry
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call
+from sync.errors import ConfigError
+
+CLAUSE = "463.4"
+KINDS = ("hot-list", "configuration", "update")
+MAX_HOURS = 24 * 31
+MAX_CONFIGURATION_BYTES = 256 * 1024
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignForm:
+    """A document to sign. `kind`: hot-list, configuration or update; `name`: of a list or an update.
+
+    `unit`: for that unit alone, by its id; `hours`: how long a hot list matches. `propose`: only ask for a
+    second person; `approval`: the approved proposal, -1 for none.
+    """
+
+    kind: str
+    name: str = ""
+    body: bytes = field(repr=False)
+    unit: str = ""
+    hours: int = 24
+    reason: str
+    propose: bool = False
+    approval: int = -1
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the body, in hex."""
+        return hashlib.sha256(self.body).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A signed document: its entry, its name, its version; `proposal`: where a second person was asked."""
+
+    entry: int
+    name: str
+    version: int
+    digest: str
+    proposal: int = -1
+
+
+def name_of(form: SignForm) -> str:
+    """The name under which units carry it. Raises FormError."""
+    if form.kind not in KINDS:
+        raise FormError(
+            "there is no such kind of document", code="document", clause=CLAUSE, cure=", ".join(KINDS)
+        )
+    if form.kind == "configuration":
+        return "configuration"
+    if not _NAME.fullmatch(form.name):
+        raise FormError(
+            "its name is KIND/ID, and the id has letters, digits, . _ -", code="name", clause=CLAUSE
+        )
+    return f"{form.kind}/{form.name}"
+
+
+def check(form: SignForm) -> None:
+    """What a document must be before it is signed. Raises FormError."""
+    demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
+    if not form.body and form.kind != "configuration":
+        raise FormError("the document is empty", code="document", clause=CLAUSE)
+    if form.kind == "hot-list" and not _is_text(form.body):
+        raise FormError("a hot list is a table in plain text", code="document", clause=CLAUSE)
+    if form.kind == "hot-list" and not 1 <= form.hours <= MAX_HOURS:
+        raise FormError(f"a hot list matches for 1 to {MAX_HOURS} hours", code="hours", clause=CLAUSE)
+    if form.kind == "configuration":
+        if len(form.body) > MAX_CONFIGURATION_BYTES:
+            what = f"a configuration has at most {MAX_CONFIGURATION_BYTES} bytes"
+            raise FormError(what, code="document", clause=CLAUSE)
+        try:
+            tomllib.loads(form.body.decode())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+            raise FormError("the configuration is not TOML", code="document", clause=CLAUSE) from None
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        lines = body.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        return False
+    return any(line.strip() for line in lines) and all(is_plain(line.replace("\t", " ")) for line in lines)
+
+
+def sign(front: Front, token: str, form: SignForm) -> Signed:
+    """Sign a document and offer it to units; the entry comes first."""
+    desk = front.desk
+    digest = hashlib.sha256(form.body).digest()
+
+    def plan(caller: Caller) -> Plan[tuple[Entry, int, int, bool]]:
+        name = name_of(form)
+        check(form)
+        wanted = changes.Wanted(
+            call="document/sign",
+            about=name,
+            summary=f"{name}, {len(form.body)} bytes, SHA-256 {digest.hex()[:16]}; {form.reason}",
+            user=caller.user,
+            now_us=caller.at_us,
+        )
+        needed = form.kind != "configuration"
+        second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed)
+        if isinstance(second, ChangeProposed):
+            return [second], lambda made: (made[0], 0, -1, True)
+        ends_us = caller.at_us + form.hours * HOUR_US if form.kind == "hot-list" else -1
+        note = DocumentSigned(
+            name=name, digest=digest, size=len(form.body), unit=form.unit, expires_us=ends_us
+        )
+        return [*second, note], lambda made: (made[-1], caller.at_us, ends_us, False)
+
+    entry, at_us, ends_us, proposed = desk.act(token, Call.DOCUMENT_SIGN, plan)
+    name = name_of(form)
+    if proposed:
+        return Signed(entry=-1, name=name, version=0, digest=digest.hex(), proposal=entry.sequence)
+    try:
+        version = front.sign_document(name, form.body, at_us, form.unit, ends_us if ends_us >= 0 else None)
+    except ConfigError as error:
+        raise FormError(error.what, code="unit", clause=CLAUSE, cure=error.cure) from None
+    desk.try_cover(entry.sequence)
+    return Signed(entry=entry.sequence, name=name, version=version, digest=digest.hex())

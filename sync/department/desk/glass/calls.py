@@ -1,0 +1,140 @@
+"""Breaking glass at the desk: search now, be judged later, see what waits (463.5 (a))."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from storage.times import DAY_US
+from sync.department.desk.audit.rules import reviewer_for
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.glass import rules
+from sync.department.desk.inquiry.forms import Answer, Entered, NothingForm
+from sync.department.desk.inquiry.searching import carry_out, check_search, search_entry, tidy
+from sync.department.journal.change_entries import GlassBroken, GlassJudged
+from sync.department.journal.entries import Entry, FindingOpened, Ground, LogRead, Query
+from sync.department.journal.entry_base import Note
+from sync.department.policy.refusals import NotYetError
+from sync.department.policy.roles import Call
+
+DETECTOR = "break_glass"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlassForm:
+    """A search to run now, on your word alone. `danger`: whose life, and how."""
+
+    query: Query
+    ground: Ground
+    danger: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeForm:
+    """The second person's word on an emergency search. `access`: its access entry."""
+
+    access: int
+    justified: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlassRow:
+    """An emergency search that waits for a second person; the repr shows no plate."""
+
+    access: int
+    at_us: int
+    user: str
+    due_us: int
+    overdue: bool
+    number: str
+    danger: str = field(repr=False)
+    elements: str = field(repr=False)
+
+
+def break_glass(front: Front, token: str, form: GlassForm) -> Answer:
+    """Run an emergency search: its access, the danger and a finding are in the log before a key is used."""
+    desk, query = front.desk, tidy(form.query)
+
+    def plan(caller: Caller) -> Plan[Entry]:
+        check_search(front, caller, query, form.ground, -1)
+        due_us = rules.check_break(
+            desk.policy,
+            desk.book.glass,
+            query,
+            form.ground,
+            form.danger,
+            user=caller.user,
+            now_us=caller.at_us,
+        )
+        access = desk.log.size()
+        notes: list[Note] = [
+            search_entry(query, form.ground),
+            GlassBroken(access=access, danger=form.danger, due_us=due_us),
+            *_finding(desk, caller, access),
+        ]
+        return notes, lambda made: made[0]
+
+    entry = desk.act(token, Call.INQUIRY_BREAK_GLASS, plan)
+    return carry_out(front, entry, query)
+
+
+def _finding(desk: Desk, caller: Caller, access: int) -> list[FindingOpened]:
+    """The finding that opens by itself. Where nobody can review it, the daily detectors open it later."""
+    try:
+        reviewer = reviewer_for(desk.book.roster, {}, {caller.user})
+    except NotYetError:
+        return []
+    return [
+        FindingOpened(
+            detector=DETECTOR,
+            about=caller.user,
+            accesses=(access,),
+            reviewer=reviewer,
+            due_us=caller.at_us + desk.policy.audit.finding_due_days * DAY_US,
+            detail="emergency search on one person's word",
+        )
+    ]
+
+
+def judge(front: Front, token: str, form: JudgeForm) -> Entered:
+    """Be the second person, afterwards."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entered]:
+        rules.to_judge(desk.book.glass, form.access, caller.user, form.reason)
+        note = GlassJudged(access=form.access, justified=form.justified, reason=form.reason)
+        return [note], lambda made: Entered(entry=made[0].sequence)
+
+    return desk.act(token, Call.INQUIRY_APPROVE, plan)
+
+
+def listed(front: Front, token: str, form: NothingForm) -> tuple[GlassRow, ...]:  # noqa: ARG001
+    """Emergency searches that wait for a second person, the oldest first."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[Entry, tuple[GlassRow, ...]]]:
+        rows = tuple(_row(desk, entry, caller.at_us) for entry in desk.book.glass.waiting())
+        note = LogRead(elements="emergency searches", count=len(rows))
+        return [note], lambda made: (made[0], rows)
+
+    entry, rows = desk.act(token, Call.INQUIRY_APPROVE, plan)
+    desk.covered(entry.sequence)
+    return rows
+
+
+def _row(desk: Desk, entry: Entry, now_us: int) -> GlassRow:
+    note = entry.note
+    if not isinstance(note, GlassBroken):
+        raise TypeError("an emergency search")
+    access = desk.access(note.access)
+    return GlassRow(
+        access=note.access,
+        at_us=entry.stamp.at_us,
+        user=entry.stamp.user,
+        due_us=note.due_us,
+        overdue=now_us >= note.due_us,
+        number=access.ground.number,
+        danger=note.danger,
+        elements=access.elements,
+    )

@@ -1,0 +1,89 @@
+"""Breaking glass: a life is in danger, and one person searches with part of a plate (463.5 (a)). No I/O.
+
+It runs now, with a CAD number; a second person judges it within the policy's hours, and a finding opens by
+itself. Only the second person is late: purpose, basis, number and reason are asked as of every search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from storage.times import DAY_US, HOUR_US
+from sync.department.desk.words import demand_words, says_why
+from sync.department.journal.change_entries import GlassBroken, GlassJudged
+from sync.department.journal.entries import Entry, Ground, Query
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.terms import Policy
+
+CLAUSE = "463.5 (a)"
+
+
+@dataclass(slots=True)
+class Glass:
+    """What the log says of emergency searches, by their access entries."""
+
+    broken: dict[int, Entry] = field(default_factory=dict)
+    judged: dict[int, Entry] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> None:
+        note = entry.note
+        if isinstance(note, GlassBroken):
+            self.broken[note.access] = entry
+        elif isinstance(note, GlassJudged):
+            self.judged[note.access] = entry
+
+    def waiting(self) -> list[Entry]:
+        """Emergency searches that no second person has judged."""
+        return [entry for access, entry in self.broken.items() if access not in self.judged]
+
+    def overdue(self, now_us: int) -> list[Entry]:
+        """Those of them whose hours are over."""
+        return [
+            entry
+            for entry in self.waiting()
+            if isinstance(entry.note, GlassBroken) and now_us >= entry.note.due_us
+        ]
+
+
+def check_break(
+    policy: Policy, glass: Glass, query: Query, ground: Ground, danger: str, *, user: str, now_us: int
+) -> int:
+    """When the second person's word is due. Raises DeskRefusal."""
+    terms = policy.break_glass
+    if not terms.allowed:
+        raise DeskRefusal("this policy knows no emergency search", code="no-break-glass", clause=CLAUSE)
+    if ground.number_kind != "cad":
+        raise FormError(
+            "an emergency search names its CAD incident number",
+            code="number",
+            clause=CLAUSE,
+            cure="give --cad",
+        )
+    if not says_why(danger, policy.inquiry.justification_min):
+        raise FormError("say whose life is in danger, and how", code="danger", clause=CLAUSE)
+    if query.since_us < now_us - terms.days_max * DAY_US:
+        raise FormError(
+            f"an emergency search looks back {terms.days_max} days at most", code="time", clause=CLAUSE
+        )
+    late = sum(entry.stamp.user == user for entry in glass.overdue(now_us))
+    if late >= terms.open_max:
+        raise NotYetError(
+            f"{late} of your emergency searches wait overdue for a second person",
+            code="break-glass-open",
+            clause=CLAUSE,
+            cure="have them judged: department inquiry judge",
+        )
+    return now_us + terms.second_word_hours * HOUR_US
+
+
+def to_judge(glass: Glass, access: int, second: str, reason: str) -> Entry:
+    """The emergency search that a second person judges, late or not. Raises DeskRefusal."""
+    entry = glass.broken.get(access)
+    if entry is None:
+        raise FormError("there is no such emergency search", code="no-break-glass", clause=CLAUSE)
+    if access in glass.judged:
+        raise NotYetError("that emergency search was judged", code="decided", clause=CLAUSE)
+    if entry.stamp.user == second:
+        raise DeskRefusal("the second person is somebody else", code="second-person", clause=CLAUSE)
+    demand_words(reason, "say what you found", code="reason", clause=CLAUSE, least=6)
+    return entry

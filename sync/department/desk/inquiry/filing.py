@@ -1,0 +1,121 @@
+"""Filing ALPR Requests in the RMS: one by one, by case, or as the RMS exported its numbers (463.5 (b))."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+
+from sync.department.desk.audit.rules import ACCESS_KINDS, NOT_FILED, AlprRequest, requests_of
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.inquiry.forms import (
+    Entered,
+    FileCaseForm,
+    FiledMany,
+    FileForm,
+    FileManyForm,
+    Filing,
+)
+from sync.department.desk.inquiry.searching import first_entry
+from sync.department.journal.entries import Filed
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call
+
+CLAUSE = "463.5 (b)"
+RMS_NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ./#-]{1,38}[A-Za-z0-9]")
+MAX_FILINGS = 10_000
+COLUMNS = ("access", "number", "rms_number")
+
+
+def check_rms_number(text: str) -> str:
+    """An RMS number without blanks around it. Raises FormError."""
+    number = text.strip()
+    if not RMS_NUMBER.fullmatch(number) or not any(one.isdigit() for one in number):
+        raise FormError(
+            "an RMS number has 3 to 40 letters, digits, . / # -, one digit at least",
+            code="rms-number",
+            clause=CLAUSE,
+        )
+    return number
+
+
+def file(front: Front, token: str, form: FileForm) -> Entered:
+    """Enter the RMS number under which an access was filed as an ALPR Request."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[Entered]:
+        desk.access(form.access)
+        return [Filed(access=form.access, rms_number=check_rms_number(form.rms_number))], first_entry
+
+    return desk.act(token, Call.RMS_FILE, plan)
+
+
+def file_case(front: Front, token: str, form: FileCaseForm) -> FiledMany:
+    """Enter one RMS number for all accesses of a case that have none yet."""
+    rows = _not_filed(front.desk)
+    return _enter(front, token, [Filing(number=form.number, rms_number=form.rms_number)], rows)
+
+
+def file_many(front: Front, token: str, form: FileManyForm) -> FiledMany:
+    """Enter RMS numbers of an import: all lines, or none where one is wrong."""
+    return _enter(front, token, form.filings, _not_filed(front.desk))
+
+
+def _not_filed(desk: Desk) -> list[AlprRequest]:
+    requests = requests_of(desk.log.entries(kinds=ACCESS_KINDS))  # before the transaction: it may be long
+    return [one for one in requests if one.rms_number == NOT_FILED]
+
+
+def _enter(front: Front, token: str, filings: Iterable[Filing], rows: list[AlprRequest]) -> FiledMany:
+    desk, lines = front.desk, list(filings)
+
+    def plan(_caller: Caller) -> Plan[FiledMany]:
+        if not 0 < len(lines) <= MAX_FILINGS:
+            raise FormError(f"an import has 1 to {MAX_FILINGS} lines", code="filings", clause=CLAUSE)
+        notes = []
+        for at, one in enumerate(lines, 1):
+            if (one.access >= 0) == bool(one.number):
+                raise FormError(
+                    f"line {at}: names either an access or a case number", code="filings", clause=CLAUSE
+                )
+            found = [row.entry for row in rows if row.number == one.number] if one.number else [one.access]
+            if not found:
+                raise FormError(
+                    f"line {at}: no access under that number waits for filing",
+                    code="no-access",
+                    clause=CLAUSE,
+                )
+            for access in found:
+                desk.access(access)
+                notes.append(Filed(access=access, rms_number=check_rms_number(one.rms_number)))
+        return notes, lambda made: FiledMany(filed=len(made))
+
+    return desk.act(token, Call.RMS_FILE, plan)
+
+
+def read_filings(text: str) -> tuple[Filing, ...]:
+    """The lines of a CSV export of the RMS: `rms_number` and `access` or `number`. Raises FormError."""
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    named = set(reader.fieldnames or ())
+    if "rms_number" not in named or not named & {"access", "number", "entry"}:
+        raise FormError(
+            "the first line must name the columns rms_number and access (or number)",
+            code="csv",
+            clause=CLAUSE,
+        )
+    found = []
+    for at, row in enumerate(reader, 2):
+        access = (row.get("access") or row.get("entry") or "").strip()
+        if access and not re.fullmatch(r"[0-9]{1,15}", access):
+            raise FormError(f"line {at}: access is no number", code="csv", clause=CLAUSE)
+        number = (row.get("number") or "").strip() if not access else ""
+        found.append(
+            Filing(
+                access=int(access) if access else -1,
+                number=number,
+                rms_number=(row.get("rms_number") or "").strip(),
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,208 @@
+"""What the inquiry calls are sent and what they answer. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sync.department.content.reads import FoundRead
+from sync.department.journal.entries import Ground, Query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskForm:
+    """What is asked for, and why."""
+
+    query: Query
+    ground: Ground
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposeForm:
+    """A search without a full plate, for a second person; `request`: the queue entry it answers, or -1."""
+
+    query: Query
+    ground: Ground
+    request: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunForm:
+    """A search to run now. `request`: the queue entry it answers; `proposal`: the approved proposal;
+    or -1."""
+
+    query: Query
+    ground: Ground
+    request: int = -1
+    proposal: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecideForm:
+    """A second person's word on a proposal."""
+
+    proposal: int
+    granted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclineForm:
+    """A request that will not be run, and why."""
+
+    request: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestForm:
+    """One request of the queue."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeForm:
+    """An entry that says it was made by you or in your name, and was not."""
+
+    entry: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageForm:
+    """Images of one read that a search of yours found."""
+
+    read: str
+    access: int
+    ground: Ground
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerImageForm:
+    """Images of one read in the answer to a request of yours."""
+
+    request: int
+    read: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageForm:
+    """The next page of a search of yours: its access entry, its query again, the cursor of the last page."""
+
+    access: int
+    query: Query
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileForm:
+    """An access that was filed in the RMS as an ALPR Request."""
+
+    access: int
+    rms_number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileCaseForm:
+    """All accesses under one case, action or CAD number that were filed in the RMS under one number."""
+
+    number: str
+    rms_number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filing:
+    """One line of an import of RMS numbers: an access entry, or a case number, and the RMS number."""
+
+    access: int = -1
+    number: str = ""
+    rms_number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileManyForm:
+    """RMS numbers as the RMS exported them: all lines are entered, or none."""
+
+    filings: tuple[Filing, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiledMany:
+    """How many accesses got an RMS number."""
+
+    filed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingForm:
+    """No fields."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """A call that only makes an entry: its number."""
+
+    entry: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A search's answer, the newest read first. `count`: all matches; `reads`: those of this page.
+
+    `near`, `near_count`: reads that fit the plate by what readers confuse (O and 0, I and 1, B and 8, S and
+    5, an unreadable character): verify each against its picture. `next`: the next page's cursor, or empty.
+    """
+
+    access: int
+    count: int
+    reads: tuple[FoundRead, ...]
+    near_count: int = 0
+    near: tuple[FoundRead, ...] = ()
+    next: str = ""
+    unwitnessed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a search would open: days and reads. `opens_all`: without a full plate every one is opened."""
+
+    days: int
+    reads: int
+    opens_all: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A request or proposal that waits. `kind`: request or proposal."""
+
+    kind: str
+    entry: int
+    at_us: int
+    user: str
+    query: Query
+    ground: Ground
+    request: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """Images of a read: JPEG or PNG."""
+
+    access: int
+    read: str
+    patch: bytes = field(repr=False)
+    overview: bytes = field(repr=False)
+    unwitnessed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MyRequest:
+    """A request of yours. `state`: waiting, answered, declined; `reason`: why it was declined."""
+
+    request: int
+    at_us: int
+    state: str
+    query: Query
+    ground: Ground
+    access: int
+    reason: str

@@ -1,0 +1,89 @@
+"""Images of reads at the desk: of one's own search, or in the answer to one's request (463.5 (b))."""
+
+from __future__ import annotations
+
+from storage.times import HOUR_US
+from sync.department.content.reads import parse_name
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.inquiry import rules as inquiry
+from sync.department.desk.inquiry.forms import AnswerImageForm, ImageForm, Images
+from sync.department.desk.inquiry.searching import found_by, open_reads
+from sync.department.journal.entries import Access, Entry, Ground, InquiryAsked, RequestAnswered
+from sync.department.policy.refusals import DeskRefusal, NotYetError
+from sync.department.policy.roles import Call
+
+IMAGES = ("overview", "patch")
+
+
+def image(front: Front, token: str, form: ImageForm) -> Images:
+    """View the images of a read that a search of one's own found: an access of its own."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entry]:
+        parse_name(form.read)
+        inquiry.check_ground(desk.policy, form.ground)
+        if form.read not in found_by(front, form.access, caller.user):
+            raise DeskRefusal("no search of yours found that read", code="other-read", clause="463.5 (b)")
+        note = _image_entry(form.read, desk.access(form.access).plate, form.ground, -1)
+        return [note], lambda made: made[0]
+
+    return _opened(front, desk.act(token, Call.IMAGE_VIEW, plan), Call.IMAGE_VIEW, form.read)
+
+
+def answer_image(front: Front, token: str, form: AnswerImageForm) -> Images:
+    """View the images of a read in the answer to a request of one's own, under that request's ground."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entry]:
+        parse_name(form.read)
+        asked, reads = answered_request(desk, form.request, caller)
+        if form.read not in reads:
+            raise DeskRefusal("that answer does not hold that read", code="other-read", clause="463.5 (b)")
+        note = _image_entry(form.read, asked.query.plate, asked.ground, form.request)
+        return [note], lambda made: made[0]
+
+    return _opened(front, desk.act(token, Call.INQUIRY_ANSWER, plan), Call.INQUIRY_ANSWER, form.read)
+
+
+def answered_request(desk: Desk, number: int, caller: Caller) -> tuple[InquiryAsked, tuple[str, ...]]:
+    """A request of the caller's with the reads of its answer, while it can be seen. Raises DeskRefusal."""
+    asked = desk.book.queue.asked.get(number)
+    answered = desk.book.queue.answered.get(number)
+    if asked is None or asked.stamp.user != caller.user or not isinstance(asked.note, InquiryAsked):
+        raise DeskRefusal("that is no request of yours", code="other-request", clause="463.5 (a)")
+    if answered is None or not isinstance(answered.note, RequestAnswered):
+        raise NotYetError("that request has not been answered yet", code="unanswered", clause="463.5 (c)")
+    if answered.note.access < 0:
+        raise DeskRefusal(
+            f"that request was declined: {answered.note.reason}", code="declined", clause="463.5 (c)"
+        )
+    hours = desk.policy.inquiry.answer_hours
+    if caller.at_us - answered.stamp.at_us > hours * HOUR_US:
+        raise DeskRefusal(f"answers can be seen for {hours} hours", code="old-answer", clause="463.5 (a)")
+    return asked.note, answered.note.reads
+
+
+def _image_entry(read: str, plate: str, ground: Ground, request: int) -> Access:
+    return Access(
+        action="image",
+        elements=f"images of {read}",
+        plate=plate,
+        ground=ground,
+        on_behalf_of="",
+        request=request,
+        approval=-1,
+        reads=(read,),
+    )
+
+
+def _opened(front: Front, entry: Entry, call: Call, read: str) -> Images:
+    opened, unwitnessed = open_reads(front, entry, call, (read,), IMAGES)
+    parts = opened[0].elements
+    return Images(
+        access=entry.sequence,
+        read=read,
+        patch=parts["patch"].content if "patch" in parts else b"",
+        overview=parts["overview"].content if "overview" in parts else b"",
+        unwitnessed=unwitnessed,
+    )

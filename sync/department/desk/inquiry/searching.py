@@ -1,0 +1,209 @@
+"""How a search runs at the desk: its checks, its entry, its pages (463.5).
+
+The entry first, then the witness's co-signature, then the keys, then the entry of how it ended, then the
+answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from sync.department.content.key_guard import FRESH_US, Cover
+from sync.department.content.reads import FoundRead, OpenedRead, Page
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.inquiry import rules as inquiry
+from sync.department.desk.inquiry.forms import Answer, AskForm, Entered, Estimate, PageForm
+from sync.department.desk.people.training import demand_current
+from sync.department.ground.local_time import local
+from sync.department.journal.entries import (
+    Access,
+    AccessResult,
+    Entry,
+    Ground,
+    LogRead,
+    Query,
+    Refused,
+    RequestAnswered,
+)
+from sync.department.journal.entry_base import Note
+from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.roles import Call, allowing_role
+
+
+def tidy(query: Query) -> Query:
+    """A query with its plate in the normal form. Raises FormError for letters that no plate has."""
+    return replace(query, plate=inquiry.plate_of(query.plate))
+
+
+def first_entry(entries: list[Entry]) -> Entered:
+    """The answer of a call that only makes an entry."""
+    return Entered(entry=entries[0].sequence)
+
+
+def demand_unit(front: Front, query: Query) -> None:
+    """A misspelled unit would be answered with no results, as if none had passed. Raises FormError."""
+    if query.unit and not front.reads.knows_unit(query.unit):
+        raise FormError(
+            "no unit has that name", code="unit", clause="463.5 (b) 2", cure="see: department enrol --list"
+        )
+
+
+def check_search(front: Front, caller: Caller, query: Query, ground: Ground, request: int) -> str:
+    """What every search is asked, and in whose name it is made ("" for one's own). Raises DeskRefusal."""
+    desk = front.desk
+    inquiry.check_query(desk.policy, query, caller.at_us)
+    demand_unit(front, query)
+    inquiry.check_ground(desk.policy, ground)
+    if request < 0:
+        return ""
+    entry = inquiry.request_to_run(desk.book.queue, request, query, ground, caller.user, now_us=caller.at_us)
+    asker = desk.book.roster.accounts.get(entry.stamp.user)
+    if asker is None or not asker.active:
+        raise DeskRefusal("the requester is no longer on the roster", code="requester", clause="463.3")
+    roles = desk.policy.effective_roles(desk.book.roster.roles_of(asker.user, caller.at_us))
+    allowing_role(desk.policy.grants, roles, Call.INQUIRY_REQUEST)
+    who = f"{asker.user}, who asked, has"
+    demand_current(desk.policy, desk.book.trainings, asker.user, caller.at_us, who=who)
+    return asker.user
+
+
+def search_entry(
+    query: Query, ground: Ground, *, on_behalf_of: str = "", request: int = -1, approval: int = -1
+) -> Access:
+    """The access entry of a search."""
+    return Access(
+        action="search",
+        elements=query.text(),
+        plate=query.plate,
+        ground=ground,
+        on_behalf_of=on_behalf_of,
+        request=request,
+        approval=approval,
+        reads=(),
+    )
+
+
+def carry_out(front: Front, entry: Entry, query: Query, *, request: int = -1) -> Answer:
+    """Answer a search whose access entry was made: the first page."""
+    desk = front.desk
+    cover = desk.covered(entry.sequence)
+    page = front.reads.find(front.door, cover, query, desk.policy.inquiry.results_max)
+    names = tuple(one.read for one in (*page.reads, *page.near))
+    after: list[Note] = [result_of(entry, cover, page.count, names)]
+    if request >= 0:
+        after.append(RequestAnswered(request=request, access=entry.sequence, reads=names, reason=""))
+    ended = desk.covered(desk.follow_up(entry.stamp, *after)[-1].sequence)
+    return _answer(front, entry.sequence, page, unwitnessed=cover.unwitnessed or ended.unwitnessed)
+
+
+def more(front: Front, token: str, form: PageForm) -> Answer:
+    """The next page of a search of one's own, within the hour that its entry opens content for."""
+    desk, query = front.desk, tidy(form.query)
+
+    def plan(caller: Caller) -> Plan[tuple[Entry, Entry]]:
+        source = desk.log.entry(form.access) if 0 <= form.access < desk.log.size() else None
+        access = desk.access(form.access)
+        mine = source is not None and source.stamp.user == caller.user and access.action == "search"
+        if source is None or not mine or access.elements != query.text():
+            raise DeskRefusal("that is no search of yours", code="other-search", clause="463.5 (b)")
+        if not 0 <= caller.at_us - source.stamp.at_us <= FRESH_US:
+            raise DeskRefusal(
+                "that search is more than an hour old",
+                code="old-search",
+                clause="463.5 (b)",
+                cure="search again",
+            )
+        if not form.after:
+            raise FormError("name the cursor of the last page", code="cursor", clause="463.5 (b) 2")
+        note = LogRead(elements=f"next page of entry {form.access}", count=-1)
+        return [note], lambda made: (made[0], source)
+
+    read, source = desk.act(token, Call.INQUIRY_RUN, plan)
+    desk.covered(read.sequence)
+    cover = desk.covered(form.access)
+    with note_refusal(front, read, Call.INQUIRY_RUN):
+        page = front.reads.find(front.door, cover, query, desk.policy.inquiry.results_max, form.after)
+    names = tuple(one.read for one in (*page.reads, *page.near))
+    ended = desk.follow_up(read.stamp, result_of(source, cover, page.count, names))[0]
+    unwitnessed = desk.covered(ended.sequence).unwitnessed or cover.unwitnessed
+    return _answer(front, form.access, page, unwitnessed=unwitnessed)
+
+
+def estimate(front: Front, token: str, form: AskForm) -> Estimate:
+    """How much a search would open, before it is made. No key is used; asking is an entry."""
+    desk, query = front.desk, tidy(form.query)
+
+    def plan(caller: Caller) -> Plan[None]:
+        check_search(front, caller, query, form.ground, -1)
+        return [LogRead(elements=f"estimate: {query.text()}", count=-1)], lambda _entries: None
+
+    desk.act(token, Call.INQUIRY_RUN, plan)
+    days, reads = front.reads.extent(query)
+    full = bool(query.plate) and not set(query.plate) & {"*", "?"}
+    return Estimate(days=days, reads=reads, opens_all=not full)
+
+
+def _answer(front: Front, access: int, page: Page, *, unwitnessed: bool) -> Answer:
+    return Answer(
+        access=access,
+        count=page.count,
+        reads=on_local_clock(front, page.reads),
+        near_count=page.near_count,
+        near=on_local_clock(front, page.near),
+        next=page.next,
+        unwitnessed=unwitnessed,
+    )
+
+
+def on_local_clock(front: Front, reads: Sequence[FoundRead]) -> tuple[FoundRead, ...]:
+    """The same reads with the department's time beside UTC."""
+    zone = front.desk.policy.zone
+    return tuple(replace(one, local_time=local(one.first_us, zone).isoformat()) for one in reads)
+
+
+def result_of(entry: Entry, cover: Cover, count: int, reads: Sequence[str]) -> AccessResult:
+    """The entry of how an access ended."""
+    return AccessResult(access=entry.sequence, count=count, reads=tuple(reads), unwitnessed=cover.unwitnessed)
+
+
+@contextlib.contextmanager
+def note_refusal(front: Front, entry: Entry, call: Call) -> Iterator[None]:
+    """A refusal that comes after the access was entered is the entry of how it ended."""
+    try:
+        yield
+    except DeskRefusal as error:
+        front.desk.follow_up(entry.stamp, Refused(call=call.value, code=error.code, clause=error.clause))
+        raise
+
+
+def open_reads(
+    front: Front, entry: Entry, call: Call, names: Sequence[str], elements: Sequence[str]
+) -> tuple[list[OpenedRead], bool]:
+    """Open the reads that an access entry names, and enter how it ended: (reads, unwitnessed)."""
+    desk = front.desk
+    cover = desk.covered(entry.sequence)
+    with note_refusal(front, entry, call):
+        opened = front.reads.open(front.door, cover, names, elements)
+    ended = desk.follow_up(entry.stamp, result_of(entry, cover, len(opened), names))[0]
+    return opened, desk.covered(ended.sequence).unwitnessed or cover.unwitnessed
+
+
+def found_by(front: Front, access: int, user: str) -> set[str]:
+    """The reads that a search by this user ended with, on all its pages; empty for any other entry."""
+    log = front.desk.log
+    if not 0 <= access < log.size():
+        return set()
+    source = log.entry(access)
+    if not isinstance(source.note, Access) or source.note.action != "search" or source.stamp.user != user:
+        return set()
+    until_us = source.stamp.at_us + 2 * FRESH_US  # its last page came within the hour
+    found: set[str] = set()
+    for entry in log.entries(access, kinds=(AccessResult.KIND,)):
+        if entry.stamp.at_us > until_us:
+            break
+        if isinstance(entry.note, AccessResult) and entry.note.access == access and entry.stamp.user == user:
+            found.update(entry.note.reads)
+    return found

@@ -1,0 +1,101 @@
+"""A list of people at once: one form, one second person, all accounts with their first passwords (463.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sync.department.desk.changes import rules as changes
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.people import rules as people
+from sync.department.desk.people.calls import HandedOver, hand_over
+from sync.department.journal.change_entries import ChangeProposed
+from sync.department.journal.entries import AccountSet
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call, Role
+
+MAX_PEOPLE = 500
+CALL = "user/import"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonLine:
+    """One person of a list."""
+
+    user: str
+    name: str
+    roles: tuple[Role, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportForm:
+    """New people, all or none. `propose`, `approval`: as for one account."""
+
+    people: tuple[PersonLine, ...]
+    reason: str
+    propose: bool = False
+    approval: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """First passwords and authenticators, shown once; `proposal`: where a second person was asked, or -1."""
+
+    people: tuple[HandedOver, ...] = field(repr=False)
+    proposal: int = -1
+
+
+def import_people(front: Front, token: str, form: ImportForm) -> Imported:
+    """Add people who are not on the roster yet."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Imported]:
+        roster, names = desk.book.roster, [one.user for one in form.people]
+        if not 0 < len(names) <= MAX_PEOPLE or len(set(names)) != len(names):
+            raise FormError(
+                f"a list names 1 to {MAX_PEOPLE} people, each once", code="people", clause="463.3"
+            )
+        accounts = []
+        for one in form.people:
+            account = AccountSet(
+                user=one.user,
+                name=one.name,
+                organisation=desk.policy.department,
+                roles=one.roles,
+                shift=None,
+                active=True,
+                reason=form.reason,
+                ssh_keys=(),
+            )
+            if one.user in roster.accounts:
+                raise FormError(f"{one.user} is on the roster", code="known-user", clause="463.3")
+            if {Role.ADMINISTRATOR, Role.DESIGNEE} & set(one.roles):
+                raise FormError(
+                    "an administrator or a designee is made one by one", code="roles", clause="463.4"
+                )
+            people.check_account(desk.policy, account)
+            accounts.append(account)
+        wanted = changes.Wanted(
+            call=CALL,
+            about=names[0],
+            summary="; ".join(f"{one.user}: {', '.join(one.roles)}" for one in form.people)[:2000],
+            user=caller.user,
+            now_us=caller.at_us,
+        )
+        needed = any(people.account_needs_second(desk.policy, roster, one) for one in accounts)
+        alone = not people.has_approvers(desk.policy, roster, caller.user)
+        second = changes.second_person(
+            desk.policy, desk.book.changes, form, wanted, needed=needed, alone=alone
+        )
+        if isinstance(second, ChangeProposed):
+            return [second], lambda made: Imported(people=(), proposal=made[0].sequence)
+        given = []
+        for account in accounts:
+            used = [changes.used_for(one, account.user) for one in second]
+            desk.follow_up(caller.stamp(), *used, account)
+            given.append(hand_over(desk, account.user, caller))
+        return [], lambda _entries: Imported(people=tuple(given))
+
+    made = desk.act(token, Call.USER_MANAGE, plan)
+    front.tell_units()
+    return made

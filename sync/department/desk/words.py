@@ -1,0 +1,58 @@
+"""What counts as words: texts that people type are plain, printable, and say something. No I/O.
+
+Control characters, bidirectional and zero-width characters, lone surrogates and private-use code points are
+refused in every text at the door: none reaches a terminal, a log or a second reader's eye.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import unicodedata
+from typing import Any
+
+from sync.department.policy.refusals import FormError
+
+HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories of what nobody sees: control, format, surrogate, private use, unassigned, breaks."""
+
+
+def is_plain(text: str) -> bool:
+    """Whether every character of a text is one that a person can see, or a plain blank."""
+    return (text.isascii() and text.isprintable()) or all(
+        unicodedata.category(one) not in HIDDEN for one in text
+    )
+
+
+def demand_plain(value: Any, where: str) -> None:
+    """Raises FormError naming the field for a text with characters that nobody sees, however deep it is."""
+    if isinstance(value, str):
+        if not is_plain(value):
+            raise FormError(
+                f"{where}: holds control or invisible characters",
+                code="characters",
+                clause="463.5",
+                cure="type it as plain text on one line",
+            )
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for one in dataclasses.fields(value):
+            demand_plain(getattr(value, one.name), f"{where}.{one.name}")
+    elif isinstance(value, tuple | list):
+        for at, one in enumerate(value):
+            demand_plain(one, f"{where}[{at}]")
+
+
+def weight(text: str) -> int:
+    """How many letters and digits a text has: dots and blanks say nothing."""
+    return sum(one.isalnum() for one in text)
+
+
+def demand_words(text: str, what: str, *, code: str, clause: str, least: int = 2) -> None:
+    """Raises FormError for a text with fewer than `least` letters and digits."""
+    if weight(text) < least:
+        raise FormError(what, code=code, clause=clause)
+
+
+def says_why(text: str, least: int) -> bool:
+    """Whether a justification is one: `least` letters and digits, two words, four different letters."""
+    letters = {one for one in text.lower() if one.isalnum()}
+    return weight(text) >= least and len(text.split()) >= 2 and len(letters) >= 4

@@ -1,0 +1,137 @@
+"""Entries of the second person: changes that wait for one, emergencies that get one afterwards, signed
+documents, and the comparison of case numbers. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from sync.department.journal.entry_base import Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeProposed(Note):
+    """A call that needs a second person, and waits for one.
+
+    `digest`: SHA-256 of its form; `about`: the user, hold or document that it changes; `summary`: the same in
+    words, for the person who decides.
+    """
+
+    KIND: ClassVar[str] = "change_proposed"
+    call: str
+    about: str
+    digest: bytes
+    summary: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeDecided(Note):
+    """The second person's yes or no to a proposed change."""
+
+    KIND: ClassVar[str] = "change_decided"
+    proposal: int
+    granted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeUsed(Note):
+    """An approved change was carried out; the approval is good for no other. `second`: who approved it."""
+
+    KIND: ClassVar[str] = "change_used"
+    proposal: int
+    about: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticatorKept(Note):
+    """A new password kept the authenticator: codes up to `used_step` stay used."""
+
+    KIND: ClassVar[str] = "authenticator_kept"
+    user: str
+    used_step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRests(Note):
+    """What a hold rests on: the searches by its own person that found its reads, or the second person's yes.
+
+    `access`: the hold's access entry; `approval`: the proposal that was approved, or -1.
+    """
+
+    KIND: ClassVar[str] = "hold_rests"
+    access: int
+    searches: tuple[int, ...]
+    approval: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestTaken(Note):
+    """A queued request is being run: another person who starts it too is refused."""
+
+    KIND: ClassVar[str] = "request_taken"
+    request: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesignationSet(Note):
+    """463.6 (b): until when a person is the administrator's designee."""
+
+    KIND: ClassVar[str] = "designation"
+    user: str
+    ends_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlassBroken(Note):
+    """A search that ran on one person's word because a life was in danger. `access`: its access entry;
+    `due_us`: when a second person must have judged it."""
+
+    KIND: ClassVar[str] = "glass_broken"
+    access: int
+    danger: str = field(repr=False)
+    due_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlassJudged(Note):
+    """The second person's word on an emergency search, afterwards."""
+
+    KIND: ClassVar[str] = "glass_judged"
+    access: int
+    justified: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentSigned(Note):
+    """A person had a document for units signed: a hot list, a configuration, an update.
+
+    `digest`: SHA-256 of its body; `unit`: for that unit alone, or empty; `expires_us`: -1 for never.
+    """
+
+    KIND: ClassVar[str] = "document_signed"
+    name: str
+    digest: bytes
+    size: int
+    unit: str
+    expires_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CasesCompared(Note):
+    """The look-ups of a period, held against the case and incident numbers of CAD or RMS.
+
+    `unknown`: accesses whose number the export does not have, `users`: in whose name each was made;
+    `source`: SHA-256 of the export.
+    """
+
+    KIND: ClassVar[str] = "cases_compared"
+    from_us: int
+    to_us: int
+    accesses: int
+    known: int
+    unknown: tuple[int, ...]
+    users: tuple[str, ...]
+    source: bytes
