@@ -14,6 +14,8 @@ from storage import files
 from storage.errors import LedgerError
 from storage.sealing import Sealed
 
+MAX_BLOB_BYTES = 64 << 20
+
 
 class Blobs:
     """The blob folder of one home."""
@@ -53,7 +55,7 @@ class Blobs:
         """The stored bytes, matched to their name. Raises LedgerError."""
         path = self.path(epoch, digest)
         try:
-            data = path.read_bytes()
+            data = files.read_bounded(path, MAX_BLOB_BYTES)
         except FileNotFoundError:
             raise LedgerError("a sealed image is missing", where=str(path)) from None
         if hashlib.sha256(data).digest() != digest:
@@ -71,13 +73,14 @@ class Blobs:
                 raise LedgerError("does not belong among the blobs", where=str(path))
             yield int(path.name)
 
-    def keep_only(self, epoch: int, named: set[str]) -> int:
-        """Remove blobs that no record names (a power cut between image and record). Returns how many."""
-        stray = self.names(epoch) - named
-        if stray:
-            files.remove(self._epoch(epoch) / name for name in stray)
-            files.sync_dir(self._epoch(epoch))
-        return len(stray)
+    def set_aside(self, epoch: int, names: set[str], into: Path) -> int:
+        """Move blobs that no record names into another folder; an epoch's empty folder goes. How many."""
+        folder = self._epoch(epoch)
+        count = files.move_together(sorted(names), folder, into) if names else 0
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+            files.sync_dir(self.folder)
+        return count
 
     def drop(self, epoch: int) -> int:
         """Remove an epoch's folder; how many blobs it held."""

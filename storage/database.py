@@ -15,16 +15,23 @@ from urllib.parse import quote
 
 import sqlite_utils
 
+MOST_BYTES = 64 << 20  # of one row: more is no record of ours
+MODES = {
+    "write": "mode=rwc",
+    "read": "mode=ro",
+    "immutable": "mode=ro&immutable=1",
+}
 
-def connect(path: Path, *, readonly: bool = False, immutable: bool = False) -> sqlite_utils.Database:
-    """Open a database. Raises sqlite3.Error.
 
-    A writer gets WAL, `synchronous=FULL` and `secure_delete`. `immutable` reads a file that nothing changes,
-    without looking for, or making, any file beside it: for evidence on a write-protected medium.
+def connect(path: Path, mode: str = "write") -> sqlite_utils.Database:
+    """Open a database in one of MODES. Raises sqlite3.Error.
+
+    A writer gets WAL, `synchronous=FULL` and `secure_delete`. "read" looks on beside a writer. "immutable"
+    reads a file that nobody writes, without its write-ahead log: it locks nothing and makes no file beside
+    it, so it reads a protected medium.
     """
-    mode = "mode=ro&immutable=1" if immutable else "mode=ro" if readonly else "mode=rwc"
     connection = sqlite3.connect(
-        f"file:{quote(str(path))}?{mode}",
+        f"file:{quote(str(path))}?{MODES[mode]}",
         uri=True,
         check_same_thread=False,
         timeout=10,
@@ -33,7 +40,9 @@ def connect(path: Path, *, readonly: bool = False, immutable: bool = False) -> s
     try:
         database = sqlite_utils.Database(connection, execute_plugins=False)
         connection.execute("PRAGMA cell_size_check=ON")
-        if not (readonly or immutable):
+        connection.execute("PRAGMA temp_store=MEMORY")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
+        if mode == "write":
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA secure_delete=ON")

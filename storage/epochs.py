@@ -20,6 +20,7 @@ from storage.records import (
     PurgeReceipt,
     Record,
     Resealed,
+    UncleanStart,
     UploadReceipt,
 )
 
@@ -96,6 +97,8 @@ class Book:
                 self._time(record.received_us)
             case Incident():
                 self.incidents += 1
+            case UncleanStart():
+                self._time(record.at_us)
             case _:
                 raise LedgerError(
                     f"a record of kind {record.KIND} is not open",
@@ -180,6 +183,15 @@ class Book:
                     self.add_received(known_last + 1, last, at_us)
                 return
         self.received.append((first, last, at_us))
+
+    def covers(self, first: int, last: int) -> bool:
+        """Whether the department's receipts cover every record from `first` to `last`."""
+        at = first
+        for known_first, known_last, _ in sorted(self.received):
+            if known_first > at:
+                break
+            at = max(at, known_last + 1)
+        return at > last
 
     def is_received(self, sequence: int) -> bool:
         """Whether the department's receipt covers a record."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, wait
 from pathlib import Path
 
-from storage.errors import StoreFullError
+from storage.errors import LedgerError, StoreFullError
 
 PRIVATE_FILE, PRIVATE_DIR = 0o600, 0o700
 
@@ -105,6 +105,28 @@ def replace(path: Path, data: bytes) -> None:
     write_new(beside, data)
     beside.replace(path)
     sync_dir(path.parent)
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """A file of at most `limit` bytes. Raises LedgerError for a longer one (it may be sparse), OSError."""
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise LedgerError(f"is larger than {limit} bytes", where=str(path))
+    return data
+
+
+def move_together(names: Iterable[str], folder: Path, into: Path) -> int:
+    """Move files from one folder to another, durably; how many. One that moved before a cut is fine."""
+    into.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+    count = 0
+    for name in names:
+        (folder / name).replace(into / name)
+        count += 1
+    sync_dir(into)
+    sync_dir(into.parent)
+    sync_dir(folder)
+    return count
 
 
 def remove_tree(path: Path) -> int:

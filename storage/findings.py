@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,20 +24,31 @@ class Finding:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What a check found. `ok` is the verdict; `notes` are facts that are no fault."""
+    """What a check found. `ok` is the verdict; `notes` are facts that are no fault.
+
+    anchored: how many records an anchor covers that not everybody can write; anchored_by: "department",
+    "slot" (a chip) or nobody (""). unchecked: what this machine could not check, and why.
+    """
 
     log_id: str = ""
     records: int = 0
     purged_records: int = 0
     anchored: int = 0
+    anchored_by: str = ""
     generation: int = 0
     slot_checked: bool = False
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         return not self.findings
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything could be checked."""
+        return not self.unchecked
 
     @property
     def first_bad(self) -> Finding | None:
@@ -51,13 +63,24 @@ class Report:
 
 @contextlib.contextmanager
 def caught(report: Report, where: str, record: int | None = None) -> Iterator[None]:
-    """Turn what a check raises into a finding."""
+    """Turn what a check raises into a finding; what is this machine's fault is no fault of the home's."""
     try:
         yield
     except StorageError as error:
         index = getattr(error, "leaf_index", None)
         report.add(where, str(error), record if index is None else index)
     except (sqlite3.Error, OSError) as error:
-        report.add(where, f"cannot be read: {error}", record)
+        if _of_this_machine(error):
+            report.unchecked.append(f"{where}: {getattr(error, 'strerror', None) or error}")
+        else:
+            report.add(where, f"cannot be read: {error}", record)
     except (TypeError, ValueError, OverflowError) as error:  # a damaged page gives other types than its table
         report.add(where, f"cannot be read: {type(error).__name__}", record)
+
+
+def _of_this_machine(error: sqlite3.Error | OSError) -> bool:
+    """Whether it says that this user may not read, or this machine has no room, rather than what is there."""
+    if isinstance(error, OSError):
+        return isinstance(error, PermissionError) or error.errno in {errno.ENOSPC, errno.EMFILE, errno.ENFILE}
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM}

@@ -14,7 +14,8 @@ from storage.errors import LedgerError, RefusedError
 from storage.leaf import IMAGES, LeafRef
 from storage.records import Export, Hold, HoldEnded, KeyClass, Release, Resealed
 from storage.sealing import Sealed
-from storage.store import Store
+from storage.state import IMAGES_AHEAD
+from storage.store import MOST_STRAYS, Store
 
 MAX_RECORDS = 1000
 
@@ -47,9 +48,14 @@ def place(store: Store, order: HoldOrder) -> LeafRef:
     demand_reads(store, order.records)
     written: list[Sealed] = []
     epoch = 0
+    images = sum(len(IMAGES & set(store.leaf(one).elements)) for one in order.records)
     with store.lock:
+        if images > MOST_STRAYS:
+            with store.adding():  # a cut leaves more images without a record than an append does
+                store.state = store.state.with_cursor(IMAGES_AHEAD, images)
         try:
             with store.adding():
+                store.state = store.state.with_cursor(IMAGES_AHEAD, 0)
                 epoch = store.open_epoch(KeyClass.HOLD, "hold").epoch
                 ref = store.add_sealed(
                     Hold(

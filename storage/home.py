@@ -3,6 +3,7 @@
 HOME/store/ledger.sqlite3   leaves, small elements, caches      HOME/store/log.pub   the log's public key
 HOME/store/blobs/           sealed images, a folder per epoch   HOME/store/slot.uri  which slot holds the KEK
 HOME/store/door.sock        the writer's socket, 0600           HOME/store/lock      held by the writer
+HOME/store/strays/          sealed images without a record      HOME/store/demo-people/  until enrolled
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage import files
 from storage.checkpoint import NoteKey
 from storage.errors import CheckpointError, HomeLockedError, LedgerError, NoHomeError
+
+MAX_LINE_BYTES = 4096  # of a file that holds one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,11 @@ class Home:
         return self.folder / "door.sock"
 
     @property
+    def strays(self) -> Path:
+        """Sealed images that no record names, set aside at a start: a folder an epoch and log size."""
+        return self.folder / "strays"
+
+    @property
     def people(self) -> Path:
         """Demo credentials; absent on an enrolled unit."""
         return self.folder / "demo-people"
@@ -61,10 +70,31 @@ class Home:
         if not self.exists():
             raise NoHomeError("holds no ledger", where=str(self.root), cure="reader init makes one")
 
-    def read_public_key(self) -> NoteKey:
-        """The home's own word on its log key. Raises LedgerError."""
+    def read_slot_uri(self) -> str:
+        """Which slot holds the key-encryption key. Raises LedgerError."""
         try:
-            return NoteKey.parse(self.public_key.read_text())
+            return files.read_bounded(self.slot_uri, MAX_LINE_BYTES).decode().strip()
+        except (OSError, ValueError) as error:
+            raise LedgerError(f"cannot be read: {error}", where=str(self.slot_uri)) from None
+
+    def is_written(self) -> bool:
+        """Whether a process holds the home's lock now."""
+        try:
+            descriptor = os.open(self.folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def read_public_key(self) -> NoteKey:
+        """The log key that the home names as its own. Raises LedgerError."""
+        try:
+            return NoteKey.parse(files.read_bounded(self.public_key, MAX_LINE_BYTES).decode())
         except (OSError, ValueError, CheckpointError) as error:
             raise LedgerError(f"cannot be read: {error}", where=str(self.public_key)) from None
 

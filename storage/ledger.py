@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Self
 
 from storage import codec, opening, purge, recovery, sealing
-from storage import slot as slots
 from storage.checkpoint import NoteKey
 from storage.clock_trust import WallClock, boottime_us
 from storage.errors import RecordError, StorageError, StoreFullError
@@ -347,19 +346,14 @@ class Ledger:
         store, book = self.store, self.store.book
         with store.lock:
             size = store.log.frontier.size
-            row = store.db.execute("SELECT coalesce(max(size), 0) FROM anchors").fetchone()
-            anchors = {"department": int(row[0])}
-            if slots.anchors(store.slot.uri):
-                anchors["slot"] = store.slot_content.anchor_size
-            anchored_by = max(anchors, key=lambda who: anchors[who])
-            anchored = anchors[anchored_by]
+            anchored, anchored_by = store.anchored()
             epochs = list(book.epochs.values())
             received = sum(last - first + 1 for first, last, _ in book.received)
             return LedgerStatus(
                 records=size,
                 log_id=store.log_id.hex(),
                 newer_than_anchors=size - anchored,
-                anchored_by=anchored_by if anchored else "",
+                anchored_by=anchored_by,
                 slot=store.slot.uri,
                 slot_promise=store.slot.promise,
                 generation=store.slot_content.generation,
@@ -386,7 +380,7 @@ class Ledger:
                 self.closed = True
                 self._note_clock_beside()
                 try:
-                    self.store.anchor()
+                    self.store.end()
                 finally:
                     self.store.close()
 

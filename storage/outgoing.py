@@ -112,13 +112,20 @@ class Outgoing:
                 )
             store.time.hear(found[0].time_s * 1_000_000, ClockState.DISCIPLINED, "department")
 
-    def take_receipt(self, message: bytes) -> LeafRef:
-        """Log the department's receipt; content may go the policy's hours after it. Raises StorageError."""
+    def take_receipt(self, message: bytes) -> LeafRef | None:
+        """Log the department's receipt; content may go the policy's hours after it. Raises StorageError.
+
+        It must name this log's own tree. One that says nothing new is not logged again: None.
+        """
         store = self._store
         said = receipts.open_receipt(message, self._department().public, store.log_id)
         with store.lock:
-            if said.ranges and said.ranges[-1][1] >= store.log.frontier.size:
-                raise LedgerError("speaks of records that are not here", where="receipt")
+            if said.size > store.log.frontier.size:
+                raise LedgerError("is for records that are not here", where="receipt")
+            if not hmac.compare_digest(store.log.root_at(said.size), said.root):
+                raise ForkedLogError(f"is for another history of {said.size} records", where="receipt")
+            if all(store.book.covers(first, last) for first, last in said.ranges):
+                return None
             now_us = store.time.trusted_us
             return self._ledger.append(UploadReceipt(receipt=message, ranges=said.ranges, received_us=now_us))
 

@@ -170,6 +170,8 @@ def _deletions(store: Store, intent: int, epochs: set[int], *, turned: bool) -> 
     def blobs() -> None:
         for epoch in sorted(epochs):
             store.blobs.drop(epoch)
+            for folder in store.home.strays.glob(f"{epoch:08d}-*"):
+                files.remove_tree(folder)
 
     return [blobs, rows]
 

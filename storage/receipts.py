@@ -19,9 +19,14 @@ MAX_RANGES = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRanges:
-    """Leaf ranges (first, last), both included, rising."""
+    """Leaf ranges (first, last), both included, rising; the tree of `size` leaves that they lie in.
+
+    root: of that tree, 32 bytes.
+    """
 
     ranges: tuple[tuple[int, int], ...]
+    size: int
+    root: bytes
 
 
 def open_receipt(message: bytes, department: Ed25519PublicKey, log_id: bytes) -> ReceivedRanges:
@@ -41,4 +46,9 @@ def open_receipt(message: bytes, department: Ed25519PublicKey, log_id: bytes) ->
             raise RecordError("ranges must rise", where="receipt")
         ranges.append((first, last))
         before = last
-    return ReceivedRanges(ranges=tuple(ranges))
+    size, root = value.get("size"), value.get("root")
+    if type(size) is not int or not isinstance(root, bytes) or len(root) != 32:
+        raise RecordError("names no tree: size and root", where="receipt")
+    if before >= size or root == bytes(32):
+        raise RecordError("its ranges do not lie in the tree that it names", where="receipt")
+    return ReceivedRanges(ranges=tuple(ranges), size=size, root=root)

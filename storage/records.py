@@ -287,6 +287,21 @@ class Incident(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UncleanStart(Record):
+    """A start after an end without a stop: how many records were there, how many of them newer than every
+    anchor (a cut of these shows nowhere else), and how many sealed images lay there without a record.
+    """
+
+    KIND: ClassVar[str] = "unclean_start"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    records: int
+    unanchored: int
+    images: int
+    at_us: int
+    clock_state: ClockState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Access(Record):
     """A look-up, allowed or refused: 463.5 (b), Cal. Civ. Code 1798.90.52. In the log before any answer."""
 
@@ -480,6 +495,7 @@ RECORDS: dict[str, type[Record]] = {
         UploadReceipt,
         FileInForce,
         Incident,
+        UncleanStart,
         Access,
         AccessResult,
         Hold,

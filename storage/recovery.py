@@ -1,41 +1,91 @@
-"""What start-up puts right: blobs that no record names, purges not ended, keys that died with memory.
+"""What start-up puts right: images that no record names, purges not ended, keys that died with memory.
 
-Everything here can itself be cut by a power loss and is then done again.
+Everything here can itself be cut by a power loss and is then done again. Nothing that could be evidence is
+removed: an image without a record is set aside, and more of them than a power cut leaves are an incident.
 """
 
 from __future__ import annotations
 
 import contextlib
 
-from storage import leaf, purge
-from storage.store import Store
+from storage import files, leaf, purge
+from storage.errors import StoreFullError
+from storage.records import Incident, UncleanStart
+from storage.state import IMAGES_AHEAD, RUNNING
+from storage.store import MOST_STRAYS, Store
 
 
 def settle(store: Store) -> None:
     """Bring an opened home to rest. Nothing is guessed: a shorter or altered log has been refused before."""
-    drop_stray_blobs(store)
+    with contextlib.suppress(StoreFullError):  # then the next start does it
+        note_unclean_start(store)
     purge.settle(store)
     store.end_epochs()
     if store.log.frontier.size != store.slot_content.anchor_size:
-        # A slot that takes no write now (a file on a full disk) is told of by the hourly care.
+        # A slot that takes no write now (a file on a full disk) is reported by the hourly maintenance.
         with contextlib.suppress(Exception):
             store.anchor()
 
 
-def drop_stray_blobs(store: Store) -> int:
-    """Remove images whose record never came to be: only the epochs that were still open can hold any."""
-    count = 0
+def note_unclean_start(store: Store) -> None:
+    """Set stray images aside and log what an end without a stop left behind."""
+    size = store.log.frontier.size
+    found = stray_images(store)
+    suspect = sum(len(names) for epoch, names in found.items() if len(names) > most_strays(store, epoch))
+    count = sum(map(len, found.values()))
+    if count or store.state.cursor(RUNNING):
+        now = store.time.now()
+        with store.adding():
+            store.add_open(
+                UncleanStart(
+                    records=size,
+                    unanchored=size - store.anchored()[0],
+                    images=count,
+                    at_us=store.time.trusted_us,
+                    clock_state=now.state,
+                )
+            )
+            if suspect:
+                detail = (
+                    f"{suspect} sealed images lay there without a record at a log of {size}: "
+                    "the log was cut short, or they were put there"
+                )
+                store.add_open(
+                    Incident(what="images-without-record", detail=detail, at_us=store.time.trusted_us)
+                )
+            store.state = store.state.with_cursor(IMAGES_AHEAD, 0)
+    with files.full_told(store.home.root):
+        _set_aside(store, found, size)
+
+
+def _set_aside(store: Store, found: dict[int, set[str]], size: int) -> None:
+    for epoch, names in found.items():
+        store.blobs.set_aside(epoch, names, store.home.strays / f"{epoch:08d}-{size}")
+
+
+def stray_images(store: Store) -> dict[int, set[str]]:
+    """Per epoch the files among the images that no record names; epochs without a record of theirs too."""
+    found = {}
     for epoch in store.blobs.epochs():
         facts = store.book.epochs.get(epoch)
-        if facts is None or facts.purged_by is not None:
-            count += store.blobs.drop(epoch)
-        elif not facts.closed:
-            count += store.blobs.keep_only(epoch, named_blobs(store, epoch))
-    return count
+        if facts is not None and facts.closed and facts.purged_by is None and not store.book.going(epoch):
+            continue  # it was looked through when it closed, and `verify` does so again
+        purged = facts is not None and facts.purged_by is not None
+        stray = store.blobs.names(epoch) - (set() if purged else named_images(store, epoch))
+        if stray or facts is None:
+            found[epoch] = stray
+    return found
 
 
-def named_blobs(store: Store, epoch: int) -> set[str]:
-    """File names of all blobs that records of this epoch name, re-sealed ones of a hold among them."""
+def most_strays(store: Store, epoch: int) -> int:
+    """How many images without a record a power cut can have left in an epoch's folder."""
+    facts = store.book.epochs.get(epoch)
+    at_work = epoch == store.book.next_epoch() if facts is None else facts.purged_by is None
+    return max(MOST_STRAYS, store.state.cursor(IMAGES_AHEAD)) if at_work else 0
+
+
+def named_images(store: Store, epoch: int) -> set[str]:
+    """File names of all images that records of this epoch name, re-sealed ones of a hold among them."""
     rows = store.db.conn.execute("SELECT leaf FROM leaves WHERE epoch = ?", (epoch,)).fetchall()
     rows += [(store.log.leaf(sequence),) for sequence in store.book.resealed_under(epoch)]
     return {mark.digest.hex() for (data,) in rows for mark in leaf.unchecked(bytes(data)).elements.values()}

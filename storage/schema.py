@@ -11,9 +11,12 @@ Every table is leaves, bytes bound to a leaf by digest, or a cache that `verify`
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import shutil
 import sqlite3
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -65,7 +68,7 @@ MIGRATIONS: tuple[Step, ...] = (_to_1, _to_2)
 def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
     """Open the database with custody's settings. Raises LedgerError."""
     try:
-        return database.connect(path, readonly=readonly)
+        return database.connect(path, "read" if readonly else "write")
     except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: of a damaged schema
         full = files.is_full(error) or "I/O" in str(error)  # the latter: of files beside it that find no room
         if full and path.exists() and shutil.disk_usage(path.parent).free < ROOM_TO_OPEN:
@@ -73,6 +76,35 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
                 "no room to open the ledger", where=str(path), cure="make room on the disk"
             ) from None
         raise LedgerError(f"cannot be opened: {error}", where=str(path)) from None
+
+
+@contextlib.contextmanager
+def evidence(path: Path, *, written: bool) -> Iterator[sqlite_utils.Database]:
+    """The database for a check that leaves no trace beside it. Raises sqlite3.Error, OSError.
+
+    `written`: a process writes it now; then it is looked at beside that. Else it is read as it lies, and
+    where a write-ahead log lies beside it (the unit was cut off), in a private copy: SQLite would end that.
+    """
+    wal = path.with_name(path.name + "-wal")
+    with contextlib.ExitStack() as stack:
+        mode = "read" if written else "immutable"
+        if not written and wal.exists() and wal.stat().st_size:
+            try:
+                private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="verify-")))
+            except OSError as error:
+                raise OSError(errno.ENOSPC, f"no temporary folder for a private copy: {error}") from None
+            need = path.stat().st_size + wal.stat().st_size
+            if shutil.disk_usage(private).free < need + ROOM_TO_OPEN:
+                what = (
+                    f"no room in {private.parent} for a copy of {need >> 20} MB: set TMPDIR to a larger disk"
+                )
+                raise OSError(errno.ENOSPC, what)
+            for one in (path, wal):
+                shutil.copyfile(one, private / one.name)
+            path, mode = private / path.name, "write"
+        db = database.connect(path, mode)
+        stack.callback(db.close)
+        yield db
 
 
 def found(db: sqlite_utils.Database, path: Path) -> int:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 CONTEXT = b"alpr-reader/state/v1"
 MAX_STATE_BYTES = 256 * 1024
 LEAD = "clock_lead_us"  # what lone time sources have spent of their budget: storage.clock_trust
+RUNNING = "running"  # 1 from the first write of a process to its orderly end
+IMAGES_AHEAD = "images_ahead"  # how many images one deed writes before the records that name them
 ANCHORING = "anchoring_us"  # the time of the anchor that is being written into the slot
 
 

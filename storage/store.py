@@ -26,11 +26,14 @@ from storage.log import LogReader, LogWriter
 from storage.policy import CustodyPolicy
 from storage.records import RECORDS, EpochOpened, KeyClass, Record
 from storage.sealing import Opened, Sealed
-from storage.state import ANCHORING, LEAD, State
+from storage.state import ANCHORING, LEAD, RUNNING, State
 from storage.state import CONTEXT as STATE_CONTEXT
 from storage.times import DAY_US, HOUR_US
 
 AUDIT_EPOCH_US = 365 * DAY_US
+
+
+MOST_STRAYS = 2  # images that one append writes before its record: what a power cut may leave without one
 
 
 class Store:
@@ -61,6 +64,7 @@ class Store:
         self.lock = threading.RLock()
         self._depth = 0
         self.slot_unsure = False
+        self._closing = False
         self._slot_asked = False  # an anchor was announced, and the slot has not answered yet
         self.started_at = self.log.frontier.size
 
@@ -128,7 +132,7 @@ class Store:
     def _write_state(self) -> None:
         now_us = max(self.state.trusted_us, self.time.trusted_us)
         state = replace(self.state, size=self.log.frontier.size, trusted_us=now_us)
-        self.state = state.with_cursor(LEAD, self.time.lead_us)
+        self.state = state.with_cursor(LEAD, self.time.lead_us).with_cursor(RUNNING, int(not self._closing))
         body = self.log.sign_bytes(codec.to_bytes(self.state), STATE_CONTEXT)
         self.db.conn.execute("INSERT OR REPLACE INTO state (id, body) VALUES (1, ?)", (body,))
 
@@ -329,6 +333,21 @@ class Store:
             slot.save(self.slot, content)
             self.slot_is(content)
             return True
+
+    def anchored(self) -> tuple[int, str]:
+        """How many records an anchor covers that not everybody can write, and whose: department or slot."""
+        row = self.db.execute("SELECT coalesce(max(size), 0) FROM anchors").fetchone()
+        cosigned, by_slot = int(row[0]), self.slot_content.anchor_size
+        if slot.anchors(self.slot.uri) and by_slot > cosigned:
+            return by_slot, "slot"
+        return cosigned, "department" if cosigned else ""
+
+    def end(self) -> None:
+        """Anchor the head and note an orderly end. Raises SlotError, StoreFullError."""
+        self._closing = True
+        if not self.anchor() and self.state.cursor(RUNNING):
+            with self.adding():
+                pass
 
     def announce_anchor(self, at_us: int) -> None:
         """Note, within a transaction, the time that the slot is about to hold: start-up compares the two."""

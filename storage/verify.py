@@ -1,8 +1,9 @@
 """Checks a home with nothing but a public key: every signature, the tree, every stored byte, every receipt.
 
-Reads only; repairs nothing; trusts no cache. Findings come in log order, so the first one names the
-first bad record. Without the slot, a whole older copy of a home is consistent with itself: only an anchor
-(slot, co-signed checkpoint) shows it, and `anchored` says up to where one was seen.
+Reads only; repairs nothing; trusts no cache; makes no file beside the evidence. Findings come in log order,
+so the first one names the first bad record. A whole older copy of a home is consistent with itself: only an
+anchor (a checkpoint that the department co-signed, a slot that is a chip) shows it, and `anchored` says up
+to where one was seen, and whose. A slot that is a file can be written by whoever writes the card: no anchor.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from storage.checkpoint import NoteKey
 from storage.findings import Report, caught
 from storage.home import Home
 from storage.leaf import log_id_of, origin_of
+from storage.verify_files import check_folder
 from storage.verify_pass import HomeCheck
 
 
@@ -25,14 +27,18 @@ def verify_home(
     key: NoteKey | None = None,
     content: slot.SlotContent | None = None,
     department: NoteKey | None = None,
+    *,
+    given_up: bool = False,
 ) -> Report:
     """Check a home against `key` (its own log.pub if None) and, where given, what its slot holds.
 
     `department`: its log's key; checks co-signatures and upload receipts too, without it a note says that
-    they were not. Raises LedgerError only where there is no home to check at all.
+    they were not, and they count as no anchor. `given_up`: a log that another has taken the place of. Writes
+    nothing, beside the home neither. Raises LedgerError only where there is no home to check at all.
     """
     home.need()
     report = Report()
+    slot_uri = check_folder(home, report, given_up=given_up)
     with caught(report, "log.pub"):
         own = home.read_public_key()
         if own.name != origin_of(log_id_of(own.public)):
@@ -44,17 +50,14 @@ def verify_home(
         return report
     key = NoteKey(origin_of(log_id_of(key.public)), key.public)
     with caught(report, "ledger.sqlite3"), _snapshot(home) as database:
-        HomeCheck(home, database, key, report, department).run(content)
+        HomeCheck(home, database, key, report, department, slot_uri).run(content)
     return report
 
 
 @contextlib.contextmanager
 def _snapshot(home: Home) -> Iterator[sqlite_utils.Database]:
-    """One consistent view, whatever a running writer adds meanwhile."""
-    database = schema.connect(home.database, readonly=True)
-    try:
+    """One consistent view, whatever a running writer adds meanwhile; nothing is written for it."""
+    with schema.evidence(home.database, written=home.is_written()) as database:
         schema.found(database, home.database)
         database.conn.execute("BEGIN")
         yield database
-    finally:
-        database.close()

@@ -16,12 +16,15 @@ from storage.epochs import Book
 from storage.errors import CheckpointError
 from storage.findings import Report, caught
 from storage.home import Home
+from storage.keyring import AT_BOTH, AT_DAY, AT_KEK, AT_MEMORY, EpochKey
 from storage.leaf import ENTRY, ESCROW, IMAGES, KEYRING, WRAP, Leaf, Mark, log_id_of, open_leaf
 from storage.log import STEP, LogReader
 from storage.opening import read_ring, stale
+from storage.receipts import ReceivedRanges
 from storage.records import RECORDS, KeyClass, Record, Resealed, UploadReceipt
-from storage.state import CONTEXT, MAX_STATE_BYTES, State
+from storage.state import CONTEXT, IMAGES_AHEAD, MAX_STATE_BYTES, State
 from storage.store import read_book
+from storage.verify_files import check_images, image_bytes
 
 HEAD, ANCHORS, SLOT = "head", "anchors", "slot"
 
@@ -29,19 +32,22 @@ HEAD, ANCHORS, SLOT = "head", "anchors", "slot"
 class HomeCheck:
     """One pass over one home."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - called once, by verify.py
         self,
         home: Home,
         database: sqlite_utils.Database,
         key: NoteKey,
         report: Report,
         department: NoteKey | None,
+        slot_uri: str,
     ) -> None:
         self.database, self.db, self.key, self.report = database, database.conn, key, report
         self.department = department
         self.unchecked = 0  # co-signed checkpoints and receipts that no department's key was there for
         self.log_id = log_id_of(key.public)
+        self.home, self.slot_uri = home, slot_uri
         self.blobs = Blobs(home.blobs)
+        self.images_ahead = 0
         self.book = Book()
         self.openings: dict[KeyClass, list[int]] = {}
         self.named: dict[int, set[str]] = {}
@@ -63,8 +69,8 @@ class HomeCheck:
                 report.add(where, f"speaks of {size} records, {frontier.size} are there", frontier.size)
         self._state(frontier.size, content)
         self._nodes(frontier.size)
-        with caught(report, "blobs"):
-            self._strays()
+        self.blobs.close()
+        check_images(self.home, self.book, self.named, report, images_ahead=self.images_ahead)
         if content is not None:
             with caught(report, SLOT):
                 self._slot(content)
@@ -95,23 +101,35 @@ class HomeCheck:
                 head = open_checkpoint(note, self.key)
                 heads.append((where, head.size, head.root))
                 if where == ANCHORS:
-                    self._cosigned(note)
-                    self.report.anchored = max(self.report.anchored, head.size)
+                    if self._cosigned(note):
+                        self._anchor(head.size, "department")
                     if size != head.size:
                         self.report.add(where, "a co-signed checkpoint is filed under another size")
         if content is not None:
             heads.append((SLOT, content.anchor_size, content.anchor_root))
-            self.report.anchored = max(self.report.anchored, content.anchor_size)
+            if slot.anchors(self.slot_uri):
+                self._anchor(content.anchor_size, "slot")
+            else:
+                self.report.notes.append(
+                    f"the slot is a file: whoever can write this card can write its anchor "
+                    f"({content.anchor_size} records), so it counts as none"
+                )
         return heads
 
-    def _cosigned(self, note: str) -> None:
+    def _anchor(self, size: int, by: str) -> None:
+        """An anchor that not everybody can write."""
+        if size > self.report.anchored:
+            self.report.anchored, self.report.anchored_by = size, by
+
+    def _cosigned(self, note: str) -> bool:
         """An anchor is one only by the department's co-signature. Raises CheckpointError."""
         if self.department is None:
             self.unchecked += 1
-            return
+            return False
         key = NoteKey(self.department.name, self.department.public, TYPE_COSIGNATURE)
         if not open_cosignatures(note, [key]):
             raise CheckpointError(f"is not co-signed by {key.name}")
+        return True
 
     def _leaves(self, heads: list[tuple[str, int, bytes]]) -> merkle.Frontier:
         """Walk all leaves with their elements; compare each head when its size is reached."""
@@ -136,7 +154,7 @@ class HomeCheck:
             for where, root in wanted.get(frontier.size, ()):
                 if not hmac.compare_digest(root, frontier.root()):
                     report.add(where, f"signs another history of {frontier.size} records")
-        elements.of(1 << 62)
+        elements.rest()
         newest = max((size for where, size, _ in heads if where == HEAD), default=frontier.size)
         if newest < frontier.size:
             report.add(HEAD, f"signs {newest} records, {frontier.size} are there", newest)
@@ -173,8 +191,7 @@ class HomeCheck:
         where, data = f"record {leaf.sequence}, {name}", inline
         if name in IMAGES:
             self.named.setdefault(epoch, set()).add(mark.digest.hex())
-            path = self.blobs.path(epoch, mark.digest)
-            data = path.read_bytes() if inline is None and path.is_file() else inline
+            data = image_bytes(self.blobs.path(epoch, mark.digest)) if inline is None else inline
         if data is None:
             if not self.book.gone(epoch) and not self.book.going(epoch):
                 self.report.add(where, "is missing, and no purge receipt speaks of it", leaf.sequence)
@@ -235,6 +252,15 @@ class HomeCheck:
             said = receipts.open_receipt(record.receipt, self.department.public, self.log_id)
             if said.ranges != record.ranges:
                 self.report.add(f"record {sequence}", "claims more than its receipt says", sequence)
+            self._receipted_tree(sequence, said)
+
+    def _receipted_tree(self, sequence: int, said: ReceivedRanges) -> None:
+        """A receipt names a tree: it must be this log's, as it was before the receipt came."""
+        where = f"record {sequence}"
+        if said.size > sequence:
+            self.report.add(where, f"is a receipt for {said.size} records, and came before them", sequence)
+        elif not hmac.compare_digest(LogReader(self.database).root_at(said.size), said.root):
+            self.report.add(where, "is a receipt for another history", sequence)
 
     def _state(self, size: int, content: slot.SlotContent | None) -> None:
         with caught(self.report, "state"):
@@ -245,7 +271,9 @@ class HomeCheck:
             body = envelope.open_signed(
                 bytes(rows[0][0]), self.key.public, context=CONTEXT, limit=MAX_STATE_BYTES
             )
-            for what in stale(codec.from_bytes(State, body, limit=MAX_STATE_BYTES), content, size):
+            state = codec.from_bytes(State, body, limit=MAX_STATE_BYTES)
+            self.images_ahead = state.cursor(IMAGES_AHEAD)
+            for what in stale(state, content, size):
                 self.report.add("state", what)
 
     def _nodes(self, size: int) -> None:
@@ -254,7 +282,7 @@ class HomeCheck:
             reader, expected = LogReader(self.database), 0
             rows = self.db.execute("SELECT level, idx, hash FROM nodes ORDER BY level, idx")
             for level, index, value in rows.fetchall():
-                kept = level >= STEP and level % STEP == 0 and (index + 1) << level <= size
+                kept = STEP <= level < 63 and level % STEP == 0 and 0 <= index < size >> level
                 left = reader.subtree(level - 1, 2 * index) if kept else b""
                 right = reader.subtree(level - 1, 2 * index + 1) if kept else b""
                 if not kept or merkle.node_hash(left, right) != bytes(value):
@@ -263,18 +291,6 @@ class HomeCheck:
             wanted = sum(size >> level for level in range(STEP, 63, STEP))
             if expected != wanted:
                 self.report.add("nodes", f"{expected} cached tree hashes where {wanted} belong")
-
-    def _strays(self) -> None:
-        """Blobs that no record names: a fault, except where a power cut can have left them."""
-        running = {
-            one.epoch for one in self.book.epochs.values() if not one.closed or self.book.going(one.epoch)
-        }
-        for epoch in self.blobs.epochs():
-            stray = self.blobs.names(epoch) - self.named.get(epoch, set())
-            if stray and epoch in running:
-                self.report.notes.append(f"{len(stray)} images without a record; the next start removes them")
-            elif stray:
-                self.report.add(f"blobs/{epoch:08d}", f"{len(stray)} files that no record names")
 
     def _slot(self, content: slot.SlotContent) -> None:
         """The slot's KEK opens the keyring, and the keyring holds this log's key."""
@@ -285,7 +301,33 @@ class HomeCheck:
         private = envelope.private_of(ring.log_key)
         if envelope.raw_public(private.public_key()) != envelope.raw_public(self.key.public):
             self.report.add(SLOT, "the keyring holds another log key")
+        held: set[int] = set()
+        for key in ring.epochs:
+            for what in self._wrong_key(key, held):
+                self.report.add("keyring", f"{what} of epoch {key.epoch}")
+            held.add(key.epoch)
+        for facts in self.book.epochs.values():
+            kept = facts.purged_by is None and facts.key_at != AT_MEMORY
+            if kept and facts.epoch not in held and not self.book.going(facts.epoch):
+                self.report.add("keyring", f"holds no key of epoch {facts.epoch}, which was not purged")
         self.report.slot_checked = True
+
+    def _wrong_key(self, key: EpochKey, held: set[int]) -> Iterator[str]:
+        """What is wrong with one key that today's slot opens: above all, that it is there."""
+        facts = self.book.epochs.get(key.epoch)
+        if facts is None:
+            yield "holds the key of an epoch that was never opened,"
+            return
+        if facts.purged_by is not None:
+            yield "holds the key of a purged epoch: content that is gone by receipt can be opened, that"
+        if key.epoch in held:
+            yield "holds a second key"
+        if key.key_class is not facts.key_class:
+            yield "holds a key of another class"
+        if (key.own is not None) != (facts.key_at in {AT_KEK, AT_BOTH}):
+            yield f"holds a key otherwise than the log says ({facts.key_at}), that"
+        if (key.day is not None) != (facts.key_at in {AT_DAY, AT_BOTH}):
+            yield f"holds a sealed key otherwise than the log says ({facts.key_at}), that"
 
 
 class Elements:
@@ -301,6 +343,12 @@ class Elements:
         sql = "SELECT sequence, name, stored FROM elements ORDER BY sequence, name"
         for sequence, name, stored in database.conn.cursor().execute(sql):
             yield int(sequence), str(name), bytes(stored)
+
+    def rest(self) -> None:
+        """Whatever follows the last record belongs to none."""
+        while self._ahead is not None:
+            self._report.add("elements", "an element without a record", self._ahead[0])
+            self._ahead = next(self._rows, None)
 
     def of(self, sequence: int) -> dict[str, bytes]:
         """The elements of a record; what was passed over belongs to no record and is reported."""

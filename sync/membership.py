@@ -32,6 +32,7 @@ from sync.vouch import FileUnitKey, UnitKey
 
 RENEW_BEFORE_DAYS = 30
 SCALAR_BYTES = 32
+MAX_MEMBER_BYTES = 256 * 1024
 STATUS_WORDS = frozenset({"outcome", "what", "waiting_for"})  # everything else in status.json is a number
 LAST_TIME_US = 253_402_300_800_000_000
 
@@ -109,7 +110,7 @@ class SyncFolder:
         """Raises NotEnrolledError."""
         path = self.path / "member.cbor"
         try:
-            return codec.from_bytes(Member, path.read_bytes())
+            return codec.from_bytes(Member, files.read_bounded(path, MAX_MEMBER_BYTES))
         except FileNotFoundError:
             raise NotEnrolledError(
                 "this unit belongs to no department",

@@ -45,7 +45,7 @@ class Outbox(Protocol):
     def take_cosigned(self, note: str) -> None:
         """Keep a checkpoint that the department co-signed as an anchor. Raises CheckpointError."""
 
-    def take_receipt(self, message: bytes) -> LeafRef:
+    def take_receipt(self, message: bytes) -> LeafRef | None:
         """Log the department's receipt; content may go the policy's hours after it. Raises StorageError."""
 
     def take_document(self, name: str, message: bytes) -> None:

@@ -15,12 +15,12 @@ from firmware.errors import UsageError
 from hw.errors import HardwareError
 from storage import slot
 from storage.checkpoint import NoteKey
-from storage.errors import CheckpointError, SlotError
+from storage.errors import CheckpointError, LedgerError, SlotError
 from storage.findings import Report
 from storage.home import Home
 from storage.verify import verify_home
 from storage.verify_package import is_package, verify_package
-from sync.command_frame import DONE, FOUND_WRONG, Common, verb
+from sync.command_frame import DONE, FOUND_WRONG, PART_LACKING, Common, verb
 from sync.errors import NotEnrolledError
 from sync.membership import SyncFolder
 from sync.messages import department_origin
@@ -62,7 +62,9 @@ def verify(common: Common, *, path: Path | None, public: str | None, department_
     else:
         report, kind = check_home(path, key, department), "home"
     show(report, path, kind, proven=proven, as_json=common.json)
-    return DONE if report.ok else FOUND_WRONG
+    if not report.ok:
+        return FOUND_WRONG
+    return DONE if report.complete else PART_LACKING
 
 
 def read_key(text: str, option: str = "--key") -> NoteKey:
@@ -77,32 +79,37 @@ def read_key(text: str, option: str = "--key") -> NoteKey:
 def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = None) -> Report:
     """The home's report, with what its slot holds where it can be read from here."""
     content: slot.SlotContent | None = None
-    problem = ""
-    try:
-        data = slot_of(path).read()
-        content = None if data is None else slot.SlotContent.parse(data, where="slot")
-    except (HardwareError, SlotError, OSError, UnicodeDecodeError) as error:
-        problem = str(error)
+    wrong = absent = ""
     given_up = path.parent.name == "old"  # HOME/sync/old/LOG: the slot serves the log that took its place
-    if given_up:
-        content, problem = None, ""
-    report = verify_home(Home(path), key, content, department or _own_department(path))
-    if problem:
-        report.add("slot", problem)
+    try:
+        data = None if given_up else slot_of(path).read()
+        content = None if data is None else slot.SlotContent.parse(data, where="slot")
+    except (SlotError, LedgerError) as error:
+        wrong = str(error)
+    except (HardwareError, OSError) as error:
+        absent = f" ({error})"
+    membership = Report()
+    department = department or _own_department(path, membership)
+    report = verify_home(Home(path), key, content, department, given_up=given_up)
+    report.findings += membership.findings
+    if wrong:
+        report.add("slot", wrong)
     elif given_up:
-        report.notes.append(
-            "this log was given up: the slot serves its successor, its anchor was not checked"
-        )
+        report.notes.append("this log was given up: the slot serves another, so its anchor was not checked")
     elif content is None:
-        report.notes.append("the slot is empty or not on this machine: keys and its anchor were not checked")
+        report.notes.append(f"the slot is empty or not here: keys and its anchor were not checked{absent}")
     return report
 
 
-def _own_department(path: Path) -> NoteKey | None:
-    """The department that the home says it belongs to."""
+def _own_department(path: Path, report: Report) -> NoteKey | None:
+    """The department that the home names as its own; a damaged file that names it is a finding."""
+    folder = SyncFolder.of(path)
+    if not folder.is_member():
+        return None
     try:
-        public = SyncFolder.of(path).member().department_public()
-    except NotEnrolledError:
+        public = folder.member().department_public()
+    except (NotEnrolledError, ValueError) as error:
+        report.add("sync/member.cbor", f"{error}: nothing that the department signed could be checked")
         return None
     return NoteKey(department_origin(public), public)
 
@@ -116,14 +123,18 @@ def show(report: Report, path: Path, kind: str, *, proven: bool, as_json: bool) 
         print(json.dumps(facts))
         return
     if report.ok:
-        print(f"{path}: consistent: {report.records} records, {report.purged_records} purged by receipt")
-        seen = f"anchored up to record {report.anchored}" if report.anchored else "no anchor seen"
+        verdict = "consistent" if report.complete else "NOT ALL CHECKED, and nothing wrong found"
+        print(f"{path}: {verdict}: {report.records} records, {report.purged_records} purged by receipt")
+        by = {"department": "by the department", "slot": "by the slot's chip"}.get(report.anchored_by, "")
+        seen = f"anchored up to record {report.anchored} {by}" if report.anchored else "no anchor seen"
         print(f"log {report.log_id[:16]}" + (f", {seen}" if kind == "home" else ""))
     else:
         first = first or report.findings[0]
         print(f"{path}: WRONG: {len(report.findings)} findings; the first: {first.where}: {first.what}")
         for finding in report.findings:
             print(f"  {finding.where}: {finding.what}", file=sys.stderr)
+    for what in report.unchecked:
+        print(f"could not be checked: {what}", file=sys.stderr)
     for note in report.notes:
         print(f"note: {note}", file=sys.stderr)
     if not proven:

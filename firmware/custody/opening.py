@@ -34,7 +34,7 @@ def slot_of(home: Path) -> SecureSlot:
     """The slot that the home's slot.uri names. Raises LedgerError, HardwareError."""
     paths = Home(home)
     paths.need()
-    return open_slot(paths.slot_uri.read_text(encoding="utf-8", errors="replace"), paths.folder)
+    return open_slot(paths.read_slot_uri(), paths.folder)
 
 
 def create_ledger(home: Path, *, slot_uri: str = DEFAULT_SLOT, clock: Clock | None = None) -> Ledger:
@@ -106,7 +106,7 @@ def sync_folder(home: Path) -> SyncFolder:
     paths = Home(home)
     if not paths.slot_uri.exists():
         return SyncFolder.of(home)
-    chip = open_chip(paths.slot_uri.read_text(encoding="utf-8", errors="replace"))
+    chip = open_chip(paths.read_slot_uri())
     return SyncFolder.of(home, None if chip is None else _ChipOfUnit(chip))
 
 

@@ -84,7 +84,7 @@ def test_an_immutable_file_is_read_without_a_trace_beside_it(
     path = tmp_path / "some.sqlite3"
     path.chmod(0o400)
     before = sorted(tmp_path.iterdir())
-    reader = database.connect(path, immutable=True)
+    reader = database.connect(path, "immutable")
     assert reader.execute("SELECT n FROM t").fetchall() == [(1,)]
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         put(reader, 2)

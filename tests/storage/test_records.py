@@ -23,6 +23,7 @@ from storage.records import (
     KeyClass,
     MaintenanceLine,
     Record,
+    UncleanStart,
     Update,
     Verdict,
 )
@@ -30,6 +31,7 @@ from storage.records import (
 LINES: list[Record] = [
     Alert(read=7, list_id="stolen", list_version=3, entry="7XKR219", category="stolen", at_us=1),
     Decision(alert=9, user="o.lee", role="dispatcher", image_viewed=True, verdict=Verdict.CONFIRMED, at_us=2),
+    UncleanStart(records=70, unanchored=3, images=2, at_us=3, clock_state=ClockState.HOLDOVER),
     MaintenanceLine(
         session="s1",
         person="v.kim",

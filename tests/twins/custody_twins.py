@@ -163,8 +163,15 @@ class Department:
 
     def receipt(self, ledger: Ledger, first: int, last: int) -> None:
         """A receipt for leaves first to last, both included."""
-        body = envelope.encode({"log_id": ledger.store.log_id, "ranges": [[first, last]]})
-        Outgoing(ledger).take_receipt(envelope.sign(body, self.log, context=receipts.CONTEXT))
+        Outgoing(ledger).take_receipt(self.receipt_for(ledger, [[first, last]]))
+
+    def receipt_for(self, ledger: Ledger, ranges: list[list[int]], **changes: object) -> bytes:
+        """A signed receipt for this log as it is now, or for another where a test changes a field."""
+        frontier = ledger.store.log.frontier
+        facts: dict[str, object] = {
+            "log_id": ledger.store.log_id, "ranges": ranges, "size": frontier.size, "root": frontier.root()
+        }  # fmt: skip
+        return envelope.sign(envelope.encode(facts | changes), self.log, context=receipts.CONTEXT)
 
     def send(self, ledger: Ledger, name: str, document: object, key: Ed25519PrivateKey | None = None) -> None:
         signed = envelope.sign(codec.to_bytes(document), key or self.command, context=context_of(name))

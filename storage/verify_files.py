@@ -1,0 +1,104 @@
+"""The files of a home, checked against what its log names: images, strays, the slot, and foreign files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from storage.blobs import MAX_BLOB_BYTES, Blobs
+from storage.epochs import Book
+from storage.errors import LedgerError
+from storage.findings import Report, caught
+from storage.home import Home
+from storage.store import MOST_STRAYS
+
+SLOT_FILE = "file:"
+SLOT_URI = re.compile(r"file:[^/]+|loopback:/.+|tpm:.+")
+OWN_FILES = frozenset({"log.pub", "slot.uri", "door.sock", "lock"})
+OWN_FOLDERS = frozenset({"blobs", "strays", "demo-people"})
+UNFINISHED = (".new",)  # what a power cut leaves of a file that was being replaced
+
+
+def check_folder(home: Home, report: Report, *, given_up: bool) -> str:
+    """Every file lies where it belongs, and a slot that is a file is there. The slot's URI, "" if unknown."""
+    uri = ""
+    with caught(report, "slot.uri"):
+        uri = home.read_slot_uri()
+    if uri and not SLOT_URI.fullmatch(uri):
+        report.add("slot.uri", "names no slot: file:NAME, loopback:/PATH or tpm:INDEX")
+    slot_name = uri.removeprefix(SLOT_FILE) if uri.startswith(SLOT_FILE) else ""
+    if slot_name and not given_up and not (home.folder / slot_name).is_file():
+        report.add(
+            "slot", f"the file {slot_name} is missing: nothing that this home holds can be opened again"
+        )
+    database = home.database.name
+    known = OWN_FILES | {database, f"{database}-wal", f"{database}-shm", slot_name}
+    with caught(report, "the folder"):
+        for path in sorted(home.folder.iterdir()):
+            expected = path.is_dir() if path.name in OWN_FOLDERS else _own_file(path, known)
+            if path.is_symlink() or not expected:
+                report.add(path.name, "does not belong among the files of a ledger")
+    return uri
+
+
+def _own_file(path: Path, known: frozenset[str] | set[str]) -> bool:
+    """Whether a ledger has such a file; what a power cut left of one that was being replaced counts, too."""
+    return not path.is_dir() and (path.name in known or path.suffix in UNFINISHED)
+
+
+def check_images(
+    home: Home, book: Book, named: dict[int, set[str]], report: Report, *, images_ahead: int
+) -> None:
+    """Images without a record: as many as a power cut leaves are a note, more are a finding.
+
+    images_ahead: how many images a deed that was under way had said that it would write.
+    """
+    with caught(report, "blobs"):
+        blobs = Blobs(home.blobs)
+        try:
+            for epoch in blobs.epochs():
+                _epoch(blobs, book, epoch, named.get(epoch, set()), report, max(MOST_STRAYS, images_ahead))
+        finally:
+            blobs.close()
+    with caught(report, "strays"):
+        for folder in sorted(home.strays.iterdir()) if home.strays.is_dir() else ():
+            count = sum(1 for _ in folder.iterdir())
+            if count > MOST_STRAYS:
+                report.add(f"strays/{folder.name}", f"{count} {WITHOUT_RECORD}, set aside at a start: {CUT}")
+            else:
+                report.notes.append(
+                    f"{count} {WITHOUT_RECORD} of a power cut are kept in strays/{folder.name}"
+                )
+
+
+WITHOUT_RECORD = "sealed images that no record names"
+CUT = "the log was cut short, or somebody put them there"
+
+
+def _epoch(  # noqa: PLR0917 - one call
+    blobs: Blobs, book: Book, epoch: int, named: set[str], report: Report, most: int
+) -> None:
+    where = f"blobs/{epoch:08d}"
+    for name in sorted(blobs.names(epoch)):
+        path = blobs.folder / f"{epoch:08d}" / name
+        if path.is_symlink() or not path.is_file():
+            report.add(f"{where}/{name}", "is no file")
+    stray = blobs.names(epoch) - named
+    facts = book.epochs.get(epoch)
+    at_work = epoch == book.next_epoch() if facts is None else not facts.closed or book.going(epoch)
+    if not stray:
+        return
+    if at_work and len(stray) <= most:
+        report.notes.append(f"{len(stray)} images without a record, as a power cut leaves them, in {where}")
+    else:
+        report.add(where, f"{len(stray)} {WITHOUT_RECORD}: {CUT}")
+
+
+def image_bytes(path: Path) -> bytes | None:
+    """An image as it lies; None where it is not there. Raises LedgerError for one beyond all bounds."""
+    try:
+        if path.stat().st_size > MAX_BLOB_BYTES:
+            raise LedgerError("is larger than any image", where=str(path))
+        return path.read_bytes() if path.is_file() else None
+    except FileNotFoundError:
+        return None
