@@ -12,12 +12,12 @@ from pathlib import Path
 
 from detector.errors import DetectorError, MissingModelError, MissingRuntimeError
 from firmware.errors import FOUND_WRONG, MISUSE, PART_LACKING, FirmwareError
-from firmware.lasting_stream import open_standard_streams
-from firmware.log import events_to_stderr
 from hw.errors import HardwareError, MissingDriverError, NoSuchSourceError
 from storage.errors import HomeLockedError, StorageError
 from sync.command_frame import Common, Program, run_program
 from sync.errors import SyncError
+from sync.event_log import events_to_stderr
+from sync.lasting_stream import open_standard_streams
 
 # name -> (module, what it does in one line); the order is that of `reader --help`
 COMMANDS: dict[str, tuple[str, str]] = {

@@ -35,8 +35,6 @@ FLOORS = {
     ),
     "firmware": (
         "errors",
-        "lasting_stream",
-        "log",
         "screen",
         "settings",
         "frames",

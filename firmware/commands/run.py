@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from firmware.lasting_stream import lasting
 from firmware.run import app
 from firmware.run.one_run import RunOptions
 from sync.command_frame import DONE, FOUND_WRONG, Common, verb
+from sync.lasting_stream import lasting
 
 
 @verb("run", example="reader --home ./demo run --source ./frames --once")

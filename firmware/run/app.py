@@ -15,8 +15,6 @@ import structlog
 
 from firmware.custody.opening import DEFAULT_SLOT, create_ledger, once_free
 from firmware.fleet import sent_configuration
-from firmware.lasting_stream import lasting
-from firmware.log import event_log
 from firmware.run.field_parts import field_parts
 from firmware.run.one_run import OneRun, RunOptions, RunResult
 from firmware.run.orders import Reason, SupplyOrders
@@ -26,6 +24,8 @@ from hw.machine import SystemdMachine
 from hw.power import PowerOrder
 from hw.watchdog import Heartbeat, PatientHeartbeat, SystemdHeartbeat
 from storage.home import Home, HomeLock
+from sync.event_log import event_log
+from sync.lasting_stream import lasting
 from sync.membership import SyncFolder
 
 

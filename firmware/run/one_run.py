@@ -37,7 +37,6 @@ from firmware.health.liveness import Liveness
 from firmware.health.metrics import serving_metrics
 from firmware.health.read_habit import ReadHabit
 from firmware.health.report import HealthWatch
-from firmware.log import event_log
 from firmware.run.field_parts import FieldParts
 from firmware.run.live_view import LiveView
 from firmware.run.orders import Reason, StopRequest, SupplyOrders
@@ -58,6 +57,7 @@ from storage.errors import StoreFullError
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.records import Position, Read
+from sync.event_log import event_log
 from sync.membership import SyncFolder
 
 LOOK_S = 0.2  # how often the main thread redraws and looks for a signal

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from firmware.errors import ConfigError
-from firmware.settings.setting import load_sections, setting, write_sections
 from storage.files import sync_dir
 from sync.errors import SyncError
 from sync.schedule import Schedule, Window
+from sync.toml_settings import SettingError, load_sections, setting, write_sections
 
 FILE_NAME = "config.toml"
 _MAX_BYTES = 256 * 1024
@@ -189,7 +189,10 @@ class Config:
 
 def parse_config(text: str, file: str) -> Config:
     """Raises ConfigError with file, key and reason."""
-    return load_sections(text, file, Config)
+    try:
+        return load_sections(text, file, Config)
+    except SettingError as error:
+        raise ConfigError(error.file, error.key, error.reason) from error.__cause__
 
 
 def load_config(home: Path) -> Config:

@@ -6,18 +6,17 @@ COMMANDS.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from storage.errors import RefusedError, StorageError
 from sync.command_frame import FOUND_WRONG, MISUSE, PART_LACKING, Common, Program, run_program
 from sync.errors import SyncError
+from sync.event_log import events_to_stderr
+from sync.lasting_stream import open_standard_streams
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # verb: (module, what it does); the order is the order of --help
@@ -60,7 +59,8 @@ KNOWN = (SyncError, StorageError, ModuleNotFoundError, OSError)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    _events_to_stderr()
+    open_standard_streams()
+    events_to_stderr()
     before = _restart_if_approved_only if argv is None else None
     return run_program(PROGRAM, argv, known=KNOWN, explain=_explain, before=before)
 
@@ -79,19 +79,6 @@ def _explain(error: Exception, _common: Common) -> tuple[str, int]:
     where = f"{error.filename}: " if error.filename else ""
     what = f"{where}{error.strerror or type(error).__name__}"
     return what, MISUSE if isinstance(error, usage) else PART_LACKING
-
-
-def _events_to_stderr() -> None:
-    """Only results go to stdout: events go to stderr as JSON lines, wherever stderr is by then."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-    )
 
 
 def _restart_if_approved_only(common: Common, options: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from firmware.errors import ConfigError
 from firmware.settings.config import FILE_NAME, Config, load_config, parse_config, write_config
-from firmware.settings.setting import write_sections
+from sync.toml_settings import write_sections
 
 
 def test_written_configuration_reads_back_as_the_default(tmp_path: Path) -> None:

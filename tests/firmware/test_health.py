@@ -24,12 +24,12 @@ from firmware.health.metrics import MetricsServer, serving_metrics
 from firmware.health.read_habit import ReadHabit
 from firmware.health.report import Alarm, Custody, HealthReport, HealthWatch, report_lines
 from firmware.health.scene_watch import LEARN_S, SceneWatch
-from firmware.log import event_log
 from firmware.settings.config import SyncSettings
 from hw.clock import ClockState, SetClock
 from hw.power import ScriptedPower
 from hw.vitals import ScriptedBoard
 from storage.times import HOUR_US, MINUTE_US
+from sync.event_log import event_log
 
 T0_US = 1_777_777_200_000_000  # a whole hour
 STARTED_S = 100.0

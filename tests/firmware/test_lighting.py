@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from firmware.frames.lighting import Lighting
-from firmware.log import event_log
 from hw.camera import Frame
 from hw.clock import ClockState, UtcTime
 from hw.daylight import DaylightPolicy
 from hw.errors import PartFailedError
 from hw.lamps import RememberedLamps
+from sync.event_log import event_log
 
 
 class Clockwork:

@@ -24,7 +24,6 @@ from firmware.custody.opening import create_ledger
 from firmware.frames.pictures import overview_jpeg
 from firmware.frames.pipeline import Counts, EndedPass, Pipeline, ReadStage
 from firmware.frames.record import Surroundings
-from firmware.log import event_log
 from hw.camera import Frame
 from hw.camera_replay import ReplaySource
 from hw.camera_watch import BlindSpell, WatchedCamera
@@ -35,6 +34,7 @@ from storage.home import Home
 from storage.ledger import KEEP_FREE, Ledger
 from storage.records import Gap, Position, Read
 from storage.verify import verify_home
+from sync.event_log import event_log
 
 AROUND = Surroundings(camera="test", position=None, lane=2, models=(), software="test", demo=True)
 

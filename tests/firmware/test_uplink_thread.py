@@ -17,13 +17,13 @@ from sync_twins import DepartmentProcess, FaultProxy, Unit, found_department, is
 
 from firmware.custody.opening import create_ledger, open_ledger
 from firmware.errors import ConfigError
-from firmware.log import event_log
 from firmware.run.uplink_thread import UplinkThread
 from firmware.settings.config import Config, SyncSettings, load_config, parse_config, write_config
 from storage.home import Home
 from storage.times import SECOND_US
 from storage.verify import verify_home
 from sync.enrolment import join
+from sync.event_log import event_log
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Attempt, Runner

@@ -5,20 +5,14 @@ No setting goes beyond the policy: the year of 463.8 is a floor and a ceiling.
 
 from __future__ import annotations
 
-import dataclasses
-import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sync.errors import ConfigError
+from sync.toml_settings import SettingError, load_table, setting, write_table
 
+HEADER = "# Settings of the department server. Changes take effect at the next start.\n\n"
 YEAR_DAYS = 365  # policy 463.8: "should be stored for 1 year. Thereafter ... purged"
-
-
-def setting(default: Any, *, why: str, low: float | None = None, high: float | None = None) -> Any:
-    """A field with its default, its range and its reason."""
-    return field(default=default, metadata={"why": why, "low": low, "high": high})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,40 +52,16 @@ class Settings:
 def load_settings(path: Path) -> Settings:
     """Parse and check. Raises ConfigError naming file and key."""
     try:
-        values = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"is not TOML: {error}", where=str(path)) from None
-    known = {one.name: one for one in dataclasses.fields(Settings)}
-    for key, value in values.items():
-        where = f"{path}: {key}"
-        if key not in known:
-            raise ConfigError("unknown setting", where=where, cure="known are " + ", ".join(known))
-        _check(known[key], value, where)
-    return Settings(**values)
-
-
-def _check(one: dataclasses.Field[Any], value: object, where: str) -> None:
-    if type(value) is not type(one.default):
-        wanted = type(one.default).__name__
-        raise ConfigError(f"is a {type(value).__name__} where {wanted} belongs", where=where)
-    low, high = one.metadata["low"], one.metadata["high"]
-    if low is not None and isinstance(value, int) and not low <= value <= high:
-        between = f"must be {low}" if low == high else f"must lie in {low} to {high}"
-        raise ConfigError(f"{value} {between}", where=where, cure=one.metadata["why"])
+        return load_table(path.read_text(encoding="utf-8"), str(path), Settings)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not UTF-8: byte {error.start}", where=str(path)) from None
+    except SettingError as error:
+        raise ConfigError(error.reason, where=f"{path}: {error.key}") from None
 
 
 def settings_text(settings: Settings) -> str:
-    """A settings file with comments; parses back to `settings`."""
-    lines = ["# Settings of the department server. Changes hold from the next start.", ""]
-    for one in dataclasses.fields(settings):
-        value = getattr(settings, one.name)
-        shown = str(value) if isinstance(value, int) else _quoted(value)
-        lines += [f"# {one.metadata['why']}", f"{one.name} = {shown}", ""]
-    return "\n".join(lines)
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    if any(ord(letter) < 32 for letter in text):
-        raise ConfigError("control characters cannot stand in a setting")
-    return f'"{escaped}"'
+    """A settings file with comments; `load_settings` reads it back. Raises ConfigError."""
+    try:
+        return HEADER + write_table(settings)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None

@@ -19,7 +19,6 @@ from firmware.custody.opening import create_ledger
 from firmware.custody.purging import purging
 from firmware.frames.pipeline import Pipeline
 from firmware.frames.record import Surroundings, software_version
-from firmware.log import event_log, events_to_stderr
 from firmware.run.uplink_thread import UplinkThread
 from hw.camera_replay import ReplaySource
 from hw.camera_watch import BlindSpell, WatchedCamera
@@ -33,6 +32,7 @@ from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.server.server import Department
 from sync.department.units import documents as down
 from sync.enrolment import join
+from sync.event_log import event_log, events_to_stderr
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Attempt

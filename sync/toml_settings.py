@@ -1,4 +1,8 @@
-"""One configuration field: its type, range and reason; from TOML text to frozen sections and back."""
+"""Settings in TOML: each field with its type, range and reason; from text to frozen dataclasses and back.
+
+Both programs load theirs here: a unit's sections (`load_sections`), a department's one table (`load_table`).
+No I/O.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,17 @@ import types
 import typing
 from typing import Any, TypeVar
 
-from firmware.errors import ConfigError
-
 _WORDS = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
 _MAX_TEXT = 200
 Section = TypeVar("Section")
+
+
+class SettingError(ValueError):
+    """A setting that is unknown, ill-typed or out of range. The program says it with its own error."""
+
+    def __init__(self, file: str, key: str, reason: str) -> None:
+        self.file, self.key, self.reason = file, key, reason
+        super().__init__(f"{file}: {key}: {reason}")
 
 
 def setting(
@@ -33,59 +43,72 @@ def setting(
 
 
 def load_sections(text: str, file: str, whole: type[Section]) -> Section:
-    """Parse TOML into `whole`, a dataclass of sections. Raises ConfigError with file, key and reason."""
-    try:
-        document = tomllib.loads(text)
-    except RecursionError:
-        raise ConfigError(file, "not TOML", "nested too deep") from None
-    except ValueError as error:  # TOMLDecodeError, and numbers of thousands of digits
-        raise ConfigError(file, "not TOML", str(error)) from error
+    """Parse TOML into `whole`, a dataclass of sections. Raises SettingError with file, key and reason."""
+    document = _parse(text, file)
     sections = typing.get_type_hints(whole)
     for name in document:
         if name not in sections:
-            raise ConfigError(file, name, f"unknown section; there are {', '.join(sections)}")
+            raise SettingError(file, name, f"unknown section; there are {', '.join(sections)}")
     return whole(
         **{name: _load_section(document.get(name, {}), file, name, kind) for name, kind in sections.items()}
     )
 
 
+def load_table(text: str, file: str, kind: type[Section]) -> Section:
+    """Parse TOML without sections into the dataclass `kind`. Raises SettingError."""
+    return _load_fields(_parse(text, file), file, "", kind)
+
+
+def _parse(text: str, file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise SettingError(file, "not TOML", "nested too deep") from None
+    except ValueError as error:  # TOMLDecodeError, and numbers of thousands of digits
+        raise SettingError(file, "not TOML", str(error)) from error
+
+
 def _load_section(table: Any, file: str, section: str, kind: type[Any]) -> Any:
     if not isinstance(table, dict):
-        raise ConfigError(file, section, f"must be a section, written [{section}]")
+        raise SettingError(file, section, f"must be a section, written [{section}]")
+    return _load_fields(table, file, section, kind)
+
+
+def _load_fields(table: dict[str, Any], file: str, section: str, kind: type[Section]) -> Section:
     hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    prefix, whole = (f"{section}.", f"[{section}]") if section else ("", "the file")
     for name in table:
         if name not in fields:
-            raise ConfigError(file, f"{section}.{name}", f"unknown key; [{section}] has {', '.join(fields)}")
+            raise SettingError(file, f"{prefix}{name}", f"unknown key; {whole} has {', '.join(fields)}")
+    values = {
+        name: checked(value, fields[name], hints[name], file, f"{prefix}{name}")
+        for name, value in table.items()
+    }
     try:
-        return kind(
-            **{
-                name: checked(value, fields[name], hints[name], file, f"{section}.{name}")
-                for name, value in table.items()
-            }
-        )
+        return kind(**values)
     except ValueError as error:  # two fields that do not fit together
-        raise ConfigError(file, section, str(error)) from error
+        raise SettingError(file, section or "the file", str(error)) from error
 
 
 def checked(value: Any, field: dataclasses.Field[Any], hint: Any, file: str, key: str) -> Any:
-    """The value in the field's type. Raises ConfigError when it has another, or lies outside the range."""
+    """The value in the field's type. Raises SettingError when it has another, or lies outside the range."""
     kind = _plain_type(hint)
     if type(value) is int and value.bit_length() > 63:
-        raise ConfigError(file, key, "is too large a number")
+        raise SettingError(file, key, "is too large a number")
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
-        raise ConfigError(file, key, f"must be {_WORDS[kind]}, not {value!r}")
+        raise SettingError(file, key, f"must be {_WORDS[kind]}, not {value!r}")
     low, high, choices = field.metadata["low"], field.metadata["high"], field.metadata["choices"]
     if kind in {int, float} and not (
         math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
     ):
-        raise ConfigError(file, key, f"{value} is outside {_range(low, high)} ({field.metadata['why']})")
+        raise SettingError(file, key, f"{value} is outside {_range(low, high)} ({field.metadata['why']})")
     if choices and value not in choices:
-        raise ConfigError(file, key, f"{value!r} is none of {', '.join(choices)}")
+        raise SettingError(file, key, f"{value!r} is none of {', '.join(choices)}")
     if kind is str and (len(value) > _MAX_TEXT or not value.isprintable()):
-        raise ConfigError(file, key, f"must be printable and at most {_MAX_TEXT} characters")
+        raise SettingError(file, key, f"must be printable and at most {_MAX_TEXT} characters")
     return value
 
 
@@ -95,12 +118,23 @@ def write_sections(whole: Any) -> str:
     for part in dataclasses.fields(whole):
         section = getattr(whole, part.name)
         lines += ["", f"[{part.name}]  # {(type(section).__doc__ or '').splitlines()[0]}"]
-        for field in dataclasses.fields(section):
-            value = getattr(section, field.name)
-            shown = field.metadata["example"] if value is None else value
-            unset = "# " if value is None else ""
-            lines += [f"# {_comment(field)}", f"{unset}{field.name} = {_toml(shown)}"]
+        lines += _lines(section)
     return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def write_table(whole: Any) -> str:
+    """TOML of a dataclass without sections, every key with its reason and range; load_table reads it back."""
+    return "\n".join(_lines(whole)) + "\n"
+
+
+def _lines(section: Any) -> list[str]:
+    lines = []
+    for field in dataclasses.fields(section):
+        value = getattr(section, field.name)
+        shown = field.metadata["example"] if value is None else value
+        unset = "# " if value is None else ""
+        lines += [f"# {_comment(field)}", f"{unset}{field.name} = {_toml(shown)}"]
+    return lines
 
 
 def _comment(field: dataclasses.Field[Any]) -> str:
@@ -113,6 +147,8 @@ def _comment(field: dataclasses.Field[Any]) -> str:
 
 
 def _range(low: float | None, high: float | None) -> str:
+    if low == high:
+        return f"{low}"
     return f"{'' if low is None else low:} to {'' if high is None else high:}"
 
 
@@ -128,5 +164,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
+        if not value.isprintable():
+            raise ValueError("a setting holds no control characters")
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return repr(value)

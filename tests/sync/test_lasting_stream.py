@@ -12,11 +12,11 @@ import pytest
 from reader_process import CLIP
 
 from firmware.custody.opening import open_ledger
-from firmware.lasting_stream import lasting
-from firmware.log import event_log
 from storage.home import Home
 from storage.records import Read
 from storage.verify import verify_home
+from sync.event_log import event_log
+from sync.lasting_stream import lasting
 
 
 def reads_in(home: Path) -> int:

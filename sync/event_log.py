@@ -1,6 +1,7 @@
-"""Structured events on stderr. A plate never gets into one: keys that could carry it are withheld by name.
+"""Structured events on stderr, for both programs.
 
-A stderr that nobody takes any more ends nothing: no thread dies of telling what went wrong.
+What a read holds (plate, state, place, time, direction) and secrets never get into an event: keys that could
+carry them are withheld by name. A stderr that is closed ends nothing: no thread dies of reporting an error.
 """
 
 from __future__ import annotations
@@ -11,15 +12,21 @@ from typing import Any, TextIO
 
 import structlog
 
-from firmware.lasting_stream import lasting
+from sync.lasting_stream import lasting
 
 WITHHELD = "(withheld)"
-_NEVER = frozenset({"plate", "text", "candidates", "slots", "reading", "patch", "overview", "query"})
+_NEVER = frozenset(
+    {
+        *("plate", "plates", "text", "candidates", "slots", "reading", "patch", "overview", "query"),
+        *("jurisdiction", "place", "position", "latitude", "longitude", "area", "direction"),
+        *("first_us", "last_us", "letter", "password", "totp", "token", "secret"),
+    }
+)
 _PLAIN = (bool, int, float, str, type(None))
 
 
 def withhold_plates(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: plate-bearing keys are withheld, objects appear as their type's name."""
+    """A structlog processor: keys that could carry a read or a secret are withheld."""
     for key, value in event.items():
         if key in _NEVER:
             event[key] = WITHHELD
@@ -29,7 +36,7 @@ def withhold_plates(_logger: Any, _method: str, event: MutableMapping[str, Any])
 
 
 def events_to_stderr() -> None:
-    """Events of the rooms below (the uplink's) go where ours go, withheld alike; stdout is for results."""
+    """Send every room's events to stderr as it is then, withheld alike; stdout is for results."""
     structlog.configure(
         logger_factory=lambda *_names: structlog.PrintLogger(lasting(sys.stderr)),
         wrapper_class=structlog.make_filtering_bound_logger("info"),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import structlog
 
 from detector.plates import CLASSES, PlateText
-from firmware.log import WITHHELD, event_log, events_to_stderr
+from sync.event_log import WITHHELD, event_log, events_to_stderr
 
 PLATE = "LS15EBC"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def logged(**event: object) -> dict[str, object]:
@@ -30,8 +34,22 @@ def test_event_is_one_json_line_with_utc_time_and_level() -> None:
     assert str(line["timestamp"]).endswith("Z")
 
 
-@pytest.mark.parametrize("key", ["plate", "text", "candidates", "slots", "query"])
-def test_keys_that_could_carry_a_plate_are_withheld(key: str) -> None:
+@pytest.mark.parametrize(
+    "key",
+    [
+        "plate",
+        "plates",
+        "text",
+        "candidates",
+        "slots",
+        "query",
+        "jurisdiction",
+        "position",
+        "first_us",
+        "password",
+    ],
+)
+def test_keys_that_could_carry_a_read_or_a_secret_are_withheld(key: str) -> None:
     line = logged(**{key: PLATE})
     assert line[key] == WITHHELD
     assert PLATE not in json.dumps(line)
@@ -59,3 +77,16 @@ def test_events_of_other_rooms_go_to_stderr_without_plates(capsys: pytest.Captur
     shown = capsys.readouterr()
     assert shown.out == ""
     assert json.loads(shown.err) | {"text": WITHHELD, "leaves": 3} == json.loads(shown.err)
+
+
+@pytest.mark.parametrize("program", ["firmware.cli", "sync.department.cli"])
+def test_both_programs_withhold_alike(program: str) -> None:
+    """Set up as the program does it, then an event as a careless room would write it."""
+    code = (
+        f"import structlog, {program} as cli; cli.main(['--version']); "
+        f"structlog.get_logger('x').warning('refused', plate={PLATE!r}, search=[{PLATE!r}], leaves=3)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    event = json.loads(done.stderr)
+    assert (event["plate"], event["search"], event["leaves"]) == (WITHHELD, "(list)", 3)
+    assert PLATE not in done.stderr + done.stdout

@@ -1,7 +1,7 @@
-"""An output stream that nobody may take any more: what it takes no longer is dropped, and nothing ends by it.
+"""An output stream that outlives its reader: once it is closed, what is written is dropped and nothing ends.
 
-Also: makes sure that the three standard descriptors are open, since a file that got one of their numbers, a
-ledger even, would be written into by whatever prints.
+It also makes sure that the three standard descriptors are open: a file that got one of their numbers, even a
+ledger, would be written into by whatever prints.
 """
 
 from __future__ import annotations
