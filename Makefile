@@ -8,7 +8,9 @@
 #   make faults   the tests that cut, kill and corrupt, with their full figures
 #   make soak     hours of replay with injected trouble (SOAK_MINUTES=120)
 #   make train    train both nets anew and export them (needs the pictures of ALPR_DATA=DIR)
-#   make lock     resolve the lock files anew
+#   make reference  write the pages that are made from the code (commands, HTTP operations)
+#   make wheels   build the unit's and the department's wheel into run/wheels
+#   make lock     resolve the lock files again
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -30,7 +32,7 @@ DEMO_HOME := run/demo
 SOAK_MINUTES ?= 120
 ALPR_DATA ?= ../shared/data
 
-.PHONY: help demo test test-311 test-313 lint bench runtimes faults soak train lock
+.PHONY: reference wheels help demo test test-311 test-313 lint bench runtimes faults soak train lock
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -40,11 +42,11 @@ define virtual_environment
 	@if [ -z "$(2)" ]; then echo "make: no Python 3.11 or newer with venv found; install one (Debian: apt install python3-venv) or set PYTHON=" >&2; exit 3; fi
 	test -x $(1)/bin/python || $(2) -m venv $(1)
 	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(3)
-	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable ./sync/department
 	touch $(1)/.ready
 endef
 
-$(VENV)/.ready: requirements.lock pyproject.toml
+$(VENV)/.ready: requirements.lock pyproject.toml sync/department/pyproject.toml
 	$(call virtual_environment,$(VENV),$(PYTHON),requirements.lock)
 
 $(VENV_313)/.ready: requirements.lock pyproject.toml
@@ -85,6 +87,13 @@ test-313: $(VENV_313)/.ready
 	$(VENV_313)/bin/pytest $(PARALLEL) $(SECOND_ROUND)
 endif
 
+reference: $(VENV)/.ready
+	$(RUN)/python -m sync.command_pages reader --markdown firmware/commands/README.md
+	$(RUN)/python -m sync.command_pages department --markdown sync/department/commands/README.md
+
+wheels: $(VENV)/.ready
+	ALPR_EXTRAS=released $(RUN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir run/wheels . ./sync/department
+
 bench: $(VENV)/.ready
 	$(RUN)/python -m tests.tools.bench
 
@@ -111,7 +120,7 @@ train: $(VENV_TRAIN)/.ready
 	$(VENV_TRAIN)/bin/python -m detector.training.evaluate --data $(ALPR_DATA) --float run/train/detector run/train/reader --out run/train/evaluation
 
 # --universal: one file for every platform and Python that the project supports.
-COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+COMPILE = ALPR_EXTRAS=libraries .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 	--generate-hashes --no-emit-index-url --no-annotate --no-header
 
 lock:

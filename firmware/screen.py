@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 BLOT = "*****"
-_PRINTABLE = re.compile(r"[^\x20-\x7e░▒▓█°]")
+_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 # A run of letters and digits that holds both, or four capitals and more: what a plate looks like.
 _PLATE_LIKE = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{3,10}(?![A-Za-z0-9])")
 _SPLIT_PLATE = re.compile(r"(?<![A-Za-z0-9])[A-Z0-9]{1,4}[ ._:,/?-]{1,2}[A-Z0-9]{2,5}(?![A-Za-z0-9])")
@@ -28,8 +28,12 @@ _HARMLESS = frozenset({
 })  # fmt: skip
 
 
-# Names that the kernel and systemd give to links, before the state that our own line says of them.
-_LINK = re.compile(r"(?:eth|end|usb|wlan|wwan|can|br|tun|wg)\d{1,2}(?= +(?:up|down) )")
+# Names that the kernel and systemd give to links (systemd.net-naming-scheme(7)), in small letters, before the
+# state that our own line says of them.
+_LINK = re.compile(
+    r"(?:[a-z]{2,8}\d{1,2}|(?:en|wl|ww|sl)(?:[a-z]\d{1,4}){1,4}|(?:en|wl|ww)x[0-9a-f]{12})(?:\.\d{1,4})?"
+    r"(?= +(?:up|down) )"
+)
 
 
 def printable(text: str) -> str:

@@ -25,7 +25,7 @@ from storage.codec import from_bytes, to_bytes
 from storage.envelope import key_id, open_signed, sign, split
 from storage.errors import RecordError, StorageError
 from storage.ssh_signature import SshPublicKey, SshSignatureError
-from storage.times import DAY_US, HOUR_US
+from storage.times import DAY_US, HOUR_US, utc_text
 
 FORMAT = 1
 MAX_BYTES = 16 * 1024
@@ -250,13 +250,18 @@ def check_unit(grant: Grant, unit: str) -> None:
 
 def check_time(grant: Grant, now_us: int, error_us: int) -> None:
     """Raises GrantTimeError. An uncertain clock never lengthens a grant: its end counts from the later
-    bound.
+    bound. One that knows nothing (a day or more) cannot tell the end at all: then the caller counts the
+    grant's length by running time.
+
+    When the grant was issued is signed, so it is later than that now, whatever the unit's clock says.
     """
+    now_us = max(now_us, grant.issued_us)
     if now_us + error_us < grant.from_us:
-        raise GrantTimeError("the grant is not valid yet", cure="check the unit's clock with: time")
+        begins = utc_text(grant.from_us, to="minute")
+        raise GrantTimeError(f"the grant begins at {begins}", cure="check the unit's clock with: time")
     if now_us > grant.to_us:
         raise GrantTimeError("the grant has ended", cure="ask the administrator for a new one")
-    if now_us + min(error_us, DAY_US) > grant.to_us:
+    if error_us < DAY_US and now_us + error_us > grant.to_us:
         raise GrantTimeError(
             f"the grant has ended, for all that this clock knows (sure within {error_us / 3.6e9:.1f} h)",
             cure="give the unit GPS or network time, or ask for a longer grant",

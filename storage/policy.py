@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from storage import codec
+from storage.alert_terms import DEFAULT_ALERTS, AlertTerms
 from storage.envelope import decode
 from storage.errors import RecordError
 
@@ -47,7 +48,9 @@ CASE_REFUSED = "(?!(?:.*[0-9]){2}).*|[0-]*"  # a word, or zeros, is no number
 MAX_PATTERN = 1000
 NO_NUMBERS = ("", ".", "-", "N/A", "NA", "NONE", "none", "TEST", "test", "0", "INVESTIGATION", "........")
 MAX_ZONES, MAX_CORNERS = 64, 256
-TRAVELED_LATER = frozenset({"purposes", "grounds", "topics", "case_pattern", "case_refused", "no_read_zones"})
+TRAVELED_LATER = frozenset(
+    {"purposes", "grounds", "topics", "case_pattern", "case_refused", "no_read_zones", "alerts"}
+)
 TERM_ID = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
@@ -105,6 +108,7 @@ class CustodyPolicy:
     case_pattern: str = CASE_PATTERN  # 463.5 (a): what the number of a case looks like ...
     case_refused: str = CASE_REFUSED  # ... and what is none, although it looks so
     no_read_zones: tuple[NoReadZone, ...] = ()
+    alerts: AlertTerms = DEFAULT_ALERTS
 
     def check(self) -> None:
         """Raises RecordError for a value outside what 463 and the law allow."""
@@ -130,6 +134,7 @@ class CustodyPolicy:
         if not self.topics or not all(map(TERM_ID.fullmatch, self.topics)):
             raise RecordError("needs at least one topic of training", where="policy.topics")
         check_patterns(self.case_pattern, self.case_refused)
+        self.alerts.check()
         zones = [one.id for one in self.no_read_zones]
         if len(zones) > MAX_ZONES or len(set(zones)) != len(zones):
             raise RecordError(f"holds at most {MAX_ZONES} zones, each once", where="policy.no_read_zones")

@@ -151,7 +151,7 @@ class Program(click.Group):
             ],
         )  # fmt: skip
         self.example, self.variable = example, variable
-        self._table, self._distribution, self._default_home = table, distribution, default_home
+        self.table, self.distribution, self._default_home = table, distribution, default_home
 
     @property
     def program(self) -> str:
@@ -160,13 +160,13 @@ class Program(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """The commands in the order of the table."""
-        return list(self._table)
+        return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import the module of one command; None where there is no such command."""
-        if cmd_name not in self._table:
+        if cmd_name not in self.table:
             return None
-        return cast("click.Command", getattr(import_module(self._table[cmd_name][0]), cmd_name))
+        return cast("click.Command", getattr(import_module(self.table[cmd_name][0]), cmd_name))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -175,14 +175,14 @@ class Program(click.Group):
         common = ctx.find_object(Common)
         if common is not None:
             common.command = args[0]
-        if not ctx.resilient_parsing and args[0] not in self._table:
-            ctx.fail(f"no command {args[0]!r}: one of {', '.join(self._table)}")
+        if not ctx.resilient_parsing and args[0] not in self.table:
+            ctx.fail(f"no command {args[0]!r}: one of {', '.join(self.table)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The table itself: no module is imported for it."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, about) for name, (_, about) in self._table.items()])
+            formatter.write_dl([(name, about) for name, (_, about) in self.table.items()])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """What the exit status says, and an example."""
@@ -193,7 +193,7 @@ class Program(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Names of commands by the table, then options."""
-        named = [(name, about) for name, (_, about) in self._table.items() if name.startswith(incomplete)]
+        named = [(name, about) for name, (_, about) in self.table.items() if name.startswith(incomplete)]
         return [
             *(CompletionItem(name, help=about) for name, about in named),
             *click.Command.shell_complete(self, ctx, incomplete),
@@ -205,7 +205,7 @@ class Program(click.Group):
 
     def _show_version(self, context: click.Context, _parameter: click.Parameter, value: bool) -> None:
         if value and not context.resilient_parsing:
-            click.echo(f"{self.program} {version_of(self._distribution)}")
+            click.echo(f"{self.program} {version_of(self.distribution)}")
             context.exit()
 
 

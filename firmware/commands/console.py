@@ -17,6 +17,7 @@ import click
 from firmware.console.consoles import console_alone
 from firmware.console.service import pump
 from firmware.console.session import Console
+from firmware.custody.give_way import is_way_asked
 from firmware.custody.opening import open_ledger
 from firmware.errors import UsageError
 from firmware.run.app import prepare_home
@@ -111,6 +112,8 @@ def _await_return(port: SerialPort) -> None:
 
 def _visit(port: SerialPort, home: Path, ending: _Ending) -> None:
     """In the reader's process where one runs, else here. Raises HomeLockedError."""
+    if is_way_asked(home):
+        raise HomeLockedError("the reader starts", where=str(home), cure="try again in a moment")
     try:
         ledger = open_ledger(home)
     except HomeLockedError:

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import sys
 
 import click
 
+from firmware.console.enrolling import join_as_owner
 from firmware.custody.opening import open_ledger, sync_folder
-from firmware.frames.record import software_version
+from firmware.errors import UsageError
 from firmware.run.app import prepare_home
+from storage import socket_door
+from storage.errors import HomeLockedError
+from storage.home import Home
 from sync.command_frame import DONE, Common, verb
-from sync.enrolment import join
-from sync.ledger_outbox import LedgerOutbox
 
 
 @verb("enrol", example="reader enrol ALPR1-...")
-@click.argument("code")
-def enrol(common: Common, *, code: str) -> int:
+@click.argument("code", required=False)
+def enrol(common: Common, *, code: str | None) -> int:
     """Join a department: its keys, this unit's certificate, policy, roster and day keys.
 
-    CODE is the one-time code that `department enrol` printed. From then on content is sealed to the
-    department, and look-ups are made there.
+    CODE is the one-time code that `department enrol` printed; left out, it is read from standard input, so
+    that no list of processes shows it. From then on content is sealed to the department, and look-ups are
+    made there. A reader may be running meanwhile.
     """
     prepare_home(common.home)
-    folder = sync_folder(common.home)
-    with open_ledger(common.home) as ledger:
-        member = join(LedgerOutbox(ledger, folder.inbox), folder, code, software=software_version()[:64])
+    code = (code or _code_typed()).strip()
+    if not code:
+        raise UsageError("no code was given: type the one that `department enrol` printed")
+    try:
+        with open_ledger(common.home) as ledger:
+            join_as_owner(common.home, ledger, code)
+    except HomeLockedError:
+        socket_door.ask(Home(common.home), "enrol", {"code": code})
+    member = sync_folder(common.home).member()
     if common.json:
         facts = {"unit": member.unit_id, "name": member.name, "department": member.department}
         print(json.dumps(facts))
@@ -33,3 +44,8 @@ def enrol(common: Common, *, code: str) -> int:
         print(f"this unit is {member.name} ({member.unit_id}) of {member.department}")
         print(f"it syncs with {member.unit_address}; next: reader sync now")
     return DONE
+
+
+def _code_typed() -> str:
+    """One line; at a terminal it is asked for and not shown."""
+    return getpass.getpass("code: ") if sys.stdin.isatty() else sys.stdin.readline()

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from firmware.console.preview import Corners, masked_preview
 from firmware.frames.picture_quality import picture_quality
+from firmware.settings.config import PLATE_GOOD_PX, PLATE_LEAST_PX
 
-READABLE_PX = 90  # narrower plates than this are read too seldom to aim for
 SHARP = 30.0
 SKEW_LIMIT_DEG = 15.0
 
@@ -93,14 +93,14 @@ def aim_lines(view: AimView, *, preview: bool) -> Iterator[str]:
     exposure = "-" if view.exposure_us is None else f"{view.exposure_us} us"
     gain = "-" if view.gain is None else f"{view.gain:.1f}"
     yield (
-        f"sharpness {view.sharpness:3.0f}  brightness {view.brightness:3.0f}  "
+        f"sharp {view.sharpness:3.0f}  bright {view.brightness:3.0f}  "
         f"dark {view.dark_percent:2.0f} %  burnt {view.bright_percent:2.0f} %  "
-        f"exposure {exposure}  gain {gain}"
+        f"shutter {exposure}  gain {gain}"
     )
     for number, plate in enumerate(view.plates[:4], 1):
         yield (
-            f"plate {number}  width {plate.width_px:4.0f} px  skew {plate.skew_deg:+5.1f} deg  "
-            f"sharpness {plate.sharpness:3.0f}  contrast {plate.contrast:3.0f}  {_advice(plate)}"
+            f"plate {number} {plate.width_px:4.0f} px  skew {plate.skew_deg:+4.0f}  "
+            f"sharp {plate.sharpness:3.0f}  contrast {plate.contrast:3.0f}  {_advice(plate)}"
         )
     if not view.plates:
         yield "no plate in view"
@@ -109,10 +109,10 @@ def aim_lines(view: AimView, *, preview: bool) -> Iterator[str]:
 
 
 def _advice(plate: PlateView) -> str:
-    if plate.width_px < READABLE_PX:
-        return f"too small: at least {READABLE_PX} px, zoom in or move nearer"
+    if plate.width_px < PLATE_LEAST_PX:
+        return f"too small: under {PLATE_LEAST_PX} px"
     if abs(plate.skew_deg) > SKEW_LIMIT_DEG:
         return "turn the camera level"
     if plate.sharpness < SHARP:
         return "focus"
-    return "good"
+    return "good" if plate.width_px >= PLATE_GOOD_PX else f"read; {PLATE_GOOD_PX} px is better"

@@ -6,18 +6,21 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+from firmware.console.enrolling import join_at_console
 from firmware.console.errors import UnitRefusedError
 from firmware.console.field_unit import FieldUnit, Parts
+from firmware.console.grant_use import GrantUse
 from firmware.console.lockout import Lockout
 from firmware.console.plate_spots import PlateSpots
 from firmware.console.service import serving
 from firmware.console.session import Console
 from firmware.console.verbs import boottime_s
+from firmware.custody.give_way import is_way_asked
 from firmware.custody.opening import custody_of, sync_folder, tell_clock
 from firmware.frames.frame_tap import FrameTap
-from firmware.frames.record import software_version
 from firmware.frames.sources import open_source
 from firmware.health.health_message import health_message
 from firmware.health.report import HealthWatch
@@ -30,14 +33,16 @@ from hw.machine import Machine, SystemdMachine
 from hw.serial_port import SerialPort
 from hw.vitals import SysfsBoard
 from storage.ledger import Ledger
-from sync.enrolment import join
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Runner
 
 STALE_US = 5_000_000
 SYNC_WAIT_S = 120.0
-ALONE = "no reader runs on this unit, and none can start while this visit lasts: nothing is read meanwhile"
+ALONE = (
+    "No reader runs on this unit, and none can start while you are logged in.\n"
+    "Without a login the reader takes over as it starts."
+)
 AIM_SIZE = (360, 640)  # of the camera's small picture while nobody reads
 
 
@@ -52,17 +57,18 @@ def consoles(
     retune: Callable[[CameraSettings], None],
 ) -> Iterator[Callable[[], bool]]:
     """Serve consoles from the process that reads, while the `with` runs. Gives: is somebody logged in?"""
-    lock = Lockout(home / "console.lockout", boottime_s)
+    lock, use = Lockout(home / "console.lockout", boottime_s), GrantUse(home / "console.grants")
     newest, stopping = _tapped(tap, clock), threading.Event()
     unit = FieldUnit(
         Parts(
             home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
             machine=SystemdMachine(), newest=newest, find=PlateSpots(),
-            sync_now=lambda: _ask_uplink(SyncFolder.of(home), stopping), join=_joiner(home, ledger),
+            sync_now=lambda: _ask_uplink(SyncFolder.of(home), stopping),
+            join=partial(join_at_console, home, ledger),
             retune=retune,
         )
     )  # fmt: skip
-    with serving(home, lambda port: _console(port, unit, ledger, lock, stays=False)) as in_session:
+    with serving(home, lambda port: _console(port, unit, ledger, lock, use, stays=False)) as in_session:
         try:
             yield in_session
         finally:
@@ -93,18 +99,31 @@ def console_alone(
             home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
             machine=machine or SystemdMachine(), newest=camera.newest,
             find=PlateSpots(), sync_now=lambda: sync_here(home, ledger, config, health, clock),
-            join=_joiner(home, ledger), retune=camera.retune,
+            join=partial(join_at_console, home, ledger), retune=camera.retune,
         )
     )  # fmt: skip
     with contextlib.closing(camera):
-        lock = Lockout(home / "console.lockout", boottime_s)
-        yield _console(port, unit, ledger, lock, stays=stays, notice=ALONE)
+        lock, use = Lockout(home / "console.lockout", boottime_s), GrantUse(home / "console.grants")
+        yield _console(
+            port, unit, ledger, lock, use, stays=stays, notice=ALONE, wanted=partial(is_way_asked, home)
+        )
 
 
 def _console(
-    port: SerialPort, unit: FieldUnit, ledger: Ledger, lock: Lockout, *, stays: bool, notice: str = ""
+    port: SerialPort,
+    unit: FieldUnit,
+    ledger: Ledger,
+    lock: Lockout,
+    use: GrantUse,
+    *,
+    stays: bool,
+    notice: str = "",
+    wanted: Callable[[], bool] = lambda: False,
 ) -> Console:
-    return Console(port, unit, ledger, keys=unit.command_keys, lockout=lock, stays=stays, notice=notice)
+    return Console(
+        port, unit, ledger, keys=unit.command_keys, lockout=lock, use=use, stays=stays, notice=notice,
+        wanted=wanted,
+    )  # fmt: skip
 
 
 def _tapped(tap: FrameTap, clock: Clock) -> Callable[[], Frame]:
@@ -199,12 +218,3 @@ def outcome_line(folder: SyncFolder) -> str:
         f"{status.get('leaves', 0)} records sent, "
         f"department co-signed {status.get('cosigned_size', 0)}, receipt up to {status.get('received_to', 0)}"
     )
-
-
-def _joiner(home: Path, ledger: Ledger) -> Callable[[str], str]:
-    def joined(code: str) -> str:
-        folder = sync_folder(home)
-        member = join(LedgerOutbox(ledger, folder.inbox), folder, code, software=software_version()[:64])
-        return f"this unit is {member.name} ({member.unit_id}) of {member.department}"
-
-    return joined

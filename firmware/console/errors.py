@@ -3,6 +3,7 @@
 ConsoleError
 ├── LineRefusedError       what was typed is no command, or not in this form
 ├── LoginRefusedError      the answer to the challenge does not let its holder in
+│   └── ClockLoginError    it would, but for the unit's clock, which the holder may now set
 ├── NotGrantedError        a command that the grant does not name
 ├── LockedOutError         too many failed logins; says for how long
 ├── UnitRefusedError       the unit will not do it now; says why and what to do
@@ -12,6 +13,7 @@ ConsoleError
 from __future__ import annotations
 
 from firmware.errors import FirmwareError
+from storage.grant_format import Grant
 
 
 class ConsoleError(FirmwareError):
@@ -24,6 +26,17 @@ class LineRefusedError(ConsoleError):
 
 class LoginRefusedError(ConsoleError):
     """The answer was wrong, late, or for somebody else."""
+
+
+class ClockLoginError(LoginRefusedError):
+    """Holder and grant are good, and this unit's clock is too wrong or unsure to tell that the grant holds.
+
+    grant: whose holder may set the clock now, to a time within it.
+    """
+
+    def __init__(self, message: str, grant: Grant) -> None:
+        self.grant = grant
+        super().__init__(message)
 
 
 class NotGrantedError(ConsoleError):

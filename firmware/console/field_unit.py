@@ -86,6 +86,7 @@ class FieldUnit:
         self._folder = SyncFolder.of(parts.home)
         self._setting, self._installing = threading.Lock(), threading.Lock()  # several consoles have one unit
         self._was_reset = False
+        self._by_hand_us = 0
 
     # -- who and when ---
 
@@ -234,12 +235,17 @@ class FieldUnit:
         self._parts.machine.join_wifi(name, passphrase)
         return f"joined {name}"
 
+    def set_by_hand_us(self) -> int:
+        """See Unit.set_by_hand_us."""
+        return self._by_hand_us
+
     def set_time(self, us: int) -> None:
         """See Unit.set_time."""
         floor_us, _ = self.time_us()
         if us < floor_us:
             raise UnitRefusedError("the log already holds a later signed time: the clock is not set back")
         self._parts.machine.set_clock(us)
+        self._by_hand_us += max(0, us - floor_us)
         if isinstance(self._parts.clock, DisciplinedClock):
             self._parts.clock.set_by_hand()
 
@@ -271,7 +277,7 @@ class FieldUnit:
 
     def _installed(self, source: str) -> str:
         if "/" in source:
-            return self._parts.machine.install_update(source)
+            return self._parts.machine.install_update(_bundle_at(source))
         if not self._folder.is_member():
             raise UnitRefusedError("not enrolled: no bundle can have come with a sync")
         with laid_out(self._folder, source) as path:
@@ -334,6 +340,15 @@ class FieldUnit:
 
     def _config(self) -> Config:
         return load_config(self._parts.home)
+
+
+def _bundle_at(path: str) -> str:
+    """The path of a bundle on a medium. Raises UnitRefusedError for one that is not a file, or not whole."""
+    if not path.startswith("/") or ".." in Path(path).parts:
+        raise UnitRefusedError(f"{path}: give the whole path of the bundle, without ..")
+    if not Path(path).is_file():
+        raise UnitRefusedError(f"{path}: no such file; is the medium plugged in and mounted?")
+    return path
 
 
 def _link_line(link: Link) -> str:

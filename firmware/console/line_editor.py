@@ -1,16 +1,20 @@
 """Bytes from a flaky cable to whole lines: editing, history, completion, echo. No I/O.
 
 Promise: a line in which one byte could not have been typed is never handed on; it is reported as spoiled.
+What is shown stays in one row, however narrow the terminal: a longer line moves sideways under the cursor.
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 LINE_LIMIT = 400
 HISTORY_LIMIT = 50
+USUAL_COLUMNS = 80
+LEAST_COLUMNS, MOST_COLUMNS = 20, 400
 PENDING_LIMIT = 16 * 1024  # more than this unread is no person's typing
 
 
@@ -43,6 +47,11 @@ _CONTROLS = {
     0x0C: "redraw", 0x0E: "down", 0x10: "up", 0x15: "clear", 0x17: "word", 0x7F: "back",
 }  # fmt: skip
 
+# To the last column there is, and "where is the cursor?" (ECMA-48, CUF and DSR); the answer is a CPR.
+_MEASURE = b"\x1b[999C\x1b[6n\r"
+_ANSWER = re.compile(rb"\[\d{1,3};(\d{1,3})R")
+_ANSWER_BEGUN = re.compile(rb"\[(\d{1,3}(;\d{0,3})?)?")
+
 
 class LineEditor:
     """One person's line. `feed` bytes, then take events with `next_event` until it gives None; what is to be
@@ -57,13 +66,25 @@ class LineEditor:
         self._secret = False
         self._escape: bytearray | None = None
         self._after_return = False
+        self._columns = USUAL_COLUMNS
+        self.begun = False  # something stands in the row where the cursor is
+        self._reset()
+
+    def measure(self) -> bytes:
+        """What asks the terminal how wide it is. Its answer comes with what is typed."""
+        return _MEASURE
+
+    def leave(self) -> None:
+        """The row was left: what was typed in it is dropped."""
+        self.begun = False
         self._reset()
 
     def prompt(self, text: str, *, secret: bool = False) -> None:
         """Show a prompt and begin a line; a secret one is neither echoed nor remembered."""
         self._prompt, self._secret = text.encode("ascii", "replace"), secret
         self._reset()
-        self._output += self._prompt
+        self.begun = bool(self._prompt)
+        self._output += self._shown_prompt()
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the line; a flood spoils the line in hand and is dropped."""
@@ -103,7 +124,7 @@ class LineEditor:
 
     def _reset(self) -> None:
         self._text: list[str] = []
-        self._cursor = 0
+        self._cursor = self._start = 0  # _start: the first character in sight
         self._spoiled = False
         self._recall = len(self._history)
 
@@ -118,7 +139,7 @@ class LineEditor:
             return self._finish()
         if byte == 0x03:
             self._output += b"^C\r\n"
-            self._reset()
+            self.leave()
             return Interrupted()
         if byte == 0x1B:
             self._escape = bytearray()
@@ -138,9 +159,17 @@ class LineEditor:
             return None
         sequence.append(byte)
         key = bytes(sequence)
+        answer = _ANSWER.fullmatch(key)
         if key in _ESCAPES:
             self._escape = None
             self._edit(_ESCAPES[key])
+        elif answer is not None:
+            self._escape = None
+            self._columns = min(max(int(answer[1]), LEAST_COLUMNS), MOST_COLUMNS)
+            if self.begun:
+                self._redraw()
+        elif _ANSWER_BEGUN.fullmatch(key):
+            pass
         elif not any(known.startswith(key) for known in _ESCAPES):
             self._escape = None
             if byte in {0x0D, 0x0A, 0x03}:
@@ -150,11 +179,12 @@ class LineEditor:
         return None
 
     def _finish(self) -> Event:
-        self._output += b"\r\n"
+        if self._prompt or not self._secret:  # lines that are pasted unseen leave no empty rows
+            self._output += b"\r\n"
         text, spoiled = "".join(self._text), self._spoiled
         if text.strip() and not spoiled and not self._secret and self._history[-1:] != [text]:
             self._history = [*self._history, text][-HISTORY_LIMIT:]
-        self._reset()
+        self.leave()
         return Spoiled() if spoiled else Line(text)
 
     def _insert(self, character: str) -> None:
@@ -163,7 +193,7 @@ class LineEditor:
             return
         self._text.insert(self._cursor, character)
         self._cursor += 1
-        if self._cursor == len(self._text):
+        if self._cursor == len(self._text) and self._cursor - self._start <= self._room():
             self._echo(character)
         else:
             self._redraw()
@@ -229,12 +259,27 @@ class LineEditor:
 
     def _echo(self, text: str) -> None:
         if not self._secret:
+            self.begun = True
             self._output += text.encode("ascii")
+
+    def _shown_prompt(self) -> bytes:
+        """The prompt, or its end where it would take more than half of the row."""
+        return self._prompt[-(self._columns // 2) :]
+
+    def _room(self) -> int:
+        """Characters that fit behind the prompt; the last column stays free, so that nothing wraps."""
+        return self._columns - 1 - len(self._shown_prompt())
 
     def _redraw(self) -> None:
         if self._secret:
             return
-        line = "".join(self._text).encode("ascii")
-        self._output += b"\r" + self._prompt + line + b"\x1b[K"
-        if self._cursor < len(self._text):
-            self._output += b"\x1b[%dD" % (len(self._text) - self._cursor)
+        room = self._room()
+        if not self._start <= self._cursor <= self._start + room:
+            self._start = max(0, self._cursor - room // 2)
+        if len(self._text) <= room:
+            self._start = 0
+        seen = "".join(self._text[self._start : self._start + room]).encode("ascii")
+        self._output += b"\r" + self._shown_prompt() + seen + b"\x1b[K"
+        behind = len(seen) - (self._cursor - self._start)
+        if behind:
+            self._output += b"\x1b[%dD" % behind

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from firmware.console.challenge import Answer, Challenge, check_holder
+from firmware.console.errors import ClockLoginError
+from firmware.console.grant_use import GrantUse
 from firmware.console.unit import Unit
 from storage.grant_format import (
     Bundle,
     Grant,
+    GrantTimeError,
     check_not_revoked,
     check_time,
     check_unit,
@@ -24,6 +27,7 @@ from storage.grant_format import (
 from storage.times import DAY_US
 
 LONGEST_S = 8 * 3600.0  # a working day; a longer job logs in again
+SURE_US = 2_000_000  # a clock within this is not why a grant does not hold
 CommandKeys = Callable[[], Sequence[Ed25519PublicKey]]
 
 
@@ -31,24 +35,41 @@ CommandKeys = Callable[[], Sequence[Ed25519PublicKey]]
 class Admission:
     """Who is in, and until when on CLOCK_BOOTTIME: no clock that a command can set moves that.
 
-    names: what of it the department can take back.
+    names: what of it the department can take back. counted: whether its use counts, since no clock tells its
+    end.
     """
 
     grant: Grant
     names: frozenset[str]
     until_s: float
+    counted: bool
 
 
-def admit(data: bytes, challenge: Challenge, unit: Unit, keys: CommandKeys, running_s: float) -> Admission:
-    """Check an answer. Raises LoginRefusedError, GrantError."""
+def admit(
+    data: bytes, challenge: Challenge, unit: Unit, keys: CommandKeys, *, running_s: float, use: GrantUse
+) -> Admission:
+    """Check an answer. Raises LoginRefusedError, GrantError; ClockLoginError where the clock alone fails."""
     answer = Answer.parse(data)
     bundle = Bundle.parse(answer.bundle)
     grant = open_bundle(bundle, keys())
     check_holder(answer, bundle, grant, challenge, running_s)
     check_unit(grant, unit.identity().unit)
-    now_us, error_us = unit.time_us()
-    check_time(grant, now_us, error_us)
     names = revocable(bundle, grant)
     check_not_revoked(names, unit.revoked())
-    left_us = grant.to_us - now_us - min(error_us, DAY_US)  # as check_time counts: rather early than late
-    return Admission(grant=grant, names=names, until_s=running_s + min(left_us / 1e6, LONGEST_S))
+    now_us, error_us = unit.time_us()
+    try:
+        check_time(grant, now_us, error_us)
+    except GrantTimeError as error:
+        if error_us <= SURE_US:
+            raise
+        raise ClockLoginError(str(error), grant) from None
+    left_us = grant.to_us - max(now_us, grant.issued_us)
+    counted = error_us >= DAY_US
+    if counted:  # no clock: the grant's own length, in all sessions together
+        left_us = min(left_us, grant.to_us - grant.from_us - round(use.used_s(grant.grant_id) * 1e6))
+        if left_us <= 0:
+            raise ClockLoginError("the grant's length is used up, and this clock knows no time", grant)
+    else:
+        left_us -= error_us  # as check_time counts: rather early than late
+    until_s = running_s + min(left_us / 1e6, LONGEST_S)
+    return Admission(grant=grant, names=names, until_s=until_s, counted=counted)

@@ -85,8 +85,8 @@ FORMS: dict[str, Form] = {
             words=(_UNIT,), granted="factory-reset",
         ),
         Form(
-            name="enrol", usage="enrol CODE", about="join a department",
-            words=(r"\S{8,200}",), secret=0, before_enrolment=True,
+            name="enrol", usage="enrol [CODE]", about="join a department (asks for the code)",
+            words=(r"\S{8,200}",), optional=1, secret=0, before_enrolment=True,
         ),
         Form(name="login", usage="login", about="prove a grant by its holder's key"),
         Form(name="help", usage="help", about="this list", before_enrolment=True),

@@ -20,7 +20,7 @@ from firmware.frames.picture_quality import coarse
 
 ROWS, COLUMNS = 9, 16
 SIGMA = 0.25  # of the view's width, in both directions
-SHADES = " ▒█"  # of 0 to 255, never stretched: what the darkest cell is must not shift the others
+SHADES = " :#"  # of 0 to 255, never stretched: what the darkest cell is must not shift the others
 BLOT = "XX"
 MARGIN_SHARE = 0.5  # of the plate's height and width, on every side: corners are never exact
 NEAR_SHARE = 0.25  # of the picture's width: nearer plates are for the numbers alone

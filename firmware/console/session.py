@@ -1,4 +1,4 @@
-"""One console on one line: prompts, login, commands, and the ends of a session.
+"""One console on one line: prompts, who may do what, commands, and the ends of a session.
 
 Promise: without a record no command begins; with a cable pulled, time over, a grant revoked or nobody typing,
 the session is over and the log says why.
@@ -10,41 +10,40 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from firmware.console.armour import Collector
-from firmware.console.challenge import LIFE_S, Challenge
+from firmware.console.challenge import LIFE_S
+from firmware.console.doorkeeper import TOO_LATE, Doorkeeper
 from firmware.console.errors import (
+    ClockLoginError,
     ConsoleError,
-    LineRefusedError,
     LoginRefusedError,
     NotGrantedError,
     SessionEndedError,
     UnitRefusedError,
 )
-from firmware.console.line_editor import Event, Interrupted, Line, LineEditor, Spoiled
+from firmware.console.grant_use import GrantUse
+from firmware.console.hand import Hand
+from firmware.console.line_editor import Line, Spoiled
 from firmware.console.lockout import Lockout
-from firmware.console.login import Admission, CommandKeys, admit
+from firmware.console.login import Admission, CommandKeys
 from firmware.console.maintenance import MaintenanceLog, Recording, SessionLog
 from firmware.console.parser import FORMS, Command, completions, parse, recorded_form
 from firmware.console.unit import Unit
 from firmware.console.verbs import Context, boottime_s, carry_out, told
 from firmware.errors import FirmwareError
-from firmware.screen import printable
 from hw.errors import LineGoneError
 from hw.serial_port import SerialPort
 from storage.errors import StorageError
+from storage.grant_format import Grant
 from sync.errors import SyncError
 
 IDLE_S = 300.0
 STRANGER_S = 120.0  # a line that was opened for a visit hangs up on whoever neither logs in nor works
 TICK_S = 0.5
-READ_BYTES = 1024
-PACE_S = (
-    0.1  # after a line, and after READ_BYTES at once: slows no person, and a flood costs the reader little
-)
+# After a line, and after READ_BYTES at once: slows no person, and a flood costs the reader little.
+PACE_S = 0.1
 STRANGER_PACES = 10  # whoever has not logged in fills the log no faster than this
-REVOCATION_EVERY_S = 5.0
+LOOK_EVERY_S = 5.0  # at revocations, and at a reader that waits for the home
 NAME_LIMIT = 20
-TOO_LATE = "the challenge is too old: log in again"
 _ALWAYS = ("help", "exit")
 
 
@@ -52,7 +51,8 @@ class Console:
     """The console of one unit on one line. `serve` returns when the line is gone, or `stop` was called.
 
     stays: the next person finds a prompt when one session is over; else the line is hung up then.
-    notice: what whoever comes to an enrolled unit has to know first.
+    notice: what whoever comes to an enrolled unit has to know first. wanted: whether a reader waits for the
+    home that this console holds; then whoever has not logged in is sent to the reader's own console.
     """
 
     def __init__(
@@ -63,29 +63,43 @@ class Console:
         *,
         keys: CommandKeys,
         lockout: Lockout,
+        use: GrantUse | None = None,
         running_s: Callable[[], float] = boottime_s,
         idle_s: float = IDLE_S,
         tick_s: float = TICK_S,
         pace_s: float = PACE_S,
         stays: bool = True,
         notice: str = "",
+        wanted: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._port, self._unit, self._log = port, unit, log
-        self._keys, self._lockout, self._running_s = keys, lockout, running_s
-        self._idle_s, self._tick_s, self._pace_s = idle_s, tick_s, pace_s
-        self._stays, self._notice = stays, notice
+        self._unit, self._log, self._running_s = unit, log, running_s
+        self._use = use or GrantUse()
+        self._idle_s, self._pace_s = idle_s, pace_s
+        self._stays, self._notice, self._wanted = stays, notice, wanted
         self._completed: tuple[str, ...] = ()
-        self._editor = LineEditor(lambda start: completions(start, self._completed))
+        self._hand = Hand(
+            port,
+            complete=lambda start: completions(start, self._completed),
+            check=self._check_session,
+            running_s=running_s,
+            tick_s=tick_s,
+            pace_s=pace_s,
+        )
+        self._door = Doorkeeper(
+            unit, keys, lockout, self._hand, self._use, running_s=running_s, refused=self._record_refused
+        )
         self._admission: Admission | None = None
+        self._clock_setter: Grant | None = None  # whose grant would be good, but for the clock
+        self._clock_until_s = 0.0
         self._session = self._fresh_session()
         self._recording: Recording | None = None
-        self._typed_s = self._checked_s = self._served_s = running_s()
-        self._answering = self._asking = False
+        self._checked_s = self._served_s = running_s()
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """End from another thread: the unit shuts down."""
+        """End from another thread: the process that serves this console ends."""
         self._stopped.set()
+        self._hand.stop()
 
     @property
     def in_session(self) -> bool:
@@ -95,14 +109,15 @@ class Console:
     def serve(self) -> None:
         """Talk until the line is gone. Raises nothing that a person at the cable could cause."""
         try:
+            self._hand.greet()
             self._banner()
             while True:
                 try:
                     self._once()
                 except SessionEndedError as end:
                     self._close(end.reason)
-                    self._say(f"{end}; log in again" if end.reason != "exit" else "bye")
-                    if not self._stays or end.reason in {"reboot", "reset", "stopped"}:
+                    self._hand.say("bye" if end.reason == "exit" else str(end))
+                    if not self._stays or end.reason in {"reboot", "reset", "stopped", "reader starts"}:
                         return
                     self._banner()
         except LineGoneError:
@@ -110,114 +125,93 @@ class Console:
         finally:
             self._close("console failed")  # does nothing after any other end
 
-    # -- the line
-    # ---------------------------------------------------------------------------------------------
-
     def _banner(self) -> None:
         identity = self._unit.identity()
         state = "enrolled" if identity.enrolled else "not enrolled"
-        self._say("", f"ALPR reader {identity.shown}, {state}. Maintenance console; everything is recorded.")
+        self._hand.say(
+            "", f"ALPR reader {identity.shown}, {state}.", "Maintenance console; everything is recorded."
+        )
+        if self._notice:
+            self._hand.say(*self._notice.splitlines())
         if identity.enrolled:
-            if self._notice:
-                self._say(self._notice)
-            self._say("type login")
-        elif identity.empty:
-            self._say("not enrolled and empty: enrol, aim, selftest and network are open")
+            self._hand.say("type login; before you pull the cable, type exit")
         else:
-            self._say(
-                "not enrolled, and it holds reads: nothing is open here. Whoever administers the unit",
-                "enrols it with `reader enrol CODE`, or gives it an empty home",
-            )
+            self._hand.say("Open without a login: enrol, aim, selftest, network.")
+            if not identity.empty:
+                self._hand.say("This unit holds reads of before its enrolment; enrol destroys them.")
 
     def _once(self) -> None:
         self._completed = self._offered()  # once a line: a flood of tabs asks the unit nothing
-        event = self._next_line(self._prompt())
+        event = self._hand.next_line(self._prompt())
         if isinstance(event, Spoiled):
-            self._say("noise on the line: nothing was done, type it again")
+            self._hand.say("noise on the line: nothing was done, type it again")
         if isinstance(event, Line):
             self._served_s = self._running_s()
             self._typed(event.text)
             self._served_s = self._running_s()
             a_stranger = self._admission is None and "login" in self._completed
-            self._stopped.wait(self._pace_s * (STRANGER_PACES if a_stranger else 1))
+            self._hand.rest(self._pace_s * (STRANGER_PACES if a_stranger else 1))
 
     def _prompt(self) -> str:
         person = f" {self._admission.grant.person}" if self._admission else ""
         return f"{self._unit.identity().name[:NAME_LIMIT]}{person}> "
 
-    def _next_line(self, prompt: str, *, secret: bool = False) -> Event:
-        self._editor.prompt(prompt, secret=secret)
-        while True:
-            event = self._editor.next_event()
-            self._flush()
-            self._check_session()  # what was typed ahead is of no use after the end
-            if event is not None:
-                if isinstance(event, Line):  # a loose wire makes bytes, and no line: it holds nothing open
-                    self._typed_s = self._running_s()
-                return event
-            data = self._port.read(READ_BYTES, self._tick_s)
-            self._editor.feed(data)
-            if len(data) == READ_BYTES:
-                self._stopped.wait(self._pace_s)
-
-    def _flush(self) -> None:
-        output = self._editor.take_output()
-        if output:
-            self._port.write(output)
-
-    def _say(self, *lines: str) -> None:
-        self._port.write("".join(f"{line}\r\n" for line in lines).encode())
-
     # -- who may do what
-    # --------------------------------------------------------------------------------------
 
     def _offered(self) -> tuple[str, ...]:
         """Commands open now, in the order of help."""
         if self._admission is not None:
             named = set(self._admission.grant.commands)
             return tuple(name for name, form in FORMS.items() if form.granted in named or name in _ALWAYS)
-        identity = self._unit.identity()
-        if identity.enrolled:
-            return ("login", *_ALWAYS)
-        if identity.empty:
-            return tuple(name for name, form in FORMS.items() if form.before_enrolment)
-        return _ALWAYS
+        if self._unit.identity().enrolled:
+            return (*(("time",) if self._setter() else ()), "login", *_ALWAYS)
+        return tuple(name for name, form in FORMS.items() if form.before_enrolment)
+
+    def _setter(self) -> Grant | None:
+        """Whose holder may set the clock now, since it is all that kept the login from holding."""
+        if self._running_s() > self._clock_until_s:
+            self._clock_setter = None
+        return self._clock_setter
 
     def _check_session(self) -> None:
         """Raises SessionEndedError when the time is over, the grant revoked, nobody types, or we stop."""
         now_s = self._running_s()
         if self._stopped.is_set():
-            raise SessionEndedError("stopped", "the unit is shutting down")
-        if self._answering and now_s - self._served_s > LIFE_S:
+            raise SessionEndedError("stopped", "the reader stops: press return in a moment")
+        since_s = self._door.answering_since_s
+        if since_s is not None and now_s - max(since_s, self._served_s) > LIFE_S:
             raise LoginRefusedError(TOO_LATE)
+        at_work = self._recording is not None and not self._hand.asking
         if self._admission is None:
-            if self._recording is not None and now_s - self._checked_s >= REVOCATION_EVERY_S:
-                self._check_still_open(self._recording)
-            at_work = self._recording is not None and not self._asking
-            if at_work or self._answering or self._stays:
-                return
-            if now_s - self._served_s >= STRANGER_S:
-                raise SessionEndedError("idle", "nobody logged in: hung up")
+            self._check_stranger(now_s, busy=at_work or since_s is not None)
             return
         if now_s >= self._admission.until_s:
-            raise SessionEndedError("time over", "the time of this session is over")
-        at_work = self._recording is not None and not self._asking
-        if not at_work and now_s - self._typed_s >= self._idle_s:
-            raise SessionEndedError("idle", "nobody typed: locked")
-        if now_s - self._checked_s >= REVOCATION_EVERY_S:
+            raise SessionEndedError("time over", "the time of this session is over: log in again")
+        if not at_work and now_s - self._hand.typed_s >= self._idle_s:
+            raise SessionEndedError("idle", "nobody typed: locked, log in again")
+        if now_s - self._checked_s >= LOOK_EVERY_S:
             self._check_revocation()
 
-    def _check_still_open(self, recording: Recording) -> None:
-        """What is open to all at a new unit ends once it is enrolled at another console."""
-        self._checked_s = self._running_s()
-        name = recording.line.partition(" ")[0]
-        if name != "enrol" and name not in self._offered():
-            raise SessionEndedError("enrolled", "this unit was enrolled meanwhile")
+    def _check_stranger(self, now_s: float, *, busy: bool) -> None:
+        """The ends for whoever has not logged in."""
+        joining = self._recording is not None and self._recording.line.startswith("enrol")
+        if not joining and self._wanted():
+            raise SessionEndedError("reader starts", "the reader starts: press return, and go on with it")
+        if self._recording is not None and not joining and now_s - self._checked_s >= LOOK_EVERY_S:
+            self._checked_s = now_s
+            name = self._recording.line.partition(" ")[0]
+            if name not in self._offered():  # another console has enrolled the unit
+                raise SessionEndedError("enrolled", "this unit was enrolled meanwhile: log in")
+        if not busy and not self._stays and now_s - self._served_s >= STRANGER_S:
+            raise SessionEndedError("idle", "hung up, since nobody logged in")
 
     def _check_revocation(self) -> None:
-        self._checked_s = self._running_s()
+        now_s = self._running_s()
+        since_s, self._checked_s = now_s - self._checked_s, now_s
         if self._admission is None:
             return
+        if self._admission.counted:
+            self._use.charge(self._admission.grant.grant_id, max(0.0, since_s))
         try:
             revoked = self._unit.revoked()
         except (FirmwareError, StorageError, SyncError, OSError) as error:
@@ -231,8 +225,7 @@ class Console:
             if command is None:
                 return
             if command.form.name not in self._offered():
-                open_here = ", ".join(self._offered())
-                raise NotGrantedError(f"{command.form.name} is not open to you here; open are: {open_here}")
+                raise NotGrantedError(self._why_not(command.form.name))
         except ConsoleError as error:
             self._refuse(recorded_form(text), str(error))
             return
@@ -243,81 +236,65 @@ class Console:
         else:
             self._carry_out(command)
 
+    def _why_not(self, name: str) -> str:
+        open_here = ", ".join(self._offered())
+        if self._admission is not None:
+            why = "your grant does not name it"
+        elif self._unit.identity().enrolled:
+            why = "log in first"
+        else:
+            why = "it needs a department: enrol first"
+        return f"{name} is not open to you here, {why}; open are: {open_here}"
+
     def _refuse(self, recorded: str, reason: str) -> None:
         if self._admission is not None and not self._written(
             lambda: self._session.end(self._session.begin(recorded, live=False), "refused")
         ):
             return
-        self._say(reason)
+        self._hand.say(reason)
 
     # -- login and logout
-    # -------------------------------------------------------------------------------------
 
     def _login(self) -> None:
         try:
-            self._lockout.check()
-            challenge = Challenge.ask(self._unit.identity().unit, self._running_s())
-            self._say(
-                "challenge:", "", challenge.text, "",
-                "on your laptop:  reader grant --grant FILE --key KEY CHALLENGE",
-                "then paste the lines that it prints (control-C gives up):",
-            )  # fmt: skip
-            self._answering = True
-            try:
-                answer = self._collect(challenge)
-            finally:
-                self._answering = False
-            if answer is None:
-                self._say("given up")
-                return
-            self._admission = self._checked(answer, challenge)
+            self._admission = self._door.let_in()
         except SessionEndedError:
             raise
+        except ClockLoginError as error:
+            self._clock_setter, self._clock_until_s = error.grant, self._running_s() + LIFE_S
+            self._hand.say(
+                f"{told(error)}",
+                f"the grant of {error.grant.person} is good otherwise: set this unit's clock with",
+                "time YYYY-MM-DDTHH:MM:SSZ  (UTC), then log in again",
+            )
+            return
         except ConsoleError as error:
-            self._say(told(error))
+            self._hand.say(told(error))
+            return
+        if self._admission is None:
             return
         grant = self._admission.grant
         self._session = self._fresh_session()
         if not self._written(lambda: self._session.opened(f"{grant.purpose}; {grant.work_order}")):
             self._admission = None
             return
-        self._lockout.succeeded()
-        self._editor.forget()
+        self._door.succeeded()
+        self._hand.forget()
+        self._checked_s = self._running_s()
         left_min = (self._admission.until_s - self._running_s()) / 60
-        self._say(f"welcome {grant.person} ({grant.role}, {grant.organisation}): {grant.purpose}")
-        self._say(f"work order {grant.work_order}; this session lasts {left_min:.0f} min at most; type help")
+        self._hand.say(f"welcome {grant.person} ({grant.role}, {grant.organisation}): {grant.purpose}")
+        if self._admission.counted:
+            self._hand.say("this unit's clock knows no time: the grant's length counts by running time")
+        self._hand.say(
+            f"work order {grant.work_order}; this session lasts {left_min:.0f} min at most",
+            "type help; before you pull the cable, type exit",
+        )
 
-    def _collect(self, challenge: Challenge) -> bytes | None:
-        collector = Collector()
-        while self._running_s() - challenge.asked_s <= LIFE_S:
-            event = self._next_line("", secret=True)
-            if isinstance(event, Interrupted):
-                return None
-            if isinstance(event, Spoiled):
-                self._say("noise on the line: paste the last line again")
-            elif isinstance(event, Line) and event.text.strip():
-                try:
-                    whole = collector.take(event.text)
-                except LineRefusedError as error:
-                    self._say(str(error))
-                    continue
-                if whole is not None:
-                    return whole
-        raise LoginRefusedError(TOO_LATE)
-
-    def _checked(self, answer: bytes, challenge: Challenge) -> Admission:
-        with self._lockout.turn:
-            self._lockout.check()  # another line may have locked it since the challenge
-            try:
-                return admit(answer, challenge, self._unit, self._keys, self._running_s())
-            except (StorageError, LoginRefusedError) as error:
-                reason = printable(str(error))  # it may quote what a stranger sent
-            locked = self._lockout.failed()
-        self._written(lambda: self._fresh_session().refused(reason + (" (locked)" if locked else "")))
-        raise LoginRefusedError(f"refused: {reason}")
+    def _record_refused(self, reason: str) -> None:
+        self._written(lambda: self._fresh_session().refused(reason))
 
     def _fresh_session(self) -> SessionLog:
-        grant = self._admission.grant if self._admission else None
+        grant = self._admission.grant if self._admission else self._clock_setter
         return SessionLog(self._log, lambda: self._unit.time_us()[0], grant)
 
     def _close(self, reason: str) -> None:
@@ -326,26 +303,31 @@ class Console:
             with suppress(Exception):  # whoever shuts down may have closed the log
                 self._session.end(recording, reason)
         if self._admission is not None:
+            if self._admission.counted:
+                spent_s = max(0.0, self._running_s() - self._checked_s)
+                self._use.charge(self._admission.grant.grant_id, spent_s, at_end=True)
             self._admission = None
             with suppress(Exception):  # the next start finds the open session in the log
                 self._session.closed(reason)
-        self._editor.forget()
+        self._clock_setter = None
+        self._hand.forget()
         self._session = self._fresh_session()
 
     # -- commands
-    # ---------------------------------------------------------------------------------------------
 
     def _written(self, write: Callable[[], object]) -> bool:
         try:
             write()
         except (StorageError, OSError) as error:
-            self._say(f"cannot be recorded, so it is not done: {told(error)}")
+            self._hand.say(f"cannot be recorded, so it is not done: {told(error)}")
             return False
         return True
 
     def _carry_out(self, command: Command) -> None:
         self._check_revocation()
         name = command.form.name
+        if self._admission is None:  # the clock's setter is named in the record, and nobody else
+            self._session = self._fresh_session()
         begun: list[Recording] = []
         if not self._written(
             lambda: begun.append(self._session.begin(command.recorded, live=command.form.live))
@@ -361,8 +343,8 @@ class Console:
             result = f"failed: {type(error).__name__}"
             text = f"{told(error)}\r\n".encode()
             recording.take(text)
-            self._port.write(text)
-        self._recording, self._typed_s = None, self._running_s()
+            self._hand.write(text)
+        self._recording, self._hand.typed_s = None, self._running_s()
         if name == "factory-reset" and result == "done":
             raise SessionEndedError("reset", "the unit is empty and restarts")
         try:
@@ -374,14 +356,16 @@ class Console:
             raise SessionEndedError("reboot", "the unit restarts")
 
     def _show(self, command: Command, recording: Recording) -> None:
+        setter = None if self._admission else self._clock_setter
         context = Context(
             unit=self._unit,
             grant=self._admission.grant if self._admission else None,
             offered=self._offered(),
-            ask_secret=lambda prompt: self._ask(prompt, secret=True),
-            ask=lambda prompt: self._ask(prompt, secret=False),
-            key_pressed=self._key_pressed,
+            ask_secret=lambda prompt: self._hand.ask(prompt, secret=True),
+            ask=lambda prompt: self._hand.ask(prompt, secret=False),
+            key_pressed=self._hand.key_pressed,
             running_s=self._running_s,
+            clock_within=None if setter is None else (max(setter.from_us, setter.issued_us), setter.to_us),
         )
         # What must not stop half-way runs to its end even when nobody is left to read its lines.
         to_the_end = command.form.name in {"factory-reset", "update"} and bool(command.words)
@@ -393,7 +377,7 @@ class Console:
                 recording.take(data)
                 try:
                     if gone is None:
-                        self._port.write(data)
+                        self._hand.write(data)
                         if not to_the_end:
                             self._check_running(live=command.form.live)
                 except LineGoneError as error:
@@ -407,30 +391,5 @@ class Console:
 
     def _check_running(self, *, live: bool) -> None:
         self._check_session()
-        if live:
-            return
-        typed = self._port.read(256, 0.0)
-        if b"\x03" in typed:
+        if not live and self._hand.interrupted():
             raise UnitRefusedError("interrupted")
-        self._editor.feed(typed)
-
-    def _key_pressed(self, wait_s: float) -> bool:
-        until_s = self._running_s() + wait_s
-        while True:
-            left_s = until_s - self._running_s()
-            if self._port.read(256, max(0.0, min(left_s, self._tick_s))):
-                self._typed_s = self._running_s()
-                return True
-            self._check_session()
-            if left_s <= 0:
-                return False
-
-    def _ask(self, prompt: str, *, secret: bool) -> str:
-        self._asking = True
-        try:
-            event = self._next_line(prompt, secret=secret)
-        finally:
-            self._asking = False
-        if isinstance(event, Line):
-            return event.text
-        raise UnitRefusedError("given up, nothing was changed")

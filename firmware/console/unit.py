@@ -77,6 +77,9 @@ class Unit(Protocol):
     def join_wifi(self, name: str, passphrase: str) -> str:
         """Join a network; one line of result."""
 
+    def set_by_hand_us(self) -> int:
+        """How far the clock was set ahead by hand since this process began."""
+
     def set_time(self, us: int) -> None:
         """Set the clock by hand: holdover at most, never below the newest signed time."""
 

@@ -21,7 +21,7 @@ from firmware.screen import printable, screened, screened_link, screened_log
 from hw.errors import HardwareError
 from storage.errors import StorageError
 from storage.grant_format import Grant
-from storage.times import DAY_US
+from storage.times import DAY_US, iso_text
 from sync.errors import SyncError
 
 AIM_DEFAULT_S, AIM_LIMIT_S = 120, 3600
@@ -43,6 +43,7 @@ class Context:
     ask: Callable[[str], str]
     key_pressed: Callable[[float], bool]
     running_s: Callable[[], float]
+    clock_within: tuple[int, int] | None = None  # us UTC: to what the clock may be set, where not to anything
 
 
 Verb = Callable[[Context, tuple[str, ...]], Iterator[str]]
@@ -111,6 +112,9 @@ def _time(context: Context, words: tuple[str, ...]) -> Iterator[str]:
         except ValueError:
             raise UnitRefusedError(f"{words[0]} is no time: usage: time 2026-05-01T12:30:00Z") from None
         us = int(moment.timestamp()) * 1_000_000
+        if context.clock_within is not None and not context.clock_within[0] <= us <= context.clock_within[1]:
+            first, last = (iso_text(limit_us, to="second") for limit_us in context.clock_within)
+            raise UnitRefusedError(f"before a login the clock is set within the grant: {first} to {last}")
         _sure_of_a_leap(context, us, words[0][:10])
         context.unit.set_time(us)
     report = context.unit.health()
@@ -120,7 +124,7 @@ def _time(context: Context, words: tuple[str, ...]) -> Iterator[str]:
 
 def _sure_of_a_leap(context: Context, us: int, date: str) -> None:
     """What is signed under a later time cannot be taken back, so a slip of a year is asked about."""
-    ahead_days = (us - context.unit.time_us()[0]) / DAY_US
+    ahead_days = (us - context.unit.time_us()[0] + context.unit.set_by_hand_us()) / DAY_US
     if ahead_days <= 1:
         return
     typed = context.ask(f"{ahead_days:.0f} days ahead, and there is no way back: type the date again: ")
@@ -195,7 +199,14 @@ def _confirmed(context: Context, typed: str) -> None:
 
 
 def _enrol(context: Context, words: tuple[str, ...]) -> Iterator[str]:
-    for line in context.unit.enrol(words[0]):
+    code = words[0] if words else context.ask_secret("code: ").strip()
+    if not code:
+        raise UnitRefusedError("no code was given, nothing was changed")
+    identity = context.unit.identity()
+    if not identity.empty:
+        yield "this unit holds reads of before its enrolment: they are destroyed first, keys and all"
+        _confirmed(context, context.ask(f"type the unit's name ({identity.name}) to go on: ").strip())
+    for line in context.unit.enrol(code):
         yield screened(line)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from firmware.custody.card_facts import card_facts
 from firmware.fleet import sent_configuration
@@ -16,12 +16,12 @@ from hw.errors import HardwareError
 from hw.secure_slot import SecureSlot, open_slot
 from hw.unit_chip import UnitChip, open_chip
 from storage.door import Door
-from storage.errors import HomeLockedError
+from storage.errors import HomeLockedError, LedgerError
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.socket_door import DoorServer
 from sync import succession
-from sync.errors import UnitKeyError
+from sync.errors import SyncError, UnitKeyError
 from sync.membership import SyncFolder
 from sync.succession import last_set_aside
 
@@ -48,11 +48,11 @@ def open_ledger(home: Path, *, clock: Clock | None = None) -> Ledger:
     return Ledger.open(home, slot_of(home), clock or SystemClock())
 
 
-def once_free(work: Callable[[], Result]) -> Result:
-    """What needs the home for itself, tried for LOCK_PATIENCE_S: a command that looks something up while no
+def once_free(work: Callable[[], Result], *, patience_s: float = LOCK_PATIENCE_S) -> Result:
+    """What needs the home for itself, tried for patience_s: a command that looks something up while no
     reader runs holds it for a moment, and must not keep one from going on. Raises HomeLockedError.
     """
-    until_s = time.monotonic() + LOCK_PATIENCE_S
+    until_s = time.monotonic() + patience_s
     while True:
         try:
             return work()
@@ -110,9 +110,30 @@ def sync_folder(home: Path) -> SyncFolder:
     return SyncFolder.of(home, None if chip is None else _ChipOfUnit(chip))
 
 
-def serve_door(ledger: Ledger) -> DoorServer:
-    """For `with`: other commands can ask this process while it holds the home."""
-    return DoorServer(door_of(ledger), ledger.store.home)
+def serve_door(ledger: Ledger, *, join: Callable[[str], str] | None = None) -> DoorServer:
+    """For `with`: other commands can ask this process while it holds the home.
+
+    join: joins the department of a code, for the home's own user; a line of outcome.
+    """
+    door = door_of(ledger) if join is None else _JoiningDoor(ledger, join)
+    return DoorServer(door, ledger.store.home)
+
+
+class _JoiningDoor(Door):
+    """The ledger's door, that takes an enrolment code too."""
+
+    def __init__(self, ledger: Ledger, join: Callable[[str], str]) -> None:
+        super().__init__(ledger, facts=card_facts)
+        self._join = join
+
+    def answer(self, op: str, body: dict[str, Any]) -> dict[str, Any]:
+        """See Door.answer."""
+        if op != "enrol":
+            return super().answer(op, body)
+        try:
+            return {"said": self._join(str(body["code"]))}
+        except SyncError as error:
+            raise LedgerError(str(error), where="enrolment") from None
 
 
 def door_of(ledger: Ledger) -> Door:

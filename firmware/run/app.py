@@ -13,6 +13,7 @@ from typing import TextIO
 
 import structlog
 
+from firmware.custody.give_way import way_asked
 from firmware.custody.opening import DEFAULT_SLOT, create_ledger, once_free
 from firmware.fleet import sent_configuration
 from firmware.run.field_parts import field_parts
@@ -27,6 +28,8 @@ from storage.home import Home, HomeLock
 from sync.event_log import event_log
 from sync.lasting_stream import lasting
 from sync.membership import SyncFolder
+
+WAY_S = 8.0  # a console that nobody has logged in to lets go of the home within a second or two
 
 
 def prepare_home(home: Path, *, slot_uri: str = DEFAULT_SLOT) -> bool:
@@ -99,7 +102,8 @@ def _only_one(home: Home) -> Iterator[None]:
     if not home.exists():  # its log was set aside; whoever opens the next one takes the lock
         yield
         return
-    lock = once_free(lambda: HomeLock(home))
+    with way_asked(home.root):
+        lock = once_free(lambda: HomeLock(home), patience_s=WAY_S)
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -18,7 +19,9 @@ from rich.console import Console
 from detector.reader import PlateReader
 from detector.track import Tracker
 from firmware.console.consoles import consoles
+from firmware.console.enrolling import join_as_owner
 from firmware.custody.bookkeeper import UNSTORED, Bookkeeper
+from firmware.custody.give_way import way_asked
 from firmware.custody.log_rollover import Successor
 from firmware.custody.opening import custody_of, once_free, open_or_succeed, serve_door, tell_clock
 from firmware.custody.purging import purging
@@ -178,7 +181,7 @@ class OneRun:
             lighting = None if parts.lamps is None else _lighting(parts.lamps, config, log, health)
             alarms = AlarmEvents(log, troubles=lambda: parts.troubles.lasting)
             with (
-                serve_door(ledger),
+                serve_door(ledger, join=partial(join_as_owner, home, ledger)),
                 UplinkThread(
                     ledger,
                     home,
@@ -308,11 +311,12 @@ class OneRun:
 
 def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger) -> Ledger:
     """The home's ledger, or the one that takes its place; reading goes on either way."""
-    return once_free(
-        lambda: open_or_succeed(
-            home, clock=clock, told=lambda reason: log.error("new_log_opened", reason=reason)
+    with way_asked(home):
+        return once_free(
+            lambda: open_or_succeed(
+                home, clock=clock, told=lambda reason: log.error("new_log_opened", reason=reason)
+            )
         )
-    )
 
 
 @contextlib.contextmanager

@@ -17,6 +17,8 @@ from sync.toml_settings import SettingError, load_sections, setting, write_secti
 
 FILE_NAME = "config.toml"
 _MAX_BYTES = 256 * 1024
+PLATE_LEAST_PX = 60  # narrower plates are read too seldom to aim for; detector/models tells how often
+PLATE_GOOD_PX = 90
 HEADER = """\
 # Configuration of this plate reader. Each key stands with its reason and the range that is accepted;
 # an unknown key or a value out of range stops the reader with a message that names it.
@@ -43,7 +45,9 @@ class CameraSettings:
 
     source: str = setting("camera", why="camera, camera:N, a folder of JPEG/PNG files, or a video file")
     name: str = setting("camera-1", why="name of the camera in every read")
-    width: int = setting(1920, low=320, high=4608, why="px; a plate must be 60 px wide or more to be read")
+    width: int = setting(
+        1920, low=320, high=4608, why=f"px; a plate must be {PLATE_LEAST_PX} px wide or more to be read"
+    )
     height: int = setting(1080, low=240, high=2592, why="px")
     fps: float = setting(20.0, low=1, high=60, why="frames a second; the shutter cannot be longer than one")
     exposure_us: int = setting(800, low=60, high=10_000, why="longest shutter; at 50 km/h a car moves 11 mm")

@@ -8,6 +8,7 @@ import pytest
 from custody_twins import Department, SteppedTime, add_reads, ask_signed, query_body
 
 from storage import access, codec, envelope
+from storage.alert_terms import DEFAULT_ALERTS
 from storage.door import Door, hold_subject
 from storage.errors import RecordError, RefusedError
 from storage.ledger import Ledger
@@ -72,6 +73,40 @@ def test_purposes_grounds_and_topics_of_the_file_reach_the_unit() -> None:
     assert [one.id for one in sent.grounds] == [one.id for one in policy.holds]
     assert sent.topics == tuple(one.id for one in policy.training.topics)
     assert sent.case_pattern == policy.inquiry.number_pattern
+    assert sent.alerts == policy.alerts
+
+
+def test_the_default_terms_of_alerts_are_those_of_the_default_file() -> None:
+    assert parse(default_document()).alerts == DEFAULT_ALERTS
+
+
+def test_a_file_signed_before_there_were_alerts_allows_the_categories_that_it_named() -> None:
+    text = default_document().decode()
+    start, end = text.index("[alerts]"), text.index("# What units enforce")
+    lists = '[[lists]]\nid = "wanted-person"\nclause = "463.2"\ntext = "Wanted person"\n'
+    policy = parse((text[:start] + lists + text[end:]).encode())
+    assert [one.id for one in policy.alerts.categories] == ["wanted-person"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        pytest.param(
+            b"local_days = 30", b"local_days = 31", "local_days", id="a local entry for over 30 days"
+        ),
+        pytest.param(
+            b"sound_score = 0.9", b"sound_score = 0.1", "sound_score", id="sounds before it is listed"
+        ),
+        pytest.param(b'says = "Stolen plate"', b'says = ""', "stolen-plate", id="an alert without words"),
+        pytest.param(b'id = "stolen-plate"', b'id = "stolen-vehicle"', "categories", id="a category twice"),
+        pytest.param(b'"warrant"', b'"missing"', "categories", id="a word for two categories"),
+        pytest.param(b"stale_hours = 24", b"stale_hours = 1000", "stale_hours", id="never stale"),
+    ],
+)
+def test_terms_of_alerts_beyond_their_range_are_refused(old: bytes, new: bytes, field: str) -> None:
+    assert default_document().count(old) == 1, old
+    with pytest.raises(RecordError, match=field):
+        parse(default_document().replace(old, new))
 
 
 @pytest.mark.parametrize(

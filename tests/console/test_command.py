@@ -1,56 +1,18 @@
 """`reader console` as a program: over SSH one visit and its end; on a port one visit after the other."""
 
-import contextlib
-import os
-import pty
-import subprocess
-import sys
-import tty
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from console_process import console_program, home
 
 from firmware.custody.opening import open_ledger
-from firmware.run.app import prepare_home
-from hw.serial_port import FdPort
 from storage.records import MaintenanceLine
-from tests.tools.rehearsal import Hands
 
-CLIP = Path(__file__).parent.parent / "replay" / "drive_by"
-
-
-@contextlib.contextmanager
-def console(home: Path, *, port: bool) -> Iterator[tuple[Hands, subprocess.Popen[bytes]]]:
-    """The program on a pseudo-terminal: as its serial port, or as all three of its standard streams."""
-    master, slave = pty.openpty()
-    tty.setraw(slave)
-    command = [sys.executable, "-m", "firmware.cli", "--home", str(home), "console"]
-    streams = subprocess.DEVNULL if port else slave
-    program = subprocess.Popen(
-        [*command, "--port", os.ttyname(slave)] if port else command,
-        stdin=streams, stdout=streams, stderr=streams,
-    )  # fmt: skip
-    try:
-        yield Hands(FdPort(master, master, name="pty")), program
-    finally:
-        program.kill()
-        program.wait(timeout=30)
-        os.close(slave)
-        os.close(master)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    folder = tmp_path / "home"
-    prepare_home(folder)
-    config = folder / "config.toml"
-    config.write_text(config.read_text().replace('source = "camera"', f'source = "{CLIP}"'))
-    return folder
+__all__ = ["home"]
 
 
 def test_over_ssh_exit_ends_it_and_no_library_speaks_on_the_line(home: Path) -> None:
-    with console(home, port=False) as (hands, program):
+    with console_program(home, port=False) as (hands, program):
         hands.wait_for("reader-1> ", 60)
         shown = hands.ask("selftest", "reader-1> ")
         assert "ok       detector" in shown
@@ -62,7 +24,7 @@ def test_over_ssh_exit_ends_it_and_no_library_speaks_on_the_line(home: Path) -> 
 
 
 def test_between_two_visits_a_port_leaves_the_home_to_the_reader(home: Path) -> None:
-    with console(home, port=True) as (hands, _):
+    with console_program(home, port=True) as (hands, _):
         for _ in range(2):
             hands.wait_for("press return", 60)
             with open_ledger(home):
@@ -76,7 +38,7 @@ def test_between_two_visits_a_port_leaves_the_home_to_the_reader(home: Path) -> 
 
 
 def test_noise_between_two_visits_wakes_nobody(home: Path) -> None:
-    with console(home, port=True) as (hands, _):
+    with console_program(home, port=True) as (hands, _):
         hands.wait_for("press return", 60)
         hands.press(bytes(byte for byte in range(256) if byte not in b"\r\n"))
         with open_ledger(home):
@@ -87,7 +49,7 @@ def test_noise_between_two_visits_wakes_nobody(home: Path) -> None:
 
 @pytest.mark.parametrize("port", [False, True], ids=["ssh", "serial"])
 def test_a_program_that_is_told_to_end_closes_its_records(home: Path, port: bool) -> None:
-    with console(home, port=port) as (hands, program):
+    with console_program(home, port=port) as (hands, program):
         if port:
             hands.wait_for("press return", 60)
             hands.type("")
@@ -104,7 +66,7 @@ def test_a_program_that_is_told_to_end_closes_its_records(home: Path, port: bool
 
 
 def test_a_port_that_waits_ends_when_it_is_told_to(home: Path) -> None:
-    with console(home, port=True) as (hands, program):
+    with console_program(home, port=True) as (hands, program):
         hands.wait_for("press return", 60)
         program.terminate()
         assert program.wait(timeout=30) == 0

@@ -126,7 +126,7 @@ def test_a_session_ends_where_nobody_can_tell_whether_it_was_revoked(bench: Benc
 
     bench.unit.revoked = damaged
     bench.hands.type("sync now")
-    bench.hands.wait_for("damaged: sync now; log in again")
+    bench.hands.wait_for("damaged: sync now")
     bench.hands.wait_for("unit-7> ")
     assert bench.unit.done == []
     assert bench.lines()[-1] == ("end", "session", "revocation unknown")
@@ -166,14 +166,14 @@ def test_whoever_has_not_logged_in_is_slowed_down_and_nobody_else(
     bench = make_bench()
     waits: list[float] = []
     monkeypatch.setattr(bench.console, "_pace_s", 0.001)
-    monkeypatch.setattr(bench.console._stopped, "wait", waits.append)
+    monkeypatch.setattr(bench.console._hand, "rest", waits.append)
     bench.hands.wait_for("unit-7> ")
     bench.hands.ask("help", "unit-7> ")
     bench.enter()
     bench.ask("status")
     bench.ask("storage")
     assert waits[0] == 0.01
-    assert set(waits[1:]) == {0.001}
+    assert set(waits[1:]) - {0.0} == {0.001}  # 0.0: the pace of a flood, of a bench
 
 
 def test_a_session_ends_with_a_command_whose_end_cannot_be_recorded(bench: Bench) -> None:
@@ -185,7 +185,7 @@ def test_a_session_ends_with_a_command_whose_end_cannot_be_recorded(bench: Bench
 
     bench.unit.sync = filling
     bench.hands.type("sync now")
-    bench.hands.wait_for("sync ran, and its end cannot be recorded: the disk is full; log in again")
+    bench.hands.wait_for("sync ran, and its end cannot be recorded: the disk is full")
     bench.hands.wait_for("unit-7> ")
     bench.log.failing = None
     assert "not open" in bench.hands.ask("status", "unit-7> ")
@@ -201,7 +201,7 @@ def test_what_is_open_to_all_ends_once_the_unit_is_enrolled(
     bench.hands.wait_for("no plate in view" if typed.startswith("aim") else "passphrase: ")
     bench.unit._identity = replace(bench.unit._identity, enrolled=True)
     bench.running.now_s += 6
-    bench.hands.wait_for("enrolled meanwhile; log in again")
+    bench.hands.wait_for("enrolled meanwhile: log in")
     bench.over()
     assert bench.lines()[-1] == ("end", typed, "enrolled")
     assert bench.unit.done == []

@@ -101,6 +101,57 @@ def test_history_brings_lines_back_but_never_a_secret() -> None:
     assert editor.next_event() == Line("second")
 
 
+@settings(deadline=None, max_examples=EXAMPLES)
+@given(
+    columns=st.integers(20, 200),
+    keys=st.lists(
+        st.one_of(
+            st.text("abcdefgh 0123456789", min_size=1, max_size=30).map(str.encode),
+            st.sampled_from([LEFT, RIGHT, HOME, END, DELETE, b"\x7f", b"\x0b", b"\x17", LEFT * 30]),
+        ),
+        max_size=30,
+    ),
+    prompt=st.text("abc-> ", max_size=40),
+)
+def test_a_line_stays_in_its_row_however_narrow_the_terminal(
+    columns: int, keys: list[bytes], prompt: str
+) -> None:
+    editor = LineEditor()
+    assert b"\x1b[6n" in editor.measure()
+    editor.feed(b"\x1b[24;%dR" % columns)
+    editor.prompt(prompt)
+    sent = b""
+    for key in keys:
+        editor.feed(key)
+        assert editor.next_event() is None
+        sent += editor.take_output()
+        row = screen_of(sent, columns)  # raises IndexError where a character would wrap
+        text = "".join(editor._text)
+        shown = row[len(prompt[-(columns // 2) :]) :].strip()
+        assert shown in text
+        assert len(row) < columns
+    assert b"\n" not in sent
+
+
+def test_a_long_line_is_shown_from_its_end_while_it_is_typed_and_whole_once_it_fits() -> None:
+    editor = LineEditor()
+    editor.prompt("unit-7> ")
+    code = "enrol ALPR1-" + "".join(f"{number:03}" for number in range(40))
+    editor.feed(code.encode())
+    assert editor.next_event() is None
+    assert screen_of(editor.take_output()).endswith(code[-10:])
+    editor.feed(HOME)
+    assert editor.next_event() is None
+    assert screen_of(editor.take_output()).startswith("unit-7> enrol ALPR1-")
+    editor.feed(END + b"\x15status\r")
+    assert editor.next_event() == Line("status")
+
+
+def test_the_terminal_s_answer_is_no_typing() -> None:
+    assert events(b"sta\x1b[50;132Rtus\r", step=1) == [Line("status")]
+    assert events(b"sta\x1b[50;Rtus\r") == [Spoiled()]
+
+
 def test_what_is_on_the_screen_is_what_is_in_the_line() -> None:
     editor = LineEditor()
     editor.prompt("unit-7> ")

@@ -30,7 +30,7 @@ def test_a_visit_hangs_up_at_its_end_and_leaves_no_prompt(make_bench: Callable[.
     assert bench.lines()[-1] == ("end", "session", "exit")
 
 
-@pytest.mark.parametrize(("enrolled", "told"), [(True, True), (False, False)])
+@pytest.mark.parametrize(("enrolled", "told"), [(True, True), (False, True)])
 def test_whoever_keeps_a_unit_from_reading_is_told(office: Any, enrolled: bool, told: bool) -> None:
     near, far = loopback_pair()
     console = Console(
@@ -205,7 +205,7 @@ def test_every_end_of_a_session_is_in_the_log(
         bench.hands.wait_for("taken back")
     else:
         bench.console.stop()
-        bench.hands.wait_for("shutting down")
+        bench.hands.wait_for("the reader stops")
         bench.over()
     assert bench.lines()[-1] == ("end", "session", reason)
 
@@ -224,7 +224,7 @@ def test_a_leap_of_the_clock_is_asked_about_since_there_is_no_way_back(bench: Be
     bench.enter()
     for typed, done in (("", False), ("2036-05-03\r", False), ("2026-07-02\r", True)):
         bench.hands.type("time 2026-07-02T04:00:00Z")
-        bench.hands.wait_for("60 days ahead, and there is no way back: type the date again: ")
+        bench.hands.wait_for("60 days ahead, and there is no way back: type the date again:")
         bench.hands.press(typed.encode() or b"\x03")
         shown = bench.hands.wait_for("unit-7 t.okafor> ")
         assert ("holdover" in shown) is done
@@ -359,12 +359,39 @@ def test_an_empty_unit_that_is_not_enrolled_offers_four_commands_and_no_login(
     assert ("end", "enrol ***", "done") in bench.lines()
 
 
-def test_a_unit_that_is_not_enrolled_but_holds_reads_opens_nothing(make_bench: Callable[..., Bench]) -> None:
+def test_a_unit_that_holds_reads_stays_open_to_whoever_holds_a_code(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(BenchUnit(enrolled=False, empty=False))
-    bench.hands.wait_for("nothing is open")
+    bench.hands.wait_for("enrol destroys them")
     bench.hands.wait_for("unit-7> ")
-    for refused in ("status", "login", "aim", "selftest", "enrol 0123456789", "network"):
-        assert "not open" in bench.hands.ask(refused, "unit-7> ")
+    for opened in ("selftest", "network"):
+        bench.hands.type(opened)
+        assert "not open" not in bench.hands.wait_for("unit-7> ")
+    bench.hands.type("aim")
+    bench.hands.wait_for("no plate in view")
+    bench.hands.press(b" ")
+    bench.hands.wait_for("unit-7> ")
+    for refused in ("status", "login", "logs"):
+        assert "enrol first" in bench.hands.ask(refused, "unit-7> ")
+
+
+@pytest.mark.parametrize("typed", ["enrol 0123456789abcdef", "enrol"])
+@pytest.mark.parametrize("confirmed", ["unit-7", "unit-8", ""])
+def test_reads_of_before_are_destroyed_only_by_whoever_types_the_unit_s_name(
+    make_bench: Callable[..., Bench], typed: str, confirmed: str
+) -> None:
+    bench = make_bench(BenchUnit(enrolled=False, empty=False))
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.type(typed)
+    if typed == "enrol":
+        bench.hands.wait_for("code: ")
+        bench.hands.type("0123456789abcdef")
+    bench.hands.wait_for("to go on:")
+    bench.hands.type(confirmed)
+    bench.hands.wait_for("unit-7> ")
+    assert bench.unit.done == (["enrol"] if confirmed == "unit-7" else [])
+    assert "0123456789abcdef" not in str(bench.lines())
+    if typed == "enrol":
+        assert "0123456789abcdef" not in bench.hands.seen
 
 
 def test_the_next_person_finds_neither_history_nor_session(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """Several consoles have one unit: what one of them does to it, and what the reader does beside them."""
 
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -125,15 +126,25 @@ def test_a_reset_ends_every_other_session(place: Place) -> None:
         place.unit.revoked()
 
 
-def test_one_console_at_a_time_installs(place: Place) -> None:
-    one, two = place.unit.update("/media/usb/a"), place.unit.update("/media/usb/b")
+def test_one_console_at_a_time_installs(place: Place, tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.touch()
+    second.touch()
+    one, two = place.unit.update(str(first)), place.unit.update(str(second))
     next(one)
     with pytest.raises(UnitRefusedError, match="at another console"):
         next(two)
     assert next(one) == "installed"
     one.close()
-    assert list(place.unit.update("/media/usb/b"))[-1] == "installed"
-    assert place.machine.asked == ["update /media/usb/a", "update /media/usb/b"]
+    assert list(place.unit.update(str(second)))[-1] == "installed"
+    assert place.machine.asked == [f"update {first}", f"update {second}"]
+
+
+@pytest.mark.parametrize("path", ["../../x", "media/usb/a", "/media/../etc/passwd", "/media/usb/none"])
+def test_a_bundle_s_path_is_whole_and_names_a_file(place: Place, path: str) -> None:
+    with pytest.raises(UnitRefusedError, match=re.escape(path)):
+        list(place.unit.update(path))
+    assert place.machine.asked == []
 
 
 def test_two_consoles_lose_no_setting_of_each_other(place: Place) -> None:

@@ -11,11 +11,11 @@ import pytest
 from detector_twins import FIND, DrawnDetector, ScriptedReader, reader_card
 from PIL import Image
 
-from detector.bench import bench_frame
 from detector.card import DetectorCard, ModelFile, NetInput, PlateRules
 from detector.errors import DegenerateCornersError, MissingModelError, PictureError
 from detector.plates import PlateBox
 from detector.reader import MODELS, READER_CARD, PlateReader
+from tests.tools.detector_bench import bench_frame
 
 NET = (216, 384)
 FRAME = np.full((720, 1280), 90, np.uint8)

@@ -45,6 +45,7 @@ class BenchUnit:
     ) -> None:
         self.clock = clock or SetClock(1_777_777_777_000_000)
         self.floor_us = floor_us
+        self.by_hand_us = 0
         self.taken_back: set[str] = set()
         self.obstacles = ResetObstacles(unacknowledged=0, log_size=10, holds=())
         self.logs: list[str] = ["reader started", "camera opened"]
@@ -111,10 +112,15 @@ class BenchUnit:
         self.done.append(f"wifi {name}")
         return f"joined {name}"
 
+    def set_by_hand_us(self) -> int:
+        """See Unit.set_by_hand_us."""
+        return self.by_hand_us
+
     def set_time(self, us: int) -> None:
         """See Unit.set_time."""
         if us < self.floor_us:
             raise UnitRefusedError("the log already holds a later signed time")
+        self.by_hand_us += max(0, us - self.clock.now().us)
         self.clock.step(us - self.clock.now().us)
         self.clock.lose_reference(ClockState.HOLDOVER)
         self.done.append("time")

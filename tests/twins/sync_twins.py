@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import random
+import resource
 import select
 import signal
 import socket
@@ -80,7 +81,9 @@ class DepartmentProcess:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
+    def start(self, *, files: int = 0) -> None:
+        """`files`: the server may open only so many."""
+
         command = [
             sys.executable,
             "-m",
@@ -96,6 +99,8 @@ class DepartmentProcess:
         line = self._process.stdout.readline()
         assert line, (self.home.path / "serve.log").read_text()[-2000:]
         assert json.loads(line)["unit_port"] == self.home.settings.unit_port
+        if files:
+            resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (files, files))
 
     def kill(self) -> None:
         """As a power cut would."""

@@ -30,7 +30,7 @@ from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.words import demand_plain
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.journal.marking import WORDS, watching
-from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError
+from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError, TooManyError
 from sync.errors import RefusedByDepartmentError, SyncError
 
 log_events = structlog.get_logger("department.desk")
@@ -39,6 +39,7 @@ MEMORY_BYTES = 16 << 20
 SECONDS = 20.0
 THREADS = 6
 LOGON_THREADS = 2  # each costs the memory of a password hash
+LOGONS_WAITING = 64
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -58,6 +59,12 @@ def bearer(request: Request) -> str:
     if scheme.lower() != "bearer" or not token:
         raise NotProvenError("no session with this token", code="no-session", clause="463.3", cure="log on")
     return token.strip()
+
+
+def demand_turn(limiter: anyio.CapacityLimiter) -> None:
+    """So many logons wait for their turn, and no more. Raises TooManyError."""
+    if limiter.statistics().tasks_waiting >= LOGONS_WAITING:
+        raise TooManyError("too many logons at once", code="too-many", clause="CJIS AC-7", cure="ask again")
 
 
 async def _body(request: Request, budget: Budget) -> Any:
@@ -103,22 +110,26 @@ def routes(front: Front | None) -> list[BaseRoute]:
 
         return answer
 
-    async def logon(_request: Request, value: Any, desk_front: Front) -> Any:
+    async def logon(request: Request, value: Any, desk_front: Front) -> Any:
         form = read_form(LogonForm, value)
         demand_plain(form, "LogonForm")
+        address = request.client.host if request.client else "?"
 
         def work() -> str:
-            return desk_front.desk.logon(form.user, form.password, form.code, post=form.post)
+            return desk_front.desk.logon(form.user, form.password, form.code, post=form.post, address=address)
 
+        demand_turn(logons)
         return {"token": await anyio.to_thread.run_sync(work, limiter=logons)}
 
     async def unlock(request: Request, value: Any, desk_front: Front) -> Any:
         form, token = read_form(UnlockForm, value), bearer(request)
         demand_plain(form, "UnlockForm")
+        address = request.client.host if request.client else "?"
 
         def work() -> None:
-            desk_front.desk.unlock(token, form.password, form.code)
+            desk_front.desk.unlock(token, form.password, form.code, address=address)
 
+        demand_turn(logons)
         await anyio.to_thread.run_sync(work, limiter=logons)
         return {}
 

@@ -26,6 +26,7 @@ from sync.department.desk import sessions
 from sync.department.desk.grants.rules import demand_grant
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.rules import Credential
+from sync.department.desk.people.throttle import LogonThrottle
 from sync.department.desk.people.training import demand_current
 from sync.department.desk.sessions import Session
 from sync.department.desk.state import Book, checked_policy
@@ -36,6 +37,7 @@ from sync.department.journal.entries import (
     AccountSet,
     CredentialSet,
     Entry,
+    LockoutLifted,
     Logon,
     LogOpened,
     Refused,
@@ -46,7 +48,7 @@ from sync.department.journal.entries import (
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
 from sync.department.journal.marking import mark_unwitnessed
 from sync.department.journal.publisher import Publisher, WitnessLinks
-from sync.department.policy.refusals import DeskRefusal, FormError, LockedError, NotProvenError, NotYetError
+from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError, NotYetError
 from sync.department.policy.roles import CALLS, STAFFS_POSTS, Call, Role, allowing_role
 from sync.department.policy.terms import Policy
 from sync.errors import HomeError, LinkError
@@ -95,6 +97,7 @@ class Desk:
         self._links = links
         self._publisher = Publisher(self.log, home / FOLDER)
         self._clock = clock
+        self._throttle = LogonThrottle()
         try:
             self.refresh()
             self._demand_rooted(home)
@@ -173,6 +176,8 @@ class Desk:
         return note
 
     def _add(self, note: Note, stamp: Stamp) -> Entry:
+        if isinstance(note, LockoutLifted):
+            self._throttle.lift(note.user)
         entry = self.log.append(note, stamp)
         self.book.apply(entry)
         return entry
@@ -224,8 +229,13 @@ class Desk:
             return None
         return credential if credential.digest() == known.digest else None
 
-    def logon(self, user: str, password: str, code: str, *, post: str = "") -> str:
-        """A session's token. Raises LockedError, NotProvenError; both are entries."""
+    def logon(self, user: str, password: str, code: str, *, post: str = "", address: str = "") -> str:
+        """A session's token. Raises LockedError, TooManyError, NotProvenError.
+
+        `address`: where the logon comes from; failures count for the name from there.
+        """
+        self._throttle.demand_pace(address, self.now_us())
+        self._throttle.demand_open(self.policy.sessions, address, user, self.now_us())
         with self._deciding():
             credential = self.credential(user)
         matches = people.password_matches(credential or people.nobody(self.policy.security), password)
@@ -237,19 +247,21 @@ class Desk:
                 reason = "no-account"
             if not reason and post and not self._staffs(account, post):
                 reason = "post"
-            self._add(
-                Logon(
-                    user=user if account is not None else "",
-                    proven=not reason,
-                    reason=reason,
-                    session=b"" if reason else sessions.digest_of(token),
-                    post="" if reason else post,
+            if reason:
+                self._enter_failure(
+                    user, account, reason, address, self._stamp_of(account, moment.at_us, b"")
+                )
+            else:
+                self._throttle.passed(address, user)
+                entry = Logon(
+                    user=user,
+                    proven=True,
+                    reason="",
+                    session=sessions.digest_of(token),
+                    post=post,
                     totp_step=step,
-                ),
-                self._stamp_of(account, moment.at_us, b""),
-            )
-        if reason == "locked-out":
-            people.demand_not_locked_out(self.policy, self.book.roster, user, moment.at_us)
+                )
+                self._add(entry, self._stamp_of(account, moment.at_us, b""))
         if reason:
             raise NotProvenError(
                 "user, password, code or post is wrong", code="logon", clause="CJIS IA-2", cure="try again"
@@ -266,35 +278,43 @@ class Desk:
         self, user: str, credential: Credential | None, matches: bool, code: str, at_us: int
     ) -> tuple[str, int]:
         """(reason of refusal or "", TOTP step)."""
-        try:
-            people.demand_not_locked_out(self.policy, self.book.roster, user, at_us)
-        except LockedError:
-            return "locked-out", 0
         if credential is None or not matches:
             return "password", 0
         step = people.totp_step(credential, code, at_us, self.book.roster.used_steps.get(user, -1))
         return ("code", 0) if step is None else ("", step)
 
-    def unlock(self, token: str, password: str, code: str) -> None:
+    def _enter_failure(
+        self, user: str, account: AccountSet | None, reason: str, address: str, stamp: Stamp
+    ) -> None:
+        """Count a failed logon or unlock, and enter it: one entry a minute and name."""
+        self._throttle.failed(self.policy.sessions, address, user, stamp.at_us)
+        name = user if account is not None else ""
+        times = self._throttle.to_enter(name, stamp.at_us)
+        if times:
+            note = Logon(
+                user=name, proven=False, reason=reason, session=b"", post="", totp_step=0, times=times
+            )
+            self._add(note, stamp)
+
+    def unlock(self, token: str, password: str, code: str, *, address: str = "") -> None:
         """Open a locked session again, by the same person. Raises as `logon`."""
+        self._throttle.demand_pace(address, self.now_us())
         with self._deciding():
             session = sessions.find(self.book.sessions, token)
+            self._throttle.demand_open(self.policy.sessions, address, session.user, self.now_us())
             credential = self.credential(session.user)
         matches = people.password_matches(credential or people.nobody(self.policy.security), password)
         with self._deciding() as moment:
             reason, step = self._prove(session.user, credential, matches, code, moment.at_us)
-            stamp = self._stamp_of(self.book.roster.accounts.get(session.user), moment.at_us, session.digest)
+            account = self.book.roster.accounts.get(session.user)
+            stamp = self._stamp_of(account, moment.at_us, session.digest)
             if reason:
-                failed = Logon(
-                    user=session.user, proven=False, reason=reason, session=b"", post="", totp_step=0
-                )
-                self._add(failed, stamp)
+                self._enter_failure(session.user, account, reason, address, stamp)
             else:
+                self._throttle.passed(address, session.user)
                 opened = SessionEnded(session=session.digest, how="unlocked", totp_step=step)
                 self._add(opened, stamp)
                 self.log.touch(session.digest, moment.at_us)
-        if reason == "locked-out":
-            people.demand_not_locked_out(self.policy, self.book.roster, session.user, moment.at_us)
         if reason:
             raise NotProvenError(
                 "password or code is wrong", code="logon", clause="CJIS IA-2", cure="try again"

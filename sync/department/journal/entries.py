@@ -117,7 +117,10 @@ class CredentialSet(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logon(Note):
-    """A logon, proven or not. `session`: SHA-256 of the token given out, empty when refused."""
+    """A logon, proven or not. `session`: SHA-256 of the token given out, empty when refused.
+
+    `times`: how many failures of this name an entry tells of; more than one a minute are told together.
+    """
 
     KIND: ClassVar[str] = "logon"
     user: str
@@ -126,6 +129,7 @@ class Logon(Note):
     session: bytes
     post: str
     totp_step: int
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

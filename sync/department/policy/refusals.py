@@ -4,6 +4,7 @@
     └── DeskRefusal              asked, understood and refused; `code` is one word, `status` the HTTP answer
         ├── NotProvenError       no session, a stolen or expired token, a wrong password or code
         ├── LockedError          a locked session or a locked-out account
+        ├── TooManyError         asked too often from one address
         ├── NotYetError          allowed once something else has happened: an approval, the witness, a booking
         └── FormError            a request that lacks what the policy asks, or asks for what does not exist
 
@@ -35,6 +36,12 @@ class LockedError(DeskRefusal):
     """Proven once, but locked now: idle too long, or too many failed logons."""
 
     status = 423
+
+
+class TooManyError(DeskRefusal):
+    """Asked too often from one place."""
+
+    status = 429
 
 
 class NotYetError(DeskRefusal):

@@ -17,6 +17,7 @@ from datetime import tzinfo
 from importlib import resources
 from typing import Any
 
+from storage.alert_terms import AlertTerms
 from storage.codec import from_plain
 from storage.errors import RecordError
 from storage.policy import MAX_ZONES, NoReadZone
@@ -67,7 +68,7 @@ def _between(value: int, low: int, high: int, where: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """One value with its words: a purpose, a topic, a ground, a list category."""
+    """One value with its words: a purpose, a topic, a ground."""
 
     id: str
     clause: str
@@ -402,7 +403,7 @@ class Policy:
     retention: RetentionTerms
     holds: tuple[Term, ...]
     training: TrainingTerms
-    lists: tuple[Term, ...]
+    alerts: AlertTerms
     unit: UnitTerms
 
     def check(self) -> None:
@@ -421,7 +422,6 @@ class Policy:
             ("purposes", [one.id for one in self.purposes]),
             ("roles", [str(one.id) for one in self.roles]),
             ("holds", [one.id for one in self.holds]),
-            ("lists", [one.id for one in self.lists]),
             ("sharing.agreements", [one.id for one in self.sharing.agreements]),
         ):
             if len(set(names)) != len(names):
@@ -478,7 +478,7 @@ def parse(document: bytes) -> Policy:
         table = tomllib.loads(document.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecordError(f"is not TOML: {error}", where="policy") from None
-    return from_plain(Policy, _with_later_terms(_with_zone(table)), where="policy")
+    return from_plain(Policy, _with_alerts(_with_later_terms(_with_zone(table))), where="policy")
 
 
 def _with_later_terms(table: dict[str, Any]) -> dict[str, Any]:
@@ -489,6 +489,17 @@ def _with_later_terms(table: dict[str, Any]) -> dict[str, Any]:
         if isinstance(table.get(name), dict):
             result[name] = {term: usual[name][term] for term in terms} | table[name]
     return result
+
+
+def _with_alerts(table: dict[str, Any]) -> dict[str, Any]:
+    """Files signed before there were alerts named list categories, and mean the default's terms for them."""
+    if "alerts" in table:
+        return table
+    named = {one.get("id") for one in table.get("lists", []) if isinstance(one, dict)}
+    usual = tomllib.loads(default_document().decode())["alerts"]
+    kept = [one for one in usual["categories"] if one["id"] in named]
+    rest = {name: value for name, value in table.items() if name != "lists"}
+    return rest | {"alerts": usual | {"categories": kept or usual["categories"]}}
 
 
 def _with_zone(table: dict[str, Any]) -> dict[str, Any]:

@@ -18,13 +18,13 @@ from typing import Any
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sync.department.content.key_remote import service_of
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.ports import demand_free
 from sync.department.ground.tls import tls_context
+from sync.department.server.listener import BoundedHttp, BoundedServer, Bounds, quiet_loop, raise_file_limit
 from sync.department.server.retention import PurgeReceipt, Retention, keep_days_of
 from sync.department.store.blobs import open_packs
 from sync.department.store.database import newest_in, open_store
@@ -36,45 +36,7 @@ from sync.department.units.http_app import front_app, unit_app
 from sync.department.units.receiver import Receiver
 
 log_events = structlog.get_logger("department.server")
-HEADER_SECONDS = 10
 HEADER_BYTES = 16 * 1024
-
-
-class PatientButNotForever(H11Protocol):
-    """uvicorn's HTTP/1.1 with a clock on the request's header: a client that drips is cut off."""
-
-    _header_clock: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._wind()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.scope is not None and self.cycle is not None and not self.cycle.response_complete:
-            self._stop()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._wind()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop()
-        super().connection_lost(exc)
-
-    def _wind(self) -> None:
-        self._stop()
-        wait = HEADER_SECONDS + (self.timeout_keep_alive if self.cycle is not None else 0)
-        self._header_clock = self.loop.call_later(wait, self._cut)
-
-    def _stop(self) -> None:
-        if self._header_clock is not None:
-            self._header_clock.cancel()
-            self._header_clock = None
-
-    def _cut(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.abort()
 
 
 def served_names(home: DepartmentHome) -> tuple[str, ...]:
@@ -129,25 +91,24 @@ class Department:
         self.store.close()
 
 
-def _server(app: Any, context: ssl.SSLContext, home: DepartmentHome, port: int) -> uvicorn.Server:
+def _server(app: Any, context: ssl.SSLContext, home: DepartmentHome, port: int) -> BoundedServer:
     config = uvicorn.Config(
         app,
         host=home.settings.listen,
         port=port,
-        http=PatientButNotForever,
+        http=BoundedHttp,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=home.settings.max_connections,
+        limit_concurrency=2 * home.settings.max_connections,
         h11_max_incomplete_event_size=HEADER_BYTES,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
-        backlog=256,
         ssl_context_factory=lambda _config, _default: context,
     )
-    return uvicorn.Server(config)
+    return BoundedServer(config, Bounds(open=home.settings.max_connections))
 
 
 def renew_server(department: Department, contexts: Sequence[ssl.SSLContext]) -> None:
@@ -221,6 +182,8 @@ async def serve(
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    raise_file_limit()
+    quiet_loop(loop)
 
     def end() -> None:
         stop.set()
@@ -237,6 +200,6 @@ async def serve(
         group.create_task(_retain(department, contexts, daily, stop))
 
 
-def _port(server: uvicorn.Server) -> int:
+def _port(server: BoundedServer) -> int:
     sockets = [one for each in server.servers for one in each.sockets]
     return int(sockets[0].getsockname()[1]) if sockets else 0

@@ -107,6 +107,7 @@ def custody_policy(policy: Policy, organisation: str) -> CustodyPolicy:
         topics=tuple(one.id for one in policy.training.topics),
         case_pattern=policy.inquiry.number_pattern,
         no_read_zones=policy.unit.no_read_zones,
+        alerts=policy.alerts,
     )
     made.check()
     return made

@@ -7,6 +7,7 @@ or PBKDF2-HMAC-SHA-256 in the FIPS profile. A TOTP code is good once.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import os
@@ -21,7 +22,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from storage.codec import to_bytes
 from storage.errors import RecordError
-from storage.times import DAY_US, MINUTE_US
+from storage.times import DAY_US
 from sync.department.desk.words import demand_words, is_plain
 from sync.department.journal.change_entries import AuthenticatorKept, ChangeUsed, DesignationSet
 from sync.department.journal.entries import (
@@ -33,7 +34,7 @@ from sync.department.journal.entries import (
     SessionEnded,
 )
 from sync.department.journal.entry_base import SYSTEM
-from sync.department.policy.refusals import DeskRefusal, FormError, LockedError, NotYetError
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import SEARCHES, TAKES_TWO, Call, Role
 from sync.department.policy.terms import Policy, SecurityTerms
 
@@ -167,22 +168,6 @@ class Roster:
     def holders(self, role: Role) -> list[str]:
         """Active people with a role, by name."""
         return sorted(one.user for one in self.accounts.values() if one.active and role in one.roles)
-
-
-def demand_not_locked_out(policy: Policy, roster: Roster, user: str, now_us: int) -> None:
-    """CJIS AC-7: too many failed logons within the window lock the account. Raises LockedError."""
-    terms = policy.sessions
-    times = roster.failures.get(user, [])
-    window = terms.window_minutes * MINUTE_US
-    for at in range(len(times) - terms.attempts + 1):
-        last = times[at + terms.attempts - 1]
-        if last - times[at] <= window and now_us < last + terms.lockout_minutes * MINUTE_US:
-            raise LockedError(
-                f"{terms.attempts} failed logons: locked for {terms.lockout_minutes} minutes",
-                code="locked-out",
-                clause="CJIS AC-7",
-                cure="wait, or ask the administrator",
-            )
 
 
 def check_account(policy: Policy, account: AccountSet) -> None:
@@ -354,7 +339,18 @@ def demand_approved(terms: SecurityTerms, credential: Credential | None) -> None
 
 def nobody(terms: SecurityTerms) -> Credential:
     """What an unknown user's password is held against: a wrong name takes as long as a wrong password."""
-    return _NOBODY[terms.profile]
+    return _nobody(terms.profile, terms.argon2_memory_kib, terms.argon2_passes)
+
+
+@functools.cache
+def _nobody(profile: str, memory_kib: int, passes: int) -> Credential:
+    password = one_time_password()
+    if profile == "fips":
+        scheme, hashed = PBKDF2, f"{PBKDF2_ROUNDS}${'00' * 16}${'00' * 32}"
+    else:
+        hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1)
+        scheme, hashed = ARGON2, hasher.hash(password)
+    return Credential(user="", scheme=scheme, password=hashed, totp="", set_us=0, first=False)
 
 
 def one_time_password() -> str:
@@ -390,16 +386,3 @@ def parse_roles(names: str) -> tuple[Role, ...]:
         return tuple(Role(name.strip()) for name in names.split(",") if name.strip())
     except ValueError as error:
         raise RecordError(str(error), where="roles", cure="one of " + ", ".join(Role)) from None
-
-
-def _hash_of_nobody(scheme: str, password: str) -> Credential:
-    return Credential(user="", scheme=scheme, password=password, totp="", set_us=0, first=False)
-
-
-_NOBODY = {
-    "standard": _hash_of_nobody(
-        ARGON2,
-        "$argon2id$v=19$m=65536,t=3,p=1$c2FsdHNhbHRzYWx0c2FsdA$Uz1sTNLzHJ7zAFtSXo0qhDgIzgTOOHiCLTLbUj3PFFY",
-    ),
-    "fips": _hash_of_nobody(PBKDF2, f"{PBKDF2_ROUNDS}${'00' * 16}${'00' * 32}"),
-}

@@ -1,6 +1,6 @@
 """Measures one reader on one frame: milliseconds by stage, and the whole against the bare nets.
 
-``python -m detector.bench IMAGE...``. The share of the array code depends on how many plates a
+``python -m tests.tools.detector_bench IMAGE...``. The share of the array code depends on how many plates a
 picture shows, so the figures are told a picture.
 """
 
@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .errors import DetectorError
-from .plates import U8
-from .reader import PlateReader
+from detector.errors import DetectorError
+from detector.plates import U8
+from detector.reader import PlateReader
 
 FRAME_SIZES = ((720, 1280), (1080, 1920))
 
@@ -96,9 +96,9 @@ def peak_memory_mib() -> float:
 def main(argv: list[str] | None = None) -> int:
     """Command line. Exit 3 when a model or the runtime is missing, 2 when a picture cannot be read."""
     parser = argparse.ArgumentParser(
-        prog="python -m detector.bench",
+        prog="python -m tests.tools.detector_bench",
         description=__doc__,
-        epilog="example: python -m detector.bench car.jpg",
+        epilog="example: python -m tests.tools.detector_bench car.jpg",
     )
     parser.add_argument(
         "images", nargs="+", type=Path, help="pictures; each is scaled to 1280x720 and 1920x1080"

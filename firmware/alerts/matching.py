@@ -1,0 +1,111 @@
+"""A read against all lists in force: the entries that it may be, whether an alert sounds, and why not. Pure.
+
+Exact look-ups of the few likely forms of a text; partial plates belong to an inquiry, which asks for a case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from detector.plates import PlateBox, PlateText
+from firmware.alerts.agreement import disagreement
+from firmware.alerts.likelihood import likely_forms
+from storage.alert_terms import AlertTerms
+from storage.times import HOUR_US
+from sync.hot_lists.document import ListHead, digest_of
+from sync.hot_lists.entry import Entry, fold, key_of
+
+
+class ListInForce(Protocol):
+    """A list that can be searched: storage.hot_list_file.HotListFile behind its head."""
+
+    @property
+    def head(self) -> ListHead:
+        """What the list is."""
+
+    def find(self, key: int) -> list[bytes]:
+        """The entries under a key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """One entry that a read may be.
+
+    `score`: the probability under the vote. `twin`: the list writes O where the read says 0, or I for 1, or
+    the other way round. `disagrees`: state, plate_class. `stale`: the list's extract is older than the policy
+    allows. `sounds`: an audible alert; else it is listed silently, for the reasons in `silent`.
+    """
+
+    head: ListHead
+    entry: Entry = field(repr=False)
+    entry_digest: bytes = field(repr=False)
+    score: float
+    twin: bool
+    disagrees: tuple[str, ...]
+    stale: bool
+    silent: tuple[str, ...]
+
+    @property
+    def sounds(self) -> bool:
+        return not self.silent
+
+
+def match(  # noqa: PLR0917 - one read, against what is in force
+    text: PlateText,
+    box: PlateBox,
+    lists: Sequence[ListInForce],
+    terms: AlertTerms,
+    known_states: Sequence[str],
+    now_us: int,
+    *,
+    cleared: Collection[tuple[str, bytes]] = (),
+    muted: Collection[str] = (),
+) -> list[Match]:
+    """The matches of one read, the surest first.
+
+    cleared: (folded plate, entry digest) that a person found to be wrong. muted: sources whose hits were
+    rejected too often; their matches are listed silently.
+    """
+    forms = likely_forms(text, terms.list_score, exact_only=terms.exact_only)
+    keys = [(form, score, key_of(form)) for form, score in forms]
+    found: dict[bytes, Match] = {}
+    for one in lists:
+        head = one.head
+        if now_us >= head.expires_us or (head.agency and head.agency not in terms.agencies):
+            continue
+        stale = now_us - head.extracted_us > terms.stale_hours * HOUR_US
+        for form, score, key in keys:
+            for data in one.find(key):
+                name = digest_of(data)
+                if (form, name) in cleared:
+                    continue
+                entry = Entry.from_bytes(data)
+                if terms.category(entry.category) is None or not _runs(entry, now_us):
+                    continue
+                against = disagreement(text, box, entry.state, entry.plate_class, known_states).names
+                silent = list(against)
+                if score < terms.sound_score:
+                    silent.append("score")
+                if head.source in muted:
+                    silent.append("source")
+                made = Match(
+                    head=head,
+                    entry=entry,
+                    entry_digest=name,
+                    score=score,
+                    twin=entry.plate != text.text and fold(entry.plate) == fold(text.text),
+                    disagrees=against,
+                    stale=stale,
+                    silent=tuple(silent),
+                )
+                if name not in found or found[name].score < score:
+                    found[name] = made
+    return sorted(found.values(), key=lambda made: (not made.sounds, -made.score, made.entry_digest))
+
+
+def _runs(entry: Entry, now_us: int) -> bool:
+    return (entry.from_us is None or entry.from_us <= now_us) and (
+        entry.until_us is None or now_us < entry.until_us
+    )

@@ -1,0 +1,98 @@
+"""The dialogue of a login: challenge, pasted answer, the check, and the count of those that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from firmware.console.armour import Collector
+from firmware.console.challenge import LIFE_S, Challenge
+from firmware.console.errors import ClockLoginError, LineRefusedError, LoginRefusedError
+from firmware.console.grant_use import GrantUse
+from firmware.console.hand import Hand
+from firmware.console.line_editor import Interrupted, Line, Spoiled
+from firmware.console.lockout import Lockout
+from firmware.console.login import Admission, CommandKeys, admit
+from firmware.console.unit import Unit
+from firmware.screen import printable
+from storage.errors import StorageError
+
+TOO_LATE = "the challenge is too old: log in again"
+
+
+class Doorkeeper:
+    """Lets people in at one console. refused: records a login that failed, with its reason."""
+
+    def __init__(
+        self,
+        unit: Unit,
+        keys: CommandKeys,
+        lockout: Lockout,
+        hand: Hand,
+        use: GrantUse,
+        *,
+        running_s: Callable[[], float],
+        refused: Callable[[str], None],
+    ) -> None:
+        self._unit, self._keys, self._lockout, self._hand, self._use = unit, keys, lockout, hand, use
+        self._running_s, self._refused = running_s, refused
+        self.answering_since_s: float | None = None
+
+    def let_in(self) -> Admission | None:
+        """One login; None where the person gave up. Raises ConsoleError.
+
+        A grant that is good but for the unit's clock raises ClockLoginError and counts as no failed login.
+        """
+        self._lockout.check()
+        challenge = Challenge.ask(self._unit.identity().unit, self._running_s())
+        self._hand.say(
+            "challenge:", "", challenge.text, "",
+            "on your laptop:  reader grant --grant FILE --key KEY CHALLENGE",
+            "then paste the lines that it prints (control-C gives up):",
+        )  # fmt: skip
+        self.answering_since_s = self._running_s()
+        try:
+            answer = self._collect(challenge)
+        finally:
+            self.answering_since_s = None
+        if answer is None:
+            self._hand.say("given up")
+            return None
+        return self._checked(answer, challenge)
+
+    def succeeded(self) -> None:
+        """The login is on record: the count starts anew."""
+        self._lockout.succeeded()
+
+    def _collect(self, challenge: Challenge) -> bytes | None:
+        collector = Collector()
+        while self._running_s() - challenge.asked_s <= LIFE_S:
+            event = self._hand.next_line("", secret=True)
+            if isinstance(event, Interrupted):
+                return None
+            if isinstance(event, Spoiled):
+                self._hand.say("noise on the line: paste the last line again")
+            elif isinstance(event, Line) and event.text.strip():
+                try:
+                    whole = collector.take(event.text)
+                except LineRefusedError as error:
+                    self._hand.say(str(error))
+                    continue
+                if whole is not None:
+                    return whole
+        raise LoginRefusedError(TOO_LATE)
+
+    def _checked(self, answer: bytes, challenge: Challenge) -> Admission:
+        with self._lockout.turn:
+            self._lockout.check()  # another line may have locked it since the challenge
+            try:
+                return admit(
+                    answer, challenge, self._unit, self._keys, running_s=self._running_s(), use=self._use
+                )
+            except ClockLoginError as error:
+                self._refused(printable(str(error)))
+                raise
+            except (StorageError, LoginRefusedError) as error:
+                reason = printable(str(error))  # it may quote what a stranger sent
+            locked = self._lockout.failed()
+        self._refused(reason + (" (locked)" if locked else ""))
+        raise LoginRefusedError(f"refused: {reason}")

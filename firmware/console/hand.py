@@ -1,0 +1,117 @@
+"""The person at the other end of a line: what is said goes out, what is typed comes in as whole lines.
+
+Promise: between two looks at the line `check` is asked, so that no session outlasts its end while a person
+thinks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from firmware.console.errors import UnitRefusedError
+from firmware.console.line_editor import Event, Line, LineEditor
+from hw.serial_port import SerialPort
+
+READ_BYTES = 1024
+CONTROL_C = b"\x03"
+PROMPT_LIMIT = 30  # characters; a longer question stands in a row of its own
+
+
+class Hand:
+    """One line with its editor. check: raises what ends the session; it may raise whatever else it likes."""
+
+    def __init__(
+        self,
+        port: SerialPort,
+        *,
+        complete: Callable[[str], Sequence[str]],
+        check: Callable[[], None],
+        running_s: Callable[[], float],
+        tick_s: float,
+        pace_s: float,
+    ) -> None:
+        self._port, self._check, self._running_s = port, check, running_s
+        self._tick_s, self._pace_s = tick_s, pace_s
+        self._editor = LineEditor(complete)
+        self._paced = threading.Event()
+        self.typed_s = running_s()  # when a whole line came last
+        self.asking = False  # a command waits for one more line
+
+    def greet(self) -> None:
+        """Ask the terminal how wide it is; one that does not answer counts as 80 columns wide."""
+        self._port.write(self._editor.measure())
+
+    def say(self, *lines: str) -> None:
+        """Whole lines for the person; a line that was being typed ends first."""
+        start = "\r\n" if self._editor.begun else ""
+        self._port.write((start + "".join(f"{line}\r\n" for line in lines)).encode())
+        self._editor.leave()
+
+    def write(self, data: bytes) -> None:
+        """Bytes as they are."""
+        self._port.write(data)
+
+    def next_line(self, prompt: str, *, secret: bool = False) -> Event:
+        """Wait for a line. Raises what `check` raises, and LineGoneError."""
+        self._editor.prompt(prompt, secret=secret)
+        while True:
+            event = self._editor.next_event()
+            output = self._editor.take_output()
+            if output:
+                self._port.write(output)
+            self._check()  # what was typed ahead is of no use after the end
+            if event is not None:
+                if isinstance(event, Line):  # a loose wire makes bytes, and no line: it holds nothing open
+                    self.typed_s = self._running_s()
+                return event
+            data = self._port.read(READ_BYTES, self._tick_s)
+            self._editor.feed(data)
+            if len(data) == READ_BYTES:
+                self.rest(self._pace_s)
+
+    def ask(self, prompt: str, *, secret: bool) -> str:
+        """One more line for a command. Raises UnitRefusedError where there is none."""
+        if len(prompt) > PROMPT_LIMIT:
+            self.say(prompt.rstrip())
+            prompt = "> "
+        self.asking = True
+        try:
+            event = self.next_line(prompt, secret=secret)
+        finally:
+            self.asking = False
+        if isinstance(event, Line):
+            return event.text
+        raise UnitRefusedError("given up, nothing was changed")
+
+    def interrupted(self) -> bool:
+        """Whether control-C came while a command ran; what else was typed ahead is kept."""
+        typed = self._port.read(256, 0.0)
+        if CONTROL_C in typed:
+            return True
+        self._editor.feed(typed)
+        return False
+
+    def key_pressed(self, wait_s: float) -> bool:
+        """Whether a key ends a live view within this time."""
+        until_s = self._running_s() + wait_s
+        while True:
+            left_s = until_s - self._running_s()
+            if self._port.read(256, max(0.0, min(left_s, self._tick_s))):
+                self.typed_s = self._running_s()
+                return True
+            self._check()
+            if left_s <= 0:
+                return False
+
+    def rest(self, seconds: float) -> None:
+        """Slow a flood down; `stop` ends it."""
+        self._paced.wait(seconds)
+
+    def stop(self) -> None:
+        """From another thread: rest no more."""
+        self._paced.set()
+
+    def forget(self) -> None:
+        """Another person comes."""
+        self._editor.forget()

@@ -1,0 +1,43 @@
+"""The reader asks for its home: whoever holds it without a login lets go.
+
+A mark in the home, stamped with CLOCK_BOOTTIME. One that is older than a start takes counts no more, so a
+reader that was killed while it waited closes no console.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+NAME = "reader.waits"
+LASTS_S = 15.0
+
+
+@contextlib.contextmanager
+def way_asked(home: Path) -> Iterator[None]:
+    """While the `with` runs, consoles that nobody has logged in to let go of this home."""
+    mark = home / NAME
+    with contextlib.suppress(OSError):  # a full disk asks nobody
+        fd = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w", encoding="ascii") as file:
+            file.write(f"{_running_s():.3f}")
+    try:
+        yield
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def is_way_asked(home: Path) -> bool:
+    """Whether a reader waits for this home now."""
+    try:
+        age_s = _running_s() - float((home / NAME).read_text(encoding="ascii")[:32])
+    except (OSError, ValueError):
+        return False
+    return 0 <= age_s <= LASTS_S
+
+
+def _running_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,0 +1,129 @@
+"""The project's wheel and its libraries for aarch64, from `packages/device.lock` with its hashes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from alpr_image.workshop import EPOCH, HERE, PROJECT, Workshop, run
+
+LOCK = HERE / "packages" / "device.lock"
+PLATFORMS = (
+    "manylinux_2_39_aarch64",
+    "manylinux_2_28_aarch64",
+    "manylinux_2_17_aarch64",
+    "manylinux2014_aarch64",
+)
+# Not for a unit: an installer of packages, and what trains, tests or serves elsewhere.
+DROPPED = ("pip", "pip-*", "bin", "detector/training", "sync/department", "*/tests")
+
+_ENTRY = """\
+#!/bin/sh
+# -P: nothing from the working folder; the folder of the image is added by its .pth file
+exec /usr/bin/python3 -P -c 'import sys; from {module} import main; sys.exit(main())' "$@"
+"""
+
+
+def project_wheel(shop: Workshop) -> Path:
+    """Build the project's wheel, reproducibly."""
+    folder = shop.path / "wheel"
+    run(["rm", "-rf", folder, PROJECT / "build"])
+    env = {**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH)}
+    run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--wheel-dir",
+            folder,
+            PROJECT,
+        ],
+        env=env,
+    )
+    run(["rm", "-rf", PROJECT / "build"])
+    return next(folder.glob("*.whl"))
+
+
+def libraries(shop: Workshop, python: str = "3.13") -> Path:
+    """Everything of the lock, laid out for aarch64; kept while the lock does not change."""
+    folder, stamp = shop.path / f"libraries-{python}", shop.path / f"libraries-{python}.lock"
+    if stamp.exists() and stamp.read_bytes() == LOCK.read_bytes():
+        return folder
+    run(["rm", "-rf", folder])
+    abi = "cp" + python.replace(".", "")
+    run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--target",
+            folder,
+            "--only-binary=:all:",
+            "--no-deps",
+            "--no-compile",
+            "--require-hashes",
+            *(word for name in PLATFORMS for word in ("--platform", name)),
+            "--python-version",
+            python,
+            "--implementation",
+            "cp",
+            "--abi",
+            abi,
+            "--abi",
+            "abi3",
+            "--abi",
+            "none",
+            "-r",
+            LOCK,
+        ]
+    )
+    shutil.copyfile(LOCK, stamp)
+    return folder
+
+
+def lay_in(shop: Workshop, target: Path) -> None:
+    """Libraries and project into one folder."""
+    run(["cp", "-a", "--no-preserve=ownership", libraries(shop), target])
+    run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-compile",
+            "--target",
+            shop.path / "own",
+            "--upgrade",
+            project_wheel(shop),
+        ]
+    )
+    run(["cp", "-a", "--no-preserve=ownership", f"{shop.path / 'own'}/.", target])
+    for pattern in DROPPED:
+        for path in sorted(target.glob(pattern)):
+            run(["rm", "-rf", path])
+    for record in target.glob("*.dist-info"):  # they name this machine's paths
+        for name in ("direct_url.json", "RECORD", "REQUESTED", "INSTALLER"):
+            (record / name).unlink(missing_ok=True)
+
+
+def entries(tree: Path, folder: str) -> None:
+    """`reader` in the path, and the folder in Python's."""
+    program = tree / "usr/bin/reader"
+    program.write_text(_ENTRY.format(module="firmware.cli"), encoding="ascii")
+    program.chmod(0o755)
+    packages = tree / "usr/lib/python3/dist-packages"
+    packages.mkdir(parents=True, exist_ok=True)
+    # an import line, so that the image's libraries come before the system's
+    (packages / "alpr-reader.pth").write_text(
+        f"import sys; sys.path.insert(0, '/{folder}')\n", encoding="ascii"
+    )

@@ -1,0 +1,69 @@
+"""RAUC's `bootloader-custom-backend`: its questions and orders, put to the board's boot choice.
+
+    backend get-primary | set-primary NAME | get-state NAME | set-state NAME good|bad | get-current
+
+What RAUC calls primary is the one-shot choice after an installation, and committed once marked good.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from alpr_device.errors import SlotError
+from alpr_device.slots import BootSlots, board_slots, checked
+
+STATES = Path("/var/lib/alpr-update")
+
+
+class Backend:
+    """Answers RAUC. states: the folder where a slot that was found bad is remembered."""
+
+    def __init__(self, slots: BootSlots, states: Path = STATES) -> None:
+        self._slots, self._states = slots, states
+
+    def answer(self, words: list[str]) -> str:
+        """One call; what goes to stdout. Raises SlotError."""
+        match words:
+            case ["get-primary"]:
+                return self._slots.next()
+            case ["get-current"]:
+                return self._slots.running()
+            case ["set-primary", name]:
+                self._slots.choose_once(checked(name))
+                self._mark(name).unlink(missing_ok=True)
+                return ""
+            case ["get-state", name]:
+                return "bad" if self._mark(checked(name)).exists() else "good"
+            case ["set-state", name, "good"]:
+                self._good(checked(name))
+                return ""
+            case ["set-state", name, "bad"]:
+                self._mark(checked(name)).touch()
+                return ""
+        raise SlotError(f"does not know {' '.join(words)!r}")
+
+    def _good(self, name: str) -> None:
+        """Only the slot that runs is committed: another one was not seen to read."""
+        if name == self._slots.running():
+            self._slots.commit(name)
+        self._mark(name).unlink(missing_ok=True)
+
+    def _mark(self, name: str) -> Path:
+        return self._states / f"slot-{name}.bad"
+
+
+def main() -> int:
+    """One call of RAUC's."""
+    try:
+        said = Backend(board_slots()).answer(sys.argv[1:])
+    except (SlotError, OSError) as error:
+        print(f"slot backend: {error}", file=sys.stderr)
+        return 1
+    if said:
+        print(said)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

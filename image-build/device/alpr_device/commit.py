@@ -1,0 +1,72 @@
+"""Commits the slot that runs, once the self-check passed and the reader came up and stayed. Runs as root."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from alpr_device import events
+from alpr_device.errors import DeviceError
+from alpr_device.image_facts import floor, image_facts, raise_floor
+from alpr_device.slots import call, running_slot
+
+UNIT = "alpr-reader.service"
+WAIT_S = 180.0
+STAYS_S = 10.0
+LOOK_S = 2.0
+
+Show = Callable[[], dict[str, str]]
+
+
+def show_reader() -> dict[str, str]:
+    """systemd's word on the reader."""
+    words = ("systemctl", "show", UNIT, "--property=ActiveState,SubState,Result,NRestarts")
+    return dict(line.split("=", 1) for line in call(*words).splitlines() if "=" in line)
+
+
+def reader_stays(
+    show: Show, *, wait_s: float = WAIT_S, stays_s: float = STAYS_S, look_s: float = LOOK_S
+) -> bool:
+    """True once the reader has run for a while, or has ended its work with success."""
+    until, since = time.monotonic() + wait_s, None
+    while time.monotonic() < until:
+        now = show()
+        if now.get("SubState") == "running":
+            since = since or time.monotonic()
+            if time.monotonic() - since >= stays_s:
+                return True
+        elif now.get("SubState") == "dead" and now.get("Result") == "success" and since is not None:
+            return True
+        elif now.get("ActiveState") == "failed":
+            return False
+        elif now.get("SubState") != "dead":
+            since = None
+        time.sleep(look_s)
+    return False
+
+
+def main() -> int:
+    """Commit, or exit 1 (OnFailure= then goes back to the committed slot)."""
+    try:
+        facts, slot = image_facts(), running_slot()
+        if not reader_stays(show_reader):
+            print("commit: the reader does not stay up", file=sys.stderr)
+            return 1
+        known = floor()
+        call("rauc", "status", "mark-good")
+        raise_floor(facts.version)
+    except (DeviceError, OSError, subprocess.SubprocessError) as error:
+        print(f"commit: {error}", file=sys.stderr)
+        return 1
+    if facts.version > known:
+        events.note(
+            f"running in slot {slot}, committed", from_version="", to_version=str(facts.version), digest=""
+        )
+    print(f"slot {slot} committed, version {facts.version}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+"""What can go wrong with a slot or an update.
+
+DeviceError
+├── SlotError          the boot choice cannot be read or set
+└── UpdateRefusedError the update must not be installed; `reason` is what the technician sees
+"""
+
+from __future__ import annotations
+
+
+class DeviceError(Exception):
+    """Base of this package's errors; its text is one line."""
+
+
+class SlotError(DeviceError):
+    """The boot choice cannot be read or set."""
+
+
+class UpdateRefusedError(DeviceError):
+    """The update must not be installed."""

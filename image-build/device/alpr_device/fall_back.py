@@ -1,0 +1,37 @@
+"""After a failed check: leaves a slot that was never committed; a committed one stays. Runs as root."""
+
+from __future__ import annotations
+
+import sys
+
+from alpr_device import events
+from alpr_device.errors import DeviceError
+from alpr_device.image_facts import image_facts
+from alpr_device.slots import call, running_slot
+
+
+def main() -> int:
+    """Restart where another slot is the committed one; else say that this unit needs a person."""
+    try:
+        slot = running_slot()
+        committed = call("/usr/lib/alpr/slot-backend", "get-primary").strip()
+        if committed == slot:
+            print("fall-back: the committed slot fails its check; nothing to fall back to", file=sys.stderr)
+            return 0
+        events.note(
+            f"slot {slot} failed its check, back to {committed}",
+            from_version=str(image_facts().version),
+            to_version="",
+            digest="",
+        )
+        call("rauc", "status", "mark-bad")
+        call("systemctl", "--no-block", "reboot")
+    except (DeviceError, OSError) as error:
+        print(f"fall-back: {error}", file=sys.stderr)
+        call("systemctl", "--no-block", "reboot")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""What the running image says of itself: /usr/share/alpr/image.toml, inside the verified root."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from alpr_device.errors import DeviceError
+
+FACTS = Path("/usr/share/alpr/image.toml")
+FLOOR = Path("/var/lib/alpr-update/floor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """board: as releases name it. version: of this image. name: for people."""
+
+    board: str
+    version: int
+    name: str
+
+
+def image_facts(path: Path = FACTS) -> ImageFacts:
+    """Read them. Raises DeviceError."""
+    try:
+        held = tomllib.loads(path.read_text(encoding="utf-8"))
+        return ImageFacts(board=str(held["board"]), version=int(held["version"]), name=str(held["name"]))
+    except (OSError, KeyError, ValueError) as error:
+        raise DeviceError(f"{path} cannot be read: {error}") from None
+
+
+def floor(path: Path = FLOOR) -> int:
+    """The highest version that was committed on this unit; 0 before the first."""
+    try:
+        return int(path.read_text(encoding="ascii").strip())
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError) as error:
+        raise DeviceError(
+            f"{path} cannot be read: {error}; nothing is installed over an unknown version"
+        ) from None
+
+
+def raise_floor(version: int, path: Path = FLOOR) -> None:
+    """Never lowers it."""
+    if version > floor(path):
+        fresh = path.with_suffix(".new")
+        fresh.write_text(f"{version}\n", encoding="ascii")
+        fresh.replace(path)

@@ -1,0 +1,106 @@
+"""`alpr-update@.service`: check an update file, hand its bundle to RAUC, say how it went. Runs as root.
+
+python3 -P -m alpr_device.install FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from alpr_device import events
+from alpr_device.errors import DeviceError, UpdateRefusedError
+from alpr_device.image_facts import floor, image_facts
+from alpr_device.release import Release, Running, Trust, copied_bundle
+
+TRUST = Path("/usr/share/alpr/release-keys.txt")
+FOLDER = Path("/var/lib/alpr-update")
+RESULT = Path("/run/alpr-update/result")
+INSTALL_LIMIT_S = 840
+
+
+def install(
+    source: Path,
+    *,
+    folder: Path = FOLDER,
+    trust: Path = TRUST,
+    rauc: str = "rauc",
+    running: Running | None = None,
+) -> Release:
+    """Install into the slot that does not run. Raises UpdateRefusedError, DeviceError; each is an event."""
+    now = running or this_unit()
+    bundle = folder / "bundle.raucb"
+    release: Release | None = None
+    try:
+        with source.open("rb") as file, bundle.open("wb") as target:
+            release = copied_bundle(file, target, Trust.parse(trust.read_text(encoding="utf-8")), now)
+        _hand_over(rauc, bundle)
+    except OSError as error:
+        raise DeviceError(f"{error.filename}: {error.strerror}") from None
+    except DeviceError as error:
+        _note(folder, f"refused: {error}", now, release)
+        raise
+    finally:
+        bundle.unlink(missing_ok=True)
+    _note(folder, "installed", now, release)
+    return release
+
+
+def this_unit() -> Running:
+    """What runs here. Raises DeviceError."""
+    facts = image_facts()
+    return Running(board=facts.board, version=facts.version, floor=floor())
+
+
+def _hand_over(rauc: str, bundle: Path) -> None:
+    """RAUC checks the bundle's signature, its board and every block that it writes."""
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed program, no shell
+            [rauc, "install", str(bundle)],
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DeviceError(f"rauc: {error}") from None
+    if done.returncode:
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        why = next((line for line in reversed(lines) if "rror" in line or "ailed" in line), "no reason given")
+        raise UpdateRefusedError(f"rauc: {' '.join(why.split())[:160]}")
+
+
+def _note(folder: Path, outcome: str, now: Running, release: Release | None) -> None:
+    events.note(
+        outcome,
+        from_version=str(now.version),
+        to_version="" if release is None else str(release.version),
+        digest="" if release is None else release.bundle_digest,
+        path=folder / events.EVENTS.name,
+    )
+
+
+def main() -> int:
+    """Install and say so; the last line of RESULT is what the console shows."""
+    parser = argparse.ArgumentParser(prog="alpr-update", description=__doc__)
+    parser.add_argument("file", type=Path)
+    args = parser.parse_args()
+    try:
+        release = install(args.file)
+        status, told = (
+            0,
+            f"installed {release.name} (version {release.version}); it is tried at the next restart",
+        )
+    except UpdateRefusedError as error:
+        status, told = 1, f"refused: {error}"
+    except DeviceError as error:
+        status, told = 1, f"not installed: {error}"
+    print(told, file=sys.stderr)
+    RESULT.write_text(told + "\n", encoding="utf-8")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

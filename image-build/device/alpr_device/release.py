@@ -1,0 +1,185 @@
+"""An update as one file: what it is, the proof that the release log holds it, and the bundle. No writing.
+
+The file is an uncompressed POSIX tar with three members in this order:
+
+    release.txt          the leaf of the release log, six lines (`Release.text`)
+    release.tlog-proof   C2SP tlog-proof of that leaf, its checkpoint signed by the log and its witnesses
+    bundle.raucb         the RAUC bundle, signed; its SHA-256 and size stand in release.txt
+
+`Trust` is what the image brings: the log's key, the witnesses' keys and how many of them must have signed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import IO
+
+from alpr_device.errors import UpdateRefusedError
+from storage import merkle
+from storage.checkpoint import NoteKey, open_checkpoint, open_cosignatures
+from storage.errors import StorageError
+from storage.tlog_proof import MAX_PROOF_BYTES, parse
+
+FORMAT = "alpr-release/v1"
+RELEASE, PROOF, BUNDLE = "release.txt", "release.tlog-proof", "bundle.raucb"
+MAX_RELEASE_BYTES = 1024
+MAX_BUNDLE_BYTES = 2 << 30
+_LINES = re.compile(
+    rf"{FORMAT}\n"
+    r"version ([1-9][0-9]{0,8})\n"
+    r"name ([A-Za-z0-9.+~-]{1,40})\n"
+    r"board ([a-z0-9-]{1,32})\n"
+    r"bundle ([0-9a-f]{64}) ([1-9][0-9]{0,11})\n"
+    r"root-hash ([0-9a-f]{64})\n"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """One release of one board's image. version: rises with every release, and never falls on a unit."""
+
+    version: int
+    name: str
+    board: str
+    bundle_digest: str
+    bundle_bytes: int
+    root_hash: str
+
+    def text(self) -> str:
+        """The leaf of the release log."""
+        return (
+            f"{FORMAT}\nversion {self.version}\nname {self.name}\nboard {self.board}\n"
+            f"bundle {self.bundle_digest} {self.bundle_bytes}\nroot-hash {self.root_hash}\n"
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Release:
+        """Parse a leaf. Raises UpdateRefusedError."""
+        match = _LINES.fullmatch(text)
+        if match is None:
+            raise UpdateRefusedError(f"{RELEASE} is no {FORMAT}")
+        return cls(
+            version=int(match[1]),
+            name=match[2],
+            board=match[3],
+            bundle_digest=match[4],
+            bundle_bytes=int(match[5]),
+            root_hash=match[6],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Whom this image believes about releases."""
+
+    log: NoteKey
+    witnesses: tuple[NoteKey, ...]
+    quorum: int
+
+    def text(self) -> str:
+        """As it lies in the image: `log VKEY`, `witness VKEY` each, `quorum N`."""
+        lines = [f"log {self.log.text()}", *(f"witness {one.text()}" for one in self.witnesses)]
+        return "\n".join([*lines, f"quorum {self.quorum}", ""])
+
+    @classmethod
+    def parse(cls, text: str) -> Trust:
+        """Parse. Raises UpdateRefusedError: an image with broken trust installs nothing."""
+        found: dict[str, list[str]] = {"log": [], "witness": [], "quorum": []}
+        for line in text.splitlines():
+            word, _, value = line.partition(" ")
+            if word not in found:
+                raise UpdateRefusedError(f"the release keys of this image have a line {word!r}")
+            found[word].append(value)
+        try:
+            log, quorum = NoteKey.parse(*found["log"]), int(*found["quorum"])
+            witnesses = tuple(NoteKey.parse(one) for one in found["witness"])
+        except (StorageError, TypeError, ValueError) as error:
+            raise UpdateRefusedError(f"the release keys of this image cannot be read: {error}") from None
+        if not 0 <= quorum <= len(witnesses):
+            raise UpdateRefusedError("the release keys of this image ask for more witnesses than they name")
+        return cls(log=log, witnesses=witnesses, quorum=quorum)
+
+
+def check_proof(leaf: str, proof_text: str, trust: Trust) -> None:
+    """Does the release log hold this leaf? RFC 9162, 2.1.3. Raises UpdateRefusedError."""
+    try:
+        proof = parse(proof_text)
+        head = open_checkpoint(proof.checkpoint, trust.log)
+        signed = {one.name for one in open_cosignatures(proof.checkpoint, trust.witnesses)}
+        merkle.verify_inclusion(
+            proof.index, head.size, merkle.leaf_hash(leaf.encode()), proof.path, head.root
+        )
+    except StorageError as error:
+        raise UpdateRefusedError(f"not in the release log: {error}") from None
+    if len(signed) < trust.quorum:
+        raise UpdateRefusedError(
+            f"{len(signed)} witnesses signed the release log's checkpoint, {trust.quorum} are needed"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """The image that runs: its board, its version, and the highest version that was ever committed here."""
+
+    board: str
+    version: int
+    floor: int
+
+    def admit(self, release: Release) -> None:
+        """Raises UpdateRefusedError for another board's image and for one that is not newer."""
+        if release.board != self.board:
+            raise UpdateRefusedError(f"is for {release.board}, this unit is {self.board}")
+        newest = max(self.version, self.floor)
+        if release.version <= newest:
+            raise UpdateRefusedError(
+                f"version {release.version} is not newer than {newest}: no way back by an update"
+            )
+
+
+def copied_bundle(source: IO[bytes], target: IO[bytes], trust: Trust, running: Running) -> Release:
+    """Check an update file and write its bundle to target. Nothing is written before the proof holds.
+
+    Raises UpdateRefusedError; target then holds what must be thrown away.
+    """
+    try:
+        with tarfile.open(fileobj=source, mode="r|") as archive:
+            members = iter(archive)
+            text = _small(archive, members, RELEASE, MAX_RELEASE_BYTES)
+            proof = _small(archive, members, PROOF, MAX_PROOF_BYTES)
+            release = Release.parse(text)
+            check_proof(text, proof, trust)
+            running.admit(release)
+            body = _member(archive, members, BUNDLE, MAX_BUNDLE_BYTES)
+            _copy(body, target, release)
+    except (tarfile.TarError, EOFError, UnicodeDecodeError) as error:
+        raise UpdateRefusedError(f"is no update file ({type(error).__name__})") from None
+    return release
+
+
+def _member(archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo], name: str, limit: int) -> IO[bytes]:
+    found = next(iter(members), None)
+    if found is None or found.name != name or not found.isreg() or not 0 < found.size <= limit:
+        raise UpdateRefusedError(f"is no update file: {name} expected, of at most {limit} bytes")
+    body = archive.extractfile(found)
+    if body is None:
+        raise UpdateRefusedError(f"is no update file: {name} cannot be read")
+    return body
+
+
+def _small(archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo], name: str, limit: int) -> str:
+    return _member(archive, members, name, limit).read(limit + 1).decode("utf-8")
+
+
+def _copy(body: IO[bytes], target: IO[bytes], release: Release) -> None:
+    digest, written = hashlib.sha256(), 0
+    while chunk := body.read(1 << 20):
+        written += len(chunk)
+        digest.update(chunk)
+        target.write(chunk)
+    if written != release.bundle_bytes or not hmac.compare_digest(digest.hexdigest(), release.bundle_digest):
+        raise UpdateRefusedError(f"the bundle is not the one that {RELEASE} names: damaged, or another one")

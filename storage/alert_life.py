@@ -1,0 +1,257 @@
+"""The life of an alert (463.7) as rules: raised, shown, viewed, transcribed, answered, CLETS, closed. No I/O.
+
+The same rules hold at the unit's page and at the desk. Nothing is called confirmed unless a person looked at
+the image, typed plate and state before the entry was shown, what was typed is the entry's, and the vehicle
+fits. The machine never closes an alert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from storage.errors import RefusedError
+from storage.plate_text import normal_plate
+from storage.times import HOUR_US, MINUTE_US
+
+CLAUSE = "463.7"
+_FOLD = str.maketrans("OI", "01")
+
+
+class Step(StrEnum):
+    """What happened to an alert."""
+
+    SHOWN = "shown"
+    VIEWED = "viewed"
+    TRANSCRIBED = "transcribed"
+    ANSWERED = "answered"
+    CLETS = "clets"
+    CLOSED = "closed"
+    RECALLED = "recalled"
+
+
+class Fit(StrEnum):
+    """Whether the vehicle in the picture fits the entry's make, color and class."""
+
+    YES = "yes"
+    NO = "no"
+    CANNOT_TELL = "cannot-tell"
+
+
+class Answer(StrEnum):
+    """What an alert came to. Only CONFIRMED may be acted on, and CLETS is asked first where practicable."""
+
+    CONFIRMED = "confirmed"
+    WRONG_CHARACTER = "wrong-character"
+    WRONG_STATE = "wrong-state"
+    NOT_THIS_VEHICLE = "not-this-vehicle"
+    CANNOT_TELL = "cannot-tell"
+
+
+NEGATIVE = frozenset({Answer.WRONG_CHARACTER, Answer.WRONG_STATE, Answer.NOT_THIS_VEHICLE})
+
+
+class Outcome(StrEnum):
+    """How an alert ended on the street."""
+
+    STOP = "stop"
+    NO_STOP = "no-stop"
+    ARREST = "arrest"
+    RELEASED = "released"
+    UNFOUNDED = "unfounded"
+    HANDED_OVER = "handed-over"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertStep:
+    """One step, by one person. Fields that a step does not have are empty.
+
+    `plate`, `state`: what was typed. `fit`, `answer`: of the answer. `text`: a CLETS reference, or why it was
+    not practicable; the words of an outcome. `practicable`: of a CLETS step. `ground`: of a recall.
+    """
+
+    step: Step
+    user: str
+    role: str
+    at_us: int
+    plate: str = field(default="", repr=False)
+    state: str = ""
+    fit: Fit | None = None
+    answer: Answer | None = None
+    outcome: Outcome | None = None
+    practicable: bool | None = None
+    text: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the entry says of plate and state; `state` is empty where the source does not say.
+
+    `planted`: a mismatch on purpose, to measure how carefully alerts are checked.
+    """
+
+    plate: str = field(repr=False)
+    state: str
+    requester: str = ""
+    planted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotResult:
+    """One place of the comparison: what was typed, what the entry says, whether they agree."""
+
+    typed: str = field(repr=False)
+    wanted: str = field(repr=False)
+    agrees: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertState:
+    """What the steps of one alert add up to."""
+
+    raised_us: int
+    steps: tuple[AlertStep, ...] = ()
+
+    def last(self, step: Step) -> AlertStep | None:
+        """The newest step of this kind."""
+        return next((one for one in reversed(self.steps) if one.step is step), None)
+
+    @property
+    def recalled(self) -> bool:
+        """Whether the entry was withdrawn while the alert was open."""
+        return self.last(Step.RECALLED) is not None
+
+    @property
+    def answer(self) -> Answer | None:
+        """The newest answer."""
+        found = self.last(Step.ANSWERED)
+        return None if found is None else found.answer
+
+    @property
+    def closed(self) -> bool:
+        return self.last(Step.CLOSED) is not None
+
+    def clets_due_us(self, minutes: int) -> int | None:
+        """When a confirmed alert without a CLETS reference is asked about again; None: nothing is owed."""
+        answered, checked = self.last(Step.ANSWERED), self.last(Step.CLETS)
+        if answered is None or answered.answer is not Answer.CONFIRMED or self.closed or self.recalled:
+            return None
+        if checked is not None and checked.at_us >= answered.at_us:
+            return None
+        return answered.at_us + minutes * MINUTE_US
+
+    def overdue(self, now_us: int, hours: int) -> bool:
+        """Whether the alert has no outcome although it should."""
+        return not self.closed and now_us >= self.raised_us + hours * HOUR_US
+
+    def after(self, step: AlertStep) -> AlertState:
+        """The state after a step that `demand_step` let pass."""
+        return replace(self, steps=(*self.steps, step))
+
+
+def state_of(raised_us: int, steps: Iterable[AlertStep]) -> AlertState:
+    """The state after recorded steps."""
+    return AlertState(raised_us=raised_us, steps=tuple(steps))
+
+
+def compare(typed: str, wanted: str) -> tuple[SlotResult, ...]:
+    """What was typed against the entry, slot by slot; O and 0, I and 1 are one."""
+    left, right = normal_plate(typed), wanted
+    width = max(len(left), len(right))
+    return tuple(
+        SlotResult(typed=a.strip(), wanted=b.strip(), agrees=a.translate(_FOLD) == b.translate(_FOLD))
+        for a, b in zip(left.ljust(width), right.ljust(width), strict=True)
+    )
+
+
+def demand_step(state: AlertState, step: AlertStep, wanted: Wanted) -> None:
+    """Whether a step may follow. Raises RefusedError with the clause."""
+    if state.closed:
+        raise _refuse("this alert is closed", "raise a new one with the next sighting")
+    if state.recalled and step.step not in {Step.CLOSED, Step.SHOWN}:
+        raise _refuse("the entry was withdrawn: this alert is recalled", "close it; do not act on it")
+    if state.steps and step.at_us < state.steps[-1].at_us:
+        raise _refuse("is dated before the step that it follows", "check the clock")
+    check = {
+        Step.TRANSCRIBED: _transcription,
+        Step.ANSWERED: _answer,
+        Step.CLETS: _clets,
+        Step.CLOSED: _outcome,
+    }.get(step.step)
+    if check is not None:
+        check(state, step, wanted)
+
+
+def _transcription(state: AlertState, step: AlertStep, wanted: Wanted) -> None:
+    if all(one.user != step.user for one in state.steps if one.step is Step.VIEWED):
+        raise _refuse("look at the image first", "open the image of this alert")
+    if step.user and step.user == wanted.requester:
+        raise _refuse("who requested an entry does not verify its alerts", "ask a colleague")
+    seen = [one for one in state.steps if one.step is Step.TRANSCRIBED and one.user == step.user]
+    if seen:
+        raise _refuse("the entry was shown to you when you typed this plate", "ask a colleague to verify")
+    plate = normal_plate(step.plate)
+    if not plate.isascii() or not plate.replace("?", "").isalnum() or not 1 <= len(plate) <= 16:
+        raise _refuse("type the plate as the image shows it: letters, digits, ? for what cannot be read", "")
+
+
+def _answer(state: AlertState, step: AlertStep, wanted: Wanted) -> None:
+    typed = _typed_by(state, step.user)
+    if typed is None:
+        raise _refuse("type plate and state from the image before you answer", "transcribe first")
+    if step.answer is None or step.fit is None:
+        raise _refuse("say whether the vehicle fits", "answer yes, no or cannot-tell")
+    if step.answer is not verdict_of(typed, step.fit, wanted):
+        raise _refuse("the answer does not follow from what was typed", "the answer is computed, not chosen")
+
+
+def _clets(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
+    if state.answer is not Answer.CONFIRMED:
+        raise _refuse("CLETS is asked about a confirmed alert", "verify the image first")
+    if step.practicable is None or len(step.text.strip()) < (3 if step.practicable else 8):
+        raise _refuse("give the CLETS reference, or say why it was not practicable", "")
+
+
+def _outcome(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
+    if step.outcome is None or not step.user:
+        raise _refuse("an alert ends with an outcome, entered by a person", "")
+    acted = {Outcome.STOP, Outcome.ARREST}
+    if step.outcome in acted and state.answer is not Answer.CONFIRMED:
+        raise _refuse(
+            "an alert that nobody confirmed ends without action",
+            "verify it, or close it as no-stop, unfounded or handed-over",
+        )
+
+
+def _typed_by(state: AlertState, user: str) -> AlertStep | None:
+    typed = [one for one in state.steps if one.step is Step.TRANSCRIBED and one.user == user]
+    return typed[-1] if typed else None
+
+
+def verdict_of(typed: AlertStep, fit: Fit, wanted: Wanted) -> Answer:
+    """What a transcription and the look at the vehicle come to. Confirmed only by all three.
+
+    A planted mismatch is never confirmed: whoever types its entry did not look at the image.
+    """
+    slots = compare(typed.plate, wanted.plate)
+    if any(not one.agrees and one.typed != "?" for one in slots):
+        return Answer.WRONG_CHARACTER
+    if wanted.state and typed.state and typed.state != wanted.state:
+        return Answer.WRONG_STATE
+    if fit is Fit.NO:
+        return Answer.NOT_THIS_VEHICLE
+    if any(one.typed == "?" for one in slots) or fit is Fit.CANNOT_TELL:
+        return Answer.CANNOT_TELL
+    if wanted.state and not typed.state:
+        return Answer.CANNOT_TELL
+    return Answer.WRONG_CHARACTER if wanted.planted else Answer.CONFIRMED
+
+
+def caught(typed: AlertStep, wanted: Wanted) -> bool:
+    """Whether the verifier of a planted mismatch typed what the image shows, and not the entry."""
+    return wanted.planted and any(not one.agrees for one in compare(typed.plate, wanted.plate))
+
+
+def _refuse(what: str, cure: str) -> RefusedError:
+    return RefusedError(what, clause=CLAUSE, cure=cure)

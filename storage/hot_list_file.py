@@ -1,0 +1,150 @@
+"""One hot list on the card: sealed, and searched by an index in memory. Nothing of it is in clear.
+
+File: MAGIC, then sections, each a 4-byte length (big endian) and  nonce (12) || AES-256-GCM(section), with
+the AAD [tag, name, section number]. Section 0 is CBOR [facts, entries, entries a block]; section 1 the keys
+of all entries, sorted, uint64 little endian; section 2 + n holds block n: entries in the order of their keys,
+each a 4-byte length and its bytes. A look-up costs a binary search; only a hit opens a block.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from numpy.typing import NDArray
+
+from storage import files
+from storage.envelope import decode, encode
+from storage.errors import RecordError, SealError
+
+MAGIC = b"alpr-reader hot list 1\n"
+TAG = "alpr-reader/hot-list/v1"
+BLOCK = 256
+MAX_FILE_BYTES = 1 << 30
+NONCE = 12
+
+
+def list_key(log_key: bytes) -> bytes:
+    """The key that seals lists, out of the log's private key: whoever cannot sign cannot read a list."""
+    return HKDF(SHA256(), 32, salt=None, info=TAG.encode()).derive(log_key)
+
+
+def seal(key: bytes, name: str, section: int, content: bytes) -> bytes:
+    """One section as it lies."""
+    nonce = os.urandom(NONCE)
+    return nonce + AESGCM(key).encrypt(nonce, content, encode([TAG, name, section]))
+
+
+def unseal(key: bytes, name: str, section: int, stored: bytes) -> bytes:
+    """Raises SealError."""
+    try:
+        return AESGCM(key).decrypt(stored[:NONCE], stored[NONCE:], encode([TAG, name, section]))
+    except (InvalidTag, ValueError):
+        raise SealError(
+            "does not open: damaged, or sealed by another log", where=f"hot list {name}"
+        ) from None
+
+
+def write_list(
+    path: Path, key: bytes, name: str, facts: dict[str, Any], entries: Iterable[tuple[int, bytes]]
+) -> None:
+    """Write a list anew, whole or not at all. entries: (key, bytes) in any order. Raises OSError."""
+    pairs = sorted(entries, key=lambda pair: pair[0])
+    keys = np.fromiter((pair[0] for pair in pairs), dtype="<u8", count=len(pairs))
+    partial = path.with_name(path.name + ".partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, files.PRIVATE_FILE)
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as out:
+            out.write(MAGIC)
+            _put(out, seal(key, name, 0, encode([facts, len(pairs), BLOCK])))
+            _put(out, seal(key, name, 1, keys.tobytes()))
+            for number, at in enumerate(range(0, len(pairs), BLOCK)):
+                block = b"".join(len(one).to_bytes(4, "big") + one for _, one in pairs[at : at + BLOCK])
+                _put(out, seal(key, name, 2 + number, block))
+        files.sync_file(descriptor)
+    finally:
+        os.close(descriptor)
+    partial.replace(path)
+    files.sync_dir(path.parent)
+
+
+def _put(out: Any, stored: bytes) -> None:
+    out.write(len(stored).to_bytes(4, "big") + stored)
+
+
+class HotListFile:
+    """A list that lies on the card, open for look-ups. Thread-safe: it never changes."""
+
+    def __init__(self, path: Path, key: bytes, name: str) -> None:
+        """Raises OSError, SealError, RecordError."""
+        self.name, self._key = name, key
+        with path.open("rb") as stream:
+            if os.fstat(stream.fileno()).st_size > MAX_FILE_BYTES:
+                raise RecordError(f"is over {MAX_FILE_BYTES} bytes", where=str(path))
+            if stream.read(len(MAGIC)) != MAGIC:
+                raise RecordError("is no hot list", where=str(path))
+            head = decode(unseal(key, name, 0, _section(stream)), limit=1 << 20)
+            self.facts: dict[str, Any] = head[0]
+            self.count, self._block_size = int(head[1]), int(head[2])
+            raw = unseal(key, name, 1, _section(stream))
+            self._keys: NDArray[np.uint64] = np.frombuffer(raw, dtype="<u8")
+            if len(self._keys) != self.count:
+                raise RecordError("holds another number of keys than it says", where=str(path))
+            self._at: list[tuple[int, int]] = []
+            for _ in range(-(-self.count // self._block_size)):
+                length = int.from_bytes(stream.read(4), "big")
+                self._at.append((stream.tell(), length))
+                stream.seek(length, os.SEEK_CUR)
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._block = lru_cache(maxsize=16)(self._open_block)
+
+    def close(self) -> None:
+        """Let the file go."""
+        os.close(self._descriptor)
+
+    def __contains__(self, key: int) -> bool:
+        at = int(self._keys.searchsorted(np.uint64(key)))
+        return at < self.count and int(self._keys[at]) == key
+
+    def find(self, key: int) -> list[bytes]:
+        """The entries under a key, mostly none. Raises SealError for a damaged block."""
+        first = int(self._keys.searchsorted(np.uint64(key)))
+        found: list[bytes] = []
+        while first < self.count and int(self._keys[first]) == key:
+            block, within = divmod(first, self._block_size)
+            found.append(self._block(block)[within])
+            first += 1
+        return found
+
+    def entries(self) -> Iterator[tuple[int, bytes]]:
+        """Every (key, entry), in the order of the keys."""
+        for number in range(len(self._at)):
+            block = self._open_block(number)
+            at = number * self._block_size
+            yield from zip(map(int, self._keys[at : at + len(block)]), block, strict=True)
+
+    def _open_block(self, number: int) -> tuple[bytes, ...]:
+        at, length = self._at[number]
+        plain = unseal(self._key, self.name, 2 + number, os.pread(self._descriptor, length, at))
+        made: list[bytes] = []
+        offset = 0
+        while offset < len(plain):
+            size = int.from_bytes(plain[offset : offset + 4], "big")
+            made.append(plain[offset + 4 : offset + 4 + size])
+            offset += 4 + size
+        return tuple(made)
+
+
+def _section(stream: Any) -> bytes:
+    length = int.from_bytes(stream.read(4), "big")
+    if length > MAX_FILE_BYTES:
+        raise RecordError("a section is too long", where="hot list")
+    return bytes(stream.read(length))

@@ -1,0 +1,102 @@
+"""Failed logons: who is made to wait, and what the log is told of it. No I/O.
+
+A lock (CJIS AC-7) is of a name *from an address*: a stranger who types a person's name wrongly locks out
+himself, not the person. It is kept for names that do not exist too, so that no answer tells which do. The log
+gets one entry a minute and name, with how many there were.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TypeVar
+
+from storage.lockout import LockoutRule
+from storage.times import MINUTE_US
+from sync.department.policy.refusals import LockedError, TooManyError
+from sync.department.policy.terms import SessionTerms
+
+REMEMBERED = 20_000  # pairs of address and name
+PACE_A_MINUTE = 30  # attempts from one address: a station's morning shift behind one address
+BURST = 60
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class LogonThrottle:
+    """What one process remembers of failed logons. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._failures: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
+        self._paces: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._entered: OrderedDict[str, tuple[int, int]] = OrderedDict()
+
+    def demand_pace(self, address: str, now_us: int) -> None:
+        """An address tries so often and no more. Raises TooManyError. A command on this machine has none."""
+        if not address:
+            return
+        with self._guard:
+            left, at_us = self._paces.get(address, (float(BURST), now_us))
+            left = min(float(BURST), left + max(0, now_us - at_us) / MINUTE_US * PACE_A_MINUTE)
+            _keep(self._paces, address, (max(0.0, left - 1), now_us))
+        if left < 1:
+            raise TooManyError(
+                "too many logons from this address", code="too-many", clause="CJIS AC-7", cure="wait a minute"
+            )
+
+    def demand_open(self, terms: SessionTerms, address: str, user: str, now_us: int) -> None:
+        """Raises LockedError for a name that failed too often from this address."""
+        with self._guard:
+            times = list(self._failures.get((address, user), ()))
+        if _rule(terms).locked(times, now_us):
+            raise LockedError(
+                f"{terms.attempts} failed logons: locked for {terms.lockout_minutes} minutes",
+                code="locked-out",
+                clause="CJIS AC-7",
+                cure="wait, use another machine, or ask the administrator",
+            )
+
+    def failed(self, terms: SessionTerms, address: str, user: str, now_us: int) -> None:
+        """Count a failure."""
+        with self._guard:
+            times = self._failures.get((address, user), [])
+            kept = [*_rule(terms).worth_keeping(times, now_us), now_us][-32:]
+            _keep(self._failures, (address, user), kept)
+
+    def passed(self, address: str, user: str) -> None:
+        """Forget the failures of a name from this address."""
+        with self._guard:
+            self._failures.pop((address, user), None)
+
+    def lift(self, user: str) -> None:
+        """Forget a name's failures from everywhere."""
+        with self._guard:
+            for key in [one for one in self._failures if one[1] == user]:
+                del self._failures[key]
+
+    def to_enter(self, name: str, now_us: int) -> int:
+        """How many failures of a name the next entry tells of; 0 within a minute of the last one."""
+        with self._guard:
+            last_us, waiting = self._entered.get(name, (-MINUTE_US, 0))
+            if now_us - last_us < MINUTE_US:
+                _keep(self._entered, name, (last_us, waiting + 1))
+                return 0
+            _keep(self._entered, name, (now_us, 0))
+            return waiting + 1
+
+
+def _rule(terms: SessionTerms) -> LockoutRule:
+    return LockoutRule(
+        attempts=terms.attempts,
+        window_us=terms.window_minutes * MINUTE_US,
+        lock_us=terms.lockout_minutes * MINUTE_US,
+    )
+
+
+def _keep(table: OrderedDict[K, V], key: K, value: V) -> None:
+    """Keep the newest; the oldest goes where there are too many."""
+    table[key] = value
+    table.move_to_end(key)
+    while len(table) > REMEMBERED:
+        table.popitem(last=False)

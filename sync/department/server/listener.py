@@ -1,0 +1,289 @@
+"""The doors of the server: connections are accepted within bounds, and whoever only holds one makes room.
+
+A connection costs a descriptor and memory before it has said a word. There are bounds for handshakes under
+way (in all and from one address) and for open connections; at a bound the oldest that asks nothing is
+cut off, so that a thousand silent ones do not keep out one that speaks. What goes wrong is one event
+a minute, with a count, never one for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import resource
+import socket
+import ssl
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+log_events = structlog.get_logger("department.server")
+
+HEADER_SECONDS = 10
+HANDSHAKE_SECONDS = 10
+NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+EVENT_S = 60.0
+BACKLOG = 1024
+MOST_FILES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many connections a door holds."""
+
+    handshakes: int = 1024
+    handshakes_an_address: int = 256
+    open: int = 256
+
+
+class Sparingly:
+    """Events of one kind, told once a minute with how many there were."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._counts: Counter[str] = Counter()
+        self._told: dict[str, float] = {}
+
+    def tell(self, event: str, **facts: object) -> bool:
+        """Count it, and tell it where a minute has passed since the last; whether it was told."""
+        self._counts[event] += 1
+        now = self._clock()
+        if now - self._told.get(event, -EVENT_S) < EVENT_S:
+            return False
+        self._told[event] = now
+        log_events.warning(event, times=self._counts.pop(event), **facts)
+        return True
+
+
+class BoundedHttp(H11Protocol):
+    """uvicorn's HTTP/1.1 with a clock on each request's header: a client that drips is cut off."""
+
+    _header_clock: asyncio.TimerHandle | None = None
+    when_lost: Callable[[], None] = staticmethod(lambda: None)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def cut(self) -> None:
+        """Drop the connection now."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.abort()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wind()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.scope is not None and self.cycle is not None and not self.cycle.response_complete:
+            self._stop()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wind()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+        self.when_lost()
+
+    def _wind(self) -> None:
+        self._stop()
+        wait = HEADER_SECONDS + (self.timeout_keep_alive if self.cycle is not None else 0)
+        self._header_clock = self.loop.call_later(wait, self.cut)
+
+    def _stop(self) -> None:
+        if self._header_clock is not None:
+            self._header_clock.cancel()
+            self._header_clock = None
+
+
+def address_group(host: str) -> str:
+    """What counts as one address: an IPv4 address, or the /64 that one IPv6 subscriber has."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if address.version == 6:
+        mapped = address.ipv4_mapped
+        return str(mapped or ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
+
+
+class Listener:
+    """Accepts on some sockets for one server."""
+
+    def __init__(
+        self,
+        sockets: list[socket.socket],
+        protocol: Callable[[], BoundedHttp],
+        context: ssl.SSLContext,
+        bounds: Bounds,
+    ) -> None:
+        self.sockets = tuple(sockets)
+        self._protocol, self._context, self._bounds = protocol, context, bounds
+        self._greeting: OrderedDict[asyncio.Task[None], str] = OrderedDict()
+        self._live: OrderedDict[BoundedHttp, None] = OrderedDict()
+        self._by_address: Counter[str] = Counter()
+        self._events = Sparingly()
+        self._tasks = [asyncio.get_running_loop().create_task(self._accept(one)) for one in sockets]
+
+    def close(self) -> None:
+        """Accept no more; handshakes under way end."""
+        for task in (*self._tasks, *self._greeting):
+            task.cancel()
+        for one in self.sockets:
+            one.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until nothing is accepted any more."""
+        await asyncio.gather(*self._tasks, *self._greeting, return_exceptions=True)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listening)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    if listening.fileno() < 0:
+                        return
+                    continue  # whoever knocked is gone
+                self._events.tell("no_descriptor_left")
+                self._make_room()
+                await asyncio.sleep(0.1)
+                continue
+            self._greet(accepted, address_group(str(address[0])))
+
+    def _greet(self, accepted: socket.socket, group: str) -> None:
+        if self._by_address[group] >= self._bounds.handshakes_an_address:
+            self._cut_oldest_greeting(group)
+        elif len(self._greeting) >= self._bounds.handshakes:
+            self._cut_oldest_greeting(None)
+        if len(self._live) >= self._bounds.open and not self._make_room():
+            self._events.tell("connection_refused", open=len(self._live))
+            accepted.close()
+            return
+        self._by_address[group] += 1
+        task = asyncio.get_running_loop().create_task(self._shake_hands(accepted))
+        self._greeting[task] = group
+        task.add_done_callback(self._greeted)
+
+    def _greeted(self, task: asyncio.Task[None]) -> None:
+        group = self._greeting.pop(task, None)
+        if group is not None:
+            self._forget(group)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._events.tell("handshake_failed", kind=type(error).__name__)
+
+    def _forget(self, group: str) -> None:
+        self._by_address[group] -= 1
+        if self._by_address[group] <= 0:
+            del self._by_address[group]
+
+    def _cut_oldest_greeting(self, group: str | None) -> None:
+        for task, other in self._greeting.items():
+            if group is None or other == group:
+                del self._greeting[task]
+                self._forget(other)
+                task.cancel()
+                self._events.tell("handshake_cut_off", waiting=len(self._greeting))
+                return
+
+    def _make_room(self) -> bool:
+        """Cut off the oldest connection that asks nothing; whether there was one."""
+        for one in self._live:
+            if one.idle:
+                self._live.pop(one, None)
+                one.cut()
+                self._events.tell("idle_connection_cut_off", open=len(self._live))
+                return True
+        return False
+
+    async def _shake_hands(self, accepted: socket.socket) -> None:
+        protocol = self._protocol()
+        protocol.when_lost = lambda: self._live.pop(protocol, None)
+        try:
+            with contextlib.suppress(OSError, EOFError):  # an SSLError or a time-out is an OSError too
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    lambda: self._connected(protocol),
+                    accepted,
+                    ssl=self._context,
+                    ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                    ssl_shutdown_timeout=5,
+                )
+                self._live[protocol] = None
+        except asyncio.CancelledError:
+            accepted.close()
+            raise
+
+    @staticmethod
+    def _connected(protocol: BoundedHttp) -> BoundedHttp:
+        return protocol
+
+
+class BoundedServer(uvicorn.Server):
+    """uvicorn behind a `Listener`."""
+
+    def __init__(self, config: uvicorn.Config, bounds: Bounds) -> None:
+        super().__init__(config)
+        self._bounds = bounds
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen where the configuration says. `config.ssl` is the context to speak."""
+        await self.lifespan.startup()
+        config = self.config
+        found = sockets or _listening(str(config.host), config.port)
+        if config.ssl is None:
+            raise RuntimeError("a bounded server speaks TLS")
+
+        def protocol() -> BoundedHttp:
+            return BoundedHttp(config=config, server_state=self.server_state, app_state=self.lifespan.state)
+
+        self.servers: list[Any] = [Listener(found, protocol, config.ssl, self._bounds)]
+        self.started = True
+
+
+def _listening(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen on every address of `host`, not blocking."""
+    made = []
+    for family, _, _, _, address in socket.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    ):
+        one = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        one.setblocking(False)
+        made.append(one)
+        port = port or int(one.getsockname()[1])
+    return made
+
+
+def raise_file_limit() -> int:
+    """Let this process open as many files as the system allows it; how many that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def quiet_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """What the loop would write as a traceback becomes one event a minute of its kind."""
+    events = Sparingly()
+
+    def handle(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        events.tell(f"loop_error_{type(error).__name__}", what=str(context.get("message", ""))[:120])
+
+    loop.set_exception_handler(handle)

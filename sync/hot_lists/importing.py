@@ -1,0 +1,310 @@
+"""A source's file to entries, line by line, under the policy. A bad line is skipped and told by its number.
+
+Memory is bounded by MAX_ENTRIES, a line by MAX_LINE. Letters that only look Latin are a bad line: a plate
+with a Cyrillic A would match nothing, or, folded, somebody else. What a spreadsheet would take for a formula
+loses its first sign. Messages name lines and words of categories, never a plate.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from storage.alert_terms import AlertTerms, CategoryTerms
+from storage.errors import RecordError, StorageError
+from storage.plate_text import normal_plate
+from storage.times import DAY_US
+from sync.hot_lists.entry import CLASSES, PLATE, Entry
+from sync.hot_lists.layout import MAX_LINE, Layout, Span
+
+MAX_ENTRIES = 2_000_000
+ALWAYS_ALLOWED = 3  # bad lines, however short the list
+TOLD = 20  # numbers of bad lines in a message
+MAX_WORDS = 100  # different words that are counted as refused
+FORMULA = "=+-@\t\r"
+_US_CODES = """
+AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK
+OR PA
+RI SC SD TN TX UT VT VA WA WV WI WY
+"""
+US = frozenset(_US_CODES.split())
+CANADA = frozenset("AB BC MB NB NL NF NS NT NU ON PE QC PQ SK YT".split())  # noqa: SIM905
+_CLASS_WORDS = frozenset(CLASSES)
+
+
+class ListRefusedError(StorageError):
+    """A list that is taken as a whole or not at all, and was not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadLine:
+    """One line that is no entry. `number` counts from 1."""
+
+    number: int
+    why: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Imported:
+    """What a file came to.
+
+    `refused`: by the policy, counted by the source's word. `ended`: over already. `twins`: entries that
+    differ from an earlier one by O and 0 or I and 1 alone; they are one entry when a plate is matched.
+    """
+
+    entries: list[Entry] = field(default_factory=list, repr=False)
+    lines: int = 0
+    bad: list[BadLine] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+    ended: int = 0
+    twins: int = 0
+
+    def summary(self) -> str:
+        """One line for a person."""
+        parts = [f"{len(self.entries)} entries of {self.lines} lines"]
+        if self.bad:
+            numbers = ", ".join(str(one.number) for one in self.bad[:TOLD])
+            more = ", ..." if len(self.bad) > TOLD else ""
+            parts.append(f"{len(self.bad)} bad lines skipped (line {numbers}{more})")
+        if self.refused:
+            words = ", ".join(f"{word}: {count}" for word, count in self.refused.most_common(TOLD))
+            parts.append(f"{sum(self.refused.values())} refused by the policy ({words})")
+        if self.ended:
+            parts.append(f"{self.ended} ended already")
+        if self.twins:
+            parts.append(f"{self.twins} differ from another by O/0 or I/1 alone")
+        return "; ".join(parts)
+
+
+def import_list(
+    stream: BinaryIO, layout: Layout, terms: AlertTerms, *, category: str | None, now_us: int
+) -> Imported:
+    """Read a whole list. `category`: of every entry where the layout has none. Raises ListRefusedError."""
+    if "category" not in layout.fields and category is None:
+        raise ListRefusedError(
+            "this layout has no category", where=layout.id, cure="name one with --category"
+        )
+    if category is not None and terms.category(category) is None:
+        allowed = ", ".join(one.id for one in terms.categories)
+        raise ListRefusedError(f"the policy allows {allowed}", where=f"category {category[:32]}")
+    made = Imported()
+    reader = _Lines(stream, layout)
+    seen: dict[int, set[str]] = {}
+    for number, cells in reader:
+        made.lines += 1
+        if isinstance(cells, str):
+            made.bad.append(BadLine(number=number, why=cells))
+            continue
+        try:
+            entry = _entry(cells, layout, terms, category, made, now_us)
+        except RecordError as error:
+            made.bad.append(BadLine(number=number, why=str(error)))
+            continue
+        if entry is None:
+            continue
+        if len(made.entries) >= MAX_ENTRIES:
+            raise ListRefusedError(
+                f"more than {MAX_ENTRIES} entries", where=f"line {number}", cure="split it into several lists"
+            )
+        forms = seen.setdefault(entry.key, set())
+        made.twins += bool(forms) and entry.plate not in forms
+        forms.add(entry.plate)
+        made.entries.append(entry)
+    _demand_good(made, terms)
+    return made
+
+
+def _demand_good(made: Imported, terms: AlertTerms) -> None:
+    allowed = max(ALWAYS_ALLOWED, made.lines * terms.bad_lines_per_thousand // 1000)
+    if len(made.bad) > allowed:
+        first = "; ".join(f"line {one.number}: {one.why}" for one in made.bad[:3])
+        raise ListRefusedError(
+            f"{len(made.bad)} of {made.lines} lines are bad where the policy allows {allowed}: {first}",
+            where="hot list",
+            cure="is this its layout?",
+        )
+    if not made.lines:
+        raise ListRefusedError("holds no line", where="hot list")
+
+
+class _Lines:
+    """(number, cells by field) of each line, or (number, what is wrong with it)."""
+
+    def __init__(self, stream: BinaryIO, layout: Layout) -> None:
+        self._stream, self._layout = stream, layout
+        self._columns: Mapping[str, int] = {}
+
+    def __iter__(self) -> Iterator[tuple[int, dict[str, str] | str]]:
+        number, header = 0, self._layout.header
+        while raw := self._stream.readline(MAX_LINE + 1):
+            number += 1
+            if len(raw) > MAX_LINE:
+                self._skip(raw)
+                yield number, f"is over {MAX_LINE} bytes"
+                continue
+            if number == 1:
+                raw = raw.removeprefix(b"\xef\xbb\xbf")
+            raw = raw.rstrip(b"\r\n")
+            if not raw.strip():
+                continue
+            try:
+                text = raw.decode(self._layout.encoding)
+            except UnicodeDecodeError:
+                yield number, f"is not {self._layout.encoding}"
+                continue
+            if header:
+                header = False
+                self._take_header(text)
+                continue
+            yield number, self._cells(text)
+
+    def _skip(self, raw: bytes) -> None:
+        while raw and not raw.endswith(b"\n"):
+            raw = self._stream.readline(1 << 16)
+
+    def _take_header(self, text: str) -> None:
+        names = [cell.strip().casefold() for cell in _split(text, self._layout.delimiter)]
+        columns: dict[str, int] = {}
+        for target, place in self._layout.fields.items():
+            if isinstance(place, str) and place.casefold() in names:
+                columns[target] = names.index(place.casefold())
+        if "plate" not in columns and isinstance(self._layout.fields["plate"], str):
+            raise ListRefusedError(
+                f"the first line names no column {self._layout.fields['plate']}",
+                where="line 1",
+                cure="is this its layout?",
+            )
+        self._columns = columns
+
+    def _cells(self, text: str) -> dict[str, str] | str:
+        if "\x00" in text:
+            return "holds a NUL"
+        layout = self._layout
+        if not layout.delimiter:
+            spans = {name: place for name, place in layout.fields.items() if isinstance(place, Span)}
+            return {name: text[span.start - 1 : span.start - 1 + span.length] for name, span in spans.items()}
+        try:
+            cells = _split(text, layout.delimiter)
+        except csv.Error as error:
+            return f"is no {layout.delimiter!r}-separated line: {error}"
+        found: dict[str, str] = {}
+        for name, place in layout.fields.items():
+            at = place - 1 if isinstance(place, int) else self._columns.get(name, -1)
+            if 0 <= at < len(cells):
+                found[name] = cells[at]
+        return found
+
+
+def _split(text: str, delimiter: str) -> list[str]:
+    (cells,) = csv.reader([text], delimiter=delimiter, strict=True)
+    return cells
+
+
+def _entry(  # noqa: PLR0917 - one line of one file
+    cells: Mapping[str, str],
+    layout: Layout,
+    terms: AlertTerms,
+    category: str | None,
+    made: Imported,
+    now_us: int,
+) -> Entry | None:
+    """The entry of a line; None where the policy refuses it or it has ended. Raises RecordError."""
+    plate = _plate(cells.get("plate", ""))
+    said = {name: _text(cells.get(name, "")) for name in cells if name != "plate"}
+    word = layout.word("category", said.get("category", ""))
+    found = terms.category(category) if category is not None else terms.category_of(word)
+    if found is None:
+        _count(made, word or "(no category)")
+        return None
+    reason = layout.word("reason", said.get("reason", ""))
+    if barred := _never(found, f"{word} {reason}"):
+        _count(made, f"{found.id} that is {barred}")
+        return None
+    until_us = _day(said.get("until", ""), layout, "until")
+    if until_us is not None:
+        until_us += DAY_US  # to the end of that day
+        if until_us <= now_us:
+            made.ended += 1
+            return None
+    plate_class = layout.word("plate_class", said.get("plate_class", "")).casefold()
+    return Entry(
+        plate=plate,
+        category=found.id,
+        state=_state(said.get("state", ""), layout.country),
+        reason=reason,
+        make=layout.word("make", said.get("make", "")),
+        model=layout.word("model", said.get("model", "")),
+        color=layout.word("color", said.get("color", "")).casefold(),
+        year=_year(said.get("year", "")),
+        plate_class=plate_class if plate_class in _CLASS_WORDS else "",
+        vin_tail=said.get("vin_tail", "")[-8:],
+        case=said.get("case", ""),
+        agency=said.get("agency", ""),
+        reference=said.get("reference", ""),
+        from_us=_day(said.get("from", ""), layout, "from"),
+        until_us=until_us,
+    )
+
+
+def _count(made: Imported, word: str) -> None:
+    name = word[:40]
+    made.refused[name if name in made.refused or len(made.refused) < MAX_WORDS else "(others)"] += 1
+
+
+def _plate(cell: str) -> str:
+    text = cell.strip()
+    if not text.isascii():
+        raise RecordError("a letter is not Latin, however much it looks so", where="plate")
+    plate = normal_plate(text)
+    if not PLATE.fullmatch(plate):
+        raise RecordError("is no plate: 1 to 16 of A-Z and 0-9", where="plate")
+    return plate
+
+
+def _text(cell: str) -> str:
+    text = " ".join(cell.split()).lstrip(FORMULA)
+    if not text.isprintable():
+        raise RecordError("holds a control character", where="line")
+    return text[:200]
+
+
+def _never(category: CategoryTerms, text: str) -> str | None:
+    words = f" {' '.join(text.casefold().replace('-', ' ').replace('/', ' ').split())} "
+    return next((one for one in category.never if f" {one.casefold()} " in words), None)
+
+
+def _state(code: str, country: str) -> str:
+    """ISO 3166 of a source's code; empty where it names none that is known."""
+    name = code.strip().upper()
+    if country != "US":
+        return f"{country}-{name}" if name.isalnum() and len(name) <= 3 and name else country
+    if name in US:
+        return f"US-{name}"
+    if name in CANADA:
+        return f"CA-{name}"
+    if name in {"MX", "MEX", "MM"}:
+        return "MX"
+    return name if len(name) == 5 and name.startswith("US-") and name[3:] in US else ""
+
+
+def _year(text: str) -> int | None:
+    if not (text.isascii() and text.isdecimal()) or len(text) not in {2, 4}:
+        return None
+    year = int(text)
+    if len(text) == 2:
+        year += 2000 if year < 70 else 1900
+    return year if 1900 <= year <= 2100 else None
+
+
+def _day(text: str, layout: Layout, name: str) -> int | None:
+    if not text:
+        return None
+    try:
+        day = datetime.strptime(text, layout.date).replace(tzinfo=UTC)
+    except ValueError:
+        raise RecordError(f"is no date as {layout.date}", where=name) from None
+    return max(0, int(day.timestamp()) * 1_000_000)

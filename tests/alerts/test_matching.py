@@ -1,0 +1,202 @@
+"""Reads against lists: what sounds, what is listed silently and why, and what matches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from detector.plates import ALPHABET, CLASSES, Corners, PlateBox, PlateText
+from firmware.alerts.agreement import contradicts_class, contradicts_state
+from firmware.alerts.matching import Match, match
+from storage.alert_terms import DEFAULT_ALERTS, AlertTerms
+from storage.times import HOUR_US
+from sync.hot_lists.document import ListHead, digest_of
+from sync.hot_lists.entry import Entry, fold
+
+NOW_US = 1_795_000_000_000_000
+KNOWN = ("US-CA", "US-CO", "US-MT", "US-TX", "EU", "MX")
+HEAD = ListHead(
+    list_id="doj",
+    sequence=1,
+    organization="Monrovia PD",
+    issuer="DOJ",
+    source="SVS",
+    agency="",
+    extracted_us=NOW_US - HOUR_US,
+    expires_us=NOW_US + 24 * HOUR_US,
+    count=1,
+    digest=bytes(32),
+    snapshot=1,
+    parts=1,
+)
+
+
+@dataclass
+class Held:
+    """A list in memory."""
+
+    entries: list[Entry]
+    head: ListHead = HEAD
+    asked: list[int] = field(default_factory=list)
+
+    def find(self, key: int) -> list[bytes]:
+        self.asked.append(key)
+        return [one.to_bytes() for one in self.entries if one.key == key]
+
+
+def box(aspect: float = 2.0) -> PlateBox:
+    corners: Corners = ((0.0, 0.0), (40 * aspect, 0.0), (40 * aspect, 40.0), (0.0, 40.0))
+    return PlateBox(corners=corners, confidence=0.9)
+
+
+def seen(text: str, confidence: float = 0.97, *, state: str = "US-CA", sure: float = 0.95) -> PlateText:
+    slots = np.full((len(text), CLASSES), 1e-4, dtype=np.float32)
+    for at, character in enumerate(text):
+        slots[at, ALPHABET.index(character)] = 0.99
+    named = ((state, sure),) if state else ()
+    return PlateText(text=text, confidence=confidence, slots=slots, candidates=(), jurisdiction=named)
+
+
+def entry(plate: str = "7XKR219", **fields: object) -> Entry:
+    return Entry(plate=plate, category="stolen-vehicle", **{"state": "US-CA", **fields})  # type: ignore[arg-type]
+
+
+def matched(
+    text: PlateText,
+    entries: Iterable[Entry] = (entry(),),
+    *,
+    plate: PlateBox | None = None,
+    head: ListHead = HEAD,
+    terms: AlertTerms = DEFAULT_ALERTS,
+    now_us: int = NOW_US,
+    cleared: frozenset[tuple[str, bytes]] = frozenset(),
+    muted: frozenset[str] = frozenset(),
+) -> list[Match]:
+    held = Held(list(entries), head)
+    return match(text, plate or box(), [held], terms, KNOWN, now_us, cleared=cleared, muted=muted)
+
+
+def test_a_sure_read_of_an_entry_sounds() -> None:
+    (one,) = matched(seen("7XKR219"))
+    assert one.sounds
+    assert (one.score, one.twin, one.disagrees, one.stale) == (pytest.approx(0.97), False, (), False)
+
+
+def test_an_entry_with_o_for_zero_is_the_same_and_says_so() -> None:
+    (one,) = matched(seen("7XKR209"), [entry("7XKR2O9")])
+    assert one.sounds
+    assert one.twin
+
+
+def test_forms_of_one_plate_in_one_list_are_found_together() -> None:
+    found = matched(seen("7XKR209"), [entry("7XKR2O9"), entry("7XKR209", reason="other")])
+    assert len(found) == 2
+
+
+SILENT = [
+    pytest.param(seen("7XKR219", 0.85), {}, ("score",), id="not sure enough"),
+    pytest.param(seen("7XKR219", state="US-CO"), {}, ("state",), id="another state is named"),
+    pytest.param(
+        seen("7XKR219"), {"plate_class": "motorcycle"}, ("plate_class",), id="too long for a motorcycle"
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "fields", "silent"), SILENT)
+def test_what_contradicts_the_entry_is_listed_silently_with_its_reason(
+    text: PlateText, fields: dict[str, object], silent: tuple[str, ...]
+) -> None:
+    (one,) = matched(text, [entry(**fields)], plate=box(4.6))
+    assert not one.sounds
+    assert one.silent == silent
+
+
+def test_what_nobody_says_contradicts_nothing() -> None:
+    assert matched(seen("7XKR219", state=""))[0].sounds
+    assert matched(seen("7XKR219"), [entry(state="")])[0].sounds
+    assert matched(seen("7XKR219", state="US-CO", sure=0.4))[0].sounds
+
+
+NOTHING = [
+    pytest.param(seen("7XKR218"), {}, id="one character away"),
+    pytest.param(seen("7XKR219", 0.1), {}, id="hardly read"),
+    pytest.param(seen("7XKR21"), {}, id="a part of the plate"),
+    pytest.param(seen("7XKR219"), {"until_us": NOW_US}, id="an entry that ended"),
+    pytest.param(seen("7XKR219"), {"from_us": NOW_US + 1}, id="an entry that has not begun"),
+]
+
+
+@pytest.mark.parametrize(("text", "fields"), NOTHING)
+def test_what_is_not_the_entry_matches_nothing(text: PlateText, fields: dict[str, object]) -> None:
+    assert matched(text, [entry(**fields)]) == []
+
+
+def test_an_expired_list_matches_nothing_and_an_old_extract_is_stale() -> None:
+    assert matched(seen("7XKR219"), now_us=HEAD.expires_us) == []
+    assert matched(seen("7XKR219"), now_us=HEAD.expires_us - 1)
+    old = replace(HEAD, extracted_us=NOW_US - 24 * HOUR_US - 1)
+    assert matched(seen("7XKR219"), head=old)[0].stale
+
+
+def test_a_category_that_the_policy_does_not_name_matches_nothing() -> None:
+    stranger = Entry(plate="7XKR219", category="immigration", state="US-CA")
+    assert matched(seen("7XKR219"), [stranger]) == []
+
+
+def test_lists_of_other_agencies_are_off_until_they_are_switched_on() -> None:
+    theirs = replace(HEAD, agency="LASD")
+    assert matched(seen("7XKR219"), head=theirs) == []
+    on = replace(DEFAULT_ALERTS, agencies=("LASD",))
+    assert matched(seen("7XKR219"), head=theirs, terms=on)[0].sounds
+
+
+def test_a_muted_source_is_listed_silently() -> None:
+    assert matched(seen("7XKR219"), muted=frozenset({"SVS"}))[0].silent == ("source",)
+
+
+def test_cleared_stays_cleared_until_the_entry_changes() -> None:
+    cleared = frozenset({(fold("7XKR219"), digest_of(entry().to_bytes()))})
+    assert matched(seen("7XKR219"), cleared=cleared) == []
+    assert matched(seen("7XKR219"), [entry(reason="seen again")], cleared=cleared)
+
+
+def test_what_sounds_comes_first() -> None:
+    found = matched(seen("7XKR219"), [entry(state="US-TX"), entry(reason="x")])
+    assert [one.sounds for one in found] == [True, False]
+
+
+STATES = [
+    pytest.param((("US-CA", 0.9),), "US-CA", False, id="the same"),
+    pytest.param((("US-CA", 0.9), ("US-CO", 0.08)), "US-CO", False, id="another, but likely enough"),
+    pytest.param((("US-CA", 0.9), ("US-CO", 0.01)), "US-CO", True, id="another, and unlikely"),
+    pytest.param((("EU", 0.9),), "GB", False, id="a European code for Britain"),
+    pytest.param((("US-CA", 0.95),), "GB", True, id="an American plate for a British entry"),
+    pytest.param((("US-MT", 0.95),), "CA-ON", False, id="a province that the reader cannot name"),
+    pytest.param((("US-CA", 0.95),), "MX-BCN", True, id="a Mexican state by its country"),
+]
+
+
+@pytest.mark.parametrize(("told", "state", "contradicts"), STATES)
+def test_a_state_contradicts_only_where_another_is_named(
+    told: tuple[tuple[str, float], ...], state: str, contradicts: bool
+) -> None:
+    assert contradicts_state(told, state, KNOWN) is contradicts
+
+
+@pytest.mark.parametrize(
+    ("aspect", "plate_class", "contradicts"),
+    [
+        (4.6, "motorcycle", True),
+        (1.75, "motorcycle", False),
+        (2.0, "car", False),
+        (1.1, "car", True),
+        (4.6, "", False),
+    ],
+)
+def test_a_class_contradicts_only_by_proportions_far_from_its_own(
+    aspect: float, plate_class: str, contradicts: bool
+) -> None:
+    assert contradicts_class(box(aspect), plate_class) is contradicts

@@ -1,0 +1,115 @@
+"""Failed logons: strangers lock out themselves, names cannot be listed, and the log stays small."""
+
+from __future__ import annotations
+
+import pytest
+from desk_twins import MINUTE_US, PASSWORD, Department
+
+from sync.department.desk.people.rules import nobody, password_matches
+from sync.department.desk.people.throttle import BURST, LogonThrottle
+from sync.department.journal.entries import Logon
+from sync.department.policy.refusals import DeskRefusal, LockedError, NotProvenError, TooManyError
+
+STRANGER, STATION = "203.0.113.9", "192.0.2.1"
+
+
+def failed(department: Department, user: str, address: str) -> tuple[int, str]:
+    """(status, code) that a wrong logon gets."""
+    with pytest.raises(DeskRefusal) as refused:
+        department.desk.logon(user, "wrong horse 463", "000000", address=address)
+    return refused.value.status, refused.value.code
+
+
+def test_a_stranger_locks_out_himself_and_not_the_person(department: Department) -> None:
+    for _ in range(3):
+        for _ in range(5):
+            failed(department, "chief", STRANGER)
+            department.clock.step(2 * MINUTE_US)
+        assert failed(department, "chief", STRANGER) == (423, "locked-out")
+        department.clock.step(20 * MINUTE_US)
+    code = department.code("chief")
+    assert department.desk.logon("chief", PASSWORD, code, address=STATION)
+
+
+def test_the_lock_of_an_address_and_name_ends(department: Department) -> None:
+    for _ in range(5):
+        failed(department, "comm1", STRANGER)
+    with pytest.raises(LockedError):
+        department.desk.logon("comm1", PASSWORD, department.code("comm1"), address=STRANGER)
+    department.clock.step(16 * MINUTE_US)
+    assert department.desk.logon("comm1", PASSWORD, department.code("comm1"), address=STRANGER)
+
+
+@pytest.mark.parametrize("user", ["comm1", "nobody.here", "", "Ünknown", "a" * 300])
+def test_no_answer_tells_whether_a_name_exists(department: Department, user: str) -> None:
+    answers = [failed(department, user, STRANGER) for _ in range(7)]
+    assert answers == [(401, "logon")] * 5 + [(423, "locked-out")] * 2
+
+
+def test_an_unknown_name_costs_the_hash_of_the_policy_in_force(department: Department) -> None:
+    terms = department.desk.policy.security
+    made = nobody(terms)
+    assert f"m={terms.argon2_memory_kib},t={terms.argon2_passes}," in made.password
+    assert not password_matches(made, "")
+    assert nobody(terms) is made
+
+
+def test_a_flood_of_failures_costs_the_log_one_entry_a_minute_and_name(department: Department) -> None:
+    size = department.desk.log.size()
+    names = ("comm1", "unknown1", "unknown2")
+    for _ in range(3):
+        for attempt in range(4):
+            for name in names:
+                with pytest.raises((NotProvenError, LockedError)):
+                    department.desk.logon(name, "wrong horse 463", "0", address=f"198.51.100.{attempt}")
+            department.clock.step(10_000_000)
+        department.clock.step(MINUTE_US)
+    entries = [one.note for one in department.desk.log.entries(size, kinds=(Logon.KIND,))]
+    assert len(entries) <= 3 * 2
+    told = {"comm1": 0, "": 0}
+    for note in entries:
+        assert isinstance(note, Logon)
+        told[note.user] += note.times
+    assert 0 < told["comm1"] <= 12
+    assert 0 < told[""] <= 24
+
+
+def test_one_address_tries_at_a_bounded_pace(department: Department) -> None:
+    made = LogonThrottle()
+    for _ in range(BURST):
+        made.demand_pace(STRANGER, 0)
+    for second in range(1, 60):
+        made.demand_pace(STATION, second)
+        if second % 2:
+            with pytest.raises(TooManyError):
+                made.demand_pace(STRANGER, second)
+    made.demand_pace(STRANGER, MINUTE_US)
+    for _ in range(10 * BURST):
+        made.demand_pace("", 0)  # a command on this machine
+
+
+def test_a_logon_beyond_the_pace_is_not_even_looked_at(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sync.department.desk.people import throttle
+
+    monkeypatch.setattr(throttle, "BURST", 2)
+    size = department.desk.log.size()
+    assert failed(department, "comm1", STRANGER)[1] == "logon"
+    assert failed(department, "comm1", STRANGER)[1] == "logon"
+    assert failed(department, "comm1", STRANGER) == (429, "too-many")
+    assert department.desk.log.size() == size + 1
+    assert department.desk.logon("comm1", PASSWORD, department.code("comm1"), address=STATION)
+
+
+def test_what_is_remembered_is_bounded(department: Department, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sync.department.desk.people import throttle
+
+    monkeypatch.setattr(throttle, "REMEMBERED", 50)
+    made, terms = LogonThrottle(), department.desk.policy.sessions
+    for number in range(500):
+        made.failed(terms, f"10.0.0.{number}", f"user{number}", number)
+        made.to_enter(f"user{number}", number)
+        made.demand_pace(f"10.0.0.{number}", number)
+    for table in (made._failures, made._entered, made._paces):
+        assert len(table) == 50

@@ -1,0 +1,248 @@
+"""Lists as their sources write them: every layout, bad lines by number, what the policy refuses."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.alert_terms import DEFAULT_ALERTS
+from storage.errors import RecordError
+from sync.hot_lists import importing
+from sync.hot_lists.entry import Entry
+from sync.hot_lists.importing import Imported, ListRefusedError, import_list
+from sync.hot_lists.layout import Layout, find_layout, parse_layout, shipped
+
+NOW_US = 1_795_000_000_000_000  # 2026-11-18
+FORBIDDEN = ("immigration", "ice", "civil immigration", "", "parking", "Stolen; immigration")
+
+
+def taken(
+    layout: str | Layout, data: bytes | str, *, category: str | None = None, now_us: int = NOW_US
+) -> Imported:
+    plan = find_layout(layout) if isinstance(layout, str) else layout
+    raw = data.encode() if isinstance(data, str) else data
+    return import_list(io.BytesIO(raw), plan, DEFAULT_ALERTS, category=category, now_us=now_us)
+
+
+NCIC = """LIC,LIS,LIY,LIT,VIN,VYR,VMA,VMO,VST,VCO,ORI,OCA,NIC
+7XKR219,CA,2026,PC,1FAFP34N55W123456,2005,FORD,FOC,4D,SIL,CA0194100,26-001234,V123456789
+MC 12-34,CA,2027,MC,,1998,HD,,,BLK,CA0194100,26-001235,V123456790
+ABC123,ON,,,,,,,,,ON1234567,,V123456791
+"""
+
+
+def test_ncic_field_codes_become_entries() -> None:
+    made = taken("ncic", NCIC, category="stolen-vehicle")
+    assert not made.bad
+    car, motorcycle, ontario = made.entries
+    assert (car.plate, car.state, car.plate_class, car.year) == ("7XKR219", "US-CA", "car", 2005)
+    assert (car.make, car.color, car.vin_tail) == ("FORD", "silver", "5W123456")
+    assert (car.agency, car.case, car.reference) == ("CA0194100", "26-001234", "V123456789")
+    assert (motorcycle.plate, motorcycle.plate_class, motorcycle.color) == ("MC1234", "motorcycle", "black")
+    assert (ontario.state, ontario.plate_class) == ("CA-ON", "")
+
+
+def test_a_list_without_categories_needs_one_of_the_policy() -> None:
+    with pytest.raises(ListRefusedError, match="no category"):
+        taken("ncic", NCIC)
+    with pytest.raises(ListRefusedError, match="the policy allows stolen-vehicle"):
+        taken("ncic", NCIC, category="immigration")
+
+
+def test_genetec_lines_with_their_dates_become_entries() -> None:
+    lines = "Stolen;QC;DEF228;2026-01-31;2026-12-31\r\nWanted;CA;7ABC123;2026-01-31;\r\n"
+    made = taken("genetec", lines)
+    first, second = made.entries
+    assert (first.category, first.state, first.plate) == ("stolen-vehicle", "CA-QC", "DEF228")
+    assert (second.category, second.state, second.until_us) == ("wanted-person", "US-CA", None)
+    assert first.until_us is not None
+    assert first.until_us == (1_798_675_200 + 86_400) * 1_000_000  # to the end of 2026-12-31
+
+
+def test_an_entry_that_has_ended_is_left_out_and_counted() -> None:
+    made = taken("genetec", "Stolen;CA;DEF228;2025-01-31;2025-12-31\n")
+    assert (made.entries, made.ended) == ([], 1)
+
+
+def test_the_genetec_permit_line_keeps_the_permits_number() -> None:
+    made = taken("genetec-permit", "BOLO;QC;DEF228;2026-01-31;2027-05-31;PermitID_1\n")
+    assert [(one.reference, one.category) for one in made.entries] == [("PermitID_1", "department")]
+
+
+def test_a_csv_with_headers_in_any_order_becomes_entries() -> None:
+    made = taken(
+        "vigilant",
+        "State,Alert,Plate,Notes,Make,Color,Expires\n"
+        'CA,Stolen Vehicle,7xkr-219,"seen, twice",KIA,Red,12/31/2026\n',
+    )
+    (one,) = made.entries
+    assert (one.plate, one.reason, one.make, one.color) == ("7XKR219", "seen, twice", "KIA", "red")
+
+
+def test_the_16_british_fields_become_entries() -> None:
+    vehicle = "AB12CDE,FORD,FOCUS,BLUE,STOLEN,,TAKEN FROM DRIVE"
+    line = f"{vehicle},E41,STOP,42AB,31/12/2026,26/1234A,R,CAD 99,NONE,42/7\r\n"
+    (one,) = taken("uk-16", line.encode("cp1252")).entries
+    assert (one.plate, one.state, one.category) == ("AB12CDE", "GB", "stolen-vehicle")
+    assert (one.make, one.color, one.reason, one.case) == ("FORD", "blue", "TAKEN FROM DRIVE", "CAD 99")
+
+
+FIXED = """
+id = "fixed"
+title = "fixed columns"
+[fields]
+plate = {start = 1, length = 8}
+state = {start = 9, length = 2}
+category = {start = 11, length = 10}
+"""
+
+
+def test_fixed_columns_become_entries() -> None:
+    (one,) = taken(parse_layout(FIXED.encode()), "7XKR219 CASTOLEN    \n").entries
+    assert (one.plate, one.state, one.category) == ("7XKR219", "US-CA", "stolen-vehicle")
+
+
+def test_a_new_layout_takes_fifteen_lines() -> None:
+    assert len(FIXED.strip().splitlines()) <= 15
+    for layout in shipped().values():
+        layout.check()
+    assert set(shipped()) == {"ncic", "genetec", "genetec-permit", "vigilant", "uk-16"}
+
+
+LINES = [
+    pytest.param(b"Stolen;CA;\xd0\x9007XKR;;", "not Latin", id="a Cyrillic letter"),
+    pytest.param("Stolen;CA;７XKR219;;".encode(), "not Latin", id="full-width digits"),
+    pytest.param("Stolen;CA;7XKR\u200b219;;".encode(), "not Latin", id="zero-width space"),
+    pytest.param(b"Stolen;CA;7XKR219\x00;;", "NUL", id="a NUL"),
+    pytest.param(b"Stolen;CA;;;", "no plate", id="no plate"),
+    pytest.param(b"Stolen;CA;=CMD|' /C calc'!A0;;", "no plate", id="a formula for a plate"),
+    pytest.param(b"Stolen;CA;7XKR219;;31.12.2026", "no date", id="another date form"),
+    pytest.param(b'Stolen;CA;"7XKR219;;', "separated line", id="a quote that never ends"),
+    pytest.param(b"Stolen;CA;7XKR\x1b[2J;;", "no plate", id="an escape"),
+    pytest.param(b"Stolen;CA;\xff\xfe7;;", "not utf-8", id="another encoding"),
+    pytest.param(b"Stolen;CA;" + b"A" * 5000, "is over 4096 bytes", id="a line without end"),
+]
+
+
+@pytest.mark.parametrize(("line", "why"), LINES)
+def test_a_bad_line_is_skipped_and_told_by_its_number(line: bytes, why: str) -> None:
+    good = b"Stolen;CA;7XKR219;;\n"
+    made = taken("genetec", good + line + b"\n" + good.replace(b"7XKR219", b"8ABC123"))
+    assert [one.plate for one in made.entries] == ["7XKR219", "8ABC123"]
+    ((number, said),) = [(one.number, one.why) for one in made.bad]
+    assert number == 2
+    assert why in said
+    assert "7XKR" not in said
+    assert "line 2" in made.summary()
+
+
+def test_a_byte_order_mark_and_empty_lines_harm_nothing() -> None:
+    made = taken("genetec", b"\xef\xbb\xbfStolen;CA;7XKR219;;\r\n\r\n   \nStolen;CA;8ABC123;;")
+    assert [one.plate for one in made.entries] == ["7XKR219", "8ABC123"]
+    assert not made.bad
+
+
+def test_a_list_with_more_bad_lines_than_the_policy_allows_is_refused_whole() -> None:
+    good = "".join(f"Stolen;CA;7ABC{number:03};;\n" for number in range(500))
+    assert len(taken("genetec", good + "Stolen;CA;?;;\n" * 5).entries) == 500
+    with pytest.raises(ListRefusedError, match=r"6 of 506 lines are bad where the policy allows 5: line 501"):
+        taken("genetec", good + "Stolen;CA;?;;\n" * 6)
+
+
+def test_a_file_in_another_layout_is_refused() -> None:
+    with pytest.raises(ListRefusedError, match="is this its layout"):
+        taken("vigilant", "Stolen;CA;7XKR219;;\n" * 20)
+    with pytest.raises(ListRefusedError, match="holds no line"):
+        taken("genetec", "")
+
+
+@pytest.mark.parametrize("word", FORBIDDEN)
+def test_a_category_that_the_policy_does_not_name_is_refused_and_counted(word: str) -> None:
+    layout = replace(find_layout("genetec"), delimiter="|")
+    made = taken(layout, f"{word}|CA|7XKR219||\nStolen|CA|8ABC123||\n")
+    assert [one.plate for one in made.entries] == ["8ABC123"]
+    assert sum(made.refused.values()) == 1
+    assert not made.bad
+
+
+@pytest.mark.parametrize("word", ["stored", "IMPOUNDED", "lost", "Repossessed", "repo", "recovered", "towed"])
+def test_a_stored_or_lost_vehicle_is_never_stolen(word: str) -> None:
+    made = taken("vigilant", f"Plate,State,Alert,Notes\n7XKR219,CA,Stolen,vehicle {word} by agency\n")
+    assert made.entries == []
+    assert list(made.refused) == [f"stolen-vehicle that is {word.casefold()}"]
+
+
+def test_a_word_is_barred_as_a_word_and_not_within_another() -> None:
+    made = taken("vigilant", "Plate,State,Alert,Notes\n7XKR219,CA,Stolen,from the lostine store\n")
+    assert len(made.entries) == 1
+
+
+def test_a_formula_in_a_note_loses_its_first_sign() -> None:
+    made = taken("vigilant", "Plate,State,Alert,Notes\n7XKR219,CA,Stolen,=HYPERLINK(1)\n")
+    assert made.entries[0].reason == "HYPERLINK(1)"
+
+
+def test_entries_that_differ_by_o_and_zero_alone_are_counted() -> None:
+    assert taken("genetec", "Stolen;CA;7XKR2O9;;\nStolen;CA;7XKR209;;\n").twins == 1
+
+
+def test_a_list_beyond_the_limit_is_refused_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "MAX_ENTRIES", 1000)
+    read = 0
+
+    class Endless(io.RawIOBase):
+        def readline(self, size: int | None = -1, /) -> bytes:
+            nonlocal read
+            read += 1
+            return f"Stolen;CA;A{read:06};;\n".encode()
+
+    with pytest.raises(ListRefusedError, match="more than 1000 entries"):
+        import_list(Endless(), find_layout("genetec"), DEFAULT_ALERTS, category=None, now_us=NOW_US)  # type: ignore[arg-type]
+    assert read == 1001
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.binary(max_size=60), max_size=30), st.sampled_from(sorted(shipped())))
+def test_no_file_raises_anything_but_a_refusal_or_lets_a_forbidden_entry_in(
+    lines: list[bytes], layout: str
+) -> None:
+    plan = find_layout(layout)
+    category = None if "category" in plan.fields else "stolen-vehicle"
+    try:
+        made = taken(layout, b"\n".join(lines), category=category)
+    except ListRefusedError:
+        return
+    allowed = {one.id for one in DEFAULT_ALERTS.categories}
+    assert all(one.category in allowed for one in made.entries)
+    assert [Entry.from_bytes(one.to_bytes()) for one in made.entries] == made.entries
+
+
+BAD_LAYOUTS = [
+    ('id = "x"', 'id = "X y"', "layout.id"),
+    ('title = "fixed columns"', 'title = "t"\nencoding = "klingon"', "layout.encoding"),
+    ('title = "fixed columns"', 'title = "t"\ndelimiter = "||"', "layout.delimiter"),
+    ("plate = {start = 1, length = 8}", "", "layout.fields"),
+    ("plate = {start = 1, length = 8}", "plate = {start = 0, length = 8}", "layout.fields.plate"),
+    ("plate = {start = 1, length = 8}", "plate = 1", "layout.fields.plate"),
+    ("plate = {start = 1, length = 8}", "plate = true", "layout.fields.plate"),
+    ("state =", "owner =", "layout.fields"),
+    ('title = "fixed columns"', 'title = "t"\nspeed = 3', "layout"),
+    ('title = "fixed columns"', "title = [", "layout"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "where"), BAD_LAYOUTS, ids=lambda value: ascii(value)[:24])
+def test_an_impossible_layout_is_refused_by_its_field(old: str, new: str, where: str) -> None:
+    text = FIXED.replace('id = "fixed"', 'id = "x"').replace(old, new, 1)
+    with pytest.raises(RecordError) as refused:
+        parse_layout(text.encode())
+    assert refused.value.where.startswith(where)
+
+
+def test_a_layout_that_is_not_there_names_those_that_are() -> None:
+    with pytest.raises(RecordError, match="genetec"):
+        find_layout("/nowhere/layout.toml")

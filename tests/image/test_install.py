@@ -1,0 +1,173 @@
+"""Installing, committing, falling back: the steps around RAUC, with a stand-in for RAUC's program alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from alpr_device import events
+from alpr_device.commit import reader_stays
+from alpr_device.errors import DeviceError, UpdateRefusedError
+from alpr_device.image_facts import floor, image_facts, raise_floor
+from alpr_device.install import install
+from alpr_device.release import Running
+from alpr_device.selfcheck import faults, texts
+
+from tests.image.conftest import Project
+
+RUNNING = Running(board="virt", version=1, floor=1)
+
+
+def program(path: Path, body: str) -> str:
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "update"
+    made.mkdir()
+    return made
+
+
+def outcomes(folder: Path) -> list[dict[str, str]]:
+    lines = (folder / "events.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_good_update_reaches_rauc_whole_and_is_an_event(
+    project: Project, folder: Path, tmp_path: Path
+) -> None:
+    rauc = program(tmp_path / "rauc", f'cp "$2" {tmp_path}/seen')
+    release = install(project.update(2), folder=folder, trust=project.keys.trust, rauc=rauc, running=RUNNING)
+    assert (tmp_path / "seen").read_bytes() == b"a bundle"
+    assert [(one["outcome"], one["from_version"], one["to_version"]) for one in outcomes(folder)] == [
+        ("installed", "1", "2")
+    ]
+    assert outcomes(folder)[0]["digest"] == release.bundle_digest
+    assert sorted(path.name for path in folder.iterdir()) == ["events.jsonl"]
+
+
+def test_what_rauc_refuses_is_refused_with_its_words(project: Project, folder: Path, tmp_path: Path) -> None:
+    rauc = program(
+        tmp_path / "rauc", 'echo "LastError: signature verification failed: self-signed" >&2; exit 1'
+    )
+    with pytest.raises(UpdateRefusedError, match="signature verification failed"):
+        install(project.update(2), folder=folder, trust=project.keys.trust, rauc=rauc, running=RUNNING)
+    assert outcomes(folder)[0]["outcome"].startswith("refused: rauc: LastError")
+    assert sorted(path.name for path in folder.iterdir()) == ["events.jsonl"]
+
+
+def test_refused_update_never_reaches_rauc(project: Project, folder: Path, tmp_path: Path) -> None:
+    rauc = program(tmp_path / "rauc", f"touch {tmp_path}/ran")
+    project.update(2)
+    with pytest.raises(UpdateRefusedError, match="not newer"):
+        install(project.update(1), folder=folder, trust=project.keys.trust, rauc=rauc, running=RUNNING)
+    assert not (tmp_path / "ran").exists()
+    assert [one["outcome"][:8] for one in outcomes(folder)] == ["refused:"]
+
+
+def test_missing_file_and_missing_rauc_are_named(project: Project, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="nowhere"):
+        install(tmp_path / "nowhere", folder=folder, trust=project.keys.trust, running=RUNNING)
+    with pytest.raises(DeviceError, match="rauc"):
+        install(
+            project.update(2),
+            folder=folder,
+            trust=project.keys.trust,
+            rauc=str(tmp_path / "none"),
+            running=RUNNING,
+        )
+
+
+def test_floor_only_rises(tmp_path: Path) -> None:
+    path = tmp_path / "floor"
+    assert floor(path) == 0
+    for version in (3, 2, 5, 1):
+        raise_floor(version, path)
+    assert floor(path) == 5
+
+
+def test_unreadable_floor_stops_installing(tmp_path: Path) -> None:
+    (tmp_path / "floor").write_text("seven\n")
+    with pytest.raises(DeviceError, match="unknown version"):
+        floor(tmp_path / "floor")
+
+
+def test_image_without_its_facts_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match=r"image\.toml"):
+        image_facts(tmp_path / "image.toml")
+
+
+def test_event_file_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MAX_BYTES", 4096)
+    path = tmp_path / "events.jsonl"
+    for number in range(400):
+        events.note(f"refused: {number}", from_version="1", to_version="2", digest="", path=path)
+    lines = path.read_text().splitlines()
+    assert len(lines) < 140
+    assert json.loads(lines[-1])["outcome"] == "refused: 399"
+
+
+# -- the check before a commit
+
+
+def reader(path: Path, *, read: str, status: int = 0) -> str:
+    return program(path, f'case "$*" in *read*) {read};; *status*) exit {status};; esac')
+
+
+PLATE = json.dumps({"image": "k", "plates": [{"text": "9VRM202"}, {"text": "823NUX"}]})
+
+
+@pytest.mark.parametrize(
+    ("read", "status", "words"),
+    [
+        pytest.param(f"echo '{PLATE}'", 0, [], id="reads, and its store opens"),
+        pytest.param("echo '{\"plates\": []}'", 0, ["not read"], id="reads nothing"),
+        pytest.param(
+            f"echo '{PLATE.replace('9VRM202', '9VRM2O2')}'", 0, ["not read"], id="reads something else"
+        ),
+        pytest.param("echo 'no model' >&2; exit 3", 0, ["no model"], id="no models"),
+        pytest.param("echo not json", 0, ["not read"], id="says something else"),
+        pytest.param(f"echo '{PLATE}'", 1, ["does not open"], id="the store does not open"),
+        pytest.param("exit 1", 1, ["do not run", "does not open"], id="nothing works"),
+    ],
+)
+def test_image_is_fit_only_if_it_reads_and_its_store_opens(
+    tmp_path: Path, read: str, status: int, words: list[str]
+) -> None:
+    expected = tmp_path / "known.txt"
+    expected.write_text("9VRM202\n")
+    found = faults(reader(tmp_path / "reader", read=read, status=status), tmp_path / "k.jpg", expected)
+    assert len(found) == len(words)
+    assert all(word in line for word, line in zip(words, found, strict=True))
+
+
+def test_texts_are_taken_from_lines_of_json_alone() -> None:
+    assert texts(f"noise\n{PLATE}\n[]\n") == ["9VRM202", "823NUX"]
+
+
+RUNS = {"ActiveState": "active", "SubState": "running", "Result": "success"}
+STARTS = {"ActiveState": "activating", "SubState": "start", "Result": "success"}
+WAITS = {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code"}
+FAILED = {"ActiveState": "failed", "SubState": "failed", "Result": "exit-code"}
+NOT_YET = {"ActiveState": "inactive", "SubState": "dead", "Result": "success"}
+
+
+@pytest.mark.parametrize(
+    ("states", "stays"),
+    [
+        pytest.param([NOT_YET, STARTS, *[RUNS] * 50], True, id="comes up and stays"),
+        pytest.param([STARTS, RUNS, NOT_YET], True, id="reads its folder to the end"),
+        pytest.param([STARTS, RUNS, WAITS] * 100, False, id="falls again and again"),
+        pytest.param([STARTS, FAILED], False, id="fails for good"),
+        pytest.param([STARTS] * 300, False, id="never gets ready"),
+        pytest.param([NOT_YET] * 300, False, id="is never started"),
+    ],
+)
+def test_reader_counts_as_up_only_if_it_stays(states: list[dict[str, str]], stays: bool) -> None:
+    left = iter(states)
+    last = states[-1]
+    assert reader_stays(lambda: next(left, last), wait_s=0.25, stays_s=0.05, look_s=0.005) is stays

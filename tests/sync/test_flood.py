@@ -1,0 +1,119 @@
+"""Thousands of connections that say nothing: units and people go on, and the event log stays small."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from flood import bare_connections, silent_clients
+from sync_twins import DepartmentProcess, Unit, found_department, issue_code
+
+from sync.department.server.listener import Sparingly, address_group, raise_file_limit
+
+
+@contextlib.contextmanager
+def limited(home: Path, files: int) -> Iterator[DepartmentProcess]:
+    """A server that may open only so many files."""
+    process = DepartmentProcess(found_department(home))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    process.start(files=files)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def events(process: DepartmentProcess) -> list[str]:
+    return (process.home.path / "serve.log").read_text().splitlines()
+
+
+def joined(process: DepartmentProcess, folder: Path) -> Unit:
+    unit = Unit(folder)
+    unit.enrol(issue_code(process.home, "car-1"))
+    unit.add(2)
+    return unit
+
+
+def test_bare_connections_by_the_thousand_shut_no_unit_out(tmp_path: Path) -> None:
+    with limited(tmp_path / "home", 1024) as process:
+        unit = joined(process, tmp_path / "unit")
+        before = len(events(process))
+        with bare_connections(process.home.settings.unit_port, 1500) as opened:
+            assert opened >= 1000
+            assert unit.attempt().outcome == "done"
+        assert len(events(process)) - before < 100
+        unit.add(1)
+        assert unit.attempt().outcome == "done"
+        unit.close()
+
+
+def test_a_server_without_descriptors_says_so_once_and_goes_on(tmp_path: Path) -> None:
+    """More connections than files: the limit is hard, and the flood outlasts it."""
+    with limited(tmp_path / "home", 120) as process:
+        unit = joined(process, tmp_path / "unit")
+        with bare_connections(process.home.settings.unit_port, 400):
+            pass
+        assert unit.attempt().outcome == "done"
+        lines = events(process)
+        assert not any(line.startswith("Traceback") for line in lines)
+        assert len(lines) < 100
+        unit.close()
+
+
+def test_silent_tls_clients_make_room_for_one_that_speaks(tmp_path: Path) -> None:
+    with limited(tmp_path / "home", 1024) as process:
+        port = process.home.settings.desk_port
+        with silent_clients(port, 300) as opened:
+            assert opened >= 250
+            context = ssl.create_default_context(cafile=str(process.home.authority / "ca.pem"))
+            with httpx.Client(verify=context, trust_env=False, timeout=30) as client:
+                assert client.get(f"https://localhost:{port}/health").text == "ok\n"
+
+
+def test_an_event_is_told_once_a_minute_with_its_count() -> None:
+    now = [0.0]
+    made = Sparingly(lambda: now[0])
+    told = []
+    for second in range(150):
+        now[0] = float(second)
+        told.append(made.tell("no_descriptor_left"))
+    assert sum(told) == 3
+
+
+@pytest.mark.parametrize(
+    ("host", "group"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_one_subscriber_counts_as_one_address(host: str, group: str) -> None:
+    assert address_group(host) == group
+
+
+def test_the_limit_of_open_files_is_raised_to_what_the_system_allows() -> None:
+    words = (
+        "import resource; from sync.department.server.listener import raise_file_limit; "
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512)); print(raise_file_limit())"
+    )
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    assert done.stdout == "512\n"
+    assert raise_file_limit() >= 512
+
+
+def test_the_flood_speaks_to_this_machine_alone() -> None:
+    with pytest.raises(SystemExit), bare_connections(443, 1, host="192.0.2.1"):
+        pass
+    assert socket.gethostbyname("localhost") == "127.0.0.1"
