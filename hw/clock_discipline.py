@@ -315,6 +315,20 @@ class DisciplinedClock:
         """A time daemon that came up after us."""
         self._daemon = daemon
 
+    def take_rtc(self, rtc: BatteryClock) -> None:
+        """A battery clock that came up after us."""
+        self._rtc = rtc
+
+    def take_pulses(self, pulses: PulseSource) -> None:
+        """A pulse that came up after us."""
+        self._pulses = pulses
+
+    @property
+    def waits_for(self) -> frozenset[str]:
+        """Which of "rtc" and "pulses" are not there."""
+        found = {"rtc": self._rtc, "pulses": self._pulses}
+        return frozenset(name for name, part in found.items() if part is None)
+
     def hear(self, heard: Heard) -> None:
         """A signed time came; it counts from the next look on, as holdover."""
         self._heard = heard

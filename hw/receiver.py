@@ -1,6 +1,6 @@
 """A GPS receiver that speaks NMEA 0183 on a serial line.
 
-Promise: a line that goes away is opened again, and a receiver that falls silent says so.
+Promise: a line that is gone, or not there yet, is opened again; a receiver that falls silent says so.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ FASTEST_M_S = 60.0  # of a vehicle whose receiver tells no speed
 class NmeaReceiver:
     """A receiver that speaks NMEA 0183 on a line; listens in a thread of its own.
 
-    reopen: opens the line anew once it is gone, as an adapter that was pulled and plugged in again needs it.
+    port: the open line; None where it is not there yet, as an adapter that the kernel finds after our start.
+    reopen: opens the line anew once it is gone, or for the first time.
     """
 
     def __init__(
         self,
-        port: SerialPort,
+        port: SerialPort | None,
         *,
         reopen: Callable[[], SerialPort] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -43,7 +44,8 @@ class NmeaReceiver:
         self._fixes: deque[Fix] = deque(maxlen=KEPT_FIXES)
         self._spoke_s = monotonic()  # the last whole sentence, of any kind
         self._stop = threading.Event()
-        self.line_gone = False
+        self.line_gone = port is None
+        self._was_there, self._why = port is not None, ""  # why it was never opened
         self._thread = threading.Thread(target=self._listen, name="nmea", daemon=True)
         self._thread.start()
 
@@ -56,7 +58,9 @@ class NmeaReceiver:
     def trouble(self) -> str | None:
         """See PositionSource.trouble."""
         if self.line_gone:
-            return "receiver: its line is gone"
+            return (
+                "receiver: its line is gone" if self._was_there else f"receiver: {self._why or 'not there'}"
+            )
         if self._monotonic() - self._spoke_s > SILENT_S:
             return "receiver: no whole sentence; is its speed that of parts.gps_baud?"
         return None
@@ -83,16 +87,21 @@ class NmeaReceiver:
         """See PositionSource.close."""
         self._stop.set()
         self._thread.join(timeout=5)
-        self._port.close()
+        if self._port is not None:
+            self._port.close()
 
     def _listen(self) -> None:
         while not self._stop.is_set():
-            try:
-                data = self._port.read(4096, QUIET_LINE_S)
-            except HardwareError:
-                self.line_gone = True
+            port = self._port
+            if port is None:
                 if not self._opened_again():
                     return
+                continue
+            try:
+                data = port.read(4096, QUIET_LINE_S)
+            except HardwareError:
+                self.line_gone, self._port = True, None
+                port.close()
                 continue
             now_s = self._monotonic()
             for sentence in self._cutter.feed(data):
@@ -103,12 +112,12 @@ class NmeaReceiver:
 
     def _opened_again(self) -> bool:
         """Whether the line is there again; waits until it is, or until the end."""
-        self._port.close()
         while self._reopen is not None and not self._stop.wait(REOPEN_S):
             try:
                 self._port = self._reopen()
-            except HardwareError:
+            except HardwareError as error:
+                self._why = str(error)
                 continue
-            self._spoke_s, self.line_gone = self._monotonic(), False
+            self._spoke_s, self.line_gone, self._was_there = self._monotonic(), False, True
             return True
         return False

@@ -1,6 +1,7 @@
 """Opens the parts that the configuration names: receiver, clock sources, supply, lamps; and keeps them going.
 
-A part that is not named is not there. A part that is named and does not answer stops the start with its cure.
+A part that is not named is not there. One that is named and does not answer, at the start or later, is an
+alarm that names its cure; the unit reads meanwhile, and takes the part up when it comes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from hw.chrony import ChronyDaemon
 from hw.clock import SystemClock
 from hw.clock_discipline import DisciplinedClock
 from hw.errors import HardwareError, MissingDriverError
-from hw.lamps import GpioLamps, Lamps
+from hw.lamps import GpioLamps
+from hw.late_parts import LateLamps, LatePower
 from hw.position import Fix, PositionSource
 from hw.power import IgnitionPolicy, IgnitionWatch, PiPower, PowerOrder, PowerSource
 from hw.pps import KernelPulses
@@ -51,7 +53,7 @@ class FieldParts:
     position: PositionSource | None
     power: PowerSource | None
     ignition: IgnitionWatch | None
-    lamps: Lamps | None
+    lamps: LateLamps | None
     troubles: Troubles
 
     def fix_at(self, ago_s: float) -> Fix | None:
@@ -61,7 +63,7 @@ class FieldParts:
 
 @contextlib.contextmanager
 def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> Iterator[FieldParts]:
-    """Open the parts, keep the clock judged and the supply watched, close them. Raises MissingDriverError.
+    """Open the parts, keep the clock judged and the supply watched, close them.
 
     on_order: called once for each change of what the supply asks for.
     """
@@ -70,15 +72,23 @@ def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> It
         position: PositionSource | None = None
         if named.gps_port is not None:
             open_line = partial(TtySerialPort, named.gps_port, baud=named.gps_baud)
-            position = NmeaReceiver(open_line(), reopen=open_line)
+            line = None
+            with contextlib.suppress(HardwareError):
+                line = open_line()
+            position = NmeaReceiver(line, reopen=open_line)
             stack.callback(position.close)
         power = _power(named.ignition_pin)
         if power is not None:
             stack.callback(power.close)
-        lamps: Lamps | None = None
+        lamps: LateLamps | None = None
         if (named.strobe_pin, named.filter_pin, named.status_pin) != (None, None, None):
-            lamps = GpioLamps(
-                strobe_pin=named.strobe_pin, filter_pin=named.filter_pin, status_pin=named.status_pin
+            lamps = LateLamps(
+                partial(
+                    GpioLamps,
+                    strobe_pin=named.strobe_pin,
+                    filter_pin=named.filter_pin,
+                    status_pin=named.status_pin,
+                )
             )
             stack.callback(lamps.close)
             lamps.status(on=True)
@@ -116,12 +126,12 @@ class _Keeper:
     def __init__(self, parts: FieldParts, on_order: Callable[[PowerOrder], None]) -> None:
         self._parts, self._on_order = parts, on_order
         self._order = PowerOrder.RUN
-        self._sought_s = time.monotonic()  # when a late daemon was looked for
+        self._sought_s = self._missed_s = time.monotonic()  # when late sources of time were looked for
 
     def look(self, now_s: float) -> None:
         """Once a second."""
         found: list[str] = []
-        for name, work in (("clock", self._clock), ("supply", self._supply)):
+        for name, work in (("clock", self._clock), ("supply", self._supply), ("lamps", self._lamps)):
             try:
                 found += work(now_s)
             except HardwareError:
@@ -136,20 +146,38 @@ class _Keeper:
             self._sought_s = now_s
             with contextlib.suppress(MissingDriverError):
                 clock.take_daemon(ChronyDaemon())
+        if now_s - self._missed_s >= LATE_DAEMON_S:
+            self._missed_s = now_s
+            if "rtc" in clock.waits_for:
+                with contextlib.suppress(MissingDriverError):
+                    clock.take_rtc(KernelRtc())
+            if "pulses" in clock.waits_for:
+                with contextlib.suppress(MissingDriverError):
+                    clock.take_pulses(KernelPulses())
         clock.refresh()
         gone = None if position is None else position.trouble
         return (*clock.failures, *(() if gone is None else (gone,)))
 
     def _supply(self, _now_s: float) -> Sequence[str]:
         power, ignition = self._parts.power, self._parts.ignition
-        if power is not None and ignition is not None:
-            fresh = ignition.step(
-                power.look(), time.monotonic()
-            )  # the clock's sources may have taken seconds
-            if fresh is not self._order:
-                self._order = fresh
-                self._on_order(fresh)
+        if power is None or ignition is None:
+            return ()
+        try:
+            seen = power.look()
+        except HardwareError as error:
+            return (str(error),)
+        fresh = ignition.step(seen, time.monotonic())  # the clock's sources may have taken seconds
+        if fresh is not self._order:
+            self._order = fresh
+            self._on_order(fresh)
         return ()
+
+    def _lamps(self, _now_s: float) -> Sequence[str]:
+        lamps = self._parts.lamps
+        if lamps is None:
+            return ()
+        lamps.tend()
+        return () if lamps.trouble is None else (lamps.trouble,)
 
 
 def clock_of(position: PositionSource | None) -> DisciplinedClock:
@@ -165,9 +193,9 @@ def clock_of(position: PositionSource | None) -> DisciplinedClock:
 
 
 def _power(ignition_pin: int | None) -> PowerSource | None:
+    if ignition_pin is not None:
+        return LatePower(partial(PiPower, ignition_pin=ignition_pin))
     try:
-        return PiPower(ignition_pin=ignition_pin)
+        return PiPower()
     except MissingDriverError:
-        if ignition_pin is not None:
-            raise
         return None

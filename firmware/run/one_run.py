@@ -50,7 +50,7 @@ from firmware.settings.config_record import record_configuration
 from hw.camera import Frame
 from hw.camera_watch import WatchedCamera
 from hw.clock import Clock
-from hw.errors import BrokenFrameError
+from hw.errors import BrokenFrameError, HardwareError
 from hw.lamps import Lamps
 from hw.position import Fix
 from hw.power import PowerOrder
@@ -64,6 +64,7 @@ from sync.event_log import event_log
 from sync.membership import SyncFolder
 
 LOOK_S = 0.2  # how often the main thread redraws and looks for a signal
+CHIP_PATIENCE_S, CHIP_AGAIN_S = 60.0, 2.0
 COUNTS_EVERY_S = 3600.0  # so seldom that the event's own time stamp tells of no read
 
 
@@ -160,7 +161,7 @@ class OneRun:
             config.camera,
         )
         log = event_log(err)
-        with _closing(_open(home, clock, log), log) as ledger:
+        with _closing(_open(home, clock, log, self._stop), log) as ledger:
             demo = not ledger.status().enrolled
             if options.plates and not demo:
                 raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
@@ -309,8 +310,26 @@ class OneRun:
         pipeline.join()
 
 
-def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger) -> Ledger:
-    """The home's ledger, or the one that takes its place; reading goes on either way."""
+def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, stop: StopRequest) -> Ledger:
+    """The home's ledger, or the one that takes its place; reading goes on either way.
+
+    A chip that holds its keys may come up after us. Without it nothing can be sealed, so nothing is read:
+    what is still not there after a minute ends the start, and the supervisor tries again.
+    """
+    until_s, told = time.monotonic() + CHIP_PATIENCE_S, False
+    while True:
+        try:
+            return _opened_once(home, clock, log)
+        except HardwareError as error:
+            if stop.asked or time.monotonic() >= until_s:
+                raise
+            if not told:
+                log.error("key_slot_not_there", reason=str(error))  # noqa: TRY400 - it is tried again
+                told = True
+        stop.wait(CHIP_AGAIN_S)
+
+
+def _opened_once(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger) -> Ledger:
     with way_asked(home):
         return once_free(
             lambda: open_or_succeed(

@@ -17,6 +17,7 @@ from firmware.console.aim import aim_lines, look
 from firmware.console.plate_spots import PlateSpots
 from firmware.console.preview import BLOT, COLUMNS, ROWS, SHADES, masked_preview
 from firmware.screen import screened, screened_link, screened_log
+from firmware.settings.config import PLATE_LEAST_PX, Config, config_text
 from hw.camera import Frame
 from hw.clock import ClockState, UtcTime
 from tests.tools.bench_unit import BenchUnit
@@ -309,3 +310,23 @@ def test_a_link_keeps_the_name_that_the_kernel_gives_and_no_other(line: str, saf
 )
 def test_numbers_that_could_be_plates_are_blotted_out_of_log_lines(line: str, safe: str) -> None:
     assert screened_log(line) == safe
+
+
+def test_every_line_of_a_view_fits_in_80_columns_of_plain_ascii() -> None:
+    luma = np.tile((np.arange(900) % 256).astype(np.uint8)[:, None], (1, 1600))
+    wide = [((10, 10), (1500, 10), (1500, 90), (10, 90)), ((10, 100), (40, 130), (35, 140), (5, 110))]
+    view = look(luma, wide, exposure_us=10_000, gain=16.0)
+    lines = [*aim_lines(view, preview=False), *aim_lines(view, preview=True)]
+    assert all(line.isascii() and len(line) < 80 for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("width", "advice"), [(59, "too small: under 60 px"), (61, "read; 90 px is better"), (95, "good")]
+)
+def test_aim_asks_for_no_more_than_the_configuration_says_is_read(width: int, advice: str) -> None:
+    luma = np.zeros((200, 400), np.uint8)
+    luma[:, ::4] = 255
+    corners = ((10, 10), (10 + width, 10), (10 + width, 40), (10, 40))
+    (_, line) = aim_lines(look(luma, [corners], exposure_us=None, gain=None), preview=False)
+    assert line.endswith(advice)
+    assert f"{PLATE_LEAST_PX} px wide or more" in config_text(Config())

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from reader_process import CLIP
 
-from firmware.run import field_parts
+from firmware.run import field_parts, one_run
+from firmware.run.app import prepare_home, run
 from firmware.settings.config import Config, PartsSettings
-from hw import receiver
+from hw import late_parts, receiver
 from hw.chrony import ScriptedDaemon, Tracking
 from hw.clock import ClockState
 from hw.errors import MissingDriverError
+from hw.lamps import RememberedLamps
 from hw.position import nmea_second
 from hw.power import PowerOrder, ScriptedPower
+from hw.rtc import ScriptedRtc
 
 
 def until(seen: Callable[[], object], seconds: float = 20.0) -> None:
@@ -105,3 +111,93 @@ def test_a_fault_that_nobody_foresaw_is_named_and_the_ignition_is_watched_on(
         until(lambda: parts.troubles.lasting == ("clock: ZeroDivisionError",))
         power.ignition = False
         until(lambda: orders == [PowerOrder.STOP_READING, PowerOrder.POWER_OFF])
+
+
+def test_a_receiver_that_the_kernel_finds_after_the_start_is_an_alarm_and_then_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(field_parts, "ChronyDaemon", no_chrony)
+    port = tmp_path / "ttyUSB0"
+    config = Config(parts=PartsSettings(gps_port=str(port)))
+    with field_parts.field_parts(config, on_order=lambda _order: None) as parts:
+        until(lambda: any("ttyUSB0 cannot be opened" in what for what in parts.troubles.lasting))
+        assert parts.fix_at(0.0) is None
+        hands, line = pty.openpty()
+        port.symlink_to(os.ttyname(line))
+        os.close(line)
+        until(lambda: not any("ttyUSB0" in what for what in parts.troubles.lasting))
+        os.write(hands, nmea_second(datetime.now(UTC), 34.0, -118.0))
+        until(lambda: parts.fix_at(0.0))
+    os.close(hands)
+
+
+def test_lamps_and_supply_that_do_not_answer_are_alarms_and_stop_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def dead(*_words: object, **_options: object) -> ScriptedPower:
+        raise MissingDriverError("GPIO 17 cannot be used: is lgpio installed?")
+
+    monkeypatch.setattr(field_parts, "PiPower", dead)
+    monkeypatch.setattr(field_parts, "GpioLamps", dead)
+    monkeypatch.setattr(late_parts, "AGAIN_S", 0.05)
+    config = Config(parts=PartsSettings(ignition_pin=17, strobe_pin=23))
+    orders: list[PowerOrder] = []
+    with field_parts.field_parts(config, on_order=orders.append) as parts:
+        until(lambda: any("GPIO 17" in what for what in parts.troubles.lasting))
+        assert parts.lamps is not None
+        parts.lamps.strobe(on=True)
+        assert parts.lamps.lit == frozenset()
+        lamps, power = RememberedLamps(), ScriptedPower()
+        monkeypatch.setattr(parts.lamps, "_opening", lambda: lamps)
+        monkeypatch.setattr(parts.power, "_opening", lambda: power)
+        until(lambda: lamps.lit == {"strobe", "status"})
+        until(lambda: not parts.troubles.lasting)
+        power.ignition = False
+        assert parts.power is not None
+        assert parts.power.look().ignition is False
+    assert lamps.lit == frozenset()
+    assert PowerOrder.POWER_OFF not in orders
+
+
+def test_a_battery_clock_that_comes_up_after_the_reader_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[ScriptedRtc] = []
+
+    def rtc() -> ScriptedRtc:
+        if not found:
+            raise MissingDriverError("no clock")
+        return found[0]
+
+    monkeypatch.setattr(field_parts, "ChronyDaemon", no_chrony)
+    monkeypatch.setattr(field_parts, "SystemClock", lambda: None)
+    monkeypatch.setattr(field_parts, "KernelRtc", rtc)
+    with field_parts.field_parts(Config(), on_order=lambda _order: None) as parts:
+        assert parts.clock.now().state is ClockState.UNKNOWN
+        found.append(ScriptedRtc(int(time.time())))
+        until(lambda: parts.clock.judgement.source == "battery clock")
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_chip_with_the_keys_may_come_late_and_one_that_never_comes_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes: bool
+) -> None:
+    prepare_home(tmp_path)
+    tries: list[int] = []
+    real = one_run.open_or_succeed
+
+    def late(home: Path, **words: Any) -> Any:
+        tries.append(1)
+        if comes and len(tries) >= 3:
+            return real(home, **words)
+        raise MissingDriverError("no TPM at /dev/tpmrm0: add dtoverlay=tpm-slb9670 to config.txt")
+
+    monkeypatch.setattr(one_run, "open_or_succeed", late)
+    monkeypatch.setattr(one_run, "CHIP_AGAIN_S", 0.01)
+    monkeypatch.setattr(one_run, "CHIP_PATIENCE_S", 60.0 if comes else 0.1)
+    out = io.StringIO()
+    options = one_run.RunOptions(source=str(CLIP), once=True)
+    if comes:
+        assert run(tmp_path, options, out=out, err=out).stored
+        assert out.getvalue().count("key_slot_not_there") == 1
+    else:
+        with pytest.raises(MissingDriverError, match="tpm-slb9670"):
+            run(tmp_path, options, out=out, err=out)
