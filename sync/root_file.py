@@ -26,10 +26,10 @@ FORMAT = 2
 THRESHOLD = 2
 HOLDERS = 3
 KEY_SERVICE = "key-service"  # the name of the key that signs the key service's list
-MAX_WITNESSES = 9
+MAX_WITNESSES = 7  # a note has 16 signatures: the log's, and two of each
 MAX_WITNESS_KEYS = 2  # Ed25519 and ML-DSA-44
 CONTEXT = b"alpr-department/root/v1"
-MAX_ROOT_BYTES = 64 * 1024
+MAX_ROOT_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

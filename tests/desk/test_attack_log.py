@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from log_twins import look_up, stamp
 
 from storage import envelope, merkle, sealing
-from storage.checkpoint import NoteKey
 from storage.cosigners import CosignerKey, Witnesses
 from storage.leaf import Mark
 from sync.department.journal import check_log
@@ -29,12 +28,8 @@ LOOK_UPS = 60
 ATTACKS = 100
 
 
-def key_of(witness: NoteKey) -> CosignerKey:
-    return CosignerKey.parse(witness.text())
-
-
-def quorum(witness: NoteKey) -> Witnesses:
-    return Witnesses(((key_of(witness),),), 1)
+def quorum(witness: CosignerKey) -> Witnesses:
+    return Witnesses(((witness,),), 1)
 
 
 def publish(log: AccessLog, link: FolderWitness, key: CosignerKey) -> None:
@@ -47,7 +42,7 @@ def publish(log: AccessLog, link: FolderWitness, key: CosignerKey) -> None:
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ed25519PrivateKey, NoteKey, str]:
+def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ed25519PrivateKey, CosignerKey, str]:
     """(log folder, the log's own key - root has it too -, the witness's key, its newest checkpoint)."""
     folder = tmp_path_factory.mktemp("watched")
     key = Ed25519PrivateKey.generate()
@@ -61,12 +56,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ed25519Priv
         log.append(AccessResult(access=entry.sequence, count=1, reads=(), unwitnessed=False), stamp(number))
         clock[0] = stamp(number).at_us
         if number % 7 == 0:
-            publish(log, link, key_of(witness.key))
-    publish(log, link, key_of(witness.key))
+            publish(log, link, witness.keys[0])
+    publish(log, link, witness.keys[0])
     newest = link.newest(log.origin)
     log.close()
     witness.close()
-    return folder / "log", key, witness.key, newest
+    return folder / "log", key, witness.keys[0], newest
 
 
 class Root:
@@ -148,7 +143,7 @@ KINDS = ("removed", "cut off", "edited", "replaced", "swapped", "sealed entry lo
 
 
 def test_removed_and_edited_look_ups_are_found_by_a_stranger(
-    watched: tuple[Path, Ed25519PrivateKey, NoteKey, str], tmp_path: Path
+    watched: tuple[Path, Ed25519PrivateKey, CosignerKey, str], tmp_path: Path
 ) -> None:
     folder, key, witness, newest = watched
     chance = random.Random(463)
@@ -164,7 +159,7 @@ def test_removed_and_edited_look_ups_are_found_by_a_stranger(
 
 
 def test_an_untouched_log_is_sound_to_the_same_stranger(
-    watched: tuple[Path, Ed25519PrivateKey, NoteKey, str],
+    watched: tuple[Path, Ed25519PrivateKey, CosignerKey, str],
 ) -> None:
     folder, key, witness, newest = watched
     report = check_log.check(folder, key.public_key(), witnesses=quorum(witness), checkpoints=[newest])
@@ -173,7 +168,7 @@ def test_an_untouched_log_is_sound_to_the_same_stranger(
 
 
 def test_the_witness_refuses_to_go_on_with_a_rewritten_log(
-    watched: tuple[Path, Ed25519PrivateKey, NoteKey, str], tmp_path: Path
+    watched: tuple[Path, Ed25519PrivateKey, CosignerKey, str], tmp_path: Path
 ) -> None:
     from storage.errors import ForkedLogError
 
@@ -185,18 +180,18 @@ def test_the_witness_refuses_to_go_on_with_a_rewritten_log(
     log = AccessLog(rewritten, key)
     log.append(look_up(900), stamp(900))
     with pytest.raises(ForkedLogError):
-        publish(log, link, key_of(witness))
+        publish(log, link, witness)
     log.close()
     attack("cut off", Root(rewritten, key), 20)
     log = AccessLog(rewritten, key)
     with pytest.raises(ForkedLogError):
-        publish(log, link, key_of(witness))
+        publish(log, link, witness)
     log.close()
     link.close()
 
 
 def test_without_the_witness_a_cut_off_end_does_not_pass_as_checked(
-    watched: tuple[Path, Ed25519PrivateKey, NoteKey, str], tmp_path: Path
+    watched: tuple[Path, Ed25519PrivateKey, CosignerKey, str], tmp_path: Path
 ) -> None:
     folder, key, witness, _ = watched
     copy = tmp_path / "copy"

@@ -140,7 +140,7 @@ def _witness_key(folder: Path) -> str:
     from sync.department.journal.witness_server import WitnessFolder
 
     opened = WitnessFolder(folder)
-    text = opened.key.text()
+    text = opened.keys[0].text()
     opened.close()
     return text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import merkle
-from storage.checkpoint import Checkpoint, NoteKey, open_cosignatures, sign_checkpoint
+from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
+from storage.cosigners import cosigned_by
 from storage.errors import CheckpointError, ForkedLogError
 from sync.department.journal.witness import MAX_REQUEST_BYTES, SIZE_TYPE, parse_request, request_body
 from sync.department.journal.witness_link import HttpWitness, SizeConflictError
@@ -72,10 +74,11 @@ def test_a_log_that_grows_is_cosigned_step_by_step(
     for old, size in ((0, 3), (3, 3), (3, 8), (8, 40)):
         answer = client.post("/add-checkpoint", content=log.body(old, size))
         assert answer.status_code == 200
-        assert len(open_cosignatures(log.note(size) + answer.text, [folder.key])) == 1
-    newest = client.get(f"/{ORIGIN}/checkpoint")
+        assert len(cosigned_by(log.note(size) + answer.text, folder.keys)) == 2  # Ed25519 and ML-DSA-44
+    newest = client.get(f"/{hashlib.sha256(ORIGIN.encode()).hexdigest()}/checkpoint")
     assert newest.text.startswith(f"{ORIGIN}\n40\n")
-    assert client.get("/nobody/checkpoint").status_code == 404
+    for name in ("nobody", ORIGIN, hashlib.sha256(b"elsewhere").hexdigest()):
+        assert client.get(f"/{name}/checkpoint").status_code == 404
 
 
 def test_each_refusal_has_its_status(client: httpx.Client, log: Log) -> None:
@@ -86,7 +89,8 @@ def test_each_refusal_has_its_status(client: httpx.Client, log: Log) -> None:
     assert (stale.status_code, stale.text) == (409, "8\n")
     assert stale.headers["content-type"].startswith(SIZE_TYPE)
     for body, status in (
-        (request_body(8, [], log.note(8, bytes(32))), 409),
+        (request_body(8, [], log.note(8, bytes(32))), 422),
+        (request_body(8, [bytes(32)], log.note(8)), 422),
         (request_body(8, proof, log.note(20, bytes(32))), 422),
         (request_body(8, proof[:-1], log.note(20)), 422),
         (request_body(8, proof, log.note(20, key=other.key)), 403),
@@ -140,3 +144,40 @@ def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
     except CheckpointError:
         return
     assert request_body(old, proof, note).encode() == body
+
+
+def test_a_witness_of_before_ml_dsa_goes_on_with_its_one_key(tmp_path: Path, log: Log) -> None:
+    first = WitnessFolder.create(tmp_path / "w", "witness.example/w1")
+    keys = first.keys
+    first.close()
+    (tmp_path / "w" / "witness-ml-dsa-44.pem").unlink()
+    again = WitnessFolder(tmp_path / "w")
+    again.add_log(log.note_key)
+    assert again.keys == keys[:1]
+    answer = again.add_checkpoint(log.body(0, 8).encode(), time_s=1)
+    assert len(cosigned_by(log.note(8) + answer.body, keys)) == 1
+    again.close()
+
+
+def test_the_files_of_a_witness_are_its_own(tmp_path: Path) -> None:
+    WitnessFolder.create(tmp_path / "w", "witness.example/w1").close()
+    for one in (tmp_path / "w").iterdir():
+        assert one.stat().st_mode & 0o077 == 0, one.name
+
+
+def test_an_empty_tree_has_one_root(tmp_path: Path, log: Log) -> None:
+    folder = WitnessFolder.create(tmp_path / "w", "witness.example/w1")
+    folder.add_log(log.note_key)
+    assert folder.add_checkpoint(request_body(0, [], log.note(0, bytes(32))).encode(), time_s=1).status == 422
+    assert (
+        folder.add_checkpoint(request_body(0, [], log.note(0, merkle.EMPTY_ROOT)).encode(), time_s=1).status
+        == 200
+    )
+    folder.close()
+
+
+@pytest.mark.parametrize("answer", [b"\xff\xfe", b"x" * 70_000])
+def test_an_answer_that_is_no_note_is_an_absence(answer: bytes) -> None:
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=iter([answer])))
+    with pytest.raises(LinkError):
+        HttpWitness("https://w.example", httpx.Client(transport=transport)).newest(ORIGIN)

@@ -246,7 +246,9 @@ def found_department(folder: Path) -> Path:
     watched.add_log(department.desk.log.note_key)
     document = quick_policy(department.desk.policy_document)
     root = department.new_root(
-        witnesses=(RootWitness(keys=(watched.key.text(),), url="https://witness.example"),),
+        witnesses=(
+            RootWitness(keys=tuple(one.text() for one in watched.keys), url="https://witness.example"),
+        ),
         quorum=1,
         policy_version=2,
         policy_digest=digest(document),

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_twins import GROUND
 
-from storage.cosigners import CosignerKey, Witnesses
+from storage.cosigners import Witnesses
 from storage.errors import ForkedLogError
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import Access, Stamp
@@ -55,7 +55,7 @@ class Log:
         keys = []
         for one in self.folders:
             one.add_log(self.log.note_key)
-            keys.append((CosignerKey.parse(one.key.text()),))
+            keys.append(one.keys)
         self.witnesses = Witnesses(tuple(keys), quorum)
         self.now = 0.0
         self.links = [SlowLink(self, FolderWitness(one)) for one in self.folders]

@@ -31,7 +31,7 @@ folder_option = click.option("--folder", type=desk.FILE, required=True, help="Th
 def init(_common: Common, *, name: str, folder: Path) -> int:
     """Make a witness, and print its key."""
     made = WitnessFolder.create(folder, name)
-    print(made.key.text())
+    print(",".join(one.text() for one in made.keys))
     made.close()
     return DONE
 

@@ -29,7 +29,7 @@ from sync.root_file import Root, RootWitness
 AWAY_S = 60.0  # for so long a witness that let a call wait for nothing is not asked again
 SLOW_S = 1.0  # a refused connection costs nothing, and is tried again at once
 CONFLICTS = 8  # how often a witness may name another size before it counts as away
-MAX_WITNESSES = 9
+MAX_WITNESSES = 7
 LOCK_FILE = "publish.lock"
 
 

@@ -1,23 +1,24 @@
 """A witness by C2SP `tlog-witness`: it co-signs a log's tree head only if the log merely grew. No I/O.
 
 `judge` is the whole of add-checkpoint: the request's bytes and what was last co-signed in, the answer (HTTP
-status and body) and the tree head to remember out. Steps in the specification's order: form (400), known
-origin (404), the log's signature (403), old size not above the new (400), old size the one remembered (409
-with the size), consistency (422), same size but another root (409).
+status and body) and the tree head to remember out. Steps in the specification's order (of July 2026): form
+(400), known origin (404), the log's signature (403), old size not above the new (400), old size the one
+remembered (409 with the size), consistency (422): a proof that fails, one where none belongs, another root of
+the same size, an empty tree with another root than its own.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from storage import merkle
-from storage.checkpoint import TYPE_COSIGNATURE, Checkpoint, NoteKey, cosign, open_checkpoint, split_note
+from storage.checkpoint import Checkpoint, NoteKey, open_checkpoint, split_note
+from storage.cosigners import CosignerKey, PrivateCosigner, cosignature_line
 from storage.errors import CheckpointError, ProofError
 
 MAX_REQUEST_BYTES = 64 * 1024
@@ -36,6 +37,11 @@ class Answer:
     content_type: str = PLAIN_TYPE
     remember: Checkpoint | None = None
     note: str = ""
+
+
+def origin_hash(origin: str) -> str:
+    """How the monitoring prefix names a log: lowercase hex of the SHA-256 of its origin."""
+    return hashlib.sha256(origin.encode()).hexdigest()
 
 
 def request_body(old_size: int, proof: list[bytes], note: str) -> str:
@@ -70,18 +76,18 @@ def parse_request(body: bytes) -> tuple[int, list[bytes], str]:
 
 
 class Witness:
-    """A witness's name, key and the logs it knows. Keeps no state: `judge` is given it."""
+    """A witness's name, keys and the logs it knows. Keeps no state: `judge` is given it."""
 
-    def __init__(self, name: str, key: Ed25519PrivateKey, logs: Mapping[str, NoteKey]) -> None:
-        """`logs`: origin to the log's verifying key."""
+    def __init__(self, name: str, keys: Sequence[PrivateCosigner], logs: Mapping[str, NoteKey]) -> None:
+        """`keys`: it signs with each. `logs`: origin to the log's verifying key."""
         self.name = name
-        self._key = key
+        self._keys = tuple(keys)
         self._logs = dict(logs)
 
     @property
-    def key(self) -> NoteKey:
-        """The verifying key that a root file names."""
-        return NoteKey(self.name, self._key.public_key(), TYPE_COSIGNATURE)
+    def keys(self) -> tuple[CosignerKey, ...]:
+        """The verifying keys that a root file names."""
+        return tuple(CosignerKey.of(self.name, one) for one in self._keys)
 
     def knows(self, origin: str) -> bool:
         return origin in self._logs
@@ -111,13 +117,22 @@ class Witness:
         seen = last.size if last else 0
         if old != seen:
             return Answer(409, f"{seen}\n", SIZE_TYPE)
-        if last is not None and old == head.size and last.root != head.root:
-            return Answer(409, f"{seen}\n", SIZE_TYPE)
         try:
+            _demand_sound(old, last, head, proof)
             merkle.verify_consistency(
                 old, last.root if last else merkle.EMPTY_ROOT, head.size, head.root, proof
             )
         except ProofError as error:
             return Answer(422, f"{error}\n")
-        signed = cosign(note, self.name, self._key, time_s=time_s)
-        return Answer(200, signed[len(note) :], remember=head, note=signed)
+        lines = "".join(cosignature_line(note, self.name, one, time_s=time_s) for one in self._keys)
+        return Answer(200, lines, remember=head, note=note + lines)
+
+
+def _demand_sound(old: int, last: Checkpoint | None, head: Checkpoint, proof: list[bytes]) -> None:
+    """Raises ProofError for what no consistency proof could make good."""
+    if old in {0, head.size} and proof:
+        raise ProofError("a proof where none belongs")
+    if last is not None and old == head.size and last.root != head.root:
+        raise ProofError("another root of the same size")
+    if head.size == 0 and head.root != merkle.EMPTY_ROOT:
+        raise ProofError("an empty tree has the root of nothing")

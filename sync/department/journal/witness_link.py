@@ -6,20 +6,22 @@ answers 409 tells its size; one that refuses anything else has seen a log that d
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Protocol
-from urllib.parse import quote
 
 import httpx
 
+from storage.checkpoint import MAX_NOTE_BYTES
 from storage.errors import ForkedLogError
 from storage.times import SECOND_US, now_us
 from sync.department.ground.tls import client_context
-from sync.department.journal.witness import SIZE_TYPE, request_body
+from sync.department.journal.witness import SIZE_TYPE, origin_hash, request_body
 from sync.department.journal.witness_server import WitnessFolder
 from sync.errors import LinkError
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 5.0  # for a whole answer
+STEP_S = 2.5  # for each step of it
 
 
 class SizeConflictError(LinkError):
@@ -66,25 +68,35 @@ class HttpWitness:
     def __init__(self, url: str, client: httpx.Client | None = None, *, approved: bool = False) -> None:
         """`approved`: TLS of the FIPS profile."""
         self._url = url.rstrip("/")
-        self._client = client or httpx.Client(timeout=TIMEOUT_S, verify=client_context(approved=approved))
+        timeout = httpx.Timeout(STEP_S, connect=STEP_S)
+        self._client = client or httpx.Client(timeout=timeout, verify=client_context(approved=approved))
 
     def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:
-        try:
-            answer = self._client.post(
-                f"{self._url}/add-checkpoint", content=request_body(old_size, proof, note).encode()
-            )
-        except httpx.HTTPError as error:
-            raise LinkError(f"no answer: {type(error).__name__}", where=f"witness {self._url}") from None
-        return _judged(answer.status_code, answer.text, answer.headers.get("content-type", ""))
+        body = request_body(old_size, proof, note).encode()
+        status, text, kind = self._ask("POST", f"{self._url}/add-checkpoint", body)
+        return _judged(status, text, kind)
 
     def newest(self, origin: str) -> str:
+        status, text, _ = self._ask("GET", f"{self._url}/{origin_hash(origin)}/checkpoint", None)
+        if status != 200:
+            raise LinkError(f"the witness answered {status}", where=f"witness {self._url}")
+        return text
+
+    def _ask(self, method: str, url: str, body: bytes | None) -> tuple[int, str, str]:
+        """(status, body, content type), within a limit of bytes and of time. Raises LinkError."""
+        where, until = f"witness {self._url}", time.monotonic() + TIMEOUT_S
+        data = b""
         try:
-            answer = self._client.get(f"{self._url}/{quote(origin)}/checkpoint")
+            with self._client.stream(method, url, content=body) as answer:
+                for piece in answer.iter_raw():
+                    data += piece
+                    if len(data) > MAX_NOTE_BYTES or time.monotonic() > until:
+                        raise LinkError("an answer that is too large, or drips", where=where)
+                return answer.status_code, data.decode(), answer.headers.get("content-type", "")
         except httpx.HTTPError as error:
-            raise LinkError(f"no answer: {type(error).__name__}", where=f"witness {self._url}") from None
-        if answer.status_code != 200:
-            raise LinkError(f"the witness answered {answer.status_code}", where=f"witness {self._url}")
-        return answer.text
+            raise LinkError(f"no answer: {type(error).__name__}", where=where) from None
+        except UnicodeDecodeError:
+            raise LinkError("an answer that is no text", where=where) from None
 
     def close(self) -> None:
         self._client.close()

@@ -1,7 +1,7 @@
 """A small witness to run outside the department: its folder, its HTTP interface (C2SP `tlog-witness`).
 
     POST /add-checkpoint                 co-sign a tree head that only grew
-    GET  /<origin>/checkpoint            the newest co-signed one, for whoever verifies (monitoring prefix)
+    GET  /<hash>/checkpoint              the newest co-signed one, for monitors; hash: SHA-256 of the origin
 
 The newest tree head is read, judged and replaced in one SQLite transaction, synced before the answer. A
 folder that lost its database must be retired with its key: `open` never starts one anew.
@@ -9,6 +9,7 @@ folder that lost its database must be retired with its key: `open` never starts 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -31,11 +33,13 @@ from starlette.routing import Route
 
 from storage import files
 from storage.checkpoint import Checkpoint, NoteKey, split_note
+from storage.cosigners import CosignerKey, PrivateCosigner
 from storage.errors import CheckpointError
-from sync.department.journal.witness import MAX_REQUEST_BYTES, PLAIN_TYPE, Answer, Witness
+from sync.department.journal.witness import MAX_REQUEST_BYTES, PLAIN_TYPE, Answer, Witness, origin_hash
 from sync.errors import HomeError
 
 KEY_FILE = "witness.pem"
+ML_DSA_FILE = "witness-ml-dsa-44.pem"
 DATABASE = "witness.sqlite"
 SCHEMA = """
 CREATE TABLE logs (origin TEXT PRIMARY KEY, vkey TEXT NOT NULL) STRICT;
@@ -46,20 +50,20 @@ CREATE TABLE about (name TEXT NOT NULL) STRICT;
 """
 
 
-def write_private(path: Path, key: Ed25519PrivateKey) -> None:
+def write_private(path: Path, key: PrivateCosigner) -> None:
     """A new private key file, PKCS #8 PEM, mode 0600, synced. Raises FileExistsError."""
     files.write_new(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     files.sync_dir(path.parent)
 
 
-def read_private(path: Path) -> Ed25519PrivateKey:
-    """An Ed25519 key from its PEM file. Raises HomeError."""
+def read_private(path: Path) -> PrivateCosigner:
+    """An Ed25519 or ML-DSA-44 key from its PEM file. Raises HomeError."""
     try:
         key = load_pem_private_key(path.read_bytes(), None)
     except (OSError, ValueError, TypeError) as error:
         raise HomeError(f"no usable key: {type(error).__name__}", where=str(path)) from None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise HomeError("is not an Ed25519 key", where=str(path))
+    if not isinstance(key, Ed25519PrivateKey | MLDSA44PrivateKey):
+        raise HomeError("is not an Ed25519 or ML-DSA-44 key", where=str(path))
     return key
 
 
@@ -81,17 +85,22 @@ class WitnessFolder:
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("PRAGMA busy_timeout=10000")
         (self.name,) = self._db.execute("SELECT name FROM about").fetchone()
-        self._key = read_private(folder / KEY_FILE)
+        files_of = [one for one in (folder / KEY_FILE, folder / ML_DSA_FILE) if one.exists()]
+        self._keys = [read_private(one) for one in files_of or [folder / KEY_FILE]]
 
     @classmethod
     def create(cls, folder: Path, name: str) -> WitnessFolder:
         """A new witness: folder 0700, key 0600. Raises HomeError, CheckpointError for a malformed name."""
-        key = Ed25519PrivateKey.generate()
-        NoteKey.parse(Witness(name, key, {}).key.text())
+        private: tuple[PrivateCosigner, ...] = (Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate())
+        for one in Witness(name, private, {}).keys:
+            CosignerKey.parse(one.text())
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (folder / DATABASE).exists() or (folder / KEY_FILE).exists():
             raise HomeError("already holds a witness", where=str(folder))
-        write_private(folder / KEY_FILE, key)
+        for file, key in zip((KEY_FILE, ML_DSA_FILE), private, strict=True):
+            write_private(folder / file, key)
+        path = folder / DATABASE
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, files.PRIVATE_FILE))
         with sqlite3.connect(folder / DATABASE) as db:
             db.executescript(SCHEMA)
             db.execute("INSERT INTO about VALUES (?)", (name,))
@@ -122,11 +131,12 @@ class WitnessFolder:
 
     def _witness(self, db: sqlite3.Connection) -> Witness:
         rows = db.execute("SELECT origin, vkey FROM logs")
-        return Witness(self.name, self._key, {origin: NoteKey.parse(vkey) for origin, vkey in rows})
+        return Witness(self.name, self._keys, {origin: NoteKey.parse(vkey) for origin, vkey in rows})
 
     @property
-    def key(self) -> NoteKey:
-        return Witness(self.name, self._key, {}).key
+    def keys(self) -> tuple[CosignerKey, ...]:
+        """Its verifying keys: Ed25519, and ML-DSA-44 where it has one."""
+        return Witness(self.name, self._keys, {}).keys
 
     def add_checkpoint(self, body: bytes, *, time_s: int) -> Answer:
         """Judge a request against the newest tree head and replace that in the same transaction."""
@@ -145,6 +155,12 @@ class WitnessFolder:
                     (origin, answer.remember.size, answer.note),
                 )
             return answer
+
+    def newest_by_hash(self, name: str) -> str | None:
+        """The newest co-signed note of the log whose origin has this SHA-256 (hex)."""
+        with self._lock:
+            rows = self._db.execute("SELECT origin, note FROM heads").fetchall()
+        return next((str(note) for origin, note in rows if origin_hash(origin) == name), None)
 
     def newest(self, origin: str) -> str | None:
         """The newest co-signed note of a log."""
@@ -166,7 +182,7 @@ def witness_app(folder: WitnessFolder) -> Starlette:
         return Response(answer.body, answer.status, media_type=answer.content_type)
 
     async def checkpoint(request: Request) -> Response:
-        note = await run_in_threadpool(folder.newest, request.path_params["origin"])
+        note = await run_in_threadpool(folder.newest_by_hash, request.path_params["hash"])
         if note is None:
             return PlainTextResponse("this witness does not know that log, or has not seen it yet\n", 404)
         return Response(note, media_type=PLAIN_TYPE)
@@ -174,6 +190,6 @@ def witness_app(folder: WitnessFolder) -> Starlette:
     return Starlette(
         routes=[
             Route("/add-checkpoint", add_checkpoint, methods=["POST"]),
-            Route("/{origin:path}/checkpoint", checkpoint, methods=["GET"]),
+            Route("/{hash}/checkpoint", checkpoint, methods=["GET"]),
         ]
     )
