@@ -19,6 +19,7 @@ from storage.checkpoint import NoteKey
 from storage.clock_trust import WallClock, boottime_us
 from storage.errors import RecordError, StorageError, StoreFullError
 from storage.home import Home
+from storage.hot_list_file import list_key
 from storage.leaf import LeafRef
 from storage.records import ClockStep, Incident, KeyClass, Read, ReadPlace, ReadText, Record
 from storage.retention import Item, plan_purge
@@ -204,6 +205,10 @@ class Ledger:
                 ref = self.store.add_sealed(record)
         self._tend_beside()
         return ref
+
+    def hot_list_key(self) -> bytes:
+        """The key that seals hot lists on this unit's card."""
+        return list_key(self.store.ring.log_key)
 
     def read(self, sequence: int) -> Read:
         """A stored read, opened. For this room's door and the uplink: callers log the access first."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
+from storage.alert_life import AlertStep
 from storage.errors import RecordError
 from storage.plate_text import PLATE_TEXT
 
@@ -437,16 +438,42 @@ class Update(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert(Record):
-    """A read that met a hot-list entry. `read` is its sequence number."""
+    """A read that met a hot-list entry. `read` is its sequence number.
+
+    `entry`: the entry's bytes. `score`: its probability under the vote, 0 to 1. `twin`: the list writes O
+    where the read says 0, or I for 1, or the other way round. `disagrees`: state, plate_class. `silent`: why
+    it did not sound; empty for an audible alert. `stale`: the list's extract was older than the policy
+    allows.
+    """
 
     KIND: ClassVar[str] = "alert"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.HIT
     read: int
     list_id: str
     list_version: int
-    entry: str = field(repr=False)
+    source: str
+    entry: bytes = field(repr=False)
     category: str
+    score: float
+    twin: bool
+    disagrees: tuple[str, ...]
+    silent: tuple[str, ...]
+    stale: bool
     at_us: int
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.score <= 1.0:
+            raise RecordError("must lie in 0 to 1", where="alert.score")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertStepped(Record):
+    """One step in the life of an alert (463.7), by a person at this unit. `alert` is its sequence number."""
+
+    KIND: ClassVar[str] = "alert_step"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.HIT
+    alert: int
+    step: AlertStep
 
 
 class Verdict(StrEnum):
@@ -506,6 +533,7 @@ RECORDS: dict[str, type[Record]] = {
         MaintenanceLine,
         Update,
         Alert,
+        AlertStepped,
         Decision,
         Gap,
     )

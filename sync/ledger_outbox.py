@@ -16,6 +16,7 @@ from storage.outgoing import Outgoing
 from storage.records import Configuration, FileInForce, KeyClass
 from storage.standing import DOCUMENTS, Enrolment
 from sync.documents import inbox_file, open_carried
+from sync.hot_lists.held import is_hot_list, lists_folder, needs_snapshot, seal_document, snapshot_of
 
 RECORD_DOCUMENT_BYTES = 256 * 1024  # larger documents lie in the inbox, the log holds their digest
 
@@ -79,12 +80,13 @@ class LedgerOutbox(Outgoing):
         self._keep(name, message)
         digest = hashlib.sha256(message).digest()
         store = self._store
+        is_listed = is_hot_list(name)  # who is looked for is kept as long as its list, not as long as the log
         with store.adding():
             record = Configuration(
                 name=name,
                 version=carried.version,
                 digest=digest,
-                document=message if len(message) <= RECORD_DOCUMENT_BYTES else b"",
+                document=b"" if is_listed or len(message) > RECORD_DOCUMENT_BYTES else message,
                 at_us=store.time.now().us,
             )
             ref = store.add_sealed(record)
@@ -95,7 +97,14 @@ class LedgerOutbox(Outgoing):
     def _keep(self, name: str, message: bytes) -> None:
         """The document as it came, for whoever puts it to use and for a log that replaces this one."""
         self._inbox.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+        if is_hot_list(name):
+            message = seal_document(self._ledger.hot_list_key(), name, message)
         files.replace(self._inbox / inbox_file(name), message)
+
+    def wants_document(self, name: str) -> bool:
+        """Whether a document is of use here: a hot list's snapshot only where no delta leads to its head."""
+        list_id = snapshot_of(name)
+        return list_id is None or needs_snapshot(lists_folder(self._inbox.parent.parent), list_id)
 
     def opened_because(self) -> tuple[str | None, str | None]:
         """(last co-signed checkpoint of the log before this one, why it was left), from the first record."""

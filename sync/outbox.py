@@ -57,6 +57,9 @@ class Outbox(Protocol):
     def document_version(self, name: str) -> int:
         """The highest version of a signed document that was logged; 0 for none."""
 
+    def wants_document(self, name: str) -> bool:
+        """Whether a document is of use to this unit now."""
+
     def note_incident(self, what: str, detail: str) -> None:
         """Write an incident into the log."""
 

@@ -387,6 +387,8 @@ class Conversation:
         for ref in state.documents:
             if ref.version <= self._outbox.document_version(ref.name) or not goes_on():
                 continue
+            if not self._outbox.wants_document(ref.name):
+                continue
             try:
                 self._outbox.take_document(ref.name, self._fetch(ref))
                 self.progress.documents += (ref.name,)

@@ -24,6 +24,7 @@ from sync.hot_lists.importing import MAX_ENTRIES
 HEAD, PART, DELTA = "hot-list", "hot-list-part", "hot-list-delta"
 DELTAS = 32
 PART_ENTRIES = 100_000
+MAX_PARTS = 64
 MAX_PART_BYTES = 64 << 20  # unpacked
 MAX_DELTA_ENTRIES = 200_000
 MAX_ID = 24
@@ -55,7 +56,7 @@ class ListHead:
     def check(self) -> None:
         if not 1 <= len(self.list_id) <= MAX_ID or not self.list_id.replace("-", "").isalnum():
             raise RecordError(f"an id is 1 to {MAX_ID} letters, digits and -", where="head.list_id")
-        if not (1 <= self.snapshot <= self.sequence < 1 << 40 and 0 <= self.parts <= 64):
+        if not (1 <= self.snapshot <= self.sequence < 1 << 40 and 0 <= self.parts <= MAX_PARTS):
             raise RecordError("versions or parts are out of range", where="head")
         if not 0 <= self.count <= MAX_ENTRIES or len(self.digest) != 32:
             raise RecordError("count or digest is out of range", where="head")

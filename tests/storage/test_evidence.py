@@ -190,7 +190,20 @@ def test_every_access_to_the_record_is_in_the_package_and_nothing_else(
     read, other = add_reads(ledger, time, 1, text="AAA111", hit=True)[0], add_reads(ledger, time, 1)[0]
     shown = door.answer("query", query_body(door, ledger, "AAA111"))["entry"]
     alert = ledger.append(
-        Alert(read=read, list_id="L", list_version=1, entry="AAA111", category="stolen", at_us=1)
+        Alert(
+            read=read,
+            list_id="L",
+            list_version=1,
+            source="DOJ",
+            entry=b"AAA111",
+            category="stolen-vehicle",
+            score=0.9,
+            twin=False,
+            disagrees=(),
+            silent=(),
+            stale=False,
+            at_us=1,
+        )
     )
     decided = decide(ledger, alert.sequence, Verdict.CONFIRMED)
     not_shown = door.answer("query", query_body(door, ledger))["entry"]
@@ -230,7 +243,20 @@ def test_the_misread_rate_comes_from_what_people_saw_and_not_from_who_exports(
     verdicts = [Verdict.CONFIRMED, Verdict.MISREAD, Verdict.CONFIRMED, Verdict.DISMISSED, Verdict.CONFIRMED]
     for verdict in verdicts:
         alert = ledger.append(
-            Alert(read=read, list_id="L", list_version=1, entry=PLATE, category="stolen", at_us=1)
+            Alert(
+                read=read,
+                list_id="L",
+                list_version=1,
+                source="DOJ",
+                entry=PLATE.encode(),
+                category="stolen-vehicle",
+                score=0.9,
+                twin=False,
+                disagrees=(),
+                silent=(),
+                stale=False,
+                at_us=1,
+            )
         )
         decide(ledger, alert.sequence, verdict)
     decide(ledger, alert.sequence, Verdict.MISREAD)  # on second thoughts

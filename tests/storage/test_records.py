@@ -9,11 +9,13 @@ from custody_twins import Department, Reopen, SteppedTime, add_reads, ask_signed
 
 from hw.secure_slot import LoopbackSlot
 from storage import purge
+from storage.alert_life import AlertStep, Answer, Fit, Step
 from storage.door import Door, export_subject, hold_subject
 from storage.ledger import Ledger
 from storage.records import (
     RECORDS,
     Alert,
+    AlertStepped,
     ClockState,
     ClockStep,
     Configuration,
@@ -29,7 +31,32 @@ from storage.records import (
 )
 
 LINES: list[Record] = [
-    Alert(read=7, list_id="stolen", list_version=3, entry="7XKR219", category="stolen", at_us=1),
+    Alert(
+        read=7,
+        list_id="stolen",
+        list_version=3,
+        source="DOJ",
+        entry=b"7XKR219",
+        category="stolen-vehicle",
+        score=0.97,
+        twin=False,
+        disagrees=("state",),
+        silent=("state",),
+        stale=False,
+        at_us=1,
+    ),
+    AlertStepped(
+        alert=9,
+        step=AlertStep(
+            step=Step.TRANSCRIBED, user="o.lee", role="dispatcher", at_us=2, plate="7XKR219", state="US-CA"
+        ),
+    ),
+    AlertStepped(
+        alert=9,
+        step=AlertStep(
+            step=Step.ANSWERED, user="o.lee", role="", at_us=3, fit=Fit.YES, answer=Answer.CONFIRMED
+        ),
+    ),
     Decision(alert=9, user="o.lee", role="dispatcher", image_viewed=True, verdict=Verdict.CONFIRMED, at_us=2),
     UncleanStart(records=70, unanchored=3, images=2, at_us=3, clock_state=ClockState.HOLDOVER),
     MaintenanceLine(

@@ -380,27 +380,27 @@ def test_documents_come_down_signed_and_only_rise(department: Department, unit: 
 
     def document(version: int, key: Ed25519PrivateKey = command) -> bytes:
         carried = Carried(
-            name="hot-list/stolen",
+            name="update/camera",
             version=version,
             unit_id="",
             issued_us=1,
             expires_us=9,
             body=b"x" * 700_000,
         )
-        return down.sign_document("hot-list/stolen", codec.to_bytes(carried), key)
+        return down.sign_document("update/camera", codec.to_bytes(carried), key)
 
     with department.store.write() as connection:
-        down.publish(connection, "hot-list/stolen", 5, document(5), 1)
+        down.publish(connection, "update/camera", 5, document(5), 1)
     made = converse(unit, department)
-    assert made.documents == ("hot-list/stolen",)
-    assert unit.outbox.document_version("hot-list/stolen") == 5
-    assert (unit.folder.inbox / "hot-list_stolen.cbor").read_bytes() == document(5)
+    assert made.documents == ("update/camera",)
+    assert unit.outbox.document_version("update/camera") == 5
+    assert (unit.folder.inbox / "update_camera.cbor").read_bytes() == document(5)
     with pytest.raises(OutdatedError):
-        unit.outbox.take_document("hot-list/stolen", document(4))
+        unit.outbox.take_document("update/camera", document(4))
     with pytest.raises(SignatureError):
-        unit.outbox.take_document("hot-list/stolen", document(6, Ed25519PrivateKey.generate()))
+        unit.outbox.take_document("update/camera", document(6, Ed25519PrivateKey.generate()))
     with pytest.raises(Exception, match="versions only rise"), department.store.write() as connection:
-        down.publish(connection, "hot-list/stolen", 5, document(5), 1)
+        down.publish(connection, "update/camera", 5, document(5), 1)
 
 
 def test_a_log_cannot_be_claimed_by_a_second_unit(

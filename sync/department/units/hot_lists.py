@@ -1,0 +1,176 @@
+"""Hot lists at the department: kept sealed, and offered to units as signed head, snapshot and deltas."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import delete, select
+
+from storage import codec, files
+from storage.errors import StorageError
+from storage.hot_list_file import HotListFile, write_list
+from storage.times import HOUR_US
+from sync.department.ground.home import DepartmentHome
+from sync.department.store.database import Store
+from sync.department.store.tables import documents
+from sync.department.units.documents import send
+from sync.errors import ConfigError
+from sync.hot_lists.document import (
+    DELTAS,
+    MAX_DELTA_ENTRIES,
+    MAX_PARTS,
+    ListDelta,
+    ListHead,
+    delta_name,
+    difference,
+    digest_of,
+    head_name,
+    in_parts,
+    pack_part,
+    part_name,
+    total_digest,
+)
+from sync.hot_lists.entry import Entry
+from sync.hot_lists.held import lists_folder
+
+KEY_FILE = "hotlists.key"
+SNAPSHOT_SHARE = 4  # a change of more than a fourth of the list travels as a snapshot
+LONGEST_HOURS = 24 * 31
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What is said of a list that is about to be sent."""
+
+    list_id: str
+    issuer: str
+    source: str
+    agency: str
+    extracted_us: int
+    hours: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """One version that is out."""
+
+    head: ListHead
+    removed: int
+    added: int
+    as_snapshot: bool
+
+
+def publish_list(
+    home: DepartmentHome, store: Store, offer: Offer, entries: Iterable[Entry], now_us: int
+) -> Published:
+    """Sign the next version of a list and offer it to every unit.
+
+    Raises ConfigError for hours out of range or an extract from the future, StorageError, OSError.
+    """
+    if not 1 <= offer.hours <= LONGEST_HOURS:
+        raise ConfigError(f"1 to {LONGEST_HOURS} hours", where="--hours")
+    if offer.extracted_us > now_us + HOUR_US:
+        raise ConfigError("was extracted in the future", where=offer.list_id, cure="check the extract's time")
+    new = sorted({one.to_bytes() for one in entries})
+    before = held_list(home, offer.list_id)
+    old = [] if before is None else [one for _, one in before.entries()]
+    last = None if before is None else codec.from_plain(ListHead, before.facts)
+    gone, came = difference(old, new)
+    sequence = 1 if last is None else last.sequence + 1
+    whole = (
+        last is None
+        or sequence - last.snapshot >= DELTAS
+        or len(gone) + len(came) > min(MAX_DELTA_ENTRIES, max(100, len(new) // SNAPSHOT_SHARE))
+    )
+    parts = [] if not whole else list(in_parts(new))
+    head = ListHead(
+        list_id=offer.list_id,
+        sequence=sequence,
+        organization=home.settings.name,
+        issuer=offer.issuer,
+        source=offer.source,
+        agency=offer.agency,
+        extracted_us=min(offer.extracted_us, now_us),
+        expires_us=now_us + offer.hours * HOUR_US,
+        count=len(new),
+        digest=total_digest(map(digest_of, new)),
+        snapshot=sequence if whole or last is None else last.snapshot,
+        parts=len(parts) if whole or last is None else last.parts,
+    )
+    head.check()
+    if whole:
+        _withdraw(store, [part_name(offer.list_id, number) for number in range(len(parts), MAX_PARTS)])
+    for number, part in enumerate(parts):
+        name = part_name(offer.list_id, number)
+        send(home, store, name, pack_part(offer.list_id, sequence, part), now_us, expires_us=head.expires_us)
+    if last is not None and not whole:
+        delta = ListDelta(list_id=offer.list_id, sequence=sequence, removed=tuple(gone), added=tuple(came))
+        send(
+            home,
+            store,
+            delta_name(offer.list_id, sequence),
+            codec.to_bytes(delta),
+            now_us,
+            expires_us=head.expires_us,
+        )
+    send(home, store, head_name(offer.list_id), codec.to_bytes(head), now_us, expires_us=head.expires_us)
+    _keep(home, head, new)
+    return Published(head=head, removed=len(gone), added=len(came), as_snapshot=whole)
+
+
+def _withdraw(store: Store, names: list[str]) -> None:
+    """Offer these documents no longer."""
+    with store.write() as connection:
+        connection.execute(delete(documents).where(documents.c.name.in_(names)))
+
+
+def held_list(home: DepartmentHome, list_id: str) -> HotListFile | None:
+    """The newest version of a list as the department keeps it, if any. Raises StorageError."""
+    path = lists_folder(home.path) / f"{list_id}.list"
+    return HotListFile(path, list_key_of(home), list_id) if path.exists() else None
+
+
+def listed(home: DepartmentHome) -> list[ListHead]:
+    """The newest version of every list."""
+    folder = lists_folder(home.path)
+    names = sorted(path.stem for path in folder.glob("*.list")) if folder.is_dir() else []
+    found = []
+    for name in names:
+        held = held_list(home, name)
+        if held is not None:
+            found.append(codec.from_plain(ListHead, held.facts))
+            held.close()
+    return found
+
+
+def names_out(store: Store, list_id: str) -> list[str]:
+    """The names of a list's documents that units are offered."""
+    query = select(documents.c.name).order_by(documents.c.name)
+    with store.read() as connection:
+        names = [str(row[0]) for row in connection.execute(query)]
+    return [
+        one
+        for one in names
+        if one.partition("/")[2].partition(".")[0] == list_id and one.startswith("hot-list")
+    ]
+
+
+def list_key_of(home: DepartmentHome) -> bytes:
+    """The key that seals lists at the department, made with the first one; 0600."""
+    path: Path = home.path / KEY_FILE
+    if not path.exists():
+        files.replace(path, os.urandom(32))
+    key = path.read_bytes()
+    if len(key) != 32:
+        raise StorageError("has 32 bytes", where=str(path))
+    return key
+
+
+def _keep(home: DepartmentHome, head: ListHead, entries: list[bytes]) -> None:
+    folder = lists_folder(home.path)
+    files.make_dir(folder)
+    pairs = ((Entry.from_bytes(one).key, one) for one in entries)
+    write_list(folder / f"{head.list_id}.list", list_key_of(home), head.list_id, codec.to_plain(head), pairs)

@@ -1,0 +1,224 @@
+"""Hot lists of a unit, in HOME/hotlists: brought up to the signed head by deltas, else by the snapshot.
+
+A list lies there sealed (`ID.list`). `ID.need` beside it asks the next sync for the snapshot. Documents of
+lists lie sealed in the inbox, too. What does not lead exactly to the head changes nothing: the old version
+goes on matching until it expires.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage import codec, files
+from storage.errors import RecordError, SealError, StorageError
+from storage.hot_list_file import HotListFile, seal, unseal, write_list
+from sync.documents import Carried, inbox_file, open_carried
+from sync.hot_lists.document import (
+    DELTA,
+    HEAD,
+    PART,
+    ListHead,
+    delta_name,
+    digest_of,
+    head_name,
+    parse_delta,
+    parse_head,
+    part_name,
+    total_digest,
+    unpack_part,
+)
+from sync.hot_lists.entry import Entry
+from sync.membership import Member
+
+FOLDER = "hotlists"
+LIST_FILE = re.compile(r"([A-Za-z0-9-]{1,24})\.list")
+KINDS = frozenset({HEAD, PART, DELTA})
+
+
+def lists_folder(home: Path) -> Path:
+    """Where a unit's lists lie."""
+    return home / FOLDER
+
+
+def is_hot_list(name: str) -> bool:
+    """Whether a document belongs to a hot list."""
+    return name.partition("/")[0] in KINDS
+
+
+def snapshot_of(name: str) -> str | None:
+    """The id of the list whose snapshot a document is a part of."""
+    kind, _, rest = name.partition("/")
+    return rest.rpartition(".")[0] if kind == PART else None
+
+
+def needs_snapshot(folder: Path, list_id: str) -> bool:
+    """Whether a list is not here, or cannot be brought up to its head by deltas."""
+    return not (folder / f"{list_id}.list").exists() or (folder / f"{list_id}.need").exists()
+
+
+def seal_document(key: bytes, name: str, message: bytes) -> bytes:
+    """A document of a list as it lies in the inbox."""
+    return seal(key, f"inbox {name}", 0, message)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldList:
+    """One list in force, open for look-ups."""
+
+    head: ListHead
+    file: HotListFile
+
+    def find(self, key: int) -> list[bytes]:
+        """The entries under a key."""
+        return self.file.find(key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListChange:
+    """What became of one list. `what`: updated, waits (for its snapshot), refused."""
+
+    list_id: str
+    what: str
+    sequence: int
+    count: int = 0
+    why: str = ""
+
+
+class HeldLists:
+    """All lists of a unit. `refresh` from one thread; `lists` may be read from any."""
+
+    def __init__(self, home: Path, inbox: Path, key: bytes, member: Callable[[], Member | None]) -> None:
+        """key: Ledger.hot_list_key(). member: the unit's membership; None while it has no department."""
+        self._folder, self._inbox, self._key, self._member = lists_folder(home), inbox, key, member
+        self._held: dict[str, HeldList] = {}
+        self._load()
+
+    @property
+    def lists(self) -> tuple[HeldList, ...]:
+        """The lists that lie here, expired ones too."""
+        return tuple(self._held.values())
+
+    def close(self) -> None:
+        """Let the files go."""
+        for one in self._held.values():
+            one.file.close()
+        self._held = {}
+
+    def refresh(self) -> list[ListChange]:
+        """Bring every list up to its head in the inbox. Raises OSError for a disk that fails."""
+        member = self._member()
+        if member is None:
+            return []
+        changes = []
+        for list_id in sorted(self._announced()):
+            change = self._bring_up(list_id, member)
+            if change is not None:
+                changes.append(change)
+        return changes
+
+    def keep(self, head: ListHead, entries: Iterable[bytes]) -> None:
+        """Write a list and put it into force. Raises OSError, StorageError."""
+        files.make_dir(self._folder)
+        path = self._folder / f"{head.list_id}.list"
+        pairs = ((Entry.from_bytes(one).key, one) for one in entries)
+        write_list(path, self._key, head.list_id, codec.to_plain(head), pairs)
+        (self._folder / f"{head.list_id}.need").unlink(missing_ok=True)
+        self._open(path, head.list_id)
+
+    def _load(self) -> None:
+        """Open what lies here; what another log sealed cannot be read and goes, to come again with a sync."""
+        if not self._folder.is_dir():
+            return
+        for path in sorted(self._folder.iterdir()):
+            found = LIST_FILE.fullmatch(path.name)
+            if found is None:
+                continue
+            try:
+                self._open(path, found[1])
+            except (SealError, RecordError):
+                path.unlink()
+
+    def _open(self, path: Path, list_id: str) -> None:
+        made = HotListFile(path, self._key, list_id)
+        try:
+            head = codec.from_plain(ListHead, made.facts)
+        except StorageError:
+            made.close()
+            raise
+        # a look-up may be under way in the old one: its descriptor closes with its last reference
+        self._held = {**self._held, list_id: HeldList(head, made)}
+
+    def _announced(self) -> Iterator[str]:
+        if not self._inbox.is_dir():
+            return
+        for path in self._inbox.glob(inbox_file(head_name("*"))):
+            yield path.name.removeprefix(f"{HEAD}_").removesuffix(".cbor")
+
+    def _document(self, name: str, member: Member) -> Carried:
+        """A document of the inbox, checked anew. Raises OSError, StorageError."""
+        stored = (self._inbox / inbox_file(name)).read_bytes()
+        message = unseal(self._key, f"inbox {name}", 0, stored)
+        return open_carried(message, name, member.command_public(), member.unit_id)
+
+    def _bring_up(self, list_id: str, member: Member) -> ListChange | None:
+        sequence = 0
+        try:
+            head = parse_head(self._document(head_name(list_id), member).body)
+            sequence = head.sequence
+            if head.list_id != list_id:
+                raise RecordError("is another list's", where=head_name(list_id))
+            if head.organization != member.department:
+                raise RecordError("is of another department", where=head_name(list_id))
+            held = self._held.get(list_id)
+            if held is not None and held.head.sequence >= head.sequence:
+                return None
+            entries = self._by_deltas(held, head, member) if held is not None else None
+            if entries is None:
+                entries = self._by_snapshot(head, member)
+            if entries is None:
+                files.make_dir(self._folder)
+                (self._folder / f"{list_id}.need").touch(mode=files.PRIVATE_FILE)
+                return ListChange(
+                    list_id=list_id, what="waits", sequence=sequence, why="its snapshot is not here"
+                )
+            self.keep(head, entries.values())
+        except StorageError as error:
+            return ListChange(list_id=list_id, what="refused", sequence=sequence, why=str(error))
+        return ListChange(list_id=list_id, what="updated", sequence=sequence, count=head.count)
+
+    def _by_deltas(self, held: HeldList, head: ListHead, member: Member) -> dict[bytes, bytes] | None:
+        """The head's entries from those that are held; None where the deltas do not lead there."""
+        entries = {digest_of(one): one for _, one in held.file.entries()}
+        return self._follow(entries, held.head.sequence, head, member)
+
+    def _by_snapshot(self, head: ListHead, member: Member) -> dict[bytes, bytes] | None:
+        entries: dict[bytes, bytes] = {}
+        for number in range(head.parts):
+            name = part_name(head.list_id, number)
+            try:
+                body = self._document(name, member).body
+                part = unpack_part(body, head.list_id, head.snapshot)
+            except (OSError, StorageError):
+                return None
+            entries |= {digest_of(one): one for one in part}
+        return self._follow(entries, head.snapshot, head, member)
+
+    def _follow(
+        self, entries: dict[bytes, bytes], sequence: int, head: ListHead, member: Member
+    ) -> dict[bytes, bytes] | None:
+        for number in range(sequence + 1, head.sequence + 1):
+            try:
+                delta = parse_delta(self._document(delta_name(head.list_id, number), member).body)
+            except (OSError, StorageError):
+                return None
+            if (delta.list_id, delta.sequence) != (head.list_id, number):
+                return None
+            for gone in delta.removed:
+                entries.pop(gone, None)
+            entries |= {digest_of(one): one for one in delta.added}
+        if len(entries) != head.count or total_digest(entries) != head.digest:
+            return None
+        return entries

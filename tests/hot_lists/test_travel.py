@@ -1,0 +1,236 @@
+"""Lists from a department to its units: a snapshot once, then deltas; a foreign list changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from receiver_twins import Joined
+from sync_twins import converse, found_department
+
+from storage import codec
+from storage.times import HOUR_US, now_us
+from sync.department.server.server import Department
+from sync.department.units.documents import out, sign_document
+from sync.department.units.hot_lists import Offer, Published, held_list, listed, names_out, publish_list
+from sync.documents import Carried, inbox_file
+from sync.errors import ConfigError
+from sync.hot_lists import document
+from sync.hot_lists.document import ListHead, head_name
+from sync.hot_lists.entry import Entry, key_of
+from sync.hot_lists.held import HeldLists, ListChange, lists_folder
+from sync.uplink import Progress
+
+
+@pytest.fixture
+def department(tmp_path: Path) -> Iterator[Department]:
+    made = Department(found_department(tmp_path / "department"))
+    yield made
+    made.close()
+
+
+class Listening(Joined):
+    """An enrolled unit with its lists."""
+
+    def __init__(self, path: Path, department: Department) -> None:
+        super().__init__(path, department, path.name)
+        self.department = department
+        self.held = self.open_lists()
+
+    def open_lists(self) -> HeldLists:
+        return HeldLists(
+            self.folder.path.parent, self.folder.inbox, self.ledger.hot_list_key(), self.folder.member
+        )
+
+    def sync(self) -> tuple[Progress, list[ListChange]]:
+        progress = converse(self, self.department)
+        return progress, self.held.refresh()
+
+    def holds(self, plate: str) -> bool:
+        return any(one.find(key_of(plate)) for one in self.held.lists)
+
+
+@pytest.fixture
+def unit(tmp_path: Path, department: Department) -> Iterator[Listening]:
+    made = Listening(tmp_path / "unit", department)
+    yield made
+    made.held.close()
+    made.close()
+
+
+def plates(*numbers: int) -> list[Entry]:
+    return [Entry(plate=f"7ABC{number:03}", category="stolen-vehicle", state="US-CA") for number in numbers]
+
+
+def push(department: Department, entries: list[Entry], **changes: object) -> Published:
+    offer = Offer(
+        list_id="doj", issuer="DOJ", source="SVS", agency="", extracted_us=now_us() - HOUR_US, hours=24
+    )
+    changed = replace(offer, **changes)  # type: ignore[arg-type]
+    return publish_list(department.home, department.store, changed, entries, now_us())
+
+
+def test_a_list_reaches_a_unit_as_a_snapshot_and_then_as_deltas(
+    department: Department, unit: Listening
+) -> None:
+    first = push(department, plates(*range(300)))
+    assert first.as_snapshot
+    progress, changes = unit.sync()
+    assert set(progress.documents) >= {"hot-list/doj", "hot-list-part/doj.0"}
+    assert [(one.what, one.sequence, one.count) for one in changes] == [("updated", 1, 300)]
+    assert unit.holds("7ABC007")
+    second = push(department, plates(*range(1, 301)))
+    assert (second.as_snapshot, second.removed, second.added) == (False, 1, 1)
+    progress, changes = unit.sync()
+    assert set(progress.documents) == {"hot-list/doj", "hot-list-delta/doj.2"}
+    assert [(one.what, one.sequence) for one in changes] == [("updated", 2)]
+    assert unit.holds("7ABC300")
+    assert not unit.holds("7ABC000")
+
+
+def test_a_unit_that_missed_three_versions_catches_up(department: Department, unit: Listening) -> None:
+    push(department, plates(*range(300)))
+    unit.sync()
+    for number in range(300, 303):
+        push(department, plates(*range(number + 1)))
+    progress, changes = unit.sync()
+    assert not any(name.startswith("hot-list-part") for name in progress.documents)
+    assert [(one.what, one.sequence, one.count) for one in changes] == [("updated", 4, 303)]
+
+
+def test_a_unit_that_missed_more_than_the_deltas_asks_for_the_snapshot(
+    department: Department, unit: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document, "DELTAS", 4)
+    monkeypatch.setattr("sync.department.units.hot_lists.DELTAS", 4)
+    push(department, plates(*range(300)))
+    unit.sync()
+    for number in range(300, 308):
+        push(department, plates(*range(number + 1)))
+    progress, changes = unit.sync()
+    assert not any(name.startswith("hot-list-part") for name in progress.documents)
+    assert [one.what for one in changes] == ["waits"]
+    assert unit.holds("7ABC007")  # the old version goes on matching until it expires
+    _, changes = unit.sync()
+    assert [(one.what, one.sequence, one.count) for one in changes] == [("updated", 9, 308)]
+    assert unit.holds("7ABC307")
+
+
+def test_a_unit_that_joins_later_gets_the_snapshot_and_what_followed(
+    department: Department, tmp_path: Path
+) -> None:
+    push(department, plates(*range(300)))
+    push(department, plates(*range(301)))
+    late = Listening(tmp_path / "late", department)
+    _, changes = late.sync()
+    assert [(one.what, one.sequence, one.count) for one in changes] == [("updated", 2, 301)]
+    late.held.close()
+    late.close()
+
+
+def test_lists_outlive_a_restart_and_nothing_of_them_is_in_clear(
+    department: Department, unit: Listening
+) -> None:
+    push(department, plates(*range(300)))
+    unit.sync()
+    unit.held.close()
+    for path in [*lists_folder(unit.folder.path.parent).iterdir(), *unit.folder.inbox.iterdir()]:
+        if path.name.startswith("hot-list") or path.suffix == ".list":
+            assert b"7ABC" not in path.read_bytes()
+    assert b"7ABC" not in (department.home.path / "hotlists" / "doj.list").read_bytes()
+    assert b"7ABC007" not in unit.ledger.store.home.database.read_bytes()
+    unit.held = unit.open_lists()
+    assert unit.holds("7ABC007")
+
+
+def signed(department: Department, head: ListHead, *, version: int) -> bytes:
+    name = head_name(head.list_id)
+    carried = Carried(
+        name=name, version=version, unit_id="", issued_us=1, expires_us=None, body=codec.to_bytes(head)
+    )
+    from sync.department.ground.home import load_ed25519
+
+    return sign_document(name, codec.to_bytes(carried), load_ed25519(department.home.path / "command.key"))
+
+
+BAD_HEADS = [
+    pytest.param({"organization": "Another PD"}, "refused", "another department", id="another department"),
+    pytest.param({"digest": bytes(32)}, "waits", "", id="a digest that nothing leads to"),
+    pytest.param({"count": 7}, "waits", "", id="another count"),
+    pytest.param({"sequence": 3, "snapshot": 3}, "waits", "", id="a snapshot that is not there"),
+]
+
+
+@pytest.mark.parametrize(("changes", "what", "why"), BAD_HEADS)
+def test_a_head_that_does_not_hold_changes_nothing(
+    department: Department, unit: Listening, changes: dict[str, object], what: str, why: str
+) -> None:
+    first = push(department, plates(*range(300)))
+    unit.sync()
+    head = replace(first.head, **({"sequence": 2} | changes))  # type: ignore[arg-type]
+    unit.outbox.take_document("hot-list/doj", signed(department, head, version=1 << 33))
+    (change,) = unit.held.refresh()
+    assert (change.what, why in change.why) == (what, True)
+    assert [one.head.sequence for one in unit.held.lists] == [1]
+    assert unit.holds("7ABC007")
+
+
+def test_an_older_head_is_refused_and_a_lower_sequence_ignored(
+    department: Department, unit: Listening
+) -> None:
+    first = push(department, plates(*range(300)))
+    push(department, plates(*range(200)))
+    unit.sync()
+    with department.store.read() as connection:
+        _, newest = out(connection, "hot-list/doj")
+    from storage.errors import OutdatedError
+
+    with pytest.raises(OutdatedError):
+        unit.outbox.take_document("hot-list/doj", newest)
+    unit.outbox.take_document("hot-list/doj", signed(department, first.head, version=1 << 33))
+    assert unit.held.refresh() == []
+    assert [one.head.sequence for one in unit.held.lists] == [2]
+
+
+def test_a_damaged_list_or_inbox_is_asked_for_again(department: Department, unit: Listening) -> None:
+    push(department, plates(*range(300)))
+    unit.sync()
+    unit.held.close()
+    path = lists_folder(unit.folder.path.parent) / "doj.list"
+    path.write_bytes(b"damaged")
+    (unit.folder.inbox / inbox_file("hot-list-part/doj.0")).write_bytes(b"damaged")
+    unit.held = unit.open_lists()
+    assert unit.held.lists == ()
+    assert [one.what for one in unit.held.refresh()] == ["waits"]
+    push(department, plates(*range(600)))
+    _, changes = unit.sync()
+    assert [(one.what, one.count) for one in changes] == [("updated", 600)]
+
+
+def test_the_department_keeps_the_newest_version_and_bounds_what_is_out(department: Department) -> None:
+    push(department, plates(*range(300)))
+    push(department, plates(*range(301)))
+    (head,) = listed(department.home)
+    assert (head.sequence, head.count) == (2, 301)
+    held = held_list(department.home, "doj")
+    assert held is not None
+    assert held.count == 301
+    assert names_out(department.store, "doj") == [
+        "hot-list-delta/doj.2",
+        "hot-list-part/doj.0",
+        "hot-list/doj",
+    ]
+    assert (department.home.path / "hotlists.key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("hours", [0, 24 * 31 + 1])
+def test_a_list_ends_within_a_month(department: Department, hours: int) -> None:
+    with pytest.raises(ConfigError):
+        push(department, plates(1), hours=hours)
+
+
+def test_an_extract_from_the_future_is_refused(department: Department) -> None:
+    with pytest.raises(ConfigError, match="future"):
+        push(department, plates(1), extracted_us=now_us() + 2 * HOUR_US)
