@@ -39,10 +39,14 @@ def _looks_and_head(frames: Sequence[Evidence], texts: Sequence[Labels]) -> tupl
     """Log-likelihoods (F, N) of texts under each frame's looks (their mean) and its second head."""
     if not frames or not texts:
         return np.zeros((len(frames), len(texts))), np.zeros((len(frames), len(texts)))
-    counts = [len(frame.columns) for frame in frames]
-    scores = log_scores(np.concatenate([frame.columns for frame in frames]).astype(np.float64), texts)
-    starts = np.cumsum([0, *counts[:-1]])
-    looks = np.add.reduceat(scores, starts, axis=0) / np.array(counts)[:, None]
+    looks = np.empty((len(frames), len(texts)))
+    for length in sorted({frame.columns.shape[1] for frame in frames}):  # two lines have more columns
+        rows = [row for row, frame in enumerate(frames) if frame.columns.shape[1] == length]
+        alike = [frames[row].columns for row in rows]
+        counts = [len(columns) for columns in alike]
+        scores = log_scores(np.concatenate(alike).astype(np.float64), texts)
+        starts = np.cumsum([0, *counts[:-1]])
+        looks[rows] = np.add.reduceat(scores, starts, axis=0) / np.array(counts)[:, None]
     return looks, head_scores(frames, texts)
 
 

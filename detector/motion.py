@@ -10,6 +10,7 @@ _FOLLOW = 0.5  # share of a new velocity that is believed at once: boxes jitter 
 _GROWN = 0.14  # log of the size's change that gives direction: three times the detector's jitter
 _STILL_WIDTHS = 0.6  # a parked plate's center stays within this many plate widths
 _PARKED_S = 2.0
+_STRAY_SHARE = 0.3  # of a new error of the prediction in what is usual
 _SMOOTH = 3  # sightings that the first and the last size are averaged over
 
 
@@ -28,12 +29,14 @@ class Motion:
         "first_us",
         "last_us",
         "sightings",
+        "stray_px",
     )
 
     def __init__(self, time_us: int, box: PlateBox) -> None:
         self.first_us = self.last_us = time_us
         self.box = box
         self.sightings = 1
+        self.stray_px = 0.0  # how far sightings usually are from where they were expected
         self._start = box.center
         self._speed = (0.0, 0.0)
         self._grow_per_s = 0.0
@@ -46,6 +49,9 @@ class Motion:
         """One more sighting, later than all before."""
         seconds = max((time_us - self.last_us) / 1e6, 1e-3)
         (x0, y0), (x1, y1) = self.box.center, box.center
+        if self.sightings > 1:
+            x, y, _ = self.predicted(time_us)
+            self.stray_px += _STRAY_SHARE * (math.dist((x, y), (x1, y1)) - self.stray_px)
         width = max(box.width_px, 1.0)
         grown = math.log(width) - math.log(max(self.box.width_px, 1.0))
         share = 1.0 if self.sightings == 1 else _FOLLOW
@@ -68,6 +74,27 @@ class Motion:
         if self.sightings <= _SMOOTH:
             early += size
         return early, late + (size - late) / min(self.sightings, _SMOOTH)
+
+    def join(self, other: Motion) -> None:
+        """Adds the sightings of the same plate that another motion followed."""
+        first = self if self.first_us <= other.first_us else other
+        last = self if self.last_us > other.last_us else other
+        self._wander = max(
+            self._wander, other._wander, math.dist(first._start, last.box.center) / last._width
+        )
+        counts = self.sightings, other.sightings
+        early = first._wide[0] / min(first.sightings, _SMOOTH), first._high[0] / min(first.sightings, _SMOOTH)
+        self.sightings = sum(counts)
+        share = min(self.sightings, _SMOOTH)
+        self._wide, self._high = (early[0] * share, last._wide[1]), (early[1] * share, last._high[1])
+        self._start, self._speed, self._grow_per_s = first._start, last._speed, last._grow_per_s
+        self.first_us, self.last_us, self.box = first.first_us, last.last_us, last.box
+        self.stray_px = max(self.stray_px, other.stray_px)
+        self._predicted = None
+
+    @property
+    def _width(self) -> float:
+        return max(self.box.width_px, 1.0)
 
     def predicted(self, time_us: int) -> tuple[float, float, float]:
         """Center x, y and width in px at a later time; growth is believed for half a second."""

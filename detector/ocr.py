@@ -16,12 +16,22 @@ from .plateness import plateness, signs_of_look
 from .plates import CLASSES, F32, U8, Corners, Evidence, PlateBox
 from .rectify import Patch, corners_in_frame, cut_patch, normalised
 from .runtime import Net, NetOutput
+from .two_lines import (
+    find_gap,
+    is_serial_line,
+    join_columns,
+    line_corners,
+    may_have_two_lines,
+    seems_to_have_two_lines,
+)
 
 F64 = NDArray[np.float64]
 
 CANDIDATES_A_LOOK = 6
 WORTH_NATS = 9.0  # a candidate this far behind the best of its look cannot win a vote back
 _HEAD_SMOOTHING = 1e-3
+LINE_SURE = 0.4  # of each line's look, that both together are the text
+ONE_OF_TWO_TRUST = 0.4  # in the text of one line, where the box shows signs of two
 CUT_TRUST = 0.4  # in the text of a box that runs out of the picture: its ends may be missing
 # What a second look may move: beyond it the corners are the net's fancy, not the plate's.
 _LEAST_AREA, _MOST_AREA, _MOST_SHIFT = 0.35, 1.8, 0.35
@@ -104,11 +114,34 @@ class PatchReader:
             except DegenerateCornersError:
                 corners = box.corners
         width_px = PlateBox(corners=corners, confidence=0.0).width_px
-        evidence = self._evidence(looks, width_px, box)
-        if cut:
-            evidence = replace(evidence, cut=True, trust=evidence.trust * CUT_TRUST)
+        trust = CUT_TRUST if cut else 1.0
+        gap = find_gap(first.patch.luma, rules.margin_y)
+        lines = None
+        if may_have_two_lines(box.aspect, gap):
+            lines = self._lines(luma, box.corners, gap.place, watch)
+            if lines is None and seems_to_have_two_lines(box.aspect, gap):
+                trust *= ONE_OF_TWO_TRUST
+        evidence = self._evidence(looks if lines is None else [lines], width_px, box)
+        evidence = replace(evidence, cut=cut, trust=trust)
         watch.lap("text")
         return Sight(evidence, corners, looks[-1].patch.luma, sure)
+
+    def _lines(self, luma: U8, corners: Corners, place: float, watch: Stopwatch) -> _Look | None:
+        """Both lines of a plate as one look, or None where one of them is not surely read."""
+        rules = self._card.patch
+        seen = []
+        for line in line_corners(corners, place):
+            try:
+                look = self._look(luma, line, (rules.margin_x, rules.margin_y), watch)
+            except DegenerateCornersError:
+                return None
+            if look.sureness < LINE_SURE or not is_serial_line(look.path):
+                return None
+            seen.append(look)
+        upper, lower = seen
+        columns = join_columns(upper.columns, lower.columns).astype(np.float64)
+        outputs = {name: value for name, value in lower.outputs.items() if name == "jurisdiction"}
+        return _Look(upper.patch, columns, best_path(columns), upper.sureness * lower.sureness, outputs)
 
     def corners_at(self, luma: U8, box: PlateBox) -> Corners:
         """The corners that the net sees at a box, or the box's own. Raises DegenerateCornersError."""

@@ -10,6 +10,7 @@ from .likeness import (
     DIFFERENT_NATS,
     DIFFERENT_SHARE,
     MISREAD_NATS,
+    SURE,
     TRUSTED,
     Likeness,
     is_part,
@@ -115,6 +116,28 @@ class LiveTrack:
         """Whether a picture with that text shows what the vote says at present."""
         return leader == self.vote.leader
 
+    def absorb(self, other: LiveTrack) -> None:
+        """Takes over what another pass saw of the same vehicle; its own best picture stays."""
+        self.vote.join(other.vote)
+        self.motion.join(other.motion)
+        if other.motion.first_us <= self.motion.first_us:
+            self._first_box = other._first_box
+        if other._read_us > self._read_us:
+            self._read_us, self._read_box, self._read_at_edge = (
+                other._read_us,
+                other._read_box,
+                other._read_at_edge,
+            )
+        self._widest_read = max(self._widest_read, other._widest_read)
+        self._top_plateness = max(self._top_plateness, other._top_plateness)
+
+    @property
+    def picture_quality(self) -> float:
+        """How well the kept picture shows what the vote says."""
+        if self._best is None:
+            return -math.inf
+        return self._best.quality - (0.0 if self._shows(self._best.leader) else _NOT_SHOWN)
+
     @property
     def text(self) -> PlateText:
         """What the vote says at present."""
@@ -134,8 +157,17 @@ class LiveTrack:
         mine, its = self.vote.leader, reading.leader
         if same_text(mine, its):
             return "same"
-        if near_text(mine, its) and min(self.vote.confidence, reading.confidence) >= TRUSTED:
-            return "misread" if self._may_be_misread(reading) else "neighbor"
+        if is_part(mine, its) or is_part(its, mine) or reading.evidence.cut or self.vote.cut:
+            return self._unless_different(reading)
+        if near_text(mine, its):
+            sure = min(self.vote.confidence, reading.confidence)
+            if sure >= TRUSTED and self._may_be_misread(reading):
+                return "misread"
+            return "neighbor" if sure >= SURE else "unclear"
+        return self._unless_different(reading)
+
+    def _unless_different(self, reading: PlateReading) -> Likeness:
+        mine, its = self.vote.leader, reading.leader
         if shared(mine, its) >= DIFFERENT_SHARE or is_part(mine, its) or is_part(its, mine):
             return "unclear"
         return "different" if self.vote.supports(reading.evidence) < DIFFERENT_NATS else "unclear"

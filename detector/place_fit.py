@@ -12,6 +12,7 @@ from .plates import PlateBox
 _JITTER_WIDTHS = 0.8
 _UNKNOWN_WIDTHS_PER_S, _KNOWN_WIDTHS_PER_S = 25.0, 8.0
 _MOST_WIDTHS = 6.0
+_STRAYS, _MOST_STRAY_WIDTHS = 2.0, 3.0
 _MOST_GROWTH = 0.7  # log of the size's change between two sightings
 _SAME_PLACE_WIDTHS = 0.6  # two vehicles' plates are further apart than this
 _EDGE_SHARE = 0.03  # of the box's size: how exactly a box shows where a plate ends
@@ -42,7 +43,9 @@ def misfit(motion: Motion, time_us: int, box: PlateBox) -> float:
     away = math.dist((x, y), box.center) / scale
     rate = _KNOWN_WIDTHS_PER_S if motion.sightings > 1 else _UNKNOWN_WIDTHS_PER_S
     seconds = max(time_us - motion.last_us, 0) / 1e6
-    allowed = _JITTER_WIDTHS + min(rate * seconds, _MOST_WIDTHS)
+    # an unsteady camera moves a small plate by more than its width
+    stray = min(_STRAYS * motion.stray_px / scale, _MOST_STRAY_WIDTHS)
+    allowed = _JITTER_WIDTHS + stray + min(rate * seconds, _MOST_WIDTHS)
     grown = growth(motion, time_us, box)
     if away > allowed or grown > _MOST_GROWTH:
         return math.inf

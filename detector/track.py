@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 from .assign import cheapest_pairs
-from .likeness import TRUSTED, Likeness, same_text
+from .likeness import TRUSTED, Likeness, is_part, same_text
 from .passes import LiveTrack, Sighting
 from .place_fit import at_its_place, misfit, off_its_place, overlap, similar_size
 from .plates import FrameReadings, PlateBox, PlateReading, PlateText, VehiclePass
@@ -26,6 +26,7 @@ _PARKED_PATIENCE_US = 8_000_000  # people and cars pass in front of a parked one
 _PATIENCE_INTERVALS = 1.6  # and never less than this many frame intervals
 _LONGEST_INTERVAL_US = 5_000_000
 _SAME_TEXT_BONUS = 2.0
+_FRAGMENT_US = 1_000_000  # between what an edge cut off of a plate and the plate
 _FARTHEST = 3.0  # what a place far from the expected one costs at most, where the text is the same
 _SPARSE_US = 200_000  # frames this far apart do not show how a plate moves in an unsteady picture
 
@@ -86,6 +87,7 @@ class Tracker:
         self._interval_us = 0.0
         self._spared: dict[PlateBox, LiveTrack] = {}
         self._frame_shape = (0, 0)
+        self._met: set[tuple[int, int]] = set()  # passes that one frame showed both
 
     def wants_text(self, box: PlateBox) -> bool:
         """False when the pass that this box continues is settled: reading it again would be wasted.
@@ -131,6 +133,7 @@ class Tracker:
         for column, sighting in enumerate(sightings):
             if column not in taken:
                 self._begin(sighting, present, changes)
+        self._join_torn(present, changes)
         self._spared = {}
         live = tuple(_live(track) for track in self._tracks)
         return TrackStep(
@@ -180,15 +183,38 @@ class Tracker:
                 self._end(track, changes)
             else:
                 staying.append(track)
+        if len(staying) < len(self._tracks):
+            ids = {track.pass_id for track in staying}
+            self._met = {pair for pair in self._met if ids.issuperset(pair)}
         self._tracks = staying
 
     def _end(self, track: LiveTrack, changes: _Changes) -> None:
         if track.rival is not None:
             changes.dropped.append(track.rival.pass_id)  # one reading without a gap: a glint
-        if track.worth_telling:
+        whole = self._whole_of(track)
+        if whole is not None:
+            whole.absorb(track)
+            changes.dropped.append(track.pass_id)
+        elif track.worth_telling:
             changes.ended.append(track.ended())
         else:
             changes.dropped.append(track.pass_id)
+
+    def _whole_of(self, fragment: LiveTrack) -> LiveTrack | None:
+        """The live pass that a pass is a fragment of: only ever seen where the picture's edge cut it."""
+        if not fragment.vote.cut:
+            return None
+        for track in self._tracks:
+            pair = min(track.pass_id, fragment.pass_id), max(track.pass_id, fragment.pass_id)
+            if track is fragment or track.vote.cut or pair in self._met:
+                continue
+            apart_us = max(
+                track.motion.first_us - fragment.motion.last_us,
+                fragment.motion.first_us - track.motion.last_us,
+            )
+            if apart_us <= _FRAGMENT_US and is_part(fragment.vote.leader, track.vote.leader):
+                return track
+        return None
 
     def _cost(self, track: LiveTrack, sighting: Sighting) -> float:
         """How badly a sighting fits a pass; infinite when it cannot be of the same vehicle."""
@@ -262,6 +288,25 @@ class Tracker:
         if track.take(sighting):
             changes.best_for.append(track.pass_id)
 
+    def _join_torn(self, present: list[LiveTrack], changes: _Changes) -> None:
+        """Makes one pass of two with one text that no frame showed both: one was torn off the other."""
+        if len(self._tracks) < 2:
+            return
+        ids = sorted(track.pass_id for track in present)
+        self._met.update((one, other) for one in ids for other in ids if one < other)
+        for track in present:
+            for other in self._tracks:
+                pair = min(track.pass_id, other.pass_id), max(track.pass_id, other.pass_id)
+                if other is track or pair in self._met or not _one_plate(track, other):
+                    continue
+                kept, gone = sorted((track, other), key=lambda one: -one.picture_quality)
+                kept.absorb(gone)
+                changes.dropped.append(gone.pass_id)
+                if gone.rival is not None:
+                    changes.dropped.append(gone.rival.pass_id)
+                self._tracks.remove(gone)
+                return  # a frame tears at most one off
+
     def _begin(self, sighting: Sighting, present: list[LiveTrack], changes: _Changes) -> None:
         """A sighting that no pass expected: a new one, unless it repeats a plate that is in this frame."""
         reading = sighting.reading
@@ -285,6 +330,13 @@ class Tracker:
 
 
 _CLOSEST: tuple[Likeness, ...] = ("same", "misread", "unclear", "neighbor", "different")
+
+
+def _one_plate(one: LiveTrack, other: LiveTrack) -> bool:
+    """Whether two passes have the same text, and are sure of it."""
+    if not same_text(one.vote.leader, other.vote.leader):
+        return False
+    return min(one.vote.confidence, other.vote.confidence) >= TRUSTED
 
 
 def _shown_twice(track: LiveTrack, box: PlateBox, reading: PlateReading) -> bool:

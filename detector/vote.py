@@ -89,6 +89,11 @@ class Vote:
         """Frames whose evidence counts at present."""
         return len(self._frames)
 
+    @property
+    def cut(self) -> bool:
+        """Whether the plate ran out of the picture in every frame so far."""
+        return all(frame.cut for frame in self._frames)
+
     def add(self, evidence: Evidence) -> None:
         """Counts one more frame. Beyond MOST_FRAMES the frame that says least goes."""
         self.frames_given += 1
@@ -104,6 +109,13 @@ class Vote:
         if len(self._texts) > MOST_TEXTS:
             best = np.argsort(-self._rank().totals, kind="stable")[: MOST_TEXTS // 2]
             self._keep_texts(np.sort(best))
+
+    def join(self, other: Vote) -> None:
+        """Counts another vote's frames too: they were of the same plate."""
+        given = self.frames_given + other.frames_given
+        for evidence in other._frames:
+            self.add(evidence)
+        self.frames_given = given
 
     def verdict(self) -> Verdict:
         """The winning text. Raises ValueError before the first frame."""

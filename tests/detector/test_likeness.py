@@ -16,8 +16,8 @@ from detector.plates import PlateReading
 short = st.text("AB1", max_size=7)
 
 
-def track_of(text: str, **how: float) -> LiveTrack:
-    seen = reading(text, box_at(0, 0), **how)
+def track_of(text: str) -> LiveTrack:
+    seen = reading(text, box_at(0, 0))
     first = Sighting(sequence=0, time_us=0, box=seen.box, reading=seen)
     return LiveTrack(1, DECODING, first, seen)
 
