@@ -18,11 +18,11 @@ from .rectify import Patch, corners_in_frame, cut_patch, normalised
 from .runtime import Net, NetOutput
 from .two_lines import (
     find_gap,
+    has_two_lines,
     is_serial_line,
     join_columns,
     line_corners,
     may_have_two_lines,
-    seems_to_have_two_lines,
 )
 
 F64 = NDArray[np.float64]
@@ -30,6 +30,8 @@ F64 = NDArray[np.float64]
 CANDIDATES_A_LOOK = 6
 WORTH_NATS = 9.0  # a candidate this far behind the best of its look cannot win a vote back
 _HEAD_SMOOTHING = 1e-3
+LINE_OVERLAP, _OTHER_OVERLAP = 0.03, -0.01  # of the plate's height that the cuts of two lines share
+LINES_TRUST = 0.8  # in the text of both: the net was trained on plates of one line
 LINE_SURE = 0.4  # of each line's look, that both together are the text
 ONE_OF_TWO_TRUST = 0.4  # in the text of one line, where the box shows signs of two
 CUT_TRUST = 0.4  # in the text of a box that runs out of the picture: its ends may be missing
@@ -114,34 +116,32 @@ class PatchReader:
             except DegenerateCornersError:
                 corners = box.corners
         width_px = PlateBox(corners=corners, confidence=0.0).width_px
-        trust = CUT_TRUST if cut else 1.0
+        trust, patch = CUT_TRUST if cut else 1.0, looks[-1].patch.luma
         gap = find_gap(first.patch.luma, rules.margin_y)
-        lines = None
         if may_have_two_lines(box.aspect, gap):
             lines = self._lines(luma, box.corners, gap.place, watch)
-            if lines is None and seems_to_have_two_lines(box.aspect, gap):
-                trust *= ONE_OF_TWO_TRUST
-        evidence = self._evidence(looks if lines is None else [lines], width_px, box)
-        evidence = replace(evidence, cut=cut, trust=trust)
+            if has_two_lines(box.aspect, gap, first.sureness, *(line.sureness for line in lines)):
+                if all(line.sureness >= LINE_SURE and is_serial_line(line.path) for line in lines):
+                    trust *= LINES_TRUST
+                    looks = [_joined(*lines), *self._second_lines(luma, box.corners, gap.place, watch)]
+                else:
+                    trust *= ONE_OF_TWO_TRUST
+        evidence = replace(self._evidence(looks, width_px, box), cut=cut, trust=trust)
         watch.lap("text")
-        return Sight(evidence, corners, looks[-1].patch.luma, sure)
+        return Sight(evidence, corners, patch, sure)
 
-    def _lines(self, luma: U8, corners: Corners, place: float, watch: Stopwatch) -> _Look | None:
-        """Both lines of a plate as one look, or None where one of them is not surely read."""
-        rules = self._card.patch
-        seen = []
-        for line in line_corners(corners, place):
-            try:
-                look = self._look(luma, line, (rules.margin_x, rules.margin_y), watch)
-            except DegenerateCornersError:
-                return None
-            if look.sureness < LINE_SURE or not is_serial_line(look.path):
-                return None
-            seen.append(look)
-        upper, lower = seen
-        columns = join_columns(upper.columns, lower.columns).astype(np.float64)
-        outputs = {name: value for name, value in lower.outputs.items() if name == "jurisdiction"}
-        return _Look(upper.patch, columns, best_path(columns), upper.sureness * lower.sureness, outputs)
+    def _lines(
+        self, luma: U8, corners: Corners, place: float, watch: Stopwatch, *, overlap: float = LINE_OVERLAP
+    ) -> tuple[_Look, _Look]:
+        """The looks at the upper and at the lower line. Raises DegenerateCornersError."""
+        margin = (self._card.patch.margin_x, self._card.patch.margin_y)
+        upper, lower = line_corners(corners, place, overlap)
+        return self._look(luma, upper, margin, watch), self._look(luma, lower, margin, watch)
+
+    def _second_lines(self, luma: U8, corners: Corners, place: float, watch: Stopwatch) -> list[_Look]:
+        """Both lines once more, cut otherwise: where the looks differ, the text is in doubt."""
+        lines = self._lines(luma, corners, place, watch, overlap=_OTHER_OVERLAP)
+        return [_joined(*lines)] if all(line.path for line in lines) else []
 
     def corners_at(self, luma: U8, box: PlateBox) -> Corners:
         """The corners that the net sees at a box, or the box's own. Raises DegenerateCornersError."""
@@ -196,6 +196,13 @@ class PatchReader:
             score=box.confidence,
             aspect=box.aspect,
         )
+
+
+def _joined(upper: _Look, lower: _Look) -> _Look:
+    """Both lines of a plate as one look; the patch is still one line's."""
+    columns = join_columns(upper.columns, lower.columns).astype(np.float64)
+    outputs = {name: value for name, value in lower.outputs.items() if name == "jurisdiction"}
+    return _Look(lower.patch, columns, best_path(columns), upper.sureness * lower.sureness, outputs)
 
 
 def _mean_probabilities(logits: list[F32], smoothing: float) -> F32:
