@@ -24,6 +24,8 @@ PYTHON ?= $(call usable,python3.11 python3.13 python3)
 # the second Python that `make test` runs on: 3.13, unless the first one is
 PYTHON_313 ?= $(if $(findstring 3.13,$(PYTHON)),,$(call usable,python3.13 $(PYENV_313)))
 
+# what the environments hold; `.ci/run` takes the lock file with the optional services too
+LOCK ?= requirements.lock
 VENV := .venv
 VENV_313 := .venv-3.13
 VENV_TRAIN := .venv-train
@@ -46,11 +48,11 @@ define virtual_environment
 	touch $(1)/.ready
 endef
 
-$(VENV)/.ready: requirements.lock pyproject.toml sync/department/pyproject.toml
-	$(call virtual_environment,$(VENV),$(PYTHON),requirements.lock)
+$(VENV)/.ready: $(LOCK) pyproject.toml sync/department/pyproject.toml
+	$(call virtual_environment,$(VENV),$(PYTHON),$(LOCK))
 
-$(VENV_313)/.ready: requirements.lock pyproject.toml
-	$(call virtual_environment,$(VENV_313),$(PYTHON_313),requirements.lock)
+$(VENV_313)/.ready: $(LOCK) pyproject.toml sync/department/pyproject.toml
+	$(call virtual_environment,$(VENV_313),$(PYTHON_313),$(LOCK))
 
 $(VENV_TRAIN)/.ready: detector/training/requirements.lock pyproject.toml
 	$(call virtual_environment,$(VENV_TRAIN),$(call usable,python3.11 python3.12),detector/training/requirements.lock)
@@ -126,4 +128,5 @@ COMPILE = ALPR_EXTRAS=libraries .venv-lock/bin/uv pip compile --quiet --universa
 lock:
 	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv; }
 	$(COMPILE) --extra dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --extra services --output-file .ci/requirements.lock pyproject.toml
 	$(COMPILE) --extra train --output-file detector/training/requirements.lock pyproject.toml

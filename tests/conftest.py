@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.skip_gate import pytest_sessionfinish, pytest_terminal_summary
+
+__all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "shared_data"]
+
 # how long an example takes says more about the machine's load than about the code
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
