@@ -33,7 +33,9 @@ GAPS_OWED = 64
 class Bookkeeper:
     """The way from the pipeline into the ledger. announce: called once a read is durable, with its number.
 
-    position: where a moving unit was so many seconds ago; None where the surveyed place holds.
+    position: where a moving unit was so many seconds ago; None where the surveyed place holds. matches:
+    whether a pass may be an entry of a hot list; such a read is sealed as a hit. met: called with such a
+    read, before announce.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class Bookkeeper:
         announce: Callable[[int, Read], None],
         log: structlog.typing.FilteringBoundLogger,
         position: Callable[[float], Position | None] = lambda _ago_s: None,
+        matches: Callable[[EndedPass], bool] = lambda _ended: False,
+        met: Callable[[int, Read, EndedPass], None] = lambda _number, _read, _ended: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger = ledger
@@ -54,6 +58,7 @@ class Bookkeeper:
         self._quality = overview_quality
         self._announce = announce
         self._position = position
+        self._matches, self._met = matches, met
         self._log = log
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -72,11 +77,15 @@ class Bookkeeper:
         read = read_of(ended, around)
         overview = overview_jpeg(ended.frame, quality=self._quality)
         try:
-            ref = self._ledger.append_read(read, patch=patch_png(ended.vehicle.best_patch), overview=overview)
+            hit = self._matches(ended)
+            patch = patch_png(ended.vehicle.best_patch)
+            ref = self._ledger.append_read(read, patch=patch, overview=overview, hit=hit)
         except UNSTORED as error:
             self._lose(error)
             return False
         self._end_lost_spell()
+        if hit:
+            self._met(ref.sequence, read, ended)
         self._announce(ref.sequence, read)
         return True
 

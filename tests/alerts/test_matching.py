@@ -3,65 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import numpy as np
 import pytest
+from alert_twins import HEAD, KNOWN, NOW_US, Held, entry, seen
+from alert_twins import plate_box as box
 
-from detector.plates import ALPHABET, CLASSES, Corners, PlateBox, PlateText
+from detector.plates import PlateBox, PlateText
 from firmware.alerts.agreement import contradicts_class, contradicts_state
 from firmware.alerts.matching import Match, match
 from storage.alert_terms import DEFAULT_ALERTS, AlertTerms
 from storage.times import HOUR_US
 from sync.hot_lists.document import ListHead, digest_of
 from sync.hot_lists.entry import Entry, fold
-
-NOW_US = 1_795_000_000_000_000
-KNOWN = ("US-CA", "US-CO", "US-MT", "US-TX", "EU", "MX")
-HEAD = ListHead(
-    list_id="doj",
-    sequence=1,
-    organization="Monrovia PD",
-    issuer="DOJ",
-    source="SVS",
-    agency="",
-    extracted_us=NOW_US - HOUR_US,
-    expires_us=NOW_US + 24 * HOUR_US,
-    count=1,
-    digest=bytes(32),
-    snapshot=1,
-    parts=1,
-)
-
-
-@dataclass
-class Held:
-    """A list in memory."""
-
-    entries: list[Entry]
-    head: ListHead = HEAD
-    asked: list[int] = field(default_factory=list)
-
-    def find(self, key: int) -> list[bytes]:
-        self.asked.append(key)
-        return [one.to_bytes() for one in self.entries if one.key == key]
-
-
-def box(aspect: float = 2.0) -> PlateBox:
-    corners: Corners = ((0.0, 0.0), (40 * aspect, 0.0), (40 * aspect, 40.0), (0.0, 40.0))
-    return PlateBox(corners=corners, confidence=0.9)
-
-
-def seen(text: str, confidence: float = 0.97, *, state: str = "US-CA", sure: float = 0.95) -> PlateText:
-    slots = np.full((len(text), CLASSES), 1e-4, dtype=np.float32)
-    for at, character in enumerate(text):
-        slots[at, ALPHABET.index(character)] = 0.99
-    named = ((state, sure),) if state else ()
-    return PlateText(text=text, confidence=confidence, slots=slots, candidates=(), jurisdiction=named)
-
-
-def entry(plate: str = "7XKR219", **fields: object) -> Entry:
-    return Entry(plate=plate, category="stolen-vehicle", **{"state": "US-CA", **fields})  # type: ignore[arg-type]
 
 
 def matched(

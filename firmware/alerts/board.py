@@ -1,0 +1,208 @@
+"""The alerts that are open on this unit, and the one way to take them further. Every step is a signed record.
+
+An alert stays on the board until a person closes it; nothing else removes one. What was raised before a
+restart can be counted but not opened here: its key was in memory alone. The department has it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from firmware.alerts.cleared import ClearedPlates
+from firmware.alerts.episodes import Episodes
+from firmware.alerts.matching import Match
+from storage.alert_life import (
+    NEGATIVE,
+    AlertState,
+    AlertStep,
+    Answer,
+    Step,
+    Wanted,
+    demand_step,
+)
+from storage.alert_terms import AlertTerms
+from storage.errors import RefusedError
+from storage.ledger import Ledger
+from storage.records import Alert, AlertStepped, Decision, KeyClass, Verdict
+from sync.hot_lists.entry import Entry, fold
+
+MOST_OPEN = 500  # beyond, the oldest silent ones are counted and left to the desk
+_VERDICTS = {
+    Answer.CONFIRMED: Verdict.CONFIRMED,
+    Answer.WRONG_CHARACTER: Verdict.MISREAD,
+    Answer.WRONG_STATE: Verdict.DISMISSED,
+    Answer.NOT_THIS_VEHICLE: Verdict.DISMISSED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAlert:
+    """One alert on the board. `sightings`: reads of the same vehicle since, the first included."""
+
+    number: int
+    read: int
+    says: str
+    entry: Entry = field(repr=False)
+    entry_digest: bytes = field(repr=False)
+    form: str = field(repr=False)
+    match: Match = field(repr=False)
+    state: AlertState
+    sightings: int = 1
+    last_us: int = 0
+
+    @property
+    def wanted(self) -> Wanted:
+        """What the entry says, for the comparison."""
+        return Wanted(plate=self.entry.plate, state=self.entry.state, requester=self.entry.requester)
+
+
+class AlertBoard:
+    """Thread-safe. `changed` is called after every change, outside the lock."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        cleared: ClearedPlates,
+        *,
+        terms: Callable[[], AlertTerms],
+        changed: Callable[[OpenAlert, str], None] = lambda _alert, _what: None,
+    ) -> None:
+        self._ledger, self._cleared, self._terms, self._changed = ledger, cleared, terms, changed
+        self._lock = threading.Lock()
+        self._open: dict[int, OpenAlert] = {}
+        self._episodes = Episodes()
+        self.left_to_the_desk = 0
+
+    def raise_alerts(self, read: int, text: str, matches: list[Match], at_us: int) -> list[OpenAlert]:
+        """Record the matches of a stored read; the new alerts, durable. Raises StorageError, OSError."""
+        made = []
+        form = fold(text)
+        for one in matches:
+            with self._lock:
+                known = self._episodes.ongoing(form, one.entry_digest, at_us)
+                alert = self._open.get(known) if known is not None else None
+                if alert is not None:
+                    alert = replace(alert, sightings=alert.sightings + 1, last_us=at_us)
+                    self._open[alert.number] = alert
+            if known is not None:
+                if alert is not None:
+                    self._changed(alert, "sighting")
+                continue
+            made.append(self._raise(read, form, one, at_us))
+        return made
+
+    def _raise(self, read: int, form: str, one: Match, at_us: int) -> OpenAlert:
+        category = self._terms().category(one.entry.category)
+        record = Alert(
+            read=read,
+            list_id=one.head.list_id,
+            list_version=one.head.sequence,
+            source=one.head.source,
+            entry=one.entry.to_bytes(),
+            category=one.entry.category,
+            score=one.score,
+            twin=one.twin,
+            disagrees=one.disagrees,
+            silent=one.silent,
+            stale=one.stale,
+            at_us=at_us,
+        )
+        number = self._ledger.append(record).sequence
+        alert = OpenAlert(
+            number=number,
+            read=read,
+            says=category.says if category is not None else one.entry.category,
+            entry=one.entry,
+            entry_digest=one.entry_digest,
+            form=form,
+            match=one,
+            state=AlertState(raised_us=at_us),
+            last_us=at_us,
+        )
+        with self._lock:
+            self._open[number] = alert
+            self._episodes.begin(form, one.entry_digest, number, at_us)
+            self._make_room()
+        self._changed(alert, "raised")
+        return alert
+
+    def _make_room(self) -> None:
+        """Leave the oldest silent alerts to the desk where too many are open. Under the lock."""
+        for number in list(self._open):
+            if len(self._open) <= MOST_OPEN:
+                return
+            if not self._open[number].match.sounds:
+                del self._open[number]
+                self.left_to_the_desk += 1
+
+    def open_alerts(self) -> list[OpenAlert]:
+        """All open alerts: those that sound first, the newest first."""
+        with self._lock:
+            return sorted(self._open.values(), key=lambda one: (not one.match.sounds, -one.number))
+
+    def find(self, number: int) -> OpenAlert:
+        """An open alert. Raises RefusedError."""
+        with self._lock:
+            found = self._open.get(number)
+        if found is None:
+            raise RefusedError("no such alert is open on this unit", clause="463.7", cure="list them again")
+        return found
+
+    def take_step(self, number: int, step: AlertStep) -> OpenAlert:
+        """Record a step. Raises RefusedError, StorageError, OSError."""
+        with self._lock:
+            alert = self._open.get(number)
+            if alert is None:
+                raise RefusedError(
+                    "no such alert is open on this unit", clause="463.7", cure="list them again"
+                )
+            demand_step(alert.state, step, alert.wanted)
+            self._ledger.append(AlertStepped(alert=number, step=step))
+            alert = replace(alert, state=alert.state.after(step))
+            self._open[number] = alert
+            if step.step is Step.CLOSED:
+                del self._open[number]
+        if step.step is Step.ANSWERED and step.answer is not None:
+            self._decided(alert, step)
+        self._changed(alert, str(step.step))
+        return alert
+
+    def _decided(self, alert: OpenAlert, step: AlertStep) -> None:
+        verdict = _VERDICTS.get(step.answer) if step.answer is not None else None
+        if verdict is not None:
+            self._ledger.append(
+                Decision(
+                    alert=alert.number,
+                    user=step.user,
+                    role=step.role,
+                    image_viewed=True,
+                    verdict=verdict,
+                    at_us=step.at_us,
+                )
+            )
+        if step.answer in NEGATIVE:
+            self._cleared.add(alert.form, alert.entry_digest)
+
+    def recall(self, still_listed: Callable[[OpenAlert], bool], at_us: int) -> list[OpenAlert]:
+        """Recall every open alert whose entry was withdrawn; those. Raises StorageError, OSError."""
+        gone = [one for one in self.open_alerts() if not one.state.recalled and not still_listed(one)]
+        step = AlertStep(
+            step=Step.RECALLED, user="", role="system", at_us=at_us, text="the entry was withdrawn"
+        )
+        return [self.take_step(one.number, step) for one in gone]
+
+
+def alerts_before(ledger: Ledger) -> int:
+    """How many alerts of earlier runs are in the log whose content this unit can no longer open."""
+    with ledger.store.lock:
+        store = ledger.store
+        closed = [
+            facts.epoch
+            for facts in store.book.epochs.values()
+            if facts.key_class is KeyClass.HIT and facts.epoch not in store.live
+        ]
+        return sum(
+            store.leaf(sequence).kind == Alert.KIND for epoch in closed for sequence in store.sequences(epoch)
+        )

@@ -1,0 +1,140 @@
+"""Hot lists beside the reading: refreshed after a sync, matched with every pass, alerts put on the board.
+
+A list that fails or expires never stops a read. Events name lists and counts, never a plate.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from firmware.alerts.board import AlertBoard
+from firmware.alerts.cleared import ClearedPlates
+from firmware.alerts.matching import Match, match
+from firmware.frames.pipeline import EndedPass
+from storage.alert_terms import AlertTerms
+from storage.errors import StorageError
+from storage.records import Read
+from sync.hot_lists.document import digest_of
+from sync.hot_lists.held import HeldLists
+
+if TYPE_CHECKING:
+    from firmware.alerts.board import OpenAlert
+
+EVERY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListHealth:
+    """What health, console and desk are told of the lists: names, counts and ages alone."""
+
+    lists: int
+    entries: int
+    expired: int
+    stale: int
+
+
+class HotListWatch:
+    """Matches passes with the lists in force. `matches` and `met` are called by the storing thread alone."""
+
+    def __init__(
+        self,
+        held: HeldLists,
+        cleared: ClearedPlates,
+        board: AlertBoard,
+        *,
+        terms: Callable[[], AlertTerms],
+        known_states: Sequence[str],
+        now_us: Callable[[], int],
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> None:
+        self._held, self._cleared, self._board = held, cleared, board
+        self._terms, self._known, self._now_us, self._log = terms, known_states, now_us, log
+        self._found: list[Match] = []
+        self._told: set[tuple[str, str]] = set()
+
+    def matches(self, ended: EndedPass) -> bool:
+        """Whether a pass may be an entry; what it matches is kept for `met`."""
+        vehicle = ended.vehicle
+        try:
+            self._found = match(
+                vehicle.text,
+                vehicle.best_box,
+                self._held.lists,
+                self._terms(),
+                self._known,
+                self._now_us(),
+                cleared=self._cleared.all,
+            )
+        except (StorageError, OSError) as error:
+            self._tell("hot_list_unreadable", why=type(error).__name__)
+            self._found = []
+        return bool(self._found)
+
+    def met(self, number: int, read: Read, _ended: EndedPass) -> None:
+        """Raise the alerts of the read that was just stored. A failure is told; the read stays stored."""
+        found, self._found = self._found, []
+        try:
+            self._board.raise_alerts(number, read.text, found, read.last_us)
+        except (StorageError, OSError) as error:
+            self._log.error("alert_not_recorded", why=type(error).__name__)
+
+    def refresh(self) -> None:
+        """Take up what came with a sync, and recall alerts of entries that went."""
+        try:
+            changes = self._held.refresh()
+            for one in changes:
+                self._log.info(
+                    f"hot_list_{one.what}", list=one.list_id, version=one.sequence, entries=one.count
+                )
+            if any(one.what == "updated" for one in changes):
+                gone = self._board.recall(self._still_listed, self._now_us())
+                if gone:
+                    self._log.info("alerts_recalled", count=len(gone))
+        except (StorageError, OSError) as error:
+            self._log.error("hot_lists_failed", why=type(error).__name__)
+        for held in self._held.lists:
+            if self._now_us() >= held.head.expires_us:
+                self._tell("hot_list_expired", list=held.head.list_id)
+
+    def health(self) -> ListHealth:
+        """Counts for health, console and desk."""
+        now_us, limit_us = self._now_us(), self._terms().stale_hours * 3_600_000_000
+        heads = [one.head for one in self._held.lists]
+        live = [one for one in heads if now_us < one.expires_us]
+        return ListHealth(
+            lists=len(live),
+            entries=sum(one.count for one in live),
+            expired=len(heads) - len(live),
+            stale=sum(now_us - one.extracted_us > limit_us for one in live),
+        )
+
+    def _still_listed(self, alert: OpenAlert) -> bool:
+        for held in self._held.lists:
+            if held.head.list_id == alert.match.head.list_id:
+                return any(digest_of(one) == alert.entry_digest for one in held.find(alert.entry.key))
+        return True  # the list itself is not here now; that withdraws nothing
+
+    def _tell(self, event: str, **facts: str) -> None:
+        """Each trouble once, not at every read."""
+        key = (event, str(sorted(facts.items())))
+        if key not in self._told:
+            self._told.add(key)
+            self._log.warning(event, **facts)
+
+
+def watching_lists(watch: HotListWatch, stop: threading.Event, every_s: float = EVERY_S) -> threading.Thread:
+    """A thread that refreshes the lists until `stop`."""
+
+    def run() -> None:
+        while not stop.is_set():
+            watch.refresh()
+            stop.wait(every_s)
+
+    thread = threading.Thread(target=run, name="hot-lists", daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,7 @@
+"""The custody fixtures, for the tests of this folder."""
+
+from __future__ import annotations
+
+from custody_twins import door, home, ledger, reopen, slot, time
+
+__all__ = ["door", "home", "ledger", "reopen", "slot", "time"]
