@@ -1,0 +1,458 @@
+"""One person is never the department: what each attack by one hand meets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from desk_twins import GROUND, PASSWORD, Department
+
+from storage.times import DAY_US, HOUR_US
+from sync.department.desk.changes.calls import DecideForm
+from sync.department.desk.documents.calls import Signed, SignForm
+from sync.department.desk.holds.calls import Exported, ExportForm, HoldForm, Placed
+from sync.department.desk.inquiry.forms import Answer, Entered, ImageForm, NothingForm, RunForm
+from sync.department.desk.people.bulk import Imported, ImportForm, PersonLine
+from sync.department.desk.people.calls import (
+    AccountForm,
+    CredentialForm,
+    HandedOver,
+    HandoverForm,
+    PasswordForm,
+    TrainingForm,
+    UserForm,
+)
+from sync.department.journal.change_entries import ChangeUsed, DocumentSigned
+from sync.department.journal.entries import AccountSet
+from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError, NotYetError
+from sync.department.policy.roles import Role
+
+Tokens = Callable[[str], str]
+
+
+def account(user: str, *roles: Role, **change: Any) -> AccountForm:
+    form = AccountForm(user=user, name="New Person", organisation="PD", roles=roles, reason="hired")
+    return replace(form, **change)
+
+
+def code_of(department: Department, name: str, token: str, form: object) -> str:
+    with pytest.raises(DeskRefusal) as refused:
+        department.call(name, token, form)
+    return refused.value.code
+
+
+def proposed(department: Department, name: str, token: str, form: Any) -> int:
+    made = department.call(name, token, replace(form, propose=True))
+    assert isinstance(made, Entered)
+    return made.entry
+
+
+HOLD = HoldForm(
+    reads=(), hold_ground="discovery", authority="Superior Court", number="26-001234", ground=GROUND
+)
+
+
+# --- accounts
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        (Role.CCAT_SUPERVISOR,),
+        (Role.DISPATCHER,),
+        (Role.COMMUNICATIONS,),
+        (Role.DESIGNEE,),
+        (Role.REVIEWER,),
+        (Role.OFFICER, Role.COMMUNICATIONS),
+    ],
+)
+def test_an_account_that_can_search_or_approve_needs_two_people(
+    department: Department, tokens: Tokens, roles: tuple[Role, ...]
+) -> None:
+    form = account("pup", *roles)
+    assert code_of(department, "user/set", tokens("chief"), form) == "second-person"
+    number = proposed(department, "user/set", tokens("chief"), form)
+    approve = DecideForm(proposal=number, granted=True, reason="known to me")
+    assert code_of(department, "change/approve", tokens("chief"), approve) == "second-person"
+    approved = replace(form, approval=number)
+    assert code_of(department, "user/set", tokens("chief"), approved) == "second-person"
+    department.call("change/approve", tokens("super"), approve)
+    assert code_of(department, "change/approve", tokens("deputy"), approve) == "decided"
+    other = replace(approved, roles=(*roles, Role.OFFICER) if Role.REVIEWER not in roles else (Role.CCAT,))
+    if Role.OFFICER not in roles and Role.REVIEWER not in roles:
+        assert code_of(department, "user/set", tokens("chief"), other) == "other-approval"
+    made = department.call("user/set", tokens("chief"), approved)
+    assert isinstance(made, Entered)
+    entry, used = department.desk.log.entry(made.entry), department.desk.log.entry(made.entry - 1)
+    assert isinstance(entry.note, AccountSet)
+    assert used.note == ChangeUsed(proposal=number, about="pup", second="super")
+    department.call("user/set", tokens("chief"), account("pup", active=False))
+    assert code_of(department, "user/set", tokens("chief"), approved) == "used-approval"
+
+
+def test_an_account_that_only_asks_and_a_removal_wait_for_no_one(
+    department: Department, tokens: Tokens
+) -> None:
+    department.call("user/set", tokens("chief"), account("officer9", Role.OFFICER))
+    department.call("user/set", tokens("chief"), account("super", active=False))
+    asks = account("officer8", Role.OFFICER, propose=True)
+    assert code_of(department, "user/set", tokens("chief"), asks) == "no-second"
+
+
+def test_an_approval_ends_with_its_hours_and_is_the_proposers_alone(
+    department: Department, tokens: Tokens
+) -> None:
+    form = account("pup", Role.DISPATCHER)
+    chief = tokens("chief")
+    number = proposed(department, "user/set", chief, form)
+    department.clock.step(25 * HOUR_US)
+    late = DecideForm(proposal=number, granted=True, reason="known to me")
+    assert code_of(department, "change/approve", department.logon("super"), late) == "old-proposal"
+    chief = department.logon("chief")
+    number = proposed(department, "user/set", chief, form)
+    department.call(
+        "change/approve", department.logon("super"), DecideForm(proposal=number, granted=True, reason="known")
+    )
+    department.clock.step(25 * HOUR_US)
+    again = replace(form, approval=number)
+    assert code_of(department, "user/set", department.logon("chief"), again) == "old-approval"
+    chief = department.logon("chief")
+    number = proposed(department, "user/set", chief, form)
+    no = DecideForm(proposal=number, granted=False, reason="never heard of them")
+    department.call("change/approve", department.logon("super"), no)
+    assert code_of(department, "user/set", chief, replace(form, approval=number)) == "declined"
+
+
+def test_taking_every_approver_away_does_not_bring_the_first_day_back(
+    department: Department, tokens: Tokens
+) -> None:
+    chief = tokens("chief")
+    for user in ("super", "deputy"):
+        department.call("user/set", chief, account(user, active=False))
+    assert code_of(department, "user/set", chief, account("pup", Role.DISPATCHER)) == "second-person"
+
+
+def test_the_person_concerned_approves_neither_account_nor_reset(
+    department: Department, tokens: Tokens
+) -> None:
+    reset = CredentialForm(user="super", reason="lost phone")
+    assert code_of(department, "user/credential", tokens("chief"), reset) == "second-person"
+    asked = department.call("user/credential", tokens("chief"), replace(reset, propose=True))
+    assert isinstance(asked, HandedOver)
+    assert (asked.password, asked.totp_uri) == ("", "")
+    approve = DecideForm(proposal=asked.entry, granted=True, reason="called me")
+    assert code_of(department, "change/approve", tokens("super"), approve) == "second-person"
+    department.call("change/approve", tokens("deputy"), approve)
+    given = department.call("user/credential", tokens("chief"), replace(reset, approval=asked.entry))
+    assert isinstance(given, HandedOver)
+    assert given.password
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        (Role.REVIEWER, Role.CCAT_SUPERVISOR),
+        (Role.REVIEWER, Role.DISPATCHER),
+        (Role.REVIEWER, Role.COMMUNICATIONS),
+        (Role.VENDOR, Role.OFFICER),
+        (Role.VENDOR, Role.REVIEWER),
+    ],
+)
+def test_roles_that_must_not_meet_in_one_account_are_refused(
+    department: Department, tokens: Tokens, roles: tuple[Role, ...]
+) -> None:
+    assert code_of(department, "user/set", tokens("chief"), account("pup", *roles)) == "roles"
+
+
+def test_a_second_administrator_comes_by_a_handover_of_two_people_alone(
+    department: Department, tokens: Tokens
+) -> None:
+    form = account("deputy", Role.ADMINISTRATOR)
+    assert code_of(department, "user/set", tokens("chief"), form) == "second-administrator"
+    over = HandoverForm(user="deputy", reason="new commander")
+    assert code_of(department, "user/hand-over", tokens("chief"), over) == "second-person"
+    mine = replace(over, user="chief")
+    assert code_of(department, "user/hand-over", tokens("chief"), mine) == "own-account"
+    stranger = replace(over, user="nobody9")
+    assert code_of(department, "user/hand-over", tokens("chief"), stranger) == "no-such-user"
+    both = replace(over, keep_roles=(Role.ADMINISTRATOR,))
+    assert code_of(department, "user/hand-over", tokens("chief"), both) == "second-administrator"
+    department.two_hands("user/hand-over", tokens("chief"), over)
+    assert department.desk.book.roster.holders(Role.ADMINISTRATOR) == ["deputy"]
+    with pytest.raises(NotProvenError):
+        department.call("training/list", tokens("chief"), NothingForm())
+
+
+def test_a_designation_ends_and_cannot_be_longer_than_the_policy_says(
+    department: Department, tokens: Tokens
+) -> None:
+    until = department.clock.us + 400 * DAY_US
+    long = account("deputy", Role.DESIGNEE, ends_us=until)
+    assert code_of(department, "user/set", tokens("chief"), long) == "designation"
+    soon = account("deputy", Role.DESIGNEE, ends_us=department.clock.us + 2 * DAY_US)
+    department.call("user/set", tokens("chief"), soon)
+    assert department.call("hold/list", department.logon("deputy"), NothingForm()) == ()
+    department.clock.step(2 * DAY_US)
+    assert code_of(department, "hold/list", department.logon("deputy"), NothingForm()) == "role"
+
+
+# --- credentials
+
+
+def test_a_new_credential_ends_every_other_session(department: Department, tokens: Tokens) -> None:
+    older, changing = department.logon("comm1"), department.logon("comm1")
+    department.call("user/password", changing, PasswordForm(old=PASSWORD, new="another horse 463"))
+    department.secrets["comm1"] = ("another horse 463", department.secrets["comm1"][1])
+    department.call("training/list", changing, NothingForm())
+    assert code_of(department, "training/list", older, NothingForm()) == "no-session"
+    department.two_hands("user/credential", tokens("chief"), CredentialForm(user="comm1", reason="stolen"))
+    assert code_of(department, "training/list", changing, NothingForm()) == "no-session"
+
+
+def test_a_removal_ends_sessions_and_the_old_password_for_good(
+    department: Department, tokens: Tokens
+) -> None:
+    token = department.logon("comm1")
+    department.call("user/set", tokens("chief"), account("comm1", active=False))
+    department.two_hands("user/set", tokens("chief"), account("comm1", Role.COMMUNICATIONS))
+    assert code_of(department, "training/list", token, NothingForm()) == "no-session"
+    with pytest.raises(NotProvenError):
+        department.logon("comm1")
+
+
+def test_a_password_change_keeps_the_authenticator_and_its_used_codes(department: Department) -> None:
+    token = department.logon("comm1")
+    code = department.code("comm1")
+    made = department.call("user/password", token, PasswordForm(old=PASSWORD, new="another horse 463"))
+    assert made == HandedOver(user="comm1", password="", totp_uri="")
+    with pytest.raises(NotProvenError):
+        department.desk.logon("comm1", "another horse 463", code)
+    department.secrets["comm1"] = ("another horse 463", department.secrets["comm1"][1])
+    token = department.logon("comm1")
+    form = PasswordForm(old="another horse 463", new=PASSWORD, new_authenticator=True)
+    renewed = department.call("user/password", token, form)
+    assert isinstance(renewed, HandedOver)
+    assert renewed.totp_uri
+
+
+@pytest.mark.parametrize(
+    "code", ["١٢٣٤٥٦", "１２３４５６", "12345", "1234567", "", "12345\n", "abcdef", "①②③④⑤⑥"]
+)
+def test_a_code_that_is_no_six_ascii_digits_is_a_plain_refusal_with_either_password(
+    department: Department, code: str
+) -> None:
+    for password in (PASSWORD, "wrong horse 463"):
+        with pytest.raises(NotProvenError) as refused:
+            department.desk.logon("comm1", password, code)
+        assert refused.value.code == "logon"
+
+
+# --- holds, exports, images
+
+
+def test_reads_that_no_own_search_found_are_held_and_exported_by_two_people_alone(
+    department: Department, tokens: Tokens
+) -> None:
+    form = replace(HOLD, reads=department.reads[:3])
+    assert code_of(department, "hold/place", tokens("super"), form) == "second-person"
+    of_another = department.searched(tokens("comm1"), department.reads[:3])
+    borrowed = replace(form, accesses=of_another)
+    assert code_of(department, "hold/place", tokens("super"), borrowed) == "second-person"
+    some = replace(form, accesses=department.searched(tokens("super"), department.reads[:2]))
+    assert code_of(department, "hold/place", tokens("super"), some) == "second-person"
+    placed = department.two_hands("hold/place", tokens("super"), form, second="chief")
+    assert isinstance(placed, Placed)
+    out = ExportForm(hold=placed.hold, medium="USB 1", ground=GROUND)
+    assert code_of(department, "hold/export", tokens("super"), out) == "second-person"
+    made = department.two_hands("hold/export", tokens("super"), out, second="deputy")
+    assert isinstance(made, Exported)
+    assert made.package
+
+
+def test_a_hold_is_no_search_that_an_image_could_rest_on(department: Department, tokens: Tokens) -> None:
+    read = department.reads[0]
+    form = replace(HOLD, reads=(read,))
+    department.two_hands("hold/place", tokens("super"), form, second="chief")
+    access = next(
+        row.entry
+        for row in department.call("inquiry/mine", tokens("super"), NothingForm())  # type: ignore[attr-defined]
+        if row.action == "hold"
+    )
+    view = ImageForm(read=read, access=access, ground=GROUND)
+    assert code_of(department, "inquiry/image", tokens("super"), view) == "other-read"
+
+
+def test_the_access_log_names_the_second_person_of_each_access(
+    department: Department, tokens: Tokens
+) -> None:
+    form = replace(HOLD, reads=department.reads[:1])
+    department.two_hands("hold/place", tokens("super"), form, second="chief")
+    rows = department.call("inquiry/mine", tokens("super"), NothingForm())
+    assert [row.second_person for row in rows if row.action == "hold"] == ["chief"]  # type: ignore[attr-defined]
+
+
+# --- documents
+
+
+@pytest.mark.parametrize("kind", ["hot-list", "update"])
+def test_a_hot_list_and_an_update_are_signed_by_two_people(
+    department: Department, tokens: Tokens, kind: str
+) -> None:
+    form = SignForm(kind=kind, name="stolen", body=b"plate\n7ABC123\n", reason="daily list")
+    assert code_of(department, "document/sign", tokens("super"), form) == "second-person"
+    assert code_of(department, "document/sign", tokens("comm1"), form) == "role"
+    signed = department.two_hands("document/sign", tokens("super"), form, second="chief")
+    assert isinstance(signed, Signed)
+    note = department.desk.log.entry(signed.entry).note
+    assert isinstance(note, DocumentSigned)
+    assert (note.name, note.digest.hex()) == (f"{kind}/stolen", signed.digest)
+
+
+def test_another_body_is_not_signed_under_the_approval_of_one(department: Department, tokens: Tokens) -> None:
+    form = SignForm(kind="hot-list", name="stolen", body=b"plate\n7ABC123\n", reason="daily list")
+    made = department.call("document/sign", tokens("super"), replace(form, propose=True))
+    assert isinstance(made, Signed)
+    approve = DecideForm(proposal=made.proposal, granted=True, reason="read it")
+    department.call("change/approve", tokens("chief"), approve)
+    partner = replace(form, body=b"plate\n8XYZ123\n", approval=made.proposal)
+    assert code_of(department, "document/sign", tokens("super"), partner) == "other-approval"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"kind": "policy"}, "document"),
+        ({"name": "../x"}, "name"),
+        ({"body": b"\x00\xff\xfe"}, "document"),
+        ({"body": b""}, "document"),
+        ({"body": b"\n\n"}, "document"),
+        ({"body": b"plate\n7ABC\x1b[2J\n"}, "document"),
+        ({"hours": 0}, "hours"),
+        ({"hours": 24 * 32}, "hours"),
+        ({"reason": "."}, "reason"),
+        ({"kind": "configuration", "body": b"= not toml"}, "document"),
+    ],
+)
+def test_what_is_no_document_is_not_signed(
+    department: Department, tokens: Tokens, change: dict[str, Any], code: str
+) -> None:
+    form = SignForm(kind="hot-list", name="stolen", body=b"plate\n7ABC123\n", reason="daily list")
+    assert code_of(department, "document/sign", tokens("super"), replace(form, **change)) == code
+
+
+# --- lists of people
+
+
+def test_a_list_of_people_is_made_by_one_form_and_one_second_person(
+    department: Department, tokens: Tokens
+) -> None:
+    lines = tuple(
+        PersonLine(user=f"comm{n}", name=f"Comm {n}", roles=(Role.COMMUNICATIONS,)) for n in range(5, 8)
+    )
+    form = ImportForm(people=lines, reason="academy class")
+    assert code_of(department, "user/import", tokens("chief"), form) == "second-person"
+    asked = department.call("user/import", tokens("chief"), replace(form, propose=True))
+    assert isinstance(asked, Imported)
+    approve = DecideForm(proposal=asked.proposal, granted=True, reason="the whole class")
+    department.call("change/approve", tokens("super"), approve)
+    made = department.call("user/import", tokens("chief"), replace(form, approval=asked.proposal))
+    assert isinstance(made, Imported)
+    assert [one.user for one in made.people] == ["comm5", "comm6", "comm7"]
+    assert len({one.password for one in made.people}) == 3
+    alone = [one.user for one in department.desk.book.roster.makings if not one.second]
+    assert not {"comm5", "comm6", "comm7"} & set(alone)
+    with pytest.raises(FormError):
+        department.call("user/import", tokens("chief"), form)
+
+
+# --- what is not alone is not refused
+
+
+def test_a_lockout_is_lifted_by_another_person_who_says_why(department: Department, tokens: Tokens) -> None:
+    assert (
+        code_of(department, "user/lift-lockout", tokens("chief"), UserForm(user="comm1", reason="…"))
+        == "reason"
+    )
+    own = UserForm(user="chief", reason="mine")
+    assert code_of(department, "user/lift-lockout", tokens("chief"), own) == "own-account"
+    department.call("user/lift-lockout", tokens("chief"), UserForm(user="comm1", reason="called"))
+
+
+def test_an_account_made_by_one_hand_that_then_searches_is_a_finding(
+    department: Department, tokens: Tokens
+) -> None:
+    """What the log holds decides: an entry of one hand, however it came there."""
+    from sync.department.desk.audit.calls import look_daily
+
+    chief, super_ = tokens("chief"), tokens("super")
+    department.two_hands("user/credential", chief, CredentialForm(user="disp1", reason="lost phone"))
+    department.desk.book.roster.makings[-1] = replace(department.desk.book.roster.makings[-1], second="")
+    department.call("user/password", super_, PasswordForm(old=PASSWORD, new="another horse 463"))
+    assert look_daily(department.front) == []
+    single = department.desk.book.roster.makings[-1]
+    department.desk.book.roster.makings.append(replace(single, user="comm1"))
+    answer = department.call(
+        "inquiry/run", tokens("comm1"), RunForm(query=department.plate("8XYZ123"), ground=GROUND)
+    )
+    assert isinstance(answer, Answer)
+    (finding,) = look_daily(department.front)
+    note = department.desk.log.entry(finding).note
+    assert (note.detector, note.about) == ("one_hand", "comm1")  # type: ignore[attr-defined]
+    assert look_daily(department.front) == []
+
+
+def test_training_in_a_class_is_all_or_nothing(department: Department, tokens: Tokens) -> None:
+    from sync.department.desk.people.calls import ClassForm, ClassRecorded
+
+    one = TrainingForm(
+        user="comm1",
+        trainer="super",
+        course="ALPR-463",
+        policy_version=department.desk.policy.version,
+        topics=("equipment", "department-policy", "privacy-policy"),
+        held_us=department.clock.us - HOUR_US,
+    )
+    fields = {
+        name: getattr(one, name) for name in ("trainer", "course", "policy_version", "topics", "held_us")
+    }
+    size = department.desk.log.size()
+    bad = ClassForm(users=("comm1", "super"), **fields)
+    assert code_of(department, "training/record-class", tokens("super"), bad) == "own-training"
+    double = ClassForm(users=("comm1", "comm1"), **fields)
+    assert code_of(department, "training/record-class", tokens("super"), double) == "sign-in"
+    kinds = [entry.note.KIND for entry in department.desk.log.entries(size)]
+    assert "training" not in kinds
+    made = department.call(
+        "training/record-class", tokens("super"), ClassForm(users=("comm1", "disp1"), **fields)
+    )
+    assert isinstance(made, ClassRecorded)
+    assert len(made.entries) == 2
+
+
+def test_a_change_that_waits_is_shown_in_words_to_those_who_may_approve(
+    department: Department, tokens: Tokens
+) -> None:
+    number = proposed(department, "user/set", tokens("chief"), account("pup", Role.DISPATCHER))
+    (row,) = department.call("change/list", tokens("deputy"), NothingForm())  # type: ignore[misc]
+    assert (row.proposal, row.user, row.call, row.about) == (number, "chief", "user/set", "pup")
+    assert "dispatcher" in row.summary
+    assert code_of(department, "change/list", tokens("officer1"), NothingForm()) == "role"
+    wrong = DecideForm(proposal=0, granted=True, reason="known to me")
+    assert code_of(department, "change/approve", tokens("deputy"), wrong) == "no-proposal"
+    mute = DecideForm(proposal=number, granted=True, reason="...")
+    assert code_of(department, "change/approve", tokens("deputy"), mute) == "reason"
+
+
+def test_the_first_administrator_acts_alone_until_somebody_could_approve(department: Department) -> None:
+    """The founding itself: the first approver's account is marked as made by one hand, and reviewed."""
+    (first,) = [one for one in department.desk.book.roster.makings if not one.second and one.user == "super"]
+    assert first.by == "chief"
+    others = [one for one in department.desk.book.roster.makings if one.user in {"comm1", "disp1", "deputy"}]
+    assert others
+    assert {one.second for one in others} == {"super"}
+
+
+def test_not_yet_and_no_are_told_apart_by_their_status() -> None:
+    assert (NotYetError.status, DeskRefusal.status, FormError.status) == (409, 403, 422)
