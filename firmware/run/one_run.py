@@ -18,6 +18,7 @@ from rich.console import Console
 
 from detector.reader import PlateReader
 from detector.track import Tracker
+from firmware.alerts.running import alerting
 from firmware.console.consoles import consoles
 from firmware.console.enrolling import join_as_owner
 from firmware.custody.bookkeeper import UNSTORED, Bookkeeper
@@ -207,6 +208,14 @@ class OneRun:
                     home, ledger, clock=clock, health=health, tap=tap, retune=_retuner(source, lighting)
                 ) as in_session,
                 LiveView(Console(file=out), reads=reads_seen, as_json=options.as_json) as view,
+                alerting(
+                    home,
+                    ledger,
+                    sync_folder,
+                    reader.decoding.text.jurisdictions,
+                    lambda: ledger.store.time.now().us,
+                    log,
+                ) as alerts,
             ):
 
                 def announce(number: int, read: Read) -> None:
@@ -228,6 +237,8 @@ class OneRun:
                     announce=announce,
                     log=log,
                     position=lambda ago_s: _position_of(parts.fix_at(ago_s)),
+                    matches=alerts.watch.matches,
+                    met=alerts.watch.met,
                 )
                 camera = WatchedCamera(
                     source, clock=clock, on_blind=bookkeeper.blind, stall_s=config.camera.stall_s

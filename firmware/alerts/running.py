@@ -1,0 +1,87 @@
+"""Alerts of one run, put together: lists, board and watch over one ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
+from firmware.alerts.cleared import ClearedPlates
+from firmware.alerts.watch import HotListWatch, watching_lists
+from storage.errors import StorageError
+from storage.ledger import Ledger
+from sync.errors import NotEnrolledError
+from sync.hot_lists.held import HeldLists, lists_folder
+from sync.membership import Member, SyncFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerts:
+    """What a run has of alerts."""
+
+    watch: HotListWatch
+    board: AlertBoard
+    held: HeldLists
+
+
+def member_of(folder: SyncFolder) -> Member | None:
+    """The unit's membership; None where it has no department."""
+    try:
+        return folder.member()
+    except NotEnrolledError:
+        return None
+
+
+def open_lists(home: Path, ledger: Ledger, folder: SyncFolder) -> HeldLists:
+    """The lists of a home."""
+    return HeldLists(home, folder.inbox, ledger.hot_list_key(), lambda: member_of(folder))
+
+
+@contextlib.contextmanager
+def alerting(  # noqa: PLR0917 - called once, where a run is wired
+    home: Path,
+    ledger: Ledger,
+    folder: SyncFolder,
+    known_states: Sequence[str],
+    now_us: Callable[[], int],
+    log: structlog.typing.FilteringBoundLogger,
+    *,
+    changed: Callable[[OpenAlert, str], None] = lambda _alert, _what: None,
+) -> Iterator[Alerts]:
+    """Lists matched and alerts raised for as long as the block lasts.
+
+    changed: called after each change of an alert, from the thread that made it. Lists that cannot be opened
+    stop no run: they are told, and nothing matches.
+    """
+    cleared = ClearedPlates(lists_folder(home), ledger.hot_list_key())
+    board = AlertBoard(ledger, cleared, terms=lambda: ledger.store.policy.alerts, changed=changed)
+    held = open_lists(home, ledger, folder)
+    watch = HotListWatch(
+        held,
+        cleared,
+        board,
+        terms=lambda: ledger.store.policy.alerts,
+        known_states=known_states,
+        now_us=now_us,
+        log=log,
+    )
+    try:
+        before = alerts_before(ledger)
+    except StorageError as error:
+        log.warning("alerts_uncounted", why=type(error).__name__)
+        before = 0
+    if before:
+        log.warning("alerts_of_earlier_runs", count=before, cure="the department has them: see its desk")
+    stop = threading.Event()
+    thread = watching_lists(watch, stop)
+    try:
+        yield Alerts(watch=watch, board=board, held=held)
+    finally:
+        stop.set()
+        thread.join(timeout=30)
+        held.close()

@@ -1,0 +1,91 @@
+"""A whole run with a hot list: the listed vehicle of the drive-by clip becomes a hit and an alert."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from alert_twins import entry
+from reader_process import CLIP
+
+from firmware.alerts.running import open_lists
+from firmware.custody.opening import create_ledger, open_ledger
+from firmware.run import app
+from firmware.run.one_run import RunOptions
+from storage.ledger import Ledger
+from storage.records import Alert, KeyClass
+from storage.times import HOUR_US
+from sync.hot_lists.document import ListHead, digest_of, total_digest
+from sync.hot_lists.entry import Entry
+from sync.membership import SyncFolder
+
+pytestmark = pytest.mark.slow
+
+
+def give_list(home: Path, entries: list[Entry]) -> None:
+    """A list as a sync would have left it."""
+    ledger = open_ledger(home)
+    now_us = ledger.store.time.now().us
+    data = [one.to_bytes() for one in entries]
+    head = ListHead(
+        list_id="doj",
+        sequence=1,
+        organization="demo",
+        issuer="DOJ",
+        source="SVS",
+        agency="",
+        extracted_us=now_us - HOUR_US,
+        expires_us=now_us + 24 * HOUR_US,
+        count=len(data),
+        digest=total_digest(map(digest_of, data)),
+        snapshot=1,
+        parts=1,
+    )
+    held = open_lists(home, ledger, SyncFolder.of(home))
+    held.keep(head, data)
+    held.close()
+    ledger.close()
+
+
+def kinds(ledger: Ledger) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for sequence in range(ledger.store.log.size()):
+        found.setdefault(ledger.store.leaf(sequence).kind, []).append(sequence)
+    return found
+
+
+def read_clip(home: Path) -> str:
+    err = io.StringIO()
+    app.run(home, RunOptions(source=str(CLIP), once=True), out=io.StringIO(), err=err)
+    return err.getvalue()
+
+
+def texts(home: Path) -> list[str]:
+    ledger = open_ledger(home)
+    found = [ledger.read(sequence).text for sequence in kinds(ledger)["read"]]
+    ledger.close()
+    return found
+
+
+def test_the_listed_vehicle_of_the_clip_raises_one_alert(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    create_ledger(plain).close()
+    read_clip(plain)
+    seen = texts(plain)
+    home = tmp_path / "home"
+    create_ledger(home).close()
+    give_list(home, [entry(seen[0], state=""), entry("0ZZZ000")])
+    said = read_clip(home)
+    ledger = open_ledger(home)
+    found = kinds(ledger)
+    (alert,) = found["alert"]
+    record = ledger.store.record(alert)
+    assert isinstance(record, Alert)
+    assert ledger.read(record.read).text == seen[0]
+    hits = [one for one in found["read"] if ledger.store.leaf(one).key_class is KeyClass.HIT]
+    assert hits == [record.read]
+    assert len(found["read"]) == len(seen)
+    ledger.close()
+    for text in seen:
+        assert text not in said
