@@ -84,7 +84,7 @@ def test_a_look_up_without_the_right_is_refused_with_its_clause_and_logged(
 ) -> None:
     add_reads(ledger, time, 1)
     with pytest.raises(RefusedError) as refusal:
-        door.answer("query", query_body(door, ledger, **changes))  # type: ignore[arg-type]
+        door.answer("query", query_body(door, ledger, **changes))
     assert refusal.value.clause == clause
     [line] = entries(ledger)
     assert line.outcome.startswith("refused: " + clause)
@@ -248,7 +248,7 @@ def test_an_unreadable_slot_matches_and_says_so(ledger: Ledger, door: Door, time
 def test_the_log_with_all_its_accesses_verifies(ledger: Ledger, door: Door, time: SteppedTime) -> None:
     add_reads(ledger, time, 2)
     door.answer("query", query_body(door, ledger))
-    assert check(ledger.store.home.root, ledger.store.slot).ok  # type: ignore[arg-type]
+    assert check(ledger.store.home.root, ledger.store.slot).ok
 
 
 # -- an enrolled unit, its roster synced -------------------------------------------------------------

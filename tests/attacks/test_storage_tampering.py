@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -190,10 +191,10 @@ def _moved(table: str, column: str, row: object, after: object) -> object:
     return f"{after}/{name}" if column == "sequence" else f"{sequence}/{after}"
 
 
-def flipped(value: object, rng: random.Random) -> object:
+def flipped(value: Any, rng: random.Random) -> object:
     if isinstance(value, int):
         return value ^ (1 << rng.randrange(20))
-    data = bytearray(value.encode() if isinstance(value, str) else value)  # type: ignore[arg-type]
+    data = bytearray(value.encode() if isinstance(value, str) else value)
     data[rng.randrange(len(data))] ^= 1 << (rng.randrange(7) if isinstance(value, str) else rng.randrange(8))
     return data.decode(errors="replace") if isinstance(value, str) else bytes(data)
 

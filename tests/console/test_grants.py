@@ -157,7 +157,12 @@ def test_a_recorded_answer_opens_no_second_session(make_bench: Callable[..., Ben
     kept: list[bytes] = []
     bench.hands.wait_for("unit-7> ")
     bundle = bench.office.bundle(role=role, to_us=NOW_US + ROLES[role])
-    bench.hands.log_in(bundle, bench.office.holder, lambda data: (kept.append(data), data)[1])
+
+    def keep(data: bytes) -> bytes:
+        kept.append(data)
+        return data
+
+    bench.hands.log_in(bundle, bench.office.holder, keep)
     bench.hands.wait_for("unit-7 t.okafor> ")
     bench.hands.type("exit")
     bench.hands.wait_for("unit-7> ")

@@ -11,6 +11,7 @@ from firmware.console.armour import to_lines
 from firmware.console.challenge import Challenge
 from firmware.console.errors import LockedOutError, UnitRefusedError
 from firmware.console.lockout import Lockout
+from firmware.console.unit import Identity
 from hw.errors import PartFailedError
 from storage.errors import StoreFullError
 from sync.errors import LinkError
@@ -80,7 +81,13 @@ def test_what_was_typed_ahead_is_not_done_after_the_end(bench: Bench) -> None:
 def test_a_flood_of_tabs_asks_the_unit_nothing(bench: Bench) -> None:
     asked: list[bool] = []
     real = bench.unit.identity
-    bench.unit.identity = lambda: (asked.append(True), real())[1]
+
+    def identity() -> Identity:
+        asked.append(True)
+        found: Identity = real()
+        return found
+
+    bench.unit.identity = identity
     bench.hands.press(b"\t" * 500 + b"\x03")
     bench.hands.wait_for("^C")
     assert len(asked) < 10

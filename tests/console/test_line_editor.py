@@ -26,7 +26,7 @@ UP, DOWN, LEFT, RIGHT, HOME, END, DELETE = (
 def events(keys: bytes, *, step: int = 1000) -> list[object]:
     editor = LineEditor(lambda start: completions(start, tuple(FORMS)))
     editor.prompt("> ")
-    found = []
+    found: list[object] = []
     for at in range(0, len(keys), step):
         editor.feed(keys[at : at + step])
         while (event := editor.next_event()) is not None:

@@ -111,8 +111,17 @@ def test_the_record_is_written_before_the_first_output(bench: Bench) -> None:
     bench.enter()
     order: list[str] = []
     append, storage = bench.log.append, bench.unit.storage
-    bench.log.append = lambda record: (order.append(f"record {record.phase}"), append(record))[1]
-    bench.unit.storage = lambda: (order.append("asked"), storage())[1]
+
+    def log_append(record: Any) -> Any:
+        order.append(f"record {record.phase}")
+        return append(record)
+
+    def asked_storage() -> Any:
+        order.append("asked")
+        return storage()
+
+    bench.log.append = log_append
+    bench.unit.storage = asked_storage
     bench.ask("storage")
     assert order == ["record begin", "asked", "record end"]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from storage.ssh_signature import SshPublicKey, SshSignatureError, from_armour, sign, verify
 
 MESSAGE = b"alpr console login 1\nunit-7\n"
-KEYS = {
+KEYS: dict[str, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey] = {
     "ed25519": ed25519.Ed25519PrivateKey.generate(),
     "p256": ec.generate_private_key(ec.SECP256R1()),
     "p384": ec.generate_private_key(ec.SECP384R1()),
@@ -52,7 +52,8 @@ def test_our_signature_is_taken_by_ssh_keygen(tmp_path: Path, kind: str) -> None
     body = base64.encodebytes(sign(MESSAGE, key, namespace="alpr-console")).decode()
     (tmp_path / "sig").write_text(f"-----BEGIN SSH SIGNATURE-----\n{body}-----END SSH SIGNATURE-----\n")
     (tmp_path / "allowed").write_text(f"t.okafor {SshPublicKey.of(key).line}\n")
-    told = ["-f", tmp_path / "allowed", "-I", "t.okafor", "-n", "alpr-console", "-s", tmp_path / "sig"]
+    allowed, signature = str(tmp_path / "allowed"), str(tmp_path / "sig")
+    told = ["-f", allowed, "-I", "t.okafor", "-n", "alpr-console", "-s", signature]
     subprocess.run([program, "-Y", "verify", *told], input=MESSAGE, check=True, capture_output=True)
 
 

@@ -3,10 +3,10 @@
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -135,7 +135,7 @@ def test_one_console_at_a_time_installs(place: Place, tmp_path: Path) -> None:
     with pytest.raises(UnitRefusedError, match="at another console"):
         next(two)
     assert next(one) == "installed"
-    one.close()
+    cast("Generator[str]", one).close()
     assert list(place.unit.update(str(second)))[-1] == "installed"
     assert place.machine.asked == [f"update {first}", f"update {second}"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ class WatchedSource:
 def source(request: pytest.FixtureRequest, tmp_path: Path, bench: PiCameraBench) -> CameraSource:
     settings = PiCameraSettings(width=WIDTH, height=HEIGHT, lores_width=32, lores_height=24)
     clock = SystemClock()
-    sources = {
+    sources: dict[str, Callable[[], CameraSource]] = {
         "pi": lambda: Picamera2Source(settings, clock=clock, picamera2=bench.library),
         "folder": lambda: ReplaySource(write_pictures(tmp_path, 4, (WIDTH, HEIGHT)), clock=clock),
         "video": lambda: ReplaySource(write_video(tmp_path / "clip.mp4", 4, (WIDTH, HEIGHT)), clock=clock),

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain, repeat
 
 import pytest
@@ -41,6 +42,11 @@ def source(request: pytest.FixtureRequest) -> Iterator[tuple[PositionSource, Han
     wait_for(lambda: receiver.latest() is not None)
     yield receiver, hands
     receiver.close()
+
+
+def _has_fix_of(receiver: NmeaReceiver, at_us: float) -> bool:
+    fix = receiver.latest()
+    return fix is not None and fix.utc_us == at_us
 
 
 def wait_for(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
@@ -102,7 +108,7 @@ def test_a_line_that_went_away_is_opened_again(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("hw.receiver.REOPEN_S", 0.02)
     hands, (near, far), (again, there) = Hands(), loopback_pair(), loopback_pair()
     missing = MissingDriverError("not plugged in")
-    tries = chain([missing, missing, again], repeat(missing))
+    tries: Iterator[MissingDriverError | SerialPort] = chain([missing, missing, again], repeat(missing))
 
     def reopen() -> SerialPort:
         found = next(tries)
@@ -132,7 +138,8 @@ def test_a_vehicle_was_where_it_was_and_the_error_holds_the_way_between() -> Non
             moment = MOMENT.replace(second=second)
             said = nmea_second(moment, 34.0 + second / 1000, -118.0, speed_m_s=30.0)
             far.write(said)
-            wait_for(lambda at=moment: (fix := receiver.latest()) and fix.utc_us == at.timestamp() * 1e6)
+            at_us = moment.timestamp() * 1e6
+            wait_for(partial(_has_fix_of, receiver, at_us))
         fix = receiver.at(5.0)
         assert fix is not None
         assert fix.latitude_deg == pytest.approx(34.004, abs=0.0011)

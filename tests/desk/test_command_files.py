@@ -37,7 +37,7 @@ def request_number(seat: Seat, tmp_path: Path) -> int:
     """A sharing request that was approved."""
     letter = tmp_path / "letter.pdf"
     letter.write_bytes(b"%PDF Dear Chief")
-    asked = (
+    asked: tuple[str | Path, ...] = (
         "share",
         "record",
         "--letter",
@@ -146,7 +146,7 @@ def test_a_grant_and_a_delegation_never_overwrite_a_file(seat: Seat, tmp_path: P
         .public_key()
         .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     )
-    issue = (
+    issue: tuple[str | Path, ...] = (
         "grant",
         "issue",
         "--person",

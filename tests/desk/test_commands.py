@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pyotp
@@ -36,7 +37,7 @@ class Terminal:
         said = self._capsys.readouterr()
         return status, said.out, said.err
 
-    def given(self, *words: str) -> dict[str, str]:
+    def given(self, *words: str) -> dict[str, Any]:
         status, out, err = self.type("--json", *words)
         assert status == 0, err
         return json.loads(out)  # type: ignore[no-any-return]
@@ -51,7 +52,7 @@ class Terminal:
         code = pyotp.TOTP(secret).at(int(time.time()) + 30 * steps_ahead)
         self._environment.setenv("DEPARTMENT_PASSWORD", password)
         self._environment.setenv("DEPARTMENT_CODE", code)
-        token = self.given("user", "login", user)["token"]
+        token = str(self.given("user", "login", user)["token"])
         self.resume(token)
         return token
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -144,7 +145,7 @@ def test_policy_witness_and_keys_change_only_by_the_root_file(department: Depart
     stricter = document.replace(b"lock_minutes = 30", b"lock_minutes = 10").replace(
         b"version = 2\n", b"version = 3\n"
     )
-    good = {"policy_version": 3, "policy_digest": digest(stricter)}
+    good: dict[str, Any] = {"policy_version": 3, "policy_digest": digest(stricter)}
     for data, doc, error in (
         (department.new_root(signers=1, **good), stricter, SignatureError),
         (department.new_root(**good), document, RecordError),

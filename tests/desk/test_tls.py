@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -154,7 +155,9 @@ def test_a_process_that_would_take_chacha20_does_not_serve_or_connect_under_the_
     tls.tls_context(certificate, key)
     if not tls.suites_beyond(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)):
         pytest.skip("this machine's own OpenSSL takes approved suites alone")
-    for opening in (lambda: tls.tls_context(certificate, key, approved=True), _client):
+    server = partial(tls.tls_context, certificate, key, approved=True)
+    openings: tuple[Callable[[], ssl.SSLContext], ...] = (server, _client)
+    for opening in openings:
         with pytest.raises(LackingError, match=CHACHA) as refused:
             opening()
         assert refused.value.exit_status == 3

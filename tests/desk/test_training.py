@@ -44,7 +44,7 @@ def test_training_is_recorded_by_the_supervisor_and_nobody_for_himself(
         (chief, {"user": "super", "trainer": "super"}, "trainer"),
     ):
         with pytest.raises(DeskRefusal) as refused:
-            department.call("training/record", user, replace(form, **change))
+            department.call("training/record", user, replace(form, **change))  # type: ignore[arg-type]
         assert refused.value.code == code
     department.call("training/record", chief, replace(form, user="super", trainer="chief"))
     for user in ("comm1", "officer1", "reviewer1", "deputy"):

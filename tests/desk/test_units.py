@@ -28,6 +28,7 @@ from sync.department.policy.terms import digest
 from sync.department.server import roster as roster_down
 from sync.department.server import server as servers
 from sync.department.server.open_desk import adopt_root
+from sync.department.units import documents as unit_documents
 
 REVIEWER = Ed25519PrivateKey.generate()
 
@@ -141,7 +142,7 @@ def test_every_change_of_the_roster_goes_out_under_the_next_version_and_nothing_
 ) -> None:
     def out() -> int:
         with server.store.read() as connection:
-            return int(roster_down.down.out(connection, "roster")[0])
+            return int(unit_documents.out(connection, "roster")[0])
 
     chief, first = department.logon("chief"), out()
     with_key(department, chief)
@@ -220,8 +221,8 @@ def test_a_forged_or_older_roster_is_not_taken(
     converse(unit, server)
     before = unit.ledger.standing.version_of("roster")
     with server.store.read() as connection:
-        _, message = roster_down.down.out(connection, "roster")
-    forged = roster_down.down.sign_document("roster", message, Ed25519PrivateKey.generate())
+        _, message = unit_documents.out(connection, "roster")
+    forged = unit_documents.sign_document("roster", message, Ed25519PrivateKey.generate())
     for bad in (message, forged):
         with pytest.raises(StorageError, match=r"newer|signature|signed"):
             unit.outbox.take_document("roster", bad)

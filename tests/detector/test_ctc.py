@@ -49,7 +49,7 @@ def test_slot_scores_are_those_of_the_texts_written_out(
     truth = [every_text(look) for look in columns]
     for text in [(0,), (1, 1), (0, 1, 2), (2, 2, 0), (1, 0, 1)]:
         scores = slot_scores(columns, text)
-        shown = (columns > 2e-3).any(axis=(0, 1))
+        shown = np.atleast_1d((columns > 2e-3).any(axis=(0, 1)))
         for look, slot, label in np.ndindex(scores.shape):
             if not shown[label] and label not in text:
                 continue

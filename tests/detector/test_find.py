@@ -12,7 +12,8 @@ from detector.errors import PictureError
 from detector.find import decode, find_plates, letterbox, plan_letterbox, suppress
 
 NET = (432, 768)
-Quad = tuple[tuple[float, float], ...]
+Corner = tuple[float, float]
+Quad = tuple[Corner, Corner, Corner, Corner]
 
 
 def quad(x: float, y: float, width: float, height: float, slant: float = 0.0) -> Quad:

@@ -16,7 +16,8 @@ EVEN = np.full(len(CODES), 1 / len(CODES))
 
 
 def only(code: str) -> np.ndarray:
-    return np.eye(len(CODES))[CODES.index(code)]
+    made: np.ndarray = np.eye(len(CODES))[CODES.index(code)]
+    return made
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from detector_twins import DECODING, box_at, reading
@@ -16,8 +17,8 @@ from detector.plates import PlateReading
 short = st.text("AB1", max_size=7)
 
 
-def track_of(text: str) -> LiveTrack:
-    seen = reading(text, box_at(0, 0))
+def track_of(text: str, **how: Any) -> LiveTrack:
+    seen = reading(text, box_at(0, 0), **how)
     first = Sighting(sequence=0, time_us=0, box=seen.box, reading=seen)
     return LiveTrack(1, DECODING, first, seen)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,8 @@ def plate_picture() -> NDArray[np.uint8]:
     """A smooth picture of 48 x 144 whose every place is told apart by its luma."""
     y, x = np.mgrid[:48, :144]
     wave = 128 + 60 * np.sin(x / 7.0 + y / 19.0) + 50 * np.cos(y / 6.0 - x / 23.0)
-    return np.clip(wave, 0, 255).astype(np.uint8)
+    made: npt.NDArray[np.uint8] = np.clip(wave, 0, 255).astype(np.uint8)
+    return made
 
 
 def in_frame(quad: NDArray[np.float64], frame: tuple[int, int]) -> NDArray[np.uint8]:
@@ -47,7 +49,8 @@ def quads(draw: st.DrawFn) -> NDArray[np.float64]:
     unit = unit + np.array([[draw(shift), draw(shift)] for _ in range(4)]) * 0.6
     angle = draw(st.floats(-0.35, 0.35))
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return (unit * (width, height)) @ turn + centre
+    made: npt.NDArray[np.float64] = (unit * (width, height)) @ turn + centre
+    return made
 
 
 @settings(max_examples=40, deadline=None)

@@ -103,7 +103,8 @@ def test_a_time_daemon_that_comes_up_after_the_reader_is_asked(monkeypatch: pyte
 def test_a_fault_that_nobody_foresaw_is_named_and_the_ignition_is_watched_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    power, orders = ScriptedPower(), []
+    power = ScriptedPower()
+    orders: list[Any] = []
     monkeypatch.setattr(field_parts, "PiPower", lambda **_pins: power)
     config = Config(parts=PartsSettings(ignition_pin=17, linger_s=0.0, reserve_s=2.4, shutdown_s=1.0))
     with field_parts.field_parts(config, on_order=orders.append) as parts:

@@ -141,7 +141,8 @@ def test_each_trouble_raises_its_alarm_alone(trouble: Any, alarm: str) -> None:
 def test_sync_is_late_by_the_schedule_and_not_on_the_day_of_enrolment(
     settings: dict[str, Any], late_s: float
 ) -> None:
-    for spoken in ({"last_sync_us": T0_US}, {"enrolled_us": T0_US}):
+    each: tuple[dict[str, Any], ...] = ({"last_sync_us": T0_US}, {"enrolled_us": T0_US})
+    for spoken in each:
         bench = Bench(sync_late_s=SyncSettings(**settings).late_after_s)
         bench.custody = Custody(enrolled=True, **spoken)
         bench.clock.step(round(late_s * 1e6) - 1)
@@ -414,7 +415,7 @@ def test_a_habit_survives_a_restart_and_a_damaged_file_is_forgotten(tmp_path: Pa
 
 def test_sharpness_falls_with_blur_and_not_with_contrast() -> None:
     sharp = np.kron(np.random.default_rng(1).integers(0, 2, (20, 20)) * 200, np.ones((9, 9))).astype(np.uint8)
-    blurred = coarse(np.kron(sharp, np.ones((2, 2), np.uint8)), 180, 180)
+    blurred: np.ndarray = coarse(np.kron(sharp, np.ones((2, 2), np.uint8)), 180, 180)
     for _ in range(3):
         blurred = (np.roll(blurred, 1, 1) + blurred + np.roll(blurred, -1, 1)) / 3
         blurred = (np.roll(blurred, 1, 0) + blurred + np.roll(blurred, -1, 0)) / 3
@@ -490,7 +491,8 @@ def test_a_report_that_fails_for_a_while_is_named_once_and_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("firmware.health.health_file.EVERY_S", 0.01)
-    report, named, failing = Bench().watch.report(), [], [True]
+    report, failing = Bench().watch.report(), [True]
+    named: list[Any] = []
 
     def asked() -> HealthReport:
         if failing[0]:

@@ -53,7 +53,8 @@ class Bench:
     """A unit with an ignition line that the test turns, and a machine that remembers."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, **parts: Any) -> None:
-        self.home, self.power, self.asked = home, ScriptedPower(), []
+        self.home, self.power = home, ScriptedPower()
+        self.asked: list[Any] = []
         home.mkdir()
         settings = PartsSettings(ignition_pin=17, **parts)
         write_config(home, Config(parts=settings))
@@ -132,7 +133,12 @@ def test_a_run_sets_filter_and_strobe_by_its_frames_and_puts_all_out_at_its_end(
     pins: dict[str, object] = {}
     monkeypatch.setattr(field_parts, "GpioLamps", lambda **given: (pins.update(given), lamps)[1])
     real = lamps.day_filter
-    monkeypatch.setattr(lamps, "day_filter", lambda *, closed: (real(closed=closed), seen.append(lamps.lit)))
+
+    def day_filter(*, closed: bool) -> None:
+        real(closed=closed)
+        seen.append(lamps.lit)
+
+    monkeypatch.setattr(lamps, "day_filter", day_filter)
     with (tmp_path / "said").open("w", buffering=1) as out:
         app.run(home, RunOptions(source=str(CLIP), once=True, as_json=True), out=out, err=out)
     assert pins == {"strobe_pin": 5, "filter_pin": 6, "status_pin": 13}

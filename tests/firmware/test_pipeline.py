@@ -273,7 +273,7 @@ def test_a_blind_spell_that_finds_no_room_is_recorded_once_there_is(tmp_path: Pa
     def append(_record: Any) -> Any:
         raise StoreFullError("full", where="x")
 
-    ledger.append = append  # type: ignore[method-assign]
+    ledger.append = append  # type: ignore[method-assign, assignment]
     rig.bookkeeper.blind(BlindSpell(began=now, ended=now, blind_s=5.0, reason="no frame", reopened=1))
     ledger.append = real  # type: ignore[method-assign]
     assert gaps_of(ledger) == []

@@ -13,6 +13,7 @@ import pytest
 
 from detector.reader import PlateReader
 from firmware.run import app
+from firmware.run.one_run import RunOptions
 
 pytestmark = pytest.mark.slow
 CLIP = Path(__file__).resolve().parent.parent / "replay" / "drive_by"
@@ -31,7 +32,7 @@ class Told:
 def replay(home: Path, source: Path) -> list[Told]:
     """All reads of one run over a folder, as `reader run --once --plates --json` prints them."""
     out = io.StringIO()
-    options = app.RunOptions(source=str(source), once=True, plates=True, as_json=True)
+    options = RunOptions(source=str(source), once=True, plates=True, as_json=True)
     result = app.run(home, options, out=out, err=io.StringIO())
     facts = [json.loads(line) for line in out.getvalue().splitlines()]
     assert result.stored == len(facts)

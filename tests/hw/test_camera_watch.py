@@ -161,7 +161,7 @@ def test_broken_frames_alone_are_a_blind_time_and_open_nothing_again(bench: Benc
 
 def test_missing_driver_at_the_first_opening_is_raised() -> None:
     source = ScriptedSource(SystemClock())
-    source.open = break_open  # type: ignore[method-assign]
+    source.open = break_open  # type: ignore[method-assign, assignment]
     camera = WatchedCamera(source, clock=SystemClock(), on_blind=lambda spell: None)
     with pytest.raises(MissingDriverError), camera.borrow():
         pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import stat
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,7 @@ def test_a_filling_disk_costs_the_overview_first_then_the_patch_then_reads_are_r
         ledger_module.KEEP_FREE_FOR_OVERVIEW - 1,
         ledger_module.KEEP_FREE_FOR_PATCH - 1,
     ):
-        ledger.free_bytes = lambda free=free: free
+        ledger.free_bytes = partial(int, free)
         stored.append(set(ledger.store.leaf(add_reads(ledger, time, 1)[0]).elements))
     assert stored[0] == {"text", "place", "patch", "overview"}
     assert stored[1] == {"text", "place", "patch"}

@@ -32,7 +32,8 @@ def test_a_half_dead_line_gets_an_image_through_by_pieces(server: DepartmentProc
     proxy.cut_after = (20_000, 30_000)  # no connection lives longer; TLS and the hello take a third of it
     enrolled.through(proxy.port)
     (number,) = enrolled.add(1, size=60_000)  # a patch of 60 kB and an overview of 120 kB
-    runner, outcomes = enrolled.runner(), []
+    runner = enrolled.runner()
+    outcomes: list[str] = []
     while not outcomes or (outcomes[-1] != "done" and len(outcomes) < 120):
         outcomes.append(runner.attempt().outcome)
     proxy.close()

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -65,7 +66,13 @@ def test_a_message_sent_twice_is_taken_once(department: Department, unit: Joined
 def test_an_old_hello_replayed_is_no_rollback(department: Department, unit: Joined) -> None:
     link = LoopbackLink(department)
     sent: list[bytes] = []
-    link.before = lambda name, data: (sent.append(data) if name == "hello" else None) or data
+
+    def note_hello(name: str, data: bytes) -> bytes:
+        if name == "hello":
+            sent.append(data)
+        return data
+
+    link.before = note_hello
     unit.add(2)
     converse(unit, department, link)
     unit.add(2)
@@ -429,7 +436,9 @@ def test_a_vouch_by_another_key_is_refused(department: Department, unit: Joined,
         at_us=1,
     )
     with pytest.raises(RefusedByDepartmentError) as refused:
-        department.enrolment.answer("renew", sign_vouch(vouch, FileUnitKey(other.unit_key().private)))
+        department.enrolment.answer(
+            "renew", sign_vouch(vouch, FileUnitKey(cast("FileUnitKey", other.unit_key()).private))
+        )
     assert refused.value.code == "malformed"
 
 

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import cast
 
 from storage.times import DAY_US
 
@@ -26,19 +27,20 @@ import httpx  # noqa: E402
 import structlog  # noqa: E402
 from postgres_twin import postgres_cluster  # noqa: E402
 from sqlalchemy import text  # noqa: E402
-from sync_catch_up import fill  # noqa: E402
 from sync_twins import Unit, checked, found_department, free_port, issue_code, running  # noqa: E402
 from year_of_reads import DAYS, LOGS, SOUGHT, TIMES, OpenDoor, Year, plate_of  # noqa: E402
 
 from storage import leaf as leaves  # noqa: E402
 from sync import messages as m  # noqa: E402
-from sync.department.content.key_guard import Cover  # noqa: E402
+from sync.department.content.key_guard import Cover, KeyDoor  # noqa: E402
+from sync.department.content.key_service import LocalKeyService  # noqa: E402
 from sync.department.content.reads import StoreReads  # noqa: E402
 from sync.department.ground.tls import tls_context  # noqa: E402
 from sync.department.journal.entries import Query  # noqa: E402
 from sync.department.server.server import Department  # noqa: E402
 from sync.department.units.authority import Authority  # noqa: E402
 from sync.transport import server_context  # noqa: E402
+from tests.tools.sync_catch_up import fill  # noqa: E402
 
 PLAIN = """
 import asyncio, sys, uvicorn, os
@@ -181,7 +183,9 @@ def lookup(place: Path, reads: int) -> None:
     with postgres_cluster(*FAST_FILL, parent=place) as url:
         department = Department(found_department(place / "department", database=url), lambda: now[0])
         started = time.monotonic()
-        year = Year(department.store, department.keys, first, reads)
+        keys = department.keys
+        assert isinstance(keys, LocalKeyService)
+        year = Year(department.store, keys, first, reads)
         for offset in range(DAYS):
             year.add_day(offset)
         engine = department.store.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -212,11 +216,13 @@ def lookup(place: Path, reads: int) -> None:
 
 def timed_look_ups(department: Department, first: int) -> list[float]:
     """Milliseconds of a look-up of each plate that is there, sorted; every one must be found whole."""
-    reads, door, times = StoreReads(department.store, department.packs), OpenDoor(department.keys), []
+    keys = department.keys
+    assert isinstance(keys, LocalKeyService)
+    reads, door, times = StoreReads(department.store, department.packs), OpenDoor(keys), []
     for number in range(SOUGHT):
         query = Query(plate=plate_of(number), since_us=first * DAY_US, until_us=1 << 60)
         started = time.monotonic()
-        page = reads.find(door, NO_COVER, query, 100)
+        page = reads.find(cast("KeyDoor", door), NO_COVER, query, 100)
         times.append((time.monotonic() - started) * 1000)
         assert (page.count, {one.plate for one in page.reads}) == (TIMES, {plate_of(number)})
     return sorted(times)

@@ -79,7 +79,7 @@ def test_a_training_goes_on_from_a_released_file(tmp_path: Path) -> None:
     released = tmp_path / "plate-detector.tflite"
     released.write_bytes(to_int8(first, pictures))
     second = build_detector(None, None)
-    batch = pictures[..., None].astype(np.float32) / 255
+    batch = pictures[..., None].astype(np.float32) / np.float32(255)
     assert warm_start(second, released, batch) == 28
     told, wanted = (np.asarray(net({"luma": batch}, training=False)["box"]) for net in (second, first))
     assert np.corrcoef(told.ravel(), wanted.ravel())[0, 1] > 0.98

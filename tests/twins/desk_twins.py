@@ -213,7 +213,7 @@ class Department:
     def new_root(self, *, signers: int = 2, document: bytes | None = None, **changes: object) -> bytes:
         """A root file that follows the one in force, signed by that many offices."""
         keys = [load_ed25519(self.home.path / "root-keys" / f"{name}.key") for name in OFFICES]
-        root = replace(self.desk.root, version=self.desk.root.version + 1, **changes)
+        root = replace(self.desk.root, version=self.desk.root.version + 1, **changes)  # type: ignore[arg-type]
         return root_file.assemble(root, [root_file.sign(root, key) for key in keys[:signers]])
 
 

@@ -73,6 +73,11 @@ class ColorSpace:
     class Range(enum.Enum):
         Full, Limited = range(2)
 
+    primaries: str
+    transferFunction: str  # noqa: N815
+    ycbcrEncoding: YcbcrEncoding  # noqa: N815
+    range: Range
+
     def __init__(self, other: ColorSpace) -> None:
         self.primaries, self.transferFunction = other.primaries, other.transferFunction
         self.ycbcrEncoding, self.range = other.ycbcrEncoding, other.range

@@ -28,7 +28,7 @@ def postgres_cluster(*settings: str, parent: Path | None = None) -> Iterator[str
     if folder is None:
         pytest.skip("PostgreSQL's server is not installed (Debian: apt install postgresql)")
     try:
-        import psycopg  # noqa: F401
+        import psycopg  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
     except ModuleNotFoundError:
         pytest.skip("psycopg is not installed: pip install 'alpr-reader[postgres]'")
     place = Path(tempfile.mkdtemp(prefix="alpr-pg-", dir=parent))

@@ -187,7 +187,7 @@ class Disk:
         known = self.open.get(descriptor)
         if known is None or not isinstance(known[0], Inode):
             return False
-        target, offset, flags = known
+        target, (_, offset, flags) = known[0], known
         if "O_APPEND" in flags:
             offset = len(apply(target.durable, target.pending))
         target.pending.append(("put", offset, event.strings[0][: event.result]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +28,7 @@ class Running:
             assert line, "the run ended early: " + (self.process.stderr.read() if self.process.stderr else "")
             self.lines.append(line)
 
-    def end(self, number: signal.Signals) -> int:
+    def end(self, number: int) -> int:
         """Send the signal, take what was still announced, return the exit status."""
         self.process.send_signal(number)
         out, _ = self.process.communicate(timeout=60)

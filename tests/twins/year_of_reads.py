@@ -145,8 +145,8 @@ class Year:
             for log in range(LOGS):
                 self._next[log] += self._a_log
             self.reads += self._a_log * LOGS
-            for one in genuine:
-                self._keep(connection, one)
+            for read in genuine:
+                self._keep(connection, read)
 
     def _genuine(self, day: int, log: int, plate: str, epoch: int) -> Genuine:
         sequence = self._sequence_of(log, epoch)
@@ -259,11 +259,13 @@ def binary(table: sa.Table, count: int, rows: list[dict[str, Any]]) -> bytes:
                 put(f"{name}.length", ">i4", -1)
                 continue
             if isinstance(column.type, sa.LargeBinary):
-                width, kind = value.shape[1], (np.uint8, (value.shape[1],))
+                kind: Any = (np.uint8, (value.shape[1],))
+                width = value.shape[1]
             elif isinstance(column.type, sa.String):
                 width, kind, value = len(value), f"S{len(value)}", value.encode()
             else:
-                width = {sa.BigInteger: 8, sa.SmallInteger: 2}.get(type(column.type), 4)
+                widths: dict[type, int] = {sa.BigInteger: 8, sa.SmallInteger: 2}
+                width = widths.get(type(column.type), 4)
                 kind = f">i{width}"
             put(f"{name}.length", ">i4", width)
             put(name, kind, value)
