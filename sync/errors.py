@@ -12,6 +12,7 @@
         ├── HomeError            absent, foreign, locked or damaged
         ├── ConfigError          a setting that is unknown, out of range or beyond the policy
         ├── StoreError           the store refuses: a record that contradicts another
+        │   └── StoreAwayError   the database does not answer: exit status 3
         ├── KeyServiceError      a key that is not there, was destroyed, or does not open
         ├── ClockInDoubtError    the server's clock is not borne out, and this cannot be undone
         └── LackingError         something that this machine does not offer: exit status 3
@@ -85,6 +86,12 @@ class ConfigError(DepartmentError):
 
 class StoreError(DepartmentError):
     """A write that would contradict what the store holds."""
+
+
+class StoreAwayError(StoreError):
+    """The database does not take a connection: nothing was checked, and nothing is wrong with the store."""
+
+    exit_status = 3
 
 
 class KeyServiceError(DepartmentError):

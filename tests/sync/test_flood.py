@@ -16,7 +16,8 @@ import pytest
 from flood import bare_connections, silent_clients
 from sync_twins import DepartmentProcess, Unit, found_department, issue_code
 
-from sync.department.server.listener import Sparingly, address_group, raise_file_limit
+from sync.department.ground.sparingly import Sparingly
+from sync.department.server.listener import address_group, raise_file_limit
 
 
 @contextlib.contextmanager
@@ -81,7 +82,7 @@ def test_silent_tls_clients_make_room_for_one_that_speaks(tmp_path: Path) -> Non
 
 def test_an_event_is_told_once_a_minute_with_its_count() -> None:
     now = [0.0]
-    made = Sparingly(lambda: now[0])
+    made = Sparingly(clock=lambda: now[0])
     told = []
     for second in range(150):
         now[0] = float(second)

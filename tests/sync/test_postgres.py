@@ -13,6 +13,7 @@ from sync_twins import LoopbackLink, checked, converse, found_department
 
 from storage.times import DAY_US, now_us
 from sync import messages as m
+from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
 from sync.department.store import incidents
 from sync.department.store import unit_logs as held
@@ -46,7 +47,7 @@ def department(url: str, tmp_path: Path, clock: Clock) -> Iterator[Department]:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
     store.close()
-    made = Department(found_department(tmp_path / "department", database=url), clock)
+    made = Department(found_department(tmp_path / "department", database=url), Clocks.simulated(clock))
     yield made
     made.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -474,3 +474,46 @@ def test_no_table_shows_a_plate(department: Department, unit: Joined) -> None:
     department.store.shrink()
     everything = b"".join(path.read_bytes() for path in department.home.path.rglob("*") if path.is_file())
     assert b"PLATE42" not in everything
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(OSError(28, "No space left on device"), id="a full disk"),
+        pytest.param(OSError(5, "I/O error"), id="a broken disk"),
+        pytest.param(RuntimeError("7XKR219"), id="an error of ours"),
+    ],
+)
+def test_what_fails_behind_the_receiver_is_said_in_a_signed_word(
+    department: Department, tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk was a 500 with a traceback; the unit keeps everything and tries later."""
+    from desk_server import serving
+
+    from sync.department.units.http_app import unit_app
+
+    def fail(_day: int, _blobs: object) -> str:
+        raise error
+
+    unit = Joined(tmp_path / "unit", department, "unit")
+    unit.add(2, size=20_000)
+    monkeypatch.setattr(department.packs, "put", fail)
+    key = department.home.log_key().public_key()
+    with serving(unit_app(department.receiver, department.enrolment)) as client:
+
+        class Link(LoopbackLink):
+            def post(self, name: str, pieces: Sequence[bytes]) -> bytes:
+                answer = client.post(f"/v1/{name}", content=b"".join(pieces))
+                if answer.status_code == 200:
+                    return answer.content
+                said = m.open_message(m.Refusal, answer.content, key)
+                assert (answer.status_code, said.code) == (503, "unavailable")
+                assert "7XKR219" not in said.what
+                raise LinkError(said.what)
+
+        with pytest.raises(LinkError, match="keep everything"):
+            converse(unit, department, Link(department))
+    monkeypatch.undo()
+    assert converse(unit, department).done
+    assert checked(department.home).problems == []
+    unit.close()

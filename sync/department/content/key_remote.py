@@ -38,6 +38,7 @@ from sync.department.content.key_service import Arrived, Kept, KeyService, Local
 from sync.department.content.opened_list import OpenedList
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.http_body import Budget, read_body
+from sync.department.ground.sparingly import Sparingly
 from sync.department.ground.tls import client_context
 from sync.department.journal.access_log import origin_of
 from sync.department.journal.entries import Query
@@ -346,8 +347,9 @@ def key_app(
     answers = _Service(service, guard_of(service, opened, root_file, clock), opened, clock)
     budget = Budget(2 * MAX_MESSAGE_BYTES)
     limiter = anyio.CapacityLimiter(4)
+    events = Sparingly("department.keys")
 
-    async def endpoint(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:  # noqa: PLR0911 - one answer for each kind of error
         given = request.headers.get("authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
             return Response(to_bytes(No(code="", clause="", what="not admitted")), 401)
@@ -365,6 +367,9 @@ def key_app(
             return Response(to_bytes(No(code="", clause="", what=error.what)), 413)
         except (SyncError, StorageError) as error:
             return Response(to_bytes(No(code="", clause="", what=error.what)), 409)
+        except Exception as error:  # noqa: BLE001 - a full disk, a key file that cannot be read
+            events.tell("cannot_answer", kind=type(error).__name__)
+            return Response(to_bytes(No(code="", clause="", what="the key service cannot answer now")), 503)
 
     return Starlette(routes=[Route("/keys/{name}", endpoint, methods=["POST"])])
 

@@ -5,9 +5,9 @@
     POST /desk/session/logoff   {}
     POST /desk/NOUN/VERB        the operation's form -> its answer
 
-A refusal answers 401, 403, 409, 422 or 423 with {"refused", "clause", "what", "cure"}. Bodies have
-a limit and
-a clock; nothing is cached on the way; no message holds a plate.
+A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (`ground/problem.py`): "refused",
+"clause", "what", "cure". Bodies have a limit and a clock; nothing is cached on the way; no message holds a
+plate.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
-import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -29,28 +28,25 @@ from sync.department.desk.logon_forms import LogonForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.words import demand_plain
 from sync.department.ground.http_body import Budget, read_body
+from sync.department.ground.problem import NO_STORE, problem, unforeseen
+from sync.department.ground.sparingly import Sparingly
 from sync.department.journal.marking import WORDS, watching
 from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError, TooManyError
 from sync.errors import RefusedByDepartmentError, SyncError
 
-log_events = structlog.get_logger("department.desk")
 MAX_BODY_BYTES = 1 << 20
 MEMORY_BYTES = 16 << 20
 SECONDS = 20.0
 THREADS = 6
 LOGON_THREADS = 2  # each costs the memory of a password hash
 LOGONS_WAITING = 64
-NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 def _refused(error: DeskRefusal) -> Response:
-    body = {"refused": error.code, "clause": error.clause, "what": error.what, "cure": error.cure}
-    headers = NO_STORE | ({"www-authenticate": "Bearer"} if error.status == 401 else {})
-    return JSONResponse(body, error.status, headers)
-
-
-def _wrong(status: int, what: str) -> Response:
-    return JSONResponse({"refused": "error", "clause": "", "what": what, "cure": ""}, status, NO_STORE)
+    headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+    return problem(
+        error.status, error.code, error.what, clause=error.clause, cure=error.cure, headers=headers
+    )
 
 
 def bearer(request: Request) -> str:
@@ -84,11 +80,14 @@ def routes(front: Front | None) -> list[BaseRoute]:
     budget = Budget(MEMORY_BYTES)
     limiter = anyio.CapacityLimiter(THREADS)
     logons = anyio.CapacityLimiter(LOGON_THREADS)
+    events = Sparingly("department.desk")
 
     def endpoint(work: Callable[[Request, Any, Front], Awaitable[Any]]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:  # noqa: PLR0911 - one answer for each kind of error
             if front is None:
-                return _wrong(503, "this department has no desk yet: department user first")
+                return problem(
+                    503, "no-desk", "this department has no desk yet", cure="department user first"
+                )
             try:
                 value = await _body(request, budget)
                 with watching() as mark:
@@ -96,17 +95,20 @@ def routes(front: Front | None) -> list[BaseRoute]:
                 headers = NO_STORE | ({"X-Not-Witnessed": WORDS} if mark.unwitnessed else {})
                 return JSONResponse(answered, 200, headers)
             except DeskRefusal as error:
-                log_events.info("refused", path=request.url.path, code=error.code, clause=error.clause)
+                events.tell(f"refused_{error.code}", clause=error.clause)
                 return _refused(error)
             except RefusedByDepartmentError as error:
-                return _wrong({"too-large": 413, "too-slow": 408}.get(error.code, 503), error.what)
+                return problem(
+                    {"too-large": 413, "too-slow": 408}.get(error.code, 503), error.code, error.what
+                )
             except RecordError as error:
                 return _refused(FormError(str(error), code="form", clause="463.5"))
             except (SyncError, StorageError) as error:
-                log_events.error("failed", path=request.url.path, kind=type(error).__name__)  # noqa: TRY400
-                return _wrong(503, f"the desk cannot answer now: {type(error).__name__}")
+                return unforeseen(error, events)
             except ClientDisconnect:
                 return Response(status_code=400)
+            except Exception as error:  # noqa: BLE001 - a full disk, an absent database: answered in the one form
+                return unforeseen(error, events)
 
         return answer
 

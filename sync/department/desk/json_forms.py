@@ -21,6 +21,7 @@ from sync.department.policy.refusals import DeskRefusal, FormError
 
 T = TypeVar("T")
 MAX_LIST = 10_000
+MAX_INT = 1 << 53  # what JSON carries exactly (RFC 8259, 6)
 
 
 def read_form(cls: type[T], value: Any) -> T:
@@ -67,6 +68,8 @@ def _value(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: PLR091
             return base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError):
             raise RecordError("is not base64", where=where) from None
+    if type(value) is int and not -MAX_INT <= value < MAX_INT:
+        raise RecordError("is out of range", where=where)
     if hint is float and type(value) is int:
         return float(value)
     if hint is int and isinstance(value, str) and name.endswith("_us"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +37,40 @@ class Founded:
 def found(
     path: Path, settings: Settings, *, demo: bool = False, fips: bool = False, clocks: Clocks | None = None
 ) -> Founded:
-    """Make a department's home. Raises HomeError when one is there already."""
+    """Make a department's home, or nothing. Raises HomeError when one is there already, StoreAwayError."""
     if (path / SETTINGS_FILE).exists():
         raise HomeError("a department lives here already", where=str(path), cure="choose another --home")
+    if settings.database:
+        with closing(open_store(settings.database)):
+            pass  # before anything is made: its role, its rights, its tables
+    keys_folder = Path(settings.keys_folder) if settings.keys_folder else path / "keys"
+    before = {folder: _content(folder) for folder in (path, keys_folder)}
+    try:
+        return _make(path, settings, keys_folder, demo=demo, fips=fips, clocks=clocks)
+    except BaseException:
+        for folder, content in before.items():
+            _clear(folder, content)
+        raise
+
+
+def _content(folder: Path) -> set[Path] | None:
+    """What lies in a folder; None where there is none."""
+    return set(folder.iterdir()) if folder.is_dir() else None
+
+
+def _clear(folder: Path, but: set[Path] | None) -> None:
+    """Remove what a founding that failed has left: the folder, or what was not in it before."""
+    if but is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for one in _content(folder) or ():
+        if one not in but:
+            shutil.rmtree(one) if one.is_dir() else one.unlink()
+
+
+def _make(
+    path: Path, settings: Settings, keys_folder: Path, *, demo: bool, fips: bool, clocks: Clocks | None
+) -> Founded:
     path.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
     path.chmod(files.PRIVATE_DIR)
     keys = {name: _new_key(path / f"{name}.key") for name in ("log", "command")}
@@ -74,7 +107,7 @@ def found(
     )
     signatures = [root_file.sign(root, key) for key in holders.values()]
     files.replace(path / "root.cbor", root_file.assemble(root, signatures))
-    LocalKeyService(Path(settings.keys_folder) if settings.keys_folder else path / "keys").close()
+    LocalKeyService(keys_folder).close()
     files.replace(path / SETTINGS_FILE, settings_text(settings).encode())
     home = DepartmentHome.open(path)
     open_store(home.database_url).close()

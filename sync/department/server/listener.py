@@ -12,25 +12,23 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import logging
 import resource
 import socket
 import ssl
-import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-log_events = structlog.get_logger("department.server")
+from sync.department.ground.sparingly import SparingHandler, Sparingly
 
 HEADER_SECONDS = 10
 HANDSHAKE_SECONDS = 10
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-EVENT_S = 60.0
 BACKLOG = 1024
 MOST_FILES = 65_536
 
@@ -42,25 +40,6 @@ class Bounds:
     handshakes: int = 1024
     handshakes_an_address: int = 256
     open: int = 256
-
-
-class Sparingly:
-    """Events of one kind, told once a minute with how many there were."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._counts: Counter[str] = Counter()
-        self._told: dict[str, float] = {}
-
-    def tell(self, event: str, **facts: object) -> bool:
-        """Count it, and tell it where a minute has passed since the last; whether it was told."""
-        self._counts[event] += 1
-        now = self._clock()
-        if now - self._told.get(event, -EVENT_S) < EVENT_S:
-            return False
-        self._told[event] = now
-        log_events.warning(event, times=self._counts.pop(event), **facts)
-        return True
 
 
 class BoundedHttp(H11Protocol):
@@ -287,3 +266,7 @@ def quiet_loop(loop: asyncio.AbstractEventLoop) -> None:
         events.tell(f"loop_error_{type(error).__name__}", what=str(context.get("message", ""))[:120])
 
     loop.set_exception_handler(handle)
+    for name in ("uvicorn.error", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers = [SparingHandler(events)]
+        logger.propagate = False

@@ -19,7 +19,7 @@ from sqlalchemy import event, insert, select
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from sync.department.store import tables
-from sync.errors import ConfigError, StoreError
+from sync.errors import ConfigError, StoreAwayError, StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_SECONDS = 30
@@ -39,8 +39,8 @@ class Store:
         try:
             with self.engine.begin() as connection:
                 yield connection
-        except OperationalError as error:
-            raise StoreError(f"the store cannot be written now: {_cause(error)}") from None
+        except SQLAlchemyError as error:
+            raise _away(error, "the store cannot be written now") from None
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -48,8 +48,8 @@ class Store:
         try:
             with self.engine.connect().execution_options(reading=True) as connection:
                 yield connection
-        except OperationalError as error:
-            raise StoreError(f"the store cannot be read now: {_cause(error)}") from None
+        except SQLAlchemyError as error:
+            raise _away(error, "the store cannot be read now") from None
 
     def close(self) -> None:
         self.engine.dispose()
@@ -145,6 +145,18 @@ def _cause(error: SQLAlchemyError) -> str:
     return str(origin).splitlines()[0][:200] if origin is not None and str(origin) else type(error).__name__
 
 
+def _away(error: SQLAlchemyError, what: str) -> StoreError:
+    """A database that did not take the connection is something that this machine lacks."""
+    cause = _cause(error)
+    if "permission denied for schema" in cause:
+        return StoreError(
+            f"{what}: {cause}", where="database", cure="the role must own it: createdb -O ROLE DATABASE"
+        )
+    if isinstance(error, OperationalError) and error.statement is None:
+        return StoreAwayError(f"{what}: {cause}", where="database", cure="is the database running?")
+    return StoreError(f"{what}: {cause}")
+
+
 def _on_sqlite_connect(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun below, not by the driver
     for pragma in (
@@ -183,7 +195,11 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
         event.listen(engine, "begin", _on_sqlite_begin)
     store = Store(engine)
     if migrate:
-        _migrate(store)
+        try:
+            _migrate(store)
+        except BaseException:
+            store.close()
+            raise
     if not postgres and parsed.database:
         Path(parsed.database).chmod(0o600)
     return store

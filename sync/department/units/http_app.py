@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import anyio
-import structlog
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from sync import messages as m
 from sync.department.ground.http_body import Budget, read_body
+from sync.department.ground.problem import HANDLERS, Unfailing
+from sync.department.ground.sparingly import Sparingly
 from sync.department.units.enrolment import Enrolment
 from sync.department.units.receiver import Receiver
-from sync.errors import RefusedByDepartmentError
+from sync.errors import RefusedByDepartmentError, refuse
 from sync.health import Health
-
-log_events = structlog.get_logger("department.app")
 
 STATUS = {
     "malformed": 400,
@@ -58,6 +58,7 @@ def _endpoint(
     answer: Answer, refusal: Callable[[RefusedByDepartmentError], bytes], budget: Budget, seconds: float
 ) -> Callable[[Request], Awaitable[Response]]:
     limiter = anyio.CapacityLimiter(THREADS)
+    events = Sparingly("department.app")
 
     async def endpoint(request: Request) -> Response:
         name = request.path_params["name"]
@@ -68,17 +69,21 @@ def _endpoint(
                 data = await anyio.to_thread.run_sync(answer, name, body, limiter=limiter)
             return Response(data, media_type=m.CONTENT_TYPE)
         except RefusedByDepartmentError as error:
-            log_events.info("refused", message=name, code=error.code)
+            events.tell(f"refused_{error.code}", message=name if name in LIMITS else "")
             status = STATUS.get(error.code, CONFLICT)
             headers = {"connection": "close"} if error.code in {"too-large", "too-slow", "busy"} else {}
             return Response(refusal(error), status, headers, media_type=m.CONTENT_TYPE)
         except ClientDisconnect:
             return Response(status_code=400)
+        except Exception as error:  # noqa: BLE001 - a full disk, an absent database: said in a signed word
+            events.tell("cannot_answer", message=name if name in LIMITS else "", kind=type(error).__name__)
+            no = refuse("unavailable", "the department cannot answer now: keep everything, try later")
+            return Response(refusal(no), STATUS["unavailable"], media_type=m.CONTENT_TYPE)
 
     return endpoint
 
 
-def unit_app(receiver: Receiver, enrolment: Enrolment, *, seconds: float = 60) -> Starlette:
+def unit_app(receiver: Receiver, enrolment: Enrolment, *, seconds: float = 60) -> ASGIApp:
     """What units reach: POST /v1/NAME with CBOR. The server in front asks for a client certificate."""
     budget = Budget()
 
@@ -90,12 +95,12 @@ def unit_app(receiver: Receiver, enrolment: Enrolment, *, seconds: float = 60) -
         return receiver.answer(name, body)
 
     routes = [Route("/v1/{name}", _endpoint(answer, receiver.refusal, budget, seconds), methods=["POST"])]
-    return Starlette(routes=routes)
+    return Unfailing(Starlette(routes=routes, exception_handlers=HANDLERS))
 
 
 def front_app(
     receiver: Receiver, enrolment: Enrolment, desk: list[BaseRoute], *, seconds: float = 60
-) -> Starlette:
+) -> ASGIApp:
     """What anyone can reach over TLS: enrolment with a one-time code, and the desk's own routes."""
     budget = Budget(8 << 20)
 
@@ -116,4 +121,4 @@ def front_app(
         Route("/enrol/{name}", enrol, methods=["POST"]),
         *desk,
     ]
-    return Starlette(routes=routes)
+    return Unfailing(Starlette(routes=routes, exception_handlers=HANDLERS))

@@ -1,0 +1,106 @@
+"""One form for every error over HTTP: problem details (RFC 9457), application/problem+json.
+
+    {"type", "title", "status", "detail", "refused", "clause", "what", "cure"}
+
+`refused` is one word for programs. `Unfailing` stands around an application: what no rule names (a full
+disk, an absent database) becomes an answer of this form and one event a minute, never a traceback.
+"""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sync.department.ground.sparingly import Sparingly
+
+log_events = structlog.get_logger("department.http")
+
+MEDIA_TYPE = "application/problem+json"
+NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def problem(
+    status: int,
+    code: str,
+    what: str,
+    *,
+    clause: str = "",
+    cure: str = "",
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """An answer that says no, or that something failed."""
+    body = {
+        "type": f"urn:alpr-reader:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": what,
+        "refused": code,
+        "clause": clause,
+        "what": what,
+        "cure": cure,
+    }
+    return JSONResponse(body, status, NO_STORE | (headers or {}), media_type=MEDIA_TYPE)
+
+
+def unforeseen(error: BaseException, events: Sparingly) -> Response:
+    """The answer to an error that no rule names. Its message may hold content: only its kind is told."""
+    full = isinstance(error, OSError) and error.errno in FULL
+    events.tell("answer_failed", kind=type(error).__name__, place=_place(error))
+    if full:
+        return problem(507, "full", "the server's disk is full", cure="make room there, then ask again")
+    return problem(
+        503,
+        "unavailable",
+        f"the server cannot answer now: {type(error).__name__}",
+        cure="ask again; if it stays so, see the server's events",
+    )
+
+
+def _place(error: BaseException) -> str:
+    """Module and line where it was raised: enough to find it, and no content."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
+async def not_found(_request: Request, error: Exception) -> Response:
+    """Starlette's own refusals (no such path, another method) in the one form."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    allowed = error.headers if isinstance(error, HTTPException) and error.headers else {}
+    what = "there is no such path" if status == 404 else "not with this method"
+    return problem(status, "no-call", what, headers=dict(allowed))
+
+
+HANDLERS: dict[Any, Any] = {404: not_found, 405: not_found}
+
+
+class Unfailing:
+    """An application that always answers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._events = Sparingly("department.http")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def sent(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sent)
+        except Exception as error:  # noqa: BLE001 - every error is answered in the one form
+            answer = unforeseen(error, self._events)
+            if scope["type"] == "http" and not started:
+                await answer(scope, receive, send)

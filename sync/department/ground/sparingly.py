@@ -1,0 +1,46 @@
+"""Events of one kind, told once a minute with how many there were: a flood of them is one line."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import structlog
+
+EVENT_S = 60.0
+
+
+class Sparingly:
+    """Tells events of a logger, each kind once a minute."""
+
+    def __init__(
+        self, logger: str = "department.server", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._events = structlog.get_logger(logger)
+        self._clock = clock
+        self._counts: Counter[str] = Counter()
+        self._told: dict[str, float] = {}
+
+    def tell(self, event: str, **facts: object) -> bool:
+        """Count it, and tell it where a minute has passed since the last; whether it was told."""
+        self._counts[event] += 1
+        now = self._clock()
+        if now - self._told.get(event, -EVENT_S) < EVENT_S:
+            return False
+        self._told[event] = now
+        self._events.warning(event, times=self._counts.pop(event), **facts)
+        return True
+
+
+class SparingHandler(logging.Handler):
+    """What a library writes through `logging` becomes one event a minute of its level, without its text."""
+
+    def __init__(self, events: Sparingly) -> None:
+        super().__init__(logging.WARNING)
+        self._events_of = events
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell that there was one."""
+        self._events_of.tell(f"{record.name}_{record.levelname.lower()}", where=record.module)

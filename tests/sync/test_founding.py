@@ -1,0 +1,85 @@
+"""A founding that fails leaves nothing; a database that is away is told as that."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from postgres_twin import binaries, postgres_cluster
+
+from sync.department.cli import main
+from sync.department.ground.settings import Settings
+from sync.department.server import founding
+from sync.department.server.founding import found
+from sync.errors import StoreAwayError, StoreError
+
+AWAY = "postgresql+psycopg://alpr@/alpr?host=/nonexistent"
+
+
+def test_a_database_that_is_away_leaves_no_half_made_home(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg")
+    home, keys = tmp_path / "home", tmp_path / "keys"
+    with pytest.raises(StoreAwayError):
+        found(home, Settings(database=AWAY, keys_folder=str(keys)))
+    assert not home.exists()
+    assert not keys.exists()
+    found(home, Settings(keys_folder=str(keys)))
+
+
+def test_what_was_in_the_folders_before_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, keys = tmp_path / "home", tmp_path / "keys"
+    for folder in (home, keys):
+        folder.mkdir()
+        (folder / "mine.txt").write_text("kept")
+
+    def fail(_path: object) -> object:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(founding, "LocalKeyService", fail)
+    with pytest.raises(OSError, match="No space"):
+        found(home, Settings(keys_folder=str(keys)))
+    for folder in (home, keys):
+        assert [one.name for one in folder.iterdir()] == ["mine.txt"]
+    monkeypatch.undo()
+    found(home, Settings(keys_folder=str(keys)))
+    assert (home / "mine.txt").read_text() == "kept"
+
+
+def test_verify_without_its_database_says_that_nothing_was_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("psycopg")
+    home = tmp_path / "home"
+    found(home, Settings())
+    settings = home / "department.toml"
+    text = settings.read_text().replace('database = ""', f"database = {json.dumps(AWAY)}")
+    settings.write_text(text)
+    assert main(["--home", str(home), "verify"]) == 3
+    assert "is the database running?" in capsys.readouterr().err
+
+
+def test_postgresql_is_set_up_from_nothing_as_the_page_says(tmp_path: Path) -> None:
+    """createuser, createdb -O, init; and a database that the role does not own is told with its cure."""
+    with postgres_cluster() as url:
+        folder = binaries()
+        assert folder is not None
+        host = url.partition("host=")[2]
+
+        def typed(*words: str) -> None:
+            subprocess.run(
+                [str(folder / words[0]), "-h", host, "-U", "alpr", *words[1:]],
+                check=True,
+                capture_output=True,
+            )
+
+        typed("createuser", "office")
+        typed("createdb", "foreign")
+        with pytest.raises(StoreError, match="createdb -O"):
+            found(
+                tmp_path / "foreign", Settings(database=f"postgresql+psycopg://office@/foreign?host={host}")
+            )
+        assert not (tmp_path / "foreign").exists()
+        typed("createdb", "-O", "office", "office")
+        found(tmp_path / "home", Settings(database=f"postgresql+psycopg://office@/office?host={host}"))
