@@ -43,6 +43,7 @@ class PiCameraSettings:
     exposure_us: int = 800
     gain_max: float = 8.0
     focus_dioptres: float | None = None
+    rotation: int = 0  # degrees, 0 or 180
     stall_s: float = 4.0
 
 
@@ -136,7 +137,9 @@ class Picamera2Camera:
         }
         if wanted.focus_dioptres is not None:
             controls |= {"AfMode": 0, "LensPosition": wanted.focus_dioptres}  # 0 is manual
+        upside_down = wanted.rotation == 180
         return self._camera.create_video_configuration(
+            transform=self._library.libcamera.Transform(hflip=upside_down, vflip=upside_down),
             main={"size": (wanted.width, wanted.height), "format": "YUV420"},
             lores={"size": (wanted.lores_width, wanted.lores_height), "format": "YUV420"},
             controls=controls,

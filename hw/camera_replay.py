@@ -67,7 +67,14 @@ class ReplaySource:
     """
 
     def __init__(
-        self, path: Path, *, clock: Clock, fps: float = 10.0, live: bool = False, rounds: int | None = 1
+        self,
+        path: Path,
+        *,
+        clock: Clock,
+        fps: float = 10.0,
+        live: bool = False,
+        rounds: int | None = 1,
+        rotation: int = 0,
     ) -> None:
         if path.is_dir():
             self.reel: Reel = FolderReel(path, fps)
@@ -80,6 +87,7 @@ class ReplaySource:
         self.interval_s = self.reel.frame_us / 1e6 if live else 0.0
         self.clock = clock
         self.rounds = rounds
+        self.rotation = rotation  # degrees, 0 or 180
         self.played = 0  # whole rounds so far
         self.number = 0  # next frame of this round
         self.sequence = 0  # next frame since the first open
@@ -138,6 +146,8 @@ class ReplayCamera:
         source.sequence += 1
         if isinstance(picture, BrokenFrameError):
             raise picture
+        if source.rotation == 180:
+            picture = picture.upside_down()
         now = source.clock.now()
         source.last_us = (source.zero_us or 0) + stream_us
         return Frame(

@@ -40,6 +40,15 @@ class Planes:
     luma: NDArray[np.uint8]
     chroma: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None
 
+    def upside_down(self) -> Planes:
+        """The picture turned by 180 degrees."""
+        chroma = None if self.chroma is None else (_turned(self.chroma[0]), _turned(self.chroma[1]))
+        return Planes(luma=_turned(self.luma), chroma=chroma)
+
+
+def _turned(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(plane[::-1, ::-1])
+
 
 def natural_order(path: Path) -> tuple[tuple[int, int | str], ...]:
     """A sort key that puts frame_9 before frame_10."""

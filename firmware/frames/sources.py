@@ -40,6 +40,7 @@ def open_source(
             fps=settings.replay_fps,
             live=at_source_pace,
             rounds=1 if once else None,
+            rotation=settings.rotation,
         )
     if once:
         raise UsageError("--once: a camera has no end; leave --once out, or name a folder or video")
@@ -55,6 +56,7 @@ def open_source(
             exposure_us=settings.exposure_us,
             gain_max=settings.gain_max,
             focus_dioptres=settings.focus_dioptres,
+            rotation=settings.rotation,
             stall_s=settings.stall_s,
         ),
         clock=clock,

@@ -55,12 +55,15 @@ class CameraSettings:
     focus_dioptres: float | None = setting(
         None, low=0, high=32, example=0.1, why="fixed focus, 1 / distance in m; left out: as the lens stands"
     )
+    rotation: int = setting(0, low=0, high=180, why="degrees; 180 for a camera mounted upside down")
     replay_fps: float = setting(10.0, low=0.1, high=120, why="frames a second that a folder is taken to have")
     stall_s: float = setting(4.0, low=3, high=4.5, why="silence after which the camera is opened again")
 
     def __post_init__(self) -> None:
         if self.width % 2 or self.height % 2:
             raise ValueError("width and height must be even")
+        if self.rotation not in (0, 180):
+            raise ValueError("rotation must be 0 or 180")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,7 @@ def test_commented_examples_are_valid_settings() -> None:
         pytest.param('[unit]\nname = "a\\u0007"\n', "unit.name", "printable", id="a bell in a name"),
         pytest.param("[site]\nlatitude = 34.0\n", "site", "belong together", id="half a place"),
         pytest.param("[camera]\nwidth = 1921\n", "camera", "even", id="an odd width"),
+        pytest.param("[camera]\nrotation = 90\n", "camera", "0 or 180", id="a camera on its side"),
         pytest.param("[camera\n", "not TOML", "line 1", id="not TOML"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from camera_twins import write_pictures
 
@@ -52,3 +53,17 @@ def test_settings_that_no_camera_takes_leave_the_old_ones(tmp_path: Path) -> Non
         source.retune(CameraSettings(gain_max=9.0))
     assert told == []
     source.open().close()
+
+
+def test_a_replay_of_a_camera_mounted_upside_down_is_turned(tmp_path: Path) -> None:
+    clip = write_pictures(tmp_path, 1, (64, 48))
+    planes = {}
+    for rotation in (0, 180):
+        camera = replay(clip, CameraSettings(rotation=rotation)).open()
+        with camera.borrow() as frame:
+            planes[rotation] = (frame.luma, *(frame.chroma or ()))
+        camera.close()
+    assert len(planes[0]) == len(planes[180])
+    for upright, turned in zip(planes[0], planes[180], strict=True):
+        assert np.array_equal(upright[::-1, ::-1], turned)
+        assert turned.flags.c_contiguous

@@ -241,6 +241,16 @@ def test_focus_is_fixed_only_where_it_was_asked_for(bench: PiCameraBench, dioptr
     camera.close()
 
 
+@pytest.mark.parametrize("rotation", [0, 180])
+def test_a_camera_mounted_upside_down_is_turned_by_the_sensor(bench: PiCameraBench, rotation: int) -> None:
+    camera = opened(
+        bench, PiCameraSettings(width=64, height=48, lores_width=32, lores_height=24, rotation=rotation)
+    )
+    transform = bench.library.Picamera2.camera_configuration(camera._camera)["transform"]
+    assert (bool(transform.hflip), bool(transform.vflip)) == (rotation == 180, rotation == 180)
+    camera.close()
+
+
 def test_a_lens_that_cannot_focus_is_named(bench: PiCameraBench) -> None:
     bench.sensor.unadvertised = frozenset({"LensPosition", "AfMode"})
     with pytest.raises(PartFailedError, match=r"refused its configuration.*(LensPosition|AfMode)"):

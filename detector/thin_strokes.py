@@ -1,0 +1,115 @@
+"""Finds upright strokes in a plate's patch that the text has no character for: an I or a 1 left out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .ctc import Labels
+from .plates import ALPHABET, U8
+
+F64 = NDArray[np.float64]
+
+_THIN = frozenset(ALPHABET.index(sign) for sign in "I1")
+_BAND = 0.4  # of the print's most: rows of the line of characters
+_LEVEL = 0.06  # of the patch's height: how thick level strokes are, which the steps along a row do not show
+_FULL, _EMPTY = 0.75, 0.1  # share of the band's rows that are ink: in a stroke, in the gap beside it
+_LEAST_GAP = 2  # columns
+_MOST_WIDE, _LEAST_HIGH = 0.055, 0.3  # of the patch's width, of its height
+_REACH = 0.04  # of the patch's width: a character's peak is that near its stroke
+
+
+def missed_strokes(patch: U8, columns: NDArray[np.floating], path: Labels) -> int:
+    """How many upright strokes are no I or 1 of the text. patch: uint8 (h, w); columns: (T, 37) of it."""
+    places = thin_strokes(patch)
+    if not places:
+        return 0
+    width = patch.shape[1]
+    peaks = [place * width / len(columns) for place in _thin_peaks(columns)]
+    if len(path) < 2:
+        return 0
+    missed = 0
+    for stroke in places:
+        near = [peak for peak in peaks if abs(peak - stroke) <= _REACH * width]
+        if near:
+            peaks.remove(min(near, key=lambda peak: abs(peak - stroke)))
+        else:
+            missed += 1
+    return missed
+
+
+def _thin_peaks(columns: NDArray[np.floating]) -> list[float]:
+    """The middle of each run of columns that say I or 1."""
+    best = columns.argmax(axis=1)
+    out: list[float] = []
+    start = 0
+    for place in range(1, len(best) + 1):
+        if place == len(best) or best[place] != best[start]:
+            if int(best[start]) in _THIN:
+                out.append((start + place) / 2)
+            start = place
+    return out
+
+
+def thin_strokes(patch: U8) -> list[float]:
+    """Where upright strokes with a gap on both sides are, x in px. patch: uint8 (h, w)."""
+    band = _band(patch)
+    if band is None:
+        return []
+    top, foot = band
+    ink = _ink(patch, top, foot)
+    share = ink[top:foot].mean(axis=0)
+    out = []
+    height, width = patch.shape
+    x = 0
+    while x < width:
+        if share[x] < _FULL:
+            x += 1
+            continue
+        start = x
+        while x < width and share[x] >= _FULL:
+            x += 1
+        left, right = _edge(share, start, -1), _edge(share, x - 1, 1)
+        wide = right - left + 1
+        if wide > _MOST_WIDE * width or left < _LEAST_GAP or right + _LEAST_GAP >= width:
+            continue
+        clear = max(share[left - _LEAST_GAP : left].max(), share[right + 1 : right + 1 + _LEAST_GAP].max())
+        above, below = ink[max(top - 4, 0) : max(top - 1, 1), start:x], ink[foot + 1 : foot + 4, start:x]
+        longer = bool(above.mean() > 0.5) or bool(below.size and below.mean() > 0.5)
+        if clear <= _EMPTY and not longer:
+            out.append((start + x - 1) / 2)
+    return out
+
+
+def _edge(share: F64, at: int, step: int) -> int:
+    """The last column of a stroke whose flanks are blurred."""
+    while 0 <= at + step < len(share) and share[at + step] > _EMPTY and abs(share[at + step]) < share[at]:
+        at += step
+    return at
+
+
+def _band(patch: U8) -> tuple[int, int] | None:
+    """Rows of the line of characters, from and to."""
+    steps = np.abs(np.diff(patch.astype(np.float32), axis=1))[:, 10:-10].mean(axis=1)
+    rows = np.flatnonzero(steps >= _BAND * steps.max())
+    if not len(rows):
+        return None
+    middle = int(np.argmax(np.convolve(steps, np.full(9, 1 / 9), "same")))
+    top = middle
+    while top > 0 and steps[top - 1] >= _BAND * steps.max():
+        top -= 1
+    foot = middle
+    while foot < len(steps) and steps[foot] >= _BAND * steps.max():
+        foot += 1
+    if foot - top < _LEAST_HIGH * len(steps):
+        return None
+    spread = round(_LEVEL * len(steps))
+    return max(top - spread, 0), min(foot + spread, len(steps))
+
+
+def _ink(patch: U8, top: int, foot: int) -> NDArray[np.bool_]:
+    """Where the rarer of two tones of the band is."""
+    line = patch[top:foot].astype(np.float32)
+    low, high = np.percentile(line, (8, 92))
+    dark = patch < (low + high) / 2
+    return np.asarray(dark if dark[top:foot].mean() < 0.5 else ~dark)
