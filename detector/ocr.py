@@ -16,6 +16,7 @@ from .plateness import plateness, signs_of_look
 from .plates import CLASSES, F32, U8, Corners, Evidence, PlateBox
 from .rectify import Patch, corners_in_frame, cut_patch, normalised
 from .runtime import Net, NetOutput
+from .thin_strokes import thin_strokes
 from .two_lines import (
     find_gap,
     has_two_lines,
@@ -117,16 +118,18 @@ class PatchReader:
                 corners = box.corners
         width_px = PlateBox(corners=corners, confidence=0.0).width_px
         trust, patch = CUT_TRUST if cut else 1.0, looks[-1].patch.luma
+        strokes = max(len(thin_strokes(look.patch.luma)) for look in looks)
         gap = find_gap(first.patch.luma, rules.margin_y)
         if may_have_two_lines(box.aspect, gap):
             lines = self._lines(luma, box.corners, gap.place, watch)
             if has_two_lines(box.aspect, gap, first.sureness, *(line.sureness for line in lines)):
                 if all(line.sureness >= LINE_SURE and is_serial_line(line.path) for line in lines):
                     trust *= LINES_TRUST
+                    strokes = 0  # of one line only
                     looks = [_joined(*lines), *self._second_lines(luma, box.corners, gap.place, watch)]
                 else:
                     trust *= ONE_OF_TWO_TRUST
-        evidence = replace(self._evidence(looks, width_px, box), cut=cut, trust=trust)
+        evidence = replace(self._evidence(looks, width_px, box), cut=cut, trust=trust, strokes=strokes)
         watch.lap("text")
         return Sight(evidence, corners, patch, sure)
 

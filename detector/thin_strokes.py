@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,39 +18,12 @@ _LEVEL = 0.06  # of the patch's height: how thick level strokes are, which the s
 _FULL, _EMPTY = 0.75, 0.1  # share of the band's rows that are ink: in a stroke, in the gap beside it
 _LEAST_GAP = 2  # columns
 _MOST_WIDE, _LEAST_HIGH = 0.055, 0.3  # of the patch's width, of its height
-_REACH = 0.04  # of the patch's width: a character's peak is that near its stroke
 
 
-def missed_strokes(patch: U8, columns: NDArray[np.floating], path: Labels) -> int:
-    """How many upright strokes are no I or 1 of the text. patch: uint8 (h, w); columns: (T, 37) of it."""
-    places = thin_strokes(patch)
-    if not places:
-        return 0
-    width = patch.shape[1]
-    peaks = [place * width / len(columns) for place in _thin_peaks(columns)]
-    if len(path) < 2:
-        return 0
-    missed = 0
-    for stroke in places:
-        near = [peak for peak in peaks if abs(peak - stroke) <= _REACH * width]
-        if near:
-            peaks.remove(min(near, key=lambda peak: abs(peak - stroke)))
-        else:
-            missed += 1
-    return missed
-
-
-def _thin_peaks(columns: NDArray[np.floating]) -> list[float]:
-    """The middle of each run of columns that say I or 1."""
-    best = columns.argmax(axis=1)
-    out: list[float] = []
-    start = 0
-    for place in range(1, len(best) + 1):
-        if place == len(best) or best[place] != best[start]:
-            if int(best[start]) in _THIN:
-                out.append((start + place) / 2)
-            start = place
-    return out
+def lacks_strokes(text: Labels, strokes: Sequence[int]) -> bool:
+    """Whether a text has fewer I and 1 than most frames show upright strokes. strokes: of each frame."""
+    thin = sum(label in _THIN for label in text)
+    return bool(strokes) and sum(count > thin for count in strokes) * 2 > len(strokes)
 
 
 def thin_strokes(patch: U8) -> list[float]:
@@ -60,7 +35,7 @@ def thin_strokes(patch: U8) -> list[float]:
     ink = _ink(patch, top, foot)
     share = ink[top:foot].mean(axis=0)
     out = []
-    height, width = patch.shape
+    width = patch.shape[1]
     x = 0
     while x < width:
         if share[x] < _FULL:

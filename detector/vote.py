@@ -19,6 +19,7 @@ from .ctc import Labels
 from .hidden import Explained, explain_hidden, longer_text_shown
 from .jurisdictions import FormatPrior
 from .plates import ALPHABET, CLASSES, UNREADABLE, Evidence, PlateText
+from .thin_strokes import lacks_strokes
 
 F64 = NDArray[np.float64]
 
@@ -33,6 +34,7 @@ SETTLED_FRAMES = 3  # two frames may share a glint; three in a row seldom
 SETTLED_POSTERIOR = 0.99
 SETTLED_SLOT = 0.9
 SETTLED_AGREEMENT = 0.7  # of the single looks: one in three against it is not settled
+STROKE_TRUST = 0.5  # in a text with fewer I and 1 than the frames show
 MINORITY_TRUST = 0.5  # in a text of which most frames show a part, though their boxes were as wide
 ENOUGH_FRAMES = 24  # what as many frames could not tell, more of the same will not
 
@@ -284,7 +286,7 @@ class Vote:
         return Verdict(
             PlateText(
                 text=text,
-                confidence=confidence(features, self._decoding.confidence) * self._trust(),
+                confidence=confidence(features, self._decoding.confidence) * self._trust(winner),
                 slots=slots.astype(np.float32),
                 candidates=tuple(pair for pair in told if pair[1] >= _LEAST_TOLD),
                 jurisdiction=_named(prior.codes, prior.informed(spelt, ranking.chances, rules.prior_weight)),
@@ -292,9 +294,10 @@ class Vote:
             features,
         )
 
-    def _trust(self) -> float:
+    def _trust(self, winner: Labels) -> float:
         """The share of the confidence that is left by what the boxes show of their frames' plates."""
-        return self._doubt * float(np.mean([frame.trust for frame in self._frames]))
+        strokes = STROKE_TRUST if lacks_strokes(winner, [frame.strokes for frame in self._frames]) else 1.0
+        return strokes * self._doubt * float(np.mean([frame.trust for frame in self._frames]))
 
     def _nothing(self) -> Verdict:
         """No frame showed a single character."""
