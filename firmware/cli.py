@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "release": ("firmware.commands.release", "end a hold, with evidence item and second person"),
     "export": ("firmware.commands.export", "write an evidence package for court"),
     "enrol": ("firmware.commands.enrol", "join a department with its one-time code"),
+    "hotlist": ("firmware.commands.hotlist", "hot lists on this unit: import, list"),
+    "alerts": ("firmware.commands.alerts", "the open alerts of this unit, without a plate"),
     "sync": ("firmware.commands.sync", "sync with the department now, or show how the last syncs went"),
     "status": ("firmware.commands.status", "health of the unit, without a plate"),
     "selftest": ("firmware.commands.selftest", "test every part, without a plate"),

@@ -7,7 +7,7 @@ import getpass
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,11 +16,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-from firmware.custody.opening import door_of, open_ledger
+from firmware.custody.opening import Operation, door_of, open_ledger
 from firmware.errors import UsageError
 from storage import access, codec, socket_door, ssh_signature
 from storage.errors import HomeLockedError
 from storage.home import Home
+from storage.ledger import Ledger
 
 Ask: TypeAlias = Callable[[str, dict[str, Any]], dict[str, Any]]
 _AGO = re.compile(r"(\d+)\s*([mhdw])")
@@ -29,8 +30,13 @@ FOR_EVER_US = (1 << 62) - 1
 
 
 @contextlib.contextmanager
-def asking(home: Path) -> Iterator[Ask]:
-    """A function that asks the home's door. Raises NoHomeError, LedgerError."""
+def asking(
+    home: Path, more: Callable[[Ledger], Mapping[str, Operation]] = lambda _ledger: {}
+) -> Iterator[Ask]:
+    """A function that asks the home's door. Raises NoHomeError, LedgerError.
+
+    more: operations beside those of the ledger, where this process opens the home itself.
+    """
     paths = Home(home)
     paths.need()
     try:
@@ -39,7 +45,7 @@ def asking(home: Path) -> Iterator[Ask]:
         yield lambda op, body: socket_door.ask(paths, op, body)
         return
     with ledger:
-        yield door_of(ledger).answer
+        yield door_of(ledger, more(ledger)).answer
 
 
 def signed(ask: Ask, home: Path, request: access.Request, credential: Path | None) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from firmware.custody.card_facts import card_facts
 from firmware.fleet import sent_configuration
@@ -110,35 +110,45 @@ def sync_folder(home: Path) -> SyncFolder:
     return SyncFolder.of(home, None if chip is None else _ChipOfUnit(chip))
 
 
-def serve_door(ledger: Ledger, *, join: Callable[[str], str] | None = None) -> DoorServer:
+Operation: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def serve_door(ledger: Ledger, more: Mapping[str, Operation] | None = None) -> DoorServer:
     """For `with`: other commands can ask this process while it holds the home.
 
-    join: joins the department of a code, for the home's own user; a line of outcome.
+    more: operations for the home's own user beside those of the ledger, by name.
     """
-    door = door_of(ledger) if join is None else _JoiningDoor(ledger, join)
-    return DoorServer(door, ledger.store.home)
+    return DoorServer(door_of(ledger, more), ledger.store.home)
 
 
-class _JoiningDoor(Door):
-    """The ledger's door, that takes an enrolment code too."""
+def joining(join: Callable[[str], str]) -> Mapping[str, Operation]:
+    """The operation that joins the department of a code; its answer is a line of outcome."""
 
-    def __init__(self, ledger: Ledger, join: Callable[[str], str]) -> None:
-        super().__init__(ledger, facts=card_facts)
-        self._join = join
-
-    def answer(self, op: str, body: dict[str, Any]) -> dict[str, Any]:
-        """See Door.answer."""
-        if op != "enrol":
-            return super().answer(op, body)
+    def enrol(body: dict[str, Any]) -> dict[str, Any]:
         try:
-            return {"said": self._join(str(body["code"]))}
+            return {"said": join(str(body["code"]))}
         except SyncError as error:
             raise LedgerError(str(error), where="enrolment") from None
 
+    return {"enrol": enrol}
 
-def door_of(ledger: Ledger) -> Door:
+
+class _WiderDoor(Door):
+    """The ledger's door with operations of other rooms."""
+
+    def __init__(self, ledger: Ledger, more: Mapping[str, Operation]) -> None:
+        super().__init__(ledger, facts=card_facts)
+        self._more = more
+
+    def answer(self, op: str, body: dict[str, Any]) -> dict[str, Any]:
+        """See Door.answer."""
+        operation = self._more.get(op)
+        return super().answer(op, body) if operation is None else operation(body)
+
+
+def door_of(ledger: Ledger, more: Mapping[str, Operation] | None = None) -> Door:
     """The ledger's door; its evidence packages carry what the models' cards say of their own errors."""
-    return Door(ledger, facts=card_facts)
+    return _WiderDoor(ledger, more or {})
 
 
 def custody_of(ledger: Ledger, folder: SyncFolder) -> Custody:

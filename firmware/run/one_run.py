@@ -18,13 +18,14 @@ from rich.console import Console
 
 from detector.reader import PlateReader
 from detector.track import Tracker
+from firmware.alerts.ops import alert_operations, list_operations
 from firmware.alerts.running import alerting
 from firmware.console.consoles import consoles
 from firmware.console.enrolling import join_as_owner
 from firmware.custody.bookkeeper import UNSTORED, Bookkeeper
 from firmware.custody.give_way import way_asked
 from firmware.custody.log_rollover import Successor
-from firmware.custody.opening import custody_of, once_free, open_or_succeed, serve_door, tell_clock
+from firmware.custody.opening import custody_of, joining, once_free, open_or_succeed, serve_door, tell_clock
 from firmware.custody.purging import purging
 from firmware.errors import UsageError
 from firmware.fleet import sent_configuration
@@ -183,7 +184,6 @@ class OneRun:
             lighting = None if parts.lamps is None else _lighting(parts.lamps, config, log, health)
             alarms = AlarmEvents(log, troubles=lambda: parts.troubles.lasting)
             with (
-                serve_door(ledger, join=partial(join_as_owner, home, ledger)),
                 UplinkThread(
                     ledger,
                     home,
@@ -216,6 +216,14 @@ class OneRun:
                     lambda: ledger.store.time.now().us,
                     log,
                 ) as alerts,
+                serve_door(
+                    ledger,
+                    {
+                        **joining(partial(join_as_owner, home, ledger)),
+                        **list_operations(home, ledger, alerts.held),
+                        **alert_operations(ledger, alerts.board),
+                    },
+                ),
             ):
 
                 def announce(number: int, read: Read) -> None:

@@ -1,0 +1,153 @@
+"""What commands ask of a home about its hot lists and alerts. Names, counts and states; never a plate.
+
+The same operations answer in a command that holds the home and behind the socket of a running reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
+from firmware.alerts.running import open_lists
+from firmware.custody.opening import Operation
+from storage.alert_life import Answer, Step
+from storage.errors import RecordError
+from storage.ledger import Ledger
+from storage.times import HOUR_US
+from sync.hot_lists.document import ListHead, digest_of, total_digest
+from sync.hot_lists.held import HeldLists
+from sync.hot_lists.importing import import_list
+from sync.hot_lists.layout import find_layout
+from sync.membership import SyncFolder
+
+LONGEST_HOURS = 24 * 31
+
+
+def list_operations(home: Path, ledger: Ledger, held: HeldLists | None = None) -> Mapping[str, Operation]:
+    """`hotlists` and `hotlist-import`. held: those of a running reader; None opens them for each question."""
+
+    def lists(_body: dict[str, Any]) -> dict[str, Any]:
+        used = held or open_lists(home, ledger, SyncFolder.of(home))
+        try:
+            now_us = ledger.store.time.now().us
+            return {"lists": [_told(one.head, ledger, now_us) for one in used.lists]}
+        finally:
+            if held is None:
+                used.close()
+
+    def take(body: dict[str, Any]) -> dict[str, Any]:
+        used = held or open_lists(home, ledger, SyncFolder.of(home))
+        try:
+            return _import(ledger, used, body)
+        finally:
+            if held is None:
+                used.close()
+
+    return {"hotlists": lists, "hotlist-import": take}
+
+
+def alert_operations(ledger: Ledger, board: AlertBoard | None) -> Mapping[str, Operation]:
+    """`alerts`: the open alerts of the running reader, and how many of earlier runs the department has."""
+
+    def alerts(_body: dict[str, Any]) -> dict[str, Any]:
+        now_us, terms = ledger.store.time.now().us, ledger.store.policy.alerts
+        found = [] if board is None else board.open_alerts()
+        return {
+            "running": board is not None,
+            "alerts": [
+                {
+                    "number": one.number,
+                    "category": one.says,
+                    "list": one.match.head.list_id,
+                    "sounded": one.match.sounds,
+                    "silent": list(one.match.silent),
+                    "stale": one.match.stale,
+                    "sightings": one.sightings,
+                    "next": next_step(one, now_us, terms.clets_minutes),
+                    "overdue": one.state.overdue(now_us, terms.outcome_hours),
+                }
+                for one in found
+            ],
+            "left_to_the_desk": 0 if board is None else board.left_to_the_desk,
+            "before": alerts_before(ledger),
+        }
+
+    return {"alerts": alerts}
+
+
+def next_step(alert: OpenAlert, now_us: int, clets_minutes: int) -> str:
+    """What a person does next."""
+    state = alert.state
+    if state.recalled:
+        return "close: the entry was withdrawn"
+    if state.last(Step.VIEWED) is None:
+        return "look at the image"
+    if state.last(Step.TRANSCRIBED) is None:
+        return "type plate and state"
+    if state.answer is None:
+        return "say whether the vehicle fits"
+    due_us = state.clets_due_us(clets_minutes)
+    if due_us is not None:
+        return "CLETS reference overdue" if now_us >= due_us else "CLETS reference"
+    return "outcome" if state.answer is Answer.CONFIRMED else "close"
+
+
+def _told(head: ListHead, ledger: Ledger, now_us: int) -> dict[str, Any]:
+    terms = ledger.store.policy.alerts
+    return {
+        "id": head.list_id,
+        "version": head.sequence,
+        "entries": head.count,
+        "issuer": head.issuer,
+        "source": head.source,
+        "agency": head.agency,
+        "extracted_us": head.extracted_us,
+        "expires_us": head.expires_us,
+        "expired": now_us >= head.expires_us,
+        "stale": now_us - head.extracted_us > terms.stale_hours * HOUR_US,
+        "switched_on": not head.agency or head.agency in terms.agencies,
+    }
+
+
+def _import(ledger: Ledger, held: HeldLists, body: dict[str, Any]) -> dict[str, Any]:
+    """Put a file into force on a unit that no department has enrolled. Raises StorageError, OSError."""
+    if ledger.status().enrolled:
+        raise RecordError(
+            "an enrolled unit takes its lists from the department alone",
+            where="hot list",
+            cure="department hotlist push",
+        )
+    hours, list_id = int(body["hours"]), str(body["id"])
+    if not 1 <= hours <= LONGEST_HOURS:
+        raise RecordError(f"1 to {LONGEST_HOURS}", where="--hours")
+    now_us = ledger.store.time.now().us
+    category = body.get("category")
+    with Path(str(body["file"])).open("rb") as stream:
+        made = import_list(
+            stream,
+            find_layout(str(body["layout"])),
+            ledger.store.policy.alerts,
+            category=str(category) if category else None,
+            now_us=now_us,
+        )
+    data = sorted({one.to_bytes() for one in made.entries})
+    before = next((one.head.sequence for one in held.lists if one.head.list_id == list_id), 0)
+    head = ListHead(
+        list_id=list_id,
+        sequence=before + 1,
+        organization=ledger.store.policy.organisation,
+        issuer="this unit",
+        source=list_id,
+        agency="",
+        extracted_us=now_us,
+        expires_us=now_us + hours * HOUR_US,
+        count=len(data),
+        digest=total_digest(map(digest_of, data)),
+        snapshot=before + 1,
+        parts=0,
+    )
+    head.check()
+    held.keep(head, data)
+    return {"said": made.summary(), "entries": len(data), "version": head.sequence}

@@ -1,0 +1,37 @@
+"""`reader alerts`: the open alerts of this unit, without a plate; they are worked on the page in the car."""
+
+from __future__ import annotations
+
+import json
+
+from firmware.alerts.ops import alert_operations
+from firmware.custody.asking import asking
+from sync.command_frame import DONE, Common, verb
+
+
+@verb("alerts", example="reader alerts --json")
+def alerts(common: Common) -> int:
+    """List open alerts: category, why one did not sound, and what a person does next. Shows no plate.
+
+    An alert is looked at, verified and closed on the unit's page, or at the department's desk.
+    """
+    with asking(common.home, more=lambda ledger: alert_operations(ledger, None)) as ask:
+        found = ask("alerts", {})
+    if common.json:
+        for one in found["alerts"]:
+            print(json.dumps(one))
+        return DONE
+    for one in found["alerts"]:
+        marks = [
+            "sounded" if one["sounded"] else f"silent: {', '.join(one['silent'])}",
+            *(["stale list"] if one["stale"] else []),
+            *(["overdue"] if one["overdue"] else []),
+        ]
+        print(f"{one['number']:>8}  {one['category']}  ({'; '.join(marks)})  {one['next']}")
+    if not found["alerts"]:
+        print("no alert is open" if found["running"] else "no reader runs, so no alert is open here")
+    if found["left_to_the_desk"]:
+        print(f"{found['left_to_the_desk']} silent alerts were left to the desk, unworked here")
+    if found["before"]:
+        print(f"{found['before']} alerts of earlier runs: only the department can open them")
+    return DONE

@@ -1,0 +1,81 @@
+"""`reader hotlist` and `reader alerts`: lists come in and are listed, and no plate is shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from firmware.cli import main
+from firmware.custody.opening import create_ledger
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    create_ledger(tmp_path / "home").close()
+    return tmp_path / "home"
+
+
+def reader(home: Path, *words: str) -> int:
+    return main(["--home", str(home), *words])
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "Stolen cars.csv"
+    path.write_text(text)
+    return path
+
+
+LINES = "Stolen;CA;7XKR219;;\nStolen;CA;7XKR21?;;\nimmigration;CA;8ABC123;;\n"
+
+
+def test_a_list_is_imported_with_its_bad_lines_and_listed(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, LINES)
+    assert reader(home, "hotlist", "import", str(path), "--layout", "genetec") == 0
+    said = capsys.readouterr().out
+    assert "Stolen-cars version 1: 1 entries of 3 lines" in said
+    assert "(line 2)" in said
+    assert "immigration: 1" in said
+    assert reader(home, "hotlist", "import", str(path), "--layout", "genetec", "--id", "Stolen-cars") == 0
+    capsys.readouterr()
+    assert reader(home, "--json", "hotlist", "list") == 0
+    (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (row["id"], row["version"], row["entries"], row["expired"]) == ("Stolen-cars", 2, 1, False)
+    assert reader(home, "hotlist", "list") == 0
+    shown = capsys.readouterr().out
+    assert "Stolen-cars" in shown
+    assert "7XKR" not in said + shown
+
+
+BAD = [
+    (("--layout", "ncic", "--category", "stolen-vehicle"), 1, "is this its layout"),
+    (("--layout", "nowhere"), 1, "neither a layout's file"),
+    (("--layout", "genetec", "--hours", "0"), 1, "--hours"),
+    (("--layout", "genetec", "--category", "immigration"), 1, "the policy allows"),
+    (("--layout", "genetec", "--id", "a b"), 1, "list_id"),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "why"), BAD, ids=lambda value: str(value)[:24])
+def test_a_list_that_cannot_be_taken_is_refused_in_one_line(
+    home: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    status: int,
+    why: str,
+) -> None:
+    assert reader(home, "hotlist", "import", str(write(tmp_path, LINES)), *words) == status
+    err = capsys.readouterr().err
+    assert why in err
+    assert "7XKR" not in err
+    assert reader(home, "hotlist", "list") == 0
+    assert "no hot list is here" in capsys.readouterr().out
+
+
+def test_without_a_running_reader_no_alert_is_open(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reader(home, "alerts") == 0
+    assert "no reader runs" in capsys.readouterr().out
