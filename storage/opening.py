@@ -116,6 +116,7 @@ def reopen(
         check_head(store)
         check_anchor(store)
         check_state(store)
+        store.slot_is(content)  # the next state says so, before another anchor is announced
     except (sqlite3.DatabaseError, TypeError, ValueError, OverflowError) as error:
         _let_go(lock, database)  # a damaged page gives other types than its table, NULL among them
         if files.is_full(error):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from custody_twins import OVERVIEW, PATCH, Reopen, SteppedTime, add_reads, check, make_read
 
+from hw.errors import HardwareError
 from hw.secure_slot import LoopbackSlot
 from storage import ledger as ledger_module
 from storage.errors import (
@@ -191,3 +192,23 @@ def test_an_append_asks_the_database_as_little_in_a_long_log_as_in_a_short_one(l
             ledger.append(Gap(reason="test", from_us=1, to_us=2, lost=0))
     assert ledger.status().records % 256
     assert statements_of_one() == short
+
+
+def test_a_last_anchor_that_fails_after_a_restart_leaves_a_home_that_opens(
+    ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, reopen: Reopen
+) -> None:
+    """The slot then holds the anchor of the run before: not the newest one, and no roll-back."""
+    ledger.close()
+    again = reopen()
+    add_reads(again, time, 1)
+    kept = slot.read()
+    assert kept is not None
+    folder = home.parent / "chip"
+    folder.unlink()
+    folder.mkdir()  # no file can be put there now
+    with pytest.raises(HardwareError):
+        again.close()
+    folder.rmdir()
+    slot.write(kept)
+    assert check(home, slot).ok
+    assert reopen().status().records >= 2
