@@ -92,6 +92,8 @@ endif
 reference: $(VENV)/.ready
 	$(RUN)/python -m sync.command_pages reader --markdown firmware/commands/README.md
 	$(RUN)/python -m sync.command_pages department --markdown sync/department/commands/README.md
+	$(RUN)/python -m tests.tools.http_reference sync/department/desk/HTTP.md
+	$(RUN)/python -m tests.tools.draw_architecture firmware/architecture.svg
 
 wheels: $(VENV)/.ready
 	ALPR_EXTRAS=released $(RUN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir run/wheels . ./sync/department

@@ -152,7 +152,7 @@ def test_a_units_wheel_holds_every_module_and_data_file_of_the_unit_and_the_lice
     listed = subprocess.run(
         ["git", "ls-files", *UNIT_ROOMS], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    data = {name for name in listed.stdout.splitlines() if not name.endswith((".py", "README.md"))}
+    data = {name for name in listed.stdout.splitlines() if not name.endswith((".py", ".md", ".svg"))}
     packed = {name for name in unit.names if not name.endswith(".py") and ".dist-info/" not in name}
     assert packed == {name for name in data if not name.startswith(apart)}
     assert any(name.endswith("/licenses/LICENSE") for name in unit.names)

@@ -1,0 +1,72 @@
+"""The pages point at what exists, and the picture is the one that its script draws."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from sync.department.desk.operations import OPERATIONS
+from tests.tools.draw_architecture import BOXES, HEIGHT, WIDTH, picture
+from tests.tools.http_reference import reference
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+]
+LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
+BRITISH = re.compile(r"licen[c]e[- ]plate|organi[s]ation|\bcolo[u]r|\bmet[r]es?\b|behavio[u]r", re.IGNORECASE)
+AMERICAN = ("README.md", "SECURITY.md", "CONTRIBUTING.md", "firmware/TUTORIAL.md")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
+    targets = [target for target, _ in LINK.findall(page.read_text(encoding="utf-8"))]
+    local = [target for target in targets if "://" not in target]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("name", AMERICAN)
+def test_the_pages_for_everybody_are_in_american_english(name: str) -> None:
+    assert BRITISH.findall((ROOT / name).read_text(encoding="utf-8")) == []
+
+
+def test_the_picture_is_drawn_by_its_script_and_names_rooms_that_exist() -> None:
+    drawn = (ROOT / "firmware" / "architecture.svg").read_text(encoding="utf-8")
+    command = "python -m tests.tools.draw_architecture firmware/architecture.svg"
+    assert drawn == picture(), f"run: {command}"
+    assert [one.room for one in BOXES if one.room and not (ROOT / one.room).is_dir()] == []
+
+
+def test_the_picture_is_well_formed_and_no_box_leaves_it_or_covers_another() -> None:
+    root = ET.fromstring(picture())  # noqa: S314 - our own
+    assert root.tag.endswith("svg")
+    for one in BOXES:
+        assert 0 < one.x < WIDTH - one.w, one.name
+        assert 0 < one.y < HEIGHT - one.h, one.name
+        others = [
+            two.name
+            for two in BOXES
+            if two is not one
+            and one.x < two.x + two.w and two.x < one.x + one.w
+            and one.y < two.y + two.h and two.y < one.y + one.h
+        ]  # fmt: skip
+        assert others == [], one.name
+
+
+def test_the_http_reference_is_that_of_the_operations() -> None:
+    page = (ROOT / "sync" / "department" / "desk" / "HTTP.md").read_text(encoding="utf-8")
+    assert page == reference(), "run: make reference"
+
+
+def test_the_http_reference_explains_every_operation_its_answer_and_every_record_it_names() -> None:
+    page = reference()
+    assert [name for name in OPERATIONS if f"`POST /desk/{name}`" not in page] == []
+    assert "Answer: Any" not in page
+    assert set(re.findall(r"\]\(#([\w-]+)\)", page)) <= set(re.findall(r'<a id="([\w-]+)">', page))

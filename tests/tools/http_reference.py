@@ -1,0 +1,148 @@
+"""Writes the reference of the desk's HTTP operations from their table: forms, answers, roles, clauses.
+
+python -m tests.tools.http_reference sync/department/desk/HTTP.md
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import sys
+import textwrap
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sync.department.desk.logon_forms import LogonForm, UnlockForm
+from sync.department.desk.operations import OPERATIONS
+from sync.department.policy.roles import CALLS, Call, Role
+from sync.department.policy.terms import default_document, parse
+
+HEADER = """\
+# The desk over HTTP
+
+Made from the operations table by `make reference`; a test compares them. For a records management system or any
+other client: every operation is `POST /desk/NOUN/VERB` on the desk's port, TLS, with a JSON object in the body and
+in the answer, and `Authorization: Bearer TOKEN`. The same checks, entries and refusals as at the command line,
+since both go by one table.
+
+| JSON | means |
+|---|---|
+| a field ending in `_us` | UTC microseconds since 1970; in a form also ISO 8601 text ending in `Z` |
+| `bytes` | base64 |
+| a field with a default | may be left out |
+| an unknown field | is refused by name |
+
+A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (RFC 9457): `refused` (a word), `clause`,
+`what`, `cure`; it is an entry of the access log and holds no plate. While the witness is away, a list carries the
+header `X-Not-Witnessed`, and an answer the field `unwitnessed`.
+
+## Sessions
+
+"""  # noqa: E501 - a page, not code
+
+
+def name_of(hint: Any) -> str:
+    """A type as the reference names it."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in {types.UnionType, typing.Union}:
+        return " or ".join("null" if one is type(None) else name_of(one) for one in arguments)
+    if origin in {tuple, list, frozenset}:
+        return f"list of {name_of(arguments[0])}"
+    if origin is dict or origin is not None:
+        return "object"
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return " \\| ".join(f"`{one.value}`" for one in hint)
+    if dataclasses.is_dataclass(hint):
+        return f"[{hint.__name__}](#{anchor(hint)})"
+    plain = {str: "text", int: "integer", float: "number", bool: "true or false", bytes: "bytes"}
+    return plain.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def anchor(record: Any) -> str:
+    """Where the record is explained. Two records may share a name."""
+    return f"{record.__module__.rsplit('.', 2)[-2]}-{record.__name__}".lower().replace("_", "-")
+
+
+def parts(hint: Any) -> Iterator[Any]:
+    """The records within a type."""
+    if dataclasses.is_dataclass(hint):
+        yield hint
+    for one in typing.get_args(hint):
+        yield from parts(one)
+
+
+def fields(record: Any) -> list[str]:
+    """The rows of a record's fields."""
+    hints = typing.get_type_hints(record)
+    rows = ["| field | type | default |", "|---|---|---|"]
+    for one in dataclasses.fields(record):
+        default = "" if one.default is dataclasses.MISSING else f"`{plain_default(one.default)}`"
+        rows.append(f"| `{one.name}` | {name_of(hints[one.name])} | {default} |")
+    return rows if len(rows) > 2 else []
+
+
+def plain_default(value: Any) -> str:
+    """A default as JSON shows it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return str(list(value))
+    if value is None:
+        return "null"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def about(thing: Any) -> str:
+    """The docstring in lines of the page's width."""
+    return textwrap.fill(" ".join((thing.__doc__ or "").split()), 120)
+
+
+def who(call: Call) -> str:
+    """The roles of the default policy that have the call, and what it is restricted by."""
+    grants = parse(default_document()).grants
+    roles = ", ".join(sorted(role.value for role in Role if call in grants.get(role, frozenset())))
+    training = "needs current training" if CALLS[call].touches_data else "needs no training"
+    return f"Call `{call.value}` ({CALLS[call].clause}; {training}). Default roles: {roles or 'none'}."
+
+
+def reference() -> str:
+    """The whole page."""
+    lines = [HEADER.rstrip("\n"), ""]
+    records: dict[Any, None] = {}
+    for verb, form, answer in (
+        ("logon", LogonForm, "`token`"), ("unlock", UnlockForm, "nothing"), ("logoff", None, "nothing"),
+    ):  # fmt: skip
+        lines += [f"### `POST /desk/session/{verb}`", ""]
+        if form is not None:
+            lines += [about(form), "", *fields(form), ""]
+        lines += [f"Answer: {answer}.", ""]
+    noun = ""
+    for path, operation in sorted(OPERATIONS.items()):
+        if path.partition("/")[0] != noun:
+            noun = path.partition("/")[0]
+            lines += [f"## {noun.capitalize()}", ""]
+        answer = typing.get_type_hints(operation.make)["return"]
+        lines += [f"### `POST /desk/{path}`", "", about(operation.make), "", who(operation.call), ""]
+        rows = fields(operation.form)
+        lines += [f"Form: {about(operation.form)}" if rows else "Form: no fields.", ""]
+        lines += [*rows, ""] if rows else []
+        lines += [f"Answer: {name_of(answer)}.", ""]
+        for hint in (*typing.get_type_hints(operation.form).values(), answer):
+            records |= dict.fromkeys(parts(hint))
+    lines += ["## Records", ""]
+    known: set[Any] = set()
+    while waiting := [one for one in records if one not in known]:
+        for one in waiting:
+            known.add(one)
+            for hint in typing.get_type_hints(one).values():
+                records |= dict.fromkeys(parts(hint))
+    for one in sorted(records, key=lambda record: (record.__name__, record.__module__)):
+        lines += [f'<a id="{anchor(one)}"></a>', f"### {one.__name__}", "", about(one), "", *fields(one), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(reference(), encoding="utf-8")
