@@ -296,6 +296,8 @@ OTHER_WORDS = {
     "compliance/overdue": ("compliance",),
     "policy/read": ("keys", "policy"),
     "document/sign": ("send",),
+    "compliance/endings": ("audit", "ending"),
+    "transparency/read": ("audit", "public"),
 }
 
 

@@ -191,7 +191,9 @@ def test_a_policy_that_changed_reaches_units_and_ends_training_in_topics_that_ca
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n")
     text = text.replace("valid_days = 365", "valid_days = 180")
     text = text.replace(
-        "[[lists]]", '[[training.topics]]\nid = "news"\nclause = "463.9"\ntext = "News"\n[[lists]]', 1
+        "[[training.topics]]",
+        '[[training.topics]]\nid = "news"\nclause = "463.9"\ntext = "News"\n[[training.topics]]',
+        1,
     )
     document = text.encode()
     root = department.new_root(policy_version=3, policy_digest=digest(document))

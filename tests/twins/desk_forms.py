@@ -112,6 +112,8 @@ def forms(department: Department) -> dict[str, Any]:
             held_us=department.clock.us,
         ),
         "change/list": nothing,
+        "compliance/endings": nothing,
+        "transparency/read": nothing,
         "change/approve": changes.DecideForm(proposal=0, granted=True, reason="known"),
         "document/sign": documents.SignForm(kind="configuration", body=b"a = 1", reason="new angle"),
         "audit/events": event_calls.EventsForm(),

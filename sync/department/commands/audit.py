@@ -94,6 +94,21 @@ def compare(terminal: desk.Terminal, *, export: Path) -> int:
 
 desk.form_verb(
     audit,
+    "public",
+    "transparency/read",
+    "Show the public counts as they are now.",
+    example="department audit public --user reviewer1",
+)
+desk.form_verb(
+    audit,
+    "ending",
+    "compliance/endings",
+    "List passwords, training, designations and grants that end soon.",
+    example="department audit ending --user super",
+    columns=("kind", "about", "ends_us", "what"),
+)
+desk.form_verb(
+    audit,
     "findings",
     "audit/findings",
     "List findings, open ones first.",

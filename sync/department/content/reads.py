@@ -147,6 +147,10 @@ class Reads(Protocol):
         """At most `limit` matches, the newest first, after those up to a cursor."""
         ...
 
+    def received(self) -> list[tuple[int, int]]:
+        """(day of receipt, reads) of every day that was not purged."""
+        ...
+
     def extent(self, query: Query) -> tuple[int, int]:
         """(days, reads) that a search would open. No key is used."""
         ...
@@ -175,6 +179,12 @@ class StoreReads:
         with self._store.read() as connection:
             found = connection.execute(select(t.units.c.unit_id).where(t.units.c.name == name).limit(1))
             return found.first() is not None
+
+    def received(self) -> list[tuple[int, int]]:
+        e = t.elements.c
+        counts = select(e.day, sa.func.count()).where(e.name == "text").group_by(e.day).order_by(e.day)
+        with self._store.read() as connection:
+            return [(int(day), int(reads)) for day, reads in connection.execute(counts)]
 
     def extent(self, query: Query) -> tuple[int, int]:
         e = t.elements.c

@@ -1,9 +1,10 @@
 """The desk's HTTP API: the table of operations as POST /desk/NOUN/VERB, with a bearer token and JSON.
 
-    POST /desk/session/logon    {"user", "password", "code", "post"?} -> {"token"}
+    POST /desk/session/logon    {"user", "password", "code", "post"?} -> {"token", "user", "roles", ...}
     POST /desk/session/unlock   {"password", "code"}
     POST /desk/session/logoff   {}
-    POST /desk/NOUN/VERB        the operation's form -> its answer
+    POST /desk/NOUN/VERB        the operation's form -> its answer; once for each Idempotency-Key
+    GET  /desk/openapi.json     all of it described; GET /desk/transparency.json: the public counts
 
 A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (`ground/problem.py`): "refused",
 "clause", "what", "cure". Bodies have a limit and a clock; nothing is cached on the way; no message holds a
@@ -22,10 +23,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from storage.errors import RecordError, StorageError
+from storage.times import now_us
 from sync.department.desk.context import Front
+from sync.department.desk.idempotency import MadeOnce
 from sync.department.desk.json_forms import read_form, to_json
-from sync.department.desk.logon_forms import LogonForm, UnlockForm
+from sync.department.desk.logon_forms import LoggedOn, LogonForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS
+from sync.department.desk.public import public_routes
+from sync.department.desk.whoami import logged_on
 from sync.department.desk.words import demand_plain
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import NO_STORE, problem, unforeseen
@@ -81,6 +86,7 @@ def routes(front: Front | None) -> list[BaseRoute]:
     limiter = anyio.CapacityLimiter(THREADS)
     logons = anyio.CapacityLimiter(LOGON_THREADS)
     events = Sparingly("department.desk")
+    once = MadeOnce(front.desk.now_us if front is not None else now_us)
 
     def endpoint(work: Callable[[Request, Any, Front], Awaitable[Any]]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:  # noqa: PLR0911 - one answer for each kind of error
@@ -117,11 +123,14 @@ def routes(front: Front | None) -> list[BaseRoute]:
         demand_plain(form, "LogonForm")
         address = request.client.host if request.client else "?"
 
-        def work() -> str:
-            return desk_front.desk.logon(form.user, form.password, form.code, post=form.post, address=address)
+        def work() -> LoggedOn:
+            desk = desk_front.desk
+            return logged_on(
+                desk, desk.logon(form.user, form.password, form.code, post=form.post, address=address)
+            )
 
         demand_turn(logons)
-        return {"token": await anyio.to_thread.run_sync(work, limiter=logons)}
+        return await anyio.to_thread.run_sync(work, limiter=logons)
 
     async def unlock(request: Request, value: Any, desk_front: Front) -> Any:
         form, token = read_form(UnlockForm, value), bearer(request)
@@ -141,15 +150,23 @@ def routes(front: Front | None) -> list[BaseRoute]:
 
     async def operation(request: Request, value: Any, desk_front: Front) -> Any:
         token = bearer(request)
-        known = OPERATIONS.get(f"{request.path_params['noun']}/{request.path_params['verb']}")
+        name = f"{request.path_params['noun']}/{request.path_params['verb']}"
+        known = OPERATIONS.get(name)
         if known is None:
             raise FormError("there is no such call", code="no-call", clause="463.5")
         form = read_form(known.form, value)
-        return await anyio.to_thread.run_sync(known.run, desk_front, token, form, limiter=limiter)
+        key = request.headers.get("idempotency-key", "")
+        body = json.dumps(value, sort_keys=True).encode()
+
+        def work() -> Any:
+            return once.run(key, token, name, body, lambda: known.run(desk_front, token, form))
+
+        return await anyio.to_thread.run_sync(work, limiter=limiter)
 
     return [
         Route("/desk/session/logon", endpoint(logon), methods=["POST"]),
         Route("/desk/session/unlock", endpoint(unlock), methods=["POST"]),
         Route("/desk/session/logoff", endpoint(logoff), methods=["POST"]),
         Route("/desk/{noun}/{verb}", endpoint(operation), methods=["POST"]),
+        *(public_routes(front) if front is not None else ()),
     ]

@@ -10,6 +10,7 @@ from storage.times import DAY_US, iso_text
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.people import training
 from sync.department.desk.state import Book
+from sync.department.journal.change_entries import GlassBroken
 from sync.department.journal.entries import AuditDone, FindingOpened
 from sync.department.journal.sharing_entries import ShareAsked
 from sync.department.policy.roles import CALLS, Role
@@ -23,7 +24,7 @@ EVIDENCE_DAYS = 30  # a hold is fulfilled by export and booking
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overdue:
     """One thing that should have been done. `kind`: audit, training, purge, unit, finding, filing,
-    share, hold, incident, roster, health."""
+    share, hold, emergency, incident, roster, health."""
 
     kind: str
     clause: str
@@ -39,6 +40,7 @@ def overdue(policy: Policy, book: Book, requests: Sequence[AlprRequest], now_us:
         *_filings(policy, requests, now_us),
         *_shares(book, now_us),
         *_holds(book, now_us),
+        *_emergencies(book, now_us),
     ]
 
 
@@ -111,6 +113,18 @@ def _filings(policy: Policy, requests: Sequence[AlprRequest], now_us: int) -> li
         return []
     what = f"{len(late)} ALPR Requests not filed in the RMS, the oldest is entry {late[0]}"
     return [Overdue(kind="filing", clause="463.5 (b)", what=what)]
+
+
+def _emergencies(book: Book, now_us: int) -> list[Overdue]:
+    return [
+        Overdue(
+            kind="emergency",
+            clause="463.5 (a)",
+            what=f"emergency search {entry.note.access} of {entry.stamp.user} waits for a second person",
+        )
+        for entry in book.glass.overdue(now_us)
+        if isinstance(entry.note, GlassBroken)
+    ]
 
 
 def _shares(book: Book, now_us: int) -> list[Overdue]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from storage.sealing import Opened
@@ -52,6 +53,7 @@ class Front:
 
     `tell_units`: offer units the roster as it stands now; where that cannot be, `compliance` says so.
     `send_down`: the same of policy, roster and day keys, with an error where that cannot be.
+    `exports`: the folder into which CAD or RMS drops its case numbers, as CSV.
     `sign_document`: sign one (name, body, now, unit, end) with the command key and offer it; its version.
     """
 
@@ -64,6 +66,7 @@ class Front:
     tell_units: Callable[[], None]
     send_down: Callable[[], list[str]]
     sign_document: Callable[[str, bytes, int, str, int | None], int]
+    exports: Path
     incidents: Incidents
     grants: GrantOffice
     opened: tuple[Callable[[], None], ...] = ()

@@ -21,3 +21,21 @@ class UnlockForm:
 
     password: str = field(repr=False)
     code: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedOn:
+    """A session: its token, whose it is, in which roles, until when; `locks_after_us`: idle time to its lock.
+
+    `must_change`: why only the password can be changed: first-password, password-expired, or empty.
+    """
+
+    token: str = field(repr=False)
+    user: str
+    name: str
+    organisation: str
+    roles: tuple[str, ...]
+    expires_us: int
+    locks_after_us: int
+    password_ends_us: int
+    must_change: str

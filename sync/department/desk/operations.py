@@ -15,6 +15,7 @@ from sync.department.desk.changes import calls as changes
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.documents import calls as documents
+from sync.department.desk.endings import Ending, endings
 from sync.department.desk.glass import calls as glass
 from sync.department.desk.grants import calls as grants
 from sync.department.desk.grants import revoking
@@ -27,6 +28,7 @@ from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people import bulk
 from sync.department.desk.people import calls as people
 from sync.department.desk.sharing import calls as shares
+from sync.department.desk.transparency import calls as transparency
 from sync.department.desk.words import demand_plain
 from sync.department.policy.clauses import ClauseRow, clause_rows
 from sync.department.policy.roles import Call
@@ -52,6 +54,17 @@ def policy(front: Front, token: str, form: NothingForm) -> PolicyText:  # noqa: 
         return [], lambda _entries: shown
 
     return desk.act(token, Call.POLICY_READ, plan)
+
+
+def ending(front: Front, token: str, form: NothingForm) -> tuple[Ending, ...]:  # noqa: ARG001
+    """What ends soon: passwords, training, designations, grants."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[Ending, ...]]:
+        found = tuple(endings(desk.policy, desk.book, caller.at_us))
+        return [], lambda _entries: found
+
+    return desk.act(token, Call.COMPLIANCE_READ, plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,5 +143,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "incident/list": Operation(Call.INCIDENT_READ, NothingForm, incidents.listed),
     "incident/close": Operation(Call.INCIDENT_CLOSE, incidents.SettleForm, incidents.close),
     "compliance/overdue": Operation(Call.COMPLIANCE_READ, NothingForm, audits.overdue),
+    "compliance/endings": Operation(Call.COMPLIANCE_READ, NothingForm, ending),
+    "transparency/read": Operation(Call.POLICY_READ, NothingForm, transparency.read),
     "policy/read": Operation(Call.POLICY_READ, NothingForm, policy),
 }

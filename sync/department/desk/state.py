@@ -21,6 +21,7 @@ from sync.department.desk.people.rules import Roster
 from sync.department.desk.people.training import Trainings
 from sync.department.desk.sessions import Sessions
 from sync.department.desk.sharing.rules import Shares
+from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.entries import Entry, LogOpened, RootSet, WitnessAway
 from sync.department.journal.hold_entries import Purged
 from sync.department.policy import terms as policy_file
@@ -51,6 +52,7 @@ class Book:
     away: Entry | None = None
     opened_us: int = 0
     purged_days: set[str] = field(default_factory=set)
+    counted_days: set[str] = field(default_factory=set)
 
     @property
     def policy(self) -> Policy:
@@ -68,6 +70,8 @@ class Book:
             self.opened_us = entry.stamp.at_us
         elif isinstance(note, WitnessAway):
             self.away = entry
+        elif isinstance(note, DayCounted):
+            self.counted_days.add(note.day)
         elif isinstance(note, Purged):
             self.purged_days.add(note.day)
         for part in (

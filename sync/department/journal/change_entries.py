@@ -54,6 +54,15 @@ class AuthenticatorKept(Note):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DayCounted(Note):
+    """How many reads the department received on a day (YYYY-MM-DD, UTC), entered when the day is over."""
+
+    KIND: ClassVar[str] = "day_counted"
+    day: str
+    reads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HoldRests(Note):
     """What a hold rests on: the searches by its own person that found its reads, or the second person's yes.
 

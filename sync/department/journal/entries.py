@@ -20,6 +20,7 @@ from sync.department.journal.change_entries import (
     ChangeDecided,
     ChangeProposed,
     ChangeUsed,
+    DayCounted,
     DesignationSet,
     DocumentSigned,
     GlassBroken,
@@ -429,6 +430,7 @@ NOTES: dict[str, type[Note]] = {
         RequestTaken,
         HoldRests,
         AuthenticatorKept,
+        DayCounted,
     )
 }
 """All kinds by name. An unknown kind in a log is an error, never skipped."""
@@ -461,6 +463,7 @@ __all__ = [
     "ChangeProposed",
     "ChangeUsed",
     "CredentialSet",
+    "DayCounted",
     "DesignationSet",
     "Disputed",
     "DocumentSigned",

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
 from storage.errors import StorageError
-from storage.times import day_text
+from storage.times import DAY_US, day_text
 from sync import messages as m
 from sync.department.desk.audit import calls as calls_audit
+from sync.department.desk.audit import case_calls
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Desk
 from sync.department.desk.holds import calls as calls_holds
 from sync.department.desk.incidents import calls as calls_incidents
+from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.hold_entries import Purged
+from sync.department.policy.refusals import FormError
 from sync.department.server.retention import PurgeReceipt, Retention
 from sync.errors import SyncError
 
@@ -53,12 +57,53 @@ def enter_purges(desk: Desk, retention: Retention) -> list[int]:
     return [entry.sequence for entry in entries]
 
 
+def count_days(front: Front) -> int:
+    """Enter how many reads came in on each day of receipt that is over: how many days were entered.
+
+    A day that was purged before it was counted is in the log by its purge.
+    """
+    desk = front.desk
+    today = day_text(desk.now_us() // DAY_US)
+    counts = {day_text(day): reads for day, reads in front.reads.received()}
+    with desk.log.writing():
+        desk.refresh()
+        known = desk.book.counted_days
+        notes = [
+            DayCounted(day=day, reads=reads)
+            for day, reads in sorted(counts.items())
+            if day < today and day not in known
+        ]
+        entries = desk.system(*notes)
+    if entries:
+        desk.try_cover(entries[-1].sequence)
+    return len(notes)
+
+
+def compare_cases(front: Front, folder: Path) -> int:
+    """Hold look-ups against the newest export in the drop folder, and set it aside: how many look-ups.
+
+    CAD or RMS writes `*.csv` there; a file that is none is set aside too, as `*.refused`.
+    """
+    exports = sorted(folder.glob("*.csv"), key=lambda one: one.stat().st_mtime) if folder.is_dir() else []
+    done = 0
+    for path in exports:
+        try:
+            done += case_calls.compare_daily(front, path.read_bytes())
+            path.replace(path.with_suffix(".csv.done"))
+        except FormError as error:
+            log_events.warning("export_refused", code=error.code)
+            path.replace(path.with_suffix(".csv.refused"))
+    return done
+
+
 def run(front: Front, retention: Retention) -> None:
     """All of it."""
     parts: tuple[tuple[str, Callable[[], object]], ...] = (
         ("purges", lambda: enter_purges(front.desk, retention)),
         ("holds", lambda: calls_holds.finish(front)),
         ("incidents", lambda: calls_incidents.repeat(front)),
+        ("counts", lambda: count_days(front)),
+        ("cases", lambda: compare_cases(front, front.exports)),
         ("detectors", lambda: calls_audit.look_daily(front)),
         ("documents", front.send_down),
     )

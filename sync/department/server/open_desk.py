@@ -246,6 +246,7 @@ def open_front(
         sign_document=lambda name, body, now, unit, ends: documents.send(
             home, held, name, body, now, unit, ends
         ),
+        exports=home.path / "case-exports",
         incidents=StoreIncidents(store),
         grants=GrantOffice(home, store),
         opened=tuple(opened),

@@ -34,7 +34,7 @@ from sync.department.journal.entries import (
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 
-FOREVER_US = 1 << 62
+FOREVER_US = (1 << 53) - 1  # what JSON carries exactly; the year 2255
 MAX_EVENTS = 10_000
 
 

@@ -1,0 +1,77 @@
+"""A call that is sent twice is made once: the same key, session, call and body get the first answer.
+
+Kept in memory for ten minutes, bounded, without the form. A restart forgets: the call is made again then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from storage.times import MINUTE_US
+from sync.department.policy.refusals import FormError, NotYetError
+
+REMEMBERED = 500
+KEY = re.compile(r"[\x21-\x7e]{8,100}")
+LIFE_US = 10 * MINUTE_US
+
+
+@dataclass(slots=True)
+class _Made:
+    body: bytes
+    at_us: int
+    answer: Any = field(default=None, repr=False)
+    done: bool = False
+
+
+class MadeOnce:
+    """Answers by their key. Thread-safe."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._made: OrderedDict[bytes, _Made] = OrderedDict()
+
+    def run(self, key: str, who: str, call: str, body: bytes, make: Callable[[], Any]) -> Any:
+        """The answer of `make`, or the one that this key got before. An empty key: always make it.
+
+        Raises FormError for a malformed key or one of another body, NotYetError while the first is under way.
+        """
+        if not key:
+            return make()
+        if not KEY.fullmatch(key):
+            raise FormError(
+                "an Idempotency-Key has 8 to 100 printable ASCII characters",
+                code="idempotency",
+                clause="463.5",
+            )
+        name = hashlib.sha256(b"\x00".join((key.encode(), who.encode(), call.encode()))).digest()
+        digest = hashlib.sha256(body).digest()
+        with self._guard:
+            known = self._made.get(name)
+            if known is not None and 0 <= self._clock() - known.at_us < LIFE_US:
+                if known.body != digest:
+                    raise FormError(
+                        "this Idempotency-Key was used for another form", code="idempotency", clause="463.5"
+                    )
+                if not known.done:
+                    raise NotYetError(
+                        "this call is under way", code="idempotency", clause="463.5", cure="ask again"
+                    )
+                return known.answer
+            self._made[name] = made = _Made(digest, self._clock())
+            while len(self._made) > REMEMBERED:
+                self._made.popitem(last=False)
+        try:
+            made.answer = make()
+        except BaseException:
+            with self._guard:
+                self._made.pop(name, None)  # a refusal is made again
+            raise
+        made.done = True
+        return made.answer

@@ -1,0 +1,262 @@
+"""The desk's HTTP API described in OpenAPI 3.1, made from the operations table. No I/O.
+
+Every call's form and answer is the schema of its frozen dataclass, so that the description cannot differ from
+the code. `reference` is the same as a page for people.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import types
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sync.department.desk.logon_forms import LoggedOn, LogonForm, UnlockForm
+from sync.department.desk.operations import OPERATIONS, Operation
+from sync.department.desk.transparency.rules import Transparency
+from sync.department.policy.roles import CALLS
+
+OPENAPI = "3.1.0"
+PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457. `refused` is one word for programs; no member holds a plate.",
+    "required": ["type", "title", "status", "detail", "refused", "clause", "what", "cure"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "refused": {"type": "string"},
+        "clause": {"type": "string"},
+        "what": {"type": "string"},
+        "cure": {"type": "string"},
+    },
+}
+STATUSES = {
+    "401": "no session, or a wrong password or code",
+    "403": "refused by the policy",
+    "409": "needs another step first: a second person, the witness, your own password",
+    "413": "the body is too large",
+    "422": "the form lacks something, or asks for what does not exist",
+    "423": "a locked session or account",
+    "429": "too many attempts from this address",
+    "503": "the desk cannot answer now",
+}
+PRIMITIVES: dict[Any, dict[str, Any]] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    bytes: {"type": "string", "contentEncoding": "base64"},
+}
+
+
+class _Schemas:
+    """Schemas of dataclasses, each once, by name."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, dict[str, Any]] = {}
+        self._names: dict[type[Any], str] = {}
+
+    def of(self, hint: Any) -> dict[str, Any]:  # noqa: PLR0911 - one case per kind of type
+        """The schema of a type of forms and answers. Raises TypeError for another."""
+        if hint is None or hint is type(None):
+            return {"type": "object", "properties": {}}
+        if hint in PRIMITIVES:
+            return dict(PRIMITIVES[hint])
+        origin, inner = typing.get_origin(hint), typing.get_args(hint)
+        if origin in {types.UnionType, typing.Union}:
+            (option,) = [one for one in inner if one is not type(None)]
+            return {"anyOf": [self.of(option), {"type": "null"}]}
+        if origin is tuple:
+            return {"type": "array", "items": self.of(inner[0])}
+        if origin is dict:
+            return {"type": "object", "additionalProperties": self.of(inner[1])}
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            return {"$ref": f"#/components/schemas/{self._named(hint)}"}
+        if isinstance(hint, type) and issubclass(hint, enum.StrEnum):
+            return {"type": "string", "enum": [str(one) for one in hint]}
+        raise TypeError(f"{hint} is no type of a form or an answer")
+
+    def _named(self, cls: type[Any]) -> str:
+        if cls in self._names:
+            return self._names[cls]
+        name = cls.__name__
+        if name in self.made:  # two nouns have a form of this name
+            name = f"{cls.__module__.split('.')[-2].capitalize()}{name}"
+        self._names[cls] = name
+        self.made[name] = {}
+        hints = typing.get_type_hints(cls)
+        properties = {one.name: self._property(one, hints[one.name]) for one in dataclasses.fields(cls)}
+        required = [
+            one.name
+            for one in dataclasses.fields(cls)
+            if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+        ]
+        self.made[name] = {
+            "type": "object",
+            "description": _words(cls.__doc__),
+            "properties": properties,
+            "required": required,
+            "additionalProperties": False,
+        }
+        return name
+
+    def _property(self, field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
+        schema = self.of(hint)
+        if field.name.endswith("_us") and hint is int:
+            schema["description"] = "UTC microseconds since 1970; a form also takes ISO 8601 text ending in Z"
+        if field.default is not dataclasses.MISSING and not isinstance(field.default, bytes):
+            default = list(field.default) if isinstance(field.default, tuple) else field.default
+            if dataclasses.is_dataclass(default):
+                return schema
+            schema["default"] = default
+        return schema
+
+
+def _words(text: str | None) -> str:
+    """A docstring as one paragraph."""
+    return " ".join((text or "").split())
+
+
+def answer_of(make: Callable[..., Any]) -> Any:
+    """The type that a call answers."""
+    return typing.get_type_hints(make)["return"]
+
+
+def document(title: str = "ALPR policy desk") -> dict[str, Any]:
+    """The description of every call, as OpenAPI 3.1."""
+    schemas = _Schemas()
+    paths: dict[str, Any] = {
+        "/desk/session/logon": {
+            "post": _call(schemas, "session/logon", "Log on.", LogonForm, LoggedOn, secured=False)
+        },
+        "/desk/session/unlock": {
+            "post": _call(schemas, "session/unlock", "Open a locked session again.", UnlockForm, None)
+        },
+        "/desk/session/logoff": {"post": _call(schemas, "session/logoff", "End the session.", None, None)},
+        "/desk/transparency.json": {
+            "get": _public(
+                "transparency", "The public counts, made anew once an hour.", schemas.of(Transparency)
+            )
+        },
+        "/desk/openapi.json": {"get": _public("openapi", "This description.", {"type": "object"})},
+    }
+    for name, one in sorted(OPERATIONS.items()):
+        paths[f"/desk/{name}"] = {"post": _operation(schemas, name, one)}
+    components = {
+        "schemas": {"Problem": PROBLEM} | dict(sorted(schemas.made.items())),
+        "securitySchemes": {"session": {"type": "http", "scheme": "bearer"}},
+    }
+    return {
+        "openapi": OPENAPI,
+        "info": {
+            "title": title,
+            "version": "1",
+            "description": "Every call is a POST of one JSON object. Unknown members are refused by name. "
+            "A call with the header Idempotency-Key is made once: the same key, session and body get the "
+            "same answer.",
+        },
+        "paths": paths,
+        "components": components,
+    }
+
+
+def _operation(schemas: _Schemas, name: str, one: Operation) -> dict[str, Any]:
+    rule = CALLS[one.call]
+    made = _call(schemas, name, _words(one.make.__doc__), one.form, answer_of(one.make))
+    made["x-call"] = str(one.call)
+    made["x-clause"] = rule.clause
+    made["x-needs-training"] = rule.touches_data
+    made["parameters"] = [
+        {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}}
+    ]
+    return made
+
+
+def _call(
+    schemas: _Schemas, name: str, about: str, form: Any, answer: Any, *, secured: bool = True
+) -> dict[str, Any]:
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        "operationId": name.replace("/", "."),
+        "tags": [name.split("/", maxsplit=1)[0]],
+        "summary": about,
+        "security": [{"session": []}] if secured else [],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schemas.of(form)}}},
+        "responses": {
+            "200": {"description": "done", "content": {"application/json": {"schema": schemas.of(answer)}}},
+            **{status: {"description": what, "content": problem} for status, what in STATUSES.items()},
+        },
+    }
+
+
+def _public(name: str, about: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "operationId": name,
+        "tags": ["public"],
+        "summary": about,
+        "security": [],
+        "responses": {"200": {"description": "done", "content": {"application/json": {"schema": schema}}}},
+    }
+
+
+def reference() -> str:
+    """The same as a Markdown page: each call with its form and its answer."""
+    described = document()
+    lines = [
+        "# The desk's HTTP API",
+        "",
+        "Printed by `department api --markdown`. As OpenAPI 3.1: `department api`, GET /desk/openapi.json.",
+        "Every call is a POST of one JSON object with `Authorization: Bearer TOKEN`. Times are UTC",
+        "microseconds, bytes base64. A refusal is problem details (RFC 9457): `refused`, `clause`, `what`,",
+        "`cure`.",
+        "",
+    ]
+    for path, methods in described["paths"].items():
+        for method, one in methods.items():
+            lines += [f"## {method.upper()} {path}", "", one["summary"], ""]
+            if "x-call" in one:
+                training = ", with current training" if one["x-needs-training"] else ""
+                lines += [f"Allowed by `{one['x-call']}` ({one['x-clause']}){training}.", ""]
+            if "requestBody" in one:
+                schema = one["requestBody"]["content"]["application/json"]["schema"]
+                lines += ["Form:", "", *_fields(described, schema), ""]
+            schema = one["responses"]["200"]["content"]["application/json"]["schema"]
+            lines += ["Answer:", "", *_fields(described, schema), ""]
+    return "\n".join(lines)
+
+
+def _fields(described: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    if schema.get("type") == "array":
+        yield "- a list, each:"
+        schema = schema["items"]
+    target = _resolved(described, schema)
+    if not target.get("properties"):
+        yield "- nothing"
+        return
+    for name, one in target["properties"].items():
+        needed = "" if name in target.get("required", ()) else f", default `{one.get('default')}`"
+        yield f"- `{name}`: {_type_words(one)}{needed}"
+
+
+def _resolved(described: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    reference_to = schema.get("$ref", "")
+    found: dict[str, Any] = schema
+    if reference_to:
+        found = described["components"]["schemas"][reference_to.rsplit("/", 1)[-1]]
+    return found
+
+
+def _type_words(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        return str(schema["$ref"]).rsplit("/", 1)[-1]
+    if "anyOf" in schema:
+        return f"{_type_words(schema['anyOf'][0])} or null"
+    if schema.get("type") == "array":
+        return f"list of {_type_words(schema['items'])}"
+    if "enum" in schema:
+        return "one of " + ", ".join(schema["enum"])
+    return "base64" if "contentEncoding" in schema else str(schema.get("type", "object"))

@@ -1,0 +1,208 @@
+"""The API's description says what the API does: forms, answers, errors; a repeated call is made once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from desk_forms import forms
+from desk_server import serving
+from desk_twins import GROUND, PASSWORD, Department
+from starlette.applications import Starlette
+
+from sync.department.desk.api import routes
+from sync.department.desk.idempotency import MadeOnce
+from sync.department.desk.json_forms import read_form, to_json
+from sync.department.desk.openapi import answer_of, document, reference
+from sync.department.desk.operations import OPERATIONS
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+
+Tokens = Callable[[str], str]
+DESCRIBED = document()
+
+
+def fits(value: Any, schema: dict[str, Any], where: str = "") -> None:
+    """Assert that a JSON value is of a schema: the parts of JSON Schema that the description uses."""
+    if "$ref" in schema:
+        schema = DESCRIBED["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]]
+    if "anyOf" in schema:
+        assert value is None or fits(value, schema["anyOf"][0], where) is None
+        return
+    kinds = {
+        "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict,
+    }  # fmt: skip
+    assert isinstance(value, kinds[schema["type"]]), where
+    assert not (isinstance(value, bool) and schema["type"] != "boolean"), where
+    if "enum" in schema:
+        assert value in schema["enum"], where
+    if schema["type"] == "array":
+        for at, one in enumerate(value):
+            fits(one, schema["items"], f"{where}[{at}]")
+    if schema["type"] == "object" and "properties" in schema:
+        assert set(schema.get("required", ())) <= set(value), where
+        if schema.get("additionalProperties") is False:
+            assert set(value) <= set(schema["properties"]), where
+        for name, one in value.items():
+            if name in schema["properties"]:
+                fits(one, schema["properties"][name], f"{where}.{name}")
+    elif schema["type"] == "object" and isinstance(schema.get("additionalProperties"), dict):
+        for name, one in value.items():
+            fits(one, schema["additionalProperties"], f"{where}.{name}")
+
+
+def _schema(name: str, part: str) -> dict[str, Any]:
+    post = DESCRIBED["paths"][f"/desk/{name}"]["post"]
+    body = post["requestBody"] if part == "form" else post["responses"]["200"]
+    found: dict[str, Any] = body["content"]["application/json"]["schema"]
+    return found
+
+
+@pytest.fixture
+def client(department: Department) -> Iterator[httpx.Client]:
+    with serving(Starlette(routes=routes(department.front))) as client:
+        yield client
+
+
+def logged_on(department: Department, client: httpx.Client, user: str) -> dict[str, Any]:
+    department.clock.step(31_000_000)
+    form = {"user": user, "password": PASSWORD, "code": department.code(user)}
+    answer = client.post("/desk/session/logon", json=form)
+    assert answer.status_code == 200, answer.text
+    value: dict[str, Any] = answer.json()
+    return value
+
+
+def test_every_call_of_the_table_is_described_and_nothing_else() -> None:
+    named = {path.removeprefix("/desk/") for path, one in DESCRIBED["paths"].items() if "post" in one}
+    assert named == {*OPERATIONS, "session/logon", "session/unlock", "session/logoff"}
+    text = json.dumps(DESCRIBED)
+    for part in text.split('"$ref": "')[1:]:
+        name = part.split('"', 1)[0].rsplit("/", 1)[-1]
+        assert name in DESCRIBED["components"]["schemas"]
+
+
+def test_every_form_is_of_its_schema_and_is_read_back_as_it_was(department: Department) -> None:
+    for name, form in forms(department).items():
+        sent = to_json(form)
+        fits(sent, _schema(name, "form"), name)
+        assert read_form(type(form), json.loads(json.dumps(sent))) == form, name
+
+
+def test_every_form_lacking_a_part_or_with_another_is_outside_its_schema(department: Department) -> None:
+    outside = 0
+    for name, form in forms(department).items():
+        sent = to_json(form)
+        schema = DESCRIBED["components"]["schemas"][_schema(name, "form")["$ref"].rsplit("/", 1)[-1]]
+        for bad in (
+            *({key: one for key, one in sent.items() if key != gone} for gone in schema["required"]),
+            sent | {"more": 1},
+        ):
+            with pytest.raises(AssertionError):
+                fits(bad, _schema(name, "form"), name)
+            with pytest.raises(DeskRefusal):
+                read_form(type(form), bad)
+            outside += 1
+    assert outside > 120
+
+
+def test_what_calls_answer_over_http_is_of_the_schema_of_their_answer(
+    department: Department, client: httpx.Client
+) -> None:
+    answered = 0
+    for user in ("super", "chief", "comm1", "reviewer1", "officer1", "deputy"):
+        session = logged_on(department, client, user)
+        fits(session, _schema("session/logon", "answer"), "logon")
+        assert session["user"] == user
+        headers = {"authorization": f"Bearer {session['token']}"}
+        for name, form in forms(department).items():
+            answer = client.post(f"/desk/{name}", json=to_json(form), headers=headers)
+            if answer.status_code == 200:
+                fits(answer.json(), _schema(name, "answer"), name)
+                answered += 1
+            else:
+                assert str(answer.status_code) in DESCRIBED["paths"][f"/desk/{name}"]["post"]["responses"]
+                assert {"refused", "clause", "what", "cure"} <= set(answer.json())
+    assert answered > 80
+
+
+def test_the_logon_says_who_it_is_until_when_and_what_must_be_changed(
+    department: Department, client: httpx.Client
+) -> None:
+    session = logged_on(department, client, "disp1")
+    assert session["roles"] == ["dispatcher", "communications"]
+    assert session["expires_us"] - department.clock.us == 12 * 3_600_000_000
+    assert (session["locks_after_us"], session["must_change"]) == (30 * 60_000_000, "")
+    department.clock.step(366 * 24 * 3_600_000_000)
+    assert logged_on(department, client, "disp1")["must_change"] == "password-expired"
+
+
+def test_the_description_and_the_counts_are_given_to_anybody_and_nothing_else(
+    department: Department, client: httpx.Client
+) -> None:
+    assert client.get("/desk/openapi.json").json() == json.loads(json.dumps(DESCRIBED))
+    counts = client.get("/desk/transparency.json")
+    assert counts.json()["department"] == "Monrovia Police Department"
+    for name in ("audit/read", "policy/read"):
+        assert client.get(f"/desk/{name}").status_code in {404, 405}
+
+
+def test_a_repeated_call_with_one_key_is_one_alpr_request(
+    department: Department, client: httpx.Client
+) -> None:
+    session = logged_on(department, client, "comm1")
+    form = {"query": to_json(department.plate("8XYZ123")), "ground": to_json(GROUND)}
+    headers = {"authorization": f"Bearer {session['token']}", "idempotency-key": "key-0001-of-comm1"}
+    first = client.post("/desk/inquiry/run", json=form, headers=headers).json()
+    size = department.desk.log.size()
+    again = client.post("/desk/inquiry/run", json=form, headers=headers).json()
+    assert again == first
+    assert department.desk.log.size() == size
+    other = form | {"ground": to_json(GROUND) | {"number": "26-004321"}}
+    refused = client.post("/desk/inquiry/run", json=other, headers=headers)
+    assert (refused.status_code, refused.json()["refused"]) == (422, "idempotency")
+    without = {"authorization": headers["authorization"]}
+    third = client.post("/desk/inquiry/run", json=form, headers=without).json()
+    assert third["access"] != first["access"]
+    short = client.post("/desk/inquiry/run", json=form, headers=headers | {"idempotency-key": "short"})
+    assert short.json()["refused"] == "idempotency"
+
+
+def test_a_key_is_of_one_session_a_refusal_is_made_again_and_one_under_way_is_not() -> None:
+    now = [0]
+    once = MadeOnce(lambda: now[0])
+    made: list[int] = []
+
+    def make() -> int:
+        made.append(1)
+        return len(made)
+
+    assert once.run("k" * 8, "one", "a/b", b"x", make) == 1
+    assert once.run("k" * 8, "one", "a/b", b"x", make) == 1
+    assert once.run("k" * 8, "two", "a/b", b"x", make) == 2
+    now[0] = 11 * 60_000_000
+    assert once.run("k" * 8, "one", "a/b", b"x", make) == 3
+
+    def refuse() -> int:
+        raise FormError("no", code="form", clause="463.5")
+
+    for _ in range(2):
+        with pytest.raises(FormError, match="no"):
+            once.run("r" * 8, "one", "a/b", b"x", refuse)
+
+    def inner() -> int:
+        with pytest.raises(NotYetError):
+            once.run("u" * 8, "one", "a/b", b"x", make)
+        return 7
+
+    assert once.run("u" * 8, "one", "a/b", b"x", inner) == 7
+
+
+def test_the_page_for_people_names_every_call_with_its_clause() -> None:
+    page = reference()
+    for name, one in OPERATIONS.items():
+        assert f"## POST /desk/{name}\n" in page
+        assert answer_of(one.make) is not None
+    assert "463.5 (c)" in page

@@ -1,0 +1,356 @@
+"""Public counts that the log alone gives, case numbers held against CAD and RMS, events, endings, filing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from desk_twins import CAD, GROUND, Department
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.times import DAY_US, HOUR_US
+from sync.department.desk.audit.calls import CloseForm, look_daily
+from sync.department.desk.audit.case_calls import Compared, CompareForm
+from sync.department.desk.audit.cases import number_key, read_export
+from sync.department.desk.audit.event_calls import Events, EventsForm
+from sync.department.desk.audit.events import EVENT_KINDS, NAMES, csv_text
+from sync.department.desk.endings import endings
+from sync.department.desk.glass.calls import GlassForm
+from sync.department.desk.inquiry.filing import read_filings
+from sync.department.desk.inquiry.forms import (
+    Answer,
+    AskForm,
+    DeclineForm,
+    Entered,
+    FileCaseForm,
+    FiledMany,
+    FileManyForm,
+    Filing,
+    NothingForm,
+    RunForm,
+)
+from sync.department.desk.json_forms import to_json
+from sync.department.desk.people.sheets import read_people, read_sign_in
+from sync.department.desk.transparency.calls import PublicCounts, counted
+from sync.department.desk.transparency.rules import Transparency
+from sync.department.journal.entries import NOTES, Access, Refused
+from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.roles import Role
+from sync.department.server import daily
+
+Tokens = Callable[[str], str]
+
+
+def searched(department: Department, token: str, number: str = "26-001234", plate: str = "8XYZ123") -> int:
+    ground = replace(GROUND, number=number)
+    answer = department.call("inquiry/run", token, RunForm(query=department.plate(plate), ground=ground))
+    assert isinstance(answer, Answer)
+    return answer.access
+
+
+# --- public counts
+
+
+def test_the_public_counts_are_what_another_count_of_the_log_gives(
+    department: Department, tokens: Tokens
+) -> None:
+    for number in range(4):
+        searched(department, tokens("comm1"), f"26-00{number}234")
+    for bad in ("TEST", "0000"):
+        with pytest.raises(DeskRefusal):
+            searched(department, tokens("comm1"), bad)
+    query = replace(department.plate("8XY*"), since_us=department.clock.us - DAY_US)
+    glass = GlassForm(query=query, ground=CAD, danger="a child is in the trunk")
+    department.call("inquiry/break-glass", tokens("disp1"), glass)
+    daily.count_days(department.front)
+    department.desk.try_cover(department.desk.log.size() - 1)
+    counts = counted(department.desk)
+    entries = list(department.desk.log.entries())
+    accesses = [one.note for one in entries if isinstance(one.note, Access)]
+    assert counts.accesses == dict(Counter(one.action for one in accesses)) == {"search": 5}
+    assert counts.inquiries_by_purpose == {"investigation": 5}
+    assert counts.refusals == sum(isinstance(one.note, Refused) for one in entries)
+    assert (counts.emergencies.searches, counts.emergencies.waiting) == (1, 1)
+    assert (counts.days_counted, counts.reads_received) == (3, 33)
+    assert counts.entries == len(entries)
+    assert counts.checkpoint == department.desk.log.cosigned()[1]
+    assert daily.count_days(department.front) == 0
+
+
+def test_the_public_counts_hold_no_plate_no_person_and_no_case(
+    department: Department, tokens: Tokens
+) -> None:
+    searched(department, tokens("comm1"))
+    department.desk.try_cover(department.desk.log.size() - 1)
+    text = json.dumps(to_json(counted(department.desk)))
+    for part in ("8XYZ", "comm1", "26-001234", "Myrtle", "chief"):
+        assert part not in text
+
+
+def test_what_no_witness_saw_is_not_counted(department: Department, tokens: Tokens) -> None:
+    before = counted(department.desk)
+    department.witness.away = True
+    searched(department, tokens("comm1"))
+    assert counted(department.desk) == before
+
+
+def test_many_who_ask_make_the_counts_once_an_hour(department: Department, tokens: Tokens) -> None:
+    public = PublicCounts(department.desk)
+    first = public.newest()
+    searched(department, tokens("comm1"))
+    assert public.newest() is first
+    department.clock.step(HOUR_US)
+    assert public.newest().accesses == {"search": 1}
+    read = department.call("transparency/read", tokens("officer1"), NothingForm())
+    assert isinstance(read, Transparency)
+    assert read.accesses == {"search": 1}
+
+
+# --- case numbers
+
+
+def test_look_ups_whose_case_does_not_exist_are_findings_and_counted(
+    department: Department, tokens: Tokens
+) -> None:
+    searched(department, tokens("comm1"))
+    invented = [searched(department, tokens("comm1"), f"26-99{n}999") for n in range(2)]
+    department.clock.step(25 * HOUR_US)
+    fresh = searched(department, department.logon("disp1"), "26-777777")  # its case may come tomorrow
+    export = b"Case_Number,opened\n26 001234,2026-09-01\n26-555555,\n"
+    made = department.call("audit/compare", department.logon("super"), CompareForm(export=export))
+    assert isinstance(made, Compared)
+    assert (made.accesses, made.known, made.unknown) == (3, 1, tuple(invented))
+    look_daily(department.front)
+    found = [
+        entry.note
+        for entry in department.desk.book.findings.opened.values()
+        if getattr(entry.note, "detector", "") == "no_such_case"
+    ]
+    assert [(one.about, one.accesses) for one in found] == [("comm1", tuple(invented))]  # type: ignore[attr-defined]
+    assert fresh not in made.unknown
+    department.desk.try_cover(department.desk.log.size() - 1)
+    assert counted(department.desk).case_numbers.share == pytest.approx(1 / 3)
+    again = department.call("audit/compare", department.logon("super"), CompareForm(export=export))
+    assert isinstance(again, Compared)
+    assert again.accesses == 0  # each look-up is held against CAD once
+
+
+def test_an_export_in_the_drop_folder_is_taken_daily_and_set_aside(
+    department: Department, tokens: Tokens
+) -> None:
+    searched(department, tokens("comm1"))
+    department.clock.step(25 * HOUR_US)
+    folder = department.front.exports
+    assert daily.compare_cases(department.front, folder) == 0
+    folder.mkdir()
+    (folder / "cad.csv").write_text("number\n26-001234\n")
+    (folder / "wrong.csv").write_bytes(b"\xff\xfe\x00")
+    assert daily.compare_cases(department.front, folder) == 1
+    assert {path.name for path in folder.iterdir()} == {"cad.csv.done", "wrong.csv.refused"}
+    assert department.desk.book.cases.known == 1
+
+
+@pytest.mark.parametrize("export", [b"", b"a,b\n1,2\n", b"\xff\xff", b"number"])
+def test_what_is_no_export_is_refused_or_holds_no_number(export: bytes) -> None:
+    if export == b"number":
+        assert read_export(export) == frozenset()
+        return
+    with pytest.raises(FormError):
+        read_export(export)
+
+
+@given(st.text("0123456789ABCabc- ", min_size=1, max_size=12))
+def test_numbers_are_compared_however_they_are_written(number: str) -> None:
+    assert number_key(number.lower()) == number_key(number.upper()) == number_key(f" {number}-")
+
+
+# --- events
+
+
+def test_every_kind_of_entry_that_says_who_did_what_is_an_event() -> None:
+    hidden = set(NOTES) - set(EVENT_KINDS)
+    assert hidden == {
+        "log_opened", "access", "result", "answered", "asked", "disputed", "filed", "finding",
+        "finding_closed", "audit", "share_asked", "share_routed", "share_delivered", "hold", "hold_exported",
+        "hold_booked", "purged", "cases_compared", "request_taken", "authenticator_kept", "day_counted",
+    }  # fmt: skip
+
+
+def test_a_reviewer_sees_refusals_logons_accounts_resets_and_approvals(
+    department: Department, tokens: Tokens
+) -> None:
+    from sync.department.desk.people.calls import CredentialForm
+    from sync.department.policy.refusals import NotProvenError
+
+    with pytest.raises(NotProvenError):
+        department.desk.logon("comm1", "wrong horse 463", "123456")
+    with pytest.raises(DeskRefusal):
+        searched(department, tokens("officer1"))
+    department.two_hands(
+        "user/credential", tokens("chief"), CredentialForm(user="disp1", reason="lost phone")
+    )
+    page = department.call("audit/events", tokens("reviewer1"), EventsForm(limit=40))
+    assert isinstance(page, Events)
+    assert [row.entry for row in page.rows] == sorted((row.entry for row in page.rows), reverse=True)
+    said = {(row.kind, row.user, row.about, row.second, row.outcome) for row in page.rows}
+    assert ("credential", "chief", "disp1", "super", "reset by another") in said
+    assert ("refusal", "officer1", "inquiry.run", "", "role") in said
+    assert any(kind == "logon" and about == "comm1" and out == "password" for kind, _, about, _, out in said)
+    assert any(kind == "change decided" and user == "super" for kind, user, *_ in said)
+    rows = list(csv.DictReader(io.StringIO(csv_text(page.rows))))
+    assert len(rows) == len(page.rows)
+    one = department.call("audit/events", tokens("reviewer1"), EventsForm(kind="refusal", user="officer1"))
+    assert isinstance(one, Events)
+    assert {(row.kind, row.user) for row in one.rows} == {("refusal", "officer1")}
+    for user in ("comm1", "officer1", "deputy"):
+        with pytest.raises(DeskRefusal):
+            department.call("audit/events", tokens(user), EventsForm())
+    with pytest.raises(FormError):
+        department.call("audit/events", tokens("reviewer1"), EventsForm(kind="nothing"))
+    assert "refusal" in NAMES
+
+
+def test_events_come_in_pages_that_together_are_all_of_them(department: Department, tokens: Tokens) -> None:
+    token = tokens("reviewer1")
+    whole = department.call("audit/events", token, EventsForm())
+    assert isinstance(whole, Events)
+    rows, before = [], whole.rows[0].entry + 1
+    while before >= 0:
+        page = department.call("audit/events", token, EventsForm(limit=7, before=before))
+        assert isinstance(page, Events)
+        rows += page.rows
+        before = page.next
+    assert [row.entry for row in rows] == [row.entry for row in whole.rows]
+
+
+def test_a_closed_finding_covers_what_it_found_and_nothing_later(
+    department: Department, tokens: Tokens
+) -> None:
+    comm = tokens("comm1")
+    for number in range(5):
+        searched(department, comm, f"26-00{number}234")
+    (first,) = look_daily(department.front)
+    searched(department, comm, "26-006234")
+    assert look_daily(department.front) == []  # it grows under the open finding
+    close = CloseForm(finding=first, verdict="justified", note="read the case files")
+    department.call("audit/close", tokens("reviewer1"), close)
+    (second,) = look_daily(department.front)
+    seen = [department.desk.log.entry(one).note.accesses for one in (first, second)]  # type: ignore[attr-defined]
+    assert (len(seen[0]), len(seen[1])) == (5, 1)
+    assert not set(seen[0]) & set(seen[1])
+    department.call("audit/close", tokens("reviewer1"), replace(close, finding=second))
+    assert look_daily(department.front) == []
+    searched(department, comm, "26-007234")
+    assert len(look_daily(department.front)) == 1
+
+
+def test_looking_at_one_answer_again_and_again_is_a_pattern_too(
+    department: Department, tokens: Tokens
+) -> None:
+    from sync.department.desk.inquiry.forms import RequestForm
+
+    asked = department.call(
+        "inquiry/request", tokens("officer1"), AskForm(query=department.plate("8XYZ123"), ground=GROUND)
+    )
+    assert isinstance(asked, Entered)
+    query = department.desk.log.entry(asked.entry).note.query  # type: ignore[attr-defined]
+    department.call("inquiry/run", tokens("comm1"), RunForm(query=query, ground=GROUND, request=asked.entry))
+    for _ in range(4):
+        department.clock.step(20 * HOUR_US)
+        department.call("inquiry/answer", department.logon("officer1"), RequestForm(request=asked.entry))
+    (finding,) = look_daily(department.front)
+    note = department.desk.log.entry(finding).note
+    assert (note.detector, note.about) == ("same_plate", "officer1")  # type: ignore[attr-defined]
+
+
+# --- what ends soon
+
+
+def test_what_ends_is_announced_thirty_days_ahead_and_not_before(department: Department) -> None:
+    desk = department.desk
+
+    def kinds(day: int) -> set[str]:
+        return {one.kind for one in endings(desk.policy, desk.book, department.clock.us + day * DAY_US)}
+
+    assert kinds(0) == set()
+    assert kinds(320) == set()
+    assert kinds(334) == {"password", "training", "designation"}
+    assert "password" not in kinds(365)
+
+
+def test_a_newer_policy_asks_for_its_review(department: Department, tokens: Tokens) -> None:
+    from sync.department.policy.terms import digest
+    from sync.department.server.open_desk import adopt_root
+
+    text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
+    root = department.new_root(policy_version=3, policy_digest=digest(text.encode()))
+    adopt_root(department.home, department.desk, root, text.encode())
+    found = department.call("compliance/endings", tokens("super"), NothingForm())
+    assert {one.kind for one in found} == {"policy-training"}  # type: ignore[attr-defined]
+    assert "comm1" in {one.about for one in found}  # type: ignore[attr-defined]
+
+
+# --- filing, lists, requests
+
+
+def test_requests_are_filed_by_case_and_by_import_all_or_none(department: Department, tokens: Tokens) -> None:
+    comm = tokens("comm1")
+    first = [searched(department, comm) for _ in range(3)]
+    other = searched(department, comm, "26-005555")
+    made = department.call(
+        "inquiry/file-case", comm, FileCaseForm(number="26-001234", rms_number="RMS-26-77")
+    )
+    assert made == FiledMany(filed=3)
+    assert [row.entry for row in department.call("inquiry/unfiled", comm, NothingForm())] == [other]  # type: ignore[attr-defined]
+    with pytest.raises(FormError):
+        department.call("inquiry/file-case", comm, FileCaseForm(number="26-001234", rms_number="RMS-26-77"))
+    lines = read_filings(f"access,rms_number\n{other},RMS-26-78\n{first[0]},RMS-26-79\n")
+    assert department.call("inquiry/file-many", comm, FileManyForm(filings=lines)) == FiledMany(filed=2)
+    size = department.desk.log.size()
+    bad = (Filing(access=first[1], rms_number="RMS-26-80"), Filing(access=0, rms_number="RMS-26-81"))
+    with pytest.raises(FormError):
+        department.call("inquiry/file-many", comm, FileManyForm(filings=bad))
+    kinds = {entry.note.KIND for entry in department.desk.log.entries(size)}
+    assert "filed" not in kinds
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "rms_number\nRMS-1\n", "access,rms_number\nx,RMS-1\n"])
+def test_what_is_no_export_of_rms_numbers_is_refused(text: str) -> None:
+    with pytest.raises(FormError):
+        read_filings(text)
+
+
+def test_a_requester_sees_what_waits_and_why_one_was_declined(department: Department, tokens: Tokens) -> None:
+    form = AskForm(query=department.plate("8XYZ123"), ground=GROUND)
+    first = department.call("inquiry/request", tokens("officer1"), form)
+    second = department.call("inquiry/request", tokens("officer1"), form)
+    assert isinstance(first, Entered)
+    assert isinstance(second, Entered)
+    department.call(
+        "inquiry/decline", tokens("comm1"), DeclineForm(request=first.entry, reason="no such case")
+    )
+    rows = department.call("inquiry/requests", tokens("officer1"), NothingForm())
+    assert [(one.request, one.state, one.reason) for one in rows] == [  # type: ignore[attr-defined]
+        (second.entry, "waiting", ""),
+        (first.entry, "declined", "no such case"),
+    ]
+    assert department.call("inquiry/requests", tokens("analyst1"), NothingForm()) == ()
+
+
+def test_lists_of_people_name_the_line_that_is_wrong(tmp_path: Path) -> None:
+    good = b"user,name,roles\no1,Officer One,sworn-officer\nd1,Disp One,dispatcher;ccat\n"
+    assert read_people(good)[1] == ("d1", "Disp One", (Role.DISPATCHER, Role.CCAT))
+    assert read_sign_in(b"user\no1\nd1\n") == ("o1", "d1")
+    for bad in (b"", b"user\n", b"name\nx\n", b"user\nNOT A USER\n", b"\xff"):
+        with pytest.raises(FormError):
+            read_sign_in(bad)
+    for bad in (b"user,name,roles\no1,,sworn-officer\n", b"user,name,roles\no1,O,king\n"):
+        with pytest.raises(FormError, match="line 2"):
+            read_people(bad)
