@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from hw.card import CardWrites, card_writes, swaps_to_card
+
 _SIOCGIFADDR = 0x8915  # linux/sockios.h
 _NAME_BYTES = 16  # IFNAMSIZ, with its end
 # /proc/net/wireless: name, status, link quality, signal level; the level is dBm where it is negative.
@@ -50,6 +52,8 @@ class Vitals:
     memory_free_bytes: int | None
     running_s: float
     links: tuple[Link, ...]
+    card: CardWrites | None = None
+    swaps_to_card: bool | None = None
 
 
 class Board(Protocol):
@@ -83,7 +87,8 @@ class SysfsBoard:
             temperature_c=None if hottest is None else hottest / 1000,
             disk_free_bytes=usage.free, disk_total_bytes=usage.total, card_wear_percent=self._wear(),
             memory_free_bytes=self._memory(), running_s=float(uptime[0]) if uptime else 0.0,
-            links=tuple(self._links()),
+            links=tuple(self._links()), card=card_writes(self._volume, sysfs=self._sysfs),
+            swaps_to_card=swaps_to_card(procfs=self._procfs),
         )  # fmt: skip
 
     def _wear(self) -> int | None:
@@ -129,6 +134,7 @@ class ScriptedBoard:
         self.vitals = vitals or Vitals(
             temperature_c=48.5, disk_free_bytes=20 << 30, disk_total_bytes=30 << 30, card_wear_percent=10,
             memory_free_bytes=1 << 30, running_s=3600.0,
+            card=CardWrites(written_bytes=1_000_000, flushes=20), swaps_to_card=False,
             links=(
                 Link(name="eth0", up=True, received_bytes=1000, sent_bytes=2000, address="10.0.3.7"),
                 Link(name="wlan0", up=True, received_bytes=3000, sent_bytes=4000, signal_dbm=-61),

@@ -42,7 +42,7 @@ class Blobs:
             files.make_dir(folder)
             new = [(folder / element.digest.hex(), element.stored) for element in elements]
             written = [path for path, _ in new]
-            files.write_together(new, folder, self._pool)
+            files.write_at_once(new, folder, self._pool)
         except OSError:
             files.remove(written)
             raise

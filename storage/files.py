@@ -7,9 +7,12 @@ was synced; until then a power cut may leave it absent or torn, and start-up rem
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
+import re
 import sqlite3
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, wait
 from pathlib import Path
@@ -96,6 +99,45 @@ def write_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Exec
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def write_at_once(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Executor) -> None:
+    """As `write_together`, with one flush of the card for all of them where the system can (syncfs(2)).
+
+    Linux reports what failed to be written from 5.8 on; an older kernel takes the longer way.
+    """
+    if not _SYNCFS:
+        write_together(files, folder, pool)
+        return
+    for path, data in files:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        sync_system(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_system(descriptor: int) -> None:
+    """Make everything durable that lies in the file system of this descriptor. Raises OSError."""
+    if _LIBC.syncfs(descriptor):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _kernel_is(least: tuple[int, int]) -> bool:
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return sys.platform == "linux" and found is not None and (int(found[1]), int(found[2])) >= least
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_SYNCFS = _kernel_is((5, 8)) and hasattr(_LIBC, "syncfs")
 
 
 def replace(path: Path, data: bytes) -> None:

@@ -196,10 +196,16 @@ class SyncFolder:
         return {name: fact for name, fact in value.items() if _sound(name, fact)}
 
     def save_status(self, **facts: object) -> None:
-        """Written whole, not synced: a power cut or a full disk may lose it, and nothing depends on it."""
+        """Written whole, not synced: a power cut or a full disk may lose it, and nothing depends on it.
+
+        What says nothing new is not written: a waiting unit looks once a second, for years, on one card.
+        """
+        before = self.status()
+        if before == before | facts and (self.path / "status.json").exists():
+            return
         beside = self.path / "status.json.new"
         with contextlib.suppress(OSError):
-            beside.write_text(json.dumps(self.status() | facts, sort_keys=True) + "\n", encoding="utf-8")
+            beside.write_text(json.dumps(before | facts, sort_keys=True) + "\n", encoding="utf-8")
             beside.replace(self.path / "status.json")
 
 

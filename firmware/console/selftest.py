@@ -71,6 +71,9 @@ def _board(board: Board) -> Iterator[Check]:
     vitals = board.look()
     free = vitals.disk_free_bytes
     yield Check(name="disk", good=free >= FREE_LEAST, detail=f"{free >> 20} MB free")
+    if vitals.swaps_to_card is not None:
+        told = "on the card: turn it off (sudo swapoff -a)" if vitals.swaps_to_card else "none on the card"
+        yield Check(name="swap", good=not vitals.swaps_to_card, detail=told)
     if vitals.temperature_c is None:
         yield Check(name="temperature", good=None, detail="no sensor")
     else:

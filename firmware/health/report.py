@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from firmware.health.read_habit import ReadHabit
 from firmware.health.scene_watch import SceneWatch
+from firmware.health.wear import wear_budget
 from hw.clock import ClockState, UtcTime
 from hw.errors import HardwareError
 from hw.power import PowerSource, Supply
@@ -86,6 +87,10 @@ class HealthReport:
     disk_total_bytes: int
     card_wear_percent: int | None
     memory_free_bytes: int | None
+    card_bytes_an_hour: float | None
+    card_flushes_an_hour: float | None
+    card_years: float | None
+    swaps_to_card: bool | None
     frames_per_s: float
     frames: int
     frames_dropped: int
@@ -121,7 +126,9 @@ class HealthWatch:
         stays: bool = True,
         sync_late_s: float = SYNC_LATE_S,
         troubles: Callable[[], Sequence[str]] = tuple,
+        card_tb: float | None = None,
     ) -> None:
+        self._card_tb = card_tb
         self._watching = watching  # False beside no running reader: then no frames are no alarm
         self._board, self._power, self._now, self._custody = board, power, now, custody
         self._sync_late_s = sync_late_s
@@ -197,6 +204,12 @@ class HealthWatch:
                 Alarm.SENSOR_FAILED: failed or bool(self._troubles()),
             } | {Alarm("camera_" + name): True for name in seeing}
             quality = self._scene.quality
+            wear = wear_budget(
+                vitals.card,
+                running_s=vitals.running_s,
+                size_bytes=vitals.disk_total_bytes,
+                card_tb=self._card_tb,
+            )
             return HealthReport(
                 at_us=now.us,
                 clock_state=str(now.state),
@@ -209,6 +222,10 @@ class HealthWatch:
                 disk_total_bytes=vitals.disk_total_bytes,
                 card_wear_percent=vitals.card_wear_percent,
                 memory_free_bytes=vitals.memory_free_bytes,
+                card_bytes_an_hour=None if wear is None else round(wear.bytes_an_hour),
+                card_flushes_an_hour=None if wear is None else _rounded(wear.flushes_an_hour),
+                card_years=None if wear is None else _rounded(wear.years),
+                swaps_to_card=vitals.swaps_to_card,
                 frames_per_s=round(len(recent) / span_s, 2),
                 frames=self._frames,
                 frames_dropped=self._dropped(),
@@ -262,9 +279,24 @@ def report_lines(report: HealthReport) -> Iterable[str]:
     yield f"sync         {sync}, {report.unacknowledged} records not acknowledged"
     wear = known(report.card_wear_percent, " %")
     yield f"disk         {free:.1f} GB free of {report.disk_total_bytes / (1 << 30):.1f}, card wear {wear}"
+    yield f"card         {_wear_words(report)}"
+    if report.swaps_to_card:
+        yield "swap         ON THE CARD: plates in memory may be written there (sudo swapoff -a)"
     yield f"board        {known(report.temperature_c, ' C')}, throttled {_word(report.throttled)}, " \
           f"undervoltage {_word(report.undervoltage)}"  # fmt: skip
     yield "alarms       " + (", ".join(report.alarms) or "none")
+
+
+def _wear_words(report: HealthReport) -> str:
+    if report.card_bytes_an_hour is None:
+        return "writes are not counted here"
+    flushes = "-" if report.card_flushes_an_hour is None else f"{report.card_flushes_an_hour:.0f}"
+    years = "" if report.card_years is None else f"; lasts {min(report.card_years, 99):.0f} years so"
+    return f"{report.card_bytes_an_hour / 1e6:.1f} MB and {flushes} flushes an hour since start{years}"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
 
 
 def _word(value: bool | None) -> str:

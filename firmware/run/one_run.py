@@ -180,6 +180,7 @@ class OneRun:
                 stays=config.parts.ignition_pin is None,
                 sync_late_s=config.sync.late_after_s,
                 troubles=lambda: parts.troubles.lasting,
+                card_tb=config.parts.card_tb,
             )
             lighting = None if parts.lamps is None else _lighting(parts.lamps, config, log, health)
             alarms = AlarmEvents(log, troubles=lambda: parts.troubles.lasting)

@@ -159,6 +159,13 @@ def _window(text: str) -> Window:
 class PartsSettings:
     """what else is fitted; a part that is left out is not there"""
 
+    card_tb: float | None = setting(
+        None,
+        low=0.1,
+        high=100_000,
+        example=60.0,
+        why="terabytes that the card's maker lets be written; left out: 100 times its size",
+    )
     gps_port: str | None = setting(None, example="/dev/ttyAMA0", why="serial port of an NMEA receiver")
     gps_baud: int = setting(9600, low=4800, high=921_600, why="its speed")
     ignition_pin: int | None = setting(

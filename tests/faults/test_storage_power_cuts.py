@@ -163,7 +163,7 @@ def test_a_purge_amid_reads_cut_at_any_point_is_whole_after_the_next_start(tmp_p
     assert (outcome.lost, outcome.refused, outcome.unclean, outcome.undead) == (0, 0, 0, 0), outcome
 
 
-@pytest.mark.parametrize("sync", ["images", "names", "database"])
+@pytest.mark.parametrize("sync", ["images and names", "images", "names", "database"])
 def test_taking_one_sync_out_of_the_code_loses_announced_reads(tmp_path: Path, sync: str) -> None:
     root, events = record(tmp_path, "--without", sync)
     outcome = cut_everywhere(root, events, tmp_path / "cut", POINTS, seed=3)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CALLS = (
-    "openat,open,creat,close,write,pwrite64,writev,pwritev,lseek,fsync,fdatasync,ftruncate,truncate,rename,"
+    "openat,open,creat,close,write,pwrite64,writev,pwritev,lseek,fsync,fdatasync,syncfs,ftruncate,truncate,rename,"
     "renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,link,linkat,symlink,fallocate,dup,dup2,fcntl"
 )
 SECTOR = 512
@@ -209,6 +209,16 @@ class Disk:
         return True
 
     _fdatasync = _fsync
+
+    def _syncfs(self, event: Event) -> bool:
+        """Everything there is, names and contents, of files that were closed as well."""
+        reached: list[object] = [self.top]
+        while reached:
+            one = reached.pop()
+            one.sync()  # type: ignore[attr-defined]
+            if isinstance(one, Folder):
+                reached += one.durable.values()
+        return True
 
     def _ftruncate(self, event: Event) -> bool:
         known = self.open.get(event.numbers[0])
