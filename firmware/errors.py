@@ -3,6 +3,7 @@
 FirmwareError
 ├── UsageError        asked for something that does not exist or does not fit together   (exit 2)
 │   └── ConfigError   a configuration file with an unknown key or a value out of range   (exit 2)
+├── OutOfMemoryError  there was not enough memory to go on; the supervisor starts the reader anew (exit 1)
 └── MissingPartError  this machine lacks a library, a model or a device                   (exit 3)
 """
 
@@ -31,6 +32,10 @@ class ConfigError(UsageError):
         self.key = key
         self.reason = reason
         super().__init__(f"{file}: {key}: {reason}")
+
+
+class OutOfMemoryError(FirmwareError):
+    """Memory ran out. What was stored is stored; another process begins with a clean slate."""
 
 
 class MissingPartError(FirmwareError):

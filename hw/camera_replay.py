@@ -11,10 +11,12 @@ from typing import Protocol
 from hw.camera import Frame
 from hw.clock import Clock
 from hw.errors import BrokenFrameError, EndOfSourceError, NoSuchSourceError
-from hw.picture_file import Planes, is_picture, load_planes, natural_order
+from hw.picture_file import READ, Planes, is_picture, load_planes, natural_order
 from hw.video_file import VideoFile
 
 ROUND_GAP_US = 2_500_000  # between two rounds, so that the last vehicle has gone; under the shortest stall_s
+
+NAMED = 5  # files that a note names
 
 
 class Reel(Protocol):
@@ -28,9 +30,9 @@ class Reel(Protocol):
 
 
 class FolderReel:
-    """The JPEG and PNG files of one folder, in natural order of their names.
+    """The JPEG, PNG and WebP files of one folder, in natural order of their names.
 
-    A folder whose pictures all lie in one folder inside it stands for that one.
+    A folder whose pictures all lie in one folder inside it stands for that one. notes: what is not read.
     """
 
     def __init__(self, folder: Path, fps: float) -> None:
@@ -39,8 +41,10 @@ class FolderReel:
             inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and _pictures_in(path)]
             if len(inside) != 1:
                 hint = f" (did you mean {inside[0]}?)" if inside else ""
-                raise NoSuchSourceError(f"{folder}: no JPEG or PNG file in it{hint}")
-            self._files = _pictures_in(inside[0])
+                raise NoSuchSourceError(f"{folder}: no {READ} file in it{hint}")
+            folder = inside[0]
+            self._files = _pictures_in(folder)
+        self.notes = _not_read(folder)
         self.frame_us = round(1e6 / fps)
         self.duration_us = len(self._files) * self.frame_us
 
@@ -53,6 +57,21 @@ class FolderReel:
             except BrokenFrameError as error:
                 picture = error
             yield path.name, number * self.frame_us, picture
+
+
+def _not_read(folder: Path) -> tuple[str, ...]:
+    """A line a kind of what lies beside the pictures; hidden files are nobody's business."""
+    others = [
+        path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and not is_picture(path)
+    ]
+    folders = [path.name for path in others if path.is_dir()]
+    files = [path.name for path in others if not path.is_dir()]
+    lines = []
+    for what, names in ((f"no {READ}", files), ("a folder in the folder", folders)):
+        if names:
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            lines.append(f"not read, {what}: {', '.join(names[:NAMED])}{more}")
+    return tuple(lines)
 
 
 def _pictures_in(folder: Path) -> list[Path]:
@@ -76,10 +95,18 @@ class ReplaySource:
         rounds: int | None = 1,
         rotation: int = 0,
     ) -> None:
+        self.notes: tuple[str, ...] = ()
+        self.reel: Reel
         if path.is_dir():
-            self.reel: Reel = FolderReel(path, fps)
+            self.reel = folder = FolderReel(path, fps)
+            self.notes = folder.notes
         elif path.is_file():
             self.reel = VideoFile(path)
+        elif path.exists():
+            raise NoSuchSourceError(
+                f"{path}: is a pipe or a device, which is not read: give a folder, a video file, `camera`, "
+                "rtsp://... or drop:FOLDER"
+            )
         else:
             raise NoSuchSourceError(f"{path}: no such folder or video (or say `camera`)")
         self.name = path.name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import re
 import struct
 import zlib
@@ -10,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hw.errors import BrokenFrameError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+FORMATS = ("JPEG", "PNG", "WEBP")
+READ = "JPEG, PNG or WebP"
 MAX_PIXELS = 64_000_000  # a hostile header must not make the unit allocate gigabytes
+_GIANT = f"more than {MAX_PIXELS // 1_000_000} megapixels"
 _DIGITS = re.compile(r"(\d+)")
 # what Pillow lets through for files that are cut off, mangled or hostile
 _DECODE_ERRORS = (
@@ -57,17 +62,17 @@ def natural_order(path: Path) -> tuple[tuple[int, int | str], ...]:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether the name is that of a JPEG or PNG file (hidden files are not)."""
+    """Whether the name is that of a picture that is read (hidden files are not)."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def load_planes(path: Path, *, colour: bool = True) -> Planes:
-    """Decode a JPEG or PNG; a JPEG's own luma is taken, without a way through RGB.
+    """Decode a JPEG, PNG or WebP; a JPEG's own luma is taken, without a way through RGB.
 
     Raises BrokenFrameError, which names the file.
     """
     try:
-        with Image.open(path, formats=("JPEG", "PNG")) as image:
+        with Image.open(path, formats=FORMATS) as image:
             _refuse_giants(path, image)
             image.draft("YCbCr" if colour else "L", None)
             image.load()
@@ -80,15 +85,28 @@ def load_planes(path: Path, *, colour: bool = True) -> Planes:
         raise BrokenFrameError(str(path), "is a folder, not a picture") from error
     except PermissionError as error:
         raise BrokenFrameError(str(path), "permission denied") from error
+    except MemoryError as error:
+        raise BrokenFrameError(str(path), "not enough memory to decode it") from error
+    except Image.DecompressionBombError as error:
+        raise BrokenFrameError(str(path), _GIANT) from error
     except _DECODE_ERRORS as error:
-        raise BrokenFrameError(
-            str(path), f"not a whole JPEG or PNG picture ({type(error).__name__})"
-        ) from error
+        raise BrokenFrameError(str(path), _what_it_is(path, error)) from error
+
+
+def _what_it_is(path: Path, error: Exception) -> str:
+    """What lies under a picture's name, for a message."""
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+        return "cannot be opened: too many files are open (EMFILE); raise the limit with ulimit -n"
+    if isinstance(error, UnidentifiedImageError):
+        with contextlib.suppress(*_DECODE_ERRORS), Image.open(path) as image:
+            return f"is a {image.format} file, which is not read: give {READ}"
+        return f"is no picture: give {READ}"
+    return f"is damaged or cut off ({type(error).__name__})"
 
 
 def _refuse_giants(path: Path, image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
-        raise BrokenFrameError(str(path), f"more than {MAX_PIXELS // 1_000_000} megapixels")
+        raise BrokenFrameError(str(path), _GIANT)
 
 
 def _planes_of(image: Image.Image, *, colour: bool) -> Planes:

@@ -14,6 +14,8 @@ from hw.picture_file import Planes
 
 _GREY = frozenset({"gray", "gray10le", "gray12le"})
 _QUARTER_TURN = 90
+EARLY_US = 500_000  # by which a whole video may end before its container says
+GAP_US = 300_000
 
 
 def load_av() -> Any:
@@ -39,33 +41,61 @@ class VideoFile:
                 raise NoSuchSourceError(f"{path}: no video stream in it")
             stream = container.streams.video[0]
             self.frame_us = _frame_us(stream)
+            self._constant = stream.average_rate is not None and stream.average_rate == stream.base_rate
             self.duration_us = _duration_us(container, stream, self.frame_us)
 
     def play(self, start: int) -> Iterator[tuple[str, int, Planes | BrokenFrameError]]:
         """(name, stream time in us, picture or what was wrong with it), from frame number `start` on."""
-        number = 0
-        last_us = -self.frame_us
+        number, last_us = 0, -self.frame_us
         first_us: int | None = None
+        for frame in self._frames():
+            name = f"{self.path.name} frame {number}"
+            if isinstance(frame, str):
+                if number >= start:
+                    yield name, last_us + self.frame_us, BrokenFrameError(name, frame)
+                number += 1
+                continue
+            at_us = last_us + self.frame_us if frame.time is None else round(frame.time * 1e6)
+            missing = self._missing_before(at_us - last_us) if first_us is not None else 0
+            first_us = at_us if first_us is None else first_us
+            if missing and number >= start:
+                reason = f"{missing} frames before it are missing: the file is damaged"
+                yield name, at_us - first_us, BrokenFrameError(name, reason)
+            last_us = at_us
+            if number >= start:
+                broken = BrokenFrameError(name, "is damaged: parts of it are made up")
+                yield name, at_us - first_us, broken if frame.is_corrupt else planes_of(frame)
+            number += 1
+        played_us = 0 if first_us is None else last_us - first_us + self.frame_us
+        if self.duration_us - played_us > EARLY_US:
+            whole_s = self.duration_us / 1e6
+            told = f"ends after {played_us / 1e6:.1f} s of {whole_s:.1f}: it is cut off or damaged"
+            yield f"{self.path.name} end", max(played_us, 0), BrokenFrameError(self.path.name, told)
+
+    def _frames(self) -> Iterator[Any]:
+        """Decoded frames, or what was wrong where there is none, in words."""
         with self._open() as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"  # one frame in, one frame out: memory stays flat
-            for packet in container.demux(stream):
-                name = f"{self.path.name} frame {number}"
+            packets = container.demux(stream)
+            while True:
+                try:
+                    packet = next(packets, None)
+                except self._av.FFmpegError as error:
+                    yield f"cannot be read further ({type(error).__name__})"
+                    return
+                if packet is None:
+                    return
                 try:
                     frames = packet.decode()
                 except self._av.FFmpegError as error:
-                    if number >= start:
-                        reason = f"does not decode ({type(error).__name__})"
-                        yield name, last_us + self.frame_us, BrokenFrameError(name, reason)
-                    number += 1
+                    yield f"does not decode ({type(error).__name__})"
                     continue
-                for frame in frames:
-                    at_us = last_us + self.frame_us if frame.time is None else round(frame.time * 1e6)
-                    first_us = at_us if first_us is None else first_us
-                    last_us = at_us
-                    if number >= start:
-                        yield f"{self.path.name} frame {number}", at_us - first_us, _planes_of(frame)
-                    number += 1
+                yield from frames
+
+    def _missing_before(self, gap_us: int) -> int:
+        """Frames that a video of a constant rate lacks in a gap; a varying rate has gaps of its own."""
+        return max(0, round(gap_us / self.frame_us) - 1) if self._constant and gap_us > GAP_US else 0
 
     def _open(self) -> Any:
         try:
@@ -89,7 +119,8 @@ def _duration_us(container: Any, stream: Any, frame_us: int) -> int:
     return int(stream.frames) * frame_us
 
 
-def _planes_of(frame: Any) -> Planes:
+def planes_of(frame: Any) -> Planes:
+    """A decoded frame's planes, full range, upright. frame: av.VideoFrame."""
     turns = (round(frame.rotation / _QUARTER_TURN) if getattr(frame, "rotation", 0) else 0) % 4
     if frame.format.name in _GREY:
         grey = frame.to_ndarray(format="gray")

@@ -16,7 +16,8 @@ from sync.lasting_stream import lasting
 @click.option(
     "--source",
     metavar="SOURCE",
-    help="A folder of JPEG or PNG files, a video, `camera` or `camera:N`. Default: as config.toml says.",
+    help="A folder of JPEG, PNG or WebP files, a video, `camera`, `camera:N`, rtsp://..., or drop:FOLDER, "
+    "which is watched for new pictures and emptied. Default: as config.toml says.",
 )
 @click.option("--once", is_flag=True, help="Stop at the end of the folder or video. Default: play it again.")
 @click.option(
@@ -25,13 +26,14 @@ from sync.lasting_stream import lasting
     help="source: play at the source's own pace and drop frames that come too fast. fast: read every frame, "
     "as fast as it can. Default: fast with --once.",
 )
-@click.option("--plates", is_flag=True, help="Show plates off a terminal too (refused on an enrolled unit).")
+@click.option("--plates", is_flag=True, help="Show reads off a terminal too (refused on an enrolled unit).")
 def run(common: Common, *, source: str | None, once: bool, pace: str | None, plates: bool) -> int:
     """Read plates from a camera, a folder of pictures or a video.
 
     Stores each vehicle's pass as one signed, sealed read. Stops on SIGTERM or Ctrl-C with everything stored.
-    Plates are shown on a terminal of a unit that is not enrolled, and nowhere else. A closed pipe does not
-    stop the reader. The exit status is 1 if a read was lost.
+    Reads are shown on a terminal of a unit that is not enrolled, and nowhere else: a service's output holds
+    counts alone. A closed pipe does not stop the reader. The exit status is 1 if a read was lost, or with
+    --once if a picture or a part of the video could not be read.
     """
     options = RunOptions(
         source=source,
@@ -42,4 +44,4 @@ def run(common: Common, *, source: str | None, once: bool, pace: str | None, pla
     )
     result = app.run(common.home, options, out=sys.stdout, err=sys.stderr)
     print(result.summary, file=lasting(sys.stderr if common.json else sys.stdout), flush=True)
-    return FOUND_WRONG if result.lost else DONE
+    return FOUND_WRONG if result.lost or (once and result.broken) else DONE

@@ -1,4 +1,4 @@
-"""Chooses the camera source from one text: `camera`, `camera:N`, a folder or a video."""
+"""Chooses the camera source from one text: camera, camera:N, rtsp://..., drop:FOLDER, a folder or a video."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 from firmware.errors import UsageError
 from firmware.settings.config import CameraSettings
 from hw.camera import Camera, CameraSource
+from hw.camera_drop import DropFolder
 from hw.camera_pi import Picamera2Source, PiCameraSettings
 from hw.camera_replay import ReplaySource
+from hw.camera_stream import SCHEMES, StreamSource, without_secret
 from hw.clock import Clock
 
+DROP = "drop:"
 RETUNED = "camera settings changed"
 
 _CAMERA = re.compile(r"camera(?::([0-9]))?")
@@ -33,6 +36,12 @@ def open_source(
     Raises MissingDriverError (no picamera2, no PyAV), NoSuchSourceError, UsageError.
     """
     match = _CAMERA.fullmatch(text)
+    if once and (text.startswith((*SCHEMES, DROP)) or match is not None):
+        raise UsageError("--once: a camera has no end; leave --once out, or name a folder or video")
+    if text.startswith(SCHEMES):
+        return StreamSource(text, clock=clock, fps=settings.fps, stall_s=settings.stall_s)
+    if text.startswith(DROP):
+        return DropFolder(Path(text.removeprefix(DROP)).expanduser(), clock=clock)
     if match is None:
         return ReplaySource(
             Path(text).expanduser(),
@@ -42,8 +51,6 @@ def open_source(
             rounds=1 if once else None,
             rotation=settings.rotation,
         )
-    if once:
-        raise UsageError("--once: a camera has no end; leave --once out, or name a folder or video")
     lores_width, lores_height = small_size((settings.width, settings.height), net_size)
     return Picamera2Source(
         PiCameraSettings(
@@ -63,6 +70,16 @@ def open_source(
     )
 
 
+def shown_source(text: str) -> str:
+    """The source's name for messages and records: no password of a network camera is in it."""
+    return without_secret(text) if text.startswith(SCHEMES) else text
+
+
+def is_replay(text: str) -> bool:
+    """Whether the source is a folder or a video of before, and no camera."""
+    return _CAMERA.fullmatch(text) is None and not text.startswith((*SCHEMES, DROP))
+
+
 class TunableSource:
     """A source whose settings may change while it runs: the next opening takes the newest. See CameraSource.
 
@@ -74,6 +91,7 @@ class TunableSource:
         self._source = make(settings)
         self._told: Callable[[str], None] = lambda _reason: None
         self.live, self.interval_s = self._source.live, self._source.interval_s
+        self.notes: tuple[str, ...] = getattr(self._source, "notes", ())
 
     def open(self) -> Camera:
         """See CameraSource.open."""

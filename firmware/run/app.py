@@ -15,6 +15,7 @@ import structlog
 
 from firmware.custody.give_way import way_asked
 from firmware.custody.opening import DEFAULT_SLOT, create_ledger, once_free
+from firmware.errors import OutOfMemoryError
 from firmware.fleet import sent_configuration
 from firmware.run.field_parts import field_parts
 from firmware.run.one_run import OneRun, RunOptions, RunResult
@@ -71,7 +72,13 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
             with field_parts(load_config(home), on_order=on_order) as parts:
                 while True:
                     one_run = OneRun(home, load_config(home), parts, options, orders.begin(), heartbeat)
-                    before = result = one_run.carry_out(out=out, err=err).after(before)
+                    try:
+                        before = result = one_run.carry_out(out=out, err=err).after(before)
+                    except MemoryError:
+                        raise OutOfMemoryError(
+                            "out of memory: what was stored is safe. Start the reader again (systemd does); "
+                            "if it comes back, make camera.width smaller"
+                        ) from None
                     goes_on = one_run.reads_on(orders)
                     if not goes_on or one_run.reason is Reason.CONFIGURATION:
                         break
@@ -112,7 +119,7 @@ def _only_one(home: Home) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stopping_signals(orders: SupplyOrders) -> Iterator[None]:
-    """SIGTERM and SIGINT ask for the end; what was installed before comes back afterwards."""
+    """SIGTERM, SIGINT and a terminal that goes (SIGHUP) ask for the end; what was installed comes back."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -120,7 +127,10 @@ def _stopping_signals(orders: SupplyOrders) -> Iterator[None]:
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         orders.end()
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    ending = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup says that it shall live on
+        ending.append(signal.SIGHUP)
+    before = {number: signal.signal(number, on_signal) for number in ending}
     try:
         yield
     finally:

@@ -34,7 +34,7 @@ from firmware.frames.frame_tap import FrameTap
 from firmware.frames.lighting import Lighting
 from firmware.frames.pipeline import Pipeline
 from firmware.frames.record import Surroundings, software_version
-from firmware.frames.sources import TunableSource, open_source
+from firmware.frames.sources import TunableSource, is_replay, open_source, shown_source
 from firmware.health.alarm_events import AlarmEvents
 from firmware.health.health_file import reporting
 from firmware.health.health_message import health_message
@@ -266,7 +266,9 @@ class OneRun:
                     on_progress=view.progress,
                 )
                 health.count_dropped(lambda: pipeline.counts.dropped)
-                log.info("started", source=source_text, live=source.live, demo=demo)
+                for note in source.notes:
+                    _tell(err, log, note, demo=demo)
+                log.info("started", source=shown_source(source_text), live=source.live, demo=demo)
                 try:
                     self._watch(pipeline, camera, view, in_session, log)
                 finally:
@@ -413,7 +415,7 @@ def _surroundings(config: Config, source: str, reader: PlateReader, *, demo: boo
     position = None
     if site.latitude is not None and site.longitude is not None:
         position = Position(latitude=site.latitude, longitude=site.longitude, error_m=site.error_m)
-    replayed = not source.startswith("camera")
+    replayed = is_replay(source)
     return Surroundings(
         camera=f"replay:{Path(source).name}" if replayed else config.camera.name,
         position=position,
@@ -443,3 +445,10 @@ def _name_broken(
         print(f"reader: run: {printable(str(error))}; skipped", file=err, flush=True)
     else:  # a file may be named after the plate that it shows
         log.warning("frame_broken", reason=error.reason)
+
+
+def _tell(err: TextIO, log: structlog.typing.FilteringBoundLogger, note: str, *, demo: bool) -> None:
+    if demo:
+        print(f"reader: run: {printable(note)}", file=err, flush=True)
+    else:
+        log.warning("source", note=note.partition(":")[0])

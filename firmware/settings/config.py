@@ -43,7 +43,9 @@ class UnitSettings:
 class CameraSettings:
     """where frames come from, and how they are exposed"""
 
-    source: str = setting("camera", why="camera, camera:N, a folder of JPEG/PNG files, or a video file")
+    source: str = setting(
+        "camera", why="camera, camera:N, rtsp://..., drop:FOLDER (watched), a folder, or a video"
+    )
     name: str = setting("camera-1", why="name of the camera in every read")
     width: int = setting(
         1920, low=320, high=4608, why=f"px; a plate must be {PLATE_LEAST_PX} px wide or more to be read"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from camera_twins import write_pictures
 
-from firmware.frames.sources import RETUNED, TunableSource, open_source
+from firmware.errors import UsageError
+from firmware.frames.sources import RETUNED, TunableSource, is_replay, open_source, shown_source
 from firmware.settings.config import CameraSettings
 from hw.camera import CameraSource
 from hw.clock import SystemClock
@@ -67,3 +68,24 @@ def test_a_replay_of_a_camera_mounted_upside_down_is_turned(tmp_path: Path) -> N
     for upright, turned in zip(planes[0], planes[180], strict=True):
         assert np.array_equal(upright[::-1, ::-1], turned)
         assert turned.flags.c_contiguous
+
+
+@pytest.mark.parametrize("text", ["rtsp://u:p@10.0.0.9/1", "drop:/srv/drop", "camera"])
+def test_a_source_without_an_end_is_not_played_once(text: str) -> None:
+    with pytest.raises(UsageError, match="no end"):
+        open_source(
+            text, CameraSettings(), clock=SystemClock(), once=True, at_source_pace=True, net_size=(448, 768)
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "replay"),
+    [
+        ("rtsp://u:p@10.0.0.9/1?k=s", "rtsp://10.0.0.9/1", False),
+        ("drop:/srv/drop", "drop:/srv/drop", False),
+        ("camera:1", "camera:1", False),
+        ("./frames", "./frames", True),
+    ],
+)
+def test_no_secret_of_a_source_is_shown(text: str, shown: str, replay: bool) -> None:
+    assert (shown_source(text), is_replay(text)) == (shown, replay)

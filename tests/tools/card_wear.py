@@ -60,13 +60,15 @@ def reads_of(err: Path) -> int:
     )
 
 
-def measured(stat: Path, home: Path, source: Path, seconds: float, folder: Path) -> dict[str, float]:
+def measured(
+    stat: Path, home: Path, source: Path, seconds: float, folder: Path, pace: str = "source"
+) -> dict[str, float]:
     """One run for so long, from when it has settled."""
     err = folder / f"{source.name}.err"
     with err.open("w") as stderr:
         reader = subprocess.Popen(
             [sys.executable, "-m", "firmware.cli", "--home", str(home), "run", "--source", str(source),
-             "--pace", "source"],
+             "--pace", pace],
             stdout=subprocess.DEVNULL, stderr=stderr,
         )  # fmt: skip
         try:
@@ -87,6 +89,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--idle-s", type=float, default=300.0)
     parser.add_argument("--busy-s", type=float, default=120.0)
+    parser.add_argument("--pace", choices=("source", "fast"), default="source", help="of the clip")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -100,7 +103,7 @@ def main() -> int:
             text = (home / "config.toml").read_text()
             (home / "config.toml").write_text(re.sub(r"replay_fps = .*", "replay_fps = 5.0", text))
             idle = measured(stat, home, grey, args.idle_s, folder)
-            busy = measured(stat, home, CLIP, args.busy_s, folder)
+            busy = measured(stat, home, CLIP, args.busy_s, folder, args.pace)
     hours = idle["seconds"] / 3600
     reads = busy["reads_a_second"] * busy["seconds"]
     print(json.dumps({

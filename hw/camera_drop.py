@@ -1,0 +1,110 @@
+"""A drop folder: pictures that another program puts there are read as they come, and taken out.
+
+Promise: a file that is still being written is waited for. What was read is removed, since what lies in a
+folder is sealed from nobody and purged by nothing; what cannot be read stays, named .broken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hw.camera import Frame
+from hw.clock import Clock
+from hw.errors import BrokenFrameError, EndOfSourceError, NoSuchSourceError, PartFailedError
+from hw.picture_file import is_picture, load_planes, natural_order
+
+LOOK_S = 0.2
+SETTLED_S = 0.5  # a file that has not changed for so long is whole
+QUIET_S = 3600.0  # without a picture before the folder counts as blind
+ERROR_US = 2_000_000  # of a file's own time
+
+
+class DropFolder:
+    """Opens the folder, as often as needed. Raises NoSuchSourceError."""
+
+    live = True
+    interval_s = QUIET_S / 3  # pictures come when they come: their absence is no stall
+
+    def __init__(self, folder: Path, *, clock: Clock, wall_us: Callable[[], int] | None = None) -> None:
+        if not folder.is_dir():
+            raise NoSuchSourceError(f"{folder}: no such folder to watch")
+        self.folder, self.clock = folder, clock
+        self.wall_us = wall_us or (lambda: time.time_ns() // 1000)
+        self.sequence = 0
+
+    def open(self) -> DropCamera:
+        """See CameraSource.open."""
+        return DropCamera(self)
+
+
+class DropCamera:
+    """Takes pictures out of one folder, the oldest first; see hw.camera.Camera."""
+
+    def __init__(self, source: DropFolder) -> None:
+        self._source = source
+        self._closed = threading.Event()
+        self._seen: dict[Path, tuple[int, int, float]] = {}  # size, change time, since when so
+
+    @contextmanager
+    def borrow(self) -> Iterator[Frame]:
+        """See Camera.borrow. Waits for a picture as long as it takes."""
+        path = self._next()
+        source = self._source
+        source.sequence += 1
+        try:
+            taken_us = path.stat().st_mtime_ns // 1000
+            planes = load_planes(path)
+        except FileNotFoundError:
+            raise BrokenFrameError(path.name, "was taken away before it was read") from None
+        except BrokenFrameError as error:
+            with contextlib.suppress(OSError):
+                path.rename(path.with_name(path.name + ".broken"))
+            raise BrokenFrameError(path.name, f"{error.reason}; kept as {path.name}.broken") from error
+        now = source.clock.now()
+        ago_us = max(0, source.wall_us() - taken_us)
+        yield Frame(
+            luma=planes.luma,
+            chroma=planes.chroma,
+            lores=None,
+            sequence=source.sequence,
+            captured=now.shifted(-ago_us, more_error_us=ERROR_US),
+            exposure_us=None,
+            gain=None,
+            source=source.folder.name,
+        )
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+
+    def close(self) -> None:
+        """See Camera.close."""
+        self._closed.set()
+
+    def _next(self) -> Path:
+        while not self._closed.is_set():
+            for path in self._settled():
+                return path
+            self._closed.wait(LOOK_S)
+        raise EndOfSourceError(f"{self._source.folder}: closed")
+
+    def _settled(self) -> list[Path]:
+        """Pictures that are whole, the oldest first. Raises PartFailedError for a folder that is gone."""
+        now_s, found = time.monotonic(), {}
+        try:
+            for path in self._source.folder.iterdir():
+                if is_picture(path):
+                    with contextlib.suppress(FileNotFoundError):
+                        about = path.stat()
+                        before = self._seen.get(path)
+                        same = before is not None and before[:2] == (about.st_size, about.st_mtime_ns)
+                        since_s = before[2] if before is not None and same else now_s
+                        found[path] = (about.st_size, about.st_mtime_ns, since_s)
+        except OSError as error:
+            raise PartFailedError(f"{self._source.folder}: {error.strerror}") from error
+        self._seen = found
+        whole = [path for path, (_, _, since_s) in found.items() if now_s - since_s >= SETTLED_S]
+        return sorted(whole, key=lambda path: (found[path][1], natural_order(path)))

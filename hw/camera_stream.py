@@ -1,0 +1,124 @@
+"""A network camera by RTSP, through PyAV: frames as they come, over TCP.
+
+Promise: a line that falls silent or breaks raises CameraStalledError or PartFailedError in a few seconds, and
+the camera can be opened again; a name and password in the address are in no message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hw.camera import Frame
+from hw.clock import Clock
+from hw.errors import BrokenFrameError, CameraStalledError, PartFailedError
+from hw.video_file import load_av, planes_of
+
+SCHEMES = ("rtsp://", "rtsps://")
+OPEN_S = 8.0
+DELAY_US = 1_000_000  # what camera and network may have held a frame back; nobody tells how long
+_SECRET = re.compile(r"^(\w+://)[^/@]*@")
+
+
+def without_secret(address: str) -> str:
+    """The address as it may be shown: less its name and password, and what follows a question mark."""
+    return _SECRET.sub(r"\1", address).partition("?")[0]
+
+
+class StreamSource:
+    """Opens an RTSP stream, as often as needed. Raises MissingDriverError without PyAV."""
+
+    live = True
+
+    def __init__(self, address: str, *, clock: Clock, fps: float = 20.0, stall_s: float = 4.0) -> None:
+        self._address, self._clock, self._stall_s = address, clock, stall_s
+        self.shown = without_secret(address)
+        self.interval_s = 1.0 / fps
+        self._av = load_av()
+
+    def open(self) -> StreamCamera:
+        """See CameraSource.open. A camera that does not answer yet is tried again by whoever watches."""
+        return StreamCamera(
+            self._av, self._address, shown=self.shown, clock=self._clock, stall_s=self._stall_s
+        )
+
+
+class StreamCamera:
+    """One open stream; see hw.camera.Camera."""
+
+    def __init__(self, av: Any, address: str, *, shown: str, clock: Clock, stall_s: float) -> None:
+        self._av, self._shown, self._clock, self._stall_s = av, shown, clock, stall_s
+        self._sequence = -1
+        try:
+            self._container: Any = av.open(
+                address, mode="r", timeout=(OPEN_S, stall_s), options={"rtsp_transport": "tcp"}
+            )
+            stream = self._container.streams.video[0]
+        except (av.FFmpegError, OSError) as error:
+            raise PartFailedError(f"{shown}: cannot be opened ({_reason(error)})") from None
+        except IndexError:
+            self.close()
+            raise PartFailedError(f"{shown}: gives no video") from None
+        stream.thread_type = "SLICE"  # frame threads would hold frames back
+        self._frames = self._decoded(stream)
+
+    @contextmanager
+    def borrow(self) -> Iterator[Frame]:
+        """See Camera.borrow."""
+        if self._container is None:
+            raise PartFailedError(f"{self._shown}: closed")
+        frame = next(self._frames, None)
+        if frame is None:
+            raise PartFailedError(f"{self._shown}: the camera ended the stream")
+        self._sequence += 1
+        if isinstance(frame, str):
+            raise BrokenFrameError(self._shown, frame)
+        if frame.is_corrupt:
+            raise BrokenFrameError(self._shown, "a frame with parts that are made up")
+        now = self._clock.now()
+        planes = planes_of(frame)
+        yield Frame(
+            luma=planes.luma,
+            chroma=planes.chroma,
+            lores=None,
+            sequence=self._sequence,
+            captured=now.shifted(0, more_error_us=DELAY_US),
+            exposure_us=None,
+            gain=None,
+            source=self._shown,
+        )
+
+    def close(self) -> None:
+        """See Camera.close."""
+        container, self._container = getattr(self, "_container", None), None
+        if container is not None:
+            container.close()
+
+    def _decoded(self, stream: Any) -> Iterator[Any]:
+        """Frames, or what was wrong with one, in words."""
+        packets = self._container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except self._av.error.ExitError:
+                raise CameraStalledError(f"{self._shown}: no frame for {self._stall_s:g} s") from None
+            except (self._av.FFmpegError, OSError) as error:
+                raise PartFailedError(f"{self._shown}: {_reason(error)}") from None
+            if packet is None:
+                return
+            try:
+                frames = packet.decode()
+            except self._av.FFmpegError as error:
+                yield f"does not decode ({type(error).__name__})"
+                continue
+            yield from frames
+
+
+def _reason(error: Exception) -> str:
+    """What the library says, without the address that it quotes."""
+    words = getattr(error, "strerror", None) or type(error).__name__
+    return (
+        f"{words}; is the camera's name and password right?" if "Unauthorized" in str(words) else str(words)
+    )

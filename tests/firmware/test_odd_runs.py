@@ -1,0 +1,81 @@
+"""How a run ends that had a damaged video, too little memory, or a terminal that went away."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from camera_twins import write_pictures, write_video
+from reader_process import CLIP, Running
+
+from firmware.errors import OutOfMemoryError
+from firmware.run import app
+from firmware.run.one_run import OneRun, RunOptions
+from storage.home import Home
+from storage.verify import verify_home
+
+pytestmark = pytest.mark.slow
+
+
+def reader(home: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "firmware.cli", "--home", str(home), *map(str, words)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("cut", "status"), [(1.0, 0), (0.5, 1)])
+def test_a_damaged_video_says_so_and_the_status_is_1(tmp_path: Path, cut: float, status: int) -> None:
+    clip = write_video(tmp_path / "clip.mkv", 40, (320, 240))
+    data = clip.read_bytes()
+    clip.write_bytes(data[: round(len(data) * cut)])
+    done = reader(tmp_path / "home", "run", "--source", clip, "--once")
+    assert done.returncode == status
+    assert ("cut off or damaged" in done.stderr) == bool(status)
+
+
+def test_names_of_files_reach_a_terminal_without_control_characters(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path, 1, (320, 240))
+    (folder / "a\x1b[31m\nb.jpg").write_bytes(b"no picture")
+    (folder / "c\x1b[2J.gif").touch()
+    done = reader(tmp_path / "home", "run", "--source", folder, "--once")
+    assert done.returncode == 1
+    assert "\x1b" not in done.stderr + done.stdout
+    assert "a?[31m?b.jpg" in done.stderr
+    assert "c?[2J.gif" in done.stderr
+
+
+def test_too_little_memory_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_much(*_words: object, **_names: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(OneRun, "carry_out", too_much)
+    out = io.StringIO()
+    with pytest.raises(OutOfMemoryError, match="Start the reader again") as caught:
+        app.run(tmp_path, RunOptions(source=str(CLIP), once=True), out=out, err=out)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_status == 1
+
+
+def test_a_terminal_that_goes_away_ends_a_run_in_order(tmp_path: Path) -> None:
+    running = Running(tmp_path, "--source", str(CLIP), "--pace", "fast")
+    running.until_reads(1)
+    assert running.end(signal.SIGHUP) == 0
+    assert verify_home(Home(tmp_path)).ok
+
+
+def test_a_reader_under_nohup_reads_on(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # children inherit it
+    try:
+        running = Running(tmp_path, "--source", str(CLIP), "--pace", "fast")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    running.until_reads(1)
+    os.kill(running.process.pid, signal.SIGHUP)
+    running.until_reads(len(running.lines) + 1)
+    assert running.end(signal.SIGTERM) == 0

@@ -1,0 +1,188 @@
+"""Sources as people have them: drop folders, damaged videos, pictures of other kinds, pipes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from camera_twins import scene, write_pictures, write_video
+from PIL import Image
+
+from hw.camera_drop import DropFolder
+from hw.camera_replay import ReplaySource
+from hw.clock import SystemClock
+from hw.errors import BrokenFrameError, EndOfSourceError, NoSuchSourceError
+from hw.picture_file import load_planes
+
+SIZE = (320, 240)
+
+
+def played(path: Path) -> tuple[int, list[str]]:
+    """Whole frames, and what was said of the others."""
+    camera, frames, said = ReplaySource(path, clock=SystemClock()).open(), 0, []
+    with contextlib.suppress(EndOfSourceError):
+        while True:
+            try:
+                with camera.borrow():
+                    frames += 1
+            except BrokenFrameError as error:
+                said.append(error.reason)
+    return frames, said
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_video(tmp_path / "clip.mkv", 60, SIZE)
+
+
+def test_a_whole_video_is_called_whole(clip: Path) -> None:
+    assert played(clip) == (60, [])
+
+
+def test_a_video_that_is_cut_off_says_so(clip: Path) -> None:
+    data = clip.read_bytes()
+    clip.write_bytes(data[: len(data) // 2])
+    frames, said = played(clip)
+    assert 0 < frames < 60
+    assert any("cut off or damaged" in reason for reason in said)
+
+
+def test_a_video_with_noise_in_the_middle_says_so(clip: Path) -> None:
+    data = bytearray(clip.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 4096] = os.urandom(4096)
+    clip.write_bytes(data)
+    frames, said = played(clip)
+    assert frames < 60
+    assert said
+
+
+def test_webp_is_read_and_a_gif_is_named(tmp_path: Path) -> None:
+    Image.fromarray(scene(SIZE)).save(tmp_path / "a.webp", lossless=True)
+    assert load_planes(tmp_path / "a.webp").luma.shape == (240, 320)
+    Image.fromarray(scene(SIZE)).save(tmp_path / "b.gif")
+    (tmp_path / "b.gif").rename(tmp_path / "b.jpg")
+    with pytest.raises(BrokenFrameError, match=r"is a GIF file.*JPEG, PNG or WebP"):
+        load_planes(tmp_path / "b.jpg")
+    (tmp_path / "c.png").write_bytes(b"hello")
+    with pytest.raises(BrokenFrameError, match="is no picture"):
+        load_planes(tmp_path / "c.png")
+    Image.fromarray(scene(SIZE)).save(tmp_path / "d.jpg")
+    (tmp_path / "d.jpg").write_bytes((tmp_path / "d.jpg").read_bytes()[:-300])
+    with pytest.raises(BrokenFrameError, match="damaged or cut off"):
+        load_planes(tmp_path / "d.jpg")
+
+
+def test_too_many_open_files_are_named(tmp_path: Path) -> None:
+    Image.fromarray(scene(SIZE)).save(tmp_path / "a.png")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)  # the lowest number that is free
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(BrokenFrameError, match="EMFILE"):
+            load_planes(tmp_path / "a.png")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_what_a_folder_holds_beside_its_pictures_is_told(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path, 2, SIZE)
+    assert ReplaySource(folder, clock=SystemClock()).notes == ()
+    (folder / "a.gif").touch()
+    (folder / "gone.jpg").symlink_to("nowhere")
+    (folder / ".hidden").touch()
+    (folder / "more").mkdir()
+    notes = ReplaySource(folder, clock=SystemClock()).notes
+    assert notes == (
+        "not read, no JPEG, PNG or WebP: a.gif, gone.jpg",
+        "not read, a folder in the folder: more",
+    )
+
+
+def test_a_pipe_and_a_device_are_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mkv")
+    for path in (tmp_path / "pipe.mkv", Path("/dev/null")):
+        with pytest.raises(NoSuchSourceError, match=r"pipe or a device.*rtsp://"):
+            ReplaySource(path, clock=SystemClock())
+
+
+# -- drop folders
+
+
+@pytest.fixture
+def drop(tmp_path: Path) -> Path:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    return folder
+
+
+def put(folder: Path, name: str, ago_s: float = 5.0) -> Path:
+    """A picture that another program finished so long ago."""
+    path = folder / name
+    Image.fromarray(scene(SIZE)).save(path)
+    moment = time.time() - ago_s
+    os.utime(path, (moment, moment))
+    return path
+
+
+def test_pictures_are_read_as_they_come_and_taken_out(drop: Path) -> None:
+    camera = DropFolder(drop, clock=SystemClock()).open()
+    put(drop, "2.png", 3), put(drop, "1.png", 9)
+    numbers = []
+    for ago_s in (9, 3):
+        with camera.borrow() as frame:
+            assert frame.luma.shape == (240, 320)
+            assert time.time() - frame.captured.us / 1e6 == pytest.approx(ago_s, abs=30)
+            numbers.append(frame.sequence)
+    assert numbers == [1, 2]
+    assert list(drop.iterdir()) == []
+    threading.Timer(0.3, lambda: put(drop, "3.jpg")).start()
+    with camera.borrow():
+        pass
+    assert list(drop.iterdir()) == []
+    camera.close()
+    with pytest.raises(EndOfSourceError), camera.borrow():
+        pass
+
+
+def test_a_picture_that_is_still_being_written_is_waited_for(drop: Path) -> None:
+    whole = put(drop.parent, "whole.png").read_bytes()
+    camera = DropFolder(drop, clock=SystemClock()).open()
+    done = threading.Event()
+
+    def write_slowly() -> None:
+        with (drop / "a.png").open("wb", buffering=0) as file:
+            for at in range(0, len(whole), max(1, len(whole) // 8)):
+                file.write(whole[at : at + max(1, len(whole) // 8)])
+                time.sleep(0.2)
+        done.set()
+
+    threading.Thread(target=write_slowly).start()
+    with camera.borrow() as frame:
+        assert done.is_set()
+        assert frame.luma.shape == (240, 320)
+    camera.close()
+
+
+def test_a_picture_that_is_broken_stays_and_stops_nothing(drop: Path) -> None:
+    (drop / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    os.utime(drop / "a.jpg", (1, 1))
+    put(drop, "b.png")
+    camera = DropFolder(drop, clock=SystemClock()).open()
+    with pytest.raises(BrokenFrameError, match=r"kept as a\.jpg\.broken"), camera.borrow():
+        pass
+    with camera.borrow():
+        pass
+    assert [path.name for path in drop.iterdir()] == ["a.jpg.broken"]
+    camera.close()
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NoSuchSourceError, match="no such folder to watch"):
+        DropFolder(tmp_path / "none", clock=SystemClock())
