@@ -30,10 +30,12 @@ class DropFolder:
     live = True
     interval_s = QUIET_S / 3  # pictures come when they come: their absence is no stall
 
-    def __init__(self, folder: Path, *, clock: Clock, wall_us: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, clock: Clock, wall_us: Callable[[], int] | None = None, rotation: int = 0
+    ) -> None:
         if not folder.is_dir():
             raise NoSuchSourceError(f"{folder}: no such folder to watch")
-        self.folder, self.clock = folder, clock
+        self.folder, self.clock, self.rotation = folder, clock, rotation  # degrees, 0 or 180
         self.wall_us = wall_us or (lambda: time.time_ns() // 1000)
         self.sequence = 0
 
@@ -59,6 +61,8 @@ class DropCamera:
         try:
             taken_us = path.stat().st_mtime_ns // 1000
             planes = load_planes(path)
+            if source.rotation == 180:
+                planes = planes.upside_down()
         except FileNotFoundError:
             raise BrokenFrameError(path.name, "was taken away before it was read") from None
         except BrokenFrameError as error:

@@ -32,8 +32,10 @@ class StreamSource:
 
     live = True
 
-    def __init__(self, address: str, *, clock: Clock, fps: float = 20.0, stall_s: float = 4.0) -> None:
-        self._address, self._clock, self._stall_s = address, clock, stall_s
+    def __init__(
+        self, address: str, *, clock: Clock, fps: float = 20.0, stall_s: float = 4.0, rotation: int = 0
+    ) -> None:
+        self._address, self._clock, self._stall_s, self._rotation = address, clock, stall_s, rotation
         self.shown = without_secret(address)
         self.interval_s = 1.0 / fps
         self._av = load_av()
@@ -41,15 +43,23 @@ class StreamSource:
     def open(self) -> StreamCamera:
         """See CameraSource.open. A camera that does not answer yet is tried again by whoever watches."""
         return StreamCamera(
-            self._av, self._address, shown=self.shown, clock=self._clock, stall_s=self._stall_s
+            self._av,
+            self._address,
+            shown=self.shown,
+            clock=self._clock,
+            stall_s=self._stall_s,
+            rotation=self._rotation,
         )
 
 
 class StreamCamera:
     """One open stream; see hw.camera.Camera."""
 
-    def __init__(self, av: Any, address: str, *, shown: str, clock: Clock, stall_s: float) -> None:
+    def __init__(
+        self, av: Any, address: str, *, shown: str, clock: Clock, stall_s: float, rotation: int = 0
+    ) -> None:
         self._av, self._shown, self._clock, self._stall_s = av, shown, clock, stall_s
+        self._upside_down = rotation == 180
         self._sequence = -1
         try:
             self._container: Any = av.open(
@@ -78,7 +88,7 @@ class StreamCamera:
         if frame.is_corrupt:
             raise BrokenFrameError(self._shown, "a frame with parts that are made up")
         now = self._clock.now()
-        planes = planes_of(frame)
+        planes = planes_of(frame).upside_down() if self._upside_down else planes_of(frame)
         yield Frame(
             luma=planes.luma,
             chroma=planes.chroma,

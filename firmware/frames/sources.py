@@ -39,9 +39,11 @@ def open_source(
     if once and (text.startswith((*SCHEMES, DROP)) or match is not None):
         raise UsageError("--once: a camera has no end; leave --once out, or name a folder or video")
     if text.startswith(SCHEMES):
-        return StreamSource(text, clock=clock, fps=settings.fps, stall_s=settings.stall_s)
+        return StreamSource(
+            text, clock=clock, fps=settings.fps, stall_s=settings.stall_s, rotation=settings.rotation
+        )
     if text.startswith(DROP):
-        return DropFolder(Path(text.removeprefix(DROP)).expanduser(), clock=clock)
+        return DropFolder(Path(text.removeprefix(DROP)).expanduser(), clock=clock, rotation=settings.rotation)
     if match is None:
         return ReplaySource(
             Path(text).expanduser(),

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from reader_process import CLIP
 
+from firmware.custody import opening
 from firmware.run import field_parts, one_run
 from firmware.run.app import prepare_home, run
 from firmware.settings.config import Config, PartsSettings
@@ -183,7 +184,7 @@ def test_a_chip_with_the_keys_may_come_late_and_one_that_never_comes_is_named(
 ) -> None:
     prepare_home(tmp_path)
     tries: list[int] = []
-    real = one_run.open_or_succeed
+    real = opening.open_or_succeed
 
     def late(home: Path, **words: Any) -> Any:
         tries.append(1)

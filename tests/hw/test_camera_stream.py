@@ -23,8 +23,16 @@ def camera() -> Iterator[RtspCamera]:
     made.close()
 
 
-def opened(address: str, stall_s: float = 2.0) -> StreamCamera:
-    return StreamSource(address, clock=SystemClock(), stall_s=stall_s).open()
+def opened(address: str, rotation: int = 0) -> StreamCamera:
+    return StreamSource(address, clock=SystemClock(), stall_s=2.0, rotation=rotation).open()
+
+
+def test_a_camera_mounted_upside_down_is_turned(camera: RtspCamera) -> None:
+    stream = opened(camera.address, rotation=180)
+    with stream.borrow() as frame:
+        assert frame.luma[:, :20].mean() > 200
+        assert frame.luma[:, -20:].mean() < 40
+    stream.close()
 
 
 def test_frames_come_with_luma_chroma_and_a_time_that_allows_for_the_way(camera: RtspCamera) -> None:
