@@ -11,6 +11,10 @@
 #   make reference  write the pages that are made from the code (commands, HTTP operations)
 #   make wheels   build the unit's and the department's wheel into run/wheels
 #   make lock     resolve the lock files again
+#   make image    build the flashable image and its update into run/image (root and mmdebstrap; 10 minutes)
+#   make image-test  boot it under QEMU and try to break it (an hour)
+#   make image-lock  write the lock of the Debian packages of the image again
+#   make debs     build the packages for a system of your own
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -34,7 +38,8 @@ DEMO_HOME := run/demo
 SOAK_MINUTES ?= 120
 ALPR_DATA ?= ../shared/data
 
-.PHONY: reference wheels help demo test test-311 test-313 lint bench runtimes faults soak train lock
+PHONY_IMAGE := image image-test image-lock debs
+.PHONY: $(PHONY_IMAGE) reference wheels help demo test test-311 test-313 lint bench runtimes faults soak train lock
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -132,3 +137,19 @@ lock:
 	$(COMPILE) --extra dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra dev --extra services --output-file .ci/requirements.lock pyproject.toml
 	$(COMPILE) --extra train --output-file detector/training/requirements.lock pyproject.toml
+
+# The image. IMAGE_VERSION rises with every release: a unit takes no lower one.
+IMAGE_VERSION ?= 1
+IMAGE := PYTHONPATH=image-build:image-build/device:. $(RUN)/python -m alpr_image
+
+image: $(VENV)/.ready
+	$(IMAGE) build --board virt --version $(IMAGE_VERSION)
+
+image-test: $(VENV)/.ready
+	$(IMAGE) test
+
+image-lock: $(VENV)/.ready
+	$(IMAGE) lock
+
+debs: $(VENV)/.ready
+	$(IMAGE) deb

@@ -27,6 +27,7 @@ from firmware.custody.give_way import way_asked
 from firmware.custody.log_rollover import Successor
 from firmware.custody.opening import custody_of, joining, once_free, open_or_succeed, serve_door, tell_clock
 from firmware.custody.purging import purging
+from firmware.custody.system_updates import record_system_updates
 from firmware.errors import UsageError
 from firmware.fleet import sent_configuration
 from firmware.fleet.sync_conditions import SyncConditions, networks_of
@@ -216,8 +217,6 @@ class OneRun:
                     reader.decoding.text.jurisdictions,
                     lambda: ledger.store.time.now().us,
                     log,
-                    listen=config.alerts.page_listen,
-                    port=config.alerts.page_port,
                 ) as alerts,
                 serve_door(
                     ledger,
@@ -379,6 +378,7 @@ def _record_configuration(
 ) -> None:
     try:
         record_configuration(ledger, home, clock)
+        record_system_updates(ledger, home)
     except StoreFullError as error:  # only a unit that runs sends, and purges, and so has room again
         log.error("configuration_not_recorded", reason=str(error))  # noqa: TRY400
 

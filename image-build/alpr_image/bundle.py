@@ -52,6 +52,7 @@ def rauc_bundle(
     shop.tool(
         "rauc",
         "bundle",
+        "--mksquashfs-args=-noD -noF -noX",  # what is in it is compressed already
         f"--cert={keys.pem(f'{signer}.pem')}",
         f"--key={keys.pem(f'{signer}.key')}",
         stage,

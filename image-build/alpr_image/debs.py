@@ -114,7 +114,7 @@ def compiled(root: Path, python: str, folders: Iterable[str]) -> None:
                 python,
                 "-m",
                 "compileall",
-                "--quiet",
+                "-q",
                 "-j",
                 "2",
                 "--invalidation-mode",

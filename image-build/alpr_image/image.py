@@ -12,9 +12,9 @@ from pathlib import Path
 
 from alpr_device.slots import PiSlots
 
-from alpr_image import boot, debs, initramfs, pack, root
+from alpr_image import boot, debs, initramfs, pack, root, sbom, wheels
 from alpr_image.bundle import rauc_bundle, update_file
-from alpr_image.keys import bench_keys
+from alpr_image.keys import KeyFolder, bench_keys
 from alpr_image.release_log import ReleaseLog
 from alpr_image.workshop import BuildError, Workshop, listed, run
 
@@ -47,15 +47,19 @@ class Built:
 
 def target_python() -> str:
     """A Python of the target's minor version here, for bytecode. Raises BuildError."""
-    for name in (
-        shutil.which("python3.13"),
-        *sorted(Path.home().glob(".pyenv/versions/3.13*/bin/python3.13")),
-    ):
-        if name:
+    pyenv = sorted(Path.home().glob(".pyenv/versions/3.13*/bin/python3.13"))
+    for name in (sys.executable, shutil.which("python3.13"), *pyenv):
+        if name and _minor_of(str(name)) == "3.13":
             return str(name)
-    if sys.version_info[:2] == (3, 13):
-        return sys.executable
     raise BuildError("no Python 3.13 here: it compiles the image's modules")
+
+
+def _minor_of(python: str) -> str:
+    """What this Python says it is; empty for a shim that starts none."""
+    try:
+        return run([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
+    except BuildError:
+        return ""
 
 
 def unpacked(shop: Workshop, names: list[str]) -> Path:
@@ -95,77 +99,102 @@ def relock(shop: Workshop) -> None:
     debs.write_lock(inputs(shop, boot.Board.load("virt")))
 
 
-def build(
-    shop: Workshop,
-    *,
-    board: str,
-    version: int,
-    name: str,
-    tell: Callable[[str], None],
-    alter: Callable[[Path], None] | None = None,
-    fresh: bool = True,
-) -> Built:
-    """Build one image. alter: changes the tree before it is packed (for the bench's bad images).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What one board's images are made of: the kernel, what the initramfs and the UKI need, and the keys."""
 
-    fresh: the Debian tree anew; else the one of the last build. Raises BuildError.
-    """
-    known, facts, begun = (
-        boot.Board.load(board),
-        root.Facts(board=board, version=version, name=name),
-        time.monotonic(),
-    )
-    if known.boot != "uki":
-        raise BuildError(
-            f"{board}: needs the board's own archive (ALPR_RPI_MIRROR); see image-build/README.md"
+    board: boot.Board
+    kernel: Path
+    extra: Path
+    keys: KeyFolder
+
+    @classmethod
+    def gather(cls, shop: Workshop, name: str) -> Parts:
+        """Fetch and unpack. Raises BuildError for a board whose packages this mirror does not have."""
+        board = boot.Board.load(name)
+        if board.boot != "uki":
+            raise BuildError(f"{name}: needs the board's own archive; see image-build/README.md")
+        return cls(
+            board=board,
+            kernel=unpacked(shop, [kernel_package(shop, board)]),
+            extra=unpacked(shop, list(HOST_PACKAGES)),
+            keys=bench_keys(shop),
         )
 
-    def step(what: str) -> None:
-        tell(f"{time.monotonic() - begun:6.1f} s  {what}")
 
-    shop.make_tools()
-    keys, out = bench_keys(shop), shop.folder(f"{board}-{version}")
-    step("tools")
-    if fresh or not (shop.path / "base").exists():
-        root.build_base(shop)
-    debs.check_lock(inputs(shop, known))
-    step("Debian tree")
-    kernel, extra = unpacked(shop, [kernel_package(shop, known)]), unpacked(shop, list(HOST_PACKAGES))
-    tree = root.build_root(
-        shop, facts, trust=keys.trust, keyring=keys.pem("bundle.pem"), kernel=kernel, python=target_python()
-    )
-    if alter is not None:
-        alter(tree)
-    step("root tree")
+def assemble(
+    shop: Workshop, parts: Parts, facts: root.Facts, tree: Path, out: Path
+) -> tuple[pack.VerifiedRoot, Path]:
+    """(verified root, boot partition of a slot) from a tree."""
+    (tree / "usr/share/alpr/image.toml").write_text(facts.toml(), encoding="utf-8")
+    root.set_times(tree)
     verified = pack.verified_root(shop, tree, out / "system.img")
-    step("root image")
     made = initramfs.build(
         shop,
         tree=tree,
-        busybox=extra / "usr/bin/busybox",
+        busybox=parts.extra / "usr/bin/busybox",
         modules=next((tree / "usr/lib/modules").iterdir()),
-        wanted=list(known.modules),
+        wanted=list(parts.board.modules),
         root=verified,
         out=out / "initramfs",
     )
     signed = boot.uki(
         shop,
-        known,
-        kernel=kernel,
+        parts.board,
+        kernel=parts.kernel,
         initramfs=made,
-        stub=extra / "usr/lib/systemd/boot/efi/linuxaa64.efi.stub",
-        keys=keys,
+        stub=parts.extra / "usr/lib/systemd/boot/efi/linuxaa64.efi.stub",
+        keys=parts.keys,
         out=out / "unit.efi",
-        version=version,
-        name=name,
+        version=facts.version,
+        name=facts.name,
     )
-    slot = boot.virt_boot(shop, signed, out / "boot.img")
+    return verified, boot.virt_boot(shop, signed, out / "boot.img")
+
+
+def build(
+    shop: Workshop, *, board: str, version: int, name: str, tell: Callable[[str], None], fresh: bool = True
+) -> Built:
+    """Build one image. fresh: every tree anew; else the root tree of the last build. Raises BuildError."""
+    begun = time.monotonic()
+
+    def step(what: str) -> None:
+        tell(f"{time.monotonic() - begun:6.1f} s  {what}")
+
+    shop.make_tools()
+    step("tools")
+    facts, out, tree = (
+        root.Facts(board=board, version=version, name=name),
+        shop.folder(f"{board}-{version}"),
+        shop.path / f"root-{board}",
+    )
+    if fresh:
+        root.build_base(shop)
+    parts = Parts.gather(shop, board)
+    debs.check_lock(inputs(shop, parts.board))
+    step("Debian tree")
+    if fresh or not tree.exists():
+        keys = parts.keys
+        root.build_root(
+            shop,
+            facts,
+            trust=keys.trust,
+            keyring=keys.pem("bundle.pem"),
+            kernel=parts.kernel,
+            python=target_python(),
+        )
+        step("root tree")
+    components = [*sbom.debian(tree), *sbom.python(tree / wheels.FOLDER), *sbom.models(tree / wheels.FOLDER)]
+    sbom.write(components, name=f"alpr-{board}", version=f"{name} ({version})", out=out)
+    verified, slot = assemble(shop, parts, facts, tree, out)
+    step("root image, initramfs, UKI")
     config = pack.config_partition(shop, PiSlots.autoboot("A"), out / "bootconfig.img")
     card = pack.disk(shop, config=config, boot=slot, root=verified.image, out=out / "card.img")
     step("card")
     bundle = rauc_bundle(
-        shop, facts, root=verified.image, boot=slot, keys=keys, out=out / f"alpr-{version}.raucb"
+        shop, facts, root=verified.image, boot=slot, keys=parts.keys, out=out / f"alpr-{version}.raucb"
     )
-    log = ReleaseLog(shop.path / "release-log.json", keys)
+    log = ReleaseLog(shop.path / "release-log.json", parts.keys)
     update = update_file(bundle, facts, verified.root_hash, log=log, out=out / f"alpr-{version}.update")
     step("update")
     return Built(facts=facts, root=verified, boot=slot, card=card, bundle=bundle, update=update)

@@ -63,6 +63,11 @@ def module_closure(modules: Path, wanted: Iterable[str]) -> list[Path]:
         if match := re.match(r"softdep (\S+) pre: (.*?)(?: post:.*)?$", line):
             soft.setdefault(match[1].replace("-", "_"), []).extend(match[2].split())
     builtin = {_name(line) for line in (modules / "modules.builtin").read_text(encoding="utf-8").splitlines()}
+    aliases: dict[str, list[str]] = {}
+    for line in (modules / "modules.alias").read_text(encoding="utf-8").splitlines():
+        words = line.split()
+        if len(words) == 3 and words[0] == "alias":
+            aliases.setdefault(words[1].replace("-", "_"), []).append(words[2])
     order: list[Path] = []
 
     def load(name: str) -> None:
@@ -70,6 +75,8 @@ def module_closure(modules: Path, wanted: Iterable[str]) -> list[Path]:
         if name in builtin:
             return
         if name not in depends:
+            for one in aliases.get(name, []):
+                load(one)
             return
         path, needs = depends[name]
         if modules / path in order:

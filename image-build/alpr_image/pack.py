@@ -56,8 +56,7 @@ def verified_root(shop: Workshop, tree: Path, out: Path) -> VerifiedRoot:
     """Pack the tree and append its hash tree. Raises BuildError where it does not fit a slot."""
     out.unlink(missing_ok=True)
     shop.tool(
-        out,
-        tree,
+        "mkfs.erofs", "--quiet", "-zlz4hc,9", "-C65536", f"-T{EPOCH}", "-U", UUID.format(0x10), out, tree
     )
     size = out.stat().st_size
     padded = (size + 4095) // 4096 * 4096

@@ -11,7 +11,6 @@ from pathlib import Path
 from alpr_image import debs, wheels
 from alpr_image.workshop import EPOCH, HERE, PROJECT, SUITE, BuildError, Workshop, listed, run, source_lines
 
-PYTHON_FOLDER = "usr/lib/alpr-reader/python"
 # The self-check's picture: a frame of the drive-by clip, which the project rendered, and the text in it.
 KNOWN_PICTURE, KNOWN_TEXT = PROJECT / "tests/replay/drive_by/frame_0036.jpg", "9VRM202"
 # Never in an image: a compiler, a way to fetch packages, a shell on a port, what changes from build to build.
@@ -139,20 +138,20 @@ def build_root(
     _lay_in(HERE / "boards" / facts.board / "root", tree)
     _settle(shop, tree, facts, trust=trust, keyring=keyring)
     modules = _modules(kernel, tree)
-    python_tree = tree / PYTHON_FOLDER
+    python_tree = tree / wheels.FOLDER
     wheels.lay_in(shop, python_tree)
     shutil.copytree(
         HERE / "device" / "alpr_device",
         python_tree / "alpr_device",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    wheels.entries(tree, PYTHON_FOLDER)
+    wheels.entries(tree)
     for pattern in DROPPED:
         for path in sorted(tree.glob(pattern)):
             run(["rm", "-rf", path])
     for cache in [*tree.rglob("__pycache__")]:
         shutil.rmtree(cache)
-    debs.compiled(tree, python, ["usr/lib/python3.13", PYTHON_FOLDER])
+    debs.compiled(tree, python, ["usr/lib/python3.13", wheels.FOLDER])
     (tree / "etc/machine-id").write_text("")
     for name in (
         "data",
@@ -168,21 +167,14 @@ def build_root(
     ):
         (tree / name).mkdir(parents=True, exist_ok=True)
     shop.tool("depmod", "--basedir", tree, modules)
-    run(
-        [
-            "find",
-            tree,
-            "-newermt",
-            f"@{EPOCH}",
-            "-exec",
-            "touch",
-            "--no-dereference",
-            f"--date=@{EPOCH}",
-            "{}",
-            "+",
-        ]
-    )
+    set_times(tree)
     return tree
+
+
+def set_times(tree: Path) -> None:
+    """Nothing in the tree is newer than the build's one time."""
+    words = ["find", tree, "-newermt", f"@{EPOCH}", "-exec", "touch", "--no-dereference", f"--date=@{EPOCH}"]
+    run([*words, "{}", "+"])
 
 
 def _lay_in(source: Path, tree: Path) -> None:

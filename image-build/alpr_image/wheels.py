@@ -10,19 +10,19 @@ from pathlib import Path
 from alpr_image.workshop import EPOCH, HERE, PROJECT, Workshop, run
 
 LOCK = HERE / "packages" / "device.lock"
-PLATFORMS = (
-    "manylinux_2_39_aarch64",
-    "manylinux_2_28_aarch64",
-    "manylinux_2_17_aarch64",
-    "manylinux2014_aarch64",
-)
+PLATFORMS = (*(f"manylinux_2_{minor}_aarch64" for minor in range(17, 40)), "manylinux2014_aarch64")
 # Not for a unit: an installer of packages, and what trains, tests or serves elsewhere.
 DROPPED = ("pip", "pip-*", "bin", "detector/training", "sync/department", "*/tests")
 
+FOLDER = "usr/lib/alpr-reader/python"
 _ENTRY = """\
-#!/bin/sh
-# -P: nothing from the working folder; the folder of the image is added by its .pth file
-exec /usr/bin/python3 -P -c 'import sys; from {module} import main; sys.exit(main())' "$@"
+#!/usr/bin/python3 -I
+import sys
+
+sys.path.insert(0, "/{folder}")
+from firmware.cli import main  # noqa: E402
+
+sys.exit(main())
 """
 
 
@@ -91,6 +91,7 @@ def libraries(shop: Workshop, python: str = "3.13") -> Path:
 
 def lay_in(shop: Workshop, target: Path) -> None:
     """Libraries and project into one folder."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     run(["cp", "-a", "--no-preserve=ownership", libraries(shop), target])
     run(
         [
@@ -116,14 +117,9 @@ def lay_in(shop: Workshop, target: Path) -> None:
             (record / name).unlink(missing_ok=True)
 
 
-def entries(tree: Path, folder: str) -> None:
-    """`reader` in the path, and the folder in Python's."""
+def entries(tree: Path) -> None:
+    """`reader` in the path. Its libraries stay in their own folder: no other program sees them."""
     program = tree / "usr/bin/reader"
-    program.write_text(_ENTRY.format(module="firmware.cli"), encoding="ascii")
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(_ENTRY.format(folder=FOLDER), encoding="ascii")
     program.chmod(0o755)
-    packages = tree / "usr/lib/python3/dist-packages"
-    packages.mkdir(parents=True, exist_ok=True)
-    # an import line, so that the image's libraries come before the system's
-    (packages / "alpr-reader.pth").write_text(
-        f"import sys; sys.path.insert(0, '/{folder}')\n", encoding="ascii"
-    )

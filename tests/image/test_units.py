@@ -6,12 +6,14 @@ import configparser
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from alpr_image.boot import Board
 from alpr_image.initramfs import BUSYBOX_TOOLS
 
+from hw.errors import PartFailedError
 from hw.machine import SystemdMachine
 from tests.image.conftest import IMAGE_BUILD
 
@@ -301,3 +303,23 @@ def test_config_txt_names_every_part_of_the_order() -> None:
         "camera_auto_detect=1",
     ):
         assert line in text
+
+
+def test_clock_is_set_by_the_helper_where_this_user_may_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel that refuses, and a systemctl that only writes down what it was asked."""
+
+    def refuse(_clock: int, _ns: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(time, "clock_settime_ns", refuse)
+    asked = tmp_path / "asked"
+    program = tmp_path / "systemctl"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
+    program.chmod(0o755)
+    SystemdMachine(search_path=str(tmp_path)).set_clock(1_780_000_000_500_000)
+    assert asked.read_text() == "start alpr-clock@1780000000.service\n"
+    program.write_text("#!/bin/sh\necho 'Access denied' >&2; exit 4\n")
+    with pytest.raises(PartFailedError, match=r"CAP_SYS_TIME is missing.*Access denied"):
+        SystemdMachine(search_path=str(tmp_path)).set_clock(1_780_000_000_500_000)

@@ -1,0 +1,77 @@
+"""What happened to the unit's system belongs in its log: each event of the image's installer as one record.
+
+The installer runs as root and writes a JSON line an event; the reader, the log's one writer, takes them up at
+its start. Promise: an event is recorded once, in order, and nothing in that file keeps a unit from reading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from storage import files
+from storage.ledger import Ledger
+from storage.records import Update
+
+EVENTS = Path("/var/lib/alpr-update/events.jsonl")
+RECORDED = "system-updates.recorded"
+MAX_EVENTS = 512
+MAX_BYTES = 512 * 1024
+
+
+def record_system_updates(ledger: Ledger, home: Path, events: Path = EVENTS) -> int:
+    """Append what is new; how many. A system without the image's installer has no such file."""
+    lines = _lines(events)
+    done = _digests(home / RECORDED)
+    fresh = [line for line in lines if _digest(line) not in done]
+    made = 0
+    for line, update in _updates(fresh):
+        ledger.append(update)
+        made += 1
+        done.add(_digest(line))
+    if made:
+        known = [_digest(line) for line in lines if _digest(line) in done]
+        files.replace(home / RECORDED, "".join(f"{one}\n" for one in known).encode())
+    return made
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError:
+        return []
+    whole = data[: data.rfind(b"\n") + 1]  # a line that is being written has no end yet
+    return whole.decode("utf-8", "replace").splitlines()[-MAX_EVENTS:]
+
+
+def _updates(lines: list[str]) -> Iterator[tuple[str, Update]]:
+    for line in lines:
+        try:
+            held = json.loads(line)
+            digest = bytes.fromhex(str(held["digest"])) or bytes(32)
+            update = Update(
+                what=str(held["what"])[:64],
+                from_version=str(held["from_version"])[:40],
+                to_version=str(held["to_version"])[:40],
+                digest=digest,
+                outcome=str(held["outcome"])[:200],
+                at_us=int(held["at_us"]),
+            )
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue
+        if len(digest) == 32 and update.at_us >= 0:
+            yield line, update
+
+
+def _digest(line: str) -> str:
+    return hashlib.sha256(line.encode()).hexdigest()
+
+
+def _digests(path: Path) -> set[str]:
+    try:
+        return set(path.read_text(encoding="ascii").split())
+    except (OSError, UnicodeDecodeError):
+        return set()

@@ -1,0 +1,157 @@
+"""Opens a unit's data partition on the bench: the key from the software chip, the rest in plain Python.
+
+Only for a test: the machine that tests has no device mapper, and has the chip's whole state in a folder.
+LUKS2 on-disk format 1.1.3 (cryptsetup); the token is systemd's (`systemd-tpm2`, bound to the chip alone).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from alpr_image.workshop import BuildError, Workshop
+
+_MAGIC = b"LUKS\xba\xbe"
+_HEAD = struct.Struct(">6sHQ")
+SECTOR = 512
+SRK = "0x81000001"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The JSON area of a LUKS2 header, and the file that it lies in."""
+
+    path: Path
+    start: int
+    held: dict[str, Any]
+
+    @classmethod
+    def of(cls, path: Path, start: int) -> Header:
+        """Read the header of the partition that begins at `start`. Raises BuildError."""
+        with path.open("rb") as file:
+            file.seek(start)
+            magic, version, size = _HEAD.unpack(file.read(_HEAD.size))
+            if magic != _MAGIC or version != 2:
+                raise BuildError(f"{path}: no LUKS2 header at byte {start}")
+            file.seek(start + 4096)
+            text = file.read(size - 4096).split(b"\0", 1)[0]
+        return cls(path, start, json.loads(text))
+
+    @property
+    def token(self) -> dict[str, Any]:
+        """systemd's token. Raises BuildError."""
+        for one in self.held["tokens"].values():
+            if one["type"] == "systemd-tpm2":
+                return dict(one)
+        raise BuildError(f"{self.path}: not sealed by a chip")
+
+    def volume_key(self, secret: bytes) -> bytes:
+        """The volume key, from what the chip gave out. Raises BuildError where the secret is another's."""
+        slot = self.held["keyslots"][self.token["keyslots"][0]]
+        kdf, area, af = slot["kdf"], slot["area"], slot["af"]
+        key = hashlib.pbkdf2_hmac(
+            kdf["hash"], secret, base64.b64decode(kdf["salt"]), kdf["iterations"], area["key_size"]
+        )
+        size = slot["key_size"] * af["stripes"]
+        with self.path.open("rb") as file:
+            file.seek(self.start + int(area["offset"]))
+            sealed = file.read((size + SECTOR - 1) // SECTOR * SECTOR)
+        plain = b"".join(_sectors(sealed, key, SECTOR))[:size]
+        found = _merged(plain, slot["key_size"], af["stripes"], af["hash"])
+        digest = next(iter(self.held["digests"].values()))
+        told = hashlib.pbkdf2_hmac(
+            digest["hash"],
+            found,
+            base64.b64decode(digest["salt"]),
+            digest["iterations"],
+            len(base64.b64decode(digest["digest"])),
+        )
+        if told != base64.b64decode(digest["digest"]):
+            raise BuildError(f"{self.path}: the chip's secret does not open this partition")
+        return found
+
+    def decrypt(self, key: bytes, end: int, out: Path) -> Path:
+        """The file system in the clear; what was never written stays a hole. end: byte behind it."""
+        segment = self.held["segments"]["0"]
+        size, offset = int(segment["sector_size"]), self.start + int(segment["offset"])
+        step = 1 << 20
+        with self.path.open("rb") as file, out.open("wb") as target:
+            file.seek(offset)
+            target.truncate(end - offset)
+            at = 0
+            while offset + at < end and (chunk := file.read(min(step, end - offset - at))):
+                if chunk.count(0) != len(chunk):
+                    first = at // size
+                    target.seek(at)
+                    target.write(b"".join(_sectors(chunk, key, size, first)))
+                at += len(chunk)
+        return out
+
+
+def _sectors(data: bytes, key: bytes, size: int, first: int = 0) -> Iterator[bytes]:
+    """aes-xts-plain64: a sector's number counts in units of 512 bytes, whatever its size."""
+    algorithm = algorithms.AES(key)
+    scale = size // SECTOR
+    for at in range(0, len(data), size):
+        sector = data[at : at + size]
+        if sector.count(0) == len(sector):
+            yield sector
+            continue
+        tweak = ((first + at // size) * scale).to_bytes(16, "little")
+        yield Cipher(algorithm, modes.XTS(tweak)).decryptor().update(sector)
+
+
+def _merged(plain: bytes, size: int, stripes: int, name: str) -> bytes:
+    """Anti-forensic merge: each stripe is folded in and diffused (LUKS1 specification, 2.4)."""
+    held = bytes(size)
+    for number in range(stripes):
+        stripe = plain[number * size : (number + 1) * size]
+        held = bytes(a ^ b for a, b in zip(held, stripe, strict=True))
+        if number < stripes - 1:
+            held = _diffused(held, name)
+    return held
+
+
+def _diffused(data: bytes, name: str) -> bytes:
+    width = hashlib.new(name).digest_size
+    parts = [
+        hashlib.new(name, struct.pack(">I", number) + data[at : at + width]).digest()[
+            : len(data[at : at + width])
+        ]
+        for number, at in enumerate(range(0, len(data), width))
+    ]
+    return b"".join(parts)
+
+
+def unsealed(shop: Workshop, header: Header, chip: Path) -> bytes:
+    """What the chip of this state folder gives out for the token, base64 as systemd uses it."""
+    token, work = header.token, shop.folder("unseal")
+    held = token["tpm2-blob"]
+    blob = base64.b64decode(held if isinstance(held, str) else held[0])
+    private = 2 + int.from_bytes(blob[:2], "big")
+    (work / "private").write_bytes(blob[:private])
+    (work / "public").write_bytes(blob[private:])
+    script = f"""
+set -e
+cd {work}
+swtpm socket --tpm2 --tpmstate dir={chip} --ctrl type=unixio,path={work}/sock.ctrl \
+  --server type=unixio,path={work}/sock --flags startup-clear --daemon --pid file={work}/pid
+export TPM2TOOLS_TCTI="swtpm:path={work}/sock"
+trap 'kill $(cat {work}/pid)' EXIT
+tpm2_load -Q -C {SRK} -r private -u public -c key.ctx
+tpm2_startauthsession -Q --policy-session -S session.ctx
+tpm2_unseal -Q -c key.ctx -p session:session.ctx -o secret
+tpm2_flushcontext -Q session.ctx
+"""
+    for name in ("sock.ctrl", "sock", "pid", "secret"):
+        (work / name).unlink(missing_ok=True)
+    shop.tool("bash", "-c", script)
+    return base64.b64encode((work / "secret").read_bytes())

@@ -1,0 +1,204 @@
+"""QEMU's arm64 machine with a card, a chip, a cable and, if wanted, a folder for a camera and a stick.
+
+The technician's cable is the second serial port. The first shows what firmware and kernel say; nothing on it
+takes a line. Secure Boot is on, with the bench's own keys.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from alpr_image.keys import KeyFolder
+from alpr_image.workshop import BuildError, Workshop, run
+from hw.serial_port import FdPort
+from tests.tools.rehearsal import Hands
+
+FIRMWARE = "/usr/share/AAVMF/AAVMF_CODE.secboot.fd"
+VARIABLES = "/usr/share/AAVMF/AAVMF_VARS.fd"
+OWNER = "a1b2c3d4-0000-4000-8000-00000000a1b2"
+
+
+class Machine:
+    """One unit: its folder holds firmware variables and the chip's state, and survives a restart."""
+
+    def __init__(self, shop: Workshop, folder: Path, *, keys: KeyFolder, memory_mib: int = 1024) -> None:
+        self._shop, self.folder, self._memory = shop, folder, memory_mib
+        folder.mkdir(parents=True, exist_ok=True)
+        self.chip, self._variables = folder / "chip", folder / "variables.fd"
+        self.chip.mkdir(exist_ok=True)
+        if not self._variables.exists():
+            _enroll(shop, keys, self._variables)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._chip_process: subprocess.Popen[bytes] | None = None
+        self.log = ""
+
+    @contextlib.contextmanager
+    def running(self, card: str, *, disks: tuple[Path, ...] = (), network: bool = True) -> Iterator[Hands]:
+        """Power on; the hands are at the cable. The power is cut at the end of the `with`.
+
+        card: a QEMU drive: `file=PATH,format=raw` or `file=nbd+unix:///?socket=PATH,format=raw`.
+        """
+        folder, shop = self.folder, self._shop
+        for name in ("chip.sock", "cable", "log"):
+            (folder / name).unlink(missing_ok=True)
+        self._chip_process = subprocess.Popen(  # noqa: S603 - fixed program
+            shop.entered(
+                [
+                    "swtpm",
+                    "socket",
+                    "--tpm2",
+                    "--tpmstate",
+                    f"dir={self.chip}",
+                    "--ctrl",
+                    f"type=unixio,path={folder}/chip.sock",
+                    "--flags",
+                    "startup-clear",
+                ]
+            ),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _await(folder / "chip.sock")
+        words = [
+            "qemu-system-aarch64",
+            "-M",
+            "virt,acpi=off",
+            "-cpu",
+            "cortex-a72",
+            "-smp",
+            "2",
+            "-m",
+            str(self._memory),
+            "-nodefaults",
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+            "-drive",
+            f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
+            "-drive",
+            f"if=pflash,format=raw,file={self._variables}",
+            "-chardev",
+            f"socket,id=log,path={folder}/log,server=on,wait=off,logfile={folder}/log.txt,logappend=on",
+            "-serial",
+            "chardev:log",
+            "-chardev",
+            f"socket,id=cable,path={folder}/cable,server=on,wait=off",
+            "-serial",
+            "chardev:cable",
+            "-chardev",
+            f"socket,id=chip,path={folder}/chip.sock",
+            "-tpmdev",
+            "emulator,id=tpm0,chardev=chip",
+            "-device",
+            "tpm-tis-device,tpmdev=tpm0",
+            "-device",
+            "virtio-rng-pci",
+            "-device",
+            "i6300esb",
+            "-action",
+            "watchdog=reset",
+            "-drive",
+            f"if=none,id=card,{card},cache=writeback",
+            "-device",
+            "virtio-blk-pci,drive=card,bootindex=1",
+        ]
+        for number, disk in enumerate(disks):
+            words += [
+                "-drive",
+                f"if=none,id=d{number},file={disk},format=raw,readonly=on",
+                "-device",
+                f"virtio-blk-pci,drive=d{number}",
+            ]
+        if network:
+            words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
+        self._process = subprocess.Popen(  # noqa: S603 - fixed program
+            shop.entered(words), stdout=subprocess.DEVNULL, stderr=(folder / "qemu.txt").open("wb")
+        )
+        _await(folder / "cable", self._process)
+        line = socket.socket(socket.AF_UNIX)
+        line.connect(str(folder / "cable"))
+        port = FdPort(line.fileno(), line.fileno(), name="cable")
+        try:
+            yield Hands(port)
+        finally:
+            self.cut()
+            with contextlib.suppress(OSError):
+                line.close()
+
+    def cut(self) -> None:
+        """Cut the power."""
+        for process in (self._process, self._chip_process):
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.wait(timeout=30)
+        self._process = self._chip_process = None
+
+    def said(self) -> str:
+        """Everything that firmware and kernel said, over all starts."""
+        path = self.folder / "log.txt"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def await_said(self, words: str, *, after: int = 0, limit_s: float = 300.0) -> int:
+        """Wait until they said this, behind position `after`; the position behind it. Raises BuildError."""
+        until = time.monotonic() + limit_s
+        while time.monotonic() < until:
+            at = self.said().find(words, after)
+            if at >= 0:
+                return at + len(words)
+            if self._process is not None and self._process.poll() is not None:
+                raise BuildError(f"the machine ended: {(self.folder / 'qemu.txt').read_text()[-400:]}")
+            time.sleep(0.3)
+        raise BuildError(f"waited {limit_s:.0f} s for {words!r}; the last it said:\n{self.said()[-1500:]}")
+
+
+def _enroll(shop: Workshop, keys: KeyFolder, out: Path) -> None:
+    """Firmware variables that trust the bench's key alone: Secure Boot is then on."""
+    certificate = keys.pem("boot.pem")
+    shop.tool(
+        "virt-fw-vars",
+        "--input",
+        VARIABLES,
+        "--output",
+        out,
+        "--set-pk",
+        OWNER,
+        certificate,
+        "--add-kek",
+        OWNER,
+        certificate,
+        "--add-db",
+        OWNER,
+        certificate,
+        "--sb",
+    )
+
+
+def _await(path: Path, process: subprocess.Popen[bytes] | None = None, limit_s: float = 60.0) -> None:
+    until = time.monotonic() + limit_s
+    while not path.exists():
+        if time.monotonic() > until or (process is not None and process.poll() is not None):
+            raise BuildError(f"{path.name} does not come up")
+        time.sleep(0.05)
+
+
+def vfat_disk(shop: Workshop, label: str, files: dict[str, Path], out: Path, *, mib: int) -> Path:
+    """A stick or a camera's folder: FAT with these files."""
+    out.unlink(missing_ok=True)
+    with out.open("wb") as file:
+        file.truncate(mib << 20)
+    shop.tool("mkfs.vfat", "-n", label, out)
+    stage = out.with_suffix(".files")
+    run(["rm", "-rf", stage])
+    stage.mkdir()
+    for name, source in files.items():
+        shutil.copyfile(source, stage / name)
+    shop.tool("sh", "-c", f"mcopy -i {out} {stage}/* ::")
+    run(["rm", "-rf", stage])
+    return out

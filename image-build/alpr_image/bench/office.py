@@ -1,0 +1,123 @@
+"""The department and the laptop on the bench: real programs on the loopback of this machine.
+
+The unit reaches them through QEMU's user network, where 10.0.2.2 is this machine's loopback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from alpr_image.workshop import PROJECT, BuildError, run
+
+SEEN_BY_UNIT = "10.0.2.2"
+PERSON = "t.okafor"
+
+
+def free_port() -> int:
+    """A TCP port of this machine that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Office:
+    """A department's home, a technician's key and grants."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.home, self.key = folder / "department", folder / PERSON
+        self._ports = (free_port(), free_port())
+
+    def department(self, *words: str) -> str:
+        """Run `department`; its output. Raises BuildError."""
+        return run([*_program("sync.department.cli"), "--home", str(self.home), *words], env=_env())
+
+    def reader(self, home: Path, *words: str) -> str:
+        """Run `reader` on this machine; its output. Raises BuildError."""
+        return run([*_program("firmware.cli"), "--home", str(home), *words], env=_env())
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """The department's server, while the `with` runs."""
+        if not self.home.exists():
+            ports = ("--unit-port", str(self._ports[0]), "--desk-port", str(self._ports[1]))
+            self.department(
+                "init", "--name", "Monrovia PD", "--host", SEEN_BY_UNIT, "--listen", "127.0.0.1", *ports
+            )
+            run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", PERSON, "-f", self.key])
+        server = subprocess.Popen(  # noqa: S603 - our own program
+            [*_program("sync.department.cli"), "--home", str(self.home), "serve"],
+            env=_env(),
+            stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "server.txt").open("wb"),
+        )
+        try:
+            for port in self._ports:
+                _await_port(port, server)
+            yield
+        finally:
+            server.terminate()
+            server.wait(timeout=60)
+
+    def code(self, unit: str) -> str:
+        """A one-time code for a unit."""
+        return self.department("enrol", "--name", unit).strip().splitlines()[-1]
+
+    def grant(self, unit: str) -> None:
+        """A technician's grant for this unit, 30 days."""
+        out = self.folder / f"{PERSON}.grant"
+        out.unlink(missing_ok=True)
+        self.department(
+            "grant",
+            "issue",
+            "--person",
+            PERSON,
+            "--role",
+            "technician",
+            "--key",
+            f"{self.key}.pub",
+            "--purpose",
+            "installation",
+            "--work-order",
+            "WO-2026-118",
+            "--unit",
+            unit,
+            "--for",
+            "30d",
+            "--out",
+            str(out),
+        )
+
+    def answer(self, challenge: str) -> list[str]:
+        """The lines that the laptop prints for a challenge."""
+        grant = str(self.folder / f"{PERSON}.grant")
+        return self.reader(
+            self.folder / "laptop", "grant", "--grant", grant, "--key", str(self.key), challenge
+        ).splitlines()
+
+
+def _program(module: str) -> list[str]:
+    return [sys.executable, "-m", module]
+
+
+def _env() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(PROJECT)}
+
+
+def _await_port(port: int, server: subprocess.Popen[bytes], limit_s: float = 120.0) -> None:
+    until = time.monotonic() + limit_s
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if server.poll() is not None or time.monotonic() > until:
+            raise BuildError("the department's server does not start")
+        time.sleep(0.2)

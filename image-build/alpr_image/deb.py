@@ -1,0 +1,184 @@
+"""Packages for those who keep their own system: `alpr-reader` (arm64), `alpr-department` (any machine).
+
+Built with dpkg-deb, reproducibly. The unit's brings its libraries in a folder of its own, so that nothing of
+the system is shadowed; the camera's library is the system's (python3-picamera2, of Raspberry Pi's archive).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from alpr_image import sbom, wheels
+from alpr_image.workshop import EPOCH, HERE, PROJECT, Workshop, run
+
+READER_CONTROL = """\
+Package: alpr-reader
+Version: {version}
+Architecture: arm64
+Maintainer: ALPR reader maintainers <maintainers@alpr-reader.example>
+Depends: python3 (>= 3.13), python3 (<< 3.14), python3-picamera2, python3-gpiozero, python3-lgpio, systemd,
+ polkitd, udev, libstdc++6
+Recommends: chrony, network-manager, nftables
+Suggests: gpsd, tpm2-tools
+Section: science
+Priority: optional
+Homepage: https://alpr-reader.example
+Description: license plate reader that enforces the department's ALPR policy
+ Reads plates from the camera, stores one signed and sealed record a vehicle pass, delivers them to the
+ department. This package is for a system of your own (Debian 13, 64-bit, Raspberry Pi 4 or 5): it has no
+ verified root, no encrypted data partition and no A/B update; the flashable image has.
+"""
+OFFICE_CONTROL = """\
+Package: alpr-department
+Version: {version}
+Architecture: all
+Maintainer: ALPR reader maintainers <maintainers@alpr-reader.example>
+Depends: systemd, python3 (>= 3.11)
+Recommends: chrony, nftables
+Section: science
+Priority: optional
+Homepage: https://alpr-reader.example
+Description: services of an ALPR department: receiver and desk, key service, witness
+ systemd units, accounts and folders. The program comes as a Python package (pip install alpr-department into
+ /usr/lib/alpr-department); run the key service and the witness on machines of their own.
+"""
+_POSTINST = """\
+#!/bin/sh
+set -e
+if [ "$1" = configure ]; then
+  systemd-sysusers {sysusers}
+  {tmpfiles}
+  if [ -d /run/systemd/system ]; then
+    systemctl daemon-reload
+    {udev}
+  fi
+  {told}
+fi
+"""
+_PRERM = """\
+#!/bin/sh
+set -e
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+  systemctl --no-block stop {units} || true
+fi
+"""
+
+
+def version() -> str:
+    """The project's version, as its pyproject.toml has it."""
+    import tomllib  # noqa: PLC0415
+
+    held = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(held["project"]["version"])
+
+
+def build_debs(shop: Workshop) -> list[Path]:
+    """Both packages, in the workshop's `debs-out`."""
+    return [build_reader(shop), build_office(shop)]
+
+
+def build_reader(shop: Workshop) -> Path:
+    """alpr-reader_VERSION_arm64.deb."""
+    tree = _fresh(shop, "deb-reader")
+    _lay_in(HERE / "unit", tree)
+    folder = tree / wheels.FOLDER
+    wheels.lay_in(shop, folder)
+    run(["cp", "-a", "--no-preserve=ownership", HERE / "device" / "alpr_device", folder])
+    wheels.entries(tree)
+    for name in ("alpr-update@", "alpr-commit", "alpr-fall-back", "alpr-selfcheck"):  # the image's alone
+        (tree / f"usr/lib/systemd/system/{name}.service").unlink()
+    (tree / "usr/bin/alpr-install-update").unlink()
+    (tree / "usr/share/man/man8/alpr-install-update.8").unlink()
+    manuals(tree)
+    share = tree / "usr/share/doc/alpr-reader"
+    share.mkdir(parents=True)
+    components = [*sbom.python(folder), *sbom.models(folder)]
+    sbom.write(components, name="alpr-reader", version=version(), out=share)
+    run(["cp", PROJECT / "LICENSE", share / "copyright"])
+    script = _POSTINST.format(
+        sysusers="alpr.conf",
+        tmpfiles="systemd-tmpfiles --create alpr.conf",
+        udev="udevadm control --reload || true; udevadm trigger --subsystem-match=tty || true",
+        told='echo "next: systemctl enable --now alpr-reader.service alpr-console@ttyGS0.service"',
+    )
+    units = "alpr-reader.service 'alpr-console@*.service'"
+    return _package(
+        shop,
+        tree,
+        READER_CONTROL,
+        postinst=script,
+        prerm=_PRERM.format(units=units),
+        name=f"alpr-reader_{version()}_arm64",
+    )
+
+
+def build_office(shop: Workshop) -> Path:
+    """alpr-department_VERSION_all.deb."""
+    tree = _fresh(shop, "deb-department")
+    _lay_in(HERE / "office", tree)
+    share = tree / "usr/share/doc/alpr-department"
+    share.mkdir(parents=True)
+    run(["cp", PROJECT / "LICENSE", share / "copyright"])
+    script = _POSTINST.format(
+        sysusers="alpr-department.conf",
+        tmpfiles=":",
+        udev=":",
+        told='echo "next: department --home /var/lib/alpr-department init, as the user alpr-department"',
+    )
+    units = "alpr-department.service alpr-keys.service alpr-witness.service"
+    return _package(
+        shop,
+        tree,
+        OFFICE_CONTROL,
+        postinst=script,
+        prerm=_PRERM.format(units=units),
+        name=f"alpr-department_{version()}_all",
+    )
+
+
+def manuals(tree: Path) -> None:
+    """Manual pages and completion of `reader`, made from its commands."""
+    folder = tree / "usr/share/man/man1"
+    folder.mkdir(parents=True, exist_ok=True)
+    env = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    run([sys.executable, "-m", "sync.command_pages", "reader", folder], cwd=PROJECT, env=env)
+    completion = tree / "usr/share/bash-completion/completions/reader"
+    completion.parent.mkdir(parents=True, exist_ok=True)
+    program = "from firmware.cli import main; main()"
+    text = run(
+        [sys.executable, "-c", f"import sys; sys.argv[0] = 'reader'; {program}"],
+        cwd=PROJECT,
+        env={**env, "_READER_COMPLETE": "bash_source"},
+    )
+    completion.write_text(text, encoding="utf-8")
+
+
+def _fresh(shop: Workshop, name: str) -> Path:
+    tree = shop.path / name
+    run(["rm", "-rf", tree])
+    tree.mkdir()
+    return tree
+
+
+def _lay_in(source: Path, tree: Path) -> None:
+    run(["cp", "-a", "--no-preserve=ownership", f"{source}/.", tree])
+
+
+def _package(shop: Workshop, tree: Path, control: str, *, postinst: str, prerm: str, name: str) -> Path:
+    for cache in tree.rglob("__pycache__"):
+        run(["rm", "-rf", cache])
+    about = tree / "DEBIAN"
+    about.mkdir()
+    (about / "control").write_text(control.format(version=version()), encoding="utf-8")
+    for script, text in (("postinst", postinst), ("prerm", prerm)):
+        (about / script).write_text(text, encoding="ascii")
+        (about / script).chmod(0o755)
+    run(["chmod", "-R", "u+rwX,go+rX,go-w", tree])
+    out = shop.folder("debs-out") / f"{name}.deb"
+    run(
+        ["dpkg-deb", "--root-owner-group", "-Zzstd", "-z9", "--build", tree, out],
+        env={**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH)},
+    )
+    return out

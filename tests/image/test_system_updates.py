@@ -1,0 +1,77 @@
+"""An update is a record of the log: the installer's events reach it once each, whatever the file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alpr_device import events
+
+from firmware.custody.opening import create_ledger
+from firmware.custody.system_updates import record_system_updates
+from storage.holds import audit_records
+from storage.ledger import Ledger
+from storage.records import Update
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with create_ledger(home, slot_uri="file:slot") as made:
+        yield made
+
+
+def recorded(ledger: Ledger) -> list[Update]:
+    return [one for one in audit_records(ledger.store) if isinstance(one, Update)]
+
+
+def noted(path: Path, outcome: str) -> None:
+    events.note(outcome, from_version="1", to_version="2", digest="ab" * 32, path=path)
+
+
+def test_each_event_is_one_record_in_order(ledger: Ledger, tmp_path: Path) -> None:
+    path, home = tmp_path / "events.jsonl", tmp_path / "home"
+    for outcome in ("installed", "running in slot B, committed"):
+        noted(path, outcome)
+    assert record_system_updates(ledger, home, path) == 2
+    noted(path, "refused: not newer")
+    assert record_system_updates(ledger, home, path) == 1
+    assert record_system_updates(ledger, home, path) == 0
+    assert [one.outcome for one in recorded(ledger)] == [
+        "installed",
+        "running in slot B, committed",
+        "refused: not newer",
+    ]
+    assert recorded(ledger)[0].digest == bytes.fromhex("ab" * 32)
+
+
+def test_system_without_the_installer_has_nothing_to_record(ledger: Ledger, tmp_path: Path) -> None:
+    assert record_system_updates(ledger, tmp_path / "home", tmp_path / "nowhere") == 0
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        '{"at_us": "x"}',
+        "\x00\xff",
+        '{"at_us":1,"what":"x","digest":"zz"}',
+        "[" * 5000,
+    ],
+    ids=range(8),
+)
+def test_junk_beside_an_event_is_left_out_and_stops_nothing(
+    ledger: Ledger, tmp_path: Path, junk: str
+) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(junk + "\n", encoding="latin-1")
+    noted(path, "installed")
+    with path.open("a") as file:
+        file.write('{"at_us": 1, "what"')
+    assert record_system_updates(ledger, tmp_path / "home", path) == 1
+    assert [one.outcome for one in recorded(ledger)] == ["installed"]
