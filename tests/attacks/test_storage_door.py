@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -60,7 +61,7 @@ def test_a_look_up_whose_entry_cannot_be_written_is_not_answered(
     ledger.store.db.conn.execute(
         "CREATE TEMP TRIGGER no BEFORE INSERT ON main.leaves BEGIN SELECT RAISE(ABORT, 'no'); END"
     )
-    with pytest.raises(Exception, match="no"):
+    with pytest.raises(sqlite3.IntegrityError, match=r"^no$"):
         door.answer("query", body)
     ledger.store.db.conn.execute("DROP TRIGGER no")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from firmware.console.errors import LockedOutError
 from firmware.console.lockout import Lockout
 from firmware.console.maintenance import RememberedLog
 from firmware.console.session import Console
@@ -298,12 +299,12 @@ def test_a_lock_outlasts_a_restart_and_a_damaged_file(tmp_path: Any) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     now = [10.0]
     second = Lockout(path, lambda: now[0], "boot-2")
-    with pytest.raises(Exception, match="15 min left"):
+    with pytest.raises(LockedOutError, match="15 min left"):
         second.check()
     now[0] += 15 * 60 + 1
     second.check()
     path.write_text("{")
-    with pytest.raises(Exception, match="locked"):
+    with pytest.raises(LockedOutError, match="locked"):
         Lockout(path, lambda: 10.0, "boot-3").check()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sqlite3
 import stat
 from functools import partial
 from pathlib import Path
@@ -103,7 +104,7 @@ def test_a_failed_transaction_leaves_no_trace(
     ledger.store.db.conn.execute(
         "CREATE TEMP TRIGGER no BEFORE INSERT ON main.elements BEGIN SELECT RAISE(ABORT, 'no'); END"
     )
-    with pytest.raises(Exception, match="no"):
+    with pytest.raises(sqlite3.IntegrityError, match=r"^no$"):
         add_reads(ledger, time, 1)
     ledger.store.db.conn.execute("DROP TRIGGER no")
     sequences = add_reads(ledger, time, 2)

@@ -17,7 +17,7 @@ from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
 from sync.department.store.blobs import FolderPacks, PackStore, open_packs
 from sync.department.store.blobs_s3 import open_s3
-from sync.errors import ConfigError, StoreError
+from sync.errors import ConfigError, LinkError, StoreError
 
 DAY = 20_500
 
@@ -99,7 +99,7 @@ def test_a_store_that_is_away_refuses_and_nothing_is_half_taken(tmp_path: Path, 
     try:
         unit.add(2, size=20_000)
         department.receiver._arrival._packs = open_s3("s3://no-such-bucket", endpoint)
-        with pytest.raises(Exception, match="cannot store now"):
+        with pytest.raises(LinkError, match="cannot store now"):
             converse(unit, department)
         department.receiver._arrival._packs = there
         assert converse(unit, department).done

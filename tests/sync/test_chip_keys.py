@@ -12,6 +12,7 @@ from sync_twins import DepartmentProcess, Unit, found_department, issue_code, ru
 from tpm_twin import software_tpm
 
 from firmware.custody.opening import create_ledger, sync_folder
+from hw.errors import ChipFailedError
 from hw.unit_chip import open_chip
 from sync.errors import NotEnrolledError, UnitKeyError
 from sync.membership import SyncFolder
@@ -64,7 +65,7 @@ def test_the_card_in_another_unit_speaks_for_nobody(
     other = SyncFolder.of(tmp_path / "stolen", open_chip(f"loopback:{tmp_path}/other"))
     with pytest.raises(NotEnrolledError, match="another unit's key"):
         other.unit_key()
-    with pytest.raises(Exception, match="does not open"):
+    with pytest.raises(ChipFailedError, match="does not open"):
         other.tls_private()
 
 

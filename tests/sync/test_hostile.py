@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import socket
 import ssl
@@ -39,6 +40,15 @@ def connected(unit: Unit, server: DepartmentProcess) -> ssl.SSLSocket:
     return context_of(unit).wrap_socket(raw, server_hostname="localhost")
 
 
+def answer_to_header(unit: Unit, server: DepartmentProcess, name: str, length: int) -> httpx.Response:
+    """What a message gets of which the header alone is sent."""
+    with connected(unit, server) as line:
+        line.sendall(f"POST /v1/{name} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+        answer = http.client.HTTPResponse(line)
+        answer.begin()
+        return httpx.Response(answer.status, content=answer.read())
+
+
 def refusal(response: httpx.Response, unit: Unit) -> m.Refusal:
     return m.open_message(m.Refusal, response.content, unit.folder.member().department_public())
 
@@ -60,13 +70,12 @@ def refusal(response: httpx.Response, unit: Unit) -> m.Refusal:
 def test_bad_messages_are_refused_with_a_signed_word(
     server: DepartmentProcess, enrolled: Unit, name: str, body: bytes, status: int, code: str
 ) -> None:
-    with httpx.Client(verify=context_of(enrolled), trust_env=False) as client:
-        url = f"https://{enrolled.folder.member().unit_address}/v1/{name}"
-        try:
+    if status == 413:  # refused by its length: it hangs up on a client that sends the body all the same
+        response = answer_to_header(enrolled, server, name, len(body))
+    else:
+        with httpx.Client(verify=context_of(enrolled), trust_env=False) as client:
+            url = f"https://{enrolled.folder.member().unit_address}/v1/{name}"
             response = client.post(url, content=body)
-        except httpx.TransportError:  # it hung up on a body that said how large it is
-            assert status == 413
-            return
     assert response.status_code == status
     assert refusal(response, enrolled).code == code
 

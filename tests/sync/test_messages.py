@@ -8,7 +8,7 @@ import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from storage import codec, envelope
@@ -163,8 +163,7 @@ def test_a_slip_in_an_enrolment_code_is_noticed(at: int, letter: str) -> None:
         secret=bytes(16), root_digest=bytes(range(32)), address="alpr.example.org:8464"
     ).text()
     at = min(at, len(text) - 1)
-    if text[at] == letter:
-        return
+    assume(text[at] != letter)
     with pytest.raises(NotEnrolledError, match=r"slip|letter"):
         EnrolmentCode.parse(text[:at] + letter + text[at + 1 :])
 

@@ -19,7 +19,7 @@ from sync.department.store import incidents
 from sync.department.store import unit_logs as held
 from sync.department.store.database import open_store
 from sync.department.store.tables import elements, metadata, tokens
-from sync.errors import BatchRefusedError, ConfigError
+from sync.errors import BatchRefusedError, ConfigError, RefusedByDepartmentError
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_a_refused_batch_leaves_nothing_behind(department: Department, unit: Joi
     unit.add(2)
     link = LoopbackLink(department)
     link.before = lambda name, data: data[:-1] + bytes([data[-1] ^ 1]) if name == "leaves" else data
-    with pytest.raises(Exception, match="signature"):
+    with pytest.raises(RefusedByDepartmentError, match="signature"):
         converse(unit, department, link)
     assert converse(unit, department).done
 
