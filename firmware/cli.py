@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "enrol": ("firmware.commands.enrol", "join a department with its one-time code"),
     "hotlist": ("firmware.commands.hotlist", "hot lists on this unit: import, list"),
     "alerts": ("firmware.commands.alerts", "the open alerts of this unit, without a plate"),
+    "logon": ("firmware.commands.logon", "on the patrol laptop: log on to a unit's alert page"),
     "sync": ("firmware.commands.sync", "sync with the department now, or show how the last syncs went"),
     "status": ("firmware.commands.status", "health of the unit, without a plate"),
     "selftest": ("firmware.commands.selftest", "test every part, without a plate"),

@@ -145,6 +145,20 @@ def permit(person: Person, request: Request, policy: CustodyPolicy, *, now_us: i
         )
 
 
+ALERT_ROLES = frozenset({"sworn-officer", "dispatcher", "communications", "ccat", "ccat-supervisor"})  # 463.3
+
+
+def permit_alerts(person: Person, role: str, policy: CustodyPolicy, *, now_us: int) -> None:
+    """Whether a proven person may work on alerts (463.3, 463.7). Raises RefusedError."""
+    if person.revoked:
+        raise RefusedError("this user's access was revoked", clause="463.3")
+    if role not in person.roles:
+        raise RefusedError(f"the roster gives this user no role {role!r}", clause="463.3")
+    if role not in ALERT_ROLES:
+        raise RefusedError(f"role {role!r} may not see alerts", clause="463.3")
+    _demand_training(person, policy, now_us)
+
+
 def _demand_training(person: Person, policy: CustodyPolicy, now_us: int) -> None:
     if not set(policy.topics) <= set(person.topics):
         raise RefusedError("training does not cover every topic of the policy", clause="463.9")

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
+from firmware.alerts.board import AlertBoard, alerts_before, next_step
 from firmware.alerts.running import open_lists
 from firmware.custody.opening import Operation
-from storage.alert_life import Answer, Step
 from storage.errors import RecordError
 from storage.ledger import Ledger
 from storage.times import HOUR_US
@@ -75,23 +74,6 @@ def alert_operations(ledger: Ledger, board: AlertBoard | None) -> Mapping[str, O
         }
 
     return {"alerts": alerts}
-
-
-def next_step(alert: OpenAlert, now_us: int, clets_minutes: int) -> str:
-    """What a person does next."""
-    state = alert.state
-    if state.recalled:
-        return "close: the entry was withdrawn"
-    if state.last(Step.VIEWED) is None:
-        return "look at the image"
-    if state.last(Step.TRANSCRIBED) is None:
-        return "type plate and state"
-    if state.answer is None:
-        return "say whether the vehicle fits"
-    due_us = state.clets_due_us(clets_minutes)
-    if due_us is not None:
-        return "CLETS reference overdue" if now_us >= due_us else "CLETS reference"
-    return "outcome" if state.answer is Answer.CONFIRMED else "close"
 
 
 def _told(head: ListHead, ledger: Ledger, now_us: int) -> dict[str, Any]:

@@ -12,6 +12,9 @@ import structlog
 
 from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
 from firmware.alerts.cleared import ClearedPlates
+from firmware.alerts.page_api import PageApi
+from firmware.alerts.page_server import Feed, serving_page
+from firmware.alerts.sessions import PageSessions
 from firmware.alerts.watch import HotListWatch, watching_lists
 from storage.errors import StorageError
 from storage.ledger import Ledger
@@ -51,15 +54,23 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
     now_us: Callable[[], int],
     log: structlog.typing.FilteringBoundLogger,
     *,
+    listen: str = "127.0.0.1",
+    port: int | None = None,
     changed: Callable[[OpenAlert, str], None] = lambda _alert, _what: None,
 ) -> Iterator[Alerts]:
-    """Lists matched and alerts raised for as long as the block lasts.
+    """Lists matched, alerts raised and the page served for as long as the block lasts.
 
     changed: called after each change of an alert, from the thread that made it. Lists that cannot be opened
     stop no run: they are told, and nothing matches.
     """
     cleared = ClearedPlates(lists_folder(home), ledger.hot_list_key())
-    board = AlertBoard(ledger, cleared, terms=lambda: ledger.store.policy.alerts, changed=changed)
+    feed = Feed()
+
+    def told(alert: OpenAlert, what: str) -> None:
+        feed.changed(alert, what)
+        changed(alert, what)
+
+    board = AlertBoard(ledger, cleared, terms=lambda: ledger.store.policy.alerts, changed=told)
     held = open_lists(home, ledger, folder)
     watch = HotListWatch(
         held,
@@ -79,8 +90,11 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
         log.warning("alerts_of_earlier_runs", count=before, cure="the department has them: see its desk")
     stop = threading.Event()
     thread = watching_lists(watch, stop)
+    sessions = PageSessions(ledger)
+    api = PageApi(ledger, board, sessions, now_us)
     try:
-        yield Alerts(watch=watch, board=board, held=held)
+        with serving_page(listen, port, folder, api, sessions, feed, log):
+            yield Alerts(watch=watch, board=board, held=held)
     finally:
         stop.set()
         thread.join(timeout=30)

@@ -50,7 +50,14 @@ def asking(
 
 def signed(ask: Ask, home: Path, request: access.Request, credential: Path | None) -> dict[str, Any]:
     """The request with its proof, as the door takes it. Raises UsageError where no credential can be had."""
-    given = ask("challenge", {})
+    proof = proof_of(home, request, credential, ask("challenge", {}))
+    return {"request": codec.to_plain(request), "proof": codec.to_plain(proof)}
+
+
+def proof_of(
+    home: Path, request: access.Request, credential: Path | None, given: Mapping[str, Any]
+) -> access.Proof:
+    """The proof of a request for a challenge. Raises UsageError where no credential can be had."""
     path = credential or Home(home).people / request.user
     proof = access.Proof(nonce=given["nonce"], signature=None, password=None)
     if credential is not None or (_plain_name(request.user) and path.is_file()):
@@ -61,7 +68,7 @@ def signed(ask: Ask, home: Path, request: access.Request, credential: Path | Non
         password = _password(request.user)
         if password is not None:
             proof = access.Proof(nonce=given["nonce"], signature=None, password=password)
-    return {"request": codec.to_plain(request), "proof": codec.to_plain(proof)}
+    return proof
 
 
 def _plain_name(user: str) -> bool:

@@ -217,6 +217,8 @@ class OneRun:
                     reader.decoding.text.jurisdictions,
                     lambda: ledger.store.time.now().us,
                     log,
+                    listen=config.alerts.page_listen,
+                    port=config.alerts.page_port,
                 ) as alerts,
                 serve_door(
                     ledger,

@@ -90,6 +90,18 @@ class ReadingSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSettings:
+    """where officers in the car see alerts (463.7)"""
+
+    page_port: int | None = setting(
+        None, low=1024, high=65535, example=8467, why="HTTPS port of the alert page; left out: off"
+    )
+    page_listen: str = setting(
+        "127.0.0.1", why="address of the car's own network at which the page listens, such as 192.168.10.2"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureSettings:
     """what happens when a stage is slower than the camera"""
 
@@ -200,6 +212,7 @@ class Config:
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     images: ImageSettings = field(default_factory=ImageSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     parts: PartsSettings = field(default_factory=PartsSettings)
 
 

@@ -1,0 +1,193 @@
+"""The unit's alert page as calls, JSON in and out, no sockets. The entry is shown after the transcription.
+
+Before it a verifier gets the picture alone: neither the entry nor what the machine read. The list of alerts
+names the category, and that something is wanted to be looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from firmware.alerts.board import AlertBoard, OpenAlert, next_step
+from firmware.alerts.sessions import Officer, PageSessions
+from storage.alert_life import AlertStep, Fit, Outcome, Step, compare, verdict_of
+from storage.errors import RecordError, RefusedError
+from storage.ledger import Ledger
+
+IMAGES = ("patch", "overview")
+MAX_TEXT = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """An image as it is answered."""
+
+    data: bytes
+    media_type: str
+
+
+class PageApi:
+    """Calls of logged-on officers. Raises RefusedError, RecordError, StorageError kinds."""
+
+    def __init__(
+        self, ledger: Ledger, board: AlertBoard, sessions: PageSessions, now_us: Callable[[], int]
+    ) -> None:
+        self._ledger, self._board, self._sessions, self._now_us = ledger, board, sessions, now_us
+
+    def alerts(self, officer: Officer) -> list[dict[str, Any]]:
+        """The open alerts that this officer may see, each recorded as shown the first time."""
+        found = []
+        for one in self._board.open_alerts():
+            if self._may_see(officer, one):
+                found.append(self._told(self._show(officer, one)))
+        return found
+
+    def alert(self, officer: Officer, number: int) -> dict[str, Any]:
+        """One alert, with the comparison once this officer has typed the plate."""
+        one = self._mine(officer, number)
+        return self._told(one) | self._compared(one, officer)
+
+    def view(self, officer: Officer, number: int) -> dict[str, Any]:
+        """Look at the image: the access entry is in the log before this returns."""
+        one = self._mine(officer, number)
+        self._sessions.enter_look(
+            officer, one.read, number, self._purpose(one), one.entry.case or f"alert {number}"
+        )
+        made = self._step(officer, number, Step.VIEWED)
+        leaf = self._ledger.store.leaf(one.read)
+        return self._told(made) | {"images": [name for name in IMAGES if name in leaf.elements]}
+
+    def picture(self, officer: Officer, number: int, name: str) -> Picture:
+        """An image of an alert that this officer has opened."""
+        one = self._mine(officer, number)
+        if name not in IMAGES:
+            raise RecordError("is patch or overview", where="image")
+        if not any(step.step is Step.VIEWED and step.user == officer.user for step in one.state.steps):
+            raise RefusedError(
+                "open the alert first", clause="463.7", cure="the look is logged before it is shown"
+            )
+        data = self._ledger.element(one.read, name).content
+        return Picture(data=data, media_type="image/png" if data.startswith(b"\x89PNG") else "image/jpeg")
+
+    def transcribe(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Type plate and state from the image; the answer shows the entry, slot by slot."""
+        self._mine(officer, number)
+        made = self._step(
+            officer, number, Step.TRANSCRIBED, plate=_text(body, "plate"), state=_text(body, "state").upper()
+        )
+        return self._told(made) | self._compared(made, officer)
+
+    def answer(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Say whether the vehicle fits; what the alert comes to is computed."""
+        one = self._mine(officer, number)
+        typed = _typed(one, officer)
+        if typed is None:
+            raise RefusedError("type plate and state first", clause="463.7")
+        fit = _member(Fit, body, "fit")
+        verdict = verdict_of(typed, fit, one.wanted)
+        made = self._step(officer, number, Step.ANSWERED, fit=fit, answer=verdict)
+        return self._told(made) | self._compared(made, officer)
+
+    def clets(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The CLETS reference, or why it was not practicable."""
+        self._mine(officer, number)
+        practicable = body.get("practicable")
+        if not isinstance(practicable, bool):
+            raise RecordError("is true or false", where="practicable")
+        made = self._step(officer, number, Step.CLETS, practicable=practicable, text=_text(body, "text"))
+        return self._told(made) | self._compared(made, officer)
+
+    def close(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """End an alert with its outcome."""
+        self._mine(officer, number)
+        outcome = _member(Outcome, body, "outcome")
+        made = self._step(officer, number, Step.CLOSED, outcome=outcome, text=_text(body, "text"))
+        return self._told(made)
+
+    def _mine(self, officer: Officer, number: int) -> OpenAlert:
+        found = self._board.find(number)
+        if not self._may_see(officer, found):
+            raise RefusedError("no such alert is open on this unit", clause="463.7", cure="list them again")
+        return found
+
+    @staticmethod
+    def _may_see(officer: Officer, alert: OpenAlert) -> bool:
+        return not alert.entry.covert or officer.user in alert.entry.recipients
+
+    def _show(self, officer: Officer, alert: OpenAlert) -> OpenAlert:
+        if any(one.step is Step.SHOWN and one.user == officer.user for one in alert.state.steps):
+            return alert
+        return self._step(officer, alert.number, Step.SHOWN)
+
+    def _step(self, officer: Officer, number: int, kind: Step, **fields: Any) -> OpenAlert:
+        step = AlertStep(step=kind, user=officer.user, role=officer.role, at_us=self._now_us(), **fields)
+        return self._board.take_step(number, step)
+
+    def _purpose(self, alert: OpenAlert) -> str:
+        known = {one.id for one in self._ledger.store.policy.purposes}
+        wanted = "wanted-person" if alert.entry.category == "wanted-person" else "enforcement"
+        return wanted if wanted in known else self._ledger.store.policy.purposes[0].id
+
+    def _told(self, alert: OpenAlert) -> dict[str, Any]:
+        terms, now_us = self._ledger.store.policy.alerts, self._now_us()
+        answer = alert.state.answer
+        return {
+            "number": alert.number,
+            "says": alert.says,
+            "sounds": alert.match.sounds,
+            "stale": alert.match.stale,
+            "recalled": alert.state.recalled,
+            "sightings": alert.sightings,
+            "age_s": max(0, (now_us - alert.state.raised_us) // 1_000_000),
+            "next": next_step(alert, now_us, terms.clets_minutes),
+            "answer": None if answer is None else str(answer),
+            "closed": alert.state.closed,
+        }
+
+    def _compared(self, alert: OpenAlert, officer: Officer) -> dict[str, Any]:
+        """Nothing before this officer typed the plate."""
+        typed = _typed(alert, officer)
+        if typed is None:
+            return {}
+        entry, match = alert.entry, alert.match
+        return {
+            "slots": [[one.typed, one.wanted, one.agrees] for one in compare(typed.plate, entry.plate)],
+            "entry": {
+                "state": entry.state,
+                "make": entry.make,
+                "model": entry.model,
+                "color": entry.color,
+                "year": entry.year,
+                "class": entry.plate_class,
+                "reason": entry.reason,
+                "case": entry.case,
+                "agency": entry.agency,
+                "list": match.head.list_id,
+                "source": match.head.source,
+            },
+            "score": round(match.score, 3),
+            "threshold": self._ledger.store.policy.alerts.sound_score,
+            "twin": match.twin,
+            "disagrees": list(match.disagrees),
+        }
+
+
+def _typed(alert: OpenAlert, officer: Officer) -> AlertStep | None:
+    typed = [one for one in alert.state.steps if one.step is Step.TRANSCRIBED and one.user == officer.user]
+    return typed[-1] if typed else None
+
+
+def _text(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name, "")
+    if not isinstance(value, str) or len(value) > MAX_TEXT or (value and not value.isprintable()):
+        raise RecordError(f"is a printable text of at most {MAX_TEXT} characters", where=name)
+    return value.strip()
+
+
+def _member(kind: Any, body: Mapping[str, Any], name: str) -> Any:
+    try:
+        return kind(body.get(name))
+    except ValueError:
+        raise RecordError(f"is one of {', '.join(kind)}", where=name) from None

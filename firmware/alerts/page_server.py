@@ -1,0 +1,314 @@
+"""The unit's alert page over HTTPS, for the patrol laptop on the car's own network; the uplink may be down.
+
+Listens only where the configuration says so, and only on an enrolled unit. TLS 1.3 with the unit's own
+certificate. Requests are bounded in size, number and time; a page may not be framed, and runs no script but
+its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import re
+import ssl
+import threading
+from collections.abc import Iterator
+from http.cookies import CookieError, SimpleCookie
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from typing import Any, ClassVar
+
+import structlog
+
+from firmware.alerts.board import OpenAlert
+from firmware.alerts.page_api import PageApi, Picture
+from firmware.alerts.sessions import Officer, PageSessions
+from storage.envelope import decode, encode
+from storage.errors import RecordError, RefusedError, StorageError
+from sync.membership import SyncFolder
+
+MAX_BODY = 8192
+MOST_CONNECTIONS = 32
+IDLE_S = 20.0
+BEAT_S = 10.0
+COOKIE = "alerts"
+CALL = re.compile(r"/api/alerts/([0-9]{1,18})(?:/(view|transcribe|answer|clets|close|patch|overview))?")
+FILES = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+}
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Feed:
+    """Tells every open page that something changed; a page that does not listen loses the oldest words."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queues: set[queue.Queue[str]] = set()
+
+    def changed(self, alert: OpenAlert, what: str) -> None:
+        """Called by the board."""
+        word = json.dumps({"number": alert.number, "what": what, "sounds": alert.match.sounds})
+        with self._lock:
+            for one in self._queues:
+                with contextlib.suppress(queue.Empty):
+                    if one.full():
+                        one.get_nowait()
+                one.put_nowait(word)
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[queue.Queue[str]]:
+        """A queue of words for one page."""
+        mine: queue.Queue[str] = queue.Queue(maxsize=64)
+        with self._lock:
+            self._queues.add(mine)
+        try:
+            yield mine
+        finally:
+            with self._lock:
+                self._queues.discard(mine)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = MOST_CONNECTIONS
+
+    def __init__(self, address: tuple[str, int], context: ssl.SSLContext, handler: type[_Handler]) -> None:
+        self._context = context
+        self._slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self.stopping = threading.Event()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._slots.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """The handshake is in the connection's own thread, under its clock."""
+        try:
+            request.settimeout(IDLE_S)
+            try:
+                secured = self._context.wrap_socket(request, server_side=True)
+            except (OSError, ssl.SSLError):
+                self.shutdown_request(request)
+                return
+            super().process_request_thread(secured, client_address)
+        finally:
+            self._slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that breaks is nobody's error."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "reader"
+    sys_version = ""
+    timeout = IDLE_S
+    api: ClassVar[PageApi]
+    sessions: ClassVar[PageSessions]
+    feed: ClassVar[Feed]
+
+    def do_GET(self) -> None:
+        self._guarded(self._get)
+
+    def do_POST(self) -> None:
+        self._guarded(self._post)
+
+    def log_message(self, *_parts: object) -> None:
+        """Requests are access entries, not lines on the card."""
+
+    def _guarded(self, call: Any) -> None:
+        try:
+            call()
+        except RefusedError as error:
+            status = 401 if error.what == "log on" else 403
+            self._json({"refused": error.what, "clause": error.clause, "cure": error.cure}, status)
+        except (StorageError, ValueError) as error:
+            self._json(
+                {"refused": str(error) if isinstance(error, RecordError) else "cannot be done now"}, 422
+            )
+        except (OSError, ssl.SSLError):
+            self.close_connection = True
+
+    def _get(self) -> None:
+        path = self.path.partition("?")[0]
+        if path in FILES:
+            name, media_type = FILES[path]
+            data = resources.files("firmware.alerts").joinpath("page", name).read_bytes()
+            self._send(200, data, media_type)
+        elif path == "/enter":
+            self._enter()
+        elif path == "/api/events":
+            self._events()
+        elif path == "/api/alerts":
+            self._json({"alerts": self.api.alerts(self._officer())})
+        elif (found := CALL.fullmatch(path)) is not None and found[2] in {None, "patch", "overview"}:
+            officer, number = self._officer(), int(found[1])
+            if found[2] is None:
+                self._json(self.api.alert(officer, number))
+            else:
+                picture: Picture = self.api.picture(officer, number, found[2])
+                self._send(200, picture.data, picture.media_type)
+        else:
+            self._json({"refused": "there is no such page"}, 404)
+
+    def _post(self) -> None:
+        body = self._body()
+        path = self.path
+        if path == "/logon/challenge":
+            self._send(200, encode(self.sessions.challenge()), "application/cbor")
+            return
+        if path == "/logon":
+            ticket = self.sessions.log_on(decode(body, limit=MAX_BODY))
+            self._send(200, encode({"ticket": ticket}), "application/cbor")
+            return
+        if self.headers.get("X-Alert-Page") != "1":  # no form of another site sends it
+            raise RefusedError("comes from another page", clause="463.5")
+        officer = self._officer()
+        if path == "/logoff":
+            self.sessions.end(self._token())
+            self._json({})
+            return
+        found = CALL.fullmatch(path)
+        if found is None or found[2] in {None, "patch", "overview"}:
+            self._json({"refused": "there is no such call"}, 404)
+            return
+        number = int(found[1])
+        given = json.loads(body or b"{}")
+        if not isinstance(given, dict):
+            raise RecordError("is a JSON object", where="body")
+        calls: dict[str, Any] = {
+            "view": lambda: self.api.view(officer, number),
+            "transcribe": lambda: self.api.transcribe(officer, number, given),
+            "answer": lambda: self.api.answer(officer, number, given),
+            "clets": lambda: self.api.clets(officer, number, given),
+            "close": lambda: self.api.close(officer, number, given),
+        }
+        self._json(calls[found[2]]())
+
+    def _enter(self) -> None:
+        """A ticket in the link becomes a cookie, once; the address bar then shows the page alone."""
+        token = self.sessions.redeem(self.path.partition("?ticket=")[2])
+        self.send_response(303)
+        self.send_header("Location", "/")
+        self.send_header("Set-Cookie", f"{COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Strict")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _events(self) -> None:
+        self._officer()
+        stopping: threading.Event = self.server.stopping  # type: ignore[attr-defined]  # a _Server's
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.close_connection = True
+        with self.feed.listening() as words:
+            self.wfile.write(b": hello\n\n")
+            while not stopping.is_set():
+                try:
+                    word = words.get(timeout=BEAT_S)
+                except queue.Empty:
+                    self._officer()  # a session that ended ends its feed
+                    self.wfile.write(b": beat\n\n")
+                    continue
+                self.wfile.write(f"data: {word}\n\n".encode())
+
+    def _officer(self) -> Officer:
+        return self.sessions.find(self._token())
+
+    def _token(self) -> str:
+        try:
+            found = SimpleCookie(self.headers.get("Cookie", "")).get(COOKIE)
+        except CookieError:
+            found = None
+        return "" if found is None else found.value
+
+    def _body(self) -> bytes:
+        said = self.headers.get("Content-Length", "")
+        if not (said.isascii() and said.isdecimal()) or int(said) > MAX_BODY:
+            self.close_connection = True
+            raise RecordError(f"a body has a length of at most {MAX_BODY} bytes", where="Content-Length")
+        return self.rfile.read(int(said))
+
+    def _json(self, value: Any, status: int = 200) -> None:
+        self._send(status, json.dumps(value).encode(), "application/json")
+
+    def _send(self, status: int, data: bytes, media_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", media_type)
+        self.send_header("Content-Length", str(len(data)))
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+
+class PageServer:
+    """For `with`: serves the page until the end of the block."""
+
+    def __init__(
+        self, address: tuple[str, int], folder: SyncFolder, api: PageApi, sessions: PageSessions, feed: Feed
+    ) -> None:
+        """Raises OSError for an address that is taken or not this unit's, SSLError for a bad certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        with folder.tls_key_file() as key:
+            context.load_cert_chain(folder.certificate, key)
+        handler = type("Handler", (_Handler,), {"api": api, "sessions": sessions, "feed": feed})
+        self._server = _Server(address, context, handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="alert-page", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.server_address[1])
+
+    def __enter__(self) -> PageServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self._server.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=5)
+
+
+@contextlib.contextmanager
+def serving_page(  # noqa: PLR0917 - called once, where a run is wired
+    listen: str,
+    port: int | None,
+    folder: SyncFolder,
+    api: PageApi,
+    sessions: PageSessions,
+    feed: Feed,
+    log: structlog.typing.FilteringBoundLogger,
+) -> Iterator[None]:
+    """The page, where it is switched on and the unit has a department. A taken port stops no reading."""
+    if port is None or not folder.is_member():
+        yield
+        return
+    try:
+        server = PageServer((listen, port), folder, api, sessions, feed)
+    except (OSError, ssl.SSLError) as error:
+        log.error("alert_page_not_served", why=type(error).__name__, port=port)  # noqa: TRY400
+        yield
+        return
+    with server:
+        log.info("alert_page_served", port=server.port)
+        yield

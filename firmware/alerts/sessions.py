@@ -1,0 +1,196 @@
+"""Who is logged on at the unit's alert page: proven against the signed roster, with role and training.
+
+A logon signs a challenge with the person's SSH key (namespace alpr-reader-access, as every access at a unit),
+or gives the password where the roster has one. It yields a ticket for one browser, once, within a minute; the
+ticket becomes a session, which ends with the shift by boot time. Every logon, refused ones too, is an access
+entry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from storage import access, codec
+from storage.clock_trust import boottime_us
+from storage.errors import RecordError, RefusedError, StorageError
+from storage.ledger import Ledger
+from storage.lockout import CJIS
+from storage.records import Access
+from storage.times import HOUR_US, MINUTE_US
+
+ACTION = "alerts"
+SHIFT_US = 12 * HOUR_US
+TICKET_US = MINUTE_US
+MOST_SESSIONS = 16
+MOST_TICKETS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Officer:
+    """A proven person with the role in which they work."""
+
+    user: str
+    role: str
+    organization: str
+
+
+@dataclass(slots=True)
+class _Given:
+    officer: Officer
+    until_us: int
+
+
+class PageSessions:
+    """Logons of one run. Thread-safe."""
+
+    def __init__(self, ledger: Ledger, boot: Callable[[], int] = boottime_us) -> None:
+        self._ledger, self._boot = ledger, boot
+        self._nonces = access.Nonces()
+        self._lock = threading.Lock()
+        self._tickets: dict[bytes, _Given] = {}
+        self._sessions: dict[bytes, _Given] = {}
+        self._failed: dict[str, list[int]] = {}
+
+    def challenge(self) -> dict[str, Any]:
+        """A nonce to be signed."""
+        with self._lock:
+            return {"nonce": self._nonces.give(self._boot()), "log_id": self._ledger.store.log_id}
+
+    def log_on(self, body: Mapping[str, Any]) -> str:
+        """A ticket for a proven person. Raises RefusedError, RecordError; both are entered."""
+        request = codec.from_plain(access.Request, body.get("request"))
+        if request.action != ACTION:
+            raise RecordError("the signed request asks for something else", where="action")
+        plain = body.get("proof")
+        proof = None if plain is None else codec.from_plain(access.Proof, plain)
+        now_us = self._ledger.store.time.now().us
+        with self._lock:
+            fresh = proof is not None and self._nonces.take(proof.nonce, self._boot())
+            failed = self._failed.get(request.user, [])
+            roster = self._ledger.standing.roster
+            try:
+                person = access.prove(
+                    roster,
+                    request,
+                    proof,
+                    log_id=self._ledger.store.log_id,
+                    fresh=fresh,
+                    locked=CJIS.locked(failed, now_us),
+                )
+                access.permit_alerts(person, request.role, self._ledger.store.policy, now_us=now_us)
+            except StorageError as refusal:
+                if access.BAD_CREDENTIAL in str(refusal) and roster.person(request.user) is not None:
+                    self._failed[request.user] = [*failed[-10:], now_us]
+                self._enter(request, None, str(refusal))
+                raise
+            officer = Officer(user=person.user, role=request.role, organization=person.organisation)
+            self._enter(request, officer, None)
+            ticket = os.urandom(32)
+            self._tickets = self._running(self._tickets)
+            if len(self._tickets) >= MOST_TICKETS:
+                raise RefusedError("too many logons wait", clause="463.5", cure="try again in a minute")
+            self._tickets[_digest(ticket)] = _Given(officer, self._boot() + TICKET_US)
+            return ticket.hex()
+
+    def redeem(self, ticket: str) -> str:
+        """A session for a ticket, once. Raises RefusedError."""
+        with self._lock:
+            given = self._tickets.pop(_digest(_bytes(ticket)), None)
+            if given is None or self._boot() >= given.until_us:
+                raise RefusedError("this link was used or has expired", clause="463.3", cure="log on again")
+            self._sessions = self._running(self._sessions)
+            if len(self._sessions) >= MOST_SESSIONS:
+                raise RefusedError("too many people are logged on", clause="463.5", cure="log off elsewhere")
+            token = os.urandom(32)
+            self._sessions[_digest(token)] = _Given(given.officer, self._boot() + SHIFT_US)
+            return token.hex()
+
+    def find(self, token: str) -> Officer:
+        """Who a session is of, still on the roster, trained and not revoked. Raises RefusedError."""
+        with self._lock:
+            given = self._sessions.get(_digest(_bytes(token)))
+            if given is None or self._boot() >= given.until_us:
+                raise RefusedError("log on", clause="463.3", cure="reader logon")
+            officer = given.officer
+        person = self._ledger.standing.roster.person(officer.user)
+        if person is None:
+            raise RefusedError("the roster no longer names this user", clause="463.3")
+        now_us = self._ledger.store.time.now().us
+        access.permit_alerts(person, officer.role, self._ledger.store.policy, now_us=now_us)
+        return officer
+
+    def end(self, token: str) -> None:
+        """Log off."""
+        with self._lock:
+            self._sessions.pop(_digest(_bytes(token)), None)
+
+    def enter_look(self, officer: Officer, read: int, number: int, purpose: str, case: str) -> int:
+        """The access entry of a look at a read's image, in the log before the image is shown."""
+        return self._append(
+            officer.user,
+            officer.role,
+            officer.organization,
+            purpose,
+            case,
+            f"image of alert {number}",
+            None,
+            (read,),
+        )
+
+    def _enter(self, request: access.Request, officer: Officer | None, refusal: str | None) -> None:
+        organization = officer.organization if officer else self._ledger.store.policy.organisation
+        self._append(
+            request.user, request.role, organization, ACTION, "", "logon at the alert page", refusal, ()
+        )
+
+    def _append(  # noqa: PLR0917 - one entry
+        self,
+        user: str,
+        role: str,
+        organization: str,
+        purpose: str,
+        case: str,
+        elements: str,
+        refusal: str | None,
+        records: tuple[int, ...],
+    ) -> int:
+        moment = self._ledger.store.time.now()
+        entry = Access(
+            action=ACTION,
+            at_us=moment.us,
+            clock_state=moment.state,
+            user=user,
+            role=role,
+            organisation=organization,
+            purpose=purpose,
+            case_number=case,
+            elements=elements,
+            allowed=refusal is None,
+            refusal=refusal,
+            proof="session" if records else "credential",
+            demo=self._ledger.standing.roster.demo,
+            records=records,
+        )
+        return self._ledger.append(entry).sequence
+
+    def _running(self, given: dict[bytes, _Given]) -> dict[bytes, _Given]:
+        now_us = self._boot()
+        return {name: one for name, one in given.items() if now_us < one.until_us}
+
+
+def _bytes(token: str) -> bytes:
+    try:
+        return bytes.fromhex(token) if len(token) == 64 else b""
+    except ValueError:
+        return b""
+
+
+def _digest(token: bytes) -> bytes:
+    """What is kept of a token; its look-up then tells nothing by its time."""
+    return hmac.digest(b"alpr-reader/page/v1", token, hashlib.sha256)

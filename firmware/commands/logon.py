@@ -1,0 +1,85 @@
+"""`reader logon`: on the patrol laptop, log on to a unit's alert page with your SSH key."""
+
+from __future__ import annotations
+
+import ssl
+import webbrowser
+from pathlib import Path
+
+import click
+import httpx
+
+from firmware.alerts.sessions import ACTION
+from firmware.custody.asking import proof_of
+from firmware.errors import FirmwareError
+from storage import access, codec
+from storage.envelope import decode, encode
+from sync.command_frame import DONE, Common, verb
+
+CONNECT_S = 10.0
+
+
+@verb(
+    "logon",
+    example="reader logon https://192.168.10.2:8467 --user o.diaz --role sworn-officer "
+    "--credential ~/.ssh/id_ed25519 --ca department-ca.pem --open",
+)
+@click.argument("address")
+@click.option("--user", required=True, help="Your name on the roster.")
+@click.option(
+    "--role", required=True, help="sworn-officer, dispatcher, communications, ccat, ccat-supervisor."
+)
+@click.option("--credential", type=click.Path(path_type=Path), help="Your SSH key.")
+@click.option(
+    "--ca",
+    type=click.Path(path_type=Path, exists=True),
+    help="The department's authority (PEM), from its administrator.",
+)
+@click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
+def logon(
+    common: Common,
+    *,
+    address: str,
+    user: str,
+    role: str,
+    credential: Path | None,
+    ca: Path | None,
+    open_page: bool,
+) -> int:
+    """Log on to the alert page of a unit. Prints a link that opens the page once, within a minute.
+
+    Works without the department: the unit checks your key, role and training against its signed roster.
+    """
+    context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+    context.check_hostname = (
+        False  # a unit is named by its certificate's authority, not by an address in a car
+    )
+    request = access.Request(
+        action=ACTION,
+        user=user,
+        role=access.normal_role(role),
+        purpose=ACTION,
+        case_number="",
+        subject="alert page",
+    )
+    try:
+        with httpx.Client(verify=context, timeout=CONNECT_S, base_url=address, trust_env=False) as client:
+            given = decode(client.post("/logon/challenge", content=b"").raise_for_status().content)
+            proof = proof_of(common.home, request, credential, given)
+            body = {
+                "request": codec.to_plain(request),
+                "proof": None if proof is None else codec.to_plain(proof),
+            }
+            answer = client.post("/logon", content=encode(body))
+    except httpx.HTTPError as error:
+        raise FirmwareError(f"{address}: {type(error).__name__} (is the unit's page switched on?)") from None
+    if answer.status_code != 200:
+        said = answer.json()
+        raise FirmwareError(": ".join(part for part in (said.get("clause"), said.get("refused")) if part))
+    link = f"{address.rstrip('/')}/enter?ticket={decode(answer.content)['ticket']}"
+    if open_page:
+        webbrowser.open(link)
+        print("the page opens in your browser")
+    else:
+        print(link)
+    return DONE

@@ -1,0 +1,329 @@
+"""The alert page of a unit over real TLS: who gets in, what is shown when, and what a hostile client gets."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import ssl
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from alert_twins import HEAD, KNOWN, Held, entry, plate_box, seen
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import NameOID
+from custody_twins import SteppedTime, add_reads
+
+from firmware.alerts.board import AlertBoard, OpenAlert
+from firmware.alerts.cleared import ClearedPlates
+from firmware.alerts.matching import match
+from firmware.alerts.page_api import PageApi
+from firmware.alerts.page_server import MAX_BODY, Feed, PageServer
+from firmware.alerts.sessions import SHIFT_US, TICKET_US, PageSessions
+from firmware.custody.asking import proof_of
+from storage import access, codec
+from storage.alert_terms import DEFAULT_ALERTS
+from storage.envelope import decode, encode
+from storage.ledger import Ledger
+from storage.records import Access
+from storage.times import HOUR_US, MINUTE_US
+from sync.hot_lists.entry import Entry
+from sync.membership import SyncFolder
+
+SECRETS = ("7XKR219", "KIA", "VICTIM", "26-1042")
+
+
+def certificate(folder: SyncFolder) -> None:
+    folder.make()
+    key = folder.tls_private()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "unit-7")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    folder.save_certificate(made.public_bytes(Encoding.DER))
+
+
+class Car:
+    """A unit with its page, and a laptop."""
+
+    def __init__(self, ledger: Ledger, time: SteppedTime, folder: SyncFolder) -> None:
+        self.ledger, self.time = ledger, time
+        home = ledger.store.home.root
+        self.feed = Feed()
+        cleared = ClearedPlates(home / "hotlists", ledger.hot_list_key())
+        self.board = AlertBoard(ledger, cleared, terms=lambda: DEFAULT_ALERTS, changed=self.feed.changed)
+        self.sessions = PageSessions(ledger, boot=time.boot)
+        api = PageApi(ledger, self.board, self.sessions, lambda: time.now().us)
+        self.server = PageServer(("127.0.0.1", 0), folder, api, self.sessions, self.feed)
+        context = ssl.create_default_context(cafile=str(folder.certificate))
+        context.check_hostname = False
+        self.address = f"https://127.0.0.1:{self.server.port}"
+        self._context = context
+        self._laptops: list[httpx.Client] = []
+
+    def laptop(self) -> httpx.Client:
+        made = httpx.Client(verify=self._context, base_url=self.address, trust_env=False, timeout=20)
+        self._laptops.append(made)
+        return made
+
+    def close(self) -> None:
+        for one in self._laptops:
+            one.close()
+
+    def log_on(self, client: httpx.Client, user: str, role: str, **changes: str) -> httpx.Response:
+        facts = {
+            "action": "alerts",
+            "purpose": "alerts",
+            "case_number": "",
+            "subject": "alert page",
+        } | changes
+        request = access.Request(user=user, role=role, **facts)
+        given = decode(client.post("/logon/challenge", content=b"").content)
+        proof = proof_of(self.ledger.store.home.root, request, None, given)
+        body = {"request": codec.to_plain(request), "proof": codec.to_plain(proof)}
+        return client.post("/logon", content=encode(body))
+
+    def enter(self, user: str = "demo-officer", role: str = "sworn-officer") -> httpx.Client:
+        client = self.laptop()
+        answer = self.log_on(client, user, role)
+        assert answer.status_code == 200, answer.content
+        entered = client.get(f"/enter?ticket={decode(answer.content)['ticket']}")
+        assert entered.status_code == 303
+        return client
+
+    def passes(self, text: str = "7XKR219", found: Entry | None = None) -> OpenAlert:
+        now_us = self.time.now().us
+        wanted = found or entry(make="KIA", reason="VICTIM armed", case="26-1042")
+        head = replace(HEAD, extracted_us=now_us - HOUR_US, expires_us=now_us + HOUR_US)
+        matches = match(seen(text), plate_box(), [Held([wanted], head)], DEFAULT_ALERTS, KNOWN, now_us)
+        read = add_reads(self.ledger, self.time, 1, hit=True)[0]
+        (made,) = self.board.raise_alerts(read, text, matches, now_us)
+        return made
+
+
+@pytest.fixture
+def car(ledger: Ledger, time: SteppedTime, tmp_path: Path) -> Iterator[Car]:
+    folder = SyncFolder.of(tmp_path / "unit")
+    certificate(folder)
+    made = Car(ledger, time, folder)
+    with made.server:
+        yield made
+        made.close()
+
+
+def post(client: httpx.Client, path: str, **body: Any) -> httpx.Response:
+    return client.post(path, content=json.dumps(body), headers={"X-Alert-Page": "1"})
+
+
+def test_an_alert_is_confirmed_in_three_steps_beyond_the_plate(car: Car) -> None:
+    client, alert = car.enter(), car.passes()
+    (listed,) = client.get("/api/alerts").json()["alerts"]
+    assert (listed["number"], listed["says"], listed["next"]) == (
+        alert.number,
+        "Stolen vehicle",
+        "look at the image",
+    )
+    base = f"/api/alerts/{alert.number}"
+    assert post(client, f"{base}/view").json()["images"] == ["patch", "overview"]
+    assert client.get(f"{base}/patch").headers["content-type"].startswith("image/")
+    compared = post(client, f"{base}/transcribe", plate="7XKR219", state="US-CA").json()
+    assert all(agrees for _, _, agrees in compared["slots"])
+    assert compared["entry"]["make"] == "KIA"
+    assert post(client, f"{base}/answer", fit="yes").json()["answer"] == "confirmed"
+    assert post(client, f"{base}/clets", practicable=True, text="CLETS 4711").status_code == 200
+    assert post(client, f"{base}/close", outcome="stop").json()["closed"]
+    assert client.get("/api/alerts").json()["alerts"] == []
+
+
+def test_before_the_transcription_nothing_says_what_is_looked_for(car: Car) -> None:
+    client, alert = car.enter(), car.passes()
+    base = f"/api/alerts/{alert.number}"
+    shown = client.get("/api/alerts").text + client.get(base).text + post(client, f"{base}/view").text
+    for secret in SECRETS:
+        assert secret not in shown
+    other = car.enter("demo-supervisor", "ccat-supervisor")
+    post(client, f"{base}/transcribe", plate="7XKR219", state="US-CA")
+    assert "KIA" in client.get(base).text
+    for secret in SECRETS:  # what one officer typed shows the entry to that officer alone
+        assert secret not in other.get(base).text + other.get("/api/alerts").text
+
+
+def test_the_look_is_an_access_entry_before_the_image_leaves(car: Car) -> None:
+    client, alert = car.enter(), car.passes()
+    base = f"/api/alerts/{alert.number}"
+    assert client.get(f"{base}/patch").status_code == 403
+    size = car.ledger.store.log.size()
+    post(client, f"{base}/view")
+    looked = car.ledger.store.record(size)
+    assert isinstance(looked, Access)
+    assert (looked.user, looked.purpose, looked.case_number) == ("demo-officer", "enforcement", "26-1042")
+    assert looked.records == (alert.read,)
+    assert client.get(f"{base}/patch").status_code == 200
+
+
+STRANGERS = [
+    pytest.param("demo-vendor", "vendor", "may not see alerts", id="a vendor"),
+    pytest.param("demo-reviewer", "reviewer", "may not see alerts", id="a reviewer"),
+    pytest.param("demo-admin", "administrator", "may not see alerts", id="an administrator"),
+    pytest.param("demo-officer", "dispatcher", "no role", id="in a role of somebody else"),
+    pytest.param("nobody", "sworn-officer", "does not prove", id="an unknown user"),
+]
+
+
+@pytest.mark.parametrize(("user", "role", "why"), STRANGERS)
+def test_who_may_not_see_alerts_is_refused_and_entered(car: Car, user: str, role: str, why: str) -> None:
+    with car.laptop() as client:
+        answer = car.log_on(client, user, role)
+    assert answer.status_code == 403
+    assert why in answer.text
+    refused = car.ledger.store.record(car.ledger.store.log.size() - 1)
+    assert isinstance(refused, Access)
+    assert (refused.allowed, refused.user) == (False, user)
+
+
+def test_a_signature_over_another_request_or_an_old_challenge_is_refused(car: Car) -> None:
+    with car.laptop() as client:
+        assert car.log_on(client, "demo-officer", "sworn-officer", action="query").status_code == 422
+        request = access.Request(
+            action="alerts", user="demo-officer", role="sworn-officer", purpose="", case_number="", subject=""
+        )
+        given = decode(client.post("/logon/challenge", content=b"").content)
+        proof = proof_of(car.ledger.store.home.root, request, None, given)
+        body = encode({"request": codec.to_plain(request), "proof": codec.to_plain(proof)})
+        assert client.post("/logon", content=body).status_code == 200
+        assert client.post("/logon", content=body).status_code == 403
+
+
+def test_a_ticket_opens_once_within_a_minute(car: Car) -> None:
+    with car.laptop() as client:
+        ticket = decode(car.log_on(client, "demo-officer", "sworn-officer").content)["ticket"]
+        late = decode(car.log_on(client, "demo-officer", "sworn-officer").content)["ticket"]
+        assert client.get(f"/enter?ticket={ticket}").status_code == 303
+        assert client.get(f"/enter?ticket={ticket}").status_code == 403
+        car.time.run(TICKET_US)
+        assert client.get(f"/enter?ticket={late}").status_code == 403
+
+
+def test_a_session_ends_with_the_shift_with_training_and_by_logging_off(car: Car) -> None:
+    client = car.enter()
+    post(client, "/logoff")
+    assert client.get("/api/alerts").status_code == 401
+    client = car.enter()
+    car.time.run(SHIFT_US)
+    assert client.get("/api/alerts").status_code == 401
+    client = car.enter()
+    roster = car.ledger.standing.roster
+    people = tuple(replace(one, trained_us=0) if one.user == "demo-officer" else one for one in roster.people)
+    car.ledger.standing.roster = replace(roster, people=people)
+    assert client.get("/api/alerts").status_code == 403
+
+
+def test_a_covert_entry_is_seen_by_its_recipients_alone(car: Car) -> None:
+    alert = car.passes(found=entry(recipients=("demo-supervisor",)))
+    officer, named = car.enter(), car.enter("demo-supervisor", "ccat-supervisor")
+    assert officer.get("/api/alerts").json()["alerts"] == []
+    assert post(officer, f"/api/alerts/{alert.number}/view").status_code == 403
+    assert [one["number"] for one in named.get("/api/alerts").json()["alerts"]] == [alert.number]
+
+
+def test_an_event_reaches_an_open_page(car: Car) -> None:
+    client = car.enter()
+    with client.stream("GET", "/api/events") as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == ": hello"
+        alert = car.passes()
+        for line in lines:
+            if line.startswith("data: "):
+                assert json.loads(line[6:]) == {"number": alert.number, "what": "raised", "sounds": True}
+                break
+
+
+HOSTILE = [
+    pytest.param("GET", "/api/alerts", {}, 401, id="no session"),
+    pytest.param("GET", "/api/alerts", {"Cookie": "alerts=zz"}, 401, id="a session that is none"),
+    pytest.param("GET", "/api/alerts", {"Cookie": "alerts=" + "0" * 64}, 401, id="a guessed session"),
+    pytest.param("GET", "/../../etc/passwd", {}, 404, id="a path"),
+    pytest.param("GET", "/api/alerts/1/entry", {}, 404, id="an unknown call"),
+    pytest.param("POST", "/api/alerts/1/view", {}, 403, id="a form of another site"),
+    pytest.param("POST", "/logon", {}, 422, id="a logon that is none"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "headers", "status"), HOSTILE)
+def test_a_stranger_gets_nothing(
+    car: Car, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    alert = car.passes()
+    with car.laptop() as client:
+        answer = client.request(method, path, headers=headers)
+    assert answer.status_code == status
+    assert alert.says not in answer.text
+    for secret in SECRETS:
+        assert secret not in answer.text
+
+
+BODIES = [
+    b"[]",
+    b"{",
+    b'{"plate": 7}',
+    b'{"plate": "' + b"A" * 300 + b'"}',
+    b'{"plate": "\\u001b[2J"}',
+    b"\xff",
+]
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body)[:20])
+def test_a_body_that_is_no_form_is_refused(car: Car, body: bytes) -> None:
+    client, alert = car.enter(), car.passes()
+    post(client, f"/api/alerts/{alert.number}/view")
+    path = f"/api/alerts/{alert.number}/transcribe"
+    assert client.post(path, content=body, headers={"X-Alert-Page": "1"}).status_code == 422
+    assert client.post(path, content=b"x" * (MAX_BODY + 1), headers={"X-Alert-Page": "1"}).status_code == 422
+
+
+def test_the_page_runs_no_script_but_its_own_and_is_never_kept_or_framed(car: Car) -> None:
+    with car.laptop() as client:
+        page = client.get("/")
+        assert page.status_code == 200
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert page.headers["cache-control"] == "no-store"
+        assert "<script>" not in page.text
+        assert not re.search(r"<[^>]*\son[a-z]+=", page.text)  # no handler in an attribute
+        for name in ("/page.js", "/page.css"):
+            assert client.get(name).status_code == 200
+    cookie = car.laptop()
+    ticket = decode(car.log_on(cookie, "demo-officer", "sworn-officer").content)["ticket"]
+    said = cookie.get(f"/enter?ticket={ticket}").headers["set-cookie"]
+    for word in ("Secure", "HttpOnly", "SameSite=Strict"):
+        assert word in said
+
+
+def test_five_bad_keys_lock_a_user_for_a_while(car: Car) -> None:
+    people = car.ledger.store.home.people
+    good = (people / "demo-officer").read_bytes()
+    (people / "demo-officer").write_bytes((people / "demo-supervisor").read_bytes())
+    with car.laptop() as client:
+        for _ in range(5):
+            assert "does not prove" in car.log_on(client, "demo-officer", "sworn-officer").text
+        (people / "demo-officer").write_bytes(good)
+        assert "locked" in car.log_on(client, "demo-officer", "sworn-officer").text
+        car.time.run(31 * MINUTE_US)
+        assert car.log_on(client, "demo-officer", "sworn-officer").status_code == 200
