@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "send": ("sync.department.commands.send", "sign a configuration or an update bundle for units"),
     "grant": ("sync.department.commands.grant", "let technicians and vendors into units' consoles"),
     "user": ("sync.department.commands.user", "people of the desk: roster, credentials, sessions"),
-    "api": ("sync.department.commands.api", "the desk's HTTP API, as OpenAPI or as a page"),
+    "api": ("sync.department.commands.api", "the desk's HTTP API, as OpenAPI 3.1"),
     "change": ("sync.department.commands.change", "changes that wait for a second person"),
     "training": ("sync.department.commands.training", "yearly training of 463.9"),
     "inquiry": ("sync.department.commands.inquiry", "look-ups, each an ALPR Request in the log"),

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from sync.department.desk.api import routes
 from sync.department.desk.idempotency import MadeOnce
 from sync.department.desk.json_forms import read_form, to_json
-from sync.department.desk.openapi import answer_of, document, reference
+from sync.department.desk.openapi import document
 from sync.department.desk.operations import OPERATIONS
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
@@ -29,9 +29,10 @@ def fits(value: Any, schema: dict[str, Any], where: str = "") -> None:
     if "$ref" in schema:
         schema = DESCRIBED["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]]
     if "anyOf" in schema:
-        assert value is None or fits(value, schema["anyOf"][0], where) is None
+        if value is not None:
+            fits(value, schema["anyOf"][0], where)
         return
-    kinds = {
+    kinds: dict[str, Any] = {
         "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict,
     }  # fmt: skip
     assert isinstance(value, kinds[schema["type"]]), where
@@ -198,11 +199,3 @@ def test_a_key_is_of_one_session_a_refusal_is_made_again_and_one_under_way_is_no
         return 7
 
     assert once.run("u" * 8, "one", "a/b", b"x", inner) == 7
-
-
-def test_the_page_for_people_names_every_call_with_its_clause() -> None:
-    page = reference()
-    for name, one in OPERATIONS.items():
-        assert f"## POST /desk/{name}\n" in page
-        assert answer_of(one.make) is not None
-    assert "463.5 (c)" in page

@@ -76,7 +76,7 @@ def test_the_entry_is_witnessed_before_a_key_is_used(department: Department, tok
     front = department.front
 
     class WatchingDoor:
-        def tokens(self, cover: Cover, query: Query, days: object) -> dict[int, bytes]:
+        def tokens(self, cover: Cover, query: Query, days: object) -> dict[int, tuple[bytes, ...]]:
             sizes.append((log.cosigned()[0], cover.sequence))
             return front.door.tokens(cover, query, days)  # type: ignore[arg-type]
 

@@ -29,6 +29,7 @@ from sync.department.desk.inquiry.forms import (
     RequestForm,
     RunForm,
 )
+from sync.department.journal.entries import Query
 from sync.department.policy.refusals import DeskRefusal, FormError
 
 Tokens = Callable[[str], str]
@@ -207,7 +208,7 @@ def test_a_page_of_another_search_another_person_or_an_old_one_is_refused(
     assert refused.value.code == "old-search"
 
 
-def _same(department: Department, access: int) -> object:
+def _same(department: Department, access: int) -> Query:
     at_us = department.desk.log.entry(access).stamp.at_us
     return replace(department.plate("9VRM202"), since_us=at_us - 10 * DAY_US, until_us=at_us)
 

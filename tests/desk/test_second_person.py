@@ -435,7 +435,9 @@ def test_a_change_that_waits_is_shown_in_words_to_those_who_may_approve(
     department: Department, tokens: Tokens
 ) -> None:
     number = proposed(department, "user/set", tokens("chief"), account("pup", Role.DISPATCHER))
-    (row,) = department.call("change/list", tokens("deputy"), NothingForm())  # type: ignore[misc]
+    rows = department.call("change/list", tokens("deputy"), NothingForm())
+    assert isinstance(rows, tuple)
+    (row,) = rows
     assert (row.proposal, row.user, row.call, row.about) == (number, "chief", "user/set", "pup")
     assert "dispatcher" in row.summary
     assert code_of(department, "change/list", tokens("officer1"), NothingForm()) == "role"

@@ -39,6 +39,10 @@ A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (RFC 9457)
 `what`, `cure`; it is an entry of the access log and holds no plate. While the witness is away, a list carries the
 header `X-Not-Witnessed`, and an answer the field `unwitnessed`.
 
+A POST with the header `Idempotency-Key` (8 to 100 characters) is made once: the same key, session and body get the
+first answer for ten minutes. `GET /desk/openapi.json` (or `department api`) is all of this as OpenAPI 3.1, and
+`GET /desk/transparency.json` the public counts; neither asks for a session.
+
 ## Sessions
 
 """  # noqa: E501 - a page, not code
@@ -113,7 +117,9 @@ def reference() -> str:
     lines = [HEADER.rstrip("\n"), ""]
     records: dict[Any, None] = {}
     for verb, form, answer in (
-        ("logon", LogonForm, "`token`"), ("unlock", UnlockForm, "nothing"), ("logoff", None, "nothing"),
+        ("logon", LogonForm, "`token`, whose it is, until when"),
+        ("unlock", UnlockForm, "nothing"),
+        ("logoff", None, "nothing"),
     ):  # fmt: skip
         lines += [f"### `POST /desk/session/{verb}`", ""]
         if form is not None:

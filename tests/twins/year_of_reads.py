@@ -59,7 +59,7 @@ class OpenDoor:
     def __init__(self, keys: LocalKeyService) -> None:
         self._keys = keys
 
-    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, bytes]:
+    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         return self._keys.tokens("bench", query.plate, days)
 
     def match(self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]) -> list[Match]:

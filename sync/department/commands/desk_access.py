@@ -3,6 +3,7 @@ itself.
 
 A session comes from DEPARTMENT_TOKEN (made by `department user login`), else a logon for this one command:
 --user, the password from DEPARTMENT_PASSWORD or the terminal, the code from DEPARTMENT_CODE or the terminal.
+With DEPARTMENT_URL the calls go to the desk there (`client.py`), and no home is opened.
 
 Most verbs are one call of the operations table: `form_verb` makes such a verb from the fields of the call's
 form. The others are functions under `desk_verb`.
@@ -28,6 +29,7 @@ from storage.checkpoint import NoteKey
 from storage.errors import CheckpointError, RecordError
 from storage.times import DAY_US, MINUTE_US, now_us, parse_utc
 from sync.command_frame import DONE, Common, Decorator, Noun, Verb, collected
+from sync.department.commands import client
 from sync.department.desk.context import Front
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
@@ -51,8 +53,8 @@ class Terminal:
 
     def call(self, name: str, form: Any) -> Any:
         """Make one call of the table. A list that no witness saw is marked on stderr."""
-        with session(self) as (front, token), watching() as mark:
-            answer = OPERATIONS[name].run(front, token, form)
+        with seat(self) as call, watching() as mark:
+            answer = call(name, form)
         if mark.unwitnessed and isinstance(answer, tuple):
             print(f"department: {WORDS}", file=sys.stderr)
         return answer
@@ -142,7 +144,14 @@ def secret(variable: str, prompt: str) -> str:
 
 @contextlib.contextmanager
 def session(terminal: Terminal) -> Iterator[tuple[Front, str]]:
-    """The desk of the home and a session at it; one made for this command ends with it."""
+    """The desk of the home and a session at it; one made for this command ends with it. Raises ConfigError
+    where DEPARTMENT_URL names a desk elsewhere."""
+    if client.configured():
+        raise ConfigError(
+            "this command works at the department's own machine",
+            where=client.URL,
+            cure=f"there, without {client.URL}",
+        )
     front = open_front(DepartmentHome.open(terminal.common.home))
     try:
         token = os.environ.get(TOKEN, "")
@@ -158,6 +167,28 @@ def session(terminal: Terminal) -> Iterator[tuple[Front, str]]:
             front.desk.logoff(token)
     finally:
         front.close()
+
+
+@contextlib.contextmanager
+def seat(terminal: Terminal) -> Iterator[Callable[[str, Any], Any]]:
+    """A session at the home's desk, or at the one that DEPARTMENT_URL names: what makes its calls.
+
+    Elsewhere, no home is opened: the token, or the logon for this command, is all there is.
+    """
+    if not client.configured():
+        with session(terminal) as (front, token):
+            yield lambda name, form: OPERATIONS[name].run(front, token, form)
+        return
+    with client.RemoteDesk.of_environment() as remote:
+        if terminal.user:
+            remote.logon(terminal.user, secret(PASSWORD, "password"), secret(CODE, "code"))
+        elif not os.environ.get(TOKEN):
+            raise ConfigError("nobody asks", where="--user", cure=f"give --user, or set {TOKEN}")
+        try:
+            yield remote.call
+        finally:
+            if terminal.user:
+                remote.logoff()
 
 
 def _cell(name: str, value: Any) -> str:

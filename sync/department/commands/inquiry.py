@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-from storage.plate_text import normal_plate
 from sync.command_frame import DONE, noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands import out_files
@@ -16,8 +14,7 @@ from sync.department.desk.audit.rules import csv_text
 from sync.department.desk.glass.calls import GlassForm
 from sync.department.desk.inquiry import forms
 from sync.department.desk.inquiry.filing import read_filings
-from sync.department.desk.operations import OPERATIONS
-from sync.department.journal.entries import Ground, InquiryAsked, Query, SearchProposed
+from sync.department.journal.entries import Ground, Query
 from sync.department.journal.marking import WORDS
 
 READ_COLUMNS = (
@@ -42,12 +39,9 @@ answers = click.option(
 def run_search(terminal: desk.Terminal, *, query: Query, ground: Ground, request: int, proposal: int) -> int:
     """Run a search (CCAT supervisor, communications)."""
     form = forms.RunForm(query=query, ground=ground, request=request, proposal=proposal)
-    with desk.session(terminal) as (front, token):
-        pending = front.desk.book.queue
-        source = pending.proposed.get(proposal) or pending.asked.get(request)
-        form = _as_pending(form, source.note if source is not None else None)
-        answer = OPERATIONS["inquiry/run"].run(front, token, form)
-    return _show_answer(terminal, answer)
+    if not query.plate and (request >= 0 or proposal >= 0):  # the search that waits, as it was asked
+        form = forms.RunForm(request=request, proposal=proposal)
+    return _show_answer(terminal, terminal.call("inquiry/run", form))
 
 
 @desk.desk_verb(inquiry, "propose", example=f"department inquiry propose --plate '7ABC*' {WHY} --user comm1")
@@ -57,21 +51,9 @@ def run_search(terminal: desk.Terminal, *, query: Query, ground: Ground, request
 def propose(terminal: desk.Terminal, *, query: Query, ground: Ground, request: int) -> int:
     """Propose a search without a full plate to a second person."""
     form = forms.ProposeForm(query=query, ground=ground, request=request)
-    with desk.session(terminal) as (front, token):
-        source = front.desk.book.queue.asked.get(request)
-        form = _as_pending(form, source.note if source is not None else None)
-        return terminal.show(OPERATIONS["inquiry/propose"].run(front, token, form))
-
-
-def _as_pending(form: Any, note: object) -> Any:
-    """The form with the search of the request or proposal that it answers, unless another plate was typed."""
-    if not isinstance(note, InquiryAsked | SearchProposed) or normal_plate(form.query.plate) not in {
-        "",
-        note.query.plate,
-    }:
-        return form
-    same = replace(form, query=note.query, ground=note.ground)
-    return replace(same, request=note.request) if isinstance(note, SearchProposed) else same
+    if not query.plate and request >= 0:
+        form = forms.ProposeForm(request=request)
+    return terminal.show(terminal.call("inquiry/propose", form))
 
 
 desk.form_verb(

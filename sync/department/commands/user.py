@@ -13,6 +13,7 @@ import click
 from storage.errors import RecordError
 from storage.ssh_signature import SshPublicKey
 from sync.command_frame import DONE, Common, noun
+from sync.department.commands import client
 from sync.department.commands import desk_access as desk
 from sync.department.desk.desk import Desk
 from sync.department.desk.operations import OPERATIONS
@@ -50,9 +51,13 @@ def first(common: Common, *, name_of_user: str, name: str) -> int:
 @click.option("--post", default="", help="A staffed post of the policy file, e.g. dispatch.")
 def login(common: Common, *, name_of_user: str, post: str) -> int:
     """Log on, and print a token for DEPARTMENT_TOKEN."""
-    with _session_desk(common) as session_desk:
-        password, code = desk.secret(desk.PASSWORD, "password"), desk.secret(desk.CODE, "code")
-        token = session_desk.logon(name_of_user, password, code, post=post)
+    password, code = desk.secret(desk.PASSWORD, "password"), desk.secret(desk.CODE, "code")
+    if client.configured():
+        with client.RemoteDesk.of_environment() as remote:
+            token = remote.logon(name_of_user, password, code, post=post).token
+    else:
+        with _session_desk(common) as session_desk:
+            token = session_desk.logon(name_of_user, password, code, post=post)
     print(json.dumps({"token": token}) if common.json else token)
     return DONE
 
@@ -60,6 +65,10 @@ def login(common: Common, *, name_of_user: str, post: str) -> int:
 @user.verb("logout", example="department user logout")
 def logout(common: Common) -> int:
     """End the session of DEPARTMENT_TOKEN."""
+    if client.configured():
+        with client.RemoteDesk.of_environment() as remote:
+            remote.logoff()
+        return DONE
     with _session_desk(common) as session_desk:
         session_desk.logoff(desk.secret(desk.TOKEN, "token"))
     return DONE
@@ -68,6 +77,10 @@ def logout(common: Common) -> int:
 @user.verb("unlock", example="department user unlock")
 def unlock(common: Common) -> int:
     """Open the locked session of DEPARTMENT_TOKEN."""
+    if client.configured():
+        with client.RemoteDesk.of_environment() as remote:
+            remote.unlock(desk.secret(desk.PASSWORD, "password"), desk.secret(desk.CODE, "code"))
+        return DONE
     with _session_desk(common) as session_desk:
         token = desk.secret(desk.TOKEN, "token")
         session_desk.unlock(token, desk.secret(desk.PASSWORD, "password"), desk.secret(desk.CODE, "code"))
@@ -88,10 +101,10 @@ def _session_desk(common: Common) -> Iterator[Desk]:
 def password(terminal: desk.Terminal, *, new_authenticator: bool) -> int:
     """Set your own password, also one that has expired. The authenticator stays unless you ask."""
     old = desk.secret(desk.PASSWORD, "password")
-    with desk.session(terminal) as (front, token):
+    with desk.seat(terminal) as call:
         new = desk.secret("DEPARTMENT_NEW_PASSWORD", "new password")
         form = forms.PasswordForm(old=old, new=new, new_authenticator=new_authenticator)
-        return _hand_over(terminal.common, OPERATIONS["user/password"].run(front, token, form))
+        return _hand_over(terminal.common, call("user/password", form))
 
 
 @desk.desk_verb(user, "set", example="department user set o1 --roles sworn-officer --why hired --user chief")

@@ -1,7 +1,7 @@
 """The desk's HTTP API described in OpenAPI 3.1, made from the operations table. No I/O.
 
 Every call's form and answer is the schema of its frozen dataclass, so that the description cannot differ from
-the code. `reference` is the same as a page for people.
+the code.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 import enum
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from sync.department.desk.logon_forms import LoggedOn, LogonForm, UnlockForm
@@ -201,62 +201,3 @@ def _public(name: str, about: str, schema: dict[str, Any]) -> dict[str, Any]:
         "security": [],
         "responses": {"200": {"description": "done", "content": {"application/json": {"schema": schema}}}},
     }
-
-
-def reference() -> str:
-    """The same as a Markdown page: each call with its form and its answer."""
-    described = document()
-    lines = [
-        "# The desk's HTTP API",
-        "",
-        "Printed by `department api --markdown`. As OpenAPI 3.1: `department api`, GET /desk/openapi.json.",
-        "Every call is a POST of one JSON object with `Authorization: Bearer TOKEN`. Times are UTC",
-        "microseconds, bytes base64. A refusal is problem details (RFC 9457): `refused`, `clause`, `what`,",
-        "`cure`.",
-        "",
-    ]
-    for path, methods in described["paths"].items():
-        for method, one in methods.items():
-            lines += [f"## {method.upper()} {path}", "", one["summary"], ""]
-            if "x-call" in one:
-                training = ", with current training" if one["x-needs-training"] else ""
-                lines += [f"Allowed by `{one['x-call']}` ({one['x-clause']}){training}.", ""]
-            if "requestBody" in one:
-                schema = one["requestBody"]["content"]["application/json"]["schema"]
-                lines += ["Form:", "", *_fields(described, schema), ""]
-            schema = one["responses"]["200"]["content"]["application/json"]["schema"]
-            lines += ["Answer:", "", *_fields(described, schema), ""]
-    return "\n".join(lines)
-
-
-def _fields(described: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
-    if schema.get("type") == "array":
-        yield "- a list, each:"
-        schema = schema["items"]
-    target = _resolved(described, schema)
-    if not target.get("properties"):
-        yield "- nothing"
-        return
-    for name, one in target["properties"].items():
-        needed = "" if name in target.get("required", ()) else f", default `{one.get('default')}`"
-        yield f"- `{name}`: {_type_words(one)}{needed}"
-
-
-def _resolved(described: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    reference_to = schema.get("$ref", "")
-    found: dict[str, Any] = schema
-    if reference_to:
-        found = described["components"]["schemas"][reference_to.rsplit("/", 1)[-1]]
-    return found
-
-
-def _type_words(schema: dict[str, Any]) -> str:
-    if "$ref" in schema:
-        return str(schema["$ref"]).rsplit("/", 1)[-1]
-    if "anyOf" in schema:
-        return f"{_type_words(schema['anyOf'][0])} or null"
-    if schema.get("type") == "array":
-        return f"list of {_type_words(schema['items'])}"
-    if "enum" in schema:
-        return "one of " + ", ".join(schema["enum"])
-    return "base64" if "contentEncoding" in schema else str(schema.get("type", "object"))

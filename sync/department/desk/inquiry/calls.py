@@ -31,6 +31,7 @@ from sync.department.desk.inquiry.searching import (
     first_entry,
     on_local_clock,
     open_reads,
+    pending_search,
     result_of,
     search_entry,
     tidy,
@@ -69,15 +70,16 @@ def ask(front: Front, token: str, form: AskForm) -> Entered:
 
 def propose(front: Front, token: str, form: ProposeForm) -> Entered:
     """Propose a search without a full plate to a second person."""
-    desk, query = front.desk, tidy(form.query)
+    desk = front.desk
+    query, ground, request = pending_search(front, form.query, form.ground, form.request, -1)
 
     def plan(caller: Caller) -> Plan[Entered]:
-        check_search(front, caller, query, form.ground, form.request)
-        if not inquiry.check_wide(desk.policy, query, form.ground):
+        check_search(front, caller, query, ground, request)
+        if not inquiry.check_wide(desk.policy, query, ground):
             raise FormError(
                 "a search for a full plate needs no second person", code="full", clause="463.5 (a)"
             )
-        return [SearchProposed(query=query, ground=form.ground, request=form.request)], first_entry
+        return [SearchProposed(query=query, ground=ground, request=request)], first_entry
 
     return desk.act(token, Call.INQUIRY_RUN, plan)
 
@@ -139,24 +141,25 @@ def decline(front: Front, token: str, form: DeclineForm) -> Entered:
 
 def run(front: Front, token: str, form: RunForm) -> Answer:
     """Run a search. The access entry is in the log, and covered by the witness, before a key is used."""
-    desk, query = front.desk, tidy(form.query)
+    desk = front.desk
+    query, ground, request = pending_search(front, form.query, form.ground, form.request, form.proposal)
 
     def plan(caller: Caller) -> Plan[Entry]:
-        name = check_search(front, caller, query, form.ground, form.request)
-        wide = inquiry.check_wide(desk.policy, query, form.ground)
+        name = check_search(front, caller, query, ground, request)
+        wide = inquiry.check_wide(desk.policy, query, ground)
         notes: list[Note] = [
             search_entry(
                 query,
-                form.ground,
+                ground,
                 on_behalf_of=name,
-                request=form.request,
+                request=request,
                 approval=form.proposal if wide else -1,
             )
         ]
-        if form.request >= 0:  # two dispatchers at once: the first one answers it
-            notes.append(RequestTaken(request=form.request))
+        if request >= 0:  # two dispatchers at once: the first one answers it
+            notes.append(RequestTaken(request=request))
         if wide:
-            wanted = SearchProposed(query=query, ground=form.ground, request=form.request)
+            wanted = SearchProposed(query=query, ground=ground, request=request)
             inquiry.approval_to_use(
                 desk.policy, desk.book.queue, form.proposal, wanted, caller.user, now_us=caller.at_us
             )
@@ -164,7 +167,7 @@ def run(front: Front, token: str, form: RunForm) -> Answer:
         return notes, lambda made: made[0]
 
     entry = desk.act(token, Call.INQUIRY_RUN, plan)
-    return carry_out(front, entry, query, request=form.request)
+    return carry_out(front, entry, query, request=request)
 
 
 def answer(front: Front, token: str, form: RequestForm) -> Answer:

@@ -18,20 +18,25 @@ class AskForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposeForm:
-    """A search without a full plate, for a second person; `request`: the queue entry it answers, or -1."""
+    """A search without a full plate, for a second person; `request`: the queue entry it answers, or -1.
 
-    query: Query
-    ground: Ground
+    Without `query` and `ground`: as the request has them.
+    """
+
+    query: Query | None = None
+    ground: Ground | None = None
     request: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunForm:
-    """A search to run now. `request`: the queue entry it answers; `proposal`: the approved proposal;
-    or -1."""
+    """A search to run now. `request`: the queue entry it answers; `proposal`: the approved proposal; or -1.
 
-    query: Query
-    ground: Ground
+    Without `query` and `ground`: as the proposal or the request has them.
+    """
+
+    query: Query | None = None
+    ground: Ground | None = None
     request: int = -1
     proposal: int = -1
 

@@ -23,10 +23,12 @@ from sync.department.journal.entries import (
     AccessResult,
     Entry,
     Ground,
+    InquiryAsked,
     LogRead,
     Query,
     Refused,
     RequestAnswered,
+    SearchProposed,
 )
 from sync.department.journal.entry_base import Note
 from sync.department.policy.refusals import DeskRefusal, FormError
@@ -49,6 +51,29 @@ def demand_unit(front: Front, query: Query) -> None:
         raise FormError(
             "no unit has that name", code="unit", clause="463.5 (b) 2", cure="see: department enrol --list"
         )
+
+
+def pending_search(
+    front: Front, query: Query | None, ground: Ground | None, request: int, proposal: int
+) -> tuple[Query, Ground, int]:
+    """(query, ground, request) of a search: as given, else of the proposal or request that waits.
+
+    Raises FormError where there is neither.
+    """
+    if query is not None and ground is not None:
+        return tidy(query), ground, request
+    with front.desk.log.writing():  # no other thread takes entries in meanwhile
+        front.desk.refresh()
+        queue = front.desk.book.queue
+    entry = queue.proposed.get(proposal) or queue.asked.get(request)
+    note = entry.note if entry is not None else None
+    if query is not None or ground is not None or not isinstance(note, InquiryAsked | SearchProposed):
+        raise FormError(
+            "give query and ground, or the request or proposal that has both",
+            code="no-request",
+            clause="463.5 (b)",
+        )
+    return note.query, note.ground, note.request if isinstance(note, SearchProposed) else request
 
 
 def check_search(front: Front, caller: Caller, query: Query, ground: Ground, request: int) -> str:

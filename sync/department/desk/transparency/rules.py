@@ -42,6 +42,14 @@ KINDS = tuple(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many there were of one kind: an action, a purpose, a detector, a verdict."""
+
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Agency:
     """What left for one agency. `transfers`: packages; `reads`: how many reads were in them."""
 
@@ -74,7 +82,7 @@ class CaseNumbers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transparency:
-    """The public counts. Maps go from a name to a count; `checkpoint`: the newest co-signed tree head.
+    """The public counts. `checkpoint`: the newest co-signed tree head.
 
     `witnesses`: by name; `quorum`: how many of them must co-sign a tree head.
     """
@@ -88,15 +96,15 @@ class Transparency:
     reads_received: int
     days_purged: int
     reads_purged: int
-    accesses: dict[str, int]
-    inquiries_by_purpose: dict[str, int]
+    accesses: tuple[Tally, ...]
+    inquiries_by_purpose: tuple[Tally, ...]
     refusals: int
     emergencies: Emergencies
     case_numbers: CaseNumbers
     sharing: tuple[Agency, ...]
     sent_to_records_release: int
-    findings_opened: dict[str, int]
-    findings_closed: dict[str, int]
+    findings_opened: tuple[Tally, ...]
+    findings_closed: tuple[Tally, ...]
     audits: int
     holds_placed: int
     holds_released: int
@@ -118,6 +126,10 @@ class Seen:
     witnesses: tuple[str, ...]
     quorum: int
     checkpoint: str
+
+
+def _tallies(counter: Counter[str]) -> tuple[Tally, ...]:
+    return tuple(Tally(name=name, count=number) for name, number in sorted(counter.items()))
 
 
 def count(entries: Iterable[Entry], seen: Seen) -> Transparency:  # noqa: PLR0912 - one case per kind
@@ -175,8 +187,8 @@ def count(entries: Iterable[Entry], seen: Seen) -> Transparency:  # noqa: PLR091
         reads_received=sum(days.values()),
         days_purged=tally["days_purged"],
         reads_purged=tally["reads_purged"],
-        accesses=dict(sorted(accesses.items())),
-        inquiries_by_purpose=dict(sorted(purposes.items())),
+        accesses=_tallies(accesses),
+        inquiries_by_purpose=_tallies(purposes),
         refusals=tally[Refused.KIND],
         emergencies=Emergencies(
             searches=tally["glass"],
@@ -201,8 +213,8 @@ def count(entries: Iterable[Entry], seen: Seen) -> Transparency:  # noqa: PLR091
             for name, one in sorted(agencies.items())
         ),
         sent_to_records_release=tally[ShareRouted.KIND],
-        findings_opened=dict(sorted(opened.items())),
-        findings_closed=dict(sorted(closed.items())),
+        findings_opened=_tallies(opened),
+        findings_closed=_tallies(closed),
         audits=tally[AuditDone.KIND],
         holds_placed=tally[HoldPlaced.KIND],
         holds_released=tally[HoldReleased.KIND],

@@ -1,0 +1,140 @@
+"""A dispatcher's command at a desk elsewhere: over HTTPS with a token, the home out of reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from desk_forms import forms
+from desk_server import serving
+from desk_twins import GROUND, PASSWORD, Department
+from starlette.applications import Starlette
+
+from sync.department.commands import client as clients
+from sync.department.commands.client import RemoteDesk, read_answer
+from sync.department.desk.api import routes
+from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
+from sync.department.desk.operations import OPERATIONS
+from sync.department.journal.marking import watching
+from sync.department.policy.refusals import DeskRefusal, FormError, LockedError, NotProvenError, NotYetError
+from sync.errors import ConfigError, LinkError
+
+Tokens = Callable[[str], str]
+
+
+@pytest.fixture
+def url(department: Department) -> Iterator[str]:
+    with serving(Starlette(routes=routes(department.front))) as client:
+        yield str(client.base_url)
+
+
+def session(department: Department, url: str, user: str) -> RemoteDesk:
+    department.clock.step(31_000_000)
+    desk = RemoteDesk(url)
+    assert desk.logon(user, PASSWORD, department.code(user)).user == user
+    return desk
+
+
+def test_a_search_over_the_wire_is_the_search_at_the_desk(department: Department, url: str) -> None:
+    with session(department, url, "comm1") as desk:
+        form = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
+        answer = desk.call("inquiry/run", form)
+        assert isinstance(answer, Answer)
+        assert (answer.count, {one.plate for one in answer.reads}) == (3, {"8XYZ123"})
+        assert answer.reads[0].position is not None
+        (row,) = desk.call("inquiry/mine", NothingForm())
+        assert (row.entry, row.username) == (answer.access, "comm1")
+        desk.logoff()
+        with pytest.raises(NotProvenError):
+            desk.call("inquiry/mine", NothingForm())
+
+
+def test_every_call_answers_or_refuses_over_the_wire_as_it_does_here(
+    department: Department, url: str, tokens: Tokens
+) -> None:
+    """The client knows every form, answer and refusal of the table."""
+    compared = 0
+    with session(department, url, "super") as desk:
+        for name, form in forms(department).items():
+            try:
+                answer: object = type(desk.call(name, form))
+            except DeskRefusal as refused:
+                answer = (type(refused), refused.code, refused.clause)
+            try:
+                here: object = type(OPERATIONS[name].run(department.front, tokens("super"), form))
+            except DeskRefusal as refused:
+                here = (type(refused), refused.code, refused.clause)
+            if not isinstance(answer, tuple) and isinstance(here, tuple):
+                assert here[1] in {"no-access", "known-user", "second-person", "disputed"}, (
+                    name
+                )  # done once is done
+            else:
+                assert answer == here, name
+            compared += 1
+    assert compared == len(OPERATIONS)
+
+
+def test_refusals_keep_their_kind_code_clause_and_cure(department: Department, url: str) -> None:
+    with session(department, url, "comm1") as desk:
+        bad = RunForm(query=department.plate("8XYZ123"), ground=replace(GROUND, purpose="curiosity"))
+        with pytest.raises(FormError) as refused:
+            desk.call("inquiry/run", bad)
+        assert (refused.value.code, refused.value.clause) == ("purpose", "463.2")
+        assert "investigation" in refused.value.cure
+        wide = RunForm(query=department.plate("8XYZ*"), ground=GROUND)
+        with pytest.raises(NotYetError):
+            desk.call("inquiry/run", wide)
+        department.clock.step(31 * 60_000_000)
+        with pytest.raises(LockedError):
+            desk.call("inquiry/mine", NothingForm())
+        desk.unlock(PASSWORD, department.code("comm1"))
+        assert desk.call("inquiry/mine", NothingForm()) == ()
+
+
+def test_an_answer_that_no_witness_saw_is_marked_here_too(department: Department, url: str) -> None:
+    with session(department, url, "comm1") as desk:
+        department.witness.away = True
+        with watching() as mark:
+            desk.call("inquiry/mine", NothingForm())
+        assert mark.unwitnessed
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "desk.example",
+        "http://desk.example:8464",
+        "ftp://desk.example",
+        "https://",
+        "https://x/path",
+        "file:///x",
+    ],
+)
+def test_an_address_that_would_send_a_token_in_clear_or_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError):
+        RemoteDesk(url, "token")
+
+
+def test_a_desk_that_does_not_answer_or_answers_nonsense_is_said_in_one_line(url: str) -> None:
+    with RemoteDesk("http://127.0.0.1:1") as away, pytest.raises(LinkError, match="does not answer"):
+        away.logon("comm1", PASSWORD, "123456")
+    wrong: tuple[Any, ...] = ({"entry": "x"}, {"entry": 1, "more": 2}, [], 7, None)
+    for value in wrong:
+        with pytest.raises(LinkError):
+            read_answer(Answer, value)
+
+
+def test_the_environment_names_the_desk(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.delenv(clients.URL, raising=False)
+    assert not clients.configured()
+    monkeypatch.setenv(clients.URL, url)
+    monkeypatch.setenv(clients.TOKEN, "not a token")
+    assert clients.configured()
+    with RemoteDesk.of_environment() as desk, pytest.raises(NotProvenError):
+        desk.call("inquiry/mine", NothingForm())
+    monkeypatch.setenv(clients.CA, "/nonexistent/ca.pem")
+    with pytest.raises(ConfigError):
+        RemoteDesk.of_environment()
