@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import sys
 from pathlib import Path
@@ -23,8 +24,8 @@ from sync.department.desk.state import checked_policy
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.ports import demand_free
-from sync.department.server import ceremony
-from sync.department.server.open_desk import POLICY_FILE, adopt_root, open_front, root_in
+from sync.department.server import ceremony, naming
+from sync.department.server.open_desk import POLICY_FILE, adopt_root, open_desk, open_front, root_in
 from sync.errors import ConfigError, SyncError
 
 keys = noun(
@@ -135,10 +136,50 @@ def new_key(_common: Common, *, out: Path) -> int:
 @click.option("--key", type=desk.FILE, required=True, help="The office's key file.")
 def sign_draft(_common: Common, *, file: Path, key: Path) -> int:
     """Sign a draft, at the office that keeps the key."""
-    signed = root_file.add_signature(desk.read_bytes(file), load_ed25519(key))
+    data = desk.read_bytes(file)
+    if naming.is_statement(data):
+        files.replace(file, naming.add_signature(data, load_ed25519(key)))
+        print(f"{file}: signed; {root_file.THRESHOLD} offices are needed")
+        return DONE
+    signed = root_file.add_signature(data, load_ed25519(key))
     files.replace(file, signed)
     root, holders = root_file.describe(signed)
     print(f"version {root.version}: signed by {', '.join(holders)}; {root_file.THRESHOLD} are needed")
+    return DONE
+
+
+@keys.verb("administrator", example="department keys administrator m.lopez --out next.admin")
+@click.argument("user")
+@click.option("--name", default="", help="The person's name.")
+@click.option("--out", type=desk.FILE, required=True, help="A new file, for two offices to sign.")
+def draft_administrator(common: Common, *, user: str, name: str, out: Path) -> int:
+    """Draft a statement that names an administrator, for two of the three offices to sign.
+
+    For a department that nobody can log on to: the administrator left, or lost password and phone.
+    """
+    opened = open_desk(DepartmentHome.open(common.home))
+    try:
+        write_new(out, naming.draft(opened, user, name))
+    finally:
+        opened.close()
+    print(f"{out}: unsigned; two offices sign it (department keys sign), then: department keys appoint {out}")
+    return DONE
+
+
+@keys.verb("appoint", example="department keys appoint next.admin")
+@click.argument("file", type=desk.FILE)
+def appoint(common: Common, *, file: Path) -> int:
+    """Appoint the administrator whom two offices named, and print the first password, once."""
+    opened = open_desk(DepartmentHome.open(common.home))
+    try:
+        made = naming.name_administrator(opened, desk.read_bytes(file))
+    finally:
+        opened.close()
+    if common.json:
+        print(json.dumps({"user": made.user, "password": made.password, "totp_uri": made.totp_uri}))
+    else:
+        print(f"first password of {made.user}, shown once: {made.password}")
+        print(f"authenticator: {made.totp_uri}")
     return DONE
 
 

@@ -10,8 +10,8 @@ from sync.department.desk import api
 from sync.department.desk.context import Front
 from sync.department.ground.home import DepartmentHome
 from sync.department.server import daily, server
+from sync.department.server.notify import ways_of
 from sync.department.server.open_desk import front_of
-from sync.department.server.retention import Retention
 from sync.department.server.server import Department
 
 
@@ -35,9 +35,7 @@ def serve(common: Common) -> int:
             front = front_of(department)
             try:
                 asyncio.run(
-                    server.serve(
-                        department, api.routes(front), ready, lambda: _daily(front, department.retention)
-                    )
+                    server.serve(department, api.routes(front), ready, lambda: _daily(front, department))
                 )
             finally:
                 if front is not None:
@@ -47,6 +45,6 @@ def serve(common: Common) -> int:
     return DONE
 
 
-def _daily(front: Front | None, retention: Retention) -> None:
+def _daily(front: Front | None, department: Department) -> None:
     if front is not None:
-        daily.run(front, retention)
+        daily.run(front, department.retention, ways_of(department.home.settings))

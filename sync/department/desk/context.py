@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from storage.sealing import Opened
 from sync.department.content.key_guard import KeyDoor
 from sync.department.content.reads import OpenedRead, Reads, StoredRead
 from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
+from sync.department.ground.department_time import DepartmentTime
 from sync.department.store.incidents import Incident
 
 
@@ -47,6 +48,10 @@ class Incidents(Protocol):
         ...
 
 
+Ending: TypeAlias = tuple[str, str, int, str]
+"""(kind, what, end in microseconds, cure) of something of the machine that ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Front:
     """One department's desk with its content behind it.
@@ -54,6 +59,7 @@ class Front:
     `tell_units`: offer units the roster as it stands now; where that cannot be, `compliance` says so.
     `send_down`: the same of policy, roster and day keys, with an error where that cannot be.
     `exports`: the folder into which CAD or RMS drops its case numbers, as CSV.
+    `time`: the department's, where the server's clock is behind it. `ending`: certificates and day keys.
     `sign_document`: sign one (name, body, now, unit, end) with the command key and offer it; its version.
     """
 
@@ -70,6 +76,8 @@ class Front:
     incidents: Incidents
     grants: GrantOffice
     opened: tuple[Callable[[], None], ...] = ()
+    time: DepartmentTime | None = None
+    ending: Callable[[], list[Ending]] = list
 
     def close(self) -> None:
         """Close what was opened for this desk alone."""

@@ -25,6 +25,7 @@ from sync.department.desk.inquiry import calls as inquiries
 from sync.department.desk.inquiry import filing, images, searching
 from sync.department.desk.inquiry import forms as inquiry_forms
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.machine import calls as machine
 from sync.department.desk.people import bulk
 from sync.department.desk.people import calls as people
 from sync.department.desk.sharing import calls as shares
@@ -121,6 +122,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "share/list": Operation(Call.SHARE_READ, NothingForm, shares.listed),
     "share/letter": Operation(Call.SHARE_READ, shares.RequestForm, shares.letter),
     "hold/list": Operation(Call.HOLD_READ, NothingForm, holds.listed),
+    "clock/confirm": Operation(Call.CHANGE_APPROVE, machine.ClockForm, machine.confirm_clock),
+    "purge/allow": Operation(Call.CHANGE_APPROVE, machine.PurgeForm, machine.allow_purge),
     "hold/place": Operation(Call.HOLD_PLACE, holds.HoldForm, holds.place),
     "hold/export": Operation(Call.HOLD_EXPORT, holds.ExportForm, holds.export),
     "hold/book": Operation(Call.HOLD_BOOK, holds.BookForm, holds.book),

@@ -24,6 +24,7 @@ from sync.department.desk.sharing.rules import Shares
 from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.entries import Entry, LogOpened, RootSet, WitnessAway
 from sync.department.journal.hold_entries import Purged
+from sync.department.journal.machine_entries import PurgeAllowed
 from sync.department.policy import terms as policy_file
 from sync.department.policy.terms import Policy
 from sync.root_file import Root
@@ -51,6 +52,8 @@ class Book:
     settled: Settled = field(default_factory=Settled)
     away: Entry | None = None
     opened_us: int = 0
+    policy_us: int = 0
+    purge_through: int = -1
     purged_days: set[str] = field(default_factory=set)
     counted_days: set[str] = field(default_factory=set)
 
@@ -66,6 +69,7 @@ class Book:
         note = entry.note
         if isinstance(note, RootSet):
             self._set_root(note)
+            self.policy_us = entry.stamp.at_us
         elif isinstance(note, LogOpened):
             self.opened_us = entry.stamp.at_us
         elif isinstance(note, WitnessAway):
@@ -74,6 +78,8 @@ class Book:
             self.counted_days.add(note.day)
         elif isinstance(note, Purged):
             self.purged_days.add(note.day)
+        elif isinstance(note, PurgeAllowed):
+            self.purge_through = max(self.purge_through, note.through)
         for part in (
             self.roster,
             self.trainings,

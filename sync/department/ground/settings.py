@@ -46,6 +46,10 @@ class Settings:
     max_connections: int = setting(256, low=1, high=10_000, why="more at once are answered 503")
     request_seconds: int = setting(60, low=5, high=3600, why="a silent client is cut off after this long")
     certificate_days: int = setting(90, low=1, high=90, why="life of a unit's TLS certificate")
+    notice_mail: str = setting("", why="mail address that is told what is overdue or ends soon; empty: none")
+    notice_from: str = setting("", why="sender of these mails; empty: the same address")
+    notice_smtp: str = setting("localhost:25", why="HOST:PORT of the mail server; STARTTLS where offered")
+    notice_webhook: str = setting("", why="URL that is posted the same as JSON; empty: none")
     code_hours: int = setting(24, low=1, high=168, why="life of a one-time enrolment code")
 
 

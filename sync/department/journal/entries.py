@@ -37,6 +37,7 @@ from sync.department.journal.hold_entries import (
     Purged,
     ReleaseAsked,
 )
+from sync.department.journal.machine_entries import AdministratorNamed, ClockConfirmed, PurgeAllowed
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
 from sync.department.journal.sharing_entries import (
     Scope,
@@ -431,6 +432,9 @@ NOTES: dict[str, type[Note]] = {
         HoldRests,
         AuthenticatorKept,
         DayCounted,
+        ClockConfirmed,
+        PurgeAllowed,
+        AdministratorNamed,
     )
 }
 """All kinds by name. An unknown kind in a log is an error, never skipped."""

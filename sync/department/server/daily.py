@@ -6,7 +6,7 @@ Each part stands for itself: one that fails today is told, and tried again tomor
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -23,6 +23,8 @@ from sync.department.desk.incidents import calls as calls_incidents
 from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.hold_entries import Purged
 from sync.department.policy.refusals import FormError
+from sync.department.server.findings import standing
+from sync.department.server.notify import Way, notify
 from sync.department.server.retention import PurgeReceipt, Retention
 from sync.errors import SyncError
 
@@ -96,8 +98,15 @@ def compare_cases(front: Front, folder: Path) -> int:
     return done
 
 
-def run(front: Front, retention: Retention) -> None:
-    """All of it."""
+def tell_people(front: Front, ways: Sequence[Way]) -> bool:
+    """Mail what is overdue and what ends soon, where the settings name somebody."""
+    if not ways:
+        return False
+    return notify(front.desk.log.folder, ways, standing(front).lines(), front.desk.now_us())
+
+
+def run(front: Front, retention: Retention, ways: Sequence[Way] = ()) -> None:
+    """All of it. `ways`: how people are told (`notify.ways_of`)."""
     parts: tuple[tuple[str, Callable[[], object]], ...] = (
         ("purges", lambda: enter_purges(front.desk, retention)),
         ("holds", lambda: calls_holds.finish(front)),
@@ -106,6 +115,7 @@ def run(front: Front, retention: Retention) -> None:
         ("cases", lambda: compare_cases(front, front.exports)),
         ("detectors", lambda: calls_audit.look_daily(front)),
         ("documents", front.send_down),
+        ("notices", lambda: tell_people(front, ways)),
     )
     for name, part in parts:
         try:

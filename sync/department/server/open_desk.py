@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import select
 
 from storage import files
 from storage.errors import StorageError
 from storage.sealing import Opened
-from storage.times import DAY_US, day_text, iso_text
+from storage.times import DAY_US, SECOND_US, day_text, iso_text
 from sync.department.content import package
 from sync.department.content.key_guard import Cover, GuardedKeys, KeyDoor, Match, Row
 from sync.department.content.key_remote import address_of, remote
@@ -23,7 +24,7 @@ from sync.department.content.opened_list import OpenedCheck, OpenedList, read_li
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.content.reads import OpenedRead, StoreReads
 from sync.department.content.vault import FolderVault
-from sync.department.desk.context import Front
+from sync.department.desk.context import Ending, Front
 from sync.department.desk.desk import FOLDER, Desk
 from sync.department.desk.grants.signer import GrantOffice
 from sync.department.desk.people import rules as people
@@ -250,6 +251,8 @@ def open_front(
         incidents=StoreIncidents(store),
         grants=GrantOffice(home, store),
         opened=tuple(opened),
+        time=clock if isinstance(clock, DepartmentTime) else None,
+        ending=lambda: ending_in_machine(home, held, desk.now_us),
     )
 
 
@@ -305,6 +308,36 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[tuple[str
     return found
 
 
+def ending_in_machine(home: DepartmentHome, store: Store, clock: Callable[[], int]) -> list[Ending]:
+    """(kind, what, end, cure) of the certificates here and of the day keys that units were given."""
+    authority = Authority.open(home.authority, clock)
+    found = [
+        (
+            "authority",
+            "the CA's certificate",
+            int(authority.certificate.not_valid_after_utc.timestamp()) * SECOND_US,
+            "a running server renews it: department serve",
+        )
+    ]
+    server = home.authority / "server.pem"
+    if server.exists():
+        ends = x509.load_pem_x509_certificate(server.read_bytes()).not_valid_after_utc
+        found.append(
+            (
+                "certificate",
+                "the server's certificate",
+                int(ends.timestamp()) * SECOND_US,
+                "a running server renews it: department serve",
+            )
+        )
+    with store.read() as connection:
+        last = documents.version_out(connection, "day-keys")
+    if last:
+        cure = "start the server with the command key: department serve"
+        found.append(("day-keys", "the day keys that units have", last * DAY_US, cure))
+    return found
+
+
 def adopt_root(home: DepartmentHome, desk: Desk, root_file: bytes, policy_document: bytes) -> Root:
     """Put a root in force at the desk and in the home's files. Raises StorageError kinds."""
     if describe(root_file)[0].digest() == desk.root.digest():
@@ -323,13 +356,15 @@ def front_of(department: Department) -> Front | None:
     home = department.home
     if not (home.path / FOLDER / DATABASE).is_file():
         return None
-    return open_front(
+    front = open_front(
         home,
         store=department.store,
         keys=department.keys,
         packs=department.packs,
         clock=department.time,
     )
+    department.purge_through = lambda: front.desk.book.purge_through
+    return front
 
 
 def opened_of(home: DepartmentHome, root: Root) -> OpenedCheck | None:

@@ -145,7 +145,7 @@ class Retention:
             ).one()
         return int(row[0]), int(row[1])
 
-    def run(self, through: int | None = None) -> list[PurgeReceipt]:
+    def run(self, through: int = -1) -> list[PurgeReceipt]:
         """Purge the day that is due, and finish what was begun.
 
         More than one day at once is no daily run but a clock or a long absence: the others wait for their own
@@ -159,10 +159,11 @@ class Retention:
         due = [one for one in plan if not one.begun and one.due_us <= now]
         free = 0 if self._purged_since(now - PACE_US) else 1
         for number, one in enumerate(due):
-            if number < free or (through is not None and one.day <= through):
+            if number < free or one.day <= through:
                 done.append(self._purge(one))
-        if len(due) > free and through is None:
-            log_events.warning("purge_waits_for_two_people", days=len(due) - free, clause=CLAUSE)
+        waiting = sum(one.day > through for one in due[free:])
+        if waiting:
+            log_events.warning("purge_waits_for_two_people", days=waiting, clause=CLAUSE)
         self._keys.destroy_day_keys_before(now // DAY_US - DAY_KEY_DAYS)
         self._drop_alerts(now)
         self._sweep()

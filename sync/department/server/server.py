@@ -54,6 +54,7 @@ class Department:
 
     def __init__(self, home: DepartmentHome, clocks: Clocks | None = None) -> None:
         self.home = home
+        self.purge_through: Callable[[], int] = lambda: -1
         self.time = DepartmentTime(home.path, clocks)
         self.store = open_store(home.database_url)
         self.time.known(newest_in(self.store))
@@ -82,7 +83,7 @@ class Department:
 
     def retain(self) -> list[PurgeReceipt]:
         """The daily purge: whole days of receipt by their receipts, and pieces that nobody went on with."""
-        done = self.retention.run()
+        done = self.retention.run(self.purge_through())
         self._partials.drop_older(keep_days_of(self.home), self.time())
         return done
 

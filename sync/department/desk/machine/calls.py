@@ -1,0 +1,112 @@
+"""Two people's word on the server's clock and on a backlog of purges (463.8)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from storage.errors import RecordError
+from storage.times import DAY_US, parse_utc
+from sync.department.desk.changes import rules as changes
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.inquiry.forms import Entered
+from sync.department.desk.words import demand_words
+from sync.department.ground.department_time import Doubt, span_text
+from sync.department.journal.change_entries import ChangeProposed
+from sync.department.journal.entries import Entry, Note
+from sync.department.journal.machine_entries import ClockConfirmed, PurgeAllowed
+from sync.department.policy.refusals import FormError, NotYetError
+from sync.department.policy.roles import Call
+
+CLAUSE = "463.8"
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockForm:
+    """That the server's clock is right; `day`: the day that it is now (YYYY-MM-DD, UTC), from elsewhere.
+
+    `propose` asks for a second person; `approval` is the approved proposal.
+    """
+
+    day: str
+    reason: str
+    propose: bool = False
+    approval: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeForm:
+    """That days of receipt up to `through` (YYYY-MM-DD) may be purged at once."""
+
+    through: str
+    reason: str
+    propose: bool = False
+    approval: int = -1
+
+
+def confirm_clock(front: Front, token: str, form: ClockForm) -> Entered:
+    """Believe the server's clock, by two people's word."""
+    desk, time = front.desk, front.time
+
+    def plan(caller: Caller) -> Plan[tuple[Entry, bool]]:
+        doubt: Doubt | None = time.doubt() if time is not None else None
+        if doubt is None:
+            raise NotYetError("the clock is not in doubt", code="no-doubt", clause=CLAUSE)
+        day = _day(form.day, "day")
+        demand_words(form.reason, "say how you know", code="reason", clause=CLAUSE)
+        if abs(doubt.wall_us // DAY_US - day) > 1:
+            raise FormError("the server's clock is at another day than that", code="other-day", clause=CLAUSE)
+        summary = f"the clock is {span_text(doubt.by_us)} {doubt.direction}, and it is {form.day}"
+        second = _second(front, form, "clock/confirm", form.day, summary, caller)
+        if isinstance(second, ChangeProposed):
+            return [second], lambda made: (made[0], False)
+        note = ClockConfirmed(wall_us=doubt.wall_us, held_us=doubt.held_us, reason=form.reason)
+        return [note, *second], lambda made: (made[0], True)
+
+    entry, confirmed = desk.act(token, Call.CHANGE_APPROVE, plan)
+    if confirmed and time is not None and isinstance(entry.note, ClockConfirmed):
+        time.accept(entry.note.wall_us)
+    return Entered(entry=entry.sequence)
+
+
+def allow_purge(front: Front, token: str, form: PurgeForm) -> Entered:
+    """Let the next daily run purge a backlog, by two people's word."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entered]:
+        through = _day(form.through, "through")
+        demand_words(form.reason, "say why it waited", code="reason", clause=CLAUSE)
+        due = caller.at_us // DAY_US - 1 - desk.policy.retention.keep_days
+        if through > due:
+            raise FormError("that day has not been kept for its year", code="not-due", clause=CLAUSE)
+        summary = f"days of receipt up to {form.through} are purged at once"
+        second = _second(front, form, "purge/allow", form.through, summary, caller)
+        notes: list[Note] = (
+            [second]
+            if isinstance(second, ChangeProposed)
+            else [PurgeAllowed(through=through, reason=form.reason), *second]
+        )
+        return notes, lambda made: Entered(entry=made[0].sequence)
+
+    return desk.act(token, Call.CHANGE_APPROVE, plan)
+
+
+def _second(  # noqa: PLR0917 - what a proposal says
+    front: Front, form: ClockForm | PurgeForm, call: str, about: str, summary: str, caller: Caller
+) -> ChangeProposed | list[Note]:
+    desk = front.desk
+    wanted = changes.Wanted(call=call, about=about, summary=summary, user=caller.user, now_us=caller.at_us)
+    made = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=True)
+    return made if isinstance(made, ChangeProposed) else list[Note](made)
+
+
+def _day(text: str, where: str) -> int:
+    """Days since 1970 of YYYY-MM-DD. Raises FormError."""
+    try:
+        if _DAY.fullmatch(text):
+            return parse_utc(text, assume_utc=True) // DAY_US
+    except RecordError:
+        pass
+    raise FormError(f"{where}: is no day (YYYY-MM-DD)", code="form", clause=CLAUSE)

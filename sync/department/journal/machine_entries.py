@@ -1,0 +1,37 @@
+"""Entries about the machine and the offices: clock, purges, an administrator by the root keys. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sync.department.journal.entry_base import Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockConfirmed(Note):
+    """Two people said that the server's clock is right. `wall_us`: what it read; `held_us`: what was believed
+    until then."""
+
+    KIND: ClassVar[str] = "clock_confirmed"
+    wall_us: int
+    held_us: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeAllowed(Note):
+    """Two people said that the backlog of days of receipt up to `through` (days since 1970) may be purged."""
+
+    KIND: ClassVar[str] = "purge_allowed"
+    through: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdministratorNamed(Note):
+    """Two of the three offices named an administrator. `statement`: what they signed, as it lies."""
+
+    KIND: ClassVar[str] = "administrator_named"
+    user: str
+    statement: bytes

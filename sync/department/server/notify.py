@@ -1,0 +1,105 @@
+"""Tells people what is overdue and what ends soon: by mail (SMTP) or to a webhook, where the settings say so.
+
+Once a day at most, and only where something is new since the last time or a week has passed. The text is that
+of `department compliance`: names of people and units, clauses and days, never a plate, a place or a time of a
+read. HOME/notified.cbor keeps what was told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import smtplib
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+
+import httpx
+import structlog
+
+from storage import files
+from storage.codec import from_bytes, to_bytes
+from storage.errors import StorageError
+from storage.times import DAY_US
+from sync.department.ground.settings import Settings
+
+log_events = structlog.get_logger("department.notify")
+FILE = "notified.cbor"
+AGAIN_US = 7 * DAY_US
+TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    lines: tuple[bytes, ...]
+    at_us: int
+
+
+Way = Callable[[Sequence[str]], None]
+
+
+def notify(folder: Path, ways: Sequence[Way], lines: Sequence[str], now_us: int) -> bool:
+    """Tell `lines` by every way, where there is something new; whether it was told by one at least."""
+    told = _load(folder / FILE)
+    digests = tuple(hashlib.sha256(line.encode()).digest() for line in lines)
+    new = not set(digests) <= set(told.lines)
+    if not lines or not ways or (not new and now_us - told.at_us < AGAIN_US):
+        return False
+    done = False
+    for way in ways:
+        try:
+            way(lines)
+        except (OSError, smtplib.SMTPException, httpx.HTTPError) as error:
+            log_events.warning("not_told", way=getattr(way, "__name__", "way"), kind=type(error).__name__)
+        else:
+            done = True
+    if done:
+        files.replace(folder / FILE, to_bytes(_Told(lines=digests, at_us=now_us)))
+    return done
+
+
+def _load(path: Path) -> _Told:
+    try:
+        return from_bytes(_Told, path.read_bytes())
+    except (OSError, StorageError):
+        return _Told(lines=(), at_us=-AGAIN_US)
+
+
+def ways_of(settings: Settings) -> list[Way]:
+    """How the settings say that people are told."""
+    ways: list[Way] = []
+    if settings.notice_mail:
+
+        def mail(lines: Sequence[str]) -> None:
+            send_mail(settings, lines)
+
+        ways.append(mail)
+    if settings.notice_webhook:
+
+        def webhook(lines: Sequence[str]) -> None:
+            post_webhook(settings, lines)
+
+        ways.append(webhook)
+    return ways
+
+
+def send_mail(settings: Settings, lines: Sequence[str]) -> None:
+    """One mail with all lines. Raises OSError, SMTPException."""
+    message = EmailMessage()
+    message["Subject"] = f"{settings.name}: {len(lines)} notices of the ALPR desk"
+    message["From"] = settings.notice_from or settings.notice_mail
+    message["To"] = settings.notice_mail
+    message.set_content("\n".join(lines) + "\n")
+    host, _, port = settings.notice_smtp.partition(":")
+    with smtplib.SMTP(host, int(port or 25), timeout=TIMEOUT_S) as server:
+        if server.has_extn("starttls"):
+            server.starttls(context=ssl.create_default_context())
+        server.send_message(message)
+
+
+def post_webhook(settings: Settings, lines: Sequence[str]) -> None:
+    """All lines as JSON: {"text", "department", "notices"}. Raises HTTPError."""
+    body = {"text": "\n".join(lines), "department": settings.name, "notices": list(lines)}
+    with httpx.Client(timeout=TIMEOUT_S) as client:
+        client.post(settings.notice_webhook, json=body).raise_for_status()

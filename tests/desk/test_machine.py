@@ -1,0 +1,301 @@
+"""The clock and a backlog by two people, an administrator by two offices, and notices of what ends."""
+
+from __future__ import annotations
+
+import json
+import smtplib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_server import serving
+from desk_twins import GROUND, Department
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from storage.errors import RecordError, SignatureError, StorageError
+from storage.times import DAY_US, HOUR_US, day_text
+from sync.department.desk.changes.calls import DecideForm
+from sync.department.desk.inquiry.forms import Entered, RunForm
+from sync.department.desk.machine.calls import ClockForm, PurgeForm
+from sync.department.desk.notices import AHEAD_DAYS, ending
+from sync.department.ground.department_time import Clocks, DepartmentTime
+from sync.department.ground.home import load_ed25519
+from sync.department.ground.settings import Settings
+from sync.department.journal.machine_entries import AdministratorNamed
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.server import naming, notify
+from sync.department.server.daily import tell_people
+from sync.department.server.findings import standing
+from sync.department.server.founding import OFFICES
+from sync.department.server.open_desk import open_front
+
+Tokens = Callable[[str], str]
+
+
+class Machine:
+    """A machine whose wall clock can be moved apart from the time that it runs."""
+
+    def __init__(self, department: Department) -> None:
+        self.department, self.ahead_us = department, 0
+        clocks = Clocks(
+            wall=lambda: department.clock.us + self.ahead_us,
+            running=lambda: department.clock.us,
+            boot=lambda: "boot",
+        )
+        self.time = DepartmentTime(department.home.path, clocks)
+        self.time.accept(department.clock.us)
+
+
+@pytest.fixture
+def machine(department: Department) -> Machine:
+    """The department's desk by its own time, the wall clock to be moved."""
+    made = Machine(department)
+    department.front.close()
+    department.front = open_front(department.home, clock=made.time, link=department.witness)
+    department.witness = replace_witness(department)
+    return made
+
+
+def replace_witness(department: Department) -> object:
+    from desk_twins import SwitchedWitness
+
+    department.front.close()
+    witness = SwitchedWitness(department.home.path.parent / "witness", department.clock)
+    time = department.front.time
+    assert time is not None
+    department.front = open_front(department.home, clock=time, link=witness)
+    return witness
+
+
+def approved(department: Department, call: str, form: ClockForm | PurgeForm, by: str, second: str) -> Entered:
+    """The call with a second person's yes."""
+    token = department.logon(by)
+    asked = department.call(call, token, replace(form, propose=True))
+    assert isinstance(asked, Entered)
+    decide = DecideForm(proposal=asked.entry, granted=True, reason="seen on my watch")
+    department.call("change/approve", department.logon(second), decide)
+    made = department.call(call, token, replace(form, approval=asked.entry))
+    assert isinstance(made, Entered)
+    return made
+
+
+def test_a_month_without_power_is_believed_by_two_people(machine: Machine, department: Department) -> None:
+    department.witness.away = True
+    machine.ahead_us = 30 * DAY_US
+    form = ClockForm(
+        day=day_text((department.clock.us + 30 * DAY_US) // DAY_US), reason="power was cut in June"
+    )
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("clock/confirm", department.logon("chief"), form)
+    assert refused.value.code == "second-person"
+    assert machine.time.doubt() is not None
+    assert any(one.kind == "clock" for one in standing(department.front).overdue)
+    approved(department, "clock/confirm", form, "chief", "super")
+    assert machine.time.doubt() is None
+    assert machine.time.now_us() == department.clock.us + 30 * DAY_US
+
+
+@pytest.mark.parametrize(
+    ("ahead_days", "day", "reason", "code"),
+    [
+        pytest.param(30, "2027-12-31", "power was cut in June", "other-day", id="another day"),
+        pytest.param(30, "tomorrow", "power was cut in June", "form", id="no day"),
+        pytest.param(30, None, "..", "reason", id="no reason"),
+        pytest.param(0, None, "power was cut in June", "no-doubt", id="a clock that is believed"),
+    ],
+)
+def test_a_word_on_the_clock_that_is_refused(
+    machine: Machine, department: Department, ahead_days: int, day: str | None, reason: str, code: str
+) -> None:
+    department.witness.away = True
+    machine.ahead_us = ahead_days * DAY_US
+    day = day or day_text((department.clock.us + machine.ahead_us) // DAY_US)
+    with pytest.raises(DeskRefusal) as refused:
+        department.call(
+            "clock/confirm", department.logon("chief"), ClockForm(day=day, reason=reason, propose=True)
+        )
+    assert refused.value.code == code
+
+
+def test_a_backlog_is_allowed_by_two_people_and_no_day_before_its_year(department: Department) -> None:
+    day = department.clock.us // DAY_US
+    form = PurgeForm(through=day_text(day), reason="the server stood still")
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("purge/allow", department.logon("chief"), replace(form, propose=True))
+    assert refused.value.code == "not-due"
+    old = replace(form, through=day_text(day - 366))
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("purge/allow", department.logon("chief"), old)
+    assert refused.value.code == "second-person"
+    approved(department, "purge/allow", old, "chief", "super")
+    assert department.desk.book.purge_through == day - 366
+
+
+def test_a_clock_set_back_gives_no_training_back(machine: Machine, department: Department) -> None:
+    """What had ended stays ended: entries are never dated before those that are there."""
+    token = department.logon("comm1")
+    newest = department.desk.log.newest_us()
+    machine.ahead_us = -64 * DAY_US
+    answer = department.call("inquiry/run", token, RunForm(query=department.plate("8XYZ123"), ground=GROUND))
+    assert answer is not None
+    stamps = [one.stamp.at_us for one in department.desk.log.entries()]
+    assert stamps == sorted(stamps)
+    assert stamps[-1] >= newest
+
+
+# an administrator by two offices ---------------------------------------------------------------------------
+
+
+def office(department: Department, name: str) -> Ed25519PrivateKey:
+    return load_ed25519(department.home.path / "root-keys" / f"{name}.key")
+
+
+def signed(department: Department, offices: Sequence[str], user: str = "newchief") -> bytes:
+    data = naming.draft(department.desk, user, "N. Chief")
+    for name in offices:
+        data = naming.add_signature(data, office(department, name))
+    return data
+
+
+@pytest.mark.parametrize("offices", [OFFICES[:2], OFFICES[1:], OFFICES])
+def test_two_offices_name_an_administrator_who_logs_on(
+    department: Department, offices: tuple[str, ...]
+) -> None:
+    department.clock.step(400 * DAY_US)  # everybody's password has expired, and the chief is gone
+    given = naming.name_administrator(department.desk, signed(department, offices))
+    department.own_password(given)
+    roster = department.desk.book.roster
+    assert roster.holders(roster.accounts["newchief"].roles[0]) == ["newchief"]
+    assert not roster.accounts["chief"].active
+    assert len(list(department.desk.log.entries(kinds=(AdministratorNamed.KIND,)))) == 1
+
+
+@pytest.mark.parametrize("offices", [(), OFFICES[:1], (OFFICES[0], OFFICES[0])])
+def test_less_than_two_offices_name_nobody(department: Department, offices: tuple[str, ...]) -> None:
+    size = department.desk.log.size()
+    with pytest.raises(SignatureError, match="2 of the three must sign"):
+        naming.name_administrator(department.desk, signed(department, offices))
+    assert department.desk.log.size() == size
+
+
+def test_a_statement_holds_once_and_for_its_own_root(department: Department) -> None:
+    data = signed(department, OFFICES[:2])
+    naming.name_administrator(department.desk, data)
+    with pytest.raises(RecordError, match="was named since"):
+        naming.name_administrator(department.desk, data)
+    stranger = Ed25519PrivateKey.generate()
+    forged = naming.add_signature(
+        naming.add_signature(naming.draft(department.desk, "x1", ""), stranger), stranger
+    )
+    with pytest.raises(SignatureError, match="no office"):
+        naming.name_administrator(department.desk, forged)
+    old = signed(department, OFFICES[:2], "third")
+    department.desk.set_root(department.new_root(), department.desk.policy_document)
+    with pytest.raises(RecordError, match="another root file"):
+        naming.name_administrator(department.desk, old)
+    for bent in (b"", b"\xa0", data[:-1]):
+        with pytest.raises(StorageError):
+            naming.name_administrator(department.desk, bent)
+        assert not naming.is_statement(bent)
+
+
+# notices -----------------------------------------------------------------------------------------------
+
+
+def kinds(department: Department) -> set[str]:
+    desk = department.desk
+    return {one.kind for one in ending(desk.policy, desk.book, desk.now_us())}
+
+
+def test_what_ends_is_told_thirty_days_before_and_not_earlier(department: Department) -> None:
+    assert kinds(department) == set()
+    made_us = department.desk.book.roster.credential_us["chief"]
+    department.clock.us = made_us + 365 * DAY_US - AHEAD_DAYS * DAY_US - HOUR_US
+    assert "password" not in kinds(department)
+    department.clock.step(2 * HOUR_US)
+    assert "password" in kinds(department)
+    department.clock.step(29 * DAY_US)
+    assert {"password", "training", "policy"} <= kinds(department)
+    found = ending(department.desk.policy, department.desk.book, department.clock.us)
+    assert [one.ends_us for one in found] == sorted(one.ends_us for one in found)
+    assert all("(" in one.text() and one.cure for one in found)
+
+
+def test_certificates_and_day_keys_are_among_what_ends(department: Department) -> None:
+    found = {kind for kind, *_ in department.front.ending()}
+    assert "authority" in found
+
+
+class MailServer(smtplib.SMTP):
+    """Takes mails instead of sending them."""
+
+    sent: ClassVar[list[str]] = []
+
+    def __init__(self, host: str, port: int, timeout: float) -> None:
+        assert (host, port) == ("mail.example", 2525)
+
+    def __enter__(self) -> MailServer:
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        return None
+
+    def has_extn(self, opt: str) -> bool:
+        return False
+
+    def send_message(self, msg: object, *_more: object, **_named: object) -> dict[str, tuple[int, bytes]]:
+        MailServer.sent.append(str(msg))
+        return {}
+
+
+def test_notices_go_out_by_mail_and_webhook_when_there_is_something_new(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted: list[dict[str, object]] = []
+
+    async def take(request: Request) -> JSONResponse:
+        posted.append(json.loads(await request.body()))
+        return JSONResponse({})
+
+    monkeypatch.setattr(notify.smtplib, "SMTP", MailServer)
+    MailServer.sent.clear()
+    with serving(Starlette(routes=[Route("/hook", take, methods=["POST"])])) as client:
+        settings = Settings(
+            name="Monrovia PD",
+            notice_mail="chief@example.gov",
+            notice_smtp="mail.example:2525",
+            notice_webhook=f"{client.base_url}/hook".replace("//hook", "/hook"),
+        )
+        ways = notify.ways_of(settings)
+        assert len(ways) == 2
+        department.clock.step(340 * DAY_US)
+        assert tell_people(department.front, ways)
+        assert not tell_people(department.front, ways)  # nothing is new
+        department.clock.step(8 * DAY_US)
+        assert tell_people(department.front, ways)
+    assert len(MailServer.sent) == len(posted) == 2
+    assert "the password of chief ends" in MailServer.sent[0]
+    assert "the password of chief ends" in str(posted[0]["text"])
+    for text in (*MailServer.sent, json.dumps(posted)):
+        assert not any(plate in text for plate in ("7ABC", "8XYZ"))
+
+
+def test_a_mail_server_that_is_away_is_tried_again(tmp_path: Path) -> None:
+    tried: list[str] = []
+
+    def away(lines: Sequence[str]) -> None:
+        tried.append(lines[0])
+        raise httpx.ConnectError("no")
+
+    assert not notify.notify(tmp_path, [away], ["a"], 0)
+    assert not notify.notify(tmp_path, [away], ["a"], 1)
+    assert tried == ["a", "a"]
+    assert not notify.notify(tmp_path, [], ["a"], 0)
+    assert notify.ways_of(Settings()) == []
