@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "user": ("sync.department.commands.user", "people of the desk: roster, credentials, sessions"),
     "api": ("sync.department.commands.api", "the desk's HTTP API, as OpenAPI 3.1"),
     "change": ("sync.department.commands.change", "changes that wait for a second person"),
+    "clock": ("sync.department.commands.clock", "confirm the server's clock, while it is in doubt"),
+    "backlog": ("sync.department.commands.backlog", "allow a purge of more than the day that is due"),
     "training": ("sync.department.commands.training", "yearly training of 463.9"),
     "inquiry": ("sync.department.commands.inquiry", "look-ups, each an ALPR Request in the log"),
     "audit": ("sync.department.commands.audit", "the access log, its periodic audit and findings"),

@@ -128,13 +128,13 @@ def test_a_backlog_is_allowed_by_two_people_and_no_day_before_its_year(departmen
     day = department.clock.us // DAY_US
     form = PurgeForm(through=day_text(day), reason="the server stood still")
     with pytest.raises(DeskRefusal) as refused:
-        department.call("purge/allow", department.logon("chief"), replace(form, propose=True))
+        department.call("backlog/allow", department.logon("chief"), replace(form, propose=True))
     assert refused.value.code == "not-due"
     old = replace(form, through=day_text(day - 366))
     with pytest.raises(DeskRefusal) as refused:
-        department.call("purge/allow", department.logon("chief"), old)
+        department.call("backlog/allow", department.logon("chief"), old)
     assert refused.value.code == "second-person"
-    approved(department, "purge/allow", old, "chief", "super")
+    approved(department, "backlog/allow", old, "chief", "super")
     assert department.desk.book.purge_through == day - 366
 
 

@@ -235,10 +235,10 @@ def quick_policy(document: bytes) -> bytes:
     return text.replace("argon2_passes = 3", "argon2_passes = 2").encode()
 
 
-def found_department(folder: Path) -> Path:
+def found_department(folder: Path, *, day_keys_ahead: int = 3) -> Path:
     """Make a department in `folder`, the way people make one: keys, witness, people, training, reads."""
     clock = StepClock(START_US - 5 * DAY_US)
-    settings = Settings(name="Monrovia Police Department", day_keys_ahead=3)
+    settings = Settings(name="Monrovia Police Department", day_keys_ahead=day_keys_ahead)
     home = found(folder / "home", settings, clocks=Clocks.simulated(clock)).home
     watched = WitnessFolder.create(folder / "witness", "witness.example/monrovia")
     given = first_administrator(home, "chief", "Chief Example", clock=clock)

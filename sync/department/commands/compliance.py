@@ -28,5 +28,5 @@ def compliance(common: Common) -> int:
         for one in (*found.overdue, *found.ending):
             print(json.dumps(to_json(one)))
     else:
-        print("\n".join(found.lines()) or "nothing is overdue, and nothing ends within 30 days")
+        print("\n".join(found.lines()) or "nothing is overdue")
     return FOUND_WRONG if found.overdue else DONE

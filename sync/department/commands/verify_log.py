@@ -19,12 +19,15 @@ from sync.command_frame import DONE, FOUND_WRONG, Common, collected
 from sync.department.commands.desk_access import FILE, key_of, read_bytes
 from sync.department.content import package
 from sync.department.content.opened_list import OpenedCheck, parse_list, read_lines
+from sync.department.desk import snapshot
 from sync.department.desk.desk import FOLDER
 from sync.department.desk.json_forms import to_json
+from sync.department.desk.state import Book
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal import check_log
-from sync.department.journal.access_log import DATABASE, KEYS, AuditKeys
+from sync.department.journal.access_log import DATABASE, KEYS, AccessLog, AuditKeys
 from sync.department.journal.check_log import LogReport
+from sync.department.journal.entries import STATE_KINDS
 from sync.department.server.ceremony import witness_of
 from sync.department.server.open_desk import link_of, opened_of, root_in
 from sync.errors import ConfigError, LinkError
@@ -139,7 +142,31 @@ def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path]
         keys=AuditKeys(folder / KEYS),
         opened=opened_of(home, root),
     )
-    return bool(_report(common, report))
+    wrong = bool(_report(common, report))
+    return _check_snapshot(folder, home) or wrong
+
+
+def _check_snapshot(folder: Path, home: DepartmentHome) -> bool:
+    """Fold the entries from the first and compare the desk's snapshot of them; True when it differs."""
+    log = AccessLog(folder, home.log_key())
+    try:
+        kept = snapshot.read(log)
+        if kept is None:
+            return False
+        book = Book()
+        for entry in log.entries(0, kept.seen, STATE_KINDS):
+            book.apply(entry)
+        book.seen = kept.seen
+        if not snapshot.differs(log, book):
+            return False
+    except StorageError:
+        return False  # said above
+    finally:
+        log.close()
+    print(
+        "WRONG the desk's snapshot says something else than the entries add up to: remove desk/book.snapshot"
+    )
+    return True
 
 
 def _report(common: Common, report: LogReport) -> int:

@@ -22,7 +22,7 @@ from storage.codec import from_bytes, to_bytes
 from storage.errors import CheckpointError, ForkedLogError, RecordError, StorageError
 from storage.times import MINUTE_US, now_us
 from sync.department.content.key_guard import Cover
-from sync.department.desk import sessions
+from sync.department.desk import sessions, snapshot
 from sync.department.desk.grants.rules import demand_grant
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.rules import Credential
@@ -93,7 +93,8 @@ class Desk:
         """Open the desk of a home made by `create`. Raises HomeError, StorageError for a log that was
         changed."""
         self.log = AccessLog(home / FOLDER, key)
-        self.book = Book()
+        self._snapshot_at = 0
+        self.book = self._kept_book()
         self._links = links
         self._publisher = Publisher(self.log, home / FOLDER)
         self._clock = clock
@@ -149,6 +150,16 @@ class Desk:
             for entry in self.log.entries(self.book.seen, size, STATE_KINDS):
                 self.book.apply(entry)
             self.book.seen = size
+        if size - self._snapshot_at >= max(snapshot.EVERY, size // 10):
+            self._snapshot_at = size
+            with contextlib.suppress(OSError):  # a full disk: the entries are there, and are folded again
+                snapshot.write(self.log, self.book)
+
+    def _kept_book(self) -> Book:
+        """The book of the newest snapshot, or an empty one."""
+        book = snapshot.read(self.log) or Book()
+        self._snapshot_at = book.seen
+        return book
 
     @property
     def policy(self) -> Policy:
@@ -495,7 +506,7 @@ class _Deciding:
         undone = details[0] is not None and self._desk.book.seen != self._seen
         ended = self._transaction.__exit__(*details)
         if undone:
-            self._desk.book = Book()
+            self._desk.book = self._desk._kept_book()
             self._desk.refresh()
         return ended
 

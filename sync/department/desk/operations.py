@@ -123,7 +123,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "share/letter": Operation(Call.SHARE_READ, shares.RequestForm, shares.letter),
     "hold/list": Operation(Call.HOLD_READ, NothingForm, holds.listed),
     "clock/confirm": Operation(Call.CHANGE_APPROVE, machine.ClockForm, machine.confirm_clock),
-    "purge/allow": Operation(Call.CHANGE_APPROVE, machine.PurgeForm, machine.allow_purge),
+    "backlog/allow": Operation(Call.CHANGE_APPROVE, machine.PurgeForm, machine.allow_purge),
     "hold/place": Operation(Call.HOLD_PLACE, holds.HoldForm, holds.place),
     "hold/export": Operation(Call.HOLD_EXPORT, holds.ExportForm, holds.export),
     "hold/book": Operation(Call.HOLD_BOOK, holds.BookForm, holds.book),

@@ -82,7 +82,7 @@ def allow_purge(front: Front, token: str, form: PurgeForm) -> Entered:
         if through > due:
             raise FormError("that day has not been kept for its year", code="not-due", clause=CLAUSE)
         summary = f"days of receipt up to {form.through} are purged at once"
-        second = _second(front, form, "purge/allow", form.through, summary, caller)
+        second = _second(front, form, "backlog/allow", form.through, summary, caller)
         notes: list[Note] = (
             [second]
             if isinstance(second, ChangeProposed)

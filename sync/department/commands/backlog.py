@@ -1,0 +1,21 @@
+"""`department backlog`: two people's word that days that waited may be purged at once (463.8)."""
+
+from __future__ import annotations
+
+from sync.command_frame import noun
+from sync.department.commands import desk_access as desk
+
+ALLOW = "department backlog allow --through 2025-11-20 --why 'the server was off' --propose --user chief"
+
+backlog = noun("backlog", "Days of receipt whose purge waits for two people (463.8).", example=ALLOW)
+
+desk.form_verb(
+    backlog,
+    "allow",
+    "backlog/allow",
+    "Allow the purge of every day of receipt up to one, as one of two people.",
+    desk.text("--through", "through", "The last of these days, UTC (YYYY-MM-DD)."),
+    desk.text("--why", "reason", "Why they waited."),
+    desk.second_person,
+    example=ALLOW,
+)

@@ -1,0 +1,135 @@
+"""A snapshot says what the entries add up to, and one that is bent, foreign or of another log is ignored."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from desk_twins import GROUND, Department, open_department
+
+from storage import envelope, sealing
+from sync.department.desk import snapshot
+from sync.department.desk.inquiry.forms import AskForm, NothingForm, RunForm
+from sync.department.desk.state import Book
+from sync.department.journal.access_log import AccessLog
+from sync.department.journal.entries import STATE_KINDS
+from sync.department.policy.roles import Role
+
+
+def folded(log: AccessLog) -> Book:
+    """What the entries add up to, from the first."""
+    book = Book()
+    for entry in log.entries(kinds=STATE_KINDS):
+        book.apply(entry)
+    book.seen = log.size()
+    return book
+
+
+def busy(department: Department) -> None:
+    """Requests, searches, a new person: something in many parts of the book."""
+    officer, dispatcher = department.logon("officer1"), department.logon("comm1")
+    for _ in range(3):
+        department.call("inquiry/request", officer, AskForm(query=department.plate("8XYZ123"), ground=GROUND))
+    department.call("inquiry/run", dispatcher, RunForm(query=department.plate("8XYZ123"), ground=GROUND))
+    department.add_person(department.logon("chief"), "officer2", (Role.OFFICER,))
+
+
+def test_a_snapshot_is_what_the_entries_add_up_to(department: Department) -> None:
+    busy(department)
+    log, book = department.desk.log, folded(department.desk.log)
+    assert len(snapshot.to_bytes(book)) > 10_000
+    snapshot.write(log, book)
+    kept = snapshot.read(log)
+    assert kept is not None
+    assert snapshot.to_bytes(kept) == snapshot.to_bytes(book)
+    assert kept.root == book.root
+    assert kept.policy == book.policy
+    assert kept.queue.open_requests() == book.queue.open_requests()
+    assert kept.roster.accounts == book.roster.accounts
+    assert dict(kept.grants.issued.items()) == book.grants.issued
+    assert not snapshot.differs(log, book)
+    assert snapshot.to_bytes(kept) == snapshot.to_bytes(book)  # read lazily in between
+
+
+def test_a_desk_goes_on_from_its_snapshot(department: Department, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy(department)
+    monkeypatch.setattr(snapshot, "EVERY", 5)
+    department.desk.refresh()
+    assert (department.desk.log.folder / snapshot.FILE).stat().st_mode & 0o777 == 0o600
+    busy_size = department.desk.log.size()
+    department.front.close()
+    read = list[int]()
+    entries = AccessLog.entries
+
+    def counted(self: AccessLog, start: int = 0, *more: object) -> object:
+        read.append(start)
+        return entries(self, start, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(AccessLog, "entries", counted)
+    again = open_department(department.home.path.parent, department.clock, department.secrets)
+    assert all(start >= busy_size - 1 for start in read)
+    monkeypatch.setattr(AccessLog, "entries", entries)
+    assert snapshot.to_bytes(again.desk.book) == snapshot.to_bytes(folded(again.desk.log))
+    rows = again.call("inquiry/queue", again.logon("comm1"), NothingForm())
+    assert isinstance(rows, tuple)
+    assert len(rows) == 3
+    department.front = again.front
+
+
+def written(department: Department) -> tuple[AccessLog, Path, bytes, list[object]]:
+    """(log, file, key, what the snapshot says) of a snapshot as it was just written."""
+    log = department.desk.log
+    snapshot.write(log, folded(log))
+    path, key = log.folder / snapshot.FILE, log.keys.of(snapshot.KEY_YEAR)
+    content = sealing.unwrap(key, log.log_id, 0, snapshot.ELEMENT, path.read_bytes())
+    return log, path, key, envelope.decode(content, limit=snapshot.MAX_BYTES)
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        pytest.param(lambda value: [b"\0" * 32, *value[1:]], id="another form"),
+        pytest.param(lambda value: [value[0], value[1] - 1, *value[2:]], id="another size"),
+        pytest.param(lambda value: [*value[:3], b"\xa0"], id="an empty book"),
+        pytest.param(lambda value: value[:3], id="cut off"),
+        pytest.param(lambda value: [*value[:2], value[2].replace("\n", "\n\n"), value[3]], id="a torn head"),
+        pytest.param(lambda value: {"no": "list"}, id="no list"),
+    ],
+)
+def test_a_snapshot_that_is_bent_is_ignored(department: Department, bend: object) -> None:
+    log, path, key, value = written(department)
+    assert snapshot.read(log) is not None
+    content = envelope.encode(bend(value))  # type: ignore[operator]
+    path.write_bytes(sealing.wrap(key, log.log_id, 0, snapshot.ELEMENT, content))
+    assert snapshot.read(log) is None
+
+
+def test_a_snapshot_of_other_entries_or_another_key_is_ignored(department: Department) -> None:
+    log, path, _, _ = written(department)
+    data = path.read_bytes()
+    for other in (b"", data[:-1], bytes([data[0] ^ 1]) + data[1:]):
+        path.write_bytes(other)
+        assert snapshot.read(log) is None
+    path.write_bytes(data)
+    department.logon("comm1")
+    assert snapshot.read(log) is not None  # the log grew: still its own past
+    before = log.folder.parent / "before"
+    log.checkpoint()
+    shutil.copytree(log.folder, before)
+    busy(department)
+    snapshot.write(log, folded(log))
+    shutil.copy(path, before / snapshot.FILE)
+    shorter = AccessLog(before, log._key)
+    assert snapshot.read(shorter) is None  # the log is shorter than what it speaks of
+    shorter.close()
+
+
+def test_a_planted_account_in_a_snapshot_is_found(department: Department) -> None:
+    """Root seals a book of his own: the desk would believe it, `verify` does not."""
+    log, book = department.desk.log, folded(department.desk.log)
+    account = replace(book.roster.accounts["comm1"], user="planted")
+    book.roster.accounts["planted"] = account
+    snapshot.write(log, book)
+    assert snapshot.differs(log, folded(log))
