@@ -161,10 +161,10 @@ class Life:
             self._allow_purge()  # a clock that moves in larger steps leaves a backlog
             self.year.acts["purge backlog"] += 1
         for notice in now.ending:
-            who = notice.what.rpartition(" ")[2]
+            who = notice.about
             if notice.kind == "password":
                 self.department.renew_password(who)
-            elif notice.kind == "training":
+            elif notice.kind in {"training", "policy-training"}:
                 self._train(who)
             elif notice.kind == "designation":
                 self._designate(who)

@@ -74,6 +74,9 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
         lambda n: (str(n.incident), "", "closed" if n.second else "first word", n.finding),
     ),
     "root_set": ("root file", lambda n: (f"version {n.version}", "", f"policy {n.policy_version}", "")),
+    "clock_confirmed": ("clock confirmed", lambda n: (iso_text(n.wall_us, to="second"), "", "", n.reason)),
+    "purge_allowed": ("backlog allowed", lambda n: (f"day {n.through}", "", "", n.reason)),
+    "administrator_named": ("administrator named", lambda n: (n.user, "two offices", "", "")),
     "witness_away": ("witness away", lambda n: ("", "", n.reason, "")),
     "log_read": ("log read", lambda n: ("", "", str(n.count), "")),
 }
