@@ -29,7 +29,8 @@ class EfiMachine:
         self._slot.write_text("A\n")
         self._disk.write_text("/dev/vda\n")
         self.entries = {"0000": "UiApp", "0001": "UEFI Misc Device"}
-        self.order, self.next = ["0000", "0001"], None
+        self.order = ["0000", "0001"]
+        self.next: str | None = None
         self.slots: BootSlots = EfiSlots(run=self._efibootmgr, slot_file=self._slot, disk_file=self._disk)
 
     def restart(self) -> str:

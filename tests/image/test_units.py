@@ -139,7 +139,8 @@ def test_reader_is_watched_and_started_for_ever() -> None:
 
 
 def test_service_name_is_the_one_that_the_console_asks_the_journal_for() -> None:
-    assert f"{SystemdMachine.__init__.__kwdefaults__['service']}.service" in NAMES
+    defaults = SystemdMachine.__init__.__kwdefaults__ or {}
+    assert f"{defaults['service']}.service" in NAMES
 
 
 def polkit_answer(action: str, user: str, details: dict[str, str]) -> str:

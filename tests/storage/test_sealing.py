@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from storage import day_keys, sealing
 from storage.errors import SealError
+from storage.times import DAY_US
 
 KEY, LOG = bytes(range(32)), b"L" * 32
 
@@ -58,5 +59,5 @@ def test_an_epoch_key_sealed_to_a_day_opens_for_that_log_and_epoch_alone() -> No
 
 def test_the_day_key_of_the_day_is_taken_and_past_the_last_the_last() -> None:
     keys = [day_keys.DayKey.of(d, ec.generate_private_key(ec.SECP256R1())) for d in (10, 11, 12)]
-    assert day_keys.key_for(keys, 11 * day_keys.DAY_US + 5).day == 11
-    assert day_keys.key_for(keys, 99 * day_keys.DAY_US).day == 12
+    assert day_keys.key_for(keys, 11 * DAY_US + 5).day == 11
+    assert day_keys.key_for(keys, 99 * DAY_US).day == 12

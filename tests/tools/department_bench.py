@@ -35,6 +35,7 @@ from sync import messages as m  # noqa: E402
 from sync.department.content.key_guard import Cover, KeyDoor  # noqa: E402
 from sync.department.content.key_service import LocalKeyService  # noqa: E402
 from sync.department.content.reads import StoreReads  # noqa: E402
+from sync.department.ground.department_time import Clocks  # noqa: E402
 from sync.department.ground.tls import tls_context  # noqa: E402
 from sync.department.journal.entries import Query  # noqa: E402
 from sync.department.server.server import Department  # noqa: E402
@@ -181,7 +182,9 @@ def lookup(place: Path, reads: int) -> None:
     first = now[0] // DAY_US - DAYS + 1
     place.chmod(0o755)  # the database runs as another user
     with postgres_cluster(*FAST_FILL, parent=place) as url:
-        department = Department(found_department(place / "department", database=url), lambda: now[0])
+        department = Department(
+            found_department(place / "department", database=url), Clocks.simulated(lambda: now[0])
+        )
         started = time.monotonic()
         keys = department.keys
         assert isinstance(keys, LocalKeyService)

@@ -59,7 +59,7 @@ def name_of(hint: Any) -> str:
         return "object"
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return " \\| ".join(f"`{one.value}`" for one in hint)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return f"[{hint.__name__}](#{anchor(hint)})"
     plain = {str: "text", int: "integer", float: "number", bool: "true or false", bytes: "bytes"}
     return plain.get(hint, getattr(hint, "__name__", str(hint)))
