@@ -199,6 +199,7 @@ def test_a_last_anchor_that_fails_after_a_restart_leaves_a_home_that_opens(
     ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, reopen: Reopen
 ) -> None:
     """The slot then holds the anchor of the run before: not the newest one, and no roll-back."""
+    add_reads(ledger, time, 1)
     ledger.close()
     again = reopen()
     add_reads(again, time, 1)
