@@ -28,6 +28,8 @@ ALARMS = (
     "clock_unknown",
     "sync_late",
     "configuration_refused",
+    "closed_log",
+    "clock_in_doubt",
     "sensor_failed",
 )
 CLOCK_STATES = ("disciplined", "holdover", "unknown")

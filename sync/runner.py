@@ -110,7 +110,8 @@ class Runner:
             outcome, what = "link", str(error)
         except BatchRefusedError as error:
             outcome, what = "log-refused", f"{error.code}: {error.what}"
-            self._outbox.note_incident("log-refused", what)
+            if self._folder.status().get("outcome") != outcome:  # else it is in the log already
+                self._outbox.note_incident("log-refused", what)
             with contextlib.suppress(LinkError, RefusedByDepartmentError, StorageError):
                 conversation.deliver(goes_on)
         except RefusedByDepartmentError as error:

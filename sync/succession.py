@@ -21,7 +21,7 @@ from storage.ledger import Ledger
 from storage.salvage import salvage
 from storage.slot import EffaceableSlot
 from storage.standing import DAY_KEYS, DOCUMENTS, MAX_DOCUMENT_BYTES, Enrolment, context_of
-from storage.times import now_us
+from storage.times import DAY_US, now_us
 from sync import messages as m
 from sync.enrolment import make_vouch
 from sync.ledger_outbox import LedgerOutbox
@@ -29,6 +29,8 @@ from sync.membership import Member, SyncFolder
 from sync.vouch import UnitKey
 
 REASON_CHARS = 500
+MOST_A_DAY = 3  # logs that a unit closes by itself in a day: more are two units that speak as one
+LOOKED_AT = "looked-at"
 
 
 def keep_keys(folder: SyncFolder, log_id: bytes, keys: Iterable[EpochKeyForDay]) -> None:
@@ -42,6 +44,31 @@ def keep_keys(folder: SyncFolder, log_id: bytes, keys: Iterable[EpochKeyForDay])
 
 def _old(folder: SyncFolder, log_id: bytes) -> Path:
     return folder.path / "old" / log_id.hex()[:16]
+
+
+def demand_no_quarrel(folder: SyncFolder, *, at_us: int | None = None) -> None:
+    """Raises LedgerError where logs were closed again and again: a copy of this unit closes them in turn.
+
+    Opening one more would close the other's, for ever. It goes on once a person has looked, which
+    `looked_at` notes.
+    """
+    old = folder.path / "old"
+    looked_ns = (old / LOOKED_AT).stat().st_mtime_ns if (old / LOOKED_AT).exists() else 0
+    since_ns = max((now_us() if at_us is None else at_us) * 1000 - DAY_US * 1000, looked_ns)
+    closed = sum(path.stat().st_ctime_ns > since_ns for path in old.glob("*/store"))
+    if closed >= MOST_A_DAY:
+        raise LedgerError(
+            f"{closed} logs were closed within a day: another device speaks for this unit",
+            where=str(old),
+            cure="find the copy of this card; then: reader sync now --new-log",
+        )
+
+
+def looked_at(folder: SyncFolder) -> None:
+    """A person has looked: new logs may be opened again."""
+    mark = folder.path / "old" / LOOKED_AT
+    mark.parent.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+    files.replace(mark, b"")
 
 
 def succeed(

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
+
 from firmware.custody.log_rollover import Successor
 from firmware.custody.opening import custody_of, open_or_succeed, sync_folder
 from firmware.health.health_message import health_message
@@ -19,11 +21,13 @@ from storage.errors import HomeLockedError
 from storage.ledger import Ledger
 from storage.times import utc_text
 from sync.command_frame import DONE, FOUND_WRONG, Common, noun
+from sync.handover import closed_logs
 from sync.health import Health
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Runner
 from sync.schedule import Schedule
+from sync.succession import looked_at
 
 WAIT_S = 120.0
 
@@ -34,10 +38,18 @@ sync = noun(
 
 
 @sync.verb("now", example="reader sync now")
-def now(common: Common) -> int:
-    """Sync now. While a reader runs, ask it to sync, and wait for the outcome."""
+@click.option(
+    "--new-log", is_flag=True, help="Someone has found out why logs were closed: open new ones again."
+)
+def now(common: Common, *, new_log: bool) -> int:
+    """Sync now. While a reader runs, ask it to sync, and wait for the outcome.
+
+    The exit status is 1 too while a closed log holds reads that the department does not have.
+    """
     folder = sync_folder(common.home)
     folder.member()
+    if new_log:
+        looked_at(folder)
     try:
         _speak(common.home, folder)
     except HomeLockedError:
@@ -54,9 +66,17 @@ def status(common: Common) -> int:
 
 
 def _report(folder: SyncFolder, *, as_json: bool) -> int:
-    facts = folder.status()
-    _show(facts, as_json=as_json)
-    return DONE if facts.get("outcome", "done") == "done" else FOUND_WRONG
+    facts, left = folder.status(), closed_logs(folder)
+    reads = sum(max(0, one.reads) for one in left)
+    _show(facts | ({"closed_logs": len(left), "closed_reads": reads} if left else {}), as_json=as_json)
+    for one in left:
+        count = f"{one.reads} reads" if one.reads > 0 else "an unknown number of reads"
+        print(
+            f"closed log {one.name}: {count} not delivered; take {one.folder} to the department: "
+            "department incident import",
+            file=sys.stderr,
+        )
+    return DONE if facts.get("outcome", "done") == "done" and not left else FOUND_WRONG
 
 
 def _speak(home: Path, folder: SyncFolder) -> None:

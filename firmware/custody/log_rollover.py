@@ -12,13 +12,15 @@ from hw.clock import Clock
 from storage.ledger import Ledger
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
-from sync.succession import keep_keys, succeed
+from sync.succession import demand_no_quarrel, keep_keys, succeed
 
 
 class Successor:
     """What is needed of the refused log to open the next one."""
 
     def __init__(self, ledger: Ledger, folder: SyncFolder, reason: str) -> None:
+        """Raises LedgerError where a copy of this unit closes its logs again and again."""
+        demand_no_quarrel(folder)
         outbox = LedgerOutbox(ledger, folder.inbox)
         keep_keys(folder, outbox.log_id, outbox.sealed_keys())
         self._folder, self._reason = folder, reason

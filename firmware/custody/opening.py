@@ -22,6 +22,7 @@ from storage.ledger import Ledger
 from storage.socket_door import DoorServer
 from sync import succession
 from sync.errors import SyncError, UnitKeyError
+from sync.handover import closed_logs
 from sync.membership import SyncFolder
 from sync.succession import last_set_aside
 
@@ -161,6 +162,7 @@ def custody_of(ledger: Ledger, folder: SyncFolder) -> Custody:
         unacknowledged=status.unreceived, enrolled=status.enrolled,
         last_sync_us=succeeded if isinstance(succeeded, int) and succeeded > 0 else None,
         enrolled_us=enrolled_us(folder), configuration_refused=sent is not None and bool(sent.refused),
+        closed_log=bool(closed_logs(folder)), clock_in_doubt=bool(status.clock_alarm),
     )  # fmt: skip
 
 

@@ -53,6 +53,8 @@ class Alarm(StrEnum):
     CLOCK_UNKNOWN = "clock_unknown"
     SYNC_LATE = "sync_late"
     CONFIGURATION_REFUSED = "configuration_refused"
+    CLOSED_LOG = "closed_log"  # a closed log holds reads that the department does not have
+    CLOCK_IN_DOUBT = "clock_in_doubt"  # custody does not follow the clock, or it walked: storage.clock_trust
     SENSOR_FAILED = "sensor_failed"
 
 
@@ -70,6 +72,8 @@ class Custody:
     enrolled: bool = False
     enrolled_us: int | None = None
     configuration_refused: bool = False
+    closed_log: bool = False
+    clock_in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +205,8 @@ class HealthWatch:
                 and now.error_us > CLOCK_LOOSE_US,
                 Alarm.SYNC_LATE: self._sync_late(custody, now),
                 Alarm.CONFIGURATION_REFUSED: custody.configuration_refused,
+                Alarm.CLOSED_LOG: custody.closed_log,
+                Alarm.CLOCK_IN_DOUBT: custody.clock_in_doubt,
                 Alarm.SENSOR_FAILED: failed or bool(self._troubles()),
             } | {Alarm("camera_" + name): True for name in seeing}
             quality = self._scene.quality

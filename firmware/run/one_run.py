@@ -59,7 +59,7 @@ from hw.position import Fix
 from hw.power import PowerOrder
 from hw.vitals import SysfsBoard
 from hw.watchdog import Heartbeat
-from storage.errors import StoreFullError
+from storage.errors import LedgerError, StoreFullError
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.records import Position, Read
@@ -295,8 +295,15 @@ class OneRun:
         return result
 
     def _set_aside(self, ledger: Ledger, folder: SyncFolder, what: str) -> None:
-        """The department refused the log: end this run, so that the next one has a new log."""
-        self._successor = Successor(ledger, folder, what)
+        """The department refused the log: end this run, so that the next one has a new log.
+
+        Where logs are closed again and again it goes on reading into this one, until a person looks.
+        """
+        try:
+            self._successor = Successor(ledger, folder, what)
+        except LedgerError as error:
+            structlog.get_logger("uplink").error("no_new_log", what=str(error))
+            return
         self._stop.ask(Reason.LOG_REFUSED)
 
     def _after_conversation(self, ledger: Ledger) -> None:

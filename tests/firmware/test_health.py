@@ -122,6 +122,14 @@ def spoil(**vitals: Any) -> Any:
             lambda bench: setattr(bench, "custody", replace(bench.custody, configuration_refused=True)),
             "configuration_refused", id="a configuration refused",
         ),
+        pytest.param(
+            lambda bench: setattr(bench, "custody", replace(bench.custody, closed_log=True)),
+            "closed_log", id="reads of a closed log not delivered",
+        ),
+        pytest.param(
+            lambda bench: setattr(bench, "custody", replace(bench.custody, clock_in_doubt=True)),
+            "clock_in_doubt", id="a clock that custody does not follow",
+        ),
     ],
 )  # fmt: skip
 def test_each_trouble_raises_its_alarm_alone(trouble: Any, alarm: str) -> None:

@@ -1,0 +1,152 @@
+"""A closed log is handed over whole: every record that verifies, its keys, and an alarm until it is done."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from receiver_twins import Joined
+from sync_twins import converse
+
+from storage import codec, envelope, files
+from storage.errors import LedgerError, NoHomeError
+from storage.leaf import unchecked
+from storage.times import DAY_US, now_us
+from sync.department.server.server import Department
+from sync.documents import Carried, context_of, inbox_file
+from sync.handover import BadRecord, HandedRecord, closed_logs, open_handover
+from sync.succession import MOST_A_DAY, demand_no_quarrel, keep_keys, looked_at, succeed
+
+
+@pytest.fixture
+def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
+    made = Joined(tmp_path / "unit", department, "unit")
+    yield made
+    made.close()
+
+
+def close_the_log(unit: Joined) -> Path:
+    """As a fork does: the log is set aside with its keys, and another opened."""
+    log_id, previous = unit.outbox.log_id, unit.outbox.anchored_note()
+    keep_keys(unit.folder, log_id, unit.outbox.sealed_keys())
+    unit.ledger.close()
+    unit.ledger = succeed(
+        unit.home, unit.slot, unit.clock, unit.folder, previous=previous, reason="the department refused it"
+    )
+    return unit.folder.path / "old" / log_id.hex()[:16]
+
+
+def test_what_the_department_lacks_of_a_closed_log_lies_in_its_folder_and_opens_there(
+    unit: Joined, department: Department
+) -> None:
+    unit.add(2)
+    converse(unit, department)
+    held = unit.outbox.received_to()
+    unsent = unit.add(3)
+    leaves = unit.outbox.leaves(0, unit.outbox.size())
+    folder = close_the_log(unit)
+    before = sorted(folder.rglob("*"))
+    with open_handover(folder) as handover:
+        found = list(handover.records())
+        assert [one.leaf for one in found if isinstance(one, HandedRecord)] == leaves
+        assert all(isinstance(one, HandedRecord) and not one.lost for one in found)
+        late = [one for one in handover.records(held) if one.sequence in unsent]
+        assert [name for one in late if isinstance(one, HandedRecord) for name, _ in one.elements] == [
+            "overview", "patch", "place", "text"
+        ] * 3  # fmt: skip
+        keys = {key.epoch for key in handover.keys}
+        assert {unchecked(one.leaf).epoch for one in late if isinstance(one, HandedRecord)} <= keys
+        assert handover.size == len(leaves)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_what_was_altered_is_handed_over_as_such(unit: Joined) -> None:
+    first, second, third = unit.add(3)
+    folder = close_the_log(unit)
+    database = sqlite3.connect(folder / "store" / "ledger.sqlite3")
+    with database:
+        database.execute("UPDATE leaves SET leaf = zeroblob(99) WHERE sequence = ?", (first,))
+        database.execute("UPDATE leaves SET leaf = (SELECT leaf FROM leaves WHERE sequence = ?) "
+                         "WHERE sequence = ?", (third, second))  # fmt: skip
+        database.execute("DELETE FROM elements WHERE sequence = ? AND name = 'text'", (third,))
+    database.close()
+    image = next(path for path in (folder / "store" / "blobs").rglob("*") if path.is_file())
+    image.write_bytes(b"another")
+    with open_handover(folder) as handover:
+        found = {one.sequence: one for one in handover.records(first)}
+    assert isinstance(found[first], BadRecord)
+    assert isinstance(found[second], BadRecord)
+    last = found[third]
+    assert isinstance(last, HandedRecord)
+    assert "text" in last.lost
+    assert all(name not in last.lost for name, _ in last.elements)
+
+
+def test_a_folder_without_keys_still_hands_over_its_records_and_one_without_a_ledger_nothing(
+    unit: Joined, tmp_path: Path
+) -> None:
+    unit.add(1)
+    folder = close_the_log(unit)
+    (folder / "keys.cbor").unlink()
+    with open_handover(folder) as handover:
+        assert handover.keys == ()
+        assert list(handover.records())
+    with pytest.raises(NoHomeError), open_handover(tmp_path):
+        raise AssertionError("a folder without a ledger was opened")
+
+
+def test_a_closed_log_is_undone_work_until_the_department_says_otherwise(
+    unit: Joined, department: Department
+) -> None:
+    unit.add(2)
+    converse(unit, department)
+    assert closed_logs(unit.folder) == []
+    unit.add(3, hit=True)
+    folder = close_the_log(unit)
+    [one] = closed_logs(unit.folder)
+    assert (one.reads, one.folder) == (3, folder)
+    name = f"handed-over/{folder.name}"
+    body = Carried(name=name, version=1, unit_id="", issued_us=1, expires_us=None, body=b"")
+    unit.folder.inbox.mkdir(exist_ok=True)
+    for key, done in ((Ed25519PrivateKey.generate(), False), (command_key(unit), True)):
+        message = envelope.sign(codec.to_bytes(body), key, context=context_of(name))
+        files.replace(unit.folder.inbox / inbox_file(name), message)
+        assert (closed_logs(unit.folder) == []) is done
+
+
+def command_key(unit: Joined) -> Ed25519PrivateKey:
+    """From now on this is the department's."""
+    key = Ed25519PrivateKey.generate()
+    unit.folder.save_member(replace(unit.folder.member(), command_key=key.public_key().public_bytes_raw()))
+    return key
+
+
+def test_a_log_with_nothing_to_deliver_is_no_undone_work(unit: Joined, department: Department) -> None:
+    unit.add(2)
+    converse(unit, department)
+    close_the_log(unit)
+    assert closed_logs(unit.folder) == []
+
+
+def test_an_unreadable_closed_log_counts_as_not_delivered(unit: Joined) -> None:
+    folder = close_the_log(unit)
+    (folder / "store" / "ledger.sqlite3").write_bytes(b"no database")
+    assert [one.reads for one in closed_logs(unit.folder)] == [-1]
+
+
+def test_two_living_clones_stop_closing_each_others_logs_until_a_person_looks(unit: Joined) -> None:
+    for _ in range(MOST_A_DAY):
+        demand_no_quarrel(unit.folder)
+        close_the_log(unit)
+    with pytest.raises(LedgerError, match="another device speaks for this unit") as refused:
+        demand_no_quarrel(unit.folder)
+    assert "--new-log" in refused.value.cure
+    demand_no_quarrel(unit.folder, at_us=now_us() + DAY_US)  # a day later
+    looked_at(unit.folder)
+    os.utime(unit.folder.path / "old" / "looked-at")
+    demand_no_quarrel(unit.folder)
