@@ -150,6 +150,14 @@ def test_the_description_and_the_counts_are_given_to_anybody_and_nothing_else(
         assert client.get(f"/desk/{name}").status_code in {404, 405}
 
 
+def test_a_call_that_is_not_in_the_table_is_refused_by_its_code(
+    department: Department, client: httpx.Client
+) -> None:
+    headers = {"authorization": f"Bearer {logged_on(department, client, 'super')['token']}"}
+    answer = client.post("/desk/inquiry/everything", json={}, headers=headers)
+    assert (answer.status_code, answer.json()["refused"]) == (422, "no-call")
+
+
 def test_a_repeated_call_with_one_key_is_one_alpr_request(
     department: Department, client: httpx.Client
 ) -> None:

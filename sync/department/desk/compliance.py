@@ -77,7 +77,7 @@ def _audits(policy: Policy, book: Book, now_us: int) -> list[Overdue]:
 
 
 def _training(policy: Policy, book: Book, now_us: int) -> list[Overdue]:
-    """Everybody of a role with a call that touches data, and nobody else."""
+    """People with a call that touches data."""
     found = []
     for user, account in sorted(book.roster.accounts.items()):
         roles = policy.effective_roles(account.roles)

@@ -1,4 +1,4 @@
-"""The one door: who asks, whether he may, the entry, the witness - in this order, for every call.
+"""The one door: who asks, whether they may, the entry, the witness - in this order, for every call.
 
 `Desk.act` is one transaction: newest state, session (open, not locked), role, training where the call touches
 data, then the call's own decision, then its entries. A refusal is an entry too. `Desk.covered` has the entry
@@ -63,7 +63,7 @@ Plan: TypeAlias = tuple[Sequence[Note], Callable[[list[Entry]], T]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """A proven person making one call: which of his roles allows it, when."""
+    """A proven person making one call: which of their roles allows it, when."""
 
     user: str
     role: Role
@@ -280,7 +280,7 @@ class Desk:
         return token
 
     def _staffs(self, account: AccountSet | None, post: str) -> bool:
-        """A staffed post is taken by dispatchers and communications personnel, nobody else."""
+        """A staffed post is taken by dispatchers and communications personnel alone."""
         held = self.book.roster.roles_of(account.user, self._clock()) if account else ()
         roles = self.policy.effective_roles(held)
         return post in self.policy.sessions.staffed_posts and not STAFFS_POSTS.isdisjoint(roles)
@@ -393,7 +393,7 @@ class Desk:
         credential = self.book.roster.credentials.get(account.user)
         if call is not Call.POLICY_READ and (credential is None or credential.first):
             raise NotYetError(
-                "this password was made by somebody else: set your own first",
+                "this password was made by another person: set your own first",
                 code="first-password",
                 clause="CJIS IA-5",
                 cure="department user password",

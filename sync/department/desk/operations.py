@@ -77,7 +77,7 @@ class Operation:
     make: Callable[[Front, str, Any], Any]
 
     def run(self, front: Front, token: str, form: Any) -> Any:
-        """Make the call. Raises DeskRefusal; FormError for a text with characters that nobody sees."""
+        """Make the call. Raises DeskRefusal; FormError for a text with invisible characters."""
         demand_plain(form, self.form.__name__)
         return self.make(front, token, form)
 

@@ -1,4 +1,4 @@
-"""Who a session is: what a logon answers beside the token, so that nobody has to ask again."""
+"""Who a session is: what a logon answers beside the token, so that a client need not ask again."""
 
 from __future__ import annotations
 

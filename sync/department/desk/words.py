@@ -13,7 +13,7 @@ from typing import Any
 from sync.department.policy.refusals import FormError
 
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode categories of what nobody sees: control, format, surrogate, private use, unassigned, breaks."""
+"""Unicode categories of invisible characters: control, format, surrogate, private use, unassigned, breaks."""
 
 
 def is_plain(text: str) -> bool:
@@ -24,7 +24,7 @@ def is_plain(text: str) -> bool:
 
 
 def demand_plain(value: Any, where: str) -> None:
-    """Raises FormError naming the field for a text with characters that nobody sees, however deep it is."""
+    """Raises FormError naming the field for a text with invisible characters, at any depth."""
     if isinstance(value, str):
         if not is_plain(value):
             raise FormError(

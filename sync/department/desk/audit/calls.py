@@ -151,7 +151,7 @@ def run(front: Front, token: str, form: PeriodForm) -> AuditReport:
     since, until = desk.act(token, Call.AUDIT_RUN, period)
     size = desk.log.size()
     seed = hashlib.sha256(desk.covered(size - 1).checkpoint.encode()).digest()
-    requests = audit.requests_of(desk.log.entries(0, size, ACCESS_KINDS))  # holds nobody up
+    requests = audit.requests_of(desk.log.entries(0, size, ACCESS_KINDS))  # outside the transaction
     looks = audit.look_ups_of(requests)
     inside = [one for one in looks if since <= one.at_us <= until]
     flags = [*detected(desk, looks), *detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed)]
@@ -187,7 +187,7 @@ def look_daily(front: Front) -> list[int]:
     """Open findings for what the detectors see today, so that the fifth look-up waits for no audit.
 
     The entries are the system's; the periodic audit goes over everything again and takes its sample. Raises
-    NotYetError where nobody may review.
+    NotYetError where there is no reviewer.
     """
     desk = front.desk
     looks = audit.look_ups_of(audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS)))
@@ -249,7 +249,7 @@ def _emergencies(book: Book) -> list[Emergency]:
 
 
 def _disputed(desk: Desk) -> list[Flag]:
-    """Each dispute, about whoever made the disputed entry."""
+    """Each dispute, about the person who made the disputed entry."""
     flags = []
     for entry in desk.book.queue.disputes:
         if not isinstance(entry.note, Disputed):

@@ -177,7 +177,7 @@ def minutes_off(shift: Shift, minute: int) -> int:
 def off_shift(
     look_ups: Sequence[LookUp], terms: DetectorTerms, shifts: Mapping[str, Shift | None], zone: tzinfo
 ) -> Iterator[Flag]:
-    """Run outside the person's shift, by the clock on his wall; one flag a person and day."""
+    """Run outside the person's shift, by the department's clock; one flag a person and day."""
     nights: dict[tuple[str, date], list[LookUp]] = defaultdict(list)
     for one in look_ups:
         shift = shifts.get(one.user)

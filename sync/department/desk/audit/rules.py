@@ -254,7 +254,7 @@ class Findings:
 def reviewer_for(roster: Roster, load: Mapping[str, int], searchers: set[str]) -> str:
     """The least busy reviewer who is not a searcher; the administrator where no reviewer is left.
 
-    Raises NotYetError where nobody is.
+    Raises NotYetError where there is none.
     """
     for role in (Role.REVIEWER, Role.ADMINISTRATOR):
         free = [user for user in roster.holders(role) if user not in searchers]
@@ -264,7 +264,7 @@ def reviewer_for(roster: Roster, load: Mapping[str, int], searchers: set[str]) -
         "no reviewer is left who is not the searcher",
         code="no-reviewer",
         clause="463.5 (c)",
-        cure="give somebody else the role reviewer",
+        cure="give another person the role reviewer",
     )
 
 

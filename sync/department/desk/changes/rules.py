@@ -1,4 +1,4 @@
-"""A change that needs a second person: proposed, approved by somebody else, carried out once. No I/O.
+"""A change that needs a second person: proposed, approved by another person, carried out once. No I/O.
 
 An approval is good for exactly one form: its SHA-256 is in the proposal. The person who approves is neither
 the proposer nor the person whom the change is about.
@@ -92,7 +92,7 @@ def to_decide(policy: Policy, changes: Changes, number: int, second: str, now_us
     if number in changes.decided:
         raise NotYetError("that proposal was decided", code="decided", clause=CLAUSE)
     if second in {entry.stamp.user, entry.note.about}:
-        raise DeskRefusal("the second person is somebody else", code="second-person", clause=CLAUSE)
+        raise DeskRefusal("the second person is another one", code="second-person", clause=CLAUSE)
     if not _in_time(policy, entry, now_us):
         raise DeskRefusal(
             "that proposal is out of date", code="old-proposal", clause=CLAUSE, cure="propose it again"
@@ -142,7 +142,7 @@ def second_person(
 ) -> ChangeProposed | list[ChangeUsed]:
     """What two people owe a call: the proposal, where the form only asks; else the approval that it uses.
 
-    `needed`: whether this form needs a second person; `alone`: nobody could be one yet. Raises DeskRefusal.
+    `needed`: whether this form needs a second person; `alone`: there is none yet. Raises DeskRefusal.
     """
     if form.propose:
         if not needed:

@@ -1,7 +1,7 @@
 """Maintenance grants at the desk: issued by the administrator, entered, listed (463.3).
 
 The entry comes first and is co-signed; only then is the grant signed and handed over. A vendor must be on the
-roster as one; whoever else is let in is personnel, on the roster and trained, and the grant ends with the
+roster as one; other holders are personnel, on the roster and trained, and the grant ends with the
 training.
 """
 
@@ -111,7 +111,7 @@ def _holder(line: str) -> bytes:
 
 
 def check_purpose(purpose: str) -> None:
-    """463.3: vendors, and whoever else is let in, come for maintenance and repair. Raises FormError.
+    """463.3: access is for maintenance and repair. Raises FormError.
 
     The first word is the purpose, what follows a colon says of what: "repair: rear camera".
     """
@@ -125,7 +125,7 @@ def check_purpose(purpose: str) -> None:
 
 
 def _end(desk: Desk, person: str, role: GrantRole, now_us: int, to_us: int) -> int:
-    """When the grant ends: with the training of whoever is trained. Raises DeskRefusal for a stranger."""
+    """When the grant ends: with the holder's training, except a vendor's. Raises DeskRefusal."""
     account = desk.book.roster.accounts.get(person)
     if account is None or not account.active:
         raise DeskRefusal("that user is not on the roster", code="no-such-user", clause=CLAUSE)
@@ -161,7 +161,7 @@ def _note(grant: Grant, signer: str) -> GrantIssued:
 
 
 def issue(front: Front, token: str, form: GrantForm) -> Granted:
-    """Let somebody in."""
+    """Issue a grant."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Grant]]:

@@ -1,7 +1,7 @@
 """Taking maintenance grants back at the desk: by id, by person, by key, and for good (463.3).
 
 Units sync one signed list of names that were taken back and never forget one, so a name must be right, and
-nobody on the list gets another grant.
+no name on the list gets another grant.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def revoke(front: Front, token: str, form: RevokeForm) -> Revoked:
 def _demand_known(desk: Desk, name: str) -> None:
     """A slip in a name would leave its grant in force, and say that it was taken back. Raises FormError.
 
-    An id or a key may be of a grant that a designee signed and nobody has entered yet.
+    An id or a key may be of a grant that a designee signed and that is not entered yet.
     """
     if _ID_OR_KEY.fullmatch(name) or name in desk.book.roster.accounts or desk.book.grants.knows(name):
         return
     raise FormError(
-        "no grant and nobody on the roster has that name",
+        "no grant and no person of the roster has that name",
         code="names",
         clause=CLAUSE,
         cure="see: department grant list",
@@ -82,5 +82,5 @@ def demand_not_taken_back(desk: Desk, grant: Grant) -> None:
             "this person or key was taken back for good: units would refuse the grant",
             code="taken-back",
             clause=CLAUSE,
-            cure="whoever comes back gets another user name and another key",
+            cure="a person who comes back gets another user name and another key",
         )

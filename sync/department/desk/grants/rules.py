@@ -41,7 +41,7 @@ class Grants:
         )
 
     def in_force(self, note: GrantIssued, now_us: int) -> bool:
-        """Not ended, not taken back by its id, its holder's name or his key."""
+        """Not ended, not revoked by its id, its holder's name or key."""
         taken = {note.grant_id, note.person, note.holder} & self.revoked
         return note.from_us <= now_us < note.to_us and not taken
 
@@ -87,5 +87,5 @@ def to_settle(settled: Settled, number: int, person: str, finding: str) -> bool:
         raise FormError("say what was found, in at least three words", code="finding", clause=clause)
     known = settled.first.get(number)
     if known is not None and known.stamp.user == person:
-        raise DeskRefusal("the second person is somebody else", code="second-person", clause=clause)
+        raise DeskRefusal("the second person is another one", code="second-person", clause=clause)
     return known is not None

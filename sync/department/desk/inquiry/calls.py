@@ -242,10 +242,10 @@ def read_log(
     *,
     check: Callable[[], None] | None = None,
 ) -> tuple[AlprRequest, ...]:
-    """ALPR Requests for somebody who may have them. `wanted` is given each one and the caller's name;
+    """ALPR Requests for a person who may read them. `wanted` is given each one and the caller's name;
     `check` may refuse.
 
-    The entry first, co-signed; then the reading, which holds nobody up however long the log is; then the
+    The entry first, co-signed; then the reading, outside the transaction; then the
     entry of how many there were.
     """
     desk = front.desk

@@ -174,7 +174,7 @@ class Queue:
 def request_to_run(
     queue: Queue, number: int, query: Query, ground: Ground, runner: str, *, now_us: int
 ) -> Entry:
-    """The open request that a search answers: it must be that search, and somebody else's. Raises
+    """The open request that a search answers: it must be that search, and another person's. Raises
     DeskRefusal."""
     entry = queue.asked.get(number)
     if entry is None or not isinstance(entry.note, InquiryAsked):
@@ -194,7 +194,7 @@ def request_to_run(
 
 
 def proposal_to_decide(queue: Queue, number: int, second: str) -> Entry:
-    """The proposal that a second person decides: not his own, not decided yet. Raises DeskRefusal."""
+    """The proposal that a second person decides: another person's, not decided yet. Raises DeskRefusal."""
     entry = queue.proposed.get(number)
     if entry is None or not isinstance(entry.note, SearchProposed):
         raise FormError("there is no such proposal", code="no-proposal", clause="463.5 (a)")
@@ -202,7 +202,7 @@ def proposal_to_decide(queue: Queue, number: int, second: str) -> Entry:
         raise NotYetError("that proposal was decided", code="decided", clause="463.5 (a)")
     asker = queue.asked.get(entry.note.request)
     if second == entry.stamp.user or (asker is not None and asker.stamp.user == second):
-        raise DeskRefusal("the second person is somebody else", code="second-person", clause="463.5 (a)")
+        raise DeskRefusal("the second person is another one", code="second-person", clause="463.5 (a)")
     return entry
 
 

@@ -60,7 +60,7 @@ class UserForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialForm:
-    """A new first password for somebody, and why. `propose`, `approval`: as for an account."""
+    """A new first password for a person, and why. `propose`, `approval`: as for an account."""
 
     user: str
     reason: str
@@ -178,7 +178,7 @@ def _second(
 ) -> ChangeProposed | list[ChangeUsed]:
     """The second person of a change of the roster. Raises DeskRefusal.
 
-    Until somebody else ever could approve, the first administrator acts alone; the entry shows one hand.
+    Until another person could approve, the first administrator acts alone; the entry shows one hand.
     """
     wanted = changes.Wanted(
         call=call, about=form.user, summary=summary, user=caller.user, now_us=caller.at_us
@@ -202,7 +202,7 @@ def hand_office_over(front: Front, token: str, form: HandoverForm) -> Entered:
             )
         if form.user == caller.user or Role.ADMINISTRATOR not in mine.roles:
             raise DeskRefusal(
-                "the administrator hands over to somebody else", code="own-account", clause="463.4"
+                "the administrator hands over to another person", code="own-account", clause="463.4"
             )
         if Role.ADMINISTRATOR in form.keep_roles:
             raise FormError("the policy names one administrator", code="second-administrator", clause="463.4")
@@ -232,7 +232,7 @@ def _blobs(lines: tuple[str, ...]) -> tuple[bytes, ...]:
 
 
 def new_credential(front: Front, token: str, form: CredentialForm) -> HandedOver:
-    """A new first password and authenticator secret for somebody else; ends their sessions."""
+    """A new first password and authenticator secret for another person; ends their sessions."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[HandedOver]:

@@ -1,7 +1,7 @@
 """People at the desk: the roster, their credentials, and lock-outs. Passwords, TOTP (RFC 6238).
 
 A credential record (password hash, TOTP secret) lies sealed beside the log, and its digest in it: a record
-that somebody swapped is refused even with the right password. Passwords are argon2id (RFC 9106),
+that was swapped is refused even with the right password. Passwords are argon2id (RFC 9106),
 or PBKDF2-HMAC-SHA-256 in the FIPS profile. A TOTP code is good once.
 """
 
@@ -129,7 +129,7 @@ class Roster:
         if note.roles:
             self.last_roles[note.user] = note.roles
             self.ever_roles.setdefault(note.user, set()).update(note.roles)
-        if not note.active:  # whoever comes back gets a new credential
+        if not note.active:  # a person who comes back gets a new credential
             self.credentials.pop(note.user, None)
             return
         if set(note.roles) - known:
@@ -211,7 +211,7 @@ def takes_two(policy: Policy, roles: Iterable[Role]) -> bool:
 def has_approvers(policy: Policy, roster: Roster, user: str) -> bool:
     """Whether anybody but `user` ever could approve a change: until then the first administrator acts alone.
 
-    A role that was taken away still counts, so that nobody gets back to this state.
+    A role that was taken away still counts, so that this state never comes back.
     """
     return any(
         Call.CHANGE_APPROVE in calls_of(policy, roster.ever_roles.get(other, ()))

@@ -1,7 +1,7 @@
 """Training of 463.9: who records it, what a record must say, and who is current. No I/O.
 
-Training is conducted by the CCAT supervisor, yearly, with all three topics; nobody records his own, so the
-administrator records the supervisor's. Whoever is not current makes no call that touches data (463.3).
+Training is conducted by the CCAT supervisor, yearly, with all three topics; the administrator records the
+supervisor's own. A person without current training makes no call that touches data (463.3).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def demand_current(
 ) -> None:
     """Raises DeskRefusal unless `user` was trained within the year, in every topic that is in force.
 
-    `who`: whose training it is, in the words of whoever reads the refusal.
+    `who`: whose training it is, in the words of the refusal.
     """
     done = trainings.newest.get(user)
     cure = "ask the CCAT supervisor for a training date"

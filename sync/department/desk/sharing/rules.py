@@ -1,8 +1,8 @@
 """Sharing with other agencies: 463.6 and the gate of California Civil Code 1798.90.55 (b). No I/O.
 
 Written request (agency, person, purpose, the letter), review, approval by the administrator or a designee,
-retention of all of it, and a delivery that cannot exceed the scope. Whoever is neither law enforcement nor a
-prosecutor is routed to records release; federal and out-of-state receivers are refused.
+retention of all of it, and a delivery that cannot exceed the scope. An agency that is neither law enforcement
+nor a prosecutor is routed to records release; federal and out-of-state receivers are refused.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def to_review(shares: Shares, number: int) -> Entry:
 
 
 def to_decide(policy: Policy, shares: Shares, number: int, approver: str) -> Entry:
-    """The reviewed request that an approver decides; nobody approves what he entered. Raises DeskRefusal."""
+    """The reviewed request that an approver decides; not the person who entered it. Raises DeskRefusal."""
     entry = to_review(shares, number)
     if number not in shares.reviewed:
         raise NotYetError("that request has not been reviewed", code="not-reviewed", clause="463.6 (b)")

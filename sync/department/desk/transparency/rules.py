@@ -1,6 +1,6 @@
 """What anybody may know: counts over the access log, with no plate, no person and no case. No I/O.
 
-The counts come from the log's entries and nothing else, so that whoever holds the log counts the same; the
+The counts come from the log's entries and nothing else, so that any holder of the log counts the same; the
 newest co-signed checkpoint says which log it was, and the witness that no entry was taken out of it.
 """
 
