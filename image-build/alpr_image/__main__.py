@@ -10,9 +10,12 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
 
-from alpr_image import debs, image
+from alpr_image import debs, image, provision
 from alpr_image.workshop import BuildError, Workshop
+
+PARTS = ("boot", "visit", "cuts", "updates", "tampered")
 
 
 def main() -> int:
@@ -23,6 +26,14 @@ def main() -> int:
     one.add_argument("--board", default="virt")
     one.add_argument("--version", type=int, default=1)
     one.add_argument("--name", default="0.1.0")
+    one = verbs.add_parser("test")
+    one.add_argument("--only", nargs="*", default=list(PARTS), choices=PARTS)
+    one.add_argument("--built", action="store_true", help="take the image of the last build")
+    one = verbs.add_parser("provision")
+    one.add_argument("card", nargs="?", type=Path)
+    one.add_argument("--image", type=Path)
+    one.add_argument("--write", action="store_true", help="write it; without, the plan alone")
+    one.add_argument("--secure-boot", choices=("rpi",), help="the steps that lock a board")
     verbs.add_parser("lock")
     verbs.add_parser("deb")
     args = parser.parse_args()
@@ -31,6 +42,10 @@ def main() -> int:
         if args.verb == "build":
             made = image.build(shop, board=args.board, version=args.version, name=args.name, tell=_tell)
             print(made.told())
+        elif args.verb == "provision":
+            return _provision(args)
+        elif args.verb == "test":
+            return _test(shop, args.only, built=args.built)
         elif args.verb == "lock":
             shop.make_tools()
             image.relock(shop)
@@ -45,6 +60,41 @@ def main() -> int:
         return 1
     _tell(f"{args.verb}: {time.monotonic() - begun:.0f} s in all")
     return 0
+
+
+def _provision(args: argparse.Namespace) -> int:
+    if args.secure_boot:
+        for number, line in enumerate(provision.RPI_SECURE_BOOT, start=1):
+            print(f"{number}. {line}")
+        return 0
+    if args.card is None or args.image is None:
+        raise BuildError("provision: name the card and --image, or --secure-boot rpi")
+    told = provision.plan(args.card, args.image)
+    print("\n".join(told.lines()))
+    if not args.write:
+        print("nothing was written; with --write it is")
+        return 0
+    print(f"written and read back, SHA-256 {provision.write(told)}")
+    return 0
+
+
+def _test(shop: Workshop, only: list[str], *, built: bool) -> int:
+    from alpr_image.bench import story, trials  # noqa: PLC0415 - needs the tests' tools beside it
+
+    made = image.build(shop, board="virt", version=1, name="0.1.0", tell=_tell, fresh=not built)
+    parts = image.Parts.gather(shop, "virt")
+    told = story.Story(shop, parts.keys, _tell)
+    unit = story.first_start(told, made)
+    if "visit" in only:
+        office = story.visit(told, *unit)
+        if "cuts" in only:
+            trials.power_cuts(told, *unit)
+        if "updates" in only:
+            trials.updates(told, parts, made, unit, office)
+    if "tampered" in only:
+        trials.tampered(told, parts, made)
+    print(told.write())
+    return 0 if all(one.good for one in told.seen) else 1
 
 
 def _tell(line: str) -> None:

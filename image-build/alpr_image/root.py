@@ -34,6 +34,7 @@ DROPPED = (
     "usr/lib/systemd/system-generators/systemd-debug-generator",
     "usr/lib/systemd/system-generators/systemd-run-generator",
     "usr/share/python-wheels",
+    "usr/lib/*/NetworkManager/*/libnm-device-plugin-bluetooth.so",
     "usr/lib/python3/dist-packages/pip*",
 )
 MASKED = (
@@ -52,6 +53,9 @@ MASKED = (
     "swap.target",
     "systemd-zram-setup@.service",
     "systemd-firstboot.service",
+    "systemd-sysusers.service",
+    "systemd-hwdb-update.service",
+    "ldconfig.service",
     "systemd-homed.service",
     "systemd-machine-id-commit.service",
     "NetworkManager-wait-online.service",
@@ -153,6 +157,8 @@ def build_root(
         shutil.rmtree(cache)
     debs.compiled(tree, python, ["usr/lib/python3.13", wheels.FOLDER])
     (tree / "etc/machine-id").write_text("")
+    for name in ("etc/.updated", "var/.updated"):  # nothing is made anew at a start (ConditionNeedsUpdate=)
+        (tree / name).write_text(f"TIMESTAMP_NSEC={EPOCH}000000000\n")
     for name in (
         "data",
         "bootconfig",

@@ -145,7 +145,7 @@ def test_service_name_is_the_one_that_the_console_asks_the_journal_for() -> None
 
 def polkit_answer(action: str, user: str, details: dict[str, str]) -> str:
     """The rule file's answer, run by node or duktape (`duk`)."""
-    engine = shutil.which("node") or shutil.which("duk")
+    engine = shutil.which("duk") or shutil.which("node")
     if engine is None:
         pytest.skip("no JavaScript engine here: apt install duktape")
     rules = (UNIT / "usr/share/polkit-1/rules.d/50-alpr.rules").read_text()

@@ -13,7 +13,7 @@ from alpr_device.image_facts import floor, image_facts, raise_floor
 from alpr_device.slots import call, running_slot
 
 UNIT = "alpr-reader.service"
-WAIT_S = 180.0
+WAIT_S = 900.0
 STAYS_S = 10.0
 LOOK_S = 2.0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 PICTURE = Path("/usr/share/alpr/known-plate.jpg")
 EXPECTED = Path("/usr/share/alpr/known-plate.txt")
-LIMIT_S = 240
+LIMIT_S = 540
 
 
 def faults(reader: str = "reader", picture: Path = PICTURE, expected: Path = EXPECTED) -> list[str]:

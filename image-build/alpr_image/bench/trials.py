@@ -1,0 +1,277 @@
+"""The hard part of `make image-test`: updates, power cuts, tampered images."""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from alpr_image import pack
+from alpr_image.bench import card as cards
+from alpr_image.bench import variants
+from alpr_image.bench.machine import Machine
+from alpr_image.bench.nbd import Card, CardServer
+from alpr_image.bench.office import Office
+from alpr_image.bench.story import COMMAND_LIMIT_S, PROMPT_LIMIT_S, Story, log_in
+from alpr_image.image import Built, Parts
+from alpr_image.workshop import BuildError, run
+from tests.tools.rehearsal import Hands
+
+INSTALL_LIMIT_S = 900.0
+RESTART_LIMIT_S = 900.0
+CUTS = 20
+
+
+def updates(story: Story, parts: Parts, built: Built, unit: tuple[Machine, Path], office: Office) -> None:
+    """A good update goes in; bad ones are refused, or left by the next start."""
+    shop, (machine, card) = story.shop, unit
+    good = variants.make(shop, parts, version=2, name="good")
+    blind = variants.make(shop, parts, version=3, name="blind", alter=variants.without_models)
+    dead = variants.make(shop, parts, version=4, name="dead", alter=variants.without_init)
+    foreign = variants.make(shop, parts, version=5, name="foreign", signer="foreign")
+    unlogged = variants.make(shop, parts, version=6, name="unlogged", logged=False)
+    files = [one.update for one in (good, blind, dead, foreign, unlogged)]
+    stick = story.stick(*files, built.update)
+    with office.open(), machine.running(f"file={card},format=raw", disks=(story.clip_disk(), stick)) as hands:
+        inside = _session(story, hands, office)
+        for name, words in ((foreign, "signature"), (unlogged, "not in the release log")):
+            with story.step(f"refuses the update {name.update.stem}") as told:
+                told.append(_refused(hands, inside, name.update.name, words))
+        with story.step("installs a good update, starts into it and commits it") as told:
+            told.append(_installed(hands, inside, good.update.name))
+            _restart(hands, machine, "B", "slot B committed, version 2")
+            told.append("slot B committed, version 2")
+        inside = _session(story, hands, office)
+        with story.step("refuses a downgrade") as told:
+            told.append(_refused(hands, inside, built.update.name, "not newer"))
+        for one, why in ((blind, "boots and reads nothing"), (dead, "does not boot")):
+            with story.step(f"leaves an update that {why}, by itself") as told:
+                told.append(_installed(hands, inside, one.update.name))
+                _restart(hands, machine, "A" if one is blind else "", "")
+                machine.await_said(
+                    "alpr: slot B, root verified", after=_end(machine), limit_s=RESTART_LIMIT_S
+                )
+                told.append("slot B runs again")
+            inside = _session(story, hands, office)
+
+
+def _end(machine: Machine) -> int:
+    return len(machine.said())
+
+
+def _session(story: Story, hands: Hands, office: Office) -> str:
+    hands.wait_for("press return", PROMPT_LIMIT_S)
+    hands.type("")
+    hands.wait_for("> ", COMMAND_LIMIT_S)
+    return log_in(story, hands, office)
+
+
+def _refused(hands: Hands, inside: str, name: str, words: str) -> str:
+    hands.type(f"update /media/alpr-stick/{name}")
+    shown = hands.wait_for(inside, INSTALL_LIMIT_S)
+    if words not in shown or "installed" in shown:
+        raise BuildError(f"expected a refusal with {words!r}, got {shown[-300:]!r}")
+    return next(line.strip()[:100] for line in shown.splitlines() if words in line)
+
+
+def _installed(hands: Hands, inside: str, name: str) -> str:
+    hands.type(f"update /media/alpr-stick/{name}")
+    shown = hands.wait_for(inside, INSTALL_LIMIT_S)
+    if "tried at the next restart" not in shown:
+        raise BuildError(f"not installed: {shown[-300:]!r}")
+    return f"{name} installed"
+
+
+def _restart(hands: Hands, machine: Machine, slot: str, words: str) -> None:
+    at = _end(machine)
+    hands.type("reboot car-12")
+    if slot:
+        at = machine.await_said(f"alpr: slot {slot}, root verified", after=at, limit_s=RESTART_LIMIT_S)
+    if words:
+        machine.await_said(words, after=at, limit_s=RESTART_LIMIT_S)
+
+
+def power_cuts(story: Story, machine: Machine, card: Path) -> None:
+    """The power fails 20 times while the reader writes; the ledger verifies after each."""
+    folder, chance = story.folder / "cuts", random.Random(20)  # noqa: S311 - a bench, not a key
+    run(["rm", "-rf", folder])
+    folder.mkdir()
+    key = cards.volume_key(story.shop, card, machine.chip)
+    held = Card(card)
+    server = CardServer(held, folder / "card.sock")
+    lost: list[int] = []
+    done = threading.Event()
+
+    def cut_now_and_then() -> None:
+        before = held.writes
+        while len(lost) < CUTS and not done.wait(chance.uniform(0.2, 3.0)):
+            if held.unflushed and held.writes != before:
+                before = held.writes
+                lost.append(held.cut(folder / f"{len(lost):02d}.card", chance))
+
+    address = f"file.driver=nbd,file.server.type=unix,file.server.path={folder}/card.sock,format=raw"
+    with story.step(f"power is cut {CUTS} times in mid-write") as told:
+        with machine.running(address, disks=(story.clip_disk(),)) as hands:
+            hands.wait_for("press return", PROMPT_LIMIT_S)
+            thread = threading.Thread(target=cut_now_and_then, daemon=True)
+            thread.start()
+            thread.join(RESTART_LIMIT_S)
+            done.set()
+            thread.join()
+        server.close()
+        held.close()
+        if len(lost) < CUTS:
+            raise BuildError(f"the unit wrote too little: {len(lost)} cuts")
+        told.append(f"{sum(lost)} sectors lost in all, {max(lost)} at most in one")
+    with story.step("ledger verifies after every cut") as told:
+        office, good = Office(story.folder / "office"), 0
+        for one in sorted(folder.glob("*.card")):
+            home = cards.data_folder(story.shop, one, machine.chip, folder / "data", key=key) / "reader"
+            office.reader(home, "verify")
+            good += 1
+            one.unlink()
+        told.append(f"{good} of {CUTS}")
+
+
+Tamper = Callable[[bytearray, random.Random], None]
+
+
+def _flip(data: bytearray, start: int, end: int, chance: random.Random, count: int = 1) -> None:
+    for _ in range(count):
+        data[chance.randrange(start, end)] ^= 1 << chance.randrange(8)
+
+
+def _section(data: bytearray, name: bytes) -> tuple[int, int]:
+    """(first byte, byte behind) of a section of a PE file."""
+    at = data.find(name.ljust(8, b"\0"))
+    if at < 0:
+        raise BuildError(f"the UKI has no section {name!r}")
+    size, start = (
+        int.from_bytes(data[at + 16 : at + 20], "little"),
+        int.from_bytes(data[at + 20 : at + 24], "little"),
+    )
+    return start, start + size
+
+
+def _in_section(name: bytes) -> Tamper:
+    def alter(data: bytearray, chance: random.Random) -> None:
+        _flip(data, *_section(data, name), chance)
+
+    return alter
+
+
+def _words(old: bytes, new: bytes) -> Tamper:
+    def alter(data: bytearray, _chance: random.Random) -> None:
+        start, end = _section(data, b".cmdline")
+        at = data.find(old, start, end)
+        if at < 0 or len(old) != len(new):
+            raise BuildError(f"the command line has no {old!r}")
+        data[at : at + len(new)] = new
+
+    return alter
+
+
+def boot_attacks() -> list[tuple[str, Tamper]]:
+    """What is done to the UKI of both slots."""
+    return [
+        ("command line: panic=5 becomes panic=0", _words(b"panic=5", b"panic=0")),
+        ("command line: credentials let in", _words(b"import_credentials=no", b"import_credentials=on")),
+        ("command line: a getty let in", _words(b"getty_auto=no", b"getty_auto=on")),
+        ("command line: one bit", _in_section(b".cmdline")),
+        ("initramfs: one bit", _in_section(b".initrd")),
+        ("initramfs: another bit", _in_section(b".initrd")),
+        ("kernel: one bit", _in_section(b".linux")),
+    ]
+
+
+def root_attacks(root_bytes: int, hash_offset: int) -> Iterator[tuple[str, int, int]]:
+    """(what, first byte, bytes) of the system partition of both slots that are overwritten."""
+    for number, part in enumerate((0.05, 0.25, 0.45, 0.65, 0.85)):
+        yield f"root: 16 MB at {part:.0%}", int(hash_offset * part) // 4096 * 4096, 16 << 20
+        del number
+    yield "root: its superblock", 1024, 128
+    yield "verity: salt in the superblock", hash_offset + 88, 32
+    yield "verity: the top of the tree", hash_offset + 4096, 4096
+    yield "verity: a level below", hash_offset + 8192, 65536
+    yield "verity: the whole tree", hash_offset + 4096, root_bytes - hash_offset - 4096
+
+
+def tampered(story: Story, parts: Parts, built: Built) -> None:
+    """Images that somebody changed: none comes up, none goes in."""
+    chance, refused = random.Random(15), 0  # noqa: S311 - a bench, not a key
+    uki = (built.boot.parent / "unit.efi").read_bytes()
+    for what, alter in boot_attacks():
+        with story.step(f"refuses a tampered image, {what}") as told:
+            data = bytearray(uki)
+            alter(data, chance)
+            changed = story.folder / "tampered.efi"
+            changed.write_bytes(data)
+            slot = pack.boot_partition(
+                story.shop, {"EFI/BOOT/BOOTAA64.EFI": changed}, story.folder / "boot.img"
+            )
+            machine, card = story.fresh_unit(built, "tampered")
+            for name in ("boot_a", "boot_b"):
+                pack.write_partition(card, name, slot)
+            told.append(
+                _comes_not_up(machine, card, "Access Denied|Security Violation|failed to load|not found")
+            )
+            refused += 1
+    size = built.root.image.stat().st_size
+    for what, start, length in root_attacks(size, built.root.hash_offset):
+        with story.step(f"refuses a tampered image, {what}") as told:
+            machine, card = story.fresh_unit(built, "tampered")
+            with card.open("r+b") as file:
+                for name in ("system_a", "system_b"):
+                    file.seek(pack.partition_start_mib(name) * pack.MIB + start)
+                    file.write(chance.randbytes(length))
+            told.append(
+                _comes_not_up(machine, card, "dm-verity|verity|restart in 5 s|Reboot|Restarting system|panic")
+            )
+            refused += 1
+    for what, member in (
+        ("bundle", b"bundle.raucb"),
+        ("release", b"release.txt"),
+        ("proof", b"release.tlog-proof"),
+    ):
+        with story.step(f"refuses a tampered update, one bit of its {what}") as told:
+            told.append(_update_refused(story, parts, built, member, chance))
+            refused += 1
+    story.tell(f"{refused} tampered images refused")
+
+
+def _comes_not_up(machine: Machine, card: Path, words: str) -> str:
+    """The firmware or the kernel says no, and the cable's prompt never comes."""
+    with machine.running(f"file={card},format=raw", network=False):
+        until = time.monotonic() + PROMPT_LIMIT_S
+        while time.monotonic() < until:
+            said = machine.said()
+            if "Started alpr-console" in said or "Reached target multi-user" in said:
+                raise BuildError("the tampered image came up")
+            if match := re.search(words, said):
+                return match[0]
+            time.sleep(0.5)
+    raise BuildError(f"neither refused nor up in {PROMPT_LIMIT_S:.0f} s: {machine.said()[-300:]}")
+
+
+def _update_refused(story: Story, parts: Parts, built: Built, member: bytes, chance: random.Random) -> str:
+    """By the very check that a unit runs, on this machine."""
+    from alpr_device.errors import UpdateRefusedError  # noqa: PLC0415
+    from alpr_device.release import Running, Trust, copied_bundle  # noqa: PLC0415
+
+    data = bytearray(built.update.read_bytes())
+    at = data.find(member) + 512
+    _flip(data, at, at + 100, chance)
+    changed, target = story.folder / "tampered.update", story.folder / "tampered.raucb"
+    changed.write_bytes(data)
+    trust = Trust.parse(parts.keys.trust.read_text(encoding="utf-8"))
+    try:
+        with changed.open("rb") as source, target.open("wb") as out:
+            copied_bundle(source, out, trust, Running(board=built.facts.board, version=0, floor=0))
+    except UpdateRefusedError as error:
+        return str(error)[:100]
+    finally:
+        target.unlink(missing_ok=True)
+    raise BuildError("the tampered update was taken")

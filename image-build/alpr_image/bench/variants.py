@@ -1,0 +1,67 @@
+"""Images that must not stay: built from the good tree by one change each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from alpr_image import wheels
+from alpr_image.bundle import rauc_bundle, update_file
+from alpr_image.image import Parts, assemble
+from alpr_image.release_log import ReleaseLog
+from alpr_image.root import Facts
+from alpr_image.workshop import Workshop, run
+
+Alter = Callable[[Path], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """An update file, and what it is."""
+
+    update: Path
+    version: int
+
+
+def make(
+    shop: Workshop,
+    parts: Parts,
+    *,
+    version: int,
+    name: str,
+    alter: Alter | None = None,
+    signer: str = "bundle",
+    logged: bool = True,
+) -> Variant:
+    """Build an update from a copy of the good tree. logged: entered in the release log, with its proof."""
+    good, tree = shop.path / f"root-{parts.board.name}", shop.path / "root-variant"
+    run(["rm", "-rf", tree])
+    run(["cp", "-a", good, tree])
+    if alter is not None:
+        alter(tree)
+    out = shop.folder(f"variant-{name}")
+    facts = Facts(board=parts.board.name, version=version, name=f"0.2.{version}")
+    verified, boot = assemble(shop, parts, facts, tree, out)
+    bundle = rauc_bundle(
+        shop, facts, root=verified.image, boot=boot, keys=parts.keys, out=out / "bundle.raucb", signer=signer
+    )
+    log = ReleaseLog(shop.path / "release-log.json", parts.keys)
+    update = update_file(
+        bundle, facts, verified.root_hash, log=log if logged else None, out=out / f"{name}.update", proof="\n"
+    )
+    for large in (bundle, out / "system.img", boot):
+        large.unlink()
+    run(["rm", "-rf", tree])
+    return Variant(update=update, version=version)
+
+
+def without_models(tree: Path) -> None:
+    """Boots, and reads nothing."""
+    for path in (tree / wheels.FOLDER).rglob("*.tflite"):
+        path.write_bytes(path.read_bytes()[:4096])
+
+
+def without_init(tree: Path) -> None:
+    """Does not boot."""
+    (tree / "usr/lib/systemd/systemd").unlink()
