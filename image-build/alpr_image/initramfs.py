@@ -141,6 +141,6 @@ def build(
         "sh",
         "-c",
         f"cd {stage} && find . -mindepth 1 | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 --reproducible "
-        f"--ignore-devno --renumber-inodes | zstd -q -19 -T1 > {out}",
+        f"--ignore-devno --renumber-inodes | zstd -q -9 -T1 > {out}",
     )
     return out
