@@ -221,9 +221,7 @@ def test_a_request_approved_before_the_policy_changed_is_held_against_the_new_on
         "share/decide", tokens("deputy"), DecisionForm(request=made.entry, approved=True, note="known case")
     )
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
-    text = text.replace(
-        'allowed_kinds = ["law-enforcement", "prosecutor"]', 'allowed_kinds = ["prosecutor"]', 1
-    )
+    text = text.replace('["law-enforcement", "prosecutor"]', '["prosecutor"]\nagreements = []', 1)
     start = text.index("[[sharing.agreements]]")
     text = text[:start] + text[text.index("# 463.8", start) :]
     root = department.new_root(policy_version=3, policy_digest=digest(text.encode()))
