@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detector.errors import DetectorError, MissingModelError, MissingRuntimeError
-from firmware.errors import FOUND_WRONG, MISUSE, PART_LACKING, FirmwareError
+from firmware.errors import FirmwareError
 from hw.errors import HardwareError, MissingDriverError, NoSuchSourceError
 from storage.errors import HomeLockedError, StorageError
 from sync.command_frame import Common, Program, run_program
-from sync.errors import SyncError
+from sync.errors import FOUND_WRONG, MISUSE, PART_LACKING, SyncError
 from sync.event_log import events_to_stderr
 from sync.lasting_stream import open_standard_streams
 

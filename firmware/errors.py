@@ -3,13 +3,13 @@
 FirmwareError
 ├── UsageError        asked for something that does not exist or does not fit together   (exit 2)
 │   └── ConfigError   a configuration file with an unknown key or a value out of range   (exit 2)
-├── OutOfMemoryError  there was not enough memory to go on; the supervisor starts the reader anew (exit 1)
+├── OutOfMemoryError  there was not enough memory to go on; the supervisor restarts the reader (exit 1)
 └── MissingPartError  this machine lacks a library, a model or a device                   (exit 3)
 """
 
 from __future__ import annotations
 
-DONE, FOUND_WRONG, MISUSE, PART_LACKING = 0, 1, 2, 3
+from sync.errors import FOUND_WRONG, MISUSE, PART_LACKING
 
 
 class FirmwareError(Exception):

@@ -32,7 +32,13 @@ from typing import Any, TypeAlias, cast
 import click
 from click.shell_completion import CompletionItem, shell_complete
 
-DONE, FOUND_WRONG, MISUSE, PART_LACKING = 0, 1, 2, 3
+from sync.errors import DONE, FOUND_WRONG, MISUSE, PART_LACKING
+
+__all__ = [
+    "DONE", "FOUND_WRONG", "INTERRUPTED", "MISUSE", "PART_LACKING", "PIPE_CLOSED",
+    "Common", "Noun", "Program", "Verb", "collected", "noun", "run_program", "verb", "version_of",
+]  # fmt: skip
+
 INTERRUPTED, PIPE_CLOSED = 130, 141  # as a shell counts SIGINT and SIGPIPE
 
 Explain: TypeAlias = Callable[[Exception, "Common"], tuple[str, int]]

@@ -24,6 +24,8 @@ from __future__ import annotations
 
 from storage.errors import ExplainedError
 
+DONE, FOUND_WRONG, MISUSE, PART_LACKING = 0, 1, 2, 3  # exit statuses of both programs
+
 
 class SyncError(ExplainedError):
     """Base of the room."""

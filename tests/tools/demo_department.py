@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from firmware.custody.opening import open_ledger, sync_folder
-from firmware.errors import DONE, FOUND_WRONG
 from firmware.frames.record import software_version
 from sync.enrolment import join
+from sync.errors import DONE, FOUND_WRONG
 from sync.ledger_outbox import LedgerOutbox
 from sync.runner import Runner
 from sync.schedule import Schedule

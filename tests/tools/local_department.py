@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from firmware.errors import DONE, FirmwareError
+from firmware.errors import FirmwareError
 from sync.department import cli as department
+from sync.errors import DONE
 
 HOST = "localhost"
 STOP_S = 15

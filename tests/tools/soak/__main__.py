@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
-from firmware.errors import DONE, FOUND_WRONG
+from sync.errors import DONE, FOUND_WRONG
 from tests.tools.bench import CLIP
 from tests.tools.soak.soak import Soak
 
