@@ -37,6 +37,8 @@ RUN := $(VENV)/bin
 DEMO_HOME := run/demo
 SOAK_MINUTES ?= 120
 ALPR_DATA ?= ../shared/data
+# sets that no net trains on, so that a figure on all of them is one on pictures never seen
+WITHOUT ?= us-scenes eu-scenes br-scenes eu-crops
 
 PHONY_IMAGE := image image-test image-lock debs
 .PHONY: $(PHONY_IMAGE) reference wheels help demo test test-311 test-313 lint bench runtimes faults soak train lock
@@ -120,11 +122,11 @@ soak: $(VENV)/.ready
 	$(RUN)/python -m tests.tools.soak --minutes $(SOAK_MINUTES)
 
 train: $(VENV_TRAIN)/.ready
-	$(VENV_TRAIN)/bin/python -m detector.training.train_detector --data $(ALPR_DATA) --run run/train/detector
-	$(VENV_TRAIN)/bin/python -m detector.training.release detector --data $(ALPR_DATA) --run run/train/detector
-	$(VENV_TRAIN)/bin/python -m detector.training.train_reader --data $(ALPR_DATA) --run run/train/reader
-	$(VENV_TRAIN)/bin/python -m detector.training.release reader --data $(ALPR_DATA) --run run/train/reader
-	$(VENV_TRAIN)/bin/python -m detector.training.calibrate --data $(ALPR_DATA)
+	$(VENV_TRAIN)/bin/python -m detector.training.train_detector --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/detector
+	$(VENV_TRAIN)/bin/python -m detector.training.release detector --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/detector
+	$(VENV_TRAIN)/bin/python -m detector.training.train_reader --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/reader
+	$(VENV_TRAIN)/bin/python -m detector.training.release reader --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/reader
+	$(VENV_TRAIN)/bin/python -m detector.training.calibrate --data $(ALPR_DATA) --without $(WITHOUT)
 	$(VENV_TRAIN)/bin/python -m detector.training.curves run/train/detector run/train/reader
 	$(VENV_TRAIN)/bin/python -m detector.training.evaluate --data $(ALPR_DATA) --float run/train/detector run/train/reader --out run/train/evaluation
 

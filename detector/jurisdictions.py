@@ -113,6 +113,7 @@ _WORLD: dict[str, tuple[str, str]] = {
 }
 
 STATES, COUNTRIES = tuple(_US), tuple(_WORLD)
+NO_PLACE = "unknown"  # the code under which a net sums up every issuer that it cannot name
 
 
 _SHAPES = str.maketrans({sign: "9" if sign.isdigit() else "A" for sign in ALPHABET})

@@ -89,13 +89,28 @@ class PatchReader:
         luma: uint8 (H, W) full frame. Raises DegenerateCornersError.
         """
         first = self._first_look(luma, box, watch)
-        signs = signs_of_look(first.columns, first.path, box.width_px, box.confidence)
-        sure = plateness(signs, self._card.plate)
+        sure = self._plateness(box, first)
+        if sure < self._card.plate.least:
+            sure = self._plateness_of_lines(luma, box, first, watch)
         if sure < self._card.plate.least:
             watch.lap("text")
             return None
         cut = runs_out(box, (luma.shape[0], luma.shape[1]))
         return self._see(luma, box, first, sure, watch, cut=cut)
+
+    def _plateness(self, box: PlateBox, look: _Look) -> float:
+        signs = signs_of_look(look.columns, look.path, box.width_px, box.confidence)
+        return plateness(signs, self._card.plate)
+
+    def _plateness_of_lines(self, luma: U8, box: PlateBox, first: _Look, watch: Stopwatch) -> float:
+        """How sure either line is of a plate, where a box may have two: as a whole they give no text.
+
+        Raises DegenerateCornersError.
+        """
+        gap = find_gap(first.patch.luma, self._card.patch.margin_y)
+        if not may_have_two_lines(box.aspect, gap):
+            return 0.0
+        return max(self._plateness(box, line) for line in self._lines(luma, box.corners, gap.place, watch))
 
     def see(self, luma: U8, box: PlateBox, watch: Stopwatch) -> Sight:
         """Reads what is known to be a plate. luma: uint8 (H, W) full frame. Raises DegenerateCornersError."""
@@ -122,7 +137,7 @@ class PatchReader:
         gap = find_gap(first.patch.luma, rules.margin_y)
         if may_have_two_lines(box.aspect, gap):
             lines = self._lines(luma, box.corners, gap.place, watch)
-            if has_two_lines(box.aspect, gap, first.sureness, *(line.sureness for line in lines)):
+            if has_two_lines(box.aspect, gap, _told(first), *(line.sureness for line in lines)):
                 if all(line.sureness >= LINE_SURE and is_serial_line(line.path) for line in lines):
                     trust *= LINES_TRUST
                     strokes = 0  # of one line only
@@ -199,6 +214,11 @@ class PatchReader:
             score=box.confidence,
             aspect=box.aspect,
         )
+
+
+def _told(look: _Look) -> float:
+    """How sure a look is of the text that it gives: not at all where it gives none."""
+    return look.sureness if look.path else 0.0
 
 
 def _joined(upper: _Look, lower: _Look) -> _Look:

@@ -17,7 +17,7 @@ from .card import ConfidenceRules, TextRules
 from .confidence import Features, confidence, log_odds, within
 from .ctc import Labels
 from .hidden import Explained, explain_hidden, longer_text_shown
-from .jurisdictions import FormatPrior
+from .jurisdictions import NO_PLACE, FormatPrior
 from .plates import ALPHABET, CLASSES, UNREADABLE, Evidence, PlateText
 from .thin_strokes import lacks_strokes
 
@@ -377,6 +377,8 @@ def _spelt(text: Labels) -> str:
 
 
 def _named(codes: tuple[str, ...], chances: F64) -> tuple[tuple[str, float], ...]:
-    """The likeliest codes with their probabilities."""
+    """The likeliest codes with their probabilities, without the one that stands for no name."""
     order = np.argsort(-chances, kind="stable")[:_PLACES_TOLD]
-    return tuple((codes[i], float(chances[i])) for i in order if chances[i] >= _LEAST_TOLD)
+    return tuple(
+        (codes[i], float(chances[i])) for i in order if chances[i] >= _LEAST_TOLD and codes[i] != NO_PLACE
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from ..jurisdictions import NO_PLACE
 from ..plates import ALPHABET, CLASSES, NO_CHARACTER
 
-__all__ = ["ALPHABET", "BLANK", "CLASSES", "JURISDICTIONS", "SLOTS", "indices"]
+__all__ = ["ALPHABET", "BLANK", "CLASSES", "JURISDICTIONS", "SLOTS", "UNKNOWN", "indices", "place_of"]
 
 BLANK = NO_CHARACTER  # last class of every column and slot
 SLOTS = 10
+UNKNOWN = NO_PLACE  # the class of every plate whose issuer is none of the others
 
 _STATES = (
     "AK AL AR AZ CA CO CT DC DE FL GA HI IA ID IL IN KS KY LA MA MD ME MI MN MO MS MT NC ND NE NH NJ NM NV "
@@ -16,7 +18,15 @@ _STATES = (
 JURISDICTIONS: tuple[str, ...] = (
     *(f"US-{state}" for state in _STATES.split()),
     *["EU", "BR", "AR", "MX", "VN", "PK", "IN", "AU", "RU", "SG", "ZA", "AE"],
+    UNKNOWN,
 )
+
+
+def place_of(jurisdiction: str) -> int:
+    """Class number of what a data set or the renderer calls a jurisdiction, -1 for an empty string."""
+    if not jurisdiction:
+        return -1
+    return JURISDICTIONS.index(jurisdiction if jurisdiction in JURISDICTIONS else UNKNOWN)
 
 
 def indices(text: str) -> list[int]:

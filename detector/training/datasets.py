@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -153,12 +153,35 @@ def read_set(folder: Path) -> list[Picture]:
     return pictures
 
 
-def read_all(root: Path, split: Split, names: Iterable[str] | None = None) -> Iterator[Picture]:
-    """Pictures of one split from every set below ``root``, or from the sets named."""
+def read_all(
+    root: Path, split: Split, names: Iterable[str] | None = None, *, without: Collection[str] = ()
+) -> Iterator[Picture]:
+    """Pictures of one split from every set below ``root``, or from the sets named.
+
+    ``without``: sets to leave out, whole, and with them every picture elsewhere that shows a plate of
+    theirs: what trains on the rest has seen nothing of them. Raises DataSetError for a set not there.
+    """
+    left_out = _texts(root, without)
     folders = (
         [root / name for name in names]
         if names is not None
         else sorted(path.parent for path in root.glob("*/labels.csv"))
     )
     for folder in folders:
-        yield from (picture for picture in read_set(folder) if picture.split == split)
+        if folder.name not in without:
+            yield from (
+                picture
+                for picture in read_set(folder)
+                if picture.split == split
+                and left_out.isdisjoint(fold(plate.text) for plate in picture.plates if plate.text)
+            )
+
+
+def _texts(root: Path, names: Collection[str]) -> set[str]:
+    return {
+        fold(plate.text)
+        for name in names
+        for picture in read_set(root / name)
+        for plate in picture.plates
+        if plate.text
+    }

@@ -17,6 +17,8 @@ from PIL import Image, ImageFilter
 from .datasets import Picture
 from .detector_targets import NET_HEIGHT, NET_WIDTH
 from .geometry import perspective
+from .render.faces import lettering_mask
+from .render.lettering import clock
 from .render.scenes import render_scene
 
 Luma = NDArray[np.uint8]
@@ -25,7 +27,8 @@ PLATE_SOURCE = Callable[[np.random.Generator], Luma]
 MOST_WIDTH = 1920
 PAD_LUMA = 114  # what the reader letterboxes with
 REAL_SHARE = 0.55
-COMPOSED_SHARE = 0.3  # of the plate-free windows become a scene of vehicles and clutter
+COMPOSED_SHARE = 0.4  # of the plate-free windows become a scene of vehicles and clutter
+CLOCK_SHARE = 0.07  # of all windows show a date or a time as a recorder burns it in
 DECOY_SHARE = 0.4  # of the plate-free windows show what an earlier net took for a plate
 _RESAMPLE = (
     Image.Resampling.BOX,
@@ -39,7 +42,8 @@ _RESAMPLE = (
 class DetectorSample:
     """luma: uint8 (H, W); boxes: float32 (N, 4) centre and size in px; corners: float32 (N, 4, 2).
 
-    unlabelled: float32 (M, 4) x, y, w, h of plates that the set does not label.
+    unlabelled: float32 (M, 4) x, y, w, h of plates that the set does not label; partly: there may be more
+    of them, of which nobody knows, as most sets label one plate of a picture.
     """
 
     luma: Luma
@@ -47,6 +51,7 @@ class DetectorSample:
     corners: NDArray[np.float32]
     has_corners: NDArray[np.bool_]
     unlabelled: NDArray[np.float32]
+    partly: bool
 
 
 class SampleMaker:
@@ -90,7 +95,8 @@ class SampleMaker:
 
     def draw(self, rng: np.random.Generator) -> DetectorSample:
         """One training picture with its truth."""
-        if rng.random() < REAL_SHARE:
+        partly = bool(rng.random() < REAL_SHARE)
+        if partly:
             index = int(rng.choice(len(self._scenes), p=self._weights))
             image, truth, missing = self._scenes[index]
             luma, both = self._window(rng, image, np.concatenate([truth, missing]), anchors=len(truth))
@@ -133,12 +139,16 @@ class SampleMaker:
             & (centred[:, 1] > 0)
             & (centred[:, 1] < self._height)
         )
+        luma = photometric(rng, luma)
+        if rng.random() < CLOCK_SHARE:
+            luma = _burn_in(rng, luma, boxes)
         return DetectorSample(
-            luma=photometric(rng, luma),
+            luma=luma,
             boxes=centred[inside],
             corners=quads[inside].astype(np.float32),
             has_corners=known[inside],
             unlabelled=unlabelled,
+            partly=partly,
         )
 
     def _plate_free(self, rng: np.random.Generator) -> Luma:
@@ -354,6 +364,28 @@ def photometric(rng: np.random.Generator, luma: Luma) -> Luma:
         Image.fromarray(out).save(buffer, "JPEG", quality=int(rng.integers(30, 92)))
         out = np.asarray(Image.open(buffer))
     return out
+
+
+def _burn_in(rng: np.random.Generator, luma: Luma, taken: NDArray[np.float32]) -> Luma:
+    """A recorder's clock somewhere near the upper or the lower edge, unless it would cover a plate."""
+    mask = lettering_mask(clock(rng), "sans", int(rng.integers(5)))
+    high = int(rng.integers(7, 26))
+    wide = min(round(mask.shape[1] * high / mask.shape[0]), luma.shape[1] - 4)
+    left = int(rng.integers(1, luma.shape[1] - wide))
+    inset = int(rng.integers(1, 30))
+    top = inset if rng.random() < 0.5 else luma.shape[0] - high - inset
+    if _overlaps(np.array([left, top, wide, high], np.float32), taken):
+        return luma
+    share = (
+        np.asarray(Image.fromarray(mask).resize((wide, high), Image.Resampling.BILINEAR), np.float32) / 255
+    )
+    tone = float(rng.choice([rng.uniform(200, 255), rng.uniform(0, 60)], p=[0.8, 0.2]))
+    out = luma.astype(np.float32)
+    part = out[top : top + high, left : left + wide]
+    if rng.random() < 0.3:  # on a bar of its own
+        part[:] = 255.0 - tone
+    part += (tone - part) * share
+    return np.clip(out, 0, 255).astype(np.uint8)
 
 
 def _bounds(quad: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,6 +11,34 @@ NET_HEIGHT = 448  # 64 divides it: an odd map would be halved with another phase
 UNJUDGED = 0.98  # the loss weighs a cell by (1 - heat) to the fourth: nothing is left of it
 
 
+MOST_PLATES = 8  # of one picture
+
+
+def packed(
+    boxes: NDArray[np.float32],
+    corners: NDArray[np.float32],
+    has_corners: NDArray[np.bool_],
+    unlabelled: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """A picture's plates as one array (8, 14): kind, centre x, y, w, h, corners 8, whether these are known.
+
+    Kind: 1 labelled, -1 not labelled (``unlabelled`` (M, 4) x, y, w, h), 0 no plate. The others as in
+    ``encode_targets``. More plates than eight are left out, those that are not labelled first.
+    """
+    out = np.zeros((MOST_PLATES, 14), np.float32)
+    out[:, 3:5] = 1.0  # a size that can be divided by
+    count = min(len(boxes), MOST_PLATES)
+    out[:count, 0] = 1.0
+    out[:count, 1:5] = boxes[:count]
+    out[:count, 5:13] = corners[:count].reshape(count, 8)
+    out[:count, 13] = has_corners[:count]
+    more = min(len(unlabelled), MOST_PLATES - count)
+    out[count : count + more, 0] = -1.0
+    out[count : count + more, 1:3] = unlabelled[:more, :2] + unlabelled[:more, 2:] / 2
+    out[count : count + more, 3:5] = np.maximum(unlabelled[:more, 2:], 1e-3)
+    return out
+
+
 def encode_targets(
     boxes: NDArray[np.float32],
     corners: NDArray[np.float32],

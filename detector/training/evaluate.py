@@ -17,7 +17,7 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import DetectorError
 from ..reader import MODELS, PlateReader
@@ -28,17 +28,18 @@ from .measure import Measured, measure
 from .report import comparison, summary, table
 
 
-def chosen_pictures(data: Path, split: Split, sets: list[str]) -> list[Picture]:
+def chosen_pictures(data: Path, split: Split | Literal["all"], sets: list[str]) -> list[Picture]:
     """The pictures asked for. Raises DataSetError for a set, a label or a picture that is not there."""
+    parts: tuple[Split, ...] = ("train", "calibration", "dev") if split == "all" else (split,)
     if not sets:
         if not any(data.glob("*/labels.csv")):
             raise DataSetError(
                 f"no folder with a labels.csv below {data}: name a DATASET, or their folder with --data"
             )
-        pictures = list(read_all(data, split))
+        pictures = [one for part in parts for one in read_all(data, part)]
     else:
         folders = [Path(one) if (Path(one) / "labels.csv").is_file() else data / one for one in sets]
-        pictures = [one for folder in folders for one in read_set(folder) if one.split == split]
+        pictures = [one for folder in folders for one in read_set(folder) if one.split in parts]
     if not pictures:
         raise DataSetError(f"no picture of split {split} in {', '.join(sets) or data}: try another --split")
     missing = [picture.path for picture in pictures if not picture.path.is_file()]
@@ -87,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("sets", nargs="*", metavar="DATASET", help="default: every set below --data")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the image sets")
-    parser.add_argument("--split", choices=["train", "calibration", "dev"], default="dev")
+    parser.add_argument("--split", choices=["train", "calibration", "dev", "all"], default="dev")
     parser.add_argument("--models", type=Path, default=MODELS, help="folder of the models (default: shipped)")
     parser.add_argument(
         "--float",

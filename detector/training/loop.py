@@ -1,5 +1,7 @@
 """The training loop of both nets: cosine schedule, EMA, checkpoints that a next run resumes, a log.
 
+Runs on Keras with TensorFlow, and with JAX where KERAS_BACKEND=jax chooses that.
+
 The folder of a run holds the net's, the optimiser's and the averaged
 weights of the newest checkpoint, ``progress.json`` and ``log.csv``;
 a run that is killed goes on from its last checkpoint.
@@ -10,19 +12,17 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from .feeder import Batch
-
-LossFunction = Callable[[tuple[Any, ...], Any], dict[str, Any]]
+from .steps import LossFunction, compiled_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,34 +71,25 @@ def train(
     optimiser.build(net.trainable_variables)
     done = _restore(net, optimiser, folder)
 
-    def step(batch: tuple[Any, ...]) -> dict[str, Any]:
-        with tf.GradientTape() as tape:
-            parts = loss(batch, net(batch[0], training=True))
-        gradients = tape.gradient(parts["loss"], net.trainable_variables)
-        optimiser.apply_gradients(zip(gradients, net.trainable_variables, strict=True))
-        return parts
-
-    compiled = tf.function(step)
+    steps = compiled_steps(net, optimiser, loss)
     started = time.monotonic()
-    sums: dict[str, float] = {}
-    counted, since = 0, time.monotonic()
+    seen: list[dict[str, Any]] = []
+    since = time.monotonic()
     while done < plan.steps:
-        parts = compiled(tuple(tf.constant(array) for array in next(batches)))
+        seen.append(steps.take(next(batches)))
         done += 1
-        counted += 1
-        for name, value in parts.items():
-            sums[name] = sums.get(name, 0.0) + float(value)
         if done % plan.log_every == 0 or done == plan.steps:
-            row = {name: total / counted for name, total in sums.items()}
-            row["seconds_a_step"] = (time.monotonic() - since) / counted
+            row = {name: float(np.mean([float(parts[name]) for parts in seen])) for name in seen[0]}
+            row["seconds_a_step"] = (time.monotonic() - since) / len(seen)
             if not np.isfinite(row["loss"]):
                 raise FloatingPointError(f"loss is {row['loss']} at step {done}: lower the rate and resume")
             _log(folder / "log.csv", done, row)
-            sums, counted, since = {}, 0, time.monotonic()
-        if done % plan.checkpoint_every == 0 or done == plan.steps:
+            seen, since = [], time.monotonic()
+        late = stop_after_s is not None and time.monotonic() - started > stop_after_s
+        if done % plan.checkpoint_every == 0 or done == plan.steps or late:
+            steps.write_back()
             _save(net, optimiser, folder, done)
-        if stop_after_s is not None and time.monotonic() - started > stop_after_s:
-            _save(net, optimiser, folder, done)
+        if late and done < plan.steps:
             return False
     return True
 

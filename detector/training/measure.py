@@ -127,4 +127,5 @@ def _outcome(
         mean_luma=float(inside.mean()) if inside.size else math.nan,
         angle_deg=angle_deg,
         jurisdiction=text.jurisdiction[0][0] if text is not None and text.jurisdiction else None,
+        jurisdiction_chance=text.jurisdiction[0][1] if text is not None and text.jurisdiction else 0.0,
     )

@@ -51,6 +51,7 @@ class Outcome:
     mean_luma: float
     angle_deg: float = math.nan
     jurisdiction: str | None = None
+    jurisdiction_chance: float = 0.0
 
     @property
     def exact(self) -> bool:
@@ -61,6 +62,17 @@ class Outcome:
     def exact_folded(self) -> bool:
         """Every character right, O/0 and I/1 taken as one (Q stays apart)."""
         return self.read is not None and folded(self.read) == folded(self.truth)
+
+
+def share_interval(hits: int, of: int) -> tuple[float, float]:
+    """The 95 % interval of a share by Wilson's score (Wilson 1927, J. Am. Stat. Assoc. 22); NaN of none."""
+    if of == 0:
+        return math.nan, math.nan
+    z = 1.959964
+    share, spread = hits / of, z * z / of
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / of + spread / (4 * of)) / (1 + spread)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def folded(text: str) -> str:

@@ -2,7 +2,7 @@
 
 Plain convolutions and two small dense layers. Input: luma patch (48, 144, 1) in 0..1, normalised as
 ``normalised`` does. Outputs, float32 logits: ``columns`` (36, 37), blank last; ``slots`` (10, 37),
-"no character" last; ``jurisdiction`` (63,); ``corners`` (8,): the plate's corners in the patch,
+"no character" last; ``jurisdiction`` (64,); ``corners`` (8,): the plate's corners in the patch,
 from its centre in units of (width, height), clockwise from top-left.
 """
 
@@ -11,8 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
 from .alphabet import BLANK, CLASSES, JURISDICTIONS, SLOTS
 from .patch_form import COLUMNS, HEIGHT, WIDTH
@@ -42,14 +41,14 @@ def build_reader() -> keras.Model:
     """The net, untrained."""
     patch = keras.Input((HEIGHT, WIDTH, 1), name="luma")
     x = _conv(patch, 32, stride=(2, 2))  # 24 x 72
-    x = _conv(x, 32)
-    x = _conv(x, 64, stride=(2, 2))  # 12 x 36
-    fine = _residual(x, 64)
-    x = _residual(_conv(fine, 96, stride=(2, 1)), 96)  # 6 x 36
-    deep = _residual(_conv(x, 128, stride=(2, 1)), 128)  # 3 x 36
-    text = _conv(deep, 160, size=(3, 1), pad="valid")  # 1 x 36
+    x = _conv(x, 40)
+    x = _conv(x, 72, stride=(2, 2))  # 12 x 36
+    fine = _residual(x, 72)
+    x = _residual(_conv(fine, 112, stride=(2, 1)), 112)  # 6 x 36
+    deep = _residual(_conv(x, 160, stride=(2, 1)), 160)  # 3 x 36
+    text = _conv(deep, 192, size=(3, 1), pad="valid")  # 1 x 36
     text = layers.Dropout(0.1)(text)
-    text = _conv(text, 128, size=(1, 5))
+    text = _conv(text, 160, size=(1, 5))
     columns = layers.Conv2D(CLASSES, 1, dtype="float32")(text)
     columns = layers.Reshape((COLUMNS, CLASSES), name="columns", dtype="float32")(columns)
 
@@ -73,42 +72,58 @@ def build_reader() -> keras.Model:
 
 def _corner_prior(shape: Any, dtype: Any = None) -> Any:
     del shape
-    return tf.constant([-0.45, -0.45, 0.45, -0.45, 0.45, 0.45, -0.45, 0.45], dtype=dtype)
+    return ops.convert_to_tensor([-0.45, -0.45, 0.45, -0.45, 0.45, 0.45, -0.45, 0.45], dtype=dtype)
 
 
 def reader_loss(truth: Any, out: dict[str, Any]) -> dict[str, Any]:
     """CTC (Graves et al. 2006) on the columns, cross-entropy on slots and jurisdiction, L1 on corners.
 
     ``truth`` (B, 10 + 1 + 8 + 2): class numbers padded with BLANK, jurisdiction (-1 unknown), corners,
-    weight of the text, weight of the corners.
+    weight of the text, weight of the corners. Nothing but BLANK: there is no text to read.
     """
-    labels = tf.cast(truth[:, :SLOTS], tf.int32)
-    place = tf.cast(truth[:, SLOTS], tf.int32)
+    labels = ops.cast(truth[:, :SLOTS], "int32")
+    place = ops.cast(truth[:, SLOTS], "int32")
     corners = truth[:, SLOTS + 1 : SLOTS + 9]
     text_weight, corner_weight = truth[:, SLOTS + 9], truth[:, SLOTS + 10]
-    where = tf.where(labels < BLANK)
-    sparse = tf.SparseTensor(where, tf.gather_nd(labels, where), tf.cast(tf.shape(labels), tf.int64))
-    batch = tf.shape(labels)[0]
-    ctc = tf.compat.v1.nn.ctc_loss(
-        sparse,
-        out["columns"],
-        tf.fill([batch], COLUMNS),
-        time_major=False,
-        ignore_longer_outputs_than_inputs=True,
+    texts = ops.maximum(ops.sum(text_weight), 1.0)
+    ctc = ops.sum(text_weight * _column_loss(labels, out["columns"])) / texts
+    slots = ops.categorical_crossentropy(
+        0.95 * ops.one_hot(labels, CLASSES) + 0.05 / CLASSES, out["slots"], from_logits=True
     )
-    texts = tf.maximum(tf.reduce_sum(text_weight), 1.0)
-    ctc = tf.reduce_sum(text_weight * ctc) / texts
-    slots = keras.ops.categorical_crossentropy(
-        0.95 * tf.one_hot(labels, CLASSES) + 0.05 / CLASSES, out["slots"], from_logits=True
-    )
-    slots = tf.reduce_sum(text_weight * tf.reduce_sum(slots, axis=1)) / texts
-    known = tf.cast(place >= 0, tf.float32)
-    named = keras.ops.sparse_categorical_crossentropy(
-        tf.maximum(place, 0), out["jurisdiction"], from_logits=True
-    )
-    named = tf.reduce_sum(known * named) / tf.maximum(tf.reduce_sum(known), 1.0)
-    corner = tf.reduce_sum(corner_weight[:, None] * tf.abs(out["corners"] - corners)) / tf.maximum(
-        tf.reduce_sum(corner_weight), 1.0
+    slots = ops.sum(text_weight * ops.sum(slots, axis=1)) / texts
+    known = ops.cast(place >= 0, "float32")
+    named = ops.sparse_categorical_crossentropy(ops.maximum(place, 0), out["jurisdiction"], from_logits=True)
+    named = ops.sum(known * named) / ops.maximum(ops.sum(known), 1.0)
+    corner = ops.sum(corner_weight[:, None] * ops.abs(out["corners"] - corners)) / ops.maximum(
+        ops.sum(corner_weight), 1.0
     )
     total = ctc + 0.25 * slots + 0.3 * named + 2.0 * corner
     return {"loss": total, "ctc": ctc, "slots": slots, "jurisdiction": named, "corner": corner}
+
+
+def _column_loss(labels: Any, columns: Any) -> Any:
+    """-log p of each text (B,) under the columns' logits. labels: (B, 10), padded with BLANK.
+
+    CTC takes no empty text: its probability is that of a blank in every column.
+    """
+    lengths = ops.sum(ops.cast(labels < BLANK, "int32"), axis=1)
+    empty = lengths == 0
+    first = ops.where(empty, 0, labels[:, 0])
+    labels = ops.concatenate([first[:, None], labels[:, 1:]], axis=1)
+    lengths = ops.maximum(lengths, 1)
+    nothing = -ops.sum(ops.log_softmax(columns, axis=-1)[:, :, BLANK], axis=1)
+    return ops.where(empty, nothing, _ctc(labels, lengths, columns))
+
+
+def _ctc(labels: Any, lengths: Any, columns: Any) -> Any:
+    if keras.backend.backend() == "tensorflow":  # its own kernel is many times faster than Keras' on a CPU
+        import tensorflow as tf  # noqa: PLC0415 - absent where another framework trains
+
+        where = tf.where(tf.sequence_mask(lengths, SLOTS))
+        sparse = tf.SparseTensor(where, tf.gather_nd(labels, where), tf.cast(tf.shape(labels), tf.int64))
+        times = tf.fill([tf.shape(labels)[0]], COLUMNS)
+        return tf.compat.v1.nn.ctc_loss(
+            sparse, columns, times, time_major=False, ignore_longer_outputs_than_inputs=True
+        )
+    times = ops.full((ops.shape(labels)[0],), COLUMNS, dtype="int32")
+    return ops.ctc_loss(labels, columns, lengths, times, mask_index=BLANK)

@@ -35,14 +35,18 @@ _SET_WEIGHT = {
     "mixed-roboflow": 0.3,
     "us-state-designs": 1.0,
 }
+NOTHING_SHARE = 0.12  # of the draws show a piece of a plate-free picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderSample:
-    """patch: uint8 (48, 144), not yet normalised; corners: (4, 2) in units of the patch from its centre."""
+    """patch: uint8 (48, 144), not yet normalised; corners: (4, 2) in units of the patch from its centre.
+
+    text: what can be read there, empty where nothing can, None where nobody knows.
+    """
 
     patch: Luma
-    text: str
+    text: str | None
     jurisdiction: str
     corners: NDArray[np.float32]
     corner_weight: float
@@ -52,7 +56,7 @@ class ReaderSample:
 class _Cut:
     image: Image.Image
     quad: Quad
-    text: str
+    text: str | None
     region: str
     whole: bool
     weight: float
@@ -130,8 +134,8 @@ class RealPatches:
                     _Cut(
                         source,
                         quad,
-                        plate.text if readable else "",
-                        plate.region if plate.region in JURISDICTIONS else "",
+                        plate.text if readable else None,
+                        plate.region,
                         plate.box is None,
                         _SET_WEIGHT.get(picture.dataset, 0.5),
                     )
@@ -145,6 +149,8 @@ class RealPatches:
 
     def draw(self, rng: np.random.Generator) -> ReaderSample:
         """One patch with its truth."""
+        if self._backgrounds and rng.random() < NOTHING_SHARE:
+            return self._nothing(rng)
         cut = self._cuts[int(rng.choice(len(self._cuts), p=self._chances))]
         image, quad = cut.image, cut.quad
         if cut.whole:
@@ -169,6 +175,23 @@ class RealPatches:
             jurisdiction=cut.region,
             corners=in_patch_units(mapped(quad, forward)),
             corner_weight=1.0 if cut.whole else 0.5,
+        )
+
+    def _nothing(self, rng: np.random.Generator) -> ReaderSample:
+        """A piece of a plate-free picture of about a plate's size and shape, where nothing is to be read."""
+        image = self._backgrounds[int(rng.integers(len(self._backgrounds)))]
+        wide = min(float(np.exp(rng.uniform(np.log(25), np.log(300)))), image.width * 0.6)
+        high = min(wide / rng.uniform(1.4, 5.0), image.height * 0.6)
+        x, y = rng.uniform(0, image.width - wide), rng.uniform(0, image.height - high)
+        quad = np.array([[x, y], [x + wide, y], [x + wide, y + high], [x, y + high]], np.float64)
+        loose, _, _ = loose_quad(rng, quad)
+        patch, _ = cut_patch(image, loose)
+        return ReaderSample(
+            patch=photometric(rng, patch),
+            text="",
+            jurisdiction="",
+            corners=np.zeros((4, 2), np.float32),
+            corner_weight=0.0,
         )
 
     def _set_on_background(self, rng: np.random.Generator, plate: Image.Image) -> tuple[Image.Image, Quad]:

@@ -8,7 +8,7 @@ chosen on the calibration split, never on dev.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from PIL import Image
 from ..card import card_text
 from .alphabet import JURISDICTIONS
 from .datasets import read_all
+from .detector_batches import FRAMES, frame_maker
 from .detector_net import build_detector, with_weights_of
 from .detector_targets import NET_HEIGHT, NET_WIDTH
 from .export import to_float, to_int8, write_model
@@ -26,7 +27,6 @@ from .loop import load_averaged, settle_statistics
 from .patch_form import DEVIATION, HEIGHT, LEAST_DEVIATION, MEAN, WIDTH, normalised
 from .reader_net import build_reader
 from .reader_samples import RealPatches
-from .train_detector import FRAMES, frame_maker
 
 STATISTICS_BATCHES = 64
 QUANTISATION_SCENES = 160
@@ -44,35 +44,47 @@ def letterboxed(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return canvas
 
 
-def _frames(data: Path) -> Iterator[NDArray[np.float32]]:
+def _frames(data: Path, without: Collection[str]) -> Iterator[NDArray[np.float32]]:
     """Batches of whole pictures, float32 (B, H, W, 1), as the detector trained on them."""
     rng = np.random.default_rng(13)
-    maker = frame_maker(data, list(read_all(data, "train")))
+    maker = frame_maker(data, list(read_all(data, "train", without=without)), without=without)
     for _ in range(STATISTICS_BATCHES):
         yield np.stack([maker.draw(rng).luma for _ in range(FRAMES)])[..., None].astype(np.float32) / 255.0
 
 
-def _scenes(data: Path) -> Iterator[NDArray[np.uint8]]:
-    pictures = [p for p in read_all(data, "train") if not p.plates or p.plates[0].box is not None]
+def _scenes(data: Path, without: Collection[str]) -> Iterator[NDArray[np.uint8]]:
+    every = read_all(data, "train", without=without)
+    pictures = [p for p in every if not p.plates or p.plates[0].box is not None]
     chosen = np.random.default_rng(11).permutation(len(pictures))[:QUANTISATION_SCENES]
     for index in chosen:
         yield letterboxed(pictures[index].luma())
 
 
-def _patches(data: Path) -> Iterator[NDArray[np.uint8]]:
+def _patches(data: Path, without: Collection[str]) -> Iterator[NDArray[np.uint8]]:
     rng = np.random.default_rng(12)
-    real = RealPatches(list(read_all(data, "train")))
+    real = RealPatches(list(read_all(data, "train", without=without)))
     for _ in range(QUANTISATION_PATCHES):
         yield normalised(real.draw(rng).patch)
 
 
-def release_detector(run: Path, data: Path, out: Path, threshold: float) -> None:
+def _data(rest: str, without: Collection[str]) -> str:
+    left_out = f", without {', '.join(without)} and whatever shows a plate of theirs" if without else ""
+    return f"{rest}{left_out}; {LICENCES}"
+
+
+def _command(without: Collection[str]) -> str:
+    return "make train" + (f' WITHOUT="{" ".join(without)}"' if without else "")
+
+
+def release_detector(
+    run: Path, data: Path, out: Path, threshold: float, *, without: Collection[str] = ()
+) -> None:
     """Writes plate-detector.tflite and plate-detector.toml."""
     trained = build_detector(None, None)
     step = load_averaged(trained, run)
-    settle_statistics(trained, _frames(data))
+    settle_statistics(trained, _frames(data, without))
     net = with_weights_of(trained, NET_HEIGHT, NET_WIDTH)
-    digest = write_model(out / "plate-detector.tflite", to_int8(net, _scenes(data)))
+    digest = write_model(out / "plate-detector.tflite", to_int8(net, _scenes(data, without)))
     write_model(run / "plate-detector-float.tflite", to_float(net))
     _write_card(
         out / "plate-detector.toml",
@@ -89,19 +101,19 @@ def release_detector(run: Path, data: Path, out: Path, threshold: float) -> None
             "provenance": {
                 "architecture": "plain convolutions, heat map, box and corners at stride 4: detector_net.py",
                 "parameters": int(net.count_params()),
-                "data": "train split of the image sets, with rendered and real plates pasted; " + LICENCES,
+                "data": _data("train split of the image sets, with rendered and real plates pasted", without),
                 "quantisation": f"int8 after training, ranges from {QUANTISATION_SCENES} train pictures",
-                "command": "make train",
+                "command": _command(without),
             },
         },
     )
 
 
-def release_reader(run: Path, data: Path, out: Path, extra: dict[str, dict[str, Any]] | None = None) -> None:
-    """Writes plate-reader.tflite and plate-reader.toml; ``extra`` sections override the card's numbers."""
+def release_reader(run: Path, data: Path, out: Path, *, without: Collection[str] = ()) -> None:
+    """Writes plate-reader.tflite and plate-reader.toml."""
     net = build_reader()
     step = load_averaged(net, run)
-    digest = write_model(out / "plate-reader.tflite", to_int8(net, _patches(data)))
+    digest = write_model(out / "plate-reader.tflite", to_int8(net, _patches(data, without)))
     write_model(run / "plate-reader-float.tflite", to_float(net))
     sections: dict[str, dict[str, Any]] = {
         "model": {
@@ -112,19 +124,22 @@ def release_reader(run: Path, data: Path, out: Path, extra: dict[str, dict[str, 
         },
         "input": {"name": "luma", "height": HEIGHT, "width": WIDTH},
         "outputs": {name: name for name in ("columns", "slots", "jurisdiction", "corners")},
-        "patch": {"mean": MEAN, "deviation": DEVIATION, "least_deviation": LEAST_DEVIATION},
+        "patch": {
+            "mean": MEAN,
+            "deviation": DEVIATION,
+            "least_deviation": LEAST_DEVIATION,
+            "trust_corners": True,
+        },
         "text": {"jurisdictions": list(JURISDICTIONS)},
         "confidence": {},
         "provenance": {
             "architecture": "plain convolutions; CTC columns, slots, jurisdiction, corners: reader_net.py",
             "parameters": int(net.count_params()),
-            "data": "plates rendered by this project, train split of the image sets; " + LICENCES,
+            "data": _data("plates rendered by this project, train split of the image sets", without),
             "quantisation": f"int8 after training, ranges from {QUANTISATION_PATCHES} train patches",
-            "command": "make train",
+            "command": _command(without),
         },
     }
-    for name, values in (extra or {}).items():
-        sections[name] = sections.get(name, {}) | values
     _write_card(out / "plate-reader.toml", sections)
 
 
@@ -140,11 +155,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("detector/models"))
     parser.add_argument("--threshold", type=float, default=0.35, help="least score of a box")
+    parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
     arguments = parser.parse_args(argv)
     if arguments.net == "detector":
-        release_detector(arguments.run, arguments.data, arguments.out, arguments.threshold)
+        release_detector(
+            arguments.run, arguments.data, arguments.out, arguments.threshold, without=arguments.without
+        )
     else:
-        release_reader(arguments.run, arguments.data, arguments.out)
+        release_reader(arguments.run, arguments.data, arguments.out, without=arguments.without)
     return 0
 
 

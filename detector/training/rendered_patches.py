@@ -2,7 +2,8 @@
 
 Drawing a plate costs most, photographing it less, cutting a patch out of the photograph least. So
 photographs stay in a bank for a while: each draw cuts one of them and, now and then, a fresh one
-takes an old one's place.
+takes an old one's place. Beside whole plates there are plates that are cut off or hidden at one end,
+single lines of two-line plates, and lettering that is no plate: there nothing is to be read.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .detector_samples import photometric
 from .patch_form import HEIGHT, WIDTH
 from .reader_samples import ReaderSample, in_patch_units
 from .render import camera
+from .render.lettering import bare_word, board
 from .render.patches import disturbed, photograph
 from .render.plates import RenderedPlate, render_plate
 
@@ -25,14 +27,32 @@ NEW_PLATE_SHARE = 0.5  # of the fresh photographs show a newly drawn plate
 INFRARED_SHARE = 0.18
 MARGIN = (-0.03, 0.30)
 FEWEST, MOST = 300, 8000
+LETTERING_SHARE = 0.11  # of the new plates are none
+BOARD_SHARE = 0.25  # of those are signs and the like
+TWO_LINE_SHARE = 0.09
+WHOLE_SHARE = 0.12  # of the two-line plates are shown whole, and cannot be read
+CUT_SHARE = 0.09  # of the draws show a plate that is cut off or hidden at one end
+_SEEN = (0.3, 0.7)  # of a cut character: less is not read, more is, in between either may be
+
+Quad = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class _Photograph:
     scene: NDArray[np.uint8]
-    quad: NDArray[np.float64]
+    quad: Quad
     plate: RenderedPlate
     infrared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What of a photograph is cut out: a picture, the part's corners in it, and what can be read there."""
+
+    scene: NDArray[np.uint8]
+    part: Quad
+    text: str
+    margin: tuple[float, float]
 
 
 class RenderedPatches:
@@ -46,23 +66,25 @@ class RenderedPatches:
         """One patch with its truth."""
         fresh = len(self._bank) < FEWEST or rng.random() < FRESH_SHARE
         photo = self._fresh(rng) if fresh else self._bank[int(rng.integers(len(self._bank)))]
-        cut = disturbed(rng, photo.quad, margin=MARGIN, disorder=1.0)
+        view = _view(rng, photo)
+        cut = disturbed(rng, view.part, margin=view.margin, disorder=1.0)
         box = np.array([(0, 0), (WIDTH, 0), (WIDTH, HEIGHT), (0, HEIGHT)], np.float64)
         corners = camera.project(camera.homography(cut, box), photo.quad)
-        patch = camera.cut_out(photo.scene, cut, (HEIGHT, WIDTH))
+        patch = camera.cut_out(view.scene, cut, (HEIGHT, WIDTH))
+        plate = photo.plate
         return ReaderSample(
             patch=patch if fresh else photometric(rng, patch),
-            text=photo.plate.text,
-            jurisdiction=photo.plate.jurisdiction,
+            text=view.text,
+            jurisdiction=plate.jurisdiction,
             corners=in_patch_units(corners),
-            corner_weight=1.0,
+            corner_weight=float(bool(plate.text) and len(plate.lines) == 1 and view.part is photo.quad),
         )
 
     def _fresh(self, rng: np.random.Generator) -> _Photograph:
         """A new photograph, of a new plate or of one in the bank; kept in the bank."""
         if len(self._bank) < FEWEST or rng.random() < NEW_PLATE_SHARE:
             infrared = bool(rng.random() < INFRARED_SHARE)
-            plate = render_plate(rng, infrared=infrared)
+            plate = _new_plate(rng, infrared=infrared)
         else:
             old = self._bank[int(rng.integers(len(self._bank)))]
             plate, infrared = old.plate, old.infrared
@@ -73,3 +95,93 @@ class RenderedPatches:
         else:
             self._bank[int(rng.integers(MOST))] = photo
         return photo
+
+
+def _new_plate(rng: np.random.Generator, *, infrared: bool) -> RenderedPlate:
+    kind = rng.random()
+    if kind < LETTERING_SHARE:
+        return board(rng) if rng.random() < BOARD_SHARE else bare_word(rng)
+    two_lines = kind < LETTERING_SHARE + TWO_LINE_SHARE
+    return render_plate(rng, infrared=infrared, jurisdiction="square" if two_lines else None)
+
+
+def _view(rng: np.random.Generator, photo: _Photograph) -> _View:
+    plate = photo.plate
+    if not plate.text:
+        return _View(photo.scene, photo.quad, "", (-0.1, 0.5))
+    if len(plate.lines) > 1:
+        if rng.random() < WHOLE_SHARE:
+            return _View(photo.scene, photo.quad, "", MARGIN)
+        return _line(rng, photo)
+    if rng.random() < CUT_SHARE:
+        return _cut_off(rng, photo)
+    return _View(photo.scene, photo.quad, plate.text, MARGIN)
+
+
+def _line(rng: np.random.Generator, photo: _Photograph) -> _View:
+    """One line of a two-line plate, from the plate's edge to somewhere between the lines."""
+    plate = photo.plate
+    index = int(rng.integers(len(plate.lines)))
+    start = sum(plate.lines[:index])
+    stop = start + plate.lines[index]
+    line = plate.characters[start:stop]
+    left, top = plate.corners.min(axis=0)
+    right, bottom = plate.corners.max(axis=0)
+    high = float(line[0, 3] - line[0, 1])
+    if index + 1 < len(plate.lines):
+        bottom = _between(rng, float(line[0, 3]), float(plate.characters[stop, 1]), high)
+    if index:
+        top = _between(rng, float(plate.characters[start - 1, 3]), float(line[0, 1]), high)
+    if rng.random() < 0.4:  # tighter around the line than the plate is
+        left = max(left, float(line[:, 0].min()) - high * rng.uniform(0.1, 0.8))
+        right = min(right, float(line[:, 2].max()) + high * rng.uniform(0.1, 0.8))
+        top = max(top, float(line[0, 1]) - high * rng.uniform(0.05, 0.4))
+        bottom = min(bottom, float(line[0, 3]) + high * rng.uniform(0.05, 0.4))
+    part = _in_scene(photo, float(left), float(top), float(right), float(bottom))
+    return _View(photo.scene, part, plate.text[start:stop], (-0.03, 0.1))
+
+
+def _between(rng: np.random.Generator, upper: float, lower: float, high: float) -> float:
+    """Where a seam between two lines falls, now and then a little into one of them."""
+    return float(rng.uniform(upper, max(lower, upper + 1e-3)) + rng.normal(0, 0.05) * high)
+
+
+def _cut_off(rng: np.random.Generator, photo: _Photograph) -> _View:
+    """A plate of which one end is outside the cut, or behind something; its text is what is to be seen."""
+    plate = photo.plate
+    left, top = plate.corners.min(axis=0)
+    right, bottom = plate.corners.max(axis=0)
+    at_right = rng.random() < 0.6
+    lost = rng.uniform(0.02, 0.45)
+    edge = float(right - lost * (right - left) if at_right else left + lost * (right - left))
+    wide = plate.characters[:, 2] - plate.characters[:, 0]
+    seen = (edge - plate.characters[:, 0] if at_right else plate.characters[:, 2] - edge) / wide
+    kept = seen > rng.uniform(*_SEEN, len(seen))
+    text = "".join(sign for sign, there in zip(plate.text, kept, strict=True) if there)
+    ends = (float(left), edge) if at_right else (edge, float(right))
+    part = _in_scene(photo, ends[0], float(top), ends[1], float(bottom))
+    if rng.random() < 0.4:
+        return _View(photo.scene, part, text, (-0.02, 0.04))
+    hidden = (edge, float(right) + 60) if at_right else (float(left) - 60, edge)
+    over = _in_scene(photo, hidden[0], float(top) - 60, hidden[1], float(bottom) + 60)
+    scene = camera.place(
+        photo.scene,
+        np.clip(rng.uniform(5, 240) + rng.normal(0, 6, (24, 24)), 0, 255).astype(np.uint8),
+        np.full((24, 24), 255, np.uint8),
+        np.array([(0, 0), (24, 0), (24, 24), (0, 24)], np.float64),
+        over,
+    )
+    whole = rng.random() < 0.5  # the box may know of the hidden end, or not
+    return _View(scene, _in_scene(photo, *_box(photo)) if whole else part, text, (0.0, 0.2))
+
+
+def _box(photo: _Photograph) -> tuple[float, float, float, float]:
+    left, top = photo.plate.corners.min(axis=0)
+    right, bottom = photo.plate.corners.max(axis=0)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def _in_scene(photo: _Photograph, left: float, top: float, right: float, bottom: float) -> Quad:
+    """A box on the flat plate as corners (4, 2) in the photograph."""
+    box = np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float64)
+    return camera.project(camera.homography(photo.plate.corners, photo.quad), box)

@@ -18,6 +18,7 @@ from .metrics import (
     expected_calibration_error,
     figures,
     precision_at_coverage,
+    share_interval,
 )
 
 # What a plate's picture is like, and where the parts begin. No label knows the angle: it is that of the
@@ -27,6 +28,7 @@ CONDITIONS: dict[str, tuple[Callable[[Outcome], float], tuple[float, ...]]] = {
     "mean luma": (lambda o: o.mean_luma, (0, 60, 110, 256)),
     "angle deg": (lambda o: o.angle_deg, (0, 3, 6, 10, 180)),
 }
+NAMED_FROM = 0.5  # a jurisdiction less likely than all others together is left out of a read
 KEPT_SHARES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 _HEADS = {
     "plates": "plates",
@@ -58,9 +60,12 @@ def summary(measured: Measured, report_from: float) -> dict[str, Any]:
         "default_threshold": report_from,
         "sets": {},
         "precision_against_coverage": {},
+        "intervals": {},
     }
     for name, group in groups.items():
         row = asdict(figures(group)) | trust(group, report_from)
+        if not math.isnan(row["exact"]):
+            out["intervals"][name] = _intervals(group)
         if name in told and told[name][0]:
             row["box_precision"] = told[name][1] / told[name][0]
         out["sets"][name] = row
@@ -78,6 +83,7 @@ def summary(measured: Measured, report_from: float) -> dict[str, Any]:
         out["us_state_top1"] = {
             "crops": len(states),
             "right": float(np.mean([o.jurisdiction == o.region for o in states])),
+            **_named([o for o in states if o.jurisdiction_chance >= NAMED_FROM], len(states)),
         }
     if measured.false_boxes:
         out["plate_free"] = {
@@ -86,6 +92,23 @@ def summary(measured: Measured, report_from: float) -> dict[str, Any]:
         }
     out["ms_median"] = measured.ms
     return out
+
+
+def _intervals(group: Sequence[Outcome]) -> dict[str, tuple[float, float]]:
+    """Between what the shares of whole texts lie, at 95 %."""
+    texts = [o for o in group if o.truth]
+    return {
+        "exact": share_interval(sum(o.exact for o in texts), len(texts)),
+        "exact_folded": share_interval(sum(o.exact_folded for o in texts), len(texts)),
+    }
+
+
+def _named(named: Sequence[Outcome], plates: int) -> dict[str, float]:
+    """The states that a read would carry, which leaves out what is less likely than all others together."""
+    if not named:
+        return {"named": 0.0}
+    wrong = float(np.mean([o.jurisdiction != o.region for o in named]))
+    return {"named": len(named) / plates, "wrong_of_named": wrong}
 
 
 def trust(group: Sequence[Outcome], report_from: float) -> dict[str, float]:
@@ -172,6 +195,12 @@ def table(result: dict[str, Any]) -> str:
             f"  kept {row['kept']:.3f}  precision {row['precision']:.3f}  threshold {row['threshold']:.3f}"
             for row in coverage[name]
         ]
+    lines.append("\nexact and O0I1 lie, at 95 %, between:")
+    lines += [
+        f"  {name}: {between['exact'][0]:.3f} and {between['exact'][1]:.3f}, "
+        f"{between['exact_folded'][0]:.3f} and {between['exact_folded'][1]:.3f}"
+        for name, between in result["intervals"].items()
+    ]
     lines += [""] + [
         f"{key}: {json.dumps(result[key])}"
         for key in ("default_threshold", "us_state_top1", "plate_free", "ms_median")

@@ -16,7 +16,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
@@ -41,6 +40,8 @@ class ReleasedLayer:
 
 def released_layers(path: Path) -> list[ReleasedLayer]:
     """The layers of a file, in the order of execution."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # noqa: PLC0415 - not where JAX trains
+
     interpreter = Interpreter(
         model_path=str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     )

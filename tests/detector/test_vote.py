@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from detector import vote as voting
 from detector.card import ConfidenceRules, TextRules
-from detector.jurisdictions import FormatPrior
+from detector.jurisdictions import NO_PLACE, FormatPrior
 from detector.plates import NO_CHARACTER, UNREADABLE, Evidence
 from detector.vote import Decoding, Vote
 
@@ -131,6 +131,16 @@ def test_the_formats_tell_o_from_zero_where_the_pixels_do_not() -> None:
         score=0.8,
     )
     assert Vote(DECODING, [told]).verdict().text.text == "7ABC103"
+
+
+def test_an_issuer_without_a_name_is_told_as_none() -> None:
+    codes = (*CODES[:-1], NO_PLACE)
+    rules = replace(TEXT, jurisdictions=codes)
+    decoding = Decoding(rules, ConfidenceRules(), FormatPrior(codes))
+    chances = np.array([0.02, 0.02, 0.02, 0.94], np.float32)
+    told = Vote(decoding, [replace(evidence("7ABC123"), jurisdiction=chances)]).verdict().text.jurisdiction
+    assert NO_PLACE not in dict(told)
+    assert all(chance < 0.5 for _, chance in told)
 
 
 @pytest.mark.parametrize("text", ["OHYEAH", "7O8I23", "GOFAST1", "A1B2C3D4"])

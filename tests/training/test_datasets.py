@@ -53,6 +53,19 @@ def test_no_plate_text_lies_in_two_splits(shared_data: Path) -> None:
     assert not texts["calibration"] & texts["dev"]
 
 
+def test_a_set_left_out_takes_its_plates_with_it(tmp_path: Path) -> None:
+    _write(tmp_path / "scenes", "s.jpg,1,1,9,4,QB10,EU,dev\n")
+    _write(tmp_path / "crops", "a.jpg,,,,,0B1O,EU,train\nb.jpg,,,,,XY2,EU,train\n")
+    rest = [picture.path.name for picture in read_all(tmp_path, "train", without=["scenes"])]
+    whole = {split: [one.path.name for one in read_all(tmp_path, split)] for split in SPLITS}
+    assert "a.jpg" in whole["train"] + whole["calibration"]
+    assert "a.jpg" not in rest
+    assert "b.jpg" in rest + [one.path.name for one in read_all(tmp_path, "calibration", without=["scenes"])]
+    assert not list(read_all(tmp_path, "dev", without=["scenes"]))
+    with pytest.raises(DataSetError, match="not found"):
+        list(read_all(tmp_path, "train", without=["elsewhere"]))
+
+
 def test_a_copy_of_a_picture_is_a_near_duplicate_and_another_is_not(shared_data: Path) -> None:
     one, other, *_ = read_all(shared_data, "dev", ["us-scenes"])
     mine, others = _hashes([one]), _hashes([other])

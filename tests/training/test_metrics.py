@@ -15,6 +15,7 @@ from detector.training.metrics import (
     figures,
     overlap,
     precision_at_coverage,
+    share_interval,
 )
 
 TEXT = st.text("AB01", max_size=6)
@@ -45,6 +46,16 @@ def test_overlap_of_known_boxes() -> None:
     assert overlap((0, 0, 2, 2), (1, 0, 2, 2)) == pytest.approx(1 / 3)
     assert overlap((0, 0, 2, 2), (2, 0, 2, 2)) == 0
     assert overlap((0, 0, 2, 2), (0, 0, 2, 2)) == 1
+
+
+def test_an_interval_holds_its_share_and_narrows() -> None:
+    low, high = share_interval(41, 44)
+    assert low == pytest.approx(0.8177, abs=1e-3)
+    assert high == pytest.approx(0.9765, abs=1e-3)
+    wide, narrow = share_interval(9, 10), share_interval(900, 1000)
+    assert narrow[1] - narrow[0] < wide[1] - wide[0]
+    assert share_interval(10, 10)[1] == pytest.approx(1.0)
+    assert np.isnan(share_interval(0, 0)).all()
 
 
 def test_a_plate_not_found_counts_against_every_share() -> None:

@@ -8,7 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector.training.render import JURISDICTIONS, faces, glyphs, line, looks, render_plate, serials
+from detector.training.alphabet import JURISDICTIONS as JURISDICTION_CODES
+from detector.training.alphabet import UNKNOWN, place_of
+from detector.training.render import (
+    JURISDICTIONS,
+    faces,
+    glyphs,
+    lettering,
+    line,
+    looks,
+    render_plate,
+    serials,
+)
 
 
 @pytest.mark.parametrize("jurisdiction", JURISDICTIONS)
@@ -35,6 +46,58 @@ def test_a_state_is_named_as_the_data_sets_name_it() -> None:
     for code in looks.JURISDICTIONS:
         assert render_plate(rng, jurisdiction=code).jurisdiction == code
     assert render_plate(rng, jurisdiction="GB").jurisdiction == "EU"
+
+
+def test_a_province_is_never_taken_for_a_state() -> None:
+    rng = np.random.default_rng(12)
+    told = {render_plate(rng, jurisdiction="CA").jurisdiction for _ in range(60)}
+    assert len(told) >= 8
+    assert all(place.startswith("CA-") for place in told)
+    assert {place_of(place) for place in told} == {JURISDICTION_CODES.index(UNKNOWN)}
+    assert place_of("US-CA") == JURISDICTION_CODES.index("US-CA")
+    assert place_of("") == -1
+
+
+@pytest.mark.parametrize("kind", ["US", "EU", "BR", "square"])
+def test_each_character_is_where_its_box_says(kind: str) -> None:
+    """The strips between characters show far less print than the characters do."""
+    rng = np.random.default_rng(8)
+    inside, between = [], []
+    for _ in range(12):
+        plate = render_plate(rng, jurisdiction=kind)
+        assert len(plate.characters) == len(plate.text) == sum(plate.lines)
+        assert len(plate.lines) == (2 if kind == "square" else 1)
+        luma = plate.luma.astype(float)
+        for index, (left, top, right, bottom) in enumerate(plate.characters.round().astype(int)):
+            inside.append(np.ptp(luma[top:bottom, left:right], axis=None))
+            last_of_line = index + 1 in np.cumsum(plate.lines)
+            if not last_of_line:
+                gap = luma[top:bottom, right : round(plate.characters[index + 1, 0])]
+                if gap.shape[1] > 1:
+                    between.append(np.abs(np.diff(gap.mean(axis=1))).mean())
+    assert np.median(inside) > 60
+    assert np.median(between) < 6
+
+
+def test_lettering_is_a_plate_of_no_text() -> None:
+    rng = np.random.default_rng(9)
+    for _ in range(40):
+        for thing in (lettering.bare_word(rng), lettering.board(rng)):
+            assert thing.text == ""
+            assert thing.jurisdiction == ""
+            assert thing.luma.shape == thing.alpha.shape
+            assert thing.alpha.max() > 100
+
+
+@pytest.mark.parametrize("line", ["AB 123", "7ABC123", "XY-99*Z"])
+def test_thin_ends_keep_marks_and_length(line: str) -> None:
+    rng = np.random.default_rng(10)
+    thinned = {serials.thin_ended(rng, line) for _ in range(60)}
+    for one in thinned:
+        assert len(one) == len(line)
+        assert [sign in serials.MARKS for sign in one] == [sign in serials.MARKS for sign in line]
+    assert any(one[-1] in "I1" for one in thinned)
+    assert any(re.search("[I1][I1]", serials.bare(one)) for one in thinned)
 
 
 def test_an_unknown_jurisdiction_is_refused() -> None:
@@ -66,7 +129,7 @@ def test_the_serial_stands_inside_its_text_corners() -> None:
 
 def test_short_and_long_texts_and_hard_characters_are_all_drawn() -> None:
     rng = np.random.default_rng(4)
-    texts = [render_plate(rng).text for _ in range(320)]
+    texts = [render_plate(rng).text for _ in range(480)]
     lengths = [len(text) for text in texts]
     for length in range(2, 9):
         assert lengths.count(length) >= 3

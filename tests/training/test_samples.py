@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,11 +13,14 @@ from PIL import Image, ImageDraw
 from detector.card import FindRules
 from detector.find import decode
 from detector.runtime import NetOutput
+from detector.training import rendered_patches
 from detector.training.alphabet import ALPHABET, SLOTS, indices
+from detector.training.datasets import LabelledPlate, Picture
 from detector.training.detector_samples import paste_quad
 from detector.training.detector_targets import encode_targets
 from detector.training.patch_form import DEVIATION, HEIGHT, MEAN, WIDTH, normalised
-from detector.training.reader_samples import cut_patch, in_patch_units, loose_quad, mapped
+from detector.training.reader_samples import RealPatches, cut_patch, in_patch_units, loose_quad, mapped
+from detector.training.render import RenderedPlate, render_plate
 from detector.training.rendered_patches import RenderedPatches
 
 H, W = 192, 320
@@ -108,8 +113,48 @@ def test_rendered_patches_are_reproducible_and_in_range() -> None:
         assert a.text == b.text
         assert np.array_equal(a.patch, b.patch)
         assert a.patch.shape == (HEIGHT, WIDTH)
-        assert 1 <= len(a.text) <= SLOTS
+        assert a.text is not None
+        assert len(a.text) <= SLOTS
         assert set(a.text) <= set(ALPHABET)
+
+
+def test_a_line_of_a_two_line_plate_and_a_cut_plate_show_a_part_of_the_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[RenderedPlate] = []
+
+    def noted(rng: np.random.Generator, *, infrared: bool) -> RenderedPlate:
+        drawn.append(render_plate(rng, infrared=infrared, jurisdiction=("square", "EU")[len(drawn) % 2]))
+        return drawn[-1]
+
+    monkeypatch.setattr(rendered_patches, "_new_plate", noted)
+    monkeypatch.setattr(rendered_patches, "CUT_SHARE", 1.0)
+    maker, rng = RenderedPatches([]), np.random.default_rng(4)
+    told = [maker.draw(rng).text or "" for _ in range(60)]
+    for plate, text in zip(drawn, told, strict=True):
+        if len(plate.lines) == 2:
+            assert text in ("", plate.text[: plate.lines[0]], plate.text[plate.lines[0] :])
+        else:
+            assert text in plate.text
+            assert plate.text.startswith(text) or plate.text.endswith(text)
+    assert any(text and text != plate.text for plate, text in zip(drawn, told, strict=True))
+
+
+def test_pieces_of_plate_free_pictures_show_nothing_to_read(tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(3).integers(0, 255, (200, 300)).astype(np.uint8)).save(
+        tmp_path / "a.png"
+    )
+    crop = tmp_path / "b.png"
+    Image.new("L", (90, 30), 200).save(crop)
+    empty = Picture(path=tmp_path / "a.png", dataset="negatives", split="train", plates=())
+    plate = LabelledPlate(box=None, text="AB1", region="EU")
+    labelled = Picture(path=crop, dataset="us-crops", split="train", plates=(plate,))
+    maker, rng = RealPatches([labelled], [empty]), np.random.default_rng(1)
+    told = [maker.draw(rng) for _ in range(200)]
+    nothing = [one for one in told if one.text == ""]
+    assert 10 < len(nothing) < 50
+    assert all(one.corner_weight == 0 and one.jurisdiction == "" for one in nothing)
+    assert {one.text for one in told} == {"", "AB1"}
 
 
 def test_normalised_patches_share_mean_and_deviation() -> None:

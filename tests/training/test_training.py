@@ -80,7 +80,7 @@ def test_a_training_goes_on_from_a_released_file(tmp_path: Path) -> None:
     released.write_bytes(to_int8(first, pictures))
     second = build_detector(None, None)
     batch = pictures[..., None].astype(np.float32) / np.float32(255)
-    assert warm_start(second, released, batch) == 28
+    assert warm_start(second, released, batch) == 27
     told, wanted = (np.asarray(net({"luma": batch}, training=False)["box"]) for net in (second, first))
     assert np.corrcoef(told.ravel(), wanted.ravel())[0, 1] > 0.98
     with pytest.raises(WarmStartError, match="fit the net"):
@@ -110,6 +110,111 @@ def test_averaged_weights_get_statistics_of_their_own() -> None:
     before = keras.Model(net.inputs, normalisation.input)({"luma": luma})
     np.testing.assert_allclose(normalisation.moving_mean, np.mean(before, axis=(0, 1, 2)), atol=1e-5)
     assert normalisation.momentum == 0.99
+
+
+def test_a_batchs_targets_are_those_of_each_picture() -> None:
+    from detector.training.detector_net import targets_of
+    from detector.training.detector_targets import encode_targets, packed
+
+    rng = np.random.default_rng(6)
+    boxes = np.array([[60, 60, 40, 20], [200, 100, 60, 30]], np.float32)
+    quads = rng.normal(100, 20, (2, 4, 2)).astype(np.float32)
+    known, unlabelled = np.array([True, False]), np.array([[250, 20, 40, 20]], np.float32)
+    none = np.zeros((0, 4), np.float32)
+    plates = np.stack(
+        [
+            packed(boxes, quads, known, unlabelled),
+            packed(none, np.zeros((0, 4, 2), np.float32), np.zeros(0, bool), none),
+        ]
+    )
+    heat, regress = (np.asarray(part) for part in targets_of(plates, 48, 80))
+    one = encode_targets(boxes, quads, known, 192, 320, unlabelled=unlabelled)
+    np.testing.assert_allclose(heat[0], one["heat"], atol=1e-6)
+    np.testing.assert_allclose(regress[0], one["regress"], atol=1e-5)
+    assert np.all(heat[1] == 0)
+    assert np.all(regress[1] == 0)
+
+
+def test_what_may_be_a_plate_without_a_label_teaches_nothing() -> None:
+    from detector.training.detector_net import detector_loss
+
+    heat, regress = np.zeros((2, 4, 4, 1), np.float32), np.zeros((2, 4, 4, 14), np.float32)
+    out = {
+        "heat": np.full((2, 4, 4, 1), -9.0, np.float32),
+        "box": np.zeros((2, 4, 4, 4), np.float32),
+        "corners": np.zeros((2, 4, 4, 8), np.float32),
+    }
+    out["heat"][:, 2, 2] = 3.0
+    losses = [
+        float(detector_loss(heat, regress, np.array(partly, np.float32), out)["focal"])
+        for partly in ((0, 0), (1, 0), (1, 1))
+    ]
+    assert losses[0] == pytest.approx(2 * losses[1], rel=1e-3)
+    assert losses[2] < 1e-3
+
+
+def test_blocks_hold_the_pixels_of_their_place() -> None:
+    from detector.training.detector_net import Blocks
+
+    luma = np.arange(2 * 8 * 12, dtype=np.float32).reshape(2, 8, 12, 1)
+    blocks = np.asarray(Blocks(4, "blocks")(luma))
+    assert blocks.shape == (2, 2, 3, 16)
+    np.testing.assert_array_equal(blocks[0, 1, 2].reshape(4, 4), luma[0, 4:8, 8:12, 0])
+
+
+def test_nothing_to_read_costs_what_is_read_there() -> None:
+    """A text's cost is -log p, by CTC; where there is none, that of a blank in every column."""
+    from detector.training.alphabet import BLANK, CLASSES, JURISDICTIONS, SLOTS
+    from detector.training.patch_form import COLUMNS
+    from detector.training.reader_net import reader_loss
+
+    rng = np.random.default_rng(7)
+    columns = rng.normal(0, 2, (2, COLUMNS, CLASSES)).astype(np.float32)
+    out = {
+        "columns": columns,
+        "slots": np.zeros((2, SLOTS, CLASSES), np.float32),
+        "jurisdiction": np.zeros((2, len(JURISDICTIONS)), np.float32),
+        "corners": np.zeros((2, 8), np.float32),
+    }
+    truth = np.zeros((2, SLOTS + 11), np.float32)
+    truth[:, :SLOTS], truth[:, SLOTS] = BLANK, -1
+    log_p = columns - np.log(np.exp(columns).sum(axis=-1, keepdims=True))
+    nothing = -log_p[:, :, BLANK].sum(axis=1)
+    for weights, wanted in (((1, 0), nothing[0]), ((1, 1), nothing.mean()), ((0, 0), 0.0)):
+        truth[:, SLOTS + 9] = weights
+        assert float(reader_loss(truth, out)["ctc"]) == pytest.approx(float(wanted), rel=1e-4)
+    truth[:, SLOTS + 9] = (1, 0)
+    truth[0, 0] = 3
+    alone = [
+        log_p[0, start : stop + 1, 3].sum()
+        + log_p[0, :start, BLANK].sum()
+        + log_p[0, stop + 1 :, BLANK].sum()
+        for start in range(COLUMNS)
+        for stop in range(start, COLUMNS)
+    ]
+    assert float(reader_loss(truth, out)["ctc"]) == pytest.approx(
+        -float(np.logaddexp.reduce(alone)), rel=1e-4
+    )
+
+
+def test_stored_batches_come_back_whole_and_later_ones_too(tmp_path: Path) -> None:
+    from detector.training.stored import StoredBatches, store
+
+    def maker(rng: np.random.Generator) -> Batch:
+        size = int(rng.integers(1, 3))
+        luma = rng.integers(0, 256, (4, size, 2, 1)).astype(np.uint8)
+        return luma, luma.sum(axis=(1, 2, 3)).astype(np.float32)
+
+    (tmp_path / "cut-off.new").write_bytes(b"half")
+    counted = store(maker, tmp_path, name="first", seed=[1], stop_after_s=0.2)
+    assert counted == len(list(tmp_path.glob("first-*.npz"))) > 1
+    stored = StoredBatches(tmp_path, together=3, least=1)
+    store(maker, tmp_path, name="second", seed=[2], stop_after_s=0.05)
+    for _ in range(60):
+        luma, total = next(stored)
+        assert luma.shape[0] == 12
+        np.testing.assert_array_equal(luma.sum(axis=(1, 2, 3)), total)
+    assert len(stored) == len(list(tmp_path.glob("*.npz")))
 
 
 def test_a_worker_that_dies_is_an_error() -> None:

@@ -22,10 +22,11 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetLine:
-    """mask: uint8 (GLYPH_HEIGHT, w); symbols: spans in px along x, left for the design's symbol."""
+    """mask: uint8 (GLYPH_HEIGHT, w); spans in px along x: of the design's symbols, of the characters."""
 
     mask: Mask
     symbols: tuple[tuple[int, int], ...]
+    characters: tuple[tuple[int, int], ...]
 
 
 def set_line(
@@ -42,12 +43,15 @@ def set_line(
     gap_px = max(1, round(gap * unit))
     pieces: list[tuple[int, Mask]] = []
     symbols: list[tuple[int, int]] = []
+    characters: list[tuple[int, int]] = []
     x = 0
     for sign in line:
         if sign not in MARKS:
             mask = serial_mask(face, sign)
             cell = max(mask.shape[1], round(pitch * unit)) if pitch and sign not in "MW" else mask.shape[1]
-            pieces.append((x + (cell - mask.shape[1]) // 2, mask))
+            left = x + (cell - mask.shape[1]) // 2
+            pieces.append((left, mask))
+            characters.append((left, left + mask.shape[1]))
             x += cell + gap_px
             continue
         wide = {" ": space, "|": space / 2, "-": 0.42, ".": 0.24, "*": symbol}[sign]
@@ -62,7 +66,7 @@ def set_line(
     for left, mask in pieces:
         region = art[:, left : left + mask.shape[1]]
         np.maximum(region, mask[:, : region.shape[1]], out=region)
-    return SetLine(mask=art, symbols=tuple(symbols))
+    return SetLine(mask=art, symbols=tuple(symbols), characters=tuple(characters))
 
 
 def _mark(sign: str, width: int) -> Mask:

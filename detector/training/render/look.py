@@ -44,10 +44,11 @@ def look(
     low: bool = False,
     top: int | None = None,
     bottom: int | None = None,
+    country: str = "US",
 ) -> Look:
     """A design from a row: patterns and slogans are parted by slashes; tones are lumas by day."""
     return Look(
-        code=f"US-{code}",
+        code=f"{country}-{code}",
         name=name,
         lettering=lettering,
         patterns=tuple(patterns.split("/")),

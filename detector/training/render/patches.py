@@ -53,8 +53,8 @@ def render_patch(
 
 
 def plate_width(rng: np.random.Generator) -> float:
-    """How wide the plate is in the frame, px: mostly 45 to 200, as roadside pictures have it."""
-    return float(np.clip(np.exp(rng.normal(np.log(98), 0.5)), 34, 320))
+    """How wide the plate is in the frame, px: mostly 35 to 200, as roadside pictures have it."""
+    return float(np.clip(np.exp(rng.normal(np.log(88), 0.55)), 28, 320))
 
 
 def pose(rng: np.random.Generator, plate: RenderedPlate, width: float) -> NDArray[np.float64]:
@@ -65,7 +65,7 @@ def pose(rng: np.random.Generator, plate: RenderedPlate, width: float) -> NDArra
     corners = np.array(
         [(-half_w, -half_h, 0), (half_w, -half_h, 0), (half_w, half_h, 0), (-half_w, half_h, 0)]
     )
-    yaw = rng.normal(0, 0.3) if rng.random() < 0.75 else rng.uniform(-0.95, 0.95)
+    yaw = rng.normal(0, 0.3) if rng.random() < 0.7 else rng.uniform(-1.1, 1.1)
     pitch = rng.normal(0.12, 0.16)
     roll = rng.normal(0, 0.06) if rng.random() < 0.85 else rng.normal(0, 0.16)
     cy, sy, cp, sp, cr, sr = (
@@ -150,11 +150,11 @@ def record(rng: np.random.Generator, scene: Luma, *, plate_px: float) -> Luma:
     wide = plate_px
     blur = rng.random()
     if blur < 0.35:
-        smear = min(wide * 0.06, float(rng.exponential(wide * 0.016)))
+        smear = min(wide * 0.07, float(rng.exponential(wide * 0.019)))
         turn = rng.choice([rng.normal(0, 0.25), rng.normal(np.pi / 2, 0.35)])
         scene = camera.motion_blur(scene, float(smear * np.cos(turn)), float(smear * np.sin(turn)))
     if rng.random() < 0.45:
-        scene = camera.defocus(scene, min(wide * 0.022, float(rng.exponential(wide * 0.008))))
+        scene = camera.defocus(scene, min(wide * 0.036, float(rng.exponential(wide * 0.012))))
     if rng.random() < 0.15:
         scene = camera.resampled(rng, scene, float(rng.uniform(0.5, 0.95)))
     if rng.random() < 0.65:
@@ -174,10 +174,10 @@ def disturbed(
     centre = quad.mean(axis=0)
     across, down = (quad[1] + quad[2] - quad[0] - quad[3]) / 2, (quad[2] + quad[3] - quad[0] - quad[1]) / 2
     kind = rng.random()
-    if kind < 0.15:  # only an upright box was known
+    if kind < 0.18:  # only an upright box was known
         low, high = quad.min(axis=0), quad.max(axis=0)
         quad = np.array([low, (high[0], low[1]), high, (low[0], high[1])])
-    elif kind < 0.3:  # a parallelogram in place of the true perspective
+    elif kind < 0.32:  # a parallelogram in place of the true perspective
         quad = centre + np.array([-across - down, across - down, across + down, -across + down]) / 2
     wide_x, wide_y = rng.uniform(*margin, 2)
     if rng.random() < 0.3:

@@ -7,13 +7,13 @@ import numpy as np
 from . import looks
 from .press import RenderedPlate
 from .square_plates import square_plate
-from .us_plates import us_plate
+from .us_plates import canadian_plate, us_plate
 from .world_plates import KINDS
 
 __all__ = ["JURISDICTIONS", "RenderedPlate", "render_plate"]
 
-JURISDICTIONS = (*looks.JURISDICTIONS, *KINDS, "square")  # what render_plate can be asked for
-_SHARES = {"US": 0.62, "EU": 0.135, "GB": 0.03, "BR": 0.09, "AR": 0.045, "other": 0.08}
+JURISDICTIONS = (*looks.JURISDICTIONS, *KINDS, "CA", "square")  # what render_plate can be asked for
+_SHARES = {"US": 0.59, "CA": 0.04, "EU": 0.135, "GB": 0.03, "BR": 0.085, "AR": 0.04, "other": 0.08}
 
 
 def render_plate(
@@ -21,15 +21,17 @@ def render_plate(
 ) -> RenderedPlate:
     """Draws one plate, 230 to 440 px wide. infrared: as printed inks look in infrared light.
 
-    jurisdiction: one of JURISDICTIONS, "US" for any state, None for any of all. A British plate is
-    asked for as "GB" and counts as "EU", as in the data sets. Two-line plates come only when asked for
-    ("square"): a reader of one line cannot learn them, a detector should. Raises KeyError for another word.
+    jurisdiction: one of JURISDICTIONS, "US" for any state, "CA" for any of Canada's provinces, None for any
+    of all. A British plate is asked for as "GB" and counts as "EU", as in the data sets. Two-line plates come
+    only when asked for ("square"). Raises KeyError for another word.
     """
     if jurisdiction is None:
         kinds = tuple(_SHARES)
         jurisdiction = kinds[int(rng.choice(len(kinds), p=np.array([_SHARES[kind] for kind in kinds])))]
     if jurisdiction == "US":
         return us_plate(rng, infrared=infrared)
+    if jurisdiction == "CA":
+        return canadian_plate(rng, infrared=infrared)
     if jurisdiction == "square":
         return square_plate(rng, infrared=infrared)
     if jurisdiction.startswith("US-"):

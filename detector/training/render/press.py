@@ -21,14 +21,17 @@ class RenderedPlate:
 
     luma: uint8 (H, W), the plate and, where it has one, its frame; alpha: uint8 (H, W), 0 outside;
     corners: float32 (4, 2), px, the plate's own, clockwise from top left of the text as read;
-    text_corners: the same for the serial line; text: A-Z0-9; jurisdiction: as data sets name it, empty
-    when not modelled; layout: what was drawn, for messages.
+    text_corners: the same for the serial, all lines of it; characters: float32 (N, 4), px, left, top,
+    right and bottom of each character of the text; lines: how many characters each line has; text: A-Z0-9;
+    jurisdiction: as data sets name it, empty when not modelled; layout: what was drawn, for messages.
     """
 
     luma: NDArray[np.uint8]
     alpha: NDArray[np.uint8]
     corners: NDArray[np.float32]
     text_corners: NDArray[np.float32]
+    characters: NDArray[np.float32]
+    lines: tuple[int, ...]
     text: str
     jurisdiction: str
     layout: str
@@ -126,8 +129,7 @@ def _outline(height: int, width: int, radius: int) -> Mask:
 def finish(
     rng: np.random.Generator,
     field: Field,
-    serial: Box,
-    *,
+    *lines: tuple[SetLine, Box],
     text: str,
     jurisdiction: str,
     layout: str,
@@ -136,7 +138,12 @@ def finish(
     corner: float = 0.06,
     wear_chance: float = 0.35,
 ) -> RenderedPlate:
-    """Ages the sheet, frames it and gives it corners. corner: radius as share of the height."""
+    """Ages the sheet, frames it and gives it corners.
+
+    lines: what was printed and where, from the top. corner: radius as share of the height.
+    """
+    boxes = np.array([box for _, box in lines])
+    serial = (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
     if rng.random() < wear_chance * 0.5:
         field = wear.fade(rng, field, paper)
     if rng.random() < wear_chance:
@@ -152,16 +159,26 @@ def finish(
         pad = int(rng.integers(2, max(4, height // 16)))
         field = wear.frame(rng, field, pad, (serial[1], serial[3]))
         alpha = _outline(height + 2 * pad, width + 2 * pad, round(corner * height))
-    left, top, right, bottom = (edge + pad for edge in serial)
+    left, top, right, bottom = (float(edge) + pad for edge in serial)
+    characters = [one for printed, box in lines for one in _character_boxes(printed, box)]
     return RenderedPlate(
         luma=np.clip(field, 0, 255).astype(np.uint8),
         alpha=alpha,
         corners=_quad(pad, pad, pad + width, pad + height),
         text_corners=_quad(left, top, right, bottom),
+        characters=np.array(characters, np.float32).reshape(-1, 4) + np.float32(pad),
+        lines=tuple(len(printed.characters) for printed, _ in lines),
         text=text,
         jurisdiction=jurisdiction,
         layout=layout,
     )
+
+
+def _character_boxes(printed: SetLine, box: Box) -> list[Box]:
+    """Left, top, right and bottom of each character of a line that was printed into a box."""
+    left, top, right, bottom = box
+    scale = (right - left) / printed.mask.shape[1]
+    return [(left + start * scale, top, left + stop * scale, bottom) for start, stop in printed.characters]
 
 
 def _quad(left: float, top: float, right: float, bottom: float) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from . import camera
 from .clutter import draw_clutter
+from .lettering import bare_word
 from .patches import pose, record
 from .plates import RenderedPlate, render_plate
 from .surfaces import vehicle_surface
@@ -19,7 +20,8 @@ from .viewpoint import Viewpoint
 Luma = NDArray[np.uint8]
 Quad = NDArray[np.float64]
 
-_SQUARE_SHARE = 0.08  # of the plates have two lines
+_SQUARE_SHARE = 0.14  # of the plates have two lines
+_WORD_SHARE = 0.4  # of the plate-like things are bare lettering
 _TRIES = 8  # places tried for a plate before it is left out
 
 
@@ -180,7 +182,7 @@ def _on_vehicle(
 
 def _strew(rng: np.random.Generator, luma: Luma, *, night: bool) -> Luma:
     """One plate-like thing somewhere."""
-    thing = draw_clutter(rng)
+    thing = bare_word(rng) if rng.random() < _WORD_SHARE else draw_clutter(rng)
     height, width = thing.luma.shape
     wide = float(np.exp(rng.uniform(np.log(16), np.log(min(320, luma.shape[1] / 2)))))
     quad = np.array([(0, 0), (wide, 0), (wide, wide * height / width), (0, wide * height / width)])

@@ -75,7 +75,7 @@ def patternless(rng: np.random.Generator) -> str:
     if length > 3 and rng.random() < 0.65:
         cut = int(rng.integers(1, length))
         line = line[:cut] + _pick(rng, "  -.**|") + line[cut:]
-    return line
+    return thin_ended(rng, line) if rng.random() < 0.12 else line
 
 
 def vanity(rng: np.random.Generator, longest: int = 7) -> str:
@@ -97,6 +97,21 @@ def vanity(rng: np.random.Generator, longest: int = 7) -> str:
         cut = int(rng.integers(1, len(word)))
         word = word[:cut] + _pick(rng, "  -") + word[cut:]
     return word
+
+
+def thin_ended(rng: np.random.Generator, line: str) -> str:
+    """The line with its last character, or two side by side, as thin as characters get: I and 1."""
+    places = [index for index, sign in enumerate(line) if sign not in MARKS]
+    if len(places) < 3:
+        return line
+    chosen = [places[-1]]
+    if rng.random() < 0.5:
+        at = int(rng.integers(len(places) - 1))
+        chosen = places[at : at + 2]
+    signs = list(line)
+    for index in chosen:
+        signs[index] = "I" if rng.random() < 0.35 else "1"
+    return "".join(signs)
 
 
 def bare(line: str) -> str:

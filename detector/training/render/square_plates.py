@@ -46,29 +46,23 @@ def square_plate(rng: np.random.Generator, *, infrared: bool = False) -> Rendere
     middle = (top + 0.94) / 2 + float(rng.normal(0, 0.01))
     face = draw_face(rng, wide=True)
     embossed = bool(rng.random() < 0.6)
-    boxes, texts = [], []
+    lines, texts = [], []
     for pattern, y0, y1 in ((upper, top, middle - 0.02), (lower, middle + 0.02, 0.94)):
         line = fill(rng, pattern).replace("*", " ")
         printed = set_line(line, face, gap=float(rng.uniform(0.1, 0.25)), space=0.3)
         area = (0.06 * width, y0 * height, 0.94 * width, y1 * height)
         box = place_serial(rng, printed, area, height=(y1 - y0) * height, stretch=(0.8, 1.15))
         print_serial(rng, field, printed, box, tones.ink, embossed=embossed)
-        boxes.append(box)
+        lines.append((printed, box))
         texts.append(bare(line))
     if rng.random() < 0.6:
         wear.rim(rng, field, tones.ink)
     if rng.random() < 0.5:
         wear.bolts(rng, field, inset_x=float(rng.uniform(0.12, 0.25)), ys=(0.1,))
-    serial = (
-        min(box[0] for box in boxes),
-        boxes[0][1],
-        max(box[2] for box in boxes),
-        boxes[1][3],
-    )
     return finish(
         rng,
         field,
-        serial,
+        *lines,
         text="".join(texts),
         jurisdiction=jurisdiction,
         layout="two lines",

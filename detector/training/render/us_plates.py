@@ -1,7 +1,8 @@
-"""Plates of the United States: every state's designs, special, vanity and patternless ones too."""
+"""Plates of the United States and Canada: every state's designs, special, vanity, patternless ones too."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +14,7 @@ from .faces import Lettering, draw_face, lettering_mask
 from .line import Box, Field, SetLine, cover_in, fit_in, set_line
 from .look import Look
 from .looks import LOOKS
+from .looks_canada import ROWS as CANADA
 from .press import RenderedPlate, Tones, finish, place_serial, print_serial, seen_by
 from .serials import bare, fill, patternless, vanity
 from .symbols import Symbol, any_symbol, draw_symbol
@@ -43,6 +45,22 @@ _BACKDROPS: tuple[Backdrop, ...] = (
     "flag",
 )
 _TEMPORARY_SHARE = 0.03
+# Who issues plates that look like a state's and are none.
+_OTHERS = (
+    "GUAM",
+    "PUERTO RICO",
+    "U.S. GOVERNMENT",
+    "DIPLOMAT",
+    "CHEROKEE NATION",
+    "NAVAJO NATION",
+    "Choctaw",
+    "VIRGIN ISLANDS",
+    "CONSUL",
+    "FOR OFFICIAL USE ONLY",
+    "AMERICAN SAMOA",
+    "",
+)
+_OTHERS_SHARE = 0.02
 _FULL = np.full((2, 2), 255, np.uint8)
 
 
@@ -56,18 +74,32 @@ def _shares() -> NDArray[np.float64]:
 def us_plate(
     rng: np.random.Generator, *, jurisdiction: str | None = None, infrared: bool = False
 ) -> RenderedPlate:
-    """One plate; jurisdiction "US-CA" and the like, or None for any. Raises KeyError for an unknown one."""
+    """One plate; jurisdiction "US-CA" and the like, or None for any. Raises KeyError for an unknown one.
+
+    One in fifty of any comes from an issuer that is no state and has none as its jurisdiction, "other".
+    """
     if jurisdiction is None:
         look = LOOKS[int(rng.choice(len(LOOKS), p=_shares()))]
+        if rng.random() < _OTHERS_SHARE:
+            look = replace(look, code="other", name=_OTHERS[int(rng.integers(len(_OTHERS)))], slogans=("",))
     else:
         looks = [look for look in LOOKS if look.code == jurisdiction]
         if not looks:
             raise KeyError(f"no plate design for {jurisdiction}")
         look = looks[int(rng.integers(len(looks)))]
+    return _plate_of(rng, look, infrared=infrared)
+
+
+def canadian_plate(rng: np.random.Generator, *, infrared: bool = False) -> RenderedPlate:
+    """One plate of a province; jurisdiction "CA-ON" and the like."""
+    return _plate_of(rng, CANADA[int(rng.integers(len(CANADA)))], infrared=infrared)
+
+
+def _plate_of(rng: np.random.Generator, look: Look, *, infrared: bool) -> RenderedPlate:
     if rng.random() < _TEMPORARY_SHARE:
         return _temporary(rng, look, infrared=infrared)
     paper, ink, backdrop = float(look.paper), float(look.ink), look.backdrop
-    special = rng.random() < 0.22
+    special = rng.random() < 0.28
     if special:
         paper = float(rng.choice([paper, rng.uniform(150, 245), rng.uniform(25, 110)], p=[0.5, 0.35, 0.15]))
         ink = float(rng.uniform(10, 100) if paper > 128 else rng.uniform(180, 250))
@@ -102,7 +134,7 @@ def us_plate(
     return finish(
         rng,
         field,
-        box,
+        (printed, box),
         text=text,
         jurisdiction=look.code,
         layout=f"{look.name}{' special' if special else ''}",
@@ -153,7 +185,7 @@ def _temporary(rng: np.random.Generator, look: Look, *, infrared: bool) -> Rende
     return finish(
         rng,
         field,
-        box,
+        (printed, box),
         text=bare(line),
         jurisdiction=look.code,
         layout=f"{look.name} temporary",
@@ -228,7 +260,7 @@ def _serial_and_side(
         )
         left, right = (left + width, right) if at_left else (left, right - width)
         room = 6
-    if rng.random() < (0.3 if special else 0.09):  # small stacked letters, no part of the text
+    if rng.random() < (0.36 if special else 0.1):  # small stacked letters, no part of the text
         width = WIDTH * rng.uniform(0.06, 0.09)
         at_left = rng.random() < 0.75
         x = left if at_left else right - width

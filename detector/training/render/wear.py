@@ -182,7 +182,7 @@ def shield(rng: np.random.Generator, field: Field) -> Field:
 def frame(rng: np.random.Generator, field: Field, pad: int, serial: tuple[float, float]) -> Field:
     """A holder around and over the plate's edge, often with words. Pads the picture by ``pad`` px.
 
-    serial: top and bottom of the characters, px; the frame covers a tenth of them at most.
+    serial: top and bottom of the characters, px; the frame covers a tenth of them, now and then a quarter.
     """
     height, width = field.shape
     paper = float(rng.choice([rng.uniform(8, 45), rng.uniform(8, 45), rng.uniform(120, 235)]))
@@ -192,7 +192,7 @@ def frame(rng: np.random.Generator, field: Field, pad: int, serial: tuple[float,
     side = width * rng.uniform(0.005, 0.03)
     top = height * (rng.uniform(0.09, 0.23) if rng.random() < 0.45 else rng.uniform(0.01, 0.05))
     bottom = height * (rng.uniform(0.09, 0.25) if rng.random() < 0.6 else rng.uniform(0.01, 0.06))
-    overlap = rng.uniform(-0.08, 0.1) * (serial[1] - serial[0])
+    overlap = rng.uniform(-0.08, 0.24 if rng.random() < 0.12 else 0.1) * (serial[1] - serial[0])
     top, bottom = min(top, serial[0] + overlap), min(bottom, height - serial[1] + overlap)
     top, bottom = max(top, 0.01 * height), max(bottom, 0.01 * height)
     mask = Image.new("L", (outer.shape[1], outer.shape[0]), 255)

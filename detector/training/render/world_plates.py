@@ -11,9 +11,10 @@ from . import wear
 from .faces import draw_face, lettering_mask
 from .line import Box, Field, cover_in, fit_in, set_line
 from .press import RenderedPlate, finish, place_serial, print_serial, seen_by
-from .serials import bare, fill, patternless, vanity
+from .serials import bare, fill, patternless, thin_ended, vanity
 from .symbols import draw_symbol
 
+_THIN_SHARE = 0.06  # of the lines end in a thin character, or have two side by side
 _FULL: NDArray[np.uint8] = np.full((2, 2), 255, np.uint8)
 
 # Serial patterns by country; ``*`` stands where seals, stickers or arms are.
@@ -42,13 +43,13 @@ _EUROPE: dict[str, tuple[str, ...]] = {
     "NL": ("99-LLL-9", "LL-999-L", "9-LLL-99", "L-999-LL", "99-LL-LL", "LL-LL-99"),
     "P": ("99-99-LL", "99-LL-99", "LL-99-99"),
     "PL": ("LL*99999", "LLL*L999", "LL*9999L", "LLL*99LL", "L9*LLL", "LL*999LL"),
-    "RO": ("{B} 99 LLL", "{B} 999 LLL", "LL 99 LLL", "{B} 999999"),
+    "RO": ("{B} 99 AAA", "{B} 999 LLL", "LL 99 LLL", "{B} 999999"),
     "RUS": ("L999LL", "L 999 LL"),
     "S": ("LLL 999", "LLL*999", "LLL*99L"),
     "SK": ("LL*999LL", "LL-999LL"),
     "SLO": ("LL*L9-999", "LL*99-9LL", "LL LL-999"),
     "TR": ("99 LL 999", "99 LLL 99", "99 L 9999"),
-    "UA": ("LL9999LL", "LL 9999 LL"),
+    "UA": ("AA9999AA", "AA 9999 AA"),
 }
 _TOWNS = (
     "PR-CURITIBA",
@@ -343,6 +344,8 @@ def _single_line(
     share: tuple[float, float] = (0.6, 0.76),
 ) -> RenderedPlate:
     """Sets, prints and finishes a line; share: range of the characters' height as part of the plate's."""
+    if rng.random() < _THIN_SHARE:
+        line = thin_ended(rng, line)
     height = field.shape[0]
     fixed = rng.random() < 0.5
     printed = set_line(
@@ -378,7 +381,7 @@ def _single_line(
     return finish(
         rng,
         field,
-        box,
+        (printed, box),
         text=bare(line),
         jurisdiction=jurisdiction,
         layout=layout,

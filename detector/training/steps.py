@@ -1,0 +1,90 @@
+"""One step of a training, compiled, on either of the frameworks that Keras runs on here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import keras
+
+from .feeder import Batch
+
+LossFunction = Callable[[tuple[Any, ...], Any], dict[str, Any]]
+
+
+def as_input(luma: Any) -> Any:
+    """uint8 luma as the nets take it, 0..1; converted where the net trains, for that moves fewer bytes."""
+    return keras.ops.cast(luma, "float32") / 255.0 if str(luma.dtype).endswith("uint8") else luma
+
+
+class Steps(Protocol):
+    """Takes steps; the net's and the optimiser's variables need hold them only after ``write_back``."""
+
+    def take(self, batch: Batch) -> dict[str, Any]: ...
+
+    def write_back(self) -> None: ...
+
+
+def compiled_steps(net: keras.Model, optimiser: Any, loss: LossFunction) -> Steps:
+    """Steps that minimise ``loss(batch, outputs)["loss"]``. Raises ValueError for another backend."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        return _TensorFlowSteps(net, optimiser, loss)
+    if backend == "jax":
+        return _JaxSteps(net, optimiser, loss)
+    raise ValueError(f"KERAS_BACKEND is {backend}: set it to tensorflow or jax")
+
+
+class _TensorFlowSteps:
+    def __init__(self, net: keras.Model, optimiser: Any, loss: LossFunction) -> None:
+        import tensorflow as tf  # noqa: PLC0415 - absent where JAX trains
+
+        def step(batch: tuple[Any, ...]) -> dict[str, Any]:
+            with tf.GradientTape() as tape:
+                parts = loss(batch, net(as_input(batch[0]), training=True))
+            gradients = tape.gradient(parts["loss"], net.trainable_variables)
+            optimiser.apply_gradients(zip(gradients, net.trainable_variables, strict=True))
+            return parts
+
+        self._constant = tf.constant
+        self._step = tf.function(step)
+
+    def take(self, batch: Batch) -> dict[str, Any]:
+        parts: dict[str, Any] = self._step(tuple(self._constant(array) for array in batch))
+        return parts
+
+    def write_back(self) -> None:
+        """The variables hold every step at once."""
+
+
+class _JaxSteps:
+    """Weights live outside the variables from step to step, as a compiled function wants them."""
+
+    def __init__(self, net: keras.Model, optimiser: Any, loss: LossFunction) -> None:
+        import jax  # noqa: PLC0415 - absent where TensorFlow trains
+
+        def objective(trained: Any, others: Any, batch: tuple[Any, ...]) -> Any:
+            out, others = net.stateless_call(trained, others, as_input(batch[0]), training=True)
+            parts = loss(batch, out)
+            return parts["loss"], (others, parts)
+
+        slope = jax.value_and_grad(objective, has_aux=True)
+
+        def step(state: Any, batch: tuple[Any, ...]) -> Any:
+            trained, others, optimising = state
+            (_, (others, parts)), gradients = slope(trained, others, batch)
+            trained, optimising = optimiser.stateless_apply(optimising, gradients, trained)
+            return (trained, others, optimising), parts
+
+        self._groups = (net.trainable_variables, net.non_trainable_variables, optimiser.variables)
+        self._state: Any = tuple([one.value for one in group] for group in self._groups)
+        self._step = jax.jit(step)
+
+    def take(self, batch: Batch) -> dict[str, Any]:
+        self._state, parts = self._step(self._state, batch)
+        return dict(parts)
+
+    def write_back(self) -> None:
+        for group, values in zip(self._groups, self._state, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(value)
