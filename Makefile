@@ -41,7 +41,7 @@ ALPR_DATA ?= ../shared/data
 WITHOUT ?= us-scenes eu-scenes br-scenes eu-crops
 
 PHONY_IMAGE := image image-test image-lock debs
-.PHONY: $(PHONY_IMAGE) reference wheels help demo test test-311 test-313 lint bench runtimes faults soak train lock
+.PHONY: $(PHONY_IMAGE) reference wheels help demo test test-311 test-313 lint bench runtimes faults mutants soak train lock
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -117,6 +117,10 @@ runtimes: $(VENV)/.ready
 
 faults: $(VENV)/.ready
 	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks tests/console/test_line_editor.py tests/console/test_preview.py tests/hw/test_position.py
+
+# Sampled: each survivor is a line that no test guards. See tests/tools/mutants_equivalent.txt.
+mutants: $(VENV)/.ready
+	$(RUN)/python -m tests.tools.mutants
 
 soak: $(VENV)/.ready
 	$(RUN)/python -m tests.tools.soak --minutes $(SOAK_MINUTES)

@@ -96,6 +96,18 @@ class _Handler(socketserver.BaseRequestHandler):
             return envelope.encode([False, facts | {"where": "", "cure": "", "clause": ""}])
 
 
+def is_served(home: Home) -> bool:
+    """Whether a process that holds the home answers questions: a command that looks something up does not."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(ANSWER_TIMEOUT_S)
+        try:
+            with _short(home.socket) as name:
+                connection.connect(name)
+        except OSError:
+            return False
+    return True
+
+
 def ask(home: Home, op: str, body: dict[str, Any]) -> dict[str, Any]:
     """Ask the process that holds the home. Raises LedgerError where none answers, else what it raised."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

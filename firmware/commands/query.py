@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ def query(
             for name, data in pictures.items():
                 (images / f"{read['sequence']}-{name}.jpg").write_bytes(data)
         print(json.dumps(_plain(read)) if common.json else _line(read))
+    if common.json and answer["more"]:
+        print("more were found: narrow the time", file=sys.stderr)
     if not common.json:
         more = ", more were found: narrow the time" if answer["more"] else ""
         demo = " (demo home)" if answer["demo"] else ""

@@ -7,6 +7,7 @@ import getpass
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,8 @@ _AGO = re.compile(r"(\d+)\s*([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 FOR_EVER_US = (1 << 62) - 1
 
+PATIENCE_S = 30.0  # a look-up over a full card takes seconds; ten at once wait for each other
+
 
 @contextlib.contextmanager
 def asking(
@@ -35,17 +38,31 @@ def asking(
 ) -> Iterator[Ask]:
     """A function that asks the home's door. Raises NoHomeError, LedgerError.
 
+    Another command that holds the home for a moment is waited for, up to PATIENCE_S; a reader is asked.
     more: operations beside those of the ledger, where this process opens the home itself.
     """
     paths = Home(home)
     paths.need()
-    try:
-        ledger = open_ledger(home)
-    except HomeLockedError:
+    ledger = _opened_unless_served(home)
+    if ledger is None:
         yield lambda op, body: socket_door.ask(paths, op, body)
         return
     with ledger:
         yield door_of(ledger, more(ledger)).answer
+
+
+def _opened_unless_served(home: Path) -> Ledger | None:
+    """The home's ledger, or None where a reader serves it. Raises HomeLockedError, LedgerError."""
+    until_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return open_ledger(home)
+        except HomeLockedError:
+            if socket_door.is_served(Home(home)):
+                return None
+            if time.monotonic() >= until_s:
+                raise
+        time.sleep(0.05)
 
 
 def signed(ask: Ask, home: Path, request: access.Request, credential: Path | None) -> dict[str, Any]:
