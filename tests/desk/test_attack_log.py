@@ -16,8 +16,18 @@ from log_twins import look_up, stamp
 from storage import envelope, merkle, sealing
 from storage.cosigners import CosignerKey, Witnesses
 from storage.leaf import Mark
+from sync.department.content.opened_list import OpenedCheck, OpenedList, read_lines
 from sync.department.journal import check_log
-from sync.department.journal.access_log import CONTEXT, DATABASE, ELEMENT, AccessLog, leaf_payload, parse_leaf
+from sync.department.journal.access_log import (
+    CONTEXT,
+    DATABASE,
+    ELEMENT,
+    KEYS,
+    AccessLog,
+    AuditKeys,
+    leaf_payload,
+    parse_leaf,
+)
 from sync.department.journal.entries import AccessResult
 from sync.department.journal.publisher import Publisher, Watcher
 from sync.department.journal.witness_link import FolderWitness
@@ -137,6 +147,51 @@ def attack(kind: str, root: Root, at: int) -> None:
         assert kind == "sealed entry lost"
         sequence, name, year, leaf, _ = rows[at]
         root.write([*rows[:at], (sequence, name, year, leaf, os.urandom(300)), *rows[at + 1 :]])
+
+
+def test_look_ups_made_in_the_grace_or_dated_back_are_found_by_a_stranger(
+    watched: tuple[Path, Ed25519PrivateKey, CosignerKey, str], tmp_path: Path
+) -> None:
+    """With the key service's list: what it opened for, and root took out before any witness saw it. With the
+    audit keys: an entry that is dated before a head that lacks it."""
+    folder, key, witness, newest = watched
+    chance = random.Random(464)
+    found, times = 0, ATTACKS * (10 if FULL else 1)
+    for number in range(times):
+        copy = tmp_path / "copy"
+        shutil.copytree(folder, copy)
+        listed = OpenedList(tmp_path / f"keys{number}")
+        log = AccessLog(copy, key)
+        at = 2 * LOOK_UPS + 2 * chance.randrange(1, 5)
+        if number % 2:
+            while log.size() <= at:  # made while the witness was away
+                log.append(look_up(log.size()), stamp(log.size()))
+            leaf = log.opening(at)[0]
+            listed.add_opened(at, merkle.leaf_hash(leaf), witnessed=False, at_us=1)
+            log.close()
+            attack("cut off", Root(copy, key), chance.randrange(2 * LOOK_UPS, at + 1))
+        else:
+            log._newest = (0, 0)
+            back = stamp(chance.randrange(LOOK_UPS - 30))
+            monotone = AccessLog.newest_us
+            try:
+                AccessLog.newest_us = lambda _self: 0  # type: ignore[method-assign]
+                log.append(look_up(900), back)
+            finally:
+                AccessLog.newest_us = monotone  # type: ignore[method-assign]
+            log.close()
+        report = check_log.check(
+            copy,
+            key.public_key(),
+            witnesses=quorum(witness),
+            checkpoints=[newest],
+            keys=AuditKeys(copy / KEYS),
+            opened=OpenedCheck(read_lines(listed.all_messages(), listed.public)),
+        )
+        found += not report.sound
+        listed.close()
+        shutil.rmtree(copy)
+    assert found == times
 
 
 KINDS = ("removed", "cut off", "edited", "replaced", "swapped", "sealed entry lost")

@@ -10,18 +10,22 @@ from typing import cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from custody_twins import SteppedTime
 from receiver_twins import Joined
 from sqlalchemy import select, update
-from sync_twins import LoopbackLink, Unit, checked, converse
+from sync_twins import LoopbackLink, Unit, checked, converse, found_department
 
 from storage import codec, merkle
 from storage.checkpoint import Checkpoint, sign_checkpoint
 from storage.leaf import origin_of
+from storage.times import DAY_US, now_us
 from sync import messages as m
+from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
 from sync.department.store import incidents
 from sync.department.store import unit_logs as held
-from sync.department.store.tables import alerts, elements, leaves, logs, tokens
+from sync.department.store.tables import alerts, elements, leaves, logs, receipts, tokens, units
+from sync.department.units import documents as down
 from sync.errors import BatchRefusedError, ConfigError, LinkError, RefusedByDepartmentError
 from sync.membership import SyncFolder
 from sync.succession import keep_keys, registration, succeed
@@ -517,3 +521,75 @@ def test_what_fails_behind_the_receiver_is_said_in_a_signed_word(
     assert converse(unit, department).done
     assert checked(department.home).problems == []
     unit.close()
+
+
+def test_a_document_for_another_unit_is_given_to_that_unit_alone(
+    department: Department, tmp_path: Path
+) -> None:
+    first, second = (Joined(tmp_path / name, department, name) for name in ("first", "second"))
+    with department.store.read() as connection:
+        ids = dict(connection.execute(select(units.c.name, units.c.unit_id)).all())
+    with department.store.write() as connection:
+        down.publish(connection, "configuration", 7, b"for the first", now_us(), ids["first"])
+        down.publish(connection, "revocations", 8, b"for all", now_us())
+
+    def asked(unit: Joined, name: str, version: int) -> bytes:
+        wanted = m.DocumentWanted(log_id=unit.outbox.log_id, name=name, document_version=version, offset=0)
+        answer = department.receiver.answer("document", m.seal_message(wanted, unit.outbox.sign))
+        return m.open_message(m.DocumentPart, answer, department.home.log_key().public_key()).data
+
+    assert asked(first, "configuration", 7) == b"for the first"
+    assert asked(second, "revocations", 8) == b"for all"
+    for unit, name, version in (
+        (second, "configuration", 7),
+        (first, "configuration", 6),
+        (first, "none", 7),
+    ):
+        with pytest.raises(RefusedByDepartmentError, match="no such document for this unit"):
+            asked(unit, name, version)
+    first.close()
+    second.close()
+
+
+def test_a_receipt_that_is_asked_for_again_is_not_kept_again(department: Department, tmp_path: Path) -> None:
+    unit = Joined(tmp_path / "unit", department, "unit")
+    unit.add(3)
+    assert converse(unit, department).done
+
+    def kept() -> int:
+        with department.store.read() as connection:
+            return len(connection.execute(select(receipts.c.receipt_no)).all())
+
+    before = kept()
+    wanted = m.ReceiptWanted(log_id=unit.outbox.log_id, first=0)
+    key = department.home.log_key().public_key()
+    for _ in range(20):
+        answer = department.receiver.answer("receipt", m.seal_message(wanted, unit.outbox.sign))
+        assert m.open_message(m.Receipt, answer, key).ranges
+    assert kept() <= before + 1
+    assert checked(department.home).problems == []
+    unit.close()
+
+
+def test_two_units_bear_the_servers_clock_out_after_a_month_without_power(tmp_path: Path) -> None:
+    """Their signed hellos say the time; one unit alone bears nothing out."""
+    home = found_department(tmp_path / "department")
+    ahead = [0]
+    month = 30 * DAY_US
+    clocks = Clocks(wall=lambda: now_us() + ahead[0], running=lambda: 0, boot=lambda: "one")
+    department = Department(home, clocks)
+    units = [
+        Joined(tmp_path / name, department, name, time_source=SteppedTime(us=now_us())) for name in ("a", "b")
+    ]
+    for unit in units:
+        assert converse(unit, department).done
+    ahead[0] = month
+    assert department.time.doubt() is not None
+    for unit, doubt in zip(units, (True, False), strict=True):
+        assert isinstance(unit.clock, SteppedTime)
+        unit.clock.run(month)
+        converse(unit, department)
+        assert (department.time.doubt() is not None) == doubt
+    for unit in units:
+        unit.close()
+    department.close()

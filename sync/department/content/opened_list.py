@@ -78,6 +78,7 @@ class OpenedList:
 
     def __init__(self, folder: Path) -> None:
         """Open it, or begin it. Raises KeyServiceError."""
+        folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         path = folder / DATABASE
         self._guard = threading.Lock()
         self._key = _key_in(folder, fresh=not path.exists())

@@ -105,7 +105,7 @@ class DepartmentTime:
         self._guard = threading.RLock()
         self._floor = 0
         self._floor_running = 0
-        self._units: dict[str, int] = {}
+        self._units: dict[str, tuple[int, int]] = {}
         self._newest_known = 0
         self._dissent: tuple[int, int] | None = None
         self._mark, self._unmarked = self._load()
@@ -185,8 +185,12 @@ class DepartmentTime:
                 self._units.pop(unit, None)
                 return False
             running = self._clocks.running()
-            self._units = {name: at for name, at in self._units.items() if running - at < DAY_US}
-            self._units[unit] = running
+            self._units[unit] = (us, running)
+            self._units = {
+                name: (said, at)
+                for name, (said, at) in self._units.items()
+                if running - at < DAY_US and abs(said + running - at - wall) <= AGREE_US
+            }
             return len(self._units) >= 2 and self.confirm(wall, "units")
 
     def accept(self, wall_us: int) -> bool:

@@ -75,6 +75,7 @@ class Department:
             self.time,
             certificate_days=settings.certificate_days,
             partials=self._partials,
+            heard=self.time.confirm_unit,
         )
         self.enrolment = Enrolment(self.store, self.authority, log_key, settings, home.root_file, self.time)
         self.retention = Retention(

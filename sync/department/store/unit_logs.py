@@ -24,6 +24,7 @@ from sync.department.store.tables import (
     epoch_keys,
     leaves,
     logs,
+    receipts,
     tokens,
     units,
 )
@@ -371,6 +372,14 @@ def alerts_before(connection: sa.Connection, log_no: int, size: int) -> list[tup
         alerts.c.log_no == log_no, alerts.c.sequence < size
     )
     return [(row[0], bytes(row[1])) for row in connection.execute(query.order_by(alerts.c.sequence))]
+
+
+def has_receipt(connection: sa.Connection, log_no: int, first: int, end: int) -> bool:
+    """Whether a receipt over this range was kept: one that is asked for again is not kept again."""
+    query = select(receipts.c.receipt_no).where(
+        receipts.c.log_no == log_no, receipts.c.first == first, receipts.c.end == end
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def drop_alert(connection: sa.Connection, log_no: int, sequence: int) -> None:

@@ -63,7 +63,10 @@ class Receiver:
         certificate_days: int = 90,
         *,
         partials: Partials,
+        heard: Callable[[str, int], object] = lambda _unit, _us: None,
     ) -> None:
+        """`heard`: told each unit's own time, of its signed hello."""
+        self._heard = heard
         self._partials = partials
         self.store, self.keys, self.packs = store, keys, packs
         self._key = log_key
@@ -169,6 +172,7 @@ class Receiver:
             fresh = self._challenges.pop(hello.nonce, False)
         if not fresh:
             raise refuse("stale", "the challenge is unknown or was used: ask for a new one")
+        self._heard(log.unit_id, hello.at_us)
         with self._alone(log) as now:
             if now.state == held.OPEN:
                 self._compare(hello, now)
@@ -381,7 +385,7 @@ class Receiver:
                 at_us=self._now_us(),
                 note=RECEIPT_NOTE,
             )
-            if receipt.ranges:
+            if receipt.ranges and not held.has_receipt(connection, now.log_no, wanted.first, end):
                 connection.execute(
                     receipts.insert().values(
                         log_no=now.log_no,
