@@ -26,6 +26,9 @@ def main() -> int:
     one.add_argument("--board", default="virt")
     one.add_argument("--version", type=int, default=1)
     one.add_argument("--name", default="0.1.0")
+    one.add_argument(
+        "--twice", action="store_true", help="build again from nothing; fail if the hash differs"
+    )
     one = verbs.add_parser("test")
     one.add_argument("--only", nargs="*", default=list(PARTS), choices=PARTS)
     one.add_argument("--built", action="store_true", help="take the image of the last build")
@@ -42,6 +45,8 @@ def main() -> int:
         if args.verb == "build":
             made = image.build(shop, board=args.board, version=args.version, name=args.name, tell=_tell)
             print(made.told())
+            if args.twice:
+                _build_again(shop, made)
         elif args.verb == "provision":
             return _provision(args)
         elif args.verb == "test":
@@ -60,6 +65,13 @@ def main() -> int:
         return 1
     _tell(f"{args.verb}: {time.monotonic() - begun:.0f} s in all")
     return 0
+
+
+def _build_again(shop: Workshop, made: image.Built) -> None:
+    again = image.build_again(shop, made, _tell)
+    if again.root.root_hash != made.root.root_hash:
+        raise BuildError(f"two builds, two roots: {again.root.root_hash} and {made.root.root_hash}")
+    print("built twice: one root hash")
 
 
 def _provision(args: argparse.Namespace) -> int:

@@ -198,3 +198,14 @@ def build(
     update = update_file(bundle, facts, verified.root_hash, log=log, out=out / f"alpr-{version}.update")
     step("update")
     return Built(facts=facts, root=verified, boot=slot, card=card, bundle=bundle, update=update)
+
+
+def build_again(shop: Workshop, built: Built, tell: Callable[[str], None]) -> Built:
+    """The same image from the same inputs alone, in a folder of its own: do two builds give one root hash?"""
+    second = Workshop(shop.folder("again"))
+    for shared in ("tools", "debs", "apt", "keys", "libraries-3.13", "libraries-3.13.lock"):
+        link = second.path / shared
+        if not link.is_symlink():
+            link.symlink_to(shop.path / shared)
+    facts = built.facts
+    return build(second, board=facts.board, version=facts.version, name=facts.name, tell=tell)

@@ -65,7 +65,7 @@ MASKED = (
 )
 # What of the kernel's modules a board's lists keep; the rest of 100 MB is for machines that this is not.
 MODULES = re.compile(
-    r"kernel/(arch/arm64|crypto|lib|fs/(erofs|ext4|jbd2|fat|nls|squashfs|overlayfs|efivarfs|netfs|fuse)"
+    r"kernel/(arch/arm64|crypto|lib|fs/(autofs|erofs|ext4|jbd2|fat|nls|squashfs|overlayfs|efivarfs|netfs|fuse)"
     r"|fs/mbcache|net/(core|ipv4|ipv6|netfilter|packet|wireless|mac80211|rfkill|unix|sched)"
     r"|drivers/(block|virtio|md|char|watchdog|rtc|pps|i2c|spi|gpio|hwmon|thermal|mmc|scsi|ata|nvme|usb"
     r"|hid|input|firmware|net/(virtio_net|usb|phy|mdio|wwan|net_failover|bonding)|tty|clk|dma|nvmem|regulator"
