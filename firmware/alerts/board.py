@@ -75,11 +75,11 @@ class AlertBoard:
         self._episodes = Episodes()
         self.left_to_the_desk = 0
 
-    def raise_alerts(self, read: int, text: str, matches: list[Match], at_us: int) -> list[OpenAlert]:
+    def raise_alerts(self, read: int, matches: list[Match], at_us: int) -> list[OpenAlert]:
         """Record the matches of a stored read; the new alerts, durable. Raises StorageError, OSError."""
         made = []
-        form = fold(text)
         for one in matches:
+            form = fold(one.entry.plate)  # the form under which the entry was found
             with self._lock:
                 known = self._episodes.ongoing(form, one.entry_digest, at_us)
                 alert = self._open.get(known) if known is not None else None

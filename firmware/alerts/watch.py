@@ -79,7 +79,7 @@ class HotListWatch:
         """Raise the alerts of the read that was just stored. A failure is told; the read stays stored."""
         found, self._found = self._found, []
         try:
-            self._board.raise_alerts(number, read.text, found, read.last_us)
+            self._board.raise_alerts(number, found, read.last_us)
         except (StorageError, OSError) as error:
             self._log.error("alert_not_recorded", why=type(error).__name__)
 

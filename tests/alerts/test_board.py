@@ -52,7 +52,7 @@ class Car:
         """A vehicle passes: its read is stored as the bookkeeper would, and its alerts are raised."""
         found = self.matched(text)
         read = add_reads(self.ledger, self.time, 1, hit=bool(found))[0]
-        return self.board.raise_alerts(read, text.text, found, self.time.now().us)
+        return self.board.raise_alerts(read, found, self.time.now().us)
 
     def step(self, alert: OpenAlert, kind: Step, user: str = "o.diaz", **fields: object) -> OpenAlert:
         at_us = self.time.now().us

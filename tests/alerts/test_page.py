@@ -112,7 +112,7 @@ class Car:
         head = replace(HEAD, extracted_us=now_us - HOUR_US, expires_us=now_us + HOUR_US)
         matches = match(seen(text), plate_box(), [Held([wanted], head)], DEFAULT_ALERTS, KNOWN, now_us)
         read = add_reads(self.ledger, self.time, 1, hit=True)[0]
-        (made,) = self.board.raise_alerts(read, text, matches, now_us)
+        (made,) = self.board.raise_alerts(read, matches, now_us)
         return made
 
 

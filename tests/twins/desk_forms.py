@@ -9,7 +9,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_twins import CAD, COURSE, GROUND, TOPICS, Department
 
+from storage.alert_life import Fit, Outcome
 from storage.grant_format import GrantRole
+from sync.department.desk.alerts import calls as alerts
 from sync.department.desk.audit import calls as audits
 from sync.department.desk.audit import case_calls, event_calls
 from sync.department.desk.changes import calls as changes
@@ -143,6 +145,13 @@ def forms(department: Department) -> dict[str, Any]:
         "grant/revoke": revoking.RevokeForm(names=("vendor1",), reason="left"),
         "grant/list": nothing,
         "incident/list": nothing,
+        "alert/list": nothing,
+        "alert/show": alerts.AlertForm(alert="planted/0"),
+        "alert/transcribe": alerts.TranscribeForm(alert="planted/0", plate="8XYZ123", state="US-CA"),
+        "alert/answer": alerts.AnswerForm(alert="planted/0", fit=Fit.YES),
+        "alert/clets": alerts.CletsForm(alert="planted/0", practicable=True, text="CLETS 1"),
+        "alert/close": alerts.CloseForm(alert="planted/0", outcome=Outcome.NO_STOP, text=""),
+        "alert/figures": nothing,
         "incident/close": incidents.SettleForm(incident=0, finding="one two three"),
         "compliance/overdue": nothing,
         "policy/read": nothing,

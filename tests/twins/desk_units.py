@@ -12,8 +12,8 @@ from sqlalchemy import insert
 from storage import codec, merkle, sealing
 from storage.checkpoint import Checkpoint, sign_checkpoint
 from storage.day_keys import seal_to_day
-from storage.leaf import Leaf, Mark, log_id_of, origin_of
-from storage.records import ClockState, KeyClass, Position, Read
+from storage.leaf import ENTRY, Leaf, Mark, log_id_of, origin_of
+from storage.records import ClockState, KeyClass, Position, Read, Record
 from storage.times import DAY_US
 from sync.department.content.key_service import Arrived, LocalKeyService
 from sync.department.ground.home import DepartmentHome
@@ -76,6 +76,32 @@ class UnitTwin:
 
     def deliver(self, passes: list[Pass], *, received_us: int) -> list[str]:
         """Make, seal and hand over reads of one epoch; the names of the reads."""
+        return self._hand_over(
+            [
+                (
+                    Read.KIND,
+                    KeyClass.READ,
+                    {
+                        "text": codec.to_bytes(read.text_part()),
+                        "place": codec.to_bytes(read.place_part()),
+                        "patch": b"\xff\xd8patch" + hashlib.sha256(read.text.encode()).digest(),
+                        "overview": b"\xff\xd8overview" + bytes(9000),
+                    },
+                )
+                for read in map(read_of, passes)
+            ],
+            received_us,
+        )
+
+    def deliver_records(self, records: list[Record], *, received_us: int) -> list[str]:
+        """Make, seal and hand over other records, such as alerts; their names."""
+        return self._hand_over(
+            [(one.KIND, one.KEY_CLASS, {ENTRY: codec.to_bytes(one)}) for one in records], received_us
+        )
+
+    def _hand_over(
+        self, records: list[tuple[str, KeyClass, dict[str, bytes]]], received_us: int
+    ) -> list[str]:
         day = received_us // DAY_US
         self._epoch += 1
         epoch_key = sealing.new_key()
@@ -84,15 +110,8 @@ class UnitTwin:
         arrived: list[Arrived] = []
         fresh: list[bytes] = []
         names = []
-        for one in passes:
+        for kind, key_class, contents in records:
             sequence = len(self._leaves)
-            read = read_of(one)
-            contents = {
-                "text": codec.to_bytes(read.text_part()),
-                "place": codec.to_bytes(read.place_part()),
-                "patch": b"\xff\xd8patch" + hashlib.sha256(one.plate.encode()).digest(),
-                "overview": b"\xff\xd8overview" + bytes(9000),
-            }
             marks = {}
             for name, content in contents.items():
                 sealed = sealing.seal(epoch_key, self.log_id, sequence, sealing.fresh(name, content))
@@ -110,10 +129,10 @@ class UnitTwin:
                 )
             leaf = Leaf(
                 log_id=self.log_id,
-                kind=Read.KIND,
+                kind=kind,
                 sequence=sequence,
                 epoch=self._epoch,
-                key_class=KeyClass.READ,
+                key_class=key_class,
                 elements=marks,
             ).sign(self._key)
             self._leaves.append(leaf)

@@ -25,6 +25,7 @@ from storage.checkpoint import Checkpoint, NoteKey, open_checkpoint
 from storage.codec import from_bytes, from_plain
 from storage.cosigners import Witnesses
 from storage.errors import ProofError, StorageError
+from storage.leaf import ENTRY
 from storage.records import Position, ReadPlace, ReadText
 from storage.sealing import Opened, commitment
 from storage.times import MINUTE_US
@@ -40,7 +41,12 @@ from sync.department.policy.refusals import DeskRefusal
 EARTH_M = 6_371_008.8
 REMEMBERED = 1000
 SEARCHED = frozenset({"text", "place"})
-LOOKS = frozenset({"search", "answer"})  # actions whose entry says nothing of an image
+ELEMENTS_OF = {  # what the entry of an action opens, where that is not everything
+    "search": SEARCHED,
+    "answer": SEARCHED,
+    "alert": frozenset({ENTRY}),
+    "alert-image": frozenset({"patch", "overview"}),
+}
 T = TypeVar("T", bound=Note)
 FRESH_US = 60 * MINUTE_US  # an access entry opens content for an hour
 
@@ -280,7 +286,8 @@ class GuardedKeys:
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
         access, why, found = self._admit(cover)
         _demand_named(log_id, rows, found | set(access.reads))
-        if access.action in LOOKS and any(set(row.elements) - SEARCHED for row in rows):
+        allowed = ELEMENTS_OF.get(access.action)
+        if allowed is not None and any(set(row.elements) - allowed for row in rows):
             raise _no("viewing an image needs an entry of its own", "other-action")
         opened = iter(self._service.open_stored(why, day, log_id, _wanted(rows)))
         return [{name: next(opened) for name in sorted(row.elements)} for row in rows]

@@ -41,6 +41,7 @@ def overdue(policy: Policy, book: Book, requests: Sequence[AlprRequest], now_us:
         *_shares(book, now_us),
         *_holds(book, now_us),
         *_emergencies(book, now_us),
+        *_alerts(policy, book, now_us),
     ]
 
 
@@ -125,6 +126,24 @@ def _emergencies(book: Book, now_us: int) -> list[Overdue]:
         for entry in book.glass.overdue(now_us)
         if isinstance(entry.note, GlassBroken)
     ]
+
+
+def _alerts(policy: Policy, book: Book, now_us: int) -> list[Overdue]:
+    """Alerts without an outcome, confirmations without CLETS, sources that went silent (463.7)."""
+    terms, alerts = policy.alerts, book.alerts
+    late, owed = alerts.overdue(terms, now_us), alerts.clets_owed(terms, now_us)
+    found = []
+    if late:
+        what = f"{len(late)} alerts have no outcome after {terms.outcome_hours} hours"
+        found.append(Overdue(kind="alert", clause=terms.clause, what=what))
+    if owed:
+        what = f"{len(owed)} confirmed alerts have no CLETS reference after {terms.clets_minutes} minutes"
+        found.append(Overdue(kind="clets", clause=terms.clause, what=what))
+    for one in alerts.sources():
+        if one.muted(terms):
+            what = f"list source {one.source} is silent: {one.rejected} of {one.checked} hits were rejected"
+            found.append(Overdue(kind="source", clause=terms.clause, what=what))
+    return found
 
 
 def _shares(book: Book, now_us: int) -> list[Overdue]:

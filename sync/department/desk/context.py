@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from storage.records import Alert
 from storage.sealing import Opened
+from sync.department.content.alert_records import AlertRecords
 from sync.department.content.key_guard import KeyDoor
 from sync.department.content.reads import OpenedRead, Reads, StoredRead
 from sync.department.desk.desk import Desk
@@ -60,6 +62,8 @@ class Front:
     `send_down`: the same of policy, roster and day keys, with an error where that cannot be.
     `exports`: the folder into which CAD or RMS drops its case numbers, as CSV.
     `time`: the department's, where the server's clock is behind it. `ending`: certificates and day keys.
+    `tell_cleared`: offer units what was cleared. `alert_facts`: what units recorded of alerts, opened in
+    this process; `alerts_seen`: records that are in the log already.
     `sign_document`: sign one (name, body, now, unit, end) with the command key and offer it; its version.
     """
 
@@ -75,6 +79,10 @@ class Front:
     exports: Path
     incidents: Incidents
     grants: GrantOffice
+    alerts: AlertRecords
+    tell_cleared: Callable[[], None] = lambda: None
+    alert_facts: dict[str, Alert] = field(default_factory=dict, repr=False)
+    alerts_seen: set[str] = field(default_factory=set)
     opened: tuple[Callable[[], None], ...] = ()
     time: DepartmentTime | None = None
     ending: Callable[[], list[Ending]] = list

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sync.department.desk.alerts import calls as alerts
 from sync.department.desk.audit import calls as audits
 from sync.department.desk.audit import case_calls, event_calls
 from sync.department.desk.changes import calls as changes
@@ -145,6 +146,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "grant/list": Operation(Call.GRANT_READ, NothingForm, grants.listed),
     "incident/list": Operation(Call.INCIDENT_READ, NothingForm, incidents.listed),
     "incident/close": Operation(Call.INCIDENT_CLOSE, incidents.SettleForm, incidents.close),
+    "alert/list": Operation(Call.ALERT_LIST, NothingForm, alerts.listed),
+    "alert/show": Operation(Call.ALERT_VERIFY, alerts.AlertForm, alerts.show),
+    "alert/transcribe": Operation(Call.ALERT_VERIFY, alerts.TranscribeForm, alerts.transcribe),
+    "alert/answer": Operation(Call.ALERT_VERIFY, alerts.AnswerForm, alerts.answer),
+    "alert/clets": Operation(Call.ALERT_VERIFY, alerts.CletsForm, alerts.clets),
+    "alert/close": Operation(Call.ALERT_VERIFY, alerts.CloseForm, alerts.close),
+    "alert/figures": Operation(Call.COMPLIANCE_READ, NothingForm, alerts.figures),
     "compliance/overdue": Operation(Call.COMPLIANCE_READ, NothingForm, audits.overdue),
     "compliance/endings": Operation(Call.COMPLIANCE_READ, NothingForm, ending),
     "transparency/read": Operation(Call.POLICY_READ, NothingForm, transparency.read),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from storage.errors import RecordError
 from sync import root_file
+from sync.department.desk.alerts.rules import Alerts
 from sync.department.desk.audit.cases import Cases
 from sync.department.desk.audit.rules import Findings
 from sync.department.desk.changes.rules import Changes
@@ -50,6 +51,7 @@ class Book:
     holds: Holds = field(default_factory=Holds)
     grants: Grants = field(default_factory=Grants)
     settled: Settled = field(default_factory=Settled)
+    alerts: Alerts = field(default_factory=Alerts)
     away: Entry | None = None
     opened_us: int = 0
     policy_us: int = 0
@@ -93,6 +95,7 @@ class Book:
             self.holds,
             self.grants,
             self.settled,
+            self.alerts,
         ):
             part.apply(entry)
         self.seen = entry.sequence + 1

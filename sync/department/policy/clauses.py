@@ -251,8 +251,8 @@ ROWS: tuple[ClauseRow, ...] = (
         "463.7",
         "obliges",
         "For this reason, it is important to verify the accuracy of any alert received.",
-        "no alert leaves the department until hot lists come",
-        "",
+        "an alert is raised for a look; plate and state are typed before the entry is shown, and compared",
+        "desk/test_alerts.py::test_an_alert_is_looked_at_typed_compared_and_ended",
     ),
     _row(
         "463.7",
@@ -262,8 +262,8 @@ ROWS: tuple[ClauseRow, ...] = (
         "in dispatch should view the image of the license plate verifying that the image of the "
         "license plate was "
         "correctly recognized by the ALPR system.",
-        "no alert leaves the department until hot lists come",
-        "",
+        "no answer, stop or arrest without the image viewed and the plate typed by the same person",
+        "desk/test_alerts.py::test_no_alert_is_acted_on_before_its_image_was_looked_at",
     ),
     _row(
         "463.7",
@@ -271,8 +271,8 @@ ROWS: tuple[ClauseRow, ...] = (
         "If practicable, the officer should verify an ALPR response through the California Law Enforcement "
         "Telecommunications Systems (CLETS) before taking enforcement action that is based solely "
         "on an ALPR alert.",
-        "no alert leaves the department until hot lists come",
-        "",
+        "a confirmed alert asks for its CLETS reference, or why not, and asks again",
+        "desk/test_alerts.py::test_clets_is_asked_after_a_confirmation_and_asked_again_in_time",
     ),
     _row(
         "463.8",

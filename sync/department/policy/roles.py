@@ -63,6 +63,8 @@ class Call(StrEnum):
     GRANT_READ = "grant.read"
     INCIDENT_READ = "incident.read"
     INCIDENT_CLOSE = "incident.close"
+    ALERT_LIST = "alert.list"
+    ALERT_VERIFY = "alert.verify"
     COMPLIANCE_READ = "compliance.read"
     POLICY_READ = "policy.read"
 
@@ -108,6 +110,8 @@ CALLS: Mapping[Call, CallRule] = {
     Call.GRANT_READ: CallRule(False, "463.3"),
     Call.INCIDENT_READ: CallRule(False, "463.8"),
     Call.INCIDENT_CLOSE: CallRule(False, "463.8"),
+    Call.ALERT_LIST: CallRule(True, "463.7"),
+    Call.ALERT_VERIFY: CallRule(True, "463.7"),
     Call.COMPLIANCE_READ: CallRule(False, "463.4"),
     Call.POLICY_READ: CallRule(False, "463.1"),
 }
@@ -125,7 +129,7 @@ APPROVES_CHANGES = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE, Role.CCAT_SUPER
 SIGNS_DOCUMENTS = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE, Role.CCAT_SUPERVISOR})
 SEARCHES = frozenset({
     Call.INQUIRY_RUN, Call.INQUIRY_BREAK_GLASS, Call.INQUIRY_APPROVE, Call.IMAGE_VIEW, Call.HOLD_PLACE,
-    Call.HOLD_EXPORT, Call.SHARE_DELIVER,
+    Call.HOLD_EXPORT, Call.SHARE_DELIVER, Call.ALERT_VERIFY,
 })  # fmt: skip
 """Calls that open content, or let somebody else open it without a full plate."""
 TAKES_TWO = SEARCHES | {

@@ -16,6 +16,7 @@ from storage.errors import StorageError
 from storage.sealing import Opened
 from storage.times import DAY_US, SECOND_US, day_text, iso_text
 from sync.department.content import package
+from sync.department.content.alert_records import StoreAlerts
 from sync.department.content.key_guard import Cover, GuardedKeys, KeyDoor, Match, Row
 from sync.department.content.key_remote import address_of, remote
 from sync.department.content.key_service import KeyService, LocalKeyService
@@ -250,6 +251,7 @@ def open_front(
         exports=home.path / "case-exports",
         incidents=StoreIncidents(store),
         grants=GrantOffice(home, store),
+        alerts=StoreAlerts(store),
         opened=tuple(opened),
         time=clock if isinstance(clock, DepartmentTime) else None,
         ending=lambda: ending_in_machine(home, held, desk.now_us),

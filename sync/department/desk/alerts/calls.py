@@ -1,0 +1,438 @@
+"""Alerts at the desk: list, look, transcribe, answer, CLETS, close (463.7). The entry comes last.
+
+A look at the image, and the opening of what a unit recorded, are accesses of 463.5 (b), in the log before an
+answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from storage.alert_life import AlertState, AlertStep, Answer, Fit, Outcome, Step, Wanted, compare, demand_step
+from storage.alert_life import verdict_of as computed_answer
+from storage.errors import RefusedError
+from storage.records import Alert, AlertStepped
+from sync.department.content.alert_records import SealedRecord, open_records
+from sync.department.content.key_guard import read_name
+from sync.department.content.reads import parse_name
+from sync.department.desk.alerts.planting import falls_due, plant
+from sync.department.desk.alerts.rules import AlertRow
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.inquiry.forms import Images, NothingForm
+from sync.department.desk.inquiry.searching import open_reads
+from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
+from sync.department.journal.entries import Access, AccessResult, Entry, Ground, LogRead
+from sync.department.journal.entry_base import Note
+from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.roles import Call
+from sync.hot_lists.document import digest_of
+from sync.hot_lists.entry import Entry as ListEntry
+
+CLAUSE = "463.7"
+IMAGES = ("overview", "patch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertForm:
+    """An alert by its name."""
+
+    alert: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscribeForm:
+    """Plate and state as the image shows them; `?` for a character that cannot be read."""
+
+    alert: str
+    plate: str = field(repr=False)
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerForm:
+    """Whether the vehicle in the picture fits the entry: yes, no, cannot-tell."""
+
+    alert: str
+    fit: Fit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CletsForm:
+    """The CLETS reference, or why it was not practicable."""
+
+    alert: str
+    practicable: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseForm:
+    """How the alert ended."""
+
+    alert: str
+    outcome: Outcome
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertLine:
+    """One open alert as the list shows it: nothing of plate, entry or read."""
+
+    alert: str
+    unit: str
+    says: str
+    raised_us: int
+    sounded: bool
+    silent: tuple[str, ...]
+    stale: bool
+    recalled: bool
+    answer: str
+    next: str
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What was typed against the entry, and the entry; the repr shows neither.
+
+    `slots`: (typed, of the entry, whether they agree) for each place.
+    """
+
+    line: AlertLine
+    slots: tuple[tuple[str, str, bool], ...] = field(repr=False)
+    state: str
+    make: str
+    model: str
+    color: str
+    year: int | None
+    plate_class: str
+    reason: str = field(repr=False)
+    case: str = field(repr=False)
+    agency: str
+    list_id: str
+    source: str
+    score: float
+    threshold: float
+    twin: bool
+    disagrees: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """For the supervisor: (source, checked, rejected, silent) and (verifier, planted, caught)."""
+
+    sources: tuple[tuple[str, int, int, bool], ...]
+    verifiers: tuple[tuple[str, int, int], ...]
+    cleared: int
+    open: int
+    overdue: int
+
+
+def listed(front: Front, token: str, form: NothingForm) -> tuple[AlertLine, ...]:  # noqa: ARG001
+    """The open alerts. What units recorded since the last call is opened first, as an access."""
+    desk = front.desk
+    waiting = front.alerts.waiting({*desk.book.alerts.rows, *front.alerts_seen})
+    caller, entry = _enter_list(front, token, waiting)
+    if waiting:
+        _take_in(front, caller, entry, waiting)
+    else:
+        desk.covered(entry.sequence)
+    rows = [row for row in desk.book.alerts.open() if row.visible_to(caller.user)]
+    return tuple(_line(desk, row, caller.at_us) for row in rows)
+
+
+def _enter_list(front: Front, token: str, waiting: Sequence[SealedRecord]) -> tuple[Caller, Entry]:
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[Caller, Entry]]:
+        note: Note = LogRead(elements="alerts", count=len(desk.book.alerts.open()))
+        if waiting:
+            note = _access("alert", "alerts that units raised", tuple(one.name for one in waiting))
+        return [note], lambda made: (caller, made[0])
+
+    return desk.act(token, Call.ALERT_LIST, plan)
+
+
+def _take_in(front: Front, caller: Caller, entry: Entry, waiting: Sequence[SealedRecord]) -> None:
+    """Open what units recorded and enter what the desk then knows."""
+    desk = front.desk
+    cover = desk.covered(entry.sequence)
+    notes: list[Note] = []
+    for one, record in zip(waiting, open_records(front.door, cover, waiting), strict=True):
+        if isinstance(record, Alert):
+            notes.append(_known(one, record))
+            front.alert_facts[one.name] = record
+        else:
+            alert = read_name(one.log_id, record.alert)
+            notes.append(AlertStepTaken(alert=alert, unit=one.unit, step=_at_unit(record)))
+        front.alerts_seen.add(one.name)
+    unwitnessed = cover.unwitnessed
+    notes.append(AccessResult(access=entry.sequence, count=len(waiting), reads=(), unwitnessed=unwitnessed))
+    made = desk.follow_up(caller.stamp(), *notes)
+    planted = [
+        found
+        for one in made
+        if isinstance(one.note, AlertKnown)
+        and falls_due(one.sequence, desk.policy.alerts.planted_per_thousand)
+        and (found := plant(desk.book.alerts, one.sequence, caller.at_us)) is not None
+    ]
+    if planted:
+        desk.system(*planted)
+
+
+def _at_unit(record: AlertStepped) -> AlertStep:
+    return record.step
+
+
+def _known(one: SealedRecord, record: Alert) -> AlertKnown:
+    entry = ListEntry.from_bytes(record.entry)
+    return AlertKnown(
+        alert=one.name,
+        read=read_name(one.log_id, record.read),
+        unit=one.unit,
+        raised_us=record.at_us,
+        list_id=record.list_id,
+        source=record.source,
+        category=record.category,
+        entry=digest_of(record.entry),
+        silent=record.silent,
+        stale=record.stale,
+        requester=entry.requester,
+        recipients=entry.recipients,
+        planted_plate="",
+        planted_state="",
+    )
+
+
+def show(front: Front, token: str, form: AlertForm) -> Images:
+    """Look at the images: an access of its own, and the step without which nothing is typed."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entry]:
+        row = _row(desk, caller, form.alert)
+        parse_name(row.known.read)
+        step = _step(caller, Step.VIEWED)
+        _demand(row, step, Wanted(plate="", state=""))
+        note = _access("alert-image", f"images of alert {form.alert}", (row.known.read,))
+        return [note, AlertStepTaken(alert=form.alert, unit="", step=step)], lambda made: made[0]
+
+    entry = desk.act(token, Call.ALERT_VERIFY, plan)
+    read = desk.book.alerts.rows[form.alert].known.read
+    opened, unwitnessed = open_reads(front, entry, Call.ALERT_VERIFY, (read,), IMAGES)
+    parts = opened[0].elements
+    return Images(
+        access=entry.sequence,
+        read=read,
+        patch=parts["patch"].content if "patch" in parts else b"",
+        overview=parts["overview"].content if "overview" in parts else b"",
+        unwitnessed=unwitnessed,
+    )
+
+
+def transcribe(front: Front, token: str, form: TranscribeForm) -> Compared:
+    """Type plate and state from the image; the answer shows the entry, slot by slot."""
+    record = _record(front, token, form.alert)
+    fields = {"plate": form.plate, "state": form.state.upper()}
+    return _taken(front, token, form.alert, Step.TRANSCRIBED, record, fields)
+
+
+def answer(front: Front, token: str, form: AnswerForm) -> Compared:
+    """Say whether the vehicle fits. What the alert comes to is computed from what was typed."""
+    record = _record(front, token, form.alert)
+    return _taken(front, token, form.alert, Step.ANSWERED, record, {"fit": form.fit})
+
+
+def clets(front: Front, token: str, form: CletsForm) -> AlertLine:
+    """The CLETS reference of a confirmed alert."""
+    fields = {"practicable": form.practicable, "text": form.text}
+    return _taken(front, token, form.alert, Step.CLETS, None, fields).line
+
+
+def close(front: Front, token: str, form: CloseForm) -> AlertLine:
+    """End an alert with its outcome."""
+    fields = {"outcome": form.outcome, "text": form.text}
+    return _taken(front, token, form.alert, Step.CLOSED, None, fields).line
+
+
+def figures(front: Front, token: str, form: NothingForm) -> Figures:  # noqa: ARG001
+    """Sources by their share of rejected hits, verifiers by their planted mismatches."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Figures]:
+        alerts, terms = desk.book.alerts, desk.policy.alerts
+        made = Figures(
+            sources=tuple(
+                (one.source, one.checked, one.rejected, one.muted(terms)) for one in alerts.sources()
+            ),
+            verifiers=tuple((one.user, one.planted, one.caught) for one in alerts.verifiers()),
+            cleared=len(alerts.cleared()),
+            open=len(alerts.open()),
+            overdue=len(alerts.overdue(terms, caller.at_us)),
+        )
+        return [LogRead(elements="figures of alerts", count=len(made.sources))], lambda _entries: made
+
+    return desk.act(token, Call.COMPLIANCE_READ, plan)
+
+
+def _record(front: Front, token: str, name: str) -> Alert | None:
+    """What the unit recorded of an alert, opened as an access where this process has not. None: planted."""
+    known = front.alert_facts.get(name)
+    if known is not None or name.startswith("planted/"):
+        return known
+    desk = front.desk
+    found = front.alerts.named([name])
+    if not found:
+        raise FormError("that alert is not held: purged, or never sent", code="no-alert", clause="463.8")
+
+    def plan(caller: Caller) -> Plan[Entry]:
+        _row(desk, caller, name)
+        return [_access("alert", f"alert {name}", (name,))], lambda made: made[0]
+
+    entry = desk.act(token, Call.ALERT_VERIFY, plan)
+    (record,) = open_records(front.door, desk.covered(entry.sequence), found)
+    if not isinstance(record, Alert):
+        raise FormError("that is no alert", code="no-alert", clause=CLAUSE)
+    front.alert_facts[name] = record
+    return record
+
+
+def _taken(  # noqa: PLR0917 - one step
+    front: Front, token: str, name: str, kind: Step, record: Alert | None, fields: dict[str, Any]
+) -> Compared:
+    """Take a step and tell what follows."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[Entry, Compared]]:
+        row = _row(desk, caller, name)
+        wanted = _wanted(row, record)
+        step = _step(caller, kind, **fields)
+        if kind is Step.ANSWERED and step.fit is not None:
+            typed = _typed(row.state, caller.user)
+            if typed is None:
+                raise DeskRefusal("type plate and state first", code="transcribe", clause=CLAUSE)
+            step = _step(caller, kind, fit=step.fit, answer=computed_answer(typed, step.fit, wanted))
+        _demand(row, step, wanted)
+        after = AlertRow(row.known, row.state.after(step))
+        told = _compared(desk, after, record, wanted, caller)
+        return [AlertStepTaken(alert=name, unit="", step=step)], lambda made: (made[0], told)
+
+    entry, told = desk.act(token, Call.ALERT_VERIFY, plan)
+    desk.covered(entry.sequence)
+    if kind is Step.ANSWERED:
+        front.tell_cleared()
+    return told
+
+
+def _row(desk: Desk, caller: Caller, name: str) -> AlertRow:
+    row = desk.book.alerts.rows.get(name)
+    if row is None or not row.visible_to(caller.user):
+        raise FormError("there is no such alert", code="no-alert", clause=CLAUSE, cure="list them again")
+    return row
+
+
+def _step(caller: Caller, kind: Step, **fields: Any) -> AlertStep:
+    return AlertStep(step=kind, user=caller.user, role=caller.role.value, at_us=caller.at_us, **fields)
+
+
+def _demand(row: AlertRow, step: AlertStep, wanted: Wanted) -> None:
+    try:
+        demand_step(row.state, step, wanted)
+    except RefusedError as error:
+        raise DeskRefusal(error.what, code="alert-step", clause=CLAUSE, cure=error.cure) from None
+
+
+def _wanted(row: AlertRow, record: Alert | None) -> Wanted:
+    known = row.known
+    if row.planted:
+        return Wanted(plate=known.planted_plate, state=known.planted_state, planted=True)
+    if record is None:
+        return Wanted(plate="", state="", requester=known.requester)
+    entry = ListEntry.from_bytes(record.entry)
+    return Wanted(plate=entry.plate, state=entry.state, requester=entry.requester)
+
+
+def _typed(state: AlertState, user: str) -> AlertStep | None:
+    typed = [one for one in state.steps if one.step is Step.TRANSCRIBED and one.user == user]
+    return typed[-1] if typed else None
+
+
+def _compared(desk: Desk, row: AlertRow, record: Alert | None, wanted: Wanted, caller: Caller) -> Compared:
+    typed = _typed(row.state, caller.user)
+    slots = () if typed is None or not wanted.plate else compare(typed.plate, wanted.plate)
+    entry = None if record is None else ListEntry.from_bytes(record.entry)
+    return Compared(
+        line=_line(desk, row, caller.at_us),
+        slots=tuple((one.typed, one.wanted, one.agrees) for one in slots),
+        state=wanted.state,
+        make=entry.make if entry else "",
+        model=entry.model if entry else "",
+        color=entry.color if entry else "",
+        year=entry.year if entry else None,
+        plate_class=entry.plate_class if entry else "",
+        reason=entry.reason if entry else "",
+        case=entry.case if entry else "",
+        agency=entry.agency if entry else "",
+        list_id=row.known.list_id,
+        source=row.known.source,
+        score=record.score if record else 0.0,
+        threshold=desk.policy.alerts.sound_score,
+        twin=record.twin if record else False,
+        disagrees=record.disagrees if record else (),
+    )
+
+
+def _line(desk: Desk, row: AlertRow, now_us: int) -> AlertLine:
+    terms, known = desk.policy.alerts, row.known
+    category = terms.category(known.category)
+    return AlertLine(
+        alert=known.alert,
+        unit=known.unit,
+        says=category.says if category is not None else known.category,
+        raised_us=known.raised_us,
+        sounded=not known.silent,
+        silent=known.silent,
+        stale=known.stale,
+        recalled=row.state.recalled,
+        answer="" if row.state.answer is None else row.state.answer.value,
+        next=next_step(row, now_us, terms.clets_minutes),
+        overdue=row.state.overdue(now_us, terms.outcome_hours),
+    )
+
+
+def next_step(row: AlertRow, now_us: int, clets_minutes: int) -> str:
+    """What a person does next."""
+    state = row.state
+    due_us = state.clets_due_us(clets_minutes)
+    waits = [
+        (state.recalled, "close: the entry was withdrawn"),
+        (state.last(Step.VIEWED) is None, "look at the image"),
+        (state.last(Step.TRANSCRIBED) is None, "type plate and state"),
+        (state.answer is None, "say whether the vehicle fits"),
+        (due_us is not None and now_us >= due_us, "CLETS reference overdue"),
+        (due_us is not None, "CLETS reference"),
+        (state.answer is Answer.CONFIRMED, "outcome"),
+    ]
+    return next((words for holds, words in waits if holds), "close")
+
+
+def _access(action: str, elements: str, reads: tuple[str, ...]) -> Access:
+    """The access entry of an alert: its ground is the verification that 463.7 asks for."""
+    return Access(
+        action=action,
+        elements=elements,
+        plate="",
+        ground=Ground(
+            purpose="enforcement",
+            basis="criminal-investigation",
+            number="ALERT-4637",
+            number_kind="alert",
+            justification="verification of an alert (463.7)",
+        ),
+        on_behalf_of="",
+        request=-1,
+        approval=-1,
+        reads=reads,
+    )

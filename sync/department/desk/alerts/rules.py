@@ -1,0 +1,118 @@
+"""What the log says of alerts: open, overdue and cleared ones, sources, and how carefully people check.
+
+No I/O. An alert stays open until a person closes it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from storage.alert_life import NEGATIVE, AlertState, Answer, Step, Wanted, caught
+from storage.alert_terms import AlertTerms
+from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
+from sync.department.journal.entries import Entry
+
+
+@dataclass(slots=True)
+class AlertRow:
+    """One alert as the log has it."""
+
+    known: AlertKnown
+    state: AlertState
+
+    @property
+    def planted(self) -> bool:
+        """Whether it is a mismatch on purpose."""
+        return bool(self.known.planted_plate)
+
+    def visible_to(self, user: str) -> bool:
+        """Whether a covert entry's alert is for this person."""
+        return not self.known.recipients or user in self.known.recipients
+
+
+@dataclass(frozen=True, slots=True)
+class SourceShare:
+    """How many of a source's hits were looked at, and how many of those rejected."""
+
+    source: str
+    checked: int
+    rejected: int
+
+    def muted(self, terms: AlertTerms) -> bool:
+        """Whether the source is silent: rejected too often."""
+        enough = self.checked >= terms.source_rejected_least
+        return enough and self.rejected * 100 > terms.source_rejected_percent * self.checked
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierShare:
+    """How many planted mismatches a verifier was shown, and how many were caught."""
+
+    user: str
+    planted: int
+    caught: int
+
+
+@dataclass(slots=True)
+class Alerts:
+    """All alerts, by name."""
+
+    rows: dict[str, AlertRow] = field(default_factory=dict)
+    steps: set[str] = field(default_factory=set)
+
+    def apply(self, entry: Entry) -> None:
+        note = entry.note
+        if isinstance(note, AlertKnown):
+            self.rows.setdefault(note.alert, AlertRow(note, AlertState(raised_us=note.raised_us)))
+        elif isinstance(note, AlertStepTaken) and note.alert in self.rows:
+            row = self.rows[note.alert]
+            row.state = row.state.after(note.step)
+
+    def open(self) -> list[AlertRow]:
+        """Open alerts: those that sounded first, the oldest first."""
+        found = [row for row in self.rows.values() if not row.state.closed]
+        return sorted(found, key=lambda row: (bool(row.known.silent), row.known.raised_us))
+
+    def overdue(self, terms: AlertTerms, now_us: int) -> list[AlertRow]:
+        """Open alerts without an outcome in time."""
+        return [row for row in self.open() if row.state.overdue(now_us, terms.outcome_hours)]
+
+    def clets_owed(self, terms: AlertTerms, now_us: int) -> list[AlertRow]:
+        """Confirmed alerts whose CLETS reference is due."""
+        found = []
+        for row in self.open():
+            due_us = row.state.clets_due_us(terms.clets_minutes)
+            if due_us is not None and now_us >= due_us:
+                found.append(row)
+        return found
+
+    def cleared(self) -> frozenset[bytes]:
+        """Entries that a person found not to be the vehicle that passed."""
+        return frozenset(
+            row.known.entry for row in self.rows.values() if not row.planted and row.state.answer in NEGATIVE
+        )
+
+    def sources(self) -> list[SourceShare]:
+        """Each source's share of rejected hits."""
+        checked, rejected = Counter[str](), Counter[str]()
+        for row in self.rows.values():
+            answer = row.state.answer
+            if row.planted or answer is None or answer is Answer.CANNOT_TELL:
+                continue
+            checked[row.known.source] += 1
+            rejected[row.known.source] += answer in NEGATIVE
+        return [SourceShare(name, checked[name], rejected[name]) for name in sorted(checked)]
+
+    def verifiers(self) -> list[VerifierShare]:
+        """Each verifier's planted mismatches."""
+        shown, found = Counter[str](), Counter[str]()
+        for row in self.rows.values():
+            if not row.planted:
+                continue
+            wanted = Wanted(plate=row.known.planted_plate, state=row.known.planted_state, planted=True)
+            for one in row.state.steps:
+                if one.step is Step.TRANSCRIBED:
+                    shown[one.user] += 1
+                    found[one.user] += caught(one, wanted)
+        return [VerifierShare(user, shown[user], found[user]) for user in sorted(shown)]

@@ -1,0 +1,45 @@
+"""Entries of alerts (463.7): that one is known, and each step that a person took with it. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from storage.alert_life import AlertStep
+from sync.department.journal.entry_base import Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertKnown(Note):
+    """An alert of a unit was opened at the desk for the first time, or a planted mismatch was made.
+
+    `alert`, `read`: LOG/number. `entry`: SHA-256 of the list's entry. `silent`: why it did not sound.
+    `recipients`: of a covert entry. `planted_plate`: of a planted mismatch, what its entry says; empty for a
+    real alert.
+    """
+
+    KIND: ClassVar[str] = "alert_known"
+    alert: str
+    read: str
+    unit: str
+    raised_us: int
+    list_id: str
+    source: str
+    category: str
+    entry: bytes
+    silent: tuple[str, ...]
+    stale: bool
+    requester: str
+    recipients: tuple[str, ...]
+    planted_plate: str = field(repr=False)
+    planted_state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertStepTaken(Note):
+    """One step in the life of an alert. `unit`: where it was taken, empty for the desk."""
+
+    KIND: ClassVar[str] = "alert_step"
+    alert: str
+    unit: str
+    step: AlertStep

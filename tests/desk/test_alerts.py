@@ -1,0 +1,402 @@
+"""Alerts at the desk (463.7): no confirmation without a look, a blind transcription, a vehicle that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from operator import itemgetter
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_twins import PEOPLE, Department
+from desk_units import Pass, UnitTwin
+
+from storage.alert_life import AlertStep, Answer, Fit, Outcome, Step
+from storage.records import Alert, AlertStepped
+from storage.times import HOUR_US, MINUTE_US
+from sync.department.desk.alerts.calls import (
+    AlertForm,
+    AlertLine,
+    AnswerForm,
+    CletsForm,
+    CloseForm,
+    Compared,
+    Figures,
+    TranscribeForm,
+)
+from sync.department.desk.alerts.planting import LOOK_ALIKES, altered, falls_due
+from sync.department.desk.compliance import Overdue
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.inquiry.forms import Images, NothingForm
+from sync.department.journal.alert_entries import AlertStepTaken
+from sync.department.journal.entries import Access
+from sync.department.journal.entries import Entry as LogEntry
+from sync.department.policy.refusals import DeskRefusal
+from sync.hot_lists.entry import Entry
+
+Tokens = Callable[[str], str]
+PLATE = "7XKR219"
+
+
+class Car:
+    """A unit that raises alerts."""
+
+    def __init__(self, department: Department) -> None:
+        self.department = department
+        self.unit = UnitTwin(department.home, Ed25519PrivateKey.generate(), "car-8")
+        self.reads = 0
+
+    def raises(self, plate: str = PLATE, *, silent: tuple[str, ...] = (), **fields: Any) -> str:
+        """One read and its alert, received now; the alert's name."""
+        now_us = self.department.clock.us
+        read = self.unit.deliver([Pass(plate=plate, at_us=now_us - MINUTE_US)], received_us=now_us)[0]
+        facts = {"state": "US-CA", "make": "KIA", "reason": "VICTIM armed", "case": "26-1042"} | fields
+        entry = Entry(plate=plate, category="stolen-vehicle", **facts)
+        record = Alert(
+            read=int(read.partition("/")[2]),
+            list_id="doj",
+            list_version=3,
+            source="SVS",
+            entry=entry.to_bytes(),
+            category="stolen-vehicle",
+            score=0.97,
+            twin=False,
+            disagrees=(),
+            silent=silent,
+            stale=False,
+            at_us=now_us - MINUTE_US,
+        )
+        return self.unit.deliver_records([record], received_us=now_us)[0]
+
+    def steps(self, alert: str, *steps: AlertStep) -> None:
+        """Steps that an officer took in the car."""
+        number = int(alert.partition("/")[2])
+        self.unit.deliver_records(
+            [AlertStepped(alert=number, step=one) for one in steps], received_us=self.department.clock.us
+        )
+
+
+@pytest.fixture
+def car(department: Department) -> Iterator[Car]:
+    made = Car(department)
+    yield made
+    made.unit.close()
+
+
+def lines(department: Department, token: str) -> list[AlertLine]:
+    found = department.call("alert/list", token, NothingForm())
+    assert isinstance(found, tuple)
+    return list(found)
+
+
+def overdue(department: Department) -> list[Overdue]:
+    found = department.call("compliance/overdue", department.logon("super"), NothingForm())
+    assert isinstance(found, tuple)
+    return list(found)
+
+
+def given(plan: Plan[LogEntry], _caller: Caller) -> Plan[LogEntry]:
+    return plan
+
+
+def look(department: Department, token: str, alert: str) -> Images:
+    found = department.call("alert/show", token, AlertForm(alert=alert))
+    assert isinstance(found, Images)
+    return found
+
+
+def typed(department: Department, token: str, alert: str, plate: str, state: str = "US-CA") -> Compared:
+    found = department.call("alert/transcribe", token, TranscribeForm(alert=alert, plate=plate, state=state))
+    assert isinstance(found, Compared)
+    return found
+
+
+def answered(department: Department, token: str, alert: str, fit: Fit = Fit.YES) -> str:
+    found = department.call("alert/answer", token, AnswerForm(alert=alert, fit=fit))
+    assert isinstance(found, Compared)
+    return found.line.answer
+
+
+def refused(department: Department, name: str, token: str, form: object) -> DeskRefusal:
+    with pytest.raises(DeskRefusal) as error:
+        department.call(name, token, form)
+    return error.value
+
+
+def test_an_alert_is_looked_at_typed_compared_and_ended(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    token, alert = tokens("disp1"), car.raises()
+    (line,) = lines(department, token)
+    assert (line.alert, line.unit, line.says, line.sounded, line.next) == (
+        alert,
+        "car-8",
+        "Stolen vehicle",
+        True,
+        "look at the image",
+    )
+    assert look(department, token, alert).patch.startswith(b"\xff\xd8patch")
+    compared = typed(department, token, alert, "7xkr 219")
+    assert all(agrees for _, _, agrees in compared.slots)
+    assert (compared.make, compared.score, compared.threshold) == ("KIA", 0.97, 0.9)
+    assert answered(department, token, alert) == "confirmed"
+    department.call("alert/clets", token, CletsForm(alert=alert, practicable=True, text="CLETS 4711"))
+    department.call("alert/close", token, CloseForm(alert=alert, outcome=Outcome.STOP, text="Myrtle Ave"))
+    assert lines(department, token) == []
+
+
+def test_no_alert_is_acted_on_before_its_image_was_looked_at(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    token, alert = tokens("disp1"), car.raises()
+    lines(department, token)
+    form = TranscribeForm(alert=alert, plate=PLATE, state="US-CA")
+    assert "look at the image" in refused(department, "alert/transcribe", token, form).what
+    assert refused(department, "alert/answer", token, AnswerForm(alert=alert, fit=Fit.YES)).clause == "463.7"
+    stop = CloseForm(alert=alert, outcome=Outcome.STOP, text="")
+    assert "without action" in refused(department, "alert/close", token, stop).what
+    look(department, token, alert)
+    assert (
+        refused(department, "alert/answer", token, AnswerForm(alert=alert, fit=Fit.YES)).code == "transcribe"
+    )
+    other = tokens("comm1")  # a colleague's look is not one's own
+    assert "look at the image" in refused(department, "alert/transcribe", other, form).what
+
+
+def test_clets_is_asked_after_a_confirmation_and_asked_again_in_time(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    token, alert = tokens("disp1"), car.raises()
+    lines(department, token)
+    early = CletsForm(alert=alert, practicable=True, text="CLETS 4711")
+    assert "confirmed alert" in refused(department, "alert/clets", token, early).what
+    look(department, token, alert)
+    typed(department, token, alert, PLATE)
+    answered(department, token, alert)
+    assert [one.next for one in lines(department, token)] == ["CLETS reference"]
+    department.clock.step(10 * MINUTE_US)
+    assert [one.next for one in lines(department, token)] == ["CLETS reference overdue"]
+    no = CletsForm(alert=alert, practicable=False, text="no")
+    assert "why it was not" in refused(department, "alert/clets", token, no).what
+    department.call("alert/clets", token, replace(no, text="radio out of reach"))
+    assert [one.next for one in lines(department, token)] == ["outcome"]
+
+
+def test_what_differs_is_rejected_and_clears_the_entry(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    token, alert = tokens("disp1"), car.raises()
+    lines(department, token)
+    look(department, token, alert)
+    compared = typed(department, token, alert, "7XKR279")
+    assert [agrees for _, _, agrees in compared.slots] == [True] * 5 + [False, True]
+    assert answered(department, token, alert) == "wrong-character"
+    assert len(department.desk.book.alerts.cleared()) == 1
+    stop = CloseForm(alert=alert, outcome=Outcome.ARREST, text="")
+    assert "without action" in refused(department, "alert/close", token, stop).what
+    department.call("alert/close", token, replace(stop, outcome=Outcome.UNFOUNDED))
+
+
+def test_the_requester_of_an_entry_does_not_verify_its_alert(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    token, alert = tokens("officer1"), car.raises(requester="officer1")
+    lines(department, token)
+    look(department, token, alert)
+    form = TranscribeForm(alert=alert, plate=PLATE, state="US-CA")
+    assert "who requested" in refused(department, "alert/transcribe", token, form).what
+
+
+def test_before_the_transcription_the_desk_says_nothing_of_the_entry(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    token, alert = tokens("disp1"), car.raises()
+    shown = str(lines(department, token)) + repr(look(department, token, alert))
+    for secret in (PLATE, "KIA", "VICTIM", "26-1042"):
+        assert secret not in shown
+
+
+def test_opening_and_looking_are_accesses_in_the_log(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    token, alert = tokens("disp1"), car.raises()
+    lines(department, token)
+    access = look(department, token, alert).access
+    note = department.desk.log.entry(access).note
+    assert isinstance(note, Access)
+    assert (note.action, note.reads) == ("alert-image", (department.desk.book.alerts.rows[alert].known.read,))
+    actions = [
+        entry.note.action
+        for entry in map(department.desk.log.entry, range(department.desk.log.size()))
+        if isinstance(entry.note, Access)
+    ]
+    assert actions[-2:] == ["alert", "alert-image"]
+
+
+def test_an_entry_of_an_alert_opens_no_image_and_one_of_an_image_no_text(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    from sync.department.desk.alerts.calls import _access
+    from sync.department.policy.roles import Call
+
+    alert = car.raises()
+    lines(department, tokens("disp1"))
+    read = department.desk.book.alerts.rows[alert].known.read
+    for action, elements in (("alert", ("patch",)), ("alert-image", ("text",))):
+        note = _access(action, "x", (read,))
+        plan: Plan[LogEntry] = ([note], itemgetter(0))
+        made = department.desk.act(tokens("disp1"), Call.ALERT_VERIFY, partial(given, plan))
+        cover = department.desk.covered(made.sequence)
+        with pytest.raises(DeskRefusal) as error:
+            department.front.reads.open(department.front.door, cover, [read], elements)
+        assert error.value.code == "other-action"
+
+
+def test_every_role_meets_the_alerts_as_the_policy_says(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    alert = car.raises()
+    lines(department, tokens("disp1"))
+    may = {"super", "comm1", "disp1", "officer1"}
+    for user in PEOPLE:
+        if user in may:
+            assert look(department, tokens(user), alert).overview
+        else:
+            assert refused(department, "alert/show", tokens(user), AlertForm(alert=alert)).code == "role"
+
+
+def test_a_covert_entry_is_seen_by_its_recipients_alone(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    alert = car.raises(recipients=("super",))
+    assert lines(department, tokens("disp1")) == []
+    assert refused(department, "alert/show", tokens("disp1"), AlertForm(alert=alert)).code == "no-alert"
+    assert [one.alert for one in lines(department, tokens("super"))] == [alert]
+
+
+def test_steps_in_the_car_are_the_same_alerts_steps(department: Department, tokens: Tokens, car: Car) -> None:
+    alert = car.raises()
+    at_us = department.clock.us
+    car.steps(
+        alert,
+        AlertStep(step=Step.VIEWED, user="officer1", role="sworn-officer", at_us=at_us),
+        AlertStep(
+            step=Step.TRANSCRIBED, user="officer1", role="", at_us=at_us, plate="7XKR279", state="US-CA"
+        ),
+        AlertStep(
+            step=Step.ANSWERED,
+            user="officer1",
+            role="",
+            at_us=at_us,
+            fit=Fit.YES,
+            answer=Answer.WRONG_CHARACTER,
+        ),
+    )
+    (line,) = lines(department, tokens("disp1"))
+    assert (line.answer, line.next) == ("wrong-character", "close")
+    taken = [
+        entry.note.unit
+        for entry in map(department.desk.log.entry, range(department.desk.log.size()))
+        if isinstance(entry.note, AlertStepTaken)
+    ]
+    assert taken == ["car-8"] * 3
+
+
+def test_an_alert_without_an_outcome_is_overdue_after_a_day(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    car.raises()
+    assert not lines(department, tokens("disp1"))[0].overdue
+    department.clock.step(24 * HOUR_US)
+    assert lines(department, department.logon("disp1"))[0].overdue
+    assert "1 alerts have no outcome after 24 hours" in [one.what for one in overdue(department)]
+
+
+def test_a_source_with_too_many_rejected_hits_is_named(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    token = tokens("disp1")
+    for number in range(10):
+        alert = car.raises(f"7ABC{number:03}")
+        lines(department, token)
+        look(department, token, alert)
+        typed(department, token, alert, f"7ABC{number:03}" if number < 7 else "1AAA111")
+        answered(department, token, alert)
+    figures = department.call("alert/figures", tokens("super"), NothingForm())
+    assert isinstance(figures, Figures)
+    assert figures.sources == (("SVS", 10, 3, True),)
+    said = [one.what for one in overdue(department)]
+    assert "list source SVS is silent: 3 of 10 hits were rejected" in said
+
+
+def test_the_alert_survives_a_restart_of_the_server(department: Department, tokens: Tokens, car: Car) -> None:
+    token, alert = tokens("disp1"), car.raises()
+    lines(department, token)
+    department.front.alert_facts.clear()  # as a new process
+    look(department, token, alert)
+    assert typed(department, token, alert, PLATE).make == "KIA"
+
+
+# Planted mismatches ----------------------------------------------------------------------------------------
+
+
+def confirm(department: Department, token: str, alert: str, plate: str) -> None:
+    look(department, token, alert)
+    typed(department, token, alert, plate)
+    answered(department, token, alert)
+
+
+def test_a_planted_mismatch_looks_like_an_alert_and_measures_who_copies(
+    department: Department, tokens: Tokens, car: Car, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tokens("disp1")
+    first = car.raises()
+    lines(department, token)
+    confirm(department, token, first, PLATE)
+    monkeypatch.setattr("sync.department.desk.alerts.calls.falls_due", lambda _number, _rate: True)
+    second = car.raises("8ABC123")
+    names = [one.alert for one in lines(department, token)]
+    (planted,) = set(names) - {first, second}
+    wanted = department.desk.book.alerts.rows[planted].known.planted_plate
+    assert sum(a != b for a, b in zip(wanted, PLATE, strict=True)) == 1
+    careless, careful = tokens("disp1"), tokens("comm1")
+    look(department, careless, planted)
+    typed(department, careless, planted, wanted)  # whoever copies the entry
+    assert answered(department, careless, planted) == "wrong-character"
+    look(department, careful, planted)
+    typed(department, careful, planted, PLATE)
+    figures = department.call("alert/figures", tokens("super"), NothingForm())
+    assert isinstance(figures, Figures)
+    assert figures.verifiers == (("comm1", 1, 1), ("disp1", 1, 0))
+    assert figures.cleared == 0
+
+
+def test_look_alikes_differ_from_what_they_look_like() -> None:
+    fold = str.maketrans("OI", "01")
+    for one, other in LOOK_ALIKES.items():
+        assert one.translate(fold) != other.translate(fold)
+    for number in range(20):
+        assert sum(a != b for a, b in zip(altered("7XKR219", number), "7XKR219", strict=True)) == 1
+
+
+def test_planted_alerts_come_at_the_rate_of_the_policy() -> None:
+    due = sum(falls_due(number, 20) for number in range(100_000))
+    assert 1800 < due < 2200
+    assert not any(falls_due(number, 0) for number in range(1000))
+
+
+def test_a_thousand_copied_entries_are_never_confirmed_and_a_thousand_true_ones_are() -> None:
+    """One verifier types the entry of a planted mismatch; one types what the image of a true alert shows."""
+    from storage.alert_life import Wanted, verdict_of
+
+    confirmed = 0
+    for number in range(1000):
+        plate = altered(f"7ABC{number:03}", number)
+        copied = AlertStep(step=Step.TRANSCRIBED, user="x", role="", at_us=1, plate=plate, state="US-CA")
+        planted = Wanted(plate=plate, state="US-CA", planted=True)
+        assert verdict_of(copied, Fit.YES, planted) is not Answer.CONFIRMED
+        true = Wanted(plate=plate, state="US-CA")
+        confirmed += verdict_of(copied, Fit.YES, true) is Answer.CONFIRMED
+    assert confirmed == 1000
