@@ -29,7 +29,7 @@ COMMON = frozenset({"--home DIR", "--json", "-h, --help"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One command as a page tells it. `words`: what leads to it, e.g. "department hold place"."""
+    """One command of a page. `words`: what leads to it, e.g. "department hold place"."""
 
     words: str
     usage: str

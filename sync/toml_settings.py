@@ -92,7 +92,7 @@ def _load_fields(table: dict[str, Any], file: str, section: str, kind: type[Sect
 
 
 def checked(value: Any, field: dataclasses.Field[Any], hint: Any, file: str, key: str) -> Any:
-    """The value in the field's type. Raises SettingError when it has another, or lies outside the range."""
+    """The value in the field's type. Raises SettingError when it has another, or is outside the range."""
     kind = _plain_type(hint)
     if type(value) is int and value.bit_length() > 63:
         raise SettingError(file, key, "is too large a number")

@@ -20,7 +20,7 @@ _MAX_BYTES = 256 * 1024
 PLATE_LEAST_PX = 60  # narrower plates are read too seldom to aim for; detector/models tells how often
 PLATE_GOOD_PX = 90
 HEADER = """\
-# Configuration of this plate reader. Each key stands with its reason and the range that is accepted;
+# Configuration of this plate reader. Each key comes with its reason and the range that is accepted;
 # an unknown key or a value out of range stops the reader with a message that names it.
 """
 
@@ -55,7 +55,11 @@ class CameraSettings:
     exposure_us: int = setting(800, low=60, high=10_000, why="longest shutter; at 50 km/h a car moves 11 mm")
     gain_max: float = setting(8.0, low=1, high=16, why="largest analogue gain; more is noise, not light")
     focus_dioptres: float | None = setting(
-        None, low=0, high=32, example=0.1, why="fixed focus, 1 / distance in m; left out: as the lens stands"
+        None,
+        low=0,
+        high=32,
+        example=0.1,
+        why="fixed focus, 1 / distance in m; left out: the lens is left as it is",
     )
     rotation: int = setting(0, low=0, high=180, why="degrees; 180 for a camera mounted upside down")
     replay_fps: float = setting(10.0, low=0.1, high=120, why="frames a second that a folder is taken to have")
@@ -70,7 +74,7 @@ class CameraSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteSettings:
-    """where the unit stands, for one that does not move"""
+    """where the unit is, for one that does not move"""
 
     latitude: float | None = setting(None, low=-90, high=90, example=34.1, why="degrees, north positive")
     longitude: float | None = setting(None, low=-180, high=180, example=-118.3, why="degrees, east positive")
@@ -120,7 +124,7 @@ class ImageSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncSettings:
-    """when an enrolled unit speaks to its department; a hit waits for neither window nor interval"""
+    """when an enrolled unit syncs with its department; a hit waits for neither window nor interval"""
 
     interval_s: int = setting(900, low=10, high=604_800, why="seconds between two conversations")
     jitter: float = setting(0.2, low=0, high=0.5, why="share of the interval by which units spread out")
@@ -128,7 +132,7 @@ class SyncSettings:
         "", why="UTC times of day, such as 22:00-05:30, 12:00-13:00; left empty: at any time"
     )
     networks: str = setting("", why="networks to use, by NetworkManager's names with commas; left empty: any")
-    only_on_mains: bool = setting(default=False, why="speak only while the feed is there")
+    only_on_mains: bool = setting(default=False, why="sync only on mains power")
     bytes_per_s: int = setting(0, low=0, high=1 << 40, why="bandwidth cap; 0: none")
     metered_bytes_per_day: int = setting(
         200_000_000, low=0, high=1 << 50, why="at most this much a day on a metered network"
@@ -230,7 +234,7 @@ def load_config(home: Path) -> Config:
 
 
 def config_bytes(home: Path) -> bytes:
-    """The file as it lies. Raises ConfigError when it is absent, too large or no UTF-8."""
+    """The file, byte for byte. Raises ConfigError when it is absent, too large or no UTF-8."""
     path = home / FILE_NAME
     try:
         data = path.read_bytes()

@@ -1,4 +1,4 @@
-"""The configuration in force belongs in the log: at every start, and whenever the console changes it."""
+"""Log the current configuration at every start and at every change from the console."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from storage.records import Configuration
 
 
 def record_configuration(ledger: Ledger, home: Path, clock: Clock) -> None:
-    """Append the file as it lies in the home. Version 0: a local file carries none."""
+    """Append the file of the home, byte for byte. Version 0: a local file carries none."""
     document = config_bytes(home)
     ledger.append(
         Configuration(

@@ -135,7 +135,7 @@ class RemoteDesk:
 
 
 def _refusal(status: int, said: Any) -> Exception:
-    """The refusal that a desk's answer tells of."""
+    """The refusal in an answer of the desk."""
     if not isinstance(said, dict) or not all(
         isinstance(said.get(one), str) for one in ("refused", "clause", "what", "cure")
     ):

@@ -89,7 +89,7 @@ as_user = click.option("--user", "as_user", metavar="USER", help=f"Who asks (unl
 
 
 def desk_verb(noun: Noun, name: str, *, example: str) -> Callable[[Callable[..., int]], Verb]:
-    """A decorator: this function is a verb of `noun` that needs somebody's session. It gets a `Terminal`."""
+    """A decorator: this function is a verb of `noun` that needs a session. It gets a `Terminal`."""
 
     def add(function: Callable[..., int]) -> Verb:
         def run(common: Common, *, as_user: str | None, **values: Any) -> int:
@@ -159,7 +159,7 @@ def session(terminal: Terminal) -> Iterator[tuple[Front, str]]:
             yield front, token
             return
         if not terminal.user:
-            raise ConfigError("nobody asks", where="--user", cure=f"give --user, or set {TOKEN}")
+            raise ConfigError("no user is given", where="--user", cure=f"give --user, or set {TOKEN}")
         token = front.desk.logon(terminal.user, secret(PASSWORD, "password"), secret(CODE, "code"))
         try:
             yield front, token
@@ -183,7 +183,7 @@ def seat(terminal: Terminal) -> Iterator[Callable[[str, Any], Any]]:
         if terminal.user:
             remote.logon(terminal.user, secret(PASSWORD, "password"), secret(CODE, "code"))
         elif not os.environ.get(TOKEN):
-            raise ConfigError("nobody asks", where="--user", cure=f"give --user, or set {TOKEN}")
+            raise ConfigError("no user is given", where="--user", cure=f"give --user, or set {TOKEN}")
         try:
             yield remote.call
         finally:

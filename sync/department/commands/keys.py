@@ -155,7 +155,7 @@ def sign_draft(_common: Common, *, file: Path, key: Path) -> int:
 def draft_administrator(common: Common, *, user: str, name: str, out: Path) -> int:
     """Draft a statement that names an administrator, for two of the three offices to sign.
 
-    For a department that nobody can log on to: the administrator left, or lost password and phone.
+    For a department in which no administrator can log on: the administrator left, or lost password and phone.
     """
     opened = open_desk(DepartmentHome.open(common.home))
     try:
