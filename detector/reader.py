@@ -8,29 +8,43 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .card import DetectorCard, FindRules, ReaderCard
 from .errors import DegenerateCornersError, PictureError
 from .find import decode, letterbox, to_boxes
 from .jurisdictions import FormatPrior
+from .lettering import Lettering, TextSigns, signs_of
 from .ocr import PatchReader, Sight, Stopwatch
-from .plates import U8, Corners, FrameReadings, PlateBox, PlateReading
+from .plates import U8, Corners, Evidence, FrameReadings, PlateBox, PlateReading
 from .runtime import Net, TfliteNet
-from .vote import Decoding, Vote
+from .stillness import StillScene
+from .vote import Decoding, Vote, spelt
 
 MODELS = Path(__file__).parent / "models"
 DETECTOR_CARD = "plate-detector.toml"
 READER_CARD = "plate-reader.toml"
+LETTERING = "lettering.toml"
 
 
 class PlateReader:
     """Two nets and the array code around them. Not thread-safe: one reader a thread."""
 
-    def __init__(self, detector: Net, finding: DetectorCard, reader: Net, reading: ReaderCard) -> None:
+    def __init__(
+        self,
+        detector: Net,
+        finding: DetectorCard,
+        reader: Net,
+        reading: ReaderCard,
+        lettering: Lettering | None = None,
+    ) -> None:
+        """lettering: doubts texts that are on no plate; None trusts all."""
         self._detector = detector
         self._finding = finding
         self._patches = PatchReader(reader, reading)
         self._reading = reading
+        self._lettering = lettering
+        self._scene = StillScene()
         doubtful = min(finding.find.threshold, finding.find.doubtful_from)
         self._in_doubt = replace(finding.find, threshold=doubtful)
         self.decoding = Decoding(reading.text, reading.confidence, FormatPrior(reading.text.jurisdictions))
@@ -43,11 +57,14 @@ class PlateReader:
         *,
         runtime: str | None = None,
         every_box_from: float | None = None,
+        lettering: bool = True,
     ) -> Self:
         """Loads both nets from ``folder`` (default: the shipped ``detector/models``).
 
         ``runtime``: one of ``runtime.RUNTIMES``, by default the first that is installed.
-        ``every_box_from``: a score from which every box is put out, whatever the cards say. Raises
+        ``every_box_from``: a score from which every box is put out, whatever the cards say.
+        ``lettering``: whether texts that seem to be on no plate are doubted; a folder without a model of
+        its own for that takes the shipped one. Raises
         MissingRuntimeError, MissingModelError, CardError, SwappedModelError, ModelShapeError.
         """
         folder = MODELS if folder is None else folder
@@ -60,7 +77,9 @@ class PlateReader:
             TfliteNet(card.path, card.model, card.input, card.outputs, threads=threads, runtime=runtime)
             for card in (finding, reading)
         )
-        return cls(next(nets), finding, next(nets), reading)
+        own = folder / LETTERING
+        model = Lettering.load(own if own.is_file() else MODELS / LETTERING) if lettering else None
+        return cls(next(nets), finding, next(nets), reading, model)
 
     @property
     def model_hashes(self) -> dict[str, str]:
@@ -83,13 +102,17 @@ class PlateReader:
         """All plates of one frame. luma: uint8 (H, W); lores: uint8 (h, w) of the same field of view.
 
         ``wanted`` (a tracker's ``wants_text``) is asked for each box; False leaves it unread, for the
-        pass that it belongs to is settled. A box in which the reader's net sees no plate is refused, by
-        the card's ``[plate]``. Raises PictureError on an array of the wrong kind.
+        pass that it belongs to is settled. With it the frames are a camera's, in order: where nothing moved
+        since the detector last looked, its boxes are used again. A box in which the reader's net sees no
+        plate is refused, by the card's ``[plate]``. Raises PictureError on an array of the wrong kind.
         """
         watch = Stopwatch()
-        boxes = self._find(luma, lores, self._in_doubt, watch)
+        boxes = self._find(luma, lores, self._in_doubt, watch, None if wanted is None else self._scene)
         readings, unread, refused = [], [], []
         for box in boxes:
+            if wanted is not None and self._scene.refused(box):
+                refused.append(box)
+                continue
             if wanted is not None and not wanted(box):
                 unread.append(box)
                 continue
@@ -99,6 +122,7 @@ class PlateReader:
                 continue  # a box that spans nothing in this frame is no plate
             if reading is None:
                 refused.append(box)
+                self._scene.refuse(box)
             else:
                 readings.append(reading)
         return FrameReadings(
@@ -131,19 +155,49 @@ class PlateReader:
         for _ in range(looks):
             self._patches.invoke_bare(patch)
 
-    def _find(self, luma: U8, lores: U8 | None, rules: FindRules, watch: Stopwatch) -> tuple[PlateBox, ...]:
+    def _find(
+        self,
+        luma: U8,
+        lores: U8 | None,
+        rules: FindRules,
+        watch: Stopwatch,
+        scene: StillScene | None = None,
+    ) -> tuple[PlateBox, ...]:
         picture, place = letterbox(luma, self._detector.size, rules.padding, lores)
+        still = None if scene is None else scene.boxes_of(picture, luma.shape)
         watch.lap("shrink")
+        if still is not None:
+            return still
         outputs = self._detector.invoke(picture)
         watch.lap("find")
         boxes = to_boxes(decode(outputs, rules), place)
+        if scene is not None:
+            scene.keep(boxes)
         watch.lap("decode")
         return boxes
 
     def _read_box(self, luma: U8, box: PlateBox, watch: Stopwatch) -> PlateReading | None:
         before = dict(watch.ms)
         sight = self._patches.see_plate(luma, box, watch)
-        return None if sight is None else self._reading_of(box, sight, before, watch)
+        return None if sight is None else self._reading_of(box, self._trusted(luma, sight), before, watch)
+
+    def lettering_signs(self, luma: U8, box: PlateBox, evidence: Evidence) -> NDArray[np.float64]:
+        """What the model of lettering takes, float64 (N,). Raises DegenerateCornersError."""
+        text = spelt(evidence.paths[0])
+        chances = evidence.jurisdiction.astype(np.float64)
+        fits = self.decoding.prior.fits(text, chances) if text else 0.0
+        return signs_of(luma, TextSigns(text=text, fits=fits, box=box))
+
+    def _trusted(self, luma: U8, sight: Sight) -> Sight:
+        """The sight with less trust where its text seems to be on no plate."""
+        evidence = sight.evidence
+        if self._lettering is None or evidence.trust < 1.0 or not evidence.paths[0]:
+            return sight
+        box = PlateBox(corners=sight.corners, confidence=evidence.score)
+        trust = self._lettering.trust(self.lettering_signs(luma, box, evidence))
+        if trust == 1.0:
+            return sight
+        return replace(sight, evidence=replace(evidence, trust=trust), plateness=sight.plateness * trust)
 
     def _reading_of(
         self, box: PlateBox, sight: Sight, before: Mapping[str, float], watch: Stopwatch

@@ -16,7 +16,8 @@ _THIN = frozenset(ALPHABET.index(sign) for sign in "I1")
 _BAND = 0.4  # of the print's most: rows of the line of characters
 _LEVEL = 0.06  # of the patch's height: how thick level strokes are, which the steps along a row do not show
 _FULL, _EMPTY = 0.75, 0.1  # share of the band's rows that are ink: in a stroke, in the gap beside it
-_LEAST_GAP = 2  # columns
+_LEAST_GAP = 2  # columns, on one side; one on the other
+_BEYOND, _GOES_ON = 4, 0.5  # rows above and below, and the share of ink there where none is beside
 _MOST_WIDE, _LEAST_HIGH = 0.055, 0.3  # of the patch's width, of its height
 
 
@@ -48,12 +49,25 @@ def thin_strokes(patch: U8) -> list[float]:
         wide = right - left + 1
         if wide > _MOST_WIDE * width or left < _LEAST_GAP or right + _LEAST_GAP >= width:
             continue
-        clear = max(share[left - _LEAST_GAP : left].max(), share[right + 1 : right + 1 + _LEAST_GAP].max())
-        above, below = ink[max(top - 4, 0) : max(top - 1, 1), start:x], ink[foot + 1 : foot + 4, start:x]
-        longer = bool(above.mean() > 0.5) or bool(below.size and below.mean() > 0.5)
-        if clear <= _EMPTY and not longer:
+        if _stands_clear(share, left, right) and not _goes_on(ink, top, foot, left, right):
             out.append((start + x - 1) / 2)
     return out
+
+
+def _stands_clear(share: F64, left: int, right: int) -> bool:
+    """Whether there is a gap on both sides of a stroke; a plate's rim may be close behind one of them."""
+    before, after = share[left - _LEAST_GAP : left], share[right + 1 : right + 1 + _LEAST_GAP]
+    wide = before.max() <= _EMPTY or after.max() <= _EMPTY
+    return bool(wide and before[-1] <= _EMPTY and after[0] <= _EMPTY)
+
+
+def _goes_on(ink: NDArray[np.bool_], top: int, foot: int, left: int, right: int) -> bool:
+    """Whether a stroke goes on above or below the line of characters, as a rim does, and its sides do not."""
+    for rows in (ink[max(top - _BEYOND, 0) : max(top, 1)], ink[foot : foot + _BEYOND]):
+        free = ~rows[:, [left - 1, right + 1]].any(axis=1)
+        if free.any() and rows[free, left : right + 1].mean() > _GOES_ON:
+            return True
+    return False
 
 
 def _edge(share: F64, at: int, step: int) -> int:

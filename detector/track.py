@@ -13,22 +13,18 @@ import math
 from dataclasses import dataclass
 
 from .assign import cheapest_pairs
-from .likeness import TRUSTED, Likeness, is_part, same_text
+from .likeness import TRUSTED, is_part, same_text
+from .pairing import PATIENCE_INTERVALS, Pace, pair_cost
 from .passes import LiveTrack, Sighting
-from .place_fit import at_its_place, misfit, off_its_place, overlap, similar_size
+from .place_fit import at_its_place, overlap
 from .plates import FrameReadings, PlateBox, PlateReading, PlateText, VehiclePass
 from .vote import Decoding
 
-_GAP_US = 400_000  # from here on another vehicle can have taken the place unseen
 # How long a plate may be out of sight within one pass.
 _PATIENCE_US = 2_000_000
 _PARKED_PATIENCE_US = 8_000_000  # people and cars pass in front of a parked one
-_PATIENCE_INTERVALS = 1.6  # and never less than this many frame intervals
 _LONGEST_INTERVAL_US = 5_000_000
-_SAME_TEXT_BONUS = 2.0
 _FRAGMENT_US = 1_000_000  # between what an edge cut off of a plate and the plate
-_FARTHEST = 3.0  # what a place far from the expected one costs at most, where the text is the same
-_SPARSE_US = 200_000  # frames this far apart do not show how a plate moves in an unsteady picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,9 +80,8 @@ class Tracker:
         self._tracks: list[LiveTrack] = []
         self._next_id = 1
         self._now_us: int | None = None
-        self._interval_us = 0.0
+        self._pace = Pace()
         self._spared: dict[PlateBox, LiveTrack] = {}
-        self._frame_shape = (0, 0)
         self._met: set[tuple[int, int]] = set()  # passes that one frame showed both
 
     def wants_text(self, box: PlateBox) -> bool:
@@ -96,15 +91,15 @@ class Tracker:
         """
         if self._now_us is None:
             return True
-        expected_us = self._now_us + int(self._interval_us)
+        expected_us = self._now_us + int(self._pace.interval_us)
         here = [track for track in self._tracks if at_its_place(track.motion, expected_us, box)]
         if len(here) != 1 or here[0] in self._spared.values():
             return True  # no pass, two, or a second box of one pass: another vehicle's
         (track,) = here
         unseen_us = expected_us - track.motion.last_us
-        if unseen_us >= self._gap_us:
+        if unseen_us >= self._pace.gap_us:
             return True
-        if track.wants_text(expected_us, box, self._frame_shape):
+        if track.wants_text(expected_us, box, self._pace.frame_shape):
             return True
         self._spared[box] = track
         return False
@@ -116,8 +111,7 @@ class Tracker:
 
         Raises ValueError when time falls.
         """
-        self._keep_time(time_us)
-        self._frame_shape = frame_shape
+        self._keep_time(time_us, frame_shape)
         sightings = [Sighting(sequence, time_us, reading.box, reading) for reading in seen.readings]
         sightings += [Sighting(sequence, time_us, box, None) for box in seen.unread]
         changes = _Changes()
@@ -161,14 +155,16 @@ class Tracker:
         self._tracks = []
         return tuple(changes.ended)
 
-    def _keep_time(self, time_us: int) -> None:
+    def _keep_time(self, time_us: int, frame_shape: tuple[int, int]) -> None:
+        interval_us = self._pace.interval_us
         if self._now_us is not None:
             if time_us < self._now_us:
                 raise ValueError(f"time falls: {time_us} us after {self._now_us} us")
             step = min(time_us - self._now_us, _LONGEST_INTERVAL_US)
-            share = 1.0 if not self._interval_us else 0.2
-            self._interval_us += share * (step - self._interval_us)
+            share = 1.0 if not interval_us else 0.2
+            interval_us += share * (step - interval_us)
         self._now_us = time_us
+        self._pace = Pace(interval_us=interval_us, frame_shape=frame_shape)
 
     def _end_late(self, time_us: int, frame_shape: tuple[int, int], changes: _Changes) -> None:
         """Ends the passes that were out of sight for too long."""
@@ -179,7 +175,7 @@ class Tracker:
                 patience = _PARKED_PATIENCE_US
             else:
                 patience = _PATIENCE_US if not motion.leaves(time_us, frame_shape) else _PATIENCE_US // 2
-            if time_us - motion.last_us > max(patience, _PATIENCE_INTERVALS * self._interval_us):
+            if time_us - motion.last_us > max(patience, PATIENCE_INTERVALS * self._pace.interval_us):
                 self._end(track, changes)
             else:
                 staying.append(track)
@@ -220,47 +216,7 @@ class Tracker:
         """How badly a sighting fits a pass; infinite when it cannot be of the same vehicle."""
         if sighting.reading is None and self._spared.get(sighting.box, track) is not track:
             return math.inf  # left unread for another pass's sake
-        unfit = misfit(track.motion, sighting.time_us, sighting.box)
-        if sighting.reading is None:
-            return unfit
-        if unfit == math.inf and not track.spelt_like(sighting.reading):
-            return unfit  # too far away for all but the same text: the columns need not be asked
-        alike = track.likeness(sighting.reading)
-        if track.rival is not None and alike != "same":
-            alike = min(alike, track.rival.likeness(sighting.reading), key=_CLOSEST.index)
-        return self._cost_by_text(track, sighting, sighting.reading, alike, unfit)
-
-    def _cost_by_text(
-        self, track: LiveTrack, sighting: Sighting, reading: PlateReading, alike: Likeness, unfit: float
-    ) -> float:
-        far = unfit == math.inf
-        match alike:
-            case "same" if not far or reading.confidence >= TRUSTED:
-                return min(unfit, _FARTHEST) - _SAME_TEXT_BONUS
-            case "misread" if far and self._may_have_jumped(track, sighting):
-                return _FARTHEST
-            case "neighbor" | "different":
-                # surely another plate's text: this pass's only where and when no other can be there
-                gap_us = _GAP_US if alike == "different" else self._gap_us
-                gone = sighting.time_us - track.motion.last_us >= gap_us
-                off = off_its_place(track.motion, sighting.time_us, sighting.box)
-                return math.inf if gone or off else unfit + 1.0
-            case _:
-                return unfit
-
-    @property
-    def _gap_us(self) -> float:
-        return max(_GAP_US, _PATIENCE_INTERVALS * self._interval_us)
-
-    def _may_have_jumped(self, track: LiveTrack, sighting: Sighting) -> bool:
-        """Whether a plate may be far from where it was expected: few frames a second, an unsteady camera."""
-        motion, now_us = track.motion, sighting.time_us
-        return (
-            self._interval_us >= _SPARSE_US
-            and now_us - motion.last_us < self._gap_us
-            and not motion.leaves(now_us, self._frame_shape)
-            and similar_size(motion, now_us, sighting.box)
-        )
+        return pair_cost(track, sighting, self._pace)
 
     def _continue(self, track: LiveTrack, sighting: Sighting, changes: _Changes) -> None:
         """Gives a pass its sighting, or lets a rival for its place grow."""
@@ -327,9 +283,6 @@ class Tracker:
         self._next_id += 1
         changes.best_for.append(track.pass_id)
         return track
-
-
-_CLOSEST: tuple[Likeness, ...] = ("same", "misread", "unclear", "neighbor", "different")
 
 
 def _one_plate(one: LiveTrack, other: LiveTrack) -> bool:

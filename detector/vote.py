@@ -223,7 +223,7 @@ class Vote:
             return
         older = many_text_scores(self._frames, new, self._slots_weight)
         self._scores = np.concatenate([self._scores, older], axis=1)
-        lifts = [self._decoding.prior.lifts(_spelt(text)) for text in new]
+        lifts = [self._decoding.prior.lifts(spelt(text)) for text in new]
         self._lifts = np.concatenate([self._lifts, lifts])
         self._texts += new
         self._twins = _twins_among(self._texts)
@@ -261,7 +261,7 @@ class Vote:
                 totals[group] = _among_twins(summed[group], mean[group], lifts[group], weight)
         order = sorted(range(len(totals)), key=lambda i: (-totals[i], self._texts[i]))
         posterior = np.exp(totals - totals.max(initial=-math.inf))
-        leader = _spelt(self._texts[order[0]]) if order else ""
+        leader = spelt(self._texts[order[0]]) if order else ""
         self._ranking = _Ranking(chances, totals, order, posterior / posterior.sum(), leader)
         return self._ranking
 
@@ -276,20 +276,20 @@ class Vote:
         first = ranking.order[0]
         winner = self._texts[first]
         slots = self._slot_posterior(winner, ranking.chances)
-        spelt = _spelt(winner)
+        leader = spelt(winner)
         sure = slots[np.arange(len(winner)), list(winner)] if winner else np.zeros(0)
         text = "".join(
-            c if p >= rules.unreadable_below else UNREADABLE for c, p in zip(spelt, sure, strict=True)
+            c if p >= rules.unreadable_below else UNREADABLE for c, p in zip(leader, sure, strict=True)
         )
         features = self._features(first, float(ranking.posterior[first]), sure, ranking.chances)
-        told = [(_spelt(self._texts[i]), float(ranking.posterior[i])) for i in ranking.order[:_TEXTS_TOLD]]
+        told = [(spelt(self._texts[i]), float(ranking.posterior[i])) for i in ranking.order[:_TEXTS_TOLD]]
         return Verdict(
             PlateText(
                 text=text,
                 confidence=confidence(features, self._decoding.confidence) * self._trust(winner),
                 slots=slots.astype(np.float32),
                 candidates=tuple(pair for pair in told if pair[1] >= _LEAST_TOLD),
-                jurisdiction=_named(prior.codes, prior.informed(spelt, ranking.chances, rules.prior_weight)),
+                jurisdiction=_named(prior.codes, prior.informed(leader, ranking.chances, rules.prior_weight)),
             ),
             features,
         )
@@ -321,7 +321,7 @@ class Vote:
         total = self._weight() * len(self._frames) * mean
         weight = self._decoding.text.prior_weight
         if weight > 0:
-            summed, lifts = total, self._decoding.prior.log_slot_prior(_spelt(winner), chances)
+            summed, lifts = total, self._decoding.prior.log_slot_prior(spelt(winner), chances)
             total = summed + weight * lifts
             for pair in _TWIN_CLASSES:
                 total[:, pair] = _among_twins(summed[:, pair], mean[:, pair], lifts[:, pair], weight)
@@ -348,7 +348,7 @@ class Vote:
             slots=within(float(np.mean(heads)), -5.0, 0.0),
             width=within(math.log2(max(frame.width_px for frame in self._frames) / 100.0), -3.0, 2.0),
             score=log_odds(max(frame.score for frame in self._frames), 5.0),
-            format=self._decoding.prior.fits(_spelt(winner), chances) if winner else 0.0,
+            format=self._decoding.prior.fits(spelt(winner), chances) if winner else 0.0,
             frames=math.log2(len(self._frames)),
         )
 
@@ -372,7 +372,8 @@ def _twins_among(texts: list[Labels]) -> list[list[int]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _spelt(text: Labels) -> str:
+def spelt(text: Labels) -> str:
+    """The text of class numbers."""
     return "".join(ALPHABET[label] for label in text)
 
 

@@ -1,0 +1,113 @@
+"""Says whether a text stands on a plate or is lettering: a badge, a poster, a clock burnt into the picture.
+
+Lettering has no sheet: nothing steps from light to dark around it. A small logistic model over where the
+picture steps, in and around the box, and over the kind of the text, not over what the nets say of it; its
+weights are in ``models/lettering.toml``, fitted by ``detector.training.fit_lettering``.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .confidence import within
+from .errors import CardError, MissingModelError
+from .plates import U8, PlateBox
+from .rectify import cut_patch
+
+F64 = NDArray[np.float64]
+
+MARGIN = (0.5, 0.8)  # of the box's size, around it in all
+SIZE = (48, 144)
+_INNER_X, _INNER_Y = slice(24, 120), slice(14, 34)  # the box, and the rows of its text
+_ACROSS = slice(30, 114)
+_BINS = 12
+_OF_TEXT = 5  # inputs that the text gives
+_LEAST_SPREAD = 6.0
+_LONG_WORD, _LONG_NUMBER = 4, 6
+SURE_PLATE = 0.5  # from this probability on the text is trusted in full
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextSigns:
+    """What the text and its box say. fits: how probable a series of the jurisdiction is, 0..1."""
+
+    text: str
+    fits: float
+    box: PlateBox
+
+
+def signs_of(luma: U8, signs: TextSigns) -> F64:
+    """The model's inputs, float64 (N,). Raises DegenerateCornersError."""
+    wide = cut_patch(luma, signs.box.corners, SIZE, MARGIN).luma
+    return np.concatenate([steps_around(wide), _of_text(signs)])
+
+
+def steps_around(wide: U8) -> F64:
+    """Where a patch (48, 144) that shows a box with its surroundings steps from one tone to another."""
+    luma = wide.astype(np.float32)
+    luma = (luma - luma.mean()) / max(float(luma.std()), _LEAST_SPREAD)
+    down, across = np.diff(luma, axis=0), np.diff(luma, axis=1)
+    rows = down[:, _ACROSS]
+    columns = np.abs(across[_INNER_Y].mean(axis=0))
+    ends = np.array_split(columns, 16)
+    parts = [
+        [part.mean() for part in np.array_split(np.abs(rows).mean(axis=1), _BINS)],
+        [part.mean() for part in np.array_split(np.abs(across[:, _INNER_X]).mean(axis=1), _BINS)],
+        [part.max() for part in np.array_split(np.abs(rows.mean(axis=1)), _BINS)],
+        [part.max() for part in (*ends[:5], *ends[11:])],
+    ]
+    return np.array([value for part in parts for value in part], np.float64)
+
+
+def _of_text(signs: TextSigns) -> F64:
+    digits = sum(sign.isdigit() for sign in signs.text)
+    count = len(signs.text)
+    return np.array(
+        [
+            float(digits == 0 and count >= _LONG_WORD),
+            float(digits == count and count >= _LONG_NUMBER),
+            within(math.log2(max(signs.box.width_px, 1.0) / 100.0), -4.0, 4.0),
+            signs.fits,
+            abs(math.log(max(signs.box.aspect, 0.1) / 2.6)),
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lettering:
+    """The fitted model. weights: float64 (N,)."""
+
+    bias: float
+    weights: F64
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Raises MissingModelError, CardError."""
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))["lettering"]
+            model = cls(float(table["bias"]), np.array(table["weights"], np.float64))
+        except OSError as error:
+            raise MissingModelError(
+                path, f"cannot be read ({error.strerror})", "install the model files"
+            ) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+            raise CardError(path, "lettering", f"is not a bias and a list of weights: {error}") from error
+        expected = len(steps_around(np.zeros(SIZE, np.uint8))) + _OF_TEXT
+        if model.weights.shape != (expected,) or not np.isfinite([model.bias, *model.weights]).all():
+            raise CardError(path, "lettering.weights", f"must be {expected} finite numbers")
+        return model
+
+    def plate(self, signs: F64) -> float:
+        """Probability that the text stands on a plate, where plates and lettering are as many."""
+        return 1.0 / (1.0 + math.exp(-within(self.bias + float(self.weights @ signs), -30.0, 30.0)))
+
+    def trust(self, signs: F64) -> float:
+        """What the confidence of a text is multiplied by, 0..1."""
+        return min(1.0, self.plate(signs) / SURE_PLATE)

@@ -1,0 +1,70 @@
+"""What it costs to give a sighting to a pass: by its place, its size and its text."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .likeness import TRUSTED, Likeness
+from .passes import LiveTrack, Sighting
+from .place_fit import misfit, off_its_place, similar_size
+
+_GAP_US = 400_000  # from here on another vehicle can have taken the place unseen
+PATIENCE_INTERVALS = 1.6  # a plate is out of sight after this many frames without it
+_SAME_TEXT_BONUS = 2.0
+_FARTHEST = 3.0  # what a place far from the expected one costs at most, where the text is the same
+_SPARSE_US = 200_000  # frames this far apart do not show how a plate moves in an unsteady picture
+_CLOSEST: tuple[Likeness, ...] = ("same", "misread", "unclear", "neighbor", "different")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How the frames come. interval_us: between two, smoothed; frame_shape: (H, W)."""
+
+    interval_us: float = 0.0
+    frame_shape: tuple[int, int] = (0, 0)
+
+    @property
+    def gap_us(self) -> float:
+        """From here on a plate was out of sight."""
+        return max(_GAP_US, PATIENCE_INTERVALS * self.interval_us)
+
+
+def pair_cost(track: LiveTrack, sighting: Sighting, pace: Pace) -> float:
+    """How badly a sighting fits a pass; infinite when it cannot be of the same vehicle."""
+    unfit = misfit(track.motion, sighting.time_us, sighting.box)
+    reading = sighting.reading
+    if reading is None or (unfit == math.inf and not track.spelt_like(reading)):
+        return unfit  # too far away for all but the same text: the columns need not be asked
+    alike = track.likeness(reading)
+    if track.rival is not None and alike != "same":
+        alike = min(alike, track.rival.likeness(reading), key=_CLOSEST.index)
+    return _cost_by_text(track, sighting, alike, unfit, pace)
+
+
+def _cost_by_text(track: LiveTrack, sighting: Sighting, alike: Likeness, unfit: float, pace: Pace) -> float:
+    far = unfit == math.inf
+    match alike:
+        case "same" if not far or (sighting.reading and sighting.reading.confidence >= TRUSTED):
+            return min(unfit, _FARTHEST) - _SAME_TEXT_BONUS
+        case "misread" if far and _may_have_jumped(track, sighting, pace):
+            return _FARTHEST
+        case "neighbor" | "different":
+            # surely another plate's text: this pass's only where and when no other can be there
+            gap_us = _GAP_US if alike == "different" else pace.gap_us
+            gone = sighting.time_us - track.motion.last_us >= gap_us
+            off = off_its_place(track.motion, sighting.time_us, sighting.box)
+            return math.inf if gone or off else unfit + 1.0
+        case _:
+            return unfit
+
+
+def _may_have_jumped(track: LiveTrack, sighting: Sighting, pace: Pace) -> bool:
+    """Whether a plate may be far from where it was expected: few frames a second, an unsteady camera."""
+    motion, now_us = track.motion, sighting.time_us
+    return (
+        pace.interval_us >= _SPARSE_US
+        and now_us - motion.last_us < pace.gap_us
+        and not motion.leaves(now_us, pace.frame_shape)
+        and similar_size(motion, now_us, sighting.box)
+    )

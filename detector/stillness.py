@@ -1,0 +1,109 @@
+"""Says that nothing moved since the detector last looked, so that its boxes can be used again.
+
+A vehicle that appears changes the mean of some 8x8 px of what the net sees by more than the noise does. The
+light of the whole picture must not have changed either, and every few frames the detector looks anyhow.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .plates import U8, PlateBox
+
+Cells = NDArray[np.int16]
+
+_CELL = 8  # px of the net's picture, both ways
+_LEAST_STEP = 3.0  # luma: less is no vehicle
+_NOISE_STEPS = 8.0  # times the usual change of a cell: the largest of thousands by noise alone is 6 of these
+_MOST_USUAL = 2.0  # a picture that changed by so much everywhere is another one
+_JITTER = 0.15  # of a box's width: how far the detector's boxes err in a still scene
+_MOST_REFUSED = 32  # boxes remembered
+MOST_REUSED = 15  # frames in a row
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Refused:
+    """A box without a plate, and the cells that it covered when it was refused."""
+
+    box: PlateBox
+    rows: slice
+    columns: slice
+    cells: Cells
+
+
+class StillScene:
+    """What the detector saw last, and in which of its boxes no plate is. One camera's frames, in order."""
+
+    def __init__(self) -> None:
+        self._cells: Cells | None = None
+        self._newest: Cells | None = None
+        self._usual = 0.0  # change of a cell between the last two pictures
+        self._frame_shape: tuple[int, ...] = ()
+        self._boxes: tuple[PlateBox, ...] = ()
+        self._refused: list[_Refused] = []
+        self._reused = 0
+
+    def boxes_of(self, picture: U8, frame_shape: tuple[int, ...]) -> tuple[PlateBox, ...] | None:
+        """The boxes last found where the picture still shows the same, else None.
+
+        picture: uint8 (h, w), what the net sees; frame_shape: of the frame that the boxes lie in.
+        """
+        cells = np.asarray(Image.fromarray(picture).reduce(_CELL), np.int16)
+        same_frame = self._frame_shape == frame_shape
+        self._newest, self._frame_shape = cells, frame_shape
+        if not same_frame:
+            self._refused.clear()
+            return None
+        if self._cells is None or self._changed(cells, self._cells) or self._reused >= MOST_REUSED:
+            return None
+        self._reused += 1
+        return self._boxes
+
+    def keep(self, boxes: tuple[PlateBox, ...]) -> None:
+        """What the detector found in the picture that was asked about last."""
+        self._cells, self._boxes, self._reused = self._newest, boxes, 0
+
+    def refuse(self, box: PlateBox) -> None:
+        """The reader's net sees no plate in this box; nor will it while nothing moves there."""
+        cells = self._newest
+        if cells is None:
+            return
+        scale = min(cells.shape[0] / self._frame_shape[0], cells.shape[1] / self._frame_shape[1])
+        x, y, w, h = (side * scale for side in box.box)
+        rows = slice(max(int(y), 0), math.ceil(y + h) + 1)
+        columns = slice(max(int(x), 0), math.ceil(x + w) + 1)
+        self._refused = self._refused[1 - _MOST_REFUSED :]
+        self._refused.append(_Refused(box, rows, columns, cells[rows, columns]))
+
+    def refused(self, box: PlateBox) -> bool:
+        """Whether a box was refused, and nothing moved in it since."""
+        if self._newest is None:
+            return False
+        for number, one in enumerate(self._refused):
+            if _alike(box, one.box):
+                now = self._newest[one.rows, one.columns]
+                if not self._stepped(now, one.cells):
+                    return True
+                del self._refused[number]
+                return False
+        return False
+
+    def _changed(self, cells: Cells, before: Cells) -> bool:
+        self._usual = float(np.minimum(np.abs(cells - before), _LEAST_STEP).mean())
+        return self._usual > _MOST_USUAL or self._stepped(cells, before)
+
+    def _stepped(self, cells: Cells, before: Cells) -> bool:
+        """Whether some cell changed by more than noise does."""
+        most = max(_LEAST_STEP, _NOISE_STEPS * min(self._usual, _MOST_USUAL))
+        return int(np.abs(cells - before).max(initial=0)) > most
+
+
+def _alike(box: PlateBox, other: PlateBox) -> bool:
+    """Whether two boxes are one that jitters."""
+    near = math.dist(box.center, other.center) < _JITTER * box.width_px
+    return near and abs(math.log(max(box.width_px, 1.0) / max(other.width_px, 1.0))) < _JITTER

@@ -1,0 +1,107 @@
+"""Lettering that is on no plate is not sure; plates stay as sure as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detector.errors import CardError, MissingModelError
+from detector.lettering import SIZE, Lettering, steps_around
+from detector.plates import VehiclePass
+from detector.reader import LETTERING, MODELS, READER_CARD, PlateReader
+from detector.track import Tracker
+from detector.training.render.lettered_scenes import lettered_scene
+from detector.training.render.patches import photograph
+from detector.training.render.plates import render_plate
+
+SEED = 4321  # other words in other faces than the model was fitted on
+
+
+@pytest.fixture(scope="module")
+def shipped() -> PlateReader:
+    if not (MODELS / READER_CARD).is_file():
+        pytest.skip("no trained reader in detector/models")
+    return PlateReader.from_models()
+
+
+@pytest.fixture(scope="module")
+def trusting() -> PlateReader:
+    """The same nets without the model of lettering."""
+    return PlateReader.from_models(lettering=False)
+
+
+def words(count: int) -> list[np.ndarray]:
+    return [lettered_scene(np.random.default_rng([SEED, number])).luma for number in range(count)]
+
+
+def sure(reader: PlateReader, luma: np.ndarray) -> bool:
+    return any(one.confidence >= reader.report_from for one in reader.read(luma).readings)
+
+
+def test_words_that_were_sure_are_hardly_ever_any_more(shipped: PlateReader, trusting: PlateReader) -> None:
+    before = [luma for luma in words(60) if sure(trusting, luma)]
+    assert len(before) >= 15
+    assert sum(sure(shipped, luma) for luma in before) <= max(len(before) // 7, 2)
+
+
+def test_plates_are_as_sure_as_before(shipped: PlateReader, trusting: PlateReader) -> None:
+    kept = lost = 0
+    for number in range(60):
+        rng = np.random.default_rng([SEED, number, 1])
+        plate = render_plate(rng, jurisdiction=("US", "US-CA", "EU")[number % 3])
+        picture, _ = photograph(rng, plate, infrared=False, width=float(rng.uniform(70, 180)))
+        canvas = np.full((540, 960), 110, np.uint8)
+        canvas[100 : 100 + picture.shape[0], 200 : 200 + picture.shape[1]] = picture[:430, :750]
+        if sure(trusting, canvas):
+            kept, lost = kept + sure(shipped, canvas), lost + (not sure(shipped, canvas))
+    assert kept >= 30
+    assert lost <= 3
+
+
+def test_a_badge_on_a_parked_car_is_no_vehicle(shipped: PlateReader) -> None:
+    told = 0
+    for luma in words(12):
+        tracker = Tracker(shipped.decoding)
+        passes: list[VehiclePass] = []
+        for number in range(8):
+            seen = shipped.read(luma, wanted=tracker.wants_text)
+            passes += tracker.update(number, number * 100_000, (540, 960), seen).ended
+        told += sum(one.text.confidence >= shipped.report_from for one in (*passes, *tracker.flush()))
+    assert told <= 1
+
+
+def test_the_inputs_are_finite_whatever_the_patch_shows() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, SIZE).astype(np.uint8)
+    for wide in (np.zeros(SIZE, np.uint8), np.full(SIZE, 255, np.uint8), noise):
+        assert np.isfinite(steps_around(wide)).all()
+
+
+def test_a_models_trust_grows_with_its_probability() -> None:
+    signs = np.array([1.0, 2.0])
+    low, high = (Lettering(bias, np.array([0.5, 0.5])).trust(signs) for bias in (-4.0, 4.0))
+    assert 0.0 <= low < 0.5
+    assert high == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("[lettering]\nbias = 1.0\n", id="no weights"),
+        pytest.param("[lettering]\nbias = 1.0\nweights = [1.0, 2.0]\n", id="too few weights"),
+        pytest.param('[lettering]\nbias = 1.0\nweights = ["a"]\n', id="a word for a weight"),
+        pytest.param("[lettering", id="not TOML"),
+    ],
+)
+def test_a_damaged_model_of_lettering_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / LETTERING
+    path.write_text(text)
+    with pytest.raises(CardError, match="lettering"):
+        Lettering.load(path)
+
+
+def test_a_missing_model_of_lettering_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingModelError, match="lettering"):
+        Lettering.load(tmp_path / LETTERING)

@@ -1,0 +1,144 @@
+"""A scene in which nothing moves is not searched again; a vehicle that appears is never missed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from detector_twins import FIND, DrawnDetector, ScriptedReader, box_at, reader_card
+
+from detector.card import DetectorCard, ModelFile, NetInput, PlateRules
+from detector.plates import U8
+from detector.reader import PlateReader
+from detector.stillness import MOST_REUSED, StillScene
+
+SHAPE = (448, 768)
+NET = (216, 384)
+QUAD = ((100.0, 100.0), (160.0, 100.0), (160.0, 124.0), (100.0, 124.0))
+FINDING = DetectorCard(
+    path=Path("plate-detector.toml"),
+    model=ModelFile(kind="plate-detector", file="plate-detector.tflite", sha256="1" * 64),
+    input=NetInput(height=NET[0], width=NET[1]),
+    outputs={name: name for name in ("heat", "box", "corners")},
+    find=FIND,
+)
+BOXES = (box_at(300, 200),)
+
+
+def street(seed: int = 0, noise: float = 4.0) -> U8:
+    """A picture with some structure, and new noise for each seed."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    scene = 110 + 30 * np.sin(x / 40) + 20 * np.cos(y / 31)
+    grain = np.random.default_rng(seed).normal(0, noise, SHAPE)
+    return np.asarray(np.clip(scene + grain, 0, 255), np.uint8)
+
+
+def looked_at(picture: U8) -> StillScene:
+    scene = StillScene()
+    assert scene.boxes_of(picture, SHAPE) is None
+    scene.keep(BOXES)
+    return scene
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0, 8.0])
+def test_noise_alone_moves_nothing(noise: float) -> None:
+    scene = looked_at(street(0, noise))
+    for seed in range(1, MOST_REUSED + 1):
+        assert scene.boxes_of(street(seed, noise), SHAPE) == BOXES
+
+
+def test_the_detector_looks_every_few_frames_anyhow() -> None:
+    scene = looked_at(street())
+    for _ in range(MOST_REUSED):
+        assert scene.boxes_of(street(), SHAPE) == BOXES
+    assert scene.boxes_of(street(), SHAPE) is None
+
+
+@pytest.mark.parametrize("noise", [0.0, 4.0, 8.0])
+@pytest.mark.parametrize("contrast", [30, -30, 90])
+def test_a_small_far_vehicle_that_appears_is_a_change(noise: float, contrast: int) -> None:
+    scene = looked_at(street(0, noise))
+    there = street(1, noise).astype(np.int16)
+    there[100:124, 300:328] += contrast  # a vehicle of whose plate 7 px are left
+    assert scene.boxes_of(np.clip(there, 0, 255).astype(np.uint8), SHAPE) is None
+
+
+def test_a_slow_vehicle_is_seen_though_each_frame_changes_little() -> None:
+    scene = looked_at(street(0, 0.0))
+    moved = None
+    for step in range(1, 12):
+        there = street(0, 0.0).astype(np.int16)
+        there[100:180, 300 : 300 + 2 * step] += 60
+        if scene.boxes_of(np.clip(there, 0, 255).astype(np.uint8), SHAPE) is None:
+            moved = step
+            break
+    assert moved is not None
+    assert moved <= 3
+
+
+def test_other_light_or_another_size_is_another_picture() -> None:
+    assert (
+        looked_at(street()).boxes_of(np.clip(street().astype(np.int16) + 9, 0, 255).astype(np.uint8), SHAPE)
+        is None
+    )
+    assert looked_at(street()).boxes_of(street(), (1080, 1920)) is None
+
+
+def test_a_box_that_was_refused_stays_so_until_something_moves_in_it() -> None:
+    scene = looked_at(street())
+    scene.refuse(BOXES[0])
+    assert scene.refused(box_at(302, 201))
+    assert not scene.refused(box_at(400, 200))
+    elsewhere, inside = street(1), street(2)
+    elsewhere[300:340, 500:600] = 250
+    inside[180:220, 280:330] = 250
+    assert scene.boxes_of(elsewhere, SHAPE) is None
+    assert scene.refused(BOXES[0])
+    assert scene.boxes_of(inside, SHAPE) is None
+    assert not scene.refused(BOXES[0])
+    assert scene.boxes_of(street(3), SHAPE) == BOXES
+    assert not scene.refused(BOXES[0])  # it is asked about anew
+
+
+def test_clutter_is_remembered_up_to_a_number_of_boxes() -> None:
+    scene = looked_at(street())
+    for number in range(40):
+        scene.refuse(box_at(20.0 * number, 200, 10))
+    assert not scene.refused(box_at(0, 200, 10))
+    assert scene.refused(box_at(20.0 * 39, 200, 10))
+
+
+class CountedDetector(DrawnDetector):
+    """A drawn detector that counts how often it was asked."""
+
+    asked = 0
+
+    def invoke(self, luma: U8) -> object:  # type: ignore[override]
+        """See DrawnDetector.invoke."""
+        self.asked += 1
+        return super().invoke(luma)
+
+
+def test_frames_of_a_parked_scene_cost_neither_a_search_nor_a_look() -> None:
+    detector = CountedDetector(NET, [(QUAD, 0.9)])
+    net = ScriptedReader(["7ABC123"])
+    card = replace(reader_card(), plate=PlateRules(bias=-20.0, least=0.5))
+    reader = PlateReader(detector, FINDING, net, card)  # type: ignore[arg-type]
+    frame = np.full((720, 1280), 90, np.uint8)
+    for _ in range(8):
+        seen = reader.read(frame, wanted=lambda box: True)
+        assert (len(seen.readings), len(seen.refused)) == (0, 1)
+    assert (detector.asked, net.looks) == (1, 1)
+    frame[300:400, 300:600] = 200
+    reader.read(frame, wanted=lambda box: True)
+    assert (detector.asked, net.looks) == (2, 2)
+
+
+def test_stills_without_a_tracker_are_each_searched() -> None:
+    detector = CountedDetector(NET, [(QUAD, 0.9)])
+    reader = PlateReader(detector, FINDING, ScriptedReader(["7ABC123"]), reader_card())  # type: ignore[arg-type]
+    for _ in range(3):
+        reader.read(np.full((720, 1280), 90, np.uint8))
+    assert detector.asked == 3
