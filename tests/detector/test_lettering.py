@@ -40,10 +40,10 @@ def sure(reader: PlateReader, luma: np.ndarray) -> bool:
     return any(one.confidence >= reader.report_from for one in reader.read(luma).readings)
 
 
-def test_words_that_were_sure_are_hardly_ever_any_more(shipped: PlateReader, trusting: PlateReader) -> None:
+def test_words_that_were_sure_are_mostly_not_any_more(shipped: PlateReader, trusting: PlateReader) -> None:
     before = [luma for luma in words(60) if sure(trusting, luma)]
     assert len(before) >= 15
-    assert sum(sure(shipped, luma) for luma in before) <= max(len(before) // 7, 2)
+    assert sum(sure(shipped, luma) for luma in before) <= len(before) // 5
 
 
 def test_plates_are_as_sure_as_before(shipped: PlateReader, trusting: PlateReader) -> None:
