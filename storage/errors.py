@@ -14,6 +14,7 @@
         │   ├── NoHomeError          no ledger at that place
         │   ├── HomeLockedError      another process writes this home
         │   ├── RolledBackError      the log is shorter than, or differs from, an anchor
+        │   ├── DamagedError         a ledger that cannot be read as it lies
         │   ├── SlotError            the effaceable slot is empty, foreign or did not take a write
         │   ├── StoreFullError       no room left to store a read safely
         │   └── OutdatedError        a signed file older than the one already in force
@@ -97,6 +98,10 @@ class HomeLockedError(LedgerError):
 
 class RolledBackError(LedgerError):
     """The log contradicts an anchor: it is shorter, or has another root at that size."""
+
+
+class DamagedError(LedgerError):
+    """A ledger that cannot be read as it lies: torn, overwritten or cut, not merely foreign or newer."""
 
 
 class SlotError(LedgerError):

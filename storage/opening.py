@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import os
 import resource
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
 import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -15,13 +17,22 @@ from storage import checkpoint, codec, envelope, files, keyring, merkle, schema,
 from storage import leaf as leaves
 from storage.clock_trust import TrustedTime, WallClock, boottime_us
 from storage.epochs import Book
-from storage.errors import LedgerError, RolledBackError, SlotError, StoreFullError
+from storage.errors import (
+    DamagedError,
+    LedgerError,
+    RolledBackError,
+    SlotError,
+    StorageError,
+    StoreFullError,
+)
 from storage.home import Home, HomeLock
 from storage.log import LogReader
 from storage.records import LogOpened
 from storage.state import ANCHORING, LEAD, MAX_STATE_BYTES, State
 from storage.state import CONTEXT as STATE_CONTEXT
 from storage.store import Store, bound, open_database, read_book, unbound
+
+DAMAGE_CURE = "reader verify names the first bad record; a unit of no department: reader init --set-aside"
 
 
 def create(
@@ -101,6 +112,10 @@ def reopen(
     database: sqlite_utils.Database | None = None
     try:
         database = open_database(home)
+    except BaseException:
+        _let_go(lock, database)
+        raise
+    try:
         content = slot.load(effaceable)
         public = home.read_public_key().public
         same_log(public, content, effaceable)
@@ -123,15 +138,42 @@ def reopen(
             raise StoreFullError(
                 "no room to open the ledger", where=str(home.root), cure="make room on the disk"
             ) from None
-        raise LedgerError(
+        raise DamagedError(
             f"is damaged: {error if isinstance(error, sqlite3.Error) else type(error).__name__}",
             where=str(home.database),
-            cure="reader verify names the first bad record",
+            cure=DAMAGE_CURE,
         ) from None
+    except StorageError as error:
+        _let_go(lock, database)
+        if isinstance(error, LedgerError) and type(error) is not LedgerError:
+            raise  # a roll-back, a slot, a full disk: each has its own cure
+        raise DamagedError(f"is damaged: {error}", where=str(home.database), cure=DAMAGE_CURE) from None
     except BaseException:
         _let_go(lock, database)
         raise
     return store
+
+
+def set_aside(home: Home) -> tuple[Path, str]:
+    """Move a home's ledger out of the way, as it lies; where to, and the URI of its slot ("" if unreadable).
+
+    Raises HomeLockedError, NoHomeError.
+    """
+    home.need()
+    lock = HomeLock(home)
+    try:
+        uri = ""
+        with contextlib.suppress(LedgerError):
+            uri = home.read_slot_uri()
+        number = 1 + sum(1 for _ in home.root.glob("damaged-*"))
+        aside = home.root / f"damaged-{number}"
+        aside.mkdir(mode=files.PRIVATE_DIR)
+        home.folder.rename(aside / "store")
+        files.sync_dir(aside)
+        files.sync_dir(home.root)
+    finally:
+        lock.release()
+    return aside, uri
 
 
 def _keep_private() -> None:

@@ -23,9 +23,10 @@ from typing import TypeAlias
 import sqlite_utils
 
 from storage import database, files
-from storage.errors import LedgerError, StoreFullError
+from storage.errors import DamagedError, LedgerError, StoreFullError
 
 ROOM_TO_OPEN = 1 << 20
+DAMAGE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 APPLICATION_ID = 0x414C5052  # "ALPR"
 FORMAT = 2
 _TABLES_1 = """
@@ -75,7 +76,9 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
             raise StoreFullError(
                 "no room to open the ledger", where=str(path), cure="make room on the disk"
             ) from None
-        raise LedgerError(f"cannot be opened: {error}", where=str(path)) from None
+        damaged = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in DAMAGE
+        kind = DamagedError if damaged else LedgerError
+        raise kind(f"cannot be opened: {error}", where=str(path)) from None
 
 
 @contextlib.contextmanager
@@ -113,7 +116,7 @@ def found(db: sqlite_utils.Database, path: Path) -> int:
         application = db.execute("PRAGMA application_id").fetchone()[0]
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
     except sqlite3.Error as error:
-        raise LedgerError(f"is damaged: {error}", where=str(path)) from None
+        raise DamagedError(f"is damaged: {error}", where=str(path)) from None
     if application != APPLICATION_ID:
         raise LedgerError("is not a reader's ledger", where=str(path))
     if version > FORMAT:

@@ -19,7 +19,7 @@ from storage import leaf as leaves
 from storage.blobs import Blobs
 from storage.clock_trust import TrustedTime
 from storage.epochs import Book, EpochFacts
-from storage.errors import KeyLostError, LedgerError, SlotError
+from storage.errors import DamagedError, KeyLostError, LedgerError, SlotError
 from storage.home import Home, HomeLock
 from storage.leaf import ENTRY, Leaf, LeafRef, Mark
 from storage.log import LogReader, LogWriter
@@ -397,7 +397,9 @@ def read_book(
 
 
 def open_database(home: Home) -> sqlite_utils.Database:
-    """Open and migrate the home's database. Raises LedgerError."""
+    """Open and migrate the home's database. Raises DamagedError, LedgerError."""
+    if not home.database.stat().st_size:
+        raise DamagedError("is empty: it is not a reader's ledger any more", where=str(home.database))
     database = schema.connect(home.database)
     try:
         schema.migrate(database, schema.found(database, home.database))

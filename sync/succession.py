@@ -7,6 +7,9 @@ day keys, so that the department can open what could not be delivered. Two peopl
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from storage import codec, envelope, files, opening
 from storage.checkpoint import TYPE_ED25519, NoteKey
 from storage.clock_trust import WallClock
 from storage.day_keys import DayKey, DayKeys, EpochKeyForDay
-from storage.errors import LedgerError, OutdatedError, RolledBackError, StorageError
+from storage.errors import DamagedError, LedgerError, OutdatedError, RolledBackError, StorageError
 from storage.home import Home
 from storage.leaf import log_id_of
 from storage.ledger import Ledger
@@ -112,7 +115,7 @@ def open_or_succeed(
     *,
     told: Callable[[str], None] = lambda _reason: None,
 ) -> Ledger:
-    """Open the home's log; one that contradicts an anchor is closed, and a new one takes its place.
+    """Open the home's log; one that contradicts an anchor, or is damaged, gives way to a new one.
 
     told: hears the reason of a new log. Also ends a succession that was cut half-way. A unit of no department
     has nobody who could close the incident: there the error stands. Raises as `Ledger.open` and `succeed`.
@@ -121,7 +124,7 @@ def open_or_succeed(
     if paths.exists():
         try:
             return Ledger.open(home, slot, clock)
-        except RolledBackError as error:
+        except (RolledBackError, DamagedError) as error:
             if not folder.is_member():
                 raise
             old, reason = paths, str(error)
@@ -131,10 +134,15 @@ def open_or_succeed(
             paths.need()
             raise AssertionError("need() has raised") from None
         old, reason = left, "the log before was set aside, and a power cut came before this one was open"
-    kept = salvage(old, slot, _day_keys(folder), now_us=clock.now().us)
-    keep_keys(folder, kept.log_id, kept.keys)
+    previous = None
+    with contextlib.suppress(
+        StorageError, sqlite3.Error
+    ):  # of a damaged ledger not even this may be readable
+        kept = salvage(old, slot, _day_keys(folder), now_us=clock.now().us)
+        keep_keys(folder, kept.log_id, kept.keys)
+        previous = kept.previous
     told(reason)
-    return succeed(home, slot, clock, folder, previous=kept.previous, reason=reason)
+    return succeed(home, slot, clock, folder, previous=previous, reason=reason)
 
 
 def last_set_aside(folder: SyncFolder) -> Home | None:
@@ -157,7 +165,10 @@ def _day_keys(folder: SyncFolder) -> tuple[DayKey, ...]:
 
 
 def _log_id_in(paths: Home) -> bytes:
-    return log_id_of(paths.read_public_key().public)
+    try:
+        return log_id_of(paths.read_public_key().public)
+    except LedgerError:  # damaged: a name of its own, so that nothing else is overwritten
+        return hashlib.sha256(f"unreadable {now_us()}".encode()).digest()
 
 
 def _take_over(ledger: Ledger, member: Member, folder: SyncFolder) -> None:

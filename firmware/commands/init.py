@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 
-from firmware.custody.opening import DEFAULT_SLOT, slot_of
+from firmware.custody.opening import DEFAULT_SLOT, replace_ledger, slot_of
 from firmware.run.app import prepare_home
 from firmware.settings.config import FILE_NAME, load_config
 from storage.home import Home
@@ -23,11 +24,20 @@ from sync.command_frame import DONE, Common, verb
     help="Key slot of a new home: tpm:INDEX (a chip: older copies of the card stay closed), loopback:/PATH "
     "(a stand-in for one), file:NAME in the home.",
 )
-def init(common: Common, *, slot_uri: str) -> int:
+@click.option(
+    "--set-aside",
+    is_flag=True,
+    help="Move a damaged ledger to HOME/damaged-N, sealed as it is, and begin a new one in its slot. What "
+    "the old keys sealed then opens nowhere.",
+)
+def init(common: Common, *, slot_uri: str, set_aside: bool) -> int:
     """Make the data folder: the log with its Ed25519 key (0600), the key slot, and config.toml.
 
     config.toml names every setting, its range and its reason. What exists already is left alone.
     """
+    if set_aside:
+        aside = replace_ledger(common.home)
+        print(f"the damaged ledger lies in {aside}; reader verify {aside} still checks it", file=sys.stderr)
     new = prepare_home(common.home, slot_uri=slot_uri)
     load_config(common.home)
     home = Home(common.home)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from firmware.custody.card_facts import card_facts
+from firmware.errors import UsageError
 from firmware.fleet import sent_configuration
 from firmware.health.report import Custody
 from hw.clock import Clock, SystemClock
@@ -15,6 +16,7 @@ from hw.clock_discipline import DisciplinedClock, Heard
 from hw.errors import HardwareError
 from hw.secure_slot import SecureSlot, open_slot
 from hw.unit_chip import UnitChip, open_chip
+from storage import opening
 from storage.door import Door
 from storage.errors import HomeLockedError, LedgerError
 from storage.home import Home
@@ -42,6 +44,23 @@ def create_ledger(home: Path, *, slot_uri: str = DEFAULT_SLOT, clock: Clock | No
     """Make the ledger of a new home. Raises LedgerError, SlotError, HardwareError."""
     slot = open_slot(slot_uri, Home(home).folder)
     return Ledger.create(home, slot, clock or SystemClock())
+
+
+def replace_ledger(home: Path) -> Path:
+    """Set a ledger aside and make a new one in the same slot; where the old one lies now.
+
+    For a unit of no department; that of one replaces its ledger by itself. Raises LedgerError, UsageError.
+    """
+    if SyncFolder.of(home).is_member():
+        raise UsageError("this unit belongs to a department: reader run replaces a damaged ledger by itself")
+    aside, uri = opening.set_aside(Home(home))
+    slot = open_slot(uri or DEFAULT_SLOT, Home(home).folder)
+    store = opening.create(
+        Home(home), slot, SystemClock(), reason=f"the ledger before it lies in {aside.name}"
+    )
+    with Ledger(store) as ledger:
+        ledger.standing.make_demo()
+    return aside
 
 
 def open_ledger(home: Path, *, clock: Clock | None = None) -> Ledger:

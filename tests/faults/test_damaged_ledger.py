@@ -1,0 +1,146 @@
+"""A ledger that cannot be read any more is set aside as it lies, and the unit reads on into a new one."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from custody_twins import SteppedTime, add_reads, check
+from receiver_twins import Joined
+from sync_twins import converse, found_department
+
+from firmware.custody.opening import create_ledger, open_ledger, replace_ledger
+from firmware.errors import UsageError
+from hw.secure_slot import LoopbackSlot
+from storage.errors import DamagedError, HomeLockedError, LedgerError, SlotError
+from storage.ledger import Ledger
+from sync.department.server.server import Department
+from sync.handover import closed_logs
+from sync.succession import open_or_succeed
+
+Damage = Callable[[Path], None]
+
+
+def overwritten(at: float, length: int) -> Damage:
+    """Noise from there on, as a worn card gives it back."""
+
+    def damage(path: Path) -> None:
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.seek(int(at * size))
+            file.write(random.Random(463).randbytes(length))
+
+    return damage
+
+
+def row(sql: str) -> Damage:
+    def damage(path: Path) -> None:
+        database = sqlite3.connect(path)
+        with database:
+            database.execute(sql)
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
+
+    return damage
+
+
+DAMAGES = [
+    pytest.param(overwritten(0, 4096), id="its first page overwritten"),
+    pytest.param(lambda path: path.write_bytes(b""), id="empty"),
+    pytest.param(lambda path: os.truncate(path, path.stat().st_size // 2), id="cut in half"),
+    pytest.param(row("DELETE FROM head"), id="no head"),
+    pytest.param(row("UPDATE head SET note = 'nothing'"), id="a head that is none"),
+    pytest.param(row("DELETE FROM state"), id="no state"),
+    pytest.param(row("UPDATE state SET body = zeroblob(80)"), id="a state that is none"),
+    pytest.param(row("UPDATE leaves SET leaf = zeroblob(80) WHERE sequence = 0"), id="no first record"),
+    pytest.param(row("DELETE FROM elements WHERE name = 'keyring'"), id="no keyring"),
+    pytest.param(row("UPDATE elements SET stored = zeroblob(80) WHERE name = 'entry'"), id="no entries"),
+    pytest.param(lambda path: path.with_name("log.pub").write_bytes(b"?"), id="no public key"),
+]
+
+
+@pytest.fixture
+def department(tmp_path: Path) -> Iterator[Department]:
+    made = Department(found_department(tmp_path / "department"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
+    made = Joined(tmp_path / "unit", department, "unit")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_unit_of_a_department_reads_on_and_the_old_ledger_is_an_alarm(
+    department: Department, unit: Joined, damage: Damage
+) -> None:
+    unit.add(2)
+    converse(unit, department)
+    unit.add(3)
+    unit.ledger.close()
+    damage(unit.home / "store" / "ledger.sqlite3")
+    before = (unit.home / "store" / "ledger.sqlite3").read_bytes()
+    with pytest.raises(DamagedError):
+        Ledger.open(unit.home, unit.slot, unit.clock)
+    told: list[str] = []
+    unit.ledger = open_or_succeed(unit.home, unit.slot, unit.clock, unit.folder, told=told.append)
+    assert len(told) == 1
+    unit.add(1)
+    assert unit.ledger.status().enrolled
+    [aside] = (unit.folder.path / "old").glob("*/store")
+    assert (aside / "ledger.sqlite3").read_bytes() == before
+    assert [one.folder for one in closed_logs(unit.folder)] == [aside.parent]
+    assert not check(aside.parent).ok
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_unit_of_no_department_needs_one_command(tmp_path: Path, damage: Damage) -> None:
+    home = tmp_path / "home"
+    create_ledger(home).close()
+    damage(home / "store" / "ledger.sqlite3")
+    with pytest.raises(DamagedError):
+        open_ledger(home)
+    aside = replace_ledger(home)
+    assert (aside / "store" / "ledger.sqlite3").exists()
+    with open_ledger(home) as ledger:
+        opened = ledger.store.book.opened
+        assert opened is not None
+        assert opened.reason == f"the ledger before it lies in {aside.name}"
+    assert replace_ledger(home).name != aside.name
+
+
+def test_what_is_no_damage_is_not_set_aside(department: Department, unit: Joined, tmp_path: Path) -> None:
+    """Another slot, a newer program's home, a running reader: each has its own cure, and the home stays."""
+    unit.add(1)
+    with pytest.raises(HomeLockedError):
+        open_or_succeed(unit.home, unit.slot, unit.clock, unit.folder)
+    unit.ledger.close()
+    with pytest.raises(SlotError):
+        open_or_succeed(unit.home, LoopbackSlot(tmp_path / "empty"), unit.clock, unit.folder)
+    database = sqlite3.connect(unit.home / "store" / "ledger.sqlite3")
+    database.execute("PRAGMA user_version=99")
+    database.close()
+    with pytest.raises(LedgerError, match="update the program"):
+        open_or_succeed(unit.home, unit.slot, unit.clock, unit.folder)
+    assert not (unit.folder.path / "old").exists()
+    with pytest.raises(UsageError, match="belongs to a department"):
+        replace_ledger(unit.home)
+
+
+def test_a_look_at_a_clock_is_not_needed_to_replace_a_ledger(tmp_path: Path) -> None:
+    time = SteppedTime()
+    slot = LoopbackSlot(tmp_path / "chip")
+    ledger = Ledger.create(tmp_path / "home", slot, time, boot=time.boot)
+    add_reads(ledger, time, 1)
+    ledger.close()
+    (tmp_path / "home" / "store" / "ledger.sqlite3").write_bytes(b"")
+    replace_ledger(tmp_path / "home")
+    with open_ledger(tmp_path / "home") as again:
+        assert again.store.slot.uri == slot.uri
