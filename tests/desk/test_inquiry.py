@@ -445,3 +445,35 @@ def test_no_content_is_opened_without_a_covered_entry(department: Department, to
     with pytest.raises(DeskRefusal) as refused:
         door.tokens(desk.covered(answer.access), query, day)
     assert refused.value.code == "old-cover"
+
+
+def test_a_second_dispatcher_who_answers_the_same_request_meanwhile_is_refused(
+    department: Department, tokens: Tokens
+) -> None:
+    query = department.plate("8XYZ123")
+    asked = department.call("inquiry/request", tokens("officer1"), AskForm(query=query, ground=GROUND))
+    assert isinstance(asked, Entered)
+    first, second = tokens("comm1"), tokens("super")
+    form = RunForm(request=asked.entry)
+    codes: list[str] = []
+    reads = department.front.reads
+
+    class Meanwhile:
+        """The reads, asked by one dispatcher; the other one starts while they are being found."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(reads, name)
+
+        def find(self, *given: object) -> object:
+            if not codes:
+                with pytest.raises(DeskRefusal) as refused:
+                    department.call("inquiry/run", second, form)
+                codes.append(refused.value.code)
+            return reads.find(*given)  # type: ignore[arg-type]
+
+    department.front = replace(department.front, reads=Meanwhile())  # type: ignore[arg-type]
+    answer = department.call("inquiry/run", first, form)
+    assert isinstance(answer, Answer)
+    assert (answer.count, codes) == (3, ["answered"])
+    rows = department.call("inquiry/mine", tokens("officer1"), NothingForm())
+    assert [one.action for one in rows] == ["search"]  # type: ignore[attr-defined]
