@@ -17,6 +17,7 @@ from hw.video_file import VideoFile
 ROUND_GAP_US = 2_500_000  # between two rounds, so that the last vehicle has gone; under the shortest stall_s
 
 NAMED = 5  # files that a note names
+BESIDE = frozenset({".json", ".txt", ".md", ".csv", ".xml", ".sha256"})  # lies beside pictures, and is none
 
 
 class Reel(Protocol):
@@ -61,9 +62,8 @@ class FolderReel:
 
 def _not_read(folder: Path) -> tuple[str, ...]:
     """A line a kind of what lies beside the pictures; hidden files are nobody's business."""
-    others = [
-        path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and not is_picture(path)
-    ]
+    seen = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    others = [path for path in seen if not is_picture(path) and path.suffix.lower() not in BESIDE]
     folders = [path.name for path in others if path.is_dir()]
     files = [path.name for path in others if not path.is_dir()]
     lines = []

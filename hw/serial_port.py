@@ -43,8 +43,9 @@ class SerialPort(Protocol):
 class TtySerialPort:
     """A serial device (UART, USB adapter, USB gadget or pty) by pyserial, 8N1.
 
-    modem_line: which input must stay up for the cable to count as plugged in. "none" is for a bare three-wire
-    UART, where a pulled cable cannot be seen and the idle lock ends the session instead.
+    modem_line: which input must stay up for the cable to count as plugged in. "none" is for a USB gadget
+    (Linux's u_serial answers no TIOCMGET; a pulled cable hangs the device up, which is seen) and for a bare
+    three-wire UART, where a pulled cable cannot be seen and the idle lock ends the session instead.
     """
 
     def __init__(self, device: str, *, baud: int = CONSOLE_BAUD, modem_line: ModemLine = "none") -> None:
@@ -100,7 +101,8 @@ class TtySerialPort:
             up = self._port.dsr if self._modem_line == "dsr" else self._port.cd
         except self._foreign as error:
             raise PartFailedError(
-                f"{self.name} has no {self._modem_line.upper()} line: say --modem-line none"
+                f"{self.name} has no {self._modem_line.upper()} line: say --modem-line none (a USB gadget needs "
+                "none: it hangs up by itself)"
             ) from error
         if not up:
             raise LineGoneError(f"{self.name}: {self._modem_line.upper()} dropped, the cable was pulled")

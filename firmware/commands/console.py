@@ -49,14 +49,15 @@ class _Ending:
 
 
 @verb("console", example="reader console --port /dev/ttyGS0")
-@click.option("--port", "device", metavar="TTY", help="Serial device, e.g. /dev/ttyAMA0 or /dev/ttyGS0.")
+@click.option("--port", "device", metavar="TTY", help="Serial device, e.g. /dev/serial0 or /dev/ttyGS0.")
 @click.option("--baud", type=int, default=CONSOLE_BAUD, show_default=True, help="Speed of the port.")
 @click.option(
     "--modem-line",
     type=click.Choice(("none", "dsr", "cd")),
     default="none",
     show_default=True,
-    help="Input of the port that drops when the cable is pulled (USB gadget: cd).",
+    help="Input of the port that drops when the cable is pulled, where it is wired. A USB gadget has none: "
+    "it hangs up by itself.",
 )
 def console(
     common: Common, *, device: str | None, baud: int, modem_line: Literal["none", "dsr", "cd"]

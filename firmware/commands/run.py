@@ -7,7 +7,7 @@ import sys
 import click
 
 from firmware.run import app
-from firmware.run.one_run import RunOptions
+from firmware.run.run_result import RunOptions
 from sync.command_frame import DONE, FOUND_WRONG, Common, verb
 from sync.lasting_stream import lasting
 

@@ -45,6 +45,7 @@ class Counts:
     stored: int = 0
     lost_passes: int = 0
     without_frame: int = 0
+    withheld: int = 0  # frames of a no-read zone, read by nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -168,13 +169,16 @@ class Pipeline:
         on_frame: Callable[[Frame], None],
         on_broken: Callable[[BrokenFrameError], None],
         on_progress: Callable[[Progress], None],
+        permitted: Callable[[Frame], bool] = lambda _frame: True,
     ) -> None:
         """store: puts one pass into the ledger; False when it could not, which counts as lost.
+
+        permitted: whether a frame may be read at all; one that may not is dropped unseen.
 
         live: a full frame queue drops its oldest; else the source waits, and no frame is dropped.
         """
         self._camera = camera
-        self._store = store
+        self._store, self._permitted = store, permitted
         self._stop = threading.Event()
         self._counts = Counts()
         self._frames: BoundedQueue[Frame] = BoundedQueue(queue_frames, dropping=live)
@@ -222,8 +226,17 @@ class Pipeline:
         return counts
 
     def _read_all(self) -> None:
+        withheld = False
         while (frame := self._frames.get()) is not None:
-            self._read.take(frame)
+            if self._permitted(frame):
+                self._read.take(frame)
+                withheld = False
+                continue
+            if not withheld:  # what was in view before the zone is voted on by what was seen before it
+                self._read.finish()
+                withheld = True
+            self._counts.withheld += 1
+            self._counts.read += 1
         self._read.finish()
 
     def _end_reading(self) -> None:

@@ -18,8 +18,9 @@ from firmware.custody.opening import DEFAULT_SLOT, create_ledger, once_free
 from firmware.errors import OutOfMemoryError
 from firmware.fleet import sent_configuration
 from firmware.run.field_parts import field_parts
-from firmware.run.one_run import OneRun, RunOptions, RunResult
+from firmware.run.one_run import OneRun
 from firmware.run.orders import Reason, SupplyOrders
+from firmware.run.run_result import RunOptions, RunResult
 from firmware.settings.config import Config, load_config, write_config
 from hw.errors import HardwareError, MissingDriverError
 from hw.machine import SystemdMachine

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -18,95 +16,37 @@ from rich.console import Console
 
 from detector.reader import PlateReader
 from detector.track import Tracker
-from firmware.alerts.ops import alert_operations, list_operations
-from firmware.alerts.running import alerting
-from firmware.console.consoles import consoles
-from firmware.console.enrolling import join_as_owner
-from firmware.custody.bookkeeper import UNSTORED, Bookkeeper
-from firmware.custody.give_way import way_asked
+from firmware.custody.bookkeeper import Bookkeeper
 from firmware.custody.log_rollover import Successor
-from firmware.custody.opening import custody_of, joining, once_free, open_or_succeed, serve_door, tell_clock
-from firmware.custody.purging import purging
-from firmware.custody.system_updates import record_system_updates
+from firmware.custody.opening import tell_clock
 from firmware.errors import UsageError
 from firmware.fleet import sent_configuration
-from firmware.fleet.sync_conditions import SyncConditions, networks_of
-from firmware.frames.frame_tap import FrameTap
-from firmware.frames.lighting import Lighting
+from firmware.frames.no_read import NoReadRule, Place
 from firmware.frames.pipeline import Pipeline
 from firmware.frames.record import Surroundings, software_version
 from firmware.frames.sources import TunableSource, is_replay, open_source, shown_source
-from firmware.health.alarm_events import AlarmEvents
-from firmware.health.health_file import reporting
-from firmware.health.health_message import health_message
 from firmware.health.liveness import Liveness
-from firmware.health.metrics import serving_metrics
-from firmware.health.read_habit import ReadHabit
-from firmware.health.report import HealthWatch
+from firmware.run.beside import Beside, BesideReading
 from firmware.run.field_parts import FieldParts
 from firmware.run.live_view import LiveView
 from firmware.run.orders import Reason, StopRequest, SupplyOrders
-from firmware.run.uplink_thread import UplinkThread
-from firmware.screen import printable
-from firmware.settings.config import CameraSettings, Config
-from firmware.settings.config_record import record_configuration
+from firmware.run.run_ledger import run_ledger
+from firmware.run.run_output import RunOutput
+from firmware.run.run_result import RunOptions, RunResult, result_of
+from firmware.settings.config import Config
 from hw.camera import Frame
 from hw.camera_watch import WatchedCamera
-from hw.clock import Clock
-from hw.errors import BrokenFrameError, HardwareError
-from hw.lamps import Lamps
 from hw.position import Fix
 from hw.power import PowerOrder
-from hw.vitals import SysfsBoard
 from hw.watchdog import Heartbeat
-from storage.errors import LedgerError, StoreFullError
-from storage.home import Home
+from storage.errors import LedgerError
 from storage.ledger import Ledger
 from storage.records import Position, Read
 from sync.event_log import event_log
 from sync.membership import SyncFolder
 
 LOOK_S = 0.2  # how often the main thread redraws and looks for a signal
-CHIP_PATIENCE_S, CHIP_AGAIN_S = 60.0, 2.0
 COUNTS_EVERY_S = 3600.0  # so seldom that the event's own time stamp tells of no read
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """What `reader run` was asked for. None: as the configuration, or the kind of source, says."""
-
-    source: str | None = None
-    once: bool = False
-    at_source_pace: bool | None = None
-    plates: bool = False
-    as_json: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
-    """How a run ended."""
-
-    frames: int
-    broken: int
-    dropped: int
-    stored: int
-    lost: int
-    blind_s: float
-    summary: str
-
-    def after(self, before: RunResult | None) -> RunResult:
-        """Both runs together, in the words of the later one."""
-        if before is None:
-            return self
-        return RunResult(
-            frames=before.frames + self.frames,
-            broken=before.broken + self.broken,
-            dropped=before.dropped + self.dropped,
-            stored=before.stored + self.stored,
-            lost=before.lost + self.lost,
-            blind_s=before.blind_s + self.blind_s,
-            summary=self.summary,
-        )
 
 
 class OneRun:
@@ -147,160 +87,145 @@ class OneRun:
 
     def carry_out(self, *, out: TextIO, err: TextIO) -> RunResult:
         """Open, read until the end, store everything, close."""
-        config, parts, options, home = self._config, self._parts, self._options, self._home
-        clock = parts.clock
-        source_text = options.source or config.camera.source
-        pace = options.at_source_pace
-        reader = PlateReader.from_models(threads=config.reading.threads)
-        source = TunableSource(
-            lambda settings: open_source(
-                source_text,
-                settings,
-                clock=clock,
-                once=options.once,
-                at_source_pace=not options.once if pace is None else pace,
-                net_size=reader.net_size,
-            ),
-            config.camera,
-        )
-        log = event_log(err)
-        with _closing(_open(home, clock, log, self._stop), log) as ledger:
+        log, clock = event_log(err), self._parts.clock
+        reader = PlateReader.from_models(threads=self._config.reading.threads)
+        source = self._source(reader)
+        with run_ledger(self._home, clock, log, self._stop) as ledger:
             demo = not ledger.status().enrolled
-            if options.plates and not demo:
+            if self._options.plates and not demo:
                 raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
-            reads_seen = demo and (options.plates or out.isatty())
-            _record_configuration(ledger, home, clock, log)
-            habit = ReadHabit.load(home / "habit.json")
-            sync_folder, tap = SyncFolder.of(home), FrameTap()
-            health = HealthWatch(
-                board=SysfsBoard(home),
-                power=parts.power,
-                now=clock.now,
-                habit=habit,
-                custody=lambda: custody_of(ledger, sync_folder),
-                stays=config.parts.ignition_pin is None,
-                sync_late_s=config.sync.late_after_s,
-                troubles=lambda: parts.troubles.lasting,
-                card_tb=config.parts.card_tb,
-            )
-            lighting = None if parts.lamps is None else _lighting(parts.lamps, config, log, health)
-            alarms = AlarmEvents(log, troubles=lambda: parts.troubles.lasting)
-            with (
-                UplinkThread(
-                    ledger,
-                    home,
-                    config.sync.schedule(),
+            with contextlib.ExitStack() as stack:
+                starter = BesideReading(
+                    self._home,
+                    self._config,
+                    self._parts,
+                    ledger=ledger,
+                    reader=reader,
                     log=log,
-                    conditions=SyncConditions(
-                        networks_of(config.sync), parts.power, by_name=bool(config.sync.networks.strip())
-                    ),
-                    health=lambda: health_message(health.report(), ledger.store.log_id),
-                    on_log_refused=lambda what: self._set_aside(ledger, sync_folder, what),
+                    on_log_refused=lambda what: self._set_aside(ledger, what),
                     on_attempt=lambda _attempt: self._after_conversation(ledger),
-                ),
-                purging(ledger, log),
-                serving_metrics(config.unit.metrics_port, health.report, log),
-                reporting(
-                    home,
-                    lambda: alarms.noted(health.report()),
-                    keep=lambda: _keep_habit(habit, home),
-                    on_trouble=lambda kind: log.error("health_failed", kind=kind),
-                ),
-                consoles(
-                    home, ledger, clock=clock, health=health, tap=tap, retune=_retuner(source, lighting)
-                ) as in_session,
-                LiveView(Console(file=out), reads=reads_seen, as_json=options.as_json) as view,
-                alerting(
-                    home,
-                    ledger,
-                    sync_folder,
-                    reader.decoding.text.jurisdictions,
-                    lambda: ledger.store.time.now().us,
-                    log,
-                    listen=config.alerts.page_listen,
-                    port=config.alerts.page_port,
-                ) as alerts,
-                serve_door(
-                    ledger,
-                    {
-                        **joining(partial(join_as_owner, home, ledger)),
-                        **list_operations(home, ledger, alerts.held),
-                        **alert_operations(ledger, alerts.board),
-                    },
-                ),
-            ):
-
-                def announce(number: int, read: Read) -> None:
-                    view.stored(number, read)
-                    health.read_stored()
-
-                def on_frame(frame: Frame) -> None:
-                    small = _small_luma(frame)
-                    tap.offer(frame)
-                    health.frame_seen(small)
-                    if lighting is not None:
-                        lighting.frame_seen(frame, small)
-
-                bookkeeper = Bookkeeper(
-                    ledger,
-                    _surroundings(config, source_text, reader, demo=demo),
-                    clock=clock,
-                    overview_quality=config.images.overview_quality,
-                    announce=announce,
-                    log=log,
-                    position=lambda ago_s: _position_of(parts.fix_at(ago_s)),
-                    matches=alerts.watch.matches,
-                    met=alerts.watch.met,
                 )
-                camera = WatchedCamera(
-                    source, clock=clock, on_blind=bookkeeper.blind, stall_s=config.camera.stall_s
+                beside = starter.start(stack, source)
+                view = LiveView(
+                    Console(file=out),
+                    reads=demo and (self._options.plates or out.isatty()),
+                    as_json=self._options.as_json,
                 )
-                source.on_retuned(camera.reopen)
-                pipeline = Pipeline(
-                    camera,
-                    reader,
-                    Tracker(reader.decoding),
-                    store=bookkeeper.store,
-                    live=source.live,
-                    queue_frames=config.capture.queue_frames,
-                    queue_passes=config.capture.queue_passes,
-                    on_frame=on_frame,
-                    on_broken=lambda error: _name_broken(err, log, error, demo=demo),
-                    on_progress=view.progress,
-                )
-                health.count_dropped(lambda: pipeline.counts.dropped)
-                for note in source.notes:
-                    _tell(err, log, note, demo=demo)
-                log.info("started", source=shown_source(source_text), live=source.live, demo=demo)
-                try:
-                    self._watch(pipeline, camera, view, in_session, log)
-                finally:
-                    camera.close()
-                    bookkeeper.close()
-                    if lighting is not None:
-                        lighting.put_out()
-                counts = pipeline.counts
-                view.refresh(counts, camera.blind_s)
-                result = RunResult(
-                    frames=counts.frames,
-                    broken=counts.broken,
-                    dropped=counts.dropped,
-                    stored=counts.stored,
-                    lost=counts.lost_passes + counts.without_frame,
-                    blind_s=camera.blind_s,
-                    summary=view.summary(counts, camera.blind_s),
-                )
+                stack.enter_context(view)
+                said = RunOutput(err, log, demo=demo)
+                result = self._read(ledger, reader, source, beside, view, said, log)
             why = None if self._stop.reason is None else self._stop.reason.value
             log.info("stopped", frames=result.frames, dropped=result.dropped, reads=result.stored, why=why)
         return result
 
-    def _set_aside(self, ledger: Ledger, folder: SyncFolder, what: str) -> None:
+    def _source(self, reader: PlateReader) -> TunableSource:
+        options, pace = self._options, self._options.at_source_pace
+        return TunableSource(
+            lambda settings: open_source(
+                self._source_text,
+                settings,
+                clock=self._parts.clock,
+                once=options.once,
+                at_source_pace=not options.once if pace is None else pace,
+                net_size=reader.net_size,
+            ),
+            self._config.camera,
+        )
+
+    @property
+    def _source_text(self) -> str:
+        return self._options.source or self._config.camera.source
+
+    # -- the reading itself
+
+    def _read(  # noqa: PLR0917 - called once, above
+        self,
+        ledger: Ledger,
+        reader: PlateReader,
+        source: TunableSource,
+        beside: Beside,
+        view: LiveView,
+        said: RunOutput,
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> RunResult:
+        """Frames in, reads out, until the source ends or somebody asks for the end."""
+        config, clock, demo = self._config, self._parts.clock, not ledger.status().enrolled
+        permitted = self._permitted(ledger)
+
+        def announce(number: int, read: Read) -> None:
+            view.stored(number, read)
+            beside.health.read_stored()
+
+        def on_frame(frame: Frame) -> None:
+            small = _small_luma(frame)
+            if permitted(frame):
+                beside.tap.offer(frame)
+            beside.health.frame_seen(small)
+            if beside.lighting is not None:
+                beside.lighting.frame_seen(frame, small)
+
+        bookkeeper = Bookkeeper(
+            ledger,
+            _surroundings(config, self._source_text, reader, demo=demo),
+            clock=clock,
+            overview_quality=config.images.overview_quality,
+            announce=announce,
+            log=log,
+            position=lambda ago_s: _position_of(self._parts.fix_at(ago_s)),
+            matches=beside.alerts.watch.matches,
+            met=beside.alerts.watch.met,
+        )
+        camera = WatchedCamera(source, clock=clock, on_blind=bookkeeper.blind, stall_s=config.camera.stall_s)
+        source.on_retuned(camera.reopen)
+        pipeline = Pipeline(
+            camera,
+            reader,
+            Tracker(reader.decoding),
+            store=bookkeeper.store,
+            live=source.live,
+            queue_frames=config.capture.queue_frames,
+            queue_passes=config.capture.queue_passes,
+            on_frame=on_frame,
+            on_broken=said.broken,
+            on_progress=view.progress,
+            permitted=permitted,
+        )
+        beside.health.count_dropped(lambda: pipeline.counts.dropped)
+        for note in source.notes:
+            said.note(note)
+        log.info("started", source=shown_source(self._source_text), live=source.live, demo=demo)
+        try:
+            self._watch(pipeline, camera, view, beside.in_session, log)
+        finally:
+            camera.close()
+            bookkeeper.close()
+            if beside.lighting is not None:
+                beside.lighting.put_out()
+        view.refresh(pipeline.counts, camera.blind_s)
+        return result_of(pipeline.counts, camera.blind_s, view)
+
+    def _permitted(self, ledger: Ledger) -> Callable[[Frame], bool]:
+        """Whether a frame may be read, by the no-read zones of the signed policy."""
+        site, parts, clock = self._config.site, self._config.parts, self._parts.clock
+        fixed = None
+        if site.latitude is not None and site.longitude is not None:
+            fixed = Place(latitude=site.latitude, longitude=site.longitude, error_m=site.error_m)
+        mobile = parts.ignition_pin is not None or (parts.gps_port is not None and fixed is None)
+        rule = NoReadRule(
+            lambda: ledger.store.policy.no_read_zones,
+            self._parts.fix_at,
+            mobile=mobile,
+            fixed=None if mobile else fixed,
+        )
+        return lambda frame: rule.permits(max(0.0, (clock.now().us - frame.captured.us) / 1e6))
+
+    def _set_aside(self, ledger: Ledger, what: str) -> None:
         """The department refused the log: end this run, so that the next one has a new log.
 
         Where logs are closed again and again it goes on reading into this one, until a person looks.
         """
         try:
-            self._successor = Successor(ledger, folder, what)
+            self._successor = Successor(ledger, SyncFolder.of(self._home), what)
         except LedgerError as error:
             structlog.get_logger("uplink").error("no_new_log", what=str(error))
             return
@@ -342,85 +267,6 @@ class OneRun:
         pipeline.join()
 
 
-def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, stop: StopRequest) -> Ledger:
-    """The home's ledger, or the one that takes its place; reading goes on either way.
-
-    A chip that holds its keys may come up after us. Without it nothing can be sealed, so nothing is read:
-    what is still not there after a minute ends the start, and the supervisor tries again.
-    """
-    until_s, told = time.monotonic() + CHIP_PATIENCE_S, False
-    while True:
-        try:
-            return _opened_once(home, clock, log)
-        except HardwareError as error:
-            if stop.asked or time.monotonic() >= until_s:
-                raise
-            if not told:
-                log.error("key_slot_not_there", reason=str(error))  # noqa: TRY400 - it is tried again
-                told = True
-        stop.wait(CHIP_AGAIN_S)
-
-
-def _opened_once(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger) -> Ledger:
-    with way_asked(home):
-        return once_free(
-            lambda: open_or_succeed(
-                home, clock=clock, told=lambda reason: log.error("new_log_opened", reason=reason)
-            )
-        )
-
-
-@contextlib.contextmanager
-def _closing(ledger: Ledger, log: structlog.typing.FilteringBoundLogger) -> Iterator[Ledger]:
-    """Close it at the end; a last anchor that fails is told, and made at the next start."""
-    try:
-        yield ledger
-    finally:
-        try:
-            ledger.close()
-        except UNSTORED as error:
-            log.error("not_anchored", reason=str(error))  # noqa: TRY400
-
-
-def _record_configuration(
-    ledger: Ledger, home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger
-) -> None:
-    try:
-        record_configuration(ledger, home, clock)
-        record_system_updates(ledger, home)
-    except StoreFullError as error:  # only a unit that runs sends, and purges, and so has room again
-        log.error("configuration_not_recorded", reason=str(error))  # noqa: TRY400
-
-
-def _lighting(
-    lamps: Lamps, config: Config, log: structlog.typing.FilteringBoundLogger, health: HealthWatch
-) -> Lighting:
-    camera = config.camera
-    return Lighting(
-        lamps,
-        longest_us=camera.exposure_us,
-        gain_max=camera.gain_max,
-        log=log,
-        on_switch=health.lit_anew,
-    )
-
-
-def _retuner(source: TunableSource, lighting: Lighting | None) -> Callable[[CameraSettings], None]:
-    """What puts other camera settings into force while the reader runs."""
-
-    def retune(settings: CameraSettings) -> None:
-        source.retune(settings)
-        if lighting is not None:
-            lighting.limits(longest_us=settings.exposure_us, gain_max=settings.gain_max)
-
-    return retune
-
-
-def _keep_habit(habit: ReadHabit, home: Path) -> None:
-    if Home(home).exists():  # after a factory reset nothing of the old unit comes back
-        habit.save(home / "habit.json")
-
-
 def _surroundings(config: Config, source: str, reader: PlateReader, *, demo: bool) -> Surroundings:
     site = config.site
     position = None
@@ -447,19 +293,3 @@ def _position_of(fix: Fix | None) -> Position | None:
 def _small_luma(frame: Frame) -> NDArray[np.uint8]:
     """The small picture, or every fourth pixel of the large one: enough to judge focus and light by."""
     return frame.luma[::4, ::4] if frame.lores is None else frame.lores
-
-
-def _name_broken(
-    err: TextIO, log: structlog.typing.FilteringBoundLogger, error: BrokenFrameError, *, demo: bool
-) -> None:
-    if demo:
-        print(f"reader: run: {printable(str(error))}; skipped", file=err, flush=True)
-    else:  # a file may be named after the plate that it shows
-        log.warning("frame_broken", reason=error.reason)
-
-
-def _tell(err: TextIO, log: structlog.typing.FilteringBoundLogger, note: str, *, demo: bool) -> None:
-    if demo:
-        print(f"reader: run: {printable(note)}", file=err, flush=True)
-    else:
-        log.warning("source", note=note.partition(":")[0])

@@ -12,7 +12,7 @@ from reader_process import CLIP
 from firmware.alerts.running import open_lists
 from firmware.custody.opening import create_ledger, open_ledger
 from firmware.run import app
-from firmware.run.one_run import RunOptions
+from firmware.run.run_result import RunOptions
 from storage.ledger import Ledger
 from storage.records import Alert, KeyClass
 from storage.times import HOUR_US

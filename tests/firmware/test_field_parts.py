@@ -15,8 +15,9 @@ import pytest
 from reader_process import CLIP
 
 from firmware.custody import opening
-from firmware.run import field_parts, one_run
+from firmware.run import field_parts, run_ledger
 from firmware.run.app import prepare_home, run
+from firmware.run.run_result import RunOptions
 from firmware.settings.config import Config, PartsSettings
 from hw import late_parts, receiver
 from hw.chrony import ScriptedDaemon, Tracking
@@ -192,11 +193,11 @@ def test_a_chip_with_the_keys_may_come_late_and_one_that_never_comes_is_named(
             return real(home, **words)
         raise MissingDriverError("no TPM at /dev/tpmrm0: add dtoverlay=tpm-slb9670 to config.txt")
 
-    monkeypatch.setattr(one_run, "open_or_succeed", late)
-    monkeypatch.setattr(one_run, "CHIP_AGAIN_S", 0.01)
-    monkeypatch.setattr(one_run, "CHIP_PATIENCE_S", 60.0 if comes else 0.1)
+    monkeypatch.setattr(run_ledger, "open_or_succeed", late)
+    monkeypatch.setattr(run_ledger, "CHIP_AGAIN_S", 0.01)
+    monkeypatch.setattr(run_ledger, "CHIP_PATIENCE_S", 60.0 if comes else 0.1)
     out = io.StringIO()
-    options = one_run.RunOptions(source=str(CLIP), once=True)
+    options = RunOptions(source=str(CLIP), once=True)
     if comes:
         assert run(tmp_path, options, out=out, err=out).stored
         assert out.getvalue().count("key_slot_not_there") == 1

@@ -15,7 +15,8 @@ from reader_process import CLIP, Running
 
 from firmware.errors import OutOfMemoryError
 from firmware.run import app
-from firmware.run.one_run import OneRun, RunOptions
+from firmware.run.one_run import OneRun
+from firmware.run.run_result import RunOptions
 from storage.home import Home
 from storage.verify import verify_home
 

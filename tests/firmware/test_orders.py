@@ -11,8 +11,8 @@ import pytest
 from reader_process import CLIP
 
 from firmware.run import app, field_parts
-from firmware.run.one_run import RunOptions, RunResult
 from firmware.run.orders import Reason, StopRequest, SupplyOrders
+from firmware.run.run_result import RunOptions, RunResult
 from firmware.settings.config import Config, PartsSettings, write_config
 from hw.errors import PartFailedError
 from hw.lamps import RememberedLamps

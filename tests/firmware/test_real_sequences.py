@@ -13,7 +13,7 @@ import pytest
 
 from detector.reader import PlateReader
 from firmware.run import app
-from firmware.run.one_run import RunOptions
+from firmware.run.run_result import RunOptions
 
 pytestmark = pytest.mark.slow
 CLIP = Path(__file__).resolve().parent.parent / "replay" / "drive_by"

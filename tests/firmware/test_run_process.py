@@ -19,7 +19,7 @@ from reader_process import CLIP, Running
 
 from firmware.custody.opening import LOCK_PATIENCE_S, open_ledger
 from firmware.run.app import prepare_home, run
-from firmware.run.one_run import RunOptions
+from firmware.run.run_result import RunOptions
 from storage.home import Home
 from storage.records import Read
 from storage.verify import verify_home

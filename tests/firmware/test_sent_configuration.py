@@ -14,7 +14,7 @@ from firmware.errors import ConfigError
 from firmware.fleet import sent_configuration
 from firmware.fleet.sent_configuration import NAME, newest, take_up, waits
 from firmware.run.app import prepare_home, run
-from firmware.run.one_run import RunOptions
+from firmware.run.run_result import RunOptions
 from firmware.settings.config import load_config
 from storage import codec, envelope
 from storage.errors import HomeLockedError
@@ -161,7 +161,7 @@ def test_while_the_units_own_file_is_damaged_a_version_waits(home: Path) -> None
 
 
 def test_a_second_reader_is_refused_before_it_touches_anything(home: Path) -> None:
-    edit(home, '# gps_port = "/dev/ttyAMA0"', 'gps_port = "/dev/absent"')  # a part that it must not open
+    edit(home, '# gps_port = "/dev/ttyACM0"', 'gps_port = "/dev/absent"')  # a part that it must not open
     send(home, "[camera]\nexposure_us = 500\n")
     options = RunOptions(source=str(CLIP), once=True)
     with open_ledger(home), pytest.raises(HomeLockedError):

@@ -97,6 +97,7 @@ def test_what_a_folder_holds_beside_its_pictures_is_told(tmp_path: Path) -> None
     (folder / "a.gif").touch()
     (folder / "gone.jpg").symlink_to("nowhere")
     (folder / ".hidden").touch()
+    (folder / "truth.json").touch()
     (folder / "more").mkdir()
     notes = ReplaySource(folder, clock=SystemClock()).notes
     assert notes == (

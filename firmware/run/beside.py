@@ -1,0 +1,173 @@
+"""What runs beside the reading: health, uplink, purge, metrics, consoles, hot lists, door; a starter each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from detector.reader import PlateReader
+from firmware.alerts.ops import alert_operations, list_operations
+from firmware.alerts.running import Alerts, alerting
+from firmware.console.consoles import consoles
+from firmware.console.enrolling import join_as_owner
+from firmware.custody.opening import custody_of, joining, serve_door
+from firmware.custody.purging import purging
+from firmware.fleet.sync_conditions import SyncConditions, networks_of
+from firmware.frames.frame_tap import FrameTap
+from firmware.frames.lighting import Lighting
+from firmware.frames.sources import TunableSource
+from firmware.health.alarm_events import AlarmEvents
+from firmware.health.health_file import reporting
+from firmware.health.health_message import health_message
+from firmware.health.metrics import serving_metrics
+from firmware.health.read_habit import ReadHabit
+from firmware.health.report import HealthWatch
+from firmware.run.field_parts import FieldParts
+from firmware.run.uplink_thread import UplinkThread
+from firmware.settings.config import CameraSettings, Config
+from hw.vitals import SysfsBoard
+from storage.home import Home
+from storage.ledger import Ledger
+from sync.membership import SyncFolder
+from sync.runner import Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What runs beside the reading, as far as the reading feeds it."""
+
+    health: HealthWatch
+    tap: FrameTap
+    lighting: Lighting | None
+    in_session: Callable[[], bool]
+    alerts: Alerts
+
+
+class BesideReading:
+    """Starts all of it for one run. on_log_refused, on_attempt: see UplinkThread."""
+
+    def __init__(
+        self,
+        home: Path,
+        config: Config,
+        parts: FieldParts,
+        *,
+        ledger: Ledger,
+        reader: PlateReader,
+        log: structlog.typing.FilteringBoundLogger,
+        on_log_refused: Callable[[str], None],
+        on_attempt: Callable[[Attempt], None],
+    ) -> None:
+        self._home, self._config, self._parts = home, config, parts
+        self._ledger, self._reader, self._log = ledger, reader, log
+        self._on_log_refused, self._on_attempt = on_log_refused, on_attempt
+
+    def start(self, stack: contextlib.ExitStack, source: TunableSource) -> Beside:
+        """Start everything; it ends with the stack, the newest first."""
+        habit = ReadHabit.load(self._home / "habit.json")
+        health, tap = self._health(habit), FrameTap()
+        lighting = self._lighting(health)
+        self._start_uplink(stack, health)
+        stack.enter_context(purging(self._ledger, self._log))
+        stack.enter_context(serving_metrics(self._config.unit.metrics_port, health.report, self._log))
+        self._start_reporting(stack, health, habit)
+        retune = retuner(source, lighting)
+        in_session = stack.enter_context(
+            consoles(self._home, self._ledger, clock=self._parts.clock, health=health, tap=tap, retune=retune)
+        )
+        alerts = self._start_alerts(stack)
+        return Beside(health=health, tap=tap, lighting=lighting, in_session=in_session, alerts=alerts)
+
+    def _health(self, habit: ReadHabit) -> HealthWatch:
+        parts, config, folder = self._parts, self._config, SyncFolder.of(self._home)
+        return HealthWatch(
+            board=SysfsBoard(self._home),
+            power=parts.power,
+            now=parts.clock.now,
+            habit=habit,
+            custody=lambda: custody_of(self._ledger, folder),
+            stays=config.parts.ignition_pin is None,
+            sync_late_s=config.sync.late_after_s,
+            troubles=lambda: parts.troubles.lasting,
+            card_tb=config.parts.card_tb,
+        )
+
+    def _lighting(self, health: HealthWatch) -> Lighting | None:
+        if self._parts.lamps is None:
+            return None
+        camera = self._config.camera
+        return Lighting(
+            self._parts.lamps,
+            longest_us=camera.exposure_us,
+            gain_max=camera.gain_max,
+            log=self._log,
+            on_switch=health.lit_anew,
+        )
+
+    def _start_uplink(self, stack: contextlib.ExitStack, health: HealthWatch) -> None:
+        settings = self._config.sync
+        named = bool(settings.networks.strip())
+        stack.enter_context(
+            UplinkThread(
+                self._ledger,
+                self._home,
+                settings.schedule(),
+                log=self._log,
+                conditions=SyncConditions(networks_of(settings), self._parts.power, by_name=named),
+                health=lambda: health_message(health.report(), self._ledger.store.log_id),
+                on_log_refused=self._on_log_refused,
+                on_attempt=self._on_attempt,
+            )
+        )
+
+    def _start_reporting(self, stack: contextlib.ExitStack, health: HealthWatch, habit: ReadHabit) -> None:
+        alarms = AlarmEvents(self._log, troubles=lambda: self._parts.troubles.lasting)
+        stack.enter_context(
+            reporting(
+                self._home,
+                lambda: alarms.noted(health.report()),
+                keep=partial(_keep_habit, habit, self._home),
+                on_trouble=lambda kind: self._log.error("health_failed", kind=kind),
+            )
+        )
+
+    def _start_alerts(self, stack: contextlib.ExitStack) -> Alerts:
+        """Hot lists and their alerts, and the door over which other commands ask for them and for reads."""
+        alerts = stack.enter_context(
+            alerting(
+                self._home,
+                self._ledger,
+                SyncFolder.of(self._home),
+                self._reader.decoding.text.jurisdictions,
+                lambda: self._ledger.store.time.now().us,
+                self._log,
+            )
+        )
+        operations = {
+            **joining(partial(join_as_owner, self._home, self._ledger)),
+            **list_operations(self._home, self._ledger, alerts.held),
+            **alert_operations(self._ledger, alerts.board),
+        }
+        stack.enter_context(serve_door(self._ledger, operations))
+        return alerts
+
+
+def retuner(source: TunableSource, lighting: Lighting | None) -> Callable[[CameraSettings], None]:
+    """What puts other camera settings into force while the reader runs."""
+
+    def retune(settings: CameraSettings) -> None:
+        source.retune(settings)
+        if lighting is not None:
+            lighting.limits(longest_us=settings.exposure_us, gain_max=settings.gain_max)
+
+    return retune
+
+
+def _keep_habit(habit: ReadHabit, home: Path) -> None:
+    if Home(home).exists():  # after a factory reset nothing of the old unit comes back
+        habit.save(home / "habit.json")

@@ -1,0 +1,80 @@
+"""The ledger of one run: opened once its home and the chip with its keys are there, closed with an anchor."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+
+from firmware.custody.bookkeeper import UNSTORED
+from firmware.custody.give_way import way_asked
+from firmware.custody.opening import once_free, open_or_succeed
+from firmware.custody.system_updates import record_system_updates
+from firmware.run.orders import StopRequest
+from firmware.settings.config_record import record_configuration
+from hw.clock import Clock
+from hw.errors import HardwareError
+from storage.errors import StoreFullError
+from storage.ledger import Ledger
+
+CHIP_PATIENCE_S, CHIP_AGAIN_S = 60.0, 2.0
+
+
+@contextlib.contextmanager
+def run_ledger(
+    home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, stop: StopRequest
+) -> Iterator[Ledger]:
+    """For `with`: the home's ledger, with the configuration in force on record.
+
+    A last anchor that fails is told, and made at the next start. Raises StorageError, HardwareError.
+    """
+    ledger = _open(home, clock, log, stop)
+    try:
+        _record_configuration(ledger, home, clock, log)
+        yield ledger
+    finally:
+        try:
+            ledger.close()
+        except UNSTORED as error:
+            log.error("not_anchored", reason=str(error))  # noqa: TRY400
+
+
+def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, stop: StopRequest) -> Ledger:
+    """The home's ledger, or the one that takes its place; reading goes on either way.
+
+    A chip that holds its keys may come up after us. Without it nothing can be sealed, so nothing is read:
+    what is still not there after a minute ends the start, and the supervisor tries again.
+    """
+    until_s, told = time.monotonic() + CHIP_PATIENCE_S, False
+    while True:
+        try:
+            return _opened_once(home, clock, log)
+        except HardwareError as error:
+            if stop.asked or time.monotonic() >= until_s:
+                raise
+            if not told:
+                log.error("key_slot_not_there", reason=str(error))  # noqa: TRY400 - it is tried again
+                told = True
+        stop.wait(CHIP_AGAIN_S)
+
+
+def _opened_once(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger) -> Ledger:
+    with way_asked(home):
+        return once_free(
+            lambda: open_or_succeed(
+                home, clock=clock, told=lambda reason: log.error("new_log_opened", reason=reason)
+            )
+        )
+
+
+def _record_configuration(
+    ledger: Ledger, home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger
+) -> None:
+    try:
+        record_configuration(ledger, home, clock)
+        record_system_updates(ledger, home)
+    except StoreFullError as error:  # only a unit that runs sends, and purges, and so has room again
+        log.error("configuration_not_recorded", reason=str(error))  # noqa: TRY400

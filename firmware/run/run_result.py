@@ -1,0 +1,59 @@
+"""What a run is asked for, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from firmware.frames.pipeline import Counts
+from firmware.run.live_view import LiveView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What `reader run` was asked for. None: as the configuration, or the kind of source, says."""
+
+    source: str | None = None
+    once: bool = False
+    at_source_pace: bool | None = None
+    plates: bool = False
+    as_json: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """How a run ended."""
+
+    frames: int
+    broken: int
+    dropped: int
+    stored: int
+    lost: int
+    blind_s: float
+    summary: str
+
+    def after(self, before: RunResult | None) -> RunResult:
+        """Both runs together, in the words of the later one."""
+        if before is None:
+            return self
+        return RunResult(
+            frames=before.frames + self.frames,
+            broken=before.broken + self.broken,
+            dropped=before.dropped + self.dropped,
+            stored=before.stored + self.stored,
+            lost=before.lost + self.lost,
+            blind_s=before.blind_s + self.blind_s,
+            summary=self.summary,
+        )
+
+
+def result_of(counts: Counts, blind_s: float, view: LiveView) -> RunResult:
+    """How a run ended that counted this."""
+    return RunResult(
+        frames=counts.frames,
+        broken=counts.broken,
+        dropped=counts.dropped,
+        stored=counts.stored,
+        lost=counts.lost_passes + counts.without_frame,
+        blind_s=blind_s,
+        summary=view.summary(counts, blind_s),
+    )
