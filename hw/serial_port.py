@@ -101,8 +101,8 @@ class TtySerialPort:
             up = self._port.dsr if self._modem_line == "dsr" else self._port.cd
         except self._foreign as error:
             raise PartFailedError(
-                f"{self.name} has no {self._modem_line.upper()} line: say --modem-line none (a USB gadget needs "
-                "none: it hangs up by itself)"
+                f"{self.name} has no {self._modem_line.upper()} line: say --modem-line none (a USB gadget "
+                "hangs up by itself)"
             ) from error
         if not up:
             raise LineGoneError(f"{self.name}: {self._modem_line.upper()} dropped, the cable was pulled")
