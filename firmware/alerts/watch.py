@@ -55,6 +55,7 @@ class HotListWatch:
         self._held, self._cleared, self._board = held, cleared, board
         self._terms, self._known, self._now_us, self._log = terms, known_states, now_us, log
         self._found: list[Match] = []
+        self._cleared_there: frozenset[bytes] = frozenset()
         self._told: set[tuple[str, str]] = set()
 
     def matches(self, ended: EndedPass) -> bool:
@@ -70,6 +71,7 @@ class HotListWatch:
                 self._now_us(),
                 cleared=self._cleared.all,
             )
+            self._found = [one for one in self._found if one.entry_digest not in self._cleared_there]
         except (StorageError, OSError) as error:
             self._tell("hot_list_unreadable", why=type(error).__name__)
             self._found = []
@@ -97,6 +99,7 @@ class HotListWatch:
                     self._log.info("alerts_recalled", count=len(gone))
         except (StorageError, OSError) as error:
             self._log.error("hot_lists_failed", why=type(error).__name__)
+        self._cleared_there = self._held.cleared()
         for held in self._held.lists:
             if self._now_us() >= held.head.expires_us:
                 self._tell("hot_list_expired", list=held.head.list_id)

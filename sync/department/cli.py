@@ -25,7 +25,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "enrol": ("sync.department.commands.enrol", "issue a unit's one-time code; list or revoke units"),
     "health": ("sync.department.commands.health", "how the units are; exit 1 if one needs a person"),
     "purge": ("sync.department.commands.purge", "purge what was received over a year ago (463.8)"),
-    "hotlist": ("sync.department.commands.hotlist", "sign a hot list and offer it to units"),
+    "hotlist": ("sync.department.commands.hotlist", "import a hot list and offer it to units (463.7)"),
+    "alert": (
+        "sync.department.commands.alert",
+        "alerts of hot lists: look, type, compare, answer, close (463.7)",
+    ),
     "send": ("sync.department.commands.send", "sign a configuration or an update bundle for units"),
     "grant": ("sync.department.commands.grant", "let technicians and vendors into units' consoles"),
     "user": ("sync.department.commands.user", "people of the desk: roster, credentials, sessions"),

@@ -35,7 +35,19 @@ from sync.membership import Member
 
 FOLDER = "hotlists"
 LIST_FILE = re.compile(r"([A-Za-z0-9-]{1,24})\.list")
-KINDS = frozenset({HEAD, PART, DELTA})
+CLEARED = "hot-list-cleared/all"
+KINDS = frozenset({HEAD, PART, DELTA, CLEARED.partition("/")[0]})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearedEntries:
+    """Entries (SHA-256) that a person found not to be the vehicle that passed."""
+
+    entries: tuple[bytes, ...]
+
+    def check(self) -> None:
+        if len(self.entries) > 100_000 or any(len(one) != 32 for one in self.entries):
+            raise RecordError("holds at most 100,000 digests of 32 bytes", where="cleared")
 
 
 def lists_folder(home: Path) -> Path:
@@ -118,6 +130,17 @@ class HeldLists:
             if change is not None:
                 changes.append(change)
         return changes
+
+    def cleared(self) -> frozenset[bytes]:
+        """Entries that the department cleared; none where it sent nothing that holds."""
+        member = self._member()
+        if member is None:
+            return frozenset()
+        try:
+            body = self._document(CLEARED, member).body
+            return frozenset(codec.from_bytes(ClearedEntries, body, limit=8 << 20).entries)
+        except (OSError, StorageError):
+            return frozenset()
 
     def keep(self, head: ListHead, entries: Iterable[bytes]) -> None:
         """Write a list and put it into force. Raises OSError, StorageError."""

@@ -16,6 +16,7 @@ from sync.department.desk.audit import calls as audits
 from sync.department.desk.audit import case_calls, event_calls
 from sync.department.desk.changes import calls as changes
 from sync.department.desk.documents import calls as documents
+from sync.department.desk.documents import lists
 from sync.department.desk.glass import calls as glass
 from sync.department.desk.grants import calls as grants
 from sync.department.desk.grants import revoking
@@ -145,6 +146,15 @@ def forms(department: Department) -> dict[str, Any]:
         "grant/revoke": revoking.RevokeForm(names=("vendor1",), reason="left"),
         "grant/list": nothing,
         "incident/list": nothing,
+        "hotlist/push": lists.ListForm(
+            list_id="doj",
+            layout="genetec",
+            body=b"Stolen;CA;8XYZ123;;\n",
+            issuer="DOJ",
+            source="SVS",
+            reason="daily extract",
+        ),
+        "hotlist/list": nothing,
         "alert/list": nothing,
         "alert/show": alerts.AlertForm(alert="planted/0"),
         "alert/transcribe": alerts.TranscribeForm(alert="planted/0", plate="8XYZ123", state="US-CA"),

@@ -1,92 +1,99 @@
-"""`department hotlist push`: sign a hot list, and offer it to units. `list`: what is out."""
+"""`department hotlist`: import hot lists under the policy and offer them to units (463.7)."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
-from sqlalchemy import select
 
-from storage.times import utc_text
-from sync.command_frame import DONE, Common, noun
+from sync.command_frame import DONE, noun
 from sync.department.commands import desk_access as desk
-from sync.department.commands.signing import sign
-from sync.department.desk.documents.calls import MAX_HOURS, SignForm
-from sync.department.ground.home import DepartmentHome
-from sync.department.server.server import Department
-from sync.department.store.tables import documents
+from sync.department.desk.documents import lists as forms
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.units.hot_lists import LONGEST_HOURS
 
-hotlist = noun(
-    "hotlist",
-    "Sign a hot list and offer it to units; see what is out.",
-    example="department hotlist push --id stolen --hours 24 stolen.csv",
+PUSH = (
+    "department hotlist push stolen.csv --id doj --layout ncic --category stolen-vehicle --issuer DOJ "
+    "--source 'SVS daily' --why 'daily extract' --propose --user super"
+)
+COLUMNS = (
+    "list_id",
+    "version",
+    "entries",
+    "extracted_us",
+    "expires_us",
+    "expired",
+    "issuer",
+    "source",
+    "agency",
 )
 
+hotlist = noun("hotlist", "Import a hot list and offer it to units; see what is out.", example=PUSH)
 
-@desk.desk_verb(
-    hotlist,
-    "push",
-    example="department hotlist push --id stolen --hours 24 --why 'daily list of DOJ' --propose stolen.csv "
-    "--user super",
-)
+
+@desk.desk_verb(hotlist, "push", example=PUSH)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--id", "list_id", required=True, help="The list's name: letters, digits, . _ -")
+@click.option("--id", "list_id", required=True, help="The list's name: letters, digits and -.")
+@click.option("--layout", required=True, help="ncic, genetec, genetec-permit, vigilant or uk-16.")
+@click.option("--category", default="", help="Of every entry, where the layout has no column for it.")
+@click.option("--issuer", required=True, help="Who made the list, e.g. DOJ.")
+@click.option("--source", required=True, help="Which extract it is; rejected hits count by source.")
+@click.option("--agency", default="", help="Another agency whose list it is; the policy switches it on.")
 @click.option(
-    "--hours", type=click.IntRange(1, MAX_HOURS), default=24, show_default=True, help="How long it matches."
+    "--hours",
+    type=click.IntRange(1, LONGEST_HOURS),
+    default=24,
+    show_default=True,
+    help="How long the list matches.",
 )
-@click.option("--unit", default="", help="For this unit only (its id).")
-@click.option("--why", default="hot list", show_default=True, help="The reason, for the second person.")
+@desk.text("--why", "why", "The reason, for the second person.")
 @desk.second_person
 def push(
     terminal: desk.Terminal,
     *,
     file: Path,
     list_id: str,
+    layout: str,
+    category: str,
+    issuer: str,
+    source: str,
+    agency: str,
     hours: int,
-    unit: str,
     why: str,
     propose: bool,
     approval: int,
 ) -> int:
-    """Sign a hot list with the command key and offer it to units, with a second person's approval.
+    """Import a list under the policy, sign its next version and offer it, with a second person's approval.
 
-    After its hours it no longer matches; push it again before that. FILE is the list as CSV.
+    Bad lines are skipped and named by number; categories that the policy does not name are refused and
+    counted. Units that hold the version before get the change alone.
     """
-    form = SignForm(
-        kind="hot-list",
-        name=list_id,
+    form = forms.ListForm(
+        list_id=list_id,
+        layout=layout,
         body=desk.read_bytes(file),
-        unit=unit,
+        category=category,
+        issuer=issuer,
+        source=source,
+        agency=agency,
         hours=hours,
         reason=why,
         propose=propose,
         approval=approval,
     )
-    return sign(terminal, form)
-
-
-@hotlist.verb("list", example="department hotlist list")
-def list_documents(common: Common) -> int:
-    """List what is out."""
-    department = Department(DepartmentHome.open(common.home))
-    try:
-        _show(department, as_json=common.json)
-    finally:
-        department.close()
+    made = terminal.call("hotlist/push", form)
+    if terminal.common.json:
+        return terminal.show(made)
+    print(f"{made.list_id}: {made.said}")
+    if made.proposal >= 0:
+        print(f"proposal {made.proposal}; then: department change approve {made.proposal}")
+    else:
+        travels = "a snapshot" if made.as_snapshot else f"{made.removed} removed, {made.added} added"
+        print(f"out: version {made.version}, {made.entries} entries; {travels} travel")
     return DONE
 
 
-def _show(department: Department, *, as_json: bool) -> None:
-    with department.store.read() as connection:
-        rows = connection.execute(
-            select(documents.c.name, documents.c.unit_id, documents.c.version, documents.c.at_us).order_by(
-                documents.c.name
-            )
-        ).all()
-    for row in rows:
-        since = utc_text(row.at_us, to="minute")
-        if as_json:
-            print(json.dumps({"name": row.name, "unit": row.unit_id, "version": row.version, "since": since}))
-        else:
-            print(f"{since}  {row.name}  version {row.version}  {row.unit_id or 'every unit'}")
+@desk.desk_verb(hotlist, "list", example="department hotlist list --user super")
+def list_lists(terminal: desk.Terminal) -> int:
+    """List the newest version of each hot list that is out."""
+    return terminal.show(terminal.call("hotlist/list", NothingForm()), COLUMNS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -16,6 +16,9 @@ from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.store.incidents import Incident
+from sync.department.units.hot_lists import Offer, Published
+from sync.hot_lists.document import ListHead
+from sync.hot_lists.entry import Entry as ListEntry
 
 
 class Vault(Protocol):
@@ -80,6 +83,8 @@ class Front:
     incidents: Incidents
     grants: GrantOffice
     alerts: AlertRecords
+    publish_list: Callable[[Offer, Iterable[ListEntry], int], Published]
+    lists_out: Callable[[], list[ListHead]]
     tell_cleared: Callable[[], None] = lambda: None
     alert_facts: dict[str, Alert] = field(default_factory=dict, repr=False)
     alerts_seen: set[str] = field(default_factory=set)

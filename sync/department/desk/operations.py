@@ -16,6 +16,7 @@ from sync.department.desk.changes import calls as changes
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.documents import calls as documents
+from sync.department.desk.documents import lists
 from sync.department.desk.endings import Ending, endings
 from sync.department.desk.glass import calls as glass
 from sync.department.desk.grants import calls as grants
@@ -109,6 +110,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "inquiry/emergencies": Operation(Call.INQUIRY_APPROVE, NothingForm, glass.listed),
     "change/list": Operation(Call.CHANGE_APPROVE, NothingForm, changes.listed),
     "change/approve": Operation(Call.CHANGE_APPROVE, changes.DecideForm, changes.decide),
+    "hotlist/push": Operation(Call.DOCUMENT_SIGN, lists.ListForm, lists.push),
+    "hotlist/list": Operation(Call.ALERT_LIST, NothingForm, lists.listed),
     "document/sign": Operation(Call.DOCUMENT_SIGN, documents.SignForm, documents.sign),
     "audit/events": Operation(Call.AUDIT_READ, event_calls.EventsForm, event_calls.events),
     "audit/compare": Operation(Call.AUDIT_RUN, case_calls.CompareForm, case_calls.compare_cases),

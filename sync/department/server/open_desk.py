@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import select
 
-from storage import files
+from storage import codec, files
 from storage.errors import StorageError
 from storage.sealing import Opened
 from storage.times import DAY_US, SECOND_US, day_text, iso_text
@@ -48,9 +48,10 @@ from sync.department.store import incidents, unit_health
 from sync.department.store import tables as t
 from sync.department.store.blobs import PackStore, open_packs
 from sync.department.store.database import Store, open_store
-from sync.department.units import documents
+from sync.department.units import documents, hot_lists
 from sync.department.units.authority import Authority
 from sync.errors import HomeError, SyncError
+from sync.hot_lists.held import CLEARED, ClearedEntries
 from sync.root_file import KEY_SERVICE, Root, describe, open_first
 
 log_events = structlog.get_logger("department.desk")
@@ -252,10 +253,21 @@ def open_front(
         incidents=StoreIncidents(store),
         grants=GrantOffice(home, store),
         alerts=StoreAlerts(store),
+        publish_list=lambda offer, entries, now: hot_lists.publish_list(home, held, offer, entries, now),
+        lists_out=lambda: hot_lists.listed(home),
+        tell_cleared=lambda: _tell_cleared(home, held, desk),
         opened=tuple(opened),
         time=clock if isinstance(clock, DepartmentTime) else None,
         ending=lambda: ending_in_machine(home, held, desk.now_us),
     )
+
+
+def _tell_cleared(home: DepartmentHome, store: Store, desk: Desk) -> None:
+    """Offer units the cleared entries. Without the command key they hear later."""
+    if not (home.path / "command.key").exists():
+        return
+    body = codec.to_bytes(ClearedEntries(entries=tuple(sorted(desk.book.alerts.cleared()))))
+    documents.send(home, store, CLEARED, body, desk.now_us())
 
 
 class StoreIncidents:

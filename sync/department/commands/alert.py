@@ -1,0 +1,108 @@
+"""`department alert`: alerts that units raised, each verified and answered for by a person (463.7)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from storage.alert_life import Fit, Outcome
+from sync.command_frame import DONE, FOUND_WRONG, noun
+from sync.department.commands import desk_access as desk
+from sync.department.desk.alerts import calls as forms
+from sync.department.desk.inquiry.forms import NothingForm
+
+LIST = "department alert list --user disp1"
+COLUMNS = ("alert", "raised_us", "unit", "says", "sounded", "stale", "answer", "next")
+
+alert = noun(
+    "alert", "Alerts of hot lists: look, type the plate, compare, answer, close (463.7).", example=LIST
+)
+
+
+@desk.desk_verb(alert, "list", example=LIST)
+def list_alerts(terminal: desk.Terminal) -> int:
+    """List open alerts, those that sounded first. Exit 1 if one is overdue."""
+    rows = terminal.call("alert/list", NothingForm())
+    terminal.show(rows, COLUMNS)
+    return FOUND_WRONG if any(one.overdue for one in rows) else DONE
+
+
+@desk.desk_verb(alert, "show", example="department alert show LOG/7 --images ./look --user disp1")
+@click.argument("name", metavar="ALERT")
+@click.option("--images", type=click.Path(path_type=Path), required=True, help="Write the pictures there.")
+def show(terminal: desk.Terminal, *, name: str, images: Path) -> int:
+    """Look at the pictures of an alert. What the list says is shown after the transcription."""
+    made = terminal.call("alert/show", forms.AlertForm(alert=name))
+    images.mkdir(parents=True, exist_ok=True)
+    written = []
+    for part, data in (("patch", made.patch), ("overview", made.overview)):
+        if data:
+            path = images / f"{made.access}-{part}.{'png' if data.startswith(bytes([0x89])) else 'jpg'}"
+            path.write_bytes(data)
+            written.append(str(path))
+    return terminal.report({"images": written}, "\n".join(written), unwitnessed=made.unwitnessed)
+
+
+@desk.desk_verb(
+    alert,
+    "transcribe",
+    example="department alert transcribe LOG/7 --plate 7XKR219 --state US-CA --user disp1",
+)
+@click.argument("name", metavar="ALERT")
+@desk.text("--plate", "plate", "The plate as the picture shows it; ? for a character that cannot be read.")
+@desk.text("--state", "state", "The state on the plate, e.g. US-CA.", required=False)
+def transcribe(terminal: desk.Terminal, *, name: str, plate: str, state: str) -> int:
+    """Type plate and state from the picture; the answer compares them with the list's entry."""
+    form = forms.TranscribeForm(alert=name, plate=plate, state=state)
+    return _compared(terminal, terminal.call("alert/transcribe", form))
+
+
+@desk.desk_verb(alert, "answer", example="department alert answer LOG/7 --fits yes --user disp1")
+@click.argument("name", metavar="ALERT")
+@click.option(
+    "--fits", type=click.Choice([one.value for one in Fit]), required=True, help="Does the vehicle fit?"
+)
+def answer(terminal: desk.Terminal, *, name: str, fits: str) -> int:
+    """Say whether the vehicle fits the entry. What the alert comes to is computed from what you typed."""
+    return _compared(terminal, terminal.call("alert/answer", forms.AnswerForm(alert=name, fit=Fit(fits))))
+
+
+@desk.desk_verb(alert, "clets", example="department alert clets LOG/7 --reference 'CLETS 4711' --user disp1")
+@click.argument("name", metavar="ALERT")
+@desk.text("--reference", "reference", "The CLETS reference.", required=False)
+@desk.text("--not-practicable", "why", "Why it was not practicable.", required=False)
+def clets(terminal: desk.Terminal, *, name: str, reference: str, why: str) -> int:
+    """Enter the CLETS reference of a confirmed alert, or why there is none."""
+    form = forms.CletsForm(alert=name, practicable=bool(reference), text=reference or why)
+    return terminal.show(terminal.call("alert/clets", form))
+
+
+@desk.desk_verb(alert, "close", example="department alert close LOG/7 --outcome no-stop --user disp1")
+@click.argument("name", metavar="ALERT")
+@click.option(
+    "--outcome", type=click.Choice([one.value for one in Outcome]), required=True, help="How it ended."
+)
+@desk.text("--note", "note", "In words.", required=False)
+def close(terminal: desk.Terminal, *, name: str, outcome: str, note: str) -> int:
+    """End an alert with its outcome. The machine never does."""
+    form = forms.CloseForm(alert=name, outcome=Outcome(outcome), text=note)
+    return terminal.show(terminal.call("alert/close", form))
+
+
+@desk.desk_verb(alert, "figures", example="department alert figures --user super")
+def figures(terminal: desk.Terminal) -> int:
+    """Show each source's rejected hits and each verifier's planted mismatches."""
+    return terminal.show(terminal.call("alert/figures", NothingForm()))
+
+
+def _compared(terminal: desk.Terminal, made: forms.Compared) -> int:
+    if terminal.common.json:
+        return terminal.show(made)
+    print("you typed  " + " ".join(typed or "-" for typed, _, _ in made.slots))
+    print("the list   " + " ".join(wanted or "-" for _, wanted, _ in made.slots))
+    print("           " + " ".join(" " if agrees else "^" for _, _, agrees in made.slots))
+    facts = (made.state, made.color, str(made.year or ""), made.make, made.model, made.plate_class)
+    print("           " + ", ".join(one for one in (*facts, made.reason, made.case) if one))
+    print(f"answer     {made.line.answer or 'none yet'}; next: {made.line.next}")
+    return DONE

@@ -1,0 +1,196 @@
+"""Hot lists at the desk: a source's file imported under the policy and offered to units by two people.
+
+The file is read before anybody is asked, so that the second person approves what the list came to. A list of
+another agency is taken only while the policy switches that agency on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass, field
+
+from storage.errors import StorageError
+from sync.department.desk.changes import rules as changes
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.words import demand_words
+from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
+from sync.department.journal.entries import Entry, LogRead
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call
+from sync.department.units.hot_lists import LONGEST_HOURS, Offer, Published
+from sync.errors import ConfigError
+from sync.hot_lists.document import ListHead, head_name
+from sync.hot_lists.importing import Imported, ListRefusedError, import_list
+from sync.hot_lists.layout import shipped
+
+CLAUSE = "463.7"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListForm:
+    """A list to import and send. `layout`: one that comes with the project, e.g. ncic.
+
+    `category`: of every entry, where the layout has no column for it. `issuer`, `source`: who made the list
+    and which extract it is; `agency`: another agency whose list it is, empty for the department's own
+    sources. `extracted_us`: when it was extracted; 0 for now. `propose`, `approval`: as for every call that
+    needs a second person.
+    """
+
+    list_id: str
+    layout: str
+    body: bytes = field(repr=False)
+    category: str = ""
+    issuer: str
+    source: str
+    agency: str = ""
+    extracted_us: int = 0
+    hours: int = 24
+    reason: str
+    propose: bool = False
+    approval: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """What came of a list; `proposal`: a second person was asked."""
+
+    entry: int
+    list_id: str
+    version: int
+    entries: int
+    removed: int
+    added: int
+    as_snapshot: bool
+    said: str
+    proposal: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListLine:
+    """The newest version of a list that is out."""
+
+    list_id: str
+    version: int
+    entries: int
+    issuer: str
+    source: str
+    agency: str
+    extracted_us: int
+    expires_us: int
+    expired: bool
+
+
+def push(front: Front, token: str, form: ListForm) -> Pushed:
+    """Import a list, and sign and offer its next version. The entry comes first."""
+    desk = front.desk
+    digest = hashlib.sha256(form.body).digest()
+
+    def plan(caller: Caller) -> Plan[tuple[Entry, int, Imported, bool]]:
+        made = _import(desk, form, caller.at_us)
+        name = head_name(form.list_id)
+        wanted = changes.Wanted(
+            call="hotlist/push",
+            about=name,
+            summary=f"{name}: {made.summary()}; SHA-256 {digest.hex()[:16]}; {form.reason}",
+            user=caller.user,
+            now_us=caller.at_us,
+        )
+        second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=True)
+        if isinstance(second, ChangeProposed):
+            return [second], lambda entries: (entries[0], caller.at_us, made, True)
+        note = DocumentSigned(
+            name=name,
+            digest=digest,
+            size=len(form.body),
+            unit="",
+            expires_us=caller.at_us + form.hours * 3_600_000_000,
+        )
+        return [*second, note], lambda entries: (entries[-1], caller.at_us, made, False)
+
+    entry, at_us, made, proposed = desk.act(token, Call.DOCUMENT_SIGN, plan)
+    if proposed:
+        return _pushed(form, made, None, entry=-1, proposal=entry.sequence)
+    offer = Offer(
+        list_id=form.list_id,
+        issuer=form.issuer,
+        source=form.source,
+        agency=form.agency,
+        extracted_us=form.extracted_us or at_us,
+        hours=form.hours,
+    )
+    try:
+        out = front.publish_list(offer, made.entries, at_us)
+    except (ConfigError, StorageError) as error:
+        raise FormError(error.what, code="document", clause=CLAUSE, cure=error.cure) from None
+    desk.try_cover(entry.sequence)
+    return _pushed(form, made, out, entry=entry.sequence, proposal=-1)
+
+
+def listed(front: Front, token: str, _form: object) -> tuple[ListLine, ...]:
+    """The newest version of each list."""
+    desk = front.desk
+    heads = front.lists_out()
+
+    def plan(caller: Caller) -> Plan[tuple[ListLine, ...]]:
+        rows = tuple(_line(one, caller.at_us) for one in heads)
+        return [LogRead(elements="hot lists", count=len(rows))], lambda _entries: rows
+
+    return desk.act(token, Call.ALERT_LIST, plan)
+
+
+def _line(head: ListHead, now_us: int) -> ListLine:
+    return ListLine(
+        list_id=head.list_id,
+        version=head.sequence,
+        entries=head.count,
+        issuer=head.issuer,
+        source=head.source,
+        agency=head.agency,
+        extracted_us=head.extracted_us,
+        expires_us=head.expires_us,
+        expired=now_us >= head.expires_us,
+    )
+
+
+def _import(desk: Desk, form: ListForm, now_us: int) -> Imported:
+    """Raises FormError."""
+    terms = desk.policy.alerts
+    demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
+    demand_words(form.issuer, "say who issued the list", code="issuer", clause=CLAUSE)
+    demand_words(form.source, "say which source it is", code="source", clause=CLAUSE)
+    layout = shipped().get(form.layout)
+    if layout is None:
+        raise FormError(
+            "there is no such layout", code="layout", clause=CLAUSE, cure=f"one of {', '.join(shipped())}"
+        )
+    if form.agency and form.agency not in terms.agencies:
+        raise FormError(
+            "lists of that agency are off",
+            code="agency",
+            clause=CLAUSE,
+            cure="the signed policy switches an agency on: [alerts] agencies",
+        )
+    if not 1 <= form.hours <= LONGEST_HOURS:
+        raise FormError(f"a hot list matches for 1 to {LONGEST_HOURS} hours", code="hours", clause=CLAUSE)
+    try:
+        return import_list(
+            io.BytesIO(form.body), layout, terms, category=form.category or None, now_us=now_us
+        )
+    except ListRefusedError as error:
+        raise FormError(str(error), code="list", clause=CLAUSE) from None
+
+
+def _pushed(form: ListForm, made: Imported, out: Published | None, *, entry: int, proposal: int) -> Pushed:
+    return Pushed(
+        entry=entry,
+        list_id=form.list_id,
+        version=0 if out is None else out.head.sequence,
+        entries=len(made.entries),
+        removed=0 if out is None else out.removed,
+        added=0 if out is None else out.added,
+        as_snapshot=False if out is None else out.as_snapshot,
+        said=made.summary(),
+        proposal=proposal,
+    )

@@ -1,0 +1,106 @@
+"""Hot lists at the desk: two people, the policy's categories, and what travels to the units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from desk_twins import Department
+
+from sync.department.desk.documents.lists import ListForm, ListLine, Pushed
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.journal.change_entries import DocumentSigned
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.units.hot_lists import held_list
+from sync.hot_lists.entry import key_of
+
+Tokens = Callable[[str], str]
+BODY = b"Stolen;CA;7XKR219;;\nStolen;CA;7XKR21?;;\nimmigration;CA;8ABC123;;\n"
+FORM = ListForm(
+    list_id="doj", layout="genetec", body=BODY, issuer="DOJ", source="SVS daily", reason="daily extract"
+)
+
+
+def pushed(department: Department, form: ListForm) -> Pushed:
+    made = department.two_hands("hotlist/push", department.logon("super"), form, second="chief")
+    assert isinstance(made, Pushed)
+    return made
+
+
+def test_a_list_goes_out_with_a_second_persons_word_and_an_entry(
+    department: Department, tokens: Tokens
+) -> None:
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("hotlist/push", tokens("super"), FORM)
+    assert refused.value.code == "second-person"
+    made = pushed(department, FORM)
+    assert (made.version, made.entries, made.as_snapshot) == (1, 1, True)
+    note = department.desk.log.entry(made.entry).note
+    assert isinstance(note, DocumentSigned)
+    assert note.name == "hot-list/doj"
+    (row,) = department.call("hotlist/list", tokens("disp1"), NothingForm())  # type: ignore[misc]
+    assert isinstance(row, ListLine)
+    assert (row.version, row.entries, row.issuer, row.expired) == (1, 1, "DOJ", False)
+
+
+def test_the_second_person_sees_what_the_list_came_to(department: Department, tokens: Tokens) -> None:
+    made = department.call("hotlist/push", tokens("super"), replace(FORM, propose=True))
+    assert isinstance(made, Pushed)
+    for part in ("1 entries of 3 lines", "(line 2)", "immigration: 1"):
+        assert part in made.said
+    assert "7XKR" not in made.said
+    assert held_list(department.home, "doj") is None
+
+
+def test_a_forbidden_category_is_never_in_what_goes_out(department: Department) -> None:
+    pushed(department, FORM)
+    held = held_list(department.home, "doj")
+    assert held is not None
+    assert key_of("7XKR219") in held
+    assert key_of("8ABC123") not in held
+
+
+def test_a_changed_file_needs_a_new_approval(department: Department, tokens: Tokens) -> None:
+    token = tokens("super")
+    proposed = department.call("hotlist/push", token, replace(FORM, propose=True))
+    assert isinstance(proposed, Pushed)
+    from sync.department.desk.changes.calls import DecideForm
+
+    decided = DecideForm(proposal=proposed.proposal, granted=True, reason="known to me")
+    department.call("change/approve", tokens("chief"), decided)
+    other = replace(FORM, body=BODY.replace(b"7XKR219", b"1AAA111"), approval=proposed.proposal)
+    with pytest.raises(DeskRefusal):
+        department.call("hotlist/push", token, other)
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"layout": "nowhere"}, "layout"),
+    ({"agency": "LASD"}, "agency"),
+    ({"hours": 0}, "hours"),
+    ({"hours": 24 * 32}, "hours"),
+    ({"body": b""}, "list"),
+    ({"body": b"?;?;?\n" * 20}, "list"),
+    ({"category": "immigration"}, "list"),
+    ({"reason": "."}, "reason"),
+    ({"issuer": ""}, "issuer"),
+    ({"source": ""}, "source"),
+]
+
+
+@pytest.mark.parametrize(("change", "code"), BAD, ids=lambda value: str(value)[:24])
+def test_a_list_that_cannot_go_out_is_refused_before_anybody_is_asked(
+    department: Department, tokens: Tokens, change: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("hotlist/push", tokens("super"), replace(FORM, propose=True, **change))
+    assert refused.value.code == code
+    assert "7XKR" not in str(refused.value)
+
+
+def test_the_next_version_travels_as_its_change(department: Department) -> None:
+    lines = b"".join(b"Stolen;CA;7ABC%03d;;\n" % number for number in range(300))
+    pushed(department, replace(FORM, body=lines))
+    made = pushed(department, replace(FORM, body=lines + b"Stolen;CA;7XKR219;;\n"))
+    assert (made.version, made.as_snapshot, made.removed, made.added) == (2, False, 0, 1)
