@@ -23,7 +23,7 @@ LOADER = r"\EFI\BOOT\BOOTAA64.EFI"
 BOOT_PARTITION = {"A": 2, "B": 3}
 RUNNING_SLOT = Path("/run/alpr/slot")
 DISK = Path("/run/alpr/disk")
-CALL_LIMIT_S = 30
+CALL_LIMIT_S = 300  # the bus starts RAUC, whose first answer takes its time on a slow card
 
 Call = Callable[..., str]
 
