@@ -179,7 +179,16 @@ def build_root(
 
 def set_times(tree: Path) -> None:
     """Nothing in the tree is newer than the build's one time."""
-    words = ["find", tree, "-newermt", f"@{EPOCH}", "-exec", "touch", "--no-dereference", f"--date=@{EPOCH}"]
+    words: list[str | Path] = [
+        "find",
+        tree,
+        "-newermt",
+        f"@{EPOCH}",
+        "-exec",
+        "touch",
+        "--no-dereference",
+        f"--date=@{EPOCH}",
+    ]
     run([*words, "{}", "+"])
 
 
@@ -250,10 +259,10 @@ def _modules(kernel: Path, tree: Path) -> str:
     target = tree / "usr/lib/modules" / source.name
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted(source.rglob("*.ko*")):
-        name = path.relative_to(source)
-        if MODULES.match(str(name)):
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target / name)
+        place = path.relative_to(source)
+        if MODULES.match(str(place)):
+            (target / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target / place)
     for name in ("modules.builtin", "modules.order", "modules.builtin.modinfo"):
         if (source / name).exists():
             shutil.copyfile(source / name, target / name)

@@ -24,7 +24,7 @@ from alpr_image.workshop import PROJECT, BuildError, Workshop, run
 from tests.tools.rehearsal import Hands, Silence
 
 CLIP = PROJECT / "tests/replay/drive_by"
-CARD_MIB = 2048
+CARD_MIB = 4096
 PROMPT_LIMIT_S = 420.0
 CLIP_LIMIT_S = 900.0
 COMMAND_LIMIT_S = 240.0
