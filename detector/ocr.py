@@ -16,7 +16,7 @@ from .plateness import plateness, signs_of_look
 from .plates import CLASSES, F32, U8, Corners, Evidence, PlateBox
 from .rectify import Patch, corners_in_frame, cut_patch, normalised
 from .runtime import Net, NetOutput
-from .thin_strokes import thin_strokes
+from .thin_strokes import count_thin
 from .two_lines import (
     find_gap,
     has_two_lines,
@@ -133,7 +133,7 @@ class PatchReader:
                 corners = box.corners
         width_px = PlateBox(corners=corners, confidence=0.0).width_px
         trust, patch = CUT_TRUST if cut else 1.0, looks[-1].patch.luma
-        strokes = max(len(thin_strokes(look.patch.luma)) for look in looks)
+        strokes = max(count_thin(look.patch.luma, look.columns) for look in looks)
         gap = find_gap(first.patch.luma, rules.margin_y)
         if may_have_two_lines(box.aspect, gap):
             lines = self._lines(luma, box.corners, gap.place, watch)

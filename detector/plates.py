@@ -130,7 +130,7 @@ class Evidence:
     ``score``: the detector's. ``aspect``: width over height of the detector's box, 0 where unknown.
     ``cut``: the box runs out of the picture. ``trust``: what the confidence of the text is multiplied
     by, 1 unless something about the box says that its text may not be the whole of a plate.
-    ``strokes``: upright strokes with a gap on both sides, each an I or a 1.
+    ``strokes``: the I and 1 that the patch shows, those that no look gives included.
     """
 
     columns: F32 = field(repr=False)

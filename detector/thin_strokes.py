@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .ctc import Labels
-from .plates import ALPHABET, U8
+from .plates import ALPHABET, NO_CHARACTER, U8
 
 F64 = NDArray[np.float64]
 
 _THIN = frozenset(ALPHABET.index(sign) for sign in "I1")
 _BAND = 0.4  # of the print's most: rows of the line of characters
+_LEAST_PEAKS = 3  # characters that show how far apart they are
+_BEYOND_PITCH = 0.6  # of that distance: a stroke farther from every character is none of theirs
 _LEVEL = 0.06  # of the patch's height: how thick level strokes are, which the steps along a row do not show
 _FULL, _EMPTY = 0.75, 0.1  # share of the band's rows that are ink: in a stroke, in the gap beside it
 _LEAST_GAP = 2  # columns, on one side; one on the other
@@ -25,6 +27,42 @@ def lacks_strokes(text: Labels, strokes: Sequence[int]) -> bool:
     """Whether a text has fewer I and 1 than most frames show upright strokes. strokes: of each frame."""
     thin = sum(label in _THIN for label in text)
     return bool(strokes) and sum(count > thin for count in strokes) * 2 > len(strokes)
+
+
+def count_thin(patch: U8, columns: NDArray[np.floating]) -> int:
+    """The I and 1 that a look at a patch gives, and the strokes that it seems to have left out.
+
+    Left out are strokes beyond the first or the last character, and a second one where the look gives one
+    I or 1; those within other characters are parts of them. patch: uint8 (h, w); columns: (T, 37) of it.
+    """
+    peaks = _peaks(columns, patch.shape[1])
+    thin = [place for place, label in peaks if label in _THIN]
+    if len(peaks) < _LEAST_PEAKS:
+        return len(thin)
+    places = [place for place, _ in peaks]
+    pitch = float(np.median(np.diff(places)))
+    left_out, taken = 0, set[float]()
+    for stroke in thin_strokes(patch):
+        nearest = min(places, key=lambda place: abs(place - stroke))
+        if abs(nearest - stroke) > _BEYOND_PITCH * pitch:
+            left_out += not places[0] < stroke < places[-1]
+        elif nearest in thin:
+            left_out += nearest in taken
+            taken.add(nearest)
+    return len(thin) + left_out
+
+
+def _peaks(columns: NDArray[np.floating], width: int) -> list[tuple[float, int]]:
+    """Place in px and class of each character of a look's best path."""
+    best, step = columns.argmax(axis=1), width / len(columns)
+    out: list[tuple[float, int]] = []
+    start = 0
+    for at in range(1, len(best) + 1):
+        if at == len(best) or best[at] != best[start]:
+            if int(best[start]) != NO_CHARACTER:
+                out.append(((start + at) / 2 * step, int(best[start])))
+            start = at
+    return out
 
 
 def thin_strokes(patch: U8) -> list[float]:

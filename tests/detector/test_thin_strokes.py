@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from detector_twins import DECODING, evidence, labels
 
-from detector.thin_strokes import lacks_strokes, thin_strokes
+from detector.thin_strokes import count_thin, lacks_strokes, thin_strokes
 from detector.training.render.faces import serial_mask
 from detector.vote import STROKE_TRUST, Vote
 
@@ -49,6 +49,41 @@ def test_a_rim_that_is_higher_than_the_characters_is_no_stroke() -> None:
     patch = printed("8B5E")
     patch[:, 120:124] = 30
     assert thin_strokes(patch) == []
+
+
+def look(text: str, places: list[int]) -> np.ndarray:
+    """Columns (36, 37) that give each character at its place."""
+    columns = np.full((36, 37), 1e-3)
+    columns[:, 36] = 0.9
+    for sign, place in zip(text, places, strict=True):
+        columns[place] = 1e-3
+        columns[place, labels(sign)[0]] = 0.96
+    return columns
+
+
+def with_strokes(*places: int) -> np.ndarray:
+    """A patch with upright strokes at these px among the characters of ``look``, which it does not draw."""
+    patch = np.full((48, 144), 200, np.uint8)
+    for x in places:
+        patch[11:37, x : x + 4] = 30
+    return patch
+
+
+@pytest.mark.parametrize(
+    ("text", "strokes", "count"),
+    [
+        pytest.param("BE92", (132,), 1, id="one after the last character"),
+        pytest.param("BE92", (16,), 1, id="one before the first"),
+        pytest.param("BE92", (36, 44), 0, id="two within a character, as an H has"),
+        pytest.param("BI92", (60, 70), 2, id="two where one I was read"),
+        pytest.param("BI92", (64,), 1, id="one where one I was read"),
+        pytest.param("BI92", (), 1, id="an I of which no stroke shows"),
+    ],
+)
+def test_strokes_are_left_out_characters_only_where_no_other_character_is(
+    text: str, strokes: tuple[int, ...], count: int
+) -> None:
+    assert count_thin(with_strokes(*strokes), look(text, [10, 16, 22, 28])) == count
 
 
 def test_a_text_lacks_a_stroke_that_most_frames_show() -> None:
