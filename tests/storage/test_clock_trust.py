@@ -154,6 +154,14 @@ def test_a_clock_that_walks_a_year_ahead_gets_no_further_than_a_day(step_us: int
     assert any(not step.accepted for step in steps)
 
 
+def test_a_walk_in_small_steps_is_told_as_one_with_its_whole_length() -> None:
+    trust, told = fresh(), []
+    for number in range(1, 8):
+        trust, step = advance(trust, said(number * 30_000_000))
+        told += [] if step is None else [(step.from_us - START_US, step.to_us - START_US)]
+    assert told == [(0, 150_000_000)]  # five steps of half a minute: the first sum over two minutes
+
+
 def test_two_independent_sources_that_agree_move_any_distance_and_refill_the_budget() -> None:
     trust = hear(fresh(), said(20 * HOUR_US))
     assert trust.lead_us == 20 * HOUR_US
@@ -326,3 +334,11 @@ def test_a_reading_of_one_boot_is_moved_by_running_time_alone() -> None:
     one = said(0)
     assert one.at(HOUR_US) == START_US + HOUR_US
     assert replace(one, boot_us=HOUR_US).at(HOUR_US) == START_US
+
+
+def test_what_is_refused_of_each_source_is_noted_for_each() -> None:
+    trust, first = advance(fresh(), said(100 * DAY_US))
+    _, other = advance(trust, said(100 * DAY_US, source="gps", roots=SATELLITES))
+    assert first is not None
+    assert other is not None
+    assert (first.sources, other.sources) == ((CLOCK,), ("gps",))

@@ -32,6 +32,8 @@ def minutes(*at: float) -> list[int]:
 )
 def test_when_an_account_is_locked(failures: list[float], now: float, locked: bool) -> None:
     assert CJIS.locked(minutes(*failures), round(now * MINUTE_US)) is locked
+    since = 1_780_000_000_000_000  # the same on a real clock
+    assert CJIS.locked([since + one for one in minutes(*failures)], since + round(now * MINUTE_US)) is locked
 
 
 @given(

@@ -95,8 +95,16 @@ class Mutant:
 
 def mutants_of(path: str, text: str) -> Iterator[Mutant]:
     """Every mutant of a module, in order."""
-    lines = text.splitlines()
-    for number, node in enumerate(ast.walk(ast.parse(text))):
+    lines, parsed = text.splitlines(), ast.parse(text)
+    decorators = {
+        id(part)
+        for node in ast.walk(parsed)
+        for one in getattr(node, "decorator_list", ())
+        for part in ast.walk(one)
+    }
+    for number, node in enumerate(ast.walk(parsed)):
+        if id(node) in decorators:
+            continue  # frozen and slots are the type checker's to guard
         for what, changed in _changes(node):
             tree = ast.parse(text)
             for at, other in enumerate(ast.walk(tree)):
