@@ -29,7 +29,7 @@ from storage.leaf import ENTRY
 from storage.records import Position, ReadPlace, ReadText
 from storage.sealing import Opened, commitment
 from storage.times import MINUTE_US
-from sync.department.content.key_service import KeyService
+from sync.department.content.key_service import ContentKeys
 from sync.department.content.likeness import is_near
 from sync.department.content.opened_list import OpenedList, SeenHead
 from sync.department.journal.access_log import CONTEXT, ELEMENT, parse_leaf
@@ -179,7 +179,7 @@ class GuardedKeys:
 
     def __init__(
         self,
-        service: KeyService,
+        service: ContentKeys,
         log: NoteKey,
         log_id: bytes,
         witnesses: Witnesses,

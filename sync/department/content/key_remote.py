@@ -432,45 +432,11 @@ class RemoteKeyService:
             self._wire.ask("reseal", Reseal(day=day, epochs=epochs, arrived=tuple(arrived)), Resealed).kept
         )
 
-    def open_stored(
-        self,
-        why: str,  # noqa: ARG002
-        day: int,  # noqa: ARG002
-        log_id: bytes,  # noqa: ARG002
-        wanted: Sequence[tuple[int, str, bytes, bytes]],  # noqa: ARG002
-    ) -> list[Opened]:
-        raise KeyServiceError("content is opened through the guard alone", cure="make an inquiry")
-
     def check_stored(
         self, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
     ) -> list[str | None]:
         ask = Check(day=day, log_id=log_id, wanted=tuple(wanted))
         return [one or None for one in self._wire.ask("check", ask, Checked).found]
-
-    def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:  # noqa: ARG002
-        raise KeyServiceError("search tokens are given through the guard alone", cure="make an inquiry")
-
-    def hold_stored(
-        self,
-        why: str,  # noqa: ARG002
-        hold: str,  # noqa: ARG002
-        day: int,  # noqa: ARG002
-        log_id: bytes,  # noqa: ARG002
-        wanted: Sequence[tuple[int, str, bytes, bytes]],  # noqa: ARG002
-    ) -> list[bytes]:
-        raise KeyServiceError("content is held through the guard alone", cure="department hold place")
-
-    def open_held(
-        self,
-        why: str,  # noqa: ARG002
-        hold: str,  # noqa: ARG002
-        log_id: bytes,  # noqa: ARG002
-        wanted: Sequence[tuple[int, str, bytes, bytes]],  # noqa: ARG002
-    ) -> list[Opened]:
-        raise KeyServiceError("held content is opened through the guard alone", cure="department hold export")
-
-    def destroy_hold_key(self, why: str, hold: str) -> None:  # noqa: ARG002
-        raise KeyServiceError("a hold ends through the guard alone", cure="department hold release")
 
     def destroy_store_key(self, day: int) -> None:
         self._wire.ask("destroy", Days(first=day), Number)

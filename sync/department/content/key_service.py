@@ -1,7 +1,7 @@
 """The key service: holds the day keys and the store keys, logs first, then opens. In this process.
 
-`KeyService` is all that the receiver, the purge and the desk may ask of it; it can run elsewhere. Keys
-lie in a folder of their own, one file a day, outside the database and so outside its backups: a purge
+`ReceivingKeys` is what the receiver and the purge may ask, `ContentKeys` what the guard may; both can run
+elsewhere. Keys lie in a folder of their own, one file a day, outside the database and so outside its backups: a purge
 destroys the file, and a restored backup shows nothing that was purged.
 
     day/<n>.key    P-256 private key whose public half went to the units; destroyed a year after its day
@@ -71,8 +71,11 @@ class Kept:
         return f"Kept({len(self.stored)} bytes{', refused' if self.refused else ''})"
 
 
-class KeyService(Protocol):
-    """What may be asked of the keys. Every call is logged, and the line synced, before a key is used."""
+class ReceivingKeys(Protocol):
+    """What the receiver, the purge and `verify` ask: content goes in, and nothing comes out in clear.
+
+    Every call is logged, and the line synced, before a key is used.
+    """
 
     def issue_day_keys(self, first_day: int, count: int) -> tuple[DayKey, ...]:
         """Public day keys for `count` days from `first_day`; made where they do not exist yet."""
@@ -85,15 +88,28 @@ class KeyService(Protocol):
         Raises KeyServiceError when it cannot work at all; a single bad element is `refused`.
         """
 
-    def open_stored(
-        self, why: str, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
-    ) -> list[sealing.Opened]:
-        """Open elements of one day of receipt: (sequence, name, stored, commitment). `why` is logged."""
-
     def check_stored(
         self, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
     ) -> list[str | None]:
         """The same without an answer in clear: None, or what is wrong with it."""
+
+    def destroy_store_key(self, day: int) -> None:
+        """Make the content of a day of receipt, its tokens and its backups unreadable for good."""
+
+    def destroy_day_keys_before(self, day: int) -> int:
+        """Destroy the private day keys of all days before `day`; how many."""
+
+    def has_store_key(self, day: int) -> bool:
+        """Whether the content of this day of receipt can still be opened."""
+
+
+class ContentKeys(Protocol):
+    """What opens content. Only the guard of the keys (`key_guard.py`) holds one. Logged first, as above."""
+
+    def open_stored(
+        self, why: str, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+    ) -> list[sealing.Opened]:
+        """Open elements of one day of receipt: (sequence, name, stored, commitment). `why` is logged."""
 
     def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         """The search tokens of a plate, then of the forms of it that a reader may have written, for each day
@@ -112,14 +128,9 @@ class KeyService(Protocol):
     def destroy_hold_key(self, why: str, hold: str) -> None:
         """Make what is held under this key unreadable for good; a key that is gone is fine."""
 
-    def destroy_store_key(self, day: int) -> None:
-        """Make the content of a day of receipt, its tokens and its backups unreadable for good."""
 
-    def destroy_day_keys_before(self, day: int) -> int:
-        """Destroy the private day keys of all days before `day`; how many."""
-
-    def has_store_key(self, day: int) -> bool:
-        """Whether the content of this day of receipt can still be opened."""
+class KeyService(ReceivingKeys, ContentKeys, Protocol):
+    """Both, where the keys themselves lie."""
 
 
 class LocalKeyService:

@@ -18,8 +18,8 @@ from storage.times import DAY_US, SECOND_US, day_text, iso_text
 from sync.department.content import package
 from sync.department.content.alert_records import StoreAlerts
 from sync.department.content.key_guard import Cover, GuardedKeys, KeyDoor, Match, Row
-from sync.department.content.key_remote import address_of, remote
-from sync.department.content.key_service import KeyService, LocalKeyService
+from sync.department.content.key_remote import ADDRESS_FILE, address_of, remote
+from sync.department.content.key_service import ContentKeys, LocalKeyService, ReceivingKeys
 from sync.department.content.opened_list import DATABASE as OPENED_DATABASE
 from sync.department.content.opened_list import OpenedCheck, OpenedList, read_lines
 from sync.department.content.proven_door import ProvenDoor
@@ -70,7 +70,7 @@ def link_of(url: str, *, approved: bool = False) -> WitnessLink:
 class RootedDoor:
     """The guard of a key service in this process, for the log and the witness of the root in force."""
 
-    def __init__(self, desk: Desk, service: KeyService, opened: OpenedList) -> None:
+    def __init__(self, desk: Desk, service: ContentKeys, opened: OpenedList) -> None:
         self._desk, self._service, self._opened = desk, service, opened
         self._guard: tuple[int, GuardedKeys] | None = None
 
@@ -204,7 +204,7 @@ def open_front(
     home: DepartmentHome,
     *,
     store: Store | None = None,
-    keys: KeyService | None = None,
+    keys: ReceivingKeys | None = None,
     packs: PackStore | None = None,
     door: KeyDoor | None = None,
     clock: Callable[[], int] | None = None,
@@ -230,6 +230,8 @@ def open_front(
     service = keys
     key = home.log_key()
     if door is None:
+        if not isinstance(service, LocalKeyService):
+            raise HomeError("no key service opens content here", where=str(home.path / ADDRESS_FILE))
         listed = OpenedList(home.keys)
         opened.append(listed.close)
         door = RootedDoor(desk, service, listed)

@@ -18,7 +18,7 @@ from sqlalchemy import delete, func, insert, select, update
 from storage.errors import StorageError
 from storage.times import DAY_US, HOUR_US
 from sync import messages as m
-from sync.department.content.key_service import DAY_KEY_DAYS, KeyService
+from sync.department.content.key_service import DAY_KEY_DAYS, ReceivingKeys
 from sync.department.desk.state import checked_policy
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome
@@ -99,7 +99,7 @@ class Retention:
     def __init__(  # noqa: PLR0917 - called once, by the server
         self,
         store: Store,
-        keys: KeyService,
+        keys: ReceivingKeys,
         packs: PackStore,
         log_key: Ed25519PrivateKey,
         settings: Settings,

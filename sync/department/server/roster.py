@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from storage import codec, envelope
 from storage.errors import StorageError
 from storage.roster import Person, Roster
-from sync.department.content.key_service import KeyService
+from sync.department.content.key_service import ReceivingKeys
 from sync.department.desk.desk import Desk
 from sync.department.desk.state import Book
 from sync.department.ground.home import DepartmentHome, load_ed25519
@@ -89,7 +89,7 @@ def _people_in(message: bytes, command: bytes) -> Sequence[Person]:
     return codec.from_bytes(Roster, payload, limit=MAX_DOCUMENT_BYTES).people
 
 
-def send_down(home: DepartmentHome, store: Store, keys: KeyService, desk: Desk) -> list[str]:
+def send_down(home: DepartmentHome, store: Store, keys: ReceivingKeys, desk: Desk) -> list[str]:
     """Offer units everything that changed: policy, roster, day keys; the names. Raises SyncError."""
     names = down.refresh(home, store, keys, desk.now_us())
     if publish(home, store, desk) is not None:

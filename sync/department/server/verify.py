@@ -19,7 +19,7 @@ from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_
 from storage.errors import StorageError
 from storage.receipts import open_receipt
 from sync import messages as m
-from sync.department.content.key_service import KeyService
+from sync.department.content.key_service import ReceivingKeys
 from sync.department.server.retention import PurgeReceipt
 from sync.department.store import unit_logs as held
 from sync.department.store.blobs import PackStore
@@ -62,7 +62,7 @@ class Checker:
     """One pass over one store."""
 
     def __init__(
-        self, store: Store, keys: KeyService, packs: PackStore, department: Ed25519PublicKey
+        self, store: Store, keys: ReceivingKeys, packs: PackStore, department: Ed25519PublicKey
     ) -> None:
         self._store, self._keys, self._packs, self._department = store, keys, packs, department
         self.report = Report()

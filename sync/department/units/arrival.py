@@ -16,7 +16,7 @@ from storage.errors import StorageError
 from storage.records import KeyClass
 from storage.times import DAY_US
 from sync import messages as m
-from sync.department.content.key_service import Arrived, KeyService
+from sync.department.content.key_service import Arrived, ReceivingKeys
 from sync.department.store import incidents
 from sync.department.store import unit_logs as held
 from sync.department.store.blobs import PackStore
@@ -40,7 +40,9 @@ class _Sorted:
 class Arrival:
     """Takes parcels for one store."""
 
-    def __init__(self, store: Store, keys: KeyService, packs: PackStore, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, keys: ReceivingKeys, packs: PackStore, now_us: Callable[[], int]
+    ) -> None:
         self._store, self._keys, self._packs, self._now_us = store, keys, packs, now_us
 
     def take(self, log: HeldLog, header: m.ParcelHeader, parts: Sequence[bytes]) -> tuple[int, list[m.Bad]]:

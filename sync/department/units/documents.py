@@ -19,7 +19,7 @@ from storage.policy import CustodyPolicy
 from storage.policy import Term as CustodyTerm
 from storage.roster import Roster
 from storage.times import DAY_US
-from sync.department.content.key_service import KeyService
+from sync.department.content.key_service import ReceivingKeys
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.policy.terms import Policy, Term
 from sync.department.policy.terms import parse as parse_policy
@@ -139,7 +139,7 @@ def send(  # noqa: PLR0917 - a document has these parts
     return version
 
 
-def refresh(home: DepartmentHome, store: Store, keys: KeyService, now_us: int) -> list[str]:
+def refresh(home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int) -> list[str]:
     """Sign anew what is missing, changed or runs out among policy and day keys, and a first, empty roster.
 
     Whom the roster names, the desk says (`roster_down.py`), once there is one.

@@ -30,7 +30,7 @@ from storage.leaf import Leaf, open_leaf
 from storage.receipts import MAX_RANGES
 from sync import messages as m
 from sync import parcels
-from sync.department.content.key_service import KeyService
+from sync.department.content.key_service import ReceivingKeys
 from sync.department.store import incidents, unit_health
 from sync.department.store import unit_logs as held
 from sync.department.store.blobs import PackStore
@@ -55,7 +55,7 @@ class Receiver:
     def __init__(  # noqa: PLR0917 - called once, by the server
         self,
         store: Store,
-        keys: KeyService,
+        keys: ReceivingKeys,
         packs: PackStore,
         log_key: Ed25519PrivateKey,
         name: str,
