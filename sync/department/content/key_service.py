@@ -1,8 +1,8 @@
 """The key service: holds the day keys and the store keys, logs first, then opens. In this process.
 
 `ReceivingKeys` is what the receiver and the purge may ask, `ContentKeys` what the guard may; both can run
-elsewhere. Keys lie in a folder of their own, one file a day, outside the database and so outside its backups: a
-purge destroys the file, and a restored backup shows nothing that was purged.
+elsewhere. Keys lie in a folder of their own, one file a day, outside the database and so outside its backups:
+a purge destroys the file, and a restored backup shows nothing that was purged.
 
     day/<n>.key    P-256 private key whose public half went to the units; destroyed a year after its day
     store/<n>.key  AES-256 key of the day of receipt; destroyed by that day's purge
