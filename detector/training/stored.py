@@ -76,7 +76,7 @@ def store(maker: BatchMaker, folder: Path, *, name: str, seed: list[int], stop_a
         parts = {f"part_{number}": part for number, part in enumerate(maker(rng))}
         unfinished = folder / f"{name}-{count}.new"
         with unfinished.open("wb") as file:
-            np.savez(file, **parts)
+            np.savez(file, **parts)  # type: ignore[arg-type] # its stub takes the names for options
         unfinished.rename(folder / f"{name}-{count}.npz")
         count += 1
     return count

@@ -175,7 +175,7 @@ def test_look_ups_made_in_the_grace_or_dated_back_are_found_by_a_stranger(
             back = stamp(chance.randrange(LOOK_UPS - 30))
             monotone = AccessLog.newest_us
             try:
-                AccessLog.newest_us = lambda _self: 0  # type: ignore[method-assign]
+                AccessLog.newest_us = lambda _self: 0  # type: ignore[method-assign, assignment]
                 log.append(look_up(900), back)
             finally:
                 AccessLog.newest_us = monotone  # type: ignore[method-assign]

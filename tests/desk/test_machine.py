@@ -13,7 +13,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_server import serving
-from desk_twins import GROUND, Department
+from desk_twins import GROUND, Department, SwitchedWitness
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -63,9 +63,7 @@ def machine(department: Department) -> Machine:
     return made
 
 
-def replace_witness(department: Department) -> object:
-    from desk_twins import SwitchedWitness
-
+def replace_witness(department: Department) -> SwitchedWitness:
     department.front.close()
     witness = SwitchedWitness(department.home.path.parent / "witness", department.clock)
     time = department.front.time
@@ -264,7 +262,7 @@ def test_notices_go_out_by_mail_and_webhook_when_there_is_something_new(
         posted.append(json.loads(await request.body()))
         return JSONResponse({})
 
-    monkeypatch.setattr(notify.smtplib, "SMTP", MailServer)
+    monkeypatch.setattr(smtplib, "SMTP", MailServer)
     MailServer.sent.clear()
     with serving(Starlette(routes=[Route("/hook", take, methods=["POST"])])) as client:
         settings = Settings(

@@ -74,7 +74,7 @@ def plain_plate(rng: np.random.Generator, text: str, style: int) -> RenderedPlat
     return finish(
         rng,
         board,
-        box,
+        (printed, box),
         text=text,
         jurisdiction=look.code,
         layout="plain",
