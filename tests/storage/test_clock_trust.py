@@ -288,6 +288,18 @@ def test_a_walk_of_the_running_clock_is_an_alarm_and_a_night_without_power_is_no
     assert "one time source alone moved the running clock by 11 minutes" in time.alarm()
 
 
+def test_ten_minutes_to_the_microsecond_are_no_walk_yet() -> None:
+    wall = _Wall()
+    time = TrustedTime(wall, START_US, boot=wall.boot)
+    time.now()
+    wall.us += WALK_US
+    time.now()
+    assert time.alarm() == ""
+    wall.us += 1
+    time.now()
+    assert time.alarm()
+
+
 @pytest.mark.parametrize(("days", "word"), [(30, "ahead of"), (-30, "behind")])
 def test_a_clock_that_is_not_followed_is_an_alarm_until_a_second_source_agrees(days: int, word: str) -> None:
     wall = _Wall()

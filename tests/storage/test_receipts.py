@@ -34,6 +34,7 @@ def test_a_good_receipt_says_its_ranges_and_its_tree() -> None:
         pytest.param({"ranges": [[0, 1, 2]]}, "two numbers", id="three numbers"),
         pytest.param({"ranges": [[0]]}, "two numbers", id="one number"),
         pytest.param({"ranges": [[0, True]]}, "two numbers", id="a truth for a number"),
+        pytest.param({"ranges": [b"\x00\x01"]}, "two numbers", id="bytes for a pair"),
         pytest.param({"ranges": ["01"]}, "two numbers", id="a text for a pair"),
         pytest.param({"ranges": [[-1, 3]]}, "must rise", id="a negative record"),
         pytest.param({"ranges": [[3, 2]]}, "must rise", id="a range that falls"),
