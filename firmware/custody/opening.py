@@ -192,6 +192,14 @@ def tell_clock(ledger: Ledger, clock: Clock) -> None:
         clock.hear(Heard(us=heard[0], running_s=heard[1] / 1e6))
 
 
+def tell_signed(ledger: Ledger, clock: Clock) -> None:
+    """The newest time of the department's receipts, of whatever run: no receiver's date lies far from it."""
+    with ledger.store.lock:
+        signed = [at_us for _first, _last, at_us in ledger.store.book.received]
+    if signed and isinstance(clock, DisciplinedClock):
+        clock.know(max(signed))
+
+
 def enrolled_us(folder: SyncFolder) -> int | None:
     """When the unit joined, by the file that says so; None where it did not."""
     try:

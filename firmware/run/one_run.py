@@ -18,7 +18,7 @@ from detector.reader import PlateReader
 from detector.track import Tracker
 from firmware.custody.bookkeeper import Bookkeeper
 from firmware.custody.log_rollover import Successor
-from firmware.custody.opening import tell_clock
+from firmware.custody.opening import tell_clock, tell_signed
 from firmware.errors import UsageError
 from firmware.fleet import sent_configuration
 from firmware.frames.no_read import NoReadRule, Place
@@ -91,6 +91,7 @@ class OneRun:
         reader = PlateReader.from_models(threads=self._config.reading.threads)
         source = self._source(reader)
         with run_ledger(self._home, clock, log, self._stop) as ledger:
+            tell_signed(ledger, clock)
             demo = not ledger.status().enrolled
             if self._options.plates and not demo:
                 raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
