@@ -40,10 +40,10 @@ def sure(reader: PlateReader, luma: np.ndarray) -> bool:
     return any(one.confidence >= reader.report_from for one in reader.read(luma).readings)
 
 
-def test_words_that_were_sure_are_mostly_not_any_more(shipped: PlateReader, trusting: PlateReader) -> None:
-    before = [luma for luma in words(60) if sure(trusting, luma)]
-    assert len(before) >= 15
-    assert sum(sure(shipped, luma) for luma in before) <= len(before) // 5
+def test_words_are_hardly_ever_sure(shipped: PlateReader, trusting: PlateReader) -> None:
+    told, trusted = (sum(sure(reader, luma) for luma in words(60)) for reader in (shipped, trusting))
+    assert told <= trusted
+    assert told <= 3
 
 
 def test_plates_are_as_sure_as_before(shipped: PlateReader, trusting: PlateReader) -> None:
@@ -80,7 +80,7 @@ def test_the_inputs_are_finite_whatever_the_patch_shows() -> None:
 
 def test_a_models_trust_grows_with_its_probability() -> None:
     signs = np.array([1.0, 2.0])
-    low, high = (Lettering(bias, np.array([0.5, 0.5])).trust(signs) for bias in (-4.0, 4.0))
+    low, high = (Lettering(bias, np.array([0.5, 0.5])).trust(signs) for bias in (-6.0, 4.0))
     assert 0.0 <= low < 0.5
     assert high == 1.0
 
