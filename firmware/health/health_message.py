@@ -8,13 +8,13 @@ from firmware.frames.record import software_version
 from firmware.health.report import HealthReport
 from sync.health import Health
 
-_FLOATS = frozenset(field.name for field in fields(Health) if "float" in str(field.type))
+_KNOWN = {field.name: "float" in str(field.type) for field in fields(Health)}  # name: a float or None
 
 
 def health_message(report: HealthReport, log_id: bytes) -> Health:
-    """The message of one report; the same fields under the same names."""
-    facts = report.plain()
-    for name in _FLOATS:
-        facts[name] = None if facts[name] is None else float(facts[name])
+    """The message of one report: the same fields by name. What only the unit shows is left out."""
+    facts = {name: value for name, value in report.plain().items() if name in _KNOWN}
     alarms = tuple(facts.pop("alarms"))
+    for name, value in facts.items():
+        facts[name] = float(value) if _KNOWN[name] and value is not None else value
     return Health(log_id=log_id, software=software_version()[:64], alarms=alarms, **facts)

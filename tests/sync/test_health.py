@@ -140,3 +140,11 @@ def test_sync_by_hand_carries_the_report_too(
     _, facts, _ = asked(server, capsys, name)
     assert "no_frames" not in facts["report"]["alarms"]
     assert facts["report"]["log_records"] > 0
+
+
+def test_facts_that_only_the_unit_shows_do_not_keep_its_report_from_going_up() -> None:
+    own = HealthWatch(board=ScriptedBoard(), now=SetClock(1_780_000_000_000_000).now, watching=False).report()
+    message = health_message(own, LOG)
+    named = {field.name for field in dataclasses.fields(message)}
+    assert own.plain().keys() - named >= {"card_bytes_an_hour", "swaps_to_card"}
+    assert named - own.plain().keys() == {"version", "log_id", "software"}
