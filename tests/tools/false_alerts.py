@@ -61,9 +61,7 @@ def expected_on_list(form: str, prior: FormatPrior, shares: np.ndarray, blocked:
     )
 
 
-def best_reading(
-    picture: Picture, plate: LabelledPlate, readings: Sequence[PlateReading]
-) -> PlateReading | None:
+def best_reading(plate: LabelledPlate, readings: Sequence[PlateReading]) -> PlateReading | None:
     """The reading at a labelled plate."""
     if plate.box is None:
         return None

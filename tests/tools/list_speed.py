@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,15 +22,15 @@ def entries(rng: random.Random) -> Iterator[tuple[int, bytes]]:
     """Plates of the Californian form."""
     for number in range(ENTRIES):
         plate = rng.choice(DIGITS) + "".join(rng.choices(LETTERS, k=3)) + "".join(rng.choices(DIGITS, k=3))
-        made = Entry(
-            plate=plate, category="stolen-vehicle", state="US-CA", make="TOYT", case=f"26-{number:06}"
-        )
+        case = f"26-{number:06}"
+        made = Entry(plate=plate, category="stolen-vehicle", state="US-CA", make="TOYT", case=case)
         yield made.key, made.to_bytes()
 
 
 def resident_mb() -> float:
-    """The most memory that this process held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    """The memory that this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
 
 
 def main() -> int:
@@ -40,11 +41,8 @@ def main() -> int:
         if len(sys.argv) > 1:
             return _look_up(Path(sys.argv[1]), rng)
         write_list(path, list_key(bytes(32)), "doj", {}, entries(rng))
-        import subprocess
-
-        return subprocess.run(
-            [sys.executable, "-m", "tests.tools.list_speed", str(path)], check=False
-        ).returncode
+        again = [sys.executable, "-m", "tests.tools.list_speed", str(path)]
+        return subprocess.run(again, check=False).returncode
 
 
 def _look_up(path: Path, rng: random.Random) -> int:
@@ -59,9 +57,8 @@ def _look_up(path: Path, rng: random.Random) -> int:
         spent.append(time.perf_counter_ns() - at)
     spent.sort()
     print(f"{held.count:,} entries, {path.stat().st_size / 1e6:.0f} MB; loaded in {loaded:.2f} s of CPU")
-    print(
-        f"median {spent[LOOKUPS // 2] / 1e3:.1f} us, 99th percentile {spent[LOOKUPS * 99 // 100] / 1e3:.1f} us"
-    )
+    middle, last = spent[LOOKUPS // 2] / 1e3, spent[LOOKUPS * 99 // 100] / 1e3
+    print(f"median {middle:.1f} us, 99th percentile {last:.1f} us")
     print(f"memory {before:.0f} to {resident_mb():.0f} MB")
     held.close()
     return 0
