@@ -73,7 +73,7 @@ def test_refusals_have_their_status_clause_and_cure(department: Department, clie
         (search(department), {"authorization": "Bearer stolen"}, 401, "no-session"),
         (nameless, comm, 422, "purpose"),
         (wide, comm, 409, "second-person"),
-        ({}, comm, 422, "form"),
+        ({}, comm, 422, "no-request"),
         ({**search(department), "backdoor": True}, comm, 422, "form"),
         ({**search(department), "request": "1"}, comm, 422, "form"),
     ):

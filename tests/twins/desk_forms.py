@@ -23,6 +23,7 @@ from sync.department.desk.grants import revoking
 from sync.department.desk.holds import calls as holds
 from sync.department.desk.incidents import calls as incidents
 from sync.department.desk.inquiry import forms as inquiries
+from sync.department.desk.machine import calls as machine
 from sync.department.desk.people import bulk
 from sync.department.desk.people import calls as people
 from sync.department.desk.sharing import calls as shares
@@ -115,6 +116,8 @@ def forms(department: Department) -> dict[str, Any]:
             held_us=department.clock.us,
         ),
         "change/list": nothing,
+        "clock/confirm": machine.ClockForm(day="2026-09-21", reason="by the radio clock"),
+        "backlog/allow": machine.PurgeForm(through="2025-09-01", reason="the server was away"),
         "compliance/endings": nothing,
         "transparency/read": nothing,
         "change/approve": changes.DecideForm(proposal=0, granted=True, reason="known"),
