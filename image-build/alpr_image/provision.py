@@ -21,7 +21,7 @@ CHUNK = 4 << 20
 MAX_BYTES = 2 << 40
 
 RPI_SECURE_BOOT = (
-    "make a 2048-bit RSA key on a token that stays with whoever releases: openssl genrsa 2048",
+    "make a 2048-bit RSA key on a token that stays at the office that releases: openssl genrsa 2048",
     "update the EEPROM; of 2021 and before it ignores tryboot: vcgencmd bootloader_version",
     "pack each slot's boot folder into boot.img (FAT, under 180 MB)",
     "sign it: rpi-eeprom-digest -i boot.img -o boot.sig -k KEY",
