@@ -34,7 +34,7 @@ SETTLED_FRAMES = 3  # two frames may share a glint; three in a row seldom
 SETTLED_POSTERIOR = 0.99
 SETTLED_SLOT = 0.9
 SETTLED_AGREEMENT = 0.7  # of the single looks: one in three against it is not settled
-STROKE_TRUST = 0.7  # in a text with fewer I and 1 than the frames show: a rim may look like one too
+STROKE_TRUST = 0.78  # in a text with fewer I and 1 than the frames show: a rim may look like one too
 MINORITY_TRUST = 0.5  # in a text of which most frames show a part, though their boxes were as wide
 ENOUGH_FRAMES = 24  # what as many frames could not tell, more of the same will not
 
