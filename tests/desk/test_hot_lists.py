@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from desk_twins import Department
@@ -40,7 +40,7 @@ def test_a_list_goes_out_with_a_second_persons_word_and_an_entry(
     note = department.desk.log.entry(made.entry).note
     assert isinstance(note, DocumentSigned)
     assert note.name == "hot-list/doj"
-    (row,) = department.call("hotlist/list", tokens("disp1"), NothingForm())  # type: ignore[misc]
+    (row,) = cast("tuple[ListLine]", department.call("hotlist/list", tokens("disp1"), NothingForm()))
     assert isinstance(row, ListLine)
     assert (row.version, row.entries, row.issuer, row.expired) == (1, 1, "DOJ", False)
 
