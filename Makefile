@@ -46,11 +46,11 @@ PHONY_IMAGE := image image-test image-lock debs
 help:
 	@sed -n 's/^#   make/make/p' Makefile
 
-# $(1): folder, $(2): python, $(3): lock file
+# $(1): folder, $(2): python, $(3): lock file. --no-deps: the lock is whole, less what picamera2 compiles (pyproject.toml)
 define virtual_environment
 	@if [ -z "$(2)" ]; then echo "make: no Python 3.11 or newer with venv found; install one (Debian: apt install python3-venv) or set PYTHON=" >&2; exit 3; fi
 	test -x $(1)/bin/python || $(2) -m venv $(1)
-	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(3)
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(3)
 	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable ./sync/department
 	touch $(1)/.ready
 endef

@@ -13,6 +13,7 @@ from sync_twins import LoopbackLink, checked, converse, found_department
 
 from storage.times import DAY_US, now_us
 from sync import messages as m
+from sync.department.content.key_service import LocalKeyService
 from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
 from sync.department.store import incidents
@@ -79,6 +80,7 @@ def test_a_conversation_arrives_whole_and_once(department: Department, unit: Joi
     assert made.done
     assert count(department, tokens) == len(reads)
     day = now_us() // DAY_US
+    assert isinstance(department.keys, LocalKeyService)
     token = department.keys.tokens("test", "7XKR219", [day])[day]
     with department.store.read() as connection:
         found = held.reads_by_token(connection, {day: token, day - 1: token})
