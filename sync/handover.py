@@ -3,10 +3,11 @@
 HOME/sync/old/LOG/store       the ledger and its sealed images, as they lay when the log was closed
 HOME/sync/old/LOG/keys.cbor   its epoch keys, each sealed to a day key of the department (a ParcelHeader)
 
-The folder is copied whole to the department's machine, where `department incident import FOLDER` reads it
-with `open_handover`. Nothing in it is trusted: every leaf must carry the signature of the log's key, which
-the department knows from the unit's enrollment, and every stored element must be the one that its leaf names.
-The department then sends the unit a signed document `handed-over/LOG`, and the log is no alarm any more.
+The folder is copied whole to the department's machine, where `department incident examine FOLDER` holds it
+against what was received, with `open_handover`. Nothing in it is trusted: every leaf must carry the signature
+of the log's key, which the department knows from the unit's enrollment, and every stored element must be the
+one that its leaf names. A department that has the content in hand sends the unit a signed document
+`handed-over/LOG`, and the log is no alarm any more.
 """
 
 from __future__ import annotations

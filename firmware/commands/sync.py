@@ -72,8 +72,8 @@ def _report(folder: SyncFolder, *, as_json: bool) -> int:
     for one in left:
         count = f"{one.reads} reads" if one.reads > 0 else "an unknown number of reads"
         print(
-            f"closed log {one.name}: {count} not delivered; take {one.folder} to the department: "
-            "department incident import",
+            f"closed log {one.name}: {count} not delivered; copy {one.folder} to the department: "
+            "department incident examine",
             file=sys.stderr,
         )
     return DONE if facts.get("outcome", "done") == "done" and not left else FOUND_WRONG

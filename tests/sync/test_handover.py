@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from receiver_twins import Joined
-from sync_twins import converse
+from sync_twins import converse, found_department
 
 from storage import codec, envelope, files
 from storage.errors import LedgerError, NoHomeError
 from storage.leaf import unchecked
 from storage.times import DAY_US, now_us
+from sync.department.server.closed_logs import examine_closed_log
 from sync.department.server.server import Department
 from sync.documents import Carried, context_of, inbox_file
+from sync.errors import ConfigError
 from sync.handover import BadRecord, HandedRecord, closed_logs, open_handover
 from sync.succession import MOST_A_DAY, demand_no_quarrel, keep_keys, looked_at, succeed
 
@@ -98,6 +100,40 @@ def test_a_folder_without_keys_still_hands_over_its_records_and_one_without_a_le
         assert list(handover.records())
     with pytest.raises(NoHomeError), open_handover(tmp_path):
         raise AssertionError("a folder without a ledger was opened")
+
+
+def test_the_department_sees_what_it_lacks_of_a_closed_log_and_what_contradicts(
+    unit: Joined, department: Department, tmp_path: Path
+) -> None:
+    unit.add(2)
+    converse(unit, department)
+    held = unit.outbox.received_to()
+    unsent = unit.add(3)
+    size = unit.outbox.size()
+    folder = close_the_log(unit)
+    found = examine_closed_log(department.store, folder)
+    assert (found.verified, found.bad, found.contradicting) == (size, 0, 0)
+    assert found.lacking >= len(unsent)
+    assert found.received >= held
+    assert found.received + found.lacking == size
+    database = sqlite3.connect(department.home.path / "store.db")
+    with database:  # as if the department had received another record in a place, of a unit's second self
+        database.execute("UPDATE leaves SET leaf = zeroblob(99) WHERE sequence = ?", (held - 1,))
+    database.close()
+    assert examine_closed_log(department.store, folder).contradicting == 1
+    with pytest.raises(ConfigError, match="cannot be read as a closed log"):
+        examine_closed_log(department.store, tmp_path)
+
+
+def test_a_log_of_no_unit_is_not_compared(department: Department, unit: Joined, tmp_path: Path) -> None:
+    unit.add(1)
+    folder = close_the_log(unit)
+    store = Department(found_department(tmp_path / "other"))
+    try:
+        with pytest.raises(ConfigError, match="log of no unit"):
+            examine_closed_log(store.store, folder)
+    finally:
+        store.close()
 
 
 def test_a_closed_log_is_undone_work_until_the_department_says_otherwise(

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+
 import click
 
-from sync.command_frame import DONE, FOUND_WRONG, noun
+from sync.command_frame import DONE, FOUND_WRONG, Common, noun
 from sync.department.commands import desk_access as desk
 from sync.department.desk.incidents import calls as forms
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.ground.home import DepartmentHome
+from sync.department.server.closed_logs import examine_closed_log
+from sync.department.server.server import Department
 
 CLOSE = "department incident close 3 --finding 'card was cloned on the bench' --user chief"
 COLUMNS = ("incident", "at_us", "kind", "unit_name", "times", "state", "first_by", "second_by", "detail")
@@ -36,3 +43,30 @@ def close(terminal: desk.Terminal, *, number: int, finding: str) -> int:
         return terminal.show(made)
     print(f"incident {number}: " + ("closed" if made.closed else "a second person must close it too"))
     return DONE
+
+
+@incident.verb("examine", example="department incident examine /media/card/sync/old/3f9c2b7a10de4455")
+@click.argument("folder", type=desk.FILE, metavar="FOLDER")
+def examine(common: Common, *, folder: Path) -> int:
+    """Hold a closed log, brought from a unit's home, against what was received of it.
+
+    FOLDER is the unit's HOME/sync/old/LOG, copied whole. Shows counts only, changes nothing and opens
+    nothing: which records verify, which of them the department lacks, and which contradict what it holds. The
+    exit status is 1 if any lack or contradict. Keep the folder with the incident's papers: its records stay
+    provable there.
+    """
+    department = Department(DepartmentHome.open(common.home))
+    try:
+        found = examine_closed_log(department.store, folder)
+    finally:
+        department.close()
+    if common.json:
+        print(json.dumps(asdict(found)))
+    else:
+        print(
+            f"log {found.log} of unit {found.unit}: {found.verified} records verify, {found.bad} do not; "
+            f"{found.received} were received, {found.lacking} are missing here in whole or in part, "
+            f"{found.contradicting} contradict what was received; "
+            f"{found.lost} pieces of content are gone there, purged or lost"
+        )
+    return FOUND_WRONG if found.bad or found.lacking or found.contradicting else DONE
