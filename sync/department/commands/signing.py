@@ -1,10 +1,10 @@
-"""What `hotlist push` and `send` share: a document signed by a call of a person. No command itself."""
+"""What `send` does: a document signed by a call of a person. No command itself."""
 
 from __future__ import annotations
 
 import json
 
-from storage.times import HOUR_US, now_us
+from storage.times import now_us
 from sync.command_frame import DONE
 from sync.department.commands.desk_access import Terminal
 from sync.department.desk.desk import FOLDER
@@ -40,10 +40,9 @@ def _sign_alone(home: DepartmentHome, form: SignForm) -> Signed:
         check(form)
     except FormError as error:
         raise ConfigError(error.what, cure=error.cure) from None
-    ends_us = now + form.hours * HOUR_US if form.kind == "hot-list" else None
     department = Department(home)
     try:
-        version = documents.send(home, department.store, name, form.body, now, form.unit, ends_us)
+        version = documents.send(home, department.store, name, form.body, now, form.unit)
     finally:
         department.close()
     return Signed(entry=-1, name=name, version=version, digest=form.digest)

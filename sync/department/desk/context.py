@@ -78,7 +78,7 @@ class Front:
     overdue_from_store: Callable[[int], list[tuple[str, str, str]]]
     tell_units: Callable[[], None]
     send_down: Callable[[], list[str]]
-    sign_document: Callable[[str, bytes, int, str, int | None], int]
+    sign_document: Callable[[str, bytes, int, str], int]
     exports: Path
     incidents: Incidents
     grants: GrantOffice

@@ -129,9 +129,11 @@ APPROVES_CHANGES = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE, Role.CCAT_SUPER
 SIGNS_DOCUMENTS = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE, Role.CCAT_SUPERVISOR})
 SEARCHES = frozenset({
     Call.INQUIRY_RUN, Call.INQUIRY_BREAK_GLASS, Call.INQUIRY_APPROVE, Call.IMAGE_VIEW, Call.HOLD_PLACE,
-    Call.HOLD_EXPORT, Call.SHARE_DELIVER, Call.ALERT_VERIFY,
+    Call.HOLD_EXPORT, Call.SHARE_DELIVER,
 })  # fmt: skip
-"""Calls that open content, or let somebody else open it without a full plate."""
+"""Calls that open content of the caller's choice, or let somebody else open it without a full plate."""
+OPENS = SEARCHES | {Call.ALERT_VERIFY}
+"""And the picture of a hit, which a hot list chose."""
 TAKES_TWO = SEARCHES | {
     Call.HOLD_RELEASE, Call.SHARE_APPROVE, Call.AUDIT_REVIEW, Call.USER_MANAGE, Call.CHANGE_APPROVE,
     Call.DOCUMENT_SIGN, Call.GRANT_ISSUE,
@@ -144,7 +146,7 @@ def check_ceiling(role: Role, calls: Iterable[Call]) -> None:
     for call in calls:
         barred = (
             (role in SEES_NO_DATA and CALLS[call].touches_data)
-            or (role in NEVER_SEARCHES and call in SEARCHES)
+            or (role in NEVER_SEARCHES and call in OPENS)
             or (call in {Call.SHARE_APPROVE, Call.SHARE_REVIEW} and role not in APPROVES_SHARING)
             or (call is Call.TRAINING_RECORD and role not in RECORDS_TRAINING)
             or (call is Call.USER_MANAGE and role not in MANAGES_USERS)

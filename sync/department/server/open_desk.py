@@ -248,9 +248,7 @@ def open_front(
         overdue_from_store=lambda moment: overdue_in_store(held, desk, moment),
         tell_units=lambda: _tell_units(home, held, desk),
         send_down=lambda: roster_down.send_down(home, held, service, desk),
-        sign_document=lambda name, body, now, unit, ends: documents.send(
-            home, held, name, body, now, unit, ends
-        ),
+        sign_document=lambda name, body, now, unit: documents.send(home, held, name, body, now, unit),
         exports=home.path / "case-exports",
         incidents=StoreIncidents(store),
         grants=GrantOffice(home, store),

@@ -1,7 +1,6 @@
-"""Documents that units carry, signed at the desk: hot lists, configurations, updates (463.4).
+"""Documents that units carry, signed at the desk: configurations and updates (463.4). Hot lists: `lists.py`.
 
-Signing is a call of a person and an entry. A hot list and an update need a second person: a plate on a list
-stops a car in every town, and an update is every unit's software.
+Signing is a call of a person and an entry. An update needs a second person: it is every unit's software.
 """
 
 from __future__ import annotations
@@ -11,11 +10,10 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 
-from storage.times import HOUR_US
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Plan
-from sync.department.desk.words import demand_words, is_plain
+from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
 from sync.department.journal.entries import Entry
 from sync.department.policy.refusals import FormError
@@ -23,25 +21,23 @@ from sync.department.policy.roles import Call
 from sync.errors import ConfigError
 
 CLAUSE = "463.4"
-KINDS = ("hot-list", "configuration", "update")
-MAX_HOURS = 24 * 31
+KINDS = ("configuration", "update")
 MAX_CONFIGURATION_BYTES = 256 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignForm:
-    """A document to sign. `kind`: hot-list, configuration or update; `name`: of a list or an update.
+    """A document to sign. `kind`: configuration or update; `name`: of an update.
 
-    `unit`: for that unit alone, by its id; `hours`: how long a hot list matches. `propose`: only ask for a
-    second person; `approval`: the approved proposal, -1 for none.
+    `unit`: for that unit alone, by its id. `propose`: only ask for a second person; `approval`: the approved
+    proposal, -1 for none.
     """
 
     kind: str
     name: str = ""
     body: bytes = field(repr=False)
     unit: str = ""
-    hours: int = 24
     reason: str
     propose: bool = False
     approval: int = -1
@@ -83,10 +79,6 @@ def check(form: SignForm) -> None:
     demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
     if not form.body and form.kind != "configuration":
         raise FormError("the document is empty", code="document", clause=CLAUSE)
-    if form.kind == "hot-list" and not _is_text(form.body):
-        raise FormError("a hot list is a table in plain text", code="document", clause=CLAUSE)
-    if form.kind == "hot-list" and not 1 <= form.hours <= MAX_HOURS:
-        raise FormError(f"a hot list matches for 1 to {MAX_HOURS} hours", code="hours", clause=CLAUSE)
     if form.kind == "configuration":
         if len(form.body) > MAX_CONFIGURATION_BYTES:
             what = f"a configuration has at most {MAX_CONFIGURATION_BYTES} bytes"
@@ -97,20 +89,12 @@ def check(form: SignForm) -> None:
             raise FormError("the configuration is not TOML", code="document", clause=CLAUSE) from None
 
 
-def _is_text(body: bytes) -> bool:
-    try:
-        lines = body.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        return False
-    return any(line.strip() for line in lines) and all(is_plain(line.replace("\t", " ")) for line in lines)
-
-
 def sign(front: Front, token: str, form: SignForm) -> Signed:
     """Sign a document and offer it to units; the entry comes first."""
     desk = front.desk
     digest = hashlib.sha256(form.body).digest()
 
-    def plan(caller: Caller) -> Plan[tuple[Entry, int, int, bool]]:
+    def plan(caller: Caller) -> Plan[tuple[Entry, int, bool]]:
         name = name_of(form)
         check(form)
         wanted = changes.Wanted(
@@ -123,19 +107,16 @@ def sign(front: Front, token: str, form: SignForm) -> Signed:
         needed = form.kind != "configuration"
         second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed)
         if isinstance(second, ChangeProposed):
-            return [second], lambda made: (made[0], 0, -1, True)
-        ends_us = caller.at_us + form.hours * HOUR_US if form.kind == "hot-list" else -1
-        note = DocumentSigned(
-            name=name, digest=digest, size=len(form.body), unit=form.unit, expires_us=ends_us
-        )
-        return [*second, note], lambda made: (made[-1], caller.at_us, ends_us, False)
+            return [second], lambda made: (made[0], 0, True)
+        note = DocumentSigned(name=name, digest=digest, size=len(form.body), unit=form.unit, expires_us=-1)
+        return [*second, note], lambda made: (made[-1], caller.at_us, False)
 
-    entry, at_us, ends_us, proposed = desk.act(token, Call.DOCUMENT_SIGN, plan)
+    entry, at_us, proposed = desk.act(token, Call.DOCUMENT_SIGN, plan)
     name = name_of(form)
     if proposed:
         return Signed(entry=-1, name=name, version=0, digest=digest.hex(), proposal=entry.sequence)
     try:
-        version = front.sign_document(name, form.body, at_us, form.unit, ends_us if ends_us >= 0 else None)
+        version = front.sign_document(name, form.body, at_us, form.unit)
     except ConfigError as error:
         raise FormError(error.what, code="unit", clause=CLAUSE, cure=error.cure) from None
     desk.try_cover(entry.sequence)

@@ -199,7 +199,7 @@ def calls_of(policy: Policy, roles: Iterable[Role]) -> set[Call]:
 
 
 def searches(policy: Policy, roles: Iterable[Role]) -> bool:
-    """Whether one of these roles opens content."""
+    """Whether one of these roles opens content of its choice."""
     return not SEARCHES.isdisjoint(calls_of(policy, roles))
 
 
