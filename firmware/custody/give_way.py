@@ -23,7 +23,7 @@ def way_asked(home: Path) -> Iterator[None]:
     with contextlib.suppress(OSError):  # a full disk asks nobody
         fd = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "w", encoding="ascii") as file:
-            file.write(f"{_running_s():.3f}")
+            file.write(repr(_running_s()))  # unrounded: rounded up, it would lie ahead
     try:
         yield
     finally:

@@ -54,8 +54,8 @@ def test_a_cable_pulled_in_a_command_ends_it_and_closes_its_record(
     make_bench: Callable[..., Bench], command: str, after_writes: int
 ) -> None:
     bench = make_bench()
-    frayed = FrayedPort(bench.console._port)
-    bench.console._port = frayed
+    frayed = FrayedPort(bench.console._hand._port)
+    bench.console._hand._port = frayed
     bench.enter()
     frayed.writes_left = after_writes
     bench.hands.type(TYPED[command])

@@ -119,6 +119,7 @@ def test_a_line_stays_in_its_row_however_narrow_the_terminal(
     editor = LineEditor()
     assert b"\x1b[6n" in editor.measure()
     editor.feed(b"\x1b[24;%dR" % columns)
+    assert editor.next_event() is None  # the answer is read before anything is shown
     editor.prompt(prompt)
     sent = b""
     for key in keys:

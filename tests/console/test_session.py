@@ -87,7 +87,7 @@ def test_a_technician_logs_in_gives_commands_and_leaves(bench: Bench) -> None:
     bench.enter()
     assert "yearly service" in bench.hands.seen
     assert "enrolled" in bench.ask("status")
-    assert "sharpness" in bench.ask("aim 0")
+    assert "sharp " in bench.ask("aim 0")
     assert "everything acknowledged" in bench.ask("sync now")
     bench.hands.type("exit")
     bench.hands.wait_for("bye")

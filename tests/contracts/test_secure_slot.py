@@ -1,5 +1,6 @@
 """What every effaceable slot promises: file, loopback, and a TPM (swtpm, where it is installed)."""
 
+import functools
 import importlib.util
 import shutil
 import socket
@@ -14,6 +15,7 @@ from custody_twins import SteppedTime, add_reads, check
 from hw.errors import MissingDriverError, SlotFailedError
 from hw.secure_slot import SecureSlot, open_slot
 from storage.errors import KeyLostError
+from storage.home import Home
 from storage.ledger import Ledger
 from storage.times import DAY_US
 
@@ -105,6 +107,8 @@ def test_a_slot_names_itself_and_its_promise(slot: Open, tmp_path: Path) -> None
 def test_a_ledger_on_this_slot_purges_and_opens_again(slot: Open, tmp_path: Path) -> None:
     """The keys of a year, one turn of the slot, and the next start."""
     clock = SteppedTime()
+    if slot().uri.startswith("file:"):  # such a slot lies in the store, and `verify` looks for it there
+        slot = functools.partial(open_slot, "file:slot", Home(tmp_path / "home").folder)
     ledger = Ledger.create(tmp_path / "home", slot(), clock, boot=clock.boot)
     old = add_reads(ledger, clock, 1)[0]
     for _ in range(365):
@@ -118,7 +122,8 @@ def test_a_ledger_on_this_slot_purges_and_opens_again(slot: Open, tmp_path: Path
         assert again.read(kept).text
         with pytest.raises(KeyLostError):
             again.read(old)
-    assert check(tmp_path / "home", slot()).ok
+    report = check(tmp_path / "home", slot())
+    assert report.ok, report.findings
 
 
 def test_a_machine_without_a_chip_says_so(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hw.clock import ClockState, SystemClock, UtcTime
 from hw.errors import CameraStalledError
 
 CLOCK_ERROR_US = 100_000
+HANGS_S = 8.0  # longer than a stall is borne (hw.camera_watch); the drivers give a job up sooner
 KINDS_OF_LOSS = ("refused", "silent", "halfway")
 PIECE = 16 * 1024
 HALFWAY_BYTES = (500, 60_000)
@@ -39,7 +40,7 @@ class SteppedClock:
 
 
 class StallingSource:
-    """A source whose camera hangs when told to, as picamera2 does; opening it again cures it."""
+    """A source whose camera hangs when told to, for longer than a stall is borne; opening it cures it."""
 
     live = True
 
@@ -68,7 +69,7 @@ class _HangingCamera:
     @contextmanager
     def borrow(self) -> Iterator[Frame]:
         if self._hang.is_set():
-            self._closed.wait(60)
+            self._closed.wait(HANGS_S)
             raise CameraStalledError("hung on purpose")
         with self._inner.borrow() as frame:
             yield frame
