@@ -117,6 +117,7 @@ class Department:
 
     def close(self) -> None:
         self.front.close()
+        self.witness.close()
 
     @property
     def desk(self) -> Desk:
