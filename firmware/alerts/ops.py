@@ -131,5 +131,5 @@ def _import(ledger: Ledger, held: HeldLists, body: dict[str, Any]) -> dict[str, 
         parts=0,
     )
     head.check()
-    held.keep(head, data)
+    held.keep_own(head, data)
     return {"said": made.summary(), "entries": len(data), "version": head.sequence}

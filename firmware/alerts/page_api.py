@@ -15,6 +15,7 @@ from firmware.alerts.sessions import Officer, PageSessions
 from storage.alert_life import AlertStep, Fit, Outcome, Step, compare, verdict_of
 from storage.errors import RecordError, RefusedError
 from storage.ledger import Ledger
+from storage.plate_states import typed_state
 
 IMAGES = ("patch", "overview")
 MAX_TEXT = 200
@@ -74,9 +75,8 @@ class PageApi:
     def transcribe(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
         """Type plate and state from the image; the answer shows the entry, slot by slot."""
         self._mine(officer, number)
-        made = self._step(
-            officer, number, Step.TRANSCRIBED, plate=_text(body, "plate"), state=_text(body, "state").upper()
-        )
+        state = typed_state(_text(body, "state"))
+        made = self._step(officer, number, Step.TRANSCRIBED, plate=_text(body, "plate"), state=state)
         return self._told(made) | self._compared(made, officer)
 
     def answer(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:

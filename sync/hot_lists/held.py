@@ -36,6 +36,7 @@ from sync.membership import Member
 FOLDER = "hotlists"
 LIST_FILE = re.compile(r"([A-Za-z0-9-]{1,24})\.list")
 CLEARED = "hot-list-cleared/all"
+OWN = ".own"  # beside a list that this unit imported itself
 KINDS = frozenset({HEAD, PART, DELTA, CLEARED.partition("/")[0]})
 
 
@@ -68,7 +69,8 @@ def snapshot_of(name: str) -> str | None:
 
 def needs_snapshot(folder: Path, list_id: str) -> bool:
     """Whether a list is not here, or cannot be brought up to its head by deltas."""
-    return not (folder / f"{list_id}.list").exists() or (folder / f"{list_id}.need").exists()
+    path = folder / f"{list_id}.list"
+    return not path.exists() or any((folder / f"{list_id}{end}").exists() for end in (".need", OWN))
 
 
 def seal_document(key: bytes, name: str, message: bytes) -> bytes:
@@ -107,6 +109,8 @@ class HeldLists:
         self._folder, self._inbox, self._key, self._member = lists_folder(home), inbox, key, member
         self._held: dict[str, HeldList] = {}
         self._load()
+        if member() is not None:
+            self._drop_own()
 
     @property
     def lists(self) -> tuple[HeldList, ...]:
@@ -124,6 +128,7 @@ class HeldLists:
         member = self._member()
         if member is None:
             return []
+        self._drop_own()
         changes = []
         for list_id in sorted(self._announced()):
             change = self._bring_up(list_id, member)
@@ -150,6 +155,22 @@ class HeldLists:
         write_list(path, self._key, head.list_id, codec.to_plain(head), pairs)
         (self._folder / f"{head.list_id}.need").unlink(missing_ok=True)
         self._open(path, head.list_id)
+
+    def keep_own(self, head: ListHead, entries: Iterable[bytes]) -> None:
+        """As `keep`, for a list that no department sent: it goes once there is one."""
+        files.make_dir(self._folder)
+        (self._folder / f"{head.list_id}{OWN}").touch()
+        self.keep(head, entries)
+
+    def _drop_own(self) -> None:
+        """An enrolled unit's lists come from its department, by the words of two people, alone."""
+        if not self._folder.is_dir():
+            return
+        for mark in self._folder.glob(f"*{OWN}"):
+            list_id = mark.name.removesuffix(OWN)
+            self._held = {name: one for name, one in self._held.items() if name != list_id}
+            (self._folder / f"{list_id}.list").unlink(missing_ok=True)
+            mark.unlink(missing_ok=True)
 
     def _load(self) -> None:
         """Open what lies here; what another log sealed cannot be read and goes, to come again with a sync."""

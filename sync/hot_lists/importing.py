@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from storage.alert_terms import AlertTerms, CategoryTerms
 from storage.errors import RecordError, StorageError
+from storage.plate_states import US
 from storage.plate_text import normal_plate
 from storage.times import DAY_US
 from sync.hot_lists.entry import CLASSES, PLATE, Entry
@@ -26,12 +27,6 @@ ALWAYS_ALLOWED = 3  # bad lines, however short the list
 TOLD = 20  # numbers of bad lines in a message
 MAX_WORDS = 100  # different words that are counted as refused
 FORMULA = "=+-@\t\r"
-_US_CODES = """
-AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK
-OR PA
-RI SC SD TN TX UT VT VA WA WV WI WY
-"""
-US = frozenset(_US_CODES.split())
 CANADA = frozenset("AB BC MB NB NL NF NS NT NU ON PE QC PQ SK YT".split())  # noqa: SIM905
 _CLASS_WORDS = frozenset(CLASSES)
 
@@ -129,6 +124,12 @@ def _demand_good(made: Imported, terms: AlertTerms) -> None:
         )
     if not made.lines:
         raise ListRefusedError("holds no line", where="hot list")
+    if len(made.bad) == made.lines:
+        raise ListRefusedError(
+            f"every line is bad: line {made.bad[0].number}: {made.bad[0].why}",
+            where="hot list",
+            cure="is this its layout?",
+        )
 
 
 class _Lines:

@@ -246,3 +246,9 @@ def test_an_impossible_layout_is_refused_by_its_field(old: str, new: str, where:
 def test_a_layout_that_is_not_there_names_those_that_are() -> None:
     with pytest.raises(RecordError, match="genetec"):
         find_layout("/nowhere/layout.toml")
+
+
+@pytest.mark.parametrize("lines", ['"unclosed,CA\n', "!!!,CA\n", "!!!,CA\n???,CA\n"])
+def test_a_list_of_bad_lines_alone_never_replaces_a_good_one(lines: str) -> None:
+    with pytest.raises(ListRefusedError, match="every line is bad: line 2"):
+        taken("ncic", "LIC,LIS\n" + lines, category="stolen-vehicle")

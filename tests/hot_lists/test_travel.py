@@ -234,3 +234,23 @@ def test_a_list_ends_within_a_month(department: Department, hours: int) -> None:
 def test_an_extract_from_the_future_is_refused(department: Department) -> None:
     with pytest.raises(ConfigError, match="future"):
         push(department, plates(1), extracted_us=now_us() + 2 * HOUR_US)
+
+
+def test_a_list_that_the_unit_imported_itself_goes_once_it_has_a_department(
+    unit: Listening, department: Department
+) -> None:
+    """One person at a unit made it; at a department a list takes two."""
+    head = push(department, plates(1)).head
+    own = replace(head, list_id="own")
+    data = [Entry(plate="8XYZ123", category="stolen-vehicle").to_bytes()]
+    unit.held.keep_own(own, data)
+    unit.held.keep_own(replace(head, sequence=head.sequence + 5), data)  # under the name of the department's
+    assert unit.holds("8XYZ123")
+    unit.sync()
+    assert not unit.holds("8XYZ123")
+    assert unit.holds("7ABC001")
+    assert [one.head.list_id for one in unit.held.lists] == ["doj"]
+    unit.held.keep_own(own, data)
+    again = unit.open_lists()  # a start, without a sync
+    assert [one.head.list_id for one in again.lists] == ["doj"]
+    again.close()

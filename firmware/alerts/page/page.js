@@ -128,10 +128,7 @@ function submits(id, make) {
   });
 }
 
-submits("type", () => {
-  const state = $("state").value.trim().toUpperCase();
-  return { plate: $("plate").value, state: /^[A-Z]{2}$/.test(state) ? `US-${state}` : state };
-});
+submits("type", () => ({ plate: $("plate").value, state: $("state").value }));
 submits("fit", (event) => ({ fit: event.submitter.value }));
 submits("clets", (event) => ({ practicable: event.submitter.value === "true", text: $("reference").value }));
 submits("close", () => ({ outcome: $("outcome").value }));

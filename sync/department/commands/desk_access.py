@@ -324,3 +324,11 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
+
+
+def wait_words(proposal: int) -> str:
+    """What a person does with a proposal, as it is typed."""
+    return (
+        f"proposal {proposal}; another person: department change approve {proposal} --why REASON; "
+        f"then repeat this command with --approval {proposal}"
+    )

@@ -86,10 +86,14 @@ def push(
         return terminal.show(made)
     print(f"{made.list_id}: {made.said}")
     if made.proposal >= 0:
-        print(f"proposal {made.proposal}; then: department change approve {made.proposal}")
+        print(desk.wait_words(made.proposal))
     else:
-        travels = "a snapshot" if made.as_snapshot else f"{made.removed} removed, {made.added} added"
-        print(f"out: version {made.version}, {made.entries} entries; {travels} travel")
+        travels = (
+            "a snapshot travels"
+            if made.as_snapshot
+            else f"{made.removed} removed and {made.added} added travel"
+        )
+        print(f"out: version {made.version}, {made.entries} entries; {travels}")
     return DONE
 
 

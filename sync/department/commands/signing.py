@@ -6,7 +6,7 @@ import json
 
 from storage.times import now_us
 from sync.command_frame import DONE
-from sync.department.commands.desk_access import Terminal
+from sync.department.commands.desk_access import Terminal, wait_words
 from sync.department.desk.desk import FOLDER
 from sync.department.desk.documents.calls import Signed, SignForm, check, name_of
 from sync.department.ground.home import DepartmentHome
@@ -27,9 +27,7 @@ def sign(terminal: Terminal, form: SignForm) -> int:
     facts = {"name": made.name, "version": made.version, "sha256": made.digest, "proposal": made.proposal}
     words = f"out: {made.name}, version {made.version}, SHA-256 {made.digest}"
     if made.proposal >= 0:
-        words = (
-            f"proposal {made.proposal}: {made.name}, SHA-256 {made.digest}; then: department change approve"
-        )
+        words = f"{made.name}, SHA-256 {made.digest}: {wait_words(made.proposal)}"
     print(json.dumps(facts) if terminal.common.json else words)
     return DONE
 

@@ -249,7 +249,7 @@ def _hand_over(common: Common, given: forms.HandedOver) -> int:
         print(json.dumps(facts | {"proposal": given.entry}))
         return DONE
     if given.entry >= 0:
-        print(f"proposal {given.entry}; then: department change approve")
+        print(desk.wait_words(given.entry))
         return DONE
     if given.password:
         print(f"first password of {given.user}, shown once: {given.password}")

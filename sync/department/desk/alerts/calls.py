@@ -12,7 +12,8 @@ from typing import Any
 
 from storage.alert_life import AlertState, AlertStep, Answer, Fit, Outcome, Step, Wanted, compare, demand_step
 from storage.alert_life import verdict_of as computed_answer
-from storage.errors import RefusedError
+from storage.errors import RecordError, RefusedError
+from storage.plate_states import typed_state
 from storage.records import Alert, AlertStepped
 from sync.department.content.alert_records import SealedRecord, open_records
 from sync.department.content.key_guard import read_name
@@ -235,7 +236,11 @@ def show(front: Front, token: str, form: AlertForm) -> Images:
 def transcribe(front: Front, token: str, form: TranscribeForm) -> Compared:
     """Type plate and state from the image; the answer shows the entry, slot by slot."""
     record = _record(front, token, form.alert)
-    fields = {"plate": form.plate, "state": form.state.upper()}
+    try:
+        state = typed_state(form.state)
+    except RecordError as error:
+        raise FormError(error.what, code="state", clause=CLAUSE) from None
+    fields = {"plate": form.plate, "state": state}
     return _taken(front, token, form.alert, Step.TRANSCRIBED, record, fields)
 
 
@@ -407,6 +412,7 @@ def next_step(row: AlertRow, now_us: int, clets_minutes: int) -> str:
     state = row.state
     due_us = state.clets_due_us(clets_minutes)
     waits = [
+        (state.closed, "nothing: it is closed"),
         (state.recalled, "close: the entry was withdrawn"),
         (state.last(Step.VIEWED) is None, "look at the image"),
         (state.last(Step.TRANSCRIBED) is None, "type plate and state"),
