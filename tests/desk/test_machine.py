@@ -64,7 +64,7 @@ def machine(department: Department) -> Machine:
 
 
 def replace_witness(department: Department) -> SwitchedWitness:
-    department.front.close()
+    department.close()
     witness = SwitchedWitness(department.home.path.parent / "witness", department.clock)
     time = department.front.time
     assert time is not None

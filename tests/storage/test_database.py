@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ class _Refused(BaseException):
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> sqlite_utils.Database:
+def db(tmp_path: Path) -> Iterator[sqlite_utils.Database]:
     made = database.connect(tmp_path / "some.sqlite3")
     made.conn.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
-    return made
+    yield made
+    made.close()
 
 
 def rows(path: Path) -> list[int]:
