@@ -90,7 +90,8 @@ class OpenedList:
         self._db.executescript(SCHEMA)
 
     def close(self) -> None:
-        self._db.close()
+        with self._guard:
+            self._db.close()
 
     @property
     def public(self) -> Ed25519PublicKey:

@@ -153,7 +153,8 @@ class AccessLog:
         return cls(folder, key)
 
     def close(self) -> None:
-        self._db.close()
+        with self._guard:
+            self._db.close()
 
     @property
     def public(self) -> Ed25519PublicKey:

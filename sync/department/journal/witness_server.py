@@ -108,7 +108,8 @@ class WitnessFolder:
         return cls(folder)
 
     def close(self) -> None:
-        self._db.close()
+        with self._lock:  # sqlite3 crashes where one thread closes what another uses
+            self._db.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
