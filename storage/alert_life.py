@@ -145,6 +145,21 @@ class AlertState:
         """Whether the alert has no outcome although it should."""
         return not self.closed and now_us >= self.raised_us + hours * HOUR_US
 
+    def next_step(self, now_us: int, clets_minutes: int) -> str:
+        """What a person does next, in the car and at the desk alike."""
+        due_us = self.clets_due_us(clets_minutes)
+        waits = [
+            (self.closed, "nothing: it is closed"),
+            (self.recalled, "close: the entry was withdrawn"),
+            (self.last(Step.VIEWED) is None, "look at the image"),
+            (self.last(Step.TRANSCRIBED) is None, "type plate and state"),
+            (self.answer is None, "say whether the vehicle fits"),
+            (due_us is not None and now_us >= due_us, "CLETS reference overdue"),
+            (due_us is not None, "CLETS reference"),
+            (self.answer is Answer.CONFIRMED, "outcome"),
+        ]
+        return next((words for holds, words in waits if holds), "close")
+
     def after(self, step: AlertStep) -> AlertState:
         """The state after a step that `demand_step` let pass."""
         return replace(self, steps=(*self.steps, step))

@@ -11,7 +11,7 @@ AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT
 OR PA RI SC SD TN TX UT VT VA WA WV WI WY
 """
 US = frozenset(_US_CODES.split())
-WRITTEN = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
+STATE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 
 
 def typed_state(text: str) -> str:
@@ -19,6 +19,6 @@ def typed_state(text: str) -> str:
     state = text.strip().upper()
     if state in US:
         return f"US-{state}"
-    if state and (not WRITTEN.fullmatch(state) or (state.startswith("US-") and state[3:] not in US)):
+    if state and (not STATE.fullmatch(state) or (state.startswith("US-") and state[3:] not in US)):
         raise RecordError("a state is written as CA or US-CA", where="state")
     return state

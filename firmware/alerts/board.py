@@ -194,23 +194,6 @@ class AlertBoard:
         return [self.take_step(one.number, step) for one in gone]
 
 
-def next_step(alert: OpenAlert, now_us: int, clets_minutes: int) -> str:
-    """What a person does next."""
-    state = alert.state
-    if state.recalled:
-        return "close: the entry was withdrawn"
-    if state.last(Step.VIEWED) is None:
-        return "look at the image"
-    if state.last(Step.TRANSCRIBED) is None:
-        return "type plate and state"
-    if state.answer is None:
-        return "say whether the vehicle fits"
-    due_us = state.clets_due_us(clets_minutes)
-    if due_us is not None:
-        return "CLETS reference overdue" if now_us >= due_us else "CLETS reference"
-    return "outcome" if state.answer is Answer.CONFIRMED else "close"
-
-
 def alerts_before(ledger: Ledger) -> int:
     """How many alerts of earlier runs are in the log whose content this unit can no longer open."""
     with ledger.store.lock:

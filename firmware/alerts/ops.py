@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from firmware.alerts.board import AlertBoard, alerts_before, next_step
+from firmware.alerts.board import AlertBoard, alerts_before
 from firmware.alerts.running import open_lists
 from firmware.custody.opening import Operation
 from storage.errors import RecordError
@@ -64,7 +64,7 @@ def alert_operations(ledger: Ledger, board: AlertBoard | None) -> Mapping[str, O
                     "silent": list(one.match.silent),
                     "stale": one.match.stale,
                     "sightings": one.sightings,
-                    "next": next_step(one, now_us, terms.clets_minutes),
+                    "next": one.state.next_step(now_us, terms.clets_minutes),
                     "overdue": one.state.overdue(now_us, terms.outcome_hours),
                 }
                 for one in found

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from firmware.alerts.board import AlertBoard, OpenAlert, next_step
+from firmware.alerts.board import AlertBoard, OpenAlert
 from firmware.alerts.sessions import Officer, PageSessions
 from storage.alert_life import AlertStep, Fit, Outcome, Step, compare, verdict_of
 from storage.errors import RecordError, RefusedError
@@ -141,7 +141,7 @@ class PageApi:
             "recalled": alert.state.recalled,
             "sightings": alert.sightings,
             "age_s": max(0, (now_us - alert.state.raised_us) // 1_000_000),
-            "next": next_step(alert, now_us, terms.clets_minutes),
+            "next": alert.state.next_step(now_us, terms.clets_minutes),
             "answer": None if answer is None else str(answer),
             "closed": alert.state.closed,
         }

@@ -19,6 +19,7 @@ from firmware.frames.pipeline import EndedPass
 from storage.alert_terms import AlertTerms
 from storage.errors import StorageError
 from storage.records import Read
+from storage.times import HOUR_US
 from sync.hot_lists.document import digest_of
 from sync.hot_lists.held import HeldLists
 
@@ -106,7 +107,7 @@ class HotListWatch:
 
     def health(self) -> ListHealth:
         """Counts for health, console and desk."""
-        now_us, limit_us = self._now_us(), self._terms().stale_hours * 3_600_000_000
+        now_us, limit_us = self._now_us(), self._terms().stale_hours * HOUR_US
         heads = [one.head for one in self._held.lists]
         live = [one for one in heads if now_us < one.expires_us]
         return ListHealth(

@@ -13,10 +13,10 @@ from typing import Any
 
 from storage.envelope import decode, encode
 from storage.errors import RecordError
+from storage.plate_states import STATE
 
 PLATE = re.compile(r"[A-Z0-9]{1,16}")
 CATEGORY = re.compile(r"[a-z][a-z0-9-]{0,31}")
-STATE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 CLASSES = ("", "car", "motorcycle", "trailer", "truck")
 MAX_TEXT = 200
 MAX_ENTRY_BYTES = 4096

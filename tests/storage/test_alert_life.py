@@ -239,3 +239,10 @@ class AnyOrder(RuleBasedStateMachine):
 
 AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
 TestAnyOrder = AnyOrder.TestCase
+
+
+def test_a_closed_alert_asks_for_no_next_step() -> None:
+    closed = step(Step.CLOSED, outcome=Outcome.NO_STOP)
+    assert state().next_step(5, 10) == "look at the image"
+    assert state(LOOK).next_step(5, 10) == "type plate and state"
+    assert state(LOOK, closed).next_step(5, 10) == "nothing: it is closed"

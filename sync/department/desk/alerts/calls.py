@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from storage.alert_life import AlertState, AlertStep, Answer, Fit, Outcome, Step, Wanted, compare, demand_step
+from storage.alert_life import AlertState, AlertStep, Fit, Outcome, Step, Wanted, compare, demand_step
 from storage.alert_life import verdict_of as computed_answer
 from storage.errors import RecordError, RefusedError
 from storage.plate_states import typed_state
@@ -402,26 +402,9 @@ def _line(desk: Desk, row: AlertRow, now_us: int) -> AlertLine:
         stale=known.stale,
         recalled=row.state.recalled,
         answer="" if row.state.answer is None else row.state.answer.value,
-        next=next_step(row, now_us, terms.clets_minutes),
+        next=row.state.next_step(now_us, terms.clets_minutes),
         overdue=row.state.overdue(now_us, terms.outcome_hours),
     )
-
-
-def next_step(row: AlertRow, now_us: int, clets_minutes: int) -> str:
-    """What a person does next."""
-    state = row.state
-    due_us = state.clets_due_us(clets_minutes)
-    waits = [
-        (state.closed, "nothing: it is closed"),
-        (state.recalled, "close: the entry was withdrawn"),
-        (state.last(Step.VIEWED) is None, "look at the image"),
-        (state.last(Step.TRANSCRIBED) is None, "type plate and state"),
-        (state.answer is None, "say whether the vehicle fits"),
-        (due_us is not None and now_us >= due_us, "CLETS reference overdue"),
-        (due_us is not None, "CLETS reference"),
-        (state.answer is Answer.CONFIRMED, "outcome"),
-    ]
-    return next((words for holds, words in waits if holds), "close")
 
 
 def _access(action: str, elements: str, reads: tuple[str, ...]) -> Access:

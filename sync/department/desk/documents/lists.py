@@ -11,6 +11,7 @@ import io
 from dataclasses import dataclass, field
 
 from storage.errors import StorageError
+from storage.times import HOUR_US
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Desk, Plan
@@ -105,7 +106,7 @@ def push(front: Front, token: str, form: ListForm) -> Pushed:
             digest=digest,
             size=len(form.body),
             unit="",
-            expires_us=caller.at_us + form.hours * 3_600_000_000,
+            expires_us=caller.at_us + form.hours * HOUR_US,
         )
         return [*second, note], lambda entries: (entries[-1], caller.at_us, made, False)
 
