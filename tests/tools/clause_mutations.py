@@ -96,9 +96,9 @@ BREAKS = (
     ),
     Break(
         ("463.7",),
-        "desk/alerts/calls.py",
-        "(due_us is not None and now_us >= due_us, ",
-        "(due_us is None, ",
+        "desk/alerts/rules.py",
+        "if due_us is not None and now_us >= due_us:",
+        "if due_us is None:",
     ),
     Break(("463.8",), "server/open_desk.py", "if moment_us >= due_us + DAY_US:", "if False:"),
     Break(("463.8",), "content/reads.py", "t.days.c.day >= query.since_us // DAY_US",
