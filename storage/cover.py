@@ -77,8 +77,8 @@ def as_json(record: object) -> bytes:
     return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
-def _rows(opened: Mapping[str, Opened]) -> list[tuple[str, str]]:
-    """What the sheet says of one record."""
+def rows_of(opened: Mapping[str, Opened]) -> list[tuple[str, str]]:
+    """What a sheet says of one record: (label, value) in plain text."""
     rows: list[tuple[str, str]] = []
     if "text" in opened:
         text = codec.from_bytes(ReadText, opened["text"].content)
@@ -129,7 +129,7 @@ def as_text(story: Story) -> str:
     lines = ["EVIDENCE FROM A LICENSE PLATE READER", "", story.sentence, ""]
     lines += [f"{name}: {value}" for name, value in _head(story)]
     for sequence, opened in story.records.items():
-        lines += ["", f"RECORD {sequence}"] + [f"  {name}: {value}" for name, value in _rows(opened)]
+        lines += ["", f"RECORD {sequence}"] + [f"  {name}: {value}" for name, value in rows_of(opened)]
         lines += [f"  image: records/{sequence}/{name}.*" for name in sorted(IMAGES & set(opened))]
     lines += ["", "EVERY LOGGED ACCESS TO THESE RECORDS"] + [
         f"  {line}" for line in story.accesses or ["none"]
@@ -157,7 +157,7 @@ def as_html(story: Story) -> str:
         table(_head(story)),
     ]
     for sequence, opened in story.records.items():
-        parts += [f"<h2>Record {sequence}</h2>", table(_rows(opened))]
+        parts += [f"<h2>Record {sequence}</h2>", table(rows_of(opened))]
         for name in ("patch", "overview"):
             if name in opened:
                 data = base64.b64encode(opened[name].content).decode()

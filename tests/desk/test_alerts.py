@@ -137,7 +137,7 @@ def test_an_alert_is_looked_at_typed_compared_and_ended(
         True,
         "look at the image",
     )
-    assert look(department, token, alert).patch.startswith(b"\xff\xd8patch")
+    assert look(department, token, alert).patch.startswith(b"\xff\xd8\xff")
     compared = typed(department, token, alert, "7xkr 219")
     assert all(agrees for _, _, agrees in compared.slots)
     assert (compared.make, compared.score, compared.threshold) == ("KIA", 0.97, 0.9)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
+import drawn_images
 import pytest
 from desk_twins import CAD, GROUND, Department
 
@@ -389,8 +389,8 @@ def test_viewing_an_image_is_an_access_and_only_of_what_was_found(
         "inquiry/image", tokens("comm1"), ImageForm(read=name, access=answer.access, ground=GROUND)
     )
     assert isinstance(images, Images)
-    assert images.patch == b"\xff\xd8patch" + hashlib.sha256(b"8XYZ123").digest()
-    assert images.overview.startswith(b"\xff\xd8overview")
+    assert images.patch == drawn_images.patch("8XYZ123")
+    assert images.overview == drawn_images.overview("8XYZ123")
     entry = department.desk.log.entry(images.access).note
     assert isinstance(entry, Access)
     assert (entry.action, entry.reads) == ("image", (name,))

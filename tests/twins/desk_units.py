@@ -3,9 +3,9 @@ key service."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
+import drawn_images
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert
 
@@ -84,8 +84,8 @@ class UnitTwin:
                     {
                         "text": codec.to_bytes(read.text_part()),
                         "place": codec.to_bytes(read.place_part()),
-                        "patch": b"\xff\xd8patch" + hashlib.sha256(read.text.encode()).digest(),
-                        "overview": b"\xff\xd8overview" + bytes(9000),
+                        "patch": drawn_images.patch(read.text),
+                        "overview": drawn_images.overview(read.text),
                     },
                 )
                 for read in map(read_of, passes)

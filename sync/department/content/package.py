@@ -1,15 +1,19 @@
-"""The department's evidence package: reads that a stranger can prove with one public key. No I/O.
+"""The department's evidence package: reads that a stranger can prove with one public key. I/O only for the
+authority of its images' manifests.
 
 A ZIP (stored, fixed times) of:
 
     package.cose                 signed by the department log key: number, units' log keys, SHA-256 of
     each file
-    SHA256SUMS, cover.txt        for people
+    SHA256SUMS                   the same list for `sha256sum -c`
+    cover.html, cover.txt        for people
+    c2pa-ca.pem                  the department's authority for the manifests beside the images
     reads/<n>/leaf.cose          the unit's signed leaf;  record.tlog-proof: its place in the unit's
     log, under
                                  the tree head that the unit signed and the department co-signed
     reads/<n>/elements.cbor      the elements shown, with their salts;  text.json, patch.jpg, ...: the
     same, plain
+    reads/<n>/patch.c2pa, ...    C2PA manifests of the images, where the c2pa library is installed
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import io
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -28,8 +33,10 @@ from storage import leaf as leaves
 from storage.checkpoint import NoteKey, open_checkpoint
 from storage.errors import PackageError, StorageError
 from storage.evidence import SENTENCE, Shown, ShownElement, extension, plain_view, sums
+from storage.leaf import IMAGES
 from storage.sealing import Opened, commitment
-from storage.times import utc_text
+from sync.department.content import cover_sheet
+from sync.department.content.provenance import ManifestAuthority, ManifestMaker, MissingManifestsError
 from sync.department.content.reads import OpenedRead
 
 FORMAT = 1
@@ -63,10 +70,26 @@ class PackageHead:
     files: tuple[tuple[str, bytes], ...]
 
 
-def build(
-    reads: Sequence[OpenedRead], number: str, department: str, key: Ed25519PrivateKey, created_us: int
-) -> bytes:
-    """The package's bytes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a package is made for: its number, and (label, value) for its cover sheet: why, and by whom."""
+
+    number: str
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maker:
+    """Who makes it: the department, its log key, where its authority for manifests lies, when."""
+
+    department: str
+    key: Ed25519PrivateKey
+    authority: Path
+    created_us: int
+
+
+def build(reads: Sequence[OpenedRead], order: Order, maker: Maker) -> bytes:
+    """The package's bytes. Raises HomeError for an authority that is half there."""
     files: dict[str, bytes] = {}
     packaged = []
     for place, one in enumerate(reads):
@@ -84,31 +107,46 @@ def build(
         kind = leaves.unchecked(one.leaf).kind
         for name, opened in one.elements.items():
             files[f"{folder}/{extension(name, opened.content)}"] = plain_view(kind, name, opened.content)
-    files["cover.txt"] = _cover(reads, number, department, created_us).encode()
+    sidecars, absent = manifests(reads, order, maker)
+    files |= sidecars
+    sheet = cover_sheet.SheetFacts(
+        department=maker.department,
+        number=order.number,
+        created_us=maker.created_us,
+        facts=order.facts,
+        no_manifests=absent,
+    )
+    files["cover.txt"] = cover_sheet.as_text(sheet, reads).encode()
+    files["cover.html"] = cover_sheet.as_html(sheet, reads).encode()
     head = PackageHead(
         format=FORMAT,
-        department=department,
-        number=number,
-        created_us=created_us,
+        department=maker.department,
+        number=order.number,
+        created_us=maker.created_us,
         reads=tuple(packaged),
         sentence=SENTENCE,
         files=tuple((name, hashlib.sha256(files[name]).digest()) for name in sorted(files)),
     )
     files["SHA256SUMS"] = sums(head.files)
-    files[HEAD] = envelope.sign(codec.to_bytes(head), key, context=CONTEXT)
+    files[HEAD] = envelope.sign(codec.to_bytes(head), maker.key, context=CONTEXT)
     return _zipped(files)
 
 
-def _cover(reads: Sequence[OpenedRead], number: str, department: str, created_us: int) -> str:
-    lines = ["EVIDENCE FROM LICENSE PLATE READERS", "", SENTENCE, "", f"department: {department}"]
-    lines += [f"number: {number}", f"made: {utc_text(created_us)}", f"reads: {len(reads)}", ""]
-    lines += [f"reads/{place}: unit {one.unit}, record {one.sequence}" for place, one in enumerate(reads)]
-    lines += [
-        "",
-        "To check: department verify THIS.zip --key KEY (the log key, obtained from the department)",
-        "",
-    ]
-    return "\n".join(lines)
+def manifests(reads: Sequence[OpenedRead], order: Order, maker: Maker) -> tuple[dict[str, bytes], str]:
+    """(the images' manifests and their authority's certificate, why there are none)."""
+    images = [(at, one, name) for at, one in enumerate(reads) for name in sorted(IMAGES & set(one.elements))]
+    if not images:
+        return {}, "the package has no images"
+    try:
+        authority = ManifestAuthority.open(maker.authority, maker.department, maker.created_us)
+        making = ManifestMaker(authority, maker.department, order.number, maker.created_us)
+        made = {}
+        for at, one, name in images:
+            title = f"reads/{at}/{extension(name, one.elements[name].content)}"
+            made[f"reads/{at}/{name}.c2pa"] = making.manifest(one, name, title)
+    except MissingManifestsError as error:
+        return {}, error.what  # the export goes on: its other proofs are whole
+    return made | {"c2pa-ca.pem": making.certificate}, ""
 
 
 def _zipped(files: Mapping[str, bytes]) -> bytes:

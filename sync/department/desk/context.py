@@ -11,6 +11,7 @@ from storage.records import Alert
 from storage.sealing import Opened
 from sync.department.content.alert_records import AlertRecords
 from sync.department.content.key_guard import KeyDoor
+from sync.department.content.package import Order
 from sync.department.content.reads import OpenedRead, Reads, StoredRead
 from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
@@ -74,7 +75,7 @@ class Front:
     reads: Reads
     door: KeyDoor
     vault: Vault
-    package: Callable[[list[OpenedRead], str], bytes]
+    package: Callable[[list[OpenedRead], Order], bytes]
     overdue_from_store: Callable[[int], list[tuple[str, str, str]]]
     tell_units: Callable[[], None]
     send_down: Callable[[], list[str]]

@@ -4,6 +4,7 @@ department.toml   settings, with comments       authority/   the CA and the serv
 root.cbor         who is trusted (public)       store.db     the store, where it is SQLite
 log.key           the department log's key      blobs/       sealed images, named by SHA-256
 keys/             the key service's home        serve.lock   held by the running server
+evidence/         the authority for C2PA manifests, from the first export on
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ class DepartmentHome:
     @property
     def authority(self) -> Path:
         return self.path / "authority"
+
+    @property
+    def evidence(self) -> Path:
+        """The authority for C2PA manifests of exported images, made at the first export."""
+        return self.path / "evidence"
 
     @property
     def keys(self) -> Path:

@@ -236,8 +236,11 @@ def open_front(
         opened.append(listed.close)
         door = RootedDoor(desk, service, listed)
 
-    def packed(reads: list[OpenedRead], number: str) -> bytes:
-        return package.build(reads, number, desk.policy.department, key, clock())
+    def packed(reads: list[OpenedRead], order: package.Order) -> bytes:
+        maker = package.Maker(
+            department=desk.policy.department, key=key, authority=home.evidence, created_us=clock()
+        )
+        return package.build(reads, order, maker)
 
     return Front(
         desk=desk,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from storage.times import DAY_US
+from storage.times import DAY_US, utc_text
+from sync.department.content.package import Order
 from sync.department.content.reads import parse_name
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import ELEMENTS, Front
-from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.holds import rules as holds
 from sync.department.desk.inquiry import rules as inquiry
 from sync.department.desk.inquiry.forms import Entered, NothingForm
@@ -263,7 +264,7 @@ def export(front: Front, token: str, form: ExportForm) -> Exported:
         one.opened(front.door.open_held(cover, held.access, one.log_id, [one.row])[0])
         for one in front.vault.stored(held.access)
     ]
-    package = front.package(reads, held.number)
+    package = front.package(reads, Order(number=held.number, facts=_sheet(desk, form, held, entry)))
     digest = hashlib.sha256(package).digest()
     result = AccessResult(
         access=entry.sequence, count=len(reads), reads=held.reads, unwitnessed=cover.unwitnessed
@@ -277,6 +278,19 @@ def export(front: Front, token: str, form: ExportForm) -> Exported:
         digest=digest.hex(),
         unwitnessed=cover.unwitnessed or again.unwitnessed,
         package=package,
+    )
+
+
+def _sheet(desk: Desk, form: ExportForm, held: HoldPlaced, entry: Entry) -> tuple[tuple[str, str], ...]:
+    """What the cover sheet says of an export: on which ground, by whose authority, who made it."""
+    placed = desk.book.holds.placed[form.hold].stamp
+    ground = desk.policy.hold_ground(held.ground)
+    return (
+        ("ground", ground.text if ground else held.ground),
+        ("authority", held.authority),
+        ("held since", f"{utc_text(placed.at_us)}, by {placed.user} ({placed.role}), entry {form.hold}"),
+        ("exported by", f"{entry.stamp.user} ({entry.stamp.role}), entry {entry.sequence} of the access log"),
+        ("medium", form.medium),
     )
 
 

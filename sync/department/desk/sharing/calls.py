@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from sync.department.content.package import Order
 from sync.department.content.reads import OpenedRead
 from sync.department.desk.context import ELEMENTS, Front
 from sync.department.desk.desk import Caller, Plan
@@ -268,6 +269,16 @@ def _first(entries: list[Entry]) -> Entered:
     return Entered(entry=entries[0].sequence)
 
 
+def _sheet(asked: ShareAsked, request: int, last: Entry) -> tuple[tuple[str, str], ...]:
+    """What the cover sheet says of a delivery: for whom, what for, who made it."""
+    return (
+        ("for", f"{asked.agency}, {asked.person}"),
+        ("intended purpose", asked.purpose),
+        ("written request", f"entry {request} of the access log"),
+        ("delivered by", f"{last.stamp.user} ({last.stamp.role}), entry {last.sequence}"),
+    )
+
+
 def deliver(front: Front, token: str, form: DeliverForm) -> Delivery:
     """Build the package of an approved request: an access entry for each plate, then one for the transfer."""
     desk = front.desk
@@ -327,8 +338,8 @@ def deliver(front: Front, token: str, form: DeliverForm) -> Delivery:
         result = AccessResult(access=entry.sequence, count=count, reads=names, unwitnessed=cover.unwitnessed)
         desk.follow_up(entry.stamp, result)
         unwitnessed |= cover.unwitnessed
-    package = front.package(found, asked.number)
     last = searches[-1][1]
+    package = front.package(found, Order(number=asked.number, facts=_sheet(asked, form.request, last)))
     sent = ShareDelivered(
         request=form.request,
         access=last.sequence,

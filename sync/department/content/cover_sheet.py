@@ -1,0 +1,147 @@
+"""The cover sheet of a department's evidence package: one HTML page that a lawyer reads and prints. No I/O.
+
+It loads nothing and runs nothing: plate patches are inside it, overviews beside it in the package. Every
+value is escaped, whatever a unit, a letter or a person put there.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from storage import codec
+from storage.cover import rows_of
+from storage.evidence import SENTENCE, extension
+from storage.records import ReadText
+from storage.times import utc_text
+from sync.department.content.reads import OpenedRead
+
+STYLE = """
+body{font:16px/1.45 Georgia,serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#111;background:#fff}
+h1,h2,th,caption{font-family:sans-serif}h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem}
+table{border-collapse:collapse;width:100%}caption{text-align:left;font-weight:bold;padding:.3rem 0}
+th,td{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0;border-top:1px solid #999}
+th{font-weight:normal;color:#444;width:14rem}td{overflow-wrap:anywhere}
+img{max-width:100%;border:1px solid #444}figure{margin:1rem 0}code{overflow-wrap:anywhere}
+.warn{border:2px solid #111;padding:.6rem 1rem}section{break-inside:avoid}
+@page{margin:2cm}@media print{body{margin:0;max-width:none;font-size:11pt}section{break-before:page}}
+""".strip()
+CHECKS = (
+    "Anybody can check this package without the department's help and without a network. It needs the "
+    "department log's public key, which the department gives out, and the program “department” of "
+    "the open ALPR reader:"
+)
+C2PA_THERE = (
+    "Each image has a C2PA manifest beside it (the file of the same name that ends in .c2pa). Any C2PA tool "
+    "shows it, with c2pa-ca.pem of this package as its trust anchor; that file is signed with the rest."
+)
+C2PA_NOT = "The images have no C2PA manifests: "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetFacts:
+    """What the sheet says of the whole package. `facts`: (label, value), why and by whom it left.
+
+    `no_manifests`: why the images have no C2PA manifests, or empty where they have.
+    """
+
+    department: str
+    number: str
+    created_us: int
+    facts: tuple[tuple[str, str], ...]
+    no_manifests: str
+
+
+def head_rows(sheet: SheetFacts, reads: Sequence[OpenedRead]) -> list[tuple[str, str]]:
+    """(label, value) of the package, for the sheet and for the plain text."""
+    rows = [
+        ("department", sheet.department),
+        ("number", sheet.number),
+        ("made", utc_text(sheet.created_us)),
+        ("reads", str(len(reads))),
+        *sheet.facts,
+    ]
+    if any(_is_demo(one) for one in reads):
+        rows.append(("DEMO", "a demonstration: its units, people and keys belong to no department"))
+    return rows
+
+
+def _is_demo(read: OpenedRead) -> bool:
+    text = read.elements.get("text")
+    return text is not None and codec.from_bytes(ReadText, text.content).demo
+
+
+def as_text(sheet: SheetFacts, reads: Sequence[OpenedRead]) -> str:
+    """The sheet in plain text, without the reads' content."""
+    lines = ["EVIDENCE FROM LICENSE PLATE READERS", "", SENTENCE, ""]
+    lines += [f"{label}: {value}" for label, value in head_rows(sheet, reads)]
+    lines += [""]
+    lines += [f"reads/{place}: unit {one.unit}, record {one.sequence}" for place, one in enumerate(reads)]
+    lines += ["", C2PA_THERE if not sheet.no_manifests else C2PA_NOT + sheet.no_manifests]
+    lines += [
+        "",
+        "To check: department verify THIS.zip --key KEY (the log key, obtained from the department)",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def as_html(sheet: SheetFacts, reads: Sequence[OpenedRead]) -> str:
+    """The sheet as one HTML page."""
+    number = html.escape(sheet.number)
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width,initial-scale=1">',
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "img-src data: 'self' file:; style-src 'unsafe-inline'\">",
+        f"<title>Evidence {number}</title><style>{STYLE}</style></head><body>",
+        f"<h1>Evidence from license plate readers: {number}</h1>",
+        f'<p class="warn"><strong>{html.escape(SENTENCE)}</strong></p>',
+        _table("The package", head_rows(sheet, reads)),
+        "<h2>What each part proves</h2><ul>",
+        "<li>The unit signed each read when it was made: <code>leaf.cose</code>.</li>",
+        "<li>The read was in the unit's log, under a tree head that unit and department signed: "
+        "<code>record.tlog-proof</code>. A read that is added or changed later has no such proof.</li>",
+        "<li>Text, place and images are those that the unit signed for: <code>elements.cbor</code>.</li>",
+        "<li>The package is whole, and the department made it: <code>package.cose</code>.</li></ul>",
+        f"<p>{html.escape(CHECKS)}</p><p><code>department verify THIS.zip --key KEY</code></p>",
+        f"<p>{html.escape(C2PA_THERE if not sheet.no_manifests else C2PA_NOT + sheet.no_manifests)}</p>",
+    ]
+    for place, one in enumerate(reads):
+        parts.append(_read(f"reads/{place}", one))
+    return "".join(parts) + "</body></html>\n"
+
+
+def _table(caption: str, rows: Sequence[tuple[str, str]]) -> str:
+    cells = "".join(
+        f'<tr><th scope="row">{html.escape(label)}</th><td>{html.escape(value)}</td></tr>'
+        for label, value in rows
+    )
+    return f"<table><caption>{html.escape(caption)}</caption>{cells}</table>"
+
+
+def _read(folder: str, one: OpenedRead) -> str:
+    rows = [("unit", one.unit), ("record in the unit's log", str(one.sequence)), *rows_of(one.elements)]
+    title = html.escape(f"{folder}: unit {one.unit}, record {one.sequence}")
+    parts = [f"<section><h2>{title}</h2>", _table("As the unit recorded it", rows)]
+    parts += [_figure(folder, name, one.elements[name].content) for name in _images(one.elements)]
+    return "".join(parts) + "</section>"
+
+
+def _images(elements: Mapping[str, object]) -> list[str]:
+    return [name for name in ("patch", "overview") if name in elements]
+
+
+def _figure(folder: str, name: str, content: bytes) -> str:
+    """The patch inside the page, so that it prints anywhere; the overview from its own file."""
+    source = f"{folder}/{extension(name, content)}"
+    words = {"patch": "The plate, cut out and straightened", "overview": "The vehicle"}[name]
+    if name == "patch":
+        kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
+        source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return (
+        f'<figure><img src="{html.escape(source)}" alt="{words}, as this unit recorded it">'
+        f"<figcaption>{words}: <code>{html.escape(f'{folder}/{extension(name, content)}')}</code>"
+        "</figcaption></figure>"
+    )

@@ -1,0 +1,208 @@
+"""What leaves as evidence: a cover sheet that a lawyer reads, and C2PA manifests that any tool opens."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from desk_twins import GROUND, Department
+
+from storage import leaf as leaves
+from storage import merkle, tlog_proof
+from storage.checkpoint import NoteKey, open_checkpoint
+from storage.errors import PackageError
+from storage.sealing import Opened, commitment
+from sync.department.content import cover_sheet, package
+from sync.department.content.provenance import PROOF_LABEL, ManifestAuthority
+from sync.department.content.reads import OpenedRead
+from sync.department.desk.holds.calls import Exported, ExportForm, HoldForm, Placed
+from sync.errors import HomeError
+
+Tokens = Callable[[str], str]
+ATTACK = "<img src=x onerror=alert(1)>\"'&"
+
+
+def exported(department: Department, token: str, **changes: str) -> dict[str, bytes]:
+    """The files of a package of two reads."""
+    reads = department.reads[:2]
+    form = HoldForm(
+        reads=reads,
+        hold_ground="discovery",
+        authority="Superior Court",
+        number="26-001234",
+        ground=GROUND,
+        accesses=department.searched(token, reads),
+    )
+    held = department.call("hold/place", token, replace(form, **changes))  # type: ignore[arg-type]
+    assert isinstance(held, Placed)
+    made = department.call("hold/export", token, ExportForm(hold=held.hold, medium="USB 1", ground=GROUND))
+    assert isinstance(made, Exported)
+    package.check(made.package, department.desk.log.public)
+    with zipfile.ZipFile(io.BytesIO(made.package)) as archive:
+        return {one: archive.read(one) for one in archive.namelist()}
+
+
+class Tags(HTMLParser):
+    """Every tag with its attributes, and the text between them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, Mapping[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_sheet_says_why_and_by_whom_and_shows_every_read(department: Department, tokens: Tokens) -> None:
+    files = exported(department, tokens("super"))
+    page = Tags(files["cover.html"].decode())
+    for said in ("Superior Court", "26-001234", "USB 1", "super (ccat-supervisor)", "7ABC000", "7ABC001"):
+        assert said in page.text
+    images = [str(attributes["src"]) for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == 4
+    assert sum(one.startswith("data:image/") for one in images) == 2
+    assert {one for one in images if not one.startswith("data:")} <= set(files)
+    for sentence in ("does not prove that the plate was read right", "Look at the image"):
+        assert sentence in page.text
+
+
+def test_the_sheet_loads_and_runs_nothing(department: Department, tokens: Tokens) -> None:
+    page = Tags(exported(department, tokens("super"))["cover.html"].decode())
+    assert not {"script", "iframe", "link", "object", "form", "a", "base"} & {tag for tag, _ in page.tags}
+    addresses = [
+        str(value) for _tag, one in page.tags for name, value in one.items() if name in {"src", "href"}
+    ]
+    assert not [one for one in addresses if one.startswith(("http", "//", "javascript"))]
+    (csp,) = [one["content"] for tag, one in page.tags if tag == "meta" and "http-equiv" in one]
+    assert str(csp).startswith("default-src 'none'")
+
+
+def test_what_a_person_or_unit_writes_stays_text(department: Department, tokens: Tokens) -> None:
+    files = exported(department, tokens("super"), authority=f"Superior Court {ATTACK}")
+    page = Tags(files["cover.html"].decode())
+    assert ATTACK in page.text
+    assert not [one for _tag, one in page.tags if "onerror" in one]
+    evil = OpenedRead(
+        read="x/1", unit=ATTACK, log_id=b"", sequence=1, leaf=b"", public=b"", proof="", elements={}
+    )
+    facts = cover_sheet.SheetFacts(
+        department=ATTACK, number=ATTACK, created_us=0, facts=((ATTACK, ATTACK),), no_manifests=ATTACK
+    )
+    page = Tags(cover_sheet.as_html(facts, [evil]))
+    assert not [one for tag, one in page.tags if tag == "img" or "onerror" in one]
+    assert page.text.count(ATTACK) >= 6
+
+
+def test_a_sheet_that_was_altered_is_found(department: Department, tokens: Tokens) -> None:
+    files = exported(department, tokens("super"))
+    files["cover.html"] = files["cover.html"].replace(b"7ABC000", b"7ABC0O0")
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    with pytest.raises(PackageError, match="altered"):
+        package.check(out.getvalue(), department.desk.log.public)
+
+
+def test_every_image_has_a_manifest_that_the_library_itself_trusts(
+    department: Department, tokens: Tokens
+) -> None:
+    c2pa = pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
+    files = exported(department, tokens("super"))
+    trust = {"trust": {"trust_anchors": files["c2pa-ca.pem"].decode()}, "verify": {"verify_trust": True}}
+    context = c2pa.Context(c2pa.Settings.from_dict(trust))
+    images = sorted(name for name in files if name.endswith((".jpg", ".png")))
+    assert len(images) == 4
+    for name in images:
+        kind = "image/png" if name.endswith(".png") else "image/jpeg"
+        sidecar = files[name.rsplit(".", 1)[0] + ".c2pa"]
+        reader = c2pa.Reader(kind, io.BytesIO(files[name]), sidecar, context=context)
+        assert reader.get_validation_state() == "Trusted"
+        active = json.loads(reader.json())["manifests"][json.loads(reader.json())["active_manifest"]]
+        assert "thumbnail" not in active
+        assert active["title"] == name
+        (proof,) = [one["data"] for one in active["assertions"] if one["label"] == PROOF_LABEL]
+        prove(proof, files[name])
+        altered = bytearray(files[name])
+        altered[len(altered) // 2] ^= 1
+        other = c2pa.Reader(kind, io.BytesIO(bytes(altered)), sidecar, context=context)
+        assert other.get_validation_state() == "Invalid"
+
+
+def prove(proof: dict[str, str], image: bytes) -> None:
+    """From the manifest alone: the image is what the unit's leaf commits to, and the leaf is in its log."""
+    public = Ed25519PublicKey.from_public_bytes(base64.b64decode(proof["unit_key"]))
+    data = base64.b64decode(proof["leaf"])
+    leaf = leaves.open_leaf(data, public)
+    made = commitment(proof["element"], base64.b64decode(proof["salt"]), image)
+    assert leaf.elements[proof["element"]].commitment == made
+    assert proof["sha256"] == hashlib.sha256(image).hexdigest()
+    place = tlog_proof.parse(proof["tlog_proof"])
+    head = open_checkpoint(place.checkpoint, NoteKey(leaves.origin_of(leaves.log_id_of(public)), public))
+    merkle.verify_inclusion(leaf.sequence, head.size, merkle.leaf_hash(data), place.path, head.root)
+
+
+def test_a_manifest_of_another_department_is_not_trusted(
+    department: Department, tokens: Tokens, tmp_path: Path
+) -> None:
+    c2pa = pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
+    files = exported(department, tokens("super"))
+    other = ManifestAuthority.open(tmp_path / "other", "Elsewhere PD", department.clock.us).certificate
+    trust = {"trust": {"trust_anchors": other.decode()}, "verify": {"verify_trust": True}}
+    name = next(one for one in sorted(files) if one.endswith((".jpg", ".png")))
+    kind = "image/png" if name.endswith(".png") else "image/jpeg"
+    reader = c2pa.Reader(
+        kind,
+        io.BytesIO(files[name]),
+        files[name.rsplit(".", 1)[0] + ".c2pa"],
+        context=c2pa.Context(c2pa.Settings.from_dict(trust)),
+    )
+    assert reader.get_validation_state() == "Valid"  # whole, and by an unknown signer
+
+
+def test_the_authority_stays_the_same_and_its_key_is_private(tmp_path: Path) -> None:
+    first = ManifestAuthority.open(tmp_path / "evidence", "Monrovia PD", 1_790_000_000_000_000)
+    again = ManifestAuthority.open(tmp_path / "evidence", "Monrovia PD", 1_890_000_000_000_000)
+    assert first.certificate == again.certificate
+    assert (tmp_path / "evidence" / "ca.key").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "evidence" / "ca.key").unlink()
+    with pytest.raises(HomeError, match="half there"):
+        ManifestAuthority.open(tmp_path / "evidence", "Monrovia PD", 1_790_000_000_000_000)
+
+
+def test_a_package_without_images_says_so() -> None:
+    maker = package.Maker(
+        department="Monrovia PD", key=Ed25519PrivateKey.generate(), authority=Path("/nowhere"), created_us=0
+    )
+    data = package.build([], package.Order(number="26-1"), maker)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert "no C2PA manifests: the package has no images" in archive.read("cover.html").decode()
+        assert not [name for name in archive.namelist() if name.endswith((".c2pa", ".pem"))]
+
+
+def test_an_image_that_the_library_refuses_leaves_with_its_other_proofs(tmp_path: Path) -> None:
+    pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
+    key = Ed25519PrivateKey.generate()
+    maker = package.Maker(department="Monrovia PD", key=key, authority=tmp_path, created_us=10**15)
+    # an empty image is no JPEG; package.check would find the rest, so only the sheet is looked at here
+    broken = {"patch": Opened(name="patch", salt=bytes(16), content=b"\xff\xd8\xff\xd9")}
+    read = OpenedRead(
+        read="x/1", unit="car-7", log_id=b"", sequence=1, leaf=b"", public=b"", proof="", elements=broken
+    )
+    made, why = package.manifests([read], package.Order(number="26-1"), maker)
+    assert made == {}
+    assert "the c2pa library refused" in why
