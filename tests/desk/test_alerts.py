@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from operator import itemgetter
-from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_cars import PLATE, Car
 from desk_twins import PEOPLE, Department
-from desk_units import Pass, UnitTwin
 
 from storage.alert_life import AlertStep, Answer, Fit, Outcome, Step
-from storage.records import Alert, AlertStepped
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.desk.alerts.calls import (
     AlertForm,
@@ -34,48 +31,8 @@ from sync.department.journal.alert_entries import AlertStepTaken
 from sync.department.journal.entries import Access
 from sync.department.journal.entries import Entry as LogEntry
 from sync.department.policy.refusals import DeskRefusal
-from sync.hot_lists.entry import Entry
 
 Tokens = Callable[[str], str]
-PLATE = "7XKR219"
-
-
-class Car:
-    """A unit that raises alerts."""
-
-    def __init__(self, department: Department) -> None:
-        self.department = department
-        self.unit = UnitTwin(department.home, Ed25519PrivateKey.generate(), "car-8")
-        self.reads = 0
-
-    def raises(self, plate: str = PLATE, *, silent: tuple[str, ...] = (), **fields: Any) -> str:
-        """One read and its alert, received now; the alert's name."""
-        now_us = self.department.clock.us
-        read = self.unit.deliver([Pass(plate=plate, at_us=now_us - MINUTE_US)], received_us=now_us)[0]
-        facts = {"state": "US-CA", "make": "KIA", "reason": "VICTIM armed", "case": "26-1042"} | fields
-        entry = Entry(plate=plate, category="stolen-vehicle", **facts)
-        record = Alert(
-            read=int(read.partition("/")[2]),
-            list_id="doj",
-            list_version=3,
-            source="SVS",
-            entry=entry.to_bytes(),
-            category="stolen-vehicle",
-            score=0.97,
-            twin=False,
-            disagrees=(),
-            silent=silent,
-            stale=False,
-            at_us=now_us - MINUTE_US,
-        )
-        return self.unit.deliver_records([record], received_us=now_us)[0]
-
-    def steps(self, alert: str, *steps: AlertStep) -> None:
-        """Steps that an officer took in the car."""
-        number = int(alert.partition("/")[2])
-        self.unit.deliver_records(
-            [AlertStepped(alert=number, step=one) for one in steps], received_us=self.department.clock.us
-        )
 
 
 @pytest.fixture
@@ -89,6 +46,13 @@ def lines(department: Department, token: str) -> list[AlertLine]:
     found = department.call("alert/list", token, NothingForm())
     assert isinstance(found, tuple)
     return list(found)
+
+
+def name_of(department: Department, line: AlertLine) -> str:
+    """LOG/number of the unit's record behind a line."""
+    row = department.desk.book.alerts.find(line.alert)
+    assert row is not None
+    return row.known.alert
 
 
 def overdue(department: Department) -> list[Overdue]:
@@ -130,7 +94,7 @@ def test_an_alert_is_looked_at_typed_compared_and_ended(
 ) -> None:
     token, alert = tokens("disp1"), car.raises()
     (line,) = lines(department, token)
-    assert (line.alert, line.unit, line.says, line.sounded, line.next) == (
+    assert (name_of(department, line), line.unit, line.says, line.sounded, line.next) == (
         alert,
         "car-8",
         "Stolen vehicle",
@@ -238,14 +202,14 @@ def test_opening_and_looking_are_accesses_in_the_log(
 def test_an_entry_of_an_alert_opens_no_image_and_one_of_an_image_no_text(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
-    from sync.department.desk.alerts.calls import _access
+    from sync.department.desk.alerts.opening import access_of
     from sync.department.policy.roles import Call
 
     alert = car.raises()
     lines(department, tokens("disp1"))
     read = department.desk.book.alerts.rows[alert].known.read
     for action, elements in (("alert", ("patch",)), ("alert-image", ("text",))):
-        note = _access(action, "x", (read,))
+        note = access_of(action, "x", (read,))
         plan: Plan[LogEntry] = ([note], itemgetter(0))
         made = department.desk.act(tokens("disp1"), Call.ALERT_VERIFY, partial(given, plan))
         cover = department.desk.covered(made.sequence)
@@ -273,7 +237,7 @@ def test_a_covert_entry_is_seen_by_its_recipients_alone(
     alert = car.raises(recipients=("super",))
     assert lines(department, tokens("disp1")) == []
     assert refused(department, "alert/show", tokens("disp1"), AlertForm(alert=alert)).code == "no-alert"
-    assert [one.alert for one in lines(department, tokens("super"))] == [alert]
+    assert [name_of(department, one) for one in lines(department, tokens("super"))] == [alert]
 
 
 def test_steps_in_the_car_are_the_same_alerts_steps(department: Department, tokens: Tokens, car: Car) -> None:
@@ -355,10 +319,11 @@ def test_a_planted_mismatch_looks_like_an_alert_and_measures_who_copies(
     first = car.raises()
     lines(department, token)
     confirm(department, token, first, PLATE)
-    monkeypatch.setattr("sync.department.desk.alerts.calls.falls_due", lambda _number, _rate: True)
+    monkeypatch.setattr("sync.department.desk.alerts.opening.falls_due", lambda _number, _rate: True)
     second = car.raises("8ABC123")
-    names = [one.alert for one in lines(department, token)]
-    (planted,) = set(names) - {first, second}
+    shown = lines(department, token)
+    assert all(one.alert.isdigit() for one in shown)  # no number names a planted one
+    (planted,) = {name_of(department, one) for one in shown} - {first, second}
     wanted = department.desk.book.alerts.rows[planted].known.planted_plate
     assert sum(a != b for a, b in zip(wanted, PLATE, strict=True)) == 1
     careless, careful = tokens("disp1"), tokens("comm1")

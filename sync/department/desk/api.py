@@ -4,6 +4,7 @@
     POST /desk/session/unlock   {"password", "code"}
     POST /desk/session/logoff   {}
     POST /desk/NOUN/VERB        the operation's form -> its answer; once for each Idempotency-Key
+    GET  /desk/alert/events     the alerts as they come, server-sent; Last-Event-ID goes on after it
     GET  /desk/openapi.json     all of it described; GET /desk/transparency.json: the public counts
 
 A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (`ground/problem.py`): "refused",
@@ -24,6 +25,7 @@ from starlette.routing import BaseRoute, Route
 
 from storage.errors import RecordError, StorageError
 from storage.times import now_us
+from sync.department.desk.alerts.events import AlertEvents, EventStream, last_id_of
 from sync.department.desk.context import Front
 from sync.department.desk.idempotency import MadeOnce
 from sync.department.desk.json_forms import read_form, to_json
@@ -47,7 +49,8 @@ LOGON_THREADS = 2  # each costs the memory of a password hash
 LOGONS_WAITING = 64
 
 
-def _refused(error: DeskRefusal) -> Response:
+def refusal_answer(error: DeskRefusal) -> Response:
+    """The answer that says why not."""
     headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
     return problem(
         error.status, error.code, error.what, clause=error.clause, cure=error.cure, headers=headers
@@ -80,6 +83,24 @@ async def _body(request: Request, budget: Budget) -> Any:
     return value
 
 
+def _alert_events(front: Front | None, events: Sparingly) -> BaseRoute:
+    """The stream of alerts; refused as alert/list is."""
+    followed = AlertEvents(front) if front is not None else None
+
+    async def answer(request: Request) -> Response:
+        if followed is None:
+            return problem(503, "no-desk", "this department has no desk yet", cure="department user first")
+        try:
+            return EventStream(await followed.follow(bearer(request), last_id_of(request)))
+        except DeskRefusal as error:
+            events.tell(f"refused_{error.code}", clause=error.clause)
+            return refusal_answer(error)
+        except (SyncError, StorageError) as error:
+            return unforeseen(error, events)
+
+    return Route("/desk/alert/events", answer, methods=["GET"])
+
+
 def routes(front: Front | None) -> list[BaseRoute]:
     """The desk's routes; without a front (no desk yet) they answer 503."""
     budget = Budget(MEMORY_BYTES)
@@ -102,13 +123,13 @@ def routes(front: Front | None) -> list[BaseRoute]:
                 return JSONResponse(answered, 200, headers)
             except DeskRefusal as error:
                 events.tell(f"refused_{error.code}", clause=error.clause)
-                return _refused(error)
+                return refusal_answer(error)
             except RefusedByDepartmentError as error:
                 return problem(
                     {"too-large": 413, "too-slow": 408}.get(error.code, 503), error.code, error.what
                 )
             except RecordError as error:
-                return _refused(FormError(str(error), code="form", clause="463.5"))
+                return refusal_answer(FormError(str(error), code="form", clause="463.5"))
             except (SyncError, StorageError) as error:
                 return unforeseen(error, events)
             except ClientDisconnect:
@@ -146,6 +167,7 @@ def routes(front: Front | None) -> list[BaseRoute]:
 
     async def logoff(request: Request, _value: Any, desk_front: Front) -> Any:
         await anyio.to_thread.run_sync(desk_front.desk.logoff, bearer(request), limiter=limiter)
+        desk_front.bell.ring()
         return {}
 
     async def operation(request: Request, value: Any, desk_front: Front) -> Any:
@@ -168,5 +190,6 @@ def routes(front: Front | None) -> list[BaseRoute]:
         Route("/desk/session/unlock", endpoint(unlock), methods=["POST"]),
         Route("/desk/session/logoff", endpoint(logoff), methods=["POST"]),
         Route("/desk/{noun}/{verb}", endpoint(operation), methods=["POST"]),
+        _alert_events(front, events),
         *(public_routes(front) if front is not None else ()),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,10 @@ from sync.department.content.alert_records import AlertRecords
 from sync.department.content.key_guard import KeyDoor
 from sync.department.content.package import Order
 from sync.department.content.reads import OpenedRead, Reads, StoredRead
+from sync.department.desk.alerts.watchers import Watchers
 from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
+from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.store.incidents import Incident
 from sync.department.units.hot_lists import Offer, Published
@@ -67,7 +70,8 @@ class Front:
     `exports`: the folder into which CAD or RMS drops its case numbers, as CSV.
     `time`: the department's, where the server's clock is behind it. `ending`: certificates and day keys.
     `tell_cleared`: offer units what was cleared. `alert_facts`: what units recorded of alerts, opened in
-    this process; `alerts_seen`: records that are in the log already.
+    this process; `opening`: held while it is. `bell`: rung when an alert comes or goes on; `watchers`: who
+    follows.
     `sign_document`: sign one (name, body, now, unit, end) with the command key and offer it; its version.
     """
 
@@ -88,7 +92,9 @@ class Front:
     lists_out: Callable[[], list[ListHead]]
     tell_cleared: Callable[[], None] = lambda: None
     alert_facts: dict[str, Alert] = field(default_factory=dict, repr=False)
-    alerts_seen: set[str] = field(default_factory=set)
+    opening: threading.Lock = field(default_factory=threading.Lock)
+    bell: Bell = field(default_factory=Bell)
+    watchers: Watchers = field(default_factory=Watchers)
     opened: tuple[Callable[[], None], ...] = ()
     time: DepartmentTime | None = None
     ending: Callable[[], list[Ending]] = list

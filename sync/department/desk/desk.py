@@ -353,9 +353,10 @@ class Desk:
 
     # calls ------------------------------------------------------------------------------------------------
 
-    def act(self, token: str, call: Call, decide: Callable[[Caller], Plan[T]]) -> T:
+    def act(self, token: str, call: Call, decide: Callable[[Caller], Plan[T]], *, touch: bool = True) -> T:
         """Make one call. `decide` gives the notes to enter and what to make of the entries; it may refuse.
 
+        `touch`: whether the session counts as used; what a stream does by itself keeps no session open.
         Raises DeskRefusal; the refusal itself is entered.
         """
         refusal: DeskRefusal | None = None
@@ -374,9 +375,18 @@ class Desk:
                     self._add(SessionEnded(session=session.digest, how="ended", totp_step=0), stamp)
                 self._add(Refused(call=call.value, code=refusal.code, clause=refusal.clause), stamp)
             else:
-                self.log.touch(session.digest, moment.at_us)
+                if touch:
+                    self.log.touch(session.digest, moment.at_us)
                 return finish([self._add(note, caller.stamp()) for note in notes])
         raise refusal
+
+    def still(self, token: str, call: Call) -> Caller:
+        """Whether a session may go on with a call that it began: no entry, and no use of the session.
+
+        Raises DeskRefusal.
+        """
+        with self._deciding() as moment:
+            return self._caller(sessions.find(self.book.sessions, token), call, moment.at_us)
 
     def follow_up(self, stamp: Stamp, *notes: Note) -> list[Entry]:
         """Entries that tell how a call ended, under that call's stamp at today's time."""

@@ -13,10 +13,11 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+from sync.department.desk.alerts import events
 from sync.department.desk.logon_forms import LoggedOn, LogonForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS, Operation
 from sync.department.desk.transparency.rules import Transparency
-from sync.department.policy.roles import CALLS
+from sync.department.policy.roles import CALLS, Call
 
 OPENAPI = "3.1.0"
 PROBLEM = {
@@ -142,6 +143,7 @@ def document(title: str = "ALPR policy desk") -> dict[str, Any]:
                 "transparency", "The public counts, made anew once an hour.", schemas.of(Transparency)
             )
         },
+        "/desk/alert/events": {"get": _events()},
         "/desk/openapi.json": {"get": _public("openapi", "This description.", {"type": "object"})},
     }
     for name, one in sorted(OPERATIONS.items()):
@@ -188,6 +190,29 @@ def _call(
         "requestBody": {"required": True, "content": {"application/json": {"schema": schemas.of(form)}}},
         "responses": {
             "200": {"description": "done", "content": {"application/json": {"schema": schemas.of(answer)}}},
+            **{status: {"description": what, "content": problem} for status, what in STATUSES.items()},
+        },
+    }
+
+
+def _events() -> dict[str, Any]:
+    """The stream of alerts: what a client does that is no call of the table."""
+    rule, stream = CALLS[Call.ALERT_LIST], {"schema": {"type": "string"}}
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        "operationId": "alert.events",
+        "tags": ["alert"],
+        "summary": "The alerts as they come, as server-sent events.",
+        "description": " ".join((events.__doc__ or "").split()),
+        "security": [{"session": []}],
+        "x-call": str(Call.ALERT_LIST),
+        "x-clause": rule.clause,
+        "x-needs-training": rule.touches_data,
+        "parameters": [
+            {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"}}
+        ],
+        "responses": {
+            "200": {"description": "a stream", "content": {"text/event-stream": stream}},
             **{status: {"description": what, "content": problem} for status, what in STATUSES.items()},
         },
     }

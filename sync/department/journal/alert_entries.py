@@ -43,3 +43,11 @@ class AlertStepTaken(Note):
     alert: str
     unit: str
     step: AlertStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRecordsOpened(Note):
+    """Steps that units recorded are known at the desk: `records`, each LOG/number, are not opened again."""
+
+    KIND: ClassVar[str] = "alert_records_opened"
+    records: tuple[str, ...]

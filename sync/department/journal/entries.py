@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from storage.errors import RecordError
 from storage.times import iso_text
-from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
+from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.change_entries import (
     AuthenticatorKept,
     CasesCompared,
@@ -438,6 +438,7 @@ NOTES: dict[str, type[Note]] = {
         AdministratorNamed,
         AlertKnown,
         AlertStepTaken,
+        AlertRecordsOpened,
     )
 }
 """All kinds by name. An unknown kind in a log is an error, never skipped."""

@@ -32,6 +32,7 @@ from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import HandedOver
 from sync.department.desk.people.rules import one_time_password, totp_uri
 from sync.department.desk.state import checked_policy
+from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.journal.access_log import DATABASE
@@ -209,6 +210,7 @@ def open_front(
     door: KeyDoor | None = None,
     clock: Callable[[], int] | None = None,
     link: WitnessLink | None = None,
+    bell: Bell | None = None,
 ) -> Front:
     """Everything that the desk's calls need; the server gives what it has open already. Raises HomeError."""
     clock = clock or DepartmentTime(home.path)
@@ -259,6 +261,7 @@ def open_front(
         publish_list=lambda offer, entries, now: hot_lists.publish_list(home, held, offer, entries, now),
         lists_out=lambda: hot_lists.listed(home),
         tell_cleared=lambda: _tell_cleared(home, held, desk),
+        bell=bell or Bell(),
         opened=tuple(opened),
         time=clock if isinstance(clock, DepartmentTime) else None,
         ending=lambda: ending_in_machine(home, held, desk.now_us),
@@ -379,6 +382,7 @@ def front_of(department: Department) -> Front | None:
         keys=department.keys,
         packs=department.packs,
         clock=department.time,
+        bell=department.bell,
     )
     department.purge_through = lambda: front.desk.book.purge_through
     return front

@@ -20,6 +20,7 @@ import structlog
 import uvicorn
 
 from sync.department.content.key_remote import service_of
+from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.ports import demand_free
@@ -55,6 +56,7 @@ class Department:
     def __init__(self, home: DepartmentHome, clocks: Clocks | None = None) -> None:
         self.home = home
         self.purge_through: Callable[[], int] = lambda: -1
+        self.bell = Bell()
         self.time = DepartmentTime(home.path, clocks)
         self.store = open_store(home.database_url)
         self.time.known(newest_in(self.store))
@@ -76,6 +78,7 @@ class Department:
             certificate_days=settings.certificate_days,
             partials=self._partials,
             heard=self.time.confirm_unit,
+            alerted=self.bell.ring,
         )
         self.enrolment = Enrolment(self.store, self.authority, log_key, settings, home.root_file, self.time)
         self.retention = Retention(
@@ -189,6 +192,7 @@ async def serve(
 
     def end() -> None:
         stop.set()
+        department.bell.close()
         units.should_exit = front.should_exit = True
 
     async with asyncio.TaskGroup() as group:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from storage import leaf as leaves
 from storage import sealing
 from storage.errors import StorageError
-from storage.records import KeyClass
+from storage.records import Alert, AlertStepped, KeyClass
 from storage.times import DAY_US
 from sync import messages as m
 from sync.department.content.key_service import Arrived, ReceivingKeys
@@ -25,6 +25,7 @@ from sync.department.store.unit_logs import FORM_OPEN, FORM_SEALED, HeldLog, New
 from sync.errors import RefusedByDepartmentError
 
 INLINE_BYTES = 8 * 1024  # larger ones go to the day's packs
+ALERT_KINDS = frozenset({Alert.KIND, AlertStepped.KIND})
 GONE = "no longer on the unit: purged before it could be sent"
 
 
@@ -41,8 +42,15 @@ class Arrival:
     """Takes parcels for one store."""
 
     def __init__(
-        self, store: Store, keys: ReceivingKeys, packs: PackStore, now_us: Callable[[], int]
+        self,
+        store: Store,
+        keys: ReceivingKeys,
+        packs: PackStore,
+        now_us: Callable[[], int],
+        alerted: Callable[[], object],
     ) -> None:
+        """`alerted`: called once records of alerts are stored."""
+        self._alerted = alerted
         self._store, self._keys, self._packs, self._now_us = store, keys, packs, now_us
 
     def take(self, log: HeldLog, header: m.ParcelHeader, parts: Sequence[bytes]) -> tuple[int, list[m.Bad]]:
@@ -91,7 +99,10 @@ class Arrival:
                     log_id=log.log_id,
                     now_us=self._now_us(),
                 )
-            return held.complete_to(connection, log), bad
+            complete_to = held.complete_to(connection, log)
+        if any(parsed[one.sequence].kind in ALERT_KINDS for one in new):
+            self._alerted()
+        return complete_to, bad
 
     def _packed(self, day: int, ready: Sequence[NewElement]) -> list[NewElement]:
         """The same elements, the large ones in one synced pack."""

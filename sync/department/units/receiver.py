@@ -64,8 +64,10 @@ class Receiver:
         *,
         partials: Partials,
         heard: Callable[[str, int], object] = lambda _unit, _us: None,
+        alerted: Callable[[], object] = lambda: None,
     ) -> None:
-        """`heard`: told each unit's own time, of its signed hello."""
+        """`heard`: told each unit's own time, of its signed hello. `alerted`: called once an alert, or a step
+        in the life of one, is stored."""
         self._heard = heard
         self._partials = partials
         self.store, self.keys, self.packs = store, keys, packs
@@ -74,7 +76,7 @@ class Receiver:
         self.origin = m.department_origin(log_key.public_key())
         self._now_us = now_us
         self._certificate_days = certificate_days
-        self._arrival = Arrival(store, keys, packs, now_us)
+        self._arrival = Arrival(store, keys, packs, now_us, alerted)
         self._guard = threading.Lock()
         self._locks: dict[bytes, threading.Lock] = {}
         self._challenges: dict[bytes, bool] = {}

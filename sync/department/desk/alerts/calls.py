@@ -6,7 +6,6 @@ answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,22 +13,19 @@ from storage.alert_life import AlertState, AlertStep, Fit, Outcome, Step, Wanted
 from storage.alert_life import verdict_of as computed_answer
 from storage.errors import RecordError, RefusedError
 from storage.plate_states import typed_state
-from storage.records import Alert, AlertStepped
-from sync.department.content.alert_records import SealedRecord, open_records
-from sync.department.content.key_guard import read_name
+from storage.records import Alert
+from sync.department.content.alert_records import open_records
 from sync.department.content.reads import parse_name
-from sync.department.desk.alerts.planting import falls_due, plant
+from sync.department.desk.alerts.opening import access_of, open_waiting
 from sync.department.desk.alerts.rules import AlertRow
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Images, NothingForm
 from sync.department.desk.inquiry.searching import open_reads
-from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
-from sync.department.journal.entries import Access, AccessResult, Entry, Ground, LogRead
-from sync.department.journal.entry_base import Note
+from sync.department.journal.alert_entries import AlertStepTaken
+from sync.department.journal.entries import Entry, LogRead
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Call
-from sync.hot_lists.document import digest_of
 from sync.hot_lists.entry import Entry as ListEntry
 
 CLAUSE = "463.7"
@@ -135,93 +131,37 @@ class Figures:
 def listed(front: Front, token: str, form: NothingForm) -> tuple[AlertLine, ...]:  # noqa: ARG001
     """The open alerts. What units recorded since the last call is opened first, as an access."""
     desk = front.desk
-    waiting = front.alerts.waiting({*desk.book.alerts.rows, *front.alerts_seen})
-    caller, entry = _enter_list(front, token, waiting)
-    if waiting:
-        _take_in(front, caller, entry, waiting)
-    else:
+    caller = open_waiting(front, token)
+    if caller is None:
+        caller, entry = _enter_list(desk, token)
         desk.covered(entry.sequence)
     rows = [row for row in desk.book.alerts.open() if row.visible_to(caller.user)]
     return tuple(_line(desk, row, caller.at_us) for row in rows)
 
 
-def _enter_list(front: Front, token: str, waiting: Sequence[SealedRecord]) -> tuple[Caller, Entry]:
-    desk = front.desk
-
+def _enter_list(desk: Desk, token: str) -> tuple[Caller, Entry]:
     def plan(caller: Caller) -> Plan[tuple[Caller, Entry]]:
-        note: Note = LogRead(elements="alerts", count=len(desk.book.alerts.open()))
-        if waiting:
-            note = _access("alert", "alerts that units raised", tuple(one.name for one in waiting))
+        note = LogRead(elements="alerts", count=len(desk.book.alerts.open()))
         return [note], lambda made: (caller, made[0])
 
     return desk.act(token, Call.ALERT_LIST, plan)
-
-
-def _take_in(front: Front, caller: Caller, entry: Entry, waiting: Sequence[SealedRecord]) -> None:
-    """Open what units recorded and enter what the desk then knows."""
-    desk = front.desk
-    cover = desk.covered(entry.sequence)
-    notes: list[Note] = []
-    for one, record in zip(waiting, open_records(front.door, cover, waiting), strict=True):
-        if isinstance(record, Alert):
-            notes.append(_known(one, record))
-            front.alert_facts[one.name] = record
-        else:
-            alert = read_name(one.log_id, record.alert)
-            notes.append(AlertStepTaken(alert=alert, unit=one.unit, step=_at_unit(record)))
-        front.alerts_seen.add(one.name)
-    unwitnessed = cover.unwitnessed
-    notes.append(AccessResult(access=entry.sequence, count=len(waiting), reads=(), unwitnessed=unwitnessed))
-    made = desk.follow_up(caller.stamp(), *notes)
-    planted = [
-        found
-        for one in made
-        if isinstance(one.note, AlertKnown)
-        and falls_due(one.sequence, desk.policy.alerts.planted_per_thousand)
-        and (found := plant(desk.book.alerts, one.sequence, caller.at_us)) is not None
-    ]
-    if planted:
-        desk.system(*planted)
-
-
-def _at_unit(record: AlertStepped) -> AlertStep:
-    return record.step
-
-
-def _known(one: SealedRecord, record: Alert) -> AlertKnown:
-    entry = ListEntry.from_bytes(record.entry)
-    return AlertKnown(
-        alert=one.name,
-        read=read_name(one.log_id, record.read),
-        unit=one.unit,
-        raised_us=record.at_us,
-        list_id=record.list_id,
-        source=record.source,
-        category=record.category,
-        entry=digest_of(record.entry),
-        silent=record.silent,
-        stale=record.stale,
-        requester=entry.requester,
-        recipients=entry.recipients,
-        planted_plate="",
-        planted_state="",
-    )
 
 
 def show(front: Front, token: str, form: AlertForm) -> Images:
     """Look at the images: an access of its own, and the step without which nothing is typed."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[Entry]:
+    def plan(caller: Caller) -> Plan[tuple[Entry, str]]:
         row = _row(desk, caller, form.alert)
         parse_name(row.known.read)
         step = _step(caller, Step.VIEWED)
         _demand(row, step, Wanted(plate="", state=""))
-        note = _access("alert-image", f"images of alert {form.alert}", (row.known.read,))
-        return [note, AlertStepTaken(alert=form.alert, unit="", step=step)], lambda made: made[0]
+        note = access_of("alert-image", f"images of alert {row.number}", (row.known.read,))
+        taken = AlertStepTaken(alert=row.known.alert, unit="", step=step)
+        return [note, taken], lambda made: (made[0], row.known.read)
 
-    entry = desk.act(token, Call.ALERT_VERIFY, plan)
-    read = desk.book.alerts.rows[form.alert].known.read
+    entry, read = desk.act(token, Call.ALERT_VERIFY, plan)
+    front.bell.ring()
     opened, unwitnessed = open_reads(front, entry, Call.ALERT_VERIFY, (read,), IMAGES)
     parts = opened[0].elements
     return Images(
@@ -282,8 +222,10 @@ def figures(front: Front, token: str, form: NothingForm) -> Figures:  # noqa: AR
     return desk.act(token, Call.COMPLIANCE_READ, plan)
 
 
-def _record(front: Front, token: str, name: str) -> Alert | None:
+def _record(front: Front, token: str, number: str) -> Alert | None:
     """What the unit recorded of an alert, opened as an access where this process has not. None: planted."""
+    row = front.desk.book.alerts.find(number)
+    name = number if row is None else row.known.alert
     known = front.alert_facts.get(name)
     if known is not None or name.startswith("planted/"):
         return known
@@ -294,7 +236,7 @@ def _record(front: Front, token: str, name: str) -> Alert | None:
 
     def plan(caller: Caller) -> Plan[Entry]:
         _row(desk, caller, name)
-        return [_access("alert", f"alert {name}", (name,))], lambda made: made[0]
+        return [access_of("alert", f"alert {name}", (name,))], lambda made: made[0]
 
     entry = desk.act(token, Call.ALERT_VERIFY, plan)
     (record,) = open_records(front.door, desk.covered(entry.sequence), found)
@@ -320,11 +262,12 @@ def _taken(  # noqa: PLR0917 - one step
                 raise DeskRefusal("type plate and state first", code="transcribe", clause=CLAUSE)
             step = _step(caller, kind, fit=step.fit, answer=computed_answer(typed, step.fit, wanted))
         _demand(row, step, wanted)
-        after = AlertRow(row.known, row.state.after(step))
+        after = AlertRow(row.known, row.state.after(step), row.number)
         told = _compared(desk, after, record, wanted, caller)
-        return [AlertStepTaken(alert=name, unit="", step=step)], lambda made: (made[0], told)
+        return [AlertStepTaken(alert=row.known.alert, unit="", step=step)], lambda made: (made[0], told)
 
     entry, told = desk.act(token, Call.ALERT_VERIFY, plan)
+    front.bell.ring()
     desk.covered(entry.sequence)
     if kind is Step.ANSWERED:
         front.tell_cleared()
@@ -332,7 +275,7 @@ def _taken(  # noqa: PLR0917 - one step
 
 
 def _row(desk: Desk, caller: Caller, name: str) -> AlertRow:
-    row = desk.book.alerts.rows.get(name)
+    row = desk.book.alerts.find(name)
     if row is None or not row.visible_to(caller.user):
         raise FormError("there is no such alert", code="no-alert", clause=CLAUSE, cure="list them again")
     return row
@@ -393,7 +336,7 @@ def _line(desk: Desk, row: AlertRow, now_us: int) -> AlertLine:
     terms, known = desk.policy.alerts, row.known
     category = terms.category(known.category)
     return AlertLine(
-        alert=known.alert,
+        alert=str(row.number),
         unit=known.unit,
         says=category.says if category is not None else known.category,
         raised_us=known.raised_us,
@@ -404,24 +347,4 @@ def _line(desk: Desk, row: AlertRow, now_us: int) -> AlertLine:
         answer="" if row.state.answer is None else row.state.answer.value,
         next=row.state.next_step(now_us, terms.clets_minutes),
         overdue=row.state.overdue(now_us, terms.outcome_hours),
-    )
-
-
-def _access(action: str, elements: str, reads: tuple[str, ...]) -> Access:
-    """The access entry of an alert: its ground is the verification that 463.7 asks for."""
-    return Access(
-        action=action,
-        elements=elements,
-        plate="",
-        ground=Ground(
-            purpose="enforcement",
-            basis="criminal-investigation",
-            number="ALERT-4637",
-            number_kind="alert",
-            justification="verification of an alert (463.7)",
-        ),
-        on_behalf_of="",
-        request=-1,
-        approval=-1,
-        reads=reads,
     )

@@ -10,16 +10,20 @@ from dataclasses import dataclass, field
 
 from storage.alert_life import NEGATIVE, AlertState, Answer, Step, Wanted, caught
 from storage.alert_terms import AlertTerms
-from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
+from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.entries import Entry
 
 
 @dataclass(slots=True)
 class AlertRow:
-    """One alert as the log has it."""
+    """One alert as the log has it. `number`: of the entry that made it known, and its name for people.
+
+    A planted mismatch has a number like any other: nothing that a verifier sees names it one.
+    """
 
     known: AlertKnown
     state: AlertState
+    number: int
 
     @property
     def planted(self) -> bool:
@@ -56,18 +60,31 @@ class VerifierShare:
 
 @dataclass(slots=True)
 class Alerts:
-    """All alerts, by name."""
+    """All alerts, by name. `numbers`: names by number. `opened`: units' records that the desk knows."""
 
     rows: dict[str, AlertRow] = field(default_factory=dict)
-    steps: set[str] = field(default_factory=set)
+    numbers: dict[int, str] = field(default_factory=dict)
+    opened: set[str] = field(default_factory=set)
 
     def apply(self, entry: Entry) -> None:
         note = entry.note
         if isinstance(note, AlertKnown):
-            self.rows.setdefault(note.alert, AlertRow(note, AlertState(raised_us=note.raised_us)))
+            if note.alert not in self.rows:
+                state = AlertState(raised_us=note.raised_us)
+                self.rows[note.alert] = AlertRow(note, state, entry.sequence)
+                self.numbers[entry.sequence] = note.alert
+                self.opened.add(note.alert)
         elif isinstance(note, AlertStepTaken) and note.alert in self.rows:
             row = self.rows[note.alert]
-            row.state = row.state.after(note.step)
+            if not note.unit or note.step not in row.state.steps:  # a unit's record, opened twice, is one
+                row.state = row.state.after(note.step)
+        elif isinstance(note, AlertRecordsOpened):
+            self.opened.update(note.records)
+
+    def find(self, number: str) -> AlertRow | None:
+        """An alert by its number, or by the name of the unit's record."""
+        name = self.numbers.get(int(number)) if number.isascii() and number.isdigit() else number
+        return None if name is None else self.rows.get(name)
 
     def open(self) -> list[AlertRow]:
         """Open alerts: those that sounded first, the oldest first."""

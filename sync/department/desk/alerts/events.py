@@ -1,0 +1,249 @@
+"""The alerts as a stream of server-sent events: number, state, sounded or silent, and counts. Nothing else.
+
+    event: alert    {"alert", "state", "sounded", "open", "sounding", "overdue", "unopened"}
+    event: counts   {"open", "sounding", "overdue", "unopened"}: at the start, and where only they changed
+    event: again    more happened than is repeated: list the alerts anew
+    event: end      {"refused", "what", "cure"}: locked, over, or no longer allowed; do not connect again
+
+`id` is the number of the access log's entry; Last-Event-ID goes on after it. Following is checked like
+alert/list, at the start and before every event, and never counts as use of the session. What a unit sends
+is opened at once, as an access of the first who follows. HTML Living Standard, 9.2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from storage.errors import StorageError
+from sync.department.desk.alerts.opening import open_waiting
+from sync.department.desk.alerts.watchers import Watcher, Watchers
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Plan
+from sync.department.ground.problem import NO_STORE
+from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
+from sync.department.journal.entries import Entry, LogRead
+from sync.department.journal.marking import WORDS, watching
+from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.roles import Call
+from sync.errors import SyncError
+
+HEARTBEAT_S = 15.0
+SEND_S = 20.0  # a reader that takes nothing for so long is dropped
+MOST_REPEATED = 1000
+THREADS = 4
+KINDS = (AlertKnown.KIND, AlertStepTaken.KIND)
+RETRY_MS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Of the alerts that the person may see. `unopened`: received, and not opened yet."""
+
+    open: int
+    sounding: int
+    overdue: int
+    unopened: int
+
+
+class AlertStream:
+    """One person's stream, an async iterator of bytes; `aclose` gives its place back.
+
+    `place`: the first entry that was not told yet. `unwitnessed`: it began while the witness was away.
+    """
+
+    def __init__(self, token: str, watcher: Watcher, watchers: Watchers, place: int) -> None:
+        self.token, self.watcher, self.place = token, watcher, place
+        self.counts: Counts | None = None
+        self.unwitnessed = False
+        self._watchers = watchers
+        self._events: AsyncIterator[bytes] = _nothing()
+
+    def begin(self, events: AsyncIterator[bytes], *, unwitnessed: bool) -> None:
+        """What it tells."""
+        self._events, self.unwitnessed = events, unwitnessed
+
+    def __aiter__(self) -> AlertStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._events)
+
+    async def aclose(self) -> None:
+        """End it, begun or not."""
+        self._watchers.leave(self.watcher)
+        if isinstance(self._events, AsyncGenerator):
+            await self._events.aclose()
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+class AlertEvents:
+    """Streams over one front."""
+
+    def __init__(self, front: Front, *, heartbeat_s: float = HEARTBEAT_S) -> None:
+        self._front, self._heartbeat_s = front, heartbeat_s
+        self._threads = anyio.CapacityLimiter(THREADS)
+        self._opened_at = -1  # the bell's count when everything that waited was opened
+
+    async def follow(self, token: str, last_id: str = "") -> AlertStream:
+        """The stream of a session, from after `last_id` on; close it, whether or not it was read.
+
+        Raises DeskRefusal: as alert/list, for a `last_id` that is no number, for too many streams.
+        """
+        return await anyio.to_thread.run_sync(self._begin, token, last_id, limiter=self._threads)
+
+    def _begin(self, token: str, last_id: str) -> AlertStream:
+        desk = self._front.desk
+        after = _number(last_id)
+
+        def plan(caller: Caller) -> Plan[tuple[Entry, bytes]]:
+            note = LogRead(elements="alert events", count=len(desk.book.alerts.open()))
+            return [note], lambda made: (made[0], caller.session)
+
+        with watching() as mark:
+            entry, session = desk.act(token, Call.ALERT_LIST, plan, touch=False)
+            desk.covered(entry.sequence)
+        size, watchers = desk.log.size(), self._front.watchers
+        place = size if after is None else min(after + 1, size)
+        stream = AlertStream(token, watchers.join(session), watchers, place)
+        stream.begin(self._events(stream), unwitnessed=mark.unwitnessed)
+        return stream
+
+    async def _events(self, stream: AlertStream) -> AsyncIterator[bytes]:
+        bell = self._front.bell
+        yield f"retry: {RETRY_MS}\n\n".encode()
+        while not bell.closed and not stream.watcher.dropped:
+            heard = bell.count
+            try:
+                told = await anyio.to_thread.run_sync(self._next, stream, heard, limiter=self._threads)
+            except DeskRefusal as refusal:
+                yield _event("end", {"refused": refusal.code, "what": refusal.what, "cure": refusal.cure})
+                return
+            for one in told:
+                yield one
+            if not await bell.heard(heard, self._heartbeat_s):
+                yield b":\n\n"
+
+    def _next(self, stream: AlertStream, heard: int) -> list[bytes]:
+        """What there is to tell now. Raises DeskRefusal where the session may not follow any more."""
+        desk = self._front.desk
+        caller = desk.still(stream.token, Call.ALERT_LIST)
+        self._open(stream.token, heard)
+        return list(self._told(stream, caller))
+
+    def _open(self, token: str, heard: int) -> None:
+        """Open what came. Where it cannot be opened now it stays counted, and is tried at each heartbeat."""
+        if self._opened_at == heard:
+            return
+        try:
+            open_waiting(self._front, token, touch=False)
+        except (DeskRefusal, StorageError, SyncError):
+            return
+        self._opened_at = heard
+
+    def _told(self, stream: AlertStream, caller: Caller) -> Iterator[bytes]:
+        desk = self._front.desk
+        size = desk.log.size()
+        entries = desk.log.entries(stream.place, size, KINDS)
+        stream.place = size
+        alerts, told = desk.book.alerts, 0
+        counts = self._counts(caller)
+        for entry in entries:
+            note = entry.note
+            name = note.alert if isinstance(note, AlertKnown | AlertStepTaken) else ""
+            row = alerts.rows.get(name)
+            if row is None or not row.visible_to(caller.user):
+                continue
+            told += 1
+            if told > MOST_REPEATED:
+                yield _event("again", {}, number=size - 1)
+                break
+            stream.counts = counts
+            yield _event(
+                "alert",
+                {
+                    "alert": str(row.number),
+                    "state": "raised" if isinstance(note, AlertKnown) else note.step.step.value,  # type: ignore[attr-defined]
+                    "sounded": not row.known.silent,
+                    **asdict(counts),
+                },
+                number=entry.sequence,
+            )
+        if stream.counts != counts:
+            stream.counts = counts
+            yield _event("counts", asdict(counts), number=size - 1)
+
+    def _counts(self, caller: Caller) -> Counts:
+        desk = self._front.desk
+        alerts = desk.book.alerts
+        rows = [row for row in alerts.open() if row.visible_to(caller.user)]
+        terms = desk.policy.alerts
+        return Counts(
+            open=len(rows),
+            sounding=sum(not row.known.silent for row in rows),
+            overdue=sum(row.state.overdue(caller.at_us, terms.outcome_hours) for row in rows),
+            unopened=len(self._front.alerts.waiting(alerts.opened)),
+        )
+
+
+class EventStream(StreamingResponse):
+    """An endless answer: it ends with its events, its connection, or a reader that takes nothing."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, stream: AlertStream, *, send_s: float = SEND_S) -> None:
+        marked = {"X-Not-Witnessed": WORDS} if stream.unwitnessed else {}
+        super().__init__(stream, headers=NO_STORE | {"x-accel-buffering": "no"} | marked)
+        self._stream, self._send_s = stream, send_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._until_gone, receive, group.cancel_scope)
+            try:
+                await self._tell(send)
+            finally:
+                group.cancel_scope.cancel()
+
+    async def _tell(self, send: Send) -> None:
+        async with aclosing(self._stream) as events:
+            start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+            await send(start)
+            async for data in events:
+                with anyio.fail_after(self._send_s):
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    @staticmethod
+    async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        scope.cancel()
+
+
+def last_id_of(request: Request) -> str:
+    """What a browser or a client says it has seen."""
+    return str(request.headers.get("last-event-id", ""))
+
+
+def _number(last_id: str) -> int | None:
+    if not last_id:
+        return None
+    if not (last_id.isascii() and last_id.isdigit()) or len(last_id) > 15:
+        raise FormError("Last-Event-ID is no number of an event", code="form", clause="463.7")
+    return int(last_id)
+
+
+def _event(kind: str, facts: Mapping[str, object], *, number: int | None = None) -> bytes:
+    head = "" if number is None else f"id: {number}\n"
+    return f"{head}event: {kind}\ndata: {json.dumps(facts)}\n\n".encode()

@@ -1,0 +1,54 @@
+"""A unit whose alerts reach the department's store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_twins import Department
+from desk_units import Pass, UnitTwin
+
+from storage.alert_life import AlertStep
+from storage.records import Alert, AlertStepped
+from storage.times import MINUTE_US
+from sync.hot_lists.entry import Entry
+
+PLATE = "7XKR219"
+
+
+class Car:
+    """A unit that raises alerts."""
+
+    def __init__(self, department: Department) -> None:
+        self.department = department
+        self.unit = UnitTwin(department.home, Ed25519PrivateKey.generate(), "car-8")
+        self.reads = 0
+
+    def raises(self, plate: str = PLATE, *, silent: tuple[str, ...] = (), **fields: Any) -> str:
+        """One read and its alert, received now; the alert's name."""
+        now_us = self.department.clock.us
+        read = self.unit.deliver([Pass(plate=plate, at_us=now_us - MINUTE_US)], received_us=now_us)[0]
+        facts = {"state": "US-CA", "make": "KIA", "reason": "VICTIM armed", "case": "26-1042"} | fields
+        entry = Entry(plate=plate, category="stolen-vehicle", **facts)
+        record = Alert(
+            read=int(read.partition("/")[2]),
+            list_id="doj",
+            list_version=3,
+            source="SVS",
+            entry=entry.to_bytes(),
+            category="stolen-vehicle",
+            score=0.97,
+            twin=False,
+            disagrees=(),
+            silent=silent,
+            stale=False,
+            at_us=now_us - MINUTE_US,
+        )
+        return self.unit.deliver_records([record], received_us=now_us)[0]
+
+    def steps(self, alert: str, *steps: AlertStep) -> None:
+        """Steps that an officer took in the car."""
+        number = int(alert.partition("/")[2])
+        self.unit.deliver_records(
+            [AlertStepped(alert=number, step=one) for one in steps], received_us=self.department.clock.us
+        )
