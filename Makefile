@@ -6,6 +6,7 @@
 #   make bench    milliseconds a frame by stage, and memory
 #   make runtimes the nets' answers on tflite-runtime and on an emulated arm64 processor beside this one's
 #   make faults   the tests that cut, kill and corrupt, with their full figures
+#   make mutants  break one line at a time; a survivor is a line that no test guards (an hour)
 #   make soak     hours of replay with injected trouble (SOAK_MINUTES=120)
 #   make train    train both nets anew and export them (needs the pictures of ALPR_DATA=DIR)
 #   make reference  write the pages that are made from the code (commands, HTTP operations)
@@ -118,7 +119,7 @@ runtimes: $(VENV)/.ready
 faults: $(VENV)/.ready
 	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks tests/console/test_line_editor.py tests/console/test_preview.py tests/hw/test_position.py
 
-# Sampled: each survivor is a line that no test guards. See tests/tools/mutants_equivalent.txt.
+# Sampled: each survivor is a line that no test guards. See tests/tools/mutation/equivalent.txt.
 mutants: $(VENV)/.ready
 	$(RUN)/python -m tests.tools.mutants
 

@@ -1,0 +1,82 @@
+"""The tools of `make mutants` find what they are asked to find."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.tools.mutants import ROOT, Reach, equivalent_names
+from tests.tools.mutation.changes import mutants_of
+from tests.tools.mutation.rooms import ROOMS
+
+MODULE = """
+def reads(days: int, held: bool = False) -> int:
+    if days > 365 and not held:
+        raise ValueError("too many")
+    log(days)
+    return days + 1
+"""
+
+
+def test_every_kind_of_fault_is_made_of_a_module_once() -> None:
+    assert [one.what for one in mutants_of("storage/x.py", MODULE)] == [
+        "condition negated: if days > 365 and not held:",
+        "left out: log(days)",
+        "False to True: def reads(days: int, held: bool = False) -> int:",
+        "operand 1 dropped: if days > 365 and not held:",
+        "operand 2 dropped: if days > 365 and not held:",
+        'left out: raise ValueError("too many")',
+        "+ and - exchanged: return days + 1",
+        "Gt to GtE: if days > 365 and not held:",
+        "1 to 2: return days + 1",
+        "365 to 366: if days > 365 and not held:",
+    ]
+
+
+def test_mutants_differ_from_their_module_and_each_other_and_are_still_python() -> None:
+    sources = [ast.unparse(ast.parse(MODULE)), *(one.source for one in mutants_of("storage/x.py", MODULE))]
+    assert len(set(sources)) == len(sources)
+    for source in sources:
+        compile(source, "x.py", "exec")
+
+
+def test_a_mutant_runs_the_tests_that_reach_its_line_the_fastest_file_first() -> None:
+    reach = Reach(
+        lines={"storage/x.py": {3: ["tests/a.py::slow", "tests/b.py"], 6: ["tests/c.py::other"]}},
+        seconds={
+            "tests/a.py::slow": 9.0,
+            "tests/b.py::one": 2.0,
+            "tests/b.py::two": 1.0,
+            "tests/c.py::other": 0,
+        },
+    )
+    condition = next(one for one in mutants_of("storage/x.py", MODULE) if one.what.startswith("condition"))
+    assert reach.tests(condition) == ["tests/b.py::two", "tests/b.py::one", "tests/a.py::slow"]
+
+
+def test_a_line_that_no_test_reaches_has_no_tests() -> None:
+    reach = Reach(lines={}, seconds={"tests/a.py::one": 1.0})
+    assert reach.tests(mutants_of("storage/x.py", MODULE)[0]) == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_pattern_of_a_room_names_files(room: str) -> None:
+    assert ROOMS[room].module_paths(ROOT)
+    assert ROOMS[room].test_paths(ROOT)
+
+
+def test_a_pattern_that_names_no_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no such file; correct tests/tools/mutation/rooms.py"):
+        ROOMS["detector"].module_paths(tmp_path)
+
+
+def test_every_equivalent_mutant_still_exists() -> None:
+    paths = sorted({name.split(" ", 1)[0] for name in equivalent_names()})
+    there = {
+        mutant.name
+        for path in paths
+        for mutant in mutants_of(path, (ROOT / path).read_text(encoding="utf-8"))
+    }
+    assert set(equivalent_names()) <= there

@@ -1,0 +1,73 @@
+"""A pytest plugin that notes which tests run which lines: `-p tests.tools.mutation.reach`.
+
+MUTATION_MODULES names the modules (absolute paths, one a line), MUTATION_REACH the JSON file to write:
+`lines`: path -> line -> tests; `seconds`: test -> seconds; `libraries`: what the tests import from elsewhere.
+A line that runs in a fixture's set-up counts for the whole test file, since the fixture may serve all of it;
+one that runs on import counts for every test. Lines that only another process runs are not seen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections import defaultdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+_watched = frozenset(os.environ["MUTATION_MODULES"].splitlines())
+_reached: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
+_seconds: defaultdict[str, float] = defaultdict(float)
+_now = ""  # the running test, its file while a fixture is set up, "" on import
+
+
+def _trace(frame: FrameType, event: str, arg: Any) -> Any:
+    if frame.f_code.co_filename not in _watched:
+        return None
+    _reached[frame.f_code.co_filename, frame.f_lineno].add(_now)
+    return _trace
+
+
+threading.settrace(_trace)
+sys.settrace(_trace)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    _begin(item.nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    _begin(item.nodeid)
+
+
+def _begin(name: str) -> None:
+    global _now  # noqa: PLW0603 - the tracer is called by the interpreter and takes no object
+    _now = name
+    sys.settrace(_trace)  # a test may have replaced it
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _seconds[report.nodeid] += report.duration
+
+
+def pytest_sessionfinish() -> None:
+    sys.settrace(None)
+    threading.settrace(None)
+    lines: defaultdict[str, dict[int, list[str]]] = defaultdict(dict)
+    for (path, line), tests in _reached.items():
+        lines[path][line] = sorted(tests)
+    root = str(Path.cwd())
+    libraries = sorted(
+        name
+        for name, module in sys.modules.items()
+        if (file := getattr(module, "__file__", None)) and not file.startswith(root) and "pytest" not in name
+    )
+    Path(os.environ["MUTATION_REACH"]).write_text(
+        json.dumps({"lines": lines, "seconds": _seconds, "libraries": libraries}), encoding="utf-8"
+    )

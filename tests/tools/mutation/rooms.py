@@ -1,0 +1,68 @@
+"""The rooms whose lines are mutated, and the tests that promise something about each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """`modules` and `tests` are paths or glob patterns below the root of the checkout."""
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+    without: tuple[str, ...] = ()
+
+    def module_paths(self, root: Path) -> list[str]:
+        """The room's modules, sorted. Raises ValueError where a pattern names none."""
+        left_out = set(_paths(root, self.without))
+        return [one for one in _paths(root, self.modules) if one not in left_out]
+
+    def test_paths(self, root: Path) -> list[str]:
+        """The room's test files, sorted. Raises ValueError where a pattern names none."""
+        return _paths(root, self.tests)
+
+
+def _paths(root: Path, patterns: tuple[str, ...]) -> list[str]:
+    """The files that the patterns name. Raises ValueError where one names none."""
+    found: set[str] = set()
+    for pattern in patterns:
+        paths = [one.relative_to(root).as_posix() for one in root.glob(pattern) if one.suffix == ".py"]
+        if not paths:
+            raise ValueError(f"{pattern}: no such file; correct tests/tools/mutation/rooms.py")
+        found.update(paths)
+    return sorted(found)
+
+
+ROOMS: Mapping[str, Room] = {
+    "storage": Room(
+        modules=("storage/*.py",),
+        # words for the person at the keyboard, and names alone
+        without=("storage/__init__.py", "storage/errors.py"),
+        tests=("tests/storage/test_*.py", "tests/attacks/test_*.py", "tests/sync/test_lying_department.py"),
+    ),
+    "sync": Room(
+        modules=("sync/uplink.py", "sync/handover.py", "sync/succession.py",
+                 "sync/department/units/receiver.py"),
+        tests=("tests/sync/test_lying_department.py", "tests/sync/test_receiver*.py",
+               "tests/sync/test_pieces.py", "tests/sync/test_handover.py", "tests/sync/test_rolled_back.py",
+               "tests/sync/test_hostile.py", "tests/sync/test_uplink.py"),
+    ),
+    "desk": Room(
+        modules=("sync/department/desk/*/rules.py",),
+        tests=("tests/desk/test_*.py", "tests/alerts/test_*.py"),
+    ),
+    "detector": Room(
+        modules=("detector/track.py", "detector/vote*.py", "detector/ballot.py", "detector/confidence.py"),
+        tests=("tests/detector/test_track.py", "tests/detector/test_vote.py", "tests/detector/test_reader.py",
+               "tests/detector/test_passes_of_all_kinds.py"),
+    ),
+    "console": Room(
+        modules=("storage/grant_format.py", "firmware/console/login.py", "firmware/console/challenge.py",
+                 "firmware/console/doorkeeper.py", "firmware/console/lockout.py"),
+        tests=("tests/console/test_grants.py", "tests/console/test_session.py",
+               "tests/console/test_service.py"),
+    ),
+}  # fmt: skip
