@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass, field
 
 from storage import holds
+from storage.audit_records import Access, AccessResult
 from storage.plate_text import normal_plate
-from storage.records import Access, AccessResult
 from storage.search import matches
 from storage.store import Store
 from storage.times import utc_text

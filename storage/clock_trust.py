@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from storage.records import ClockState
+from storage.record_base import ClockState
 from storage.times import DAY_US, MINUTE_US
 
 LONE_LIMIT_US = DAY_US  # how far one source alone may ever bring the purge of a day forward

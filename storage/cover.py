@@ -14,7 +14,7 @@ from typing import Any
 
 from storage import codec
 from storage.leaf import IMAGES
-from storage.records import ReadPlace, ReadText
+from storage.read_records import ReadPlace, ReadText
 from storage.sealing import Opened
 from storage.times import utc_text
 

@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from storage import access, audit, codec, evidence, holds, purge, search
+from storage.audit_records import Access, AccessResult, Export
 from storage.clock_trust import boottime_us
 from storage.errors import KeyLostError, RecordError, RefusedError, StorageError
 from storage.leaf import IMAGES
 from storage.ledger import Ledger
 from storage.lockout import CJIS
 from storage.plate_text import normal_plate
-from storage.records import Access, AccessResult, Export
 from storage.roster import Person
 from storage.times import utc_text
 

@@ -8,21 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from storage.errors import LedgerError
-from storage.records import (
+from storage.log_records import (
     EpochOpened,
     FileInForce,
     HoldEnded,
     Incident,
-    KeyClass,
     LogOpened,
     PurgeAbandoned,
     PurgeIntent,
     PurgeReceipt,
-    Record,
     Resealed,
     UncleanStart,
     UploadReceipt,
 )
+from storage.record_base import KeyClass, Record
 
 
 @dataclass(slots=True)

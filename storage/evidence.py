@@ -19,20 +19,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from storage import codec, cover, holds, misreads, tlog_proof
+from storage.audit_records import Access, AccessResult, Decision, Export, Hold, Release
 from storage.errors import KeyLostError, LedgerError
 from storage.leaf import ENTRY, IMAGES, Leaf
-from storage.records import (
-    RECORDS,
-    Access,
-    AccessResult,
-    Alert,
-    Decision,
-    Export,
-    Hold,
-    ReadPlace,
-    ReadText,
-    Release,
-)
+from storage.read_records import Alert, ReadPlace, ReadText
+from storage.records import RECORDS
 from storage.sealing import Opened
 from storage.store import Store
 from storage.times import utc_text

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from storage import sealing
+from storage.audit_records import Export, Hold, Release
 from storage.errors import LedgerError, RefusedError
 from storage.leaf import IMAGES, LeafRef
-from storage.records import Export, Hold, HoldEnded, KeyClass, Release, Resealed
+from storage.log_records import HoldEnded, Resealed
+from storage.record_base import KeyClass
 from storage.sealing import Sealed
 from storage.state import IMAGES_AHEAD
 from storage.store import MOST_STRAYS, Store

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from storage import codec, sealing
 from storage.errors import RecordError
-from storage.records import KeyClass
+from storage.record_base import KeyClass
 
 AT_KEK, AT_DAY, AT_BOTH, AT_MEMORY = "kek", "day", "kek and day", "memory"
 

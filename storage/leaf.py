@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from storage import envelope, merkle
 from storage.errors import EnvelopeError, RecordError
-from storage.records import RECORDS, KeyClass
+from storage.record_base import KeyClass
+from storage.records import RECORDS
 
 VERSION = 1
 CONTEXT = b"alpr-reader/leaf/v1"

@@ -15,13 +15,16 @@ from types import TracebackType
 from typing import Self
 
 from storage import codec, opening, purge, recovery, sealing
+from storage.audit_records import ClockStep
 from storage.checkpoint import NoteKey
 from storage.clock_trust import WallClock, boottime_us
 from storage.errors import RecordError, StorageError, StoreFullError
 from storage.home import Home
 from storage.hot_list_file import list_key
 from storage.leaf import LeafRef
-from storage.records import ClockStep, Incident, KeyClass, Read, ReadPlace, ReadText, Record
+from storage.log_records import Incident
+from storage.read_records import Read, ReadPlace, ReadText
+from storage.record_base import KeyClass, Record
 from storage.retention import Item, plan_purge
 from storage.sealing import Opened, Sealed
 from storage.slot import EffaceableSlot

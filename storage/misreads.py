@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from storage import codec, holds
+from storage.audit_records import Decision, Verdict
 from storage.errors import KeyLostError
-from storage.records import Decision, KeyClass, ReadText, Verdict
+from storage.read_records import ReadText
+from storage.record_base import KeyClass
 from storage.store import Store
 
 NEWEST = 1000  # reads whose confidence counts

@@ -27,7 +27,7 @@ from storage.errors import (
 )
 from storage.home import Home, HomeLock
 from storage.log import LogReader
-from storage.records import LogOpened
+from storage.log_records import LogOpened
 from storage.state import ANCHORING, LEAD, MAX_STATE_BYTES, State
 from storage.state import CONTEXT as STATE_CONTEXT
 from storage.store import Store, bound, open_database, read_book, unbound

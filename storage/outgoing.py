@@ -14,7 +14,8 @@ from storage.day_keys import EpochKeyForDay
 from storage.errors import CheckpointError, ForkedLogError, KeyLostError, LedgerError
 from storage.leaf import LeafRef
 from storage.ledger import Ledger
-from storage.records import ClockState, Incident, KeyClass, UploadReceipt
+from storage.log_records import Incident, UploadReceipt
+from storage.record_base import ClockState, KeyClass
 
 KEEP_ANCHORS = 64  # older co-signed checkpoints prove nothing that a newer one does not
 MAX_TEXT = 2000

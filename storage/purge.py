@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from storage import files, keyring, leaf, sealing, slot
 from storage.errors import LedgerError
-from storage.records import EpochPurged, KeyClass, PurgeAbandoned, PurgeIntent, PurgeReceipt
+from storage.log_records import EpochPurged, PurgeAbandoned, PurgeIntent, PurgeReceipt
+from storage.record_base import KeyClass
 from storage.retention import EpochCount
 from storage.store import Store, bound
 

@@ -10,7 +10,7 @@ import contextlib
 
 from storage import files, leaf, purge
 from storage.errors import StoreFullError
-from storage.records import Incident, UncleanStart
+from storage.log_records import Incident, UncleanStart
 from storage.state import IMAGES_AHEAD, RUNNING
 from storage.store import MOST_STRAYS, Store
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from storage.epochs import Book, EpochFacts
 from storage.keyring import AT_MEMORY
+from storage.log_records import EpochPurged
 from storage.policy import CustodyPolicy
-from storage.records import EpochPurged, KeyClass
+from storage.record_base import KeyClass
 from storage.times import DAY_US, HOUR_US
 
 

@@ -19,7 +19,7 @@ from storage.envelope import encode
 from storage.epochs import EpochFacts
 from storage.errors import RecordError, SealError
 from storage.home import Home
-from storage.records import KeyClass
+from storage.record_base import KeyClass
 from storage.times import HOUR_US
 
 PATTERN = re.compile(r"[A-Z0-9?]{1,16}")

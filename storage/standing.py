@@ -14,11 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from storage import codec, envelope, files
+from storage.audit_records import Configuration
 from storage.checkpoint import NoteKey
 from storage.day_keys import DayKeys
 from storage.errors import LedgerError, OutdatedError, RecordError
+from storage.log_records import FileInForce
 from storage.policy import CustodyPolicy, parse_custody_policy
-from storage.records import Configuration, FileInForce, KeyClass
+from storage.record_base import KeyClass
 from storage.roster import Roster, demo_roster
 from storage.store import Store
 

@@ -23,8 +23,10 @@ from storage.errors import DamagedError, KeyLostError, LedgerError, SlotError
 from storage.home import Home, HomeLock
 from storage.leaf import ENTRY, Leaf, LeafRef, Mark
 from storage.log import LogReader, LogWriter
+from storage.log_records import EpochOpened
 from storage.policy import CustodyPolicy
-from storage.records import RECORDS, EpochOpened, KeyClass, Record
+from storage.record_base import KeyClass, Record
+from storage.records import RECORDS
 from storage.sealing import Opened, Sealed
 from storage.state import ANCHORING, LEAD, RUNNING, State
 from storage.state import CONTEXT as STATE_CONTEXT

@@ -19,9 +19,11 @@ from storage.home import Home
 from storage.keyring import AT_BOTH, AT_DAY, AT_KEK, AT_MEMORY, EpochKey
 from storage.leaf import ENTRY, ESCROW, IMAGES, KEYRING, WRAP, Leaf, Mark, log_id_of, open_leaf
 from storage.log import STEP, LogReader
+from storage.log_records import Resealed, UploadReceipt
 from storage.opening import read_ring, stale
 from storage.receipts import ReceivedRanges
-from storage.records import RECORDS, KeyClass, Record, Resealed, UploadReceipt
+from storage.record_base import KeyClass, Record
+from storage.records import RECORDS
 from storage.state import CONTEXT, IMAGES_AHEAD, MAX_STATE_BYTES, State
 from storage.store import read_book
 from storage.verify_files import check_images, image_bytes

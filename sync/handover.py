@@ -28,7 +28,7 @@ from storage.errors import LedgerError, StorageError
 from storage.home import Home
 from storage.leaf import IMAGES, Leaf, log_id_of, open_leaf
 from storage.log import LogReader
-from storage.records import KeyClass
+from storage.record_base import KeyClass
 from storage.store import read_book
 from storage.verify_files import image_bytes
 from sync import messages as m

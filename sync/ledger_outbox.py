@@ -8,12 +8,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import files
+from storage.audit_records import Configuration
 from storage.day_keys import EpochKeyForDay
 from storage.errors import OutdatedError, RecordError
 from storage.leaf import Leaf
 from storage.ledger import Ledger
+from storage.log_records import FileInForce
 from storage.outgoing import Outgoing
-from storage.records import Configuration, FileInForce, KeyClass
+from storage.record_base import KeyClass
 from storage.standing import DOCUMENTS, Enrolment
 from sync.documents import inbox_file, open_carried
 from sync.hot_lists.held import is_hot_list, lists_folder, needs_snapshot, seal_document, snapshot_of

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from storage import codec, envelope
 from storage.errors import EnvelopeError, RecordError, SignatureError
 from storage.leaf import ENTRY, MAX_LEAF_BYTES, Leaf
-from storage.records import KeyClass
+from storage.record_base import KeyClass
 from sync.errors import MessageError
 
 VERSION = 1

@@ -23,9 +23,11 @@ from storage.alert_life import (
     demand_step,
 )
 from storage.alert_terms import AlertTerms
+from storage.audit_records import Decision, Verdict
 from storage.errors import RefusedError
 from storage.ledger import Ledger
-from storage.records import Alert, AlertStepped, Decision, KeyClass, Verdict
+from storage.read_records import Alert, AlertStepped
+from storage.record_base import KeyClass
 from sync.hot_lists.entry import Entry, fold
 
 MOST_OPEN = 500  # beyond, the oldest silent ones are counted and left to the desk

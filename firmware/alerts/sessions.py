@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage import access, codec
+from storage.audit_records import Access
 from storage.clock_trust import boottime_us
 from storage.errors import RecordError, RefusedError, StorageError
 from storage.ledger import Ledger
 from storage.lockout import CJIS
-from storage.records import Access
 from storage.times import HOUR_US, MINUTE_US
 
 ACTION = "alerts"

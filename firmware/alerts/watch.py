@@ -18,7 +18,7 @@ from firmware.alerts.matching import Match, match
 from firmware.frames.pipeline import EndedPass
 from storage.alert_terms import AlertTerms
 from storage.errors import StorageError
-from storage.records import Read
+from storage.read_records import Read
 from storage.times import HOUR_US
 from sync.hot_lists.document import digest_of
 from sync.hot_lists.held import HeldLists

@@ -10,7 +10,7 @@ from firmware.custody.opening import sync_folder
 from firmware.frames.record import software_version
 from storage import purge
 from storage.ledger import Ledger
-from storage.records import KeyClass
+from storage.record_base import KeyClass
 from sync.enrolment import fetch_root, join
 from sync.enrolment_code import EnrolmentCode
 from sync.ledger_outbox import LedgerOutbox

@@ -43,7 +43,7 @@ from hw.vitals import Board, Link, can_reach
 from storage import envelope
 from storage.errors import StorageError
 from storage.ledger import Ledger
-from storage.records import KeyClass
+from storage.record_base import KeyClass
 from storage.times import DAY_US
 from sync.documents import inbox_file, open_kept
 from sync.errors import SyncError

@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Callable
 from typing import Protocol
 
+from storage.audit_records import MaintenanceLine
 from storage.grant_format import Grant
-from storage.records import MaintenanceLine
 
 OUTPUT_LIMIT = 64 * 1024
 NOBODY = "-"

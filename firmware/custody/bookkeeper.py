@@ -21,9 +21,10 @@ from firmware.frames.record import Surroundings, read_of
 from hw.camera_watch import BlindSpell
 from hw.clock import Clock
 from hw.errors import HardwareError
+from storage.audit_records import Gap
 from storage.errors import StorageError, StoreFullError
 from storage.ledger import Ledger
-from storage.records import Gap, Position, Read
+from storage.read_records import Position, Read
 
 UNSTORED = (StorageError, HardwareError, OSError, sqlite3.Error)
 FAILED_LIMIT_S = 60.0

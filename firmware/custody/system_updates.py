@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from storage import files
+from storage.audit_records import Update
 from storage.ledger import Ledger
-from storage.records import Update
 
 EVENTS = Path("/var/lib/alpr-update/events.jsonl")
 RECORDED = "system-updates.recorded"

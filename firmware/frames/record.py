@@ -9,7 +9,8 @@ import numpy as np
 
 from detector.plates import PlateText
 from firmware.frames.pipeline import EndedPass
-from storage.records import ClockState, Position, Read
+from storage.read_records import Position, Read
+from storage.record_base import ClockState
 
 JURISDICTION_FLOOR = 0.5  # below it the issuing state is a guess, and is left out
 

@@ -20,7 +20,7 @@ from rich.live import Live
 from rich.table import Table
 
 from firmware.frames.pipeline import Counts, Progress
-from storage.records import Read
+from storage.read_records import Read
 
 UNKNOWN = "-"
 _ROWS = 24

@@ -41,7 +41,7 @@ from hw.power import PowerOrder
 from hw.watchdog import Heartbeat
 from storage.errors import LedgerError
 from storage.ledger import Ledger
-from storage.records import Position, Read
+from storage.read_records import Position, Read
 from sync.event_log import event_log
 from sync.membership import SyncFolder
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from firmware.settings.config import FILE_NAME, config_bytes
 from hw.clock import Clock
+from storage.audit_records import Configuration
 from storage.ledger import Ledger
-from storage.records import Configuration
 
 
 def record_configuration(ledger: Ledger, home: Path, clock: Clock) -> None:

@@ -17,9 +17,11 @@ from firmware.alerts.episodes import EPISODE_US
 from firmware.alerts.matching import Match, match
 from storage.alert_life import AlertStep, Answer, Fit, Outcome, Step
 from storage.alert_terms import DEFAULT_ALERTS
+from storage.audit_records import Decision, Verdict
 from storage.errors import RefusedError
 from storage.ledger import Ledger
-from storage.records import Alert, AlertStepped, Decision, KeyClass, Verdict
+from storage.read_records import Alert, AlertStepped
+from storage.record_base import KeyClass
 from storage.times import HOUR_US, MINUTE_US
 from sync.hot_lists.entry import Entry
 

@@ -28,9 +28,9 @@ from firmware.alerts.sessions import SHIFT_US, TICKET_US, PageSessions
 from firmware.custody.asking import proof_of
 from storage import access, codec
 from storage.alert_terms import DEFAULT_ALERTS
+from storage.audit_records import Access
 from storage.envelope import decode, encode
 from storage.ledger import Ledger
-from storage.records import Access
 from storage.times import HOUR_US, MINUTE_US
 from sync.hot_lists.entry import Entry
 from sync.membership import SyncFolder

@@ -14,7 +14,8 @@ from firmware.custody.opening import create_ledger, open_ledger
 from firmware.run import app
 from firmware.run.run_result import RunOptions
 from storage.ledger import Ledger
-from storage.records import Alert, KeyClass
+from storage.read_records import Alert
+from storage.record_base import KeyClass
 from storage.times import HOUR_US
 from sync.hot_lists.document import ListHead, digest_of, total_digest
 from sync.hot_lists.entry import Entry

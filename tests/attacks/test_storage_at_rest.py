@@ -33,7 +33,7 @@ from storage.log import LogReader
 from storage.opening import read_ring
 from storage.outgoing import Outgoing
 from storage.policy import CustodyPolicy
-from storage.records import KeyClass
+from storage.record_base import KeyClass
 from storage.schema import connect
 from storage.standing import POLICY
 from storage.store import read_book

@@ -13,11 +13,11 @@ from custody_twins import PLATE, Department, Reopen, SteppedTime, add_reads, ask
 
 from storage import access, codec, search, ssh_signature
 from storage.audit import AuditFilter, AuditLine, as_csv, read_lines
+from storage.audit_records import Access, AccessResult
 from storage.door import Door, audit_subject, hold_subject, subject_of
 from storage.errors import RefusedError, StorageError
 from storage.ledger import Ledger
 from storage.policy import TRAINING_TOPICS, CustodyPolicy
-from storage.records import Access, AccessResult
 from storage.roster import Person, Roster, password_verifier
 from storage.ssh_signature import SshPublicKey
 from storage.standing import POLICY, ROSTER

@@ -19,13 +19,15 @@ from custody_twins import DAY_US, Department, SteppedTime, add_reads, check
 
 from hw.secure_slot import FileSlot, LoopbackSlot
 from storage import codec, keyring, sealing
+from storage.audit_records import Gap
 from storage.blobs import MAX_BLOB_BYTES
 from storage.database import MOST_BYTES
 from storage.findings import MAX_FINDINGS, Report
 from storage.keyring import AT_DAY, EpochKey
 from storage.leaf import ENTRY, KEYRING, Mark
 from storage.ledger import Ledger
-from storage.records import Gap, Incident, KeyClass, Resealed, UploadReceipt
+from storage.log_records import Incident, Resealed, UploadReceipt
+from storage.record_base import KeyClass
 from storage.sealing import Sealed
 from storage.slot import load
 from storage.store import Store, bound

@@ -17,13 +17,13 @@ from custody_twins import Department, SteppedTime, add_reads, ask_signed, check,
 from hw.secure_slot import LoopbackSlot
 from storage import leaf as leaves
 from storage import merkle
+from storage.audit_records import Gap
 from storage.checkpoint import NoteKey
 from storage.door import Door, hold_subject
 from storage.errors import SlotError
 from storage.findings import Report
 from storage.home import Home
 from storage.ledger import Ledger
-from storage.records import Gap
 from storage.slot import load
 from storage.times import DAY_US
 from storage.verify import verify_home

@@ -6,7 +6,7 @@ import pytest
 from console_process import console_program, home
 
 from firmware.custody.opening import open_ledger
-from storage.records import MaintenanceLine
+from storage.audit_records import MaintenanceLine
 
 __all__ = ["home"]
 

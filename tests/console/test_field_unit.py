@@ -21,10 +21,11 @@ from hw.errors import CameraStalledError, MissingDriverError, SlotFailedError
 from hw.machine import RememberedMachine
 from hw.vitals import ScriptedBoard
 from storage import codec, envelope
+from storage.audit_records import Configuration
 from storage.errors import SlotError
 from storage.ledger import Ledger
-from storage.records import ClockState as RecordClockState
-from storage.records import Configuration, Read
+from storage.read_records import Read
+from storage.record_base import ClockState as RecordClockState
 from storage.roster import Person, Roster
 from sync.documents import Carried, context_of
 from sync.membership import Member, SyncFolder

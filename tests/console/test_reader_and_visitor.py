@@ -17,7 +17,7 @@ from sync_twins import DepartmentProcess, found_department, issue_code, running
 from firmware.custody import give_way
 from firmware.custody.opening import open_ledger
 from storage.home import Home
-from storage.records import KeyClass
+from storage.record_base import KeyClass
 from storage.verify import verify_home
 from sync.membership import SyncFolder
 

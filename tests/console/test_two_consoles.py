@@ -25,8 +25,10 @@ from hw.errors import CameraStalledError
 from hw.machine import RememberedMachine
 from hw.serial_port import loopback_pair
 from hw.vitals import ScriptedBoard
+from storage.audit_records import MaintenanceLine
 from storage.ledger import Ledger
-from storage.records import ClockState, MaintenanceLine, Read
+from storage.read_records import Read
+from storage.record_base import ClockState
 from sync.membership import Member, SyncFolder
 from tests.tools.rehearsal import Hands
 

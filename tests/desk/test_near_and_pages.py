@@ -13,7 +13,7 @@ from desk_units import Pass, UnitTwin
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.records import ReadText
+from storage.read_records import ReadText
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.content.likeness import ALIKE, MAX_FORMS, fit, forms_of, is_near
 from sync.department.content.reads import page_of

@@ -18,8 +18,8 @@ from reader_process import CLIP, Running
 
 from firmware.custody.opening import open_ledger
 from firmware.run.app import prepare_home
+from storage.audit_records import Gap
 from storage.home import Home
-from storage.records import Gap
 from storage.verify import verify_home
 
 DISK, SPARE_BYTES = "48m", 48 << 10

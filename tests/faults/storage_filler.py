@@ -17,10 +17,10 @@ from pathlib import Path
 from custody_twins import SteppedTime, ask_signed, check, make_read, query_body
 
 from hw.secure_slot import LoopbackSlot
+from storage.audit_records import Gap
 from storage.door import Door, hold_subject
 from storage.errors import StorageError, StoreFullError
 from storage.ledger import Ledger
-from storage.records import Gap
 from storage.times import DAY_US
 
 DISK_KB, STEP_BYTES, SPAN_BYTES = 8192, 9973, 200_000

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from firmware.frames.pipeline import Counts, Progress
 from firmware.run.live_view import LiveView, StageTimes
-from storage.records import ClockState, Read
+from storage.read_records import Read
+from storage.record_base import ClockState
 
 PLATE = "LS15EBC"
 MOMENT = datetime.fromtimestamp(1_800_000_000, UTC)

@@ -29,10 +29,11 @@ from hw.camera_replay import ReplaySource
 from hw.camera_watch import BlindSpell, WatchedCamera
 from hw.clock import SystemClock
 from hw.errors import EndOfSourceError
+from storage.audit_records import Gap
 from storage.errors import StoreFullError
 from storage.home import Home
 from storage.ledger import KEEP_FREE, Ledger
-from storage.records import Gap, Position, Read
+from storage.read_records import Position, Read
 from storage.verify import verify_home
 from sync.event_log import event_log
 

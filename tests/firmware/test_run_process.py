@@ -21,7 +21,7 @@ from firmware.custody.opening import LOCK_PATIENCE_S, open_ledger
 from firmware.run.app import prepare_home, run
 from firmware.run.run_result import RunOptions
 from storage.home import Home
-from storage.records import Read
+from storage.read_records import Read
 from storage.verify import verify_home
 
 pytestmark = pytest.mark.slow

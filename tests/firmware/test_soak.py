@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from reader_process import CLIP
 
-from storage.records import Read
+from storage.read_records import Read
 from tests.tools.soak import soak as soak_module
 from tests.tools.soak.soak import Soak
 from tests.tools.soak.trouble import Line

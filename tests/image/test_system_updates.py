@@ -10,9 +10,9 @@ from alpr_device import events
 
 from firmware.custody.opening import create_ledger
 from firmware.custody.system_updates import record_system_updates
+from storage.audit_records import Update
 from storage.holds import audit_records
 from storage.ledger import Ledger
-from storage.records import Update
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from storage.clock_trust import (
     TrustedTime,
     advance,
 )
-from storage.records import ClockState
+from storage.record_base import ClockState
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 
 START_US = 1_780_000_000_000_000

@@ -27,12 +27,13 @@ from custody_twins import (
 
 from hw.secure_slot import LoopbackSlot
 from storage import evidence, tlog_proof
+from storage.audit_records import Decision, Verdict
 from storage.checkpoint import NoteKey
 from storage.door import Door, export_subject, hold_subject
 from storage.errors import KeyLostError, PackageError, ProofError, RefusedError
 from storage.ledger import Ledger
 from storage.portable import write_package
-from storage.records import Alert, Decision, Verdict
+from storage.read_records import Alert
 from storage.times import DAY_US, HOUR_US
 from storage.verify_package import verify_package
 

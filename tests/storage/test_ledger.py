@@ -14,6 +14,7 @@ from custody_twins import OVERVIEW, PATCH, Reopen, SteppedTime, add_reads, check
 from hw.errors import HardwareError
 from hw.secure_slot import LoopbackSlot
 from storage import ledger as ledger_module
+from storage.audit_records import Gap
 from storage.errors import (
     HomeLockedError,
     LedgerError,
@@ -23,7 +24,7 @@ from storage.errors import (
     StoreFullError,
 )
 from storage.ledger import Ledger
-from storage.records import Gap, KeyClass
+from storage.record_base import KeyClass
 from storage.times import DAY_US
 
 

@@ -10,25 +10,13 @@ from custody_twins import Department, Reopen, SteppedTime, add_reads, ask_signed
 from hw.secure_slot import LoopbackSlot
 from storage import purge
 from storage.alert_life import AlertStep, Answer, Fit, Step
+from storage.audit_records import ClockStep, Configuration, Decision, Gap, MaintenanceLine, Update, Verdict
 from storage.door import Door, export_subject, hold_subject
 from storage.ledger import Ledger
-from storage.records import (
-    RECORDS,
-    Alert,
-    AlertStepped,
-    ClockState,
-    ClockStep,
-    Configuration,
-    Decision,
-    Gap,
-    Incident,
-    KeyClass,
-    MaintenanceLine,
-    Record,
-    UncleanStart,
-    Update,
-    Verdict,
-)
+from storage.log_records import Incident, UncleanStart
+from storage.read_records import Alert, AlertStepped
+from storage.record_base import ClockState, KeyClass, Record
+from storage.records import RECORDS
 
 LINES: list[Record] = [
     Alert(

@@ -9,9 +9,11 @@ import pytest
 from custody_twins import START_US, Reopen, SteppedTime, add_reads, check
 
 from hw.secure_slot import LoopbackSlot
+from storage.audit_records import Gap
 from storage.errors import KeyLostError
 from storage.ledger import Ledger
-from storage.records import ClockState, Gap, KeyClass, UploadReceipt
+from storage.log_records import UploadReceipt
+from storage.record_base import ClockState, KeyClass
 from storage.times import DAY_US, HOUR_US
 
 DISCIPLINED = ClockState.DISCIPLINED

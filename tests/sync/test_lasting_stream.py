@@ -13,7 +13,7 @@ from reader_process import CLIP
 
 from firmware.custody.opening import open_ledger
 from storage.home import Home
-from storage.records import Read
+from storage.read_records import Read
 from storage.verify import verify_home
 from sync.event_log import event_log
 from sync.lasting_stream import lasting

@@ -14,7 +14,7 @@ from firmware.commands.verify import check_home
 from storage import codec, files
 from storage.errors import NoHomeError, RolledBackError
 from storage.ledger import Ledger
-from storage.records import KeyClass
+from storage.record_base import KeyClass
 from sync import messages as m
 from sync.department.server.server import Department
 from sync.department.store import incidents

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from storage import codec, merkle, sealing, search, slot
 from storage.ledger import Ledger
-from storage.records import ClockState, KeyClass, Read
+from storage.read_records import Read
+from storage.record_base import ClockState, KeyClass
 from storage.times import DAY_US, HOUR_US
 from storage.verify import verify_home
 

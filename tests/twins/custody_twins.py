@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from hw.clock import ClockState, SetClock, UtcTime
 from hw.secure_slot import LoopbackSlot, SecureSlot
-from storage import access, codec, envelope, receipts, records, search, ssh_signature
+from storage import access, codec, envelope, receipts, search, ssh_signature
 from storage.checkpoint import NoteKey, cosign
 from storage.day_keys import DayKey, DayKeys
 from storage.door import Door, subject_of
@@ -22,7 +22,7 @@ from storage.home import Home
 from storage.ledger import Ledger
 from storage.outgoing import Outgoing
 from storage.policy import CustodyPolicy
-from storage.records import Read
+from storage.read_records import Read
 from storage.slot import load
 from storage.standing import DAY_KEYS, POLICY, Enrolment, context_of
 from storage.verify import verify_home
@@ -72,7 +72,7 @@ def make_read(at_us: int = START_US, text: str = PLATE, **changes: object) -> Re
         "first_us": at_us,
         "last_us": at_us + 400_000,
         "time_error_us": 900,
-        "clock_state": records.ClockState.DISCIPLINED,
+        "clock_state": ClockState.DISCIPLINED,
         "camera": "north",
         "frames_voted": 9,
         "plate_box": (10.0, 20.0, 90.0, 40.0),

@@ -9,7 +9,7 @@ from desk_twins import Department
 from desk_units import Pass, UnitTwin
 
 from storage.alert_life import AlertStep
-from storage.records import Alert, AlertStepped
+from storage.read_records import Alert, AlertStepped
 from storage.times import MINUTE_US
 from sync.hot_lists.entry import Entry
 

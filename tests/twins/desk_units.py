@@ -13,7 +13,8 @@ from storage import codec, merkle, sealing
 from storage.checkpoint import Checkpoint, sign_checkpoint
 from storage.day_keys import seal_to_day
 from storage.leaf import ENTRY, Leaf, Mark, log_id_of, origin_of
-from storage.records import ClockState, KeyClass, Position, Read, Record
+from storage.read_records import Position, Read
+from storage.record_base import ClockState, KeyClass, Record
 from storage.times import DAY_US
 from sync.department.content.key_service import Arrived, LocalKeyService
 from sync.department.ground.home import DepartmentHome

@@ -20,7 +20,8 @@ from custody_twins import make_read
 from storage import codec, sealing
 from storage.day_keys import seal_to_day
 from storage.leaf import Leaf, Mark, log_id_of, unchecked
-from storage.records import KeyClass, Read, ReadPlace, ReadText
+from storage.read_records import Read, ReadPlace, ReadText
+from storage.record_base import KeyClass
 from storage.sealing import Opened
 from storage.times import DAY_US
 from sync.department.content.key_guard import Cover, Match, Row, matches

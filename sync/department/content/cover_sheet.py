@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from storage import codec
 from storage.cover import rows_of
 from storage.evidence import SENTENCE, extension
-from storage.records import ReadText
+from storage.read_records import ReadText
 from storage.times import utc_text
 from sync.department.content.reads import OpenedRead
 

@@ -26,7 +26,7 @@ from storage.codec import from_bytes, from_plain
 from storage.cosigners import Witnesses
 from storage.errors import ProofError, StorageError
 from storage.leaf import ENTRY
-from storage.records import Position, ReadPlace, ReadText
+from storage.read_records import Position, ReadPlace, ReadText
 from storage.sealing import Opened, commitment
 from storage.times import MINUTE_US
 from sync.department.content.key_service import ContentKeys

@@ -30,7 +30,7 @@ from storage.codec import from_bytes, to_bytes
 from storage.day_keys import DayKey
 from storage.errors import RecordError, StorageError
 from storage.leaf import log_id_of
-from storage.records import ReadPlace, ReadText
+from storage.read_records import ReadPlace, ReadText
 from storage.sealing import Opened
 from storage.times import DAY_US, now_us
 from sync.department.content.key_guard import Cover, GuardedKeys, HeadAskedError, KeyDoor, Match, Row

@@ -31,7 +31,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from storage import codec, files, sealing
 from storage.day_keys import DayKey, open_from_day
 from storage.errors import StorageError
-from storage.records import ReadText
+from storage.read_records import ReadText
 from storage.times import DAY_US, now_us
 from sync.department.content.likeness import forms_of
 from sync.errors import KeyServiceError

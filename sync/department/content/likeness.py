@@ -11,7 +11,7 @@ import math
 import struct
 from itertools import combinations
 
-from storage.records import ReadText
+from storage.read_records import ReadText
 
 ALIKE = {"O": "0", "0": "O", "I": "1", "1": "I", "B": "8", "8": "B", "S": "5", "5": "S"}
 MAX_FORMS = 48  # a search of a year asks for so many tokens a day

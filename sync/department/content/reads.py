@@ -16,7 +16,7 @@ from sqlalchemy import select
 from storage import leaf as leaves
 from storage import merkle, tlog_proof
 from storage.codec import from_bytes
-from storage.records import Position, ReadPlace, ReadText
+from storage.read_records import Position, ReadPlace, ReadText
 from storage.sealing import Opened
 from storage.times import DAY_US
 from sync.department.content import likeness

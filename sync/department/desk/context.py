@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from storage.records import Alert
+from storage.read_records import Alert
 from storage.sealing import Opened
 from sync.department.content.alert_records import AlertRecords
 from sync.department.content.key_guard import KeyDoor

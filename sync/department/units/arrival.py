@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from storage import leaf as leaves
 from storage import sealing
 from storage.errors import StorageError
-from storage.records import Alert, AlertStepped, KeyClass
+from storage.read_records import Alert, AlertStepped
+from storage.record_base import KeyClass
 from storage.times import DAY_US
 from sync import messages as m
 from sync.department.content.key_service import Arrived, ReceivingKeys

@@ -24,9 +24,10 @@ from hw.camera_replay import ReplaySource
 from hw.camera_watch import BlindSpell, WatchedCamera
 from hw.errors import BrokenFrameError
 from storage import codec
+from storage.audit_records import Gap
 from storage.ledger import KEEP_FREE, Ledger
 from storage.policy import CustodyPolicy
-from storage.records import Gap, Read
+from storage.read_records import Read
 from storage.times import now_us
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.server.server import Department

@@ -13,7 +13,7 @@ from storage.alert_life import AlertState, AlertStep, Fit, Outcome, Step, Wanted
 from storage.alert_life import verdict_of as computed_answer
 from storage.errors import RecordError, RefusedError
 from storage.plate_states import typed_state
-from storage.records import Alert
+from storage.read_records import Alert
 from sync.department.content.alert_records import open_records
 from sync.department.content.reads import parse_name
 from sync.department.desk.alerts.opening import access_of, open_waiting

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from storage.records import Alert, AlertStepped
+from storage.read_records import Alert, AlertStepped
 from sync.department.content.alert_records import SealedRecord, open_records
 from sync.department.content.key_guard import read_name
 from sync.department.desk.alerts.planting import falls_due, plant

@@ -1,0 +1,162 @@
+"""The records that a log keeps about itself: epochs, purges, receipts, files in force, incidents. No I/O.
+
+All are open: a stranger must be able to check them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from storage.record_base import ClockState, KeyClass, Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOpened(Record):
+    """The first record of a log; `previous` is the last co-signed checkpoint of a log it replaces."""
+
+    KIND: ClassVar[str] = "log_opened"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    public_key: bytes
+    format: int
+    slot: str
+    demo: bool
+    opened_us: int
+    clock_state: ClockState
+    previous: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochOpened(Record):
+    """A new epoch of a key class; `key_at` says where its key lies: kek, day, or memory."""
+
+    KIND: ClassVar[str] = "epoch_opened"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    epoch: int
+    key_class: KeyClass
+    opened_us: int
+    clock_state: ClockState
+    key_at: str
+    day_key: bytes | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochPurged:
+    """One epoch in a purge: how many records and stored elements it held, under which clause, why."""
+
+    epoch: int
+    key_class: KeyClass
+    records: int
+    clause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeIntent(Record):
+    """Written before anything is destroyed. `generation` is the KEK generation that will hold after."""
+
+    KIND: ClassVar[str] = "purge_intent"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    generation: int
+    epochs: tuple[EpochPurged, ...]
+    at_us: int
+    clock_state: ClockState
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeReceipt(Record):
+    """Written after: what was destroyed, and on what kind of slot the promise stands."""
+
+    KIND: ClassVar[str] = "purge_receipt"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    intent: int
+    generation: int
+    epochs: tuple[EpochPurged, ...]
+    at_us: int
+    clock_state: ClockState
+    slot: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeAbandoned(Record):
+    """An intent that never reached the slot: nothing was destroyed, and its keyring is discarded."""
+
+    KIND: ClassVar[str] = "purge_abandoned"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    intent: int
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldEnded(Record):
+    """The epoch of a hold whose release is in the audit records: its content is due."""
+
+    KIND: ClassVar[str] = "hold_ended"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    epoch: int
+    release: int
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resealed(Record):
+    """A held record's content under a key of its own; its elements carry the old commitments."""
+
+    KIND: ClassVar[str] = "resealed"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    record: int
+    hold: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadReceipt(Record):
+    """The department's signed receipt (COSE) for leaves whose content it opened and synced."""
+
+    KIND: ClassVar[str] = "upload_receipt"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    receipt: bytes
+    ranges: tuple[tuple[int, int], ...]
+    received_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInForce(Record):
+    """A signed file came into force: its version and digest; `record` is the sealed one that holds it."""
+
+    KIND: ClassVar[str] = "file_in_force"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    name: str
+    version: int
+    digest: bytes
+    record: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident(Record):
+    """Something that must not be forgotten: a loss, a fork, a damaged record, a refused server."""
+
+    KIND: ClassVar[str] = "incident"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    what: str
+    detail: str
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UncleanStart(Record):
+    """A start after an end without a stop: how many records were there, how many of them newer than every
+    anchor (a cut of these shows nowhere else), and how many sealed images lay there without a record.
+    """
+
+    KIND: ClassVar[str] = "unclean_start"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    records: int
+    unanchored: int
+    images: int
+    at_us: int
+    clock_state: ClockState
