@@ -63,19 +63,24 @@ def test_too_little_memory_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.
     assert caught.value.exit_status == 1
 
 
+def _start_with_hang_up(tmp_path: Path, handling: signal.Handlers) -> Running:
+    """A run that inherits how SIGHUP is handled: the tests themselves may run under nohup."""
+    before = signal.signal(signal.SIGHUP, handling)
+    try:
+        return Running(tmp_path, "--source", str(CLIP), "--pace", "fast")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_terminal_that_goes_away_ends_a_run_in_order(tmp_path: Path) -> None:
-    running = Running(tmp_path, "--source", str(CLIP), "--pace", "fast")
+    running = _start_with_hang_up(tmp_path, signal.SIG_DFL)
     running.until_reads(1)
     assert running.end(signal.SIGHUP) == 0
     assert verify_home(Home(tmp_path)).ok
 
 
 def test_a_reader_under_nohup_reads_on(tmp_path: Path) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # children inherit it
-    try:
-        running = Running(tmp_path, "--source", str(CLIP), "--pace", "fast")
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    running = _start_with_hang_up(tmp_path, signal.SIG_IGN)
     running.until_reads(1)
     os.kill(running.process.pid, signal.SIGHUP)
     running.until_reads(len(running.lines) + 1)

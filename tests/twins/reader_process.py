@@ -31,7 +31,11 @@ class Running:
     def end(self, number: int) -> int:
         """Send the signal, take what was still announced, return the exit status."""
         self.process.send_signal(number)
-        out, _ = self.process.communicate(timeout=60)
+        try:
+            out, _ = self.process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            self.process.kill()  # a run that does not end is the test's to report, not to leave behind
+            raise
         self.lines += [line for line in out.splitlines() if line.endswith("}")]
         return self.process.returncode
 
