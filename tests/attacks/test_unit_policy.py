@@ -21,8 +21,8 @@ from storage.policy import (
 )
 from storage.roster import Person
 from storage.standing import MAX_DOCUMENT_BYTES
+from sync.department.policy.policy_file import default_document, parse
 from sync.department.policy.roles import Role
-from sync.department.policy.terms import default_document, parse
 from sync.department.units.documents import custody_policy
 
 OWN = b"""

@@ -6,7 +6,7 @@ import pytest
 from desk_twins import Department
 
 from sync.department.policy.controls import FIPS_NAME, Control, Facts, table
-from sync.department.policy.terms import default_document, parse
+from sync.department.policy.policy_file import default_document, parse
 
 FACTS = Facts(keys_elsewhere=False, witness_here=False, database="sqlite")
 

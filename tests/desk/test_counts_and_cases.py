@@ -292,7 +292,7 @@ def test_what_ends_is_announced_thirty_days_ahead_and_not_before(department: Dep
 
 
 def test_a_newer_policy_asks_for_its_review(department: Department, tokens: Tokens) -> None:
-    from sync.department.policy.terms import digest
+    from sync.department.policy.policy_file import digest
     from sync.department.server.open_desk import adopt_root
 
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)

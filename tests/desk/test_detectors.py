@@ -22,7 +22,7 @@ from sync.department.desk.audit.detectors import (
 )
 from sync.department.ground.local_time import zone_of
 from sync.department.journal.entries import Shift
-from sync.department.policy.terms import default_document, parse
+from sync.department.policy.policy_file import default_document, parse
 
 TERMS = parse(default_document()).detectors
 FULL = os.environ.get("ALPR_FAULTS") == "full"

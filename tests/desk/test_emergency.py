@@ -150,7 +150,7 @@ def test_no_reviewer_at_night_delays_the_finding_and_not_the_search(
 
 
 def test_a_policy_may_know_no_emergency_search(department: Department, tokens: Tokens) -> None:
-    from sync.department.policy.terms import digest
+    from sync.department.policy.policy_file import digest
     from sync.department.server.open_desk import adopt_root
 
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)

@@ -156,7 +156,7 @@ def test_a_result_says_its_state_its_clock_and_the_local_time(many: Department, 
 
 
 def test_pages_are_the_newest_first_and_together_the_whole(many: Department, tokens: Tokens) -> None:
-    from sync.department.policy.terms import digest
+    from sync.department.policy.policy_file import digest
     from sync.department.server.open_desk import adopt_root
 
     text = many.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)

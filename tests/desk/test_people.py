@@ -15,9 +15,9 @@ from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import AccountForm, CredentialForm, HandedOver, PasswordForm, UserForm
 from sync.department.ground.settings import Settings
+from sync.department.policy.policy_file import default_document, digest, parse
 from sync.department.policy.refusals import DeskRefusal, LockedError, NotProvenError, NotYetError
 from sync.department.policy.roles import Role
-from sync.department.policy.terms import default_document, digest, parse
 from sync.department.server.founding import found
 from sync.department.server.open_desk import adopt_root, first_administrator, open_desk
 

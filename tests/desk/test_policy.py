@@ -10,8 +10,8 @@ from storage import policy as custody
 from storage.errors import RecordError
 from storage.times import iso_text
 from sync.department.ground.local_time import end_of_day_us
+from sync.department.policy.policy_file import default_document, parse
 from sync.department.policy.roles import CALLS, Call, Role
-from sync.department.policy.terms import default_document, parse
 
 
 def changed(old: str, new: str) -> bytes:

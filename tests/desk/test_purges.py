@@ -12,7 +12,7 @@ from storage.times import DAY_US
 from sync.department.ground.department_time import Clocks
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.hold_entries import Purged
-from sync.department.policy.terms import digest
+from sync.department.policy.policy_file import digest
 from sync.department.server import daily
 from sync.department.server.open_desk import adopt_root, front_of
 from sync.department.server.retention import keep_days_of

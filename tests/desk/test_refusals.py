@@ -36,9 +36,9 @@ from sync.department.desk.sharing.calls import DecisionForm, DeliverForm, Record
 from sync.department.journal.entries import Entry, FindingOpened, TrainingDone
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.sharing_entries import Scope
+from sync.department.policy.policy_file import digest
 from sync.department.policy.refusals import DeskRefusal, NotProvenError
 from sync.department.policy.roles import Role
-from sync.department.policy.terms import digest
 from sync.department.server.open_desk import adopt_root
 
 Tokens = Callable[[str], str]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from storage.errors import OutdatedError, RecordError, SignatureError, StorageError
 from sync import root_file
-from sync.department.policy.terms import default_document, digest
+from sync.department.policy.policy_file import default_document, digest
 from sync.department.server.open_desk import adopt_root, open_desk
 from sync.department.units.authority import Authority
 from sync.errors import HomeError

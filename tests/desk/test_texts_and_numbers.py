@@ -18,8 +18,8 @@ from sync.department.desk.inquiry.forms import RunForm
 from sync.department.desk.inquiry.rules import check_ground, is_number, plate_of
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.words import demand_plain, is_plain, says_why, weight
+from sync.department.policy.policy_file import default_document, parse
 from sync.department.policy.refusals import DeskRefusal, FormError
-from sync.department.policy.terms import default_document, parse
 
 Tokens = Callable[[str], str]
 POLICY = parse(default_document())

@@ -20,7 +20,7 @@ from tls_client import offer
 from sync import root_file
 from sync.department.ground import tls
 from sync.department.ground.home import DepartmentHome, load_ed25519
-from sync.department.policy.terms import digest
+from sync.department.policy.policy_file import digest
 from sync.department.server.founding import OFFICES
 from sync.department.server.open_desk import adopt_root, first_administrator, open_desk, root_in
 from sync.department.units.authority import Authority

@@ -22,9 +22,9 @@ from storage.times import DAY_US, HOUR_US, now_us
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.calls import AccountForm, TrainingForm
 from sync.department.ground.department_time import Clocks
+from sync.department.policy.policy_file import digest
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
-from sync.department.policy.terms import digest
 from sync.department.server import roster as roster_down
 from sync.department.server import server as servers
 from sync.department.server.open_desk import adopt_root

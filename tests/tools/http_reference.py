@@ -17,8 +17,8 @@ from typing import Any
 
 from sync.department.desk.logon_forms import LogonForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS
+from sync.department.policy.policy_file import default_document, parse
 from sync.department.policy.roles import CALLS, Call, Role
-from sync.department.policy.terms import default_document, parse
 
 HEADER = """\
 # The desk over HTTP

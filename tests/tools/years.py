@@ -45,7 +45,7 @@ from sync.department.desk.people.calls import AccountForm  # noqa: E402
 from sync.department.ground.department_time import Clocks  # noqa: E402
 from sync.department.ground.home import load_ed25519  # noqa: E402
 from sync.department.journal import check_log  # noqa: E402
-from sync.department.policy.terms import digest  # noqa: E402
+from sync.department.policy.policy_file import digest  # noqa: E402
 from sync.department.server import daily, naming  # noqa: E402
 from sync.department.server.findings import Standing, standing  # noqa: E402
 from sync.department.server.founding import OFFICES  # noqa: E402

@@ -34,9 +34,9 @@ from sync.department.ground.settings import Settings
 from sync.department.journal.entries import Ground, Query, Shift
 from sync.department.journal.witness_link import FolderWitness
 from sync.department.journal.witness_server import WitnessFolder
+from sync.department.policy.policy_file import digest
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
-from sync.department.policy.terms import digest
 from sync.department.server.founding import OFFICES, found
 from sync.department.server.open_desk import adopt_root, first_administrator, open_front
 from sync.errors import LinkError

@@ -34,7 +34,7 @@ from sync.department.desk.grants.signer import GrantOffice
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.local_time import end_of_day_us
 from sync.department.journal.access_log import DATABASE
-from sync.department.policy import terms as policy_file
+from sync.department.policy import policy_file
 from sync.department.server.open_desk import POLICY_FILE
 from sync.department.server.server import Department
 from sync.errors import ConfigError

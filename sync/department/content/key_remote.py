@@ -43,7 +43,7 @@ from sync.department.ground.tls import client_context
 from sync.department.journal.access_log import origin_of
 from sync.department.journal.entries import Query
 from sync.department.policy.refusals import DeskRefusal
-from sync.department.policy.terms import MAX_GRACE_MINUTES
+from sync.department.policy.system_terms import MAX_GRACE_MINUTES
 from sync.errors import ConfigError, HomeError, KeyServiceError, RefusedByDepartmentError, SyncError
 from sync.root_file import describe, open_first
 

@@ -13,8 +13,8 @@ from sync.department.desk.state import Book
 from sync.department.journal.change_entries import GlassBroken
 from sync.department.journal.entries import AuditDone, FindingOpened
 from sync.department.journal.sharing_entries import ShareAsked
+from sync.department.policy.policy import Policy
 from sync.department.policy.roles import CALLS, Role
-from sync.department.policy.terms import Policy
 
 SHARE_DAYS = 14  # a written request waits no longer for review and decision
 INCIDENT_DAYS = 7  # a log that contradicts its past waits no longer for two people

@@ -48,9 +48,9 @@ from sync.department.journal.entries import (
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
 from sync.department.journal.marking import mark_unwitnessed
 from sync.department.journal.publisher import Publisher, WitnessLinks
+from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError, NotYetError
 from sync.department.policy.roles import CALLS, STAFFS_POSTS, Call, Role, allowing_role
-from sync.department.policy.terms import Policy
 from sync.errors import HomeError, LinkError
 from sync.root_file import Root, describe, open_first
 

@@ -10,8 +10,8 @@ from sync.department.desk.people import rules as people
 from sync.department.desk.people import training
 from sync.department.desk.state import Book
 from sync.department.journal.office_entries import GrantIssued
+from sync.department.policy.policy import Policy
 from sync.department.policy.roles import CALLS, Role
-from sync.department.policy.terms import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from storage.times import DAY_US, iso_text
 from sync.department.desk.endings import Ending, endings
 from sync.department.desk.state import Book
 from sync.department.journal.entries import AuditDone
-from sync.department.policy.terms import Policy
+from sync.department.policy.policy import Policy
 
 REVIEW_DAYS = 365  # a policy is read again once a year
 

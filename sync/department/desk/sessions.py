@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.journal.entries import AccountSet, CredentialSet, Entry, Logon, SessionEnded
+from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import LockedError, NotProvenError
-from sync.department.policy.terms import Policy
 
 TOKEN_BYTES = 32
 

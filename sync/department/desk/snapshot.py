@@ -27,7 +27,8 @@ from storage.errors import RecordError, StorageError
 from sync.department.desk.state import Book
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import NOTES, Entry, Stamp
-from sync.department.policy.terms import Policy, parse
+from sync.department.policy.policy import Policy
+from sync.department.policy.policy_file import parse
 from sync.errors import HomeError
 
 FILE = "book.snapshot"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sync.department.policy.terms import Policy
+from sync.department.policy.policy import Policy
 from sync.root_file import Root
 
 FIPS_NAME = "approved algorithms, not a validated module"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from storage.cosigners import CosignerKey
 from storage.errors import CheckpointError
 from sync import root_file
-from sync.department.policy import terms as policy_file
+from sync.department.policy import policy_file
 from sync.errors import ConfigError
 from sync.root_file import Root, RootWitness
 

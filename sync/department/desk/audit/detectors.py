@@ -27,7 +27,7 @@ from datetime import UTC, date, timedelta, tzinfo
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.ground.local_time import local
 from sync.department.journal.entries import Shift
-from sync.department.policy.terms import DetectorTerms
+from sync.department.policy.desk_terms import DetectorTerms
 
 _NO_NUMBER = re.compile(r"(?:(.)\1*|0*1?-?2?3?4?5?6?7?8?9?|N-?A|NONE|TEST.*|X+|ASDF.*|CASE|PENDING|TBD)")
 

@@ -14,8 +14,8 @@ from storage.codec import to_bytes
 from storage.times import HOUR_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
 from sync.department.journal.entries import Entry
+from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
-from sync.department.policy.terms import Policy
 
 CLAUSE = "463.4"
 _DOMAIN = b"alpr-department/change/v1\x00"

@@ -16,8 +16,8 @@ from sync.department.journal.hold_entries import (
     HoldReleased,
     ReleaseAsked,
 )
+from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
-from sync.department.policy.terms import Policy
 
 CLAUSE = "463.8"
 ITEM = re.compile(r"[A-Z0-9][A-Z0-9./-]{2,39}")

@@ -24,8 +24,9 @@ from sync.department.journal.entries import (
     SearchApproved,
     SearchProposed,
 )
+from sync.department.policy.desk_terms import NUMBER_KINDS
+from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
-from sync.department.policy.terms import NUMBER_KINDS, Policy
 
 TAKEN_US = 5 * MINUTE_US  # an answer that was cut off can be made again after that
 PLATE = re.compile(r"[A-Z0-9?*]{1,16}")

@@ -34,9 +34,10 @@ from sync.department.journal.entries import (
     SessionEnded,
 )
 from sync.department.journal.entry_base import SYSTEM
+from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import SEARCHES, TAKES_TWO, Call, Role
-from sync.department.policy.terms import Policy, SecurityTerms
+from sync.department.policy.system_terms import SecurityTerms
 
 USER_NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 ARGON2, PBKDF2 = "argon2id", "pbkdf2-sha256"

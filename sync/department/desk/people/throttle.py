@@ -14,7 +14,7 @@ from typing import TypeVar
 from storage.lockout import LockoutRule
 from storage.times import MINUTE_US
 from sync.department.policy.refusals import LockedError, TooManyError
-from sync.department.policy.terms import SessionTerms
+from sync.department.policy.system_terms import SessionTerms
 
 REMEMBERED = 20_000  # pairs of address and name
 PACE_A_MINUTE = 30  # attempts from one address: a station's morning shift behind one address

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from storage.times import DAY_US
 from sync.department.journal.entries import AccountSet, Entry, TrainingDone
+from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
-from sync.department.policy.terms import Policy
 
 
 @dataclass(slots=True)

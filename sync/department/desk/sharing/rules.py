@@ -21,8 +21,8 @@ from sync.department.journal.sharing_entries import (
     ShareReviewed,
     ShareRouted,
 )
+from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
-from sync.department.policy.terms import Policy
 
 MAX_LETTER_BYTES = 512 * 1024
 

@@ -1,0 +1,216 @@
+"""The sections of the policy file that bind people: inquiries, audits, sharing, training. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sync.department.policy.roles import Call, Role, check_ceiling
+from sync.department.policy.term_base import Term, between, compiled, refuse
+
+MAX_TRAINING_DAYS = 366  # 463.9: annually
+MAX_AUDIT_DAYS = 366
+MAX_DESIGNATION_DAYS = 366  # a designee is named anew every year
+NUMBER_KINDS = ("case", "cad", "action")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleTerms:
+    """What one role may call. `also`: roles that come with it."""
+
+    id: Role
+    title: str
+    clause: str
+    also: tuple[Role, ...]
+    calls: tuple[Call, ...]
+
+    def check(self) -> None:
+        check_ceiling(self.id, self.calls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberTerms:
+    """What a number of one kind (case, cad, action) looks like. `text`: an example, for the refusal."""
+
+    kind: str
+    pattern: str
+    text: str
+
+    def check(self) -> None:
+        where = f"inquiry.numbers.{self.kind}"
+        if self.kind not in NUMBER_KINDS:
+            raise refuse(f"is none of {', '.join(NUMBER_KINDS)}", where)
+        if compiled(self.pattern, where).fullmatch(""):
+            raise refuse("must not match nothing", where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasisTerms:
+    """The bases that one purpose may rest on; a purpose that is not named may rest on each."""
+
+    purpose: str
+    bases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakGlassTerms:
+    """An emergency search on one person's word: how far back, and how soon a second person judges it.
+
+    `open_max`: how many of a person's may wait overdue before the next is refused.
+    """
+
+    clause: str
+    allowed: bool
+    second_word_hours: int
+    days_max: int
+    open_max: int
+
+    def check(self) -> None:
+        between(self.second_word_hours, 1, 72, "break_glass.second_word_hours")
+        between(self.days_max, 1, 31, "break_glass.days_max")
+        between(self.open_max, 1, 10, "break_glass.open_max")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleTerms:
+    """463.3, 463.6 (b): how long a designation lasts at most, and how early its end is announced."""
+
+    clause: str
+    designation_days_max: int
+    notice_days: int
+
+    def check(self) -> None:
+        between(self.designation_days_max, 1, MAX_DESIGNATION_DAYS, "people.designation_days_max")
+        between(self.notice_days, 1, 92, "people.notice_days")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InquiryTerms:
+    """463.5 (a), (c): what an inquiry must say.
+
+    `number_pattern` binds every number; `numbers` those of one kind; what `number_refused` matches is none.
+    """
+
+    clause: str
+    bases: tuple[str, ...]
+    number_pattern: str
+    number_refused: str
+    numbers: tuple[NumberTerms, ...]
+    bases_of: tuple[BasisTerms, ...]
+    justification_min: int
+    full_plate_min: int
+    approval_hours: int
+    answer_hours: int
+    results_max: int
+    days_max: int
+
+    def check(self) -> None:
+        if compiled(self.number_pattern, "inquiry.number_pattern").fullmatch(""):
+            raise refuse("must not match nothing", "inquiry.number_pattern")
+        compiled(self.number_refused, "inquiry.number_refused")
+        if len({one.kind for one in self.numbers}) != len(self.numbers):
+            raise refuse("names one kind twice", "inquiry.numbers")
+        for one in self.bases_of:
+            if not one.bases or not set(one.bases) <= set(self.bases):
+                raise refuse("names a basis that inquiry.bases does not have", "inquiry.bases_of")
+        if not self.bases:
+            raise refuse("must name at least one basis", "inquiry.bases")
+        between(self.justification_min, 1, 200, "inquiry.justification_min")
+        between(self.full_plate_min, 2, 8, "inquiry.full_plate_min")
+        between(self.approval_hours, 1, 72, "inquiry.approval_hours")
+        between(self.answer_hours, 1, 24 * 31, "inquiry.answer_hours")
+        between(self.results_max, 1, 10_000, "inquiry.results_max")
+        between(self.days_max, 1, 366, "inquiry.days_max")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditTerms:
+    """463.5 (c): the periodic audit, its findings and the filing of requests."""
+
+    clause: str
+    every_days: int
+    finding_due_days: int
+    filing_due_days: int
+    sample_per_thousand: int
+
+    def check(self) -> None:
+        between(self.every_days, 1, MAX_AUDIT_DAYS, "audit.every_days")
+        between(self.finding_due_days, 1, 92, "audit.finding_due_days")
+        between(self.filing_due_days, 1, 92, "audit.filing_due_days")
+        between(self.sample_per_thousand, 1, 1000, "audit.sample_per_thousand")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorTerms:
+    """Thresholds of the misuse detectors."""
+
+    same_plate_count: int
+    same_plate_days: int
+    catch_all_plates: int
+    catch_all_days: int
+    burst_count: int
+    burst_minutes: int
+    off_shift_minutes: int
+    break_glass_count: int
+    break_glass_days: int
+
+    def check(self) -> None:
+        between(self.same_plate_count, 2, 5, "detectors.same_plate_count")
+        between(self.same_plate_days, 7, 366, "detectors.same_plate_days")
+        between(self.catch_all_plates, 3, 20, "detectors.catch_all_plates")
+        between(self.catch_all_days, 1, 92, "detectors.catch_all_days")
+        between(self.burst_count, 5, 200, "detectors.burst_count")
+        between(self.burst_minutes, 5, 240, "detectors.burst_minutes")
+        between(self.off_shift_minutes, 0, 240, "detectors.off_shift_minutes")
+        between(self.break_glass_count, 1, 20, "detectors.break_glass_count")
+        between(self.break_glass_days, 7, 366, "detectors.break_glass_days")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """A standing inter-agency agreement: 463.6 (d)."""
+
+    id: str
+    agency: str
+    kind: str
+    state: str
+    clause: str
+    terms: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharingTerms:
+    """463.6 and the gate of Civil Code 1798.90.55 (b)."""
+
+    clause: str
+    home_state: str
+    allowed_kinds: tuple[str, ...]
+    refused_kinds: tuple[str, ...]
+    records_release: str
+    agreements: tuple[Agreement, ...]
+
+    def check(self) -> None:
+        known = {"law-enforcement", "prosecutor"}
+        if not set(self.allowed_kinds) <= known:
+            raise refuse(f"may only be of {', '.join(sorted(known))}: 463.6", "sharing.allowed_kinds")
+        for one in self.agreements:
+            if one.kind not in self.allowed_kinds or one.state != self.home_state:
+                raise refuse("an agreement cannot pass the share gate", f"sharing.agreements.{one.id}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingTerms:
+    """463.9."""
+
+    clause: str
+    valid_days: int
+    conducted_by: Role
+    conductor_recorded_by: Role
+    courses: tuple[str, ...]
+    topics: tuple[Term, ...]
+
+    def check(self) -> None:
+        between(self.valid_days, 1, MAX_TRAINING_DAYS, "training.valid_days")
+        if self.conducted_by == self.conductor_recorded_by:
+            raise refuse("nobody records his own training", "training.conductor_recorded_by")
+        if not self.courses or not self.topics:
+            raise refuse("must name at least one course and one topic", "training")

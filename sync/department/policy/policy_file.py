@@ -1,0 +1,91 @@
+"""The policy file: TOML with clause numbers, parsed once into a `Policy`. No I/O but the default's text.
+
+Section 463 is the default (`policy-463.toml`). `parse` refuses unknown, missing and mistyped fields, and
+every value beyond a ceiling that no department's policy may pass. The file is in force only when the root
+file names its version and SHA-256 (`root_file.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import tomllib
+from importlib import resources
+from typing import Any
+
+from storage.codec import from_plain
+from storage.errors import RecordError
+from sync.department.ground.local_time import fixed_name
+from sync.department.policy.policy import Policy
+
+MAX_POLICY_BYTES = 256 * 1024
+LATER_TERMS = {
+    "inquiry": ("number_refused", "numbers", "bases_of"),
+    "detectors": ("break_glass_count", "break_glass_days"),
+}
+"""Terms that files signed before them do not have: they mean section 463's values."""
+
+
+def parse(document: bytes) -> Policy:
+    """The policy of a TOML document. Raises RecordError naming the field."""
+    if len(document) > MAX_POLICY_BYTES:
+        raise RecordError(f"is larger than {MAX_POLICY_BYTES} bytes", where="policy")
+    try:
+        table = tomllib.loads(document.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecordError(f"is not TOML: {error}", where="policy") from None
+    return from_plain(Policy, _with_alerts(_with_later_terms(_with_zone(table))), where="policy")
+
+
+def _with_later_terms(table: dict[str, Any]) -> dict[str, Any]:
+    """Files signed before there were these terms, with section 463's values for them."""
+    usual = tomllib.loads(default_document().decode())
+    result = {name: usual[name] for name in ("break_glass", "people", "unit")} | table
+    for name, terms in LATER_TERMS.items():
+        if isinstance(table.get(name), dict):
+            result[name] = {term: usual[name][term] for term in terms} | table[name]
+    return result
+
+
+def _with_alerts(table: dict[str, Any]) -> dict[str, Any]:
+    """Files signed before there were alerts named list categories, and mean the default's terms for them."""
+    if "alerts" in table:
+        return table
+    named = {one.get("id") for one in table.get("lists", []) if isinstance(one, dict)}
+    usual = tomllib.loads(default_document().decode())["alerts"]
+    kept = [one for one in usual["categories"] if one["id"] in named]
+    rest = {name: value for name, value in table.items() if name != "lists"}
+    return rest | {"alerts": usual | {"categories": kept or usual["categories"]}}
+
+
+def _with_zone(table: dict[str, Any]) -> dict[str, Any]:
+    """Files signed before there were zones say one offset for the whole year, and still mean that."""
+    audit = table.get("audit")
+    old = audit.get("utc_offset_minutes") if isinstance(audit, dict) else None
+    if "time_zone" in table or type(old) is not int:
+        return table
+    rest = {name: value for name, value in table["audit"].items() if name != "utc_offset_minutes"}
+    return table | {"audit": rest, "time_zone": fixed_name(old)}
+
+
+def digest(document: bytes) -> bytes:
+    """SHA-256 of the policy file as it lies."""
+    return hashlib.sha256(document).digest()
+
+
+def document_for(department: str, *, fips: bool = False) -> bytes:
+    """Section 463's policy file with another department's name, and its profile. Raises RecordError for an
+    odd name."""
+    usual = parse(default_document()).department
+    if not department.isprintable() or set(department) & {'"', "\\"}:
+        raise RecordError("a department's name is plain text", where="policy.department")
+    document = default_document().replace(
+        f'department = "{usual}"'.encode(), f'department = "{department}"'.encode(), 1
+    )
+    return document.replace(b'profile = "standard"', b'profile = "fips"', 1) if fips else document
+
+
+@functools.cache
+def default_document() -> bytes:
+    """The text of section 463's policy file, with its comments."""
+    return resources.files("sync.department.policy").joinpath("policy-463.toml").read_bytes()

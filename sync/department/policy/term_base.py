@@ -1,0 +1,36 @@
+"""What the sections of the policy file share: a value with its words, and the checks of a value. No I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from storage.errors import RecordError
+
+
+def refuse(what: str, where: str) -> RecordError:
+    """The error of a value of the policy file; `where` is its field below `policy`."""
+    return RecordError(what, where=f"policy.{where}")
+
+
+def compiled(text: str, where: str) -> re.Pattern[str]:
+    """The pattern of a field. Raises RecordError."""
+    try:
+        return re.compile(text)
+    except re.error:
+        raise refuse("is not a regular expression", where) from None
+
+
+def between(value: int, low: int, high: int, where: str) -> None:
+    """Demand a value within a floor and a ceiling, both included. Raises RecordError."""
+    if not low <= value <= high:
+        raise refuse(f"{value} where {low} to {high} is allowed", where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """One value with its words: a purpose, a topic, a ground."""
+
+    id: str
+    clause: str
+    text: str
