@@ -26,6 +26,7 @@ from sync.department.desk.inquiry import forms as inquiries
 from sync.department.desk.machine import calls as machine
 from sync.department.desk.people import bulk
 from sync.department.desk.people import calls as people
+from sync.department.desk.redress import calls as redress
 from sync.department.desk.sharing import calls as shares
 from sync.department.journal.sharing_entries import Scope
 from sync.department.policy.roles import Role
@@ -166,6 +167,8 @@ def forms(department: Department) -> dict[str, Any]:
         "alert/close": alerts.CloseForm(alert="planted/0", outcome=Outcome.NO_STOP, text=""),
         "alert/figures": nothing,
         "incident/close": incidents.SettleForm(incident=0, finding="one two three"),
+        "redress/list": nothing,
+        "redress/answer": redress.AnswerForm(request=0, outcome="corrected", note="one two three"),
         "compliance/overdue": nothing,
         "policy/read": nothing,
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from storage.times import DAY_US, iso_text
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.people import training
+from sync.department.desk.redress.rules import ANSWER_DAYS
 from sync.department.desk.state import Book
 from sync.department.journal.change_entries import GlassBroken
 from sync.department.journal.entries import AuditDone, FindingOpened
@@ -24,7 +25,7 @@ EVIDENCE_DAYS = 30  # a hold is fulfilled by export and booking
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overdue:
     """One thing that should have been done. `kind`: audit, training, purge, unit, finding, filing,
-    share, hold, emergency, incident, roster, health."""
+    share, hold, emergency, incident, redress, roster, health."""
 
     kind: str
     clause: str
@@ -42,6 +43,7 @@ def overdue(policy: Policy, book: Book, requests: Sequence[AlprRequest], now_us:
         *_holds(book, now_us),
         *_emergencies(book, now_us),
         *_alerts(policy, book, now_us),
+        *_redress(book, now_us),
     ]
 
 
@@ -144,6 +146,14 @@ def _alerts(policy: Policy, book: Book, now_us: int) -> list[Overdue]:
             what = f"list source {one.source} is silent: {one.rejected} of {one.checked} hits were rejected"
             found.append(Overdue(kind="source", clause=terms.clause, what=what))
     return found
+
+
+def _redress(book: Book, now_us: int) -> list[Overdue]:
+    return [
+        Overdue(kind="redress", clause="463.4", what=f"request {entry.sequence} of the public has no answer")
+        for entry in book.redress.waiting()
+        if now_us - entry.stamp.at_us >= ANSWER_DAYS * DAY_US
+    ]
 
 
 def _shares(book: Book, now_us: int) -> list[Overdue]:

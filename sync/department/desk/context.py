@@ -17,6 +17,7 @@ from sync.department.content.reads import OpenedRead, Reads, StoredRead
 from sync.department.desk.alerts.watchers import Watchers
 from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
+from sync.department.desk.redress.rules import Pace
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.store.incidents import Incident
@@ -72,6 +73,7 @@ class Front:
     `tell_cleared`: offer units what was cleared. `alert_facts`: what units recorded of alerts, opened in
     this process; `opening`: held while it is. `bell`: rung when an alert comes or goes on; `watchers`: who
     follows.
+    `redress`: how often each address of the public asked.
     `sign_document`: sign one (name, body, now, unit, end) with the command key and offer it; its version.
     """
 
@@ -98,6 +100,7 @@ class Front:
     opened: tuple[Callable[[], None], ...] = ()
     time: DepartmentTime | None = None
     ending: Callable[[], list[Ending]] = list
+    redress: Pace = field(default_factory=Pace)
 
     def close(self) -> None:
         """Close what was opened for this desk alone."""

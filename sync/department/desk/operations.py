@@ -30,6 +30,7 @@ from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.machine import calls as machine
 from sync.department.desk.people import bulk
 from sync.department.desk.people import calls as people
+from sync.department.desk.redress import calls as redress
 from sync.department.desk.sharing import calls as shares
 from sync.department.desk.transparency import calls as transparency
 from sync.department.desk.words import demand_plain
@@ -156,6 +157,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "alert/clets": Operation(Call.ALERT_VERIFY, alerts.CletsForm, alerts.clets),
     "alert/close": Operation(Call.ALERT_VERIFY, alerts.CloseForm, alerts.close),
     "alert/figures": Operation(Call.COMPLIANCE_READ, NothingForm, alerts.figures),
+    "redress/list": Operation(Call.REDRESS_ANSWER, NothingForm, redress.listed),
+    "redress/answer": Operation(Call.REDRESS_ANSWER, redress.AnswerForm, redress.answer),
     "compliance/overdue": Operation(Call.COMPLIANCE_READ, NothingForm, audits.overdue),
     "compliance/endings": Operation(Call.COMPLIANCE_READ, NothingForm, ending),
     "transparency/read": Operation(Call.POLICY_READ, NothingForm, transparency.read),

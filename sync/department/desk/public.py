@@ -1,4 +1,4 @@
-"""What the desk gives to anybody: its description and the public counts, over HTTP GET."""
+"""What the desk gives to anybody: its description and the public counts; and what anybody may ask of it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,26 @@ import functools
 import json
 
 import anyio
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sync.department.desk.context import Front
-from sync.department.desk.json_forms import to_json
+from sync.department.desk.json_forms import read_form, to_json
 from sync.department.desk.openapi import document
+from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.desk.transparency.calls import PublicCounts
+from sync.department.ground.http_body import Budget, read_body
+from sync.department.ground.problem import NO_STORE, problem
+from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.errors import RefusedByDepartmentError
 
 HEADERS = {"x-content-type-options": "nosniff", "cache-control": "public, max-age=3600"}
+
+
+MAX_REDRESS_BYTES = 16 << 10
+MEMORY_BYTES = 1 << 20
+SECONDS = 20.0
 
 
 @functools.cache
@@ -23,9 +33,20 @@ def _description() -> bytes:
     return json.dumps(document(), indent=1).encode()
 
 
+def _object(body: bytes) -> object:
+    """Raises FormError."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise FormError("the body is no JSON", code="form", clause="463.4") from None
+    return value
+
+
 def public_routes(front: Front) -> list[BaseRoute]:
-    """GET /desk/openapi.json and GET /desk/transparency.json. Neither needs a session; both are cheap."""
+    """GET /desk/openapi.json, GET /desk/transparency.json, POST /desk/redress. None needs a session; the
+    first two are cheap, the third is small and rare."""
     counts = PublicCounts(front.desk)
+    budget, limiter = Budget(MEMORY_BYTES), anyio.CapacityLimiter(1)
 
     async def openapi(_request: Request) -> Response:
         return Response(_description(), media_type="application/json", headers=HEADERS)
@@ -34,7 +55,23 @@ def public_routes(front: Front) -> list[BaseRoute]:
         newest = await anyio.to_thread.run_sync(counts.newest)
         return Response(json.dumps(to_json(newest), indent=1), media_type="application/json", headers=HEADERS)
 
+    async def redress(request: Request) -> Response:
+        try:
+            with budget.taking() as add:
+                body = await read_body(request, MAX_REDRESS_BYTES, SECONDS, add)
+            form = read_form(RedressForm, _object(body))
+            address = request.client.host if request.client else ""
+            asked = await anyio.to_thread.run_sync(ask, front, address, form, limiter=limiter)
+        except DeskRefusal as error:
+            return problem(error.status, error.code, error.what, clause=error.clause, cure=error.cure)
+        except RefusedByDepartmentError as error:
+            return problem(413, error.code, error.what)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        return Response(json.dumps(to_json(asked)), media_type="application/json", headers=NO_STORE)
+
     return [
+        Route("/desk/redress", redress, methods=["POST"]),
         Route("/desk/openapi.json", openapi, methods=["GET"]),
         Route("/desk/transparency.json", transparency, methods=["GET"]),
     ]

@@ -20,6 +20,7 @@ from sync.department.desk.holds.rules import Holds
 from sync.department.desk.inquiry.rules import Queue
 from sync.department.desk.people.rules import Roster
 from sync.department.desk.people.training import Trainings
+from sync.department.desk.redress.rules import Requests
 from sync.department.desk.sessions import Sessions
 from sync.department.desk.sharing.rules import Shares
 from sync.department.journal.change_entries import DayCounted
@@ -52,6 +53,7 @@ class Book:
     grants: Grants = field(default_factory=Grants)
     settled: Settled = field(default_factory=Settled)
     alerts: Alerts = field(default_factory=Alerts)
+    redress: Requests = field(default_factory=Requests)
     away: Entry | None = None
     opened_us: int = 0
     policy_us: int = 0
@@ -96,6 +98,7 @@ class Book:
             self.grants,
             self.settled,
             self.alerts,
+            self.redress,
         ):
             part.apply(entry)
         self.seen = entry.sequence + 1

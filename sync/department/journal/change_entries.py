@@ -129,6 +129,24 @@ class DocumentSigned(Note):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListSent(Note):
+    """What a hot list holds that was sent, for the public: where it comes from and of which categories.
+
+    `agency`: the other agency that shares it, or empty; `categories`: (category, entries); `covert`: entries
+    whose alerts only named people see.
+    """
+
+    KIND: ClassVar[str] = "list_sent"
+    STATE: ClassVar[bool] = False
+    list_id: str
+    source: str
+    agency: str
+    entries: int
+    covert: int
+    categories: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CasesCompared(Note):
     """The look-ups of a period, held against the case and incident numbers of CAD or RMS.
 

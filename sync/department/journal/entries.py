@@ -27,6 +27,7 @@ from sync.department.journal.change_entries import (
     GlassBroken,
     GlassJudged,
     HoldRests,
+    ListSent,
     RequestTaken,
 )
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
@@ -40,6 +41,7 @@ from sync.department.journal.hold_entries import (
 )
 from sync.department.journal.machine_entries import AdministratorNamed, ClockConfirmed, PurgeAllowed
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
+from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.journal.sharing_entries import (
     Scope,
     ShareAsked,
@@ -428,6 +430,7 @@ NOTES: dict[str, type[Note]] = {
         GlassBroken,
         GlassJudged,
         DocumentSigned,
+        ListSent,
         CasesCompared,
         RequestTaken,
         HoldRests,
@@ -439,6 +442,8 @@ NOTES: dict[str, type[Note]] = {
         AlertKnown,
         AlertStepTaken,
         AlertRecordsOpened,
+        RedressAsked,
+        RedressAnswered,
     )
 }
 """All kinds by name. An unknown kind in a log is an error, never skipped."""
@@ -492,6 +497,7 @@ __all__ = [
     "HoldRests",
     "IncidentSettled",
     "InquiryAsked",
+    "ListSent",
     "LockoutLifted",
     "LogOpened",
     "LogRead",

@@ -65,6 +65,7 @@ class Call(StrEnum):
     INCIDENT_CLOSE = "incident.close"
     ALERT_LIST = "alert.list"
     ALERT_VERIFY = "alert.verify"
+    REDRESS_ANSWER = "redress.answer"
     COMPLIANCE_READ = "compliance.read"
     POLICY_READ = "policy.read"
 
@@ -112,6 +113,7 @@ CALLS: Mapping[Call, CallRule] = {
     Call.INCIDENT_CLOSE: CallRule(False, "463.8"),
     Call.ALERT_LIST: CallRule(True, "463.7"),
     Call.ALERT_VERIFY: CallRule(True, "463.7"),
+    Call.REDRESS_ANSWER: CallRule(False, "463.4"),
     Call.COMPLIANCE_READ: CallRule(False, "463.4"),
     Call.POLICY_READ: CallRule(False, "463.1"),
 }
@@ -122,6 +124,7 @@ APPROVES_SHARING = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE})  # 463.6 (b)
 RECORDS_TRAINING = frozenset({Role.CCAT_SUPERVISOR, Role.ADMINISTRATOR})  # 463.9
 MANAGES_USERS = frozenset({Role.ADMINISTRATOR})  # 463.4
 STAFFS_POSTS = frozenset({Role.DISPATCHER, Role.COMMUNICATIONS})  # exempt from the lock at a staffed post
+ANSWERS_REDRESS = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE})  # 463.4
 LETS_IN = frozenset({Role.ADMINISTRATOR})  # 463.3: who authorizes vendors
 LETS_IN_AT_NIGHT = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE})  # four hours, by a delegated key
 CLOSES_INCIDENTS = frozenset({Role.ADMINISTRATOR, Role.DESIGNEE, Role.CCAT_SUPERVISOR})
@@ -154,6 +157,7 @@ def check_ceiling(role: Role, calls: Iterable[Call]) -> None:
             or (call is Call.GRANT_ENTER and role not in LETS_IN_AT_NIGHT)
             or (call is Call.CHANGE_APPROVE and role not in APPROVES_CHANGES)
             or (call is Call.DOCUMENT_SIGN and role not in SIGNS_DOCUMENTS)
+            or (call is Call.REDRESS_ANSWER and role not in ANSWERS_REDRESS)
             or (call is Call.INCIDENT_CLOSE and role not in CLOSES_INCIDENTS)
         )
         if barred:

@@ -78,6 +78,7 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "purge_allowed": ("backlog allowed", lambda n: (f"day {n.through}", "", "", n.reason)),
     "administrator_named": ("administrator named", lambda n: (n.user, "two offices", "", "")),
     "witness_away": ("witness away", lambda n: ("", "", n.reason, "")),
+    "redress_answered": ("redress answered", lambda n: (str(n.request), "", n.outcome, n.note)),
     "log_read": ("log read", lambda n: ("", "", str(n.count), "")),
 }
 EVENT_KINDS = tuple(kind for kind in NOTES if kind in _ROWS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import Counter
 from dataclasses import dataclass, field
 
 from storage.errors import StorageError
@@ -16,7 +17,7 @@ from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.words import demand_words
-from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
+from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
 from sync.department.journal.entries import Entry, LogRead
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
@@ -108,7 +109,7 @@ def push(front: Front, token: str, form: ListForm) -> Pushed:
             unit="",
             expires_us=caller.at_us + form.hours * HOUR_US,
         )
-        return [*second, note], lambda entries: (entries[-1], caller.at_us, made, False)
+        return [*second, _told(form, made), note], lambda entries: (entries[-1], caller.at_us, made, False)
 
     entry, at_us, made, proposed = desk.act(token, Call.DOCUMENT_SIGN, plan)
     if proposed:
@@ -152,6 +153,19 @@ def _line(head: ListHead, now_us: int) -> ListLine:
         extracted_us=head.extracted_us,
         expires_us=head.expires_us,
         expired=now_us >= head.expires_us,
+    )
+
+
+def _told(form: ListForm, made: Imported) -> ListSent:
+    """What anybody may know of the list."""
+    categories = Counter(one.category for one in made.entries)
+    return ListSent(
+        list_id=form.list_id,
+        source=form.source,
+        agency=form.agency,
+        entries=len(made.entries),
+        covert=sum(one.covert for one in made.entries),
+        categories=tuple(sorted(categories.items())),
     )
 
 

@@ -9,6 +9,7 @@ from sync.department.desk.context import Front
 from sync.department.desk.desk import Desk
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.transparency import rules
+from sync.department.desk.transparency.facts import KINDS, facts_of
 from sync.department.desk.transparency.rules import Seen, Transparency
 from sync.department.policy.roles import Call
 
@@ -16,17 +17,21 @@ from sync.department.policy.roles import Call
 def counted(desk: Desk) -> Transparency:
     """The public counts up to the newest co-signed tree head: nothing that no witness saw."""
     size, checkpoint = desk.log.cosigned()
-    last = desk.log.entry(size - 1).stamp.at_us if size else 0
-    seen = Seen(
+    return rules.count(facts_of(desk.log.entries(0, size, KINDS)), seen_now(desk, size, checkpoint))
+
+
+def seen_now(desk: Desk, size: int, checkpoint: str) -> Seen:
+    """What is beside the first `size` entries."""
+    return Seen(
         department=desk.policy.department,
         policy_version=desk.policy.version,
-        as_of_us=last,
+        as_of_us=desk.log.entry(size - 1).stamp.at_us if size else 0,
         entries=size,
         witnesses=tuple(one.keys[0].partition("+")[0] for one in desk.root.witnesses),
         quorum=desk.root.quorum,
         checkpoint=checkpoint,
+        alert_terms=desk.policy.alerts,
     )
-    return rules.count(desk.log.entries(0, size, rules.KINDS), seen)
 
 
 class PublicCounts:

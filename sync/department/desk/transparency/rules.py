@@ -1,44 +1,43 @@
 """What anybody may know: counts over the access log, with no plate, no person and no case. No I/O.
 
-The counts come from the log's entries and nothing else, so that any holder of the log counts the same; the
-newest co-signed checkpoint says which log it was, and the witness that no entry was taken out of it.
+The counts come from the facts of the log's entries and nothing else, so that any holder of the log counts the
+same; the newest co-signed checkpoint says which log it was, and the witness that none was taken out of it.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from storage.alert_life import NEGATIVE, Answer, Step
+from storage.alert_terms import AlertTerms
+from sync.department.desk.alerts.rules import SourceShare
+from sync.department.desk.transparency.facts import KINDS, Fact
+from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
 from sync.department.journal.change_entries import (
     CasesCompared,
     DayCounted,
     DocumentSigned,
     GlassBroken,
     GlassJudged,
+    ListSent,
 )
 from sync.department.journal.entries import (
     Access,
     AuditDone,
-    Entry,
     FindingClosed,
     FindingOpened,
     Refused,
-    RootSet,
     WitnessAway,
 )
 from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, Purged
+from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.journal.sharing_entries import ShareAsked, ShareDecided, ShareDelivered, ShareRouted
 
-FORMAT = 1
-KINDS = tuple(
-    kind.KIND
-    for kind in (
-        Access, AuditDone, CasesCompared, DayCounted, DocumentSigned, FindingClosed, FindingOpened,
-        GlassBroken, GlassJudged, HoldPlaced, HoldReleased, Purged, Refused, RootSet, ShareAsked,
-        ShareDecided, ShareDelivered, ShareRouted, WitnessAway,
-    )
-)  # fmt: skip
+FORMAT = 2
+HOT_LIST = "hot-list"
+MISREAD = frozenset({Answer.WRONG_CHARACTER.value, Answer.WRONG_STATE.value})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +80,51 @@ class CaseNumbers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hits:
+    """Alerts of 463.7. `silent`: those that did not sound; `covert`: those that only named people see.
+
+    `answered`: hits that a person held against the picture; `misreads`: those whose plate or state was read
+    wrong; `other_vehicle`: those where the plate fits and the vehicle does not. `tests`: planted mismatches
+    that were looked at; `catch_rate`: the share of them that was caught, or -1 before any.
+    """
+
+    raised: int
+    silent: int
+    covert: int
+    answered: int
+    misreads: int
+    other_vehicle: int
+    tests: int
+    tests_caught: int
+    catch_rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HotList:
+    """The newest version of a hot list that was sent. `agency`: whose, where another one shares it."""
+
+    list_id: str
+    source: str
+    agency: str
+    entries: int
+    covert: int
+    categories: tuple[Tally, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redress:
+    """Requests from the public."""
+
+    asked: int
+    answered: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transparency:
     """The public counts. `checkpoint`: the newest co-signed tree head.
 
-    `witnesses`: by name; `quorum`: how many of them must co-sign a tree head.
+    `silent_sources`: sources whose hits make no sound, for too many were wrong. `witnesses`: by name;
+    `quorum`: how many of them must co-sign a tree head.
     """
 
     format: int
@@ -108,7 +148,11 @@ class Transparency:
     audits: int
     holds_placed: int
     holds_released: int
+    hits: Hits
+    hot_lists: tuple[HotList, ...]
     hot_lists_signed: int
+    silent_sources: tuple[str, ...]
+    redress: Redress
     witness_absences: int
     witnesses: tuple[str, ...]
     quorum: int
@@ -117,7 +161,7 @@ class Transparency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What is beside the entries: whose log it is, how far it goes, who co-signs it."""
+    """What is beside the entries: whose log it is, how far it goes, who co-signs it, the policy's terms."""
 
     department: str
     policy_version: int
@@ -126,101 +170,191 @@ class Seen:
     witnesses: tuple[str, ...]
     quorum: int
     checkpoint: str
+    alert_terms: AlertTerms
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What the facts add up to."""
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    accesses: Counter[str] = field(default_factory=Counter)
+    purposes: Counter[str] = field(default_factory=Counter)
+    opened: Counter[str] = field(default_factory=Counter)
+    closed: Counter[str] = field(default_factory=Counter)
+    cases: Counter[str] = field(default_factory=Counter)
+    hot_lists_signed: int = 0
+    days: dict[str, int] = field(default_factory=dict)
+    purged: dict[str, int] = field(default_factory=dict)
+    asked: dict[int, str] = field(default_factory=dict)
+    agencies: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    judged: dict[int, bool] = field(default_factory=dict)
+    lists: dict[str, HotList] = field(default_factory=dict)
+    hits: dict[str, tuple[str, bool, bool]] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+    tests: Counter[bool] = field(default_factory=Counter)
+    planted: set[str] = field(default_factory=set)
+    settled: set[int] = field(default_factory=set)
 
 
 def _tallies(counter: Counter[str]) -> tuple[Tally, ...]:
     return tuple(Tally(name=name, count=number) for name, number in sorted(counter.items()))
 
 
-def count(entries: Iterable[Entry], seen: Seen) -> Transparency:  # noqa: PLR0912 - one case per kind
-    """The public counts over these entries."""
-    tally: Counter[str] = Counter()
-    accesses: Counter[str] = Counter()
-    purposes: Counter[str] = Counter()
-    opened: Counter[str] = Counter()
-    closed: Counter[str] = Counter()
-    days: dict[str, int] = {}
-    asked: dict[int, str] = {}
-    agencies: dict[str, Counter[str]] = defaultdict(Counter)
-    judged: dict[int, bool] = {}
-    for entry in entries:
-        note = entry.note
-        if isinstance(note, Access):
-            accesses[note.action] += 1
-            if note.action == "search":
-                purposes[note.ground.purpose] += 1
-        elif isinstance(note, DayCounted):
-            days[note.day] = note.reads
-        elif isinstance(note, Purged):
-            tally["days_purged"] += 1
-            tally["reads_purged"] += note.reads
-        elif isinstance(note, GlassBroken):
-            tally["glass"] += 1
-        elif isinstance(note, GlassJudged):
-            judged[note.access] = note.justified
-        elif isinstance(note, CasesCompared):
-            tally["compared"] += note.accesses
-            tally["existing"] += note.known
-        elif isinstance(note, ShareAsked):
-            asked[entry.sequence] = note.agency
-            agencies[note.agency]["requests"] += 1
-        elif isinstance(note, ShareDecided):
-            agencies[asked[note.request]]["approved" if note.approved else "refused"] += 1
-        elif isinstance(note, ShareDelivered):
-            agencies[asked[note.request]]["transfers"] += 1
-            agencies[asked[note.request]]["reads"] += note.count
-        elif isinstance(note, FindingOpened):
-            opened[note.detector] += 1
-        elif isinstance(note, FindingClosed):
-            closed[note.verdict] += 1
-        elif isinstance(note, DocumentSigned):
-            tally["hot_lists"] += note.name.startswith("hot-list/")
-        else:
-            tally[note.KIND] += 1
+def count(facts: Iterable[Fact], seen: Seen) -> Transparency:
+    """The public counts over these facts."""
+    sums = _Sums()
+    for fact in facts:
+        sums.kinds[fact.kind] += 1
+        _add(sums, fact)
+        _add_alert(sums, fact)
+    return _counted(sums, seen)
+
+
+def _add(sums: _Sums, fact: Fact) -> None:  # noqa: PLR0912 - one case per kind
+    words, numbers = fact.words, fact.numbers
+    match fact.kind:
+        case Access.KIND:
+            sums.accesses[words[0]] += 1
+            if words[0] == "search":
+                sums.purposes[words[1]] += 1
+        case DayCounted.KIND:
+            sums.days[words[0]] = numbers[0]
+        case Purged.KIND:
+            sums.purged[words[0]] = sums.purged.get(words[0], 0) + numbers[0]
+        case GlassJudged.KIND:
+            sums.judged[numbers[0]] = bool(numbers[1])
+        case CasesCompared.KIND:
+            sums.cases["compared"] += numbers[0]
+            sums.cases["existing"] += numbers[1]
+        case ShareAsked.KIND:
+            sums.asked[fact.entry] = words[0]
+            sums.agencies[words[0]]["requests"] += 1
+        case ShareDecided.KIND:
+            sums.agencies[sums.asked[numbers[0]]]["approved" if numbers[1] else "refused"] += 1
+        case ShareDelivered.KIND:
+            sums.agencies[sums.asked[numbers[0]]]["transfers"] += 1
+            sums.agencies[sums.asked[numbers[0]]]["reads"] += numbers[1]
+        case FindingOpened.KIND:
+            sums.opened[words[0]] += 1
+        case FindingClosed.KIND:
+            sums.closed[words[0]] += 1
+        case DocumentSigned.KIND:
+            sums.hot_lists_signed += words[0] == HOT_LIST
+        case RedressAnswered.KIND:
+            sums.settled.add(numbers[0])
+
+
+def _add_alert(sums: _Sums, fact: Fact) -> None:
+    words, numbers = fact.words, fact.numbers
+    match fact.kind:
+        case ListSent.KIND:
+            sums.lists[words[0]] = HotList(
+                list_id=words[0],
+                source=words[1],
+                agency=words[2],
+                entries=numbers[0],
+                covert=numbers[1],
+                categories=tuple(
+                    Tally(name=name, count=one) for name, one in zip(words[3:], numbers[2:], strict=True)
+                ),
+            )
+        case AlertKnown.KIND if numbers[0]:
+            sums.planted.add(words[0])
+        case AlertKnown.KIND:
+            sums.hits.setdefault(words[0], (words[1], bool(numbers[1]), bool(numbers[2])))
+        case AlertStepTaken.KIND if words[0] in sums.planted:
+            if words[1] == Step.TRANSCRIBED.value:
+                sums.tests[bool(numbers[0])] += 1
+        case AlertStepTaken.KIND if words[2]:
+            sums.answers[words[0]] = words[2]
+
+
+def _hits(sums: _Sums) -> Hits:
+    answers = Counter(answer for alert, answer in sums.answers.items() if alert in sums.hits)
+    tests = sums.tests.total()
+    return Hits(
+        raised=len(sums.hits),
+        silent=sum(silent for _source, silent, _covert in sums.hits.values()),
+        covert=sum(covert for _source, _silent, covert in sums.hits.values()),
+        answered=answers.total(),
+        misreads=sum(answers[one] for one in MISREAD),
+        other_vehicle=answers[Answer.NOT_THIS_VEHICLE.value],
+        tests=tests,
+        tests_caught=sums.tests[True],
+        catch_rate=sums.tests[True] / tests if tests else -1.0,
+    )
+
+
+def _silent_sources(sums: _Sums, terms: AlertTerms) -> tuple[str, ...]:
+    checked, rejected = Counter[str](), Counter[str]()
+    negative = {one.value for one in NEGATIVE}
+    for alert, answer in sums.answers.items():
+        if alert in sums.hits and answer != Answer.CANNOT_TELL.value:
+            source = sums.hits[alert][0]
+            checked[source] += 1
+            rejected[source] += answer in negative
+    shares = (SourceShare(name, checked[name], rejected[name]) for name in sorted(checked))
+    return tuple(one.source for one in shares if one.muted(terms))
+
+
+def _agencies(sums: _Sums) -> tuple[Agency, ...]:
+    return tuple(
+        Agency(
+            agency=name,
+            requests=one["requests"],
+            approved=one["approved"],
+            refused=one["refused"],
+            transfers=one["transfers"],
+            reads=one["reads"],
+        )
+        for name, one in sorted(sums.agencies.items())
+    )
+
+
+def _counted(sums: _Sums, seen: Seen) -> Transparency:
+    kinds, judged, cases = sums.kinds, sums.judged, sums.cases
     return Transparency(
         format=FORMAT,
         department=seen.department,
         policy_version=seen.policy_version,
         as_of_us=seen.as_of_us,
         entries=seen.entries,
-        days_counted=len(days),
-        reads_received=sum(days.values()),
-        days_purged=tally["days_purged"],
-        reads_purged=tally["reads_purged"],
-        accesses=_tallies(accesses),
-        inquiries_by_purpose=_tallies(purposes),
-        refusals=tally[Refused.KIND],
+        days_counted=len(sums.days),
+        reads_received=sum(sums.days.values()),
+        days_purged=len(sums.purged),
+        reads_purged=sum(sums.purged.values()),
+        accesses=_tallies(sums.accesses),
+        inquiries_by_purpose=_tallies(sums.purposes),
+        refusals=kinds[Refused.KIND],
         emergencies=Emergencies(
-            searches=tally["glass"],
+            searches=kinds[GlassBroken.KIND],
             justified=sum(judged.values()),
             unjustified=len(judged) - sum(judged.values()),
-            waiting=tally["glass"] - len(judged),
+            waiting=kinds[GlassBroken.KIND] - len(judged),
         ),
         case_numbers=CaseNumbers(
-            compared=tally["compared"],
-            existing=tally["existing"],
-            share=tally["existing"] / tally["compared"] if tally["compared"] else -1.0,
+            compared=cases["compared"],
+            existing=cases["existing"],
+            share=cases["existing"] / cases["compared"] if cases["compared"] else -1.0,
         ),
-        sharing=tuple(
-            Agency(
-                agency=name,
-                requests=one["requests"],
-                approved=one["approved"],
-                refused=one["refused"],
-                transfers=one["transfers"],
-                reads=one["reads"],
-            )
-            for name, one in sorted(agencies.items())
-        ),
-        sent_to_records_release=tally[ShareRouted.KIND],
-        findings_opened=_tallies(opened),
-        findings_closed=_tallies(closed),
-        audits=tally[AuditDone.KIND],
-        holds_placed=tally[HoldPlaced.KIND],
-        holds_released=tally[HoldReleased.KIND],
-        hot_lists_signed=tally["hot_lists"],
-        witness_absences=tally[WitnessAway.KIND],
+        sharing=_agencies(sums),
+        sent_to_records_release=kinds[ShareRouted.KIND],
+        findings_opened=_tallies(sums.opened),
+        findings_closed=_tallies(sums.closed),
+        audits=kinds[AuditDone.KIND],
+        holds_placed=kinds[HoldPlaced.KIND],
+        holds_released=kinds[HoldReleased.KIND],
+        hits=_hits(sums),
+        hot_lists=tuple(one for _name, one in sorted(sums.lists.items())),
+        hot_lists_signed=sums.hot_lists_signed,
+        silent_sources=_silent_sources(sums, seen.alert_terms),
+        redress=Redress(asked=kinds[RedressAsked.KIND], answered=len(sums.settled)),
+        witness_absences=kinds[WitnessAway.KIND],
         witnesses=seen.witnesses,
         quorum=seen.quorum,
         checkpoint=seen.checkpoint,
     )
+
+
+__all__ = ["KINDS", "Seen", "Transparency", "count"]

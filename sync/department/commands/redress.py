@@ -1,0 +1,31 @@
+"""`department redress`: requests from the public, and their answers."""
+
+from __future__ import annotations
+
+from sync.command_frame import noun
+from sync.department.commands import desk_access as desk
+
+ANSWER = (
+    "department redress answer 41 --outcome corrected --note 'entry corrected, told by mail' --user chief"
+)
+
+redress = noun("redress", "Requests from the public about a read, a stop or a look-up.", example=ANSWER)
+
+desk.form_verb(
+    redress,
+    "list",
+    "redress/list",
+    "List requests, those that wait first.",
+    example="department redress list --user chief",
+    columns=("request", "at_us", "due_us", "about", "contact", "words", "outcome"),
+)
+desk.form_verb(
+    redress,
+    "answer",
+    "redress/answer",
+    "Enter how a request was settled, once the person was told.",
+    desk.entry("request"),
+    desk.text("--outcome", "outcome", "corrected, nothing-found, referred or unclear."),
+    desk.text("--note", "note", "What was found, and what the person was told."),
+    example=ANSWER,
+)

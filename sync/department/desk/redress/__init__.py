@@ -1,0 +1,1 @@
+"""Redress: a person from the public asks, the department answers."""

@@ -1,0 +1,125 @@
+"""Redress at the desk: asked by anybody, seen and answered by the administrator or the designee."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from storage.times import DAY_US
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.redress import rules
+from sync.department.desk.words import demand_plain
+from sync.department.journal.entries import Entry, LogRead
+from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
+from sync.department.policy.roles import Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedressForm:
+    """What anybody may ask. `about`: wrong-read, stop, access, other.
+
+    `contact`: mail address, telephone or post address for the answer; `words`: what happened.
+    """
+
+    about: str
+    contact: str = field(repr=False)
+    words: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The number of a request, to be named when asking after it; the days until it must be answered."""
+
+    request: int
+    days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerForm:
+    """How a request was settled. `outcome`: corrected, nothing-found, referred, unclear."""
+
+    request: int
+    outcome: str
+    note: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedressRow:
+    """A request as it stands. `outcome`, `note`, `answered_by`: empty while it waits."""
+
+    request: int
+    at_us: int
+    due_us: int
+    about: str
+    contact: str = field(repr=False)
+    words: str = field(repr=False)
+    outcome: str
+    note: str = field(repr=False)
+    answered_by: str
+
+
+def ask(front: Front, address: str, form: RedressForm) -> Asked:
+    """Take a request from the public, without a session. Raises FormError, TooManyError.
+
+    The address is used for the pace alone and kept nowhere.
+    """
+    desk = front.desk
+    tidy = RedressForm(
+        about=form.about, contact=" ".join(form.contact.split()), words=" ".join(form.words.split())
+    )
+    demand_plain(tidy, "RedressForm")
+    rules.check_asked(tidy.about, tidy.contact, tidy.words)
+    front.redress.demand(address, desk.now_us())
+    with desk.log.writing():
+        desk.refresh()
+        rules.demand_room(desk.book.redress, desk.now_us())
+        (entry,) = desk.system(RedressAsked(about=tidy.about, contact=tidy.contact, words=tidy.words))
+    desk.try_cover(entry.sequence)
+    return Asked(request=entry.sequence, days=rules.ANSWER_DAYS)
+
+
+def listed(front: Front, token: str, form: NothingForm) -> tuple[RedressRow, ...]:  # noqa: ARG001
+    """Requests from the public, those that wait first, the oldest first."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[RedressRow, ...]]]:
+        known = desk.book.redress
+        rows = [_row(known, entry) for entry in known.asked.values()]
+        rows.sort(key=lambda one: (bool(one.outcome), one.request))
+        note = LogRead(elements="requests for redress", count=len(rows))
+        return [note], lambda made: (made[0], tuple(rows))
+
+    entry, rows = desk.act(token, Call.REDRESS_ANSWER, plan)
+    desk.covered(entry.sequence)
+    return rows
+
+
+def _row(known: rules.Requests, entry: Entry) -> RedressRow:
+    asked, settled = entry.note, known.answered.get(entry.sequence)
+    if not isinstance(asked, RedressAsked):
+        raise TypeError("a request for redress is an entry of its kind")
+    answer = settled.note if settled is not None and isinstance(settled.note, RedressAnswered) else None
+    return RedressRow(
+        request=entry.sequence,
+        at_us=entry.stamp.at_us,
+        due_us=entry.stamp.at_us + rules.ANSWER_DAYS * DAY_US,
+        about=asked.about,
+        contact=asked.contact,
+        words=asked.words,
+        outcome=answer.outcome if answer else "",
+        note=answer.note if answer else "",
+        answered_by=settled.stamp.user if settled is not None else "",
+    )
+
+
+def answer(front: Front, token: str, form: AnswerForm) -> Entered:
+    """Enter how a request was settled, once the person has been told."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[Entered]:
+        rules.check_answer(desk.book.redress, form.request, form.outcome, form.note)
+        note = RedressAnswered(request=form.request, outcome=form.outcome, note=form.note)
+        return [note], lambda made: Entered(entry=made[0].sequence)
+
+    return desk.act(token, Call.REDRESS_ANSWER, plan)

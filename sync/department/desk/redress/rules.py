@@ -1,0 +1,122 @@
+"""Redress: what a person from the public may ask, how often, and what waits. No I/O.
+
+Anybody may ask, so the form is small, names no plate and no person by itself, and is bounded by address and
+by day: a stranger can neither fill the log nor hide an honest request among many.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from storage.times import DAY_US, HOUR_US
+from sync.department.desk.words import demand_words
+from sync.department.journal.entries import Entry
+from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
+from sync.department.policy.refusals import FormError, NotYetError, TooManyError
+
+CLAUSE = "463.4"
+ABOUT = {
+    "wrong-read": "a plate was read wrong",
+    "stop": "I was stopped because of an alert",
+    "access": "somebody looked my vehicle up",
+    "other": "something else about license plate readers",
+}
+OUTCOMES = {
+    "corrected": "it was wrong, and is corrected",
+    "nothing-found": "nothing about it was found",
+    "referred": "referred to another office",
+    "unclear": "it could not be told",
+}
+MAX_CONTACT = 200
+MAX_WORDS = 2000
+A_DAY = 50  # requests that one day takes, from everybody
+AN_HOUR = 3  # requests that one address makes
+ANSWER_DAYS = 30
+REMEMBERED = 10_000
+
+
+@dataclass(slots=True)
+class Requests:
+    """What the log says of requests for redress."""
+
+    asked: dict[int, Entry] = field(default_factory=dict)
+    answered: dict[int, Entry] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> None:
+        if isinstance(entry.note, RedressAsked):
+            self.asked[entry.sequence] = entry
+        elif isinstance(entry.note, RedressAnswered):
+            self.answered[entry.note.request] = entry
+
+    def waiting(self) -> list[Entry]:
+        """Those without an answer, the oldest first."""
+        return [entry for number, entry in self.asked.items() if number not in self.answered]
+
+
+class Pace:
+    """How often each address asked in the last hour. Forgotten with the process. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._times: OrderedDict[str, list[int]] = OrderedDict()
+
+    def demand(self, address: str, now_us: int) -> None:
+        """Count one request in. Raises TooManyError."""
+        with self._guard:
+            times = [one for one in self._times.get(address, ()) if 0 <= now_us - one < HOUR_US]
+            if len(times) >= AN_HOUR:
+                raise TooManyError(
+                    "too many requests from this address",
+                    code="too-many",
+                    clause=CLAUSE,
+                    cure="ask in an hour",
+                )
+            self._times[address] = [*times, now_us]
+            self._times.move_to_end(address)
+            while len(self._times) > REMEMBERED:
+                self._times.popitem(last=False)
+
+
+def demand_room(requests: Requests, now_us: int) -> None:
+    """A day takes so many requests and no more. Raises TooManyError."""
+    today = 0
+    for entry in reversed(requests.asked.values()):
+        if now_us - entry.stamp.at_us >= DAY_US:
+            break
+        today += 1
+    if today >= A_DAY:
+        raise TooManyError(
+            "the department takes no more requests today",
+            code="too-many",
+            clause=CLAUSE,
+            cure="ask tomorrow, or by letter",
+        )
+
+
+def check_asked(about: str, contact: str, words: str) -> None:
+    """One of the subjects, a way to answer, and what happened. Raises FormError."""
+    if about not in ABOUT:
+        raise FormError("say what it is about", code="about", clause=CLAUSE, cure=", ".join(ABOUT))
+    if len(contact) > MAX_CONTACT:
+        raise FormError(f"at most {MAX_CONTACT} characters", code="contact", clause=CLAUSE)
+    demand_words(
+        contact, "say how to answer: mail, telephone or post", code="contact", clause=CLAUSE, least=5
+    )
+    if len(words) > MAX_WORDS:
+        raise FormError(f"at most {MAX_WORDS} characters", code="words", clause=CLAUSE)
+    if len(words.split()) < 3:
+        raise FormError("say what happened: when, where, what", code="words", clause=CLAUSE)
+
+
+def check_answer(requests: Requests, number: int, outcome: str, note: str) -> None:
+    """An open request, one of the outcomes, and words. Raises DeskRefusal."""
+    if number not in requests.asked:
+        raise FormError("there is no such request", code="no-request", clause=CLAUSE)
+    if number in requests.answered:
+        raise NotYetError("that request was answered", code="answered", clause=CLAUSE)
+    if outcome not in OUTCOMES:
+        raise FormError("that is no outcome", code="outcome", clause=CLAUSE, cure=", ".join(OUTCOMES))
+    if len(note.split()) < 3:
+        raise FormError("say what was found and told, in three words", code="note", clause=CLAUSE)

@@ -1,0 +1,32 @@
+"""Entries of redress: a person from the public asks, the department answers. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from sync.department.journal.entry_base import Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedressAsked(Note):
+    """Somebody asks whether a wrong read or stop concerned them. `about`: wrong-read, stop, access, other.
+
+    `contact`: how to answer; `words`: what happened. Neither name nor plate is asked for, and nothing is kept
+    of where it came from.
+    """
+
+    KIND: ClassVar[str] = "redress_asked"
+    about: str
+    contact: str = field(repr=False)
+    words: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedressAnswered(Note):
+    """How a request for redress was settled. `outcome`: corrected, nothing-found, referred, unclear."""
+
+    KIND: ClassVar[str] = "redress_answered"
+    request: int
+    outcome: str
+    note: str = field(repr=False)

@@ -1,0 +1,161 @@
+"""Redress: anybody may ask, the administrator sees it waiting and answers; a stranger cannot fill the log."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from desk_server import serving
+from desk_twins import Department
+from starlette.applications import Starlette
+
+from storage.times import DAY_US, HOUR_US
+from sync.department.desk.api import routes
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.public import MAX_REDRESS_BYTES
+from sync.department.desk.redress import rules
+from sync.department.desk.redress.calls import AnswerForm, RedressForm, RedressRow, ask
+from sync.department.desk.transparency.calls import counted
+from sync.department.desk.transparency.rules import Redress
+from sync.department.policy.refusals import DeskRefusal, TooManyError
+from sync.department.policy.roles import Call
+
+Tokens = Callable[[str], str]
+FORM = RedressForm(
+    about="stop", contact="j.doe@example.org", words="I was stopped\nat gunpoint on Huntington Drive, May 4"
+)
+BODY = {"about": FORM.about, "contact": FORM.contact, "words": FORM.words}
+
+
+@pytest.fixture
+def client(department: Department) -> Iterator[httpx.Client]:
+    with serving(Starlette(routes=routes(department.front))) as client:
+        yield client
+
+
+def rows(department: Department, token: str) -> list[RedressRow]:
+    found: Any = department.call("redress/list", token, NothingForm())
+    return list(found)
+
+
+def refusal(department: Department, token: str, name: str, form: object) -> str:
+    with pytest.raises(DeskRefusal) as refused:
+        department.call(name, token, form)
+    return refused.value.code
+
+
+def test_a_request_waits_for_the_administrator_and_is_answered_once(
+    department: Department, tokens: Tokens, client: httpx.Client
+) -> None:
+    answer = client.post("/desk/redress", json=BODY)
+    assert (answer.status_code, answer.json()["days"]) == (200, rules.ANSWER_DAYS)
+    number = answer.json()["request"]
+    (row,) = rows(department, tokens("chief"))
+    assert (row.request, row.outcome, row.contact) == (number, "", FORM.contact)
+    assert row.words == "I was stopped at gunpoint on Huntington Drive, May 4"
+    settle = AnswerForm(request=number, outcome="corrected", note="list corrected, told by mail")
+    for bad, code in (
+        (replace(settle, outcome="whatever"), "outcome"),
+        (replace(settle, note="done"), "note"),
+        (replace(settle, request=0), "no-request"),
+    ):
+        assert refusal(department, tokens("deputy"), "redress/answer", bad) == code
+    department.call("redress/answer", tokens("deputy"), settle)
+    assert refusal(department, tokens("chief"), "redress/answer", settle) == "answered"
+    (row,) = rows(department, tokens("chief"))
+    assert (row.outcome, row.answered_by) == ("corrected", "deputy")
+    department.desk.try_cover(department.desk.log.size() - 1)
+    assert counted(department.desk).redress == Redress(asked=1, answered=1)
+
+
+@pytest.mark.parametrize("user", ["super", "comm1", "officer1", "analyst1", "reviewer1", "vendor1"])
+def test_nobody_else_sees_who_asked(department: Department, tokens: Tokens, user: str) -> None:
+    ask(department.front, "192.0.2.1", FORM)
+    assert refusal(department, tokens(user), "redress/list", NothingForm()) == "role"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"about": "praise"}, "about"),
+        ({"contact": "x"}, "contact"),
+        ({"contact": "j" * 201}, "contact"),
+        ({"words": "help me"}, "words"),
+        ({"words": "a b c " * 400}, "words"),
+        ({"words": "I was \x1b[31mstopped here"}, "characters"),
+        ({"contact": "j\u202edoe@example.org"}, "characters"),
+        ({"plate": "8XYZ123"}, "form"),
+    ],
+)
+def test_a_request_that_says_too_little_or_too_much_is_refused_and_not_entered(
+    department: Department, client: httpx.Client, change: dict[str, str], code: str
+) -> None:
+    size = department.desk.log.size()
+    answer = client.post("/desk/redress", json={**BODY, **change})
+    assert (answer.status_code, answer.json()["refused"]) == (422, code)
+    assert department.desk.log.size() == size
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"[" * 10_000, b"\xff"])
+def test_a_body_that_is_no_form_is_refused(department: Department, client: httpx.Client, body: bytes) -> None:
+    size = department.desk.log.size()
+    assert client.post("/desk/redress", content=body).status_code == 422
+    assert department.desk.log.size() == size
+
+
+def test_a_large_body_is_cut_off(client: httpx.Client) -> None:
+    assert client.post("/desk/redress", content=b" " * (MAX_REDRESS_BYTES + 1)).status_code == 413
+
+
+def test_one_address_asks_so_often_and_no_more(department: Department) -> None:
+    for _ in range(rules.AN_HOUR):
+        ask(department.front, "192.0.2.1", FORM)
+    size = department.desk.log.size()
+    with pytest.raises(TooManyError):
+        ask(department.front, "192.0.2.1", FORM)
+    assert department.desk.log.size() == size
+    ask(department.front, "192.0.2.2", FORM)
+    department.clock.step(HOUR_US)
+    ask(department.front, "192.0.2.1", FORM)
+
+
+def test_many_addresses_cannot_fill_the_log(department: Department) -> None:
+    made = 0
+    for number in range(rules.A_DAY + 20):
+        with contextlib.suppress(TooManyError):
+            ask(department.front, f"2001:db8::{number:x}", FORM)
+            made += 1
+    assert made == rules.A_DAY
+    department.clock.step(DAY_US)
+    ask(department.front, "192.0.2.9", FORM)
+
+
+def test_a_request_without_an_answer_is_overdue_after_its_days(
+    department: Department, tokens: Tokens
+) -> None:
+    ask(department.front, "192.0.2.1", FORM)
+
+    def kinds() -> set[str]:
+        found: Any = department.call("compliance/overdue", department.logon("chief"), NothingForm())
+        return {one.kind for one in found}
+
+    assert "redress" not in kinds()
+    department.clock.step(rules.ANSWER_DAYS * DAY_US)
+    assert "redress" in kinds()
+
+
+def test_nothing_of_where_it_came_from_is_kept(department: Department, client: httpx.Client) -> None:
+    client.post("/desk/redress", json=BODY)
+    (entry,) = department.desk.log.entries(kinds=("redress_asked",))
+    assert "127.0.0.1" not in str(entry)
+    assert entry.stamp.user == "system"
+    assert FORM.contact not in repr(entry)
+    assert department.desk.policy.grants is not None
+    holders = {
+        role.value for role, calls in department.desk.policy.grants.items() if Call.REDRESS_ANSWER in calls
+    }
+    assert holders == {"administrator", "designee"}
