@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 
+from starlette.routing import BaseRoute
+
 from sync.command_frame import DONE, Common, verb
 from sync.department.desk import api
+from sync.department.desk.calling import Calling
 from sync.department.desk.context import Front
 from sync.department.ground.home import DepartmentHome
+from sync.department.pages import app as pages
 from sync.department.server import daily, server
 from sync.department.server.notify import ways_of
 from sync.department.server.open_desk import front_of
@@ -35,7 +39,7 @@ def serve(common: Common) -> int:
             front = front_of(department)
             try:
                 asyncio.run(
-                    server.serve(department, api.routes(front), ready, lambda: _daily(front, department))
+                    server.serve(department, _routes(front), ready, lambda: _daily(front, department))
                 )
             finally:
                 if front is not None:
@@ -43,6 +47,12 @@ def serve(common: Common) -> int:
         finally:
             department.close()
     return DONE
+
+
+def _routes(front: Front | None) -> list[BaseRoute]:
+    """The desk for programs and for browsers, bounded together."""
+    calling = Calling(front) if front is not None else None
+    return [*api.routes(front, calling), *pages.routes(calling)]
 
 
 def _daily(front: Front | None, department: Department) -> None:

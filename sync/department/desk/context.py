@@ -70,6 +70,7 @@ class Front:
     `send_down`: the same of policy, roster and day keys, with an error where that cannot be.
     `exports`: the folder into which CAD or RMS drops its case numbers, as CSV.
     `time`: the department's, where the server's clock is behind it. `ending`: certificates and day keys.
+    `keys_elsewhere`: whether the key service runs on a machine of its own.
     `tell_cleared`: offer units what was cleared. `alert_facts`: what units recorded of alerts, opened in
     this process; `opening`: held while it is. `bell`: rung when an alert comes or goes on; `watchers`: who
     follows.
@@ -101,6 +102,7 @@ class Front:
     time: DepartmentTime | None = None
     ending: Callable[[], list[Ending]] = list
     redress: Pace = field(default_factory=Pace)
+    keys_elsewhere: bool = False
 
     def close(self) -> None:
         """Close what was opened for this desk alone."""

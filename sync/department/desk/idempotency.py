@@ -37,10 +37,19 @@ class MadeOnce:
         self._guard = threading.Lock()
         self._made: OrderedDict[bytes, _Made] = OrderedDict()
 
-    def run(self, key: str, who: str, call: str, body: bytes, make: Callable[[], Any]) -> Any:
+    def run(  # noqa: PLR0917 - one call
+        self,
+        key: str,
+        who: str,
+        call: str,
+        body: bytes,
+        make: Callable[[], Any],
+        check: Callable[[], None] = lambda: None,
+    ) -> Any:
         """The answer of `make`, or the one that this key got before. An empty key: always make it.
 
-        Raises FormError for a malformed key or one of another body, NotYetError while the first is under way.
+        `check` may refuse a remembered answer: the session was locked or ended meanwhile. Raises FormError
+        for a malformed key or one of another body, NotYetError while the first is under way.
         """
         if not key:
             return make()
@@ -54,19 +63,22 @@ class MadeOnce:
         digest = hashlib.sha256(body).digest()
         with self._guard:
             known = self._made.get(name)
-            if known is not None and 0 <= self._clock() - known.at_us < LIFE_US:
-                if known.body != digest:
-                    raise FormError(
-                        "this Idempotency-Key was used for another form", code="idempotency", clause="463.5"
-                    )
-                if not known.done:
-                    raise NotYetError(
-                        "this call is under way", code="idempotency", clause="463.5", cure="ask again"
-                    )
-                return known.answer
-            self._made[name] = made = _Made(digest, self._clock())
-            while len(self._made) > REMEMBERED:
-                self._made.popitem(last=False)
+            if known is None or not 0 <= self._clock() - known.at_us < LIFE_US:
+                known = None
+                self._made[name] = made = _Made(digest, self._clock())
+                while len(self._made) > REMEMBERED:
+                    self._made.popitem(last=False)
+            elif known.body != digest:
+                raise FormError(
+                    "this Idempotency-Key was used for another form", code="idempotency", clause="463.5"
+                )
+            elif not known.done:
+                raise NotYetError(
+                    "this call is under way", code="idempotency", clause="463.5", cure="ask again"
+                )
+        if known is not None:
+            check()
+            return known.answer
         try:
             made.answer = make()
         except BaseException:

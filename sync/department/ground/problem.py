@@ -52,18 +52,20 @@ def problem(
     return JSONResponse(body, status, NO_STORE | (headers or {}), media_type=MEDIA_TYPE)
 
 
-def unforeseen(error: BaseException, events: Sparingly) -> Response:
-    """The answer to an error that no rule names. Its message may hold content: only its kind is told."""
-    full = isinstance(error, OSError) and error.errno in FULL
+def words_of_unforeseen(error: BaseException, events: Sparingly) -> tuple[int, str, str, str]:
+    """(status, code, what, cure) of an error that no rule names. Its message may hold content: only its kind
+    is told."""
     events.tell("answer_failed", kind=type(error).__name__, place=_place(error))
-    if full:
-        return problem(507, "full", "the server's disk is full", cure="make room there, then ask again")
-    return problem(
-        503,
-        "unavailable",
-        f"the server cannot answer now: {type(error).__name__}",
-        cure="ask again; if it stays so, see the server's events",
-    )
+    if isinstance(error, OSError) and error.errno in FULL:
+        return 507, "full", "the server's disk is full", "make room there, then ask again"
+    what = f"the server cannot answer now: {type(error).__name__}"
+    return 503, "unavailable", what, "ask again; if it stays so, see the server's events"
+
+
+def unforeseen(error: BaseException, events: Sparingly) -> Response:
+    """The answer to an error that no rule names."""
+    status, code, what, cure = words_of_unforeseen(error, events)
+    return problem(status, code, what, cure=cure)
 
 
 def _place(error: BaseException) -> str:

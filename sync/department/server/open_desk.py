@@ -265,6 +265,7 @@ def open_front(
         opened=tuple(opened),
         time=clock if isinstance(clock, DepartmentTime) else None,
         ending=lambda: ending_in_machine(home, held, desk.now_us),
+        keys_elsewhere=address is not None,
     )
 
 

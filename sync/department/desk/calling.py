@@ -1,0 +1,140 @@
+"""How a call reaches the desk from a server: its thread, its turn, made once; what an error is to the caller.
+
+The HTTP API and the pages share one `Calling`, so that both are bounded together and answer alike.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import anyio
+
+from storage.errors import RecordError
+from sync.department.desk.alerts.events import AlertEvents
+from sync.department.desk.context import Front
+from sync.department.desk.idempotency import MadeOnce
+from sync.department.desk.json_forms import read_form
+from sync.department.desk.logon_forms import LoggedOn, LogonForm, UnlockForm
+from sync.department.desk.operations import OPERATIONS, Operation
+from sync.department.desk.whoami import logged_on
+from sync.department.desk.words import demand_plain
+from sync.department.ground.problem import words_of_unforeseen
+from sync.department.ground.sparingly import Sparingly
+from sync.department.policy.refusals import DeskRefusal, FormError, TooManyError
+from sync.errors import RefusedByDepartmentError
+
+THREADS = 6
+LOGON_THREADS = 2  # each costs the memory of a password hash
+LOGONS_WAITING = 64
+BODY_STATUS = {"too-large": 413, "too-slow": 408}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What an error is to the caller. `code`: one word for programs; `clause`: the rule."""
+
+    status: int
+    code: str
+    what: str
+    clause: str = ""
+    cure: str = ""
+
+
+def said_of(error: BaseException, events: Sparingly) -> Said:
+    """The answer to an error: a refusal in its own words, of any other error only the kind."""
+    if isinstance(error, RecordError):
+        error = FormError(str(error), code="form", clause="463.5")
+    if isinstance(error, DeskRefusal):
+        events.tell(f"refused_{error.code}", clause=error.clause)
+        return Said(
+            status=error.status, code=error.code, what=error.what, clause=error.clause, cure=error.cure
+        )
+    if isinstance(error, RefusedByDepartmentError):
+        return Said(status=BODY_STATUS.get(error.code, 503), code=error.code, what=error.what)
+    status, code, what, cure = words_of_unforeseen(error, events)
+    return Said(status=status, code=code, what=what, cure=cure)
+
+
+def known_operation(name: str) -> Operation:
+    """One line of the table. Raises FormError."""
+    known = OPERATIONS.get(name)
+    if known is None:
+        raise FormError("there is no such call", code="no-call", clause="463.5")
+    return known
+
+
+class Calling:
+    """Calls of one front, each in a thread, so many at once."""
+
+    def __init__(self, front: Front) -> None:
+        self.front = front
+        self._limiter = anyio.CapacityLimiter(THREADS)
+        self._logons = anyio.CapacityLimiter(LOGON_THREADS)
+        self.alert_events = AlertEvents(front)
+        self._once = MadeOnce(front.desk.now_us)
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Do some work in one of the threads."""
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+    async def logon(self, form: LogonForm, address: str) -> LoggedOn:
+        """A new session. Raises DeskRefusal."""
+        demand_plain(form, "LogonForm")
+        desk = self.front.desk
+
+        def work() -> LoggedOn:
+            token = desk.logon(form.user, form.password, form.code, post=form.post, address=address)
+            return logged_on(desk, token)
+
+        self._demand_turn()
+        return await anyio.to_thread.run_sync(work, limiter=self._logons)
+
+    async def unlock(self, token: str, form: UnlockForm, address: str) -> None:
+        """Open a locked session again. Raises DeskRefusal."""
+        demand_plain(form, "UnlockForm")
+        desk = self.front.desk
+        self._demand_turn()
+        await anyio.to_thread.run_sync(
+            lambda: desk.unlock(token, form.password, form.code, address=address), limiter=self._logons
+        )
+
+    async def logoff(self, token: str) -> None:
+        """End a session. Raises DeskRefusal."""
+        await self.in_thread(lambda: self.front.desk.logoff(token))
+        self.front.bell.ring()
+
+    async def operation(self, name: str, token: str, value: Any, key: str = "", typed: bytes = b"") -> Any:
+        """Make one call of the table. Raises DeskRefusal and the call's errors.
+
+        `key`: what makes it once; `typed`: what must be the same then, else `value` itself.
+        """
+        known = known_operation(name)
+        form = read_form(known.form, value)
+        body = typed or json.dumps(value, sort_keys=True).encode()
+
+        def work() -> Any:
+            return self._once.run(
+                key,
+                token,
+                name,
+                body,
+                lambda: known.run(self.front, token, form),
+                lambda: self._demand_open(token, known),
+            )
+
+        return await self.in_thread(work)
+
+    def _demand_open(self, token: str, known: Operation) -> None:
+        """A remembered answer leaves only to whoever could make the call now. Raises DeskRefusal."""
+        self.front.desk.act(token, known.call, lambda _caller: ([], lambda _entries: None))
+
+    def _demand_turn(self) -> None:
+        """So many logons wait for their turn, and no more. Raises TooManyError."""
+        if self._logons.statistics().tasks_waiting >= LOGONS_WAITING:
+            raise TooManyError(
+                "too many logons at once", code="too-many", clause="CJIS AC-7", cure="ask again"
+            )

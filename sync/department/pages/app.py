@@ -1,0 +1,208 @@
+"""The routes of the pages: the checks before a page, the answer where one is refused.
+
+In this order: the form's origin, its size, its session's mark; then the page's own calls, which ask for
+session, role and training as every call does. A refused form comes back as it was filled in, with what,
+clause and cure. A form that met a lock is kept on the server and comes back, unsent, after the unlock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from urllib.parse import parse_qsl, quote
+
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
+
+from sync.department.desk import whoami
+from sync.department.desk.calling import Calling, said_of
+from sync.department.ground.http_body import Budget, read_body
+from sync.department.ground.problem import not_found
+from sync.department.ground.sparingly import Sparingly
+from sync.department.pages import accounts, alerts, helping, home, logon, searching, shield
+from sync.department.pages.memory import Memory
+from sync.department.pages.rendering import ASSETS, asset, asset_path
+from sync.department.pages.values import Values, values_of
+from sync.department.pages.visit import Handler, Page, Visit
+from sync.department.policy.refusals import FormError, NotProvenError
+
+MAX_FORM_BYTES = 12 << 20  # a letter of an agency, or a year of RMS numbers
+MEMORY_BYTES = 48 << 20
+SECONDS = 20.0
+SESSION_GONE = {"no-session", "session-over", "no-account"}
+OWN_PASSWORD_FIRST = {"first-password", "password-expired"}
+OWN_PATHS = ("/desk/", "/enrol/", "/v1/", "/health")
+PAGES: tuple[Page, ...] = (
+    *logon.PAGES,
+    *home.PAGES,
+    *searching.PAGES,
+    *alerts.PAGES,
+    *accounts.PAGES,
+    *helping.PAGES,
+)
+
+
+class _Elsewhere(BaseRoute):
+    """Paths that no page has, answered as a page; those of the programs keep their own form of error."""
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
+        self._route = Route("/{path:path}", answer, methods=["GET"])
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        path = str(scope.get("path", ""))
+        if scope["type"] != "http" or path.startswith(OWN_PATHS):
+            return Match.NONE, {}
+        match, child = self._route.matches(scope)
+        return (match, child) if match is Match.FULL else (Match.NONE, {})
+
+    async def handle(self, scope: Scope, receive: object, send: object) -> None:
+        await self._route.handle(scope, receive, send)  # type: ignore[arg-type]
+
+
+def routes(calling: Calling | None, pages: tuple[Page, ...] = PAGES) -> list[BaseRoute]:
+    """The pages' routes; without a desk they say how one is made."""
+    if calling is None:
+        return [Route("/", _no_desk, methods=["GET"])]
+    server = _Pages(calling)
+    return [
+        *(Route(one.path, server.endpoint(one), methods=one.methods) for one in pages),
+        *(Route(asset_path(name), _asset(name), methods=["GET"]) for name in ASSETS),
+        Route("/favicon.ico", _nothing, methods=["GET"]),
+        _Elsewhere(server.endpoint(Page(path="", show=helping.missing, to_all=True))),
+    ]
+
+
+async def _no_desk(_request: Request) -> Response:
+    words = (
+        "<!doctype html><title>No desk yet</title><p>This department has no desk yet: department user first"
+    )
+    return HTMLResponse(words, 503, shield.headers_of(shield.new_nonce()))
+
+
+async def _nothing(_request: Request) -> Response:
+    return Response(status_code=204)
+
+
+def _demand_session(visit: Visit) -> None:
+    if visit.who is None:
+        raise NotProvenError("log on first", code="no-session", clause="463.3", cure="log on")
+
+
+def _asset(name: str) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_request: Request) -> Response:
+        kept = {"cache-control": "public, max-age=31536000, immutable", "x-content-type-options": "nosniff"}
+        return Response(asset(name), media_type=ASSETS[name], headers=kept)
+
+    return answer
+
+
+class _Pages:
+    """What all pages of one server share."""
+
+    def __init__(self, calling: Calling) -> None:
+        self._calling = calling
+        self._memory = Memory(calling.front.desk.now_us)
+        self._budget = Budget(MEMORY_BYTES)
+        self._events = Sparingly("department.pages")
+
+    def endpoint(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
+        """The page's answer to every request."""
+
+        async def answer(request: Request) -> Response:
+            visit = Visit(request, self._calling, self._memory, shield.new_nonce(), shield.token_of(request))
+            sent = request.method == "POST"
+            try:
+                await self._find_person(visit)
+                if sent:
+                    shield.demand_own(request)
+                    visit.values = await self._form(request)
+                    if visit.who is not None:
+                        shield.demand_mark(visit.token, visit.values.get("mark", ""))
+                elif visit.who is not None:
+                    self._restore(visit)
+                if not page.to_all:
+                    _demand_session(visit)
+                handler = page.send if sent else page.show
+                if handler is None:
+                    return await not_found(request, RuntimeError())
+                return await handler(visit)
+            except ClientDisconnect:
+                return Response(status_code=400)
+            except Exception as error:  # noqa: BLE001 - every error is answered by a page
+                return await self._refused(page, visit, error, sent=sent)
+
+        return answer
+
+    async def _find_person(self, visit: Visit) -> None:
+        if not visit.token:
+            return
+        desk = self._calling.front.desk
+        with contextlib.suppress(NotProvenError):
+            visit.who = await self._calling.in_thread(lambda: whoami.logged_on(desk, visit.token))
+
+    async def _form(self, request: Request) -> Values:
+        """The fields of a body. Raises FormError, RefusedByDepartmentError."""
+        with self._budget.taking() as add:
+            data = await read_body(request, MAX_FORM_BYTES, SECONDS, add)
+            kind = request.headers.get("content-type", "").partition(";")[0].strip()
+            if kind == "multipart/form-data":
+                try:
+                    parsed = await MultiPartParser(request.headers, _pieces(data)).parse()
+                except (MultiPartException, KeyError):
+                    raise FormError("the form is malformed", code="form", clause="463.5") from None
+                try:
+                    return await values_of(parsed.multi_items())
+                finally:
+                    await parsed.close()
+            try:
+                pairs = parse_qsl(data.decode(), keep_blank_values=True, strict_parsing=bool(data))
+            except ValueError:
+                raise FormError("the form is malformed", code="form", clause="463.5") from None
+            return await values_of(pairs)
+
+    @staticmethod
+    def _restore(visit: Visit) -> None:
+        """Fill in the form of this page that a lock kept."""
+        draft = visit.memory.take_draft(visit.person.user, visit.request.url.path)
+        if draft is not None:
+            visit.values, visit.restored = Values(tuple(draft.values.items())), True
+
+    async def _refused(self, page: Page, visit: Visit, error: Exception, *, sent: bool) -> Response:
+        visit.refusal = said_of(error, self._events)
+        if visit.refusal.code == "session-locked":
+            self._keep_draft(visit)
+            visit.refusal = None
+            return await logon.locked(visit)
+        if visit.refusal.code in SESSION_GONE:
+            self._keep_draft(visit)
+            visit.who = None
+            return await logon.show(visit)
+        if visit.refusal.code in OWN_PASSWORD_FIRST:
+            return await accounts.must_change(visit)
+        again: Handler | None = (page.again or page.show) if sent else None
+        if again is not None:
+            try:
+                return await again(visit)
+            except Exception as second:  # noqa: BLE001 - the form cannot be shown: only the refusal is
+                said_of(second, self._events)
+        return visit.page("refused.html")
+
+    @staticmethod
+    def _keep_draft(visit: Visit) -> None:
+        kept = visit.values.kept()
+        user = visit.who.user if visit.who else visit.memory.owner(visit.session) if visit.token else ""
+        if user and any(kept.values()):
+            here = visit.request.url.path
+            visit.memory.keep_draft(user, shield.local_path(visit.values.get("from", here), here), kept)
+
+
+async def _pieces(data: bytes) -> AsyncGenerator[bytes, None]:
+    yield data
+
+
+def logon_path(path: str) -> str:
+    """The log-on page that leads back to a path."""
+    return "/logon?next=" + quote(path, safe="/")

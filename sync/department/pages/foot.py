@@ -1,0 +1,39 @@
+"""The foot of every page: whether the witness saw the log, and where the keys are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from storage.times import MINUTE_US
+from sync.department.desk.context import Front
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foot:
+    """`well`: whether answers leave with a witness's signature."""
+
+    witness: str
+    well: bool
+    keys: str
+    policy: str
+
+
+def foot_of(front: Front, now_us: int) -> Foot:
+    """The state as this process knows it; nothing is asked of the witness."""
+    desk = front.desk
+    size, signed = desk.log.size(), desk.log.cosigned()[0]
+    away = desk.book.away
+    if desk.root.witnessing() is None:
+        witness, well = "no witness is named: no answer leaves", False
+    elif away is not None and signed <= away.sequence:
+        minutes = max(0, now_us - away.stamp.at_us) // MINUTE_US
+        grace = desk.policy.witness.grace_minutes
+        witness, well = f"away for {minutes} of {grace} minutes", False
+    else:
+        witness, well = f"signed {signed} of {size} entries", True
+    return Foot(
+        witness=witness,
+        well=well,
+        keys="on a machine of their own" if front.keys_elsewhere else "in this server's own process",
+        policy=f"version {desk.policy.version}",
+    )

@@ -1,0 +1,66 @@
+"""Purpose, basis, number and reason of a look: as fields, and carried on through one case's looks.
+
+What a session gave last is filled in for its next look, and shown; a number that this person named before
+brings its purpose, basis and reason back. Nothing is taken from anywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sync.department.pages.values import Values
+from sync.department.pages.visit import Visit
+from sync.department.pages.wording import word_of
+from sync.department.policy.desk_terms import NUMBER_KINDS
+
+FIELDS = ("purpose", "basis", "number", "number_kind", "justification")
+REMEMBERED = 12
+
+
+def ground_of(values: Values) -> dict[str, str]:
+    """The ground as it was typed: what the calls take under this name."""
+    return {name: values.text(name) for name in FIELDS}
+
+
+def remember(visit: Visit, ground: Mapping[str, str]) -> None:
+    """Carry a ground that a call took on to the session's next look."""
+    known = _known(visit)
+    known.pop(ground["number"], None)
+    known[ground["number"]] = dict(ground)
+    visit.shelf.put("grounds", dict(list(known.items())[-REMEMBERED:]), visit.now_us)
+
+
+def _known(visit: Visit) -> dict[str, Mapping[str, str]]:
+    """The grounds of this session's looks by their numbers, the newest last."""
+    return dict(visit.shelf.get("grounds", visit.now_us) or {})
+
+
+def carried(visit: Visit) -> dict[str, Any]:
+    """What the ground's fields show: as typed, else as carried on, else empty; and the known numbers."""
+    newest_first = list(_known(visit).values())[::-1]
+    last = newest_first[0] if newest_first and "fresh" not in visit.request.query_params else {}
+    return {
+        "ground": {name: visit.values.get(name) or last.get(name, "") for name in FIELDS},
+        "grounds": newest_first,
+        "carried": bool(last) and not visit.values,
+        **choices(visit),
+    }
+
+
+def completed(visit: Visit, ground: dict[str, str]) -> dict[str, str]:
+    """A ground whose number this session named before, with what was left empty filled in from then."""
+    before = _known(visit).get(ground["number"], {})
+    return {name: value or before.get(name, "") for name, value in ground.items()}
+
+
+def choices(visit: Visit) -> dict[str, Any]:
+    """What the policy offers for purpose, basis and kind of number."""
+    policy = visit.calling.front.desk.policy
+    return {
+        "purposes": [(one.id, one.text) for one in policy.purposes],
+        "bases": [(one, word_of(one)) for one in policy.inquiry.bases],
+        "kinds": [(one, word_of(one)) for one in NUMBER_KINDS],
+        "examples": {one.kind: one.text for one in policy.inquiry.numbers},
+        "least": policy.inquiry.justification_min,
+    }

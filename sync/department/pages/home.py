@@ -1,0 +1,211 @@
+"""Home: what waits for the person, the oldest first, and why each item is there.
+
+Each source is one list of the table, asked with the person's own session: what a role may not see is not
+asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from starlette.responses import Response
+
+from storage.times import DAY_US, HOUR_US
+from sync.department.pages.visit import Page, Visit
+from sync.department.pages.wording import word_of
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import CALLS, Call
+
+NOTICE_US = 30 * DAY_US
+SHOWN_ANSWERS_US = 72 * HOUR_US
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One thing that waits. `since_us`: since when; `what`: a line without a plate; `why`: the rule in words;
+    `path`: where it is done; `late`: whether it is overdue."""
+
+    since_us: int
+    what: str
+    why: str
+    path: str
+    late: bool = False
+
+
+Rows: TypeAlias = Callable[[Visit, Any], Iterable[Item]]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A list of the table and the items that its rows make. `call`: who is asked for it."""
+
+    call: Call
+    operation: str
+    rows: Rows
+
+
+def _alerts(_visit: Visit, rows: Any) -> Iterable[Item]:
+    for one in rows:
+        why = "463.7: an alert waits for a person"
+        yield Item(
+            since_us=one.raised_us,
+            what=f"Alert of {one.unit}: {one.says}. Next: {word_of(one.next)}",
+            why=f"{why}; silent: {', '.join(one.silent)}" if one.silent else why,
+            path="/alerts",
+            late=one.overdue or (not one.silent and not one.answer),
+        )
+
+
+def _queue(visit: Visit, rows: Any) -> Iterable[Item]:
+    for one in rows:
+        if one.user == visit.person.user:
+            continue
+        asks = "asks for a search" if one.kind == "request" else "proposes a search without a full plate"
+        why = (
+            "463.5 (c): searches are run by communications and the CCAT supervisor"
+            if one.kind == "request"
+            else "463.5 (a): a second person agrees, or does not"
+        )
+        path = f"/queue#entry-{one.entry}"
+        yield Item(
+            since_us=one.at_us, what=f"{one.user} {asks} under {one.ground.number}", why=why, path=path
+        )
+
+
+def _requests(visit: Visit, rows: Any) -> Iterable[Item]:
+    for one in rows:
+        if one.state == "waiting":
+            yield Item(
+                since_us=one.at_us,
+                what=f"Your request under {one.ground.number} waits",
+                why="463.5 (c): somebody else runs it",
+                path="/ask",
+            )
+        elif visit.now_us - one.at_us < SHOWN_ANSWERS_US:
+            yield Item(
+                since_us=one.at_us,
+                what=f"Your request under {one.ground.number} was {one.state}",
+                why="463.5 (a): the answer can be seen for the policy's hours",
+                path="/ask",
+            )
+
+
+def _emergencies(visit: Visit, rows: Any) -> Iterable[Item]:
+    for one in rows:
+        if one.user != visit.person.user:
+            yield Item(
+                since_us=one.at_us,
+                what=f"Emergency search of {one.user} under {one.number}",
+                why="463.5 (a): a second person judges it afterwards",
+                path="/emergencies",
+                late=one.overdue,
+            )
+
+
+def _changes(visit: Visit, rows: Any) -> Iterable[Item]:
+    for one in rows:
+        if one.user != visit.person.user:
+            yield Item(
+                since_us=one.at_us,
+                what=f"{one.user} proposes {one.call.replace('.', ' ')}: {one.about}",
+                why="463.4: a second person agrees, or does not",
+                path="/changes",
+            )
+
+
+def _findings(visit: Visit, rows: Any) -> Iterable[Item]:
+    for one in rows:
+        if not one.verdict and one.reviewer == visit.person.user:
+            yield Item(
+                since_us=one.due_us - 30 * DAY_US,
+                what=f"Finding {one.finding}: {word_of(one.detector)}, about {one.about}",
+                why="463.5 (c): assigned to you",
+                path="/findings",
+                late=visit.now_us >= one.due_us,
+            )
+
+
+def _shares(visit: Visit, rows: Any) -> Iterable[Item]:
+    wanted = {"asked": Call.SHARE_REVIEW, "reviewed": Call.SHARE_APPROVE, "approved": Call.SHARE_DELIVER}
+    for one in rows:
+        call = wanted.get(one.state)
+        if call is not None and visit.may(call) and not (one.state == "approved" and one.delivered):
+            yield Item(
+                since_us=one.at_us,
+                what=f"Request of {one.agency}: {one.state}",
+                why="463.6 (b): reviewed, approved, then delivered",
+                path="/sharing",
+                late=visit.now_us - one.at_us > 14 * DAY_US,
+            )
+
+
+def _holds(_visit: Visit, rows: Any) -> Iterable[Item]:
+    for one in rows:
+        if one.state == "release asked":
+            yield Item(
+                since_us=one.at_us,
+                what=f"Hold {one.hold} under {one.number}: release asked",
+                why="463.8: a second person releases",
+                path="/holds",
+            )
+
+
+def _incidents(_visit: Visit, rows: Any) -> Iterable[Item]:
+    for one in rows:
+        if one.state != "closed":
+            yield Item(
+                since_us=one.at_us,
+                what=f"Incident {one.incident} of {one.unit_name}: {word_of(one.kind)}",
+                why="463.8: two people close it",
+                path="/incidents",
+            )
+
+
+def _endings(visit: Visit, rows: Any) -> Iterable[Item]:
+    for one in rows:
+        yield Item(
+            since_us=min(one.ends_us, visit.now_us),
+            what=one.what[:1].upper() + one.what[1:],
+            why=f"{one.clause}: {word_of(one.kind)} of {one.about}",
+            path="/compliance",
+        )
+
+
+SOURCES = (
+    Source(Call.ALERT_LIST, "alert/list", _alerts),
+    Source(Call.INQUIRY_APPROVE, "inquiry/emergencies", _emergencies),
+    Source(Call.INQUIRY_QUEUE, "inquiry/queue", _queue),
+    Source(Call.INQUIRY_ANSWER, "inquiry/requests", _requests),
+    Source(Call.CHANGE_APPROVE, "change/list", _changes),
+    Source(Call.AUDIT_REVIEW, "audit/findings", _findings),
+    Source(Call.SHARE_READ, "share/list", _shares),
+    Source(Call.HOLD_RELEASE, "hold/list", _holds),
+    Source(Call.INCIDENT_CLOSE, "incident/list", _incidents),
+    Source(Call.COMPLIANCE_READ, "compliance/endings", _endings),
+)
+
+
+async def show(visit: Visit) -> Response:
+    """Everything that waits for this person."""
+    await visit.demand("policy/read")
+    if visit.person.must_change:
+        return visit.to("/account/password")
+    found: list[Item] = []
+    closed: list[DeskRefusal] = []
+    for source in SOURCES:
+        touches = CALLS[source.call].touches_data
+        if not visit.may(source.call) or (closed and touches):
+            continue
+        try:
+            found.extend(source.rows(visit, await visit.call(source.operation)))
+        except DeskRefusal as error:
+            if error.status in {401, 423}:
+                raise
+            closed.append(error)
+    found.sort(key=lambda one: (not one.late, one.since_us))
+    return visit.page("home.html", items=found, closed=closed)
+
+
+PAGES = (Page(path="/", show=show),)

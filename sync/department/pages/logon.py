@@ -1,0 +1,107 @@
+"""Log on, unlock, log out."""
+
+from __future__ import annotations
+
+import contextlib
+
+from starlette.responses import Response
+
+from sync.department.desk.api import address_of
+from sync.department.desk.logon_forms import LogonForm, UnlockForm
+from sync.department.pages import shield
+from sync.department.pages.visit import Page, Visit
+from sync.department.policy.refusals import DeskRefusal, LockedError
+
+
+async def show(visit: Visit) -> Response:
+    """The form of user, password and code."""
+    if visit.who is not None and visit.refusal is None:
+        return visit.to("/")
+    posts = [(one, one) for one in visit.calling.front.desk.policy.sessions.staffed_posts]
+    return visit.page("logon.html", posts=posts, next=_next(visit))
+
+
+def _next(visit: Visit) -> str:
+    asked = visit.values.get("next") or visit.request.query_params.get("next", "")
+    if not asked and visit.request.url.path not in {"/logon", "/logoff", "/unlock", "/lock"}:
+        asked = visit.values.get("from", visit.request.url.path)
+    return shield.local_path(asked or "/")
+
+
+async def send(visit: Visit) -> Response:
+    """A new session: a new token, whatever the browser came with."""
+    values = visit.values
+    form = LogonForm(
+        user=values.text("user"),
+        password=values.get("password", ""),
+        code=values.text("code").replace(" ", ""),
+        post=values.text("post"),
+    )
+    made = await visit.calling.logon(form, address_of(visit.request))
+    if visit.who is not None:
+        await _end(visit)
+    visit.token, visit.who = made.token, made
+    answer = visit.to("/account/password" if made.must_change else _next(visit))
+    shield.set_session(answer, made.token)
+    return answer
+
+
+async def _end(visit: Visit) -> None:
+    """End the session that the browser came with."""
+    visit.memory.forget(visit.session)
+    with contextlib.suppress(DeskRefusal):
+        await visit.calling.logoff(visit.token)
+
+
+async def log_off(visit: Visit) -> Response:
+    """End the session, here and in the browser."""
+    if visit.who is not None:
+        await _end(visit)
+    visit.token, visit.who = "", None
+    answer = visit.to("/logon")
+    shield.end_session(answer)
+    return answer
+
+
+async def locked(visit: Visit) -> Response:
+    """The page of a locked session: nothing of what was typed is on it."""
+    user = visit.person.user
+    kept = len(visit.memory.drafts(user))
+    return visit.page("locked.html", 200 if visit.refusal else 423, next=_next(visit), kept=kept)
+
+
+async def unlock(visit: Visit) -> Response:
+    """Open the session again, and go back to the form as it was."""
+    form = UnlockForm(
+        password=visit.values.get("password", ""), code=visit.values.text("code").replace(" ", "")
+    )
+    await visit.calling.unlock(visit.token, form, address_of(visit.request))
+    return visit.to(_next(visit))
+
+
+async def lock(visit: Visit) -> Response:
+    """What an idle page sends: its half-filled form, kept until the session is open again."""
+    here = shield.local_path(visit.values.get("from", "/"))
+    kept = visit.values.kept()
+    if any(kept.values()):
+        visit.memory.keep_draft(visit.person.user, here, kept)
+    try:
+        await visit.demand("policy/read")
+    except LockedError:
+        return await locked(visit)
+    return visit.to(here)
+
+
+async def awake(visit: Visit) -> Response:
+    """Somebody types: the session is in use. Makes no entry."""
+    await visit.demand("policy/read")
+    return Response(status_code=204, headers=shield.headers_of(visit.nonce))
+
+
+PAGES = (
+    Page(path="/logon", show=show, send=send, to_all=True),
+    Page(path="/logoff", send=log_off, to_all=True),
+    Page(path="/unlock", send=unlock, again=locked),
+    Page(path="/lock", send=lock),
+    Page(path="/awake", send=awake),
+)

@@ -1,0 +1,117 @@
+"""A look as its pages show it: the question, its answer page by page, the pictures opened so far. No I/O."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sync.department.content.reads import FoundRead
+from sync.department.desk.inquiry.forms import Answer, Images
+
+SPOTS = 400
+SIDE = 300.0
+EDGE = 24.0
+DEGREE_M = 111_320.0
+
+
+@dataclass(slots=True)
+class Look:
+    """A search, an emergency search, or the answer to a request (`kind`), as one session sees it.
+
+    `query`, `ground`: as the calls take them; `number`: the request of an answer.
+    """
+
+    kind: str
+    query: Mapping[str, Any] = field(repr=False)
+    ground: Mapping[str, str] = field(repr=False)
+    answers: list[Answer] = field(repr=False)
+    pictures: dict[str, Images] = field(default_factory=dict, repr=False)
+    number: int = -1
+    cancelled: bool = False
+
+    @property
+    def access(self) -> int:
+        """The entry of the look."""
+        return self.answers[0].access
+
+    @property
+    def reads(self) -> list[FoundRead]:
+        """The reads of all pages, the newest first."""
+        return [one for page in self.answers for one in page.reads]
+
+    @property
+    def near(self) -> list[FoundRead]:
+        """The near ones of all pages."""
+        return [one for page in self.answers for one in page.near]
+
+    @property
+    def unwitnessed(self) -> bool:
+        """Whether a part of it left while the witness was away."""
+        return any(one.unwitnessed for one in self.answers)
+
+    def at(self, index: int) -> FoundRead | None:
+        """The read of a row: exact ones first, then near ones."""
+        rows = [*self.reads, *self.near]
+        return rows[index] if 0 <= index < len(rows) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place of the plot. `row`: the number that its read has on the page."""
+
+    x: float
+    y: float
+    row: int
+    near: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """Where reads were made: north up, one scale. `scale_m`: what `scale_px` stands for."""
+
+    spots: tuple[Spot, ...]
+    south: float
+    west: float
+    north: float
+    east: float
+    scale_m: float
+    scale_px: float
+
+
+def plot_of(reads: Iterable[FoundRead], near: Iterable[FoundRead]) -> Plot | None:
+    """The plot of the reads that have a place; None where none has."""
+    rows = [(one, False) for one in reads] + [(one, True) for one in near]
+    placed = [
+        (at, one.position, is_near) for at, (one, is_near) in enumerate(rows, 1) if one.position is not None
+    ][:SPOTS]
+    if not placed:
+        return None
+    south = min(one.latitude for _, one, _ in placed)
+    north = max(one.latitude for _, one, _ in placed)
+    west = min(one.longitude for _, one, _ in placed)
+    east = max(one.longitude for _, one, _ in placed)
+    narrow = max(0.01, math.cos(math.radians((south + north) / 2)))
+    span_m = max((north - south) * DEGREE_M, (east - west) * DEGREE_M * narrow, 200.0)
+    pixel_m = span_m / (SIDE - 2 * EDGE)
+    middle = ((south + north) / 2, (west + east) / 2)
+    spots = tuple(
+        Spot(
+            round(SIDE / 2 + (one.longitude - middle[1]) * DEGREE_M * narrow / pixel_m, 1),
+            round(SIDE / 2 - (one.latitude - middle[0]) * DEGREE_M / pixel_m, 1),
+            at,
+            is_near,
+        )
+        for at, one, is_near in placed
+    )
+    scale_m = 10.0 ** math.floor(math.log10(span_m / 2))
+    return Plot(
+        spots=spots,
+        south=south,
+        west=west,
+        north=north,
+        east=east,
+        scale_m=scale_m,
+        scale_px=round(scale_m / pixel_m, 1),
+    )

@@ -1,0 +1,68 @@
+"""Templates and what they share: local times, words for codes, the addresses of style and script."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from sync.department.ground.local_time import local
+from sync.department.pages.wording import word_of
+
+FOLDER = Path(__file__).parent
+ASSETS = {"desk.css": "text/css", "desk.js": "text/javascript"}
+
+
+@functools.cache
+def templates() -> jinja2.Environment:
+    """The room's templates: everything escaped, an unknown name is an error."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["word"] = word_of
+    made.tests["given"] = lambda value: value not in {None, "", -1, 0}
+    return made
+
+
+@functools.cache
+def asset(name: str) -> bytes:
+    """The content of a file that pages name."""
+    return (FOLDER / "assets" / name).read_bytes()
+
+
+@functools.cache
+def asset_path(name: str) -> str:
+    """Its address, which changes with its content."""
+    return f"/assets/{hashlib.sha256(asset(name)).hexdigest()[:16]}/{name}"
+
+
+def clock_of(zone: tzinfo) -> Callable[[int], str]:
+    """Times as the department's clocks show them: 2026-11-26 14:05:09."""
+
+    def shown(at_us: int) -> str:
+        return local(at_us, zone).strftime("%Y-%m-%d %H:%M:%S") if at_us > 0 else "never"
+
+    return shown
+
+
+def ago(at_us: int, now_us: int) -> str:
+    """How long ago, in one unit: 4 min."""
+    seconds = max(0, (now_us - at_us) // 1_000_000)
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length or (unit != "d" and seconds >= length):
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def render(name: str, context: dict[str, Any]) -> str:
+    """One page."""
+    return templates().get_template(name).render(context)

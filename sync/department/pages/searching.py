@@ -1,0 +1,215 @@
+"""Search, its results, their pictures; a search without a full plate with a second person (463.2, 463.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from storage.times import DAY_US, HOUR_US
+from sync.department.desk.inquiry.rules import is_full, plate_of
+from sync.department.pages import grounds
+from sync.department.pages.looks import Look, plot_of
+from sync.department.pages.values import local_input
+from sync.department.pages.visit import Page, Visit
+from sync.department.policy.refusals import FormError
+
+RANGES = (
+    ("1", "last 24 hours"),
+    ("7", "last 7 days"),
+    ("30", "last 30 days"),
+    ("365", "last 365 days"),
+    ("hours", "last 8 hours"),
+    ("given", "from and to, below"),
+)
+
+
+def query_of(visit: Visit) -> dict[str, Any]:
+    """The query as it was typed: what the calls take under this name. Raises FormError."""
+    values, zone = visit.values, visit.calling.front.desk.policy.zone
+    now_us = visit.now_us
+    until_us = now_us
+    chosen = values.get("range", "30")
+    if chosen == "given":
+        since_us = values.moment_us("since", zone)
+        until_us = values.moment_us("until", zone) if values.text("until") else now_us
+    elif chosen == "hours":
+        since_us = now_us - 8 * HOUR_US
+    else:
+        since_us = now_us - max(1, values.number("range", 30)) * DAY_US
+    query: dict[str, Any] = {
+        "plate": values.text("plate"),
+        "since_us": since_us,
+        "until_us": until_us,
+        "unit": values.text("unit"),
+    }
+    if values.text("latitude") or values.text("longitude"):
+        query["area"] = {
+            "latitude": values.decimal("latitude"),
+            "longitude": values.decimal("longitude"),
+            "radius_m": values.decimal("radius_m"),
+        }
+    return query
+
+
+def search_fields(visit: Visit) -> dict[str, Any]:
+    """What the fields of a search need."""
+    return {"ranges": RANGES, "now_input": local_input(visit.now_us, visit.calling.front.desk.policy.zone)}
+
+
+async def show(visit: Visit) -> Response:
+    """The form of a search."""
+    await _demand_search(visit)
+    return visit.page("search.html", estimate=None, **grounds.carried(visit), **search_fields(visit))
+
+
+async def _demand_search(visit: Visit) -> None:
+    """The form is for those who may search; the search itself asks again. Raises DeskRefusal."""
+    await visit.demand("inquiry/run")
+
+
+async def send(visit: Visit) -> Response:
+    """Run it, say how much it would open, or propose it to a second person."""
+    ground = grounds.completed(visit, grounds.ground_of(visit.values))
+    query = query_of(visit)
+    what = visit.values.get("do", "run")
+    if what == "estimate":
+        found = await visit.call("inquiry/estimate", query=query, ground=ground)
+        return visit.page("search.html", estimate=found, **grounds.carried(visit), **search_fields(visit))
+    if what == "propose":
+        found = await visit.call("inquiry/estimate", query=query, ground=ground)
+        made = await visit.call("inquiry/propose", query=query, ground=ground)
+        grounds.remember(visit, ground)
+        visit.shelf.put(f"proposed/{made.entry}", (query, ground, found), visit.now_us)
+        return visit.to(f"/search/proposed/{made.entry}")
+    answer = await visit.call("inquiry/run", query=query, ground=ground)
+    return keep_look(visit, Look("search", query, ground, [answer]))
+
+
+def keep_look(visit: Visit, look: Look) -> Response:
+    """Keep an answer for its session and go to its page."""
+    grounds.remember(visit, look.ground)
+    visit.shelf.put(f"look/{look.access}", look, visit.now_us, _size(look))
+    return visit.to(f"/search/{look.access}")
+
+
+def _size(look: Look) -> int:
+    pictures = sum(len(one.patch) + len(one.overview) for one in look.pictures.values())
+    return 400 * (len(look.reads) + len(look.near)) + pictures
+
+
+async def proposed(visit: Visit) -> Response:
+    """A proposal of one's own: what it would open, and the button that runs it once it was approved."""
+    await _demand_search(visit)
+    number = int(visit.request.path_params["number"])
+    query, ground, found = visit.shelf.get(f"proposed/{number}", visit.now_us) or ({}, {}, None)
+    return visit.page("proposed.html", number=number, query=query, ground=ground, estimate=found)
+
+
+async def run_proposed(visit: Visit) -> Response:
+    """Run what a second person agreed to."""
+    number = int(visit.request.path_params["number"])
+    answer = await visit.call("inquiry/run", proposal=number)
+    query, ground = asked_of(visit, number)
+    return keep_look(visit, Look("search", query, ground, [answer]))
+
+
+def asked_of(visit: Visit, number: int) -> tuple[dict[str, Any], dict[str, str]]:
+    """(query, ground) of a proposal or request whose search this session just ran."""
+    queue = visit.calling.front.desk.book.queue
+    note: Any = (queue.proposed.get(number) or queue.asked[number]).note
+    ground = {name: getattr(note.ground, name) for name in grounds.FIELDS}
+    area = note.query.area
+    query = {
+        "plate": note.query.plate,
+        "since_us": note.query.since_us,
+        "until_us": note.query.until_us,
+        "unit": note.query.unit,
+    }
+    if area is not None:
+        query["area"] = {
+            "latitude": area.latitude,
+            "longitude": area.longitude,
+            "radius_m": area.radius_m,
+        }
+    return query, ground
+
+
+async def results(visit: Visit) -> Response:
+    """The answer of a look of this session, as it was given."""
+    look = await _look(visit)
+    visit.unwitnessed = visit.unwitnessed or look.unwitnessed
+    policy = visit.calling.front.desk.policy
+    plate = plate_of(str(look.query.get("plate", "")))
+    return visit.page(
+        "results.html",
+        look=look,
+        plot=plot_of(look.reads, look.near),
+        full=is_full(policy, plate),
+        plate=plate,
+        purpose=policy.purpose(look.ground.get("purpose", "")),
+    )
+
+
+async def _look(visit: Visit) -> Look:
+    """The look of the address. Raises FormError for one that this session has not, DeskRefusal if locked."""
+    await visit.demand("policy/read")
+    number = int(visit.request.path_params["number"])
+    look = visit.shelf.get(f"look/{number}", visit.now_us)
+    if not isinstance(look, Look):
+        raise FormError(
+            "this answer is no longer kept",
+            code="old-search",
+            clause="463.5 (b)",
+            cure="search again: an answer is kept for an hour, for the session that asked",
+        )
+    return look
+
+
+async def more(visit: Visit) -> Response:
+    """The next page of the answer."""
+    look = await _look(visit)
+    after = look.answers[-1].next
+    if after:
+        answer = await visit.call("inquiry/more", access=look.access, query=dict(look.query), after=after)
+        look.answers.append(answer)
+    return visit.to(f"/search/{look.access}#page-{len(look.answers)}")
+
+
+async def picture(visit: Visit) -> Response:
+    """Open the pictures of one read: an access of its own, under the look's ground."""
+    look = await _look(visit)
+    index = visit.values.number("row")
+    read = look.at(index)
+    if read is None:
+        raise FormError("there is no such row", code="row", clause="463.5 (b)")
+    if look.kind == "answer":
+        images = await visit.call("inquiry/answer-image", request=look.number, read=read.read)
+    else:
+        images = await visit.call(
+            "inquiry/image", read=read.read, access=look.access, ground=dict(look.ground)
+        )
+    look.pictures[read.read] = images
+    visit.shelf.put(f"look/{look.access}", look, visit.now_us, _size(look))
+    return visit.to(f"/search/{look.access}#row-{index}")
+
+
+async def image(visit: Visit) -> Response:
+    """One opened picture, for the page that opened it."""
+    look = await _look(visit)
+    read = look.at(int(visit.request.path_params["row"]))
+    images = look.pictures.get(read.read) if read is not None else None
+    if images is None:
+        raise FormError("that picture was not opened here", code="row", clause="463.5 (b)")
+    data = images.patch if visit.request.path_params["part"] == "patch" else images.overview
+    return visit.picture(data)
+
+
+PAGES = (
+    Page(path="/search", show=show, send=send),
+    Page(path="/search/proposed/{number:int}", show=proposed, send=run_proposed),
+    Page(path="/search/{number:int}", show=results),
+    Page(path="/search/{number:int}/more", send=more, again=results),
+    Page(path="/search/{number:int}/picture", send=picture, again=results),
+    Page(path="/search/{number:int}/picture/{row:int}/{part}", show=image),
+)

@@ -1,0 +1,111 @@
+"""What keeps a page from being used against its reader: headers, the session's cookie, a form's mark. No I/O.
+
+The cookie holds the session's token, which is never in a URL. A form is taken where the browser says that
+this site sent it (Sec-Fetch-Site, else Origin), and, in a session, where it carries the session's mark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sync.department.policy.refusals import DeskRefusal
+
+SESSION_COOKIE = "__Host-desk"
+_LOOK = ("theme", "keys", "quiet")  # cookies of a person's taste, one word each
+NONCE_BYTES = 16
+KEPT_HEADERS: Mapping[str, str] = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",  # with no-referrer, browsers send forms with the Origin "null"
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "x-frame-options": "DENY",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), clipboard-read=()",
+}
+POLICY = (
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+
+
+def new_nonce() -> str:
+    """What names the scripts of one answer."""
+    return secrets.token_urlsafe(NONCE_BYTES)
+
+
+def headers_of(nonce: str) -> dict[str, str]:
+    """The headers of every page."""
+    return {**KEPT_HEADERS, "content-security-policy": POLICY.format(nonce=nonce)}
+
+
+def token_of(request: Request) -> str:
+    """The session's token that a browser sent, or empty."""
+    return request.cookies.get(SESSION_COOKIE, "")
+
+
+def set_session(answer: Response, token: str) -> None:
+    """Give a browser its session's token: sent to this host alone, by TLS, unseen by scripts."""
+    answer.set_cookie(SESSION_COOKIE, token, path="/", secure=True, httponly=True, samesite="strict")
+
+
+def end_session(answer: Response) -> None:
+    """Take the token back, and what the browser kept of the pages."""
+    answer.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+    answer.headers["clear-site-data"] = '"cache", "storage"'
+
+
+def set_taste(answer: Response, name: str, value: str) -> None:
+    """Keep one word of taste (day or night, keys, sound) in the browser for a year."""
+    answer.set_cookie(
+        name, value, max_age=31_536_000, path="/", secure=True, httponly=True, samesite="strict"
+    )
+
+
+def tastes_of(request: Request) -> dict[str, str]:
+    """The words of taste that a browser sent; anything but a word is none."""
+    found = {name: request.cookies.get(name, "") for name in _LOOK}
+    return {name: value if value.isalpha() and len(value) < 12 else "" for name, value in found.items()}
+
+
+def mark_of(token: str) -> str:
+    """The mark that the forms of a session carry: who lacks the token cannot make it."""
+    return hmac.new(token.encode(), b"alpr-department/pages/form/v1", hashlib.sha256).hexdigest()
+
+
+def demand_own(request: Request) -> None:
+    """Raises DeskRefusal for a form that another site sent, or of which no browser says who did."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    own = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    sent_here = site in {"same-origin", None} and (origin == own or (origin is None and site is not None))
+    if not sent_here:
+        raise DeskRefusal(
+            "this form was not sent by a page of this desk",
+            code="other-site",
+            clause="CJIS SC-23",
+            cure="open the page here, then send it again",
+        )
+
+
+def demand_mark(token: str, mark: str) -> None:
+    """Raises DeskRefusal for a form without its session's mark."""
+    if not hmac.compare_digest(mark_of(token).encode(), mark.encode("utf-8", "replace")):
+        raise DeskRefusal(
+            "this form is of another session",
+            code="other-form",
+            clause="CJIS SC-23",
+            cure="you logged on again since it was opened: check what you typed, then send it again",
+        )
+
+
+def local_path(path: str, otherwise: str = "/") -> str:
+    """A path on this desk, as it was asked for; `otherwise` for anything that could lead elsewhere."""
+    plain = path.startswith("/") and not path.startswith(("//", "/\\")) and len(path) < 200
+    known = all(one.isalnum() or one in "/-_.?=&#%" for one in path) and path.isascii()
+    return path if plain and known else otherwise

@@ -1,0 +1,112 @@
+"""Fields of a form as they were typed, and what the calls take instead. No I/O.
+
+Texts stay as typed until a call reads them; only what HTML cannot send otherwise is turned here: local times,
+numbers, check boxes. Raises FormError naming the field.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+from starlette.datastructures import UploadFile
+
+from sync.department.ground.local_time import local
+from sync.department.policy.refusals import FormError
+
+SECRET = frozenset({"password", "code", "old", "new", "again"})
+OWN = frozenset({"mark", "once", "from"})
+MAX_FIELDS = 400
+CLAUSE = "463.5"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Values(Mapping[str, str]):
+    """The fields of a sent form: the first of each name; `all_of` gives the others. The repr shows none."""
+
+    pairs: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    files: Mapping[str, tuple[str, bytes]] = field(default_factory=dict, repr=False)
+
+    def __getitem__(self, name: str) -> str:
+        for known, value in self.pairs:
+            if known == name:
+                return value
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict(self.pairs))
+
+    def __len__(self) -> int:
+        return len(dict(self.pairs))
+
+    def all_of(self, name: str) -> tuple[str, ...]:
+        """Every value of a name, in order."""
+        return tuple(value for known, value in self.pairs if known == name)
+
+    def text(self, name: str, otherwise: str = "") -> str:
+        """A text without the blanks around it."""
+        return self.get(name, otherwise).strip()
+
+    def ticked(self, name: str) -> bool:
+        """Whether a check box was ticked."""
+        return self.get(name, "") not in {"", "no"}
+
+    def number(self, name: str, otherwise: int = -1) -> int:
+        """A whole number. Raises FormError."""
+        text = self.text(name)
+        if not text:
+            return otherwise
+        if not text.isascii() or not text.lstrip("-").isdigit() or len(text) > 15:
+            raise FormError(f"{name}: is no whole number", code=name, clause=CLAUSE)
+        return int(text)
+
+    def decimal(self, name: str) -> float:
+        """A number with a point. Raises FormError."""
+        try:
+            value = float(self.text(name))
+        except ValueError:
+            raise FormError(f"{name}: is no number, such as 34.15", code=name, clause=CLAUSE) from None
+        if not math.isfinite(value):
+            raise FormError(f"{name}: is no number, such as 34.15", code=name, clause=CLAUSE)
+        return value
+
+    def moment_us(self, name: str, zone: tzinfo) -> int:
+        """A time on the department's clocks, as a browser sends one: UTC microseconds. Raises FormError."""
+        text = self.text(name)
+        try:
+            given = datetime.fromisoformat(text)
+        except ValueError:
+            raise FormError(
+                f"{name}: is no time, such as 2026-11-26T14:05", code=name, clause=CLAUSE
+            ) from None
+        aware = given if given.tzinfo is not None else given.replace(tzinfo=zone)
+        return (aware - _EPOCH) // timedelta(microseconds=1)
+
+    def kept(self) -> dict[str, str]:
+        """What may be kept of a form that was not taken: no password, no code, no mark."""
+        return {name: value for name, value in self.items() if name not in SECRET | OWN}
+
+
+def local_input(at_us: int, zone: tzinfo) -> str:
+    """A time as the field of a form shows it, to the minute."""
+    return local(at_us, zone).strftime("%Y-%m-%dT%H:%M")
+
+
+async def values_of(items: Iterable[tuple[str, Any]]) -> Values:
+    """The fields of a parsed body. Raises FormError for one with too many."""
+    pairs: list[tuple[str, str]] = []
+    files: dict[str, tuple[str, bytes]] = {}
+    for name, value in items:
+        if isinstance(value, UploadFile):
+            data = await value.read()
+            if value.filename:
+                files[name] = (value.filename, data)
+        else:
+            pairs.append((str(name), str(value)))
+    if len(pairs) > MAX_FIELDS:
+        raise FormError(f"a form has {MAX_FIELDS} fields at most", code="form", clause=CLAUSE)
+    return Values(tuple(pairs), files)

@@ -1,0 +1,161 @@
+"""One request for a page: who asks, what was typed, the calls it makes, the answer it gets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from sync.department.desk.calling import Calling, Said, known_operation
+from sync.department.desk.logon_forms import LoggedOn
+from sync.department.journal.marking import WORDS, watching
+from sync.department.pages import rendering, shield
+from sync.department.pages.foot import foot_of
+from sync.department.pages.memory import Memory, Shelf
+from sync.department.pages.navigation import entries_for
+from sync.department.pages.values import Values
+from sync.department.policy.roles import Call, Role
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request. `who`: the session's person, None without one; `refusal`: why the form came back."""
+
+    request: Request
+    calling: Calling
+    memory: Memory
+    nonce: str
+    token: str = field(default="", repr=False)
+    who: LoggedOn | None = None
+    values: Values = field(default_factory=Values)
+    refusal: Said | None = None
+    restored: bool = False
+    unwitnessed: bool = False
+
+    # who asks ---------------------------------------------------------------------------------------------
+
+    @property
+    def person(self) -> LoggedOn:
+        """The session's person; asked only on pages that need one."""
+        if self.who is None:
+            raise RuntimeError("a page that needs a session was shown without one")
+        return self.who
+
+    @property
+    def shelf(self) -> Shelf:
+        """What the pages of this session keep."""
+        return self.memory.shelf(self.session, self.person.user)
+
+    @property
+    def session(self) -> str:
+        """The session's name in memory: never its token."""
+        return shield.mark_of(self.token)
+
+    def may(self, call: Call) -> bool:
+        """Whether a role of the person has a call, for what a page offers; the call itself decides."""
+        if self.who is None:
+            return False
+        grants = self.calling.front.desk.policy.grants
+        return any(call in grants.get(Role(role), frozenset()) for role in self.who.roles)
+
+    # calls ------------------------------------------------------------------------------------------------
+
+    async def call(self, name: str, **value: Any) -> Any:
+        """Make one call of the table with this visit's session. Raises DeskRefusal and the call's errors."""
+        typed = repr((self.values.pairs, sorted(self.values.files.items()))).encode()
+        once = self.values.get("once", "")
+        key = once and hashlib.sha256(once.encode() + typed).hexdigest()
+        with watching() as mark:
+            answer = await self.calling.operation(name, self.token, value, key, typed)
+        self.unwitnessed = self.unwitnessed or mark.unwitnessed
+        return answer
+
+    async def demand(self, name: str) -> None:
+        """Ask session, role and training as the call `name` would, without making it. Raises DeskRefusal."""
+        call = known_operation(name).call
+        desk = self.calling.front.desk
+        await self.calling.in_thread(
+            lambda: desk.act(self.token, call, lambda _caller: ([], lambda _entries: None))
+        )
+
+    def say(self, words: str) -> None:
+        """Words for the next page of this session."""
+        self.shelf.notices.append(words)
+
+    @property
+    def now_us(self) -> int:
+        """The department's time."""
+        return self.calling.front.desk.now_us()
+
+    # answers ----------------------------------------------------------------------------------------------
+
+    def page(self, template: str, status: int = 200, **context: Any) -> Response:
+        """A page. A refused form comes back with the refusal's status."""
+        desk = self.calling.front.desk
+        tastes = shield.tastes_of(self.request)
+        notices: list[str] = []
+        if self.who is not None:
+            notices, self.shelf.notices[:] = list(self.shelf.notices), []
+        now_us = self.now_us
+        base: dict[str, Any] = {
+            "department": desk.policy.department,
+            "zone": desk.policy.time_zone,
+            "who": self.who,
+            "menu": entries_for(self.may),
+            "path": self.request.url.path,
+            "mark": shield.mark_of(self.token) if self.token else "",
+            "once": shield.new_nonce(),
+            "nonce": self.nonce,
+            "style": rendering.asset_path("desk.css"),
+            "script": rendering.asset_path("desk.js"),
+            "tastes": tastes,
+            "values": self.values,
+            "refusal": self.refusal,
+            "restored": self.restored,
+            "notices": notices,
+            "not_witnessed": WORDS if self.unwitnessed else "",
+            "foot": foot_of(self.calling.front, now_us),
+            "now_us": now_us,
+            "clock": rendering.clock_of(desk.policy.zone),
+            "ago": lambda at_us: rendering.ago(at_us, now_us),
+            "may": lambda name: self.may(Call(name)),
+        }
+        if self.refusal is not None and status == 200:
+            status = self.refusal.status
+        text = rendering.render(template, base | context)
+        return HTMLResponse(text, status, shield.headers_of(self.nonce))
+
+    def picture(self, data: bytes) -> Response:
+        """A picture, JPEG or PNG, as a page of this session shows it."""
+        kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
+        return Response(data, media_type=kind, headers=shield.headers_of(self.nonce))
+
+    def to(self, path: str) -> Response:
+        """Go on to another page, which is then asked for by GET."""
+        return RedirectResponse(path, 303, shield.headers_of(self.nonce))
+
+
+Handler: TypeAlias = Callable[[Visit], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page. `show`: answers GET; `send`: takes its form; `again`: shows a refused form, else `show`.
+
+    `to_all`: needs no session.
+    """
+
+    path: str
+    show: Handler | None = None
+    send: Handler | None = None
+    again: Handler | None = None
+    to_all: bool = False
+
+    @property
+    def methods(self) -> list[str]:
+        """HTTP methods that it answers."""
+        return [*(["GET"] if self.show else []), *(["POST"] if self.send else [])]

@@ -1,0 +1,243 @@
+"""Log-on, lock, log-out in a browser: fixation, forms of other sites, the back button, two tabs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from desk_twins import MINUTE_US, PASSWORD, Department
+from page_reader import Reader
+
+from sync.department.journal.entries import Access
+from sync.department.pages.shield import SESSION_COOKIE, local_path, mark_of
+
+Browser = Callable[[], Reader]
+FILLED = {
+    "purpose": "investigation",
+    "basis": "criminal-investigation",
+    "number": "26-001234",
+    "number_kind": "case",
+    "justification": "hit and run on Myrtle Avenue",
+    "plate": "8XYZ123",
+}
+
+
+def accesses(department: Department) -> int:
+    """How many accesses the log has."""
+    return sum(isinstance(one.note, Access) for one in department.desk.log.entries())
+
+
+def test_a_logon_gives_a_new_token_in_a_guarded_cookie(reader: Browser) -> None:
+    one = reader()
+    one.cookies[SESSION_COOKIE] = planted = "planted-by-somebody-else"
+    assert one.logon("comm1").path == "/"
+    first = one.cookies[SESSION_COOKIE]
+    assert first != planted
+    answer = one.ask("GET", "/")
+    assert answer.headers["cache-control"] == "no-store"
+    assert first not in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_the_cookie_is_for_this_host_tls_and_no_script(department: Department, reader: Browser) -> None:
+    one = reader()
+    department.clock.step(31_000_000)
+    fields = {"user": "comm1", "password": PASSWORD, "code": department.code("comm1"), "next": "/search"}
+    answer = one.ask("POST", "/logon", fields, origin=one.base)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/search")
+    cookie = answer.headers["set-cookie"].lower()
+    assert cookie.startswith("__host-desk=")
+    for word in ("httponly", "secure", "samesite=strict", "path=/"):
+        assert word in cookie
+    assert "domain" not in cookie
+
+
+def test_a_second_logon_ends_the_first_session_of_the_browser(
+    department: Department, reader: Browser
+) -> None:
+    one = reader()
+    one.logon("comm1")
+    first = one.cookies[SESSION_COOKIE]
+    department.clock.step(31_000_000)
+    fields = {"user": "disp1", "password": PASSWORD, "code": department.code("disp1"), "mark": mark_of(first)}
+    assert one.post("/logon", fields).path == "/"
+    assert one.cookies[SESSION_COOKIE] != first
+    old = reader()
+    old.cookies[SESSION_COOKIE] = first
+    assert old.get("/search").status == 401
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({}, 403),
+        ({"sec_fetch_site": "cross-site"}, 403),
+        ({"sec_fetch_site": "same-site"}, 403),
+        ({"sec_fetch_site": "same-origin", "origin": "https://evil.example"}, 403),
+        ({"sec_fetch_site": "same-origin"}, 303),
+    ],
+)
+def test_a_form_of_another_site_is_refused(
+    department: Department, reader: Browser, headers: dict[str, str], status: int
+) -> None:
+    one = reader()
+    one.logon("comm1")
+    form = one.get("/search").form("/search") | FILLED
+    answer = one.ask("POST", "/search", form, **headers)
+    assert answer.status_code == status
+    assert accesses(department) == (1 if status == 303 else 0)
+
+
+@pytest.mark.parametrize("mark", ["", "0" * 64, "é", mark_of("another-session")])
+def test_a_form_without_its_sessions_mark_is_refused_and_kept(
+    department: Department, reader: Browser, mark: str
+) -> None:
+    one = reader()
+    one.logon("comm1")
+    page = one.send(one.get("/search"), "/search", **FILLED | {"mark": mark})
+    assert page.status == 403
+    assert page.form("/search")["justification"] == FILLED["justification"]
+    assert accesses(department) == 0
+
+
+def test_a_wrong_logon_keeps_the_user_and_never_the_password(department: Department, reader: Browser) -> None:
+    one = reader()
+    page = one.logon("comm1", password="wrong " + PASSWORD)
+    assert page.status == 401
+    assert "CJIS IA-2" in page.text
+    assert page.form("/logon")["user"] == "comm1"
+    assert PASSWORD not in page.html
+    assert SESSION_COOKIE not in one.cookies
+
+
+def test_a_lock_keeps_the_half_filled_form_off_the_screen(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("comm1")
+    form = one.get("/search").form("/search") | FILLED
+    department.clock.step(31 * MINUTE_US)
+    page = one.post("/search", form)
+    assert page.status == 423
+    assert "8XYZ123" not in page.html
+    assert FILLED["justification"] not in page.html
+    assert accesses(department) == 0
+    wrong = one.send(page, "/unlock", **{"password": PASSWORD[::-1], "code": "000000"})
+    assert wrong.status == 401
+    assert "8XYZ123" not in wrong.html
+    department.clock.step(31_000_000)
+    back = one.send(wrong, "/unlock", password=PASSWORD, code=department.code("comm1"))
+    assert (back.path, back.status) == ("/search", 200)
+    kept = back.form("/search")
+    assert {name: kept[name] for name in FILLED} == FILLED
+    assert accesses(department) == 0  # it comes back unsent
+    assert "3 reads" in one.send(back, "/search").text
+
+
+def test_an_idle_page_locks_itself_and_gives_the_form_back(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("comm1")
+    form = one.get("/search").form("/search") | FILLED | {"from": "/search"}
+    department.clock.step(31 * MINUTE_US)
+    assert one.post("/lock", form).status == 423
+    stranger = reader()
+    stranger.logon("disp1")
+    assert stranger.get("/search").form("/search")["plate"] == ""
+    department.clock.step(31_000_000)
+    page = one.get("/search")
+    assert page.status == 423
+    back = one.send(page, "/unlock", password=PASSWORD, code=department.code("comm1"))
+    assert back.form("/search")["plate"] == "8XYZ123"
+    assert one.get("/search").form("/search")["plate"] == ""  # once
+
+
+def test_a_page_that_is_typed_in_does_not_lock(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("comm1")
+    before = department.desk.log.size()
+    mark = {"mark": mark_of(one.cookies[SESSION_COOKIE])}
+    for _ in range(4):
+        department.clock.step(20 * MINUTE_US)
+        assert one.ask("POST", "/awake", mark, origin=one.base).status_code == 204
+    assert one.get("/search").status == 200
+    assert department.desk.log.size() == before
+
+
+def test_a_locked_session_shows_no_answer_again(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("comm1")
+    form = one.get("/search").form("/search") | FILLED
+    shown = one.post("/search", form)
+    assert "8XYZ123" in shown.html
+    department.clock.step(31 * MINUTE_US)
+    for again in (one.get(shown.path), one.post("/search", form)):
+        assert again.status == 423
+        assert "8XYZ123" not in again.html
+
+
+def test_after_log_out_nothing_comes_back(department: Department, reader: Browser) -> None:
+    one = reader()
+    page = one.logon("comm1")
+    form = one.get("/search").form("/search") | FILLED
+    shown = one.post("/search", form)
+    token = one.cookies[SESSION_COOKIE]
+    answer = one.ask("POST", "/logoff", page.form("/logoff"), origin=one.base)
+    assert '"cache"' in answer.headers["clear-site-data"]
+    assert SESSION_COOKIE not in one.cookies
+    for cookies in ({}, {SESSION_COOKIE: token}):  # the cookie is gone; and one that was copied opens nothing
+        one.cookies = dict(cookies)
+        for again in (one.get(shown.path), one.get("/"), one.post("/search", form)):
+            assert again.status == 401
+            assert "8XYZ123" not in again.html
+    assert accesses(department) == 1
+
+
+def test_two_tabs_of_one_session_keep_their_own_answers(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("comm1")
+    first = one.send(one.get("/search"), "/search", **FILLED)
+    second = one.send(one.get("/search"), "/search", **FILLED | {"plate": "7ABC000"})
+    assert first.path != second.path
+    assert "8XYZ123" in one.get(first.path).html
+    assert "7ABC000" in one.get(second.path).html
+    other = reader()
+    other.logon("disp1")
+    assert "8XYZ123" not in other.get(first.path).html
+
+
+def test_a_form_sent_twice_is_one_access(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("comm1")
+    form = one.get("/search").form("/search") | FILLED
+    paths = {one.post("/search", form).path for _ in range(3)}
+    assert len(paths) == 1
+    assert accesses(department) == 1
+
+
+def test_the_sessions_day_ends_at_the_log_on_page(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("disp1", post="dispatch")
+    form = one.get("/search").form("/search") | FILLED
+    department.clock.step(13 * 60 * MINUTE_US)
+    page = one.post("/search", form)
+    assert page.status == 401
+    assert "8XYZ123" not in page.html
+    back = one.send(page, "/logon", user="disp1", password=PASSWORD, code=department.code("disp1"))
+    assert back.path == "/search"
+    assert back.form("/search")["plate"] == "8XYZ123"
+
+
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [
+        ("/search?x=1", "/search?x=1"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("https://evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("/a\r\nset-cookie: x", "/"),
+        ("", "/"),
+    ],
+)
+def test_a_log_on_leads_nowhere_else(asked: str, path: str) -> None:
+    assert local_path(asked) == path

@@ -1,0 +1,142 @@
+"""A browser without scripts: keeps cookies, fills in the forms of pages as they stand, follows redirects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from html.parser import HTMLParser
+
+import httpx
+from desk_server import serving
+from desk_twins import Department
+from starlette.applications import Starlette
+
+from sync.department.desk.api import routes as api_routes
+from sync.department.desk.calling import Calling
+from sync.department.ground.problem import HANDLERS, Unfailing
+from sync.department.pages import app
+
+
+class _Forms(HTMLParser):
+    """The forms of a page: (action, {name: value}) with what a browser would send untouched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[tuple[str, dict[str, str]]] = []
+        self._select = ""
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.forms.append((given.get("action", ""), {}))
+        if not self.forms:
+            return
+        fields = self.forms[-1][1]
+        name = given.get("name", "")
+        if tag == "input" and name and given.get("type") not in {"checkbox", "radio", "file", "submit"}:
+            fields[name] = given.get("value", "")
+        elif tag == "input" and name and "checked" in given:
+            fields[name] = given.get("value", "on")
+        elif tag == "select":
+            self._select = name
+        elif tag == "option" and self._select and ("selected" in given or self._select not in fields):
+            fields[self._select] = given.get("value", "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "select":
+            self._select = ""
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+class Sheet:
+    """A page as it came."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self.answer = answer
+        self.status = answer.status_code
+        self.html = answer.text
+        parsed = _Forms()
+        parsed.feed(self.html)
+        self.forms = parsed.forms
+        self.text = " ".join(" ".join(parsed.texts).split())
+
+    @property
+    def path(self) -> str:
+        return self.answer.url.path
+
+    def form(self, action: str) -> dict[str, str]:
+        """The fields of the form that goes to `action`."""
+        found = [fields for known, fields in self.forms if known == action]
+        assert found, f"no form to {action} among {[known for known, _ in self.forms]}"
+        return dict(found[0])
+
+
+class Reader:
+    """One browser: a cookie is kept whether or not the loopback line is TLS."""
+
+    def __init__(self, department: Department, base: str) -> None:
+        self.department = department
+        self.base = base
+        self.cookies: dict[str, str] = {}
+        self.client = httpx.Client(base_url=base, timeout=60, trust_env=False)
+
+    @classmethod
+    @contextmanager
+    def desk(cls, department: Department) -> Iterator[Callable[[], Reader]]:
+        """A maker of browsers for one server of this department."""
+        calling = Calling(department.front)
+        routes = [*api_routes(department.front, calling), *app.routes(calling)]
+        made: list[Reader] = []
+        with serving(Unfailing(Starlette(routes=routes, exception_handlers=HANDLERS))) as client:
+
+            def make() -> Reader:
+                made.append(cls(department, str(client.base_url).rstrip("/")))
+                return made[-1]
+
+            yield make
+            for one in made:
+                one.client.close()
+
+    def ask(
+        self, method: str, path: str, fields: Mapping[str, str] | None = None, **headers: str
+    ) -> httpx.Response:
+        """One request with this browser's cookies; what the answer sets is kept."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        answer = self.client.request(method, path, data=fields, headers=sent)
+        for line in answer.headers.get_list("set-cookie"):
+            name, _, rest = line.partition("=")
+            value = rest.partition(";")[0].strip('"')
+            if "max-age=0" in line.lower():
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
+        return answer
+
+    def get(self, path: str) -> Sheet:
+        """A page, after its redirects."""
+        answer = self.ask("GET", path)
+        while answer.is_redirect:
+            answer = self.ask("GET", answer.headers["location"])
+        return Sheet(answer)
+
+    def post(self, path: str, fields: Mapping[str, str], **headers: str) -> Sheet:
+        """Send a form as this desk's own page does, and follow."""
+        answer = self.ask("POST", path, fields, **({"origin": self.base} | headers))
+        if answer.is_redirect:
+            return self.get(answer.headers["location"])
+        return Sheet(answer)
+
+    def send(self, sheet: Sheet, action: str, **fields: str) -> Sheet:
+        """Fill in the page's form to `action` and send it."""
+        return self.post(action, sheet.form(action) | fields)
+
+    def logon(self, user: str, **fields: str) -> Sheet:
+        """Log on through the page; the clock moves on by a code's life."""
+        self.department.clock.step(31_000_000)
+        password = self.department.secrets[user][0]
+        given = {"user": user, "password": password, "code": self.department.code(user)} | fields
+        return self.send(self.get("/logon"), "/logon", **given)
