@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from receiver_twins import Joined
 from sync_twins import DepartmentProcess, Unit, found_department, issue_code, running
 
 from sync.department.server.server import Department
@@ -51,3 +52,10 @@ def enrolled(server: DepartmentProcess, units: Callable[[str], Unit], request: p
 
 settings.register_profile("sync", deadline=None)  # speed is never asserted in a test
 settings.load_profile("sync")
+
+
+@pytest.fixture
+def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
+    made = Joined(tmp_path / "unit", department, "unit")
+    yield made
+    made.close()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from receiver_twins import Joined
@@ -24,13 +23,6 @@ ANSWERS: dict[str, type[m.Message]] = {
     "receipt": m.Receipt,
     "document": m.DocumentPart,
 }
-
-
-@pytest.fixture
-def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
-    made = Joined(tmp_path / "unit", department, "unit")
-    yield made
-    made.close()
 
 
 class LyingLink(LoopbackLink):

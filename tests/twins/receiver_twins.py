@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime
 from sync_twins import Unit, issue_code
 
-from storage.checkpoint import NoteKey
+from storage import merkle
+from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
+from storage.leaf import origin_of
 from storage.standing import Enrolment
 from sync import messages as m
 from sync.department.ground.home import load_ed25519
 from sync.department.server.server import Department
+from sync.department.store import incidents
+from sync.department.store import unit_logs as held
 from sync.enrolment import make_vouch
 from sync.enrolment_code import EnrolmentCode
 from sync.membership import Member
@@ -61,3 +66,31 @@ class Joined(Unit):
                 root=bytes(32),
             )
         )
+
+
+def incident_kinds(department: Department) -> list[str]:
+    with department.store.read() as connection:
+        return [one.kind for one in incidents.listed(connection)]
+
+
+def size_held(department: Department, unit: Unit) -> int:
+    with department.store.read() as connection:
+        log = held.find_log(connection, unit.outbox.log_id)
+        assert log is not None
+        return log.frontier.size
+
+
+def signed_leaves(unit: Joined, first: int, data: list[bytes], size: int | None = None) -> bytes:
+    """A batch under the unit's own keys, with a checkpoint over exactly these leaves after the real ones."""
+    real = unit.outbox.leaves(0, first) if first else []
+    root = merkle.root_of(merkle.leaf_hash(one) for one in [*real, *data])
+    key = Ed25519PrivateKey.from_private_bytes(unit.ledger.store.ring.log_key)
+    head = Checkpoint(origin_of(unit.outbox.log_id), size or first + len(data), root)
+    batch = m.LeafBatch(
+        log_id=unit.outbox.log_id,
+        first=first,
+        leaves=tuple(data),
+        checkpoint=sign_checkpoint(head, key),
+        proof=(),
+    )
+    return m.seal_message(batch, unit.outbox.sign)
