@@ -1,7 +1,142 @@
-"""Alerts: the list, and each alert's way from its picture to its end (463.7)."""
+"""Alerts: the live list, and each alert's way from its picture to its end (463.7).
+
+The picture first, then plate and state as a person reads them, and only then the entry. What was opened stays
+with the session that opened it; another session looks again, as an access of its own.
+"""
 
 from __future__ import annotations
 
-from sync.department.pages.visit import Page
+from dataclasses import dataclass, field
+from typing import Any
 
-PAGES: tuple[Page, ...] = ()
+from starlette.responses import Response
+
+from storage.alert_life import Fit, Outcome
+from sync.department.desk.alerts.calls import AlertLine, Compared
+from sync.department.desk.alerts.events import EventStream, last_id_of
+from sync.department.desk.inquiry.forms import Images
+from sync.department.pages.visit import Page, Visit
+from sync.department.pages.wording import word_of
+from sync.department.policy.refusals import FormError
+
+CLAUSE = "463.7"
+
+
+@dataclass(slots=True)
+class Work:
+    """One alert as a session works on it; the repr shows nothing of plate or entry."""
+
+    line: AlertLine
+    images: Images | None = field(default=None, repr=False)
+    compared: Compared | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its pictures."""
+        return 0 if self.images is None else len(self.images.patch) + len(self.images.overview)
+
+
+async def show(visit: Visit) -> Response:
+    """The open alerts, those that sounded first."""
+    lines = await visit.call("alert/list")
+    return visit.page("alerts.html", lines=lines, sounding=sum(one.sounded for one in lines))
+
+
+async def events(visit: Visit) -> Response:
+    """The alerts as they come. Following is no use of the session."""
+    return EventStream(await visit.calling.alert_events.follow(visit.token, last_id_of(visit.request)))
+
+
+async def one(visit: Visit) -> Response:
+    """One alert: what is known to this session, and the one next step."""
+    return _page(visit, await _work(visit))
+
+
+def _page(visit: Visit, work: Work) -> Response:
+    done = work.compared is not None and bool(work.compared.line.answer)
+    return visit.page(
+        "alert.html",
+        line=work.line,
+        images=work.images,
+        compared=work.compared,
+        done=done,
+        fits=[(str(fit), word_of(fit), key) for fit, key in zip(Fit, "ync", strict=True)],
+        outcomes=[(str(outcome), word_of(outcome)) for outcome in Outcome],
+        clets_minutes=visit.calling.front.desk.policy.alerts.clets_minutes,
+    )
+
+
+def _name(visit: Visit) -> str:
+    return str(int(visit.request.path_params["number"]))
+
+
+async def _work(visit: Visit) -> Work:
+    """What this session knows of the alert of the address. Raises FormError for one that is not open."""
+    await visit.demand("alert/list")
+    name = _name(visit)
+    known = visit.shelf.get(f"alert/{name}", visit.now_us)
+    if isinstance(known, Work):
+        return known
+    lines: tuple[AlertLine, ...] = await visit.call("alert/list")
+    line = next((one for one in lines if one.alert == name), None)
+    if line is None:
+        raise FormError("there is no such open alert", code="no-alert", clause=CLAUSE, cure="list them again")
+    return Work(line)
+
+
+async def take(visit: Visit) -> Response:
+    """Take the step that was sent: look, transcribe, answer, CLETS, close."""
+    work, name, values = await _work(visit), _name(visit), visit.values
+    step = values.get("do", "")
+    if step == "show":
+        work.images = await visit.call("alert/show", alert=name)
+    elif step == "transcribe":
+        made = await visit.call(
+            "alert/transcribe", alert=name, plate=values.text("plate"), state=values.text("state")
+        )
+        _compared(work, made)
+    elif step == "answer":
+        _compared(work, await visit.call("alert/answer", alert=name, fit=values.get("fit", "")))
+    elif step == "clets":
+        practicable = values.get("practicable", "") == "yes"
+        work.line = await visit.call(
+            "alert/clets", alert=name, practicable=practicable, text=values.text("text")
+        )
+    elif step == "close":
+        return await _close(visit, name)
+    else:
+        raise FormError("say which step this is", code="step", clause=CLAUSE)
+    visit.shelf.put(f"alert/{name}", work, visit.now_us, work.size)
+    return visit.to(f"/alerts/{name}")
+
+
+def _compared(work: Work, made: Any) -> None:
+    work.compared, work.line = made, made.line
+
+
+async def _close(visit: Visit, name: str) -> Response:
+    values = visit.values
+    await visit.call(
+        "alert/close", alert=name, outcome=values.get("outcome", ""), text=values.text("outcome_text")
+    )
+    visit.shelf.things.pop(f"alert/{name}", None)
+    visit.say(f"Alert {name} is closed.")
+    return visit.to("/alerts")
+
+
+async def picture(visit: Visit) -> Response:
+    """A picture that this session opened."""
+    await visit.demand("alert/list")
+    known = visit.shelf.get(f"alert/{_name(visit)}", visit.now_us)
+    if not isinstance(known, Work) or known.images is None:
+        raise FormError("that picture was not opened here", code="no-alert", clause=CLAUSE)
+    part = visit.request.path_params["part"]
+    return visit.picture(known.images.patch if part == "patch" else known.images.overview)
+
+
+PAGES = (
+    Page(path="/alerts", show=show),
+    Page(path="/alerts/events", show=events),
+    Page(path="/alerts/{number:int}", show=one, send=take),
+    Page(path="/alerts/{number:int}/{part}", show=picture),
+)

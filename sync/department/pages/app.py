@@ -22,7 +22,7 @@ from sync.department.desk.calling import Calling, said_of
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import not_found
 from sync.department.ground.sparingly import Sparingly
-from sync.department.pages import accounts, alerts, helping, home, logon, searching, shield
+from sync.department.pages import accounts, alerts, asking, glass, helping, home, logon, searching, shield
 from sync.department.pages.memory import Memory
 from sync.department.pages.rendering import ASSETS, asset, asset_path
 from sync.department.pages.values import Values, values_of
@@ -39,6 +39,8 @@ PAGES: tuple[Page, ...] = (
     *logon.PAGES,
     *home.PAGES,
     *searching.PAGES,
+    *asking.PAGES,
+    *glass.PAGES,
     *alerts.PAGES,
     *accounts.PAGES,
     *helping.PAGES,

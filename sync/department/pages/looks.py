@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sync.department.content.reads import FoundRead
 from sync.department.desk.inquiry.forms import Answer, Images
+from sync.department.journal.entries import Ground, Query
 
 SPOTS = 400
 SIDE = 300.0
 EDGE = 24.0
 DEGREE_M = 111_320.0
+
+
+def query_value(query: Query) -> dict[str, Any]:
+    """A query as the calls take it."""
+    value: dict[str, Any] = asdict(query)
+    if query.area is None:
+        del value["area"]
+    return value
+
+
+def ground_value(ground: Ground) -> dict[str, str]:
+    """A ground as the calls take it."""
+    value: dict[str, str] = asdict(ground)
+    return value
 
 
 @dataclass(slots=True)

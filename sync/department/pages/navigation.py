@@ -24,6 +24,7 @@ MENU = (
     MenuEntry("/search", "Search", "s", (Call.INQUIRY_RUN,)),
     MenuEntry("/queue", "Queue", "q", (Call.INQUIRY_QUEUE,)),
     MenuEntry("/ask", "Ask", "r", (Call.INQUIRY_REQUEST,)),
+    MenuEntry("/emergencies", "Emergencies", "e", (Call.INQUIRY_APPROVE,)),
 )
 LAST = (MenuEntry("/account", "My account", "m"), MenuEntry("/help", "Help", "?"))
 

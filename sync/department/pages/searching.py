@@ -9,8 +9,7 @@ from starlette.responses import Response
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.inquiry.rules import is_full, plate_of
 from sync.department.pages import grounds
-from sync.department.pages.looks import Look, plot_of
-from sync.department.pages.values import local_input
+from sync.department.pages.looks import Look, ground_value, plot_of, query_value
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import FormError
 
@@ -52,15 +51,15 @@ def query_of(visit: Visit) -> dict[str, Any]:
     return query
 
 
-def search_fields(visit: Visit) -> dict[str, Any]:
+def search_fields(usual_range: str = "30") -> dict[str, Any]:
     """What the fields of a search need."""
-    return {"ranges": RANGES, "now_input": local_input(visit.now_us, visit.calling.front.desk.policy.zone)}
+    return {"ranges": RANGES, "usual_range": usual_range}
 
 
 async def show(visit: Visit) -> Response:
     """The form of a search."""
     await _demand_search(visit)
-    return visit.page("search.html", estimate=None, **grounds.carried(visit), **search_fields(visit))
+    return visit.page("search.html", estimate=None, **grounds.carried(visit), **search_fields())
 
 
 async def _demand_search(visit: Visit) -> None:
@@ -75,7 +74,7 @@ async def send(visit: Visit) -> Response:
     what = visit.values.get("do", "run")
     if what == "estimate":
         found = await visit.call("inquiry/estimate", query=query, ground=ground)
-        return visit.page("search.html", estimate=found, **grounds.carried(visit), **search_fields(visit))
+        return visit.page("search.html", estimate=found, **grounds.carried(visit), **search_fields())
     if what == "propose":
         found = await visit.call("inquiry/estimate", query=query, ground=ground)
         made = await visit.call("inquiry/propose", query=query, ground=ground)
@@ -118,21 +117,7 @@ def asked_of(visit: Visit, number: int) -> tuple[dict[str, Any], dict[str, str]]
     """(query, ground) of a proposal or request whose search this session just ran."""
     queue = visit.calling.front.desk.book.queue
     note: Any = (queue.proposed.get(number) or queue.asked[number]).note
-    ground = {name: getattr(note.ground, name) for name in grounds.FIELDS}
-    area = note.query.area
-    query = {
-        "plate": note.query.plate,
-        "since_us": note.query.since_us,
-        "until_us": note.query.until_us,
-        "unit": note.query.unit,
-    }
-    if area is not None:
-        query["area"] = {
-            "latitude": area.latitude,
-            "longitude": area.longitude,
-            "radius_m": area.radius_m,
-        }
-    return query, ground
+    return query_value(note.query), ground_value(note.ground)
 
 
 async def results(visit: Visit) -> Response:

@@ -68,7 +68,9 @@
       if (event.key === "g") { after = "g"; setTimeout(() => { after = ""; }, 1500); }
       else if (event.key === "j") move(1);
       else if (event.key === "k") move(-1);
-      else if (event.key === "o") { const row = document.activeElement.closest("li, tr"); const one = row && first("a, button", row); if (one) one.click(); }
+      else if (event.key === "r" && first("#arrived:not([hidden])")) location.reload();
+      else if (event.key === "o" && !first('main [data-key="o"]')) { const row = document.activeElement.closest("li, tr"); const one = row && first("a, button", row); if (one) one.click(); }
+      else if (first(`main [data-key="${CSS.escape(event.key)}"]`)) first(`main [data-key="${CSS.escape(event.key)}"]`).click();
       else if (event.key === "?") location.assign("/help");
       else if (event.key === "/") {
         event.preventDefault();
@@ -77,6 +79,61 @@
         else if (first('nav a[href="/ask"]')) location.assign("/ask#number");
       }
     });
+  }
+
+  // alerts as they come: a line, a title, a sound; the list itself is asked for by a person
+  const live = first("[data-events]");
+  if (live) {
+    const arrived = first("#arrived"), sound = first("#sound"), title = document.title.replace(/^\(\d+\) /, "");
+    let audio = null;
+    const beep = () => {
+      if (!audio) return;
+      for (const [at, pitch] of [[0, 880], [0.22, 660], [0.44, 880]]) {
+        const tone = audio.createOscillator(), loud = audio.createGain();
+        tone.frequency.value = pitch;
+        loud.gain.setValueAtTime(0.25, audio.currentTime + at);
+        loud.gain.linearRampToValueAtTime(0, audio.currentTime + at + 0.18);
+        tone.connect(loud).connect(audio.destination);
+        tone.start(audio.currentTime + at);
+        tone.stop(audio.currentTime + at + 0.2);
+      }
+    };
+    sound.hidden = false;
+    sound.addEventListener("click", () => {
+      if (audio) audio.close();
+      audio = audio ? null : new AudioContext();
+      sound.setAttribute("aria-pressed", String(Boolean(audio)));
+      sound.textContent = audio ? "Sound is on" : "Sound is off";
+      beep();
+    });
+    const counts = (facts) => {
+      document.title = (facts.sounding ? `(${facts.sounding}) ` : "") + title;
+      live.textContent = `Live: ${facts.open} open, ${facts.sounding} sounded, ${facts.overdue} overdue` + (facts.unopened ? `, ${facts.unopened} not opened yet` : "");
+    };
+    const tell = (text, path) => {
+      const line = document.createElement("li"), age = document.createElement("span"), what = document.createElement("span"), link = document.createElement("a");
+      age.className = "age";
+      age.textContent = new Date().toTimeString().slice(0, 8);
+      link.href = path;
+      link.textContent = text;
+      what.append(link);
+      line.className = "arrived";
+      line.append(age, what);
+      arrived.prepend(line);
+      arrived.hidden = false;
+      while (arrived.children.length > 12) arrived.lastElementChild.remove();
+    };
+    const stream = new EventSource(live.dataset.events);
+    stream.addEventListener("counts", (event) => counts(JSON.parse(event.data)));
+    stream.addEventListener("alert", (event) => {
+      const facts = JSON.parse(event.data), number = Number(facts.alert);
+      counts(facts);
+      tell(facts.state === "raised" ? `Alert ${number} was raised${facts.sounded ? "" : ", silent"}` : `Alert ${number}: ${facts.state}`, `/alerts/${number}`);
+      if (facts.state === "raised" && facts.sounded) beep();
+    });
+    stream.addEventListener("again", () => tell("Much happened: list the alerts again", "/alerts"));
+    stream.addEventListener("end", (event) => { stream.close(); live.textContent = `The live list has ended: ${JSON.parse(event.data).what}. Load the page again.`; });
+    stream.addEventListener("error", () => { if (stream.readyState === EventSource.CLOSED) live.textContent = "The live list has ended. Load the page again."; else live.textContent = "The line is cut: trying again."; });
   }
 
   // an idle page locks itself: its half-filled form is kept on the server, the screen is cleared

@@ -1,0 +1,104 @@
+"""Requests for a search: ask, see the answer, what was looked up in one's name; and the queue that runs them.
+
+463.5 (c): an officer or analyst asks, communications or the CCAT supervisor run it. 463.5 (a): a second
+person agrees to a search without a full plate.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from sync.department.pages import grounds
+from sync.department.pages.looks import Look, ground_value, query_value
+from sync.department.pages.searching import asked_of, keep_look, query_of, search_fields
+from sync.department.pages.visit import Page, Visit
+from sync.department.policy.refusals import FormError
+
+MINE_SHOWN = 200
+
+
+async def show(visit: Visit) -> Response:
+    """The form of a request, and one's own requests."""
+    rows = await visit.call("inquiry/requests")
+    return visit.page("ask.html", rows=rows, **grounds.carried(visit), **search_fields())
+
+
+async def send(visit: Visit) -> Response:
+    """Put it into the queue."""
+    ground = grounds.completed(visit, grounds.ground_of(visit.values))
+    made = await visit.call("inquiry/request", query=query_of(visit), ground=ground)
+    grounds.remember(visit, ground)
+    visit.say(f"Request {made.entry} is in the queue. The answer will be on this page.")
+    return visit.to("/ask")
+
+
+async def answer(visit: Visit) -> Response:
+    """Look at the answer to one's own request: an access of its own."""
+    number = int(visit.request.path_params["number"])
+    rows = await visit.call("inquiry/requests")
+    row = next((one for one in rows if one.request == number), None)
+    if row is None:
+        raise FormError("that is no request of yours", code="other-request", clause="463.5 (a)")
+    found = await visit.call("inquiry/answer", request=number)
+    look = Look("answer", query_value(row.query), ground_value(row.ground), [found], number=number)
+    return keep_look(visit, look)
+
+
+async def mine(visit: Visit) -> Response:
+    """What was accessed by the person or in their name, the newest first."""
+    rows = await visit.call("inquiry/mine")
+    return visit.page("mine.html", rows=rows[::-1][:MINE_SHOWN], count=len(rows))
+
+
+async def dispute(visit: Visit) -> Response:
+    """Say that an access was not one's own."""
+    number = visit.values.number("entry")
+    await visit.call("inquiry/dispute", entry=number, reason=visit.values.text("reason"))
+    visit.say(f"Entry {number} is disputed: the next audit assigns it to a reviewer.")
+    return visit.to("/mine")
+
+
+async def queue(visit: Visit) -> Response:
+    """Requests that wait to be run, proposals that wait for a second person."""
+    rows = await visit.call("inquiry/queue")
+    requests = [one for one in rows if one.kind == "request"]
+    proposals = [one for one in rows if one.kind != "request"]
+    return visit.page("queue.html", requests=requests, proposals=proposals, wide=_is_wide)
+
+
+def _is_wide(row: Any) -> bool:
+    """Whether a request plainly needs a second person: no plate, or a part of one."""
+    return not row.query.plate or bool(set(row.query.plate) & {"*", "?"})
+
+
+async def take(visit: Visit) -> Response:
+    """Run, propose, decline a request; agree to a proposal or not."""
+    number, what = int(visit.request.path_params["number"]), visit.values.get("do", "")
+    reason = visit.values.text("reason")
+    if what == "run":
+        found = await visit.call("inquiry/run", request=number)
+        query, ground = asked_of(visit, number)
+        return keep_look(visit, Look("search", query, ground, [found]))
+    if what == "propose":
+        made = await visit.call("inquiry/propose", request=number)
+        return visit.to(f"/search/proposed/{made.entry}")
+    if what == "decline":
+        await visit.call("inquiry/decline", request=number, reason=reason)
+        visit.say(f"Request {number} is declined; who asked sees the reason.")
+    elif what in {"agree", "refuse"}:
+        await visit.call("inquiry/approve", proposal=number, granted=what == "agree", reason=reason)
+        visit.say(f"Proposal {number}: {'agreed to' if what == 'agree' else 'refused'}.")
+    else:
+        raise FormError("say what is to be done with it", code="do", clause="463.5 (b)")
+    return visit.to("/queue")
+
+
+PAGES = (
+    Page(path="/ask", show=show, send=send),
+    Page(path="/ask/{number:int}", send=answer, again=show),
+    Page(path="/mine", show=mine, send=dispute),
+    Page(path="/queue", show=queue),
+    Page(path="/queue/{number:int}", send=take, again=queue),
+)
