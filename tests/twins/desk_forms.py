@@ -13,7 +13,7 @@ from storage.alert_life import Fit, Outcome
 from storage.grant_format import GrantRole
 from sync.department.desk.alerts import calls as alerts
 from sync.department.desk.audit import calls as audits
-from sync.department.desk.audit import case_calls, event_calls
+from sync.department.desk.audit import case_calls, event_calls, number_calls
 from sync.department.desk.changes import calls as changes
 from sync.department.desk.documents import calls as documents
 from sync.department.desk.documents import lists
@@ -58,6 +58,8 @@ def forms(department: Department) -> dict[str, Any]:
         "inquiry/file": inquiries.FileForm(access=0, rms_number="RMS-1"),
         "inquiry/unfiled": nothing,
         "audit/read": audits.AuditForm(),
+        "audit/numbers": number_calls.NumbersForm(),
+        "audit/bundle": nothing,
         "audit/run": audits.PeriodForm(),
         "audit/findings": nothing,
         "audit/close": audits.CloseForm(finding=0, verdict="misuse", note="one two three"),

@@ -8,11 +8,14 @@ import click
 
 from sync.command_frame import DONE, FOUND_WRONG, noun
 from sync.department.commands import desk_access as desk
+from sync.department.commands.out_files import new_file
 from sync.department.desk.audit import calls as forms
 from sync.department.desk.audit.case_calls import CompareForm
 from sync.department.desk.audit.event_calls import EventsForm
 from sync.department.desk.audit.events import csv_text as events_csv
+from sync.department.desk.audit.number_calls import NumbersForm
 from sync.department.desk.audit.rules import csv_text
+from sync.department.desk.inquiry.forms import NothingForm
 
 audit = noun(
     "audit",
@@ -90,6 +93,30 @@ def compare(terminal: desk.Terminal, *, export: Path) -> int:
     found = terminal.call("audit/compare", CompareForm(export=desk.read_bytes(export)))
     terminal.show(found)
     return FOUND_WRONG if found.unknown else DONE
+
+
+@desk.desk_verb(audit, "numbers", example="department audit numbers --since 2026-10-01 --user reviewer1")
+@desk.time_option("--since", "since_us", "Accesses from then on.", default=0)
+@desk.time_option("--until", "until_us", "Accesses until then.", default=forms.FOREVER_US)
+@click.option("--action", default="", help="search, image, export, delivery, answer. Default: all.")
+def numbers(terminal: desk.Terminal, *, since_us: int, until_us: int, action: str) -> int:
+    """Count accesses by purpose, person, action and day."""
+    form = NumbersForm(since_us=since_us, until_us=until_us, action=action)
+    return terminal.show(terminal.call("audit/numbers", form))
+
+
+@desk.desk_verb(audit, "bundle", example="department audit bundle --out audit.zip --user reviewer1")
+@desk.out_option("ZIP")
+def make_bundle(terminal: desk.Terminal, *, out: Path) -> int:
+    """Write an auditor's bundle: the log's tree and the public counts, without a plate.
+
+    An auditor checks it offline: department verify audit.zip --key LOGKEY --witness-key KEYS
+    """
+    with new_file(out) as file:
+        made = terminal.call("audit/bundle", NothingForm())
+        file.fill(made.bundle)
+    facts = {"entries": made.entries, "digest": made.digest, "file": str(out)}
+    return terminal.report(facts, f"{out}: {made.entries} entries, SHA-256 {made.digest}", unwitnessed=False)
 
 
 desk.form_verb(

@@ -22,7 +22,7 @@ def verify(common: Common, *, given: verify_log.Given, quick: bool) -> int:
 
     Checks every leaf and its signature, every tree against what was co-signed, every receipt, every element
     against its commitment; what is missing must be purged by receipt. PACKAGE is an evidence package (ZIP),
-    checked with --key.
+    checked with --key; or an auditor's bundle, with --key and --witness-key.
     """
     if given.package is not None or given.log is not None:
         return verify_log.check_given(common, given)

@@ -23,6 +23,7 @@ from sync.department.desk import snapshot
 from sync.department.desk.desk import FOLDER
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.state import Book
+from sync.department.desk.transparency import bundle
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal import check_log
 from sync.department.journal.access_log import DATABASE, KEYS, AccessLog, AuditKeys
@@ -72,16 +73,19 @@ def check_given(common: Common, given: Given) -> int:
     if not given.key:
         raise ConfigError("needs the department log's key, from elsewhere", where="--key")
     key = key_of(given.key, "--key")
-    if given.package is not None:
+    if given.package is not None and not given.witness_key:
         return _check_package(common, given.package, key.public)
-    if given.log is None or not given.witness_key:
+    if (given.log is None and given.package is None) or not given.witness_key:
         raise ConfigError("needs the witness's key, from the witness", where="--witness-key")
     named = [witness_of(text, "", "--witness-key") for text in given.witness_key]
     keys = tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in named)
+    witnesses = Witnesses(keys, given.quorum or len(keys))
+    if given.log is None:
+        return _check_bundle(common, read_bytes(_package_of(given)), key.public, witnesses)
     report = check_log.check(
         given.log,
         key.public,
-        witnesses=Witnesses(keys, given.quorum or len(keys)),
+        witnesses=witnesses,
         checkpoints=_newest(given.witness_url, key.name, given.checkpoint),
         opened=_opened_file(given),
     )
@@ -99,9 +103,36 @@ def _opened_file(given: Given) -> OpenedCheck | None:
     return OpenedCheck(read_lines(parse_list(read_bytes(given.opened)), public))
 
 
-def _check_package(common: Common, path: Path, public: Ed25519PublicKey) -> int:
+def _package_of(given: Given) -> Path:
+    """Raises ConfigError."""
+    if given.package is None:
+        raise ConfigError("needs the file to check", where="PACKAGE")
+    return given.package
+
+
+def _check_bundle(common: Common, data: bytes, public: Ed25519PublicKey, witnesses: Witnesses) -> int:
     try:
-        head = package.check(read_bytes(path), public)
+        report = bundle.check(data, public, witnesses)
+    except StorageError as error:
+        print(json.dumps({"problems": [str(error)]}) if common.json else f"WRONG {error}")
+        return FOUND_WRONG
+    if common.json:
+        print(json.dumps({"bundle": to_json(report)}))
+        return FOUND_WRONG if report.problems else DONE
+    print(f"auditor's bundle of {report.department}: {report.entries} entries, {report.witnessed} witnessed")
+    print(f"proven from opened entries: {report.opened}; by the department's signed word: {report.claimed}")
+    for problem in report.problems[:100]:
+        print(f"WRONG {problem}")
+    print("the counts are what the log adds up to" if not report.problems else "the bundle does not verify")
+    return FOUND_WRONG if report.problems else DONE
+
+
+def _check_package(common: Common, path: Path, public: Ed25519PublicKey) -> int:
+    data = read_bytes(path)
+    if bundle.is_bundle(data):
+        raise ConfigError("an auditor's bundle needs the witnesses' keys too", where="--witness-key")
+    try:
+        head = package.check(data, public)
     except StorageError as error:
         print(json.dumps({"problems": [str(error)]}) if common.json else f"WRONG {error}")
         return FOUND_WRONG

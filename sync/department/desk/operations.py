@@ -11,7 +11,7 @@ from typing import Any
 
 from sync.department.desk.alerts import calls as alerts
 from sync.department.desk.audit import calls as audits
-from sync.department.desk.audit import case_calls, event_calls
+from sync.department.desk.audit import case_calls, event_calls, number_calls
 from sync.department.desk.changes import calls as changes
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Plan
@@ -117,6 +117,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "audit/events": Operation(Call.AUDIT_READ, event_calls.EventsForm, event_calls.events),
     "audit/compare": Operation(Call.AUDIT_RUN, case_calls.CompareForm, case_calls.compare_cases),
     "audit/read": Operation(Call.AUDIT_READ, audits.AuditForm, audits.read),
+    "audit/numbers": Operation(Call.AUDIT_READ, number_calls.NumbersForm, number_calls.numbers),
+    "audit/bundle": Operation(Call.AUDIT_READ, NothingForm, number_calls.bundled),
     "audit/run": Operation(Call.AUDIT_RUN, audits.PeriodForm, audits.run),
     "audit/findings": Operation(Call.AUDIT_READ, NothingForm, audits.findings),
     "audit/close": Operation(Call.AUDIT_REVIEW, audits.CloseForm, audits.close),
