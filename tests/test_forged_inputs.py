@@ -27,6 +27,10 @@ GROUPS = {
     ),
     "guard": (("sync/department/content/key_guard.py",), ("tests/desk/*.py",)),
 }
+EXEMPT = {
+    "no room to open the ledger": "tests/faults/storage_filler.py meets it on a full disk, by its class",
+    "need() has raised": "cannot be reached: it tells the type checker so",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def sites(path: Path) -> Iterator[Site]:
         else:
             continue
         words = tuple(text for one in said for text in _texts(one) if len(text) >= SHORTEST and " " in text)
-        if words:
+        if words and not EXEMPT.keys() & set(words):
             yield Site(f"{path.relative_to(ROOT)}:{node.lineno}", words)
 
 

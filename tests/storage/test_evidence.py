@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
+import os
 import string
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,7 @@ from custody_twins import (
 )
 
 from hw.secure_slot import LoopbackSlot
-from storage import evidence, tlog_proof
+from storage import codec, envelope, evidence, tlog_proof
 from storage.audit_records import Decision, Verdict
 from storage.checkpoint import NoteKey
 from storage.door import Door, export_subject, hold_subject
@@ -35,7 +38,7 @@ from storage.ledger import Ledger
 from storage.portable import write_package
 from storage.read_records import Alert
 from storage.times import DAY_US, HOUR_US
-from storage.verify_package import verify_package
+from storage.verify_package import MAX_FILE_BYTES, verify_package
 
 ADMIN = ("demo-admin", "administrator")
 
@@ -169,6 +172,92 @@ def test_a_package_is_proven_by_the_key_from_elsewhere(package: Path, ledger: Le
     assert "http" not in page  # it loads nothing
     stranger = NoteKey("x", Ed25519PrivateKey.generate().public_key())
     assert not verify_package(package, stranger).ok
+
+
+Files = dict[str, bytes]
+
+
+def folder_of(files: Files, kind: str) -> str:
+    """The first folder of records or accesses."""
+    return next(name.rpartition("/")[0] for name in sorted(files) if name.startswith(f"{kind}/"))
+
+
+def another_plate(files: Files) -> None:
+    name = f"{folder_of(files, 'records')}/text.json"
+    assert PLATE.encode() in files[name]
+    files[name] = files[name].replace(PLATE.encode(), b"1ABC234")
+
+
+def another_record(files: Files) -> None:
+    """The folder of one record with what another's holds."""
+    for name in ("leaf.cose", "record.tlog-proof"):
+        files[f"{folder_of(files, 'records')}/{name}"] = files[f"{folder_of(files, 'accesses')}/{name}"]
+
+
+def another_content(files: Files) -> None:
+    name = f"{folder_of(files, 'records')}/elements.cbor"
+    shown = codec.from_bytes(evidence.Shown, files[name], limit=MAX_FILE_BYTES)
+    first = replace(shown.elements[0], salt=bytes(len(shown.elements[0].salt)))
+    changed = replace(shown, elements=(first, *shown.elements[1:]))
+    files[name] = codec.to_bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param(another_plate, "the plain file says something else than the record", id="plain file"),
+        pytest.param(another_record, "is another record than its folder says", id="another record"),
+        pytest.param(another_content, "is not what the signed record holds", id="another content"),
+    ],
+)
+def test_a_package_that_the_stolen_log_key_signs_again_is_found(
+    package: Path, ledger: Ledger, change: Callable[[Files], None], words: str
+) -> None:
+    """Every digest of the signed list is made to match the changed files."""
+    files = {p.relative_to(package).as_posix(): p.read_bytes() for p in package.rglob("*") if p.is_file()}
+    change(files)
+    private = ledger.store.log._key
+    body = envelope.open_signed(files["package.cose"], ledger.public_key.public, context=evidence.CONTEXT)
+    head = codec.from_bytes(evidence.PackageHead, body)
+    listed = tuple((name, hashlib.sha256(files[name]).digest()) for name, _ in head.files)
+    signed = codec.to_bytes(replace(head, files=listed))
+    files["package.cose"] = envelope.sign(signed, private, context=evidence.CONTEXT)
+    files["SHA256SUMS"] = evidence.sums(listed)
+    for name, data in files.items():
+        (package / name).write_bytes(data)
+    found = [one.what for one in verify_package(package, ledger.public_key).findings]
+    assert any(words in what for what in found), found
+    assert not any("SHA-256" in what for what in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        pytest.param("cover.txt", b"x", "was altered: its SHA-256 is not the signed one", id="altered"),
+        pytest.param("note.txt", b"x", "does not belong to the package", id="planted"),
+        pytest.param("SHA256SUMS", b"x", "differs from the signed list", id="another list"),
+        pytest.param("cover.txt", None, "is missing", id="removed"),
+        pytest.param("cover.txt", MAX_FILE_BYTES + 1, "is a link or too large", id="endless"),
+    ],
+)
+def test_a_changed_file_of_a_package_is_named(
+    package: Path, ledger: Ledger, name: str, data: bytes | int | None, words: str
+) -> None:
+    if isinstance(data, bytes):
+        (package / name).write_bytes(data)
+    elif data is None:
+        (package / name).unlink()
+    else:
+        os.truncate(package / name, data)
+    [finding] = verify_package(package, ledger.public_key).findings
+    assert finding.where == name
+    assert words in finding.what
+
+
+def test_a_package_under_another_key_than_the_one_given_is_named(package: Path) -> None:
+    stranger = NoteKey("x", Ed25519PrivateKey.generate().public_key())
+    found = verify_package(package, stranger).findings
+    assert found[0].what == "is not the key that was given"
 
 
 def test_any_changed_added_or_removed_file_of_a_package_is_found(package: Path, ledger: Ledger) -> None:

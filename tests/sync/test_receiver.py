@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sync_twins import LoopbackLink, Unit, checked, converse, found_department
 
 from storage import codec
+from storage.errors import LedgerError
 from storage.times import DAY_US, now_us
 from sync import messages as m
 from sync.department.ground.department_time import Clocks
@@ -135,6 +136,17 @@ def test_after_a_refusal_a_new_log_is_opened_and_reading_and_syncing_go_on(
     assert "new-log" in incident_kinds(department)
     assert (unit.folder.path / "old" / old.hex()[:16] / "keys.cbor").exists()
     assert checked(department.home).problems == []
+
+
+def test_a_log_is_not_set_aside_over_one_that_was(department: Department, unit: Joined) -> None:
+    unit.add(1)
+    converse(unit, department)
+    unit.ledger.close()
+    aside = unit.folder.path / "old" / unit.outbox.log_id.hex()[:16] / "store"
+    aside.mkdir(parents=True)
+    with pytest.raises(LedgerError, match="was set aside before"):
+        succeed(unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="test")
+    unit.reopen()
 
 
 def test_an_incident_is_closed_by_two_people(department: Department, unit: Joined) -> None:

@@ -1,0 +1,170 @@
+"""One forged cover for each refusal of the guard in front of the keys: nothing opens by any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+from desk_twins import DAY_US, GROUND, HOUR_US, MINUTE_US, Department
+
+from storage import envelope, merkle
+from storage.checkpoint import Checkpoint, sign_checkpoint
+from sync.department.content.key_guard import Cover
+from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.journal.entries import Query
+from sync.department.policy.refusals import DeskRefusal
+
+PLATE = "8XYZ123"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search that the guard opened content for, its cover and the day of its reads."""
+
+    department: Department
+    answer: Answer
+    cover: Cover
+    query: Query
+    day: int
+
+    def tokens(self, cover: Cover, plate: str = PLATE) -> None:
+        self.department.front.door.tokens(cover, replace(self.query, plate=plate), [self.day])
+
+    def open(self, cover: Cover, read: str, *names: str) -> None:
+        front = self.department.front
+        front.reads.open(front.door, cover, [read], names)
+
+    def unwitnessed(self, size: int, *, changed: int | None = None) -> Cover:
+        """The cover with a head of `size` entries that no witness saw; `changed`: an entry left out of it."""
+        log = self.department.desk.log
+        hashes = [merkle.leaf_hash(log.opening(at)[0]) for at in range(size)]
+        if changed is not None:
+            hashes[changed] = bytes(32)
+
+        def subtree(level: int, index: int) -> bytes:
+            return merkle.root_of(hashes[index << level : (index + 1) << level])
+
+        head = Checkpoint(log.origin, size, merkle.root_of(hashes))
+        return replace(
+            self.cover,
+            size=size,
+            checkpoint=sign_checkpoint(head, log._key),
+            inclusion=tuple(merkle.inclusion_proof(self.cover.sequence, size, subtree)),
+            unwitnessed=True,
+        )
+
+
+@pytest.fixture
+def search(department: Department, tokens: Callable[[str], str]) -> Search:
+    form = RunForm(query=department.plate(PLATE), ground=GROUND)
+    answer = department.call("inquiry/run", tokens("comm1"), form)
+    assert isinstance(answer, Answer)
+    cover = department.desk.covered(answer.access)
+    return Search(department, answer, cover, form.query, department.clock.us // DAY_US)
+
+
+def test_the_true_cover_opens_what_was_searched(search: Search) -> None:
+    search.tokens(search.cover)
+    search.open(search.cover, search.answer.reads[0].read, "text", "place")
+
+
+def with_a_bit_of_the_entry_flipped(search: Search) -> None:
+    search.tokens(replace(search.cover, leaf=search.cover.leaf[:-1] + bytes([search.cover.leaf[-1] ^ 1])))
+
+
+def without_its_inclusion(search: Search) -> None:
+    search.tokens(replace(search.cover, inclusion=()))
+
+
+def under_no_head(search: Search) -> None:
+    search.tokens(replace(search.cover, checkpoint="nothing\n"))
+
+
+def with_content_that_is_no_entry(search: Search) -> None:
+    search.tokens(replace(search.cover, content=envelope.encode([1])))
+
+
+def with_another_opening(search: Search) -> None:
+    search.tokens(replace(search.cover, salt=bytes(len(search.cover.salt))))
+
+
+def of_another_kind(search: Search) -> None:
+    search.department.front.door.release(search.cover)
+
+
+def older_than_an_hour(search: Search) -> None:
+    search.department.clock.step(HOUR_US + MINUTE_US)
+    search.tokens(search.cover)
+
+
+def from_a_time_to_come(search: Search) -> None:
+    search.department.clock.step(-MINUTE_US)
+    search.tokens(search.cover)
+
+
+def of_another_search(search: Search) -> None:
+    search.tokens(search.cover, "7ABC000")
+
+
+def of_another_read(search: Search) -> None:
+    found = {one.read for one in search.answer.reads}
+    search.open(search.cover, next(one for one in search.department.reads if one not in found), "text")
+
+
+def of_an_image(search: Search) -> None:
+    search.open(search.cover, search.answer.reads[0].read, "patch")
+
+
+def of_no_hold(search: Search) -> None:
+    front = search.department.front
+    front.reads.hold(front.door, search.cover, [search.answer.reads[0].read], ["text"])
+
+
+def under_another_tree_of_the_same_size(search: Search) -> None:
+    search.tokens(search.cover)
+    search.tokens(search.unwitnessed(search.cover.size, changed=0))
+
+
+def under_a_larger_tree_that_does_not_continue(search: Search) -> None:
+    search.department.logon("super")
+    search.tokens(search.unwitnessed(search.department.desk.log.size(), changed=0))
+
+
+def after_the_grace(search: Search) -> None:
+    search.department.logon("super")
+    cover = search.unwitnessed(search.department.desk.log.size())
+    search.tokens(cover)
+    search.department.clock.step(16 * MINUTE_US)
+    search.tokens(cover)
+
+
+FORGED = [
+    (with_a_bit_of_the_entry_flipped, "cover", "the entry is not shown to be in the log"),
+    (without_its_inclusion, "cover", "the entry is not shown to be in the log"),
+    (under_no_head, "cover", "the entry is not shown to be in the log"),
+    (with_content_that_is_no_entry, "cover", "the entry does not parse"),
+    (with_another_opening, "cover", "the entry shown is another one"),
+    (of_another_kind, "cover", "the entry shown is another one"),
+    (older_than_an_hour, "old-cover", "the entry is more than an hour old"),
+    (from_a_time_to_come, "old-cover", "the entry is more than an hour old"),
+    (of_another_search, "other-search", "the entry is not of this search"),
+    (of_another_read, "other-read", "the entry does not name that read"),
+    (of_an_image, "other-action", "viewing an image needs an entry of its own"),
+    (of_no_hold, "other-action", "the entry is of no hold"),
+    (under_another_tree_of_the_same_size, "forked", "another log than the one that content was opened for"),
+    (under_a_larger_tree_that_does_not_continue, "forked",
+     "the log shown does not continue the one that content was opened for"),
+    (after_the_grace, "witness-away", "the witnesses have been away too long"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("attack", "code", "words"), [pytest.param(*one, id=one[0].__name__) for one in FORGED]
+)
+def test_a_forged_cover_opens_nothing(
+    search: Search, attack: Callable[[Search], None], code: str, words: str
+) -> None:
+    with pytest.raises(DeskRefusal, match=words) as refused:
+        attack(search)
+    assert refused.value.code == code
