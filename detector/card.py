@@ -70,7 +70,8 @@ class PatchRules:
     Margins are shares of the plate's size added in all, half of it on either side. ``second_look``:
     a first look less sure than ``second_look_below`` is followed by a second cut with other margins,
     and both count; with ``trust_corners`` that cut (and the box that is told) follows the corners
-    that the net itself saw in the first patch, else it follows the detector's.
+    that the net itself saw in the first patch, else it follows the detector's. In a still picture a
+    last look less sure than ``more_looks_below`` is followed by more cuts (``more_looks.CUTS``).
     """
 
     margin_x: float = ranged(-0.2, 1.0, 0.08)
@@ -80,6 +81,7 @@ class PatchRules:
     least_deviation: float = ranged(0.1, 128, 6.0)
     second_look: bool = True
     second_look_below: float = ranged(0, 1.01, 0.7)
+    more_looks_below: float = ranged(0, 1.01, 0.95)
     trust_corners: bool = False
     second_margin_x: float = ranged(-0.2, 1.0, 0.02)
     second_margin_y: float = ranged(-0.2, 1.0, 0.06)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field, replace
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from .card import ReaderCard
 from .ctc import Labels, beam_search, best_path, column_probabilities
 from .errors import DegenerateCornersError, PictureError
+from .more_looks import more_cuts
 from .place_fit import runs_out
 from .plateness import plateness, signs_of_look
 from .plates import CLASSES, F32, U8, Corners, Evidence, PlateBox
@@ -83,10 +85,11 @@ class PatchReader:
         self._net = net
         self._card = card
 
-    def see_plate(self, luma: U8, box: PlateBox, watch: Stopwatch) -> Sight | None:
+    def see_plate(self, luma: U8, box: PlateBox, watch: Stopwatch, *, still: bool = False) -> Sight | None:
         """Reads the plate at a box, or None where the first look sees none.
 
-        luma: uint8 (H, W) full frame. Raises DegenerateCornersError.
+        luma: uint8 (H, W) full frame. ``still``: no other frame of this plate comes, so that a text in
+        doubt is looked at in more cuts. Raises DegenerateCornersError.
         """
         first = self._first_look(luma, box, watch)
         sure = self._plateness(box, first)
@@ -96,7 +99,7 @@ class PatchReader:
             watch.lap("text")
             return None
         cut = runs_out(box, (luma.shape[0], luma.shape[1]))
-        return self._see(luma, box, first, sure, watch, cut=cut)
+        return self._see(luma, box, first, sure, watch, cut=cut, still=still)
 
     def _plateness(self, box: PlateBox, look: _Look) -> float:
         signs = signs_of_look(look.columns, look.path, box.width_px, box.confidence)
@@ -113,15 +116,23 @@ class PatchReader:
         return max(self._plateness(box, line) for line in self._lines(luma, box.corners, gap.place, watch))
 
     def see(self, luma: U8, box: PlateBox, watch: Stopwatch) -> Sight:
-        """Reads what is known to be a plate. luma: uint8 (H, W) full frame. Raises DegenerateCornersError."""
-        return self._see(luma, box, self._first_look(luma, box, watch), 1.0, watch)
+        """Reads what is known to be a plate. luma: uint8 (H, W) of a still. Raises DegenerateCornersError."""
+        return self._see(luma, box, self._first_look(luma, box, watch), 1.0, watch, still=True)
 
     def _first_look(self, luma: U8, box: PlateBox, watch: Stopwatch) -> _Look:
         margin = (self._card.patch.margin_x, self._card.patch.margin_y)
         return self._look(luma, box.corners, margin, watch)
 
     def _see(
-        self, luma: U8, box: PlateBox, first: _Look, sure: float, watch: Stopwatch, *, cut: bool = False
+        self,
+        luma: U8,
+        box: PlateBox,
+        first: _Look,
+        sure: float,
+        watch: Stopwatch,
+        *,
+        cut: bool = False,
+        still: bool = False,
     ) -> Sight:
         rules = self._card.patch
         looks = [first]
@@ -144,9 +155,20 @@ class PatchReader:
                     looks = [_joined(*lines), *self._second_lines(luma, box.corners, gap.place, watch)]
                 else:
                     trust *= ONE_OF_TWO_TRUST
+        if still and trust == 1.0 and looks[-1].path and looks[-1].sureness < rules.more_looks_below:
+            looks += self._more_looks(luma, corners, watch)
         evidence = replace(self._evidence(looks, width_px, box), cut=cut, trust=trust, strokes=strokes)
         watch.lap("text")
         return Sight(evidence, corners, patch, sure)
+
+    def _more_looks(self, luma: U8, corners: Corners, watch: Stopwatch) -> list[_Look]:
+        """The plate in other cuts, as the frames of a pass would show it; none that spans nothing."""
+        margin = self._card.patch.second_margin_x, self._card.patch.second_margin_y
+        found = []
+        for cut in more_cuts(corners):
+            with contextlib.suppress(DegenerateCornersError):
+                found.append(self._look(luma, cut, margin, watch))
+        return found
 
     def _lines(
         self, luma: U8, corners: Corners, place: float, watch: Stopwatch, *, overlap: float = LINE_OVERLAP

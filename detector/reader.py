@@ -103,8 +103,9 @@ class PlateReader:
 
         ``wanted`` (a tracker's ``wants_text``) is asked for each box; False leaves it unread, for the
         pass that it belongs to is settled. With it the frames are a camera's, in order: where nothing moved
-        since the detector last looked, its boxes are used again. A box in which the reader's net sees no
-        plate is refused, by the card's ``[plate]``. Raises PictureError on an array of the wrong kind.
+        since the detector last looked, its boxes are used again; without it the frame is a picture of its
+        own, and a plate in doubt is looked at in more cuts. A box in which the reader's net sees no plate is
+        refused, by the card's ``[plate]``. Raises PictureError on an array of the wrong kind.
         """
         watch = Stopwatch()
         boxes = self._find(luma, lores, self._in_doubt, watch, None if wanted is None else self._scene)
@@ -117,7 +118,7 @@ class PlateReader:
                 unread.append(box)
                 continue
             try:
-                reading = self._read_box(luma, box, watch)
+                reading = self._read_box(luma, box, watch, still=wanted is None)
             except DegenerateCornersError:
                 continue  # a box that spans nothing in this frame is no plate
             if reading is None:
@@ -176,9 +177,9 @@ class PlateReader:
         watch.lap("decode")
         return boxes
 
-    def _read_box(self, luma: U8, box: PlateBox, watch: Stopwatch) -> PlateReading | None:
+    def _read_box(self, luma: U8, box: PlateBox, watch: Stopwatch, *, still: bool) -> PlateReading | None:
         before = dict(watch.ms)
-        sight = self._patches.see_plate(luma, box, watch)
+        sight = self._patches.see_plate(luma, box, watch, still=still)
         return None if sight is None else self._reading_of(box, self._trusted(luma, sight), before, watch)
 
     def lettering_signs(self, luma: U8, box: PlateBox, evidence: Evidence) -> NDArray[np.float64]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from detector_twins import FIND, DrawnDetector, ScriptedReader, reader_card
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from detector.card import DetectorCard, ModelFile, NetInput, PlateRules
 from detector.errors import DegenerateCornersError, MissingModelError, PictureError
-from detector.plates import PlateBox
+from detector.more_looks import CUTS, more_cuts
+from detector.plates import Corners, PlateBox
 from detector.reader import MODELS, READER_CARD, PlateReader
 from tests.tools.detector_bench import bench_frame
 
@@ -100,14 +105,47 @@ def test_a_box_that_is_not_wanted_stays_unread() -> None:
 
 
 def test_a_sure_first_look_is_not_repeated_and_a_doubtful_one_is() -> None:
-    sure, sure_net = drawn_reader(["7ABC123"], [(QUAD, 0.9)], second_look_below=0.5)
+    sure, sure_net = drawn_reader(["7ABC123"], [(QUAD, 0.9)], second_look_below=0.5, more_looks_below=0.5)
     sure.read(FRAME)
     assert sure_net.looks == 1
     doubtful, net = drawn_reader(["7ABC128", "7ABC123"], [(QUAD, 0.9)], second_look_below=1.01)
-    (seen,) = doubtful.read(FRAME).readings
+    (seen,) = doubtful.read(FRAME, wanted=lambda _box: True).readings
     assert net.looks == 2
     assert len(seen.evidence.paths) == 2
     assert {text for text, _ in seen.text.candidates} >= {"7ABC123", "7ABC128"}
+
+
+def as_corners(quad: NDArray[np.float64]) -> Corners:
+    a, b, c, d = ((float(x), float(y)) for x, y in quad)
+    return (a, b, c, d)
+
+
+def test_a_still_in_doubt_is_looked_at_in_more_cuts_and_a_frame_of_a_pass_is_not() -> None:
+    texts = ["7ABC128", *["7ABC123"] * 9]
+    still, net = drawn_reader(texts, [(QUAD, 0.9)], second_look_below=1.01)
+    (seen,) = still.read(FRAME).readings
+    assert net.looks == len(seen.evidence.paths) == 2 + len(CUTS)
+    assert seen.leader == "7ABC123"
+    of_a_pass, net = drawn_reader(texts, [(QUAD, 0.9)], second_look_below=1.01)
+    of_a_pass.read(FRAME, wanted=lambda _box: True)
+    assert net.looks == 2
+
+
+@given(st.lists(st.floats(-5, 5), min_size=8, max_size=8), st.floats(0, 2 * math.pi))
+def test_more_cuts_stay_with_the_plate_however_it_is_turned(shifts: list[float], angle: float) -> None:
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    quad = np.array([(0, 0), (200, 0), (200, 60), (0, 60)]) + np.array(shifts).reshape(4, 2)
+    straight = more_cuts(as_corners(quad))
+    turned = more_cuts(as_corners(quad @ turn.T))
+    for cut, same in zip(straight, turned, strict=True):
+        assert np.allclose(cut @ turn.T, same, atol=1e-6)
+        assert np.abs(cut.mean(axis=0) - quad.mean(axis=0)).max() < 10
+        assert cut[1, 0] - cut[0, 0] == pytest.approx(quad[1, 0] - quad[0, 0], rel=0.15)
+
+
+def test_corners_that_span_nothing_make_no_cut_that_is_no_number() -> None:
+    for cut in more_cuts(((5.0, 5.0),) * 4):
+        assert np.isfinite(cut).all()
 
 
 def test_corners_of_the_net_are_followed_only_where_the_card_trusts_them() -> None:
@@ -145,7 +183,7 @@ def test_a_folder_without_models_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_bench_counts_plates_and_looks() -> None:
-    reader, _ = drawn_reader(["7ABC123"], [(QUAD, 0.9)], second_look_below=0.5)
+    reader, _ = drawn_reader(["7ABC123"], [(QUAD, 0.9)], second_look_below=0.5, more_looks_below=0.5)
     result = bench_frame(reader, FRAME, rounds=2)
     assert (result.plates, result.looks, result.width) == (1, 1, 1280)
 
