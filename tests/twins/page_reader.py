@@ -25,9 +25,11 @@ class _Forms(HTMLParser):
         self.forms: list[tuple[str, dict[str, str]]] = []
         self._select = ""
         self.texts: list[str] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
+        self.tags.append((tag, given))
         if tag == "form":
             self.forms.append((given.get("action", ""), {}))
         if not self.forms:
@@ -61,6 +63,7 @@ class Sheet:
         parsed = _Forms()
         parsed.feed(self.html)
         self.forms = parsed.forms
+        self.tags = parsed.tags
         self.text = " ".join(" ".join(parsed.texts).split())
 
     @property

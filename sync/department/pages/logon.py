@@ -12,6 +12,8 @@ from sync.department.pages import shield
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import DeskRefusal, LockedError
 
+NO_PLACE = {"/logon", "/logoff", "/unlock", "/lock", "/awake"}
+
 
 async def show(visit: Visit) -> Response:
     """The form of user, password and code."""
@@ -22,9 +24,9 @@ async def show(visit: Visit) -> Response:
 
 
 def _next(visit: Visit) -> str:
-    asked = visit.values.get("next") or visit.request.query_params.get("next", "")
-    if not asked and visit.request.url.path not in {"/logon", "/logoff", "/unlock", "/lock"}:
-        asked = visit.values.get("from", visit.request.url.path)
+    asked = visit.values.get("next") or visit.request.query_params.get("next") or visit.values.get("from")
+    if not asked and visit.request.url.path not in NO_PLACE:
+        asked = visit.request.url.path
     return shield.local_path(asked or "/")
 
 

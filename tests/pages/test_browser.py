@@ -1,0 +1,277 @@
+"""The pages in a real chromium: keyboard, scripts off, axe-core, content security, lock, back, alerts."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from desk_cars import Car
+from desk_twins import DAY_US, MINUTE_US, PASSWORD, Department, open_copy
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no page is opened")
+from axe_playwright_python.sync_playwright import Axe
+from page_browser import CHROMIUM, Window, Windows, windows
+from playwright.sync_api import Error as PlaywrightError
+
+from sync.department.journal.entries import Access
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: no page is opened"),
+]
+REASON = "hit and run on Myrtle Avenue"
+
+
+@pytest.fixture(scope="module")
+def department(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Department]:
+    """One department for the module; every test logs on anew."""
+    folder = tmp_path_factory.mktemp("browsed") / "copy"
+    shutil.copytree(founded, folder)
+    made = open_copy(folder)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def car(department: Department) -> Iterator[Car]:
+    """A unit that raises alerts."""
+    made = Car(department)
+    yield made
+    made.unit.close()
+
+
+@pytest.fixture(scope="module")
+def chromium(department: Department) -> Iterator[Windows]:
+    with windows(department) as made:
+        yield made
+
+
+@pytest.fixture
+def desk(chromium: Windows) -> Iterator[Windows]:
+    """Chromium without a window."""
+    yield chromium
+    chromium.close()
+
+
+def type_case(one: Window, number: str = "26-001234") -> None:
+    """A case as it is typed the first time: by keyboard, the cursor in the number."""
+    keys = one.page.keyboard
+    keys.type(number)
+    keys.press("Tab")
+    keys.press("Tab")
+    keys.type("Inv")
+    keys.press("Tab")
+    keys.type("criminal")
+    keys.press("Tab")
+    keys.type(REASON)
+    keys.press("Tab")
+
+
+def test_a_dispatcher_needs_no_mouse(desk: Windows, department: Department) -> None:
+    one = desk.open()
+    one.logon("disp1")
+    one.page.keyboard.press("/")
+    one.page.wait_for_url("**/search#number")
+    type_case(one)
+    one.page.keyboard.type("8XYZ123")
+    one.page.keyboard.press("Enter")
+    one.page.get_by_role("heading", name="8XYZ123: 3 reads").wait_for()
+    one.page.keyboard.press("j")
+    one.page.keyboard.press("o")  # the picture of the first row
+    one.page.locator("img.patch").wait_for()
+    assert one.page.locator("img.patch").evaluate("one => one.complete && one.naturalWidth > 0")
+    one.page.keyboard.press("g")
+    one.page.keyboard.press("h")
+    one.page.get_by_role("heading", name="What waits for you").wait_for()
+    # two keystrokes and a case number from here to the field of the plate
+    one.page.keyboard.press("/")
+    one.page.wait_for_url("**/search#number")
+    one.page.keyboard.press("Control+a")
+    one.page.keyboard.type("26-001234")
+    one.page.keyboard.press("Enter")
+    assert one.page.evaluate("document.activeElement.id") == "plate"
+    assert one.page.locator("#justification").input_value() == REASON
+    assert one.complaints == []
+
+
+def test_every_page_works_with_scripts_off(desk: Windows) -> None:
+    one = desk.open(java_script_enabled=False)
+    one.logon("disp1")
+    one.go("/search")
+    one.page.locator("#number").fill("26-001234")
+    one.page.locator("#purpose").select_option("investigation")
+    one.page.locator("#basis").select_option("criminal-investigation")
+    one.page.locator("#justification").fill(REASON)
+    one.page.locator("#plate").fill("8XYZ123")
+    one.page.locator("button[value=run]").click()
+    one.page.locator("button", has_text="Open picture").first.click()
+    one.page.locator("img.patch").wait_for()
+    one.page.locator("button[value=night]").click()
+    assert one.page.locator("html").get_attribute("data-theme") == "night"
+    one.page.locator("button", has_text="Log out").click()
+    one.page.locator("#password").wait_for()
+
+
+def looked_at(one: Window, department: Department) -> list[str]:
+    """Pages to look at, as this person reaches them."""
+    one.go("/search")
+    if one.page.locator("#plate").count():
+        for name, value in (("number", "26-001234"), ("justification", REASON), ("plate", "8XYZ123")):
+            one.page.locator(f"#{name}").fill(value)
+        one.page.locator("#purpose").select_option("investigation")
+        one.page.locator("#basis").select_option("criminal-investigation")
+        one.page.locator("button[value=run]").click()
+        one.page.locator("button", has_text="Open picture").first.click()
+        one.page.locator("img.patch").wait_for()
+    found = [one.page.url.removeprefix(one.base)]
+    numbers = [row.number for row in department.desk.book.alerts.open()][:1]
+    return found + [f"/alerts/{number}" for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("user", "scheme"), [("disp1", "light"), ("super", "dark"), ("officer1", "dark"), ("chief", "light")]
+)
+def test_axe_finds_nothing(desk: Windows, department: Department, car: Car, user: str, scheme: str) -> None:
+    car.raises()
+    one = desk.open(color_scheme=scheme)
+    found: list[str] = []
+
+    def look() -> None:
+        for each in Axe().run(one.page).response["violations"]:
+            nodes = "; ".join(str(node["html"])[:120] for node in each["nodes"][:3])
+            found.append(f"{one.page.url} {each['id']}: {nodes}")
+
+    one.go("/logon")
+    look()
+    one.logon(user)
+    look()
+    menu = [str(link.get_attribute("href")) for link in one.page.locator("nav a").all()]
+    for path in [*menu, *looked_at(one, department), "/account/password", "/emergency", "/mine", "/nothing"]:
+        one.go(path)
+        look()
+    assert found == []
+    assert [text for text in one.complaints if "status of 4" not in text] == []
+
+
+def test_axe_works(desk: Windows) -> None:
+    """The check above can fail."""
+    one = desk.open()
+    one.go("/logon")
+    one.page.evaluate("document.querySelector('label[for=user]').remove()")
+    assert [each["id"] for each in Axe().run(one.page).response["violations"]]
+
+
+def test_a_script_that_is_not_ours_does_not_run(desk: Windows) -> None:
+    """The content security policy is in force, and its reports are seen."""
+    one = desk.open()
+    one.go("/logon")
+    for attempt in (
+        "document.createElement('script').src = '/assets/other.js'",
+        "document.body.setAttribute('onclick', 'window.ran = 1')",
+        "document.body.innerHTML = '<b>other</b>'",
+        "fetch('https://elsewhere.example/')",
+    ):
+        with pytest.raises(PlaywrightError):
+            one.page.evaluate(attempt)
+    assert any("Content Security Policy" in text for text in one.complaints)
+
+
+def test_nothing_is_wider_than_the_window_at_twice_the_size(desk: Windows) -> None:
+    one = desk.open()
+    one.page.set_viewport_size({"width": 640, "height": 400})
+    one.logon("disp1")
+    for path in ("/", "/search", "/alerts", "/queue", "/account", "/help", "/emergency"):
+        one.go(path)
+        assert one.page.evaluate("document.scrollingElement.scrollWidth") <= 640, path
+
+
+def test_the_back_button_after_log_out_shows_nothing(desk: Windows) -> None:
+    one = desk.open()
+    one.logon("disp1", then="/search")
+    type_case_without_shortcut(one)
+    one.page.keyboard.type("8XYZ123")
+    one.page.keyboard.press("Enter")
+    one.page.get_by_role("heading", name="8XYZ123: 3 reads").wait_for()
+    one.page.locator("button", has_text="Log out").click()
+    one.page.locator("#password").wait_for()
+    for _ in range(3):
+        one.page.go_back()
+        one.page.locator("#password").wait_for()
+        assert "8XYZ123" not in one.page.content()
+
+
+def type_case_without_shortcut(one: Window) -> None:
+    """The same, where no shortcut set the cursor."""
+    one.page.locator("#number").focus()
+    type_case(one)
+
+
+def test_an_idle_page_clears_itself_and_gives_the_form_back(desk: Windows, department: Department) -> None:
+    one = desk.open()
+    one.page.clock.install()
+    one.logon("comm1", then="/search")
+    type_case_without_shortcut(one)
+    one.page.keyboard.type("8XYZ123")
+    before = sum(isinstance(each.note, Access) for each in department.desk.log.entries())
+    department.clock.step(31 * MINUTE_US)
+    one.page.clock.fast_forward(31 * 60 * 1000)
+    one.page.get_by_role("heading", name="Locked").wait_for()
+    assert "8XYZ123" not in one.page.content()
+    department.clock.step(31_000_000)
+    one.page.locator("#password").fill(PASSWORD)
+    one.page.locator("#code").fill(department.code("comm1"))
+    one.page.keyboard.press("Enter")
+    one.page.wait_for_url("**/search")
+    assert one.page.locator("#plate").input_value() == "8XYZ123"
+    assert one.page.locator("#justification").input_value() == REASON
+    assert sum(isinstance(each.note, Access) for each in department.desk.log.entries()) == before
+
+
+def test_an_alert_comes_by_itself_and_is_worked_by_keys(
+    desk: Windows, department: Department, car: Car
+) -> None:
+    department.clock.step(DAY_US // 24)
+    one = desk.open()
+    one.logon("disp1", then="/alerts")
+    one.page.locator("#live", has_text="Live").wait_for()
+    car.raises()
+    department.front.bell.ring()  # as the receiver does when a unit's alert came in
+    one.page.locator("#arrived a", has_text="was raised").wait_for()
+    assert re.match(r"\(\d+\) Alerts", one.page.title())
+    one.page.locator("#arrived a").first.click()
+    keys = one.page.keyboard
+    one.page.locator("button[value=show]").wait_for()
+    keys.press("o")
+    one.page.locator("img.patch").wait_for()
+    keys.type("7XKR219")
+    keys.press("Tab")
+    keys.type("CA")
+    keys.press("Enter")
+    one.page.locator("table.slots").wait_for()
+    keys.press("y")
+    one.page.get_by_text("Confirmed by a look at the picture").wait_for()
+    assert one.complaints == []
+
+
+def test_two_tabs_of_one_session(desk: Windows, department: Department) -> None:
+    one = desk.open()
+    one.logon("disp1", then="/search")
+    other = one.context.new_page()
+    other.goto(f"{one.base}/search")
+    type_case_without_shortcut(one)
+    one.page.keyboard.type("8XYZ123")
+    one.page.keyboard.press("Enter")
+    one.page.get_by_role("heading", name="8XYZ123: 3 reads").wait_for()
+    other.locator("#number").fill("26-001234")
+    other.locator("#number").press("Enter")
+    other.locator("#plate").fill("7ABC000")
+    other.locator("#purpose").select_option("investigation")
+    other.locator("#basis").select_option("criminal-investigation")
+    other.locator("#justification").fill(REASON)
+    other.locator("button[value=run]").click()
+    other.get_by_role("heading", name="7ABC000: 1 read").wait_for()
+    one.page.reload()
+    one.page.get_by_role("heading", name="8XYZ123: 3 reads").wait_for()

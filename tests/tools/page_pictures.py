@@ -1,0 +1,103 @@
+"""Pictures of the desk's pages, as chromium shows them: sync/department/pages/pictures.
+
+python -m tests.tools.page_pictures [FOLDER]
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests" / "twins"))
+
+from desk_cars import Car  # noqa: E402
+from desk_twins import found_department, open_copy  # noqa: E402
+from page_browser import Window, windows  # noqa: E402
+
+FOLDER = ROOT / "sync" / "department" / "pages" / "pictures"
+QUALITY = 60
+
+
+def take(window: Window, folder: Path, name: str) -> None:
+    """One page as WebP, the whole height."""
+    shot = window.page.screenshot(full_page=True)
+    Image.open(io.BytesIO(shot)).convert("RGB").save(folder / f"{name}.webp", quality=QUALITY, method=6)
+
+
+def fill(window: Window, **fields: str) -> None:
+    """Type into the page's fields."""
+    for name, value in fields.items():
+        field = window.page.locator(f"#{name}")
+        if field.evaluate("one => one.tagName") == "SELECT":
+            field.select_option(value)
+        else:
+            field.fill(value)
+
+
+WHY = {
+    "number": "26-001234",
+    "number_kind": "case",
+    "purpose": "investigation",
+    "basis": "criminal-investigation",
+    "justification": "hit and run on Myrtle Avenue",
+}
+
+
+def main(folder: Path = FOLDER) -> int:
+    """Found a department, walk through its pages, keep their pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as made:
+        founded = found_department(Path(made) / "first")
+        shutil.copytree(founded, Path(made) / "copy")
+        department = open_copy(Path(made) / "copy")
+        car = Car(department)
+        car.raises()
+        try:
+            with windows(department) as desk:
+                one = desk.open()
+                one.go("/logon")
+                take(one, folder, "log-on")
+                one.logon("disp1")
+                take(one, folder, "home")
+                one.go("/search")
+                fill(one, **WHY, plate="8XYZ123")
+                take(one, folder, "search")
+                one.page.locator("button[value=run]").click()
+                one.page.locator("button", has_text="Open picture").first.click()
+                one.page.locator("img.patch").wait_for()
+                take(one, folder, "results")
+                one.go("/alerts")
+                one.page.locator("#live", has_text="Live").wait_for()
+                take(one, folder, "alerts")
+                one.page.locator("table a").first.click()
+                one.page.locator("button[value=show]").click()
+                take(one, folder, "alert-picture")
+                fill(one, plate="7XKR279", state="CA")
+                one.page.keyboard.press("Enter")
+                one.page.locator("table.slots").wait_for()
+                take(one, folder, "alert-compared")
+                one.page.keyboard.press("y")
+                one.page.locator(".banner.refused").wait_for()
+                one.go("/emergency")
+                take(one, folder, "emergency")
+                night = desk.open(color_scheme="dark")
+                night.logon("super")
+                take(night, folder, "home-night")
+                night.go("/queue")
+                take(night, folder, "queue-night")
+        finally:
+            car.unit.close()
+            department.close()
+    for picture in sorted(folder.glob("*.webp")):
+        print(f"{picture.stat().st_size:8} {picture.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*(Path(one) for one in sys.argv[1:2])))

@@ -1,0 +1,88 @@
+"""A real chromium on the pages of a served department, driven by Playwright."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from desk_twins import Department
+from page_reader import Reader
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or ""
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE_MS = 60_000  # the machine may be loaded
+
+
+@dataclass
+class Window:
+    """One person's browser: its own cookies, and what the page complained of."""
+
+    context: BrowserContext
+    page: Page
+    department: Department
+    base: str
+    complaints: list[str] = field(default_factory=list)
+
+    def logon(self, user: str, *, then: str = "/") -> None:
+        """Log on through the page, by keyboard alone."""
+        self.department.clock.step(31_000_000)
+        self.page.goto(f"{self.base}/logon?next={then}")
+        self.page.locator("#user").press_sequentially(user)
+        self.page.keyboard.press("Tab")
+        self.page.keyboard.type(self.department.secrets[user][0])
+        self.page.keyboard.press("Tab")
+        self.page.keyboard.type(self.department.code(user))
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_url(f"{self.base}{then}")
+
+    def go(self, path: str) -> None:
+        self.page.goto(self.base + path)
+
+
+class Windows:
+    """Browsers of one department's desk."""
+
+    def __init__(self, department: Department, base: str, browser: Browser) -> None:
+        self.department, self.base, self._browser = department, base, browser
+        self.made: list[Window] = []
+
+    def open(self, **options: Any) -> Window:
+        """A browser with nothing in it. Options: of Playwright's context."""
+        context = self._browser.new_context(viewport={"width": 1280, "height": 800}, **options)
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        window = Window(context, page, self.department, self.base)
+        page.on("console", lambda one: window.complaints.append(f"{one.type}: {one.text}"))
+        page.on("pageerror", lambda error: window.complaints.append(f"error: {error}"))
+        self.made.append(window)
+        return window
+
+    def close(self) -> None:
+        for one in self.made:
+            one.context.close()
+        self.made.clear()
+
+
+@contextmanager
+def windows(department: Department) -> Iterator[Windows]:
+    """Chromium over a server of this department."""
+    with Reader.desk(department) as make, sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        made = Windows(department, make().base, browser)
+        try:
+            yield made
+        finally:
+            made.close()
+            browser.close()
