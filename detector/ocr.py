@@ -35,6 +35,8 @@ WORTH_NATS = 9.0  # a candidate this far behind the best of its look cannot win 
 _HEAD_SMOOTHING = 1e-3
 LINE_OVERLAP, _OTHER_OVERLAP = 0.03, -0.01  # of the plate's height that the cuts of two lines share
 LINES_TRUST = 0.8  # in the text of both: the net was trained on plates of one line
+SPLITS = (-0.08, -0.04, 0.04, 0.08)  # where else the lines of a still may part, shares of the height
+LINE_LOOKS = 4  # of a still's: where they differ, the text is in doubt
 LINE_SURE = 0.4  # of each line's look, that both together are the text
 ONE_OF_TWO_TRUST = 0.4  # in the text of one line, where the box shows signs of two
 CUT_TRUST = 0.4  # in the text of a box that runs out of the picture: its ends may be missing
@@ -149,10 +151,14 @@ class PatchReader:
         if may_have_two_lines(box.aspect, gap):
             lines = self._lines(luma, box.corners, gap.place, watch)
             if has_two_lines(box.aspect, gap, _told(first), *(line.sureness for line in lines)):
-                if all(line.sureness >= LINE_SURE and is_serial_line(line.path) for line in lines):
+                pairs = [lines, *(self._more_lines(luma, box.corners, gap.place, watch) if still else ())]
+                pairs = _surest_lines(pairs)
+                if pairs:
                     trust *= LINES_TRUST
                     strokes = 0  # of one line only
-                    looks = [_joined(*lines), *self._second_lines(luma, box.corners, gap.place, watch)]
+                    looks = [_joined(*pair) for pair in pairs[:LINE_LOOKS]]
+                    if not still:
+                        looks += self._second_lines(luma, box.corners, gap.place, watch)
                 else:
                     trust *= ONE_OF_TWO_TRUST
         if still and trust == 1.0 and looks[-1].path and looks[-1].sureness < rules.more_looks_below:
@@ -177,6 +183,12 @@ class PatchReader:
         margin = (self._card.patch.margin_x, self._card.patch.margin_y)
         upper, lower = line_corners(corners, place, overlap)
         return self._look(luma, upper, margin, watch), self._look(luma, lower, margin, watch)
+
+    def _more_lines(
+        self, luma: U8, corners: Corners, place: float, watch: Stopwatch
+    ) -> list[tuple[_Look, _Look]]:
+        """Both lines, parted a little higher and a little lower. Raises DegenerateCornersError."""
+        return [self._lines(luma, corners, place + shift, watch) for shift in SPLITS]
 
     def _second_lines(self, luma: U8, corners: Corners, place: float, watch: Stopwatch) -> list[_Look]:
         """Both lines once more, cut otherwise: where the looks differ, the text is in doubt."""
@@ -236,6 +248,16 @@ class PatchReader:
             score=box.confidence,
             aspect=box.aspect,
         )
+
+
+def _surest_lines(pairs: list[tuple[_Look, _Look]]) -> list[tuple[_Look, _Look]]:
+    """The surest looks at the upper line beside the surest at the lower; none where one line is unsure."""
+    upper, lower = (
+        sorted((look for look in side if is_serial_line(look.path)), key=lambda look: -look.sureness)
+        for side in zip(*pairs, strict=True)
+    )
+    found = list(zip(upper, lower, strict=False))
+    return found if found and min(look.sureness for look in found[0]) >= LINE_SURE else []
 
 
 def _told(look: _Look) -> float:

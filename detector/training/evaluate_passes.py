@@ -247,6 +247,7 @@ def main(argv: list[str] | None = None) -> int:
         clips = load_outcomes(arguments.out)
         done = Counter(clip.seed for clip in clips)
         passes, seed = sum(one.countable for clip in clips for one in clip.vehicles), arguments.first
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         with arguments.out.open("a", encoding="utf-8") as file:
             while passes < arguments.passes:
                 clip = draw_clip(seed)

@@ -78,7 +78,7 @@ def test_joined_columns_keep_equal_characters_on_both_sides_of_the_gap_apart() -
     assert best_path(join_columns(one, one).astype(np.float64)) == (5, 5)
 
 
-def drawn(script: list[str], height: float) -> PlateReading:
+def drawn(script: list[str], height: float, *, still: bool = False) -> PlateReading:
     """What is read of a drawn plate, 200 px wide in the frame; the rows of its print have a gap."""
     frame = np.full((720, 1280), 200, np.uint8)
     top, foot = 333, 333 + round(height)
@@ -95,7 +95,7 @@ def drawn(script: list[str], height: float) -> PlateReading:
     quad = ((100.0, 100.0), (160.0, 100.0), (160.0, 100.0 + height * 0.3), (100.0, 100.0 + height * 0.3))
     detector = DrawnDetector(NET, [(quad, 0.9)])
     reader = PlateReader(detector, finding, ScriptedReader(script), reader_card(second_look=False))
-    (seen,) = reader.read(frame).readings
+    (seen,) = reader.read(frame, wanted=None if still else lambda _box: True).readings
     return seen
 
 
@@ -108,6 +108,14 @@ def test_both_lines_are_one_text_upper_first() -> None:
 def test_lines_that_look_otherwise_when_cut_otherwise_are_less_sure() -> None:
     agreed, not_agreed = (drawn(["7W4", "12L", "7457", "12L", lower], 130) for lower in ("7457", "1451"))
     assert not_agreed.confidence < agreed.confidence
+
+
+def test_in_a_still_lines_are_parted_elsewhere_until_both_are_told() -> None:
+    script = ["7W4", "", "7457", "12L", "7457", "", "", "12L", "7457", "", ""]
+    assert drawn(script, 130).confidence < 0.5
+    seen = drawn(script, 130, still=True)
+    assert seen.text.text == "12L7457"
+    assert len(seen.evidence.paths) == 2
 
 
 def test_a_line_that_is_a_states_name_leaves_one_line_that_is_not_sure() -> None:

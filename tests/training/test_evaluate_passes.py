@@ -63,6 +63,13 @@ def test_outcomes_survive_a_run_that_was_cut_off(tmp_path: Path) -> None:
     assert load_outcomes(tmp_path / "none.jsonl") == []
 
 
+def test_a_folder_that_is_not_there_yet_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run" / "passes.jsonl"
+    assert passes.main(["--passes", "0", "--out", str(path)]) == 0
+    assert path.is_file()
+    assert "0" in capsys.readouterr().out
+
+
 def told(text: str, x: float, sequence: int) -> VehiclePass:
     slots = np.full((len(text), NO_CHARACTER + 1), 1 / 37, np.float32)
     box = box_at(x, 300, 80)
@@ -139,5 +146,6 @@ def test_pictures_show_the_plates_where_the_truth_says() -> None:
 def test_the_command_names_a_folder_that_cannot_be_written(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    (tmp_path / "no").touch()
     assert passes.main(["--out", str(tmp_path / "no" / "folder.jsonl"), "--passes", "1"]) == 2
     assert "choose another file" in capsys.readouterr().err
