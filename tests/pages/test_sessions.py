@@ -151,6 +151,20 @@ def test_an_idle_page_locks_itself_and_gives_the_form_back(department: Departmen
     assert one.get("/search").form("/search")["plate"] == ""  # once
 
 
+def test_a_person_locks_now_also_at_a_staffed_post(department: Department, reader: Browser) -> None:
+    one = reader()
+    home = one.logon("disp1", post="dispatch")
+    one.get("/search")
+    locked = one.send(home, "/lock", plate="8XYZ123", **{"from": "/search"})
+    assert locked.status == 423
+    assert "8XYZ123" not in locked.html
+    assert one.get("/alerts").status == 423
+    department.clock.step(31_000_000)
+    back = one.send(locked, "/unlock", password=PASSWORD, code=department.code("disp1"))
+    assert back.path == "/search"
+    assert back.form("/search")["plate"] == "8XYZ123"
+
+
 def test_a_page_that_is_typed_in_does_not_lock(department: Department, reader: Browser) -> None:
     one = reader()
     one.logon("comm1")

@@ -102,9 +102,9 @@ class Calling:
             lambda: desk.unlock(token, form.password, form.code, address=address), limiter=self._logons
         )
 
-    async def logoff(self, token: str) -> None:
-        """End a session. Raises DeskRefusal."""
-        await self.in_thread(lambda: self.front.desk.logoff(token))
+    async def logoff(self, token: str, *, lock: bool = False) -> None:
+        """End a session, or lock it. Raises DeskRefusal."""
+        await self.in_thread(lambda: self.front.desk.logoff(token, lock=lock))
         self.front.bell.ring()
 
     async def operation(self, name: str, token: str, value: Any, key: str = "", typed: bytes = b"") -> Any:

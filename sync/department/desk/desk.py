@@ -331,13 +331,15 @@ class Desk:
                 "password or code is wrong", code="logon", clause="CJIS IA-2", cure="try again"
             )
 
-    def logoff(self, token: str) -> None:
-        """End a session."""
+    def logoff(self, token: str, *, lock: bool = False) -> None:
+        """End a session; `lock`: only until its person unlocks it."""
         with self._deciding() as moment:
             session = sessions.find(self.book.sessions, token)
             account = self.book.roster.accounts.get(session.user)
+            if lock and session.locked:
+                return
             self._add(
-                SessionEnded(session=session.digest, how="logoff", totp_step=0),
+                SessionEnded(session=session.digest, how="locked" if lock else "logoff", totp_step=0),
                 self._stamp_of(account, moment.at_us, session.digest),
             )
 

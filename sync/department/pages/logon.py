@@ -82,11 +82,13 @@ async def unlock(visit: Visit) -> Response:
 
 
 async def lock(visit: Visit) -> Response:
-    """What an idle page sends: its half-filled form, kept until the session is open again."""
+    """Lock now, or what an idle page sends: its half-filled form is kept until the session is open again."""
     here = shield.local_path(visit.values.get("from", "/"))
     kept = visit.values.kept()
     if any(kept.values()):
         visit.memory.keep_draft(visit.person.user, here, kept)
+    if visit.values.ticked("now"):
+        await visit.calling.logoff(visit.token, lock=True)
     try:
         await visit.demand("policy/read")
     except LockedError:

@@ -18,7 +18,7 @@ from sync.department.ground.local_time import local
 from sync.department.policy.refusals import FormError
 
 SECRET = frozenset({"password", "code", "old", "new", "again"})
-OWN = frozenset({"mark", "once", "from"})
+OWN = frozenset({"mark", "once", "from", "now"})
 MAX_FIELDS = 400
 CLAUSE = "463.5"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

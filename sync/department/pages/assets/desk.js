@@ -71,6 +71,7 @@
       else if (event.key === "r" && first("#arrived:not([hidden])")) location.reload();
       else if (event.key === "o" && !first('main [data-key="o"]')) { const row = document.activeElement.closest("li, tr"); const one = row && first("a, button", row); if (one) one.click(); }
       else if (first(`main [data-key="${CSS.escape(event.key)}"]`)) first(`main [data-key="${CSS.escape(event.key)}"]`).click();
+      else if (event.key === "L" && first("#lock")) first("#lock").requestSubmit();
       else if (event.key === "?") location.assign("/help");
       else if (event.key === "/") {
         event.preventDefault();
@@ -136,8 +137,16 @@
     stream.addEventListener("error", () => { if (stream.readyState === EventSource.CLOSED) live.textContent = "The live list has ended. Load the page again."; else live.textContent = "The line is cut: trying again."; });
   }
 
-  // an idle page locks itself: its half-filled form is kept on the server, the screen is cleared
-  if (locksAfter) {
+  // a lock keeps the half-filled form on the server, and clears the screen
+  const lockForm = first("#lock");
+  const carry = () => {
+    const add = (name, value) => { const one = document.createElement("input"); one.type = "hidden"; one.name = name; one.value = value; lockForm.append(one); };
+    const open = first("form[data-keep]");
+    if (!open) return;
+    for (const [name, value] of new FormData(open)) if (typeof value === "string" && !["mark", "once", "from"].includes(name) && document.getElementsByName(name)[0]?.type !== "password") add(name, value);
+  };
+  if (lockForm) lockForm.addEventListener("submit", carry, { once: true });
+  if (locksAfter && lockForm) {
     let used = Date.now(), told = Date.now();
     const busy = () => {
       used = Date.now();
@@ -146,18 +155,7 @@
       fetch("/awake", { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" }, body: new URLSearchParams({ mark: body.dataset.mark }) });
     };
     for (const one of ["keydown", "pointerdown"]) document.addEventListener(one, busy, { passive: true });
-    const lock = () => {
-      const form = document.createElement("form");
-      form.method = "post";
-      form.action = "/lock";
-      const add = (name, value) => { const one = document.createElement("input"); one.type = "hidden"; one.name = name; one.value = value; form.append(one); };
-      add("mark", body.dataset.mark);
-      add("from", location.pathname);
-      const open = first("form[data-keep]");
-      if (open) for (const [name, value] of new FormData(open)) if (typeof value === "string" && !["mark", "once", "from"].includes(name) && !/password/.test(document.getElementsByName(name)[0]?.type)) add(name, value);
-      document.body.append(form);
-      form.submit();
-    };
+    const lock = () => { first('[name="now"]', lockForm).remove(); carry(); lockForm.submit(); };
     setInterval(() => { if (Date.now() - Math.max(used, told) > locksAfter + 2000) lock(); }, 1000);
   }
 })();
