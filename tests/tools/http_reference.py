@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sync.department.desk.field_help import words_of
 from sync.department.desk.logon_forms import LogonForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.policy.policy_file import default_document, parse
@@ -50,6 +51,9 @@ number, state, sounded or silent, counts; it ends with the session, and `Last-Ev
 """  # noqa: E501 - a page, not code
 
 
+NESTED = ("Area", "Filing", "Ground", "PersonLine", "Query", "Scope", "Shift")  # records within forms
+
+
 def name_of(hint: Any) -> str:
     """A type as the reference names it."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -83,11 +87,26 @@ def parts(hint: Any) -> Iterator[Any]:
 def fields(record: Any) -> list[str]:
     """The rows of a record's fields."""
     hints = typing.get_type_hints(record)
+    words = form_words(record)
     rows = ["| field | type | default |", "|---|---|---|"]
+    if words:
+        rows = ["| field | type | default | what it is |", "|---|---|---|---|"]
     for one in dataclasses.fields(record):
         default = "" if one.default is dataclasses.MISSING else f"`{plain_default(one.default)}`"
-        rows.append(f"| `{one.name}` | {name_of(hints[one.name])} | {default} |")
+        said = f" {words[one.name]} |" if words else ""
+        rows.append(f"| `{one.name}` | {name_of(hints[one.name])} | {default} |{said}")
     return rows if len(rows) > 2 else []
+
+
+def form_words(record: Any) -> dict[str, str]:
+    """What each field of a form is; empty for an answer."""
+    if not record.__name__.endswith("Form") and record.__name__ not in NESTED:
+        return {}
+    found = {}
+    for one in dataclasses.fields(record):
+        words = words_of(record, one.name)
+        found[one.name] = f"{words.label}: {words.help}" if words.help else words.label
+    return found
 
 
 def plain_default(value: Any) -> str:

@@ -23,7 +23,7 @@ class _Forms(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[tuple[str, dict[str, str]]] = []
-        self._select = ""
+        self._select = self._area = ""
         self.texts: list[str] = []
         self.tags: list[tuple[str, dict[str, str]]] = []
 
@@ -42,15 +42,21 @@ class _Forms(HTMLParser):
             fields[name] = given.get("value", "on")
         elif tag == "select":
             self._select = name
+        elif tag == "textarea" and name:
+            fields[name], self._area = "", name
         elif tag == "option" and self._select and ("selected" in given or self._select not in fields):
             fields[self._select] = given.get("value", "")
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "select":
             self._select = ""
+        if tag == "textarea":
+            self._area = ""
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
+        if self._area:
+            self.forms[-1][1][self._area] += data.removeprefix("\n")
 
 
 class Sheet:

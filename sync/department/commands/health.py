@@ -10,9 +10,8 @@ from typing import Any
 from storage.times import DAY_US, utc_text
 from sync.command_frame import DONE, FOUND_WRONG, Common, verb
 from sync.department.ground.home import DepartmentHome
-from sync.department.server.open_desk import SILENT_DAYS
 from sync.department.store.database import open_store
-from sync.department.store.unit_health import UnitState, states
+from sync.department.store.unit_health import SILENT_DAYS, UnitState, states
 
 
 @verb("health", example="department health --home /srv/alpr")

@@ -58,6 +58,48 @@ class Incidents(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitRow:
+    """One unit as it last said of itself: numbers and fixed words, no place. -1: not known.
+
+    `silent`: it did not speak for days; `certificate_ends_us`: of its newest certificate.
+    """
+
+    unit: str
+    name: str
+    enrolled_us: int
+    seen_us: int
+    report_us: int
+    silent: bool
+    alarms: tuple[str, ...]
+    software: str
+    reads_this_hour: int
+    unacknowledged: int
+    clock: str
+    disk_free_mb: int
+    certificate_ends_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptDay:
+    """One day of receipt in the store (days since 1970, UTC). `purged_us`: -1 while it is kept."""
+
+    day: int
+    purged_us: int
+
+
+class StoreState(Protocol):
+    """What the store knows of units and days."""
+
+    def units(self, now_us: int) -> list[UnitRow]:
+        """Every unit that is not revoked, by name."""
+        ...
+
+    def days(self) -> list[KeptDay]:
+        """Every day of receipt, the oldest first."""
+        ...
+
+
 Ending: TypeAlias = tuple[str, str, int, str]
 """(kind, what, end in microseconds, cure) of something of the machine that ends."""
 
@@ -93,6 +135,7 @@ class Front:
     alerts: AlertRecords
     publish_list: Callable[[Offer, Iterable[ListEntry], int], Published]
     lists_out: Callable[[], list[ListHead]]
+    state: StoreState
     tell_cleared: Callable[[], None] = lambda: None
     alert_facts: dict[str, Alert] = field(default_factory=dict, repr=False)
     opening: threading.Lock = field(default_factory=threading.Lock)

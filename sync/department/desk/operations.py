@@ -28,6 +28,7 @@ from sync.department.desk.inquiry import filing, images, searching
 from sync.department.desk.inquiry import forms as inquiry_forms
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.machine import calls as machine
+from sync.department.desk.machine import state_calls
 from sync.department.desk.people import bulk
 from sync.department.desk.people import calls as people
 from sync.department.desk.redress import calls as redress
@@ -110,6 +111,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "inquiry/judge": Operation(Call.INQUIRY_APPROVE, glass.JudgeForm, glass.judge),
     "inquiry/emergencies": Operation(Call.INQUIRY_APPROVE, NothingForm, glass.listed),
     "change/list": Operation(Call.CHANGE_APPROVE, NothingForm, changes.listed),
+    "change/mine": Operation(Call.POLICY_READ, NothingForm, changes.mine),
+    "unit/list": Operation(Call.COMPLIANCE_READ, NothingForm, state_calls.units),
+    "retention/read": Operation(Call.COMPLIANCE_READ, NothingForm, state_calls.retention),
     "change/approve": Operation(Call.CHANGE_APPROVE, changes.DecideForm, changes.decide),
     "hotlist/push": Operation(Call.DOCUMENT_SIGN, lists.ListForm, lists.push),
     "hotlist/list": Operation(Call.ALERT_LIST, NothingForm, lists.listed),

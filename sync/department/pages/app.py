@@ -22,7 +22,25 @@ from sync.department.desk.calling import Calling, said_of
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import not_found
 from sync.department.ground.sparingly import Sparingly
-from sync.department.pages import accounts, alerts, asking, glass, helping, home, logon, searching, shield
+from sync.department.pages import (
+    accounts,
+    alerts,
+    asking,
+    auditing,
+    changing,
+    glass,
+    governing,
+    helping,
+    holding,
+    home,
+    logon,
+    machines,
+    openness,
+    searching,
+    sharing,
+    shield,
+    staffing,
+)
 from sync.department.pages.memory import Memory
 from sync.department.pages.rendering import ASSETS, asset, asset_path
 from sync.department.pages.values import Values, values_of
@@ -42,6 +60,14 @@ PAGES: tuple[Page, ...] = (
     *asking.PAGES,
     *glass.PAGES,
     *alerts.PAGES,
+    *changing.PAGES,
+    *sharing.PAGES,
+    *holding.PAGES,
+    *auditing.PAGES,
+    *staffing.PAGES,
+    *machines.PAGES,
+    *governing.PAGES,
+    *openness.PAGES,
     *accounts.PAGES,
     *helping.PAGES,
 )

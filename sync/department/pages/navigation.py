@@ -25,6 +25,23 @@ MENU = (
     MenuEntry("/queue", "Queue", "q", (Call.INQUIRY_QUEUE,)),
     MenuEntry("/ask", "Ask", "r", (Call.INQUIRY_REQUEST,)),
     MenuEntry("/emergencies", "Emergencies", "e", (Call.INQUIRY_APPROVE,)),
+    MenuEntry("/changes", "Changes", "c", (Call.CHANGE_APPROVE,)),
+    MenuEntry("/sharing", "Sharing", "b", (Call.SHARE_READ,)),
+    MenuEntry("/holds", "Evidence", "v", (Call.HOLD_READ,)),
+    MenuEntry("/filing", "Filing", "f", (Call.RMS_FILE,)),
+    MenuEntry("/audit", "Audit", "u", (Call.AUDIT_READ,)),
+    MenuEntry("/findings", "Findings", "i", (Call.AUDIT_REVIEW,)),
+    MenuEntry("/people", "People", "p", (Call.USER_MANAGE,)),
+    MenuEntry("/training", "Training", "t", (Call.TRAINING_READ,)),
+    MenuEntry("/units", "Units", "n", (Call.COMPLIANCE_READ,)),
+    MenuEntry("/hotlists", "Hot lists", "l", (Call.DOCUMENT_SIGN,)),
+    MenuEntry("/grants", "Grants", "w", (Call.GRANT_READ,)),
+    MenuEntry("/incidents", "Incidents", "d", (Call.INCIDENT_READ,)),
+    MenuEntry("/retention", "Retention", "y", (Call.COMPLIANCE_READ,)),
+    MenuEntry("/redress", "Redress", "x", (Call.REDRESS_ANSWER,)),
+    MenuEntry("/compliance", "Compliance", "o", (Call.COMPLIANCE_READ,)),
+    MenuEntry("/policy", "Policy", "z", (Call.POLICY_READ,)),
+    MenuEntry("/setup", "Set-up", "", (Call.USER_MANAGE,)),
 )
 LAST = (MenuEntry("/account", "My account", "m"), MenuEntry("/help", "Help", "?"))
 

@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 
 from sync.department.ground.local_time import local
+from sync.department.pages.handing import secrets_of
 from sync.department.pages.wording import word_of
 
 FOLDER = Path(__file__).parent
@@ -29,6 +30,7 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["word"] = word_of
+    made.globals["secrets"] = secrets_of
     made.tests["given"] = lambda value: value not in {None, "", -1, 0}
     return made
 

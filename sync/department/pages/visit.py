@@ -64,7 +64,7 @@ class Visit:
 
     # calls ------------------------------------------------------------------------------------------------
 
-    async def call(self, name: str, **value: Any) -> Any:
+    async def call(self, name: str, /, **value: Any) -> Any:
         """Make one call of the table with this visit's session. Raises DeskRefusal and the call's errors."""
         typed = repr((self.values.pairs, sorted(self.values.files.items()))).encode()
         once = self.values.get("once", "")

@@ -43,12 +43,14 @@ from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
 from sync.department.server import roster as roster_down
+from sync.department.server.machine_state import StoredState
 from sync.department.server.retention import keep_days_of
 from sync.department.server.server import Department
 from sync.department.store import incidents, unit_health
 from sync.department.store import tables as t
 from sync.department.store.blobs import PackStore, open_packs
 from sync.department.store.database import Store, open_store
+from sync.department.store.unit_health import SILENT_DAYS
 from sync.department.units import documents, hot_lists
 from sync.department.units.authority import Authority
 from sync.errors import HomeError, SyncError
@@ -58,7 +60,6 @@ from sync.root_file import KEY_SERVICE, Root, describe, open_first
 log_events = structlog.get_logger("department.desk")
 POLICY_FILE = "policy.toml"
 FOLDER_SCHEME = "folder:"
-SILENT_DAYS = 3  # a unit that did not speak for this long is overdue
 
 
 def link_of(url: str, *, approved: bool = False) -> WitnessLink:
@@ -260,6 +261,7 @@ def open_front(
         alerts=StoreAlerts(store),
         publish_list=lambda offer, entries, now: hot_lists.publish_list(home, held, offer, entries, now),
         lists_out=lambda: hot_lists.listed(home),
+        state=StoredState(store),
         tell_cleared=lambda: _tell_cleared(home, held, desk),
         bell=bell or Bell(),
         opened=tuple(opened),

@@ -12,6 +12,8 @@ from storage.errors import StorageError
 from sync.department.store.tables import unit_health, units
 from sync.health import Health
 
+SILENT_DAYS = 3  # a unit that did not speak for this long is overdue
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitState:

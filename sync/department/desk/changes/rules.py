@@ -72,6 +72,18 @@ def _in_time(policy: Policy, entry: Entry, now_us: int) -> bool:
     return 0 <= now_us - entry.stamp.at_us <= policy.inquiry.approval_hours * HOUR_US
 
 
+def state_of(policy: Policy, changes: Changes, entry: Entry, now_us: int) -> str:
+    """How far a proposal came: waiting, approved, refused, made, out of date."""
+    decision = changes.decided.get(entry.sequence)
+    if entry.sequence in changes.used:
+        return "made"
+    if decision is not None and isinstance(decision.note, ChangeDecided) and not decision.note.granted:
+        return "refused"
+    if not _in_time(policy, decision or entry, now_us):
+        return "out of date"
+    return "waiting" if decision is None else "approved"
+
+
 def digest_of(call: str, form: Any) -> bytes:
     """SHA-256 of a form as it is proposed: everything in it but the approval itself."""
     mine = {one.name for one in fields(form)}

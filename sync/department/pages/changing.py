@@ -1,0 +1,76 @@
+"""Changes: what waits for a second person, and one's own proposals until they are carried out (463.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from sync.department.desk.inquiry.forms import Entered
+from sync.department.pages.sheets import PROPOSALS, Ask, Listing, Sheet, answered, pages_of
+from sync.department.pages.visit import Page, Visit
+from sync.department.policy.refusals import FormError
+
+YES_NO = (("Agree", "granted", "yes"), ("Refuse", "granted", "no"))
+
+
+def _decided(answer: Entered) -> str:
+    return f"Your word is entry {answer.entry}."
+
+
+async def _kept(visit: Visit) -> dict[str, Any]:
+    """Which approved proposals can be carried out from what this session keeps."""
+    rows = await visit.call("change/mine")
+    kept = visit.shelf.get(PROPOSALS, visit.now_us) or {}
+    return {"mine": rows, "kept": set(kept)}
+
+
+SHEET = Sheet(
+    path="/changes",
+    title="Changes that take two people",
+    duty="463.4: an account, a reset, a list for units, a hold of what nobody searched: a "
+    "second person agrees, "
+    "who is neither the proposer nor the person concerned. An approval is good for exactly that form, once.",
+    listings=(
+        Listing(
+            operation="change/list",
+            title="Waits for a second person",
+            columns=("proposal", "at_us", "user", "call", "about", "summary"),
+            empty="No change waits.",
+            acts=(
+                Ask(
+                    operation="change/approve",
+                    title="Your word",
+                    fixed={"proposal": "proposal"},
+                    buttons=YES_NO,
+                    when=lambda row, visit: row.user != visit.person.user,
+                    said=_decided,
+                ),
+            ),
+        ),
+    ),
+    more=_kept,
+    template="changes.html",
+)
+
+
+async def carry_out(visit: Visit) -> Response:
+    """Make the call that a second person has agreed to, with the form as it was proposed."""
+    number = int(visit.request.path_params["number"])
+    kept = dict(visit.shelf.get(PROPOSALS, visit.now_us) or {})
+    if number not in kept:
+        raise FormError(
+            "this session no longer keeps that form",
+            code="approval",
+            clause="463.4",
+            cure=f"fill it in again exactly as it was, with approved proposal {number}",
+        )
+    ask, value, path = kept[number]
+    answer = await visit.call(ask.operation, **value, approval=number)
+    kept.pop(number)
+    visit.shelf.put(PROPOSALS, kept, visit.now_us)
+    return answered(ask, answer, visit, path)
+
+
+_SHOW, *_REST = pages_of(SHEET)
+PAGES = (_SHOW, *_REST, Page(path="/changes/{number:int}", send=carry_out, again=_SHOW.show))

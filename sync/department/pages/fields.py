@@ -1,0 +1,167 @@
+"""Fields of a call's form, made from the form itself: what a page shows, and what the call is sent. No I/O.
+
+Labels and help are those of the API's reference (`desk/field_help.py`). What HTML cannot send otherwise is
+turned here: files, local times, lists of one a line.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import enum
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any, TypeAlias
+
+from sync.department.desk.field_help import words_of
+from sync.department.journal.entries import Ground, Shift
+from sync.department.pages.values import CLAUSE, Values
+from sync.department.pages.wording import word_of
+from sync.department.policy.refusals import FormError
+
+Options: TypeAlias = Sequence[tuple[str, str]]
+SECOND = ("propose", "approval")  # buttons, and a number that only a second person's yes brings
+LONG = frozenset({"reason", "note", "finding", "danger", "purpose"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field. `kind`: text, lines, number, time, file, tick, choice, many. `name`: as the call has it,
+    with the record that it is in before a dot."""
+
+    name: str
+    kind: str
+    label: str
+    help: str
+    required: bool
+    options: Options = ()
+    value: str = ""
+
+
+def _plain(hint: Any) -> tuple[Any, bool]:
+    """A type without its None, and whether it had one."""
+    if typing.get_origin(hint) in {types.UnionType, typing.Union}:
+        options = [one for one in typing.get_args(hint) if one is not type(None)]
+        return options[0], True
+    return hint, False
+
+
+def fields_of(
+    form: type[Any], options: Mapping[str, Options], skip: frozenset[str] = frozenset()
+) -> list[Field]:
+    """The fields of a form in their order, without its ground, `skip` and what asks for a second person."""
+    hints = typing.get_type_hints(form)
+    found: list[Field] = []
+    for one in dataclasses.fields(form):
+        hint, may_lack = _plain(hints[one.name])
+        if one.name in SECOND or one.name in skip or hint is Ground:
+            continue
+        if dataclasses.is_dataclass(hint) and hint is not Shift:
+            inner = fields_of(typing.cast("type[Any]", hint), options, skip)
+            found += [dataclasses.replace(each, name=f"{one.name}.{each.name}") for each in inner]
+            continue
+        words = words_of(form, one.name)
+        kind, choices = _kind(one.name, hint, options)
+        default = one.default is not dataclasses.MISSING
+        found.append(
+            Field(
+                name=_name(one.name, hints),
+                kind=kind,
+                label=words.label,
+                help=words.help,
+                required=not (default or may_lack or kind == "tick"),
+                options=choices,
+                value="yes" if one.default is True else "",
+            )
+        )
+    return found
+
+
+def _name(name: str, hints: Mapping[str, Any]) -> str:
+    """A field's name on the page: apart from that of the ground on the same page."""
+    return f"own.{name}" if Ground in hints.values() and name in Ground.__dataclass_fields__ else name
+
+
+def _kind(name: str, hint: Any, options: Mapping[str, Options]) -> tuple[str, Options]:
+    item = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else None
+    if name in options:
+        return ("many" if item is not None else "choice"), options[name]
+    for one, kind in ((hint, "choice"), (item, "many")):
+        if isinstance(one, type) and issubclass(one, enum.Enum):
+            return kind, [(str(each.value), word_of(each.value)) for each in one]
+    if item is not None:
+        return ("file" if dataclasses.is_dataclass(item) else "lines"), ()
+    if hint is int:
+        return ("time" if name.endswith("_us") else "number"), ()
+    return {bool: "tick", bytes: "file"}.get(hint, "text"), ()
+
+
+def value_of(
+    form: type[Any], values: Values, zone: tzinfo, skip: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """What was typed, as the call's JSON has it. Empty fields with a default are left out. Raises
+    FormError."""
+    return _read(form, values, zone, skip, "")
+
+
+def _read(form: type[Any], values: Values, zone: tzinfo, skip: frozenset[str], before: str) -> dict[str, Any]:
+    hints = typing.get_type_hints(form)
+    found: dict[str, Any] = {}
+    for one in dataclasses.fields(form):
+        hint, may_lack = _plain(hints[one.name])
+        name = f"{before}{_name(one.name, hints)}"
+        if one.name in skip or one.name == "propose" or hint is Ground:
+            continue
+        if dataclasses.is_dataclass(hint) and hint is not Shift:
+            if may_lack and not any(values.get(key) for key in values if key.startswith(f"{name}.")):
+                continue
+            found[one.name] = _read(typing.cast("type[Any]", hint), values, zone, skip, f"{name}.")
+            continue
+        default = one.default is not dataclasses.MISSING
+        value = _value(name, hint, values, zone)
+        if value is None and not default:
+            value = "" if hint is str else None
+        if value is not None:
+            found[one.name] = value
+        elif not default and not may_lack:
+            raise FormError(f"{words_of(form, one.name).label}: is missing", code=one.name, clause=CLAUSE)
+    return found
+
+
+def _value(name: str, hint: Any, values: Values, zone: tzinfo) -> Any:  # noqa: PLR0911 - one case per type
+    """One field's value; None where it was left empty."""
+    last = name.rpartition(".")[2]
+    if hint is bool:
+        return values.ticked(name)
+    if hint is bytes:
+        return base64.b64encode(values.files[name][1]).decode() if name in values.files else None
+    if typing.get_origin(hint) is tuple:
+        item = typing.get_args(hint)[0]
+        typed = values.all_of(name)
+        parts = [part.strip() for text in typed for part in text.replace(",", "\n").splitlines()]
+        lines = [part for part in parts if part]
+        if item is int and not all(part.isascii() and part.isdigit() and len(part) < 16 for part in lines):
+            raise FormError(f"{name}: holds something that is no number", code=last, clause=CLAUSE)
+        return [int(part) if item is int else part for part in lines] or None
+    text = values.text(name)
+    if hint is Shift:
+        return _shift(text) if text else None
+    if hint is int and last.endswith("_us"):
+        return values.moment_us(name, zone) if text else None
+    if hint is int:
+        return values.number(name) if text else None
+    return text or None
+
+
+def _shift(text: str) -> dict[str, int]:
+    """A shift as people write it: 22:00-06:00. Raises FormError."""
+    try:
+        start, end = (
+            int(hour) * 60 + int(minute) for hour, minute in (part.split(":") for part in text.split("-"))
+        )
+    except ValueError:
+        raise FormError("shift: is written as 22:00-06:00", code="shift", clause=CLAUSE) from None
+    return {"start_min": start, "end_min": end}

@@ -1,0 +1,164 @@
+"""Policy, compliance, witness and keys, and the set-up of a department step by step (463.1, 463.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+
+from storage.times import DAY_US
+from sync.department.pages.sheets import File, Listing, Sheet, download, pages_of
+from sync.department.pages.visit import Page, Visit
+from sync.department.policy.roles import Role
+
+
+async def _policy_text(visit: Visit) -> dict[str, Any]:
+    return {"document": visit.calling.front.desk.policy_document.decode()}
+
+
+COMPLIANCE = Sheet(
+    path="/compliance",
+    title="Compliance",
+    duty="463.4: the administrator ensures that the system is operated in conformity with the policy.",
+    listings=(
+        Listing(
+            operation="compliance/overdue",
+            title="Overdue",
+            columns=("kind", "clause", "what"),
+            empty="Nothing is overdue.",
+        ),
+        Listing(
+            operation="compliance/endings",
+            title="Ends within 30 days",
+            columns=("kind", "about", "ends_us", "what", "clause"),
+            empty="Nothing ends soon.",
+            late=lambda row, now_us: row.ends_us <= now_us + 7 * DAY_US,
+        ),
+    ),
+)
+POLICY = Sheet(
+    path="/policy",
+    title="The policy in force",
+    duty="463.1: the signed file, and beside each of its sentences what enforces it and which "
+    "test guards it.",
+    links=(("/policy.toml", "Download the signed file"), ("/transparency", "What the public sees")),
+    listings=(
+        Listing(
+            operation="policy/read",
+            title="Sentences",
+            columns=("clause", "duty", "sentence", "state", "how", "test"),
+            rows=lambda answer: answer.clauses,
+            facts=lambda answer: [("Version", answer.version)],
+        ),
+    ),
+    more=_policy_text,
+    template="policy.html",
+)
+
+
+async def policy_file(visit: Visit) -> Response:
+    """The signed policy file as it lies."""
+    found = await visit.call("policy/read")
+    return download(File(name="policy.toml", kind="text/plain", data=found.document), visit)
+
+
+async def trust(visit: Visit) -> Response:
+    """Witnesses, keys, root file: what a stranger checks this department by."""
+    await visit.demand("policy/read")
+    desk = visit.calling.front.desk
+    size, checkpoint = desk.log.cosigned()
+    return visit.page(
+        "trust.html",
+        root=desk.root,
+        log_key=desk.log.note_key.text(),
+        size=desk.log.size(),
+        signed=size,
+        checkpoint=checkpoint,
+        away=desk.book.away,
+        keys_elsewhere=visit.calling.front.keys_elsewhere,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of the set-up. `command`: how it is done without this page; `path`: where it is done here."""
+
+    title: str
+    why: str
+    command: str
+    done: bool
+    path: str = ""
+
+
+def steps(visit: Visit) -> list[Step]:
+    """The steps, each with whether it was done."""
+    desk, front = visit.calling.front.desk, visit.calling.front
+    accounts = [one for one in desk.book.roster.accounts.values() if one.active]
+    held = {role for one in accounts for role in one.roles}
+    trained = set(desk.book.trainings.newest)
+    wanted = {Role.CCAT_SUPERVISOR, Role.REVIEWER}
+    return [
+        Step(
+            title="Move the root keys to their offices",
+            why="Two of three offices change policy, witness and keys. They lie in "
+            "HOME/root-keys until each is"
+            " moved to its office and deleted here.",
+            command="ls HOME/root-keys",
+            done=desk.root.version > 1,
+        ),
+        Step(
+            title="Name a witness outside the department",
+            why="Until one co-signs the log, no answer leaves.",
+            command="department keys draft --out next.root --witness KEY --witness-url URL",
+            done=desk.root.witnessing() is not None,
+            path="/trust",
+        ),
+        Step(
+            title="Enter the people",
+            why="463.3: a CCAT supervisor and a reviewer at least. The first administrator acts "
+            "alone only until"
+            " another person could approve.",
+            command="department user import people.csv --why 'first roster'",
+            done=wanted <= held,
+            path="/people",
+        ),
+        Step(
+            title="Enter their training",
+            why="463.9: without it no page with data opens. The supervisor's own is entered by you.",
+            command="department training record USER --trainer USER --course COURSE",
+            done=bool(trained)
+            and all(one.user in trained for one in accounts if Role.CCAT_SUPERVISOR in one.roles),
+            path="/training",
+        ),
+        Step(
+            title="Enroll the first unit",
+            why="A one-time code joins a unit; then it sends its reads by itself.",
+            command="department enrol issue car-1",
+            done=bool(front.state.units(visit.now_us)),
+            path="/units",
+        ),
+        Step(
+            title="Send the first hot list",
+            why="463.7: two people send a list; units match it themselves.",
+            command="department hotlist push FILE --list doj --layout LAYOUT --issuer DOJ "
+            "--source SVS --why first",
+            done=bool(front.lists_out()),
+            path="/hotlists",
+        ),
+    ]
+
+
+async def setup(visit: Visit) -> Response:
+    """The set-up, for the administrator."""
+    await visit.demand("user/set")
+    return visit.page("setup.html", steps=await visit.calling.in_thread(lambda: steps(visit)))
+
+
+PAGES = (
+    *pages_of(COMPLIANCE),
+    *pages_of(POLICY),
+    Page(path="/policy.toml", show=policy_file),
+    Page(path="/trust", show=trust),
+    Page(path="/setup", show=setup),
+)

@@ -1,0 +1,120 @@
+"""Holds and evidence: place, export onto portable media, book, release by two (463.8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sync.department.pages.fields import Options
+from sync.department.pages.sheets import Ask, File, Listing, Opening, Sheet, pages_of
+from sync.department.pages.visit import Visit
+
+
+def _grounds(visit: Visit) -> Options:
+    return [(one.id, one.text) for one in visit.calling.front.desk.policy.holds]
+
+
+def _package(answer: Any) -> File:
+    return File(name=f"evidence-{answer.hold}.zip", kind="application/zip", data=answer.package)
+
+
+def _reads(visit: Visit) -> str:
+    """Reads that a page of results handed over."""
+    names = visit.request.query_params.getlist("read")
+    return "\n".join(name for name in names[:200] if len(name) < 100)
+
+
+SHEET = Sheet(
+    path="/holds",
+    title="Holds and evidence",
+    duty="463.8: what is or will be evidence, or is asked for by a court, is kept beyond its "
+    "year: held, downloaded "
+    "onto portable media, booked; released by two people.",
+    links=(("/holds/new", "Hold reads"),),
+    listings=(
+        Listing(
+            operation="hold/list",
+            title="Holds",
+            columns=(
+                *("hold", "at_us", "placed_by", "reads", "ground", "authority", "number"),
+                *("evidence_item", "state"),
+            ),
+            empty="Nothing is held.",
+            opens=(
+                Opening(
+                    operation="hold/export",
+                    path="/holds/{}/export",
+                    text="Export",
+                    when=lambda row: row.state in {"placed", "exported", "booked"},
+                ),
+            ),
+            acts=(
+                Ask(
+                    operation="hold/book",
+                    title="Book into evidence",
+                    button="Book",
+                    fixed={"hold": "hold"},
+                    when=lambda row, _visit: row.state in {"exported", "booked"},
+                    said=lambda answer: f"Booked, entry {answer.entry}.",
+                ),
+                Ask(
+                    operation="hold/ask-release",
+                    title="Ask for the release",
+                    button="Ask",
+                    lead="The first of two people.",
+                    fixed={"hold": "hold"},
+                    when=lambda row, _visit: row.state == "booked",
+                    said=lambda _answer: "Asked. A second person releases it.",
+                ),
+                Ask(
+                    operation="hold/release",
+                    title="Release: the held content is destroyed",
+                    button="Release",
+                    fixed={"hold": "hold"},
+                    when=lambda row, _visit: row.state == "release asked",
+                    said=lambda _answer: "Released: its key and content are destroyed.",
+                ),
+            ),
+        ),
+    ),
+)
+PLACE = Sheet(
+    path="/holds/new",
+    title="Hold reads",
+    duty="463.8: one of five grounds, and whose authority. Searches of yours that found the "
+    "reads make it yours "
+    "alone; else a second person agrees.",
+    asks=(
+        Ask(
+            operation="hold/place",
+            title="What is held, and why",
+            button="Hold",
+            options={"hold_ground": _grounds},
+            first={
+                "reads": _reads,
+                "accesses": lambda visit: visit.request.query_params.get("access", "")[:20],
+            },
+            said=lambda answer: (
+                f"Hold {answer.hold}: {answer.reads} reads. Next: export it, and book the medium."
+            ),
+            to="/holds",
+        ),
+    ),
+)
+EXPORT = Sheet(
+    path="/holds/{number:int}/export",
+    title="Export a hold",
+    duty="463.8: downloaded onto portable media and booked into evidence. The package proves "
+    "itself to anybody: "
+    "cover sheet, C2PA manifests, signatures and proofs are inside.",
+    asks=(
+        Ask(
+            operation="hold/export",
+            title="The medium, and why",
+            button="Download the package",
+            from_path={"hold": "number"},
+            file=_package,
+            to="/holds",
+        ),
+    ),
+)
+PAGES = (*pages_of(PLACE), *pages_of(SHEET), *pages_of(EXPORT))

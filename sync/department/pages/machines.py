@@ -1,0 +1,243 @@
+"""Units, grants, incidents, hot lists, retention: what runs, who is let in, what goes when (463.3, 463.7,
+463.8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sync.department.pages.fields import Options
+from sync.department.pages.sheets import Ask, File, Listing, Sheet, pages_of
+from sync.department.pages.visit import Visit
+from sync.department.pages.wording import word_of
+from sync.hot_lists.layout import shipped
+
+
+def _late_unit(row: Any, now_us: int) -> bool:
+    return bool(row.silent or row.alarms or 0 < row.certificate_ends_us <= now_us)
+
+
+def _layouts(_visit: Visit) -> Options:
+    return [(one, one) for one in sorted(shipped())]
+
+
+def _categories(visit: Visit) -> Options:
+    return [(one.id, one.says) for one in visit.calling.front.desk.policy.alerts.categories]
+
+
+def _agencies(visit: Visit) -> Options:
+    return [(one, one) for one in visit.calling.front.desk.policy.alerts.agencies]
+
+
+def _pushed(answer: Any) -> str:
+    return f"{answer.list_id}, version {answer.version}: {answer.said}. Units take it with their next sync."
+
+
+def _grant(answer: Any) -> File:
+    return File(name=f"{answer.grant_id}.grant", kind="application/octet-stream", data=answer.bundle)
+
+
+def _kinds(_visit: Visit) -> Options:
+    return [(one, word_of(one)) for one in ("configuration", "update")]
+
+
+def _purposes(_visit: Visit) -> Options:
+    return [(one, word_of(one)) for one in ("maintenance", "repair")]
+
+
+UNITS = Sheet(
+    path="/units",
+    title="Units",
+    duty="463.8: data is transferred from vehicles to the designated storage. A unit that is "
+    "silent or reports an"
+    " alarm needs a person.",
+    links=(("/grants", "Grants"), ("/incidents", "Incidents"), ("/retention", "Retention")),
+    listings=(
+        Listing(
+            operation="unit/list",
+            title="Units, by their newest reports",
+            columns=(
+                *("name", "seen_us", "silent", "alarms", "reads_this_hour", "unacknowledged", "clock"),
+                *("disk_free_mb", "software", "certificate_ends_us", "report_us", "unit"),
+            ),
+            empty="No unit is enrolled: department enrol issue NAME.",
+            late=_late_unit,
+        ),
+    ),
+    asks=(
+        Ask(
+            operation="document/sign",
+            title="Send a configuration or an update",
+            button="Sign and send",
+            options={"kind": _kinds},
+            said=lambda answer: f"{answer.name}, version {answer.version}, is signed and offered to units.",
+        ),
+    ),
+)
+LISTS = Sheet(
+    path="/hotlists",
+    title="Hot lists",
+    duty="463.7: an alert is only as good as its list: where it comes from, when it was "
+    "extracted, when it ends. Two"
+    " people send one.",
+    listings=(
+        Listing(
+            operation="hotlist/list",
+            title="Lists that are out",
+            columns=(
+                *(
+                    "list_id",
+                    "version",
+                    "entries",
+                    "issuer",
+                    "source",
+                    "agency",
+                    "extracted_us",
+                    "expires_us",
+                ),
+                "expired",
+            ),
+            empty="No list is out.",
+            late=lambda row, _now_us: row.expired,
+        ),
+        Listing(
+            operation="alert/figures",
+            title="Sources, and how often their hits were wrong",
+            columns=("source", "checked", "rejected", "silent"),
+            rows=lambda answer: [_Source(*one) for one in answer.sources],
+            empty="No hit was checked yet.",
+            facts=lambda answer: [
+                ("Open alerts", answer.open),
+                ("Overdue", answer.overdue),
+                ("Entries found wrong", answer.cleared),
+            ],
+        ),
+    ),
+    asks=(
+        Ask(
+            operation="hotlist/push",
+            title="Send a list",
+            button="Send",
+            options={"layout": _layouts, "category": _categories, "agency": _agencies},
+            first={"hours": lambda _visit: "24"},
+            said=_pushed,
+        ),
+    ),
+)
+
+
+class _Source:
+    """One source's row of the figures."""
+
+    def __init__(self, source: str, checked: int, rejected: int, silent: bool) -> None:
+        self.source, self.checked, self.rejected, self.silent = source, checked, rejected, silent
+
+
+GRANTS = Sheet(
+    path="/grants",
+    title="Grants",
+    duty="463.3: authorized vendors have access for maintenance and repair: named, timed, for named units.",
+    listings=(
+        Listing(
+            operation="grant/list",
+            title="Grants, the newest first",
+            columns=(
+                *("grant_id", "person", "role", "unit_names", "purpose", "work_order", "from_us", "to_us"),
+                *("signer", "state"),
+            ),
+            empty="Nobody was let in.",
+        ),
+    ),
+    asks=(
+        Ask(
+            operation="grant/issue",
+            title="Let somebody in",
+            button="Issue the grant",
+            options={"purpose": _purposes},
+            file=_grant,
+        ),
+        Ask(
+            operation="grant/enter",
+            title="Enter a grant that a designee signed at night",
+            button="Enter",
+            said=lambda answer: f"Entered, entry {answer.entry}.",
+        ),
+        Ask(
+            operation="grant/revoke",
+            title="Take grants back",
+            button="Revoke",
+            said=lambda _answer: "Revoked: units learn it with their next sync.",
+        ),
+    ),
+)
+INCIDENTS = Sheet(
+    path="/incidents",
+    title="Incidents",
+    duty="463.8: a unit's log that contradicts its past is closed; two people say what it was.",
+    listings=(
+        Listing(
+            operation="incident/list",
+            title="Incidents, open ones first",
+            columns=(
+                *(
+                    "incident",
+                    "at_us",
+                    "unit_name",
+                    "kind",
+                    "detail",
+                    "times",
+                    "state",
+                    "first_by",
+                    "second_by",
+                ),
+                "finding",
+            ),
+            empty="There is no incident.",
+            acts=(
+                Ask(
+                    operation="incident/close",
+                    title="Your word",
+                    button="It is settled",
+                    fixed={"incident": "incident"},
+                    when=lambda row, visit: row.state != "closed" and row.first_by != visit.person.user,
+                    said=lambda answer: "Closed." if answer.closed else "A second person closes it.",
+                ),
+            ),
+        ),
+    ),
+)
+RETENTION = Sheet(
+    path="/retention",
+    title="Retention",
+    duty="463.8: data is stored for one year and purged thereafter, unless it is or will be evidence.",
+    links=(("/holds", "Holds"),),
+    listings=(
+        Listing(
+            operation="retention/read",
+            title="Days of receipt, the oldest first",
+            columns=("day", "due_us", "reads", "purged_us", "receipt"),
+            rows=lambda answer: answer.days,
+            late=lambda row, _now_us: row.overdue,
+            facts=lambda answer: [
+                ("Kept for", f"{answer.keep_days} days"),
+                ("Open holds", answer.open_holds),
+                ("Held reads", answer.held_reads),
+            ],
+            empty="Nothing was received yet.",
+        ),
+    ),
+    asks=(
+        Ask(
+            operation="backlog/allow",
+            title="Allow the purge of more than the day that is due",
+            button="Allow",
+            said=lambda _answer: "The next daily run purges it.",
+        ),
+        Ask(
+            operation="clock/confirm",
+            title="Confirm the server's clock, while it is in doubt",
+            button="Confirm",
+            said=lambda _answer: "The clock is believed again.",
+        ),
+    ),
+)
+PAGES = tuple(page for sheet in (UNITS, LISTS, GRANTS, INCIDENTS, RETENTION) for page in pages_of(sheet))

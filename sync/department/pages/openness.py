@@ -1,0 +1,85 @@
+"""What anybody sees without a log-on: the public counts, the policy's text, and a request for redress."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from sync.department.desk.redress import rules
+from sync.department.desk.redress.calls import RedressForm, ask
+from sync.department.desk.transparency.calls import PublicCounts
+from sync.department.pages.charts import chart_of
+from sync.department.pages.sheets import Ask, Listing, Sheet, pages_of
+from sync.department.pages.visit import Page, Visit
+
+_COUNTS: dict[int, PublicCounts] = {}
+
+
+def _counts(visit: Visit) -> PublicCounts:
+    """One maker of counts for each server: computed once an hour at most, however many ask."""
+    desk = visit.calling.front.desk
+    return _COUNTS.setdefault(id(desk), PublicCounts(desk))
+
+
+async def show(visit: Visit) -> Response:
+    """The public counts, computed from the log and nothing else, with the policy's text and the form."""
+    newest = await visit.calling.in_thread(_counts(visit).newest)
+    charts = [
+        chart_of("Searches by purpose", [(one.name, one.count) for one in newest.inquiries_by_purpose]),
+        chart_of("Accesses by kind", [(one.name, one.count) for one in newest.accesses]),
+    ]
+    document = visit.calling.front.desk.policy_document.decode()
+    about = [(one, words[:1].upper() + words[1:]) for one, words in rules.ABOUT.items()]
+    return visit.page("transparency.html", counts=newest, charts=charts, document=document, about=about)
+
+
+async def send(visit: Visit) -> Response:
+    """Take a request for redress."""
+    values, client = visit.values, visit.request.client
+    form = RedressForm(
+        about=values.get("about", ""), contact=values.text("contact"), words=values.text("words")
+    )
+    front, address = visit.calling.front, client.host if client else ""
+    asked = await visit.calling.in_thread(lambda: ask(front, address, form))
+    return visit.page("redress_taken.html", asked=asked)
+
+
+REDRESS = Sheet(
+    path="/redress",
+    title="Requests from the public",
+    duty="463.4: a person asks whether a wrong read, a stop or a look-up concerned them. Look "
+    "into it, tell the"
+    " person, then enter how it was settled.",
+    listings=(
+        Listing(
+            operation="redress/list",
+            title="Requests, those that wait first",
+            columns=(
+                "request",
+                "at_us",
+                "due_us",
+                "about",
+                "contact",
+                "words",
+                "outcome",
+                "note",
+                "answered_by",
+            ),
+            empty="Nobody has asked.",
+            late=lambda row, now_us: not row.outcome and now_us >= row.due_us,
+            acts=(
+                Ask(
+                    operation="redress/answer",
+                    title="Enter the answer",
+                    fixed={"request": "request"},
+                    options={"outcome": lambda _visit: list(rules.OUTCOMES.items())},
+                    when=lambda row, _visit: not row.outcome,
+                    said=lambda answer: f"Entered, entry {answer.entry}.",
+                ),
+            ),
+        ),
+    ),
+)
+PAGES = (
+    Page(path="/transparency", show=show, send=send, to_all=True),
+    *pages_of(REDRESS),
+)

@@ -1,0 +1,336 @@
+"""Pages of lists and forms, from a description: each list and each form is one call of the table.
+
+A form that needs a second person is proposed; it is kept with the session, and comes back for the call itself
+once the second person has agreed (`changing.py`). Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from starlette.responses import Response
+
+from sync.department.desk.calling import known_operation
+from sync.department.journal.entries import Ground
+from sync.department.pages import grounds, shield
+from sync.department.pages.charts import Chart
+from sync.department.pages.fields import SECOND, Field, Options, fields_of, value_of
+from sync.department.pages.values import Values, local_input
+from sync.department.pages.visit import Page, Visit
+from sync.department.pages.wording import word_of
+from sync.department.policy.refusals import FormError
+
+Choices: TypeAlias = Callable[[Visit], Options]
+Reading: TypeAlias = Callable[[Visit], Any]
+PROPOSALS = "proposals"
+BYTES_OF_FORM = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """What an answer gives to be kept: a name of letters, digits and dots, a media type, the bytes."""
+
+    name: str
+    kind: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One form. `fixed`: fields that a row gives, by the row's attribute; `buttons`: (label, field,
+    value), instead of one button; `options`: what the policy offers; `first`: what a field shows at first;
+    `read`: fields that are read in their own way; `skip`: fields that are left at their defaults.
+
+    `said`: words after it; `file`: what the answer gives to be kept; `template`: a page that shows the
+    answer once. `when`: for which rows it is offered; `from_path`: fields that the page's address gives.
+    """
+
+    operation: str
+    title: str
+    button: str = "Enter"
+    lead: str = ""
+    buttons: tuple[tuple[str, str, str], ...] = ()
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Choices] = field(default_factory=dict)
+    first: Mapping[str, Callable[[Visit], str]] = field(default_factory=dict)
+    read: Mapping[str, Reading] = field(default_factory=dict)
+    skip: frozenset[str] = frozenset()
+    from_path: Mapping[str, str] = field(default_factory=dict)
+    said: Callable[[Any], str] = lambda _answer: "It is entered."
+    file: Callable[[Any], File | None] = lambda _answer: None
+    template: str = ""
+    when: Callable[[Any, Visit], bool] = lambda _row, _visit: True
+    to: str = ""
+
+    @property
+    def form(self) -> type[Any]:
+        return known_operation(self.operation).form
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """Fields that the page's reader does not fill in."""
+        return (
+            self.skip
+            | set(self.fixed)
+            | set(self.from_path)
+            | {name for _label, name, _value in self.buttons}
+        )
+
+    def fields(self, visit: Visit) -> list[Field]:
+        """The fields as the page shows them."""
+        options = {name: choices(visit) for name, choices in self.options.items()}
+        made = fields_of(self.form, options, self.hidden)
+        firsts = {name: give(visit) for name, give in self.first.items()}
+        return [dataclasses.replace(one, value=firsts.get(one.name, one.value)) for one in made]
+
+    @property
+    def has_ground(self) -> bool:
+        return any(one.type in {"Ground", Ground} for one in dataclasses.fields(self.form))
+
+    @property
+    def takes_two(self) -> bool:
+        return set(SECOND) <= {one.name for one in dataclasses.fields(self.form)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A link in a row to a page of its own. `path` with {} for the row's first column."""
+
+    operation: str
+    path: str
+    text: str
+    when: Callable[[Any], bool] = lambda _row: True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One list. `columns`: attributes of a row, the first names it; `acts`: forms of a row; `late`: rows
+    that are overdue; `links`: (attribute, path with {}) of a cell; `rows`: the rows in the answer;
+    `value`: the form of the call, from the page's fields."""
+
+    operation: str
+    title: str
+    columns: tuple[str, ...]
+    empty: str = "Nothing."
+    lead: str = ""
+    acts: tuple[Ask, ...] = ()
+    opens: tuple[Opening, ...] = ()
+    late: Callable[[Any, int], bool] = lambda _row, _now_us: False
+    links: Mapping[str, str] = field(default_factory=dict)
+    rows: Callable[[Any], Sequence[Any]] = list
+    value: Callable[[Visit], dict[str, Any]] = lambda _visit: {}
+    charts: Callable[[Any], Sequence[Chart]] = lambda _answer: ()
+    facts: Callable[[Any], Sequence[tuple[str, Any]]] = lambda _answer: ()
+    limit: int = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """One page. `duty`: the clause and what it asks, in a line; `filters`: fields of the page's own
+    address."""
+
+    path: str
+    title: str
+    duty: str
+    listings: tuple[Listing, ...] = ()
+    asks: tuple[Ask, ...] = ()
+    filters: tuple[Field, ...] = ()
+    more: Callable[[Visit], Awaitable[dict[str, Any]]] | None = None
+    template: str = "sheet.html"
+    links: tuple[tuple[str, str], ...] = ()
+
+    def every(self) -> list[Ask]:
+        """Each form of the page."""
+        return [*self.asks, *(act for listing in self.listings for act in listing.acts)]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`kind`: text, time, read, link."""
+
+    text: str
+    kind: str = "text"
+    path: str = ""
+
+
+def pages_of(sheet: Sheet) -> tuple[Page, ...]:
+    """The routes of a sheet: GET shows it, POST takes the form whose operation it names."""
+
+    async def show(visit: Visit) -> Response:
+        return await shown(sheet, visit)
+
+    async def send(visit: Visit) -> Response:
+        return await taken(sheet, visit)
+
+    return (Page(path=sheet.path, show=show, send=send if sheet.every() else None),)
+
+
+async def shown(sheet: Sheet, visit: Visit) -> Response:
+    """The page with what this person may see and do of it."""
+    names = [*(one.operation for one in sheet.listings), *(one.operation for one in sheet.every())]
+    if names and not any(may(visit, name) for name in names):
+        await visit.demand(names[0])  # refused with role and clause, and entered
+    parts = []
+    for listing in sheet.listings:
+        if may(visit, listing.operation):
+            answer = await visit.call(listing.operation, **listing.value(visit))
+            parts.append(part_of(listing, answer, visit))
+    if not sheet.listings and not any(may(visit, one.operation) for one in sheet.asks):
+        await visit.demand("policy/read")
+    asks = [prepared(one, visit) for one in sheet.asks if may(visit, one.operation)]
+    ground = grounds.carried(visit) if any(one["ask"].has_ground for one in asks) else {}
+    more = await sheet.more(visit) if sheet.more else {}
+    base: dict[str, Any] = {
+        "sheet": sheet,
+        "parts": parts,
+        "asks": asks,
+        "typed": visit.request.query_params,
+        "facts": (),
+    }
+    return visit.page(sheet.template, **(base | ground | more))
+
+
+def may(visit: Visit, operation: str) -> bool:
+    """Whether a role of the person has the call."""
+    return visit.may(known_operation(operation).call)
+
+
+def prepared(ask: Ask, visit: Visit, row: Any = None, name: str = "") -> dict[str, Any]:
+    """A form as the template takes it, filled in as it was typed where it was refused."""
+    fixed = {key: str(getattr(row, source)) for key, source in ask.fixed.items()} if row is not None else {}
+    fixed |= {key: str(visit.request.path_params[part]) for key, part in ask.from_path.items()}
+    again = (visit.refusal is not None or visit.restored) and visit.values.get("act") == ask.operation
+    again = again and all(visit.values.get(key) == value for key, value in fixed.items())
+    return {
+        "ask": ask,
+        "key": "-".join(filter(None, (ask.operation.replace("/", "-"), name))),
+        "fields": ask.fields(visit),
+        "fixed": fixed,
+        "given": visit.values if again else Values(),
+        "refused": again,
+    }
+
+
+def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
+    """A list as the template takes it."""
+    rows = listing.rows(answer)
+    acts = [one for one in listing.acts if may(visit, one.operation)]
+    made = []
+    for place, row in enumerate(rows[: listing.limit]):
+        name = str(getattr(row, listing.columns[0]))
+        forms = [prepared(one, visit, row, str(place)) for one in acts if one.when(row, visit)]
+        cells = [cell_of(column, getattr(row, column), listing, visit) for column in listing.columns]
+        links = [
+            (one.path.format(name), one.text)
+            for one in listing.opens
+            if may(visit, one.operation) and one.when(row)
+        ]
+        late = listing.late(row, visit.now_us)
+        made.append({"name": name, "cells": cells, "late": late, "forms": forms, "links": links})
+    return {
+        "listing": listing,
+        "heads": [heading(one) for one in listing.columns],
+        "rows": made,
+        "count": len(rows),
+        "acts": bool(acts) or any(row["links"] for row in made),
+        "charts": listing.charts(answer),
+        "facts": [
+            (label, cell_of(label, value, listing, visit).text) for label, value in listing.facts(answer)
+        ],
+    }
+
+
+def heading(column: str) -> str:
+    """A column's name in words."""
+    words = column.removesuffix("_us").replace("_", " ")
+    return {"at": "When", "due": "Due", "to": "Until"}.get(words, words[:1].upper() + words[1:])
+
+
+def cell_of(  # noqa: PLR0911 - one case per kind
+    column: str, value: Any, listing: Listing, visit: Visit
+) -> Cell:
+    """One cell."""
+    if column in listing.links and value not in {"", -1}:
+        return Cell(str(value), "link", listing.links[column].format(value))
+    if column.endswith("_us"):
+        shown_at = value if isinstance(value, int) and value > 0 else -1
+        zone = visit.calling.front.desk.policy.zone
+        return Cell(local_input(shown_at, zone).replace("T", " ") if shown_at > 0 else "–", "time")
+    if isinstance(value, bool):
+        return Cell("yes" if value else "no")
+    if isinstance(value, tuple | list):
+        return Cell(", ".join(word_of(one) if isinstance(one, str) else str(one) for one in value) or "–")
+    if value is None or value == -1:
+        return Cell("–")
+    if column in WORDED:
+        return Cell(word_of(value))
+    return Cell(str(value), "read" if column == "plate" else "text")
+
+
+WORDED = frozenset(
+    {"state", "kind", "ground", "detector", "verdict", "outcome", "purpose", "action", "clock", "about_what"}
+)
+
+
+async def taken(sheet: Sheet, visit: Visit) -> Response:
+    """Take a form: make its call, or propose it."""
+    here = visit.request.url.path
+    named = visit.values.get("act", "")
+    ask = next((one for one in sheet.every() if one.operation == named), None)
+    if ask is None:
+        raise FormError("that page has no such form", code="form", clause="463.5")
+    value = typed_value(ask, visit)
+    if ask.takes_two and visit.values.get("do") == "propose":
+        return await propose(ask, value, visit, here)
+    answer = await visit.call(ask.operation, **value)
+    if "ground" in value:
+        grounds.remember(visit, value["ground"])
+    return answered(ask, answer, visit, here)
+
+
+def typed_value(ask: Ask, visit: Visit) -> dict[str, Any]:
+    """What was typed, as the call takes it. Raises FormError."""
+    zone = visit.calling.front.desk.policy.zone
+    value = value_of(ask.form, visit.values, zone, ask.skip | set(ask.read))
+    value |= {name: read(visit) for name, read in ask.read.items()}
+    if ask.has_ground:
+        value["ground"] = grounds.completed(visit, grounds.ground_of(visit.values))
+    return value
+
+
+def answered(ask: Ask, answer: Any, visit: Visit, path: str) -> Response:
+    """What follows a form that was taken: a file, a page that shows the answer once, or words and the page
+    again."""
+    made = ask.file(answer)
+    if made is not None:
+        return download(made, visit)
+    if ask.template:
+        return visit.page(ask.template, answer=answer, path_back=ask.to or path)
+    visit.say(ask.said(answer))
+    return visit.to(ask.to or path)
+
+
+def download(made: File, visit: Visit) -> Response:
+    """A file to be kept; never shown in the browser."""
+    safe = "".join(one if one.isascii() and (one.isalnum() or one in "._-") else "_" for one in made.name)
+    headers = shield.headers_of(visit.nonce) | {
+        "content-disposition": f'attachment; filename="{safe or "file"}"'
+    }
+    return Response(made.data, media_type=made.kind, headers=headers)
+
+
+async def propose(ask: Ask, value: dict[str, Any], visit: Visit, path: str) -> Response:
+    """Ask for a second person, and keep the form for the call itself."""
+    value.pop("approval", None)
+    answer = await visit.call(ask.operation, **value, propose=True)
+    numbers = (getattr(answer, name, -1) for name in ("proposal", "entry"))
+    number = next((one for one in numbers if one >= 0), -1)
+    kept = dict(visit.shelf.get(PROPOSALS, visit.now_us) or {})
+    kept[number] = (ask, value, path)
+    size = sum(len(repr(one[1])) for one in kept.values()) + BYTES_OF_FORM
+    visit.shelf.put(PROPOSALS, dict(list(kept.items())[-20:]), visit.now_us, size)
+    visit.say(f"Proposal {number} waits for a second person. Then carry it out here.")
+    return visit.to("/changes")

@@ -1,0 +1,153 @@
+"""People and training: the roster, who lapses when, classes with their three topics, accounts (463.3,
+463.9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sync.department.desk.people.sheets import read_people, read_sign_in
+from sync.department.pages.fields import Options
+from sync.department.pages.sheets import Ask, Listing, Sheet, pages_of
+from sync.department.pages.values import local_input
+from sync.department.pages.visit import Visit
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Role
+
+
+def _roles(visit: Visit) -> Options:
+    policy = visit.calling.front.desk.policy
+    return [(role.value, policy.title(role)) for role in Role]
+
+
+def _courses(visit: Visit) -> Options:
+    return [(one, one) for one in visit.calling.front.desk.policy.training.courses]
+
+
+def _topics(visit: Visit) -> Options:
+    return [(one.id, f"{one.clause} {one.text}") for one in visit.calling.front.desk.policy.training.topics]
+
+
+def _version(visit: Visit) -> str:
+    return str(visit.calling.front.desk.policy.version)
+
+
+def _me(visit: Visit) -> str:
+    return visit.person.user
+
+
+def _now(visit: Visit) -> str:
+    return local_input(visit.now_us, visit.calling.front.desk.policy.zone)
+
+
+def _people(visit: Visit) -> list[dict[str, Any]]:
+    """The people of the uploaded list. Raises FormError."""
+    if "people" not in visit.values.files:
+        raise FormError("name the file with the list", code="people", clause="463.3")
+    rows = read_people(visit.values.files["people"][1])
+    return [{"user": user, "name": name, "roles": [str(one) for one in roles]} for user, name, roles in rows]
+
+
+def _users(visit: Visit) -> list[str]:
+    """Those of the sign-in sheet, where one was uploaded, and those that were typed. Raises FormError."""
+    sheet = visit.values.files.get("sheet")
+    typed = [one.strip() for one in visit.values.get("users", "").replace(",", "\n").splitlines()]
+    return [*(read_sign_in(sheet[1]) if sheet else ()), *(one for one in typed if one)]
+
+
+def _late(row: Any, now_us: int) -> bool:
+    return bool(row.active and row.training != "none" and row.training_ends_us <= now_us)
+
+
+TRAINING = Sheet(
+    path="/training",
+    title="Training",
+    duty="463.9: all sworn officers, dispatchers and CCAT personnel are trained annually by the "
+    "CCAT supervisor:"
+    " (a) equipment, (b) department policy, (c) privacy usage policy. Without it, no page with data opens.",
+    listings=(
+        Listing(
+            operation="training/list",
+            title="Who lapses when, the soonest first",
+            columns=("user", "name", "roles", "training", "training_ends_us", "active"),
+            rows=lambda answer: sorted(
+                (one for one in answer if one.active), key=lambda one: one.training_ends_us
+            ),
+            late=_late,
+        ),
+    ),
+    asks=(
+        Ask(
+            operation="training/record-class",
+            title="Enter a class from its sign-in sheet",
+            button="Enter the class",
+            options={"course": _courses, "topics": _topics},
+            first={"trainer": _me, "policy_version": _version, "held_us": _now},
+            read={"users": _users},
+            said=lambda answer: f"{len(answer.entries)} people are trained.",
+        ),
+        Ask(
+            operation="training/record",
+            title="Enter one person's training",
+            button="Enter the training",
+            lead="The CCAT supervisor's own is entered by the administrator.",
+            options={"course": _courses, "topics": _topics},
+            first={"trainer": _me, "policy_version": _version, "held_us": _now},
+            said=lambda answer: f"Entered, entry {answer.entry}.",
+        ),
+    ),
+)
+PEOPLE = Sheet(
+    path="/people",
+    title="People",
+    duty="463.3: sworn officers, dispatchers and CCAT personnel, trained; vendors for "
+    "maintenance and repair. An"
+    " account that searches, approves or reviews takes two people.",
+    links=(("/training", "Training"),),
+    listings=(
+        Listing(
+            operation="training/list",
+            title="The roster",
+            columns=(
+                *("user", "name", "organisation", "roles", "shift", "active", "training", "training_ends_us"),
+                "designation_ends_us",
+            ),
+        ),
+    ),
+    asks=(
+        Ask(
+            operation="user/set",
+            title="Add or change a person",
+            button="Enter the account",
+            options={"roles": _roles},
+            first={"organisation": lambda visit: visit.calling.front.desk.policy.department},
+            said=lambda answer: f"Entered, entry {answer.entry}. Next: a first password.",
+        ),
+        Ask(
+            operation="user/credential",
+            title="First password, or a new one for somebody who lost theirs",
+            button="Make it",
+            template="secrets.html",
+        ),
+        Ask(
+            operation="user/import",
+            title="Add people from a list",
+            button="Add them",
+            read={"people": _people},
+            template="secrets.html",
+        ),
+        Ask(
+            operation="user/hand-over",
+            title="Hand the administrator's office over",
+            button="Hand over",
+            options={"keep_roles": _roles},
+            said=lambda _answer: "The office is handed over.",
+        ),
+        Ask(
+            operation="user/lift-lockout",
+            title="Lift a lock-out",
+            button="Lift",
+            said=lambda _answer: "Lifted.",
+        ),
+    ),
+)
+PAGES = (*pages_of(PEOPLE), *pages_of(TRAINING))

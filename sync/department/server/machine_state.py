@@ -1,0 +1,56 @@
+"""What the store knows of units and days of receipt. Shows no plate, no place and no time of a read."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from storage.times import DAY_US
+from sync.department.desk.context import KeptDay, UnitRow
+from sync.department.store import tables as t
+from sync.department.store import unit_health
+from sync.department.store.database import Store
+from sync.department.store.unit_health import SILENT_DAYS, UnitState
+
+
+class StoredState:
+    """The store's tables of units and days."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def units(self, now_us: int) -> list[UnitRow]:
+        """Every unit that is not revoked, by name."""
+        newest = sa.select(t.certificates.c.unit_id, sa.func.max(t.certificates.c.expires_us)).group_by(
+            t.certificates.c.unit_id
+        )
+        with self._store.read() as connection:
+            ends = {str(unit): int(ends_us) for unit, ends_us in connection.execute(newest)}
+            found = unit_health.states(connection)
+        return [_row(one, ends.get(one.unit_id, -1), now_us) for one in found]
+
+    def days(self) -> list[KeptDay]:
+        """Every day of receipt, the oldest first."""
+        query = sa.select(t.days.c.day, t.days.c.purged_us).order_by(t.days.c.day)
+        with self._store.read() as connection:
+            rows = connection.execute(query).fetchall()
+        return [KeptDay(day=day, purged_us=-1 if purged_us is None else purged_us) for day, purged_us in rows]
+
+
+def _row(state: UnitState, certificate_ends_us: int, now_us: int) -> UnitRow:
+    report = state.report
+    last_us = state.seen_us or state.enrolled_us
+    return UnitRow(
+        unit=state.unit_id,
+        name=state.name,
+        enrolled_us=state.enrolled_us,
+        seen_us=state.seen_us or -1,
+        report_us=report.at_us if report else -1,
+        silent=now_us - last_us >= SILENT_DAYS * DAY_US,
+        alarms=report.alarms if report else (),
+        software=report.software if report else "",
+        reads_this_hour=report.reads_this_hour if report else -1,
+        unacknowledged=report.unacknowledged if report else -1,
+        clock=report.clock_state if report else "",
+        disk_free_mb=report.disk_free_bytes >> 20 if report else -1,
+        certificate_ends_us=certificate_ends_us,
+    )

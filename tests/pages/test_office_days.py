@@ -1,0 +1,274 @@
+"""The office's days through the pages, scripts off: sharing, evidence, audit, people, training, lists,
+redress."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from desk_twins import COURSE, TOPICS, Department
+from page_reader import Reader, Sheet
+
+from storage.times import DAY_US
+from sync.department.content import package
+from sync.department.desk.transparency import bundle
+from sync.department.ground.local_time import local
+from sync.department.journal.entries import AccountSet, FindingClosed, TrainingDone
+from sync.department.journal.hold_entries import HoldReleased
+from sync.department.journal.redress_entries import RedressAnswered
+from sync.department.journal.sharing_entries import ShareDecided, ShareDelivered
+
+Browser = Callable[[], Reader]
+WHY = {
+    "purpose": "investigation",
+    "basis": "criminal-investigation",
+    "number": "26-001234",
+    "number_kind": "case",
+    "justification": "hit and run on Myrtle Avenue",
+}
+
+
+def form_of(sheet: Sheet, act: str, path: str = "", **fixed: str) -> dict[str, str]:
+    """The fields of the page's form for one call, and of one row."""
+    found = [
+        fields
+        for action, fields in sheet.forms
+        if fields.get("act") == act
+        and action == (path or sheet.path)
+        and all(fields.get(name) == value for name, value in fixed.items())
+    ]
+    assert found, (act, sheet.text[:400])
+    return dict(found[0])
+
+
+def entered(department: Department, kind: type) -> int:
+    return sum(isinstance(one.note, kind) for one in department.desk.log.entries())
+
+
+def typed(department: Department, days: int) -> str:
+    """A time as a browser sends one, so many days from now."""
+    at = local(department.clock.us, department.desk.policy.zone) + timedelta(days=days)
+    return at.strftime("%Y-%m-%dT%H:%M")
+
+
+def upload(one: Reader, path: str, fields: dict[str, str], **files: tuple[str, bytes]) -> Sheet:
+    """Send a form with files."""
+    sent = {"cookie": "; ".join(f"{name}={value}" for name, value in one.cookies.items()), "origin": one.base}
+    answer = one.client.post(path, data=fields, files=files, headers=sent)
+    return one.get(answer.headers["location"]) if answer.is_redirect else Sheet(answer)
+
+
+def test_a_written_request_is_entered_reviewed_approved_and_delivered(
+    department: Department, reader: Browser
+) -> None:
+    clerk, deputy = reader(), reader()
+    clerk.logon("super")
+    page = clerk.get("/sharing")
+    fields = form_of(page, "share/record") | {
+        "agency": "Los Angeles County Sheriff's Department",
+        "agency_kind": "law-enforcement",
+        "state": "CA",
+        "person": "Det. Ruiz",
+        "purpose": "homicide of May 4",
+        "number": "H-26-1",
+        "scope.plates": "8XYZ123\n7ABC001",
+        "scope.since_us": typed(department, -8),
+        "scope.until_us": typed(department, 0),
+    }
+    refused = upload(clerk, "/sharing", fields | {"person": ""}, letter=("letter.pdf", b"%PDF-1.7 please"))
+    assert refused.status == 422
+    assert "H-26-1" in refused.html  # what was typed stays
+    done = upload(clerk, "/sharing", fields, letter=("letter.pdf", b"%PDF-1.7 please"))
+    assert "waits for review" in done.text, done.text
+    deputy.logon("deputy")
+    page = deputy.get("/sharing")
+    number = form_of(page, "share/review")["request"]
+    letter = deputy.ask("GET", f"/sharing/{number}/letter")
+    assert letter.content == b"%PDF-1.7 please"
+    assert letter.headers["content-disposition"].startswith("attachment")
+    page = deputy.post("/sharing", form_of(page, "share/review") | {"note": "read it, official purpose"})
+    page = deputy.post("/sharing", form_of(page, "share/decide") | {"approved": "yes", "note": "approved"})
+    assert entered(department, ShareDecided) == 1
+    page = clerk.get(f"/sharing/{number}/deliver")
+    sent = form_of(page, "share/deliver") | WHY
+    answer = clerk.ask("POST", page.path, sent, origin=clerk.base)
+    assert answer.headers["content-type"] == "application/zip", answer.text[:600]
+    assert len(package.check(answer.content, department.desk.log.public).reads) >= 1
+    assert entered(department, ShareDelivered) == 1
+
+
+def test_evidence_is_held_exported_booked_and_released_by_two(
+    department: Department, reader: Browser
+) -> None:
+    one, chief = reader(), reader()
+    one.logon("super")
+    found = one.send(one.get("/search"), "/search", **WHY, plate="8XYZ123")
+    access = found.path.rpartition("/")[2]
+    read = department.reads[-1]
+    page = one.get(f"/holds/new?read={read}&access={access}")
+    fields = form_of(page, "hold/place")
+    assert (fields["accesses"], fields["number"], fields["own.number"]) == (access, "26-001234", "")
+    held = one.post(
+        "/holds/new",
+        fields
+        | {
+            "hold_ground": "discovery",
+            "authority": "Superior Court",
+            "own.number": "26-CV-815",
+            "reads": read,
+        },
+    )
+    assert "Hold" in held.text
+    assert held.path == "/holds", held.text[:500]
+    number = next(iter(department.desk.book.holds.placed))
+    page = one.get(f"/holds/{number}/export")
+    answer = one.ask(
+        "POST", page.path, form_of(page, "hold/export") | WHY | {"medium": "USB 7"}, origin=one.base
+    )
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert "cover.html" in archive.namelist()
+    page = one.get("/holds")
+    page = one.post("/holds", form_of(page, "hold/book") | {"evidence_item": "E-26-0042"})
+    assert "E-26-0042" in page.text
+    page = one.post("/holds", form_of(page, "hold/ask-release") | {"evidence_item": "E-26-0042"})
+    alone = one.post("/holds", form_of(page, "hold/release") | {"evidence_item": "E-26-0042"})
+    assert alone.status == 403
+    chief.logon("chief")
+    page = chief.get("/holds")
+    page = chief.post("/holds", form_of(page, "hold/release") | {"evidence_item": "E-26-0042"})
+    assert "destroyed" in page.text
+    assert entered(department, HoldReleased) == 1
+
+
+def test_the_audit_is_run_charted_closed_and_bundled(department: Department, reader: Browser) -> None:
+    one, reviewer = reader(), reader()
+    one.logon("super")
+    for _ in range(6):
+        one.send(one.get("/search"), "/search", **WHY, plate="8XYZ123")
+    page = one.get("/audit")
+    assert 'role="img"' in page.html
+    assert "Accesses by person: super" in page.html
+    found = one.post("/audit", form_of(page, "audit/run"))
+    assert "opened" in found.text
+    table = one.get("/audit/requests?user=super")
+    assert "8XYZ123" not in table.html.partition("<table")[0]
+    csv = one.ask("GET", "/audit/requests.csv?user=super")
+    assert csv.text.startswith("entry,")
+    assert csv.text.count("\n") >= 7
+    assert one.ask("GET", "/audit/requests.csv?user=chief").text.count("\n") == 1
+    reviewer.logon("reviewer1")
+    page = reviewer.get("/findings")
+    fields = form_of(page, "audit/close")
+    assert "hit and run" in reviewer.get(f"/findings/{fields['finding']}").text
+    short = reviewer.post("/findings", fields | {"verdict": "justified", "note": "fine"})
+    assert short.status == 422
+    assert "fine" in short.html
+    page = reviewer.post("/findings", fields | {"verdict": "justified", "note": "the case file names it"})
+    assert page.status == 200
+    assert entered(department, FindingClosed) == 2  # one is of the founding
+    page = reviewer.get("/audit")
+    answer = reviewer.ask("POST", "/audit", form_of(page, "audit/bundle"), origin=reviewer.base)
+    assert bundle.is_bundle(answer.content)
+
+
+def test_a_person_is_added_by_two_and_trained_by_a_sign_in_sheet(
+    department: Department, reader: Browser
+) -> None:
+    chief, second = reader(), reader()
+    chief.logon("chief")
+    page = chief.get("/people")
+    fields = form_of(page, "user/set") | {
+        "user": "disp2", "name": "D. Two", "organisation": "Monrovia PD", "roles": "dispatcher",
+        "reason": "hired", "shift": "22:00-06:00", "active": "yes",
+    }  # fmt: skip
+    alone = chief.post("/people", fields)
+    assert alone.status == 409
+    assert "second person" in alone.text
+    assert "disp2" in alone.html
+    page = chief.post("/people", fields | {"do": "propose"})
+    assert page.path == "/changes"
+    assert "waiting" in page.text
+    second.logon("super")
+    theirs = second.get("/changes")
+    assert "disp2" in theirs.text
+    second.post("/changes", form_of(theirs, "change/approve") | {"granted": "yes", "reason": "known to me"})
+    page = chief.get("/changes")
+    action = next(action for action, _ in page.forms if action.startswith("/changes/"))
+    done = chief.send(page, action)
+    assert "first password" in done.text, done.text[:400]
+    page = chief.get("/people")
+    once = chief.post("/people", form_of(page, "user/credential") | {"user": "disp2", "reason": "new"})
+    assert "shown once" in once.text
+    assert "<svg" in once.html
+    assert entered(department, AccountSet) >= 10
+    page = second.get("/training")
+    sent = form_of(page, "training/record-class") | {"course": COURSE, "users": "officer1"}
+    rows = [("topics", one) for one in TOPICS]
+    headers = {"cookie": "; ".join(f"{k}={v}" for k, v in second.cookies.items()), "origin": second.base}
+    from urllib.parse import urlencode
+
+    body = urlencode([*sent.items(), *rows])
+    before = entered(department, TrainingDone)
+    headers["content-type"] = "application/x-www-form-urlencoded"
+    answer = second.client.post("/training", content=body, headers=headers)
+    assert answer.is_redirect, answer.text[:800]
+    assert entered(department, TrainingDone) == before + 1
+    assert "officer1" in second.get("/training").text
+
+
+def test_a_stranger_asks_and_the_administrator_answers(department: Department, reader: Browser) -> None:
+    stranger, chief = reader(), reader()
+    page = stranger.get("/transparency")
+    assert page.status == 200
+    assert "1798.90.51" in page.text
+    fields = page.form("/transparency") | {"about": "stop", "contact": "j.doe@example.org"}
+    short = stranger.post("/transparency", fields | {"words": "help"})
+    assert short.status == 422
+    taken = stranger.post("/transparency", fields | {"words": "I was stopped on Myrtle Avenue\non May 4"})
+    assert "answers within 30 days" in taken.text
+    chief.logon("chief")
+    page = chief.get("/redress")
+    assert "j.doe@example.org" in page.text
+    sent = form_of(page, "redress/answer") | {"outcome": "corrected", "note": "list corrected, told by mail"}
+    assert "Entered" in chief.post("/redress", sent).text
+    assert entered(department, RedressAnswered) == 1
+
+
+def test_the_set_up_shows_what_is_done_and_the_command_of_each_step(
+    department: Department, reader: Browser
+) -> None:
+    one = reader()
+    one.logon("chief")
+    page = one.get("/setup")
+    assert page.text.count("department ") >= 4
+    assert page.html.count('class="tag ok"') == 5  # everything but the first hot list
+    officer = reader()
+    officer.logon("officer1")
+    assert officer.get("/setup").status == 403
+
+
+def test_days_that_go_and_units_that_are_silent_are_shown(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("super")
+    page = one.get("/retention")
+    assert "2026-09-18" in page.text
+    assert "365 days" in page.text
+    assert "car-7" in one.get("/units").text
+    department.clock.step(3 * DAY_US)
+    one.logon("super")
+    page = one.get("/units")
+    assert "overdue" in page.text
+
+
+@pytest.mark.parametrize("path", ["/holds/99999/export", "/sharing/99999/letter", "/findings/99999"])
+def test_a_number_that_is_none_is_said_to_be_none(reader: Browser, path: str) -> None:
+    one = reader()
+    one.logon("super")
+    page = one.get(path)
+    if path.endswith("export"):
+        page = one.post(path, form_of(page, "hold/export") | WHY | {"medium": "USB 1"})
+    assert page.status == 422
+    assert "there is no such" in page.text.lower()
