@@ -144,6 +144,16 @@ class Tracker:
                 return track.text
         raise KeyError(pass_id)
 
+    def so_far(self, pass_id: int) -> VehiclePass | None:
+        """A live pass as it would be told now; None where it would come to nothing.
+
+        Raises KeyError when no such pass is live.
+        """
+        for track in self._tracks:
+            if track.pass_id == pass_id:
+                return track.ended() if track.worth_telling else None
+        raise KeyError(pass_id)
+
     def flush(self) -> tuple[VehiclePass, ...]:
         """Ends every pass that is still live, as at the end of a replay.
 

@@ -62,6 +62,7 @@ class Runner:
         self._link: HttpsLink | None = None
         self._hits_to = outbox.received_to()
         self._nudge = threading.Event()
+        self._wake = threading.Event()
         status = folder.status()
         self._parcel_size = ParcelSize.of(status.get("parcel_bytes"))
         self._failures = int(status.get("failures", 0))
@@ -70,11 +71,16 @@ class Runner:
         self._draw = when.draw()
 
     def nudge(self) -> None:
-        """A hit waits: do not wait for the window."""
+        """An alert was raised: speak now, whatever the window says."""
         self._nudge.set()
+        self._wake.set()
 
     def hang_up(self) -> None:
-        """Cut the conversation that runs, from another thread; what was on its way is sent again."""
+        """Cut the conversation that runs, from another thread; what was on its way is sent again.
+
+        Whoever set `stop` of `run` calls this too, so that it is seen at once.
+        """
+        self._wake.set()
         link = self._link
         if link is not None:
             link.hang_up()
@@ -202,7 +208,8 @@ class Runner:
                     stop.wait(60 * LOOK_S)
             else:
                 self._folder.save_status(next_us=decision.until_us, waiting_for=decision.why)
-            stop.wait(LOOK_S)
+            self._wake.wait(LOOK_S)
+            self._wake.clear()
 
     def _hit_waits(self) -> bool:
         """Whether a hit was stored since the last look; it is tried at once, once."""

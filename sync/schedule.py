@@ -14,6 +14,7 @@ from storage.times import MINUTE_US, SECOND_US
 from sync.errors import ConfigError
 
 DAY_MINUTES = 1440
+ALERT_RETRY_S = 15  # the longest that an alert waits for a line that failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def decide(schedule: Schedule, conditions: Conditions, past: Past, *, now_us: in
     """Whether to speak now. `past.jitter_draw` in -1 to 1 spreads units apart."""
     if conditions.network is None:
         return Wait(now_us + MINUTE_US, "no network")
-    if past.failures and (held := next_retry_us(schedule, past)) > now_us:
+    if past.failures and (held := next_retry_us(schedule, past, alert=alert)) > now_us:
         return Wait(held, f"backing off after {past.failures} failures")
     closed = _closed(schedule, conditions, past, now_us)
     if alert:
@@ -136,10 +137,10 @@ def _closed(schedule: Schedule, conditions: Conditions, past: Past, now_us: int)
     return None
 
 
-def next_retry_us(schedule: Schedule, past: Past) -> int:
-    """Exponential back-off with the same jitter, from the last attempt."""
+def next_retry_us(schedule: Schedule, past: Past, *, alert: bool = False) -> int:
+    """Exponential back-off with the same jitter, from the last attempt; an alert is tried again sooner."""
     doubled = schedule.first_retry_s * 2 ** min(past.failures - 1, 30)
-    seconds = min(doubled, schedule.last_retry_s)
+    seconds = min(doubled, schedule.last_retry_s, ALERT_RETRY_S if alert else schedule.last_retry_s)
     return past.tried_us + int(seconds * SECOND_US * (1 + schedule.jitter * past.jitter_draw))
 
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import leaf as leaves
 from storage.errors import ForkedLogError, KeyLostError, LedgerError, StorageError
+from storage.records import Alert
 from sync import messages as m
 from sync import parcels
 from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError
@@ -30,6 +31,8 @@ SOFTWARE = "alpr-reader"
 FIRST_PARCEL, LEAST_PARCEL, MOST_PARCEL = 1 << 20, 4 << 10, 8 << 20
 LEAVES_AT_ONCE = 1024
 HIT_LEAVES_AT_ONCE = 64
+ALERTS_AT_ONCE = 64
+HITS_LOOKED_AT = 512  # the newest
 NEAR = 200  # records; a backlog of so few is as fast as an alert by itself
 
 
@@ -101,6 +104,7 @@ class Conversation:
         self.progress = Progress()
         self._sent_keys: set[int] = set()
         self._resent_from: int | None = None
+        self._alerts_to = 0  # alerts before this record are told
 
     def run(self, *, alerts_only: bool = False, goes_on: Callable[[], bool] = lambda: True) -> Progress:
         """Speak until everything is there. Raises LinkError, RefusedByDepartmentError, StorageError.
@@ -183,6 +187,7 @@ class Conversation:
         """Send the leaves that are not there; the size that is held then."""
         held = state.size
         while goes_on():
+            self._tell_new_alerts()
             size, head = self._outbox.size(), self._outbox.head()
             if held >= size:
                 break
@@ -226,6 +231,7 @@ class Conversation:
                 for parcel in self._parcels(numbers):
                     if not goes_on():
                         break
+                    self._tell_new_alerts()
                     while len(waiting) >= (1 if parcel.in_pieces else self._depth()):
                         self._taken(*waiting.popleft())
                     if parcel.in_pieces:
@@ -346,22 +352,44 @@ class Conversation:
     # --- alerts, receipts, documents ----------------------------------------------------------------------
 
     def _alerts(self, state: m.State, *, near: int) -> None:
-        """Hits whose turn is more than `near` records off go ahead, each with its leaf."""
-        if self._outbox.size() - state.complete_to <= near:
-            return
-        for number in self._outbox.hits_from(state.complete_to)[:HIT_LEAVES_AT_ONCE]:
+        """Alerts go ahead of everything; the hits they are of too where those are `near` records off.
+
+        Each goes with its leaf, the newest alert first: an old one is not what somebody waits for.
+        """
+        hits = self._outbox.hits_from(state.complete_to)
+        self._alerts_to = max(hits[-1] + 1 if hits else 0, state.complete_to)
+        parsed = [(number, self._outbox.leaves(number, 1)[0]) for number in hits[-HITS_LOOKED_AT:]]
+        raised = [one for one in parsed if leaves.unchecked(one[1]).kind == Alert.KIND]
+        for number, data in reversed(raised[-ALERTS_AT_ONCE:]):
+            self._tell_alert(number, data)
+        if self._outbox.size() - state.complete_to > near:
+            told = {number for number, _ in raised}
+            for number in [one for one in hits if one not in told][:HIT_LEAVES_AT_ONCE]:
+                self._tell_alert(number, *self._outbox.leaves(number, 1))
+
+    def _tell_new_alerts(self) -> None:
+        """What was raised since this conversation began does not wait for its end."""
+        hits = self._outbox.hits_from(self._alerts_to)
+        for number in hits:
             (data,) = self._outbox.leaves(number, 1)
-            parcel = _Parcel()
-            self._sent_keys.clear()  # an alert stands by itself
-            leaf = leaves.unchecked(data)
-            for name in m.travelling(leaf):
-                stored = self._stored(leaf, name)
-                self._add_key(parcel, leaf)
-                parcel.items.append(m.Item(sequence=number, name=name, length=len(stored)))
-                parcel.parts.append(stored)
-            self._note(parcel, self._open(m.ParcelHeld, self._link.post("alert", self._framed(parcel, data))))
-            self.progress.alerts += 1
-        self._sent_keys.clear()
+            if leaves.unchecked(data).kind == Alert.KIND:
+                self._tell_alert(number, data)
+        if hits:
+            self._alerts_to = hits[-1] + 1
+
+    def _tell_alert(self, number: int, data: bytes) -> None:
+        """Send one record by itself, with its leaf and the key it needs."""
+        sent, self._sent_keys = self._sent_keys, set()
+        parcel = _Parcel()
+        leaf = leaves.unchecked(data)
+        for name in m.travelling(leaf):
+            stored = self._stored(leaf, name)
+            self._add_key(parcel, leaf)
+            parcel.items.append(m.Item(sequence=number, name=name, length=len(stored)))
+            parcel.parts.append(stored)
+        self._note(parcel, self._open(m.ParcelHeld, self._link.post("alert", self._framed(parcel, data))))
+        self._sent_keys = sent
+        self.progress.alerts += 1
 
     def _tell_health(self) -> None:
         """How the unit is, ahead of a backlog that may take hours."""

@@ -78,6 +78,10 @@ class HotListWatch:
             self._found = []
         return bool(self._found)
 
+    def sounds(self, going: EndedPass) -> bool:
+        """Whether a pass that goes on is an entry for which an alert sounds."""
+        return self.matches(going) and any(one.sounds for one in self._found)
+
     def met(self, number: int, read: Read, _ended: EndedPass) -> None:
         """Raise the alerts of the read that was just stored. A failure is told; the read stays stored."""
         found, self._found = self._found, []

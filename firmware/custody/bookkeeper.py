@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -29,14 +29,15 @@ from storage.read_records import Position, Read
 UNSTORED = (StorageError, HardwareError, OSError, sqlite3.Error)
 FAILED_LIMIT_S = 60.0
 GAPS_OWED = 64
+EARLY_MOST = 256  # passes in view at once, by far
 
 
 class Bookkeeper:
     """The way from the pipeline into the ledger. announce: called once a read is durable, with its number.
 
     position: where a moving unit was so many seconds ago; None where the surveyed place holds. matches:
-    whether a pass may be an entry of a hot list; such a read is sealed as a hit. met: called with such a
-    read, before announce.
+    whether a pass may be an entry of a hot list; such a read is sealed as a hit. sounds: whether its alert
+    would be heard. met: called with such a read, before announce.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Bookkeeper:
         log: structlog.typing.FilteringBoundLogger,
         position: Callable[[float], Position | None] = lambda _ago_s: None,
         matches: Callable[[EndedPass], bool] = lambda _ended: False,
+        sounds: Callable[[EndedPass], bool] = lambda _going: False,
         met: Callable[[int, Read, EndedPass], None] = lambda _number, _read, _ended: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -59,7 +61,8 @@ class Bookkeeper:
         self._quality = overview_quality
         self._announce = announce
         self._position = position
-        self._matches, self._met = matches, met
+        self._matches, self._sounds, self._met = matches, sounds, met
+        self._stored_early: OrderedDict[int, str] = OrderedDict()  # text by pass, of those that go on
         self._log = log
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -69,8 +72,25 @@ class Bookkeeper:
         self._lost = 0
         self._owed: deque[Gap] = deque(maxlen=GAPS_OWED)  # blind times for which there was no room yet
 
+    def glance(self, going: EndedPass) -> None:
+        """A pass that goes on: stored now where its alert would be heard, and not again when it ends."""
+        number = going.vehicle.pass_id
+        if number in self._stored_early or not self._sounds(going):
+            return
+        if self._put(going):
+            self._stored_early[number] = going.vehicle.text.text
+            while len(self._stored_early) > EARLY_MOST:
+                self._stored_early.popitem(last=False)
+
     def store(self, ended: EndedPass) -> bool:
-        """One pass as a signed read. False, with the loss counted, when the store is full."""
+        """One pass as a signed read. False, with the loss counted, when the store is full.
+
+        A pass that an alert stored already is stored again only where more frames changed its text.
+        """
+        early = self._stored_early.pop(ended.vehicle.pass_id, None)
+        return early == ended.vehicle.text.text or self._put(ended)
+
+    def _put(self, ended: EndedPass) -> bool:
         # A pass is over seconds after its best frame, and a vehicle has driven on by then.
         ago_s = (self._clock.now().us - ended.frame.captured.us) / 1e6
         here = self._position(max(0.0, ago_s))

@@ -23,14 +23,17 @@ from hw.errors import BrokenFrameError
 
 OVERVIEWS_MAX = 48  # frames kept for live passes: at 1080p about 150 MB, more vehicles than one view holds
 LONGEST_INTERVAL_US = 1_000_000
+GLANCE_GAP_US = 120_000  # out of sight for so long, a pass may be over
+GLANCE_EVERY_US = 1_000_000  # a car ahead in traffic stays in view for minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EndedPass:
-    """One vehicle's pass and the frame it was best seen in."""
+    """One vehicle's pass and the frame it was best seen in. `goes_on`: the vehicle is still in view."""
 
     vehicle: VehiclePass
     frame: Frame = field(repr=False)
+    goes_on: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,6 +96,32 @@ class RisingTime:
         return self._newest_us
 
 
+class Glances:
+    """When a live pass is looked at for an alert, which cannot wait for the vehicle to be gone.
+
+    Once its text is settled, once it is out of sight for a moment, and each second until then.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, int, int, int]] = {}  # frames seen, since; frames looked at, when
+
+    def due(self, live: tuple[LivePass, ...], at_us: int) -> list[int]:
+        """The passes to look at after this frame."""
+        found = []
+        known: dict[int, tuple[int, int, int, int]] = {}
+        for one in live:
+            seen, since_us, looked, looked_us = self._known.get(one.pass_id, (0, at_us, 0, at_us))
+            if one.frames_seen != seen:
+                seen, since_us = one.frames_seen, at_us
+            waits = one.settled or at_us - since_us >= GLANCE_GAP_US or at_us - looked_us >= GLANCE_EVERY_US
+            if waits and looked != one.frames_voted:
+                found.append(one.pass_id)
+                looked, looked_us = one.frames_voted, at_us
+            known[one.pass_id] = (seen, since_us, looked, looked_us)
+        self._known = known
+        return found
+
+
 class ReadStage:
     """Frames in, ended passes out. One thread only: neither the reader nor the tracker is shared."""
 
@@ -111,6 +140,7 @@ class ReadStage:
         self._on_progress = on_progress
         self._hand_on = hand_on
         self._best: dict[int, Frame] = {}
+        self._glances = Glances()
         self._time = RisingTime()
 
     def take(self, frame: Frame) -> None:
@@ -120,6 +150,8 @@ class ReadStage:
         at_us = self._time.of(frame.captured.us)
         step = self._tracker.update(frame.sequence, at_us, frame.luma.shape[:2], seen)
         self._keep(step, frame)
+        for pass_id in self._glances.due(step.live, at_us):
+            self._glance(pass_id)
         track_ms = (time.perf_counter() - begun) * 1000
         self._counts.read += 1
         self._on_progress(
@@ -142,15 +174,24 @@ class ReadStage:
         while len(self._best) > OVERVIEWS_MAX:
             del self._best[next(iter(self._best))]
 
+    def _glance(self, pass_id: int) -> None:
+        """Hand on a pass that goes on, for an alert that it may be."""
+        frame = self._best.get(pass_id)
+        vehicle = None if frame is None else self._tracker.so_far(pass_id)
+        if frame is not None and vehicle is not None:
+            self._hand_on(EndedPass(vehicle=self._by_clock(vehicle), frame=frame, goes_on=True))
+
     def _end(self, vehicle: VehiclePass) -> None:
         frame = self._best.pop(vehicle.pass_id, None)
         self._counts.passes += 1
         if frame is None:
             self._counts.without_frame += 1
             return
+        self._hand_on(EndedPass(vehicle=self._by_clock(vehicle), frame=frame))
+
+    def _by_clock(self, vehicle: VehiclePass) -> VehiclePass:
         shift_us = self._time.shift_us
-        vehicle = replace(vehicle, first_us=vehicle.first_us - shift_us, last_us=vehicle.last_us - shift_us)
-        self._hand_on(EndedPass(vehicle=vehicle, frame=frame))
+        return replace(vehicle, first_us=vehicle.first_us - shift_us, last_us=vehicle.last_us - shift_us)
 
 
 class Pipeline:
@@ -163,6 +204,7 @@ class Pipeline:
         tracker: Tracker,
         *,
         store: Callable[[EndedPass], bool],
+        glance: Callable[[EndedPass], None] = lambda _going: None,
         live: bool,
         queue_frames: int = 4,
         queue_passes: int = 16,
@@ -171,14 +213,15 @@ class Pipeline:
         on_progress: Callable[[Progress], None],
         permitted: Callable[[Frame], bool] = lambda _frame: True,
     ) -> None:
-        """store: puts one pass into the ledger; False when it could not, which counts as lost.
+        """store: puts one pass into the ledger; False when it could not, which counts as lost. glance: looks
+        at one that goes on; what an alert stores of it then is not stored again.
 
         permitted: whether a frame may be read at all; one that may not is dropped unseen.
 
         live: a full frame queue drops its oldest; else the source waits, and no frame is dropped.
         """
         self._camera = camera
-        self._store, self._permitted = store, permitted
+        self._store, self._glance, self._permitted = store, glance, permitted
         self._stop = threading.Event()
         self._counts = Counts()
         self._frames: BoundedQueue[Frame] = BoundedQueue(queue_frames, dropping=live)
@@ -245,12 +288,14 @@ class Pipeline:
         self._passes.close()
 
     def _hand_on(self, ended: EndedPass) -> None:
-        if not self._passes.put(ended):
+        if not self._passes.put(ended) and not ended.goes_on:
             self._counts.lost_passes += 1
 
     def _store_all(self) -> None:
         while (ended := self._passes.get()) is not None:
-            if self._store(ended):
+            if ended.goes_on:
+                self._glance(ended)
+            elif self._store(ended):
                 self._counts.stored += 1
             else:
                 self._counts.lost_passes += 1

@@ -72,7 +72,7 @@ class BesideReading:
         habit = ReadHabit.load(self._home / "habit.json")
         health, tap = self._health(habit), FrameTap()
         lighting = self._lighting(health)
-        self._start_uplink(stack, health)
+        uplink = self._start_uplink(stack, health)
         stack.enter_context(purging(self._ledger, self._log))
         stack.enter_context(serving_metrics(self._config.unit.metrics_port, health.report, self._log))
         self._start_reporting(stack, health, habit)
@@ -80,7 +80,7 @@ class BesideReading:
         in_session = stack.enter_context(
             consoles(self._home, self._ledger, clock=self._parts.clock, health=health, tap=tap, retune=retune)
         )
-        alerts = self._start_alerts(stack)
+        alerts = self._start_alerts(stack, uplink)
         return Beside(health=health, tap=tap, lighting=lighting, in_session=in_session, alerts=alerts)
 
     def _health(self, habit: ReadHabit) -> HealthWatch:
@@ -109,10 +109,10 @@ class BesideReading:
             on_switch=health.lit_anew,
         )
 
-    def _start_uplink(self, stack: contextlib.ExitStack, health: HealthWatch) -> None:
+    def _start_uplink(self, stack: contextlib.ExitStack, health: HealthWatch) -> UplinkThread:
         settings = self._config.sync
         named = bool(settings.networks.strip())
-        stack.enter_context(
+        return stack.enter_context(
             UplinkThread(
                 self._ledger,
                 self._home,
@@ -136,7 +136,7 @@ class BesideReading:
             )
         )
 
-    def _start_alerts(self, stack: contextlib.ExitStack) -> Alerts:
+    def _start_alerts(self, stack: contextlib.ExitStack, uplink: UplinkThread) -> Alerts:
         """Hot lists and their alerts, and the door over which other commands ask for them and for reads."""
         alerts = stack.enter_context(
             alerting(
@@ -146,6 +146,7 @@ class BesideReading:
                 self._reader.decoding.text.jurisdictions,
                 lambda: self._ledger.store.time.now().us,
                 self._log,
+                changed=lambda _alert, what: uplink.nudge() if what != "sighting" else None,
             )
         )
         operations = {

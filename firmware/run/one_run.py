@@ -174,6 +174,7 @@ class OneRun:
             log=log,
             position=lambda ago_s: _position_of(self._parts.fix_at(ago_s)),
             matches=beside.alerts.watch.matches,
+            sounds=beside.alerts.watch.sounds,
             met=beside.alerts.watch.met,
         )
         camera = WatchedCamera(source, clock=clock, on_blind=bookkeeper.blind, stall_s=config.camera.stall_s)
@@ -183,6 +184,7 @@ class OneRun:
             reader,
             Tracker(reader.decoding),
             store=bookkeeper.store,
+            glance=bookkeeper.glance,
             live=source.live,
             queue_frames=config.capture.queue_frames,
             queue_passes=config.capture.queue_passes,

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert
 
 from storage import codec, merkle, sealing
+from storage import leaf as leaves
 from storage.checkpoint import Checkpoint, sign_checkpoint
 from storage.day_keys import seal_to_day
 from storage.leaf import ENTRY, Leaf, Mark, log_id_of, origin_of
@@ -21,6 +22,7 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.store import unit_logs as held
 from sync.department.store.database import open_store
 from sync.department.store.tables import units
+from sync.department.units.arrival import ALERT_KINDS
 
 LATITUDE, LONGITUDE = 34.1443, -117.9979
 METRES_A_DEGREE = 111_195.0
@@ -161,4 +163,7 @@ class UnitTwin:
                 for one, after in zip(arrived, kept, strict=True)
             ]
             held.add_elements(self._store, connection, log.log_no, day, new)
+            numbers = [leaves.unchecked(one) for one in fresh]
+            of_alerts = [one.sequence for one in numbers if one.kind in ALERT_KINDS]
+            held.note_alerts(connection, log.log_no, day, of_alerts)
         return names

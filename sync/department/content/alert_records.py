@@ -13,11 +13,12 @@ from storage import leaf as leaves
 from storage.codec import from_bytes
 from storage.read_records import Alert, AlertStepped
 from sync.department.content.key_guard import Cover, KeyDoor, Row, read_name
+from sync.department.content.reads import parse_name
 from sync.department.store import tables as t
 from sync.department.store.database import Store
 
-KINDS = frozenset({Alert.KIND, AlertStepped.KIND})
 MOST = 2000  # records looked at in one call
+LATE = 1000  # numbers that another server's transaction may still put in below the newest one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +45,6 @@ class AlertRecords(Protocol):
         """Records by their names; those that are held."""
         ...
 
-    def newest(self) -> int:
-        """A number that rises when a record comes; says nothing else."""
-        ...
-
 
 def open_records(
     door: KeyDoor, cover: Cover, records: Sequence[SealedRecord]
@@ -60,59 +57,69 @@ def open_records(
 
 
 class StoreAlerts:
-    """Alerts of the receiver's store."""
+    """Alerts of the receiver's store. Asking again is cheap: what is known is not looked at anew."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._known_to = 0  # every record numbered lower is known at the desk
 
     def waiting(self, known: Collection[str]) -> list[SealedRecord]:
+        found: list[SealedRecord] = []
         with self._store.read() as connection:
-            rows = self._rows(connection, None)
-            return [one for one in rows if one.name not in known][:MOST]
+            last = self._known_to
+            for number, one in self._rows(connection, t.alert_records.c.record_no >= self._known_to):
+                if one.name not in known:
+                    found.append(one)
+                    if len(found) == MOST:
+                        break
+                elif not found:
+                    last = number
+        self._known_to = max(self._known_to, last - LATE)
+        return found
 
     def named(self, names: Sequence[str]) -> list[SealedRecord]:
-        wanted = set(names)
+        found: dict[str, SealedRecord] = {}
         with self._store.read() as connection:
-            found = {one.name: one for one in self._rows(connection, wanted)}
+            for name in names:
+                log_id, sequence = parse_name(name)
+                where = sa.and_(t.logs.c.log_id == log_id, t.alert_records.c.sequence == sequence)
+                found |= {one.name: one for _, one in self._rows(connection, where)}
         return [found[name] for name in names if name in found]
 
-    def newest(self) -> int:
-        e = t.elements.c
-        with self._store.read() as connection:
-            counted = select(sa.func.count(), sa.func.coalesce(sa.func.sum(e.sequence), 0)).where(
-                e.name == leaves.ENTRY
-            )
-            count, total = connection.execute(counted).one()
-        return int(count) + int(total)
-
     @staticmethod
-    def _rows(connection: sa.Connection, wanted: Collection[str] | None) -> list[SealedRecord]:
-        e, leaf, log = t.elements.c, t.leaves.c, t.logs.c
+    def _rows(connection: sa.Connection, where: sa.ColumnElement[bool]) -> Iterator[tuple[int, SealedRecord]]:
+        """(number, record) of those that are held, in the order in which they came."""
+        r, e, leaf, log = t.alert_records.c, t.elements.c, t.leaves.c, t.logs.c
+        mine = sa.and_(e.day == r.day, e.log_no == r.log_no, e.sequence == r.sequence, e.name == leaves.ENTRY)
+        early = t.alerts.c
         query = (
-            select(e.day, e.sequence, e.stored, leaf.leaf, log.log_id, t.units.c.name)
-            .join(t.leaves, sa.and_(leaf.log_no == e.log_no, leaf.sequence == e.sequence))
-            .join(t.logs, log.log_no == e.log_no)
+            select(
+                r.record_no, e.day, e.sequence, e.stored, leaf.leaf, early.leaf, log.log_id, t.units.c.name
+            )
+            .join(t.elements, mine)
+            .join(t.logs, log.log_no == r.log_no)
             .join(t.units, t.units.c.unit_id == log.unit_id)
             .join(t.days, t.days.c.day == e.day)
-            .where(e.name == leaves.ENTRY, e.stored.is_not(None), t.days.c.purge_started_us.is_(None))
-            .order_by(e.day, e.log_no, e.sequence)
+            .outerjoin(t.leaves, sa.and_(leaf.log_no == r.log_no, leaf.sequence == r.sequence))
+            .outerjoin(t.alerts, sa.and_(early.log_no == r.log_no, early.sequence == r.sequence))
+            .where(where, e.stored.is_not(None), t.days.c.purge_started_us.is_(None))
+            .order_by(r.record_no)
         )
-        found = []
-        for day, sequence, stored, data, log_id, unit in connection.execute(query):
-            parsed = leaves.unchecked(bytes(data))
-            name = read_name(bytes(log_id), sequence)
-            if parsed.kind not in KINDS or (wanted is not None and name not in wanted):
+        for number, day, sequence, stored, in_place, ahead, log_id, unit in connection.execute(query):
+            data = in_place if in_place is not None else ahead
+            if data is None:
                 continue
+            parsed = leaves.unchecked(bytes(data))
             mark = parsed.elements[leaves.ENTRY].commitment
-            found.append(
+            yield (
+                number,
                 SealedRecord(
-                    name=name,
+                    name=read_name(bytes(log_id), sequence),
                     kind=parsed.kind,
                     unit=unit,
                     log_id=bytes(log_id),
                     sequence=sequence,
                     day=day,
                     row=Row(sequence, {leaves.ENTRY: (bytes(stored), mark)}),
-                )
+                ),
             )
-        return found

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 
@@ -170,6 +171,16 @@ alerts = Table(  # hits that came ahead of their turn; the leaf must come again,
     Column("leaf", LargeBinary, nullable=False),
     Column("received_us", BigInteger, nullable=False),
     Column("parts", LargeBinary, nullable=False),  # the parcel as it came: sealed to the day key
+)
+
+alert_records = Table(  # alerts and their steps, in the order in which their content came
+    "alert_records",
+    metadata,
+    Column("record_no", Integer, primary_key=True),
+    Column("log_no", Integer, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("day", Integer, nullable=False),
+    UniqueConstraint("log_no", "sequence"),
 )
 
 documents = Table(  # what goes down to units: signed, versioned; unit_id empty: to every unit

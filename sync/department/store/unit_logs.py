@@ -18,6 +18,7 @@ from storage.checkpoint import NoteKey
 from storage.leaf import origin_of
 from sync.department.store.database import Store
 from sync.department.store.tables import (
+    alert_records,
     alerts,
     bad_records,
     elements,
@@ -380,6 +381,19 @@ def has_receipt(connection: sa.Connection, log_no: int, first: int, end: int) ->
         receipts.c.log_no == log_no, receipts.c.first == first, receipts.c.end == end
     )
     return connection.execute(query.limit(1)).first() is not None
+
+
+def note_alerts(connection: sa.Connection, log_no: int, day: int, sequences: Iterable[int]) -> None:
+    """These records, whose content is here now, are of alerts; one that is known is not named again."""
+    wanted = sorted(set(sequences))
+    for some in _some(wanted):
+        query = select(alert_records.c.sequence).where(
+            alert_records.c.log_no == log_no, alert_records.c.sequence.in_(some)
+        )
+        known = {row[0] for row in connection.execute(query)}
+        fresh = [{"log_no": log_no, "sequence": one, "day": day} for one in some if one not in known]
+        if fresh:
+            connection.execute(insert(alert_records), fresh)
 
 
 def drop_alert(connection: sa.Connection, log_no: int, sequence: int) -> None:

@@ -54,13 +54,25 @@ class Arrival:
         self._alerted = alerted
         self._store, self._keys, self._packs, self._now_us = store, keys, packs, now_us
 
-    def take(self, log: HeldLog, header: m.ParcelHeader, parts: Sequence[bytes]) -> tuple[int, list[m.Bad]]:
-        """(complete_to, bad elements), everything else durable. Raises RefusedByDepartmentError."""
+    def take(
+        self,
+        log: HeldLog,
+        header: m.ParcelHeader,
+        parts: Sequence[bytes],
+        *,
+        ahead: bytes | None = None,
+    ) -> tuple[int, list[m.Bad]]:
+        """(complete_to, bad elements), everything else durable. Raises RefusedByDepartmentError.
+
+        `ahead`: the leaf of a record whose turn in the log has not come; what is bad of it waits for that.
+        """
         day = self._now_us() // DAY_US
         with self._store.read() as connection:
             rows = held.missing_of(connection, log.log_no, (item.sequence for item in header.items))
+            early = [] if ahead is None else [item.sequence for item in header.items[:1]]
+            rows |= {n: (ahead, len(header.items)) for n in early if ahead is not None and n not in rows}
             parsed = {n: leaves.unchecked(data) for n, (data, missing) in rows.items() if missing}
-            partly = [n for n, leaf in parsed.items() if rows[n][1] < len(m.travelling(leaf))]
+            partly = [n for n, leaf in parsed.items() if rows[n][1] < len(m.travelling(leaf)) or n in early]
             here = held.names_held(connection, log.log_no, partly) if partly else set()
             keys = held.epoch_keys_of(connection, log.log_no)
             again = held.wanted_again(connection, log.log_no)
@@ -85,11 +97,13 @@ class Arrival:
         with self._store.write() as connection:
             held.put_epoch_keys(connection, log.log_no, header.keys)
             held.add_elements(self._store, connection, log.log_no, day, new)
+            of_alerts = {one.sequence for one in new if parsed[one.sequence].kind in ALERT_KINDS}
+            held.note_alerts(connection, log.log_no, day, of_alerts)
             if again:
                 held.forgive(connection, log.log_no, {one.sequence for one in new})
             bad = [
                 held.count_bad(connection, log.log_no, sequence, name, reason, self._now_us(), final=final)
-                for sequence, name, reason, final in found.bad
+                for sequence, name, reason, final in ([] if ahead is not None else found.bad)
             ]
             for line in m.summed_up(bad, final=True):
                 incidents.record(
@@ -101,7 +115,7 @@ class Arrival:
                     now_us=self._now_us(),
                 )
             complete_to = held.complete_to(connection, log)
-        if any(parsed[one.sequence].kind in ALERT_KINDS for one in new):
+        if of_alerts:
             self._alerted()
         return complete_to, bad
 

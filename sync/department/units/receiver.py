@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import structlog
@@ -251,6 +252,7 @@ class Receiver:
             with self.store.read() as connection:
                 before = held.leaves_from(connection, now.log_no, batch.first, known)
                 ahead = held.alert_leaves(connection, now.log_no, size, size + len(batch.leaves))
+                early = Counter(sequence for sequence, _ in held.names_held(connection, now.log_no, ahead))
             if before != list(batch.leaves[:known]):
                 raise refuse("fork", f"other records than those held before {size}", held_size=size)
             new = batch.leaves[known:]
@@ -265,7 +267,7 @@ class Receiver:
                         "fork", f"record {leaf.sequence} came before as another alert", held_size=size
                     )
                 frontier.append(merkle.leaf_hash(leaf_bytes))
-                rows.append((leaf_bytes, len(m.travelling(leaf))))
+                rows.append((leaf_bytes, len(m.travelling(leaf)) - early[leaf.sequence]))
             if theirs.size > size:
                 self._leads_on(frontier, theirs, batch.proof)
             note = None
@@ -343,12 +345,15 @@ class Receiver:
         return PieceHeld(log_id=log.log_id, held=header.total, done=True, bad=tuple(bad))
 
     def alert(self, data: bytes) -> m.ParcelHeld:
-        """A hit ahead of its turn: kept as it came until the same leaf arrives in its place."""
+        """A hit ahead of its turn: its content is taken now, its leaf waits for its place in the log.
+
+        The parcel is kept as it came until the same leaf arrives there.
+        """
         header_bytes, body = parcels.split_parcel(data)
         header, log = self._open(m.ParcelHeader, header_bytes)
         if header.leaf is None:
             raise refuse("malformed", "an alert carries its leaf")
-        parcels.cut_items(header.items, body)
+        parts = parcels.cut_items(header.items, body)
         with self._alone(log) as now:
             leaf = self._leaf(header.leaf, now, header.items[0].sequence if header.items else -1)
             with self.store.write() as connection:
@@ -370,7 +375,9 @@ class Receiver:
                             parts=data,
                         )
                     )
-                return m.ParcelHeld(log_id=now.log_id, complete_to=held.complete_to(connection, now), bad=())
+            ahead = header.leaf if leaf.sequence >= now.frontier.size else None
+            complete_to, _ = self._arrival.take(now, header, parts, ahead=ahead)
+            return m.ParcelHeld(log_id=now.log_id, complete_to=complete_to, bad=())
 
     def receipt(self, data: bytes) -> m.Receipt:
         """What lets the unit destroy content: ranges from `first` on whose content is safe here."""

@@ -1,0 +1,149 @@
+"""An alert reaches the department ahead of everything: its content at once, its leaf in its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from receiver_twins import Joined
+from sync_twins import LoopbackLink, checked, converse
+
+from storage.records import Alert
+from storage.times import now_us
+from sync.department.content.alert_records import StoreAlerts
+from sync.department.server.server import Department
+from sync.department.store import database
+from sync.department.store import unit_logs as held
+from sync.department.store.tables import alert_records, alerts, elements
+from sync.errors import LinkError
+from sync.hot_lists.entry import Entry
+
+PLATE = "7XKR219"
+
+
+@pytest.fixture
+def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
+    made = Joined(tmp_path / "unit", department, "unit")
+    yield made
+    made.close()
+
+
+def raise_alert(unit: Joined, read: int) -> int:
+    """An alert of a read, as the board records it; its number."""
+    entry = Entry(plate=PLATE, state="US-CA", category="stolen-vehicle")
+    record = Alert(
+        read=read, list_id="doj", list_version=1, source="SVS", entry=entry.to_bytes(),
+        category="stolen-vehicle", score=0.97, twin=False, disagrees=(), silent=(), stale=False,
+        at_us=now_us(),
+    )  # fmt: skip
+    return unit.ledger.append(record).sequence
+
+
+def waiting(department: Department) -> list[int]:
+    return [one.sequence for one in StoreAlerts(department.store).waiting(set())]
+
+
+def cut(link: LoopbackLink, at: str) -> None:
+    """Nothing of this kind arrives."""
+
+    def before(name: str, data: bytes) -> bytes:
+        if name == at:
+            raise LinkError("cut")
+        return data
+
+    link.before = before
+
+
+def test_an_alert_is_known_before_a_single_leaf_of_the_backlog_came(
+    department: Department, unit: Joined
+) -> None:
+    unit.add(20, size=40)
+    (hit,) = unit.add(1, hit=True, size=40)
+    number = raise_alert(unit, hit)
+    link = LoopbackLink(department)
+    cut(link, "leaves")
+    with pytest.raises(LinkError):
+        converse(unit, department, link)
+    assert waiting(department) == [number]
+    assert converse(unit, department).done
+    assert waiting(department) == [number]
+    with department.store.read() as connection:
+        log = held.find_log(connection, unit.outbox.log_id)
+        assert log is not None
+        rows = connection.execute(sa.select(elements).where(elements.c.sequence == number)).all()
+        assert (len(rows), held.complete_to(connection, log)) == (1, log.frontier.size)
+        assert connection.execute(sa.select(alerts)).all() == []
+    assert checked(department.home).problems == []
+
+
+def test_the_bell_rings_once_the_alert_is_stored(department: Department, unit: Joined) -> None:
+    unit.add(3)
+    before = department.bell.count
+    converse(unit, department)
+    assert department.bell.count == before
+    (hit,) = unit.add(1, hit=True)
+    raise_alert(unit, hit)
+    link = LoopbackLink(department)
+    counted: list[int] = []
+
+    def at_leaves(name: str, data: bytes) -> bytes:
+        if name == "leaves":
+            counted.append(department.bell.count)
+        return data
+
+    link.before = at_leaves
+    converse(unit, department, link)
+    assert counted[0] == before + 1
+
+
+def test_an_alert_raised_while_a_backlog_is_sent_does_not_wait_for_its_end(
+    department: Department, unit: Joined
+) -> None:
+    unit.add(40, size=60_000)
+    link = LoopbackLink(department)
+    numbers: list[int] = []
+
+    def before(name: str, data: bytes) -> bytes:
+        if name == "parcel" and not numbers:
+            (hit,) = unit.add(1, hit=True)
+            numbers.append(raise_alert(unit, hit))
+        return data
+
+    link.before = before
+    assert converse(unit, department, link).done
+    first, last = link.names.index("parcel"), len(link.names) - 1 - link.names[::-1].index("parcel")
+    assert first < link.names.index("alert") < last
+    assert waiting(department) == numbers
+
+
+def test_of_many_alerts_the_newest_goes_first(department: Department, unit: Joined) -> None:
+    hits = unit.add(3, hit=True)
+    numbers = [raise_alert(unit, one) for one in hits]
+    link = LoopbackLink(department)
+    cut(link, "leaves")
+    with pytest.raises(LinkError):
+        converse(unit, department, link)
+    with department.store.read() as connection:
+        order = connection.execute(
+            sa.select(alert_records.c.sequence).order_by(alert_records.c.record_no)
+        ).scalars()
+        assert list(order) == numbers[::-1]
+
+
+def test_a_store_of_before_finds_the_alerts_that_it_holds(department: Department, unit: Joined) -> None:
+    hits = unit.add(2, hit=True)
+    numbers = [raise_alert(unit, one) for one in hits]
+    converse(unit, department)
+    with department.store.write() as connection:
+        alert_records.drop(connection)
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
+    config = Config()
+    config.set_main_option("script_location", str(database.MIGRATIONS))
+    with department.store.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    assert sorted(waiting(department)) == numbers
