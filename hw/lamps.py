@@ -1,5 +1,5 @@
-"""Infra-red strobe, IR-cut filter and the lamp at the case: gpiozero pins, and lamps that only remember
-as twin.
+"""Infra-red strobe, IR-cut filter, the lamp at the case, buzzer and lamp of alerts: gpiozero pins, and as
+twin lamps that only remember.
 """
 
 from __future__ import annotations
@@ -23,16 +23,22 @@ class Lamps(Protocol):
     def status(self, *, on: bool) -> None:
         """The lamp at the case that the installer sees."""
 
+    def buzzer(self, *, on: bool) -> None:
+        """The buzzer that an officer hears; active, so that a level is a tone."""
+
+    def alert(self, *, on: bool) -> None:
+        """The lamp that an officer sees while an alert waits."""
+
     @property
     def lit(self) -> frozenset[str]:
-        """Which of "strobe", "filter" and "status" are on."""
+        """Which of "strobe", "filter", "status", "buzzer" and "alert" are on."""
 
     def close(self) -> None:
         """Everything off; the pins go back."""
 
 
 class GpioLamps:
-    """Three outputs by gpiozero. Pins are BCM numbers; None where the unit has no such lamp."""
+    """Outputs by gpiozero. Pins are BCM numbers; None where the unit has no such lamp."""
 
     def __init__(
         self,
@@ -40,10 +46,18 @@ class GpioLamps:
         strobe_pin: int | None = None,
         filter_pin: int | None = None,
         status_pin: int | None = None,
+        buzzer_pin: int | None = None,
+        alert_pin: int | None = None,
         pin_factory: object = None,
     ) -> None:
         self._pins: dict[str, Any] = {}
-        for name, pin in (("strobe", strobe_pin), ("filter", filter_pin), ("status", status_pin)):
+        for name, pin in (
+            ("strobe", strobe_pin),
+            ("filter", filter_pin),
+            ("status", status_pin),
+            ("buzzer", buzzer_pin),
+            ("alert", alert_pin),
+        ):
             if pin is None:
                 continue
             try:
@@ -63,6 +77,14 @@ class GpioLamps:
     def status(self, *, on: bool) -> None:
         """See Lamps.status."""
         self._set("status", on)
+
+    def buzzer(self, *, on: bool) -> None:
+        """See Lamps.buzzer."""
+        self._set("buzzer", on)
+
+    def alert(self, *, on: bool) -> None:
+        """See Lamps.alert."""
+        self._set("alert", on)
 
     @property
     def lit(self) -> frozenset[str]:
@@ -104,6 +126,14 @@ class RememberedLamps:
     def status(self, *, on: bool) -> None:
         """See Lamps.status."""
         self._set("status", on)
+
+    def buzzer(self, *, on: bool) -> None:
+        """See Lamps.buzzer."""
+        self._set("buzzer", on)
+
+    def alert(self, *, on: bool) -> None:
+        """See Lamps.alert."""
+        self._set("alert", on)
 
     @property
     def lit(self) -> frozenset[str]:

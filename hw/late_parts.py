@@ -60,6 +60,14 @@ class LateLamps:
         """See Lamps.status."""
         self._want("status", on)
 
+    def buzzer(self, *, on: bool) -> None:
+        """See Lamps.buzzer."""
+        self._want("buzzer", on)
+
+    def alert(self, *, on: bool) -> None:
+        """See Lamps.alert."""
+        self._want("alert", on)
+
     @property
     def lit(self) -> frozenset[str]:
         """See Lamps.lit; nothing is lit before they are there."""
@@ -82,12 +90,16 @@ class LateLamps:
 
 
 def _set(lamps: Lamps, name: str, *, on: bool) -> None:
-    if name == "strobe":
-        lamps.strobe(on=on)
-    elif name == "filter":
+    if name == "filter":
         lamps.day_filter(closed=on)
-    else:
-        lamps.status(on=on)
+        return
+    switches = {
+        "strobe": lamps.strobe,
+        "status": lamps.status,
+        "buzzer": lamps.buzzer,
+        "alert": lamps.alert,
+    }
+    switches[name](on=on)
 
 
 class LatePower:

@@ -14,6 +14,7 @@ import re
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -49,16 +50,26 @@ HEADERS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """That an alert changed. `recipients`: of a covert entry, who alone is told; None: everybody."""
+
+    text: str
+    recipients: tuple[str, ...] | None
+
+
 class Feed:
     """Tells every open page that something changed; a page that does not listen loses the oldest words."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._queues: set[queue.Queue[str]] = set()
+        self._queues: set[queue.Queue[Word]] = set()
 
     def changed(self, alert: OpenAlert, what: str) -> None:
         """Called by the board."""
-        word = json.dumps({"number": alert.number, "what": what, "sounds": alert.match.sounds})
+        recipients = alert.entry.recipients if alert.entry.covert else None
+        text = json.dumps({"number": alert.number, "what": what, "sounds": alert.match.sounds})
+        word = Word(text, recipients)
         with self._lock:
             for one in self._queues:
                 with contextlib.suppress(queue.Empty):
@@ -67,9 +78,9 @@ class Feed:
                 one.put_nowait(word)
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[queue.Queue[str]]:
+    def listening(self) -> Iterator[queue.Queue[Word]]:
         """A queue of words for one page."""
-        mine: queue.Queue[str] = queue.Queue(maxsize=64)
+        mine: queue.Queue[Word] = queue.Queue(maxsize=64)
         with self._lock:
             self._queues.add(mine)
         try:
@@ -209,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _events(self) -> None:
-        self._officer()
+        officer = self._officer()
         stopping: threading.Event = self.server.stopping  # type: ignore[attr-defined]  # a _Server's
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
@@ -226,7 +237,9 @@ class _Handler(BaseHTTPRequestHandler):
                     self._officer()  # a session that ended ends its feed
                     self.wfile.write(b": beat\n\n")
                     continue
-                self.wfile.write(f"data: {word}\n\n".encode())
+                if word.recipients is None or officer.user in word.recipients:
+                    self._officer()
+                    self.wfile.write(f"data: {word.text}\n\n".encode())
 
     def _officer(self) -> Officer:
         return self.sessions.find(self._token())

@@ -4,6 +4,7 @@ look.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 from detector.errors import DetectorError
@@ -13,6 +14,7 @@ from firmware.frames.picture_quality import picture_quality
 from hw.camera import Frame
 from hw.clock import Clock, ClockState
 from hw.errors import EndOfSourceError, HardwareError, MissingDriverError, NoSuchSourceError
+from hw.lamps import Lamps
 from hw.vitals import Board
 from storage.errors import StorageError
 from storage.ledger import Ledger
@@ -20,6 +22,7 @@ from storage.slot import load as load_slot
 
 FREE_LEAST = 1 << 30
 HOT_C = 80.0
+BEEP_S = 0.3
 
 
 def self_test(
@@ -29,12 +32,15 @@ def self_test(
     board: Board,
     newest: Callable[[], Frame],
     find: Callable[[Frame], Spots],
+    lamps: Callable[[], Lamps] | None = None,
 ) -> Iterator[Check]:
-    """All checks; each fails alone."""
+    """All checks; each fails alone. lamps: opens buzzer and lamp of alerts, where the unit has one."""
     yield _slot(ledger)
     yield _log(ledger)
     yield from _board(board)
     yield _clock(clock)
+    if lamps is not None:
+        yield _sounder(lamps)
     try:
         frame = newest()
     except (MissingDriverError, NoSuchSourceError, EndOfSourceError) as error:
@@ -87,6 +93,24 @@ def _clock(clock: Clock) -> Check:
     now = clock.now()
     detail = f"{now.state}, within {now.error_us / 1e6:.3f} s"
     return Check(name="clock", good=now.state is not ClockState.UNKNOWN or None, detail=detail)
+
+
+def _sounder(lamps: Callable[[], Lamps]) -> Check:
+    """Buzzer and lamp go on for a moment: the installer hears and sees it."""
+    try:
+        part = lamps()
+    except HardwareError as error:
+        return Check(name="alert sounder", good=False, detail=str(error))
+    try:
+        part.buzzer(on=True)
+        part.alert(on=True)
+        lit = part.lit & {"buzzer", "alert"}
+        time.sleep(BEEP_S)
+    except HardwareError as error:
+        return Check(name="alert sounder", good=False, detail=str(error))
+    finally:
+        part.close()
+    return Check(name="alert sounder", good=bool(lit), detail=f"switched: {', '.join(sorted(lit)) or 'none'}")
 
 
 def _picture(frame: Frame) -> Check:

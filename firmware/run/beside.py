@@ -11,8 +11,10 @@ from pathlib import Path
 import structlog
 
 from detector.reader import PlateReader
+from firmware.alerts.board import OpenAlert
 from firmware.alerts.ops import alert_operations, list_operations
 from firmware.alerts.running import Alerts, alerting
+from firmware.alerts.sounder import Sounder, sounding
 from firmware.console.consoles import consoles
 from firmware.console.enrolling import join_as_owner
 from firmware.custody.opening import custody_of, joining, serve_door
@@ -66,6 +68,7 @@ class BesideReading:
         self._home, self._config, self._parts = home, config, parts
         self._ledger, self._reader, self._log = ledger, reader, log
         self._on_log_refused, self._on_attempt = on_log_refused, on_attempt
+        self._sounds: Sounder | None = None
 
     def start(self, stack: contextlib.ExitStack, source: TunableSource) -> Beside:
         """Start everything; it ends with the stack, the newest first."""
@@ -93,7 +96,7 @@ class BesideReading:
             custody=lambda: custody_of(self._ledger, folder),
             stays=config.parts.ignition_pin is None,
             sync_late_s=config.sync.late_after_s,
-            troubles=lambda: parts.troubles.lasting,
+            troubles=self._troubles,
             card_tb=config.parts.card_tb,
         )
 
@@ -126,7 +129,7 @@ class BesideReading:
         )
 
     def _start_reporting(self, stack: contextlib.ExitStack, health: HealthWatch, habit: ReadHabit) -> None:
-        alarms = AlarmEvents(self._log, troubles=lambda: self._parts.troubles.lasting)
+        alarms = AlarmEvents(self._log, troubles=self._troubles)
         stack.enter_context(
             reporting(
                 self._home,
@@ -136,8 +139,30 @@ class BesideReading:
             )
         )
 
+    def _sounder(self, stack: contextlib.ExitStack) -> Sounder | None:
+        """Buzzer and lamp of alerts, where the unit has one."""
+        parts, lamps = self._config.parts, self._parts.lamps
+        if lamps is None or (parts.buzzer_pin is None and parts.alert_pin is None):
+            return None
+        sounder = Sounder(lamps, longest_s=self._config.alerts.buzzer_s, log=self._log)
+        stack.enter_context(sounding(sounder))
+        return sounder
+
+    def _troubles(self) -> tuple[str, ...]:
+        sounder = self._sounds
+        return (*self._parts.troubles.lasting, *(() if sounder is None else sounder.troubles))
+
     def _start_alerts(self, stack: contextlib.ExitStack, uplink: UplinkThread) -> Alerts:
         """Hot lists and their alerts, and the door over which other commands ask for them and for reads."""
+        sounder = self._sounds = self._sounder(stack)
+
+        def changed(alert: OpenAlert, what: str) -> None:
+            if sounder is not None:
+                sounder.changed(alert, what)
+            if what != "sighting":
+                uplink.nudge()
+
+        settings = self._config.alerts
         alerts = stack.enter_context(
             alerting(
                 self._home,
@@ -146,7 +171,9 @@ class BesideReading:
                 self._reader.decoding.text.jurisdictions,
                 lambda: self._ledger.store.time.now().us,
                 self._log,
-                changed=lambda _alert, what: uplink.nudge() if what != "sighting" else None,
+                listen=settings.page_listen,
+                port=settings.page_port,
+                changed=changed,
             )
         )
         operations = {

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from firmware.settings.config import Config
+from firmware.settings.config import Config, PartsSettings
 from hw.chrony import ChronyDaemon
 from hw.clock import SystemClock
 from hw.clock_discipline import DisciplinedClock
@@ -81,15 +81,9 @@ def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> It
         if power is not None:
             stack.callback(power.close)
         lamps: LateLamps | None = None
-        if (named.strobe_pin, named.filter_pin, named.status_pin) != (None, None, None):
-            lamps = LateLamps(
-                partial(
-                    GpioLamps,
-                    strobe_pin=named.strobe_pin,
-                    filter_pin=named.filter_pin,
-                    status_pin=named.status_pin,
-                )
-            )
+        pins = lamp_pins(named)
+        if pins:
+            lamps = LateLamps(partial(GpioLamps, **pins))
             stack.callback(lamps.close)
             lamps.status(on=True)
         clock = clock_of(position)
@@ -178,6 +172,13 @@ class _Keeper:
             return ()
         lamps.tend()
         return () if lamps.trouble is None else (lamps.trouble,)
+
+
+def lamp_pins(named: PartsSettings) -> dict[str, int]:
+    """The pins of lamps, filter and buzzer that the configuration names."""
+    names = ("strobe_pin", "filter_pin", "status_pin", "buzzer_pin", "alert_pin")
+    pins = {name: getattr(named, name) for name in names}
+    return {name: pin for name, pin in pins.items() if pin is not None}
 
 
 def clock_of(position: PositionSource | None) -> DisciplinedClock:

@@ -100,6 +100,9 @@ class AlertSettings:
     page_port: int | None = setting(
         None, low=1024, high=65535, example=8467, why="HTTPS port of the alert page; left out: off"
     )
+    buzzer_s: float = setting(
+        10.0, low=1, high=120, why="how long an alert that nobody looks at sounds; looking at it ends it"
+    )
     page_listen: str = setting(
         "127.0.0.1", why="address of the car's own network at which the page listens, such as 192.168.10.2"
     )
@@ -199,6 +202,12 @@ class PartsSettings:
     )
     filter_pin: int | None = setting(None, low=0, high=27, example=24, why="GPIO of the infra-red cut filter")
     status_pin: int | None = setting(None, low=0, high=27, example=25, why="GPIO of the lamp at the case")
+    buzzer_pin: int | None = setting(
+        None, low=0, high=27, example=12, why="GPIO of an active buzzer that an alert sounds"
+    )
+    alert_pin: int | None = setting(
+        None, low=0, high=27, example=16, why="GPIO of a lamp that is lit until an alert is answered"
+    )
 
     def __post_init__(self) -> None:
         if self.shutdown_s >= self.reserve_s:

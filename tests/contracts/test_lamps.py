@@ -15,7 +15,9 @@ def lamps(request: pytest.FixtureRequest) -> Iterator[Lamps]:
         return
     mock = pytest.importorskip("gpiozero.pins.mock")
     factory = mock.MockFactory()
-    part = GpioLamps(strobe_pin=5, filter_pin=6, status_pin=13, pin_factory=factory)
+    part = GpioLamps(
+        strobe_pin=5, filter_pin=6, status_pin=13, buzzer_pin=12, alert_pin=16, pin_factory=factory
+    )
     yield part
     part.close()
     factory.reset()
@@ -29,6 +31,12 @@ def test_each_lamp_goes_on_and_off_alone(lamps: Lamps) -> None:
     lamps.status(on=True)
     lamps.strobe(on=False)
     assert lamps.lit == {"filter", "status"}
+    lamps.buzzer(on=True)
+    lamps.alert(on=True)
+    lamps.status(on=False)
+    assert lamps.lit == {"filter", "buzzer", "alert"}
+    lamps.buzzer(on=False)
+    assert lamps.lit == {"filter", "alert"}
 
 
 def test_everything_is_off_after_close(lamps: Lamps) -> None:

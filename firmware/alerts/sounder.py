@@ -1,0 +1,127 @@
+"""Buzzer and lamp of alerts: heard until somebody looks, lit until somebody answers. They tell of no plate.
+
+Promise: only an alert that sounds is heard or lit, at least one beep and no longer than the configured time;
+a part that fails is a trouble, told once, and stops neither the reading nor the alert.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import structlog
+
+from firmware.alerts.board import OpenAlert
+from hw.errors import HardwareError
+from hw.lamps import Lamps
+
+BEEP_S, PAUSE_S = 0.4, 0.4
+
+
+def unseen(alert: OpenAlert) -> bool:
+    """Whether an alert sounds and nobody has seen it. A covert entry's is for its recipients, not the car."""
+    return alert.match.sounds and not alert.entry.covert and not alert.state.steps
+
+
+def unanswered(alert: OpenAlert) -> bool:
+    """Whether an alert sounds and nobody has answered it."""
+    heard = alert.match.sounds and not alert.entry.covert
+    return heard and alert.state.answer is None and not alert.state.recalled
+
+
+class Sounder:
+    """Drives buzzer and lamp. `changed` is called by the board, `look` by the sounder's thread alone."""
+
+    def __init__(
+        self,
+        lamps: Lamps,
+        *,
+        longest_s: float,
+        log: structlog.typing.FilteringBoundLogger,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lamps, self._longest_s, self._log, self._monotonic = lamps, longest_s, log, monotonic
+        self._lock = threading.Lock()
+        self._heard_until: dict[int, float] = {}
+        self._lit: set[int] = set()
+        self._beep_until: float | None = None
+        self._pause_until = 0.0
+        self._on: dict[str, bool] = {}
+        self._failed: dict[str, str] = {}
+        self.woken = threading.Event()
+
+    @property
+    def troubles(self) -> Sequence[str]:
+        """What is wrong with buzzer or lamp now."""
+        return tuple(self._failed.values())
+
+    def changed(self, alert: OpenAlert, _what: str) -> None:
+        """An alert was raised, seen, answered, recalled or closed."""
+        closed = alert.state.closed
+        with self._lock:
+            if unseen(alert) and not closed:
+                self._heard_until.setdefault(alert.number, self._monotonic() + self._longest_s)
+            else:
+                self._heard_until.pop(alert.number, None)
+            (self._lit.add if unanswered(alert) and not closed else self._lit.discard)(alert.number)
+        self.woken.set()
+
+    def look(self) -> float:
+        """Switch what is to be switched; after how many seconds to look again."""
+        now_s = self._monotonic()
+        with self._lock:
+            self._heard_until = {one: until for one, until in self._heard_until.items() if now_s < until}
+            wanted, lit = bool(self._heard_until), bool(self._lit)
+        if self._beep_until is not None and now_s >= self._beep_until:
+            self._beep_until, self._pause_until = None, now_s + PAUSE_S
+        if self._beep_until is None and wanted and now_s >= self._pause_until:
+            self._beep_until = now_s + BEEP_S
+        self._switch("alert", on=lit)
+        self._switch("buzzer", on=self._beep_until is not None)
+        if self._beep_until is not None:
+            return max(0.0, self._beep_until - now_s)
+        if wanted:
+            return max(0.0, self._pause_until - now_s)
+        return 5.0 if self._failed else 60.0
+
+    def quiet(self) -> None:
+        """Everything off."""
+        self._switch("buzzer", on=False)
+        self._switch("alert", on=False)
+
+    def _switch(self, name: str, *, on: bool) -> None:
+        if self._on.get(name) == on and name not in self._failed:
+            return
+        try:
+            self._lamps.buzzer(on=on) if name == "buzzer" else self._lamps.alert(on=on)
+        except HardwareError as error:
+            if name not in self._failed:
+                self._log.error("sounder_failed", part=name, reason=str(error))
+            self._failed[name] = str(error)
+        else:
+            self._failed.pop(name, None)
+            self._on[name] = on
+
+
+@contextlib.contextmanager
+def sounding(sounder: Sounder) -> Iterator[None]:
+    """A thread that keeps the pattern, for as long as the block lasts; then all is quiet."""
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            wait_s = sounder.look()
+            sounder.woken.wait(wait_s)
+            sounder.woken.clear()
+
+    thread = threading.Thread(target=run, name="sounder", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        sounder.woken.set()
+        thread.join(5)
+        sounder.quiet()
