@@ -113,7 +113,11 @@ class Glances:
             seen, since_us, looked, looked_us = self._known.get(one.pass_id, (0, at_us, 0, at_us))
             if one.frames_seen != seen:
                 seen, since_us = one.frames_seen, at_us
-            waits = one.settled or at_us - since_us >= GLANCE_GAP_US or at_us - looked_us >= GLANCE_EVERY_US
+            waits = (
+                (one.settled and not looked)
+                or at_us - since_us >= GLANCE_GAP_US
+                or at_us - looked_us >= GLANCE_EVERY_US
+            )
             if waits and looked != one.frames_voted:
                 found.append(one.pass_id)
                 looked, looked_us = one.frames_voted, at_us

@@ -372,7 +372,11 @@ def test_a_clock_that_is_set_while_vehicles_pass_stops_no_pass_from_ending(
     source, eyes = drive(tmp_path, THREE)
     ended: list[EndedPass] = []
     stage = ReadStage(
-        eyes, Tracker(DECODING), counts=Counts(), on_progress=lambda progress: None, hand_on=ended.append
+        eyes,
+        Tracker(DECODING),
+        counts=Counts(),
+        on_progress=lambda progress: None,
+        hand_on=lambda one: None if one.goes_on else ended.append(one),
     )
     camera, frames = source.open(), list[Frame]()
     with suppress(EndOfSourceError):
