@@ -18,7 +18,7 @@ from sync.department.pages.visit import Page
 from sync.department.policy.roles import Role
 
 Browser = Callable[[], Reader]
-OPEN = {"/logon", "/help"}
+OPEN = {"/logon", "/help", "/transparency"}
 STREAMS = {"/alerts/events"}
 NUMBERED = re.compile(r"\{(\w+)(:int)?\}")
 HOSTILE = (
@@ -74,7 +74,7 @@ def test_without_a_session_no_form_is_taken(department: Department, reader: Brow
     before = department.desk.log.size()
     for page in SENT:
         sheet = reader().post(address(page), {"do": "run", "mark": "x"})
-        assert sheet.status in ({200, 401} if page.to_all else {401}), page.path
+        assert sheet.status in ({200, 401, 422} if page.to_all else {401}), page.path
     assert department.desk.log.size() - before <= 1  # the failed logon
 
 
@@ -94,7 +94,8 @@ def test_every_page_as_every_role_answers_or_refuses_in_words(
             assert "Rule:" in sheet.text or sheet.status == 404, page.path
             assert "What to do:" in sheet.text or "no" in sheet.text
         if page.path in offered:
-            assert sheet.status == 200, (page.path, sheet.text)
+            without_grant = user == "vendor1" and "grant" in sheet.text
+            assert sheet.status == 200 or without_grant, (page.path, sheet.text)
         check_headers(sheet)
 
 
