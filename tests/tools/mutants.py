@@ -86,9 +86,12 @@ def equivalent_names() -> dict[str, str]:
 @contextmanager
 def _copied_checkout() -> Iterator[Path]:
     """A copy of the working tree without environments and caches."""
-    skipped = shutil.ignore_patterns(
-        ".venv*", ".git", ".*_cache", "__pycache__", ".hypothesis", "build", "run"
-    )
+    caches = shutil.ignore_patterns(".venv*", ".git", ".*_cache", "__pycache__", ".hypothesis")
+
+    def skipped(folder: str, names: list[str]) -> set[str]:
+        outputs = {"run", "build"} if Path(folder) == ROOT else set()
+        return set(caches(folder, names)) | outputs
+
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         checkout = Path(folder).resolve() / "tree"
         shutil.copytree(ROOT, checkout, ignore=skipped, symlinks=True)

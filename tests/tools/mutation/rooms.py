@@ -52,7 +52,10 @@ ROOMS: Mapping[str, Room] = {
     ),
     "desk": Room(
         modules=("sync/department/desk/*/rules.py",),
-        tests=("tests/desk/test_*.py", "tests/alerts/test_*.py"),
+        tests=tuple(f"tests/desk/test_{subject}.py" for subject in (
+            "inquiry", "audit", "sharing", "holds", "people", "training", "second_person", "refusals",
+            "redress", "emergency", "counts_and_cases", "alerts", "public_alerts",
+        )),
     ),
     "detector": Room(
         modules=("detector/track.py", "detector/vote*.py", "detector/ballot.py", "detector/confidence.py"),
