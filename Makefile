@@ -67,6 +67,7 @@ $(VENV_TRAIN)/.ready: detector/training/requirements.lock pyproject.toml
 
 demo: $(VENV)/.ready
 	@rm -rf $(DEMO_HOME) $(DEMO_HOME)-enrolled $(DEMO_HOME)-department
+	@$(RUN)/reader --home $(DEMO_HOME) init >/dev/null
 	@$(RUN)/reader --home $(DEMO_HOME) run --source tests/replay/drive_by --once --plates
 	@$(RUN)/reader --home $(DEMO_HOME) verify
 	@cp -a $(DEMO_HOME) $(DEMO_HOME)-enrolled
@@ -143,11 +144,15 @@ train: $(VENV_TRAIN)/.ready
 COMPILE = ALPR_EXTRAS=libraries .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 	--generate-hashes --no-emit-index-url --no-annotate --no-header
 
+# What a unit gets: the same versions as requirements.lock, without the extras.
+DEVICE_LOCK = $(COMPILE) --constraints requirements.lock --output-file image-build/packages/device.lock pyproject.toml
+
 lock:
 	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv; }
 	$(COMPILE) --extra dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra dev --extra services --output-file .ci/requirements.lock pyproject.toml
 	$(COMPILE) --extra train --output-file detector/training/requirements.lock pyproject.toml
+	$(DEVICE_LOCK)
 
 # The image. IMAGE_VERSION rises with every release: a unit takes no lower one.
 IMAGE_VERSION ?= 1
@@ -160,6 +165,8 @@ image-test: $(VENV)/.ready
 	$(IMAGE) test
 
 image-lock: $(VENV)/.ready
+	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv; }
+	$(DEVICE_LOCK)
 	$(IMAGE) lock
 
 debs: $(VENV)/.ready

@@ -20,7 +20,7 @@ from firmware.console.session import Console
 from firmware.custody.give_way import is_way_asked
 from firmware.custody.opening import open_ledger
 from firmware.errors import UsageError
-from firmware.run.app import prepare_home
+from firmware.run.app import take_home
 from firmware.run.field_parts import clock_of
 from firmware.settings.config import load_config
 from hw.errors import LineGoneError, MissingDriverError
@@ -68,7 +68,7 @@ def console(
     and output: make it the forced command of an SSH account. While a reader runs, the session runs in the
     reader's process.
     """
-    prepare_home(common.home)
+    take_home(common.home)
     ending = _Ending()
     if device is None:
         if sys.stdin.closed:

@@ -11,7 +11,7 @@ import click
 from firmware.console.enrolling import join_as_owner
 from firmware.custody.opening import open_ledger, sync_folder
 from firmware.errors import UsageError
-from firmware.run.app import prepare_home
+from firmware.run.app import take_home
 from storage import socket_door
 from storage.errors import HomeLockedError
 from storage.home import Home
@@ -27,7 +27,7 @@ def enrol(common: Common, *, code: str | None) -> int:
     that no list of processes shows it. From then on content is sealed to the department, and look-ups are
     made there. A reader may be running meanwhile.
     """
-    prepare_home(common.home)
+    take_home(common.home)
     code = (code or _code_typed()).strip()
     if not code:
         raise UsageError("no code was given: type the one that `department enrol` printed")

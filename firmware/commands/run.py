@@ -30,7 +30,8 @@ from sync.lasting_stream import lasting
 def run(common: Common, *, source: str | None, once: bool, pace: str | None, plates: bool) -> int:
     """Read plates from a camera, a folder of pictures or a video.
 
-    Stores each vehicle's pass as one signed, sealed read. Stops on SIGTERM or Ctrl-C with everything stored.
+    Stores each vehicle's pass as one signed, sealed read. HOME must be a unit's: `reader init` makes one.
+    Stops on SIGTERM or Ctrl-C with everything stored.
     Reads are shown on a terminal of a unit that is not enrolled, and nowhere else: a service's output holds
     counts alone. A closed pipe does not stop the reader. The exit status is 1 if a read was lost, or with
     --once if a picture or a part of the video could not be read.
@@ -42,6 +43,7 @@ def run(common: Common, *, source: str | None, once: bool, pace: str | None, pla
         plates=plates,
         as_json=common.json,
     )
+    app.take_home(common.home)
     result = app.run(common.home, options, out=sys.stdout, err=sys.stderr)
     print(result.summary, file=lasting(sys.stderr if common.json else sys.stdout), flush=True)
     return FOUND_WRONG if result.lost or (once and result.broken) else DONE

@@ -13,7 +13,7 @@ from firmware.console.plate_spots import PlateSpots
 from firmware.console.selftest import self_test
 from firmware.custody.opening import open_ledger
 from firmware.errors import UsageError
-from firmware.run.app import prepare_home
+from firmware.run.app import take_home
 from firmware.settings.config import PartsSettings, load_config
 from hw.clock import SystemClock
 from hw.lamps import GpioLamps, Lamps
@@ -29,7 +29,7 @@ def selftest(common: Common, *, source: str | None) -> int:
 
     Shows no plate. Exit status: 0 all good, 1 something wrong, 3 a part is missing.
     """
-    prepare_home(common.home)
+    take_home(common.home)
     config, clock = load_config(common.home), SystemClock()
     try:
         ledger = open_ledger(common.home)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Any
 
 from firmware.custody.asking import asking
@@ -48,7 +49,9 @@ def status(common: Common) -> int:
     print(f"reader       {'running' if running else 'not running'}")
     for line in report_lines(facts):
         print(line)
-    print(f"slot         {custody['slot']}: {custody['slot_promise']}")
+    print(f"slot         {custody['slot']}")
+    for line in textwrap.wrap(custody["slot_promise"], 67):
+        print(f"             {line}")
     print(f"keys         {custody['keys_on_card']}; local query {'on' if custody['local_query'] else 'off'}")
     print(f"anchors      {custody['newer_than_anchors']} records are newer than every anchor")
     return DONE

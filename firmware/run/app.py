@@ -26,6 +26,7 @@ from hw.errors import HardwareError, MissingDriverError
 from hw.machine import SystemdMachine
 from hw.power import PowerOrder
 from hw.watchdog import Heartbeat, PatientHeartbeat, SystemdHeartbeat
+from storage.errors import NoHomeError
 from storage.home import Home, HomeLock
 from sync.event_log import event_log
 from sync.lasting_stream import lasting
@@ -45,6 +46,19 @@ def prepare_home(home: Path, *, slot_uri: str = DEFAULT_SLOT) -> bool:
         return False  # a member without a log was cut off while one took another's place: run goes on with it
     create_ledger(home, slot_uri=slot_uri).close()
     return True
+
+
+def take_home(home: Path) -> None:
+    """The unit that this home is, whatever is missing of its configuration made.
+
+    Raises NoHomeError where there is none: a mistyped --home must not become a second unit, which reads
+    beside the department.
+    """
+    if not (Home(home).exists() or SyncFolder.of(home).is_member()):
+        raise NoHomeError(
+            "no unit is here", where=str(home), cure="check --home; `reader init` makes a new unit"
+        )
+    prepare_home(home)
 
 
 def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResult:

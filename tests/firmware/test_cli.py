@@ -15,6 +15,7 @@ from PIL import Image
 
 from firmware.cli import COMMANDS, DEFAULT_HOME, KNOWN, PROGRAM, exit_status_of, explain, main
 from firmware.errors import ConfigError, UsageError
+from firmware.run.app import prepare_home
 from hw.errors import MissingDriverError, NoSuchSourceError, PartFailedError
 from sync.command_frame import Common, Noun, Verb, run_program
 
@@ -136,11 +137,23 @@ def test_what_system_and_database_say_is_one_line(
     def run(*_words: object, **_named: object) -> None:
         raise error
 
+    prepare_home(tmp_path)
     monkeypatch.setattr("firmware.run.app.run", run)
     assert main(["--home", str(tmp_path), "run"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("reader: run: ")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["run"], ["selftest"], ["console"], ["enrol", "ALPR1-X"]])
+def test_a_mistyped_home_is_named_and_becomes_no_second_unit(tmp_path: Path, words: list[str]) -> None:
+    home = tmp_path / "lib" / "alpr-raeder"
+    done = reader(*words, home=home)
+    assert done.returncode == 2
+    assert errors_of(done) == [
+        f"reader: {words[0]}: {home}: no unit is here (check --home; `reader init` makes a new unit)"
+    ]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_slot_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -155,6 +168,7 @@ def test_a_slot_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> N
     [("nowhere", 2, "no such folder or video"), ("camera", 3, "picamera2 cannot be loaded")],
 )
 def test_source_that_cannot_be_opened_is_named(tmp_path: Path, source: str, status: int, said: str) -> None:
+    prepare_home(tmp_path)
     done = reader("run", "--source", source, home=tmp_path)
     assert done.returncode == status
     assert said in errors_of(done)[0]

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 def reader(home: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    app.prepare_home(home)
     return subprocess.run(
         [sys.executable, "-m", "firmware.cli", "--home", str(home), *map(str, words)],
         capture_output=True, text=True, check=False, timeout=120,

@@ -122,6 +122,7 @@ def test_a_command_that_holds_the_home_for_a_moment_keeps_no_reader_from_startin
 
 
 def test_no_plate_leaves_a_run_that_was_not_asked_for_them(tmp_path: Path) -> None:
+    prepare_home(tmp_path)
     truth = {one["text"] for one in json.loads((CLIP / "truth.json").read_text())["vehicles"]}
     done = command(tmp_path, "run", "--source", str(CLIP), "--once")
     assert done.returncode == 0

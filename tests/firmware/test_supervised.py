@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from reader_process import CLIP
 
+from firmware.run.app import prepare_home
 from firmware.settings.config import Config, UnitSettings, write_config
 from hw.serial_port import FdPort
 from tests.tools.local_department import free_port
@@ -37,6 +38,7 @@ def test_systemd_hears_ready_then_beats_then_stopping_and_prometheus_is_answered
     home, port = tmp_path / "home", free_port()
     home.mkdir()
     write_config(home, Config(unit=UnitSettings(metrics_port=port)))
+    prepare_home(home)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
         name = f"\0alpr-test-{os.getpid()}"
         supervisor.bind(name)

@@ -24,6 +24,7 @@ PY
   mount -t proc proc "$root/proc"
   status=0
   "${clean[@]}" ALPR_NO_APT=1 ALPR_ANY_MACHINE=1 chroot "$root" /src/hw/install_pi.sh /opt/alpr &&
+    "${clean[@]}" chroot "$root" /opt/alpr/bin/reader --home /tmp/home init &&
     "${clean[@]}" chroot "$root" /opt/alpr/bin/reader --home /tmp/home run --source /src/tests/replay/drive_by --once ||
     status=$?
   umount "$root/proc" "$root/dev"

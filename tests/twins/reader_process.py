@@ -7,13 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from firmware.run.app import prepare_home
+
 CLIP = Path(__file__).resolve().parent.parent / "replay" / "drive_by"
 
 
 class Running:
-    """A `reader run` in the background, with the reads that it announced so far."""
+    """A `reader run` in the background with the reads that it announced; its home is made if need be."""
 
     def __init__(self, home: Path, *words: str) -> None:
+        prepare_home(home)
         command = [sys.executable, "-m", "firmware.cli", "--home", str(home), "--json", "run", *words]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
