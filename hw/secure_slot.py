@@ -96,7 +96,7 @@ class FileSlot(_SlotFile):
     """The slot of a unit without a chip: a file in the home."""
 
     promise = (
-        "a file: the live file system holds no old key, but flash cells and older copies of the card may"
+        "a file: the file system holds no old key, but flash cells and older copies of the card may hold one"
     )
 
     def __init__(self, folder: Path, name: str = "slot") -> None:

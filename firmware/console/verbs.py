@@ -5,6 +5,7 @@ Promise: lines are text about the unit; whatever the unit or a library hands up 
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -134,7 +135,8 @@ def _sure_of_a_leap(context: Context, us: int, date: str) -> None:
 
 def _storage(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
     for name, value in context.unit.storage().items():
-        yield f"{name:<28} {value}"
+        for number, row in enumerate(textwrap.wrap(value, 51) or [""]):
+            yield f"{'' if number else name:<28} {row}"
 
 
 def _sync(context: Context, _words: tuple[str, ...]) -> Iterator[str]:

@@ -275,7 +275,7 @@ def report_lines(report: HealthReport) -> Iterable[str]:
 
     free = report.disk_free_bytes / (1 << 30)
     yield f"clock        {report.clock_state}, within {_duration(report.clock_error_us / 1e6)}"
-    yield f"running      {_duration(report.running_s)}"
+    yield f"machine      up {_duration(report.running_s)}"
     yield f"camera       {report.frames_per_s} frames/s, {report.frames} seen, {report.frames_dropped} lost"
     yield f"picture      sharpness {known(report.sharpness)}, brightness {known(report.brightness)}"
     usual = known(None if report.reads_usual_hour is None else round(report.reads_usual_hour))
@@ -285,7 +285,9 @@ def report_lines(report: HealthReport) -> Iterable[str]:
     yield f"sync         {sync}, {report.unacknowledged} records not acknowledged"
     wear = known(report.card_wear_percent, " %")
     yield f"disk         {free:.1f} GB free of {report.disk_total_bytes / (1 << 30):.1f}, card wear {wear}"
-    yield f"card         {_wear_words(report)}"
+    yield f"card         {_written(report)}"
+    if report.card_years is not None:
+        yield f"             at this rate a new card lasts {_years(report.card_years)}"
     if report.swaps_to_card:
         yield "swap         ON THE CARD: plates in memory may be written there (sudo swapoff -a)"
     yield f"board        {known(report.temperature_c, ' C')}, throttled {_word(report.throttled)}, " \
@@ -293,12 +295,18 @@ def report_lines(report: HealthReport) -> Iterable[str]:
     yield "alarms       " + (", ".join(report.alarms) or "none")
 
 
-def _wear_words(report: HealthReport) -> str:
+def _written(report: HealthReport) -> str:
     if report.card_bytes_an_hour is None:
         return "writes are not counted here"
     flushes = "-" if report.card_flushes_an_hour is None else f"{report.card_flushes_an_hour:.0f}"
-    years = "" if report.card_years is None else f"; lasts {min(report.card_years, 99):.0f} years so"
-    return f"{report.card_bytes_an_hour / 1e6:.1f} MB and {flushes} flushes an hour since start{years}"
+    return f"{report.card_bytes_an_hour / 1e6:.1f} MB and {flushes} flushes an hour, by the whole machine"
+
+
+def _years(years: float) -> str:
+    """A short life with its tenth: 0 years would say nothing."""
+    if years < 0.1:
+        return "less than 0.1 years"
+    return f"{years:.1f} years" if years < 10 else f"{min(years, 99):.0f} years"
 
 
 def _rounded(value: float | None) -> float | None:

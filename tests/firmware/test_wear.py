@@ -44,8 +44,20 @@ def test_status_tells_the_wear_budget_and_swap_on_the_card(swap: bool | None, to
     object.__setattr__(board.vitals, "swaps_to_card", swap)
     watch = HealthWatch(board=board, now=SetClock(1_780_000_000_000_000).now, watching=False)
     lines = "\n".join(report_lines(watch.report()))
-    assert "1.0 MB and 20 flushes an hour since start; lasts 99 years so" in lines
+    assert "card         1.0 MB and 20 flushes an hour, by the whole machine" in lines
+    assert "at this rate a new card lasts 99 years" in lines
     assert ("ON THE CARD" in lines) is told
+
+
+@pytest.mark.parametrize(
+    ("card_tb", "told"), [(0.002, "0.2 years"), (0.0002, "less than 0.1 years"), (0.2, "23 years")]
+)
+def test_a_card_that_will_not_last_is_told_in_tenths_of_a_year(card_tb: float, told: str) -> None:
+    board = ScriptedBoard()
+    watch = HealthWatch(board=board, now=SetClock(1_780_000_000_000_000).now, watching=False, card_tb=card_tb)
+    lines = list(report_lines(watch.report()))
+    assert f"             at this rate a new card lasts {told}" in lines
+    assert all(len(line) <= 80 for line in lines)
 
 
 def test_a_status_that_says_nothing_new_is_not_written(tmp_path: Path) -> None:
