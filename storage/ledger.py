@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,10 +29,11 @@ from storage.retention import Item, plan_purge
 from storage.sealing import Opened, Sealed
 from storage.slot import EffaceableSlot
 from storage.standing import Standing
-from storage.store import Store
+from storage.store import READS_TOGETHER, Store
 from storage.times import HOUR_US, MINUTE_US
 
 MB = 1 << 20
+TOGETHER = READS_TOGETHER  # at most so many reads in one `append_reads`
 KEEP_FREE_FOR_OVERVIEW = 64 * MB  # below: overview images are no longer stored
 KEEP_FREE_FOR_PATCH = 32 * MB  # below: nor patches
 KEEP_FREE = 16 * MB  # below: reads are refused, so that purges and access entries still have room
@@ -73,6 +74,23 @@ class LedgerStatus:
     incidents: int
     clock_alarm: str
     clock_lead_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRead:
+    """A vehicle pass to store. patch, overview: encoded images (JPEG or PNG), overview in color."""
+
+    read: Read = field(repr=False)
+    patch: bytes = field(repr=False)
+    overview: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A read's contents by element: what lies in the database, and what lies beside it."""
+
+    inline: dict[str, bytes]
+    images: dict[str, bytes]
 
 
 class Ledger:
@@ -138,41 +156,61 @@ class Ledger:
         patch, overview: encoded images (JPEG or PNG), overview in colour. Under a full disk the overview
         is left out first, then the patch; then StoreFullError, with nothing stored and nothing harmed.
         """
-        key_class = KeyClass.HIT if hit else KeyClass.READ
-        parts = {"text": codec.to_bytes(read.text_part()), "place": codec.to_bytes(read.place_part())}
         images = self._affordable({"patch": patch, "overview": overview})
         while True:
             try:
-                ref = self._add_read(key_class, parts, images)
+                [ref] = self._add_reads([_parts_of(read, images)], hit=hit)
                 break
             except StoreFullError as error:
                 images = self._leave_out(images, error)
-        self._without_overview += "overview" not in images
-        self._without_patch += "patch" not in images
+        self._count_left_out(images)
         self._tend_beside()
         return ref
 
-    def _add_read(self, key_class: KeyClass, parts: dict[str, bytes], images: dict[str, bytes]) -> LeafRef:
-        store = self.store
+    def append_reads(self, new: Sequence[NewRead]) -> list[LeafRef]:
+        """Store passes that ended together: one flush for all images, one for all records. Durable on return.
+
+        All or none: nothing is announced in between, and what raises has stored nothing. At most TOGETHER.
+        """
+        if not 0 < len(new) <= TOGETHER:
+            raise RecordError(f"1 to {TOGETHER} reads at once", where="append_reads")
+        kept = [self._affordable({"patch": one.patch, "overview": one.overview}) for one in new]
+        refs = self._add_reads(
+            [_parts_of(one.read, images) for one, images in zip(new, kept, strict=True)], hit=False
+        )
+        for images in kept:
+            self._count_left_out(images)
+        self._tend_beside()
+        return refs
+
+    def _count_left_out(self, images: Container[str]) -> None:
+        self._without_overview += "overview" not in images
+        self._without_patch += "patch" not in images
+
+    def _add_reads(self, reads: Sequence[_Parts], *, hit: bool) -> list[LeafRef]:
+        store, key_class = self.store, KeyClass.HIT if hit else KeyClass.READ
         with store.lock:
-            epoch = 0
-            outside: tuple[Sealed, ...] = ()
+            epoch, refs = 0, []
+            outside: list[Sealed] = []
             try:
                 with store.adding():
-                    epoch = store.epoch_for(key_class).epoch
-                    sequence, key = store.next_sequence(), store.live[epoch]
-                    sealed = {
-                        name: sealing.seal(key, store.log_id, sequence, sealing.fresh(name, content))
-                        for name, content in (parts | images).items()
-                    }
-                    outside = tuple(sealed[name] for name in images)
+                    epoch = store.epoch_for(key_class).epoch  # one for all: the time is read once
+                    for read in reads:
+                        sequence, key = store.next_sequence(), store.live[epoch]
+                        sealed = {
+                            name: sealing.seal(key, store.log_id, sequence, sealing.fresh(name, content))
+                            for name, content in (read.inline | read.images).items()
+                        }
+                        images = tuple(sealed[name] for name in read.images)
+                        outside += images
+                        inline = [sealed[name] for name in read.inline]
+                        refs.append(store.add_leaf("read", epoch, key_class, inline, images))
                     if outside:
-                        store.blobs.put(epoch, outside)
-                    inline = [sealed[name] for name in parts]
-                    return store.add_leaf("read", epoch, key_class, inline, outside)
+                        store.blobs.put(epoch, outside)  # durable before the transaction ends
             except BaseException:
                 store.blobs.discard(epoch, outside)
                 raise
+            return refs
 
     def _affordable(self, images: dict[str, bytes]) -> dict[str, bytes]:
         free = self.free_bytes()
@@ -399,6 +437,11 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _parts_of(read: Read, images: dict[str, bytes]) -> _Parts:
+    inline = {"text": codec.to_bytes(read.text_part()), "place": codec.to_bytes(read.place_part())}
+    return _Parts(inline, images)
 
 
 def opened_read(text: bytes, place: bytes) -> Read:

@@ -35,7 +35,10 @@ from storage.times import DAY_US, HOUR_US
 AUDIT_EPOCH_US = 365 * DAY_US
 
 
-MOST_STRAYS = 2  # images that one append writes before its record: what a power cut may leave without one
+READS_TOGETHER = 4  # that one transaction takes
+MOST_STRAYS = (
+    2 * READS_TOGETHER
+)  # images that it writes before their records: what a power cut may leave without one
 
 
 class Store:

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -23,7 +23,7 @@ from hw.clock import Clock
 from hw.errors import HardwareError
 from storage.audit_records import Gap
 from storage.errors import StorageError, StoreFullError
-from storage.ledger import Ledger
+from storage.ledger import Ledger, NewRead
 from storage.read_records import Position, Read
 
 UNSTORED = (StorageError, HardwareError, OSError, sqlite3.Error)
@@ -77,38 +77,68 @@ class Bookkeeper:
         number = going.vehicle.pass_id
         if number in self._stored_early or not self._sounds(going):
             return
-        if self._put(going):
+        if self._store_one(going):
             self._stored_early[number] = going.vehicle.text.text
             while len(self._stored_early) > EARLY_MOST:
                 self._stored_early.popitem(last=False)
 
-    def store(self, ended: EndedPass) -> bool:
-        """One pass as a signed read. False, with the loss counted, when the store is full.
+    def store(self, passes: Sequence[EndedPass]) -> int:
+        """Passes as signed reads, each announced once it is durable; how many. The others are counted losses.
 
-        A pass that an alert stored already is stored again only where more frames changed its text.
+        Those that match no hot list go into the store together; where that fails, each by itself. A pass that
+        an alert stored already is stored again only where more frames changed its text.
         """
-        early = self._stored_early.pop(ended.vehicle.pass_id, None)
-        return early == ended.vehicle.text.text or self._put(ended)
+        stored = 0
+        together: list[EndedPass] = []
+        for ended in passes:
+            if self._stored_early.pop(ended.vehicle.pass_id, None) == ended.vehicle.text.text:
+                stored += 1
+            elif self._matches(ended):
+                stored += self._store_together(together) + self._store_one(ended)
+                together = []
+            else:
+                together.append(ended)
+        return stored + self._store_together(together)
 
-    def _put(self, ended: EndedPass) -> bool:
-        # A pass is over seconds after its best frame, and a vehicle has driven on by then.
-        ago_s = (self._clock.now().us - ended.frame.captured.us) / 1e6
-        here = self._position(max(0.0, ago_s))
-        around = self._around if here is None else replace(self._around, position=here)
-        read = read_of(ended, around)
-        overview = overview_jpeg(ended.frame, quality=self._quality)
+    def _store_together(self, passes: Sequence[EndedPass]) -> int:
+        if len(passes) < 2:
+            return sum(self._store_one(ended) for ended in passes)
+        reads = [self._new_read(ended) for ended in passes]
+        try:
+            refs = self._ledger.append_reads(reads)
+        except UNSTORED:  # a full disk leaves out the images of as few as it must
+            return sum(self._store_one(ended) for ended in passes)
+        self._end_lost_spell()
+        for ref, new in zip(refs, reads, strict=True):
+            self._announce(ref.sequence, new.read)
+        return len(refs)
+
+    def _store_one(self, ended: EndedPass) -> bool:
+        """One pass. False, with the loss counted, when the store is full."""
+        new = self._new_read(ended)
         try:
             hit = self._matches(ended)
-            patch = patch_png(ended.vehicle.best_patch)
-            ref = self._ledger.append_read(read, patch=patch, overview=overview, hit=hit)
+            ref = self._ledger.append_read(new.read, patch=new.patch, overview=new.overview, hit=hit)
         except UNSTORED as error:
             self._lose(error)
             return False
         self._end_lost_spell()
         if hit:
-            self._met(ref.sequence, read, ended)
-        self._announce(ref.sequence, read)
+            self._met(ref.sequence, new.read, ended)
+        self._announce(ref.sequence, new.read)
         return True
+
+    def _new_read(self, ended: EndedPass) -> NewRead:
+        # A pass is over seconds after its best frame, and a vehicle has driven on by then.
+        ago_s = (self._clock.now().us - ended.frame.captured.us) / 1e6
+        here = self._position(max(0.0, ago_s))
+        around = self._around if here is None else replace(self._around, position=here)
+        read = read_of(ended, around)
+        return NewRead(
+            read=read,
+            patch=patch_png(ended.vehicle.best_patch),
+            overview=overview_jpeg(ended.frame, quality=self._quality),
+        )
 
     def blind(self, spell: BlindSpell) -> None:
         """Record a time without frames."""

@@ -51,6 +51,16 @@ class BoundedQueue(Generic[Item]):
             self._changed.notify_all()
             return item
 
+    def get_within(self, limit_s: float) -> Item | None:
+        """The oldest item, or one that comes within limit_s. None where none did, or the queue is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed, timeout=max(0.0, limit_s))
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
     def close(self) -> None:
         """No more items; what waits can still be taken."""
         with self._changed:

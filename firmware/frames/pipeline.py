@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -20,11 +20,15 @@ from detector.track import LivePass, Tracker, TrackStep
 from firmware.frames.capture import BoundedQueue, Capture, Stage
 from hw.camera import Camera, Frame
 from hw.errors import BrokenFrameError
+from storage.ledger import TOGETHER
 
 OVERVIEWS_MAX = 48  # frames kept for live passes: at 1080p about 150 MB, more vehicles than one view holds
 LONGEST_INTERVAL_US = 1_000_000
 GLANCE_GAP_US = 120_000  # out of sight for so long, a pass may be over
 GLANCE_EVERY_US = 1_000_000  # a car ahead in traffic stays in view for minutes
+# Passes that end within a second are stored together: a card wears by flushes, and a batch costs no more of
+# them than one read. None is announced before all are durable; a power cut may cost a second more.
+GATHER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -207,7 +211,7 @@ class Pipeline:
         reader: Eyes,
         tracker: Tracker,
         *,
-        store: Callable[[EndedPass], bool],
+        store: Callable[[Sequence[EndedPass]], int],
         glance: Callable[[EndedPass], None] = lambda _going: None,
         live: bool,
         queue_frames: int = 4,
@@ -216,9 +220,12 @@ class Pipeline:
         on_broken: Callable[[BrokenFrameError], None],
         on_progress: Callable[[Progress], None],
         permitted: Callable[[Frame], bool] = lambda _frame: True,
+        urgent: Callable[[EndedPass], bool] = lambda _ended: False,
+        gather_s: float = GATHER_S,
     ) -> None:
-        """store: puts one pass into the ledger; False when it could not, which counts as lost. glance: looks
-        at one that goes on; what an alert stores of it then is not stored again.
+        """store: puts passes into the ledger; how many it could, the others count as lost. It gets those that
+        ended within gather_s, at most TOGETHER of them, and an urgent one at once with those before it.
+        glance: looks at one that goes on; what an alert stores of it then is not stored again.
 
         permitted: whether a frame may be read at all; one that may not is dropped unseen.
 
@@ -226,6 +233,7 @@ class Pipeline:
         """
         self._camera = camera
         self._store, self._glance, self._permitted = store, glance, permitted
+        self._urgent, self._gather_s = urgent, gather_s
         self._stop = threading.Event()
         self._counts = Counts()
         self._frames: BoundedQueue[Frame] = BoundedQueue(queue_frames, dropping=live)
@@ -299,10 +307,25 @@ class Pipeline:
         while (ended := self._passes.get()) is not None:
             if ended.goes_on:
                 self._glance(ended)
-            elif self._store(ended):
-                self._counts.stored += 1
+                continue
+            together = self._gathered(ended)
+            stored = self._store(together)
+            self._counts.stored += stored
+            self._counts.lost_passes += len(together) - stored
+
+    def _gathered(self, first: EndedPass) -> list[EndedPass]:
+        """A pass, and those that end within the time it may wait. One that goes on waits for none."""
+        together, until_s = [first], time.monotonic() + self._gather_s
+        while len(together) < TOGETHER and not self._urgent(together[-1]):
+            left_s = until_s - time.monotonic()
+            ended = self._passes.get_within(left_s) if left_s > 0 else None
+            if ended is None:
+                break
+            if ended.goes_on:
+                self._glance(ended)
             else:
-                self._counts.lost_passes += 1
+                together.append(ended)
+        return together
 
     def _end_storing(self) -> None:
         self._stop.set()

@@ -192,6 +192,7 @@ class OneRun:
             on_broken=said.broken,
             on_progress=view.progress,
             permitted=permitted,
+            urgent=beside.alerts.watch.matches,
         )
         beside.health.count_dropped(lambda: pipeline.counts.dropped)
         for note in source.notes:

@@ -1,6 +1,6 @@
 """A process that writes a home and says what it announces: run under strace, or killed, by the fault tests.
 
-    python storage_writer.py HOME CHIP READS [--purge] [--without images|names|database]
+    python storage_writer.py HOME CHIP READS [--together N] [--purge] [--without images|names|database]
 
 Each line on stdout is an announcement: `read <sequence>` once append_read returned, `purged <epoch>...`
 once a receipt was printed. `--without` takes one sync out of the code, to show that the test would notice.
@@ -17,7 +17,7 @@ from custody_twins import SteppedTime, make_read
 from hw.secure_slot import LoopbackSlot
 from storage import files, schema
 from storage.home import Home
-from storage.ledger import Ledger
+from storage.ledger import Ledger, NewRead
 from storage.times import DAY_US
 
 
@@ -51,6 +51,7 @@ def main() -> None:
     options = sys.argv[4:]
     if "--without" in options:
         take_out(options[options.index("--without") + 1])
+    together = int(options[options.index("--together") + 1]) if "--together" in options else 1
     time, slot = SteppedTime(), LoopbackSlot(chip)
     if Home(home).exists():
         ledger = Ledger.open(home, slot, time, boot=time.boot)
@@ -60,9 +61,14 @@ def main() -> None:
     number = 0
     while number < count or count == 0:
         time.run(60_000_000)
-        image = os.urandom(700) + number.to_bytes(4, "big")
-        ref = ledger.append_read(make_read(time.now().us), patch=image[:300], overview=image)
-        say(f"read {ref.sequence}")
+        images = [os.urandom(700) + bytes(4) for _ in range(together)]
+        new = [NewRead(read=make_read(time.now().us), patch=one[:300], overview=one) for one in images]
+        if together > 1:
+            refs = ledger.append_reads(new)
+        else:
+            refs = [ledger.append_read(one.read, patch=one.patch, overview=one.overview) for one in new]
+        for ref in refs:
+            say(f"read {ref.sequence}")
         number += 1
         if "--purge" in options and number == count // 2:
             for _ in range(366):

@@ -11,7 +11,7 @@ import random
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,8 @@ from power_cut import CALLS, Disk, Event, parse
 
 from hw.secure_slot import LoopbackSlot
 from storage.errors import KeyLostError, NoHomeError, StorageError
-from storage.ledger import Ledger
+from storage.leaf import unchecked
+from storage.ledger import TOGETHER, Ledger
 
 FULL = os.environ.get("ALPR_FAULTS") == "full"
 POINTS = 1000 if FULL else 50
@@ -60,6 +61,7 @@ class Outcome:
     unclean: int = 0
     undead: int = 0
     first: str = ""
+    stored: list[int] = field(default_factory=list)  # reads in each ledger that opened
 
 
 def touching(events: list[Event]) -> list[int]:
@@ -105,6 +107,8 @@ def judge(disk: Path, said: list[str], outcome: Outcome) -> str:
         return f"does not open: {error}"
     problem = ""
     with ledger:
+        kinds = ledger.store.db.execute("SELECT leaf FROM leaves").fetchall()
+        outcome.stored.append(sum(unchecked(bytes(leaf)).kind == "read" for (leaf,) in kinds))
         for sequence in reads:
             try:
                 ledger.read(sequence)
@@ -135,6 +139,15 @@ def test_no_announced_read_is_lost_by_a_power_cut_at_any_point(tmp_path: Path) -
     assert outcome.points == POINTS
 
 
+def test_no_announced_read_of_a_batch_is_lost_by_a_power_cut_at_any_point(tmp_path: Path) -> None:
+    """And a cut before the announcement leaves a whole number of batches: none is stored in part."""
+    root, events = record(tmp_path, "--together", str(TOGETHER), reads=max(3, READS // TOGETHER))
+    outcome = cut_everywhere(root, events, tmp_path / "cut", POINTS, seed=4)
+    assert (outcome.lost, outcome.refused, outcome.unclean) == (0, 0, 0), outcome
+    assert outcome.points == POINTS
+    assert {stored % TOGETHER for stored in outcome.stored} == {0}
+
+
 def said_at(events: list[Event], word: bytes) -> list[int]:
     """Where the writer announced something that starts with this word."""
     return [
@@ -163,8 +176,11 @@ def test_a_purge_amid_reads_cut_at_any_point_is_whole_after_the_next_start(tmp_p
     assert (outcome.lost, outcome.refused, outcome.unclean, outcome.undead) == (0, 0, 0, 0), outcome
 
 
+@pytest.mark.parametrize("together", [1, TOGETHER])
 @pytest.mark.parametrize("sync", ["images and names", "images", "names", "database"])
-def test_taking_one_sync_out_of_the_code_loses_announced_reads(tmp_path: Path, sync: str) -> None:
-    root, events = record(tmp_path, "--without", sync)
+def test_taking_one_sync_out_of_the_code_loses_announced_reads(
+    tmp_path: Path, sync: str, together: int
+) -> None:
+    root, events = record(tmp_path, "--without", sync, "--together", str(together), reads=READS // together)
     outcome = cut_everywhere(root, events, tmp_path / "cut", POINTS, seed=3)
     assert outcome.lost + outcome.refused + outcome.unclean > 0

@@ -6,7 +6,7 @@ import io
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +49,18 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 class Rig:
     """A pipeline over a folder of pictures."""
 
-    def __init__(self, ledger: Ledger, eyes: ScriptedEyes, source: object, *, live: bool = False) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        eyes: ScriptedEyes,
+        source: object,
+        *,
+        live: bool = False,
+        gather_s: float = 0.0,
+        wanted: str = "",
+    ) -> None:
+        """wanted: the text that a hot list has; what is met is kept in `met`."""
+        self.met: list[str] = []
         self.announced: list[tuple[int, Read]] = []
         self.log = io.StringIO()
         self.clock = SystemClock()
@@ -63,6 +74,8 @@ class Rig:
             announce=lambda number, read: self.announced.append((number, read)),
             log=event_log(self.log),
             position=self.where,
+            matches=lambda ended: ended.vehicle.text.text == wanted,
+            met=lambda _number, read, _ended: self.met.append(read.text),
         )
         self.camera = WatchedCamera(
             source,  # type: ignore[arg-type]
@@ -80,6 +93,8 @@ class Rig:
             on_frame=lambda frame: None,
             on_broken=lambda error: None,
             on_progress=lambda progress: None,
+            urgent=lambda ended: ended.vehicle.text.text == wanted,
+            gather_s=gather_s,
         )
 
     def where(self, ago_s: float) -> Position | None:
@@ -227,6 +242,70 @@ def test_full_store_loses_reads_for_a_recorded_time_and_goes_on(tmp_path: Path, 
     assert gap.from_us <= gap.to_us
 
 
+def counted_batches(ledger: Ledger) -> list[int]:
+    """How many reads each call stored, from now on."""
+    counts: list[int] = []
+    one, several = ledger.append_read, ledger.append_reads
+
+    def append_read(*words: Any, **named: Any) -> Any:
+        counts.append(1)
+        return one(*words, **named)
+
+    def append_reads(new: Any) -> Any:
+        refs = several(new)
+        counts.append(len(refs))
+        return refs
+
+    ledger.append_read, ledger.append_reads = append_read, append_reads  # type: ignore[method-assign]
+    return counts
+
+
+def test_passes_that_end_within_the_time_are_stored_together_and_announced_in_order(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig, counts = Rig(ledger, eyes, source, gather_s=60.0), counted_batches(ledger)
+    rig.run()
+    assert counts == [3]
+    assert rig.texts == [text for text, _ in THREE]
+    assert [ledger.read(number).text for number, _ in rig.announced] == rig.texts
+    assert rig.pipeline.counts.stored == 3
+    ledger.close()
+    assert verify_home(Home(tmp_path / "home")).ok
+
+
+def test_a_pass_that_a_hot_list_wants_waits_for_no_other(tmp_path: Path, ledger: Ledger) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source, gather_s=60.0, wanted="7ABC123")
+    counts = counted_batches(ledger)
+    rig.run()
+    assert counts == [1, 1, 1]  # those before it, itself, those after it
+    assert rig.met == ["7ABC123"]
+    assert rig.texts == [text for text, _ in THREE]
+
+
+def test_what_cannot_be_stored_together_is_stored_or_counted_by_itself(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source, gather_s=60.0)
+    real = ledger.append_read
+
+    def append_reads(_new: Any) -> Any:
+        raise StoreFullError("full", where="x")
+
+    def append_read(read: Read, **named: Any) -> Any:
+        if read.text == "7ABC123":
+            raise StoreFullError("full", where="x")
+        return real(read, **named)
+
+    ledger.append_reads, ledger.append_read = append_reads, append_read  # type: ignore[method-assign, assignment]
+    rig.run()
+    assert rig.texts == ["LS15EBC", "XR72KLM"]
+    (gap,) = gaps_of(ledger)
+    assert gap.lost == rig.pipeline.counts.lost_passes == 1
+
+
 def test_a_store_that_fails_for_a_moment_loses_reads_for_a_recorded_time_and_goes_on(
     tmp_path: Path, ledger: Ledger
 ) -> None:
@@ -316,8 +395,8 @@ def test_pass_shows_nothing_of_its_plate_in_repr(tmp_path: Path, ledger: Ledger)
     source, eyes = drive(tmp_path, THREE[:1])
     rig = Rig(ledger, eyes, source)
 
-    def store(ended: EndedPass) -> bool:
-        seen.append(repr(ended))
+    def store(passes: Sequence[EndedPass]) -> int:
+        seen.append(repr(passes))
         raise StoreFullError("full", where="x")
 
     rig.pipeline._store = store  # the only way to see a pass between the stages

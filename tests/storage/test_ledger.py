@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sqlite3
 import stat
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,17 +14,19 @@ from custody_twins import OVERVIEW, PATCH, Reopen, SteppedTime, add_reads, check
 
 from hw.errors import HardwareError
 from hw.secure_slot import LoopbackSlot
+from storage import files
 from storage import ledger as ledger_module
 from storage.audit_records import Gap
 from storage.errors import (
     HomeLockedError,
     LedgerError,
     NoHomeError,
+    RecordError,
     RolledBackError,
     SlotError,
     StoreFullError,
 )
-from storage.ledger import Ledger
+from storage.ledger import TOGETHER, Ledger, NewRead
 from storage.record_base import KeyClass
 from storage.times import DAY_US
 
@@ -38,6 +41,52 @@ def test_a_stored_read_comes_back_whole_from_a_second_process(
     assert again.read(ref.sequence) == read
     assert again.element(ref.sequence, "patch").content == PATCH
     assert again.element(ref.sequence, "overview").content == OVERVIEW
+
+
+def test_reads_of_one_moment_come_back_whole_and_cost_one_sync_of_images(
+    ledger: Ledger, reopen: Reopen, time: SteppedTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_reads(ledger, time, 1)  # the epoch is open
+    syncs: list[int] = []
+    real = files.sync_system
+
+    def sync_system(folder: int) -> None:
+        syncs.append(folder)
+        real(folder)
+
+    monkeypatch.setattr(files, "sync_system", sync_system)
+    reads = [replace(make_read(time.now().us), text=f"7ABC12{number}") for number in range(TOGETHER)]
+    new = [NewRead(read=read, patch=PATCH, overview=OVERVIEW) for read in reads]
+    refs = ledger.append_reads(new)
+    assert len(syncs) == 1
+    ledger.close()
+    again = reopen()
+    assert [again.read(ref.sequence) for ref in refs] == reads
+    assert all(again.element(ref.sequence, "overview").content == OVERVIEW for ref in refs)
+
+
+def test_of_reads_of_one_moment_all_are_stored_or_none(
+    ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_reads(ledger, time, 1)
+    before, images = ledger.status().records, sorted((home / "store/blobs").rglob("*"))
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    new = [NewRead(read=make_read(time.now().us), patch=PATCH, overview=OVERVIEW)] * 2
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "sync_system", fail)
+        with pytest.raises(StoreFullError):
+            ledger.append_reads(new)
+    assert ledger.status().records == before
+    assert sorted((home / "store/blobs").rglob("*")) == images
+    for wrong in ([], new * TOGETHER):
+        with pytest.raises(RecordError):
+            ledger.append_reads(wrong)
+    ledger.append_reads(new)
+    ledger.close()
+    assert check(home, slot).ok
 
 
 def test_a_new_home_verifies_and_is_private(ledger: Ledger, home: Path, slot: LoopbackSlot) -> None:
