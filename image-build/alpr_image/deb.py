@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from alpr_image import sbom, wheels
-from alpr_image.workshop import EPOCH, HERE, PROJECT, Workshop, run
+from alpr_image.workshop import EPOCH, HERE, PROJECT, Workshop, run, version
 
 READER_CONTROL = """\
 Package: alpr-reader
@@ -64,14 +64,6 @@ if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
   systemctl --no-block stop {units} || true
 fi
 """
-
-
-def version() -> str:
-    """The project's version, as its pyproject.toml has it."""
-    import tomllib  # noqa: PLC0415
-
-    held = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
-    return str(held["project"]["version"])
 
 
 def build_debs(shop: Workshop) -> list[Path]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,12 @@ def mirrors(sources: Path = Path("/etc/apt")) -> tuple[str, str]:
     if not archive or not security:
         raise BuildError(f"no Debian mirror in {sources}: set ALPR_MIRROR and ALPR_MIRROR_SECURITY")
     return archive, security
+
+
+def version() -> str:
+    """The project's version, as its pyproject.toml has it."""
+    held = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(held["project"]["version"])
 
 
 def source_lines(arch: str) -> list[str]:

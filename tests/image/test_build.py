@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from alpr_image import debs, pack, sbom, wheels
-from alpr_image.bench.nbd import SECTOR, Card, CardServer
+from alpr_image.bench.nbd import SECTOR, Card, CardServer, Cutter, cards_after
 from alpr_image.boot import Board
 from alpr_image.initramfs import module_closure
 from alpr_image.workshop import BuildError, listed, mirrors
@@ -174,8 +174,10 @@ def test_cut_card_keeps_all_that_was_flushed_and_invents_nothing(
 ) -> None:
     folder = tmp_path_factory.mktemp("card")
     path, out = folder / "card", folder / "cut"
-    path.write_bytes(bytes(64 * SECTOR))
-    card = Card(path)
+    for one in (path, out):
+        one.write_bytes(bytes(64 * SECTOR))
+    card = Card(path, keep=True)
+    wanted: list[tuple[list[bytes], list[bytes]]] = []
     durable, newest = [bytes(SECTOR)] * 64, [bytes(SECTOR)] * 64
     for number, (kind, at, count, through) in enumerate(orders, start=1):
         if kind == "flush":
@@ -188,11 +190,27 @@ def test_cut_card_keeps_all_that_was_flushed_and_invents_nothing(
             newest[sector] = data
             if through:
                 durable[sector] = data
+        card.cut(random.Random(seed + number))
+        wanted.append((list(durable), list(newest)))
     assert card.read(0, 64 * SECTOR) == b"".join(newest)
-    card.cut(out, random.Random(seed))
-    after = [out.read_bytes()[at : at + SECTOR] for at in range(0, 64 * SECTOR, SECTOR)]
-    for sector in range(64):
-        assert after[sector] in {durable[sector], newest[sector]}
+    for number, _ in enumerate(cards_after(out, card.durable, card.cuts)):
+        after = [out.read_bytes()[at : at + SECTOR] for at in range(0, 64 * SECTOR, SECTOR)]
+        flushed, held = wanted[number]
+        assert all(after[sector] in {flushed[sector], held[sector]} for sector in range(64))
+    card.close()
+
+
+def test_power_fails_in_the_middle_of_writes_as_often_as_asked(tmp_path: Path) -> None:
+    path = tmp_path / "card"
+    path.write_bytes(bytes(8 * SECTOR))
+    card = Card(path, keep=True)
+    card.write(0, b"a" * SECTOR, through=False)
+    assert card.cuts == []
+    card.arm(Cutter(random.Random(1), count=3, every=2, apart_s=0))
+    for number in range(40):
+        card.write(SECTOR * (number % 8), bytes([number]) * SECTOR, through=False)
+    assert len(card.cuts) == 3
+    assert all(len(cut.landed) + cut.lost for cut in card.cuts)
     card.close()
 
 

@@ -57,6 +57,12 @@ class Hands:
         came, self._unread = self.seen[self._unread : end], end
         return came
 
+    def skip(self) -> None:
+        """Leave what has come until now: nobody waits for it any more."""
+        while data := self._port.read(4096, 0):
+            self.seen += _ANSI.sub("", data.decode("utf-8", "replace"))
+        self._unread = len(self.seen)
+
     def ask(self, line: str, prompt: str) -> str:
         """Type a line; what came until the next prompt."""
         self.type(line)

@@ -7,7 +7,9 @@ takes a line. Secure Boot is on, with the bench's own keys.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -139,6 +141,17 @@ class Machine:
                 process.kill()
                 process.wait(timeout=30)
         self._process = self._chip_process = None
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """The machine stands still: its card can be copied as a power cut would leave it."""
+        if self._process is None:
+            raise BuildError("the machine does not run")
+        os.kill(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def said(self) -> str:
         """Everything that firmware and kernel said, over all starts."""

@@ -1,8 +1,9 @@
 """A card whose power can be cut: an NBD server with a volatile write cache.
 
 What the machine wrote and did not flush is in the cache alone. A cut keeps what was flushed and, of the rest,
-a random part in sectors of 512 bytes, in any order, as a card may. Fixed newstyle handshake, simple replies:
-https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
+a random part in sectors of 512 bytes, in any order, as a card may. The machine runs on: what each cut left is
+laid out afterwards, from the card as it was and the durable writes in their order. Fixed newstyle handshake,
+simple replies: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shutil
 import socket
 import struct
 import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 _OPT = struct.Struct(">8sII")
@@ -28,16 +31,40 @@ _FLAGS = 1 | 4 | 8 | 32 | 64  # has flags, flush, FUA, trim, write zeroes
 SECTOR = 512
 
 
-class Card:
-    """`path` holds what is durable; the cache what is not yet. Thread-safe."""
+Write = tuple[int, bytes]  # (first byte, data)
 
-    def __init__(self, path: Path) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A power cut: how many durable writes came before it, which of the others landed, sectors lost."""
+
+    after: int
+    landed: tuple[Write, ...]
+    lost: int
+
+
+class Card:
+    """`path` holds what is durable; the cache what is not yet. Thread-safe.
+
+    durable: with `keep`, every write that became durable, in order.
+    """
+
+    def __init__(self, path: Path, *, keep: bool = False) -> None:
         self.path = path
         self._fd = os.open(path, os.O_RDWR)
         self.size = os.fstat(self._fd).st_size
         self._cache: dict[int, bytes] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._keep = keep
+        self.durable: list[Write] = []
+        self.cuts: list[Cut] = []
+        self._cutter: Cutter | None = None
         self.writes = self.flushes = 0
+
+    def arm(self, cutter: Cutter | None) -> None:
+        """Cut the power in the middle of writes from now on, or no more."""
+        with self._lock:
+            self._cutter = cutter
 
     def read(self, at: int, length: int) -> bytes:
         """Newest content, aligned to sectors."""
@@ -56,19 +83,26 @@ class Card:
         with self._lock:
             self.writes += 1
             if through:
-                os.pwrite(self._fd, data, at)
+                self._lay_down(at, data)
                 for sector in range(at // SECTOR, (at + len(data)) // SECTOR):
                     self._cache.pop(sector, None)
                 return
             for start in range(0, len(data), SECTOR):
                 self._cache[(at + start) // SECTOR] = data[start : start + SECTOR]
+            if self._cutter is not None and self._cutter.now():
+                self.cut(self._cutter.chance)
+
+    def _lay_down(self, at: int, data: bytes) -> None:
+        os.pwrite(self._fd, data, at)
+        if self._keep:
+            self.durable.append((at, data))
 
     def flush(self) -> None:
         """What was written is durable."""
         with self._lock:
             self.flushes += 1
-            for sector, data in self._cache.items():
-                os.pwrite(self._fd, data, sector * SECTOR)
+            for at, data in _runs(self._cache):
+                self._lay_down(at, data)
             self._cache.clear()
 
     @property
@@ -76,22 +110,67 @@ class Card:
         """Sectors that a cut may lose now."""
         return len(self._cache)
 
-    def cut(self, out: Path, chance: random.Random) -> int:
-        """The card after a power cut now, as a file; the number of sectors lost. The machine runs on."""
+    def cut(self, chance: random.Random) -> Cut:
+        """The power fails now: what is left, also kept in `cuts`. The machine runs on."""
         with self._lock:
-            shutil.copyfile(self.path, out)
-            pending = sorted(self._cache.items())
-        kept = [one for one in pending if chance.random() < 0.5]
-        with out.open("r+b") as file:
-            for sector, data in kept:
-                file.seek(sector * SECTOR)
-                file.write(data)
-        return len(pending) - len(kept)
+            landed = {sector: data for sector, data in sorted(self._cache.items()) if chance.random() < 0.5}
+            cut = Cut(len(self.durable), tuple(_runs(landed)), len(self._cache) - len(landed))
+            self.cuts.append(cut)
+            return cut
 
     def close(self) -> None:
         """Flush and close."""
         self.flush()
         os.close(self._fd)
+
+
+class Cutter:
+    """Chooses the writes in whose middle the power fails: about one in `every`, never two in `apart_s`."""
+
+    def __init__(self, chance: random.Random, *, count: int, every: int = 6, apart_s: float = 0.3) -> None:
+        self.chance, self._every, self._apart_s = chance, every, apart_s
+        self.left = count
+        self._last_s = 0.0
+
+    def now(self) -> bool:
+        """Asked at each write: does the power fail here?"""
+        due = self.left > 0 and time.monotonic() - self._last_s >= self._apart_s
+        if not due or self.chance.randrange(self._every):
+            return False
+        self.left, self._last_s = self.left - 1, time.monotonic()
+        return True
+
+
+def cards_after(card: Path, durable: Sequence[Write], cuts: Iterable[Cut]) -> Iterator[Cut]:
+    """Bring `card`, a copy of what was there before the first write, to what each cut left, in turn."""
+    done = 0
+    with card.open("r+b", buffering=0) as file:
+        for cut in cuts:
+            _write_all(file.fileno(), durable[done : cut.after])
+            done = cut.after
+            before = [(at, os.pread(file.fileno(), len(data), at)) for at, data in cut.landed]
+            _write_all(file.fileno(), cut.landed)
+            yield cut
+            _write_all(file.fileno(), before)
+
+
+def _write_all(file: int, writes: Iterable[Write]) -> None:
+    for at, data in writes:
+        os.pwrite(file, data, at)
+
+
+def _runs(sectors: dict[int, bytes]) -> Iterator[Write]:
+    """Neighbors joined, so that a flush is few writes."""
+    begun, held = -1, bytearray()
+    for sector, data in sorted(sectors.items()):
+        if begun >= 0 and sector * SECTOR != begun + len(held):
+            yield begun, bytes(held)
+            begun, held = -1, bytearray()
+        if begun < 0:
+            begun = sector * SECTOR
+        held += data
+    if begun >= 0:
+        yield begun, bytes(held)
 
 
 class CardServer:

@@ -1,0 +1,166 @@
+"""The unit's first day: the card starts, the clip is read, a technician enrolls the unit, logs in, syncs."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from alpr_image.bench.card import data_folder
+from alpr_image.bench.machine import Machine
+from alpr_image.bench.office import PERSON, Office
+from alpr_image.bench.story import Story, clip_texts
+from alpr_image.image import Built
+from alpr_image.workshop import BuildError, run
+from tests.tools.rehearsal import Hands, Silence
+
+UNIT = "car-12"
+START_LIMIT_S = 900.0
+CLIP_LIMIT_S = 1500.0
+COMMAND_LIMIT_S = 400.0
+RETURN_EVERY_S = 20.0
+READ_TO_ITS_END = "alpr-reader.service: Deactivated successfully"
+_CHALLENGE = re.compile(r"[A-Za-z0-9._@-]+:[a-z2-7]{32}:[0-9a-f]{4}")
+_ASK = ("--user", "demo-supervisor", "--role", "ccat-supervisor", "--purpose", "1", "--case", "26-1042")
+
+
+def first_day(story: Story, built: Built) -> tuple[Machine, Path, Office]:
+    """One start of a flashed card, from power on to the technician's `exit`."""
+    machine, card = story.fresh_unit(built)
+    run(["rm", "-rf", story.folder / "office"])
+    office = Office(story.folder / "office")
+    begun = time.monotonic()
+    with (
+        office.open(),
+        machine.running(f"file={card},format=raw", disks=(story.clip_disk(),)) as hands,
+    ):
+        with story.step("boots to the console's prompt") as told:
+            hands.wait_for("press return", START_LIMIT_S)
+            told.append(f"{time.monotonic() - begun:.0f} s after power on")
+        with story.step("reads the clip to its end") as told:
+            machine.await_said(READ_TO_ITS_END, limit_s=CLIP_LIMIT_S)
+            told.append(f"{time.monotonic() - begun:.0f} s after power on")
+        with story.step("commits its slot after the self-check") as told:
+            machine.await_said("slot A committed, version 1", limit_s=START_LIMIT_S)
+            told.append(f"{time.monotonic() - begun:.0f} s after power on")
+        with story.step("store verifies on this machine, and the clip is read right") as told:
+            told.append(_read_right(story, machine, card, office))
+        first_visit(story, hands, office)
+        with story.step("department verifies what the unit sent") as told:
+            told.append(verified(office))
+    return machine, card, office
+
+
+def _read_right(story: Story, machine: Machine, card: Path, office: Office) -> str:
+    """The card as a power cut would leave it now, opened here: consistent, and every text right."""
+    copy, chip = story.folder / "read.card", story.folder / "read.chip"
+    run(["rm", "-rf", chip])
+    with machine.paused():
+        run(["cp", "--sparse=always", card, copy])
+        run(["cp", "-a", machine.chip, chip])
+    home = data_folder(story.shop, copy, chip, story.folder / "data") / "reader"
+    copy.unlink()
+    records = json.loads(office.reader(home, "--json", "verify"))["records"]
+    lines = office.reader(home, "--json", "query", *_ASK).splitlines()
+    found = sorted(str(json.loads(line)["text"]) for line in lines)
+    if found != clip_texts():
+        right = len(set(found) & set(clip_texts()))
+        raise BuildError(f"{len(found)} texts read, {len(clip_texts())} there, {right} right")
+    return f"consistent, {records} records; {len(found)} of {len(clip_texts())} texts right"
+
+
+def verified(office: Office) -> str:
+    """What `department verify` says. Raises BuildError."""
+    return office.department("verify").strip().splitlines()[0][-100:]
+
+
+def prompt(hands: Hands, name: str, limit_s: float = START_LIMIT_S) -> str:
+    """Press return until the unit's prompt comes; what came before it. Raises Silence."""
+    until = time.monotonic() + limit_s
+    hands.skip()
+    while True:
+        hands.type("")
+        try:
+            return hands.wait_for(f"{name}> ", RETURN_EVERY_S)
+        except Silence:
+            if time.monotonic() > until:
+                raise
+
+
+def first_visit(story: Story, hands: Hands, office: Office) -> None:
+    """A technician at the unit that has read: selftest, enroll, log in with a grant, sync."""
+    with story.step("answers at the serial port; selftest before any login") as told:
+        prompt(hands, "reader-1")
+        told.append(_last(shown(hands, "selftest", "reader-1> ")))
+    with story.step("enrolls with a code; reads of before are destroyed on the typed name") as told:
+        hands.type(f"enrol {office.code(UNIT)}")
+        hands.wait_for("type the unit's name", COMMAND_LIMIT_S)
+        hands.wait_for("go on: ", COMMAND_LIMIT_S)
+        hands.type("reader-1")
+        hands.wait_for(f"this unit is {UNIT} (", COMMAND_LIMIT_S)
+        told.append(f"unit {hands.wait_for(')').removesuffix(')')}")
+        hands.wait_for(f"{UNIT}> ", COMMAND_LIMIT_S)
+    with story.step("technician logs in over the serial port with a grant") as told:
+        office.grant(UNIT)
+        log_in(hands, office)
+        told.append("welcome")
+    for command, good in (
+        ("selftest", lambda text: "all parts that are here work" in text),
+        ("status", lambda text: f"{UNIT} (" in text and "enrolled" in text and "alarms  " in text),
+        ("sync now", lambda text: "done:" in text),
+        ("storage", lambda text: "enrolled                     True" in text),
+    ):
+        with story.step(f"logged in: {command}") as told:
+            told.append(asked(hands, command, good))
+    with story.step("leaves") as told:
+        hands.type("exit")
+        hands.wait_for("bye", COMMAND_LIMIT_S)
+        told.append("bye")
+    (story.folder / "visit.txt").write_text(hands.seen.replace("\r", ""), encoding="utf-8")
+
+
+def session_prompt() -> str:
+    """What stands before the cursor of whoever is logged in."""
+    return f"{UNIT} {PERSON}> "
+
+
+def log_in(hands: Hands, office: Office) -> None:
+    """Log in with the grant. Raises BuildError, Silence."""
+    hands.type("login")
+    came = hands.wait_for("gives up):", COMMAND_LIMIT_S)
+    match = _CHALLENGE.search(came.replace("\r", ""))
+    if match is None:
+        raise BuildError(f"no challenge came: {came[-200:]!r}")
+    for line in office.answer(match[0]):
+        hands.type(line)
+    hands.wait_for("welcome", COMMAND_LIMIT_S)
+    hands.wait_for(session_prompt(), COMMAND_LIMIT_S)
+
+
+def session(hands: Hands, office: Office) -> None:
+    """From wherever the line is to a logged-in session."""
+    prompt(hands, UNIT)
+    log_in(hands, office)
+
+
+def shown(hands: Hands, command: str, before: str | None = None, limit_s: float = COMMAND_LIMIT_S) -> str:
+    """What a command printed, without its own line. Raises Silence."""
+    hands.type(command)
+    hands.wait_for(command, limit_s)  # its echo: a prompt of before is behind it
+    hands.wait_for("\n", limit_s)
+    text = hands.wait_for(before or session_prompt(), limit_s)
+    return text.replace("\r", "").removesuffix(before or session_prompt())
+
+
+def asked(hands: Hands, command: str, good: Callable[[str], bool]) -> str:
+    """The last line of what a command printed. Raises BuildError where that is not what was to come."""
+    text = shown(hands, command)
+    if not good(text):
+        raise BuildError(f"{command}: {text[-500:]!r}")
+    return _last(text)
+
+
+def _last(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1][:90]
