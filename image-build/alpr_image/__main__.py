@@ -16,7 +16,7 @@ from pathlib import Path
 from alpr_image import debs, image, provision
 from alpr_image.workshop import BuildError, Workshop, version
 
-PARTS = ("visit", "cuts", "updates", "tampered", "tampered-here")
+PARTS = ("visit", "hard-day", "tampered", "tampered-here")
 
 
 def main() -> int:
@@ -55,7 +55,7 @@ def main() -> int:
         elif args.verb == "lock":
             shop.make_tools()
             image.relock(shop)
-            print(f"{debs.LOCK}: written")
+            print(", ".join(str(debs.lock_of(name)) for name in image.BOARDS), "written")
         else:
             from alpr_image.deb import build_debs  # noqa: PLC0415 - needs no tools tree
 
@@ -102,12 +102,11 @@ def _test(shop: Workshop, only: list[str], *, built: bool) -> int:
         tampering.tampered(told, parts, made, booted=False)
     if "visit" in only:
         machine, card, office = visit.first_day(told, made)
-    elif {"cuts", "updates"} & set(only):  # of an earlier run
+    elif "hard-day" in only:  # of an earlier run
         (machine, card), office = told.last_unit(), Office(told.folder / "office")
-    if "cuts" in only:
-        trials.power_cuts(told, machine, card, office)
-    if "updates" in only:
-        trials.updates(told, parts, made, (machine, card), office)
+    if "hard-day" in only:
+        stick = trials.Stick.filled(told, parts, made.update)
+        trials.hard_day(told, stick, (machine, card), office)
     if "tampered" in only:
         tampering.tampered(told, parts, made)
     print(told.write().read_text(encoding="utf-8"))

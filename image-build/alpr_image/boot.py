@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from alpr_image.keys import KeyFolder
 from alpr_image.pack import boot_partition
-from alpr_image.workshop import EPOCH, HERE, Workshop, run
+from alpr_image.workshop import EPOCH, HERE, BuildError, Workshop, run
 
+RPI_NEEDED = ("start4.elf", "fixup4.dat", "bcm2711-rpi-4-b.dtb", "bcm2712-rpi-5-b.dtb")
 OS_RELEASE = 'NAME="ALPR reader"\nID=alpr\nVERSION_ID={version}\nPRETTY_NAME="ALPR reader {name}"\n'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """A board as its board.toml describes it."""
+    """A board as its board.toml describes it.
+
+    stand_in: the kernel of Debian's that takes the place of one that the mirror does not have, with the
+    modules that this one needs besides. firmware: the package whose files the board's own loader reads.
+    packages: of the board's own archive; what the mirror lacks of them is left out, and told.
+    """
 
     name: str
     kernel: str
@@ -23,12 +31,18 @@ class Board:
     cmdline: str
     modules: tuple[str, ...]
     packages: tuple[str, ...] = ()
+    firmware: str = ""
+    stand_in: str = ""
+    stand_in_modules: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, name: str) -> Board:
         """Read boards/NAME/board.toml."""
         held = tomllib.loads((HERE / "boards" / name / "board.toml").read_text(encoding="utf-8"))
-        return cls(**{**held, "modules": tuple(held["modules"]), "packages": tuple(held.get("packages", ()))})
+        facts: dict[str, Any] = {
+            key: tuple(one) if isinstance(one, list) else one for key, one in held.items()
+        }
+        return cls(**facts)
 
 
 def uki(
@@ -73,21 +87,41 @@ def virt_boot(shop: Workshop, signed: Path, out: Path) -> Path:
     return boot_partition(shop, {"EFI/BOOT/BOOTAA64.EFI": signed}, out)
 
 
+def rpi_boot(
+    shop: Workshop, board: Board, *, firmware: Path, kernel: Path, initramfs: Path, out: Path
+) -> Path:
+    """The boot partition of a Raspberry Pi's slot.
+
+    firmware: the unpacked package with the loader's files. kernel: the unpacked kernel, device trees and all.
+    """
+    files = rpi_boot_files(shop, board, firmware=firmware, kernel=kernel, initramfs=initramfs)
+    return boot_partition(shop, files, out)
+
+
 def rpi_boot_files(
     shop: Workshop, board: Board, *, firmware: Path, kernel: Path, initramfs: Path
 ) -> dict[str, Path]:
-    """The files of a Raspberry Pi's boot slot: path on the partition to file here.
-
-    firmware: a folder with start4.elf, fixup4.dat, *.dtb and overlays/ (package raspi-firmware).
-    """
-    cmdline = shop.folder("rpi-boot") / "cmdline.txt"
+    """The files of a Raspberry Pi's boot slot: path on the partition to file here. Raises BuildError."""
+    stage = shop.folder("rpi-boot")
+    cmdline = stage / "cmdline.txt"
     cmdline.write_text(board.cmdline + "\n", encoding="ascii")
-    files = {
-        "config.txt": HERE / "boards" / board.name / "config.txt",
+    found = {
+        "config.txt": _copied(HERE / "boards" / board.name / "config.txt", stage),
         "cmdline.txt": cmdline,
-        "kernel8.img": kernel,
+        "kernel8.img": next((kernel / "boot").glob("vmlinuz-*")),
         "initramfs8": initramfs,
     }
-    for pattern in ("start4.elf", "fixup4.dat", "*.dtb", "overlays/*.dtbo"):
-        files |= {str(path.relative_to(firmware)): path for path in sorted(firmware.glob(pattern))}
-    return files
+    for pattern in ("start4.elf", "fixup4.dat"):
+        found |= {path.name: path for path in firmware.rglob(pattern)}
+    for tree in (firmware, kernel):  # Raspberry Pi's packages have them in one, Debian's in the other
+        found |= {path.name: path for path in sorted(tree.rglob("bcm271[12]*.dtb"))}
+        found |= {f"overlays/{path.name}": path for path in sorted(tree.rglob("overlays/*.dtbo"))}
+    missing = [name for name in RPI_NEEDED if name not in found]
+    if missing:
+        raise BuildError(f"a Raspberry Pi does not start without {', '.join(missing)}")
+    return found
+
+
+def _copied(source: Path, stage: Path) -> Path:
+    """A copy, whose time may be set."""
+    return Path(shutil.copyfile(source, stage / source.name))

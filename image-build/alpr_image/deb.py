@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from alpr_image import sbom, wheels
@@ -18,8 +19,8 @@ Package: alpr-reader
 Version: {version}
 Architecture: arm64
 Maintainer: ALPR reader maintainers <maintainers@alpr-reader.example>
-Depends: python3 (>= 3.13), python3 (<< 3.14), python3-picamera2, python3-gpiozero, python3-lgpio, systemd,
- polkitd, udev, libstdc++6
+Depends: python3 (>= {python}), python3 (<< {next_python}), python3-picamera2, python3-gpiozero,
+ python3-lgpio, {more}systemd, polkitd, udev, libstdc++6
 Recommends: chrony, network-manager, nftables
 Suggests: gpsd, tpm2-tools
 Section: science
@@ -27,7 +28,7 @@ Priority: optional
 Homepage: https://alpr-reader.example
 Description: license plate reader that enforces the department's ALPR policy
  Reads plates from the camera, stores one signed and sealed record a vehicle pass, delivers them to the
- department. This package is for a system of your own (Debian 13, 64-bit, Raspberry Pi 4 or 5): it has no
+ department. This package is for a system of your own ({system}, 64-bit, Raspberry Pi 4 or 5): it has no
  verified root, no encrypted data partition and no A/B update; the flashable image has.
 """
 OFFICE_CONTROL = """\
@@ -66,17 +67,52 @@ fi
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """A release of Raspberry Pi OS. without: libraries that come with the system; more: its packages of them.
+
+    bookworm's camera library is compiled against its own numpy 1.24, and one of another major version beside
+    it stops it at import; trixie's works with the lock's.
+    """
+
+    name: str
+    title: str
+    python: str
+    mark: str = ""  # behind the version, so that an upgrade of the system is one of the package
+    without: tuple[str, ...] = ()
+    more: str = ""
+
+    @property
+    def next_python(self) -> str:
+        """The first version that its libraries are not for."""
+        major, minor = self.python.split(".")
+        return f"{major}.{int(minor) + 1}"
+
+
+SYSTEMS = (
+    System(name="trixie", title="Debian 13", python="3.13"),
+    System(
+        name="bookworm",
+        title="Debian 12",
+        python="3.11",
+        mark="~deb12",
+        without=("numpy", "numpy-*", "numpy.libs"),
+        more="python3-numpy, ",
+    ),
+)
+
+
 def build_debs(shop: Workshop) -> list[Path]:
-    """Both packages, in the workshop's `debs-out`."""
-    return [build_reader(shop), build_office(shop)]
+    """The packages, in the workshop's `debs-out`."""
+    return [*(build_reader(shop, system) for system in SYSTEMS), build_office(shop)]
 
 
-def build_reader(shop: Workshop) -> Path:
-    """alpr-reader_VERSION_arm64.deb."""
-    tree = _fresh(shop, "deb-reader")
+def build_reader(shop: Workshop, system: System) -> Path:
+    """alpr-reader_VERSION_arm64.deb for one system."""
+    tree = _fresh(shop, f"deb-reader-{system.name}")
     _lay_in(HERE / "unit", tree)
     folder = tree / wheels.FOLDER
-    wheels.lay_in(shop, folder)
+    wheels.lay_in(shop, folder, python=system.python, without=system.without)
     run(["cp", "-a", "--no-preserve=ownership", HERE / "device" / "alpr_device", folder])
     wheels.entries(tree)
     for name in ("alpr-update@", "alpr-commit", "alpr-fall-back", "alpr-selfcheck"):  # the image's alone
@@ -96,13 +132,21 @@ def build_reader(shop: Workshop) -> Path:
         told='echo "next: systemctl enable --now alpr-reader.service alpr-console@ttyGS0.service"',
     )
     units = "alpr-reader.service 'alpr-console@*.service'"
+    number = version() + system.mark
+    control = READER_CONTROL.format(
+        version=number,
+        python=system.python,
+        next_python=system.next_python,
+        more=system.more,
+        system=system.title,
+    )
     return _package(
         shop,
         tree,
-        READER_CONTROL,
+        control,
         postinst=script,
         prerm=_PRERM.format(units=units),
-        name=f"alpr-reader_{version()}_arm64",
+        name=f"alpr-reader_{number}_arm64",
     )
 
 
@@ -123,7 +167,7 @@ def build_office(shop: Workshop) -> Path:
     return _package(
         shop,
         tree,
-        OFFICE_CONTROL,
+        OFFICE_CONTROL.format(version=version()),
         postinst=script,
         prerm=_PRERM.format(units=units),
         name=f"alpr-department_{version()}_all",
@@ -163,7 +207,7 @@ def _package(shop: Workshop, tree: Path, control: str, *, postinst: str, prerm: 
         run(["rm", "-rf", cache])
     about = tree / "DEBIAN"
     about.mkdir()
-    (about / "control").write_text(control.format(version=version()), encoding="utf-8")
+    (about / "control").write_text(control, encoding="utf-8")
     for script, text in (("postinst", postinst), ("prerm", prerm)):
         (about / script).write_text(text, encoding="ascii")
         (about / script).chmod(0o755)

@@ -1,19 +1,22 @@
 """The Debian packages of an image: fetched by the suite's own apt, and held against a lock.
 
-The lock (`packages/debs.lock`) has a line a package: name, version, architecture, SHA-256. A build fails
-on any
-difference, with the list of what moved; `make image-lock` writes it anew.
+A board's lock (`packages/debs-BOARD.lock`) has a line a package: name, version, architecture, SHA-256. A
+build fails on any difference, with the list of what moved; `make image-lock` writes the locks anew.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from alpr_image.workshop import HERE, SUITE, BuildError, Workshop, run, source_lines
 
-LOCK = HERE / "packages" / "debs.lock"
+
+def lock_of(board: str) -> Path:
+    """The lock of a board's images."""
+    return HERE / "packages" / f"debs-{board}.lock"
 
 
 def apt_folder(shop: Workshop, sources: Iterable[str]) -> Path:
@@ -46,6 +49,13 @@ def fetch(shop: Workshop, names: list[str]) -> list[Path]:
     return [root / "debs" / name for name in wanted]
 
 
+def available(shop: Workshop, names: Sequence[str]) -> set[str]:
+    """Which of these packages the mirror has."""
+    root = apt_folder(shop, source_lines("arm64"))
+    text = shop.tool("apt-cache", *_options(root).split(), "policy", *names)
+    return set(re.findall(r"^(\S+):\n(?:.*\n)??  Candidate: (?!\(none\))", text, re.MULTILINE))
+
+
 def _options(root: Path) -> str:
     settings = (
         f"Dir={root}",
@@ -71,14 +81,14 @@ def lock_line(deb: Path) -> str:
     return f"{name} {version.replace('%3a', ':')} {arch} {hashlib.sha256(deb.read_bytes()).hexdigest()}"
 
 
-def write_lock(debs: Iterable[Path], lock: Path = LOCK) -> None:
+def write_lock(debs: Iterable[Path], lock: Path) -> None:
     """Write the lock anew."""
     lock.write_text(
         "".join(f"{line}\n" for line in sorted({lock_line(deb) for deb in debs})), encoding="utf-8"
     )
 
 
-def check_lock(debs: Iterable[Path], lock: Path = LOCK) -> None:
+def check_lock(debs: Iterable[Path], lock: Path) -> None:
     """Raises BuildError with what moved."""
     held = set(lock.read_text(encoding="utf-8").splitlines())
     found = {lock_line(deb) for deb in debs}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +14,9 @@ from alpr_image import boot, debs, initramfs, pack, root, sbom, wheels
 from alpr_image.bundle import rauc_bundle, update_file
 from alpr_image.keys import KeyFolder, bench_keys
 from alpr_image.release_log import ReleaseLog
-from alpr_image.workshop import BuildError, Workshop, listed, run
+from alpr_image.workshop import BuildError, Workshop, listed, python_of, run
 
+BOARDS = ("virt", "rpi")
 HOST_PACKAGES = ("busybox-static", "systemd-boot-efi")
 
 
@@ -45,23 +44,6 @@ class Built:
         return "\n".join([*lines, f"root hash {self.root.root_hash}", f"boot SHA-256 {digest}"])
 
 
-def target_python() -> str:
-    """A Python of the target's minor version here, for bytecode. Raises BuildError."""
-    pyenv = sorted(Path.home().glob(".pyenv/versions/3.13*/bin/python3.13"))
-    for name in (sys.executable, shutil.which("python3.13"), *pyenv):
-        if name and _minor_of(str(name)) == "3.13":
-            return str(name)
-    raise BuildError("no Python 3.13 here: it compiles the image's modules")
-
-
-def _minor_of(python: str) -> str:
-    """What this Python says it is; empty for a shim that starts none."""
-    try:
-        return run([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
-    except BuildError:
-        return ""
-
-
 def unpacked(shop: Workshop, names: list[str]) -> Path:
     """These packages' files, in a folder of the workshop."""
     folder = shop.path / ("unpacked-" + hashlib.sha256(" ".join(names).encode()).hexdigest()[:8])
@@ -77,26 +59,63 @@ def unpacked(shop: Workshop, names: list[str]) -> Path:
     return folder
 
 
-def kernel_package(shop: Workshop, board: boot.Board) -> str:
-    """The package behind the board's kernel metapackage."""
-    meta = debs.fetch(shop, [board.kernel])[0]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What the mirror has for a board. lacking: what it has not, in words for whoever builds."""
+
+    kernel: str
+    modules: tuple[str, ...]
+    packages: tuple[str, ...]
+    firmware: str
+    lacking: tuple[str, ...]
+
+    @classmethod
+    def of(cls, shop: Workshop, board: boot.Board) -> Chosen:
+        """Raises BuildError where neither the kernel nor its stand-in is there."""
+        wanted = [board.kernel, *board.packages, *([board.stand_in] if board.stand_in else [])]
+        there = debs.available(shop, wanted)
+        own = board.kernel in there
+        if not own and board.stand_in not in there:
+            raise BuildError(f"{board.name}: the mirror has no {board.kernel}")
+        lacking = [f"left out: {name}" for name in board.packages if name not in there]
+        if not own:
+            lacking.insert(0, f"{board.stand_in} stands in for {board.kernel}")
+        return cls(
+            kernel=_behind(shop, board.kernel if own else board.stand_in),
+            modules=board.modules if own else (*board.modules, *board.stand_in_modules),
+            packages=tuple(name for name in board.packages if name in there and own),
+            firmware=board.firmware,
+            lacking=tuple(lacking),
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """The packages, by name."""
+        return [self.kernel, *self.packages, *([self.firmware] if self.firmware else [])]
+
+
+def _behind(shop: Workshop, name: str) -> str:
+    """The package behind a kernel metapackage."""
+    meta = debs.fetch(shop, [name])[0]
     for word in shop.tool("dpkg-deb", "--field", meta, "Depends").replace(",", " ").split():
         if word.startswith("linux-image-"):
             return word
-    return board.kernel
+    return name
 
 
-def inputs(shop: Workshop, board: boot.Board) -> list[Path]:
+def inputs(shop: Workshop, chosen: Chosen) -> list[Path]:
     """Every .deb that an image of this board is made of."""
-    names = [*listed("plain.list"), *HOST_PACKAGES, kernel_package(shop, board)]
+    names = [*listed("plain.list"), *HOST_PACKAGES, *chosen.names]
     return [*root.used_debs(shop, shop.path / "base"), *debs.fetch(shop, names)]
 
 
 def relock(shop: Workshop) -> None:
-    """Write packages/debs.lock from what the mirror has now."""
+    """Write every board's lock from what the mirror has now."""
     run(["rm", "-rf", shop.path / "apt"])
     root.build_base(shop)
-    debs.write_lock(inputs(shop, boot.Board.load("virt")))
+    for name in BOARDS:
+        chosen = Chosen.of(shop, boot.Board.load(name))
+        debs.write_lock(inputs(shop, chosen), debs.lock_of(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,19 +123,22 @@ class Parts:
     """What one board's images are made of: the kernel, what the initramfs and the UKI need, and the keys."""
 
     board: boot.Board
+    chosen: Chosen
     kernel: Path
+    firmware: Path | None
     extra: Path
     keys: KeyFolder
 
     @classmethod
     def gather(cls, shop: Workshop, name: str) -> Parts:
-        """Fetch and unpack. Raises BuildError for a board whose packages this mirror does not have."""
+        """Fetch and unpack. Raises BuildError."""
         board = boot.Board.load(name)
-        if board.boot != "uki":
-            raise BuildError(f"{name}: needs the board's own archive; see image-build/README.md")
+        chosen = Chosen.of(shop, board)
         return cls(
             board=board,
-            kernel=unpacked(shop, [kernel_package(shop, board)]),
+            chosen=chosen,
+            kernel=unpacked(shop, [chosen.kernel]),
+            firmware=unpacked(shop, [chosen.firmware]) if chosen.firmware else None,
             extra=unpacked(shop, list(HOST_PACKAGES)),
             keys=bench_keys(shop),
         )
@@ -134,10 +156,20 @@ def assemble(
         tree=tree,
         busybox=parts.extra / "usr/bin/busybox",
         modules=next((tree / "usr/lib/modules").iterdir()),
-        wanted=list(parts.board.modules),
+        wanted=list(parts.chosen.modules),
         root=verified,
         out=out / "initramfs",
     )
+    if parts.firmware is not None:
+        slot = boot.rpi_boot(
+            shop,
+            parts.board,
+            firmware=parts.firmware,
+            kernel=parts.kernel,
+            initramfs=made,
+            out=out / "boot.img",
+        )
+        return verified, slot
     signed = boot.uki(
         shop,
         parts.board,
@@ -171,7 +203,9 @@ def build(
     if fresh:
         root.build_base(shop)
     parts = Parts.gather(shop, board)
-    debs.check_lock(inputs(shop, parts.board))
+    debs.check_lock(inputs(shop, parts.chosen), debs.lock_of(board))
+    for line in parts.chosen.lacking:
+        tell(f"NOT FOR A POLE: {line}")
     step("Debian tree")
     if fresh or not tree.exists():
         keys = parts.keys
@@ -181,7 +215,8 @@ def build(
             trust=keys.trust,
             keyring=keys.pem("bundle.pem"),
             kernel=parts.kernel,
-            python=target_python(),
+            python=python_of("3.13"),
+            packages=list(parts.chosen.packages),
         )
         step("root tree")
     components = [*sbom.debian(tree), *sbom.python(tree / wheels.FOLDER), *sbom.models(tree / wheels.FOLDER)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,14 +127,22 @@ def used_debs(shop: Workshop, tree: Path) -> list[Path]:
 
 
 def build_root(
-    shop: Workshop, facts: Facts, *, trust: Path, keyring: Path, kernel: Path, python: str
+    shop: Workshop,
+    facts: Facts,
+    *,
+    trust: Path,
+    keyring: Path,
+    kernel: Path,
+    python: str,
+    packages: Sequence[str] = (),
 ) -> Path:
     """The whole tree of one board's image. trust: the release keys; keyring: who signs bundles (PEM).
 
     kernel: the board's unpacked kernel package. python: this machine's, of the suite's minor version.
+    packages: of the board's own archive, besides.
     """
     base, tree = shop.path / "base", shop.path / f"root-{facts.board}"
-    plain = debs.fetch(shop, listed("plain.list"))
+    plain = debs.fetch(shop, [*listed("plain.list"), *packages])
     run(["rm", "-rf", tree])
     run(["cp", "-a", base, tree])
     debs.unpack(shop, plain, tree)

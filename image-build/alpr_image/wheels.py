@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from alpr_image.workshop import EPOCH, HERE, PROJECT, Workshop, run
+from alpr_image.workshop import EPOCH, HERE, PROJECT, Workshop, python_of, run
 
 LOCK = HERE / "packages" / "device.lock"
 PLATFORMS = (*(f"manylinux_2_{minor}_aarch64" for minor in range(17, 40)), "manylinux2014_aarch64")
@@ -59,7 +60,7 @@ def libraries(shop: Workshop, python: str = "3.13") -> Path:
     abi = "cp" + python.replace(".", "")
     run(
         [
-            sys.executable,
+            python_of(python),  # pip asks the markers of the Python that runs it
             "-m",
             "pip",
             "install",
@@ -89,10 +90,10 @@ def libraries(shop: Workshop, python: str = "3.13") -> Path:
     return folder
 
 
-def lay_in(shop: Workshop, target: Path) -> None:
-    """Libraries and project into one folder."""
+def lay_in(shop: Workshop, target: Path, *, python: str = "3.13", without: Sequence[str] = ()) -> None:
+    """Libraries and project into one folder. without: what the system has itself, as patterns."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    run(["cp", "-a", "--no-preserve=ownership", libraries(shop), target])
+    run(["cp", "-a", "--no-preserve=ownership", libraries(shop, python), target])
     run(
         [
             sys.executable,
@@ -109,7 +110,7 @@ def lay_in(shop: Workshop, target: Path) -> None:
         ]
     )
     run(["cp", "-a", "--no-preserve=ownership", f"{shop.path / 'own'}/.", target])
-    for pattern in DROPPED:
+    for pattern in (*DROPPED, *without):
         for path in sorted(target.glob(pattern)):
             run(["rm", "-rf", path])
     for record in target.glob("*.dist-info"):  # they name this machine's paths

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,13 +100,32 @@ def version() -> str:
     return str(held["project"]["version"])
 
 
+def python_of(minor: str) -> str:
+    """A Python of this minor version here: for the target's bytecode, and its markers. Raises BuildError."""
+    pyenv = sorted(Path.home().glob(f".pyenv/versions/{minor}*/bin/python{minor}"))
+    for name in (sys.executable, shutil.which(f"python{minor}"), *pyenv):
+        if name and _minor_of(str(name)) == minor:
+            return str(name)
+    raise BuildError(f"no Python {minor} here: it compiles the modules of a tree with that version")
+
+
+def _minor_of(python: str) -> str:
+    """What this Python says it is; empty for a shim that starts none."""
+    try:
+        return run([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
+    except BuildError:
+        return ""
+
+
 def source_lines(arch: str) -> list[str]:
-    """Lines of a sources.list for the suite."""
+    """Lines of a sources.list for the suite; ALPR_RPI_MIRROR adds Raspberry Pi's own archive."""
     archive, security = mirrors()
-    return [
-        f"deb [arch={arch}] {archive} {SUITE} main",
-        f"deb [arch={arch}] {security} {SUITE}-security main",
+    lines = [
+        f"deb [arch={arch}] {archive} {SUITE} main non-free-firmware",
+        f"deb [arch={arch}] {security} {SUITE}-security main non-free-firmware",
     ]
+    board = os.environ.get("ALPR_RPI_MIRROR", "").rstrip("/")
+    return [*lines, f"deb [arch={arch}] {board} {SUITE} main"] if board and arch == "arm64" else lines
 
 
 def listed(name: str) -> list[str]:

@@ -18,6 +18,7 @@ from storage.database import MOST_BYTES
 from storage.findings import MAX_FINDINGS
 from storage.home import Home
 from storage.record_base import KeyClass
+from storage.store import MOST_STRAYS
 from storage.verify import verify_home
 
 
@@ -187,10 +188,10 @@ def newest_epoch(unit: Unit) -> int:
 @pytest.mark.parametrize(
     ("ahead", "count", "cut"),
     [
-        pytest.param(0, 2, False, id="two in the running epoch, as one append leaves"),
-        pytest.param(0, 3, True, id="three in the running epoch"),
-        pytest.param("next", 2, False, id="two in the epoch that would be opened next"),
-        pytest.param("next", 3, True, id="three in the epoch that would be opened next"),
+        pytest.param(0, MOST_STRAYS, False, id="in the running epoch, as one append leaves them"),
+        pytest.param(0, MOST_STRAYS + 1, True, id="one more in the running epoch"),
+        pytest.param("next", MOST_STRAYS, False, id="in the epoch that would be opened next"),
+        pytest.param("next", MOST_STRAYS + 1, True, id="one more in the epoch that would be opened next"),
         pytest.param("beyond", 1, True, id="one in an epoch that cannot have been opened"),
         pytest.param("ended", 1, True, id="one in an epoch that had ended"),
     ],
@@ -215,7 +216,7 @@ def test_images_without_a_record_are_evidence_of_a_cut_beyond_what_one_append_le
     assert incidents == int(cut)
     kept = list((unit.home / "store" / "strays").rglob("0*" * 1))
     assert sum(path.is_file() for path in kept) == count
-    assert unit.check().ok is not (count > 2)
+    assert unit.check().ok is not (count > MOST_STRAYS)
     assert not (unit.home / "store" / "blobs" / f"{epoch:08d}" / f"{0:064x}").exists()
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from alpr_image import debs, pack, sbom, wheels
 from alpr_image.bench.nbd import SECTOR, Card, CardServer, Cutter, cards_after
-from alpr_image.boot import Board
+from alpr_image.boot import Board, rpi_boot_files
+from alpr_image.image import BOARDS
 from alpr_image.initramfs import module_closure
-from alpr_image.workshop import BuildError, listed, mirrors
+from alpr_image.workshop import PROJECT, BuildError, Workshop, listed, mirrors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,15 +24,17 @@ from tests.image.conftest import IMAGE_BUILD
 GPT_ENTRY = re.compile(r"start=(\d+), size=(\d+), type=([0-9A-F-]{36}), uuid=([0-9a-f-]{36}), name=(\w+)")
 
 
-def test_every_listed_package_is_in_the_lock_with_a_digest() -> None:
-    lines = (IMAGE_BUILD / "packages/debs.lock").read_text().splitlines()
+@pytest.mark.parametrize("board", BOARDS)
+def test_every_listed_package_is_in_the_lock_with_a_digest(board: str) -> None:
+    lines = debs.lock_of(board).read_text().splitlines()
     assert all(re.fullmatch(r"[a-z0-9.+-]+ \S+ (arm64|all) [0-9a-f]{64}", line) for line in lines)
     locked = {line.split()[0] for line in lines}
     assert set(listed("root.list")) | set(listed("plain.list")) <= locked
 
 
-def test_no_image_has_a_compiler_or_a_way_to_fetch_packages() -> None:
-    locked = {line.split()[0] for line in (IMAGE_BUILD / "packages/debs.lock").read_text().splitlines()}
+@pytest.mark.parametrize("board", BOARDS)
+def test_no_image_has_a_compiler_or_a_way_to_fetch_packages(board: str) -> None:
+    locked = {line.split()[0] for line in debs.lock_of(board).read_text().splitlines()}
     barred = re.compile(r"(gcc-\d+$|cpp|g\+\+|clang|make$|binutils|apt$|aptitude|wget$|curl$)")
     assert [name for name in locked if barred.match(name)] == []
 
@@ -43,6 +46,47 @@ def test_every_library_of_the_unit_is_locked_with_digests() -> None:
     blocks = re.split(r"^(?=[a-z0-9-]+==)", text, flags=re.MULTILINE)[1:]
     assert all("--hash=sha256:" in block for block in blocks)
     assert not {"pytest", "mypy", "ruff", "tensorflow-cpu", "sqlalchemy"} & set(pinned)
+
+
+def test_a_unit_gets_the_versions_that_the_tests_run_on() -> None:
+    tested = set(re.findall(r"^[a-z0-9-]+==\S+", (PROJECT / "requirements.lock").read_text(), re.MULTILINE))
+    unit = set(re.findall(r"^[a-z0-9-]+==\S+", wheels.LOCK.read_text(), re.MULTILINE))
+    assert unit - tested == set()
+
+
+@pytest.fixture
+def pi_packages(tmp_path: Path) -> tuple[Path, Path]:
+    """(firmware, kernel) unpacked, as Debian lays them out."""
+    firmware, kernel = tmp_path / "firmware", tmp_path / "kernel"
+    trees = kernel / "usr/lib/linux-image-6.12-arm64/broadcom"
+    for folder in (firmware / "usr/lib/raspi-firmware", kernel / "boot", trees):
+        folder.mkdir(parents=True)
+    for path in (
+        firmware / "usr/lib/raspi-firmware/start4.elf",
+        firmware / "usr/lib/raspi-firmware/fixup4.dat",
+        kernel / "boot/vmlinuz-6.12-arm64",
+        trees / "bcm2711-rpi-4-b.dtb",
+        trees / "bcm2712-rpi-5-b.dtb",
+    ):
+        path.write_bytes(path.name.encode())
+    return firmware, kernel
+
+
+def test_slot_of_a_pi_has_what_its_loader_reads_and_no_login_on_its_command_line(
+    tmp_path: Path, pi_packages: tuple[Path, Path]
+) -> None:
+    firmware, kernel = pi_packages
+    initramfs = tmp_path / "initramfs"
+    initramfs.write_bytes(b"")
+    shop, board = Workshop(tmp_path), Board.load("rpi")
+    files = rpi_boot_files(shop, board, firmware=firmware, kernel=kernel, initramfs=initramfs)
+    named = set(re.findall(r"^(?:kernel|initramfs)[= ](\S+)", files["config.txt"].read_text(), re.MULTILINE))
+    assert named <= set(files)
+    assert {"start4.elf", "fixup4.dat", "bcm2711-rpi-4-b.dtb", "bcm2712-rpi-5-b.dtb"} <= set(files)
+    assert "systemd.getty_auto=no" in files["cmdline.txt"].read_text()
+    (firmware / "usr/lib/raspi-firmware/fixup4.dat").unlink()
+    with pytest.raises(BuildError, match=r"without fixup4\.dat"):
+        rpi_boot_files(shop, board, firmware=firmware, kernel=kernel, initramfs=initramfs)
 
 
 def test_drift_of_the_suite_is_named_package_by_package(tmp_path: Path) -> None:

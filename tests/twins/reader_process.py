@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from firmware.run.app import prepare_home
@@ -33,13 +34,17 @@ class Running:
 
     def end(self, number: int) -> int:
         """Send the signal, take what was still announced, return the exit status."""
+        assert self.process.stdout is not None
         self.process.send_signal(number)
+        hung = threading.Timer(120, self.process.kill)  # a run that does not end is the test's to report
+        hung.start()
         try:
-            out, _ = self.process.communicate(timeout=120)
-        except subprocess.TimeoutExpired:
-            self.process.kill()  # a run that does not end is the test's to report, not to leave behind
-            raise
-        self.lines += [line for line in out.splitlines() if line.endswith("}")]
+            # not communicate(): it reads past what readline() has taken ahead, and reads are announced together
+            rest = self.process.stdout.read()
+            self.process.communicate()
+        finally:
+            hung.cancel()
+        self.lines += [line for line in rest.splitlines() if line.endswith("}")]
         return self.process.returncode
 
     @property

@@ -46,7 +46,7 @@ class Cut:
 class Card:
     """`path` holds what is durable; the cache what is not yet. Thread-safe.
 
-    durable: with `keep`, every write that became durable, in order.
+    durable: with `keep`, every write that became durable, in order, until the last cut.
     """
 
     def __init__(self, path: Path, *, keep: bool = False) -> None:
@@ -91,6 +91,7 @@ class Card:
                 self._cache[(at + start) // SECTOR] = data[start : start + SECTOR]
             if self._cutter is not None and self._cutter.now():
                 self.cut(self._cutter.chance)
+                self._keep = self._keep and self._cutter.left > 0
 
     def _lay_down(self, at: int, data: bytes) -> None:
         os.pwrite(self._fd, data, at)

@@ -34,7 +34,15 @@ class Office:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.home, self.key = folder / "department", folder / PERSON
-        self._ports = (free_port(), free_port())
+        self._ports = self._kept_ports()
+
+    def _kept_ports(self) -> tuple[int, int]:
+        """Chosen once: the unit has the address from its enrollment."""
+        kept = self.folder / "ports"
+        if not kept.exists():
+            kept.write_text(f"{free_port()} {free_port()}\n", encoding="ascii")
+        first, second = kept.read_text(encoding="ascii").split()
+        return int(first), int(second)
 
     def department(self, *words: str) -> str:
         """Run `department`; its output. Raises BuildError."""

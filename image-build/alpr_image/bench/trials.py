@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from alpr_image.bench import card as cards
 from alpr_image.bench import variants
@@ -15,109 +17,153 @@ from alpr_image.bench.story import SHORT_CLIP, Story
 from alpr_image.bench.visit import (
     CLIP_LIMIT_S,
     READ_TO_ITS_END,
-    START_LIMIT_S,
     UNIT,
     asked,
     log_in,
     prompt,
-    session,
     shown,
     verified,
 )
-from alpr_image.image import Built, Parts
+from alpr_image.image import Parts
 from alpr_image.workshop import BuildError, run
 from tests.tools.rehearsal import Hands
 
 INSTALL_LIMIT_S = 1200.0
 RESTART_LIMIT_S = 1500.0
+FALLS_BACK = "alpr-fall-back.service - Restart into the slot that was committed"
 CUTS = 20
 
 
-def power_cuts(story: Story, machine: Machine, card: Path, office: Office) -> None:
-    """The enrolled unit starts again and reads; the power fails 20 times in mid-write; then it syncs."""
-    folder, chance = story.folder / "cuts", random.Random(20)  # noqa: S311 - a bench, not a key
-    run(["rm", "-rf", folder])
-    folder.mkdir()
-    before = folder / "before.card"
-    run(["cp", "--sparse=always", card, before])
-    key = cards.volume_key(story.shop, card, machine.chip)
-    held = Card(card, keep=True)
-    server = CardServer(held, folder / "card.sock")
-    address = f"file.driver=nbd,file.server.type=unix,file.server.path={folder}/card.sock,format=raw"
-    with office.open(), machine.running(address, disks=(story.clip_disk(),)) as hands:
-        at = len(machine.said())
-        with story.step("starts again, its data partition opened by the chip") as told:
-            hands.wait_for("press return", START_LIMIT_S)
-            told.append("prompt at the serial port")
-        with story.step(f"power is cut {CUTS} times in mid-write while it reads") as told:
-            held.arm(Cutter(chance, count=CUTS))
-            machine.await_said(READ_TO_ITS_END, after=at, limit_s=CLIP_LIMIT_S)
-            held.arm(None)
-            lost = [cut.lost for cut in held.cuts]
-            told.append(f"{len(lost)} cuts, {sum(lost)} sectors lost in all, {max(lost, default=0)} at most")
-            if len(lost) < CUTS:
-                raise BuildError(f"the unit wrote too little: {held.writes} writes")
-        with story.step("syncs what it has read to the department") as told:
-            session(hands, office)
-            told.append(asked(hands, "sync now", lambda text: "done:" in text))
-            told.append(verified(office))
-    server.close()
-    held.close()
-    with story.step("ledger verifies after every cut, and no later cut has fewer records") as told:
-        counts = []
-        for _ in cards_after(before, held.durable, held.cuts):
-            home = cards.data_folder(story.shop, before, machine.chip, folder / "data", key=key) / "reader"
-            counts.append(int(json.loads(office.reader(home, "--json", "verify"))["records"]))
+class CutCard:
+    """The unit's card behind a server at which the power fails again and again, in mid-write."""
+
+    def __init__(self, story: Story, machine: Machine, card: Path) -> None:
+        self._story, self._machine = story, machine
+        self._folder = story.folder / "cuts"
+        run(["rm", "-rf", self._folder])
+        self._folder.mkdir()
+        self._before = self._folder / "before.card"
+        run(["cp", "--sparse=always", card, self._before])
+        self._key = cards.volume_key(story.shop, card, machine.chip)
+        self._held = Card(card, keep=True)
+        self._server = CardServer(self._held, self._folder / "card.sock")
+        self.address = (
+            f"file.driver=nbd,file.server.type=unix,file.server.path={self._folder}/card.sock,format=raw"
+        )
+
+    def arm(self) -> None:
+        """The power fails from now on, CUTS times, at random writes."""
+        chance = random.Random(20)  # noqa: S311 - a bench, not a key
+        self._held.arm(Cutter(chance, count=CUTS, apart_s=2.0))
+
+    def told(self) -> str:
+        """How often, and what was lost. Raises BuildError where the unit wrote too little for that."""
+        lost = [cut.lost for cut in self._held.cuts]
+        if len(lost) < CUTS:
+            raise BuildError(f"{len(lost)} cuts of {CUTS}: {self._held.writes} writes")
+        return f"{len(lost)} cuts, {sum(lost)} sectors lost in all, {max(lost)} at most"
+
+    def close(self) -> None:
+        """The machine is off."""
+        self._server.close()
+        self._held.close()
+
+    def verified(self, office: Office) -> str:
+        """Each card that a cut left, opened here. Raises BuildError for the first that is not consistent."""
+        counts: list[int] = []
+        for _ in cards_after(self._before, self._held.durable, self._held.cuts):
+            out = self._folder / "data"
+            home = cards.data_folder(self._story.shop, self._before, self._machine.chip, out, key=self._key)
+            counts.append(int(json.loads(office.reader(home / "reader", "--json", "verify"))["records"]))
+            self._story.tell(f"        {len(counts)}: {counts[-1]} records, consistent")
         if not counts or counts != sorted(counts):
             raise BuildError(f"records after the cuts: {counts}")
-        told.append(f"{len(counts)} of {CUTS} consistent, {counts[0]} to {counts[-1]} records")
-    run(["rm", "-rf", folder])
+        run(["rm", "-rf", self._folder])
+        return f"{len(counts)} of {CUTS} consistent, {counts[0]} to {counts[-1]} records, never fewer"
 
 
-def updates(story: Story, parts: Parts, built: Built, unit: tuple[Machine, Path], office: Office) -> None:
-    """A good update goes in; bad ones are refused, or left by the next start."""
-    shop, (machine, card) = story.shop, unit
-    with story.step("builds one good update and four bad ones") as told:
-        good = variants.make(shop, parts, version=2, name="good")
-        blind = variants.make(shop, parts, version=3, name="blind", alter=variants.without_models)
-        dead = variants.make(shop, parts, version=4, name="dead", alter=variants.without_init)
-        foreign = variants.make(shop, parts, version=5, name="foreign", signer="foreign")
-        unlogged = variants.make(shop, parts, version=6, name="unlogged", logged=False)
-        files = [one.update for one in (good, blind, dead, foreign, unlogged)]
-        stick = story.stick(*files, built.update)
-        told.append(f"{sum(path.stat().st_size for path in files) / 1e6:.0f} MB")
-    disks = (story.clip_disk(frames=SHORT_CLIP), stick)
-    with office.open(), machine.running(f"file={card},format=raw", disks=disks) as hands:
+@dataclass(frozen=True, slots=True)
+class Stick:
+    """Update files: one to take and four to refuse or to leave, and the disk that holds them."""
+
+    good: Path
+    blind: Path
+    dead: Path
+    foreign: Path
+    unlogged: Path
+    older: Path
+    disk: Path
+
+    @classmethod
+    def filled(cls, story: Story, parts: Parts, older: Path) -> Stick:
+        """Build them from the tree of the last build. older: the update file of the version that runs."""
+
+        def make(version: int, name: str, **words: Any) -> Path:
+            return variants.make(story.shop, parts, version=version, name=name, **words).update
+
+        files = (
+            make(2, "good"),
+            make(3, "blind", alter=variants.without_models),
+            make(4, "dead", alter=variants.without_init),
+            make(5, "foreign", signer="foreign"),
+            make(6, "unlogged", logged=False),
+            older,
+        )
+        return cls(*files, story.stick(*files))
+
+
+def hard_day(story: Story, stick: Stick, unit: tuple[Machine, Path], office: Office) -> None:
+    """The enrolled unit starts again and reads while its power fails; then updates, good and bad."""
+    machine, card = unit
+    cut = CutCard(story, machine, card)
+    disks = (story.clip_disk(frames=SHORT_CLIP), stick.disk)
+    with office.open(), machine.running(cut.address, disks=disks) as hands:
         trial = _Trial(story, machine, hands, office)
         at = len(machine.said())
-        with story.step("starts with the stick in it") as told:
+        cut.arm()
+        with story.step("starts again, its data partition opened by the chip") as told:
             trial.comes_up("A", at)
-            told.append("slot A committed")
-        for one, words in ((foreign, "ignature"), (unlogged, "release log")):
-            with story.step(f"refuses an update: {one.update.stem}") as told:
-                told.append(trial.refused(one.update.name, words))
+            told.append("slot A committed, a technician logged in")
+        with story.step("syncs what it has read to the department, which verifies it") as told:
+            told.append(asked(hands, "sync now", lambda text: "done:" in text))
+            told.append(verified(office))
+        for why, one, words in (
+            ("signed by another key", stick.foreign, "ignature"),
+            ("not in the release log", stick.unlogged, "release log"),
+        ):
+            with story.step(f"refuses an update that is {why}") as told:
+                told.append(trial.refused(one.name, words))
+        with story.step(f"power fails {CUTS} times in mid-write meanwhile") as told:
+            told.append(cut.told())
         with story.step("installs a good update, starts into it and commits it") as told:
-            at = trial.installed(good.update.name)
+            at = trial.installed(stick.good.name)
             trial.comes_up("B", at)
             told.append("slot B committed, version 2")
         with story.step("refuses a downgrade") as told:
-            told.append(trial.refused(built.update.name, "not newer"))
+            told.append(trial.refused(stick.older.name, "not newer"))
         with story.step("leaves an update that boots and reads nothing, by itself") as told:
-            at = trial.installed(blind.update.name)
+            at = trial.installed(stick.blind.name)
             at = machine.await_said("alpr: slot A, root verified", after=at, limit_s=RESTART_LIMIT_S)
-            machine.await_said("failed its check, back to B", after=at, limit_s=RESTART_LIMIT_S)
+            machine.await_said(
+                "alpr-fall-back.service - Restart into the slot that was committed",
+                after=at,
+                limit_s=RESTART_LIMIT_S,
+            )
             trial.comes_up("B", at)
             told.append("slot A failed its check; slot B runs again")
         with story.step("leaves an update that does not boot, by itself") as told:
-            at = trial.installed(dead.update.name)
+            at = trial.installed(stick.dead.name)
             at = machine.await_said("alpr: slot A, root verified", after=at, limit_s=RESTART_LIMIT_S)
             trial.comes_up("B", at)
             told.append("slot A panicked; slot B runs again")
         with story.step("every outcome is a record of its log, and its department has them") as told:
             told.append(asked(hands, "sync now", lambda text: "done:" in text))
             told.append(verified(office))
+    cut.close()
+    with story.step("ledger verifies after every cut, and no later cut has fewer records") as told:
+        told.append(cut.verified(office))
     with story.step("store verifies on this machine after all of it") as told:
-        home = cards.data_folder(shop, card, machine.chip, story.folder / "data") / "reader"
+        home = cards.data_folder(story.shop, card, machine.chip, story.folder / "data") / "reader"
         told.append(f"{json.loads(office.reader(home, '--json', 'verify'))['records']} records, consistent")
 
 

@@ -93,11 +93,15 @@ def first_visit(story: Story, hands: Hands, office: Office) -> None:
     """A technician at the unit that has read: selftest, enroll, log in with a grant, sync."""
     with story.step("answers at the serial port; selftest before any login") as told:
         prompt(hands, "reader-1")
-        told.append(_last(shown(hands, "selftest", "reader-1> ")))
+        text = shown(hands, "selftest", "reader-1> ")
+        if "all parts that are here work" not in text:
+            raise BuildError(text[-600:])
+        told.append(_last(text))
     with story.step("enrolls with a code; reads of before are destroyed on the typed name") as told:
         hands.type(f"enrol {office.code(UNIT)}")
         hands.wait_for("type the unit's name", COMMAND_LIMIT_S)
-        hands.wait_for("go on: ", COMMAND_LIMIT_S)
+        hands.wait_for("go on:", COMMAND_LIMIT_S)
+        hands.wait_for("> ", COMMAND_LIMIT_S)
         hands.type("reader-1")
         hands.wait_for(f"this unit is {UNIT} (", COMMAND_LIMIT_S)
         told.append(f"unit {hands.wait_for(')').removesuffix(')')}")

@@ -18,8 +18,10 @@ def main() -> int:
         if committed == slot:
             print("fall-back: the committed slot fails its check; nothing to fall back to", file=sys.stderr)
             return 0
+        outcome = f"slot {slot} failed its check, back to {committed}"
+        print(f"fall-back: {outcome}", file=sys.stderr)
         events.note(
-            f"slot {slot} failed its check, back to {committed}",
+            outcome,
             from_version=str(image_facts().version),
             to_version="",
             digest="",

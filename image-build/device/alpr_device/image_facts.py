@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,5 +47,8 @@ def raise_floor(version: int, path: Path = FLOOR) -> None:
     """Never lowers it."""
     if version > floor(path):
         fresh = path.with_suffix(".new")
-        fresh.write_text(f"{version}\n", encoding="ascii")
+        with fresh.open("w", encoding="ascii") as file:
+            file.write(f"{version}\n")
+            file.flush()
+            os.fsync(file.fileno())  # an empty floor after a power cut would keep every update out
         fresh.replace(path)
