@@ -126,15 +126,15 @@ def renamed_key(store: Path) -> None:
     (store / "log.pub").write_text(NoteKey("alpr.example/another", key.public).text())
 
 
-def three_set_aside(store: Path) -> None:
-    for number in range(3):
+def many_set_aside(store: Path) -> None:
+    for number in range(MOST_STRAYS + 1):
         put(f"strays/00000003-70/{number:064x}")(store)
 
 
 FILES = [
     pytest.param(miscounted_pages, "database damaged", id="a wrong count of free pages"),
     pytest.param(renamed_key, "the key's name is not that of its log", id="a public key under another name"),
-    pytest.param(three_set_aside, "images that no record names, set aside at a start", id="three set aside"),
+    pytest.param(many_set_aside, "images that no record names, set aside at a start", id="many set aside"),
     pytest.param(put("notes.txt"), "notes.txt: does not belong", id="a file that belongs to nothing"),
     pytest.param(put("more/x"), "more: does not belong", id="a folder that belongs to nothing"),
     pytest.param(put("blobs/readme"), "does not belong among the blobs", id="a file among the epochs"),

@@ -39,7 +39,7 @@ class Running:
         hung = threading.Timer(120, self.process.kill)  # a run that does not end is the test's to report
         hung.start()
         try:
-            # not communicate(): it reads past what readline() has taken ahead, and reads are announced together
+            # not communicate(): it reads past what readline() has taken ahead
             rest = self.process.stdout.read()
             self.process.communicate()
         finally:
