@@ -75,7 +75,7 @@ class Street:
             self.bookkeeper.glance(one)
         else:
             self.ends.append(one)
-            assert self.bookkeeper.store(one)
+            assert self.bookkeeper.store([one]) == 1
 
     def show(self, index: int, frames: int, *, step: int = 4) -> None:
         """A vehicle in so many frames; 0: the empty road."""

@@ -260,7 +260,7 @@ class PatrolCar:
         if one.goes_on:
             self._bookkeeper.glance(one)
         else:
-            self._bookkeeper.store(one)
+            self._bookkeeper.store([one])
 
     @staticmethod
     def _frame(at: int, frames: int) -> Frame:

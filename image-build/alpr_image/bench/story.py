@@ -16,6 +16,7 @@ from alpr_image.bench.machine import Machine, vfat_disk
 from alpr_image.image import Built
 from alpr_image.keys import KeyFolder
 from alpr_image.workshop import PROJECT, BuildError, Workshop, run
+from hw.errors import HardwareError
 from tests.tools.rehearsal import Silence
 
 CLIP = PROJECT / "tests/replay/drive_by"
@@ -90,7 +91,7 @@ class Story:
         try:
             yield told
             good = True
-        except (BuildError, Silence, OSError) as error:
+        except (BuildError, Silence, HardwareError, OSError) as error:
             told.append(" ".join(str(error).split())[-600:])
             good = False
         self.seen.append(Seen(name, good, "; ".join(told), time.monotonic() - begun))
