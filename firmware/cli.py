@@ -69,7 +69,7 @@ def explain(error: Exception, common: Common) -> tuple[str, int]:
     if isinstance(error, PermissionError):
         what, status = f"{error.filename}: permission denied (run as its owner)", MISUSE
     elif isinstance(error, OSError):  # a full or read-only disk, a failing card
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
         status = FOUND_WRONG
     elif isinstance(error, sqlite3.Error):
         what, status = f"{common.home}: the database cannot be used: {error}", FOUND_WRONG

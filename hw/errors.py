@@ -31,6 +31,12 @@ class SlotFailedError(PartFailedError):
     """An effaceable slot refused a write, or read back something else than was written."""
 
 
+class NoSuchSlotError(SlotFailedError):
+    """The name of a slot has no form that is known."""
+
+    exit_status = 2  # what was typed is wrong, not the part
+
+
 class ChipFailedError(PartFailedError):
     """The chip that holds the unit's key refused a call, or does not open what it was given."""
 

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from hw.errors import MissingDriverError, SlotFailedError
+from hw.errors import MissingDriverError, NoSuchSlotError, SlotFailedError
 
 MAX_SLOT_BYTES = 512
 
@@ -117,7 +117,7 @@ class LoopbackSlot(_SlotFile):
 def open_slot(uri: str, folder: Path) -> SecureSlot:
     """The slot that a URI names; `folder` is where a file slot lies.
 
-    Raises SlotFailedError for an unknown form, MissingDriverError where a library is absent.
+    Raises NoSuchSlotError for an unknown form, MissingDriverError where a library is absent.
     """
     scheme, _, rest = uri.strip().partition(":")
     if scheme == "file" and rest and "/" not in rest:
@@ -130,4 +130,4 @@ def open_slot(uri: str, folder: Path) -> SecureSlot:
         except ImportError:
             raise MissingDriverError("tpm2-pytss not found: install the 'tpm' extra") from None
         return cast("Callable[[str], SecureSlot]", module.open_tpm_slot)(rest)
-    raise SlotFailedError(f"slot {uri!r}: expected file:NAME, loopback:/PATH or tpm:INDEX")
+    raise NoSuchSlotError(f"slot {uri}: neither file:NAME nor loopback:/PATH nor tpm:INDEX")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import tomllib
 import types
 import typing
 from typing import Any, TypeVar
@@ -64,6 +65,18 @@ def from_plain(cls: type[T], value: Any, *, where: str = "") -> T:
     if check is not None:
         check()
     return record
+
+
+def parse_toml(document: bytes, *, where: str) -> dict[str, Any]:
+    """The table of a TOML document. Raises RecordError."""
+    try:
+        return tomllib.loads(document.decode())
+    except UnicodeDecodeError as error:
+        raise RecordError(f"is not TOML: byte {error.start} is not UTF-8", where=where) from None
+    except RecursionError:
+        raise RecordError("is not TOML: nested too deep", where=where) from None
+    except ValueError as error:  # TOMLDecodeError, and numbers of thousands of digits
+        raise RecordError(f"is not TOML: {error}", where=where) from None
 
 
 def _field(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911, PLR0912 - one case per allowed type

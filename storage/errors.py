@@ -57,6 +57,8 @@ class SignatureError(EnvelopeError):
 class RecordError(StorageError):
     """A record field that is missing, unknown, of the wrong type or out of range."""
 
+    exit_status = 2  # what ends a command by it is a form or file that was given
+
 
 class CheckpointError(StorageError):
     """A signed note (C2SP) that cannot be parsed."""

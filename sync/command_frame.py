@@ -21,6 +21,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ __all__ = [
     "Common", "Noun", "Program", "Verb", "collected", "noun", "run_program", "verb", "version_of",
 ]  # fmt: skip
 
+MOST_SIGNS = 2000  # of an error; a value of the command line may be longer than a screen
 INTERRUPTED, PIPE_CLOSED = 130, 141  # as a shell counts SIGINT and SIGPIPE
 
 Explain: TypeAlias = Callable[[Exception, "Common"], tuple[str, int]]
@@ -104,7 +106,9 @@ class Verb(_Documented):
     """A command: one function."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Call it, after what the program does before every command."""
+        """Call it, after what the program does before every command. Raises click.BadParameter."""
+        for parameter in self.params:
+            _demand_text(ctx, parameter)
         common = ctx.find_object(Common)
         if common is not None and common.before is not None:
             common.before(common, ctx.params)
@@ -303,9 +307,25 @@ def _variable(context: click.Context) -> str:
     return root.variable if isinstance(root, Program) else "the environment"
 
 
+def _demand_text(context: click.Context, parameter: click.Parameter) -> None:
+    """Words of a command line are UTF-8; a path may be any bytes. Raises click.BadParameter."""
+    value = context.params.get(parameter.name or "")
+    for one in value if isinstance(value, tuple) else [value]:
+        if isinstance(one, str) and not one.isascii() and any("\ud800" <= sign <= "\udfff" for sign in one):
+            raise click.BadParameter("is not UTF-8 text", ctx=context, param=parameter)
+
+
+def _plain(said: str) -> str:
+    """What click says of a value, without the names of its types."""
+    said = re.sub(r"(.*) is not a valid integer(?: range)?", r"\1 is not a whole number", said)
+    said = re.sub(r"(.*) is not a valid float(?: range)?", r"\1 is not a number", said)
+    said = re.sub(r"(.*) is not in the range (\S+?)<=x<=(\S+)", r"\1 is not within \2 to \3", said)
+    return re.sub(r"(.*) is not in the range x>=(\S+)", r"\1 is less than \2", said)
+
+
 def _misuse(program: Program, error: click.ClickException) -> str:
     """What was typed wrongly, and where to read how it is typed."""
-    said = " ".join(error.format_message().split()).rstrip(".")
+    said = _plain(" ".join(error.format_message().split()).rstrip("."))
     context = error.ctx if isinstance(error, click.UsageError) else None
     path = context.command_path if context else program.program
     where = "".join(f"{part}: " for part in [path.partition(" ")[2]] if part)
@@ -315,6 +335,7 @@ def _misuse(program: Program, error: click.ClickException) -> str:
 def _refuse(program: Program, message: str, status: int) -> int:
     """One line on stderr. What came from outside moves no cursor: control characters are replaced."""
     line = "".join(sign if sign.isprintable() else "?" for sign in " ".join(message.split()))
+    line = line if len(line) <= MOST_SIGNS else f"{line[:MOST_SIGNS]}..."
     print(f"{program.program}: {line}", file=sys.stderr)
     return status
 

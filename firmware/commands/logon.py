@@ -11,7 +11,7 @@ import httpx
 
 from firmware.alerts.sessions import ACTION
 from firmware.custody.asking import proof_of
-from firmware.errors import FirmwareError
+from firmware.errors import FirmwareError, UsageError
 from storage import access, codec
 from storage.envelope import decode, encode
 from sync.command_frame import DONE, Common, verb
@@ -32,7 +32,7 @@ CONNECT_S = 10.0
 @click.option("--credential", type=click.Path(path_type=Path), help="Your SSH key.")
 @click.option(
     "--ca",
-    type=click.Path(path_type=Path, exists=True),
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="The department's authority (PEM), from its administrator.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
@@ -50,7 +50,10 @@ def logon(
 
     Works without the department: the unit checks your key, role and training against its signed roster.
     """
-    context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+    try:
+        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+    except ssl.SSLError:
+        raise UsageError(f"--ca {ca}: no certificate in PEM form") from None
     context.check_hostname = (
         False  # a unit is named by its certificate's authority, not by an address in a car
     )
@@ -71,6 +74,8 @@ def logon(
                 "proof": None if proof is None else codec.to_plain(proof),
             }
             answer = client.post("/logon", content=encode(body))
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+        raise UsageError(f"{address}: not an address of the form https://HOST:PORT") from None
     except httpx.HTTPError as error:
         raise FirmwareError(f"{address}: {type(error).__name__} (is the unit's page switched on?)") from None
     if answer.status_code != 200:

@@ -53,6 +53,8 @@ def verify(common: Common, *, path: Path | None, public: str | None, department_
             "where KEY is the department log's"
         )
     department = read_key(department_public, "--department") if department_public else None
+    if path != common.home and not is_package(path) and not Home(path).folder.is_dir():
+        raise UsageError(f"{path}: neither a unit's home (it has a folder `store`) nor an evidence package")
     proven = key is not None
     if is_package(path):
         report, kind = verify_package(path, key, department), "package"
@@ -72,8 +74,10 @@ def read_key(text: str, option: str = "--key") -> NoteKey:
     try:
         path = Path(text)
         return NoteKey.parse(path.read_text(encoding="utf-8") if path.is_file() else text)
-    except (CheckpointError, OSError, ValueError) as error:
+    except CheckpointError as error:
         raise UsageError(f"{option} {text}: {error}") from None
+    except (OSError, ValueError):  # a name that no file can have, a file that cannot be read or is no text
+        raise UsageError(f"{option} {text[:80]}: neither a file of text nor a public key") from None
 
 
 def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = None) -> Report:

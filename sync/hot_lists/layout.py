@@ -10,13 +10,13 @@ from __future__ import annotations
 import codecs
 import functools
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from storage.codec import parse_toml
 from storage.errors import RecordError
 
 ID = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -106,10 +106,7 @@ class Layout:
 
 def parse_layout(document: bytes) -> Layout:
     """The layout of a TOML document. Raises RecordError."""
-    try:
-        table = tomllib.loads(document.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecordError(f"is not TOML: {error}", where="layout") from None
+    table = parse_toml(document, where="layout")
     known = {"id", "title", "encoding", "delimiter", "header", "date", "country", "fields", "words"}
     if unknown := sorted(set(table) - known):
         raise RecordError(f"{unknown[0]} is no part of a layout", where="layout")

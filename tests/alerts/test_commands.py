@@ -52,10 +52,10 @@ def test_a_list_is_imported_with_its_bad_lines_and_listed(
 
 BAD = [
     (("--layout", "ncic", "--category", "stolen-vehicle"), 1, "is this its layout"),
-    (("--layout", "nowhere"), 1, "neither a layout's file"),
-    (("--layout", "genetec", "--hours", "0"), 1, "--hours"),
+    (("--layout", "nowhere"), 2, "neither a layout's file"),
+    (("--layout", "genetec", "--hours", "0"), 2, "--hours"),
     (("--layout", "genetec", "--category", "immigration"), 1, "the policy allows"),
-    (("--layout", "genetec", "--id", "a b"), 1, "list_id"),
+    (("--layout", "genetec", "--id", "a b"), 2, "list_id"),
 ]
 
 

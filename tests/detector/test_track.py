@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -157,6 +157,46 @@ def test_a_shaken_camera_keeps_one_pass_at_any_rate(fps: float) -> None:
     for step in range(6):
         replay.look(near("XSNB23", 300 + (-1) ** step * 90, 320 + 30 * (step % 3), 220))
     assert texts(replay.finish()) == ["XSNB23"]
+
+
+def shaken(replay: Replay) -> None:
+    for step in range(6):
+        replay.look(near("XSNB23", 300 + (-1) ** step * 90, 320 + 30 * (step % 3), 220))
+
+
+def thrown(replay: Replay) -> None:
+    for step in range(8):
+        replay.show(frame(near("XSNB23", 200 + 700 * (step // 4), 300)))
+
+
+def glint(replay: Replay) -> None:
+    for step in range(9):
+        replay.show(frame(near("4XYZ999" if step == 4 else "7ABC123", 300 + 10 * step, 300)))
+
+
+def replaced(replay: Replay) -> None:
+    for step in range(40):
+        replay.look(near("7ABC123" if step < 20 else "4XYZ999", 400 + step // 20 * 4, 300))
+
+
+@pytest.mark.parametrize("scene", [shaken, thrown, glint, replaced])
+def test_nothing_is_kept_for_passes_that_are_over(scene: Callable[[Replay], None]) -> None:
+    replay = Replay()
+    scene(replay)
+    for _ in range(40):
+        replay.show(after_s=30)
+    assert replay.ended
+    assert replay.kept == {}
+    assert replay.tracker.flush() == ()
+
+
+def test_the_best_frame_of_a_car_that_takes_anothers_place_may_be_the_one_that_shows_it() -> None:
+    replay = Replay(fps=10)
+    for _ in range(20):
+        replay.show(frame(near("7ABC123", 400, 300, 100)))
+    for width in (100, 160, 60, 60, 60):
+        replay.show(frame(near("4XYZ999", 404, 302, width)))
+    assert texts(replay.finish()) == ["4XYZ999", "7ABC123"]
 
 
 def test_a_plate_boxed_twice_is_still_one_pass() -> None:

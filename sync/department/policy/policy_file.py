@@ -13,7 +13,7 @@ import tomllib
 from importlib import resources
 from typing import Any
 
-from storage.codec import from_plain
+from storage.codec import from_plain, parse_toml
 from storage.errors import RecordError
 from sync.department.ground.local_time import fixed_name
 from sync.department.policy.policy import Policy
@@ -30,10 +30,7 @@ def parse(document: bytes) -> Policy:
     """The policy of a TOML document. Raises RecordError naming the field."""
     if len(document) > MAX_POLICY_BYTES:
         raise RecordError(f"is larger than {MAX_POLICY_BYTES} bytes", where="policy")
-    try:
-        table = tomllib.loads(document.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecordError(f"is not TOML: {error}", where="policy") from None
+    table = parse_toml(document, where="policy")
     return from_plain(Policy, _with_alerts(_with_later_terms(_with_zone(table))), where="policy")
 
 

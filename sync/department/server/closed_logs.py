@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from storage.errors import StorageError
+from storage.errors import NoHomeError, StorageError
 from sync.department.store import unit_logs as held
 from sync.department.store.database import Store
 from sync.errors import ConfigError
@@ -52,6 +52,10 @@ def examine_closed_log(store: Store, folder: Path) -> Examined:
             return Examined(
                 log=handover.log_id.hex()[:16], unit=log.unit_id, keys=len(handover.keys), **counts
             )
+    except NoHomeError:
+        raise ConfigError(
+            "holds no closed log", where=str(folder), cure="name HOME/sync/old/LOG of the unit, copied whole"
+        ) from None
     except (StorageError, OSError) as error:
         raise ConfigError(f"cannot be read as a closed log: {error}", where=str(folder)) from None
 
