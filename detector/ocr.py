@@ -37,6 +37,7 @@ LINE_OVERLAP, _OTHER_OVERLAP = 0.03, -0.01  # of the plate's height that the cut
 LINES_TRUST = 0.8  # in the text of both: the net was trained on plates of one line
 SPLITS = (-0.08, -0.04, 0.04, 0.08)  # where else the lines of a still may part, shares of the height
 LINE_LOOKS = 4  # of a still's: where they differ, the text is in doubt
+LINES_AGREE = 3  # of the looks at a line of a still
 LINE_SURE = 0.4  # of each line's look, that both together are the text
 ONE_OF_TWO_TRUST = 0.4  # in the text of one line, where the box shows signs of two
 CUT_TRUST = 0.4  # in the text of a box that runs out of the picture: its ends may be missing
@@ -251,13 +252,18 @@ class PatchReader:
 
 
 def _surest_lines(pairs: list[tuple[_Look, _Look]]) -> list[tuple[_Look, _Look]]:
-    """The surest looks at the upper line beside the surest at the lower; none where one line is unsure."""
-    upper, lower = (
-        sorted((look for look in side if is_serial_line(look.path)), key=lambda look: -look.sureness)
-        for side in zip(*pairs, strict=True)
-    )
-    found = list(zip(upper, lower, strict=False))
-    return found if found and min(look.sureness for look in found[0]) >= LINE_SURE else []
+    """The surest looks at the upper line beside the surest at the lower; none where one line is unsure.
+
+    Of several looks at a line a few must agree on its text: halves of characters give another with every cut.
+    """
+    sides = []
+    for side in zip(*pairs, strict=True):
+        told = sorted((one for one in side if is_serial_line(one.path)), key=lambda one: -one.sureness)
+        agreed = sum(one.path == told[0].path for one in told) if told else 0
+        if not told or told[0].sureness < LINE_SURE or agreed < min(len(pairs), LINES_AGREE):
+            return []
+        sides.append(told)
+    return list(zip(*sides, strict=False))
 
 
 def _told(look: _Look) -> float:

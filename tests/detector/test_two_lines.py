@@ -111,11 +111,16 @@ def test_lines_that_look_otherwise_when_cut_otherwise_are_less_sure() -> None:
 
 
 def test_in_a_still_lines_are_parted_elsewhere_until_both_are_told() -> None:
-    script = ["7W4", "", "7457", "12L", "7457", "", "", "12L", "7457", "", ""]
+    script = ["7W4", "", "7457", "12L", "7457", "12L", "7457", "", "7457", "12L", ""]
     assert drawn(script, 130).confidence < 0.5
     seen = drawn(script, 130, still=True)
     assert seen.text.text == "12L7457"
-    assert len(seen.evidence.paths) == 2
+    assert len(seen.evidence.paths) == 3
+
+
+def test_halves_of_characters_that_change_with_every_cut_are_no_lines() -> None:
+    script = ["7W4", "12L", "7457", "1ZL", "7457", "J2L", "7457", "77I", "7457", "", "7457"]
+    assert drawn(script, 130, still=True).text.text == "7W4"
 
 
 def test_a_line_that_is_a_states_name_leaves_one_line_that_is_not_sure() -> None:
