@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import leaf as leaves
 from storage.errors import ForkedLogError, KeyLostError, LedgerError, StorageError
-from storage.records import Alert
+from storage.read_records import Alert
 from sync import messages as m
 from sync import parcels
 from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError

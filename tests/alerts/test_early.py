@@ -19,7 +19,7 @@ from firmware.frames.record import Surroundings
 from hw.camera import Frame
 from hw.clock import ClockState, SystemClock, UtcTime
 from storage.ledger import Ledger
-from storage.records import Read
+from storage.read_records import Read
 from sync.event_log import event_log
 
 AROUND = Surroundings(camera="test", position=None, lane=2, models=(), software="test", demo=True)

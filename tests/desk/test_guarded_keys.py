@@ -61,6 +61,7 @@ def search(department: Department, tokens: Callable[[str], str]) -> Search:
     answer = department.call("inquiry/run", tokens("comm1"), form)
     assert isinstance(answer, Answer)
     cover = department.desk.covered(answer.access)
+    assert form.query is not None
     return Search(department, answer, cover, form.query, department.clock.us // DAY_US)
 
 

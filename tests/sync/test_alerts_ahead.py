@@ -12,7 +12,7 @@ from alembic.config import Config
 from receiver_twins import Joined
 from sync_twins import LoopbackLink, checked, converse
 
-from storage.records import Alert
+from storage.read_records import Alert
 from storage.times import now_us
 from sync.department.content.alert_records import StoreAlerts
 from sync.department.server.server import Department

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from storage import leaf as leaves
-from storage.records import Alert, AlertStepped
+from storage.read_records import Alert, AlertStepped
 from sync.department.store import tables
 
 revision = "0003"
