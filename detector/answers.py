@@ -31,7 +31,7 @@ from .errors import DetectorError
 from .find import letterbox
 from .plates import U8
 from .reader import DETECTOR_CARD, MODELS, READER_CARD, PlateReader
-from .rectify import cut_patch, normalised
+from .rectify import cut_patch, normalized
 from .runtime import RUNTIMES, TfliteNet
 
 CLIP = Path(__file__).resolve().parent.parent / "tests" / "replay" / "drive_by"
@@ -97,7 +97,7 @@ class Answers:
         """What each net sees, uint8 (N, height, width): the frames whole, and the patches found there."""
         net, rules = self._nets["detector"], self._reading.patch
         patches = [
-            normalised(
+            normalized(
                 cut_patch(
                     frame, box.corners, self._nets["reader"].size, (rules.margin_x, rules.margin_y)
                 ).luma,

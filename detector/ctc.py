@@ -141,7 +141,7 @@ def _against_blank(columns: F64, blank: int) -> tuple[F64, F64]:
 
 
 def _follows(padded: NDArray[np.intp]) -> F64:
-    """1 where a character may follow its neighbour without a blank between, for it differs: (S, N)."""
+    """1 where a character may follow its neighbor without a blank between, for it differs: (S, N)."""
     out = np.zeros(padded.shape[::-1])
     out[1:] = (padded[:, 1:] != padded[:, :-1]).T
     return out
@@ -180,7 +180,7 @@ def _before(steps: int) -> F64:
 def slot_scores(columns: F64, text: Labels) -> F64:
     """log p of ``text`` with one slot replaced by each class in turn, (L, S, C), or left out (class blank).
 
-    columns: (L, T, C). The forward and backward probabilities of a slot's neighbours do not depend
+    columns: (L, T, C). The forward and backward probabilities of a slot's neighbors do not depend
     on its own class, so all replacements cost one pass over the columns. Classes that no column
     shows share one figure, that of the least likely class of each column.
     """
@@ -217,7 +217,7 @@ def _replaced(ratios: F64, place: NDArray[np.intp], ahead: tuple[F64, F64], behi
     """p (S, K, L) of a text, over the blank path's, with each slot replaced by each of K classes.
 
     ratios: (K, L, T), see _against_blank. place: which of them each slot of the text is, (S,). ahead
-    and behind: characters (S, L, T) and gaps (S + 1, L, T), up to and from each column. A neighbour may
+    and behind: characters (S, L, T) and gaps (S + 1, L, T), up to and from each column. A neighbor may
     stand beside without a blank between only when it is another class.
     """
     slots, own = len(place), np.arange(len(place) - 1)

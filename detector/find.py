@@ -89,7 +89,7 @@ def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
     """Maps to boxes: 3x3 maxima of the heat, shape averaged over the peak, overlap test.
 
     outputs: heat (h, w, 1) logits; box (h, w, 4) = dx, dy, log w, log h; corners (h, w, 8), all at
-    the card's stride: the centre is the cell's centre + (dx w, dy h), the corners are offsets from
+    the card's stride: the center is the cell's center + (dx w, dy h), the corners are offsets from
     it in units of (w, h).
     """
     heat = outputs["heat"]
@@ -114,7 +114,7 @@ def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
 def _around(
     rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices (9, N) of each cell's neighbourhood, at the border the border cell again."""
+    """Indices (9, N) of each cell's neighborhood, at the border the border cell again."""
     dy, dx = np.array(_AROUND).T
     return (
         np.clip(rows + dy[:, None], 0, shape[0] - 1),
@@ -135,11 +135,11 @@ def _shapes(
     box = outputs["box"].real(near)  # (9, N, 4)
     size = np.exp(np.clip(box[..., 2:], -2.0, 8.0))
     cell = (np.stack([near[1], near[0]], axis=-1) + np.float32(0.5)) * np.float32(stride)
-    centre = cell + box[..., :2] * size
+    center = cell + box[..., :2] * size
     offsets = outputs["corners"].real(near).reshape(*size.shape[:2], 4, 2)
-    corners = centre[:, :, None, :] + offsets * size[:, :, None, :]
-    low = ((centre - size / 2) * weight).sum(axis=0)
-    high = ((centre + size / 2) * weight).sum(axis=0)
+    corners = center[:, :, None, :] + offsets * size[:, :, None, :]
+    low = ((center - size / 2) * weight).sum(axis=0)
+    high = ((center + size / 2) * weight).sum(axis=0)
     mean_corners = (corners * weight[..., None]).sum(axis=0)
     return np.concatenate([low, high], axis=1).astype(np.float32), mean_corners.astype(np.float32)
 

@@ -16,7 +16,7 @@ from .more_looks import more_cuts
 from .place_fit import runs_out
 from .plateness import plateness, signs_of_look
 from .plates import CLASSES, F32, U8, Corners, Evidence, PlateBox
-from .rectify import Patch, corners_in_frame, cut_patch, normalised
+from .rectify import Patch, corners_in_frame, cut_patch, normalized
 from .runtime import Net, NetOutput
 from .thin_strokes import count_thin
 from .two_lines import (
@@ -214,7 +214,7 @@ class PatchReader:
 
     def _look(self, luma: U8, corners: Corners | F64, margin: tuple[float, float], watch: Stopwatch) -> _Look:
         patch = cut_patch(luma, corners, self._net.size, margin)
-        picture = normalised(patch.luma, self._card.patch)
+        picture = normalized(patch.luma, self._card.patch)
         watch.lap("rectify")
         outputs = dict(self._net.invoke(picture))
         watch.lap("read")

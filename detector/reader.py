@@ -150,7 +150,7 @@ class PlateReader:
         return self._patches.corners_at(luma, box)
 
     def invoke_bare(self, looks: int) -> None:
-        """Runs the detector once and the reader's net ``looks`` times on grey: what a bench compares with."""
+        """Runs the detector once and the reader's net ``looks`` times on gray: what a bench compares with."""
         self._detector.invoke(np.full(self._detector.size, 114, np.uint8))
         patch = np.full((self._reading.input.height, self._reading.input.width), 128, np.uint8)
         for _ in range(looks):

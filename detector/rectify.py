@@ -87,7 +87,7 @@ def cut_patch(luma: U8, corners: Corners | F64, size: tuple[int, int], margin: t
     return Patch(np.asarray(patch), to_frame)
 
 
-def normalised(patch: U8, rules: PatchRules) -> U8:
+def normalized(patch: U8, rules: PatchRules) -> U8:
     """The patch with mean and deviation set to the card's, clipped to uint8.
 
     Nearly flat patches keep some of their flatness (``least_deviation``), else noise would be all there is.
@@ -101,7 +101,7 @@ def normalised(patch: U8, rules: PatchRules) -> U8:
 
 
 def corners_in_frame(offsets: NDArray[np.float32], patch: Patch) -> F64:
-    """The net's corners, (8,) in units of the patch from its centre, as frame px (4, 2)."""
+    """The net's corners, (8,) in units of the patch from its center, as frame px (4, 2)."""
     height, width = patch.luma.shape
     points = (offsets.astype(np.float64).reshape(4, 2) + 0.5) * (width, height)
     return mapped(points, patch.to_frame)

@@ -11,7 +11,7 @@ from .plates import U8
 def scaled(luma: U8, size: tuple[int, int]) -> U8:
     """luma, uint8 (H, W), as uint8 of size (height, width).
 
-    Down: Pillow's box filter, each px the mean of those whose centres it covers. Up: bilinear. Five
+    Down: Pillow's box filter, each px the mean of those whose centers it covers. Up: bilinear. Five
     to three on both sides of a wide frame, a 1280x720 camera's case, goes by way of arrays: the same bytes
     in a third of the time. (Pillow takes the rows of a tall frame first, which rounds otherwise.)
     """

@@ -17,7 +17,7 @@ class Frame:
     """One picture as the sensor saw it; the arrays may be the camera's own buffers until it is given back."""
 
     luma: NDArray[np.uint8]  # (H, W) full-resolution Y plane, full range 0 to 255
-    chroma: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None  # U and V, (ceil(H/2), ceil(W/2)); None = grey
+    chroma: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None  # U and V, (ceil(H/2), ceil(W/2)); None = gray
     lores: NDArray[np.uint8] | None  # small luma of the same field of view, or None
     sequence: int  # rises by one a frame of this source; a gap is a frame that the source lost
     captured: UtcTime  # begin of the exposure

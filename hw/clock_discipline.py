@@ -29,7 +29,7 @@ BY_HAND_ERROR_US = 120_000_000
 HEARD_ERROR_US = 60_000_000  # a signed answer names whole seconds, and may have been on its way for long
 STEP_US = 500_000
 REFERENCE_FRESH_S = 4 * 3600.0  # chrony asks its servers every 17 minutes at the latest
-JUDGEMENT_FRESH_S = 30.0  # an older judgement is nobody's word of now
+JUDGMENT_FRESH_S = 30.0  # an older judgment is nobody's word of now
 EARLIEST_S = 1_735_689_600  # 2025-01-01: an earlier clock was never set
 ROLLOVER_S = 1024 * 7 * 86_400  # IS-GPS-200, 20.3.3.3.1.1: the week number has ten bits
 LATEST_S = EARLIEST_S + ROLLOVER_S  # from here on a receiver's date could as well be one of before
@@ -93,7 +93,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgment:
     """How good the system clock was at running_s, and who says so.
 
     measured_s: when the daemon last measured the clock, by its own word. doubted_s: such a time of before the
@@ -115,8 +115,8 @@ class Judgement:
         return min(self.error_us + round(max(0.0, running_s - self.running_s) * DRIFT_PPM), UNKNOWN_ERROR_US)
 
 
-def judge(evidence: Evidence, before: Judgement | None) -> Judgement:
-    """The best that can be said now. before: the last judgement, None at start. Pure."""
+def judge(evidence: Evidence, before: Judgment | None) -> Judgment:
+    """The best that can be said now. before: the last judgment, None at start. Pure."""
     if before is not None and before.source in _RECEIVERS and evidence.belies(evidence.system_us):
         before = None
     tracking = evidence.tracking
@@ -135,14 +135,14 @@ def judge(evidence: Evidence, before: Judgement | None) -> Judgement:
         error_us = max(error_us, said_us)
         if error_us >= UNKNOWN_ERROR_US:
             state, error_us, source = ClockState.UNKNOWN, UNKNOWN_ERROR_US, "nothing"
-    return Judgement(
+    return Judgment(
         state=state, error_us=error_us, source=source,
         system_us=evidence.system_us, running_s=evidence.running_s,
         measured_s=measured_s if tracking is None else tracking.reference_time_s, doubted_s=doubted_s,
     )  # fmt: skip
 
 
-def _step_us(evidence: Evidence, before: Judgement) -> int:
+def _step_us(evidence: Evidence, before: Judgment) -> int:
     """By how much the clock was set since then; 0 for what a slew or a slow look explains."""
     ran_us = (evidence.running_s - before.running_s) * 1e6
     step_us = abs(round(evidence.system_us - before.system_us - ran_us))
@@ -200,7 +200,7 @@ def _by_satellites(evidence: Evidence) -> tuple[int, str] | None:
     return coarse, "gps"
 
 
-def _carried(evidence: Evidence, before: Judgement | None) -> tuple[ClockState, int, str]:
+def _carried(evidence: Evidence, before: Judgment | None) -> tuple[ClockState, int, str]:
     if before is not None and before.state is not ClockState.UNKNOWN:
         error_us = before.aged(evidence.running_s) + _step_us(evidence, before)
         if error_us < UNKNOWN_ERROR_US:
@@ -235,7 +235,7 @@ def _weighed(
 
 
 class DisciplinedClock:
-    """The unit's clock: system time with the newest judgement. `refresh` once a second or so; `now` is
+    """The unit's clock: system time with the newest judgment. `refresh` once a second or so; `now` is
     cheap.
     """
 
@@ -257,24 +257,24 @@ class DisciplinedClock:
         self.failures: tuple[str, ...] = ()
         self._heard: Heard | None = None
         self._signed_us: int | None = None
-        self._judgement: Judgement | None = None
+        self._judgment: Judgment | None = None
         self.refresh()
 
     @property
-    def judgement(self) -> Judgement:
-        """The newest judgement."""
-        if self._judgement is None:  # the constructor made one
-            raise AssertionError("a clock without a judgement")
-        return self._judgement
+    def judgment(self) -> Judgment:
+        """The newest judgment."""
+        if self._judgment is None:  # the constructor made one
+            raise AssertionError("a clock without a judgment")
+        return self._judgment
 
     def now(self) -> UtcTime:
         """System time with its error bound and state."""
-        held, running_s = self.judgement, self._running_s()
-        stale = held.state is ClockState.DISCIPLINED and running_s - held.running_s > JUDGEMENT_FRESH_S
+        held, running_s = self.judgment, self._running_s()
+        stale = held.state is ClockState.DISCIPLINED and running_s - held.running_s > JUDGMENT_FRESH_S
         state = ClockState.HOLDOVER if stale else held.state
         return UtcTime(us=self._system_us(), error_us=held.aged(running_s), state=state)
 
-    def refresh(self) -> Judgement:
+    def refresh(self) -> Judgment:
         """Ask every source once. A source that fails counts as silent and is named in `failures`."""
         tracking = pulse = rtc_s = None
         failures: list[str] = []
@@ -303,8 +303,8 @@ class DisciplinedClock:
         if fix is not None and fix.quality is not FixQuality.GUESSED and evidence.belies(fix.utc_us):
             failures.append(ROLLED_OVER)
         self.failures = tuple(failures)
-        self._judgement = judge(evidence, self._judgement)
-        return self._judgement
+        self._judgment = judge(evidence, self._judgment)
+        return self._judgment
 
     @property
     def waits_for_daemon(self) -> bool:
@@ -337,11 +337,11 @@ class DisciplinedClock:
         """The department signed this time (UTC us) at some time before: no date lies far from it."""
         self._signed_us = max(signed_us, self._signed_us or signed_us)
 
-    def set_by_hand(self) -> Judgement:
+    def set_by_hand(self) -> Judgment:
         """A person has just set the system clock: holdover at most, whatever it was before."""
-        self._judgement = Judgement(
+        self._judgment = Judgment(
             state=ClockState.HOLDOVER, error_us=BY_HAND_ERROR_US, source="set by hand",
             system_us=self._system_us(), running_s=self._running_s(),
-            measured_s=self.judgement.measured_s, doubted_s=self.judgement.measured_s,
+            measured_s=self.judgment.measured_s, doubted_s=self.judgment.measured_s,
         )  # fmt: skip
-        return self._judgement
+        return self._judgment

@@ -40,7 +40,7 @@ _DECODE_ERRORS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planes:
-    """luma: uint8 (H, W); chroma: U and V, uint8 (ceil(H/2), ceil(W/2)), or None for a grey picture."""
+    """luma: uint8 (H, W); chroma: U and V, uint8 (ceil(H/2), ceil(W/2)), or None for a gray picture."""
 
     luma: NDArray[np.uint8]
     chroma: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None
@@ -66,7 +66,7 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
-def load_planes(path: Path, *, colour: bool = True) -> Planes:
+def load_planes(path: Path, *, color: bool = True) -> Planes:
     """Decode a JPEG, PNG or WebP; a JPEG's own luma is taken, without a way through RGB.
 
     Raises BrokenFrameError, which names the file.
@@ -74,9 +74,9 @@ def load_planes(path: Path, *, colour: bool = True) -> Planes:
     try:
         with Image.open(path, formats=FORMATS) as image:
             _refuse_giants(path, image)
-            image.draft("YCbCr" if colour else "L", None)
+            image.draft("YCbCr" if color else "L", None)
             image.load()
-            return _planes_of(ImageOps.exif_transpose(image), colour=colour)
+            return _planes_of(ImageOps.exif_transpose(image), color=color)
     except BrokenFrameError:
         raise
     except FileNotFoundError as error:
@@ -109,11 +109,11 @@ def _refuse_giants(path: Path, image: Image.Image) -> None:
         raise BrokenFrameError(str(path), _GIANT)
 
 
-def _planes_of(image: Image.Image, *, colour: bool) -> Planes:
-    if image.mode.startswith("I") or image.mode == "F":  # a 16-bit grey PNG
+def _planes_of(image: Image.Image, *, color: bool) -> Planes:
+    if image.mode.startswith("I") or image.mode == "F":  # a 16-bit gray PNG
         wide = np.asarray(image).astype(np.float64)
         return Planes(luma=np.clip(wide / 257.0 + 0.5, 0, 255).astype(np.uint8), chroma=None)
-    if image.mode in {"1", "L", "LA"} or not colour:
+    if image.mode in {"1", "L", "LA"} or not color:
         return Planes(luma=np.array(image.convert("L"), dtype=np.uint8), chroma=None)
     if image.mode != "YCbCr":
         image = image.convert("RGB").convert("YCbCr")

@@ -123,8 +123,8 @@ def planes_of(frame: Any) -> Planes:
     """A decoded frame's planes, full range, upright. frame: av.VideoFrame."""
     turns = (round(frame.rotation / _QUARTER_TURN) if getattr(frame, "rotation", 0) else 0) % 4
     if frame.format.name in _GREY:
-        grey = frame.to_ndarray(format="gray")
-        return Planes(luma=_turned(grey, turns), chroma=None)
+        gray = frame.to_ndarray(format="gray")
+        return Planes(luma=_turned(gray, turns), chroma=None)
     whole = frame.reformat(format="yuv420p", dst_color_range="JPEG")
     luma, blue, red = (_plane(plane) for plane in whole.planes)
     return Planes(luma=_turned(luma, turns), chroma=(_turned(blue, turns), _turned(red, turns)))

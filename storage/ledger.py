@@ -153,7 +153,7 @@ class Ledger:
     def append_read(self, read: Read, *, patch: bytes, overview: bytes, hit: bool = False) -> LeafRef:
         """Store one vehicle pass: images sealed and synced, then the record. Durable on return.
 
-        patch, overview: encoded images (JPEG or PNG), overview in colour. Under a full disk the overview
+        patch, overview: encoded images (JPEG or PNG), overview in color. Under a full disk the overview
         is left out first, then the patch; then StoreFullError, with nothing stored and nothing harmed.
         """
         images = self._affordable({"patch": patch, "overview": overview})

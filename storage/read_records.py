@@ -16,7 +16,7 @@ from storage.record_base import ClockState, KeyClass, Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """WGS 84 degrees, error radius in metres."""
+    """WGS 84 degrees, error radius in meters."""
 
     latitude: float
     longitude: float

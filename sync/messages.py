@@ -467,7 +467,7 @@ def claimed_log(kind: type[Message], data: bytes) -> bytes:
     return log_id
 
 
-def travelling(leaf: Leaf) -> tuple[str, ...]:
+def traveling(leaf: Leaf) -> tuple[str, ...]:
     """Names of the elements of a record that go to the department, in the leaf's order.
 
     Reads and hits go whole; of open records the entry, never a wrapped key; access entries and held

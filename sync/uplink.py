@@ -255,7 +255,7 @@ class Conversation:
         parcel = _Parcel()
         for data in self._leaves_of(numbers):
             leaf = leaves.unchecked(data)
-            for name in m.travelling(leaf):
+            for name in m.traveling(leaf):
                 stored = self._stored(leaf, name)
                 full = parcel.size + len(stored) > self._parcel_size.size or len(parcel.items) >= m.MAX_ITEMS
                 if parcel.items and full:
@@ -300,7 +300,7 @@ class Conversation:
         return self._open(PieceHeld, self._link.post("piece", pieces))
 
     def _leaves_of(self, numbers: Iterator[int]) -> Iterator[bytes]:
-        """The leaves of these records; neighbours are read together."""
+        """The leaves of these records; neighbors are read together."""
         run: list[int] = []
         for number in numbers:
             if run and (number != run[-1] + 1 or len(run) >= LEAVES_AT_ONCE):
@@ -382,7 +382,7 @@ class Conversation:
         sent, self._sent_keys = self._sent_keys, set()
         parcel = _Parcel()
         leaf = leaves.unchecked(data)
-        for name in m.travelling(leaf):
+        for name in m.traveling(leaf):
             stored = self._stored(leaf, name)
             self._add_key(parcel, leaf)
             parcel.items.append(m.Item(sequence=number, name=name, length=len(stored)))

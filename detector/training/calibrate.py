@@ -61,7 +61,7 @@ class Sightings:
 
 
 def collect(reader: PlateReader, pictures: list[Picture], *, jitters: int, seed: int = 5) -> Sightings:
-    """Reads every labelled text: scenes as a whole, and each plate ``jitters`` times loosely cut."""
+    """Reads every labeled text: scenes as a whole, and each plate ``jitters`` times loosely cut."""
     rng = np.random.default_rng(seed)
     values, right, weight = [], [], []
     for picture in pictures:
@@ -158,7 +158,7 @@ def collect_boxes(
     doubtful_from: float,
     drawn: Sequence[tuple[NDArray[np.uint8], str]] = (),
 ) -> Boxes:
-    """Every box that is found: on a labelled plate, or on a plate-free picture; others are left out.
+    """Every box that is found: on a labeled plate, or on a plate-free picture; others are left out.
 
     On a drawn picture the surest box is its plate's, if one is drawn there.
     """

@@ -52,7 +52,7 @@ def read_log(path: Path) -> tuple[list[int], dict[str, list[float]]]:
 
 
 def smoothed(values: list[float], over: int = _SMOOTHED_OVER) -> list[float]:
-    """Each value's mean with its neighbours, as far as there are any on both sides."""
+    """Each value's mean with its neighbors, as far as there are any on both sides."""
     out = []
     for index in range(len(values)):
         reach = min(over // 2, index, len(values) - 1 - index)

@@ -32,7 +32,7 @@ class DataSetError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelledPlate:
+class LabeledPlate:
     """One plate of a picture. ``box``: x, y, w, h in px, None where the whole picture is the plate."""
 
     box: tuple[float, float, float, float] | None
@@ -42,12 +42,12 @@ class LabelledPlate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """One image file with the plates labelled on it (none on a plate-free picture)."""
+    """One image file with the plates labeled on it (none on a plate-free picture)."""
 
     path: Path
     dataset: str
     split: Split
-    plates: tuple[LabelledPlate, ...]
+    plates: tuple[LabeledPlate, ...]
 
     def luma(self) -> NDArray[np.uint8]:
         """The picture's luma, uint8 (H, W)."""
@@ -79,7 +79,7 @@ def _is_calibration(name: str) -> bool:
     return int.from_bytes(digest[:4], "big") % CALIBRATION_SHARE == 0
 
 
-def _can_calibrate(plates: tuple[LabelledPlate, ...]) -> bool:
+def _can_calibrate(plates: tuple[LabeledPlate, ...]) -> bool:
     """Whether a picture tells a calibration anything. Cut-out plates of unknown text do not.
 
     Nor is there a text by which copies of one of them would stay together.
@@ -87,7 +87,7 @@ def _can_calibrate(plates: tuple[LabelledPlate, ...]) -> bool:
     return not plates or any(plate.text or plate.box is not None for plate in plates)
 
 
-def _plate(row: dict[str, str], where: str) -> LabelledPlate | None:
+def _plate(row: dict[str, str], where: str) -> LabeledPlate | None:
     if row["region"] == "none":
         return None
     corners = [row[name] for name in ("x", "y", "w", "h")]
@@ -99,7 +99,7 @@ def _plate(row: dict[str, str], where: str) -> LabelledPlate | None:
         raise DataSetError(f"{where}: box is not four numbers: {corners}")
     if box is not None and (box[2] <= 0 or box[3] <= 0):
         raise DataSetError(f"{where}: box has no area: {corners}")
-    return LabelledPlate(
+    return LabeledPlate(
         box=None if box is None else (box[0], box[1], box[2], box[3]),
         text=row["text"],
         region=row["region"],
@@ -130,7 +130,7 @@ def read_set(folder: Path) -> list[Picture]:
     labels = folder / "labels.csv"
     if not labels.is_file():
         raise DataSetError(f"{labels} not found: name a folder with images/ and labels.csv")
-    rows: dict[str, list[tuple[LabelledPlate | None, str]]] = {}
+    rows: dict[str, list[tuple[LabeledPlate | None, str]]] = {}
     for where, row in _rows(labels):
         if row["split"] not in ("train", "dev"):
             raise DataSetError(f"{where}: split is {row['split']!r}, expected train or dev")

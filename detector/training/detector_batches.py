@@ -40,7 +40,7 @@ class DetectorBatches:
         whole = rng.random() < FRAME_SHARE
         maker, count = (self._frames, FRAMES) if whole else (self._windows, WINDOWS)
         samples = [maker.draw(rng) for _ in range(count)]
-        plates = [packed(one.boxes, one.corners, one.has_corners, one.unlabelled) for one in samples]
+        plates = [packed(one.boxes, one.corners, one.has_corners, one.unlabeled) for one in samples]
         partly = np.array([one.partly for one in samples], np.float32)
         return np.stack([one.luma for one in samples])[..., None], np.stack(plates), partly
 
@@ -77,12 +77,12 @@ def detector_batches(
     *,
     without: Collection[str] = (),
     decoys: Boxes | None = None,
-    unlabelled: Boxes | None = None,
+    unlabeled: Boxes | None = None,
 ) -> DetectorBatches:
     """Batches from these pictures; plates to paste are crops of ``data``. Raises DataSetError."""
     sources = [real_crops(data, without=without), rendered_plates()]
     windows, frames = (
-        SampleMaker(pictures, sources, height=height, width=width, decoys=decoys, unlabelled=unlabelled)
+        SampleMaker(pictures, sources, height=height, width=width, decoys=decoys, unlabeled=unlabeled)
         for height, width in (WINDOW, FRAME)
     )
     return DetectorBatches(windows, frames)

@@ -4,8 +4,8 @@ The picture is taken in blocks of 4x4 px with a channel for each px: a convoluti
 cost a third of the whole net, for the runtimes' kernels take eight channels at a time.
 
 Outputs, all float32 in the net's px: ``heat`` (h/4, w/4, 1) logits; ``box`` (..., 4) = dx, dy,
-log w, log h with plate centre = cell centre + (dx w, dy h); ``corners`` (..., 8) = the four
-corners as offsets from the plate centre in units of (w, h), clockwise from top-left.
+log w, log h with plate center = cell center + (dx w, dy h); ``corners`` (..., 8) = the four
+corners as offsets from the plate center in units of (w, h), clockwise from top-left.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ def targets_of(plates: Any, rows: int, columns: int) -> tuple[Any, Any]:
 
     plates: (B, N, 14) as ``detector_targets.packed`` gives it.
     """
-    labelled = ops.cast(plates[..., 0] > 0.5, "float32")[:, :, None, None]
-    unlabelled = ops.cast(plates[..., 0] < -0.5, "float32")[:, :, None, None]
+    labeled = ops.cast(plates[..., 0] > 0.5, "float32")[:, :, None, None]
+    unlabeled = ops.cast(plates[..., 0] < -0.5, "float32")[:, :, None, None]
     cx, cy, w, h = (plates[..., index, None, None] for index in range(1, 5))
     cell_x = (ops.arange(columns, dtype="float32") + 0.5) * STRIDE
     cell_y = ((ops.arange(rows, dtype="float32") + 0.5) * STRIDE)[:, None]
@@ -127,8 +127,8 @@ def targets_of(plates: Any, rows: int, columns: int) -> tuple[Any, Any]:
     bump = ops.exp(-0.5 * (ops.square(dx / sigma_x) + ops.square(dy / sigma_y)))
     column = ops.clip(ops.floor(cx / STRIDE), 0, columns - 1)
     row = ops.clip(ops.floor(cy / STRIDE), 0, rows - 1)
-    centre = (ops.floor(cell_x / STRIDE) == column) & (ops.floor(cell_y / STRIDE) == row)
-    bump = ops.where(centre, 1.0, bump) * labelled
+    center = (ops.floor(cell_x / STRIDE) == column) & (ops.floor(cell_y / STRIDE) == row)
+    bump = ops.where(center, 1.0, bump) * labeled
     heat = ops.max(bump, axis=1)
     owner = ops.one_hot(ops.argmax(bump, axis=1), plates.shape[1], axis=1)
     owned = bump * owner * ops.cast(bump > 0.15, "float32")
@@ -143,7 +143,7 @@ def targets_of(plates: Any, rows: int, columns: int) -> tuple[Any, Any]:
         ]
     maps = [ops.sum(owns * value, axis=1) for value in values]
     maps += [ops.sum(weight, axis=1), ops.sum(weight * known, axis=1)]
-    there = ops.cast((ops.abs(dy) < h * 0.7) & (ops.abs(dx) < w * 0.7), "float32") * unlabelled
+    there = ops.cast((ops.abs(dy) < h * 0.7) & (ops.abs(dx) < w * 0.7), "float32") * unlabeled
     heat = ops.maximum(heat, UNJUDGED * ops.max(there, axis=1))
     return heat[..., None], ops.stack(maps, axis=-1)
 
@@ -179,7 +179,7 @@ def detector_loss(heat: Any, regress: Any, partly: Any, out: dict[str, Any]) -> 
 
 
 def _giou(true: Any, pred: Any) -> Any:
-    """Generalised IoU (Rezatofighi et al., arXiv 1902.09630) of boxes around a shared cell centre."""
+    """Generalised IoU (Rezatofighi et al., arXiv 1902.09630) of boxes around a shared cell center."""
 
     def sides(b: Any) -> tuple[Any, Any, Any, Any]:
         w = ops.exp(ops.clip(b[..., 2], 0.0, 7.0))

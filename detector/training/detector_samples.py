@@ -40,9 +40,9 @@ _RESAMPLE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorSample:
-    """luma: uint8 (H, W); boxes: float32 (N, 4) centre and size in px; corners: float32 (N, 4, 2).
+    """luma: uint8 (H, W); boxes: float32 (N, 4) center and size in px; corners: float32 (N, 4, 2).
 
-    unlabelled: float32 (M, 4) x, y, w, h of plates that the set does not label; partly: there may be more
+    unlabeled: float32 (M, 4) x, y, w, h of plates that the set does not label; partly: there may be more
     of them, of which nobody knows, as most sets label one plate of a picture.
     """
 
@@ -50,7 +50,7 @@ class DetectorSample:
     boxes: NDArray[np.float32]
     corners: NDArray[np.float32]
     has_corners: NDArray[np.bool_]
-    unlabelled: NDArray[np.float32]
+    unlabeled: NDArray[np.float32]
     partly: bool
 
 
@@ -65,10 +65,10 @@ class SampleMaker:
         height: int,
         width: int,
         decoys: Mapping[Path, NDArray[np.float32]] | None = None,
-        unlabelled: Mapping[Path, NDArray[np.float32]] | None = None,
+        unlabeled: Mapping[Path, NDArray[np.float32]] | None = None,
     ) -> None:
         """Boxes (N, 4) x, y, w, h by picture. ``decoys``: what an earlier net wrongly took for plates;
-        ``unlabelled``: plates that a set does not label.
+        ``unlabeled``: plates that a set does not label.
         """
         self._height, self._width = height, width
         self._widest = 0.94 * width
@@ -80,7 +80,7 @@ class SampleMaker:
         for picture in pictures:
             boxes = [plate.box for plate in picture.plates if plate.box is not None]
             if boxes:
-                more = (unlabelled or {}).get(picture.path, _NO_BOXES)
+                more = (unlabeled or {}).get(picture.path, _NO_BOXES)
                 self._scenes.append(_bounded(_opened(picture), np.array(boxes, np.float32), more))
                 self._weights.append(_SET_WEIGHT.get(picture.dataset, 1.0))
             elif not picture.plates:
@@ -100,13 +100,13 @@ class SampleMaker:
             index = int(rng.choice(len(self._scenes), p=self._weights))
             image, truth, missing = self._scenes[index]
             luma, both = self._window(rng, image, np.concatenate([truth, missing]), anchors=len(truth))
-            boxes, unlabelled = both[: len(truth)], both[len(truth) :]
+            boxes, unlabeled = both[: len(truth)], both[len(truth) :]
             quads = _box_corners(boxes)
             known = np.zeros(len(boxes), bool)
             extra = 0 if rng.random() < 0.7 else 1
         else:
             luma = self._plate_free(rng)
-            boxes, unlabelled = _NO_BOXES, _NO_BOXES
+            boxes, unlabeled = _NO_BOXES, _NO_BOXES
             quads, known = np.zeros((0, 4, 2), np.float32), np.zeros(0, bool)
             extra = int(rng.choice(4, p=[0.3, 0.4, 0.2, 0.1]))
             if rng.random() < COMPOSED_SHARE:
@@ -125,29 +125,29 @@ class SampleMaker:
                 boxes = np.concatenate([boxes, _bounds(quad)[None]])
         if rng.random() < 0.3:
             luma = np.ascontiguousarray(luma[:, ::-1])
-            boxes, unlabelled = boxes.copy(), unlabelled.copy()
-            for mirrored in (boxes, unlabelled):
+            boxes, unlabeled = boxes.copy(), unlabeled.copy()
+            for mirrored in (boxes, unlabeled):
                 mirrored[:, 0] = self._width - mirrored[:, 0] - mirrored[:, 2]
             quads = quads[:, [1, 0, 3, 2]] * np.array([-1, 1], np.float32) + np.array(
                 [self._width, 0], np.float32
             )
-        centred = boxes.copy()
-        centred[:, :2] += boxes[:, 2:] / 2
+        centerd = boxes.copy()
+        centerd[:, :2] += boxes[:, 2:] / 2
         inside = (
-            (centred[:, 0] > 0)
-            & (centred[:, 0] < self._width)
-            & (centred[:, 1] > 0)
-            & (centred[:, 1] < self._height)
+            (centerd[:, 0] > 0)
+            & (centerd[:, 0] < self._width)
+            & (centerd[:, 1] > 0)
+            & (centerd[:, 1] < self._height)
         )
         luma = photometric(rng, luma)
         if rng.random() < CLOCK_SHARE:
             luma = _burn_in(rng, luma, boxes)
         return DetectorSample(
             luma=luma,
-            boxes=centred[inside],
+            boxes=centerd[inside],
             corners=quads[inside].astype(np.float32),
             has_corners=known[inside],
-            unlabelled=unlabelled,
+            unlabeled=unlabeled,
             partly=partly,
         )
 
@@ -228,8 +228,8 @@ class SampleMaker:
         base *= (width * squeeze, height)
         base[:, 1] += base[:, 0] * np.tan(slant) * (1.0 if squeeze < 1 else 0.3)
         spin = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-        centre = np.array([rng.uniform(0.03, 0.97) * self._width, rng.uniform(0.03, 0.97) * self._height])
-        quad = (base @ spin + centre).astype(np.float32)
+        center = np.array([rng.uniform(0.03, 0.97) * self._width, rng.uniform(0.03, 0.97) * self._height])
+        quad = (base @ spin + center).astype(np.float32)
         if _overlaps(_bounds(quad), taken):
             return None
         return paste_quad(rng, luma, plate, quad), quad
@@ -257,8 +257,8 @@ def _bounded(
     scale = min(1.0, MOST_WIDTH / image.width)
     if scale < 1.0:
         image = image.resize((MOST_WIDTH, round(image.height * scale)), Image.Resampling.BOX)
-    truth, unlabelled = (one.reshape(-1, 4) * np.float32(scale) for one in boxes)
-    return image, truth, unlabelled
+    truth, unlabeled = (one.reshape(-1, 4) * np.float32(scale) for one in boxes)
+    return image, truth, unlabeled
 
 
 def _resample(

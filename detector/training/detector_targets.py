@@ -18,12 +18,12 @@ def packed(
     boxes: NDArray[np.float32],
     corners: NDArray[np.float32],
     has_corners: NDArray[np.bool_],
-    unlabelled: NDArray[np.float32],
+    unlabeled: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """A picture's plates as one array (8, 14): kind, centre x, y, w, h, corners 8, whether these are known.
+    """A picture's plates as one array (8, 14): kind, center x, y, w, h, corners 8, whether these are known.
 
-    Kind: 1 labelled, -1 not labelled (``unlabelled`` (M, 4) x, y, w, h), 0 no plate. The others as in
-    ``encode_targets``. More plates than eight are left out, those that are not labelled first.
+    Kind: 1 labeled, -1 not labeled (``unlabeled`` (M, 4) x, y, w, h), 0 no plate. The others as in
+    ``encode_targets``. More plates than eight are left out, those that are not labeled first.
     """
     out = np.zeros((MOST_PLATES, 14), np.float32)
     out[:, 3:5] = 1.0  # a size that can be divided by
@@ -32,10 +32,10 @@ def packed(
     out[:count, 1:5] = boxes[:count]
     out[:count, 5:13] = corners[:count].reshape(count, 8)
     out[:count, 13] = has_corners[:count]
-    more = min(len(unlabelled), MOST_PLATES - count)
+    more = min(len(unlabeled), MOST_PLATES - count)
     out[count : count + more, 0] = -1.0
-    out[count : count + more, 1:3] = unlabelled[:more, :2] + unlabelled[:more, 2:] / 2
-    out[count : count + more, 3:5] = np.maximum(unlabelled[:more, 2:], 1e-3)
+    out[count : count + more, 1:3] = unlabeled[:more, :2] + unlabeled[:more, 2:] / 2
+    out[count : count + more, 3:5] = np.maximum(unlabeled[:more, 2:], 1e-3)
     return out
 
 
@@ -46,12 +46,12 @@ def encode_targets(
     height: int,
     width: int,
     *,
-    unlabelled: NDArray[np.float32] | None = None,
+    unlabeled: NDArray[np.float32] | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Truth as maps. boxes: (N, 4) centre x, y, w, h; corners: (N, 4, 2) px; maps at stride 4.
+    """Truth as maps. boxes: (N, 4) center x, y, w, h; corners: (N, 4, 2) px; maps at stride 4.
 
     ``heat`` (h, w, 1) in 0..1 by an ellipse of the plate's own shape; ``regress`` (h, w, 14) = box 4,
-    corners 8, box weight, corner weight. ``unlabelled`` (M, 4) x, y, w, h: plates that nobody labelled;
+    corners 8, box weight, corner weight. ``unlabeled`` (M, 4) x, y, w, h: plates that nobody labeled;
     whatever the net says there counts neither way.
     """
     rows, columns = -(-height // STRIDE), -(-width // STRIDE)
@@ -77,7 +77,7 @@ def encode_targets(
         regress[owns, 4:12] = ((quad - (cx, cy)) / (w, h)).reshape(8)
         regress[owns, 12] = weight
         regress[owns, 13] = weight * float(known)
-    for x, y, w, h in () if unlabelled is None else unlabelled:
+    for x, y, w, h in () if unlabeled is None else unlabeled:
         rows_there, columns_there = np.abs(cell_y - y - h / 2) < h * 0.7, np.abs(cell_x - x - w / 2) < w * 0.7
         there = np.ix_(rows_there, columns_there)
         heat[there] = np.maximum(heat[there], UNJUDGED)

@@ -1,4 +1,4 @@
-"""Measures the shipped models on labelled pictures: ``python -m detector.training.evaluate [DATASET...]``.
+"""Measures the shipped models on labeled pictures: ``python -m detector.training.evaluate [DATASET...]``.
 
 A DATASET is a folder with images/ and labels.csv (columns image, x, y, w, h, text, region, split), or the
 name of one below --data. Scenes go through the whole reader, frame by frame; whole-picture crops through

@@ -75,7 +75,7 @@ def plots(measured: Measured, figures: dict[str, Any], folder: Path) -> None:
     for part in np.array_split(np.argsort(confidence), 12):
         if len(part):
             axes.plot(confidence[part].mean(), right[part].mean(), "o", color="C0")
-    axes.plot([0, 1], [0, 1], color="grey")
+    axes.plot([0, 1], [0, 1], color="gray")
     axes.set(xlabel="confidence", ylabel="share right", title="plates of equal number in each dot")
     figure.savefig(folder / "reliability.png", dpi=110)
     conditions = figures["conditions"]

@@ -2,7 +2,7 @@
 
 Runs on Keras with TensorFlow, and with JAX where KERAS_BACKEND=jax chooses that.
 
-The folder of a run holds the net's, the optimiser's and the averaged
+The folder of a run holds the net's, the optimizer's and the averaged
 weights of the newest checkpoint, ``progress.json`` and ``log.csv``;
 a run that is killed goes on from its last checkpoint.
 """
@@ -50,7 +50,7 @@ def train(
 ) -> bool:
     """Trains up to ``plan.steps``, or until ``stop_after_s``; True when the plan is done.
 
-    ``loss(batch, outputs)`` returns a dict whose ``loss`` is minimised; all its values are logged.
+    ``loss(batch, outputs)`` returns a dict whose ``loss`` is minimized; all its values are logged.
     """
     folder.mkdir(parents=True, exist_ok=True)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -60,18 +60,18 @@ def train(
         warmup_target=plan.peak_rate,
         warmup_steps=plan.warm_up,
     )
-    optimiser = keras.optimizers.AdamW(
+    optimizer = keras.optimizers.AdamW(
         schedule,
         weight_decay=plan.weight_decay,
         global_clipnorm=plan.clip_norm,
         use_ema=True,
         ema_momentum=plan.ema_momentum,
     )
-    optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    optimiser.build(net.trainable_variables)
-    done = _restore(net, optimiser, folder)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.build(net.trainable_variables)
+    done = _restore(net, optimizer, folder)
 
-    steps = compiled_steps(net, optimiser, loss)
+    steps = compiled_steps(net, optimizer, loss)
     started = time.monotonic()
     seen: list[dict[str, Any]] = []
     since = time.monotonic()
@@ -88,7 +88,7 @@ def train(
         late = stop_after_s is not None and time.monotonic() - started > stop_after_s
         if done % plan.checkpoint_every == 0 or done == plan.steps or late:
             steps.write_back()
-            _save(net, optimiser, folder, done)
+            _save(net, optimizer, folder, done)
         if late and done < plan.steps:
             return False
     return True
@@ -102,27 +102,27 @@ def load_averaged(net: keras.Model, folder: Path) -> int:
 
 
 def settle_statistics(net: keras.Model, inputs: Iterable[NDArray[np.float32]]) -> None:
-    """Takes the batch normalisations' statistics anew, as the plain mean over batches of ``inputs``.
+    """Takes the batch normalizations' statistics anew, as the plain mean over batches of ``inputs``.
 
     Averaged weights never trained as they stand: the statistics beside them belong to other weights
     and, where batches differ in kind, to a mixture that the device never sees.
     """
-    normalisations = [one for one in net.layers if isinstance(one, keras.layers.BatchNormalization)]
-    kept = [one.momentum for one in normalisations]
+    normalizations = [one for one in net.layers if isinstance(one, keras.layers.BatchNormalization)]
+    kept = [one.momentum for one in normalizations]
     for count, batch in enumerate(inputs):
-        for one in normalisations:
+        for one in normalizations:
             one.momentum = count / (count + 1)
         net({net.inputs[0].name: batch}, training=True)
-    for one, momentum in zip(normalisations, kept, strict=True):
+    for one, momentum in zip(normalizations, kept, strict=True):
         one.momentum = momentum
 
 
-def _save(net: keras.Model, optimiser: Any, folder: Path, step: int) -> None:
+def _save(net: keras.Model, optimizer: Any, folder: Path, step: int) -> None:
     net.save_weights(folder / f"net-{step}.weights.h5")
-    values = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(optimiser.variables)}
-    np.savez(folder / f"optimiser-{step}.npz", **values)
+    values = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(optimizer.variables)}
+    np.savez(folder / f"optimizer-{step}.npz", **values)
     kept = [keras.ops.convert_to_numpy(v) for v in net.trainable_variables]
-    optimiser.finalize_variable_values(net.trainable_variables)
+    optimizer.finalize_variable_values(net.trainable_variables)
     net.save_weights(folder / f"averaged-{step}.weights.h5")
     for variable, value in zip(net.trainable_variables, kept, strict=True):
         variable.assign(value)
@@ -135,13 +135,13 @@ def _save(net: keras.Model, optimiser: Any, folder: Path, step: int) -> None:
             old.unlink()
 
 
-def _restore(net: keras.Model, optimiser: Any, folder: Path) -> int:
+def _restore(net: keras.Model, optimizer: Any, folder: Path) -> int:
     if not (folder / "progress.json").is_file():
         return 0
     step = int(json.loads((folder / "progress.json").read_text())["step"])
     net.load_weights(folder / f"net-{step}.weights.h5")
-    with np.load(folder / f"optimiser-{step}.npz") as saved:
-        for i, variable in enumerate(optimiser.variables):
+    with np.load(folder / f"optimizer-{step}.npz") as saved:
+        for i, variable in enumerate(optimizer.variables):
             variable.assign(saved[f"v{i}"])
     return step
 

@@ -1,4 +1,4 @@
-"""Runs a reader over labelled pictures and notes what it made of each plate."""
+"""Runs a reader over labeled pictures and notes what it made of each plate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..plates import Corners, PlateReading
 from ..reader import PlateReader
-from .datasets import DataSetError, LabelledPlate, Picture
+from .datasets import DataSetError, LabeledPlate, Picture
 from .metrics import Outcome, overlap
 
 FOUND = 0.3  # IoU from which a reading is taken for the plate's, so that a loose label costs no text
@@ -21,7 +21,7 @@ FOUND = 0.3  # IoU from which a reading is taken for the plate's, so that a loos
 class Measured:
     """Everything one run saw.
 
-    ``boxes``: of each set, how many boxes were put out on pictures with labelled plates, and how many of
+    ``boxes``: of each set, how many boxes were put out on pictures with labeled plates, and how many of
     them match one (IoU 0.5). ``false_boxes``: boxes on each plate-free picture, with their scores.
     """
 
@@ -105,7 +105,7 @@ def _crop_outcome(reader: PlateReader, picture: Picture, luma: NDArray[np.uint8]
 
 def _outcome(
     picture: Picture,
-    plate: LabelledPlate,
+    plate: LabeledPlate,
     luma: NDArray[np.uint8],
     reading: PlateReading | None,
     *,

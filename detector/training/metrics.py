@@ -35,7 +35,7 @@ def edit_distance(first: str, second: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One labelled plate and what was read there. ``overlap`` 0 and ``read`` None: nothing was found.
+    """One labeled plate and what was read there. ``overlap`` 0 and ``read`` None: nothing was found.
 
     ``overlap`` is NaN where the whole picture is the plate, ``angle_deg`` where no corners were found.
     """

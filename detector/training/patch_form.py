@@ -10,7 +10,7 @@ COLUMNS = 36
 MEAN, DEVIATION, LEAST_DEVIATION = 128.0, 50.0, 6.0
 
 
-def normalised(patch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def normalized(patch: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Sets mean and deviation of a patch (h, w) to fixed values, clipped to uint8."""
     values = patch.astype(np.float32)
     spread = max(float(values.std()), LEAST_DEVIATION)

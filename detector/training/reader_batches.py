@@ -10,7 +10,7 @@ import numpy as np
 from .alphabet import BLANK, SLOTS, indices, place_of
 from .datasets import Picture, read_all
 from .feeder import Batch
-from .patch_form import HEIGHT, WIDTH, normalised
+from .patch_form import HEIGHT, WIDTH, normalized
 from .reader_samples import RealPatches
 from .rendered_patches import RenderedPatches
 
@@ -34,7 +34,7 @@ class ReaderBatches:
         for row in range(BATCH):
             source = self._real if rng.random() < self._real_share else self._rendered
             sample = source.draw(rng)
-            patches[row, :, :, 0] = normalised(sample.patch)
+            patches[row, :, :, 0] = normalized(sample.patch)
             truth[row, :SLOTS] = BLANK
             text = sample.text or ""
             truth[row, : len(text)] = indices(text)

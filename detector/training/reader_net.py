@@ -1,9 +1,9 @@
 """The plate reader: columns for CTC, a second head of fixed slots, jurisdiction, and the plate's corners.
 
-Plain convolutions and two small dense layers. Input: luma patch (48, 144, 1) in 0..1, normalised as
-``normalised`` does. Outputs, float32 logits: ``columns`` (36, 37), blank last; ``slots`` (10, 37),
+Plain convolutions and two small dense layers. Input: luma patch (48, 144, 1) in 0..1, normalized as
+``normalized`` does. Outputs, float32 logits: ``columns`` (36, 37), blank last; ``slots`` (10, 37),
 "no character" last; ``jurisdiction`` (64,); ``corners`` (8,): the plate's corners in the patch,
-from its centre in units of (width, height), clockwise from top-left.
+from its center in units of (width, height), clockwise from top-left.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Makes the reader's training patches from real pictures, cut out as loosely as a detector would.
 
-Each sample: patch uint8 (48, 144) normalised, text, jurisdiction, the plate's corners in the patch.
+Each sample: patch uint8 (48, 144) normalized, text, jurisdiction, the plate's corners in the patch.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NOTHING_SHARE = 0.12  # of the draws show a piece of a plate-free picture
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderSample:
-    """patch: uint8 (48, 144), not yet normalised; corners: (4, 2) in units of the patch from its centre.
+    """patch: uint8 (48, 144), not yet normalized; corners: (4, 2) in units of the patch from its center.
 
     text: what can be read there, empty where nothing can, None where nobody knows.
     """
@@ -64,12 +64,12 @@ class _Cut:
 
 def loose_quad(rng: np.random.Generator, quad: Quad, *, spread: float = 1.0) -> tuple[Quad, float, float]:
     """The corners as a detector might give them, then enlarged by a random margin; and that margin (x, y)."""
-    centre = quad.mean(axis=0)
+    center = quad.mean(axis=0)
     across, down = quad[1] - quad[0], quad[3] - quad[0]
     w, h = float(np.linalg.norm(across)), float(np.linalg.norm(down))
     unit_x, unit_y = across / max(w, 1e-6), down / max(h, 1e-6)
     shift = unit_x * rng.normal(0, 0.02 * spread) * w + unit_y * rng.normal(0, 0.04 * spread) * h
-    out = (quad - centre) * float(np.exp(rng.normal(0, 0.03 * spread)))
+    out = (quad - center) * float(np.exp(rng.normal(0, 0.03 * spread)))
     turn = rng.normal(0, 0.02 * spread)
     out = out @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     out += (
@@ -79,7 +79,7 @@ def loose_quad(rng: np.random.Generator, quad: Quad, *, spread: float = 1.0) -> 
     margin_y = float(rng.uniform(-0.01, 0.2)) if rng.random() < 0.8 else float(rng.uniform(0.1, 0.4))
     for index, (sign_x, sign_y) in enumerate(((-1, -1), (1, -1), (1, 1), (-1, 1))):
         out[index] += unit_x * sign_x * margin_x * w / 2 + unit_y * sign_y * margin_y * h / 2
-    return out + centre + shift, margin_x, margin_y
+    return out + center + shift, margin_x, margin_y
 
 
 def cut_patch(
@@ -111,12 +111,12 @@ def mapped(points: Quad, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def in_patch_units(points: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Patch px (N, 2) to units of (width, height) from the patch's centre."""
+    """Patch px (N, 2) to units of (width, height) from the patch's center."""
     return ((points / (WIDTH, HEIGHT)) - 0.5).astype(np.float32)
 
 
 class RealPatches:
-    """Draws loosely cut patches of the labelled plates of real pictures."""
+    """Draws loosely cut patches of the labeled plates of real pictures."""
 
     def __init__(self, pictures: Sequence[Picture], backgrounds: Sequence[Picture] = ()) -> None:
         self._cuts: list[_Cut] = []

@@ -24,7 +24,7 @@ from .detector_net import build_detector, with_weights_of
 from .detector_targets import NET_HEIGHT, NET_WIDTH
 from .export import to_float, to_int8, write_model
 from .loop import load_averaged, settle_statistics
-from .patch_form import DEVIATION, HEIGHT, LEAST_DEVIATION, MEAN, WIDTH, normalised
+from .patch_form import DEVIATION, HEIGHT, LEAST_DEVIATION, MEAN, WIDTH, normalized
 from .reader_net import build_reader
 from .reader_samples import RealPatches
 
@@ -64,7 +64,7 @@ def _patches(data: Path, without: Collection[str]) -> Iterator[NDArray[np.uint8]
     rng = np.random.default_rng(12)
     real = RealPatches(list(read_all(data, "train", without=without)))
     for _ in range(QUANTISATION_PATCHES):
-        yield normalised(real.draw(rng).patch)
+        yield normalized(real.draw(rng).patch)
 
 
 def _data(rest: str, without: Collection[str]) -> str:

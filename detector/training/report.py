@@ -207,7 +207,7 @@ def table(result: dict[str, Any]) -> str:
         if key in result
     ]
     lines.append(
-        "rec, prec: boxes at IoU 0.5 (0.3); a box on an unlabelled plate counts against prec. exact: strict; "
+        "rec, prec: boxes at IoU 0.5 (0.3); a box on an unlabeled plate counts against prec. exact: strict; "
         "O0I1: O/0 and I/1 as one, as in all that follows. @d: texts at the default threshold."
     )
     return "\n".join(lines)

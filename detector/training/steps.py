@@ -18,32 +18,32 @@ def as_input(luma: Any) -> Any:
 
 
 class Steps(Protocol):
-    """Takes steps; the net's and the optimiser's variables need hold them only after ``write_back``."""
+    """Takes steps; the net's and the optimizer's variables need hold them only after ``write_back``."""
 
     def take(self, batch: Batch) -> dict[str, Any]: ...
 
     def write_back(self) -> None: ...
 
 
-def compiled_steps(net: keras.Model, optimiser: Any, loss: LossFunction) -> Steps:
-    """Steps that minimise ``loss(batch, outputs)["loss"]``. Raises ValueError for another backend."""
+def compiled_steps(net: keras.Model, optimizer: Any, loss: LossFunction) -> Steps:
+    """Steps that minimize ``loss(batch, outputs)["loss"]``. Raises ValueError for another backend."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        return _TensorFlowSteps(net, optimiser, loss)
+        return _TensorFlowSteps(net, optimizer, loss)
     if backend == "jax":
-        return _JaxSteps(net, optimiser, loss)
+        return _JaxSteps(net, optimizer, loss)
     raise ValueError(f"KERAS_BACKEND is {backend}: set it to tensorflow or jax")
 
 
 class _TensorFlowSteps:
-    def __init__(self, net: keras.Model, optimiser: Any, loss: LossFunction) -> None:
+    def __init__(self, net: keras.Model, optimizer: Any, loss: LossFunction) -> None:
         import tensorflow as tf  # noqa: PLC0415 - absent where JAX trains
 
         def step(batch: tuple[Any, ...]) -> dict[str, Any]:
             with tf.GradientTape() as tape:
                 parts = loss(batch, net(as_input(batch[0]), training=True))
             gradients = tape.gradient(parts["loss"], net.trainable_variables)
-            optimiser.apply_gradients(zip(gradients, net.trainable_variables, strict=True))
+            optimizer.apply_gradients(zip(gradients, net.trainable_variables, strict=True))
             return parts
 
         self._constant = tf.constant
@@ -60,7 +60,7 @@ class _TensorFlowSteps:
 class _JaxSteps:
     """Weights live outside the variables from step to step, as a compiled function wants them."""
 
-    def __init__(self, net: keras.Model, optimiser: Any, loss: LossFunction) -> None:
+    def __init__(self, net: keras.Model, optimizer: Any, loss: LossFunction) -> None:
         import jax  # noqa: PLC0415 - absent where TensorFlow trains
 
         def objective(trained: Any, others: Any, batch: tuple[Any, ...]) -> Any:
@@ -71,12 +71,12 @@ class _JaxSteps:
         slope = jax.value_and_grad(objective, has_aux=True)
 
         def step(state: Any, batch: tuple[Any, ...]) -> Any:
-            trained, others, optimising = state
+            trained, others, optimizing = state
             (_, (others, parts)), gradients = slope(trained, others, batch)
-            trained, optimising = optimiser.stateless_apply(optimising, gradients, trained)
-            return (trained, others, optimising), parts
+            trained, optimizing = optimizer.stateless_apply(optimizing, gradients, trained)
+            return (trained, others, optimizing), parts
 
-        self._groups = (net.trainable_variables, net.non_trainable_variables, optimiser.variables)
+        self._groups = (net.trainable_variables, net.non_trainable_variables, optimizer.variables)
         self._state: Any = tuple([one.value for one in group] for group in self._groups)
         self._step = jax.jit(step)
 

@@ -22,7 +22,7 @@ from .stored import StoredBatches
 from .warm_start import warm_start
 
 DOUBTFUL = 0.15  # score from which an earlier net's boxes are looked at again
-SURE_TEXT = 0.3  # confidence of a text from which an unlabelled box counts as a plate
+SURE_TEXT = 0.3  # confidence of a text from which an unlabeled box counts as a plate
 
 
 def second_opinions(
@@ -30,11 +30,11 @@ def second_opinions(
 ) -> tuple[dict[Path, NDArray[np.float32]], dict[Path, NDArray[np.float32]]]:
     """What released models say of the training pictures, (N, 4) x, y, w, h by picture.
 
-    Decoys: what they take for plates on plate-free pictures, in doubt too. Unlabelled plates: boxes
+    Decoys: what they take for plates on plate-free pictures, in doubt too. Unlabeled plates: boxes
     on scenes whose text they read with some confidence, where no label is.
     """
     reader = PlateReader.from_models(models, every_box_from=DOUBTFUL)
-    decoys, unlabelled = {}, {}
+    decoys, unlabeled = {}, {}
     for picture in pictures:
         luma = picture.luma()
         if not picture.plates:
@@ -47,8 +47,8 @@ def second_opinions(
                 if reading.text.confidence >= SURE_TEXT
                 and all(overlap(reading.box.box, plate.box) < 0.1 for plate in picture.plates if plate.box)
             ]
-            unlabelled[picture.path] = np.array(boxes, np.float32).reshape(-1, 4)
-    return decoys, unlabelled
+            unlabeled[picture.path] = np.array(boxes, np.float32).reshape(-1, 4)
+    return decoys, unlabeled
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -80,13 +80,13 @@ def main(argv: list[str] | None = None) -> int:
         )
     else:
         pictures = list(read_all(arguments.data, "train", without=arguments.without))
-        decoys, unlabelled = ({}, {}) if released is None else second_opinions(released, pictures)
+        decoys, unlabeled = ({}, {}) if released is None else second_opinions(released, pictures)
         print(
             f"{sum(map(len, decoys.values()))} decoys, "
-            f"{sum(map(len, unlabelled.values()))} plates without a label"
+            f"{sum(map(len, unlabeled.values()))} plates without a label"
         )
         maker = detector_batches(
-            arguments.data, pictures, without=arguments.without, decoys=decoys, unlabelled=unlabelled
+            arguments.data, pictures, without=arguments.without, decoys=decoys, unlabeled=unlabeled
         )
         feed = batches(maker, workers=arguments.workers, seed=[arguments.seed])
     net = build_detector(None, None)

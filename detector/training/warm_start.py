@@ -1,7 +1,7 @@
 """Fills a net with the weights of a released int8 file, so that a training can go on from it.
 
-A released file has its batch normalisation folded into the convolutions. Each convolution and dense
-layer gets the dequantised weights, and the normalisation after it the mean and deviation that these
+A released file has its batch normalization folded into the convolutions. Each convolution and dense
+layer gets the dequantised weights, and the normalization after it the mean and deviation that these
 weights give on sample pictures, with scale and offset chosen so that the two cancel: in inference the
 net answers as the file does, and in training it starts from there. Layers that the file lacks keep
 their own start.
@@ -75,7 +75,7 @@ def _real(interpreter: Any, detail: dict[str, Any]) -> F32:
 def warm_start(net: keras.Model, released: Path, pictures: F32) -> int:
     """Fills ``net`` layer by layer; how many of its layers were filled.
 
-    pictures: float32 (B, H, W, 1) in 0..1, a few, on which the normalisation's statistics are taken.
+    pictures: float32 (B, H, W, 1) in 0..1, a few, on which the normalization's statistics are taken.
     A layer is found by its place in the net; one whose place the net has changed by its shape, in the
     order of execution. Raises WarmStartError when some of the file's layers fit nowhere.
     """
@@ -128,13 +128,13 @@ def _parents(layer: Any) -> Iterator[Any]:
 
 def _fill(net: keras.Model, layer: Any, released: ReleasedLayer, pictures: F32) -> None:
     following = [node.operation for node in layer._outbound_nodes]
-    normalisation = next((one for one in following if isinstance(one, keras.layers.BatchNormalization)), None)
-    if normalisation is None:
+    normalization = next((one for one in following if isinstance(one, keras.layers.BatchNormalization)), None)
+    if normalization is None:
         layer.set_weights([released.kernel, released.bias])
         return
     layer.set_weights([released.kernel])
     part = keras.Model(net.inputs, layer.output)
     values = keras.ops.convert_to_numpy(keras.ops.cast(part({"luma": pictures}, training=False), "float32"))
     mean, variance = values.mean(axis=(0, 1, 2)), values.var(axis=(0, 1, 2))
-    gamma = np.sqrt(variance + normalisation.epsilon)
-    normalisation.set_weights([gamma, released.bias + mean, mean, variance])
+    gamma = np.sqrt(variance + normalization.epsilon)
+    normalization.set_weights([gamma, released.bias + mean, mean, variance])

@@ -41,7 +41,7 @@ def read(_common: Common, *, images: tuple[Path, ...], threads: int) -> int:
     for path in images:
         begun = time.perf_counter()
         try:
-            planes = load_planes(path, colour=False)
+            planes = load_planes(path, color=False)
             decoded_ms = (time.perf_counter() - begun) * 1000
             seen = reader.read(planes.luma)
         except (BrokenFrameError, PictureError) as error:

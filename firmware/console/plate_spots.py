@@ -2,7 +2,7 @@
 
 Only the detector's net is loaded here, so nothing that aims could read a plate. A plate that fills the
 view is larger than any that the net was trained on: the frame is also looked at from afar, shrunk into a
-grey picture.
+gray picture.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class PlateSpots:
 def _from_afar(
     picture: NDArray[np.uint8], size: tuple[int, int], distance: float
 ) -> tuple[NDArray[np.uint8], tuple[int, int, int, int]]:
-    """The picture in the middle of a grey one of size (height, width); its left, top, width, height there."""
+    """The picture in the middle of a gray one of size (height, width); its left, top, width, height there."""
     scale = min(size[0] / picture.shape[0], size[1] / picture.shape[1]) / distance
     width, height = max(8, round(picture.shape[1] * scale)), max(8, round(picture.shape[0] * scale))
     left, top = (size[1] - width) // 2, (size[0] - height) // 2

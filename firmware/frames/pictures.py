@@ -1,4 +1,4 @@
-"""Frames and patches as image files: the overview in colour as JPEG, the patch without loss as PNG."""
+"""Frames and patches as image files: the overview in color as JPEG, the patch without loss as PNG."""
 
 from __future__ import annotations
 

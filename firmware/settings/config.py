@@ -78,7 +78,7 @@ class SiteSettings:
 
     latitude: float | None = setting(None, low=-90, high=90, example=34.1, why="degrees, north positive")
     longitude: float | None = setting(None, low=-180, high=180, example=-118.3, why="degrees, east positive")
-    error_m: float = setting(10.0, low=0, high=10_000, why="how well the place is known, in metres")
+    error_m: float = setting(10.0, low=0, high=10_000, why="how well the place is known, in meters")
     lane: int | None = setting(None, low=1, high=16, example=1, why="lane, where the view shows only one")
 
     def __post_init__(self) -> None:

@@ -218,7 +218,7 @@ def test_a_small_correction_is_no_doubt(founded: DepartmentTime, machine: Machin
     assert founded.now_us() == before
 
 
-def test_a_damaged_mark_is_no_licence(tmp_path: Path, machine: Machine) -> None:
+def test_a_damaged_mark_is_no_license(tmp_path: Path, machine: Machine) -> None:
     DepartmentTime(tmp_path, machine.clocks).found()
     (tmp_path / FILE).write_bytes(b"\xa1\x00")
     machine.restart(off_us=366 * DAY_US)

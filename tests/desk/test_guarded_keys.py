@@ -57,12 +57,11 @@ class Search:
 
 @pytest.fixture
 def search(department: Department, tokens: Callable[[str], str]) -> Search:
-    form = RunForm(query=department.plate(PLATE), ground=GROUND)
-    answer = department.call("inquiry/run", tokens("comm1"), form)
+    query = department.plate(PLATE)
+    answer = department.call("inquiry/run", tokens("comm1"), RunForm(query=query, ground=GROUND))
     assert isinstance(answer, Answer)
     cover = department.desk.covered(answer.access)
-    assert form.query is not None
-    return Search(department, answer, cover, form.query, department.clock.us // DAY_US)
+    return Search(department, answer, cover, query, department.clock.us // DAY_US)
 
 
 def test_the_true_cover_opens_what_was_searched(search: Search) -> None:

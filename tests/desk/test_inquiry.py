@@ -120,7 +120,7 @@ def test_each_purpose_of_463_2_is_taken(department: Department, tokens: Tokens, 
     ("ground", "code"),
     [
         pytest.param(replace(GROUND, basis=""), "basis", id="no basis"),
-        pytest.param(replace(GROUND, basis="neighbour dispute"), "basis", id="no basis of 463.5 a"),
+        pytest.param(replace(GROUND, basis="neighbor dispute"), "basis", id="no basis of 463.5 a"),
         pytest.param(replace(GROUND, number=""), "number", id="no number"),
         pytest.param(replace(GROUND, number="?"), "number", id="no real number"),
         pytest.param(replace(GROUND, number_kind=""), "number", id="nobody says what number"),

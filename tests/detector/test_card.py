@@ -67,7 +67,7 @@ def test_a_written_reader_card_is_read_back(tmp_path: Path) -> None:
         pytest.param("find", "threshold", "0.4", "find.threshold", id="text for a number"),
         pytest.param("find", "most", 2.5, "find.most", id="broken number for a whole one"),
         pytest.param("find", "most", True, "find.most", id="yes for a number"),
-        pytest.param("outputs", "colour", "c", "outputs.colour", id="unknown output"),
+        pytest.param("outputs", "color", "c", "outputs.color", id="unknown output"),
         pytest.param("outputs", "heat", "", "outputs.heat", id="output without a name"),
         pytest.param("model", "sha256", SHA256.upper(), "model.sha256", id="hash in capitals"),
         pytest.param("model", "sha256", SHA256[1:], "model.sha256", id="hash cut short"),

@@ -17,7 +17,7 @@ Quad = tuple[Corner, Corner, Corner, Corner]
 
 
 def quad(x: float, y: float, width: float, height: float, slant: float = 0.0) -> Quad:
-    """Corners around a centre, the upper edge shifted sideways by ``slant``."""
+    """Corners around a center, the upper edge shifted sideways by ``slant``."""
     w, h = width / 2, height / 2
     return ((x - w + slant, y - h), (x + w + slant, y - h), (x + w - slant, y + h), (x - w - slant, y + h))
 

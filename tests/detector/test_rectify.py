@@ -12,7 +12,7 @@ from PIL import Image
 
 from detector.card import PatchRules
 from detector.errors import DegenerateCornersError
-from detector.rectify import corners_in_frame, cut_patch, mapped, normalised, projection
+from detector.rectify import corners_in_frame, cut_patch, mapped, normalized, projection
 
 SIZE = (48, 144)
 OUTLINE = np.array([[0.0, 0.0], [144.0, 0.0], [144.0, 48.0], [0.0, 48.0]])
@@ -28,7 +28,7 @@ def plate_picture() -> NDArray[np.uint8]:
 
 
 def in_frame(quad: NDArray[np.float64], frame: tuple[int, int]) -> NDArray[np.uint8]:
-    """The picture drawn into a grey frame inside a quad."""
+    """The picture drawn into a gray frame inside a quad."""
     back = projection(quad, OUTLINE)
     picture = Image.fromarray(plate_picture())
     drawn = picture.transform(
@@ -44,12 +44,12 @@ def in_frame(quad: NDArray[np.float64], frame: tuple[int, int]) -> NDArray[np.ui
 def quads(draw: st.DrawFn) -> NDArray[np.float64]:
     width = draw(st.floats(150, 420))
     height = width / draw(st.floats(2, 4))
-    centre = np.array([draw(st.floats(240, 400)), draw(st.floats(180, 300))])
+    center = np.array([draw(st.floats(240, 400)), draw(st.floats(180, 300))])
     unit = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
     unit = unit + np.array([[draw(shift), draw(shift)] for _ in range(4)]) * 0.6
     angle = draw(st.floats(-0.35, 0.35))
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    made: npt.NDArray[np.float64] = (unit * (width, height)) @ turn + centre
+    made: npt.NDArray[np.float64] = (unit * (width, height)) @ turn + center
     return made
 
 
@@ -64,7 +64,7 @@ def test_a_plate_in_perspective_comes_out_as_it_went_in(quad: NDArray[np.float64
         return
     inner = (slice(4, -4), slice(4, -4))
     error = np.abs(patch.luma[inner].astype(int) - plate_picture()[inner].astype(int))
-    # the picture's steepest slope is 13 grey levels a px: a shift by a pixel would show as more than that
+    # the picture's steepest slope is 13 gray levels a px: a shift by a pixel would show as more than that
     assert np.quantile(error, 0.9) <= 10
     assert mapped(OUTLINE, patch.to_frame) == pytest.approx(quad, abs=1e-6)
 
@@ -138,7 +138,7 @@ def test_contrast_is_set_to_the_cards_mean_and_deviation(mean: float, spread: fl
     rules = PatchRules()
     noise = np.random.default_rng(seed).normal(mean, spread, SIZE)
     patch = np.clip(noise, 0, 255).astype(np.uint8)
-    out = normalised(patch, rules).astype(float)
+    out = normalized(patch, rules).astype(float)
     assert out.mean() == pytest.approx(rules.mean, abs=6)
     assert out.std() == pytest.approx(rules.deviation, rel=0.15)
 
@@ -146,4 +146,4 @@ def test_contrast_is_set_to_the_cards_mean_and_deviation(mean: float, spread: fl
 def test_a_flat_patch_stays_flat() -> None:
     patch = np.full(SIZE, 90, np.uint8)
     patch[::2] = 91
-    assert normalised(patch, PatchRules()).astype(float).std() < 10
+    assert normalized(patch, PatchRules()).astype(float).std() < 10

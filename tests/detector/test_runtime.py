@@ -78,8 +78,8 @@ def test_a_runtime_that_is_not_installed_is_named_with_its_cure() -> None:
 
 
 def test_an_output_that_the_net_does_not_have_is_named() -> None:
-    with pytest.raises(ModelShapeError, match="colour"):
-        net(box="colour")
+    with pytest.raises(ModelShapeError, match="color"):
+        net(box="color")
 
 
 def test_an_input_of_another_size_than_the_cards_is_refused() -> None:

@@ -21,7 +21,7 @@ def reader() -> PlateReader:
     return PlateReader.from_models()
 
 
-def labelled(folder: Path, split: str) -> dict[Path, str]:
+def labeled(folder: Path, split: str) -> dict[Path, str]:
     """Pictures in order with the text of their plate."""
     with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split]
@@ -41,7 +41,7 @@ def replay(reader: PlateReader, pictures: list[Path], fps: float) -> list[Vehicl
 
 
 def test_one_approaching_car_is_one_pass_read_right(reader: PlateReader, shared_data: Path) -> None:
-    pictures = labelled(shared_data / "uk-single-seq", "dev")
+    pictures = labeled(shared_data / "uk-single-seq", "dev")
     (one,) = replay(reader, list(pictures), fps=10)
     assert one.text.text == "LS15EBC"
     assert one.direction == "towards"
@@ -50,7 +50,7 @@ def test_one_approaching_car_is_one_pass_read_right(reader: PlateReader, shared_
 
 
 def test_three_vehicles_at_a_toll_booth_are_three_passes(reader: PlateReader, shared_data: Path) -> None:
-    pictures = labelled(shared_data / "vn-toll-seq", "dev")
+    pictures = labeled(shared_data / "vn-toll-seq", "dev")
     passes = replay(reader, list(pictures), fps=7.5)
     assert len(passes) == 3
 
@@ -58,7 +58,7 @@ def test_three_vehicles_at_a_toll_booth_are_three_passes(reader: PlateReader, sh
 def test_hand_held_clips_one_after_another_are_one_pass_a_plate(
     reader: PlateReader, shared_data: Path
 ) -> None:
-    pictures = labelled(shared_data / "nl-clips", "train")
+    pictures = labeled(shared_data / "nl-clips", "train")
     texts = set(pictures.values())
     passes = replay(reader, list(pictures), fps=1.2)
     read = [one.text.text for one in passes]

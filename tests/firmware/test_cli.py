@@ -80,7 +80,7 @@ def test_command_is_found_wherever_home_stands(
         pytest.param(["fly"], id="unknown command"),
         pytest.param(["read"], id="missing argument"),
         pytest.param(["run", "--pace", "slow"], id="unknown choice"),
-        pytest.param(["init", "--colour"], id="unknown option"),
+        pytest.param(["init", "--color"], id="unknown option"),
         pytest.param([], id="nothing asked"),
     ],
 )
@@ -189,8 +189,8 @@ def test_broken_images_are_named_the_others_read_and_the_status_is_1(tmp_path: P
 
 
 def test_image_without_a_plate_gives_an_empty_list_and_status_0(tmp_path: Path) -> None:
-    Image.new("L", (1920, 1080), 90).save(tmp_path / "grey.png")
-    done = reader("read", tmp_path / "grey.png")
+    Image.new("L", (1920, 1080), 90).save(tmp_path / "gray.png")
+    done = reader("read", tmp_path / "gray.png")
     assert done.returncode == 0
     assert json.loads(done.stdout)["plates"] == []
 

@@ -91,9 +91,9 @@ def test_a_time_daemon_that_comes_up_after_the_reader_is_asked(monkeypatch: pyte
         root_delay_s=0.004, root_dispersion_s=0.001, skew_ppm=0.5,
     )  # fmt: skip
     with field_parts.field_parts(Config(), on_order=lambda _order: None) as parts:
-        assert parts.clock.judgement.source != "chrony"
+        assert parts.clock.judgment.source != "chrony"
         late.append(ScriptedDaemon(tracking))
-        until(lambda: parts.clock.judgement.source == "chrony")
+        until(lambda: parts.clock.judgment.source == "chrony")
         assert parts.clock.now().state is ClockState.DISCIPLINED
         late[0].estimate = None
         until(lambda: parts.troubles.lasting)
@@ -176,7 +176,7 @@ def test_a_battery_clock_that_comes_up_after_the_reader_is_asked(monkeypatch: py
     with field_parts.field_parts(Config(), on_order=lambda _order: None) as parts:
         assert parts.clock.now().state is ClockState.UNKNOWN
         found.append(ScriptedRtc(int(time.time())))
-        until(lambda: parts.clock.judgement.source == "battery clock")
+        until(lambda: parts.clock.judgment.source == "battery clock")
 
 
 @pytest.mark.parametrize("comes", [True, False])

@@ -414,7 +414,7 @@ def gaps_of(ledger: Ledger) -> list[Gap]:
     return [record for record in records if isinstance(record, Gap)]
 
 
-def test_overview_keeps_colour_and_size_of_an_odd_frame() -> None:
+def test_overview_keeps_color_and_size_of_an_odd_frame() -> None:
     luma = np.full((31, 41), 120, dtype=np.uint8)
     blue = np.full((16, 21), 90, dtype=np.uint8)
     red = np.full((16, 21), 200, dtype=np.uint8)

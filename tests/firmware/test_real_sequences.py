@@ -77,17 +77,17 @@ def test_three_vehicles_at_a_toll_gate_are_three_reads(
 ) -> None:
     reads = replay(tmp_path / "home", shared_data / "vn-toll-seq")
     told = Counter(read.plate for read in reads)
-    labelled = {row["text"] for row in labels(shared_data / "vn-toll-seq")}
-    assert {text: told[text] for text in labelled} == dict.fromkeys(labelled, 1)
+    labeled = {row["text"] for row in labels(shared_data / "vn-toll-seq")}
+    assert {text: told[text] for text in labeled} == dict.fromkeys(labeled, 1)
 
 
 def test_every_vehicle_on_the_motorway_is_read_at_most_once(
     shared_data: Path, tmp_path: Path, sure_from: float
 ) -> None:
     reads = sure(replay(tmp_path / "home", shared_data / "uk-motorway-seq"), sure_from)
-    labelled = {row["text"] for row in labels(shared_data / "uk-motorway-seq")}
+    labeled = {row["text"] for row in labels(shared_data / "uk-motorway-seq")}
     assert [text for text, count in Counter(reads).items() if count > 1] == []
-    assert len(labelled & set(reads)) >= len(labelled) // 2
+    assert len(labeled & set(reads)) >= len(labeled) // 2
 
 
 @pytest.fixture(scope="module")

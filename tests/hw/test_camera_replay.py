@@ -140,10 +140,10 @@ def test_what_is_no_source_is_refused_by_name(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("mode", "colour"),
+    ("mode", "color"),
     [("RGB", True), ("RGBA", True), ("P", True), ("CMYK", True), ("L", False), ("1", False), ("I;16", False)],
 )
-def test_every_picture_mode_gives_full_range_luma(tmp_path: Path, mode: str, colour: bool) -> None:
+def test_every_picture_mode_gives_full_range_luma(tmp_path: Path, mode: str, color: bool) -> None:
     picture = Image.fromarray(scene((40, 30)))
     path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
     if mode == "I;16":
@@ -154,7 +154,7 @@ def test_every_picture_mode_gives_full_range_luma(tmp_path: Path, mode: str, col
     assert planes.luma.shape == (30, 40)
     assert planes.luma[:, :10].mean() < 6
     assert planes.luma[:, -10:].mean() > 249
-    assert (planes.chroma is not None) == colour
+    assert (planes.chroma is not None) == color
 
 
 def test_jpeg_luma_is_the_file_s_own(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_jpeg_luma_is_the_file_s_own(tmp_path: Path) -> None:
         direct.draft("L", None)
         expected = np.asarray(direct)
     assert np.array_equal(load_planes(tmp_path / "x.jpg").luma, expected)
-    assert np.array_equal(load_planes(tmp_path / "x.jpg", colour=False).luma, expected)
+    assert np.array_equal(load_planes(tmp_path / "x.jpg", color=False).luma, expected)
 
 
 def test_picture_that_lies_on_its_side_is_set_upright(tmp_path: Path) -> None:

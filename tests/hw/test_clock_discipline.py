@@ -1,4 +1,4 @@
-"""The judgement of the clock: which source wins, how the bound grows, what a person's hand is worth."""
+"""The judgment of the clock: which source wins, how the bound grows, what a person's hand is worth."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from hw.clock_discipline import (
     DisciplinedClock,
     Evidence,
     Heard,
-    Judgement,
+    Judgment,
     judge,
 )
 from hw.position import Fix, FixQuality
@@ -313,7 +313,7 @@ def test_the_kernels_word_counts_until_the_daemon_has_answered_once() -> None:
     daemon = ScriptedDaemon(None)
     kernel = SetClock(T0_US, error_us=70_000)
     clock = DisciplinedClock(kernel=kernel, daemon=daemon, system_us=lambda: T0_US, running_s=lambda: 10.0)
-    assert (clock.judgement.source, clock.now().state) == ("kernel", ClockState.DISCIPLINED)
+    assert (clock.judgment.source, clock.now().state) == ("kernel", ClockState.DISCIPLINED)
     daemon.estimate = replace(TRACKING, synchronised=False)
     clock.refresh()
     assert clock.now().state is ClockState.HOLDOVER
@@ -322,7 +322,7 @@ def test_the_kernels_word_counts_until_the_daemon_has_answered_once() -> None:
     assert clock.now().state is ClockState.HOLDOVER
 
 
-def test_a_reading_between_two_judgements_carries_the_drift_since() -> None:
+def test_a_reading_between_two_judgments_carries_the_drift_since() -> None:
     running = [10.0]
     clock = DisciplinedClock(
         daemon=ScriptedDaemon(TRACKING), system_us=lambda: T0_US, running_s=lambda: running[0]
@@ -330,7 +330,7 @@ def test_a_reading_between_two_judgements_carries_the_drift_since() -> None:
     first = clock.now().error_us
     running[0] = 1010.0
     assert clock.now().error_us == first + 1000 * DRIFT_PPM
-    assert isinstance(clock.judgement, Judgement)
+    assert isinstance(clock.judgment, Judgment)
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_the_kernels_bound_holds_what_a_simple_client_leaves_out(
     assert kernel_bound_us(SimpleNamespace(status=0x2001, **timex)) == bound_us
 
 
-def test_a_judgement_that_nobody_renewed_is_holdover() -> None:
+def test_a_judgment_that_nobody_renewed_is_holdover() -> None:
     running = [10.0]
     clock = DisciplinedClock(
         daemon=ScriptedDaemon(TRACKING), system_us=lambda: T0_US, running_s=lambda: running[0]

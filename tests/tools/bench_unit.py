@@ -19,7 +19,7 @@ from hw.vitals import ScriptedBoard
 Picture = tuple[NDArray[np.uint8], Sequence[Corners]]
 
 
-def grey_road() -> Picture:
+def gray_road() -> Picture:
     """A picture with nothing in it: a bright sky over a dark road."""
     luma = np.full((360, 640), 70, np.uint8)
     luma[:120] = 200
@@ -40,7 +40,7 @@ class BenchUnit:
         empty: bool = False,
         clock: SetClock | None = None,
         floor_us: int = 0,
-        picture: Callable[[], Picture] = grey_road,
+        picture: Callable[[], Picture] = gray_road,
         monotonic: Callable[[], float] | None = None,
     ) -> None:
         self.clock = clock or SetClock(1_777_777_777_000_000)

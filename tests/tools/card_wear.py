@@ -93,16 +93,16 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        grey = folder / "grey"
-        grey.mkdir()
+        gray = folder / "gray"
+        gray.mkdir()
         for number in range(20):
-            Image.new("L", (640, 480), 90 + number).save(grey / f"{number}.png")
+            Image.new("L", (640, 480), 90 + number).save(gray / f"{number}.png")
         with small_card(folder) as (mount, stat):
             home = mount / "home"
             run(sys.executable, "-m", "firmware.cli", "--home", str(home), "init")
             text = (home / "config.toml").read_text()
             (home / "config.toml").write_text(re.sub(r"replay_fps = .*", "replay_fps = 5.0", text))
-            idle = measured(stat, home, grey, args.idle_s, folder)
+            idle = measured(stat, home, gray, args.idle_s, folder)
             busy = measured(stat, home, CLIP, args.busy_s, folder, args.pace)
     hours = idle["seconds"] / 3600
     reads = busy["reads_a_second"] * busy["seconds"]

@@ -97,7 +97,7 @@ def stored_of(unit: Unit) -> list[bytes]:
     outbox, found = unit.outbox, []
     for data in outbox.leaves(0, outbox.size()):
         leaf = leaves.unchecked(data)
-        found += [outbox.stored(leaf.sequence, name) for name in m.travelling(leaf)]
+        found += [outbox.stored(leaf.sequence, name) for name in m.traveling(leaf)]
     return found
 
 

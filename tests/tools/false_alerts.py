@@ -2,7 +2,7 @@
 
 python -m tests.tools.false_alerts --data DIR us-scenes us-closeups ...
 
-Each labelled plate of split `dev` is one pass of one frame (a real pass votes over many, so this is the
+Each labeled plate of split `dev` is one pass of one frame (a real pass votes over many, so this is the
 harder case). For a list of a million plausible plates without the true one, the chance that a form of the
 text is on it comes from the formats of the states: FormatPrior gives p(text | state), and a list is 85 % of
 the home state, the rest spread evenly. Expected, not drawn: the mean over all lists of that kind. The true
@@ -22,7 +22,7 @@ import numpy as np
 from detector.jurisdictions import FormatPrior
 from detector.plates import PlateReading
 from detector.reader import PlateReader
-from detector.training.datasets import LabelledPlate
+from detector.training.datasets import LabeledPlate
 from detector.training.evaluate import chosen_pictures
 from detector.training.metrics import overlap
 from firmware.alerts.agreement import contradicts_state
@@ -61,8 +61,8 @@ def expected_on_list(form: str, prior: FormatPrior, shares: np.ndarray, blocked:
     )
 
 
-def best_reading(plate: LabelledPlate, readings: Sequence[PlateReading]) -> PlateReading | None:
-    """The reading at a labelled plate."""
+def best_reading(plate: LabeledPlate, readings: Sequence[PlateReading]) -> PlateReading | None:
+    """The reading at a labeled plate."""
     if plate.box is None:
         return None
     shares = [overlap(one.box.box, plate.box) for one in readings]
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     codes = reader.decoding.text.jurisdictions
     prior = FormatPrior(codes)
     shares = weights(prior)
-    passes: list[tuple[PlateReading | None, LabelledPlate]] = []
+    passes: list[tuple[PlateReading | None, LabeledPlate]] = []
     for picture in chosen_pictures(asked.data, "dev", asked.sets):
         readings = reader.read(picture.luma()).readings
         passes += [(best_reading(one, readings), one) for one in picture.plates if one.text]

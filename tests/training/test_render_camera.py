@@ -106,8 +106,8 @@ def test_smear_follows_speed_exposure_and_scale() -> None:
 
 
 def test_noise_grows_with_the_iso() -> None:
-    grey = np.full((100, 100), 120, np.uint8)
-    low, high = (camera.sensor_noise(np.random.default_rng(0), grey, iso).std() for iso in (100, 1600))
+    gray = np.full((100, 100), 120, np.uint8)
+    low, high = (camera.sensor_noise(np.random.default_rng(0), gray, iso).std() for iso in (100, 1600))
     assert high > 2.5 * low > 0
 
 

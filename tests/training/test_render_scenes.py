@@ -101,7 +101,7 @@ def test_a_viewpoint_puts_nearer_things_lower_and_larger() -> None:
     view = Viewpoint(width_px=1280, height_px=720, focal_px=2000, height_m=2.5, yaw=0.0, pitch=0.12)
     near, far = view.project(np.array([(0.0, 8.0, 0.0), (0.0, 20.0, 0.0)]))
     assert near[1] > far[1]
-    assert view.px_per_metre(8.0) > 2 * view.px_per_metre(20.0)
+    assert view.px_per_meter(8.0) > 2 * view.px_per_meter(20.0)
 
 
 def test_a_stopping_vehicle_stops_where_it_should_and_stays() -> None:

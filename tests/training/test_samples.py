@@ -15,10 +15,10 @@ from detector.find import decode
 from detector.runtime import NetOutput
 from detector.training import rendered_patches
 from detector.training.alphabet import ALPHABET, SLOTS, indices
-from detector.training.datasets import LabelledPlate, Picture
+from detector.training.datasets import LabeledPlate, Picture
 from detector.training.detector_samples import paste_quad
 from detector.training.detector_targets import encode_targets
-from detector.training.patch_form import DEVIATION, HEIGHT, MEAN, WIDTH, normalised
+from detector.training.patch_form import DEVIATION, HEIGHT, MEAN, WIDTH, normalized
 from detector.training.reader_samples import RealPatches, cut_patch, in_patch_units, loose_quad, mapped
 from detector.training.render import RenderedPlate, render_plate
 from detector.training.rendered_patches import RenderedPatches
@@ -62,15 +62,15 @@ def test_what_the_detector_learns_is_what_the_device_decodes(
     np.testing.assert_allclose(found.corners[0], quad, atol=0.5)
 
 
-def test_a_plate_that_nobody_labelled_counts_neither_way() -> None:
+def test_a_plate_that_nobody_labeled_counts_neither_way() -> None:
     boxes = np.array([[60, 60, 40, 20]], np.float32)
     quads = np.zeros((1, 4, 2), np.float32)
-    unlabelled = np.array([[200, 100, 60, 30], [44, 52, 30, 14]], np.float32)
-    target = encode_targets(boxes, quads, np.array([False]), H, W, unlabelled=unlabelled)
+    unlabeled = np.array([[200, 100, 60, 30], [44, 52, 30, 14]], np.float32)
+    target = encode_targets(boxes, quads, np.array([False]), H, W, unlabeled=unlabeled)
     loss_weight = (1 - target["heat"][..., 0]) ** 4
     assert loss_weight[26:32, 51:64].max() < 1e-6
     assert loss_weight[40, 70] == 1.0
-    assert (target["heat"] >= 0.999).sum() == 1  # the labelled plate stays one
+    assert (target["heat"] >= 0.999).sum() == 1  # the labeled plate stays one
     assert target["regress"][26:32, 51:64, 12].max() == 0.0
 
 
@@ -147,9 +147,9 @@ def test_pieces_of_plate_free_pictures_show_nothing_to_read(tmp_path: Path) -> N
     crop = tmp_path / "b.png"
     Image.new("L", (90, 30), 200).save(crop)
     empty = Picture(path=tmp_path / "a.png", dataset="negatives", split="train", plates=())
-    plate = LabelledPlate(box=None, text="AB1", region="EU")
-    labelled = Picture(path=crop, dataset="us-crops", split="train", plates=(plate,))
-    maker, rng = RealPatches([labelled], [empty]), np.random.default_rng(1)
+    plate = LabeledPlate(box=None, text="AB1", region="EU")
+    labeled = Picture(path=crop, dataset="us-crops", split="train", plates=(plate,))
+    maker, rng = RealPatches([labeled], [empty]), np.random.default_rng(1)
     told = [maker.draw(rng) for _ in range(200)]
     nothing = [one for one in told if one.text == ""]
     assert 10 < len(nothing) < 50
@@ -157,16 +157,16 @@ def test_pieces_of_plate_free_pictures_show_nothing_to_read(tmp_path: Path) -> N
     assert {one.text for one in told} == {"", "AB1"}
 
 
-def test_normalised_patches_share_mean_and_deviation() -> None:
+def test_normalized_patches_share_mean_and_deviation() -> None:
     rng = np.random.default_rng(2)
     dim = rng.normal(60, 10, (HEIGHT, WIDTH)).clip(0, 255).astype(np.uint8)
-    out = normalised(dim).astype(float)
+    out = normalized(dim).astype(float)
     assert out.mean() == pytest.approx(MEAN, abs=2)
     assert out.std() == pytest.approx(DEVIATION, rel=0.06)
 
 
 def test_a_flat_patch_stays_flat() -> None:
-    assert normalised(np.full((HEIGHT, WIDTH), 7, np.uint8)).std() == 0
+    assert normalized(np.full((HEIGHT, WIDTH), 7, np.uint8)).std() == 0
 
 
 def test_a_character_outside_the_alphabet_is_refused() -> None:

@@ -103,13 +103,13 @@ def test_averaged_weights_get_statistics_of_their_own() -> None:
     from detector.training.loop import settle_statistics
 
     net = _net()
-    (normalisation,) = [one for one in net.layers if isinstance(one, keras.layers.BatchNormalization)]
-    normalisation.moving_mean.assign([9.0] * 4)
+    (normalization,) = [one for one in net.layers if isinstance(one, keras.layers.BatchNormalization)]
+    normalization.moving_mean.assign([9.0] * 4)
     luma = np.concatenate([next(_batches(seed))[0] for seed in range(4)])
     settle_statistics(net, np.split(luma, 4))
-    before = keras.Model(net.inputs, normalisation.input)({"luma": luma})
-    np.testing.assert_allclose(normalisation.moving_mean, np.mean(before, axis=(0, 1, 2)), atol=1e-5)
-    assert normalisation.momentum == 0.99
+    before = keras.Model(net.inputs, normalization.input)({"luma": luma})
+    np.testing.assert_allclose(normalization.moving_mean, np.mean(before, axis=(0, 1, 2)), atol=1e-5)
+    assert normalization.momentum == 0.99
 
 
 def test_a_batchs_targets_are_those_of_each_picture() -> None:
@@ -119,16 +119,16 @@ def test_a_batchs_targets_are_those_of_each_picture() -> None:
     rng = np.random.default_rng(6)
     boxes = np.array([[60, 60, 40, 20], [200, 100, 60, 30]], np.float32)
     quads = rng.normal(100, 20, (2, 4, 2)).astype(np.float32)
-    known, unlabelled = np.array([True, False]), np.array([[250, 20, 40, 20]], np.float32)
+    known, unlabeled = np.array([True, False]), np.array([[250, 20, 40, 20]], np.float32)
     none = np.zeros((0, 4), np.float32)
     plates = np.stack(
         [
-            packed(boxes, quads, known, unlabelled),
+            packed(boxes, quads, known, unlabeled),
             packed(none, np.zeros((0, 4, 2), np.float32), np.zeros(0, bool), none),
         ]
     )
     heat, regress = (np.asarray(part) for part in targets_of(plates, 48, 80))
-    one = encode_targets(boxes, quads, known, 192, 320, unlabelled=unlabelled)
+    one = encode_targets(boxes, quads, known, 192, 320, unlabeled=unlabeled)
     np.testing.assert_allclose(heat[0], one["heat"], atol=1e-6)
     np.testing.assert_allclose(regress[0], one["regress"], atol=1e-5)
     assert np.all(heat[1] == 0)

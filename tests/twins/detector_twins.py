@@ -57,16 +57,16 @@ def detector_maps(
     for quad, score in plates:
         points = np.array(quad)
         low, high = points.min(axis=0), points.max(axis=0)
-        centre, span = (low + high) / 2, high - low
+        center, span = (low + high) / 2, high - low
         peak = np.log(score / (1 - score))
-        away = ((x - centre[0]) / max(span[0], 8)) ** 2 + ((y - centre[1]) / max(span[1], 8)) ** 2
+        away = ((x - center[0]) / max(span[0], 8)) ** 2 + ((y - center[1]) / max(span[1], 8)) ** 2
         bump = peak - 12 * (away - away.min())  # the nearest cell has the full score
         mine = bump > heat[..., 0]
         heat[mine, 0] = bump[mine]
-        box[mine, 0] = ((centre[0] - x) / span[0])[mine]
-        box[mine, 1] = ((centre[1] - y) / span[1])[mine]
+        box[mine, 0] = ((center[0] - x) / span[0])[mine]
+        box[mine, 1] = ((center[1] - y) / span[1])[mine]
         box[mine, 2:] = np.log(span)
-        corners[mine] = ((points - centre) / span).reshape(8)
+        corners[mine] = ((points - center) / span).reshape(8)
     return {
         "heat": quantised(heat, 0.05, 40),
         "box": quantised(np.clip(box, -2, 8), 0.03, -60),
@@ -167,7 +167,7 @@ def evidence(text: str, *, sure: float = 9.0, noise: float = 0.0, seed: int = 0)
 
 
 def box_at(x: float, y: float, width: float = 100.0, score: float = 0.8) -> PlateBox:
-    """An upright plate, twice as wide as high, with its centre at x, y."""
+    """An upright plate, twice as wide as high, with its center at x, y."""
     w, h = width / 2, width / 4
     return PlateBox(
         corners=((x - w, y - h), (x + w, y - h), (x + w, y + h), (x - w, y + h)), confidence=score

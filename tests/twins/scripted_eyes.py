@@ -41,7 +41,7 @@ def plate_text(text: str) -> PlateText:
 
 
 def write_drive(folder: Path, passes: list[tuple[str, int]], *, empty: int = 30) -> dict[int, str]:
-    """Pictures in which grey blocks drive through, one vehicle after the other, with empty road between.
+    """Pictures in which gray blocks drive through, one vehicle after the other, with empty road between.
 
     passes: (text, frames). Each picture's first pixel names the vehicle in it (0: none). Returns the names.
     """

@@ -55,7 +55,7 @@ def warp(luma: Luma, to_picture: NDArray[np.float64], size: tuple[int, int], fil
     """The picture under a homography into a new one of size (height, width); for equal or larger scales."""
     inverse = np.linalg.inv(to_picture)
     inverse = inverse / inverse[2, 2]
-    # Pillow maps pixel centres: (x + 0.5, y + 0.5) through the coefficients.
+    # Pillow maps pixel centers: (x + 0.5, y + 0.5) through the coefficients.
     return np.asarray(
         Image.fromarray(luma).transform(
             (size[1], size[0]),
@@ -124,9 +124,9 @@ def motion_blur(luma: Luma, dx: float, dy: float) -> Luma:
     return to_luma(total / steps)
 
 
-def smear_px(speed_kmh: float, exposure_us: float, px_per_metre: float) -> float:
+def smear_px(speed_kmh: float, exposure_us: float, px_per_meter: float) -> float:
     """How far a vehicle's image moves while the shutter is open, px."""
-    return speed_kmh / 3.6 * exposure_us * 1e-6 * px_per_metre
+    return speed_kmh / 3.6 * exposure_us * 1e-6 * px_per_meter
 
 
 def defocus(luma: Luma, radius: float) -> Luma:

@@ -34,7 +34,7 @@ FRAMES_A_SECOND = 10
 EXPOSURE_US = 800
 JPEG_QUALITY = 56
 VIEW = Viewpoint(width_px=1280, height_px=720, focal_px=2600, height_m=2.4, yaw=-0.07, pitch=0.14)
-TOWARDS_X, AWAY_X = -1.95, 0.95  # middle of either lane, metres
+TOWARDS_X, AWAY_X = -1.95, 0.95  # middle of either lane, meters
 LEAST_PLATE_PX = 24.0
 _TRIES = 400  # plates drawn for one in good order
 
@@ -50,7 +50,7 @@ _SERIALS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """One vehicle's way: y(frame) is the distance of its near face in metres, None while it is not there.
+    """One vehicle's way: y(frame) is the distance of its near face in meters, None while it is not there.
 
     looks: picks vehicle and plate among those that the clip's seed allows.
     """
@@ -255,7 +255,7 @@ def _lamp_spots(car: Vehicle, way: Pass, y: float) -> list[tuple[float, float, f
     for side in (-1, 1):
         point = np.array([(way.x_m + side * b.width * (0.5 - style.lamp_wide / 2), y - 0.02, height)])
         px, py = VIEW.project(point)[0]
-        scale = VIEW.px_per_metre(y)
+        scale = VIEW.px_per_meter(y)
         spots.append((float(px), float(py), 0.055 * scale, 0.25 if car.rear else 1.6))
     return spots
 

@@ -107,17 +107,17 @@ def cover_in(field: Field, mask: Mask, box: Box, tone: float, opacity: float = 1
 def fit_in(
     field: Field, mask: Mask, box: Box, tone: float, *, stretch: float = 1.25, opacity: float = 1.0
 ) -> None:
-    """Paints tone through the mask, centred in the box, its aspect changed by at most ``stretch``."""
+    """Paints tone through the mask, centerd in the box, its aspect changed by at most ``stretch``."""
     left, top, right, bottom = box
     height = bottom - top
     width = min(mask.shape[1] * height / mask.shape[0] * stretch, right - left)
     natural = width / mask.shape[1] * mask.shape[0] * stretch
     height = min(height, max(natural, 3.0))
-    middle, centre = (left + right) / 2, (top + bottom) / 2
+    middle, center = (left + right) / 2, (top + bottom) / 2
     cover_in(
         field,
         mask,
-        (middle - width / 2, centre - height / 2, middle + width / 2, centre + height / 2),
+        (middle - width / 2, center - height / 2, middle + width / 2, center + height / 2),
         tone,
         opacity,
     )

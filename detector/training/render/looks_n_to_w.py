@@ -1,4 +1,4 @@
-"""Plate designs of the states from North Carolina to Wyoming: one row a design, lumas instead of colours."""
+"""Plate designs of the states from North Carolina to Wyoming: one row a design, lumas instead of colors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sides of vehicles as flat pictures: fronts, rears, flanks with wheels, windows; 300 px a metre.
+"""Sides of vehicles as flat pictures: fronts, rears, flanks with wheels, windows; 300 px a meter.
 
 A panel is (luma, alpha), both uint8 (h, w). What shines under headlights or an infrared lamp is in
 a third layer, ``lamps``, so that a night can light it by itself.

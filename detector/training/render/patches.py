@@ -171,18 +171,18 @@ def disturbed(
     rng: np.random.Generator, quad: NDArray[np.float64], *, margin: tuple[float, float], disorder: float
 ) -> NDArray[np.float64]:
     """The corners as a detector with errors gives them, enlarged by a margin; (4, 2)."""
-    centre = quad.mean(axis=0)
+    center = quad.mean(axis=0)
     across, down = (quad[1] + quad[2] - quad[0] - quad[3]) / 2, (quad[2] + quad[3] - quad[0] - quad[1]) / 2
     kind = rng.random()
     if kind < 0.18:  # only an upright box was known
         low, high = quad.min(axis=0), quad.max(axis=0)
         quad = np.array([low, (high[0], low[1]), high, (low[0], high[1])])
     elif kind < 0.32:  # a parallelogram in place of the true perspective
-        quad = centre + np.array([-across - down, across - down, across + down, -across + down]) / 2
+        quad = center + np.array([-across - down, across - down, across + down, -across + down]) / 2
     wide_x, wide_y = rng.uniform(*margin, 2)
     if rng.random() < 0.3:
         wide_y = wide_x
-    grown = centre + (quad - centre)
+    grown = center + (quad - center)
     unit = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float64)
     grown = grown + unit[:, :1] * across * (wide_x / 2) + unit[:, 1:] * down * (wide_y / 2)
     scale = disorder * float(rng.choice([0.4, 1.0, 1.8]))
@@ -190,7 +190,7 @@ def disturbed(
     turn = rng.normal(0, 0.016 * scale)
     shear = rng.normal(0, 0.03 * scale)
     loose = rng.normal(0, 0.01 * scale, (4, 1)) * across + rng.normal(0, 0.02 * scale, (4, 1)) * down
-    spun = (grown - centre) @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    spun = (grown - center) @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     leaning = unit[:, 1:] * across * (shear * 0.5)
-    result = centre + spun + shift + loose + leaning
+    result = center + spun + shift + loose + leaning
     return result if camera.is_convex(result) else quad

@@ -23,7 +23,7 @@ class RenderedPlate:
     corners: float32 (4, 2), px, the plate's own, clockwise from top left of the text as read;
     text_corners: the same for the serial, all lines of it; characters: float32 (N, 4), px, left, top,
     right and bottom of each character of the text; lines: how many characters each line has; text: A-Z0-9;
-    jurisdiction: as data sets name it, empty when not modelled; layout: what was drawn, for messages.
+    jurisdiction: as data sets name it, empty when not modeled; layout: what was drawn, for messages.
     """
 
     luma: NDArray[np.uint8]
@@ -47,7 +47,7 @@ class Tones:
 
 
 def seen_by(rng: np.random.Generator, paper: float, ink: float, *, infrared: bool) -> Tones:
-    """The tones of a design by day, or in infrared light, where many coloured prints pale or turn."""
+    """The tones of a design by day, or in infrared light, where many colored prints pale or turn."""
     if not infrared:
         paper = float(np.clip(paper + rng.normal(0, 14), 15, 250))
         ink = float(np.clip(ink + rng.normal(0, 16), 5, 245))

@@ -142,11 +142,11 @@ def _on_vehicle(
 ) -> tuple[Luma, Quad] | None:
     """A drawn vehicle somewhere in the picture, seen so that its plate is about ``width`` px wide."""
     sides = plate.corners[2] - plate.corners[0]
-    metres = 0.305 if sides[0] / sides[1] < 2.6 else 0.52
+    meters = 0.305 if sides[0] / sides[1] < 2.6 else 0.52
     height_px, width_px = luma.shape
     y = float(rng.uniform(5, 16))
     x = float(rng.normal(0, 0.25)) * y
-    focal = width / metres * float(np.hypot(x, y))
+    focal = width / meters * float(np.hypot(x, y))
     height_m = float(rng.uniform(0.9, 3.2))
     u, v = rng.uniform(0.1, 0.9) * width_px, rng.uniform(0.25, 0.92) * height_px
     view = Viewpoint(

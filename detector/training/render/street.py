@@ -13,11 +13,11 @@ from .viewpoint import Viewpoint
 Luma = NDArray[np.uint8]
 Field = NDArray[np.float32]
 
-KERB_LEFT, KERB_RIGHT, MIDDLE = -3.9, 2.7, -0.5  # metres across
+KERB_LEFT, KERB_RIGHT, MIDDLE = -3.9, 2.7, -0.5  # meters across
 
 
 def empty_street(rng: np.random.Generator, view: Viewpoint) -> tuple[Luma, Field]:
-    """The picture (H, W) by day, and each pixel's distance along the road in metres (float32, far is 200)."""
+    """The picture (H, W) by day, and each pixel's distance along the road in meters (float32, far is 200)."""
     rays = view.rays()
     down = -rays[..., 2]
     reach = view.height_m / np.maximum(down, 1e-4)

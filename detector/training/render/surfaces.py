@@ -61,8 +61,8 @@ def _bodywork(rng: np.random.Generator, size: tuple[int, int], quad: NDArray[np.
                 draw.line((x, 0, x, height), fill=int(rng.integers(15, 120)), width=max(1, step // 4))
     if rng.random() < 0.5:  # the recess
         grow = rng.uniform(1.04, 1.35, 2)
-        centre = quad.mean(axis=0) + rng.normal(0, 0.03, 2) * np.ptp(quad, axis=0)
-        recess = [tuple(point) for point in centre + (quad - quad.mean(axis=0)) * grow]
+        center = quad.mean(axis=0) + rng.normal(0, 0.03, 2) * np.ptp(quad, axis=0)
+        recess = [tuple(point) for point in center + (quad - quad.mean(axis=0)) * grow]
         draw.polygon(recess, fill=int(np.clip(paint * rng.uniform(0.3, 1.15), 3, 245)))
         if rng.random() < 0.5:
             draw.line(

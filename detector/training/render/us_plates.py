@@ -219,8 +219,8 @@ def _letterings(
     for text, kind, y0, y1, is_name in words:
         if not text:
             continue
-        centre = (y0 + y1) / 2 * HEIGHT
-        behind = float(field[int(centre), WIDTH // 4 : 3 * WIDTH // 4 : 8].mean())
+        center = (y0 + y1) / 2 * HEIGHT
+        behind = float(field[int(center), WIDTH // 4 : 3 * WIDTH // 4 : 8].mean())
         tone = tones.ink if rng.random() < 0.6 else float(rng.uniform(20, 130))
         if abs(behind - tone) < 50:
             tone = behind - 110 if behind > 128 else behind + 110

@@ -17,7 +17,7 @@ Quad = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """Lengths in metres from the near face backwards; heights above the ground."""
+    """Lengths in meters from the near face backwards; heights above the ground."""
 
     width: float
     length: float
@@ -165,7 +165,7 @@ DAYLIGHT = Light(body=1.0, lamps=1.0, plate=0.9, shade=0.55)
 def park(
     canvas: Luma, view: Viewpoint, vehicle: Vehicle, at: tuple[float, float], light: Light = DAYLIGHT
 ) -> tuple[Luma, Quad]:
-    """Draws the vehicle with its near face at ground position ``at`` (x, y), metres.
+    """Draws the vehicle with its near face at ground position ``at`` (x, y), meters.
 
     Returns the picture and the plate's corners (4, 2) in it. Raises ValueError when a part
     of it lies behind the camera.

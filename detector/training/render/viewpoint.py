@@ -1,6 +1,6 @@
 """A pinhole camera over a flat road: where points of the world fall in the picture.
 
-World: metres, x to the right, y away along the road, z up, the ground at z = 0.
+World: meters, x to the right, y away along the road, z up, the ground at z = 0.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Viewpoint:
         return np.asarray(flat + np.array([self.width_px / 2, self.height_px / 2]))
 
     def rays(self) -> World:
-        """Direction of every pixel in the world, (H, W, 3), not normalised."""
+        """Direction of every pixel in the world, (H, W, 3), not normalized."""
         x = (np.arange(self.width_px) + 0.5 - self.width_px / 2) / self.focal_px
         y = (np.arange(self.height_px) + 0.5 - self.height_px / 2) / self.focal_px
         right, down, forward = self._turned()
         return np.asarray(x[None, :, None] * right + y[:, None, None] * down + forward)
 
-    def px_per_metre(self, y_m: float) -> float:
+    def px_per_meter(self, y_m: float) -> float:
         """Scale of things at that distance along the road."""
         return self.focal_px / max(0.1, float(np.hypot(y_m, self.height_m)))

@@ -140,7 +140,7 @@ def uk_plate(rng: np.random.Generator, *, infrared: bool = False) -> RenderedPla
 
 
 def brazil_plate(rng: np.random.Generator, *, infrared: bool = False) -> RenderedPlate:
-    """The grey or red three-letter plate with its town above, or the Mercosur one."""
+    """The gray or red three-letter plate with its town above, or the Mercosur one."""
     height, width = 124, 380
     if rng.random() < 0.3:
         return _mercosur(rng, "BR", fill(rng, "AAA9A99"), "BRASIL", infrared=infrared)
@@ -209,7 +209,7 @@ def argentina_plate(rng: np.random.Generator, *, infrared: bool = False) -> Rend
 
 
 def other_plate(rng: np.random.Generator, *, infrared: bool = False) -> RenderedPlate:
-    """A plate of no modelled country: any one-line text on any sheet, and some Asian and Pacific looks."""
+    """A plate of no modeled country: any one-line text on any sheet, and some Asian and Pacific looks."""
     height, width = 100, int(rng.integers(230, 420))
     dark = rng.random() < 0.3
     paper, ink = (

@@ -111,7 +111,7 @@ def pattern_of(plate: str) -> re.Pattern[str]:
 
 
 def distance_m(area: Area, position: Position) -> float:
-    """Great-circle distance from the centre of an area."""
+    """Great-circle distance from the center of an area."""
     first, second = math.radians(area.latitude), math.radians(position.latitude)
     east = math.radians(position.longitude - area.longitude)
     half = math.sin((second - first) / 2) ** 2 + math.cos(first) * math.cos(second) * math.sin(east / 2) ** 2

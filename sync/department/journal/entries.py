@@ -172,7 +172,7 @@ class TrainingDone(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Area:
-    """A place: WGS 84 degrees and a radius in metres."""
+    """A place: WGS 84 degrees and a radius in meters."""
 
     latitude: float
     longitude: float

@@ -149,7 +149,7 @@ class Checker:
     def _content(
         self, connection: sa.Connection, log: held.HeldLog, first: int, parsed: Sequence[leaves.Leaf]
     ) -> None:
-        marks = {(leaf.sequence, name): leaf.elements[name] for leaf in parsed for name in m.travelling(leaf)}
+        marks = {(leaf.sequence, name): leaf.elements[name] for leaf in parsed for name in m.traveling(leaf)}
         sealed: dict[int, list[tuple[int, str, bytes, bytes]]] = {}
         for one in self._elements(connection, log, first):
             mark = marks.pop((one.sequence, one.name), None)
@@ -216,7 +216,7 @@ class Checker:
             connection, log.log_no, range(first, first + AT_ONCE)
         ).items():
             if missing:
-                coming |= {(sequence, name) for name in m.travelling(leaves.unchecked(data))}
+                coming |= {(sequence, name) for name in m.traveling(leaves.unchecked(data))}
         return given_up | coming
 
     # --- receipts and purges -------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ class Arrival:
             early = [] if ahead is None else [item.sequence for item in header.items[:1]]
             rows |= {n: (ahead, len(header.items)) for n in early if ahead is not None and n not in rows}
             parsed = {n: leaves.unchecked(data) for n, (data, missing) in rows.items() if missing}
-            partly = [n for n, leaf in parsed.items() if rows[n][1] < len(m.travelling(leaf)) or n in early]
+            partly = [n for n, leaf in parsed.items() if rows[n][1] < len(m.traveling(leaf)) or n in early]
             here = held.names_held(connection, log.log_no, partly) if partly else set()
             keys = held.epoch_keys_of(connection, log.log_no)
             again = held.wanted_again(connection, log.log_no)
@@ -157,7 +157,7 @@ def _sort(  # noqa: PLR0917 - one call
         if item.sequence not in parsed:
             parsed[item.sequence] = leaves.unchecked(data)
         leaf = parsed[item.sequence]
-        if item.name not in m.travelling(leaf):
+        if item.name not in m.traveling(leaf):
             raise RefusedByDepartmentError(
                 f"record {item.sequence} has no such element to send", code="malformed"
             )

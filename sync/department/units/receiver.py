@@ -267,7 +267,7 @@ class Receiver:
                         "fork", f"record {leaf.sequence} came before as another alert", held_size=size
                     )
                 frontier.append(merkle.leaf_hash(leaf_bytes))
-                rows.append((leaf_bytes, len(m.travelling(leaf)) - early[leaf.sequence]))
+                rows.append((leaf_bytes, len(m.traveling(leaf)) - early[leaf.sequence]))
             if theirs.size > size:
                 self._leads_on(frontier, theirs, batch.proof)
             note = None
