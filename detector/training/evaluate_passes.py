@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import DetectorError
-from ..plates import PlateBox, VehiclePass
+from ..plates import PlateBox, PlateText, VehiclePass
 from ..reader import PlateReader
 from ..track import Tracker
 from .metrics import folded
@@ -60,8 +60,14 @@ class ClipOutcome:
     strays: tuple[tuple[str, float], ...] = ()
 
 
-def play(reader: PlateReader, clip: Clip, frames: Iterable[PassFrame]) -> ClipOutcome:
-    """Reads a clip as a camera's frames, and compares."""
+def play(
+    reader: PlateReader,
+    clip: Clip,
+    frames: Iterable[PassFrame],
+    *,
+    told: Callable[[PlateText], object] = lambda _text: None,
+) -> ClipOutcome:
+    """Reads a clip as a camera's frames, and compares. told: gets the vote of each pass."""
     tracker = Tracker(reader.decoding)
     passes: list[VehiclePass] = []
     shown: list[tuple[SeenPlate, ...]] = []
@@ -71,6 +77,8 @@ def play(reader: PlateReader, clip: Clip, frames: Iterable[PassFrame]) -> ClipOu
         passes += tracker.update(frame.number, frame.time_us, shape, seen).ended
         shown.append(frame.plates)
     passes += tracker.flush()
+    for one in passes:
+        told(one.text)
     return compare(clip, passes, shown)
 
 

@@ -1,30 +1,39 @@
 """How often an alert would sound for the wrong vehicle, and for the right one: `make alert-rates`.
 
 python -m tests.tools.false_alerts --data DIR us-scenes us-closeups ...
+python -m tests.tools.false_alerts --vehicles 200
 
-Each labeled plate of split `dev` is one pass of one frame (a real pass votes over many, so this is the
-harder case). For a list of a million plausible plates without the true one, the chance that a form of the
-text is on it comes from the formats of the states: FormatPrior gives p(text | state), and a list is 85 % of
-the home state, the rest spread evenly. Expected, not drawn: the mean over all lists of that kind. The true
-plate, with the state of its label, is then put on the list to see whether its alert sounds.
+Each labeled plate of split `dev` is one pass of one frame; with --vehicles the passes are those of rendered
+clips, with the vote over all their frames (their plates are of no state's design).
+
+For a list of a million plausible plates without the true one, the chance that a form of the text is on it
+comes from the formats of the states: FormatPrior gives p(text | state), and a list is 85 % of the home state,
+the rest spread evenly. Expected, not drawn: the mean over all lists of that kind. The true plate, with the
+state of its label, is then put on the list to see whether its alert sounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from detector.jurisdictions import FormatPrior
-from detector.plates import PlateReading
+from detector.plates import PlateReading, PlateText
 from detector.reader import PlateReader
 from detector.training.datasets import LabeledPlate
 from detector.training.evaluate import chosen_pictures
+from detector.training.evaluate_passes import play
 from detector.training.metrics import overlap
+from detector.training.render.passes import Clip, draw_clip
+from detector.training.render.passes_picture import ClipPictures
 from firmware.alerts.agreement import contradicts_state
 from firmware.alerts.likelihood import likely_forms
 from storage.alert_terms import DEFAULT_ALERTS
@@ -70,47 +79,126 @@ def best_reading(plate: LabeledPlate, readings: Sequence[PlateReading]) -> Plate
     return readings[at] if at >= 0 and shares[at] >= FOUND else None
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print both rates at the default thresholds and at others."""
-    parser = argparse.ArgumentParser(prog="python -m tests.tools.false_alerts", description=__doc__)
-    parser.add_argument("sets", nargs="*", default=SETS)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    asked = parser.parse_args(argv)
-    reader = PlateReader.from_models()
-    codes = reader.decoding.text.jurisdictions
-    prior = FormatPrior(codes)
-    shares = weights(prior)
-    passes: list[tuple[PlateReading | None, LabeledPlate]] = []
-    for picture in chosen_pictures(asked.data, "dev", asked.sets):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One pass as the matcher sees it: folded forms with their probabilities, states named, and the truth.
+
+    `forms` is empty for a vehicle that was not read at all. `region`: of the true plate, empty where unknown.
+    `whole`: the plate could be seen whole, so that its alert is to be expected.
+    """
+
+    true: str
+    whole: bool
+    region: str
+    forms: tuple[tuple[str, float], ...]
+    told: tuple[tuple[str, float], ...]
+
+
+def seen_of(text: PlateText | None, plate: str, region: str, *, whole: bool = True) -> Seen:
+    """What the matcher makes of a vote."""
+    if text is None:
+        return Seen(true=fold(plate), whole=whole, region=region, forms=(), told=())
+    forms = tuple(likely_forms(text, DEFAULT_ALERTS.list_score))
+    told = tuple((str(code), float(sure)) for code, sure in text.jurisdiction)
+    return Seen(true=fold(plate), whole=whole, region=region, forms=forms, told=told)
+
+
+def of_pictures(reader: PlateReader, data: Path, sets: list[str]) -> list[Seen]:
+    """Each labeled plate of split `dev` as a pass of one frame."""
+    found = []
+    for picture in chosen_pictures(data, "dev", sets):
         readings = reader.read(picture.luma()).readings
-        passes += [(best_reading(one, readings), one) for one in picture.plates if one.text]
-    print(f"{len(passes)} plates of {', '.join(asked.sets)}; lists of {ENTRIES:,} entries")
+        for plate in picture.plates:
+            if plate.text:
+                reading = best_reading(plate, readings)
+                found.append(seen_of(None if reading is None else reading.text, plate.text, plate.region))
+    return found
+
+
+def of_clips(reader: PlateReader, vehicles: int, kept: Path) -> list[Seen]:
+    """Vehicles of rendered clips, each with the vote over its frames; `kept` has what was done before."""
+    found: list[Seen] = []
+    done = set()
+    if kept.is_file():
+        for line in kept.read_text().splitlines():
+            facts = json.loads(line)
+            done.add(facts["seed"])
+            found += [_seen(one) for one in facts["seen"]]
+    seed = 0
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with kept.open("a") as file:
+        while len(found) < vehicles:
+            if seed not in done:
+                fresh = play_clip(reader, draw_clip(seed))
+                found += fresh
+                file.write(json.dumps({"seed": seed, "seen": [asdict(one) for one in fresh]}) + "\n")
+                file.flush()
+            seed += 1
+    return found
+
+
+def _seen(facts: dict[str, Any]) -> Seen:
+    pairs = {name: tuple((str(a), float(b)) for a, b in facts[name]) for name in ("forms", "told")}
+    return Seen(true=str(facts["true"]), whole=bool(facts["whole"]), region=str(facts["region"]), **pairs)
+
+
+def play_clip(reader: PlateReader, clip: Clip) -> list[Seen]:
+    """A clip through reader, tracker and vote; its countable vehicles, and every pass of one that is not."""
+    texts: list[PlateText] = []
+    outcome = play(reader, clip, ClipPictures(clip), told=texts.append)
+    by_text = {one.text: one for one in texts}
+    found = []
+    for vehicle in outcome.vehicles:
+        if vehicle.countable or vehicle.passes:
+            text = by_text.get(vehicle.text)
+            found.append(seen_of(text, vehicle.truth, "", whole=vehicle.countable))
+    return found
+
+
+def table(found: Sequence[Seen], codes: Sequence[str]) -> None:
+    """Both rates at the default thresholds and at others."""
+    prior = FormatPrior(tuple(codes))
+    shares, terms = weights(prior), DEFAULT_ALERTS
+    count = sum(one.whole for one in found)
     print("threshold   false alerts per million passes   true plates that sound   listed silently")
-    terms = DEFAULT_ALERTS
-    for threshold in (0.5, 0.8, terms.sound_score, 0.95, 0.98, 0.99):
+    for threshold in (0.5, 0.7, 0.8, terms.sound_score, 0.95, 0.98, 0.99):
         false, sounds, silent = 0.0, 0, 0
-        for reading, plate in passes:
-            if reading is None:
-                continue
-            told = reading.text.jurisdiction
-            blocked = np.array([contradicts_state(told, code, codes) for code in codes])
-            true = fold(plate.text)
+        for one in found:
+            blocked = np.array([contradicts_state(one.told, code, codes) for code in codes])
             score = 0.0
-            for form, probability in likely_forms(reading.text, terms.list_score):
-                if form == true:
+            for form, probability in one.forms:
+                if form == one.true:
                     score = probability
                 elif probability >= threshold:
                     false += expected_on_list(form, prior, shares, blocked)
-            agrees = not plate.region.startswith("US-") or not contradicts_state(told, plate.region, codes)
-            sounds += score >= threshold and agrees
-            silent += score >= terms.list_score and not (score >= threshold and agrees)
-        count = len(passes)
-        rate = 1e6 * false / count
+            agrees = not one.region.startswith("US-") or not contradicts_state(one.told, one.region, codes)
+            sounds += one.whole and score >= threshold and agrees
+            silent += one.whole and score >= terms.list_score and not (score >= threshold and agrees)
         error = 1.96 * math.sqrt(max(sounds, 1) * (count - sounds) / count) / count
         print(
-            f"{threshold:9.2f} {rate:33.1f} {sounds / count:17.3f} +- {error:.3f} {silent / count:17.3f}",
+            f"{threshold:9.2f} {1e6 * false / len(found):33.1f} {sounds / count:17.3f} +- {error:.3f} "
+            f"{silent / count:17.3f}",
             flush=True,
         )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print both rates for pictures, or for rendered passes."""
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.false_alerts", description=__doc__)
+    parser.add_argument("sets", nargs="*", default=SETS)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--vehicles", type=int, default=0, help="of rendered clips, in place of pictures")
+    parser.add_argument("--out", type=Path, default=Path("run/alerts.jsonl"), help="goes on where it ends")
+    asked = parser.parse_args(argv)
+    reader = PlateReader.from_models()
+    codes = reader.decoding.text.jurisdictions
+    if asked.vehicles:
+        found = of_clips(reader, asked.vehicles, asked.out)
+        print(f"{len(found)} vehicles of rendered clips; lists of {ENTRIES:,} entries")
+    else:
+        found = of_pictures(reader, asked.data, asked.sets)
+        print(f"{len(found)} plates of {', '.join(asked.sets)}; lists of {ENTRIES:,} entries")
+    table(found, codes)
     return 0
 
 
