@@ -76,6 +76,7 @@ class AlertBoard:
         self._open: dict[int, OpenAlert] = {}
         self._episodes = Episodes()
         self.left_to_the_desk = 0
+        self.began = ledger.store.log.size()  # records from here on are of this run
 
     def raise_alerts(self, read: int, matches: list[Match], at_us: int) -> list[OpenAlert]:
         """Record the matches of a stored read; the new alerts, durable. Raises StorageError, OSError."""
@@ -196,15 +197,14 @@ class AlertBoard:
         return [self.take_step(one.number, step) for one in gone]
 
 
-def alerts_before(ledger: Ledger) -> int:
-    """How many alerts of earlier runs are in the log whose content this unit can no longer open."""
+def alerts_before(ledger: Ledger, first: int | None = None) -> int:
+    """How many alerts of earlier runs are in the log, before record `first`: the department works them."""
     with ledger.store.lock:
         store = ledger.store
-        closed = [
-            facts.epoch
-            for facts in store.book.epochs.values()
-            if facts.key_class is KeyClass.HIT and facts.epoch not in store.live
-        ]
+        end = store.log.size() if first is None else first
         return sum(
-            store.leaf(sequence).kind == Alert.KIND for epoch in closed for sequence in store.sequences(epoch)
+            sequence < end and store.leaf(sequence).kind == Alert.KIND
+            for facts in store.book.epochs.values()
+            if facts.key_class is KeyClass.HIT and facts.purged_by is None
+            for sequence in store.sequences(facts.epoch)
         )

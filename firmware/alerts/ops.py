@@ -5,7 +5,7 @@ The same operations answer in a command that holds the home and behind the socke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,21 @@ from sync.membership import SyncFolder
 LONGEST_HOURS = 24 * 31
 
 
-def list_operations(home: Path, ledger: Ledger, held: HeldLists | None = None) -> Mapping[str, Operation]:
-    """`hotlists` and `hotlist-import`. held: those of a running reader; None opens them for each question."""
+def list_operations(
+    home: Path,
+    ledger: Ledger,
+    held: HeldLists | None = None,
+    refresh: Callable[[], object] = lambda: None,
+) -> Mapping[str, Operation]:
+    """`hotlists` and `hotlist-import`. held: those of a running reader; None opens them for each question.
+
+    refresh: takes up what came with a sync, so that what is told as in force is.
+    """
 
     def lists(_body: dict[str, Any]) -> dict[str, Any]:
         used = held or open_lists(home, ledger, SyncFolder.of(home))
         try:
+            used.refresh() if held is None else refresh()
             now_us = ledger.store.time.now().us
             return {"lists": [_told(one.head, ledger, now_us) for one in used.lists]}
         finally:
@@ -70,7 +79,7 @@ def alert_operations(ledger: Ledger, board: AlertBoard | None) -> Mapping[str, O
                 for one in found
             ],
             "left_to_the_desk": 0 if board is None else board.left_to_the_desk,
-            "before": alerts_before(ledger),
+            "before": alerts_before(ledger, None if board is None else board.began),
         }
 
     return {"alerts": alerts}
@@ -98,14 +107,16 @@ def _import(ledger: Ledger, held: HeldLists, body: dict[str, Any]) -> dict[str, 
     if ledger.status().enrolled:
         raise RecordError(
             "an enrolled unit takes its lists from the department alone",
-            where="hot list",
             cure="department hotlist push",
         )
     hours, list_id = int(body["hours"]), str(body["id"])
     if not 1 <= hours <= LONGEST_HOURS:
         raise RecordError(f"1 to {LONGEST_HOURS}", where="--hours")
     now_us = ledger.store.time.now().us
-    category = body.get("category")
+    category, terms = body.get("category"), ledger.store.policy.alerts
+    if category and terms.category(str(category)) is None:
+        allowed = ", ".join(one.id for one in terms.categories)
+        raise RecordError(f"the signed policy allows {allowed}", where="--category")
     with Path(str(body["file"])).open("rb") as stream:
         made = import_list(
             stream,

@@ -57,11 +57,12 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
     listen: str = "127.0.0.1",
     port: int | None = None,
     changed: Callable[[OpenAlert, str], None] = lambda _alert, _what: None,
+    came: threading.Event | None = None,
 ) -> Iterator[Alerts]:
     """Lists matched, alerts raised and the page served for as long as the block lasts.
 
-    changed: called after each change of an alert, from the thread that made it. Lists that cannot be opened
-    stop no run: they are told, and nothing matches.
+    changed: called after each change of an alert, from the thread that made it. came: set when lists came.
+    Lists that cannot be opened stop no run: they are told, and nothing matches.
     """
     cleared = ClearedPlates(lists_folder(home), ledger.hot_list_key())
     feed = Feed()
@@ -89,7 +90,8 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
     if before:
         log.warning("alerts_of_earlier_runs", count=before, cure="the department has them: see its desk")
     stop = threading.Event()
-    thread = watching_lists(watch, stop)
+    came = came or threading.Event()
+    thread = watching_lists(watch, stop, came)
     sessions = PageSessions(ledger)
     api = PageApi(ledger, board, sessions, now_us)
     try:
@@ -97,5 +99,6 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
             yield Alerts(watch=watch, board=board, held=held)
     finally:
         stop.set()
+        came.set()
         thread.join(timeout=30)
         held.close()

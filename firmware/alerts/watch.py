@@ -58,6 +58,7 @@ class HotListWatch:
         self._found: list[Match] = []
         self._cleared_there: frozenset[bytes] = frozenset()
         self._told: set[tuple[str, str]] = set()
+        self._refreshing = threading.Lock()
 
     def matches(self, ended: EndedPass) -> bool:
         """Whether a pass may be an entry; what it matches is kept for `met`."""
@@ -91,7 +92,11 @@ class HotListWatch:
             self._log.error("alert_not_recorded", why=type(error).__name__)
 
     def refresh(self) -> None:
-        """Take up what came with a sync, and recall alerts of entries that went."""
+        """Take up what came with a sync, and recall alerts of entries that went. From any thread."""
+        with self._refreshing:
+            self._refresh()
+
+    def _refresh(self) -> None:
         try:
             changes = self._held.refresh()
             for one in changes:
@@ -135,13 +140,16 @@ class HotListWatch:
             self._log.warning(event, **facts)
 
 
-def watching_lists(watch: HotListWatch, stop: threading.Event, every_s: float = EVERY_S) -> threading.Thread:
-    """A thread that refreshes the lists until `stop`."""
+def watching_lists(
+    watch: HotListWatch, stop: threading.Event, came: threading.Event, every_s: float = EVERY_S
+) -> threading.Thread:
+    """A thread that refreshes the lists until `stop`, at once where `came` is set."""
 
     def run() -> None:
         while not stop.is_set():
             watch.refresh()
-            stop.wait(every_s)
+            came.wait(every_s)
+            came.clear()
 
     thread = threading.Thread(target=run, name="hot-lists", daemon=True)
     thread.start()

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from firmware.alerts.ops import list_operations
+from firmware.alerts.ops import LONGEST_HOURS, list_operations
 from firmware.custody.asking import asking
+from firmware.errors import UsageError
+from storage.errors import StorageError
 from storage.times import utc_text
 from sync.command_frame import DONE, Common, noun
+from sync.hot_lists.layout import find_layout
+
+LIST_ID = re.compile(r"[A-Za-z0-9-]{1,24}")
 
 hotlist = noun(
     "hotlist",
@@ -19,14 +27,27 @@ hotlist = noun(
 )
 
 
+def _name(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """A list's name as it may be. Raises BadParameter."""
+    if value is not None and not LIST_ID.fullmatch(value):
+        raise click.BadParameter("is 1 to 24 letters, digits and -")
+    return value
+
+
 @hotlist.verb("import", example="reader hotlist import stolen.csv --layout ncic --category stolen-vehicle")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
     "--layout", required=True, help="ncic, genetec, genetec-permit, vigilant, uk-16, or a TOML file."
 )
 @click.option("--category", help="Of every entry, where the layout has no column for it.")
-@click.option("--id", "list_id", help="The list's name; the file's by default.")
-@click.option("--hours", type=int, default=24, show_default=True, help="How long the list matches.")
+@click.option("--id", "list_id", callback=_name, help="The list's name; the file's by default.")
+@click.option(
+    "--hours",
+    type=click.IntRange(1, LONGEST_HOURS),
+    default=24,
+    show_default=True,
+    help="How long the list matches.",
+)
 def import_file(
     common: Common, *, file: Path, layout: str, category: str | None, list_id: str | None, hours: int
 ) -> int:
@@ -42,8 +63,17 @@ def import_file(
         "id": name,
         "hours": hours,
     }
-    with asking(common.home, more=lambda ledger: list_operations(common.home, ledger)) as ask:
-        answer = ask("hotlist-import", body)
+    try:
+        find_layout(layout)
+    except StorageError as error:
+        raise UsageError(f"--layout {error}") from None
+    try:
+        with asking(common.home, more=lambda ledger: list_operations(common.home, ledger)) as ask:
+            answer = ask("hotlist-import", body)
+    except StorageError as error:
+        if error.where.startswith("--"):
+            raise UsageError(str(error)) from None
+        raise
     if common.json:
         print(json.dumps(answer | {"id": name}))
     else:
@@ -59,19 +89,24 @@ def list_lists(common: Common) -> int:
     for one in lists:
         if common.json:
             print(json.dumps(one))
-            continue
-        states = [
-            word
-            for word, holds in (
-                ("expired", one["expired"]),
-                ("stale", one["stale"]),
-                ("switched off", not one["switched_on"]),
-            )
-            if holds
-        ]
-        times = f"of {utc_text(one['extracted_us'])}  until {utc_text(one['expires_us'])}"
-        line = f"{one['id']:24} version {one['version']:<5} {one['entries']:>8} entries  {times}"
-        print(f"{line}  {', '.join(states)}".rstrip())
+        else:
+            print(list_line(one))
     if not common.json and not lists:
         print("no hot list is here")
     return DONE
+
+
+def list_line(one: Mapping[str, Any]) -> str:
+    """One list as a person reads it: version, entries, age, and whether it matches."""
+    off = [
+        word
+        for word, holds in (
+            ("expired: matches nothing", one["expired"]),
+            ("switched off by the policy", not one["switched_on"]),
+        )
+        if holds
+    ]
+    stale = ["stale: its extract is old"] if one["stale"] else []
+    times = f"of {utc_text(one['extracted_us'])}  until {utc_text(one['expires_us'])}"
+    line = f"{one['id']:24} version {one['version']:<5} {one['entries']:>8} entries  {times}"
+    return f"{line}  {', '.join((off or ['in force']) + stale)}"

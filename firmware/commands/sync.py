@@ -10,6 +10,9 @@ from typing import Any
 
 import click
 
+from firmware.alerts.ops import list_operations
+from firmware.commands.hotlist import list_line
+from firmware.custody.asking import asking
 from firmware.custody.log_rollover import Successor
 from firmware.custody.opening import custody_of, open_or_succeed, sync_folder
 from firmware.health.health_message import health_message
@@ -17,7 +20,7 @@ from firmware.health.report import HealthWatch
 from firmware.settings.config import FILE_NAME, load_config
 from hw.clock import SystemClock
 from hw.vitals import SysfsBoard
-from storage.errors import HomeLockedError
+from storage.errors import HomeLockedError, StorageError
 from storage.ledger import Ledger
 from storage.times import utc_text
 from sync.command_frame import DONE, FOUND_WRONG, Common, noun
@@ -54,7 +57,22 @@ def now(common: Common, *, new_log: bool) -> int:
         _speak(common.home, folder)
     except HomeLockedError:
         _ask_the_running_one(folder)
-    return _report(folder, as_json=common.json)
+    status = _report(folder, as_json=common.json)
+    if not common.json:
+        _show_lists(common.home)
+    return status
+
+
+def _show_lists(home: Path) -> None:
+    """The hot lists as they match now: a running reader takes up what came before it answers."""
+    try:
+        with asking(home, more=lambda ledger: list_operations(home, ledger)) as ask:
+            lists = ask("hotlists", {})["lists"]
+    except StorageError as error:
+        print(f"hot lists     unknown: {error}")
+        return
+    for one in lists:
+        print(f"hot list      {list_line(one)}")
 
 
 @sync.verb("status", example="reader sync status --json")

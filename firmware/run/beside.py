@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -69,6 +70,7 @@ class BesideReading:
         self._ledger, self._reader, self._log = ledger, reader, log
         self._on_log_refused, self._on_attempt = on_log_refused, on_attempt
         self._sounds: Sounder | None = None
+        self._came = threading.Event()
 
     def start(self, stack: contextlib.ExitStack, source: TunableSource) -> Beside:
         """Start everything; it ends with the stack, the newest first."""
@@ -124,9 +126,15 @@ class BesideReading:
                 conditions=SyncConditions(networks_of(settings), self._parts.power, by_name=named),
                 health=lambda: health_message(health.report(), self._ledger.store.log_id),
                 on_log_refused=self._on_log_refused,
-                on_attempt=self._on_attempt,
+                on_attempt=self._attempted,
             )
         )
+
+    def _attempted(self, made: Attempt) -> None:
+        """A conversation ended: a list that came is put into force at once."""
+        if made.progress.documents:
+            self._came.set()
+        self._on_attempt(made)
 
     def _start_reporting(self, stack: contextlib.ExitStack, health: HealthWatch, habit: ReadHabit) -> None:
         alarms = AlarmEvents(self._log, troubles=self._troubles)
@@ -174,11 +182,12 @@ class BesideReading:
                 listen=settings.page_listen,
                 port=settings.page_port,
                 changed=changed,
+                came=self._came,
             )
         )
         operations = {
             **joining(partial(join_as_owner, self._home, self._ledger)),
-            **list_operations(self._home, self._ledger, alerts.held),
+            **list_operations(self._home, self._ledger, alerts.held, alerts.watch.refresh),
             **alert_operations(self._ledger, alerts.board),
         }
         stack.enter_context(serve_door(self._ledger, operations))

@@ -119,15 +119,15 @@ def _demand_good(made: Imported, terms: AlertTerms) -> None:
         first = "; ".join(f"line {one.number}: {one.why}" for one in made.bad[:3])
         raise ListRefusedError(
             f"{len(made.bad)} of {made.lines} lines are bad where the policy allows {allowed}: {first}",
-            where="hot list",
+            where="the file",
             cure="is this its layout?",
         )
     if not made.lines:
-        raise ListRefusedError("holds no line", where="hot list")
+        raise ListRefusedError("holds no line", where="the file")
     if len(made.bad) == made.lines:
         raise ListRefusedError(
             f"every line is bad: line {made.bad[0].number}: {made.bad[0].why}",
-            where="hot list",
+            where="the file",
             cure="is this its layout?",
         )
 
@@ -168,7 +168,15 @@ class _Lines:
             raw = self._stream.readline(1 << 16)
 
     def _take_header(self, text: str) -> None:
-        names = [cell.strip().casefold() for cell in _split(text, self._layout.delimiter)]
+        try:
+            cells = _split(text, self._layout.delimiter)
+        except csv.Error as error:
+            raise ListRefusedError(
+                f"the first line is no {self._layout.delimiter!r}-separated line: {error}",
+                where="line 1",
+                cure="is this its layout?",
+            ) from None
+        names = [cell.strip().casefold() for cell in cells]
         columns: dict[str, int] = {}
         for target, place in self._layout.fields.items():
             if isinstance(place, str) and place.casefold() in names:

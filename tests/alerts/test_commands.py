@@ -47,6 +47,7 @@ def test_a_list_is_imported_with_its_bad_lines_and_listed(
     assert reader(home, "hotlist", "list") == 0
     shown = capsys.readouterr().out
     assert "Stolen-cars" in shown
+    assert "in force" in shown
     assert "7XKR" not in said + shown
 
 
@@ -54,8 +55,12 @@ BAD = [
     (("--layout", "ncic", "--category", "stolen-vehicle"), 1, "is this its layout"),
     (("--layout", "nowhere"), 2, "neither a layout's file"),
     (("--layout", "genetec", "--hours", "0"), 2, "--hours"),
-    (("--layout", "genetec", "--category", "immigration"), 1, "the policy allows"),
-    (("--layout", "genetec", "--id", "a b"), 2, "list_id"),
+    (("--layout", "genetec", "--hours", "soon"), 2, "--hours"),
+    (("--layout", "genetec", "--hours", "100000"), 2, "--hours"),
+    (("--layout", "genetec", "--category", "immigration"), 2, "--category: the signed policy allows"),
+    (("--layout", "genetec", "--id", "a b"), 2, "--id"),
+    (("--layout", "genetec", "--id", "../etc"), 2, "--id"),
+    (("--layout", "genetec", "--id", ""), 2, "--id"),
 ]
 
 
@@ -71,6 +76,8 @@ def test_a_list_that_cannot_be_taken_is_refused_in_one_line(
     assert reader(home, "hotlist", "import", str(write(tmp_path, LINES)), *words) == status
     err = capsys.readouterr().err
     assert why in err
+    assert err.count("\n") == 1
+    assert "hotlist: hot list" not in err
     assert "7XKR" not in err
     assert reader(home, "hotlist", "list") == 0
     assert "no hot list is here" in capsys.readouterr().out

@@ -13,7 +13,17 @@ from sync.department.desk.alerts import calls as forms
 from sync.department.desk.inquiry.forms import NothingForm
 
 LIST = "department alert list --user disp1"
-COLUMNS = ("alert", "raised_us", "unit", "says", "sounded", "stale", "answer", "next")
+HEADINGS = {
+    "alert": "ALERT",
+    "raised_us": "RAISED",
+    "unit": "UNIT",
+    "says": "CATEGORY",
+    "sounded": "SOUNDED",
+    "silent": "SILENT BECAUSE",
+    "stale": "STALE LIST",
+    "answer": "ANSWER",
+    "next": "NEXT",
+}
 
 alert = noun(
     "alert", "Alerts of hot lists: look, type the plate, compare, answer, close (463.7).", example=LIST
@@ -24,11 +34,11 @@ alert = noun(
 def list_alerts(terminal: desk.Terminal) -> int:
     """List open alerts, those that sounded first. Exit 1 if one is overdue."""
     rows = terminal.call("alert/list", NothingForm())
-    terminal.show(rows, COLUMNS)
+    terminal.table(rows, HEADINGS)
     return FOUND_WRONG if any(one.overdue for one in rows) else DONE
 
 
-@desk.desk_verb(alert, "show", example="department alert show LOG/7 --images ./look --user disp1")
+@desk.desk_verb(alert, "show", example="department alert show 4711 --images ./look --user disp1")
 @click.argument("name", metavar="ALERT")
 @click.option("--images", type=click.Path(path_type=Path), required=True, help="Write the pictures there.")
 def show(terminal: desk.Terminal, *, name: str, images: Path) -> int:
@@ -47,7 +57,7 @@ def show(terminal: desk.Terminal, *, name: str, images: Path) -> int:
 @desk.desk_verb(
     alert,
     "transcribe",
-    example="department alert transcribe LOG/7 --plate 7XKR219 --state US-CA --user disp1",
+    example="department alert transcribe 4711 --plate 7XKR219 --state US-CA --user disp1",
 )
 @click.argument("name", metavar="ALERT")
 @desk.text("--plate", "plate", "The plate as the picture shows it; ? for a character that cannot be read.")
@@ -58,7 +68,7 @@ def transcribe(terminal: desk.Terminal, *, name: str, plate: str, state: str) ->
     return _compared(terminal, terminal.call("alert/transcribe", form))
 
 
-@desk.desk_verb(alert, "answer", example="department alert answer LOG/7 --fits yes --user disp1")
+@desk.desk_verb(alert, "answer", example="department alert answer 4711 --fits yes --user disp1")
 @click.argument("name", metavar="ALERT")
 @click.option(
     "--fits", type=click.Choice([one.value for one in Fit]), required=True, help="Does the vehicle fit?"
@@ -68,17 +78,17 @@ def answer(terminal: desk.Terminal, *, name: str, fits: str) -> int:
     return _compared(terminal, terminal.call("alert/answer", forms.AnswerForm(alert=name, fit=Fit(fits))))
 
 
-@desk.desk_verb(alert, "clets", example="department alert clets LOG/7 --reference 'CLETS 4711' --user disp1")
+@desk.desk_verb(alert, "clets", example="department alert clets 4711 --reference 'CLETS 4711' --user disp1")
 @click.argument("name", metavar="ALERT")
 @desk.text("--reference", "reference", "The CLETS reference.", required=False)
 @desk.text("--not-practicable", "why", "Why it was not practicable.", required=False)
 def clets(terminal: desk.Terminal, *, name: str, reference: str, why: str) -> int:
     """Enter the CLETS reference of a confirmed alert, or why there is none."""
     form = forms.CletsForm(alert=name, practicable=bool(reference), text=reference or why)
-    return terminal.show(terminal.call("alert/clets", form))
+    return terminal.table((terminal.call("alert/clets", form),), HEADINGS)
 
 
-@desk.desk_verb(alert, "close", example="department alert close LOG/7 --outcome no-stop --user disp1")
+@desk.desk_verb(alert, "close", example="department alert close 4711 --outcome no-stop --user disp1")
 @click.argument("name", metavar="ALERT")
 @click.option(
     "--outcome", type=click.Choice([one.value for one in Outcome]), required=True, help="How it ended."
@@ -87,7 +97,7 @@ def clets(terminal: desk.Terminal, *, name: str, reference: str, why: str) -> in
 def close(terminal: desk.Terminal, *, name: str, outcome: str, note: str) -> int:
     """End an alert with its outcome. The machine never does."""
     form = forms.CloseForm(alert=name, outcome=Outcome(outcome), text=note)
-    return terminal.show(terminal.call("alert/close", form))
+    return terminal.table((terminal.call("alert/close", form),), HEADINGS)
 
 
 @desk.desk_verb(alert, "figures", example="department alert figures --user super")

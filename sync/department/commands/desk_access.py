@@ -18,7 +18,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,20 @@ class Terminal:
             value = to_json(answer)
             for name in columns or value:
                 print(f"{name}: {_cell(name, value.get(name))}")
+        return DONE
+
+    def table(self, rows: Sequence[Any], headings: Mapping[str, str]) -> int:
+        """Print rows under a heading, in columns: field of the row -> its heading. JSON lines with --json."""
+        if self.common.json or not rows:
+            return self.show(tuple(rows))
+        cells = [list(headings.values())]
+        for row in rows:
+            value = to_json(row)
+            cells.append([_cell(name, value.get(name)) for name in headings])
+        widths = [max(len(line[at]) for line in cells) for at in range(len(headings))]
+        for line in cells:
+            print("  ".join(one.ljust(width) for one, width in zip(line, widths, strict=True)).rstrip())
+        print(f"{len(rows)} in all", file=sys.stderr)
         return DONE
 
 

@@ -16,17 +16,17 @@ PUSH = (
     "department hotlist push stolen.csv --id doj --layout ncic --category stolen-vehicle --issuer DOJ "
     "--source 'SVS daily' --why 'daily extract' --propose --user super"
 )
-COLUMNS = (
-    "list_id",
-    "version",
-    "entries",
-    "extracted_us",
-    "expires_us",
-    "expired",
-    "issuer",
-    "source",
-    "agency",
-)
+HEADINGS = {
+    "list_id": "LIST",
+    "version": "VERSION",
+    "entries": "ENTRIES",
+    "extracted_us": "EXTRACTED",
+    "expires_us": "EXPIRES",
+    "expired": "EXPIRED",
+    "issuer": "ISSUER",
+    "source": "SOURCE",
+    "agency": "AGENCY",
+}
 
 hotlist = noun("hotlist", "Import a hot list and offer it to units; see what is out.", example=PUSH)
 
@@ -100,4 +100,4 @@ def push(
 @desk.desk_verb(hotlist, "list", example="department hotlist list --user super")
 def list_lists(terminal: desk.Terminal) -> int:
     """List the newest version of each hot list that is out."""
-    return terminal.show(terminal.call("hotlist/list", NothingForm()), COLUMNS)
+    return terminal.table(terminal.call("hotlist/list", NothingForm()), HEADINGS)
