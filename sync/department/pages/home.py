@@ -25,13 +25,14 @@ SHOWN_ANSWERS_US = 72 * HOUR_US
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One thing that waits. `since_us`: since when; `what`: a line without a plate; `why`: the rule in words;
-    `path`: where it is done; `late`: whether it is overdue."""
+    `path`: where it is done; `late`: whether it is overdue; `now`: whether it is done before all else."""
 
     since_us: int
     what: str
     why: str
     path: str
     late: bool = False
+    now: bool = False
 
 
 Rows: TypeAlias = Callable[[Visit, Any], Iterable[Item]]
@@ -54,7 +55,8 @@ def _alerts(_visit: Visit, rows: Any) -> Iterable[Item]:
             what=f"Alert of {one.unit}: {one.says}. Next: {word_of(one.next)}",
             why=f"{why}; silent: {', '.join(one.silent)}" if one.silent else why,
             path="/alerts",
-            late=one.overdue or (not one.silent and not one.answer),
+            late=one.overdue,
+            now=not one.silent and not one.answer,
         )
 
 
@@ -204,7 +206,7 @@ async def show(visit: Visit) -> Response:
             if error.status in {401, 423}:
                 raise
             closed.append(error)
-    found.sort(key=lambda one: (not one.late, one.since_us))
+    found.sort(key=lambda one: (not one.now, not one.late, one.since_us))
     return visit.page("home.html", items=found, closed=closed)
 
 

@@ -1,0 +1,164 @@
+"""Figures of the desk's pages in chromium: weight of a first page, keystrokes by task, from alert to page.
+
+python -m tests.tools.page_figures [--alerts N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests" / "twins"))
+
+from desk_cars import Car  # noqa: E402
+from desk_twins import Department, found_department, open_copy  # noqa: E402
+from page_browser import Window, Windows, windows  # noqa: E402
+from playwright.sync_api import Response  # noqa: E402
+
+REASON = "hit and run on Myrtle Avenue"
+
+
+@dataclass
+class Hands:
+    """A keyboard that counts: `keys` pressed one by one, `typed` texts as units of their own."""
+
+    window: Window
+    keys: int = 0
+    typed: int = 0
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.window.page.keyboard.press(key)
+            self.keys += 1
+
+    def type(self, text: str) -> None:
+        self.window.page.keyboard.type(text)
+        self.typed += 1
+
+
+def weigh(desk: Windows) -> None:
+    """Bytes that a cold browser loads for the log-on page and for home."""
+    one = desk.open()
+    seen: list[Response] = []
+    one.page.on("response", lambda answer: seen.append(answer))  # noqa: PLW0108 - Playwright marks what it is given
+
+    def weight() -> float:
+        return sum(int(each.headers.get("content-length", "0")) for each in seen) / 1000
+
+    one.go("/logon")
+    first = weight()
+    seen.clear()
+    one.logon("disp1")
+    print(
+        f"first page with style and script: {first:.1f} kB, as sent; log-on again and home: {weight():.1f} kB"
+    )
+
+
+def strokes(desk: Windows, department: Department, car: Car) -> None:
+    """Keys beside the texts themselves, for the tasks of a dispatcher's day."""
+    one = desk.open()
+    one.logon("disp1")
+    told: list[tuple[str, Hands]] = []
+
+    def task(name: str) -> Hands:
+        told.append((name, Hands(one)))
+        return told[-1][1]
+
+    hands = task("search a plate, first look of a case")
+    hands.press("/")
+    one.page.wait_for_url("**/search#number")
+    hands.type("26-001234")
+    hands.press("Tab", "Tab", "I", "Tab", "c", "c", "Tab")
+    hands.type(REASON)
+    hands.press("Tab")
+    hands.type("8XYZ123")
+    hands.press("Enter")
+    one.page.get_by_role("heading", name="8XYZ123: 3 reads").wait_for()
+    hands = task("open the newest read's picture")
+    hands.press("j", "o")
+    one.page.locator("img.patch").wait_for()
+    one.go("/")
+    hands = task("search a plate, same case")
+    hands.press("/")
+    one.page.wait_for_url("**/search#number")
+    hands.press("Enter")
+    hands.type("7ABC000")
+    hands.press("Enter")
+    one.page.get_by_role("heading", name="7ABC000: 1 read").wait_for()
+    car.raises()
+    department.front.bell.ring()
+    one.go("/alerts")
+    hands = task("verify an alert, from the list")
+    hands.press("j", "o")
+    one.page.locator("button[value=show]").wait_for()
+    hands.press("o")
+    one.page.locator("#plate").wait_for()
+    hands.type("7XKR219")
+    hands.press("Tab")
+    hands.type("CA")
+    hands.press("Enter")
+    one.page.locator("table.slots").wait_for()
+    hands.press("y")
+    one.page.get_by_text("Confirmed by a look").wait_for()
+    hands = task("enter the CLETS reference")
+    one.page.locator("#text").wait_for()
+    hands.type("CLETS 26-0042")
+    hands.press("Enter")
+    one.page.get_by_text("How did it end?").wait_for()
+    for name, done in told:
+        print(f"{name}: {done.keys} keys and {done.typed} texts")
+
+
+def to_ink(desk: Windows, department: Department, car: Car, count: int) -> None:
+    """From before a unit seals a read and its alert to the line on the page."""
+    one = desk.open()
+    one.logon("disp1", then="/alerts")
+    one.page.locator("#live", has_text="Live").wait_for()
+    one.page.evaluate(
+        "window.inked = []; new MutationObserver((all) => { for (const one of all) "
+        "for (const node of one.addedNodes) window.inked.push(Date.now()) })"
+        ".observe(document.querySelector('#arrived'), {childList: true})"
+    )
+    waits = []
+    for number in range(1, count + 1):
+        raised = time.time()
+        car.raises()
+        department.front.bell.ring()
+        while one.page.evaluate("window.inked.length") < number:
+            one.page.wait_for_timeout(20)
+        waits.append(one.page.evaluate(f"window.inked[{number - 1}]") - 1000 * raised)
+    waits.sort()
+    worst = waits[min(len(waits) - 1, int(len(waits) * 0.99))]
+    middle = statistics.median(waits)
+    print(f"alert to page, {count} alerts: median {middle:.0f} ms, 99th percentile {worst:.0f} ms")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.page_figures", description=__doc__)
+    parser.add_argument("--alerts", type=int, default=50)
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as made:
+        shutil.copytree(found_department(Path(made) / "first"), Path(made) / "copy")
+        department = open_copy(Path(made) / "copy")
+        car = Car(department)
+        try:
+            with windows(department) as desk:
+                weigh(desk)
+                strokes(desk, department, car)
+                to_ink(desk, department, car, args.alerts)
+        finally:
+            car.unit.close()
+            department.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
