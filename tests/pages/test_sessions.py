@@ -102,6 +102,13 @@ def test_a_form_without_its_sessions_mark_is_refused_and_kept(
     assert accesses(department) == 0
 
 
+def test_without_a_session_a_form_is_small(reader: Browser) -> None:
+    one = reader()
+    page = one.post("/logon", {"user": "x" * 40_000})
+    assert page.status == 413
+    assert "x" * 100 not in page.html
+
+
 def test_a_wrong_logon_keeps_the_user_and_never_the_password(department: Department, reader: Browser) -> None:
     one = reader()
     page = one.logon("comm1", password="wrong " + PASSWORD)

@@ -22,6 +22,7 @@ from desk_twins import Department, found_department, open_copy  # noqa: E402
 from page_browser import Window, Windows, windows  # noqa: E402
 from playwright.sync_api import Response  # noqa: E402
 
+PATIENCE_S = 60
 REASON = "hit and run on Myrtle Avenue"
 
 
@@ -122,18 +123,25 @@ def to_ink(desk: Windows, department: Department, car: Car, count: int) -> None:
     one.logon("disp1", then="/alerts")
     one.page.locator("#live", has_text="Live").wait_for()
     one.page.evaluate(
-        "window.inked = []; new MutationObserver((all) => { for (const one of all) "
-        "for (const node of one.addedNodes) window.inked.push(Date.now()) })"
+        "window.inked = {}; new MutationObserver((all) => { for (const one of all) "
+        "for (const node of one.addedNodes) if (node.querySelector) "
+        "window.inked[node.querySelector('a').textContent] ??= Date.now() })"
         ".observe(document.querySelector('#arrived'), {childList: true})"
     )
     waits = []
-    for number in range(1, count + 1):
+    for _ in range(count):
         raised = time.time()
-        car.raises()
+        name = car.raises()
         department.front.bell.ring()
-        while one.page.evaluate("window.inked.length") < number:
+        inked = None
+        while inked is None:
             one.page.wait_for_timeout(20)
-        waits.append(one.page.evaluate(f"window.inked[{number - 1}]") - 1000 * raised)
+            row = department.desk.book.alerts.rows.get(name)
+            line = f"Alert {row.number} was raised" if row is not None else ""
+            inked = one.page.evaluate("line => window.inked[line] ?? null", line)
+            if time.time() - raised > PATIENCE_S:
+                raise SystemExit(f"an alert did not come to the page in {PATIENCE_S} s")
+        waits.append(inked - 1000 * raised)
     waits.sort()
     worst = waits[min(len(waits) - 1, int(len(waits) * 0.99))]
     middle = statistics.median(waits)

@@ -48,6 +48,7 @@ from sync.department.pages.visit import Handler, Page, Visit
 from sync.department.policy.refusals import FormError, NotProvenError
 
 MAX_FORM_BYTES = 12 << 20  # a letter of an agency, or a year of RMS numbers
+MAX_LOGON_BYTES = 32 << 10  # of whoever has no session
 MEMORY_BYTES = 48 << 20
 SECONDS = 20.0
 SESSION_GONE = {"no-session", "session-over", "no-account"}
@@ -146,7 +147,7 @@ class _Pages:
                 await self._find_person(visit)
                 if sent:
                     shield.demand_own(request)
-                    visit.values = await self._form(request)
+                    visit.values = await self._form(request, MAX_FORM_BYTES if visit.who else MAX_LOGON_BYTES)
                     if visit.who is not None:
                         shield.demand_mark(visit.token, visit.values.get("mark", ""))
                 elif visit.who is not None:
@@ -171,10 +172,10 @@ class _Pages:
         with contextlib.suppress(NotProvenError):
             visit.who = await self._calling.in_thread(lambda: whoami.logged_on(desk, visit.token))
 
-    async def _form(self, request: Request) -> Values:
+    async def _form(self, request: Request, limit: int) -> Values:
         """The fields of a body. Raises FormError, RefusedByDepartmentError."""
         with self._budget.taking() as add:
-            data = await read_body(request, MAX_FORM_BYTES, SECONDS, add)
+            data = await read_body(request, limit, SECONDS, add)
             kind = request.headers.get("content-type", "").partition(";")[0].strip()
             if kind == "multipart/form-data":
                 try:
