@@ -201,7 +201,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"answers: {error}", file=sys.stderr)
         return 3
     except (OSError, ValueError, KeyError, BadZipFile) as error:
-        print(f"answers: {arguments.file}: {error}; note the answers anew", file=sys.stderr)
+        print(f"answers: {arguments.file}: {error}; record the answers again", file=sys.stderr)
         return 2
     if arguments.json:
         print(json.dumps(asdict(told)))

@@ -65,5 +65,5 @@ class ThrottlingWord:
             raise PartFailedError(f"vcgencmd did not answer ({type(error).__name__})") from None
         match = _SAID.fullmatch(done.stdout)
         if match is None:
-            raise PartFailedError("vcgencmd told no throttling word: is this user in the group video?")
+            raise PartFailedError("vcgencmd gave no throttling word: is this user in the group video?")
         return int(match[1], 16)

@@ -47,7 +47,7 @@ class UnitChip(Protocol):
 class LoopbackChip:
     """The twin: a key in a file outside the home, which a copy of the home does not carry."""
 
-    promise = "a stand-in for a chip: whoever copies its file is the unit"
+    promise = "a stand-in for a chip: a copy of its file can pass for the unit"
 
     def __init__(self, path: Path) -> None:
         self._key_path, self._seal_path = (path.with_name(path.name + end) for end in (".unit", ".seal"))

@@ -234,7 +234,7 @@ def _outcome(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
     acted = {Outcome.STOP, Outcome.ARREST}
     if step.outcome in acted and state.answer is not Answer.CONFIRMED:
         raise _refuse(
-            "an alert that nobody confirmed ends without action",
+            "an alert that was not confirmed ends without action",
             "verify it, or close it as no-stop, unfounded or handed-over",
         )
 

@@ -144,7 +144,7 @@ def open_checkpoint(note: str, key: NoteKey) -> Checkpoint:
             except InvalidSignature:
                 raise CheckpointError(f"the signature of {name} does not hold") from None
             if checkpoint.origin != key.name:
-                raise CheckpointError(f"the checkpoint speaks of another log: {checkpoint.origin}")
+                raise CheckpointError(f"the checkpoint belongs to another log: {checkpoint.origin}")
             return checkpoint
     raise CheckpointError(f"not signed by {key.name}")
 

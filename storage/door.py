@@ -91,7 +91,7 @@ class Door:
                 organisation = person.organisation
                 access.permit(person, request, store.policy, now_us=moment.us, enrolled=store.enrolled)
                 if request.subject != subject:
-                    raise RefusedError("the signed request speaks of something else", clause="463.5 (b)")
+                    raise RefusedError("the signed request is for something else", clause="463.5 (b)")
                 records = demand(person)
             except StorageError as refusal:
                 self._log(request, organisation, proof, str(refusal), ())

@@ -258,7 +258,7 @@ def check_head(store: Store) -> None:
     head = checkpoint.open_checkpoint(note, store.log.key_of_notes)
     if head != store.log.checkpoint():
         raise LedgerError(
-            f"the signed head speaks of {head.size} records, {store.log.frontier.size} are there, or others",
+            f"the signed head covers {head.size} records, {store.log.frontier.size} are there, or others",
             where="ledger.sqlite3",
             cure="reader verify names the first bad record",
         )
@@ -267,7 +267,7 @@ def check_head(store: Store) -> None:
 def check_state(store: Store) -> None:
     """The state must be as new as the head, and the slot as new as the state. Raises RolledBackError."""
     for what in stale(store.state, store.slot_content, store.log.frontier.size):
-        raise RolledBackError(what, where="ledger.sqlite3", cure="reader verify tells more")
+        raise RolledBackError(what, where="ledger.sqlite3", cure="reader verify shows more")
 
 
 def stale(state: State, content: slot.SlotContent | None, size: int) -> list[str]:
@@ -295,7 +295,7 @@ def check_anchor(store: Store) -> None:
             raise RolledBackError(
                 f"{name} anchors {size} records, {store.log.frontier.size} are there",
                 where="ledger.sqlite3",
-                cure="an older copy of the card, or one cut short; an enrolled unit goes on by reader run",
+                cure="an older copy of the card, or one cut short; an enrolled unit resumes with reader run",
                 leaf_index=store.log.frontier.size,
             )
         if not hmac.compare_digest(store.log.root_at(size), root):

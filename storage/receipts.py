@@ -33,7 +33,7 @@ def open_receipt(message: bytes, department: Ed25519PublicKey, log_id: bytes) ->
     """The ranges, once signature and log are found right. Raises EnvelopeError, RecordError."""
     value = envelope.decode(envelope.open_signed(message, department, context=CONTEXT))
     if not isinstance(value, dict) or value.get("log_id") != log_id:
-        raise RecordError("speaks of another log", where="receipt")
+        raise RecordError("belongs to another log", where="receipt")
     listed = value.get("ranges")
     if not isinstance(listed, list) or len(listed) > MAX_RANGES:
         raise RecordError("has no ranges", where="receipt")

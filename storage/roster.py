@@ -70,7 +70,7 @@ class Roster:
     def check(self) -> None:
         names = [person.user for person in self.people]
         if len(set(names)) != len(names):
-            raise RecordError("names somebody twice", where="roster")
+            raise RecordError("names a person twice", where="roster")
 
     def person(self, user: str) -> Person | None:
         return next((one for one in self.people if one.user == user), None)

@@ -72,7 +72,7 @@ def check_images(
 
 
 WITHOUT_RECORD = "sealed images that no record names"
-CUT = "the log was cut short, or somebody put them there"
+CUT = "the log was cut short, or they were planted"
 
 
 def _epoch(  # noqa: PLR0917 - one call

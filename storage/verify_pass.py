@@ -68,7 +68,7 @@ class HomeCheck:
         report.records = frontier.size
         for where, size, _ in heads:
             if size > frontier.size:
-                report.add(where, f"speaks of {size} records, {frontier.size} are there", frontier.size)
+                report.add(where, f"covers {size} records, {frontier.size} are there", frontier.size)
         self._state(frontier.size, content)
         self._nodes(frontier.size)
         self.blobs.close()
@@ -113,7 +113,7 @@ class HomeCheck:
                 self._anchor(content.anchor_size, "slot")
             else:
                 self.report.notes.append(
-                    f"the slot is a file: whoever can write this card can write its anchor "
+                    f"the slot is a file: anyone who can write this card can write its anchor "
                     f"({content.anchor_size} records), so it counts as none"
                 )
         return heads
@@ -177,7 +177,7 @@ class HomeCheck:
             return
         facts = self.book.epochs.get(leaf.epoch)
         if facts is None or facts.key_class is not leaf.key_class or facts.sequence >= sequence:
-            report.add(where, f"speaks of epoch {leaf.epoch}, which was not open for it", sequence)
+            report.add(where, f"names epoch {leaf.epoch}, which was not open for it", sequence)
             return
         openings = self.openings[leaf.key_class]
         after = bisect.bisect_right(openings, facts.sequence)
@@ -196,7 +196,7 @@ class HomeCheck:
             data = image_bytes(self.blobs.path(epoch, mark.digest)) if inline is None else inline
         if data is None:
             if not self.book.gone(epoch) and not self.book.going(epoch):
-                self.report.add(where, "is missing, and no purge receipt speaks of it", leaf.sequence)
+                self.report.add(where, "is missing, and no purge receipt covers it", leaf.sequence)
         elif self.book.gone(epoch):
             self.report.add(where, "is still there after its purge receipt", leaf.sequence)
         elif not hmac.compare_digest(hashlib.sha256(data).digest(), mark.digest):

@@ -54,7 +54,7 @@ def fetch_root(code: EnrolmentCode) -> Root:
         return open_first(_fetch(code.address, "root", MAX_ROOT_BYTES), code.root_digest)
     except StorageError as error:
         raise NotEnrolledError(
-            f"whoever answers is not the department of this code: {error}", where=code.address
+            f"the server that answers is not the department of this code: {error}", where=code.address
         ) from None
 
 

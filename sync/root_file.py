@@ -160,7 +160,7 @@ def _parse(data: bytes) -> tuple[Root, tuple[bytes, ...]]:
         raise RecordError(
             f"is of format 1, made before 0.2; {FORMAT} is known",
             where="root",
-            cure="found the department anew",
+            cure="found the department again",
         )
     return from_bytes(Root, file.root, limit=MAX_ROOT_BYTES), file.signatures
 

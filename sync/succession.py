@@ -61,7 +61,7 @@ def demand_no_quarrel(folder: SyncFolder, *, at_us: int | None = None) -> None:
     closed = sum(path.stat().st_ctime_ns > since_ns for path in old.glob("*/store"))
     if closed >= MOST_A_DAY:
         raise LedgerError(
-            f"{closed} logs were closed within a day: another device speaks for this unit",
+            f"{closed} logs were closed within a day: another device acts as this unit",
             where=str(old),
             cure="find the copy of this card; then: reader sync now --new-log",
         )

@@ -132,7 +132,7 @@ def open_vouch(data: bytes, unit_der: bytes | None = None) -> Vouch:
     if protected != cbor2.dumps(expected, canonical=True) or len(signature) != 64:
         raise MessageError("is not signed by the unit key that it names", where="vouch")
     if unit_der is not None and vouch.unit != unit_der:
-        raise MessageError("speaks for another unit", where="vouch")
+        raise MessageError("acts for another unit", where="vouch")
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     try:
         p256(vouch.unit, "vouch.unit").verify(

@@ -37,7 +37,7 @@ def init(common: Common, *, slot_uri: str, set_aside: bool) -> int:
     """
     if set_aside:
         aside = replace_ledger(common.home)
-        print(f"the damaged ledger lies in {aside}; reader verify {aside} still checks it", file=sys.stderr)
+        print(f"the damaged ledger is in {aside}; reader verify {aside} still checks it", file=sys.stderr)
     new = prepare_home(common.home, slot_uri=slot_uri)
     load_config(common.home)
     home = Home(common.home)

@@ -66,4 +66,4 @@ def _opened(folder: SyncFolder, name: str) -> Carried:
     try:
         return open_kept(folder.inbox, f"{KIND}/{name}", member)
     except (OSError, StorageError, SyncError) as error:
-        raise UnitRefusedError(f"bundle {name} is damaged ({error}): sync now, or ask for it anew") from None
+        raise UnitRefusedError(f"bundle {name} is damaged ({error}): sync now, or ask for it again") from None

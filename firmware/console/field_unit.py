@@ -268,7 +268,7 @@ class FieldUnit:
     def update(self, source: str) -> Iterator[str]:
         """See Unit.update: hands the bundle to the image's installer, which checks it."""
         if not self._installing.acquire(blocking=False):
-            raise UnitRefusedError("somebody installs at another console just now: wait for the end")
+            raise UnitRefusedError("another console is installing: wait until it is done")
         try:
             yield f"checking {source}"
             yield self._installed(source)

@@ -108,7 +108,7 @@ def pump(port: SerialPort, home: Path) -> None:
             raise HomeLockedError(
                 "another process holds this home, and it serves no console",
                 where=str(home),
-                cure="stop it, or start the reader anew",
+                cure="stop it, or restart the reader",
             ) from None
         far = _SocketPort(connection)
         gone = threading.Event()

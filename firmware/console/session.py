@@ -188,7 +188,7 @@ class Console:
         if now_s >= self._admission.until_s:
             raise SessionEndedError("time over", "the time of this session is over: log in again")
         if not at_work and now_s - self._hand.typed_s >= self._idle_s:
-            raise SessionEndedError("idle", "nobody typed: locked, log in again")
+            raise SessionEndedError("idle", "locked after inactivity: log in again")
         if now_s - self._checked_s >= LOOK_EVERY_S:
             self._check_revocation()
 
@@ -196,14 +196,14 @@ class Console:
         """The ends for whoever has not logged in."""
         joining = self._recording is not None and self._recording.line.startswith("enrol")
         if not joining and self._wanted():
-            raise SessionEndedError("reader starts", "the reader starts: press return, and go on with it")
+            raise SessionEndedError("reader starts", "the reader starts: press return to continue with it")
         if self._recording is not None and not joining and now_s - self._checked_s >= LOOK_EVERY_S:
             self._checked_s = now_s
             name = self._recording.line.partition(" ")[0]
             if name not in self._offered():  # another console has enrolled the unit
                 raise SessionEndedError("enrolled", "this unit was enrolled meanwhile: log in")
         if not busy and not self._stays and now_s - self._served_s >= STRANGER_S:
-            raise SessionEndedError("idle", "hung up, since nobody logged in")
+            raise SessionEndedError("idle", "disconnected: no login")
 
     def _check_revocation(self) -> None:
         now_s = self._running_s()

@@ -55,9 +55,7 @@ def replace_ledger(home: Path) -> Path:
         raise UsageError("this unit belongs to a department: reader run replaces a damaged ledger by itself")
     aside, uri = opening.set_aside(Home(home))
     slot = open_slot(uri or DEFAULT_SLOT, Home(home).folder)
-    store = opening.create(
-        Home(home), slot, SystemClock(), reason=f"the ledger before it lies in {aside.name}"
-    )
+    store = opening.create(Home(home), slot, SystemClock(), reason=f"the ledger before it is in {aside.name}")
     with Ledger(store) as ledger:
         ledger.standing.make_demo()
     return aside

@@ -101,7 +101,7 @@ class AlertSettings:
         None, low=1024, high=65535, example=8467, why="HTTPS port of the alert page; left out: off"
     )
     buzzer_s: float = setting(
-        10.0, low=1, high=120, why="how long an alert that nobody looks at sounds; looking at it ends it"
+        10.0, low=1, high=120, why="how long an alert sounds; viewing it ends the sound"
     )
     page_listen: str = setting(
         "127.0.0.1", why="address of the car's own network at which the page listens, such as 192.168.10.2"

@@ -221,5 +221,5 @@ def test_a_state_of_an_earlier_day_stops_the_start(unit: Unit) -> None:
     ledger = unit.open()
     state_of_an_earlier_size(ledger, unit.department, unit.time)
     ledger.store.close()
-    with pytest.raises(RolledBackError, match="reader verify tells more"):
+    with pytest.raises(RolledBackError, match="reader verify shows more"):
         unit.open()

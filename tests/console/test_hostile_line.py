@@ -31,7 +31,7 @@ def test_a_visitor_who_lets_his_challenge_lie_is_hung_up_on(make_bench: Callable
     bench.hands.wait_for("too old: log in again")
     bench.hands.wait_for("unit-7> ")
     bench.running.now_s += 121
-    bench.hands.wait_for("hung up")
+    bench.hands.wait_for("disconnected: no login")
     bench.over()
 
 
@@ -41,7 +41,7 @@ def test_a_visitor_who_lets_a_question_lie_is_hung_up_on(make_bench: Callable[..
     bench.hands.type("network wifi depot")
     bench.hands.wait_for("passphrase: ")
     bench.running.now_s += 121
-    bench.hands.wait_for("hung up")
+    bench.hands.wait_for("disconnected: no login")
     bench.over()
     assert bench.lines()[-1] == ("end", "network wifi depot", "idle")
 
@@ -51,7 +51,7 @@ def test_a_session_locks_at_a_question_too(bench: Bench) -> None:
     bench.hands.type("network wifi depot")
     bench.hands.wait_for("passphrase: ")
     bench.running.now_s += 301
-    bench.hands.wait_for("nobody typed")
+    bench.hands.wait_for("locked after inactivity")
     assert bench.lines()[-2:] == [("end", "network wifi depot", "idle"), ("end", "session", "idle")]
 
 
@@ -61,7 +61,7 @@ def test_noise_on_a_loose_wire_keeps_no_session_open(bench: Bench) -> None:
         bench.running.now_s += 100
         bench.hands.press(b"\xff\x00a\x80")
         bench.thread.join(timeout=0.1)
-    bench.hands.wait_for("nobody typed")
+    bench.hands.wait_for("locked after inactivity")
 
 
 def test_what_was_typed_ahead_is_not_done_after_the_end(bench: Bench) -> None:

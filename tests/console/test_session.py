@@ -56,7 +56,7 @@ def test_a_visitor_who_does_not_log_in_is_hung_up_on(make_bench: Callable[..., B
     bench.running.now_s += 119
     bench.hands.ask("help", "unit-7> ")
     bench.running.now_s += 121
-    bench.hands.wait_for("hung up")
+    bench.hands.wait_for("disconnected: no login")
     bench.over()
 
 
@@ -208,7 +208,7 @@ def test_every_end_of_a_session_is_in_the_log(
         bench.hands.wait_for("time of this session is over")
     elif name == "idle":
         bench.running.now_s += 301
-        bench.hands.wait_for("nobody typed")
+        bench.hands.wait_for("locked after inactivity")
     elif name == "revoked":
         bench.unit.taken_back.add("t.okafor")
         bench.running.now_s += 6

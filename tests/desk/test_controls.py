@@ -54,7 +54,7 @@ def test_what_is_lacking_is_said(department: Department) -> None:
     assert "cannot open content without an entry" in away["SC-12"].in_force
     assert "equal search tokens" in away["SC-12"].gap
     own = rows(department, usual, Facts(keys_elsewhere=False, witness_here=True, database="sqlite"))
-    assert "guards against nobody" in own["AU-9"].gap
+    assert "does not guard against its root" in own["AU-9"].gap
     chacha = Facts(keys_elsewhere=True, witness_here=False, database="x", tls_beyond=("TLS_CHACHA20",))
     assert "TLS_CHACHA20" in rows(department, fips, chacha)["SC-8"].gap
     assert not rows(department, usual, chacha)["SC-8"].gap

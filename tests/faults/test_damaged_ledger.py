@@ -112,7 +112,7 @@ def test_a_unit_of_no_department_needs_one_command(tmp_path: Path, damage: Damag
     with open_ledger(home) as ledger:
         opened = ledger.store.book.opened
         assert opened is not None
-        assert opened.reason == f"the ledger before it lies in {aside.name}"
+        assert opened.reason == f"the ledger before it is in {aside.name}"
     assert replace_ledger(home).name != aside.name
 
 

@@ -179,7 +179,7 @@ def test_two_living_clones_stop_closing_each_others_logs_until_a_person_looks(un
     for _ in range(MOST_A_DAY):
         demand_no_quarrel(unit.folder)
         close_the_log(unit)
-    with pytest.raises(LedgerError, match="another device speaks for this unit") as refused:
+    with pytest.raises(LedgerError, match="another device acts as this unit") as refused:
         demand_no_quarrel(unit.folder)
     assert "--new-log" in refused.value.cure
     demand_no_quarrel(unit.folder, at_us=now_us() + DAY_US)  # a day later

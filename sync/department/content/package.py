@@ -187,7 +187,7 @@ def _check_read(files: Mapping[str, bytes], one: PackagedRead) -> None:
     leaf = leaves.open_leaf(data, public)
     log_id = leaves.log_id_of(public)
     if leaf.log_id != log_id or leaf.sequence != one.sequence:
-        raise PackageError("the leaf speaks of another record", where=one.folder)
+        raise PackageError("the leaf belongs to another record", where=one.folder)
     proof = tlog_proof.parse(files[f"{one.folder}/record.tlog-proof"].decode())
     head = open_checkpoint(proof.checkpoint, NoteKey(leaves.origin_of(log_id), public))
     merkle.verify_inclusion(one.sequence, head.size, merkle.leaf_hash(data), proof.path, head.root)

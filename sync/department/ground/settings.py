@@ -20,7 +20,7 @@ class Settings:
     """What `department.toml` may say."""
 
     name: str = setting(
-        "Monrovia Police Department", why="stands in receipts, packages and the enrolment code"
+        "Monrovia Police Department", why="shown in receipts, packages and the enrolment code"
     )
     host: str = setting("localhost", why="the name or address by which units reach this server")
     listen: str = setting("0.0.0.0", why="the address to listen on")  # noqa: S104 - units come from outside
@@ -46,7 +46,7 @@ class Settings:
     max_connections: int = setting(256, low=1, high=10_000, why="more at once are answered 503")
     request_seconds: int = setting(60, low=5, high=3600, why="a silent client is cut off after this long")
     certificate_days: int = setting(90, low=1, high=90, why="life of a unit's TLS certificate")
-    notice_mail: str = setting("", why="mail address that is told what is overdue or ends soon; empty: none")
+    notice_mail: str = setting("", why="mail address that gets what is overdue or ends soon; empty: none")
     notice_from: str = setting("", why="sender of these mails; empty: the same address")
     notice_smtp: str = setting("localhost:25", why="HOST:PORT of the mail server; STARTTLS where offered")
     notice_webhook: str = setting("", why="URL that is posted the same as JSON; empty: none")

@@ -371,7 +371,7 @@ def open_entry(log_id: bytes, sequence: int, payload: bytes, sealed: bytes, keys
     """Open a sealed entry and match it to its leaf. Raises SealError, RecordError, EnvelopeError."""
     named_log, kind, named_sequence, year, mark = parse_leaf(payload)
     if named_log != log_id or named_sequence != sequence:
-        raise RecordError("the leaf speaks of another place or log", where=f"access log, entry {sequence}")
+        raise RecordError("the leaf belongs to another place or log", where=f"access log, entry {sequence}")
     opened = sealing.open_sealed(keys.of(year), log_id, sequence, ELEMENT, sealed, mark.commitment)
     return entry_from(kind, sequence, opened.content)
 

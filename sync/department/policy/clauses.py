@@ -217,7 +217,7 @@ ROWS: tuple[ClauseRow, ...] = (
         "The request is reviewed by the Support Services Division Commander or authorized designee "
         "and approved "
         "before the request is fulfilled.",
-        "review, then approval by somebody who did not enter it, then delivery within the scope",
+        "review, then approval by a person who did not enter it, then delivery within the scope",
         "desk/test_sharing.py::test_nothing_is_delivered_before_review_and_approval",
     ),
     _row(

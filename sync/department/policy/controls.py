@@ -47,7 +47,7 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
         (
             "AC-2",
             "accounts are managed",
-            "roster in the log; only the administrator changes it, never his own",
+            "roster in the log; only the administrator changes it, never their own",
             "",
         ),
         ("AC-3", "access by role", "roles and calls of the signed policy file; ceilings in code", ""),
@@ -84,7 +84,7 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
             f"Merkle log, co-signed by {witness}; grace {policy.witness.grace_minutes} minutes",
             "no witness: no answer leaves"
             if witness == "none"
-            else "the witness runs on this machine and guards against nobody who is root here"
+            else "the witness runs on this machine and does not guard against its root"
             if facts.witness_here
             else "",
         ),
@@ -117,7 +117,7 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
             ELSEWHERE if facts.keys_elsewhere else OWN_PROCESS,
             "root here still sees which reads of one day have the same plate: equal search tokens"
             if facts.keys_elsewhere
-            else "run `department keys serve` on a machine that somebody else administers",
+            else "run `department keys serve` on a machine with another administrator",
         ),
         (
             "SC-13",

@@ -211,6 +211,6 @@ class TrainingTerms:
     def check(self) -> None:
         between(self.valid_days, 1, MAX_TRAINING_DAYS, "training.valid_days")
         if self.conducted_by == self.conductor_recorded_by:
-            raise refuse("nobody records his own training", "training.conductor_recorded_by")
+            raise refuse("a person cannot record their own training", "training.conductor_recorded_by")
         if not self.courses or not self.topics:
             raise refuse("must name at least one course and one topic", "training")

@@ -116,7 +116,7 @@ def name_administrator(desk: Desk, data: bytes) -> HandedOver:
         )
     desk.refresh()
     if statement.root != desk.root.digest() or statement.department != desk.root.department:
-        raise RecordError("speaks of another root file than the one in force", where="statement")
+        raise RecordError("names another root file than the one in force", where="statement")
     if any(
         isinstance(one.note, AdministratorNamed)
         for one in desk.log.entries(statement.log_size, kinds=(AdministratorNamed.KIND,))

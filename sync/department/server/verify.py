@@ -231,7 +231,7 @@ class Checker:
                 self.report.wrong(f"receipt {number}: {error.what}")
                 continue
             if said.ranges and said.ranges[-1][1] >= log.frontier.size:
-                self.report.wrong(f"receipt {number}: speaks of records that are not here")
+                self.report.wrong(f"receipt {number}: covers records that are not here")
 
     def _purges(self, connection: sa.Connection) -> int:
         """How many elements the purge receipts account for; each must hold, and its key be gone."""
@@ -246,7 +246,7 @@ class Checker:
                 continue
             counted += receipt.elements
             if receipt.day != day:
-                self.report.wrong(f"purge of day {day}: its receipt speaks of day {receipt.day}")
+                self.report.wrong(f"purge of day {day}: its receipt names day {receipt.day}")
             if self._keys.has_store_key(day):
                 self.report.wrong(f"purge of day {day}: its key still exists")
             if self._packs.names(day):

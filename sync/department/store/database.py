@@ -68,7 +68,7 @@ class Store:
                 with contextlib.suppress(IntegrityError), connection.begin_nested():
                     connection.execute(insert(tables.days).values(day=day))
             elif row[0] is not None:
-                raise StoreError(f"day of receipt {day} was purged: the clock stands wrong")
+                raise StoreError(f"day of receipt {day} was purged: the clock is wrong")
             if self.postgres:
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(463)")
                 for table in tables.PARTITIONED:

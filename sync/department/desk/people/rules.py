@@ -331,7 +331,7 @@ def demand_approved(terms: SecurityTerms, credential: Credential | None) -> None
     """In the FIPS profile a password of before it opens only its own change. Raises NotYetError."""
     if terms.profile == "fips" and (credential is None or credential.scheme != PBKDF2):
         raise NotYetError(
-            "this password was hashed before the FIPS profile came into force: set it anew",
+            "this password was hashed before the FIPS profile came into force: set it again",
             code="password-scheme",
             clause="CJIS SC-13",
             cure="department user password",
