@@ -175,12 +175,37 @@ def _endings(visit: Visit, rows: Any) -> Iterable[Item]:
         )
 
 
+def _redress(visit: Visit, rows: Any) -> Iterable[Item]:
+    for one in rows:
+        if not one.outcome:
+            yield Item(
+                since_us=one.at_us,
+                what=f"Request {one.request} of the public: {word_of(one.about)}",
+                why="463.4: the department answers within 30 days",
+                path="/redress",
+                late=visit.now_us >= one.due_us,
+            )
+
+
+def _own_changes(_visit: Visit, rows: Any) -> Iterable[Item]:
+    for one in rows:
+        if one.state == "approved":
+            yield Item(
+                since_us=one.at_us,
+                what=f"Your proposal {one.proposal} was agreed to: {one.about}",
+                why="463.4: carry it out; the approval is good once, for the policy's hours",
+                path="/changes",
+            )
+
+
 SOURCES = (
     Source(Call.ALERT_LIST, "alert/list", _alerts),
     Source(Call.INQUIRY_APPROVE, "inquiry/emergencies", _emergencies),
     Source(Call.INQUIRY_QUEUE, "inquiry/queue", _queue),
     Source(Call.INQUIRY_ANSWER, "inquiry/requests", _requests),
     Source(Call.CHANGE_APPROVE, "change/list", _changes),
+    Source(Call.POLICY_READ, "change/mine", _own_changes),
+    Source(Call.REDRESS_ANSWER, "redress/list", _redress),
     Source(Call.AUDIT_REVIEW, "audit/findings", _findings),
     Source(Call.SHARE_READ, "share/list", _shares),
     Source(Call.HOLD_RELEASE, "hold/list", _holds),
