@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from alpr_device import events
 from alpr_device.commit import reader_stays
 from alpr_device.errors import DeviceError, UpdateRefusedError
 from alpr_device.image_facts import floor, image_facts, raise_floor
-from alpr_device.install import install
+from alpr_device.install import install, tell_result
 from alpr_device.release import Running
 from alpr_device.selfcheck import faults, texts
 
@@ -58,6 +59,24 @@ def test_what_rauc_refuses_is_refused_with_its_words(project: Project, folder: P
         install(project.update(2), folder=folder, trust=project.keys.trust, rauc=rauc, running=RUNNING)
     assert outcomes(folder)[0]["outcome"].startswith("refused: rauc: LastError")
     assert sorted(path.name for path in folder.iterdir()) == ["events.jsonl"]
+
+
+def test_of_several_lines_the_one_about_the_signature_is_told(
+    project: Project, folder: Path, tmp_path: Path
+) -> None:
+    said = "echo 'signature verification failed: self-signed'; echo \"Installing '/x' failed\"; exit 1"
+    rauc = program(tmp_path / "rauc", said)
+    with pytest.raises(UpdateRefusedError, match="signature verification failed"):
+        install(project.update(2), folder=folder, trust=project.keys.trust, rauc=rauc, running=RUNNING)
+
+
+def test_outcome_is_readable_for_the_reader_s_account_whatever_the_service_s_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        tell_result("refused: version 1 is not newer than 2", tmp_path / "result")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "result").stat().st_mode & 0o777 == 0o644
 
 
 def test_refused_update_never_reaches_rauc(project: Project, folder: Path, tmp_path: Path) -> None:

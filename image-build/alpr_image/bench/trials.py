@@ -143,7 +143,7 @@ def hard_day(story: Story, stick: Stick, unit: tuple[Machine, Path], office: Off
             told.append(trial.refused(stick.older.name, "not newer"))
         with story.step("leaves an update that boots and reads nothing, by itself") as told:
             at = trial.installed(stick.blind.name)
-            at = machine.await_said("alpr: slot A, root verified", after=at, limit_s=RESTART_LIMIT_S)
+            at = machine.await_said(_started("A"), after=at, limit_s=RESTART_LIMIT_S)
             machine.await_said(
                 "alpr-fall-back.service - Restart into the slot that was committed",
                 after=at,
@@ -153,7 +153,7 @@ def hard_day(story: Story, stick: Stick, unit: tuple[Machine, Path], office: Off
             told.append("slot A failed its check; slot B runs again")
         with story.step("leaves an update that does not boot, by itself") as told:
             at = trial.installed(stick.dead.name)
-            at = machine.await_said("alpr: slot A, root verified", after=at, limit_s=RESTART_LIMIT_S)
+            at = machine.await_said(_started("A"), after=at, limit_s=RESTART_LIMIT_S)
             trial.comes_up("B", at)
             told.append("slot A panicked; slot B runs again")
         with story.step("every outcome is a record of its log, and its department has them") as told:
@@ -167,6 +167,11 @@ def hard_day(story: Story, stick: Stick, unit: tuple[Machine, Path], office: Off
         told.append(f"{json.loads(office.reader(home, '--json', 'verify'))['records']} records, consistent")
 
 
+def _started(slot: str) -> str:
+    """What the firmware says when it starts a slot's file."""
+    return f'"ALPR {slot}" from HD('
+
+
 class _Trial:
     """The technician with the stick."""
 
@@ -176,7 +181,7 @@ class _Trial:
     def comes_up(self, slot: str, at: int) -> None:
         """It starts from this slot and commits it; a technician logs in. Raises BuildError, Silence."""
         machine = self._machine
-        at = machine.await_said(f"alpr: slot {slot}, root verified", after=at, limit_s=RESTART_LIMIT_S)
+        at = machine.await_said(_started(slot), after=at, limit_s=RESTART_LIMIT_S)
         machine.await_said(f"slot {slot} committed", after=at, limit_s=RESTART_LIMIT_S)
         machine.await_said(READ_TO_ITS_END, after=at, limit_s=CLIP_LIMIT_S)
         prompt(self._hands, UNIT)

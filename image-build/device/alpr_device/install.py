@@ -68,7 +68,9 @@ def _hand_over(rauc: str, bundle: Path) -> None:
         raise DeviceError(f"rauc: {error}") from None
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        why = next((line for line in reversed(lines) if "rror" in line or "ailed" in line), "no reason given")
+        why = next((line for line in lines if "ignature" in line), None) or next(
+            (line for line in reversed(lines) if "rror" in line or "ailed" in line), "no reason given"
+        )
         raise UpdateRefusedError(f"rauc: {' '.join(why.split())[:160]}")
 
 
@@ -98,8 +100,14 @@ def main() -> int:
     except DeviceError as error:
         status, told = 1, f"not installed: {error}"
     print(told, file=sys.stderr)
-    RESULT.write_text(told + "\n", encoding="utf-8")
+    tell_result(told)
     return status
+
+
+def tell_result(told: str, path: Path = RESULT) -> None:
+    """One line for whoever asked: the reader's account, which is not root's and shows it at the console."""
+    path.write_text(told + "\n", encoding="utf-8")
+    path.chmod(0o644)
 
 
 if __name__ == "__main__":
