@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from firmware.cli import main
-from firmware.console.challenge import LIFE_S, Challenge
+from firmware.console.challenge import LIFE_S, Answer, Challenge
+from firmware.console.errors import LineRefusedError, LoginRefusedError
 from hw.clock import SetClock
 from storage.codec import from_bytes, to_bytes
 from storage.envelope import sign
@@ -435,3 +436,40 @@ def test_a_holder_is_a_key_of_a_kind_that_ssh_makes() -> None:
     for key in (ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP384R1())):
         public = SshPublicKey.of(key)
         assert SshPublicKey.from_line(public.line) == public
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda text: text.replace("unit-7", "unit-8"), id="another unit under the same check"),
+        pytest.param(lambda text: text[:-1] + ("0" if text[-1] != "0" else "1"), id="a mistyped check"),
+        pytest.param(lambda text: text[:-5], id="without its check"),
+        pytest.param(lambda text: text + "0", id="a digit too many"),
+        pytest.param(lambda _text: "", id="nothing"),
+    ],
+)
+def test_a_challenge_that_was_mistyped_is_not_signed(change: Callable[[str], str]) -> None:
+    text = Challenge.ask("unit-7", 0.0).text
+    assert Challenge.parse(f" {text}\n").text == text
+    with pytest.raises(LineRefusedError, match="not a challenge, or mistyped"):
+        Challenge.parse(change(text))
+
+
+def test_what_is_no_answer_is_refused_with_its_reason() -> None:
+    with pytest.raises(LoginRefusedError, match="not an answer"):
+        Answer.parse(b"\xff no answer")
+
+
+def test_an_answer_that_is_typed_for_too_long_is_not_waited_for(make_bench: Callable[..., Bench]) -> None:
+    """Every line in time, and none that ends the answer."""
+    bench = make_bench()
+    bench.hands.wait_for("unit-7> ")
+    bench.hands.type("login")
+    bench.hands.wait_for("control-C gives up")
+    bench.running.now_s += LIFE_S - 1
+    bench.hands.type("no line of an answer")
+    bench.hands.wait_for("not a line of an answer")
+    bench.running.now_s += 2
+    bench.hands.type("nor is this")
+    bench.hands.wait_for("too old")
+    bench.hands.wait_for("unit-7> ")

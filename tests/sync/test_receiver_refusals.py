@@ -13,13 +13,14 @@ from sync_twins import LoopbackLink, converse
 
 from storage import envelope, merkle
 from storage.checkpoint import Checkpoint, sign_checkpoint
+from storage.errors import StorageError
 from storage.leaf import open_leaf, origin_of
 from sync import messages as m
 from sync import parcels
 from sync.department.server.server import Department
 from sync.department.store.tables import units
 from sync.department.units import documents
-from sync.errors import LinkError, RefusedByDepartmentError
+from sync.errors import KeyServiceError, LinkError, RefusedByDepartmentError, StoreError
 from sync.pieces import PieceHeader
 
 
@@ -274,3 +275,19 @@ def test_a_part_of_a_document_that_does_not_follow_is_refused_by_the_unit(sender
     with pytest.raises(LinkError, match="a piece of a document that does not follow"):
         converse(sender.unit, sender.department, CutDocument(sender.department))
     assert sender.unit.outbox.document_version("update/camera") == 0
+
+
+@pytest.mark.parametrize("error", [StoreError("away"), KeyServiceError("away"), StorageError("away")])
+def test_what_cannot_be_stored_is_refused_as_unavailable_and_kept_by_the_unit(
+    sender: Sender, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sender.department.store, "write", fail)
+    with pytest.raises(RefusedByDepartmentError, match="keep everything, try later") as refused:
+        sender.department.receiver.answer("leaves", batch(sender, sender.held))
+    assert refused.value.code == "unavailable"
+    monkeypatch.undo()
+    assert converse(sender.unit, sender.department).done
+    assert size_held(sender.department, sender.unit) > sender.held
