@@ -18,16 +18,19 @@ sys.path.append(str(ROOT / "tests" / "twins"))
 
 from desk_cars import Car  # noqa: E402
 from desk_twins import found_department, open_copy  # noqa: E402
-from page_browser import Window, windows  # noqa: E402
+from page_browser import Window, Windows, windows  # noqa: E402
 
 FOLDER = ROOT / "sync" / "department" / "pages" / "pictures"
-QUALITY = 60
+QUALITY = 45
+TALLEST = 1500
 
 
 def take(window: Window, folder: Path, name: str) -> None:
-    """One page as WebP, the whole height."""
-    shot = window.page.screenshot(full_page=True)
-    Image.open(io.BytesIO(shot)).convert("RGB").save(folder / f"{name}.webp", quality=QUALITY, method=6)
+    """One page as WebP, from its top."""
+    shot = Image.open(io.BytesIO(window.page.screenshot(full_page=True))).convert("RGB")
+    shot.crop((0, 0, shot.width, min(shot.height, TALLEST))).save(
+        folder / f"{name}.webp", quality=QUALITY, method=6
+    )
 
 
 def fill(window: Window, **fields: str) -> None:
@@ -47,6 +50,30 @@ WHY = {
     "basis": "criminal-investigation",
     "justification": "hit and run on Myrtle Avenue",
 }
+
+
+def take_office(desk: Windows, folder: Path) -> None:
+    """The pages of the administrator and of the supervisor."""
+    office = desk.open()
+    office.logon("chief")
+    take(office, folder, "home-administrator")
+    for name in (
+        "setup",
+        "people",
+        "training",
+        "sharing",
+        "units",
+        "compliance",
+        "policy",
+        "transparency",
+    ):
+        office.go(f"/{name}")
+        take(office, folder, name)
+    supervisor = desk.open()
+    supervisor.logon("super")
+    for name in ("holds", "audit", "filing", "hotlists", "changes"):
+        supervisor.go(f"/{name}")
+        take(supervisor, folder, name)
 
 
 def main(folder: Path = FOLDER) -> int:
@@ -86,6 +113,7 @@ def main(folder: Path = FOLDER) -> int:
                 one.page.locator(".banner.refused").wait_for()
                 one.go("/emergency")
                 take(one, folder, "emergency")
+                take_office(desk, folder)
                 night = desk.open(color_scheme="dark")
                 night.logon("super")
                 take(night, folder, "home-night")

@@ -6,6 +6,7 @@ numbers, check boxes. Raises FormError naming the field.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -85,6 +86,14 @@ class Values(Mapping[str, str]):
             ) from None
         aware = given if given.tzinfo is not None else given.replace(tzinfo=zone)
         return (aware - _EPOCH) // timedelta(microseconds=1)
+
+    def digest(self) -> bytes:
+        """SHA-256 of everything that was typed and sent."""
+        made = hashlib.sha256(repr(self.pairs).encode("utf-8", "surrogatepass"))
+        for name, (file_name, data) in sorted(self.files.items()):
+            made.update(repr((name, file_name)).encode("utf-8", "surrogatepass"))
+            made.update(hashlib.sha256(data).digest())
+        return made.digest()
 
     def kept(self) -> dict[str, str]:
         """What may be kept of a form that was not taken: no password, no code, no mark."""

@@ -66,9 +66,9 @@ class Visit:
 
     async def call(self, name: str, /, **value: Any) -> Any:
         """Make one call of the table with this visit's session. Raises DeskRefusal and the call's errors."""
-        typed = repr((self.values.pairs, sorted(self.values.files.items()))).encode()
+        typed = self.values.digest()
         once = self.values.get("once", "")
-        key = once and hashlib.sha256(once.encode() + typed).hexdigest()
+        key = once and hashlib.sha256(once.encode("utf-8", "replace") + typed).hexdigest()
         with watching() as mark:
             answer = await self.calling.operation(name, self.token, value, key, typed)
         self.unwitnessed = self.unwitnessed or mark.unwitnessed

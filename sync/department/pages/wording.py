@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 WORDS = {
+    "organisation": "organization",
     "case": "case number",
     "cad": "CAD incident number",
     "action": "administrative action number",

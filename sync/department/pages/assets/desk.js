@@ -141,7 +141,8 @@
   const lockForm = first("#lock");
   const carry = () => {
     const add = (name, value) => { const one = document.createElement("input"); one.type = "hidden"; one.name = name; one.value = value; lockForm.append(one); };
-    const open = first("form[data-keep]");
+    const changed = (one) => (one.tagName === "SELECT" ? [...one.options].some((each) => each.selected !== each.defaultSelected) : one.type === "checkbox" ? one.checked !== one.defaultChecked : one.type !== "hidden" && one.value !== one.defaultValue);
+    const forms = all("form[data-keep]"), open = forms.find((one) => [...one.elements].some(changed)) || forms[0];
     if (!open) return;
     for (const [name, value] of new FormData(open)) if (typeof value === "string" && !["mark", "once", "from"].includes(name) && document.getElementsByName(name)[0]?.type !== "password") add(name, value);
   };
