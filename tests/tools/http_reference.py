@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sync.department.desk.field_help import words_of
-from sync.department.desk.logon_forms import LogonForm, UnlockForm
+from sync.department.desk.logon_forms import BeginForm, LogonForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.policy.policy_file import default_document, parse
 from sync.department.policy.roles import CALLS, Call, Role
@@ -39,6 +39,10 @@ since both go by one table.
 A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (RFC 9457): `refused` (a word), `clause`,
 `what`, `cure`; it is an entry of the access log and holds no plate. While the witness is away, a list carries the
 header `X-Not-Witnessed`, and an answer the field `unwitnessed`.
+
+A call that opens content or changes the roster needs the caller's signature. A client that keeps the session's key
+sends it in the header `Statement` (base64 of COSE_Sign1, `journal/statements.py`); for one that logged on with the
+password itself, the token holds the key and the server signs.
 
 A POST with the header `Idempotency-Key` (8 to 100 characters) is made once: the same key, session and body get the
 first answer for ten minutes. `GET /desk/alert/events` is the stream of alerts (server-sent events, call `alert.list`):
@@ -138,6 +142,7 @@ def reference() -> str:
     lines = [HEADER.rstrip("\n"), ""]
     records: dict[Any, None] = {}
     for verb, form, answer in (
+        ("begin", BeginForm, "what a client makes a person's key with"),
         ("logon", LogonForm, "`token`, whose it is, until when"),
         ("unlock", UnlockForm, "nothing"),
         ("logoff", None, "nothing"),

@@ -1,7 +1,8 @@
 """A desk elsewhere: its calls over HTTPS with a session's token, answered as the operations table types them.
 
     DEPARTMENT_URL    https://HOST:PORT of the desk
-    DEPARTMENT_TOKEN  a session's token, as `department user login` prints it
+    DEPARTMENT_TOKEN  a session's token, as `department user login` prints it; it holds the session's key,
+                      which signs calls here and never goes to the desk
     DEPARTMENT_CA     a PEM file of the authority that the server's certificate is of; else the machine's own
 
 A person's command needs nothing else: it opens no home, no key and no log. No command itself.
@@ -9,23 +10,30 @@ A person's command needs nothing else: it opens no home, no key and no log. No c
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import os
 import secrets
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from storage.errors import RecordError
+from storage.times import now_us
 from sync.department.desk.json_forms import read_form, to_json
-from sync.department.desk.logon_forms import LoggedOn, LogonForm, UnlockForm
+from sync.department.desk.logon_forms import BeginForm, Begun, LoggedOn, LogonForm, UnlockForm
 from sync.department.desk.openapi import answer_of
 from sync.department.desk.operations import OPERATIONS
+from sync.department.ground.person_key import SessionToken, derive_key, read_token
 from sync.department.ground.tls import client_context
 from sync.department.journal.marking import mark_unwitnessed
+from sync.department.journal.signed_forms import SIGNED_CALLS
+from sync.department.journal.statements import SESSION, certify, sign_call
 from sync.department.policy.refusals import (
     DeskRefusal,
     FormError,
@@ -60,7 +68,7 @@ class RemoteDesk:
             raise ConfigError("must be https://HOST:PORT", where=URL)
         if ca and not Path(ca).is_file():
             raise ConfigError("is no file", where=CA, cure="the PEM file of the department's authority")
-        self._token = token
+        self._token = read_token(token)
         self._client = httpx.Client(
             base_url=f"{parts.scheme}://{parts.netloc}",
             timeout=SECONDS,
@@ -82,16 +90,48 @@ class RemoteDesk:
     def __exit__(self, *_details: object) -> None:
         self.close()
 
-    def logon(self, user: str, password: str, code: str, *, post: str = "") -> LoggedOn:
-        """Log on; the session is used from now on. Raises DeskRefusal, LinkError."""
-        form = LogonForm(user=user, password=password, code=code, post=post)
-        made: LoggedOn = read_answer(LoggedOn, self._post("session/logon", to_json(form)))
-        self._token = made.token
+    def logon(
+        self, user: str, password: str, code: str, *, post: str = "", send_password: bool = False
+    ) -> LoggedOn:
+        """Log on; the session is used from now on. Raises DeskRefusal, LinkError.
+
+        The password stays here: it makes the key that certifies the session's. `send_password`: for a first
+        password, which has no key, and for a change of the password.
+        """
+        if send_password:
+            made = self._logon(LogonForm(user=user, password=password, code=code, post=post))
+            self._token = read_token(made.token)
+            return made
+        begun, before_us = self._begin(user), now_us()
+        session = Ed25519PrivateKey.generate()
+        certificate = _certificate(begun, user, password, session.public_key())
+        made = self._logon(LogonForm(user=user, code=code, post=post, certificate=certificate))
+        self._token = SessionToken(
+            secret=made.token,
+            key=session,
+            department=begun.department,
+            user=user,
+            ahead_us=begun.now_us - before_us,
+        )
+        return dataclasses.replace(made, token=self._token.text())
+
+    def _begin(self, user: str) -> Begun:
+        made: Begun = read_answer(Begun, self._post("session/begin", to_json(BeginForm(user=user))))
+        return made
+
+    def _logon(self, form: LogonForm) -> LoggedOn:
+        made: LoggedOn = read_answer(LoggedOn, self._post("session/logon", _without_defaults(form)))
         return made
 
     def unlock(self, password: str, code: str) -> None:
         """Open the locked session again. Raises DeskRefusal, LinkError."""
-        self._post("session/unlock", to_json(UnlockForm(password=password, code=code)))
+        if self._token.key is None:
+            form = UnlockForm(password=password, code=code)
+        else:
+            user = self._token.user
+            certificate = _certificate(self._begin(user), user, password, self._token.key.public_key())
+            form = UnlockForm(code=code, certificate=certificate)
+        self._post("session/unlock", _without_defaults(form))
 
     def logoff(self) -> None:
         """End the session. Raises DeskRefusal, LinkError."""
@@ -104,17 +144,22 @@ class RemoteDesk:
         """
         known = OPERATIONS[name]
         sent = _without_defaults(form)
-        key = secrets.token_urlsafe(18)
+        headers = {"idempotency-key": secrets.token_urlsafe(18)}
+        if self._token.key is not None and name in SIGNED_CALLS:
+            at_us = now_us() + self._token.ahead_us
+            statement = sign_call(
+                self._token.key, self._token.department, self._token.user, name, form, at_us
+            )
+            headers["statement"] = base64.b64encode(statement).decode()
         try:
-            value = self._post(name, sent, key=key)
+            value = self._post(name, sent, headers)
         except LinkError:
-            value = self._post(name, sent, key=key)
+            value = self._post(name, sent, headers)
         return read_answer(answer_of(known.make), value)
 
-    def _post(self, name: str, value: Any, *, key: str = "") -> Any:
-        headers = {"authorization": f"Bearer {self._token}"} if self._token else {}
-        if key:
-            headers["idempotency-key"] = key
+    def _post(self, name: str, value: Any, more: Mapping[str, str] | None = None) -> Any:
+        secret = self._token.secret
+        headers = ({"authorization": f"Bearer {secret}"} if secret else {}) | dict(more or {})
         try:
             answer = self._client.post(f"/desk/{name}", json=value, headers=headers)
         except httpx.HTTPError as error:
@@ -144,6 +189,12 @@ def _refusal(status: int, said: Any) -> Exception:
         return LinkError(said["what"], where=URL, cure=said["cure"])
     kind = REFUSALS.get(status, DeskRefusal)
     return kind(said["what"], code=said["refused"], clause=said["clause"], cure=said["cure"])
+
+
+def _certificate(begun: Begun, user: str, password: str, public: Ed25519PublicKey) -> bytes:
+    """A session's key, certified by the key that the password makes here."""
+    key = derive_key(password, begun.salt, begun.scheme, department=begun.department, user=user)
+    return certify(key, begun.department, user, SESSION, public, begun.now_us)
 
 
 def _without_defaults(form: Any) -> Any:

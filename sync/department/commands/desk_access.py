@@ -184,10 +184,11 @@ def session(terminal: Terminal) -> Iterator[tuple[Front, str]]:
 
 
 @contextlib.contextmanager
-def seat(terminal: Terminal) -> Iterator[Callable[[str, Any], Any]]:
+def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callable[[str, Any], Any]]:
     """A session at the home's desk, or at the one that DEPARTMENT_URL names: what makes its calls.
 
-    Elsewhere, no home is opened: the token, or the logon for this command, is all there is.
+    Elsewhere, no home is opened: the token, or the logon for this command, is all there is. `send_password`:
+    as `RemoteDesk.logon` has it.
     """
     if not client.configured():
         with session(terminal) as (front, token):
@@ -195,7 +196,12 @@ def seat(terminal: Terminal) -> Iterator[Callable[[str, Any], Any]]:
         return
     with client.RemoteDesk.of_environment() as remote:
         if terminal.user:
-            remote.logon(terminal.user, secret(PASSWORD, "password"), secret(CODE, "code"))
+            remote.logon(
+                terminal.user,
+                secret(PASSWORD, "password"),
+                secret(CODE, "code"),
+                send_password=send_password,
+            )
         elif not os.environ.get(TOKEN):
             raise ConfigError("no user is given", where="--user", cure=f"give --user, or set {TOKEN}")
         try:

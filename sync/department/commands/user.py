@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from sync.department.desk.people.bulk import ImportForm, PersonLine
 from sync.department.desk.people.qr import qr_text
 from sync.department.desk.people.rules import parse_roles
 from sync.department.desk.people.sheets import read_people
+from sync.department.desk.whoami import logged_on
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal.entries import Shift
 from sync.department.policy.roles import Role
@@ -29,6 +31,10 @@ from sync.department.server.open_desk import first_administrator, open_desk
 from sync.errors import ConfigError
 
 _SHIFT = re.compile(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)")
+MUST_CHANGE = {
+    "first-password": "another person made this password",
+    "password-expired": "this password has expired",
+}
 NONE = "none"  # typed to remove a shift or a key
 
 user = noun(
@@ -49,16 +55,28 @@ def first(common: Common, *, name_of_user: str, name: str) -> int:
 @user.verb("login", example="department user login chief")
 @user_argument
 @click.option("--post", default="", help="A staffed post of the policy file, e.g. dispatch.")
-def login(common: Common, *, name_of_user: str, post: str) -> int:
-    """Log on, and print a token for DEPARTMENT_TOKEN."""
+@click.option(
+    "--first-password",
+    is_flag=True,
+    help="The password was handed to you: it has no key yet, and goes to the desk itself.",
+)
+def login(common: Common, *, name_of_user: str, post: str, first_password: bool) -> int:
+    """Log on, and print a token for DEPARTMENT_TOKEN. The token holds the key that signs your calls."""
     password, code = desk.secret(desk.PASSWORD, "password"), desk.secret(desk.CODE, "code")
     if client.configured():
         with client.RemoteDesk.of_environment() as remote:
-            token = remote.logon(name_of_user, password, code, post=post).token
+            made = remote.logon(name_of_user, password, code, post=post, send_password=first_password)
     else:
         with _session_desk(common) as session_desk:
-            token = session_desk.logon(name_of_user, password, code, post=post)
-    print(json.dumps({"token": token}) if common.json else token)
+            made = logged_on(session_desk, session_desk.logon(name_of_user, password, code, post=post))
+    if made.must_change:
+        print(
+            f"department: {MUST_CHANGE[made.must_change]}: this token is for `department user password` "
+            "alone; log on again after it",
+            file=sys.stderr,
+        )
+    facts = {"token": made.token, "must_change": made.must_change}
+    print(json.dumps(facts) if common.json else made.token)
     return DONE
 
 
@@ -101,7 +119,7 @@ def _session_desk(common: Common) -> Iterator[Desk]:
 def password(terminal: desk.Terminal, *, new_authenticator: bool) -> int:
     """Set your own password, also one that has expired. The authenticator stays unless you ask."""
     old = desk.secret(desk.PASSWORD, "password")
-    with desk.seat(terminal) as call:
+    with desk.seat(terminal, send_password=True) as call:
         new = desk.secret("DEPARTMENT_NEW_PASSWORD", "new password")
         form = forms.PasswordForm(old=old, new=new, new_authenticator=new_authenticator)
         return _hand_over(terminal.common, call("user/password", form))

@@ -22,21 +22,24 @@ from typing import Protocol, TypeVar
 
 from storage import envelope, merkle
 from storage.checkpoint import Checkpoint, NoteKey, open_checkpoint
-from storage.codec import from_bytes, from_plain
+from storage.codec import from_bytes
 from storage.cosigners import Witnesses
 from storage.errors import ProofError, StorageError
 from storage.leaf import ENTRY
 from storage.read_records import Position, ReadPlace, ReadText
 from storage.sealing import Opened, commitment
 from storage.times import MINUTE_US
+from sync.department.content.followed_log import FollowError
 from sync.department.content.key_service import ContentKeys
 from sync.department.content.likeness import is_near
-from sync.department.content.opened_list import OpenedList, SeenHead
-from sync.department.journal.access_log import CONTEXT, ELEMENT, parse_leaf
+from sync.department.content.opened_list import OpenedList
+from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, entry_from, parse_leaf
 from sync.department.journal.entries import Access, Area, Query
-from sync.department.journal.entry_base import Note, Stamp
+from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import HoldReleased
+from sync.department.journal.signers import UnsignedError
 from sync.department.policy.refusals import DeskRefusal
+from sync.root_file import Root
 
 EARTH_M = 6_371_008.8
 REMEMBERED = 1000
@@ -57,7 +60,7 @@ class Cover:
 
     `leaf` with its opening (`salt`, `content`), its `inclusion` in the tree of `size` entries, and the signed
     tree head: co-signed, unless `unwitnessed`. `consistency`: the proof that this head and the one of `since`
-    entries, which the key service accepted last, are of one log (`ProvenDoor` adds it).
+    entries, as far as the key service followed the log, are of one log (`ProvenDoor` adds it).
     """
 
     leaf: bytes
@@ -73,7 +76,7 @@ class Cover:
 
 
 class HeadAskedError(DeskRefusal):
-    """The key service accepted a head of `size` entries last, and asks for the proof from there."""
+    """The key service followed the log up to `size` entries, and asks for the proof from there."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -137,6 +140,10 @@ def matches(query: Query, text: ReadText, place: ReadPlace) -> bool:
 class KeyDoor(Protocol):
     """What the desk may ask of the keys: never without a cover."""
 
+    def follow(self, part: LogPart) -> int:
+        """Show the next entries of the log; how far the keys have followed it then."""
+        ...
+
     def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         """The query's plate, and the forms of it that a reader may have written, as each day's tokens."""
         ...
@@ -187,7 +194,10 @@ class GuardedKeys:
         *,
         grace_minutes: int,
         clock: Callable[[], int],
+        root: Root | None = None,
     ) -> None:
+        """`root`: the root file that was put beside the keys by hand."""
+        self._followed = opened.follow(log, log_id, root)
         self._service, self._log, self._log_id, self._witnesses = service, log, log_id, witnesses
         self._opened = opened
         self._heads = threading.Lock()
@@ -205,10 +215,9 @@ class GuardedKeys:
             merkle.verify_inclusion(
                 sequence, head.size, merkle.leaf_hash(cover.leaf), list(cover.inclusion), head.root
             )
-            value = envelope.decode(cover.content)
-            if not isinstance(value, dict) or set(value) != {"stamp", "note"}:
-                raise _no("the entry does not parse", "cover")
-            stamp = from_plain(Stamp, value["stamp"])
+            if named != kind.KIND:
+                raise _no("the entry shown is another one", "cover")
+            entry = entry_from(named, sequence, cover.content)
             good = hmac.compare_digest(commitment(ELEMENT, cover.salt, cover.content), mark.commitment)
         except StorageError as error:
             if isinstance(error, DeskRefusal):
@@ -216,13 +225,17 @@ class GuardedKeys:
             raise _no(f"the entry is not shown to be in the log: {type(error).__name__}", "cover") from None
         if not good or log_id != self._log_id or named != kind.KIND or sequence != cover.sequence:
             raise _no("the entry shown is another one", "cover")
-        now = self._clock()
+        now, stamp, note = self._clock(), entry.stamp, entry.note
+        if not isinstance(note, kind):
+            raise _no("the entry shown is another one", "cover")
         if kind is Access and not 0 <= now - stamp.at_us <= FRESH_US:  # a release stays one
             raise _no("the entry is more than an hour old: a new look-up needs a new entry", "old-cover")
         self._continue(cover, head, now, witnessed=witnessed)
+        if kind is Access:
+            self._demand_signed(sequence, stamp.user)
         self._opened.add_opened(cover.sequence, merkle.leaf_hash(cover.leaf), witnessed=witnessed, at_us=now)
         key = hashlib.sha256(cover.leaf).digest()
-        return from_plain(kind, value["note"]), f"entry {sequence} {key.hex()[:16]} of {stamp.user}", key
+        return note, f"entry {sequence} {key.hex()[:16]} of {stamp.user}", key
 
     def _admit(self, cover: Cover) -> tuple[Access, str, set[str]]:
         """(the access, its name for the service's log, reads that its search found). Raises DeskRefusal."""
@@ -237,9 +250,7 @@ class GuardedKeys:
         """The service's own memory of the log: each head continues the last, and so holds every entry that
         content was opened for; and its own count of the grace. Neither ends with a restart."""
         with self._heads:
-            last = self._opened.newest()
-            if last is not None:
-                self._demand_one_log(cover, head, last)
+            self._demand_one_log(cover, head, *self._followed.head())
             if not witnessed and (seen := self._opened.newest_witnessed()) is not None:
                 witnessed = head.size <= seen.size  # of one log with a head that the witnesses saw later
             if not witnessed:
@@ -249,20 +260,38 @@ class GuardedKeys:
             self._opened.add_head(head.size, head.root, witnessed=witnessed, at_us=now)
 
     @staticmethod
-    def _demand_one_log(cover: Cover, head: Checkpoint, last: SeenHead) -> None:
-        if head.size == last.size:
-            if head.root != last.root:
+    def _demand_one_log(cover: Cover, head: Checkpoint, size: int, root: bytes) -> None:
+        """The head is of the log that was followed, and no further than it."""
+        if head.size == size:
+            if head.root != root:
                 raise _no("another log than the one that content was opened for", "forked")
             return
-        if cover.since != last.size:
-            raise HeadAskedError(last.size)
-        first, second = sorted(((head.size, head.root), (last.size, last.root)))
+        if head.size > size or cover.since != size:
+            raise HeadAskedError(size)
         try:
-            merkle.verify_consistency(*first, *second, list(cover.consistency))
+            merkle.verify_consistency(head.size, head.root, size, root, list(cover.consistency))
         except ProofError:
             raise _no(
                 "the log shown does not continue the one that content was opened for", "forked"
             ) from None
+
+    def follow(self, part: LogPart) -> int:
+        """Take in the next entries of the log. Raises DeskRefusal for another log's."""
+        size = self._followed.head()[0]
+        if part.start > size:
+            raise HeadAskedError(size)
+        try:
+            return self._followed.follow(part, self._opened.roots)
+        except FollowError as error:
+            raise _no(error.what, "forked") from None
+        except StorageError as error:
+            raise _no(f"the entries shown do not hold: {type(error).__name__}", "cover") from None
+
+    def _demand_signed(self, sequence: int, user: str) -> None:
+        try:
+            self._followed.demand_signed(sequence)
+        except UnsignedError as error:
+            raise _no(f"entry {sequence} is not proven to be {user}'s: {error}", "unsigned") from None
 
     def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         access, why, _ = self._admit(cover)

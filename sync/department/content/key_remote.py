@@ -3,8 +3,8 @@
 What the wire offers is less than what the service can do: to receive and purge (`issue`, `reseal`, `check`,
 `destroy`), and to open, hold or release content for whoever shows a covered entry (`tokens`, `match`, `open`,
 `hold`, `open_held`, `release`, checked by `GuardedKeys` over there, against a root file that was put there by
-hand). So root on the department's server can destroy content that is not held, and cannot read any without an
-entry in the witnessed log.
+hand, and against the log that it follows, `follow`). So root on the department's server can destroy content
+that is not held, and cannot read any without an entry in the witnessed log that its person signed.
 
 HOME/keys.remote (TOML, 0600) names the service: url, token, and ca (PEM) where its certificate needs one.
 """
@@ -40,7 +40,7 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.sparingly import Sparingly
 from sync.department.ground.tls import client_context
-from sync.department.journal.access_log import origin_of
+from sync.department.journal.access_log import LogPart, origin_of
 from sync.department.journal.entries import Query
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.system_terms import MAX_GRACE_MINUTES
@@ -246,6 +246,7 @@ def guard_of(
         opened,
         grace_minutes=MAX_GRACE_MINUTES,
         clock=clock,
+        root=root,
     )
 
 
@@ -298,6 +299,9 @@ class _Service:
             public=self._opened.public.public_bytes_raw(), lines=tuple(self._opened.messages(first))
         )
 
+    def _follow(self, body: bytes) -> Number:
+        return Number(value=self._guard.follow(from_bytes(LogPart, body, limit=MAX_MESSAGE_BYTES)))
+
     def _tokens(self, body: bytes) -> Tokens:
         ask = from_bytes(AskTokens, body)
         return Tokens(tokens=tuple(sorted(self._guard.tokens(ask.cover, ask.query, ask.days).items())))
@@ -331,7 +335,7 @@ class _Service:
         return Number(value=1)
 
 
-RECEIVES = frozenset({"issue", "reseal", "check", "destroy", "destroy_before", "has", "list"})
+RECEIVES = frozenset({"issue", "reseal", "check", "destroy", "destroy_before", "has", "list", "follow"})
 SHOWS_AN_ENTRY = frozenset({"tokens", "match", "open", "hold", "open_held", "release"})
 CALLS = RECEIVES | SHOWS_AN_ENTRY
 
@@ -463,6 +467,9 @@ class RemoteDoor:
 
     def __init__(self, wire: _Wire) -> None:
         self._wire = wire
+
+    def follow(self, part: LogPart) -> int:
+        return self._wire.ask("follow", part, Number).value
 
     def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         return dict(

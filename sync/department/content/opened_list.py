@@ -19,10 +19,13 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from storage import envelope, files
+from storage.checkpoint import NoteKey
 from storage.codec import from_bytes, to_bytes
 from storage.errors import LedgerError, StorageError
+from sync.department.content.followed_log import FollowedLog
 from sync.department.journal.check_log import Tree
 from sync.errors import KeyServiceError
+from sync.root_file import Root
 
 DATABASE = "opened.sqlite"
 KEY_FILE = "list.key"
@@ -80,6 +83,7 @@ class OpenedList:
         """Open it, or begin it. Raises KeyServiceError."""
         folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         path = folder / DATABASE
+        self._folder, self._followed = folder, list[FollowedLog]()
         self._guard = threading.Lock()
         self._key = _key_in(folder, fresh=not path.exists())
         if not path.exists():
@@ -92,6 +96,22 @@ class OpenedList:
     def close(self) -> None:
         with self._guard:
             self._db.close()
+            for one in self._followed:
+                one.close()
+
+    def follow(self, log: NoteKey, log_id: bytes, root: Root | None) -> FollowedLog:
+        """What lies beside the list of the log that is followed. Closed with the list."""
+        made = FollowedLog(self._folder, log, log_id, root)
+        self._followed.append(made)
+        return made
+
+    def roots(self, first: int, last: int) -> dict[int, bytes]:
+        """The roots of accepted tree heads of `first` to `last` entries, by size."""
+        with self._guard:
+            rows = self._db.execute(
+                "SELECT size, root FROM heads WHERE size >= ? AND size <= ?", (first, last)
+            ).fetchall()
+        return {int(size): bytes(root) for size, root in rows}
 
     @property
     def public(self) -> Ed25519PublicKey:

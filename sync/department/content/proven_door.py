@@ -1,7 +1,8 @@
-"""The door to the keys with the proof that each tree head continues the last one that the keys accepted.
+"""The door to the keys for a log that they follow: shows them every entry up to the tree head at hand.
 
-The key service takes no head on trust: it names the size that it accepted last, and is shown that the head at
-hand and that one are of one log. An access log that lost entries cannot show it, and gets nothing any more.
+The key service takes no head on trust: it names the size up to which it followed the log, and is shown the
+entries from there on; an older head is proven to be of the same log. An access log that lost entries cannot
+show it, and gets nothing any more.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from storage.sealing import Opened
+from sync.department.content.followed_log import AT_ONCE
 from sync.department.content.key_guard import Cover, HeadAskedError, KeyDoor, Match, Row
+from sync.department.journal.access_log import AccessLog, LogPart
 from sync.department.journal.entries import Query
 from sync.department.policy.refusals import NotYetError
 
@@ -20,28 +23,35 @@ TRIES = 4  # another call may have shown a newer head in between
 
 
 class ProvenDoor:
-    """A `KeyDoor` in front of another: `prove(first, second)` gives the log's consistency proof."""
+    """A `KeyDoor` in front of another, with the log that it is shown."""
 
-    def __init__(
-        self, door: KeyDoor, prove: Callable[[int, int], list[bytes]], size: Callable[[], int]
-    ) -> None:
-        self._door, self._prove, self._size = door, prove, size
-        self._since = 0
+    def __init__(self, door: KeyDoor, log: AccessLog) -> None:
+        self._door, self._log = door, log
+        self._since = -1  # as far as the keys said that they followed it; -1 before they said so
 
     def _shown(self, cover: Cover) -> Cover:
-        since = self._since
-        first, second = sorted((since, cover.size))
-        proof = self._prove(first, second) if 0 < first < second else []
+        """The cover with its proof, once the keys have followed the log as far as that."""
+        while 0 <= self._since < cover.size:
+            end = min(self._since + AT_ONCE, cover.size)
+            self._since = self.follow(self._log.part(self._since, end))
+            if self._since < end:
+                break  # it follows less than it was shown, and says so when it is asked
+        since = max(self._since, 0)
+        proof = self._log.consistency(cover.size, since) if cover.size < since else []
         return replace(cover, since=since, consistency=tuple(proof))
+
+    def follow(self, part: LogPart) -> int:
+        return self._door.follow(part)
 
     def _ask(self, cover: Cover, work: Callable[[Cover], T]) -> T:
         for _ in range(TRIES):
             try:
                 return work(self._shown(cover))
             except HeadAskedError as asked:
-                if asked.size > self._size():
+                size = self._log.size()
+                if asked.size > size:
                     raise NotYetError(
-                        f"the key service has seen {asked.size} entries, this log holds {self._size()}: "
+                        f"the key service has seen {asked.size} entries, this log holds {size}: "
                         "entries were lost or removed",
                         code="forked",
                         clause="463.5",

@@ -1,9 +1,11 @@
 """The desk's HTTP API: the table of operations as POST /desk/NOUN/VERB, with a bearer token and JSON.
 
-    POST /desk/session/logon    {"user", "password", "code", "post"?} -> {"token", "user", "roles", ...}
-    POST /desk/session/unlock   {"password", "code"}
+    POST /desk/session/begin    {"user"} -> {"department", "salt", "scheme", "now_us"}
+    POST /desk/session/logon    {"user", "password" or "certificate", "code", "post"?} -> {"token", ...}
+    POST /desk/session/unlock   {"password" or "certificate", "code"}
     POST /desk/session/logoff   {}
-    POST /desk/NOUN/VERB        the operation's form -> its answer; once for each Idempotency-Key
+    POST /desk/NOUN/VERB        the operation's form -> its answer; once for each Idempotency-Key;
+                                Statement: the caller's signature of call and form (base64)
     GET  /desk/alert/events     the alerts as they come, server-sent; Last-Event-ID goes on after it
     GET  /desk/openapi.json     all of it described; GET /desk/transparency.json: the public counts
 
@@ -14,6 +16,8 @@ plate.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -27,18 +31,20 @@ from sync.department.desk.alerts.events import EventStream, last_id_of
 from sync.department.desk.calling import Calling, said_of
 from sync.department.desk.context import Front
 from sync.department.desk.json_forms import read_form, to_json
-from sync.department.desk.logon_forms import LogonForm, UnlockForm
+from sync.department.desk.logon_forms import BeginForm, LogonForm, UnlockForm
 from sync.department.desk.public import public_routes
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import NO_STORE, problem
 from sync.department.ground.sparingly import Sparingly
 from sync.department.journal.marking import WORDS, watching
+from sync.department.journal.statements import offering
 from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError
 from sync.errors import SyncError
 
 MAX_BODY_BYTES = 1 << 20
 MEMORY_BYTES = 16 << 20
 SECONDS = 20.0
+STATEMENT = "statement"  # a header: the caller's signature of call and form
 
 
 def _problem(error: BaseException, events: Sparingly) -> Response:
@@ -53,6 +59,14 @@ def bearer(request: Request) -> str:
     if scheme.lower() != "bearer" or not token:
         raise NotProvenError("no session with this token", code="no-session", clause="463.3", cure="log on")
     return token.strip()
+
+
+def statement_of(request: Request) -> bytes:
+    """The caller's signature of a call, or nothing. Raises FormError."""
+    try:
+        return base64.b64decode(request.headers.get(STATEMENT, ""), validate=True)
+    except (binascii.Error, ValueError):
+        raise FormError("the Statement is not base64", code="form", clause="463.5 (b)") from None
 
 
 def address_of(request: Request) -> str:
@@ -111,6 +125,9 @@ def routes(front: Front | None, shared: Calling | None = None) -> list[BaseRoute
 
         return answer
 
+    async def begin(_request: Request, value: Any, desk: Calling) -> Any:
+        return await desk.begin(read_form(BeginForm, value))
+
     async def logon(request: Request, value: Any, desk: Calling) -> Any:
         return await desk.logon(read_form(LogonForm, value), address_of(request))
 
@@ -126,9 +143,12 @@ def routes(front: Front | None, shared: Calling | None = None) -> list[BaseRoute
     async def operation(request: Request, value: Any, desk: Calling) -> Any:
         token = bearer(request)
         name = f"{request.path_params['noun']}/{request.path_params['verb']}"
-        return await desk.operation(name, token, value, request.headers.get("idempotency-key", ""))
+        key = request.headers.get("idempotency-key", "")
+        with offering(statement_of(request)):
+            return await desk.operation(name, token, value, key)
 
     return [
+        Route("/desk/session/begin", endpoint(begin), methods=["POST"]),
         Route("/desk/session/logon", endpoint(logon), methods=["POST"]),
         Route("/desk/session/unlock", endpoint(unlock), methods=["POST"]),
         Route("/desk/session/logoff", endpoint(logoff), methods=["POST"]),

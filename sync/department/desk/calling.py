@@ -17,7 +17,7 @@ from sync.department.desk.alerts.events import AlertEvents
 from sync.department.desk.context import Front
 from sync.department.desk.idempotency import MadeOnce
 from sync.department.desk.json_forms import read_form
-from sync.department.desk.logon_forms import LoggedOn, LogonForm, UnlockForm
+from sync.department.desk.logon_forms import BeginForm, Begun, LoggedOn, LogonForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS, Operation
 from sync.department.desk.whoami import logged_on
 from sync.department.desk.words import demand_plain
@@ -81,13 +81,22 @@ class Calling:
         """Do some work in one of the threads."""
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
+    async def begin(self, form: BeginForm) -> Begun:
+        """What a client makes a person's key with. Raises FormError."""
+        demand_plain(form, "BeginForm")
+        return await self.in_thread(lambda: self.front.desk.begin(form.user))
+
     async def logon(self, form: LogonForm, address: str) -> LoggedOn:
         """A new session. Raises DeskRefusal."""
         demand_plain(form, "LogonForm")
         desk = self.front.desk
 
         def work() -> LoggedOn:
-            token = desk.logon(form.user, form.password, form.code, post=form.post, address=address)
+            post = form.post
+            if form.certificate:
+                token = desk.logon_signed(form.user, form.certificate, form.code, post=post, address=address)
+            else:
+                token = desk.logon(form.user, form.password, form.code, post=post, address=address)
             return logged_on(desk, token)
 
         self._demand_turn()
@@ -98,9 +107,11 @@ class Calling:
         demand_plain(form, "UnlockForm")
         desk = self.front.desk
         self._demand_turn()
-        await anyio.to_thread.run_sync(
-            lambda: desk.unlock(token, form.password, form.code, address=address), limiter=self._logons
-        )
+
+        def work() -> None:
+            desk.unlock(token, form.password, form.code, certificate=form.certificate, address=address)
+
+        await anyio.to_thread.run_sync(work, limiter=self._logons)
 
     async def logoff(self, token: str, *, lock: bool = False) -> None:
         """End a session, or lock it. Raises DeskRefusal."""

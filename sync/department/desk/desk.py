@@ -9,6 +9,7 @@ none where the witness refuses.
 from __future__ import annotations
 
 import contextlib
+import hmac
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,12 +25,15 @@ from storage.times import MINUTE_US, now_us
 from sync.department.content.key_guard import Cover
 from sync.department.desk import sessions, snapshot
 from sync.department.desk.grants.rules import demand_grant
+from sync.department.desk.logon_forms import Begun
 from sync.department.desk.people import rules as people
+from sync.department.desk.people.keys import Proven, certified, prove, scheme_of
 from sync.department.desk.people.rules import Credential
 from sync.department.desk.people.throttle import LogonThrottle
 from sync.department.desk.people.training import demand_current
 from sync.department.desk.sessions import Session
 from sync.department.desk.state import Book, checked_policy
+from sync.department.ground.person_key import SALT_BYTES, SessionToken
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import (
     STATE_KINDS,
@@ -47,7 +51,10 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
 from sync.department.journal.marking import mark_unwitnessed
+from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
 from sync.department.journal.publisher import Publisher, WitnessLinks
+from sync.department.journal.signers import UnsignedError
+from sync.department.journal.statements import SESSION, certify, offered
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError, NotYetError
 from sync.department.policy.roles import CALLS, STAFFS_POSTS, Call, Role, allowing_role
@@ -189,9 +196,31 @@ class Desk:
     def _add(self, note: Note, stamp: Stamp) -> Entry:
         if isinstance(note, LockoutLifted):
             self._throttle.lift(note.user)
-        entry = self.log.append(note, stamp)
+        signed = self._signed(note, stamp)
+        entry = self.log.append(note, stamp, signed)
         self.book.apply(entry)
         return entry
+
+    def _signed(self, note: Note, stamp: Stamp) -> bytes:
+        """The statement of the call under way, for an entry that needs one. Raises NotYetError."""
+        if not isinstance(note, Access | AccountSet | CredentialSet | PersonKeySet | SessionKeySet):
+            return b""
+        signed = offered() if isinstance(note, Access | AccountSet | CredentialSet) else b""
+        signers = self.book.signers
+        try:
+            entry = Entry(self.log.size(), stamp, note, signed)
+            if not isinstance(note, Access):
+                signers.check(entry)
+            elif signers.ever:
+                signers.demand_signed(entry)
+        except UnsignedError as error:
+            raise NotYetError(
+                f"this entry would not be proven to be {stamp.user}'s: {error}",
+                code="unsigned",
+                clause="463.5 (b)",
+                cure="log on again; is this machine's clock right?",
+            ) from None
+        return signed
 
     def system(self, *notes: Note) -> list[Entry]:
         """Entries that no person makes: a purge, the witness's absence, the ceremony of init."""
@@ -245,14 +274,71 @@ class Desk:
 
         `address`: where the logon comes from; failures count for the name from there.
         """
+        proven = self._proven(user, password, address)
+        session = Ed25519PrivateKey.generate() if proven.key is not None else None
+        given = SessionToken(secret=sessions.new_token(), key=session, department=self.log.log_id, user=user)
+
+        def certificate(at_us: int) -> bytes:
+            if proven.key is None or session is None:
+                return b""
+            return certify(proven.key, self.log.log_id, user, SESSION, session.public_key(), at_us)
+
+        self._open(user, proven, code, post, address, given.secret, certificate)
+        return given.text()
+
+    def begin(self, user: str) -> Begun:
+        """What a client makes a person's key with. A name that nobody has gets a salt that stays the same."""
+        with self._deciding() as moment:
+            known, terms = self.book.signers.keys.get(user), self.policy.security
+            secret = self.log.keys.of(CREDENTIAL_KEY, make=True)
+            fixed = hmac.digest(secret, b"salt\x00" + user.encode(), "sha256")[:SALT_BYTES]
+            return Begun(
+                department=self.log.log_id,
+                salt=known.salt if known else fixed,
+                scheme=known.scheme if known else scheme_of(terms),
+                now_us=moment.at_us,
+            )
+
+    def logon_signed(
+        self, user: str, certificate: bytes, code: str, *, post: str = "", address: str = ""
+    ) -> str:
+        """The same for a session's key that the person's key certified elsewhere: no password comes here."""
+        proven = self._certified(user, certificate, address)
+        secret = sessions.new_token()
+        self._open(user, proven, code, post, address, secret, lambda _at_us: certificate)
+        return secret
+
+    def _proven(self, user: str, password: str, address: str) -> Proven:
+        """What a password proves. Costs its hash, outside of any transaction."""
         self._throttle.demand_pace(address, self.now_us())
         self._throttle.demand_open(self.policy.sessions, address, user, self.now_us())
         with self._deciding():
-            credential = self.credential(user)
-        matches = people.password_matches(credential or people.nobody(self.policy.security), password)
-        token = sessions.new_token()
+            credential, known = self.credential(user), self.book.signers.keys.get(user)
+            terms = self.policy.security
+        return prove(terms, self.log.log_id, user, credential, known, password)
+
+    def _certified(self, user: str, certificate: bytes, address: str) -> Proven:
+        """What a certificate proves."""
+        self._throttle.demand_pace(address, self.now_us())
+        self._throttle.demand_open(self.policy.sessions, address, user, self.now_us())
         with self._deciding() as moment:
-            reason, step = self._prove(user, credential, matches, code, moment.at_us)
+            known = self.book.signers.keys.get(user)
+            return Proven(matches=certified(known, self.log.log_id, user, certificate, moment.at_us))
+
+    def _open(  # noqa: PLR0917 - what a logon sends
+        self,
+        user: str,
+        proven: Proven,
+        code: str,
+        post: str,
+        address: str,
+        secret: str,
+        certificate: Callable[[int], bytes],
+    ) -> None:
+        """Enter a logon, with the keys that it brings. Raises NotProvenError."""
+        with self._deciding() as moment:
+            credential = self.credential(user)
+            reason, step = self._prove(user, credential, proven.matches, code, moment.at_us)
             account = self.book.roster.accounts.get(user)
             if not reason and (account is None or not account.active):
                 reason = "no-account"
@@ -268,16 +354,25 @@ class Desk:
                     user=user,
                     proven=True,
                     reason="",
-                    session=sessions.digest_of(token),
+                    session=sessions.digest_of(secret),
                     post=post,
                     totp_step=step,
                 )
                 self._add(entry, self._stamp_of(account, moment.at_us, b""))
+                self._add_keys(account, proven, entry.session, certificate(moment.at_us), moment.at_us)
         if reason:
             raise NotProvenError(
                 "user, password, code or post is wrong", code="logon", clause="CJIS IA-2", cure="try again"
             )
-        return token
+
+    def _add_keys(
+        self, account: AccountSet | None, proven: Proven, session: bytes, certificate: bytes, at_us: int
+    ) -> None:
+        stamp = self._stamp_of(account, at_us, session)
+        if proven.fresh is not None:
+            self._add(proven.fresh, stamp)
+        if certificate:
+            self._add(SessionKeySet(session=session, user=stamp.user, certificate=certificate), stamp)
 
     def _staffs(self, account: AccountSet | None, post: str) -> bool:
         """A staffed post is taken by dispatchers and communications personnel alone."""
@@ -307,16 +402,21 @@ class Desk:
             )
             self._add(note, stamp)
 
-    def unlock(self, token: str, password: str, code: str, *, address: str = "") -> None:
-        """Open a locked session again, by the same person. Raises as `logon`."""
-        self._throttle.demand_pace(address, self.now_us())
+    def unlock(
+        self, token: str, password: str, code: str, *, certificate: bytes = b"", address: str = ""
+    ) -> None:
+        """Open a locked session again, by the same person: with the password, or with a fresh certificate of
+        their key. Raises as `logon`."""
         with self._deciding():
             session = sessions.find(self.book.sessions, token)
-            self._throttle.demand_open(self.policy.sessions, address, session.user, self.now_us())
-            credential = self.credential(session.user)
-        matches = people.password_matches(credential or people.nobody(self.policy.security), password)
+        if certificate:
+            proven = self._certified(session.user, certificate, address)
+        else:
+            proven = self._proven(session.user, password, address)
         with self._deciding() as moment:
-            reason, step = self._prove(session.user, credential, matches, code, moment.at_us)
+            sessions.find(self.book.sessions, token)
+            credential = self.credential(session.user)
+            reason, step = self._prove(session.user, credential, proven.matches, code, moment.at_us)
             account = self.book.roster.accounts.get(session.user)
             stamp = self._stamp_of(account, moment.at_us, session.digest)
             if reason:

@@ -6,21 +6,47 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogonForm:
-    """User, password and the code of the moment; `post`: a staffed post, where the person sits at one."""
+class BeginForm:
+    """Who is going to log on, before the password is typed."""
 
     user: str
-    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """What a client makes a person's key with.
+
+    `department`: the access log's id; `now_us`: the department's time. A name that nobody has is answered
+    too; so is a person without a key yet, who logs on with the password itself.
+    """
+
+    department: bytes
+    salt: bytes
+    scheme: str
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogonForm:
+    """User, password and the code of the moment; `post`: a staffed post, where the person sits at one.
+
+    `certificate`: instead of the password, a session's key that the person's key certified.
+    """
+
+    user: str
+    password: str = field(default="", repr=False)
     code: str = field(repr=False)
     post: str = ""
+    certificate: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnlockForm:
-    """The same person's password and code, for a locked session."""
+    """The same person's password and code, for a locked session; `certificate`: as for a logon."""
 
-    password: str = field(repr=False)
+    password: str = field(default="", repr=False)
     code: str = field(repr=False)
+    certificate: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

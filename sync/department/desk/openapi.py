@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sync.department.desk.alerts import events
-from sync.department.desk.logon_forms import LoggedOn, LogonForm, UnlockForm
+from sync.department.desk.logon_forms import BeginForm, Begun, LoggedOn, LogonForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS, Operation
 from sync.department.desk.transparency.rules import Transparency
 from sync.department.policy.roles import CALLS, Call
@@ -131,6 +131,11 @@ def document(title: str = "ALPR policy desk") -> dict[str, Any]:
     """The description of every call, as OpenAPI 3.1."""
     schemas = _Schemas()
     paths: dict[str, Any] = {
+        "/desk/session/begin": {
+            "post": _call(
+                schemas, "session/begin", "What a client makes its key with.", BeginForm, Begun, secured=False
+            )
+        },
         "/desk/session/logon": {
             "post": _call(schemas, "session/logon", "Log on.", LogonForm, LoggedOn, secured=False)
         },

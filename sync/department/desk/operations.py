@@ -6,7 +6,7 @@ The HTTP API, the commands and the attack tests all go by this table; there is n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sync.department.desk.alerts import calls as alerts
@@ -33,6 +33,7 @@ from sync.department.desk.people import bulk
 from sync.department.desk.people import calls as people
 from sync.department.desk.redress import calls as redress
 from sync.department.desk.sharing import calls as shares
+from sync.department.desk.signing import signing
 from sync.department.desk.transparency import calls as transparency
 from sync.department.desk.words import demand_plain
 from sync.department.policy.clauses import ClauseRow, clause_rows
@@ -79,14 +80,19 @@ class Operation:
     call: Call
     form: type[Any]
     make: Callable[[Front, str, Any], Any]
+    name: str = ""
 
     def run(self, front: Front, token: str, form: Any) -> Any:
-        """Make the call. Raises DeskRefusal; FormError for a text with invisible characters."""
+        """Make the call. Raises DeskRefusal; FormError for a text with invisible characters.
+
+        Where the token holds the session's key and no statement came with the call, it is signed here.
+        """
         demand_plain(form, self.form.__name__)
-        return self.make(front, token, form)
+        with signing(front.desk, token, self.name, form):
+            return self.make(front, token, form)
 
 
-OPERATIONS: Mapping[str, Operation] = {
+_TABLE: Mapping[str, Operation] = {
     "inquiry/request": Operation(Call.INQUIRY_REQUEST, inquiry_forms.AskForm, inquiries.ask),
     "inquiry/queue": Operation(Call.INQUIRY_QUEUE, NothingForm, inquiries.queue),
     "inquiry/decline": Operation(Call.INQUIRY_RUN, inquiry_forms.DeclineForm, inquiries.decline),
@@ -170,3 +176,4 @@ OPERATIONS: Mapping[str, Operation] = {
     "transparency/read": Operation(Call.POLICY_READ, NothingForm, transparency.read),
     "policy/read": Operation(Call.POLICY_READ, NothingForm, policy),
 }
+OPERATIONS: Mapping[str, Operation] = {name: replace(one, name=name) for name, one in _TABLE.items()}

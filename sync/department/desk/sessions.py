@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from storage.times import HOUR_US, MINUTE_US
+from sync.department.ground.person_key import secret_of
 from sync.department.journal.entries import AccountSet, CredentialSet, Entry, Logon, SessionEnded
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import LockedError, NotProvenError
@@ -25,7 +26,7 @@ def new_token() -> str:
 
 def digest_of(token: str) -> bytes:
     """What the log keeps of a token."""
-    return hashlib.sha256(b"alpr-department/session/v1\x00" + token.encode()).digest()
+    return hashlib.sha256(b"alpr-department/session/v1\x00" + secret_of(token).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

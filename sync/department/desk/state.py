@@ -6,6 +6,7 @@ that changes state, in order, and `policy` and `root` are what the newest root e
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 
 from storage.errors import RecordError
@@ -27,6 +28,7 @@ from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.entries import Entry, LogOpened, RootSet, WitnessAway
 from sync.department.journal.hold_entries import Purged
 from sync.department.journal.machine_entries import PurgeAllowed
+from sync.department.journal.signers import Signers, UnsignedError
 from sync.department.policy import policy_file
 from sync.department.policy.policy import Policy
 from sync.root_file import Root
@@ -43,6 +45,7 @@ class Book:
     roster: Roster = field(default_factory=Roster)
     trainings: Trainings = field(default_factory=Trainings)
     sessions: Sessions = field(default_factory=Sessions)
+    signers: Signers = field(default_factory=Signers)
     queue: Queue = field(default_factory=Queue)
     changes: Changes = field(default_factory=Changes)
     cases: Cases = field(default_factory=Cases)
@@ -101,6 +104,8 @@ class Book:
             self.redress,
         ):
             part.apply(entry)
+        with contextlib.suppress(UnsignedError):  # it changes nothing; `department verify` names it
+            self.signers.apply(entry)
         self.seen = entry.sequence + 1
 
     def _set_root(self, note: RootSet) -> None:

@@ -1,11 +1,11 @@
 """The department's access log: a Merkle log of signed, sealed entries in one SQLite file.
 
-A leaf is COSE_Sign1 (Ed25519, the department log key) over deterministic CBOR {1: version, 2: log
-id, 3: kind,
-4: sequence, 5: year of the audit key, 6: [commitment, SHA-256 of the sealed entry]}; leaf hash and tree as in
-RFC 9162, tree heads as C2SP checkpoints. The entry itself (stamp and record) lies sealed beside it under the
-audit key of its year. Tables: `entries` is the log; `nodes` and the columns kind and year are caches that
-`check_log.py` recomputes; `heads` holds co-signed tree heads.
+A leaf is COSE_Sign1 (Ed25519, the department log key) over deterministic CBOR {1: version, 2: log id,
+3: kind, 4: sequence, 5: year of the audit key, 6: [commitment, SHA-256 of the sealed entry]}; leaf hash and
+tree as in RFC 9162, tree heads as C2SP checkpoints. The entry itself (stamp, record, and the signature of the
+person who made it where there is one) lies sealed beside it under the audit key of its year. Tables:
+`entries` is the log; `nodes` and the columns kind and year are caches that `check_log.py` recomputes; `heads`
+holds co-signed tree heads.
 
 Any number of processes may write: each append is one immediate transaction, synced before it returns. An
 entry that is dated before the one before it is refused.
@@ -19,6 +19,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -30,6 +31,7 @@ from storage.errors import LedgerError, RecordError
 from storage.leaf import Mark, log_id_of
 from sync.department.journal.entries import NOTES, Entry
 from sync.department.journal.entry_base import Note, Stamp
+from sync.department.journal.signers import SIGNER_KINDS
 from sync.errors import HomeError
 
 VERSION = 1
@@ -84,6 +86,26 @@ def parse_leaf(payload: bytes) -> tuple[bytes, str, int, int, Mark]:
     if not all(isinstance(part, bytes) and len(part) == 32 for part in mark):
         raise RecordError("a mark is two hashes", where="leaf")
     return log_id, kind, sequence, year, Mark(*mark)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What opens an entry's commitment. The repr hides the content."""
+
+    sequence: int
+    salt: bytes
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPart:
+    """A run of leaves from `start` on, up to a signed tree head, with the openings of those that say who can
+    sign or must be signed."""
+
+    start: int
+    leaves: tuple[bytes, ...]
+    openings: tuple[Opening, ...]
+    checkpoint: str
 
 
 class AuditKeys:
@@ -192,8 +214,11 @@ class AccessLog:
             finally:
                 self._depth = 0
 
-    def append(self, note: Note, stamp: Stamp) -> Entry:
-        """Seal, sign, add and sync one entry. Raises StorageError kinds for a record that is malformed."""
+    def append(self, note: Note, stamp: Stamp, signed: bytes = b"") -> Entry:
+        """Seal, sign, add and sync one entry. Raises StorageError kinds for a record that is malformed.
+
+        `signed`: the statement of the person who made it, where there is one.
+        """
         check = getattr(note, "check", None)
         if check is not None:
             check()
@@ -206,7 +231,8 @@ class AccessLog:
             if self._frontier.size != size:
                 self._frontier = merkle.Frontier.load(size, self.subtree)
             year = year_of(stamp.at_us)
-            content = envelope.encode({"stamp": to_plain(stamp), "note": to_plain(note)})
+            parts: dict[str, object] = {"stamp": to_plain(stamp), "note": to_plain(note)}
+            content = envelope.encode(parts | ({"signed": signed} if signed else {}))
             if len(content) > MAX_ENTRY_BYTES - 1024:
                 raise RecordError(f"an entry is at most {MAX_ENTRY_BYTES - 1024} bytes", where=note.KIND)
             sealed = sealing.seal(
@@ -221,7 +247,7 @@ class AccessLog:
             )
             self._add_nodes(size, merkle.leaf_hash(leaf))
         self._newest = (size + 1, stamp.at_us)
-        return Entry(size, stamp, note)
+        return Entry(size, stamp, note, signed)
 
     def _add_nodes(self, sequence: int, value: bytes) -> None:
         self._frontier.append(value)
@@ -315,6 +341,26 @@ class AccessLog:
         """COSE_Sign1 by the log's key, for what is not an entry."""
         return envelope.sign(payload, self._key, context=context)
 
+    def part(self, start: int, end: int) -> LogPart:
+        """Entries [start, end) as the key service follows them. Raises StorageError, HomeError."""
+        with self._guard:
+            rows = self._db.execute(
+                "SELECT sequence, kind, leaf FROM entries WHERE sequence >= ? AND sequence < ? "
+                "ORDER BY sequence",
+                (start, end),
+            ).fetchall()
+        openings = []
+        for sequence, kind, _ in rows:
+            if kind in SIGNER_KINDS:
+                opened = self.opening(sequence)[1]
+                openings.append(Opening(sequence=sequence, salt=opened.salt, content=opened.content))
+        return LogPart(
+            start=start,
+            leaves=tuple(bytes(row[2]) for row in rows),
+            openings=tuple(openings),
+            checkpoint=self.signed_head(end),
+        )
+
     def inclusion(self, sequence: int, size: int) -> list[bytes]:
         return merkle.inclusion_proof(sequence, size, self.subtree)
 
@@ -377,10 +423,16 @@ def open_entry(log_id: bytes, sequence: int, payload: bytes, sealed: bytes, keys
 
 
 def entry_from(kind: str, sequence: int, content: bytes) -> Entry:
-    """An entry from its content in clear. Raises RecordError, EnvelopeError."""
+    """An entry from its content in clear: a stamp, a note, a person's signature where there is one.
+
+    Raises RecordError, EnvelopeError.
+    """
+    where = f"access log, entry {sequence}"
     value = envelope.decode(content, limit=MAX_ENTRY_BYTES)
-    if not isinstance(value, dict) or set(value) != {"stamp", "note"}:
-        raise RecordError("an entry is a stamp and a note", where=f"access log, entry {sequence}")
+    if not isinstance(value, dict) or not {"stamp", "note"} <= set(value) <= {"stamp", "note", "signed"}:
+        raise RecordError("an entry is a stamp and a note", where=where)
+    signed = value.get("signed", b"")
+    if not isinstance(signed, bytes):
+        raise RecordError("a signature is bytes", where=where)
     stamp = from_plain(Stamp, value["stamp"], where="stamp")
-    note = from_plain(NOTES[kind], value["note"], where=kind)
-    return Entry(sequence, stamp, note)
+    return Entry(sequence, stamp, from_plain(NOTES[kind], value["note"], where=kind), signed)

@@ -2,8 +2,9 @@
 
 What it needs: the log file, the log's public key, the witnesses' public keys and a checkpoint that came from
 each. It needs no key of the department; with the key service's list it finds what was opened and then taken
-out, with the audit keys it opens every entry and holds its time against the witnesses'. Findings name the
-first bad entry; nothing is repaired.
+out, with the audit keys it opens every entry, holds its time against the witnesses', and finds accesses and
+changes of the roster that the person whom they name did not sign. Findings name the first bad entry; nothing
+is repaired.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from storage.errors import CheckpointError, StorageError
 from storage.leaf import log_id_of
 from storage.times import MINUTE_US, SECOND_US
 from sync.department.journal.access_log import CONTEXT, DATABASE, AuditKeys, open_entry, origin_of, parse_leaf
+from sync.department.journal.entries import Entry
+from sync.department.journal.signers import SIGNER_KINDS, SignedLog, UnsignedError
 from sync.errors import HomeError
 
 SKEW_US = 10 * MINUTE_US  # how far the department's clock and a witness's may differ
@@ -160,6 +163,7 @@ def _check_entries(
 ) -> list[int]:
     """The time of each entry that was opened, microseconds."""
     opened: list[int] = []
+    signed = SignedLog()
     for place, (sequence, kind, year, leaf, sealed) in enumerate(rows):
         name = f"entry {place}"
         if sequence != place:
@@ -173,10 +177,24 @@ def _check_entries(
             elif hashlib.sha256(sealed).digest() != mark.digest:
                 problems.append(f"{name}: the sealed entry is not the one that was signed")
             elif keys is not None:
-                opened.append(open_entry(log_id, sequence, payload, sealed, keys).stamp.at_us)
+                entry = open_entry(log_id, sequence, payload, sealed, keys)
+                opened.append(entry.stamp.at_us)
+                _check_signed(entry, signed, problems)
         except (StorageError, HomeError) as error:
             problems.append(f"{name}: {error}")
     return opened
+
+
+def _check_signed(entry: Entry, signed: SignedLog, problems: list[str]) -> None:
+    """Whether the person whom an entry names signed it, where it must be signed."""
+    if entry.note.KIND not in SIGNER_KINDS:
+        return
+    try:
+        signed.judge(entry)
+    except UnsignedError as error:
+        about = getattr(entry.note, "user", "")
+        what = f"{entry.note.KIND} {about}".strip()
+        problems.append(f"entry {entry.sequence}: {what} in the name of {entry.stamp.user}: {error}")
 
 
 class Tree:

@@ -41,6 +41,7 @@ from sync.department.journal.hold_entries import (
 )
 from sync.department.journal.machine_entries import AdministratorNamed, ClockConfirmed, PurgeAllowed
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
+from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.journal.sharing_entries import (
     Scope,
@@ -389,7 +390,9 @@ NOTES: dict[str, type[Note]] = {
         RootSet,
         AccountSet,
         CredentialSet,
+        PersonKeySet,
         Logon,
+        SessionKeySet,
         SessionEnded,
         LockoutLifted,
         TrainingDone,
@@ -453,11 +456,12 @@ STATE_KINDS = tuple(kind for kind, cls in NOTES.items() if cls.STATE)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry as read from the log: its place, its stamp, its record."""
+    """One entry as read from the log: its place, its stamp, its record, the signature of who made it."""
 
     sequence: int
     stamp: Stamp
     note: Note
+    signed: bytes = field(default=b"", repr=False)
 
 
 __all__ = [
@@ -503,6 +507,7 @@ __all__ = [
     "LogRead",
     "Logon",
     "Note",
+    "PersonKeySet",
     "Purged",
     "Query",
     "Refused",
@@ -514,6 +519,7 @@ __all__ = [
     "SearchApproved",
     "SearchProposed",
     "SessionEnded",
+    "SessionKeySet",
     "ShareAsked",
     "ShareDecided",
     "ShareDelivered",

@@ -1,51 +1,28 @@
 """An administrator named by two of the three offices: the way back in when nobody is left who can log on.
 
-A statement is deterministic CBOR {"statement": ..., "signatures": [COSE_Sign1 over its SHA-256]} by the
-root's keys. It names the root in force and the size of the log when it was drafted, and holds once.
+`journal/named_administrator.py` has the statement that the offices sign.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-
-from storage import envelope
-from storage.codec import from_bytes, to_bytes
-from storage.errors import RecordError, SignatureError, StorageError
+from storage.errors import RecordError, SignatureError
 from sync.department.desk.desk import Desk
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import HandedOver
 from sync.department.journal.entries import AccountSet
 from sync.department.journal.machine_entries import AdministratorNamed
+from sync.department.journal.named_administrator import (
+    Statement,
+    add_signature,
+    is_statement,
+    parse,
+    signers,
+    unsigned,
+)
 from sync.department.policy.roles import Role
-from sync.root_file import THRESHOLD, Root
-
-CONTEXT = b"alpr-department/administrator/v1"
-MAX_BYTES = 16 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
-    """Who is to be the administrator, under which root, of a log that had `log_size` entries then."""
-
-    department: str
-    user: str
-    name: str
-    root: bytes
-    log_size: int
-
-    def digest(self) -> bytes:
-        """What the offices sign."""
-        return hashlib.sha256(to_bytes(self)).digest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _File:
-    statement: bytes
-    signatures: tuple[bytes, ...]
+from sync.root_file import THRESHOLD
 
 
 def draft(desk: Desk, user: str, name: str) -> bytes:
@@ -59,46 +36,7 @@ def draft(desk: Desk, user: str, name: str) -> bytes:
         root=desk.root.digest(),
         log_size=desk.log.size(),
     )
-    return to_bytes(_File(statement=to_bytes(made), signatures=()))
-
-
-def parse(data: bytes) -> tuple[Statement, tuple[bytes, ...]]:
-    """(the statement, its signatures). Raises StorageError kinds."""
-    file = from_bytes(_File, data, limit=MAX_BYTES)
-    return from_bytes(Statement, file.statement, limit=MAX_BYTES), file.signatures
-
-
-def is_statement(data: bytes) -> bool:
-    """Whether a file is such a statement, and no root file."""
-    try:
-        parse(data)
-    except StorageError:
-        return False
-    return True
-
-
-def add_signature(data: bytes, key: Ed25519PrivateKey) -> bytes:
-    """The same file with one more office's signature; signing twice changes nothing."""
-    statement, signatures = parse(data)
-    kid = envelope.key_id(key.public_key())
-    kept = tuple(one for one in signatures if envelope.split(one)[3] != kid)
-    signed = envelope.sign(statement.digest(), key, context=CONTEXT)
-    return to_bytes(_File(statement=to_bytes(statement), signatures=(*kept, signed)))
-
-
-def signers(root: Root, statement: Statement, signatures: Sequence[bytes]) -> list[str]:
-    """The offices whose signature holds, each once."""
-    found = []
-    for key in root.keys:
-        public = Ed25519PublicKey.from_public_bytes(key.public)
-        for one in signatures:
-            try:
-                if envelope.open_signed(one, public, context=CONTEXT) == statement.digest():
-                    found.append(key.holder)
-                    break
-            except StorageError:
-                continue
-    return found
+    return unsigned(made)
 
 
 def name_administrator(desk: Desk, data: bytes) -> HandedOver:
@@ -157,3 +95,6 @@ def _account(desk: Desk, user: str, name: str) -> AccountSet:
         reason="named by two of the three offices",
         ssh_keys=known.ssh_keys if known else (),
     )
+
+
+__all__ = ["Statement", "add_signature", "draft", "is_statement", "name_administrator", "parse", "signers"]

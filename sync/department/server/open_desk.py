@@ -35,7 +35,7 @@ from sync.department.desk.state import checked_policy
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome, load_ed25519
-from sync.department.journal.access_log import DATABASE
+from sync.department.journal.access_log import DATABASE, LogPart
 from sync.department.journal.entries import AccountSet, Query
 from sync.department.journal.publisher import WitnessLinks
 from sync.department.journal.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
@@ -93,6 +93,9 @@ class RootedDoor:
             )
             self._guard = (root.version, guard)
         return self._guard[1]
+
+    def follow(self, part: LogPart) -> int:
+        return self._door().follow(part)
 
     def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         return self._door().tokens(cover, query, days)
@@ -248,7 +251,7 @@ def open_front(
     return Front(
         desk=desk,
         reads=StoreReads(store, packs),
-        door=ProvenDoor(door, desk.log.consistency, desk.log.size),
+        door=ProvenDoor(door, desk.log),
         vault=FolderVault(home.path / FOLDER / "holds"),
         package=packed,
         overdue_from_store=lambda moment: overdue_in_store(held, desk, moment),

@@ -27,6 +27,8 @@ from sync.department.desk.alerts.opening import open_waiting
 from sync.department.desk.alerts.watchers import Watcher, Watchers
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.signing import signing
 from sync.department.ground.problem import NO_STORE
 from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
 from sync.department.journal.entries import Entry, LogRead
@@ -147,7 +149,8 @@ class AlertEvents:
         if self._opened_at == heard:
             return
         try:
-            open_waiting(self._front, token, touch=False)
+            with signing(self._front.desk, token, "alert/list", NothingForm()):
+                open_waiting(self._front, token, touch=False)
         except (DeskRefusal, StorageError, SyncError):
             return
         self._opened_at = heard

@@ -47,6 +47,10 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
         "credential",
         lambda n: (n.user, "", "reset by another" if n.first else "own password", ""),
     ),
+    "person_key": (
+        "signing key",
+        lambda n: (n.user, "", "certified by the one before" if n.proof else "first key", n.scheme),
+    ),
     "lockout_lifted": ("lockout lifted", lambda n: (n.user, "", "", n.reason)),
     "training": ("training", lambda n: (n.user, n.trainer, n.course, f"policy version {n.policy_version}")),
     "change_proposed": ("change proposed", lambda n: (n.about, "", n.call, n.summary)),

@@ -11,8 +11,8 @@ from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.people import keys, training
 from sync.department.desk.people import rules as people
-from sync.department.desk.people import training
 from sync.department.desk.people.rules import one_time_password, totp_uri
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import (
@@ -280,23 +280,26 @@ def set_password(front: Front, token: str, form: PasswordForm) -> HandedOver:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[HandedOver]:
-        known = desk.credential(caller.user)
-        if known is None or not people.password_matches(known, form.old):
+        known, log_id = desk.credential(caller.user), desk.log.log_id
+        terms, before = desk.policy.security, desk.book.signers.keys.get(caller.user)
+        proven = keys.prove(terms, log_id, caller.user, known, before, form.old)
+        if known is None or not proven.matches:
             raise DeskRefusal("the old password is wrong", code="password", clause="CJIS IA-5")
         if form.old == form.new:
             raise FormError("that is the old password", code="password", clause="CJIS IA-5")
         people.check_password(desk.policy, caller.user, form.new)
         renews = known.first or form.new_authenticator
-        terms = desk.policy.security
         fresh = people.new_credential(
             terms, caller.user, form.new, caller.at_us, first=False, totp="" if renews else known.totp
         )
         used_step = desk.book.roster.used_steps.get(caller.user, -1)
         desk.set_credential(fresh, caller.stamp())
+        certified_by = proven.key if before is not None else None
+        key = keys.next_key(terms, log_id, caller.user, form.new, certified_by, caller.at_us)
         kept = [] if renews else [AuthenticatorKept(user=caller.user, used_step=used_step)]
         uri = totp_uri(fresh, desk.policy.department) if renews else ""
         made = HandedOver(user=caller.user, password="", totp_uri=uri)
-        return kept, lambda _entries: made
+        return [*kept, key], lambda _entries: made
 
     return desk.act(token, Call.POLICY_READ, plan)
 

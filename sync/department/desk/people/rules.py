@@ -284,9 +284,14 @@ def hash_password(terms: SecurityTerms, password: str) -> tuple[str, str]:
     return ARGON2, hasher.hash(password)
 
 
+def is_password(password: str) -> bool:
+    """Whether a text can be a password at all; one that cannot is not hashed."""
+    return len(password) <= MAX_PASSWORD and is_plain(password)
+
+
 def password_matches(credential: Credential, password: str) -> bool:
     """Constant-time comparison under the credential's scheme."""
-    if len(password) > MAX_PASSWORD or not is_plain(password):
+    if not is_password(password):
         return False
     if credential.scheme == PBKDF2:
         try:

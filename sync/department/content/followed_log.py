@@ -1,0 +1,188 @@
+"""The key service follows the department's access log: every leaf once, in order, on its own disk.
+
+So it knows who can sign without taking the department's word for it: a key, a reset or the end of a session
+cannot be left out, because a leaf that was left out does not give the tree head. Entries that say who can
+sign, or must be signed, come with their openings and are judged as they come (`journal/signers.py`); of the
+others only the hash is kept. `followed.sqlite` lies with the keys.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from storage import envelope, files, merkle
+from storage.checkpoint import NoteKey, open_checkpoint
+from storage.errors import StorageError
+from storage.sealing import commitment
+from storage.times import HOUR_US
+from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, Opening, entry_from, parse_leaf
+from sync.department.journal.folded import as_plain, as_value
+from sync.department.journal.signers import SIGNER_KINDS, SignedLog, UnsignedError
+from sync.root_file import Root
+
+DATABASE = "followed.sqlite"
+MAX_STATE_BYTES = 64 << 20
+AT_ONCE = 1000  # leaves in one message
+JUDGED_US = 2 * HOUR_US  # an access opens content for an hour
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS followed (
+    log BLOB PRIMARY KEY, size INTEGER NOT NULL, state BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+LOST = "the log does not continue the one that was followed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Why an access does not count as its person's, empty where it does; and when it was made."""
+
+    reason: str
+    at_us: int
+
+
+@dataclass(slots=True)
+class Followed:
+    """A log as far as it was followed."""
+
+    peaks: tuple[bytes, ...] = ()
+    signed: SignedLog = field(default_factory=SignedLog)
+    judged: dict[int, Judged] = field(default_factory=dict)
+
+
+class FollowError(StorageError):
+    """What is shown does not continue the log that was followed."""
+
+
+class FollowedLog:
+    """One log, followed in a key service's folder. Thread-safe, and safe for several processes."""
+
+    def __init__(self, folder: Path, log: NoteKey, log_id: bytes, root: Root | None = None) -> None:
+        """`root`: the root file that was put here by hand; the log's own root must be it, or follow it."""
+        folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+        path = folder / DATABASE
+        if not path.exists():
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, files.PRIVATE_FILE))
+        self._log, self._log_id, self._root = log, log_id, root
+        self._guard = threading.RLock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20000"):
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.executescript(SCHEMA)
+        self._size, self._held = -1, Followed()
+
+    def close(self) -> None:
+        with self._guard:
+            self._db.close()
+
+    def _load(self) -> None:
+        """What the folder holds now: another process may have followed further."""
+        row = self._db.execute("SELECT size FROM followed WHERE log = ?", (self._log_id,)).fetchone()
+        size = int(row[0]) if row else 0
+        if size != self._size:
+            self._held = self._read() if size else Followed()
+            self._size = size
+
+    def _read(self) -> Followed:
+        (state,) = self._db.execute("SELECT state FROM followed WHERE log = ?", (self._log_id,)).fetchone()
+        found: Followed = as_value(Followed, envelope.decode(bytes(state), limit=MAX_STATE_BYTES))
+        return found
+
+    def head(self) -> tuple[int, bytes]:
+        """(size, root) of the log as far as it was followed."""
+        with self._guard:
+            self._load()
+            return self._size, merkle.Frontier(self._size, self._held.peaks).root()
+
+    def follow(self, part: LogPart, expected: Callable[[int, int], dict[int, bytes]]) -> int:
+        """Take in a part that continues the log; how far it was followed then.
+
+        `expected`: roots of sizes in [first, last] accepted before. Raises FollowError, StorageError.
+        """
+        with self._guard:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._load()
+                new = self._taken(part, expected)
+                if new is not None:
+                    state = envelope.encode(as_plain(Followed, new[1]))
+                    self._db.execute(
+                        "INSERT OR REPLACE INTO followed VALUES (?, ?, ?)", (self._log_id, new[0], state)
+                    )
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._load()
+            return self._size
+
+    def _taken(
+        self, part: LogPart, expected: Callable[[int, int], dict[int, bytes]]
+    ) -> tuple[int, Followed] | None:
+        end = part.start + len(part.leaves)
+        if not 0 <= part.start <= self._size or len(part.leaves) > AT_ONCE:
+            raise FollowError("a part follows what is here", where="access log")
+        if end <= self._size:
+            return None
+        known = self._read() if self._size else Followed()  # a copy: what does not hold changes nothing
+        frontier = merkle.Frontier(self._size, known.peaks)
+        roots = expected(self._size, end)
+        openings = {one.sequence: one for one in part.openings}
+        for leaf in part.leaves[self._size - part.start :]:
+            self._take(known, leaf, frontier.size, openings)
+            frontier.append(merkle.leaf_hash(leaf))
+            if roots.get(frontier.size, frontier.root()) != frontier.root():
+                raise FollowError(LOST, where="access log")
+        head = open_checkpoint(part.checkpoint, self._log)
+        if (head.size, head.root) != (frontier.size, frontier.root()):
+            raise FollowError(LOST, where="access log")
+        self._demand_root(known)
+        known.peaks = frontier.peaks
+        return frontier.size, known
+
+    def _take(self, known: Followed, leaf: bytes, sequence: int, openings: dict[int, Opening]) -> None:
+        payload = envelope.open_signed(leaf, self._log.public, context=CONTEXT, limit=4096)
+        log_id, kind, place, _, mark = parse_leaf(payload)
+        if log_id != self._log_id or place != sequence:
+            raise FollowError("a leaf is of another log or place", where=f"access log, entry {sequence}")
+        if kind not in SIGNER_KINDS:
+            return
+        shown = openings.get(sequence)
+        if shown is None or commitment(ELEMENT, shown.salt, shown.content) != mark.commitment:
+            raise FollowError("an entry was not shown", where=f"access log, entry {sequence}")
+        entry = entry_from(kind, sequence, shown.content)
+        reason = ""
+        try:
+            known.signed.judge(entry)
+        except UnsignedError as error:
+            reason = str(error)
+        known.judged = {
+            at: one for at, one in known.judged.items() if entry.stamp.at_us - one.at_us < JUDGED_US
+        }
+        known.judged[sequence] = Judged(reason=reason, at_us=entry.stamp.at_us)
+
+    def _demand_root(self, known: Followed) -> None:
+        """The log's root is the one that was put here by hand, or follows it. Raises FollowError."""
+        seen = known.signed.signers.root
+        if self._root is None or seen is None or seen.version != self._root.version:
+            return
+        if seen.digest() != self._root.digest():
+            raise FollowError("the log has another root file than the one here", where="root file")
+
+    def demand_signed(self, sequence: int) -> None:
+        """An access that its person signed. Raises UnsignedError."""
+        with self._guard:
+            self._load()
+            known = self._held
+        seen, here = known.signed.signers.root, self._root
+        if here is not None and (seen is None or seen.version < here.version):
+            raise UnsignedError("the log has an older root file than the one here")
+        judged = known.judged.get(sequence)
+        if judged is None:
+            raise UnsignedError("the entry is older than two hours, or was not followed")
+        if judged.reason:
+            raise UnsignedError(judged.reason)

@@ -1,0 +1,106 @@
+"""A person's password as a key at the desk: what a logon proves with it, and the entries that follow.
+
+The server sees a password that is typed into a browser: it makes the key in memory, signs the session's
+certificate and forgets it. A command makes the key on its own machine and sends the certificate alone.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from storage.errors import StorageError
+from sync.department.desk.people import rules as people
+from sync.department.desk.people.rules import Credential
+from sync.department.ground.person_key import argon2_scheme, derive_key, new_salt, pbkdf2_scheme
+from sync.department.journal.person_entries import PersonKeySet
+from sync.department.journal.signers import FRESH_US
+from sync.department.journal.statements import NEXT_KEY, SESSION, certify, open_certificate
+from sync.department.policy.system_terms import SecurityTerms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """What a password proved. `key`: the person's; `fresh`: their first one, to be entered."""
+
+    matches: bool
+    key: Ed25519PrivateKey | None = field(default=None, repr=False)
+    fresh: PersonKeySet | None = None
+
+
+def scheme_of(terms: SecurityTerms) -> str:
+    """How a new password makes its key."""
+    if terms.profile == "fips":
+        return pbkdf2_scheme()
+    return argon2_scheme(terms.argon2_memory_kib, terms.argon2_passes)
+
+
+def new_key(
+    terms: SecurityTerms, department: bytes, user: str, password: str
+) -> tuple[Ed25519PrivateKey, PersonKeySet]:
+    """A key for a new password, under a fresh salt; without the certificate of the key before it."""
+    salt, scheme = new_salt(), scheme_of(terms)
+    key = derive_key(password, salt, scheme, department=department, user=user)
+    public = key.public_key().public_bytes_raw()
+    return key, PersonKeySet(user=user, public_key=public, salt=salt, scheme=scheme, proof=b"")
+
+
+def prove(  # noqa: PLR0917 - a person, and what is known of them
+    terms: SecurityTerms,
+    department: bytes,
+    user: str,
+    credential: Credential | None,
+    known: PersonKeySet | None,
+    password: str,
+) -> Proven:
+    """Hold a password against the person's key; before they had one, against its hash, and make the key.
+
+    An unknown person costs as much as a wrong password. A first password has no key.
+    """
+    if credential is None or credential.first or known is None:
+        matches = people.password_matches(credential or people.nobody(terms), password)
+        if not matches or credential is None or credential.first:
+            return Proven(matches=matches)
+        key, fresh = new_key(terms, department, user, password)
+        return Proven(matches=True, key=key, fresh=fresh)
+    if not people.is_password(password):
+        return Proven(matches=False)
+    key = derive_key(password, known.salt, known.scheme, department=department, user=user)
+    if not hmac.compare_digest(key.public_key().public_bytes_raw(), known.public_key):
+        return Proven(matches=False)
+    return Proven(matches=True, key=key)
+
+
+def certified(
+    known: PersonKeySet | None, department: bytes, user: str, certificate: bytes, at_us: int
+) -> bool:
+    """Whether a certificate for a session is of this person's key, and a few minutes old."""
+    if known is None:
+        return False
+    try:
+        said = open_certificate(certificate, known.public_key)
+    except (StorageError, ValueError):
+        return False
+    return (said.department, said.user, said.use) == (department, user, SESSION) and abs(
+        said.at_us - at_us
+    ) <= FRESH_US
+
+
+def next_key(  # noqa: PLR0917 - a person, and what is known of them
+    terms: SecurityTerms,
+    department: bytes,
+    user: str,
+    password: str,
+    before: Ed25519PrivateKey | None,
+    at_us: int,
+) -> PersonKeySet:
+    """The key of a new password, certified by the one before it."""
+    key, made = new_key(terms, department, user, password)
+    if before is None:
+        return made
+    proof = certify(before, department, user, NEXT_KEY, key.public_key(), at_us)
+    return PersonKeySet(
+        user=user, public_key=made.public_key, salt=made.salt, scheme=made.scheme, proof=proof
+    )

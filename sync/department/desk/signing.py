@@ -1,0 +1,24 @@
+"""The statement of a call whose session's key travels with the token, as a browser's does: signed here."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from sync.department.desk.desk import Desk
+from sync.department.ground.person_key import read_token
+from sync.department.journal.signed_forms import SIGNED_CALLS
+from sync.department.journal.statements import offered, offering, sign_call
+
+
+@contextlib.contextmanager
+def signing(desk: Desk, token: str, name: str, form: Any) -> Iterator[None]:
+    """What is done inside is this call, with the statement that came, or one by the token's key."""
+    given = read_token(token)
+    if given.key is None or name not in SIGNED_CALLS or offered():
+        yield
+        return
+    statement = sign_call(given.key, desk.log.log_id, given.user, name, form, desk.now_us())
+    with offering(statement):
+        yield

@@ -1,0 +1,136 @@
+"""A folded state as plain values and back, after the types of its classes: for snapshots. No I/O.
+
+The form follows the types, so a class that changes makes what was kept before unreadable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import types
+import typing
+from collections.abc import ItemsView, Iterator, ValuesView
+from typing import Any
+
+from storage import envelope
+from storage.codec import from_plain, to_plain
+from storage.errors import RecordError
+from sync.department.journal.entries import NOTES, Entry, Stamp
+from sync.department.policy.policy import Policy
+
+MAX_BYTES = 1 << 30
+
+
+class LazyEntries(dict[Any, Any]):
+    """Entries by name, each read from its bytes when it is first asked for."""
+
+    def _read(self, key: Any) -> Any:
+        value = dict.__getitem__(self, key)
+        if type(value) is bytes:
+            value = _entry(envelope.decode(value, limit=MAX_BYTES))
+            dict.__setitem__(self, key, value)
+        return value
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._read(key)
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return self._read(key) if key in self else default
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        if key in self:
+            value = self._read(key)
+            del self[key]
+            return value
+        return dict.pop(self, key, *default)
+
+    def values(self) -> ValuesView[Any]:  # type: ignore[override]
+        return ValuesView(self)
+
+    def items(self) -> ItemsView[Any, Any]:  # type: ignore[override]
+        return ItemsView(self)
+
+    def raw(self) -> Iterator[tuple[Any, Any]]:
+        """Each as it lies: an entry, or its bytes."""
+        return iter(dict.items(self))
+
+
+def _entry_bytes(entry: Any) -> bytes:
+    if type(entry) is bytes:
+        return entry
+    plain = [entry.sequence, to_plain(entry.stamp), entry.note.KIND, to_plain(entry.note)]
+    return envelope.encode(plain)
+
+
+def _entry(value: Any) -> Entry:
+    if not isinstance(value, list) or len(value) != 4 or value[2] not in NOTES:
+        raise RecordError("is no entry", where="snapshot")
+    return Entry(value[0], from_plain(Stamp, value[1]), from_plain(NOTES[value[2]], value[3]))
+
+
+@functools.cache
+def hints_of(cls: Any) -> dict[str, Any]:
+    """The types of a class's fields."""
+    return typing.get_type_hints(cls)
+
+
+def as_plain(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one case for each kind of type
+    """Plain values of what has this type."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if value is None:
+        return None
+    if origin in {types.UnionType, typing.Union}:
+        return as_plain(next(one for one in inner if one is not type(None)), value)
+    if hint is Entry:
+        return _entry_bytes(value)
+    if origin is dict:
+        pairs = value.raw() if isinstance(value, LazyEntries) else value.items()
+        return [[as_plain(inner[0], key), as_plain(inner[1], one)] for key, one in pairs]
+    if origin in {set, list, tuple}:
+        each = inner[0]
+        return [as_plain(each, one) for one in (sorted(value) if origin is set else value)]
+    if hint is Policy:
+        return True  # read from its document
+    if is_part(hint):
+        hints = hints_of(hint)
+        names = [one.name for one in dataclasses.fields(hint)]
+        return {name: as_plain(hints[name], getattr(value, name)) for name in names}
+    return to_plain(value)
+
+
+def as_value(hint: Any, plain: Any) -> Any:  # noqa: PLR0911 - one case for each kind of type
+    """What `as_plain` wrote. Raises RecordError, ValueError, TypeError, KeyError."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in {types.UnionType, typing.Union}:
+        return None if plain is None else as_value(next(one for one in inner if one is not type(None)), plain)
+    if hint is Policy:
+        return None  # read from its document
+    if hint is Entry:
+        return _entry(envelope.decode(plain, limit=MAX_BYTES))
+    if origin is dict:
+        if inner[1] is Entry:
+            return LazyEntries({as_value(inner[0], key): one for key, one in plain})
+        return {as_value(inner[0], key): as_value(inner[1], one) for key, one in plain}
+    if origin in {set, list}:
+        return origin(as_value(inner[0], one) for one in plain)
+    if origin is tuple:
+        return tuple(as_value(inner[0], one) for one in plain)
+    if is_part(hint):
+        hints = hints_of(hint)
+        made = hint.__new__(hint)
+        for one in dataclasses.fields(hint):
+            setattr(made, one.name, as_value(hints[one.name], plain[one.name]))
+        return made
+    if dataclasses.is_dataclass(hint):
+        return from_plain(typing.cast("type[Any]", hint), plain)
+    if isinstance(hint, type) and issubclass(hint, enum.StrEnum):
+        return hint(plain)
+    if type(plain) is not hint:
+        raise RecordError("is of another type", where="snapshot")
+    return plain
+
+
+def is_part(hint: Any) -> bool:
+    """Whether a class is a part of the book that changes: not a frozen record."""
+    return dataclasses.is_dataclass(hint) and not hint.__dataclass_params__.frozen  # type: ignore[union-attr]

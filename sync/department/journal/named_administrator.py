@@ -1,0 +1,86 @@
+"""The statement by which two of the three offices name an administrator, and who signed it. No I/O.
+
+Deterministic CBOR {"statement": ..., "signatures": [COSE_Sign1 over its SHA-256]} by the root's keys. It
+names the root in force and the size of the log when it was drafted, and holds once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from storage import envelope
+from storage.codec import from_bytes, to_bytes
+from storage.errors import StorageError
+from sync.root_file import Root
+
+CONTEXT = b"alpr-department/administrator/v1"
+MAX_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """Who is to be the administrator, under which root, of a log that had `log_size` entries then."""
+
+    department: str
+    user: str
+    name: str
+    root: bytes
+    log_size: int
+
+    def digest(self) -> bytes:
+        """What the offices sign."""
+        return hashlib.sha256(to_bytes(self)).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    statement: bytes
+    signatures: tuple[bytes, ...]
+
+
+def unsigned(statement: Statement) -> bytes:
+    """A statement as a file that nobody signed yet."""
+    return to_bytes(_File(statement=to_bytes(statement), signatures=()))
+
+
+def parse(data: bytes) -> tuple[Statement, tuple[bytes, ...]]:
+    """(the statement, its signatures). Raises StorageError kinds."""
+    file = from_bytes(_File, data, limit=MAX_BYTES)
+    return from_bytes(Statement, file.statement, limit=MAX_BYTES), file.signatures
+
+
+def is_statement(data: bytes) -> bool:
+    """Whether a file is such a statement, and no root file."""
+    try:
+        parse(data)
+    except StorageError:
+        return False
+    return True
+
+
+def add_signature(data: bytes, key: Ed25519PrivateKey) -> bytes:
+    """The same file with one more office's signature; signing twice changes nothing."""
+    statement, signatures = parse(data)
+    kid = envelope.key_id(key.public_key())
+    kept = tuple(one for one in signatures if envelope.split(one)[3] != kid)
+    signed = envelope.sign(statement.digest(), key, context=CONTEXT)
+    return to_bytes(_File(statement=to_bytes(statement), signatures=(*kept, signed)))
+
+
+def signers(root: Root, statement: Statement, signatures: Sequence[bytes]) -> list[str]:
+    """The offices whose signature holds, each once."""
+    found = []
+    for key in root.keys:
+        public = Ed25519PublicKey.from_public_bytes(key.public)
+        for one in signatures:
+            try:
+                if envelope.open_signed(one, public, context=CONTEXT) == statement.digest():
+                    found.append(key.holder)
+                    break
+            except StorageError:
+                continue
+    return found

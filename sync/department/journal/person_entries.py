@@ -1,0 +1,39 @@
+"""Entries about keys that people sign with: a person's key, a session's key. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from storage.errors import RecordError
+from sync.department.journal.entry_base import Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonKeySet(Note):
+    """The public key that a person's password makes, with what a client needs to make it again.
+
+    `proof`: the certificate of this key by the key before it; empty for a first key, which only an account
+    that never had one gets, or one whose reset another person signed.
+    """
+
+    KIND: ClassVar[str] = "person_key"
+    user: str
+    public_key: bytes
+    salt: bytes
+    scheme: str
+    proof: bytes
+
+    def check(self) -> None:
+        if len(self.public_key) != 32:
+            raise RecordError("an Ed25519 key has 32 bytes", where="person_key.public_key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionKeySet(Note):
+    """The key that signs the calls of a session. `certificate`: by the person's key (`statements.py`)."""
+
+    KIND: ClassVar[str] = "session_key"
+    session: bytes
+    user: str
+    certificate: bytes

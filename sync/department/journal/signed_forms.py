@@ -1,0 +1,116 @@
+"""Which signed call may make which entry: a statement's form held against the entry that came of it. No I/O.
+
+A call that opens content is named here with the actions of its accesses; one that is not named opens nothing.
+What the form says of query, ground, reads, request and approval is what the entry must say. What the form
+only names by number (a request, a proposal, a hold) lies in the log itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from storage import envelope
+from storage.codec import from_plain, to_plain
+from storage.errors import StorageError
+from storage.plate_text import normal_plate
+from sync.department.journal.entries import Access, Ground, Query
+from sync.department.journal.statements import Statement
+
+ALERTS = frozenset({"alert", "alert-image"})
+ACTIONS: dict[str, frozenset[str]] = {
+    "inquiry/run": frozenset({"search"}),
+    "inquiry/break-glass": frozenset({"search"}),
+    "inquiry/answer": frozenset({"answer"}),
+    "inquiry/image": frozenset({"image"}),
+    "inquiry/answer-image": frozenset({"image"}),
+    "hold/place": frozenset({"hold"}),
+    "hold/export": frozenset({"export"}),
+    "share/deliver": frozenset({"delivery"}),
+    "alert/list": ALERTS,
+    "alert/show": ALERTS,
+    "alert/transcribe": ALERTS,
+    "alert/answer": ALERTS,
+    "alert/clets": ALERTS,
+    "alert/close": ALERTS,
+}
+ROSTER_CALLS = frozenset({"user/set", "user/import", "user/hand-over", "user/credential"})
+BY_NUMBER = frozenset({"inquiry/run", "inquiry/answer", "inquiry/answer-image"})
+SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS
+
+
+def fits_access(statement: Statement, access: Access, waiting: Mapping[int, bytes]) -> bool:
+    """Whether this access is what the signed call asked for. `waiting`: `ask_digest` of each request and
+    proposal by its entry, for forms that only name one."""
+    if access.action not in ACTIONS.get(statement.call, ()):
+        return False
+    try:
+        form = statement.fields()
+        query = None if form.get("query") is None else from_plain(Query, form["query"])
+    except StorageError:
+        return False
+    said = (
+        (query is None or _same_query(query, access))
+        and form.get("ground") in (None, to_plain(access.ground))
+        and _same_reads(form, access)
+        and _same_scope(form.get("scope"), access)
+    )
+    proposal, request = form.get("proposal", -1), form.get("request", -1)
+    numbers = access.approval in {-1, proposal, form.get("approval", -1)}
+    if not (said and numbers and request in {-1, access.request}):
+        return False
+    if query is not None or statement.call not in BY_NUMBER:
+        return bool(access.request == request)
+    return _as_asked(waiting.get(proposal if proposal != -1 else request), access)
+
+
+def ask_digest(plate: str, ground: Ground) -> bytes:
+    """What a request or a proposal binds its access to."""
+    return hashlib.sha256(envelope.encode([normal_plate(plate), to_plain(ground)])).digest()
+
+
+def _as_asked(digest: bytes | None, access: Access) -> bool:
+    return digest is not None and hmac.compare_digest(digest, ask_digest(access.plate, access.ground))
+
+
+def _same_query(query: Query, access: Access) -> bool:
+    plate = normal_plate(query.plate)
+    tidy = Query(
+        plate=plate, since_us=query.since_us, until_us=query.until_us, area=query.area, unit=query.unit
+    )
+    return (access.plate, access.elements) == (plate, tidy.text())
+
+
+def _same_reads(form: dict[str, Any], access: Access) -> bool:
+    if isinstance(form.get("reads"), list):
+        return bool(list(access.reads) == form["reads"])
+    for name in ("read", "alert"):
+        if isinstance(form.get(name), str):
+            return access.reads == (form[name],) or (name == "alert" and form[name] in access.elements)
+    return True
+
+
+def _same_scope(scope: object, access: Access) -> bool:
+    if not isinstance(scope, dict) or not isinstance(scope.get("plates"), list):
+        return True
+    return access.plate in {normal_plate(one) for one in scope["plates"] if isinstance(one, str)}
+
+
+def fits_roster(statement: Statement, about: str) -> bool:
+    """Whether this call changes the account or the credential of that person."""
+    if statement.call not in ROSTER_CALLS:
+        return False
+    try:
+        form = statement.fields()
+    except StorageError:
+        return False
+    if form.get("propose") is True:
+        return False
+    named = {form.get("user")}
+    if statement.call == "user/import" and isinstance(form.get("people"), list):
+        named = {one.get("user") for one in form["people"] if isinstance(one, dict)}
+    if statement.call == "user/hand-over":
+        named.add(statement.user)
+    return about in named

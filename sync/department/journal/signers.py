@@ -1,0 +1,311 @@
+"""Who can sign: the keys of people and of their sessions, as the entries of the log prove them. No I/O.
+
+Root at the department's server holds the log's key and can write any entry; it does not hold a person's key.
+So an entry counts only where the chain holds, and `apply` says what does not:
+
+- a key of a person: certified by that person's key before it; without that only for an account that never
+  had one, or whose reset a signed call of an administrator made
+- an account, or a credential made by another: by a signed call of an administrator; by nobody's only before
+  anybody had a key, or where two of the three offices named that administrator
+- a session's key: certified by the person's key, a few minutes old, and never seen before
+- an access: a statement by the session's key, for that session's person, a few minutes old, used once, whose
+  form asks for just that (`signed_forms.py`)
+
+What does not hold changes nothing here. The key service and `department verify` fold the same entries.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from storage.codec import to_bytes
+from storage.errors import StorageError
+from storage.leaf import log_id_of
+from storage.times import DAY_US, HOUR_US, MINUTE_US
+from sync import root_file
+from sync.department.journal import named_administrator
+from sync.department.journal.entries import (
+    Access,
+    AccountSet,
+    CredentialSet,
+    Entry,
+    InquiryAsked,
+    LogOpened,
+    RootSet,
+    SearchProposed,
+    SessionEnded,
+)
+from sync.department.journal.entry_base import SYSTEM
+from sync.department.journal.machine_entries import AdministratorNamed
+from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
+from sync.department.journal.signed_forms import ask_digest, fits_access, fits_roster
+from sync.department.journal.statements import (
+    NEXT_KEY,
+    SESSION,
+    Certificate,
+    Statement,
+    open_certificate,
+    open_statement,
+)
+from sync.department.policy.roles import MANAGES_USERS, Role
+from sync.root_file import Root
+
+FRESH_US = 10 * MINUTE_US  # how far a person's clock and the department's may differ
+KEPT_US = HOUR_US  # what is too old to be fresh needs no memory
+WAITS_US = 92 * DAY_US  # a request or proposal that is older is asked anew
+SIGNER_KINDS = tuple(
+    cls.KIND
+    for cls in (
+        LogOpened,
+        RootSet,
+        AccountSet,
+        CredentialSet,
+        PersonKeySet,
+        SessionKeySet,
+        SessionEnded,
+        AdministratorNamed,
+        InquiryAsked,
+        SearchProposed,
+        Access,
+    )
+)
+"""The kinds of entries that say who can sign, or must be signed."""
+
+
+class UnsignedError(Exception):
+    """Why an entry does not count as this person's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSigner:
+    """Whose session it is, the key that signs for it, until when."""
+
+    user: str
+    public_key: bytes
+    ends_us: int
+
+
+@dataclass(slots=True)
+class Signers:
+    """The keys that hold after the entries so far.
+
+    `ever`: who ever had a key; `reset`: whose next key needs no certificate; `recent`: keys of sessions that
+    were certified within the hour; `named`: the administrator whom two offices named, until it is done.
+    """
+
+    department: bytes = b""
+    root: Root | None = None
+    keys: dict[str, PersonKeySet] = field(default_factory=dict)
+    ever: set[str] = field(default_factory=set)
+    reset: set[str] = field(default_factory=set)
+    roles: dict[str, tuple[Role, ...]] = field(default_factory=dict)
+    sessions: dict[bytes, SessionSigner] = field(default_factory=dict)
+    recent: dict[bytes, int] = field(default_factory=dict)
+    named: str = ""
+    named_at: int = -1
+
+    def apply(self, entry: Entry) -> None:
+        """Take in an entry of a kind that changes who can sign. Raises UnsignedError for one that does not
+        hold; it changes nothing."""
+        note = entry.note
+        if isinstance(note, LogOpened):
+            self.department = log_id_of(Ed25519PublicKey.from_public_bytes(note.public_key))
+        elif isinstance(note, RootSet):
+            self._set_root(note)
+        elif isinstance(note, AdministratorNamed):
+            self._name(entry, note)
+        elif isinstance(note, AccountSet):
+            self._set_account(entry, note)
+        elif isinstance(note, CredentialSet):
+            self._set_credential(entry, note)
+        elif isinstance(note, PersonKeySet):
+            self._set_key(entry, note)
+        elif isinstance(note, SessionKeySet):
+            self._open_session(entry, note)
+        elif isinstance(note, SessionEnded) and note.how in {"logoff", "ended"}:
+            self.sessions.pop(note.session, None)
+
+    def check(self, entry: Entry) -> None:
+        """Whether an entry would hold, before it is made. Raises UnsignedError."""
+        trial = copy.copy(self)
+        for name in ("keys", "ever", "reset", "roles", "sessions", "recent"):
+            setattr(trial, name, copy.copy(getattr(self, name)))
+        trial.apply(entry)
+
+    def demand_signed(self, entry: Entry) -> Statement:
+        """The statement of an entry, by the key of its session, for the person whom it names. Raises
+        UnsignedError."""
+        stamp = entry.stamp
+        if not entry.signed:
+            raise UnsignedError("nobody signed it")
+        session = self.sessions.get(stamp.session)
+        if session is None or session.user != stamp.user:
+            raise UnsignedError(f"its session has no key of {stamp.user}")
+        if stamp.at_us >= session.ends_us:
+            raise UnsignedError("the key of its session had ended")
+        try:
+            said = open_statement(entry.signed, session.public_key)
+        except (StorageError, ValueError) as error:
+            raise UnsignedError(f"its signature does not hold: {type(error).__name__}") from None
+        if said.department != self.department or said.user != stamp.user:
+            raise UnsignedError("the signature is of another person or department")
+        if abs(said.at_us - stamp.at_us) > FRESH_US:
+            raise UnsignedError("the signature is of another time")
+        return said
+
+    # what entries do ------------------------------------------------------------------------------------
+
+    def _set_root(self, note: RootSet) -> None:
+        try:
+            if self.root is None:
+                self.root = root_file.open_first(note.root_file, note.root_digest)
+            else:
+                self.root = root_file.open_next(note.root_file, self.root)
+        except StorageError as error:
+            raise UnsignedError(f"the root file does not hold: {type(error).__name__}") from None
+
+    def _name(self, entry: Entry, note: AdministratorNamed) -> None:
+        try:
+            said, signatures = named_administrator.parse(note.statement)
+        except StorageError:
+            raise UnsignedError("the offices' statement is malformed") from None
+        if self.root is None or said.root != self.root.digest() or said.user != note.user:
+            raise UnsignedError("the offices' statement is of another root file or person")
+        if not self.named_at < said.log_size <= entry.sequence:
+            raise UnsignedError("the offices' statement was used before")
+        if len(named_administrator.signers(self.root, said, signatures)) < root_file.THRESHOLD:
+            raise UnsignedError("fewer than two offices signed the statement")
+        self.named, self.named_at = note.user, entry.sequence
+
+    def _demand_roster(self, entry: Entry, about: str) -> None:
+        """Somebody who may made this change of the roster. Raises UnsignedError."""
+        if not self.ever:
+            return
+        if entry.stamp.user == SYSTEM:
+            raise UnsignedError(f"no person made this change of {about}")
+        said = self.demand_signed(entry)
+        if not fits_roster(said, about):
+            raise UnsignedError(f"the signed call does not change {about}")
+        if MANAGES_USERS.isdisjoint(self.roles.get(entry.stamp.user, ())):
+            raise UnsignedError(f"{entry.stamp.user} does not manage accounts")
+
+    def _set_account(self, entry: Entry, note: AccountSet) -> None:
+        if not (self.named and entry.stamp.user == SYSTEM and self._by_offices(note)):
+            self._demand_roster(entry, note.user)
+        if note.active:
+            self.roles[note.user] = note.roles
+            return
+        self.roles.pop(note.user, None)
+        self.keys.pop(note.user, None)
+        self._end_sessions(note.user, b"")
+
+    def _by_offices(self, note: AccountSet) -> bool:
+        """The person whom the offices named, or one who loses that role by it."""
+        before = set(self.roles.get(note.user, ()))
+        return note.user == self.named or set(note.roles) == before - {Role.ADMINISTRATOR}
+
+    def _set_credential(self, entry: Entry, note: CredentialSet) -> None:
+        if note.user == entry.stamp.user:
+            self._end_sessions(note.user, entry.stamp.session)
+            return
+        if self.named == note.user and entry.stamp.user == SYSTEM:
+            self.named = ""
+        else:
+            self._demand_roster(entry, note.user)
+        self.keys.pop(note.user, None)
+        self.reset.add(note.user)
+        self._end_sessions(note.user, b"")
+
+    def _set_key(self, entry: Entry, note: PersonKeySet) -> None:
+        user = note.user
+        if user != entry.stamp.user or user not in self.roles:
+            raise UnsignedError(f"a key of {user} is set by {user} alone")
+        known = self.keys.get(user)
+        if known is not None:
+            said = self._certified(entry, note.proof, known.public_key, user, NEXT_KEY)
+            if said.public_key != note.public_key:
+                raise UnsignedError(f"{user}'s key certified another one")
+        elif user in self.ever and user not in self.reset:
+            raise UnsignedError(f"{user} had a key, and no signed call reset it")
+        self.keys[user] = note
+        self.ever.add(user)
+        self.reset.discard(user)
+
+    def _open_session(self, entry: Entry, note: SessionKeySet) -> None:
+        known = self.keys.get(note.user)
+        if known is None or note.user != entry.stamp.user:
+            raise UnsignedError(f"{note.user} has no key that could certify a session")
+        said = self._certified(entry, note.certificate, known.public_key, note.user, SESSION)
+        self.recent = {key: at for key, at in self.recent.items() if entry.stamp.at_us - at < KEPT_US}
+        if said.public_key in self.recent:
+            raise UnsignedError("the certificate was used before")
+        self.recent[said.public_key] = entry.stamp.at_us
+        self.sessions = {key: one for key, one in self.sessions.items() if one.ends_us > entry.stamp.at_us}
+        self.sessions[note.session] = SessionSigner(
+            user=note.user, public_key=said.public_key, ends_us=said.ends_us
+        )
+
+    def _certified(self, entry: Entry, message: bytes, by: bytes, user: str, use: str) -> Certificate:
+        try:
+            said = open_certificate(message, by)
+        except (StorageError, ValueError) as error:
+            raise UnsignedError(f"{user}'s key did not sign it: {type(error).__name__}") from None
+        if (said.department, said.user, said.use) != (self.department, user, use):
+            raise UnsignedError("the certificate is of another person, department or use")
+        if abs(said.at_us - entry.stamp.at_us) > FRESH_US:
+            raise UnsignedError("the certificate is of another time")
+        return said
+
+    def _end_sessions(self, user: str, but: bytes) -> None:
+        for session in [key for key, one in self.sessions.items() if one.user == user and key != but]:
+            del self.sessions[session]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What a request or a proposal asks for, as a digest, and when it was made."""
+
+    digest: bytes
+    at_us: int
+
+
+@dataclass(slots=True)
+class SignedLog:
+    """Entries in their order, each judged by what held before it; what the key service and `verify` keep.
+
+    `used`: statements of the hour; `waiting`: requests and proposals, which a call may name by number.
+    """
+
+    signers: Signers = field(default_factory=Signers)
+    used: dict[bytes, int] = field(default_factory=dict)
+    waiting: dict[int, Waiting] = field(default_factory=dict)
+
+    def judge(self, entry: Entry) -> None:
+        """Take in an entry. Raises UnsignedError for one that is not of the person whom it names.
+
+        Before the first person of a log had a key, accesses need no signature.
+        """
+        note, at_us = entry.note, entry.stamp.at_us
+        if isinstance(note, InquiryAsked | SearchProposed):
+            self.waiting = {at: one for at, one in self.waiting.items() if at_us - one.at_us < WAITS_US}
+            digest = ask_digest(note.query.plate, note.ground)
+            self.waiting[entry.sequence] = Waiting(digest=digest, at_us=at_us)
+        elif not isinstance(note, Access):
+            self.signers.apply(entry)
+        elif entry.signed or self.signers.ever:
+            self._judge_access(entry, note)
+
+    def _judge_access(self, entry: Entry, note: Access) -> None:
+        said = self.signers.demand_signed(entry)
+        if not fits_access(said, note, {at: one.digest for at, one in self.waiting.items()}):
+            raise UnsignedError("the signed call asks for something else")
+        self.used = {key: at for key, at in self.used.items() if entry.stamp.at_us - at < KEPT_US}
+        place = f"{note.action} {note.elements}".encode()
+        key = hashlib.sha256(to_bytes(said) + place).digest()
+        if key in self.used:
+            raise UnsignedError("the signature was used before")
+        self.used[key] = entry.stamp.at_us

@@ -1,0 +1,125 @@
+"""What a person signs: a certificate for a key, and a statement for each call that opens content. No I/O.
+
+Both are COSE_Sign1 (Ed25519) over deterministic CBOR, each under a context of its own. A certificate makes a
+session's key, or a person's next key, theirs until a time. A statement holds the call's name and its form,
+so that whoever has it can do with it what the form asks and nothing else. Both name the department's log and
+hold a random number; the rules for when they count are in `signers.py`.
+
+`offering` keeps the statement that a call came with, for the entries that the call makes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from storage import envelope
+from storage.codec import from_bytes, to_bytes
+from storage.errors import RecordError
+from storage.times import HOUR_US
+
+CERTIFICATE = b"alpr-department/certificate/v1"
+STATEMENT = b"alpr-department/statement/v1"
+SESSION, NEXT_KEY = "session", "next-key"
+LONGEST_US = 24 * HOUR_US
+MAX_BYTES = 256 * 1024  # a form with the names of a thousand reads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """`public_key` is this user's for a session or as the next key, from `at_us` until `ends_us`."""
+
+    department: bytes
+    user: str
+    use: str
+    public_key: bytes
+    at_us: int
+    ends_us: int
+
+    def check(self) -> None:
+        if self.use not in {SESSION, NEXT_KEY} or len(self.public_key) != 32:
+            raise RecordError("use or key is malformed", where="certificate")
+        if not 0 < self.ends_us - self.at_us <= LONGEST_US:
+            raise RecordError("holds for at most a day", where="certificate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A call as its caller made it. `form`: canonical CBOR of the form."""
+
+    department: bytes
+    user: str
+    call: str
+    form: bytes = field(repr=False)
+    at_us: int
+    nonce: bytes
+
+    def fields(self) -> dict[str, Any]:
+        """The form's fields. Raises RecordError, EnvelopeError."""
+        value = envelope.decode(self.form, limit=MAX_BYTES)
+        if not isinstance(value, dict):
+            raise RecordError("is no form", where="statement.form")
+        return value
+
+
+def certify(  # noqa: PLR0917 - what a certificate says
+    key: Ed25519PrivateKey, department: bytes, user: str, use: str, public: Ed25519PublicKey, at_us: int
+) -> bytes:
+    """A certificate by a person's key."""
+    made = Certificate(
+        department=department,
+        user=user,
+        use=use,
+        public_key=public.public_bytes_raw(),
+        at_us=at_us,
+        ends_us=at_us + LONGEST_US,
+    )
+    return envelope.sign(to_bytes(made), key, context=CERTIFICATE)
+
+
+def open_certificate(message: bytes, public: bytes) -> Certificate:
+    """The certificate, once its signature holds. Raises SignatureError, EnvelopeError, RecordError."""
+    key = Ed25519PublicKey.from_public_bytes(public)
+    return from_bytes(Certificate, envelope.open_signed(message, key, context=CERTIFICATE, limit=4096))
+
+
+def sign_call(  # noqa: PLR0917 - what a statement says
+    key: Ed25519PrivateKey, department: bytes, user: str, call: str, form: Any, at_us: int
+) -> bytes:
+    """A statement of one call by a session's key."""
+    made = Statement(
+        department=department, user=user, call=call, form=to_bytes(form), at_us=at_us, nonce=os.urandom(16)
+    )
+    return envelope.sign(to_bytes(made), key, context=STATEMENT)
+
+
+def open_statement(message: bytes, public: bytes) -> Statement:
+    """The statement, once its signature holds. Raises SignatureError, EnvelopeError, RecordError."""
+    key = Ed25519PublicKey.from_public_bytes(public)
+    return from_bytes(
+        Statement, envelope.open_signed(message, key, context=STATEMENT, limit=MAX_BYTES), limit=MAX_BYTES
+    )
+
+
+_offered: ContextVar[bytes] = ContextVar("statement", default=b"")
+
+
+@contextlib.contextmanager
+def offering(statement: bytes) -> Iterator[None]:
+    """The call that is made inside came with this statement."""
+    before = _offered.set(statement)
+    try:
+        yield
+    finally:
+        _offered.reset(before)
+
+
+def offered() -> bytes:
+    """The statement of the call under way, or nothing."""
+    return _offered.get()
