@@ -129,6 +129,13 @@ class Root:
         keys = tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in self.witnesses)
         return Witnesses(keys, self.quorum)
 
+    def public_witnessing(self) -> Witnesses | None:
+        """Who is shown the log of hourly heads; one of them is enough. None where none is named."""
+        if not self.public_witnesses:
+            return None
+        keys = tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in self.public_witnesses)
+        return Witnesses(keys, 1)
+
     def other(self, name: str) -> bytes | None:
         return next((one.public for one in self.others if one.name == name), None)
 

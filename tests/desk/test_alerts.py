@@ -203,15 +203,20 @@ def test_an_entry_of_an_alert_opens_no_image_and_one_of_an_image_no_text(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
     from sync.department.desk.alerts.opening import access_of
+    from sync.department.desk.signing import signing
     from sync.department.policy.roles import Call
 
     alert = car.raises()
     lines(department, tokens("disp1"))
     read = department.desk.book.alerts.rows[alert].known.read
-    for action, elements in (("alert", ("patch",)), ("alert-image", ("text",))):
+    calls: tuple[tuple[str, object], ...] = (("list", NothingForm()), ("show", AlertForm(alert=alert)))
+    for action, elements, (name, form) in zip(
+        ("alert", "alert-image"), (("patch",), ("text",)), calls, strict=True
+    ):
         note = access_of(action, "x", (read,))
         plan: Plan[LogEntry] = ([note], itemgetter(0))
-        made = department.desk.act(tokens("disp1"), Call.ALERT_VERIFY, partial(given, plan))
+        with signing(department.desk, tokens("disp1"), f"alert/{name}", form):
+            made = department.desk.act(tokens("disp1"), Call.ALERT_VERIFY, partial(given, plan))
         cover = department.desk.covered(made.sequence)
         with pytest.raises(DeskRefusal) as error:
             department.front.reads.open(department.front.door, cover, [read], elements)

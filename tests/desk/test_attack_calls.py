@@ -80,7 +80,7 @@ def test_every_call_with_a_locked_session_a_stolen_or_no_token(department: Depar
     for name, form in table.items():
         with pytest.raises(LockedError):
             department.call(name, locked, form)
-        for token in ("", "x", ended, locked + "x", locked.swapcase()):
+        for token in ("", "x", ended, "x" + locked, locked.swapcase()):
             with pytest.raises(NotProvenError):
                 department.call(name, token, form)
 

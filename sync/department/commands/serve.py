@@ -13,9 +13,9 @@ from sync.department.desk.calling import Calling
 from sync.department.desk.context import Front
 from sync.department.ground.home import DepartmentHome
 from sync.department.pages import app as pages
-from sync.department.server import daily, server
+from sync.department.server import daily, hourly, server
 from sync.department.server.notify import ways_of
-from sync.department.server.open_desk import front_of
+from sync.department.server.open_desk import front_of, link_of
 from sync.department.server.server import Department
 
 
@@ -39,7 +39,13 @@ def serve(common: Common) -> int:
             front = front_of(department)
             try:
                 asyncio.run(
-                    server.serve(department, _routes(front), ready, lambda: _daily(front, department))
+                    server.serve(
+                        department,
+                        _routes(front),
+                        ready,
+                        lambda: _daily(front, department),
+                        lambda: _hourly(front, department),
+                    )
                 )
             finally:
                 if front is not None:
@@ -53,6 +59,12 @@ def _routes(front: Front | None) -> list[BaseRoute]:
     """The desk for programs and for browsers, bounded together."""
     calling = Calling(front) if front is not None else None
     return [*api.routes(front, calling), *pages.routes(calling)]
+
+
+def _hourly(front: Front | None, department: Department) -> None:
+    if front is not None:
+        fips = department.home.fips
+        hourly.run(front.desk, lambda one: link_of(one.url, approved=fips))
 
 
 def _daily(front: Front | None, department: Department) -> None:

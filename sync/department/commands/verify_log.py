@@ -13,8 +13,11 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from storage import merkle
+from storage.checkpoint import NoteKey
 from storage.cosigners import CosignerKey, Witnesses
 from storage.errors import StorageError
+from storage.leaf import log_id_of
 from sync.command_frame import DONE, FOUND_WRONG, Common, collected
 from sync.department.commands.desk_access import FILE, key_of, read_bytes
 from sync.department.content import package
@@ -27,11 +30,13 @@ from sync.department.desk.transparency import bundle
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal import check_log
 from sync.department.journal.access_log import DATABASE, KEYS, AccessLog, AuditKeys
-from sync.department.journal.check_log import LogReport
+from sync.department.journal.check_log import LogReport, Tree
 from sync.department.journal.entries import STATE_KINDS
+from sync.department.journal.hourly_heads import check_hours, hourly_origin
 from sync.department.server.ceremony import witness_of
 from sync.department.server.open_desk import link_of, opened_of, root_in
 from sync.errors import ConfigError, LinkError
+from sync.root_file import Root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +179,32 @@ def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path]
         opened=opened_of(home, root),
     )
     wrong = bool(_report(common, report))
+    wrong |= _check_hours(common, home, root)
     return _check_snapshot(folder, home) or wrong
+
+
+def _check_hours(common: Common, home: DepartmentHome, root: Root) -> bool:
+    """Match the hourly heads to the access log and to the public witnesses; True when something is wrong."""
+    named = root.public_witnessing()
+    if named is None:
+        return False
+    log_id = log_id_of(home.log_key().public_key())
+    key = NoteKey(hourly_origin(log_id), home.log_key().public_key())
+    problems: list[str] = []
+    notes = _newest([one.url for one in root.public_witnesses], key.name, [])
+    log = AccessLog(home.path / FOLDER, home.log_key())
+    try:
+        leaves = [merkle.leaf_hash(leaf) for leaf in log.leaves(log.size())]
+    finally:
+        log.close()
+    hours = check_hours(home.path / FOLDER, log_id, key, Tree(leaves), named, notes, problems)
+    if common.json:
+        print(json.dumps({"hourly_heads": {"hours": hours, "problems": problems}}))
+        return bool(problems)
+    print(f"hourly heads: {hours} hours co-signed by public witnesses")
+    for problem in problems[:100]:
+        print(f"WRONG {problem}")
+    return bool(problems)
 
 
 def _check_snapshot(folder: Path, home: DepartmentHome) -> bool:

@@ -369,7 +369,11 @@ class AccessLog:
         return Checkpoint(self.origin, size, merkle.root_at(size, self.subtree))
 
     def signed_head(self, size: int) -> str:
-        return sign_checkpoint(self.head(size), self._key)
+        return self.sign_head(self.head(size))
+
+    def sign_head(self, head: Checkpoint) -> str:
+        """A tree head of this log, or of the hourly log beside it, as a signed note."""
+        return sign_checkpoint(head, self._key)
 
     def cosigned(self) -> tuple[int, str]:
         """(size, note) of the newest co-signed tree head here; (0, "") before the first."""

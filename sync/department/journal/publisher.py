@@ -17,11 +17,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from storage.checkpoint import open_checkpoint
+from storage.checkpoint import NoteKey, open_checkpoint
 from storage.cosigners import CosignerKey, Witnesses, cosigned_by
 from storage.errors import CheckpointError, ForkedLogError, LedgerError, StorageError
-from sync.department.journal.access_log import AccessLog
 from sync.department.journal.witness_link import SizeConflictError, WitnessLink
 from sync.errors import LinkError
 from sync.root_file import Root, RootWitness
@@ -42,6 +42,35 @@ class Covered:
     time_s: int
 
 
+class WitnessedLog(Protocol):
+    """What is published: the access log, or the log of hourly heads."""
+
+    @property
+    def note_key(self) -> NoteKey:
+        """The log's verifying key."""
+        ...
+
+    def size(self) -> int:
+        """How many leaves there are."""
+        ...
+
+    def consistency(self, old: int, size: int) -> list[bytes]:
+        """The proof that the first `size` leaves continue the first `old`."""
+        ...
+
+    def signed_head(self, size: int) -> str:
+        """The signed tree head of the first `size` leaves."""
+        ...
+
+    def cosigned(self) -> tuple[int, str]:
+        """(size, note) of the newest co-signed head."""
+        ...
+
+    def keep_head(self, size: int, note: str) -> None:
+        """Keep a co-signed head."""
+        ...
+
+
 class Watcher:
     """One witness: its link, its keys, the size it co-signed last, and whether it was away a moment ago."""
 
@@ -57,7 +86,7 @@ class Watcher:
     def name(self) -> str:
         return self.keys[0].name
 
-    def cosign(self, log: AccessLog, size: int, note: str) -> str:
+    def cosign(self, log: WitnessedLog, size: int, note: str) -> str:
         """Signature lines that hold. Raises LinkError, ForkedLogError, LedgerError, CheckpointError."""
         if self._clock() < self._away_until or not self._asking.acquire(blocking=False):
             raise LinkError("did not answer a moment ago", where=f"witness {self.name}")
@@ -79,7 +108,7 @@ class Watcher:
         if not cosigned_by(note, self.keys):
             raise CheckpointError(f"the answer is not co-signed by {self.name}")
 
-    def _asked(self, log: AccessLog, size: int, note: str) -> str:
+    def _asked(self, log: WitnessedLog, size: int, note: str) -> str:
         for _ in range(CONFLICTS):
             try:
                 return self.link.cosign(self._size, log.consistency(self._size, size), note)
@@ -99,23 +128,24 @@ class OutrunError(LedgerError):
 
 
 class WitnessLinks:
-    """The witnesses that the root file of the moment names, each with its link."""
+    """The witnesses that the root file of the moment names, each with its link. `public`: the second tier."""
 
-    def __init__(self, link_of: Callable[[RootWitness], WitnessLink]) -> None:
-        self._link_of = link_of
+    def __init__(self, link_of: Callable[[RootWitness], WitnessLink], *, public: bool = False) -> None:
+        self._link_of, self._public = link_of, public
         self._known: dict[RootWitness, Watcher] = {}
         self._guard = threading.Lock()
 
     def watchers(self, root: Root) -> list[Watcher]:
         """One for each witness of the root."""
+        named = root.public_witnesses if self._public else root.witnesses
         with self._guard:
-            for gone in set(self._known) - set(root.witnesses):
+            for gone in set(self._known) - set(named):
                 self._known.pop(gone).link.close()
-            for one in root.witnesses:
+            for one in named:
                 if one not in self._known:
                     keys = tuple(CosignerKey.parse(text) for text in one.keys)
                     self._known[one] = Watcher(keys, self._link_of(one))
-            return [self._known[one] for one in root.witnesses]
+            return [self._known[one] for one in named]
 
     def close(self) -> None:
         with self._guard:
@@ -127,9 +157,9 @@ class WitnessLinks:
 class Publisher:
     """Publishes one log to the witnesses in force. Thread-safe."""
 
-    def __init__(self, log: AccessLog, folder: Path) -> None:
+    def __init__(self, log: WitnessedLog, folder: Path, lock_file: str = LOCK_FILE) -> None:
         self._log = log
-        self._lock_file = folder / LOCK_FILE
+        self._lock_file = folder / lock_file
         self._turn = threading.Lock()
         self._pool = ThreadPoolExecutor(MAX_WITNESSES, thread_name_prefix="witness")
 

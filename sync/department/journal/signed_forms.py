@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from storage import envelope
@@ -41,9 +42,17 @@ BY_NUMBER = frozenset({"inquiry/run", "inquiry/answer", "inquiry/answer-image"})
 SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS
 
 
-def fits_access(statement: Statement, access: Access, waiting: Mapping[int, bytes]) -> bool:
-    """Whether this access is what the signed call asked for. `waiting`: `ask_digest` of each request and
-    proposal by its entry, for forms that only name one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What a form may only name: `asked`: `ask_digest` of each request and proposal by its entry; `alerts`:
+    (an alert's record, its read) by its record and by its entry."""
+
+    asked: Mapping[int, bytes]
+    alerts: Mapping[str, tuple[str, str]]
+
+
+def fits_access(statement: Statement, access: Access, named: Named) -> bool:
+    """Whether this access is what the signed call asked for."""
     if access.action not in ACTIONS.get(statement.call, ()):
         return False
     try:
@@ -54,7 +63,7 @@ def fits_access(statement: Statement, access: Access, waiting: Mapping[int, byte
     said = (
         (query is None or _same_query(query, access))
         and form.get("ground") in (None, to_plain(access.ground))
-        and _same_reads(form, access)
+        and _same_reads(form, access, named)
         and _same_scope(form.get("scope"), access)
     )
     proposal, request = form.get("proposal", -1), form.get("request", -1)
@@ -63,7 +72,7 @@ def fits_access(statement: Statement, access: Access, waiting: Mapping[int, byte
         return False
     if query is not None or statement.call not in BY_NUMBER:
         return bool(access.request == request)
-    return _as_asked(waiting.get(proposal if proposal != -1 else request), access)
+    return _as_asked(named.asked.get(proposal if proposal != -1 else request), access)
 
 
 def ask_digest(plate: str, ground: Ground) -> bytes:
@@ -83,12 +92,14 @@ def _same_query(query: Query, access: Access) -> bool:
     return (access.plate, access.elements) == (plate, tidy.text())
 
 
-def _same_reads(form: dict[str, Any], access: Access) -> bool:
+def _same_reads(form: dict[str, Any], access: Access, named: Named) -> bool:
     if isinstance(form.get("reads"), list):
         return bool(list(access.reads) == form["reads"])
-    for name in ("read", "alert"):
-        if isinstance(form.get(name), str):
-            return access.reads == (form[name],) or (name == "alert" and form[name] in access.elements)
+    if isinstance(form.get("read"), str):
+        return access.reads == (form["read"],)
+    if isinstance(form.get("alert"), str):
+        record, read = named.alerts.get(form["alert"], ("", ""))
+        return access.reads == ((read,) if access.action == "alert-image" else (record,))
     return True
 
 

@@ -28,6 +28,7 @@ from storage.leaf import log_id_of
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync import root_file
 from sync.department.journal import named_administrator
+from sync.department.journal.alert_entries import AlertKnown
 from sync.department.journal.entries import (
     Access,
     AccountSet,
@@ -42,7 +43,7 @@ from sync.department.journal.entries import (
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.machine_entries import AdministratorNamed
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
-from sync.department.journal.signed_forms import ask_digest, fits_access, fits_roster
+from sync.department.journal.signed_forms import Named, ask_digest, fits_access, fits_roster
 from sync.department.journal.statements import (
     NEXT_KEY,
     SESSION,
@@ -56,6 +57,7 @@ from sync.root_file import Root
 
 FRESH_US = 10 * MINUTE_US  # how far a person's clock and the department's may differ
 KEPT_US = HOUR_US  # what is too old to be fresh needs no memory
+MOST_ALERTS = 5000  # the newest, which can still be opened by their number
 WAITS_US = 92 * DAY_US  # a request or proposal that is older is asked anew
 SIGNER_KINDS = tuple(
     cls.KIND
@@ -70,6 +72,7 @@ SIGNER_KINDS = tuple(
         AdministratorNamed,
         InquiryAsked,
         SearchProposed,
+        AlertKnown,
         Access,
     )
 )
@@ -273,16 +276,26 @@ class Waiting:
     at_us: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedAlert:
+    """An alert's record at the unit, and the read that it is of."""
+
+    alert: str
+    read: str
+
+
 @dataclass(slots=True)
 class SignedLog:
     """Entries in their order, each judged by what held before it; what the key service and `verify` keep.
 
-    `used`: statements of the hour; `waiting`: requests and proposals, which a call may name by number.
+    `used`: statements of the hour; `waiting`, `alerts`: requests and proposals, and the newest alerts, which
+    a call may name by number.
     """
 
     signers: Signers = field(default_factory=Signers)
     used: dict[bytes, int] = field(default_factory=dict)
     waiting: dict[int, Waiting] = field(default_factory=dict)
+    alerts: dict[int, NamedAlert] = field(default_factory=dict)
 
     def judge(self, entry: Entry) -> None:
         """Take in an entry. Raises UnsignedError for one that is not of the person whom it names.
@@ -294,14 +307,24 @@ class SignedLog:
             self.waiting = {at: one for at, one in self.waiting.items() if at_us - one.at_us < WAITS_US}
             digest = ask_digest(note.query.plate, note.ground)
             self.waiting[entry.sequence] = Waiting(digest=digest, at_us=at_us)
+        elif isinstance(note, AlertKnown):
+            self.alerts[entry.sequence] = NamedAlert(alert=note.alert, read=note.read)
+            while len(self.alerts) > MOST_ALERTS:
+                del self.alerts[next(iter(self.alerts))]
         elif not isinstance(note, Access):
             self.signers.apply(entry)
         elif entry.signed or self.signers.ever:
             self._judge_access(entry, note)
 
+    def _named(self) -> Named:
+        alerts = {}
+        for number, one in self.alerts.items():
+            alerts[str(number)] = alerts[one.alert] = (one.alert, one.read)
+        return Named(asked={at: one.digest for at, one in self.waiting.items()}, alerts=alerts)
+
     def _judge_access(self, entry: Entry, note: Access) -> None:
         said = self.signers.demand_signed(entry)
-        if not fits_access(said, note, {at: one.digest for at, one in self.waiting.items()}):
+        if not fits_access(said, note, self._named()):
             raise UnsignedError("the signed call asks for something else")
         self.used = {key: at for key, at in self.used.items() if entry.stamp.at_us - at < KEPT_US}
         place = f"{note.action} {note.elements}".encode()

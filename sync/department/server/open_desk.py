@@ -42,6 +42,7 @@ from sync.department.journal.witness_link import AbsentWitness, FolderWitness, H
 from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
+from sync.department.server import hourly
 from sync.department.server import roster as roster_down
 from sync.department.server.machine_state import StoredState
 from sync.department.server.retention import keep_days_of
@@ -310,7 +311,7 @@ def _tell_units(home: DepartmentHome, store: Store, desk: Desk) -> None:
 
 def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[tuple[str, str, str]]:
     """(kind, clause, what) of days not purged in time, units that fell silent, a roster that lags."""
-    found = []
+    found = hourly.overdue(desk, moment_us)
     keep_days = desk.policy.retention.keep_days
     if not roster_down.is_out(store, desk):
         found.append(("roster", "463.3", "units are offered an older roster than the desk's"))

@@ -158,11 +158,23 @@ async def _retain(
             await asyncio.wait_for(stop.wait(), wait if wait > 0 else wait + 86_400)
 
 
+async def _each_hour(hourly: Callable[[], None], stop: asyncio.Event) -> None:
+    """Once at the start, then every hour."""
+    while not stop.is_set():
+        try:
+            await asyncio.to_thread(hourly)
+        except Exception as error:  # noqa: BLE001 - the server must live; compliance shows what is late
+            log_events.error("hourly_failed", kind=type(error).__name__)  # noqa: TRY400
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 3600)
+
+
 async def serve(
     department: Department,
     desk_routes: list[Any],
     ready: Callable[[int, int], None],
     daily: Callable[[], None] = lambda: None,
+    hourly: Callable[[], None] = lambda: None,
 ) -> None:
     """Run until SIGTERM or SIGINT. `ready` gets the two ports once both listen; `daily` follows a purge."""
     home, settings = department.home, department.home.settings
@@ -204,6 +216,7 @@ async def serve(
             await asyncio.sleep(0.02)
         ready(_port(units), _port(front))
         group.create_task(_retain(department, contexts, daily, stop))
+        group.create_task(_each_hour(hourly, stop))
 
 
 def _port(server: BoundedServer) -> int:

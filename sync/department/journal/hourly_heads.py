@@ -1,0 +1,218 @@
+"""The log of hourly heads: what public witnesses are shown of the access log, one leaf an hour.
+
+Anybody may read what a public witness co-signs, so it says nothing of the people at the desk: a leaf is made
+every hour, whether somebody looked up something or nobody did, and binds the access log's tree head of that
+hour without showing its size. Hours that the server stood still are made up for. So the number of leaves is
+the number of hours since the first, and nothing else.
+
+A leaf is deterministic CBOR {1: version, 2: log id, 3: hour since 1970, 4: commitment}, its commitment the
+SHA-256 of a domain tag and CBOR [salt, size, root] of the access log's head. Tree, tree heads and
+co-signatures are those of the access log (RFC 9162, C2SP), under an origin of its own and the same key.
+`HOME/desk/hourly-heads.sqlite` keeps the openings, with which `department verify` matches every leaf.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage import envelope, files, merkle
+from storage.checkpoint import Checkpoint, NoteKey, open_checkpoint
+from storage.cosigners import Witnesses
+from storage.errors import CheckpointError, LedgerError
+from storage.times import HOUR_US
+from sync.department.journal.access_log import AccessLog
+from sync.department.journal.check_log import Tree
+
+DATABASE = "hourly-heads.sqlite"
+VERSION = 1
+MOST_AT_ONCE = 24 * 366  # hours that are made up for in one step
+_DOMAIN = b"alpr-department/hourly-head/v1\x00"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS leaves (
+    at INTEGER PRIMARY KEY, hour INTEGER NOT NULL, salt BLOB NOT NULL, size INTEGER NOT NULL,
+    root BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS nodes (
+    level INTEGER, at INTEGER, hash BLOB NOT NULL, PRIMARY KEY (level, at)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS heads (
+    size INTEGER PRIMARY KEY, note TEXT NOT NULL, at_us INTEGER NOT NULL
+) STRICT;
+"""
+
+
+def hourly_origin(log_id: bytes) -> str:
+    """The log's name in checkpoints."""
+    return f"alpr-department/hourly-heads/{log_id.hex()[:32]}"
+
+
+def leaf_of(log_id: bytes, hour: int, salt: bytes, size: int, root: bytes) -> bytes:
+    """A leaf as it is hashed."""
+    bound = hashlib.sha256(_DOMAIN + envelope.encode([salt, size, root])).digest()
+    return envelope.encode({1: VERSION, 2: log_id, 3: hour, 4: bound})
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    hour: int
+    salt: bytes
+    size: int
+    root: bytes
+
+
+class HourlyHeads:
+    """The hourly log of one access log. Thread-safe."""
+
+    def __init__(self, folder: Path, log: AccessLog) -> None:
+        path = folder / DATABASE
+        if not path.exists():
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, files.PRIVATE_FILE))
+        self._log = log
+        self._guard = threading.RLock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20000"):
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.executescript(SCHEMA)
+
+    def close(self) -> None:
+        with self._guard:
+            self._db.close()
+
+    def add_hours(self, now_us: int) -> int:
+        """A leaf for every hour that is over and has none; how many there are then."""
+        with self._guard:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                hour = now_us // HOUR_US
+                last = self._db.execute("SELECT max(hour) FROM leaves").fetchone()[0]
+                size = self._log.size()
+                root = self._log.head(size).root
+                first = hour if last is None else last + 1
+                for one in range(first, min(hour, first + MOST_AT_ONCE) + 1):
+                    self._append(_Row(one, os.urandom(32), size, root))
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+        return self.size()
+
+    def _append(self, row: _Row) -> None:
+        at = self.size()
+        self._db.execute(
+            "INSERT INTO leaves VALUES (?, ?, ?, ?, ?)", (at, row.hour, row.salt, row.size, row.root)
+        )
+        value = merkle.leaf_hash(leaf_of(self._log.log_id, row.hour, row.salt, row.size, row.root))
+        level = 0
+        self._db.execute("INSERT INTO nodes VALUES (?, ?, ?)", (level, at, value))
+        while at & 1:
+            value = merkle.node_hash(self.subtree(level, at - 1), value)
+            level, at = level + 1, at >> 1
+            self._db.execute("INSERT INTO nodes VALUES (?, ?, ?)", (level, at, value))
+
+    def size(self) -> int:
+        """How many hours there are."""
+        with self._guard:
+            (last,) = self._db.execute("SELECT max(at) FROM leaves").fetchone()
+        return 0 if last is None else int(last) + 1
+
+    def subtree(self, level: int, at: int) -> bytes:
+        """Hash of a complete subtree. Raises LedgerError."""
+        with self._guard:
+            row = self._db.execute(
+                "SELECT hash FROM nodes WHERE level = ? AND at = ?", (level, at)
+            ).fetchone()
+        if row is None:
+            raise LedgerError("the tree lacks a node", where=DATABASE)
+        return bytes(row[0])
+
+    # what a publisher asks of a log --------------------------------------------------------------------
+
+    @property
+    def origin(self) -> str:
+        return hourly_origin(self._log.log_id)
+
+    @property
+    def note_key(self) -> NoteKey:
+        """The verifying key, as a public witness is told it."""
+        return NoteKey(self.origin, self._log.public)
+
+    def consistency(self, old: int, size: int) -> list[bytes]:
+        """The proof that the first `size` hours continue the first `old`."""
+        return merkle.consistency_proof(old, size, self.subtree) if 0 < old < size else []
+
+    def signed_head(self, size: int) -> str:
+        """The signed tree head of the first `size` hours."""
+        return self._log.sign_head(Checkpoint(self.origin, size, merkle.root_at(size, self.subtree)))
+
+    def cosigned(self) -> tuple[int, str]:
+        """(size, note) of the newest co-signed head; (0, "") before the first."""
+        with self._guard:
+            row = self._db.execute("SELECT size, note FROM heads ORDER BY size DESC LIMIT 1").fetchone()
+        return (int(row[0]), str(row[1])) if row else (0, "")
+
+    def keep_head(self, size: int, note: str) -> None:
+        """Keep a co-signed head."""
+        with self._guard:
+            hour = self._db.execute("SELECT hour FROM leaves WHERE at = ?", (size - 1,)).fetchone()
+            at_us = int(hour[0]) * HOUR_US if hour else 0
+            self._db.execute("INSERT OR REPLACE INTO heads VALUES (?, ?, ?)", (size, note, at_us))
+
+    def published_us(self) -> int:
+        """The newest hour that a public witness co-signed, in microseconds; 0 before the first."""
+        with self._guard:
+            (at_us,) = self._db.execute("SELECT max(at_us) FROM heads").fetchone()
+        return int(at_us or 0)
+
+
+def check_hours(  # noqa: PLR0917 - a log, its key, who co-signed it
+    folder: Path,
+    log_id: bytes,
+    key: NoteKey,
+    tree: Tree,
+    witnesses: Witnesses,
+    checkpoints: Sequence[str],
+    problems: list[str],
+) -> int:
+    """Match the hourly log to the access log's tree, and to what public witnesses co-signed; how many hours
+    they saw. Adds what does not fit to `problems`."""
+    path = folder / DATABASE
+    if not path.is_file():
+        if checkpoints:
+            problems.append("hourly heads: public witnesses saw a log that is not here")
+        return 0
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        found = db.execute("SELECT hour, salt, size, root FROM leaves ORDER BY at").fetchall()
+    except sqlite3.DatabaseError as error:
+        problems.append(f"hourly heads: cannot be read: {error}")
+        return 0
+    finally:
+        db.close()
+    rows = [_Row(*one) for one in found]
+    hashes = []
+    for at, row in enumerate(rows):
+        hashes.append(merkle.leaf_hash(leaf_of(log_id, row.hour, row.salt, row.size, row.root)))
+        if at and (row.hour != rows[at - 1].hour + 1 or row.size < rows[at - 1].size):
+            problems.append(f"hourly heads, hour {at}: does not follow the hour before it")
+        if row.size > len(tree) or tree.root(row.size) != row.root:
+            problems.append(f"hourly heads, hour {at}: its head is not one of this access log")
+    hours, seen = Tree(hashes), 0
+    for note in checkpoints:
+        try:
+            head, signed = open_checkpoint(note, key), witnesses.cosignatures(note)
+        except CheckpointError as error:
+            problems.append(f"hourly heads: a public witness's tree head: {error}")
+            continue
+        if not signed:
+            problems.append("hourly heads: a tree head that no public witness co-signed")
+        elif head.size > len(hours) or hours.root(head.size) != head.root:
+            problems.append("hourly heads: a public witness saw another log: entries were changed or removed")
+        else:
+            seen = max(seen, head.size)
+    return seen

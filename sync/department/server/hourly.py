@@ -1,0 +1,71 @@
+"""What the server does once an hour: a leaf in the log of hourly heads, shown to the public witnesses.
+
+An absent public witness stops nobody: `department compliance` says so once a day went by without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from storage.errors import StorageError
+from storage.times import HOUR_US, iso_text
+from sync.department.desk.desk import Desk
+from sync.department.journal.hourly_heads import DATABASE, HourlyHeads
+from sync.department.journal.publisher import Publisher, WitnessLinks
+from sync.department.journal.witness_link import WitnessLink
+from sync.errors import SyncError
+from sync.root_file import RootWitness
+
+LATE_HOURS = 24
+LOCK_FILE = "publish-hourly.lock"
+log_events = structlog.get_logger("department.desk")
+
+
+def publish_hours(desk: Desk, link_of: Callable[[RootWitness], WitnessLink]) -> int:
+    """Add the hours that are over and publish them; how many a public witness has co-signed.
+
+    0 where the root file names no public witness. Raises SyncError and StorageError kinds.
+    """
+    named = desk.root.public_witnessing()
+    if named is None:
+        return 0
+    folder = desk.log.folder
+    links = WitnessLinks(link_of, public=True)
+    hours = HourlyHeads(folder, desk.log)
+    publisher = Publisher(hours, folder, LOCK_FILE)
+    try:
+        size = hours.add_hours(desk.now_us())
+        return publisher.cover(size - 1, named, links.watchers(desk.root)).size
+    finally:
+        publisher.close()
+        links.close()
+        hours.close()
+
+
+def run(desk: Desk, link_of: Callable[[RootWitness], WitnessLink]) -> None:
+    """The same for a server that must go on."""
+    try:
+        publish_hours(desk, link_of)
+    except (SyncError, StorageError) as error:
+        log_events.warning("hourly_failed", kind=type(error).__name__)
+
+
+def overdue(desk: Desk, now_us: int) -> list[tuple[str, str, str]]:
+    """(kind, clause, what): no witness is named, or the public ones were not reached for a day."""
+    clause = desk.policy.witness.clause
+    if not desk.root.witnesses:
+        what = "the root file names no witness: no answer leaves, and no removed look-up would be seen"
+        return [("witness", clause, what)]
+    if not desk.root.public_witnesses:
+        return []
+    since_us = desk.book.policy_us
+    if (desk.log.folder / DATABASE).is_file():
+        hours = HourlyHeads(desk.log.folder, desk.log)
+        since_us = max(since_us, hours.published_us())
+        hours.close()
+    if now_us - since_us < LATE_HOURS * HOUR_US:
+        return []
+    what = f"no public witness co-signed the hourly heads since {iso_text(since_us, to='second')}"
+    return [("witness", clause, what)]
