@@ -12,6 +12,7 @@ from storage import envelope, merkle
 from storage.checkpoint import Checkpoint, sign_checkpoint
 from sync.department.content.key_guard import Cover
 from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.journal.access_log import LogPart
 from sync.department.journal.entries import Query
 from sync.department.policy.refusals import DeskRefusal
 
@@ -126,9 +127,41 @@ def under_another_tree_of_the_same_size(search: Search) -> None:
     search.tokens(search.unwitnessed(search.cover.size, changed=0))
 
 
-def under_a_larger_tree_that_does_not_continue(search: Search) -> None:
+def under_a_larger_tree_that_is_not_this_one(search: Search) -> None:
     search.department.logon("super")
     search.tokens(search.unwitnessed(search.department.desk.log.size(), changed=0))
+
+
+def under_a_smaller_tree_that_is_not_this_one(search: Search) -> None:
+    search.department.logon("super")
+    search.tokens(search.unwitnessed(search.department.desk.log.size()))
+    search.tokens(search.unwitnessed(search.cover.size, changed=0))
+
+
+def _next_entries(search: Search) -> LogPart:
+    """What the key service is shown next."""
+    log, door = search.department.desk.log, search.department.front.door
+    start = log.size()
+    door.follow(log.part(0, start))
+    search.department.logon("super")
+    return log.part(start, log.size())
+
+
+def with_entries_that_are_not_signed(search: Search) -> None:
+    part = _next_entries(search)
+    search.department.front.door.follow(replace(part, leaves=(part.leaves[0][:-1] + b"x", *part.leaves[1:])))
+
+
+def with_an_entry_left_out(search: Search) -> None:
+    search.department.front.door.follow(replace(_next_entries(search), openings=()))
+
+
+def by_an_entry_that_nobody_signed(search: Search) -> None:
+    """Root enters the search once more, with the log's key."""
+    desk = search.department.desk
+    entry = desk.log.entry(search.answer.access)
+    stamp = replace(entry.stamp, at_us=max(desk.now_us(), desk.log.newest_us()))
+    search.tokens(desk.covered(desk.log.append(entry.note, stamp).sequence))
 
 
 def after_the_grace(search: Search) -> None:
@@ -153,8 +186,12 @@ FORGED = [
     (of_an_image, "other-action", "viewing an image needs an entry of its own"),
     (of_no_hold, "other-action", "the entry is of no hold"),
     (under_another_tree_of_the_same_size, "forked", "another log than the one that content was opened for"),
-    (under_a_larger_tree_that_does_not_continue, "forked",
+    (under_a_larger_tree_that_is_not_this_one, "forked", "another log than the one"),
+    (under_a_smaller_tree_that_is_not_this_one, "forked",
      "the log shown does not continue the one that content was opened for"),
+    (with_entries_that_are_not_signed, "cover", "the entries shown do not hold"),
+    (with_an_entry_left_out, "forked", "an entry was not shown"),
+    (by_an_entry_that_nobody_signed, "unsigned", "is not proven to be"),
     (after_the_grace, "witness-away", "the witnesses have been away too long"),
 ]  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -57,9 +57,9 @@ class Public:
 
 
 @pytest.fixture
-def public(department: Department, tmp_path: Path) -> Public:
+def public(department: Department, tmp_path: Path) -> Iterator[Public]:
     made = Public(department, tmp_path / "public")
-    yield made  # type: ignore[misc]
+    yield made
     made.close()
 
 

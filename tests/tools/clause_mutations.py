@@ -38,8 +38,8 @@ BREAKS = (
     Break(
         ("463.1",),
         "content/key_guard.py",
-        "if not good or log_id != self._log_id or named",
-        "if False and named",
+        "if not good or log_id != self._log_id or not isinstance",
+        "if False and not isinstance",
     ),
     Break(("463.2",), "desk/inquiry/rules.py", "if policy.purpose(ground.purpose) is None:", "if False:"),
     Break(("463.2",), "desk/inquiry/rules.py", "if policy.purpose(ground.purpose) is None:", "if True:"),

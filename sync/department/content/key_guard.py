@@ -215,18 +215,15 @@ class GuardedKeys:
             merkle.verify_inclusion(
                 sequence, head.size, merkle.leaf_hash(cover.leaf), list(cover.inclusion), head.root
             )
-            if named != kind.KIND:
-                raise _no("the entry shown is another one", "cover")
-            entry = entry_from(named, sequence, cover.content)
             good = hmac.compare_digest(commitment(ELEMENT, cover.salt, cover.content), mark.commitment)
         except StorageError as error:
-            if isinstance(error, DeskRefusal):
-                raise
             raise _no(f"the entry is not shown to be in the log: {type(error).__name__}", "cover") from None
-        if not good or log_id != self._log_id or named != kind.KIND or sequence != cover.sequence:
-            raise _no("the entry shown is another one", "cover")
+        try:
+            entry = entry_from(named, sequence, cover.content)
+        except StorageError:
+            raise _no("the entry does not parse", "cover") from None
         now, stamp, note = self._clock(), entry.stamp, entry.note
-        if not isinstance(note, kind):
+        if not good or log_id != self._log_id or not isinstance(note, kind) or sequence != cover.sequence:
             raise _no("the entry shown is another one", "cover")
         if kind is Access and not 0 <= now - stamp.at_us <= FRESH_US:  # a release stays one
             raise _no("the entry is more than an hour old: a new look-up needs a new entry", "old-cover")
