@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime
-from desk_twins import PASSWORD, Department
+from desk_twins import Department
 from receiver_twins import Joined
 from sync_twins import converse
 
@@ -125,14 +125,9 @@ def test_a_person_of_the_desk_is_known_at_the_unit_until_his_training_ends_or_he
 
 
 def with_training(department: Department) -> None:
-    """A year later: new passwords by the way of first credentials, then the supervisor trains again."""
-    from sync.department.desk.people import rules as people
-
-    desk = department.desk
+    """A year later: an expired password opens its own change, then the supervisor trains again."""
     for user in ("chief", "super"):
-        fresh = people.new_credential(desk.policy.security, user, PASSWORD, department.clock.us, first=False)
-        desk.set_credential(fresh, desk.log.entry(0).stamp)
-        department.secrets[user] = (PASSWORD, fresh.totp)
+        department.renew_password(user)
     department.train(department.logon("chief"), "super", "chief")
     department.train(department.logon("super"), "reviewer1", "super")
 
