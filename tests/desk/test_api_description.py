@@ -78,7 +78,10 @@ def logged_on(department: Department, client: httpx.Client, user: str) -> dict[s
 
 def test_every_call_of_the_table_is_described_and_nothing_else() -> None:
     named = {path.removeprefix("/desk/") for path, one in DESCRIBED["paths"].items() if "post" in one}
-    assert named == {*OPERATIONS, *(f"session/{name}" for name in ("begin", "logon", "unlock", "logoff"))}
+    assert named == {
+        *OPERATIONS,
+        *(f"session/{name}" for name in ("begin", "passkey", "logon", "unlock", "logoff")),
+    }
     text = json.dumps(DESCRIBED)
     for part in text.split('"$ref": "')[1:]:
         name = part.split('"', 1)[0].rsplit("/", 1)[-1]

@@ -143,6 +143,7 @@ def reference() -> str:
     records: dict[Any, None] = {}
     for verb, form, answer in (
         ("begin", BeginForm, "what a client makes a person's key with"),
+        ("passkey", BeginForm, "`options`: what navigator.credentials.get() is given, as JSON"),
         ("logon", LogonForm, "`token`, whose it is, until when"),
         ("unlock", UnlockForm, "nothing"),
         ("logoff", None, "nothing"),

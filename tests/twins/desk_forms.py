@@ -24,7 +24,7 @@ from sync.department.desk.holds import calls as holds
 from sync.department.desk.incidents import calls as incidents
 from sync.department.desk.inquiry import forms as inquiries
 from sync.department.desk.machine import calls as machine
-from sync.department.desk.people import bulk
+from sync.department.desk.people import bulk, passkeys
 from sync.department.desk.people import calls as people
 from sync.department.desk.redress import calls as redress
 from sync.department.desk.sharing import calls as shares
@@ -57,6 +57,10 @@ def forms(department: Department) -> dict[str, Any]:
         "inquiry/image": inquiries.ImageForm(read=department.reads[0], access=0, ground=GROUND),
         "inquiry/file": inquiries.FileForm(access=0, rms_number="RMS-1"),
         "inquiry/unfiled": nothing,
+        "user/passkey-options": nothing,
+        "user/passkey": passkeys.PasskeyForm(name="key ring", response="{}"),
+        "user/remove-passkey": passkeys.PasskeyIdForm(credential_id=bytes(16)),
+        "user/passkeys": nothing,
         "audit/read": audits.AuditForm(),
         "audit/numbers": number_calls.NumbersForm(),
         "audit/bundle": nothing,

@@ -1,7 +1,8 @@
 """The desk's HTTP API: the table of operations as POST /desk/NOUN/VERB, with a bearer token and JSON.
 
     POST /desk/session/begin    {"user"} -> {"department", "salt", "scheme", "now_us"}
-    POST /desk/session/logon    {"user", "password" or "certificate", "code", "post"?} -> {"token", ...}
+    POST /desk/session/passkey  {"user"} -> {"options"}: what navigator.credentials.get() is given
+    POST /desk/session/logon    {"user", "password" or "certificate", "code"} or {"passkey"} -> {"token", ...}
     POST /desk/session/unlock   {"password" or "certificate", "code"}
     POST /desk/session/logoff   {}
     POST /desk/NOUN/VERB        the operation's form -> its answer; once for each Idempotency-Key;
@@ -128,6 +129,9 @@ def routes(front: Front | None, shared: Calling | None = None) -> list[BaseRoute
     async def begin(_request: Request, value: Any, desk: Calling) -> Any:
         return await desk.begin(read_form(BeginForm, value))
 
+    async def passkey(_request: Request, value: Any, desk: Calling) -> Any:
+        return await desk.begin_passkey(read_form(BeginForm, value))
+
     async def logon(request: Request, value: Any, desk: Calling) -> Any:
         return await desk.logon(read_form(LogonForm, value), address_of(request))
 
@@ -149,6 +153,7 @@ def routes(front: Front | None, shared: Calling | None = None) -> list[BaseRoute
 
     return [
         Route("/desk/session/begin", endpoint(begin), methods=["POST"]),
+        Route("/desk/session/passkey", endpoint(passkey), methods=["POST"]),
         Route("/desk/session/logon", endpoint(logon), methods=["POST"]),
         Route("/desk/session/unlock", endpoint(unlock), methods=["POST"]),
         Route("/desk/session/logoff", endpoint(logoff), methods=["POST"]),

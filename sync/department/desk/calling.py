@@ -19,6 +19,7 @@ from sync.department.desk.idempotency import MadeOnce
 from sync.department.desk.json_forms import read_form
 from sync.department.desk.logon_forms import BeginForm, Begun, LoggedOn, LogonForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS, Operation
+from sync.department.desk.people.passkeys import Options, begin_passkey
 from sync.department.desk.whoami import logged_on
 from sync.department.desk.words import demand_plain
 from sync.department.ground.problem import words_of_unforeseen
@@ -86,6 +87,12 @@ class Calling:
         demand_plain(form, "BeginForm")
         return await self.in_thread(lambda: self.front.desk.begin(form.user))
 
+    async def begin_passkey(self, form: BeginForm) -> Options:
+        """The options of a logon with a passkey; the answer goes into `logon`. Raises FormError."""
+        demand_plain(form, "BeginForm")
+        desk = self.front.desk
+        return Options(options=await self.in_thread(lambda: begin_passkey(desk, form.user)))
+
     async def logon(self, form: LogonForm, address: str) -> LoggedOn:
         """A new session. Raises DeskRefusal."""
         demand_plain(form, "LogonForm")
@@ -93,7 +100,9 @@ class Calling:
 
         def work() -> LoggedOn:
             post = form.post
-            if form.certificate:
+            if form.passkey:
+                token = desk.logon_passkey(form.passkey, post=post, address=address)
+            elif form.certificate:
                 token = desk.logon_signed(form.user, form.certificate, form.code, post=post, address=address)
             else:
                 token = desk.logon(form.user, form.password, form.code, post=post, address=address)

@@ -27,6 +27,7 @@ from sync.department.desk import sessions, snapshot
 from sync.department.desk.grants.rules import demand_grant
 from sync.department.desk.logon_forms import Begun
 from sync.department.desk.people import rules as people
+from sync.department.desk.people.challenges import Challenges, Site
 from sync.department.desk.people.keys import Proven, certified, prove, scheme_of
 from sync.department.desk.people.rules import Credential
 from sync.department.desk.people.throttle import LogonThrottle
@@ -51,6 +52,7 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
 from sync.department.journal.marking import mark_unwitnessed
+from sync.department.journal.passkeys import PasskeySet, challenge_of, passkey_certificate
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
 from sync.department.journal.publisher import Publisher, WitnessLinks
 from sync.department.journal.signers import UnsignedError
@@ -63,6 +65,7 @@ from sync.root_file import Root, describe, open_first
 
 FOLDER = "desk"
 CREDENTIAL_KEY = 0  # beside the audit keys: seals credential records
+SIGNED = Access | AccountSet | CredentialSet | PasskeySet  # by the statement of the call that made them
 T = TypeVar("T")
 Plan: TypeAlias = tuple[Sequence[Note], Callable[[list[Entry]], T]]
 """What a call decided: the notes to enter, and what to make of their entries."""
@@ -106,6 +109,8 @@ class Desk:
         self._publisher = Publisher(self.log, home / FOLDER)
         self._clock = clock
         self._throttle = LogonThrottle()
+        self.challenges = Challenges()
+        self.site = Site(rp_id="localhost", origin="https://localhost")
         try:
             self.refresh()
             self._demand_rooted(home)
@@ -203,9 +208,9 @@ class Desk:
 
     def _signed(self, note: Note, stamp: Stamp) -> bytes:
         """The statement of the call under way, for an entry that needs one. Raises NotYetError."""
-        if not isinstance(note, Access | AccountSet | CredentialSet | PersonKeySet | SessionKeySet):
+        if not isinstance(note, SIGNED | PersonKeySet | SessionKeySet):
             return b""
-        signed = offered() if isinstance(note, Access | AccountSet | CredentialSet) else b""
+        signed = offered() if isinstance(note, SIGNED) else b""
         signers = self.book.signers
         try:
             entry = Entry(self.log.size(), stamp, note, signed)
@@ -290,8 +295,7 @@ class Desk:
         """What a client makes a person's key with. A name that nobody has gets a salt that stays the same."""
         with self._deciding() as moment:
             known, terms = self.book.signers.keys.get(user), self.policy.security
-            secret = self.log.keys.of(CREDENTIAL_KEY, make=True)
-            fixed = hmac.digest(secret, b"salt\x00" + user.encode(), "sha256")[:SALT_BYTES]
+            fixed = self.secret_of(b"salt", user)[:SALT_BYTES]
             return Begun(
                 department=self.log.log_id,
                 salt=known.salt if known else fixed,
@@ -307,6 +311,42 @@ class Desk:
         secret = sessions.new_token()
         self._open(user, proven, code, post, address, secret, lambda _at_us: certificate)
         return secret
+
+    def secret_of(self, use: bytes, text: str) -> bytes:
+        """32 bytes that stay the same and that nobody else can make."""
+        return hmac.digest(
+            self.log.keys.of(CREDENTIAL_KEY, make=True), use + b"\x00" + text.encode(), "sha256"
+        )
+
+    def logon_passkey(self, answer: str, *, post: str = "", address: str = "") -> str:
+        """A session's token for an authenticator's answer to `begin_passkey`. Raises as `logon`."""
+        self._throttle.demand_pace(address, self.now_us())
+        try:
+            challenge = challenge_of(answer)
+        except RecordError as error:
+            raise FormError(str(error), code="passkey", clause="CJIS IA-2") from None
+        waiting = self.challenges.take(challenge, self.now_us())
+        user, message = waiting.user, passkey_certificate(waiting.certificate, answer)
+        self._throttle.demand_open(self.policy.sessions, address, user, self.now_us())
+        given = SessionToken(
+            secret=sessions.new_token(), key=waiting.key, department=self.log.log_id, user=user
+        )
+        proven = Proven(matches=self._signed_by_passkey(user, message), passkey=True)
+        self._open(user, proven, "", post, address, given.secret, lambda _at_us: message)
+        return given.text()
+
+    def _signed_by_passkey(self, user: str, message: bytes) -> bool:
+        """Whether a passkey of this person certified the session's key."""
+        with self._deciding() as moment:
+            account = self.book.roster.accounts.get(user)
+            note = SessionKeySet(session=bytes(32), user=user, certificate=message)
+            try:
+                self.book.signers.check(
+                    Entry(self.log.size(), self._stamp_of(account, moment.at_us, b""), note)
+                )
+            except UnsignedError:
+                return False
+        return True
 
     def _proven(self, user: str, password: str, address: str) -> Proven:
         """What a password proves. Costs its hash, outside of any transaction."""
@@ -338,7 +378,11 @@ class Desk:
         """Enter a logon, with the keys that it brings. Raises NotProvenError."""
         with self._deciding() as moment:
             credential = self.credential(user)
-            reason, step = self._prove(user, credential, proven.matches, code, moment.at_us)
+            if proven.passkey:
+                used = self.book.roster.used_steps.get(user, -1)
+                reason, step = ("" if proven.matches and credential is not None else "passkey"), used
+            else:
+                reason, step = self._prove(user, credential, proven.matches, code, moment.at_us)
             account = self.book.roster.accounts.get(user)
             if not reason and (account is None or not account.active):
                 reason = "no-account"

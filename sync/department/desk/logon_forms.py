@@ -30,14 +30,16 @@ class Begun:
 class LogonForm:
     """User, password and the code of the moment; `post`: a staffed post, where the person sits at one.
 
-    `certificate`: instead of the password, a session's key that the person's key certified.
+    `certificate`: instead of the password, a session's key that the person's key certified. `passkey`:
+    instead of user, password and code, an authenticator's answer as JSON.
     """
 
-    user: str
+    user: str = ""
     password: str = field(default="", repr=False)
-    code: str = field(repr=False)
+    code: str = field(default="", repr=False)
     post: str = ""
     certificate: bytes = field(default=b"", repr=False)
+    passkey: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from typing import Any
 from sync.department.desk.alerts import events
 from sync.department.desk.logon_forms import BeginForm, Begun, LoggedOn, LogonForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS, Operation
+from sync.department.desk.people.passkeys import Options
 from sync.department.desk.transparency.rules import Transparency
 from sync.department.policy.roles import CALLS, Call
 
@@ -134,6 +135,11 @@ def document(title: str = "ALPR policy desk") -> dict[str, Any]:
         "/desk/session/begin": {
             "post": _call(
                 schemas, "session/begin", "What a client makes its key with.", BeginForm, Begun, secured=False
+            )
+        },
+        "/desk/session/passkey": {
+            "post": _call(
+                schemas, "session/passkey", "Options of a passkey's logon.", BeginForm, Options, secured=False
             )
         },
         "/desk/session/logon": {

@@ -29,7 +29,7 @@ from sync.department.desk.inquiry import forms as inquiry_forms
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.machine import calls as machine
 from sync.department.desk.machine import state_calls
-from sync.department.desk.people import bulk
+from sync.department.desk.people import bulk, passkeys
 from sync.department.desk.people import calls as people
 from sync.department.desk.redress import calls as redress
 from sync.department.desk.sharing import calls as shares
@@ -153,6 +153,10 @@ _TABLE: Mapping[str, Operation] = {
     "user/import": Operation(Call.USER_MANAGE, bulk.ImportForm, bulk.import_people),
     "user/hand-over": Operation(Call.USER_MANAGE, people.HandoverForm, people.hand_office_over),
     "user/credential": Operation(Call.USER_MANAGE, people.CredentialForm, people.new_credential),
+    "user/passkey-options": Operation(Call.TRAINING_READ, NothingForm, passkeys.registration),
+    "user/passkey": Operation(Call.TRAINING_READ, passkeys.PasskeyForm, passkeys.register),
+    "user/remove-passkey": Operation(Call.TRAINING_READ, passkeys.PasskeyIdForm, passkeys.remove),
+    "user/passkeys": Operation(Call.TRAINING_READ, NothingForm, passkeys.listed),
     "user/lift-lockout": Operation(Call.USER_MANAGE, people.UserForm, people.lift_lockout),
     "user/password": Operation(Call.POLICY_READ, people.PasswordForm, people.set_password),
     "grant/issue": Operation(Call.GRANT_ISSUE, grants.GrantForm, grants.issue),

@@ -26,6 +26,10 @@ class Settings:
     listen: str = setting("0.0.0.0", why="the address to listen on")  # noqa: S104 - units come from outside
     unit_port: int = setting(8463, low=0, high=65535, why="units connect here, with their certificate")
     desk_port: int = setting(8464, low=0, high=65535, why="enrolment, and people at the desk")
+    desk_origin: str = setting(
+        "",
+        why="the desk's address in browsers, for passkeys, where a proxy changes it; empty: https://host:port",
+    )
     database: str = setting("", why="empty: SQLite in this folder; or postgresql+psycopg://user@host/name")
     blobs_folder: str = setting(
         "", why="empty: blobs/ in this folder; else the folder of sealed images, or s3://BUCKET/PREFIX"

@@ -41,6 +41,7 @@ from sync.department.journal.hold_entries import (
 )
 from sync.department.journal.machine_entries import AdministratorNamed, ClockConfirmed, PurgeAllowed
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
+from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.journal.sharing_entries import (
@@ -391,6 +392,7 @@ NOTES: dict[str, type[Note]] = {
         AccountSet,
         CredentialSet,
         PersonKeySet,
+        PasskeySet,
         Logon,
         SessionKeySet,
         SessionEnded,
@@ -507,6 +509,7 @@ __all__ = [
     "LogRead",
     "Logon",
     "Note",
+    "PasskeySet",
     "PersonKeySet",
     "Purged",
     "Query",

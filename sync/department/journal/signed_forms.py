@@ -18,6 +18,7 @@ from storage.codec import from_plain, to_plain
 from storage.errors import StorageError
 from storage.plate_text import normal_plate
 from sync.department.journal.entries import Access, Ground, Query
+from sync.department.journal.passkeys import PasskeySet, is_registered_by
 from sync.department.journal.statements import Statement
 
 ALERTS = frozenset({"alert", "alert-image"})
@@ -39,7 +40,8 @@ ACTIONS: dict[str, frozenset[str]] = {
 }
 ROSTER_CALLS = frozenset({"user/set", "user/import", "user/hand-over", "user/credential"})
 BY_NUMBER = frozenset({"inquiry/run", "inquiry/answer", "inquiry/answer-image"})
-SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS
+PASSKEY_CALLS = frozenset({"user/passkey", "user/remove-passkey"})
+SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,19 @@ def _same_scope(scope: object, access: Access) -> bool:
     if not isinstance(scope, dict) or not isinstance(scope.get("plates"), list):
         return True
     return access.plate in {normal_plate(one) for one in scope["plates"] if isinstance(one, str)}
+
+
+def fits_passkey(statement: Statement, key: PasskeySet) -> bool:
+    """Whether this call registers, or removes, that passkey."""
+    try:
+        form = statement.fields()
+    except StorageError:
+        return False
+    if key.active:
+        response = form.get("response")
+        asked = statement.call == "user/passkey" and isinstance(response, str)
+        return asked and is_registered_by(str(response), key)
+    return statement.call == "user/remove-passkey" and form.get("credential_id") == key.credential_id
 
 
 def fits_roster(statement: Statement, about: str) -> bool:

@@ -7,7 +7,8 @@ So an entry counts only where the chain holds, and `apply` says what does not:
   had one, or whose reset a signed call of an administrator made
 - an account, or a credential made by another: by a signed call of an administrator; by nobody's only before
   anybody had a key, or where two of the three offices named that administrator
-- a session's key: certified by the person's key, a few minutes old, and never seen before
+- a passkey: by a signed call of its owner
+- a session's key: certified by the person's key or passkey, a few minutes old, and never seen before
 - an access: a statement by the session's key, for that session's person, a few minutes old, used once, whose
   form asks for just that (`signed_forms.py`)
 
@@ -42,8 +43,14 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.machine_entries import AdministratorNamed
+from sync.department.journal.passkeys import (
+    PasskeySet,
+    credential_of,
+    is_passkey_certificate,
+    open_passkey_certificate,
+)
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
-from sync.department.journal.signed_forms import Named, ask_digest, fits_access, fits_roster
+from sync.department.journal.signed_forms import Named, ask_digest, fits_access, fits_passkey, fits_roster
 from sync.department.journal.statements import (
     NEXT_KEY,
     SESSION,
@@ -67,6 +74,7 @@ SIGNER_KINDS = tuple(
         AccountSet,
         CredentialSet,
         PersonKeySet,
+        PasskeySet,
         SessionKeySet,
         SessionEnded,
         AdministratorNamed,
@@ -103,6 +111,7 @@ class Signers:
     department: bytes = b""
     root: Root | None = None
     keys: dict[str, PersonKeySet] = field(default_factory=dict)
+    passkeys: dict[str, tuple[PasskeySet, ...]] = field(default_factory=dict)
     ever: set[str] = field(default_factory=set)
     reset: set[str] = field(default_factory=set)
     roles: dict[str, tuple[Role, ...]] = field(default_factory=dict)
@@ -127,6 +136,8 @@ class Signers:
             self._set_credential(entry, note)
         elif isinstance(note, PersonKeySet):
             self._set_key(entry, note)
+        elif isinstance(note, PasskeySet):
+            self._set_passkey(entry, note)
         elif isinstance(note, SessionKeySet):
             self._open_session(entry, note)
         elif isinstance(note, SessionEnded) and note.how in {"logoff", "ended"}:
@@ -135,7 +146,7 @@ class Signers:
     def check(self, entry: Entry) -> None:
         """Whether an entry would hold, before it is made. Raises UnsignedError."""
         trial = copy.copy(self)
-        for name in ("keys", "ever", "reset", "roles", "sessions", "recent"):
+        for name in ("keys", "passkeys", "ever", "reset", "roles", "sessions", "recent"):
             setattr(trial, name, copy.copy(getattr(self, name)))
         trial.apply(entry)
 
@@ -203,7 +214,7 @@ class Signers:
             self.roles[note.user] = note.roles
             return
         self.roles.pop(note.user, None)
-        self.keys.pop(note.user, None)
+        self._drop_keys(note.user)
         self._end_sessions(note.user, b"")
 
     def _by_offices(self, note: AccountSet) -> bool:
@@ -219,7 +230,7 @@ class Signers:
             self.named = ""
         else:
             self._demand_roster(entry, note.user)
-        self.keys.pop(note.user, None)
+        self._drop_keys(note.user)
         self.reset.add(note.user)
         self._end_sessions(note.user, b"")
 
@@ -238,11 +249,27 @@ class Signers:
         self.ever.add(user)
         self.reset.discard(user)
 
+    def _drop_keys(self, user: str) -> None:
+        self.keys.pop(user, None)
+        self.passkeys.pop(user, None)
+
+    def _set_passkey(self, entry: Entry, note: PasskeySet) -> None:
+        user, said = note.user, self.demand_signed(entry)
+        if user != entry.stamp.user or not fits_passkey(said, note):
+            raise UnsignedError(f"the signed call sets no such passkey of {user}")
+        kept = tuple(one for one in self.passkeys.get(user, ()) if one.credential_id != note.credential_id)
+        self.passkeys[user] = (*kept, note) if note.active else kept
+
     def _open_session(self, entry: Entry, note: SessionKeySet) -> None:
         known = self.keys.get(note.user)
-        if known is None or note.user != entry.stamp.user:
+        if note.user != entry.stamp.user or note.user not in self.roles:
+            raise UnsignedError(f"{note.user} has no account that could certify a session")
+        if is_passkey_certificate(note.certificate):
+            said = self._by_passkey(entry, note)
+        elif known is None:
             raise UnsignedError(f"{note.user} has no key that could certify a session")
-        said = self._certified(entry, note.certificate, known.public_key, note.user, SESSION)
+        else:
+            said = self._certified(entry, note.certificate, known.public_key, note.user, SESSION)
         self.recent = {key: at for key, at in self.recent.items() if entry.stamp.at_us - at < KEPT_US}
         if said.public_key in self.recent:
             raise UnsignedError("the certificate was used before")
@@ -257,6 +284,20 @@ class Signers:
             said = open_certificate(message, by)
         except (StorageError, ValueError) as error:
             raise UnsignedError(f"{user}'s key did not sign it: {type(error).__name__}") from None
+        return self._fresh(entry, said, user, use)
+
+    def _by_passkey(self, entry: Entry, note: SessionKeySet) -> Certificate:
+        try:
+            wanted = credential_of(note.certificate)
+            key = next(one for one in self.passkeys.get(note.user, ()) if one.credential_id == wanted)
+            said = open_passkey_certificate(note.certificate, key)
+        except StopIteration:
+            raise UnsignedError(f"{note.user} has no such passkey") from None
+        except StorageError as error:
+            raise UnsignedError(f"{note.user}'s passkey did not sign it: {type(error).__name__}") from None
+        return self._fresh(entry, said, note.user, SESSION)
+
+    def _fresh(self, entry: Entry, said: Certificate, user: str, use: str) -> Certificate:
         if (said.department, said.user, said.use) != (self.department, user, use):
             raise UnsignedError("the certificate is of another person, department or use")
         if abs(said.at_us - entry.stamp.at_us) > FRESH_US:

@@ -30,6 +30,7 @@ from sync.department.desk.desk import FOLDER, Desk
 from sync.department.desk.grants.signer import GrantOffice
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import HandedOver
+from sync.department.desk.people.challenges import Site
 from sync.department.desk.people.rules import one_time_password, totp_uri
 from sync.department.desk.state import checked_policy
 from sync.department.ground.bell import Bell
@@ -220,6 +221,7 @@ def open_front(
     """Everything that the desk's calls need; the server gives what it has open already. Raises HomeError."""
     clock = clock or DepartmentTime(home.path)
     desk = open_desk(home, clock=clock, link=link)
+    desk.site = site_of(home)
     opened: list[Callable[[], None]] = []
     if store is None:
         store = open_store(home.database_url)
@@ -273,6 +275,13 @@ def open_front(
         ending=lambda: ending_in_machine(home, held, desk.now_us),
         keys_elsewhere=address is not None,
     )
+
+
+def site_of(home: DepartmentHome) -> Site:
+    """The site that this department's passkeys are for: the desk's address as a browser has it."""
+    settings = home.settings
+    port = "" if settings.desk_port == 443 else f":{settings.desk_port}"
+    return Site(rp_id=settings.host, origin=settings.desk_origin or f"https://{settings.host}{port}")
 
 
 def _tell_cleared(home: DepartmentHome, store: Store, desk: Desk) -> None:

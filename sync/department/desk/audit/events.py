@@ -51,6 +51,7 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
         "signing key",
         lambda n: (n.user, "", "certified by the one before" if n.proof else "first key", n.scheme),
     ),
+    "passkey": ("passkey", lambda n: (n.user, "", "set" if n.active else "removed", n.name)),
     "lockout_lifted": ("lockout lifted", lambda n: (n.user, "", "", n.reason)),
     "training": ("training", lambda n: (n.user, n.trainer, n.course, f"policy version {n.policy_version}")),
     "change_proposed": ("change proposed", lambda n: (n.about, "", n.call, n.summary)),

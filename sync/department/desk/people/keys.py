@@ -26,6 +26,7 @@ class Proven:
     """What a password proved. `key`: the person's; `fresh`: their first one, to be entered."""
 
     matches: bool
+    passkey: bool = False  # of an authenticator that verified its user: no code is asked for
     key: Ed25519PrivateKey | None = field(default=None, repr=False)
     fresh: PersonKeySet | None = None
 

@@ -1,0 +1,61 @@
+"""What waits for an authenticator's answer at the desk, in memory: for five minutes, and so much of it."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from storage.times import MINUTE_US
+from sync.department.policy.refusals import NotProvenError
+
+LIFE_US = 5 * MINUTE_US
+MOST_WAITING = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The site that passkeys are for: its host name, and its origin as browsers write it."""
+
+    rp_id: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingLogon:
+    """A logon that waits for an authenticator: the session's key, and what the authenticator is to sign."""
+
+    user: str
+    key: Ed25519PrivateKey = field(repr=False)
+    certificate: bytes
+    at_us: int
+
+
+class Challenges:
+    """What waits for an authenticator's answer. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._logons: OrderedDict[bytes, WaitingLogon] = OrderedDict()
+
+    def add(self, one: WaitingLogon) -> bytes:
+        """Keep a logon; its challenge."""
+        challenge = hashlib.sha256(one.certificate).digest()
+        with self._guard:
+            self._logons[challenge] = one
+            while len(self._logons) > MOST_WAITING:
+                self._logons.popitem(last=False)
+        return challenge
+
+    def take(self, challenge: bytes, now_us: int) -> WaitingLogon:
+        """The logon of a challenge, once. Raises NotProvenError."""
+        with self._guard:
+            found = self._logons.pop(challenge, None)
+        if found is None or not 0 <= now_us - found.at_us < LIFE_US:
+            raise NotProvenError(
+                "this logon was not begun here, or five minutes ago", code="logon", clause="CJIS IA-2"
+            )
+        return found

@@ -1,0 +1,196 @@
+"""Passkeys at the desk (FIDO2): register one, remove one, log on with one. For a page, or any client.
+
+    begin_passkey(desk, user) -> options   the options of navigator.credentials.get(), as JSON
+    desk.logon_passkey(answer) -> token    the authenticator's answer, as JSON; no password, no code
+
+The challenge of a logon is the digest of the certificate of a fresh session key, so that the authenticator
+itself makes that key its person's: root at the server has nothing that could sign another. A passkey must
+verify its user (a PIN, a finger), so no code is asked for beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import webauthn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from webauthn.helpers.exceptions import WebAuthnException
+from webauthn.helpers.structs import (
+    AuthenticatorSelectionCriteria,
+    PublicKeyCredentialDescriptor,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
+
+from storage.codec import to_bytes
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.people.challenges import WaitingLogon
+from sync.department.desk.words import demand_words
+from sync.department.journal.passkeys import MAX_KEYS, PasskeySet
+from sync.department.journal.statements import LONGEST_US, SESSION, Certificate
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call
+
+MAX_ANSWER = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a browser gives to navigator.credentials, as JSON."""
+
+    options: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyForm:
+    """A new passkey: what its owner calls it, and the authenticator's answer as JSON."""
+
+    name: str
+    response: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyIdForm:
+    """A passkey by its id."""
+
+    credential_id: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyRow:
+    """A passkey of one's own."""
+
+    name: str
+    credential_id: bytes
+    origin: str
+
+
+def begin_passkey(desk: Desk, user: str) -> str:
+    """The options of a logon with a passkey, as JSON. A name that nobody has gets some too."""
+    now_us, site = desk.now_us(), desk.site
+    key = Ed25519PrivateKey.generate()
+    certificate = Certificate(
+        department=desk.log.log_id,
+        user=user,
+        use=SESSION,
+        public_key=key.public_key().public_bytes_raw(),
+        at_us=now_us,
+        ends_us=now_us + LONGEST_US,
+    )
+    waiting = WaitingLogon(user=user, key=key, certificate=to_bytes(certificate), at_us=now_us)
+    known = desk.book.signers.passkeys.get(user, ())
+    ids = [one.credential_id for one in known] or [desk.secret_of(b"passkey", user)]
+    options = webauthn.generate_authentication_options(
+        rp_id=site.rp_id,
+        challenge=desk.challenges.add(waiting),
+        allow_credentials=[PublicKeyCredentialDescriptor(id=one) for one in ids],
+        user_verification=UserVerificationRequirement.REQUIRED,
+    )
+    return webauthn.options_to_json(options)
+
+
+def _registration_challenge(desk: Desk, session: bytes) -> bytes:
+    """Of one session; the answer is entered once, so it need not be remembered."""
+    return desk.secret_of(b"registration", session.hex())
+
+
+def registration(front: Front, token: str, form: NothingForm) -> Options:  # noqa: ARG001
+    """The options of navigator.credentials.create() for a passkey of your own."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Options]:
+        known = desk.book.signers.passkeys.get(caller.user, ())
+        made = webauthn.generate_registration_options(
+            rp_id=desk.site.rp_id,
+            rp_name=f"{desk.policy.department} ALPR",
+            user_name=caller.user,
+            user_id=desk.secret_of(b"user", caller.user)[:16],
+            challenge=_registration_challenge(desk, caller.session),
+            exclude_credentials=[PublicKeyCredentialDescriptor(id=one.credential_id) for one in known],
+            authenticator_selection=AuthenticatorSelectionCriteria(
+                resident_key=ResidentKeyRequirement.PREFERRED,
+                user_verification=UserVerificationRequirement.REQUIRED,
+            ),
+        )
+        options = Options(options=webauthn.options_to_json(made))
+        return [], lambda _entries: options
+
+    return desk.act(token, Call.TRAINING_READ, plan)
+
+
+def register(front: Front, token: str, form: PasskeyForm) -> Entered:
+    """Register a passkey of your own; the session's key signs it."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entered]:
+        demand_words(form.name, "name the passkey", code="passkey", clause="CJIS IA-2", least=1)
+        if len(desk.book.signers.passkeys.get(caller.user, ())) >= MAX_KEYS:
+            raise FormError(f"a person has at most {MAX_KEYS} passkeys", code="passkey", clause="CJIS IA-2")
+        if len(form.response) > MAX_ANSWER:
+            raise FormError("the authenticator's answer is too long", code="passkey", clause="CJIS IA-2")
+        try:
+            verified = webauthn.verify_registration_response(
+                credential=form.response,
+                expected_challenge=_registration_challenge(desk, caller.session),
+                expected_rp_id=desk.site.rp_id,
+                expected_origin=desk.site.origin,
+                require_user_verification=True,
+            )
+        except (WebAuthnException, ValueError, TypeError, KeyError) as error:
+            raise FormError(
+                f"the authenticator's answer does not hold: {type(error).__name__}",
+                code="passkey",
+                clause="CJIS IA-2",
+                cure="register it again, on this department's own page",
+            ) from None
+        note = PasskeySet(
+            user=caller.user,
+            name=form.name,
+            credential_id=verified.credential_id,
+            public_key=verified.credential_public_key,
+            rp_id=desk.site.rp_id,
+            origin=desk.site.origin,
+            active=True,
+        )
+        return [note], lambda made: Entered(entry=made[0].sequence)
+
+    return desk.act(token, Call.TRAINING_READ, plan)
+
+
+def remove(front: Front, token: str, form: PasskeyIdForm) -> Entered:
+    """Remove a passkey of your own."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entered]:
+        known = desk.book.signers.passkeys.get(caller.user, ())
+        found = next((one for one in known if one.credential_id == form.credential_id), None)
+        if found is None:
+            raise FormError("you have no such passkey", code="passkey", clause="CJIS IA-2")
+        gone = PasskeySet(
+            user=found.user,
+            name=found.name,
+            credential_id=found.credential_id,
+            public_key=found.public_key,
+            rp_id=found.rp_id,
+            origin=found.origin,
+            active=False,
+        )
+        return [gone], lambda made: Entered(entry=made[0].sequence)
+
+    return desk.act(token, Call.TRAINING_READ, plan)
+
+
+def listed(front: Front, token: str, form: NothingForm) -> tuple[PasskeyRow, ...]:  # noqa: ARG001
+    """Your own passkeys."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[PasskeyRow, ...]]:
+        rows = tuple(
+            PasskeyRow(name=one.name, credential_id=one.credential_id, origin=one.origin)
+            for one in desk.book.signers.passkeys.get(caller.user, ())
+        )
+        return [], lambda _entries: rows
+
+    return desk.act(token, Call.TRAINING_READ, plan)

@@ -1,0 +1,120 @@
+"""A passkey's signature as a certificate: what an authenticator signs for a session's key (WebAuthn Level 3).
+
+The challenge of the assertion is the SHA-256 of the certificate, so that the authenticator's signature makes
+that session's key its person's, as the key of a password does. The signature holds for one site alone.
+No I/O.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import webauthn
+from webauthn.helpers.exceptions import WebAuthnException
+
+from storage import envelope
+from storage.codec import from_bytes
+from storage.errors import RecordError, SignatureError
+from sync.department.journal.entry_base import Note
+from sync.department.journal.statements import Certificate
+
+MAX_BYTES = 16 * 1024
+MAX_KEYS = 8  # of one person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeySet(Note):
+    """A person's passkey: its id, its public key (COSE), the site it is for. `active` False removes it."""
+
+    KIND: ClassVar[str] = "passkey"
+    user: str
+    name: str
+    credential_id: bytes
+    public_key: bytes
+    rp_id: str
+    origin: str
+    active: bool
+
+
+def passkey_certificate(certificate: bytes, response: str) -> bytes:
+    """A certificate with the authenticator's answer, as an entry keeps it."""
+    return envelope.encode({"certificate": certificate, "response": response})
+
+
+def is_passkey_certificate(message: bytes) -> bool:
+    """Whether a certificate is by a passkey, and no COSE_Sign1."""
+    return message[:1] == b"\xa2"
+
+
+def credential_of(message: bytes) -> bytes:
+    """The id of the passkey that a certificate says it is by. Raises StorageError."""
+    return _field(_parts(message)[1], "rawId")
+
+
+def challenge_of(response: str) -> bytes:
+    """The challenge that an authenticator's answer is to. Raises RecordError."""
+    try:
+        value: Any = json.loads(response)
+        data = json.loads(_bytes(value["response"]["clientDataJSON"]))
+        return _bytes(data["challenge"])
+    except (ValueError, TypeError, KeyError):
+        raise RecordError("is no answer of an authenticator", where="passkey") from None
+
+
+def open_passkey_certificate(message: bytes, key: PasskeySet) -> Certificate:
+    """The certificate, once the passkey's signature over it holds. Raises SignatureError, RecordError."""
+    certificate, response = _parts(message)
+    try:
+        webauthn.verify_authentication_response(
+            credential=response,
+            expected_challenge=hashlib.sha256(certificate).digest(),
+            expected_rp_id=key.rp_id,
+            expected_origin=key.origin,
+            credential_public_key=key.public_key,
+            credential_current_sign_count=0,
+            require_user_verification=True,
+        )
+    except (WebAuthnException, ValueError, TypeError, KeyError) as error:
+        raise SignatureError(f"the passkey's signature does not hold: {type(error).__name__}") from None
+    return from_bytes(Certificate, certificate)
+
+
+def is_registered_by(response: str, key: PasskeySet) -> bool:
+    """Whether an authenticator's answer to a registration is of this passkey."""
+    try:
+        value = json.loads(response)["response"]
+        attestation = _bytes(value["attestationObject"])
+    except (ValueError, TypeError, KeyError, RecordError):
+        return False
+    return key.credential_id in attestation and key.public_key in attestation
+
+
+def _parts(message: bytes) -> tuple[bytes, str]:
+    value = envelope.decode(message, limit=MAX_BYTES)
+    if not isinstance(value, dict) or set(value) != {"certificate", "response"}:
+        raise RecordError("is no certificate of a passkey", where="certificate")
+    if not isinstance(value["certificate"], bytes) or not isinstance(value["response"], str):
+        raise RecordError("is no certificate of a passkey", where="certificate")
+    return value["certificate"], value["response"]
+
+
+def _field(response: str, name: str) -> bytes:
+    try:
+        value: Any = json.loads(response)
+        return _bytes(value[name])
+    except (ValueError, TypeError, KeyError):
+        raise RecordError("is no answer of an authenticator", where="passkey") from None
+
+
+def _bytes(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise RecordError("is not base64url", where="passkey")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise RecordError("is not base64url", where="passkey") from None

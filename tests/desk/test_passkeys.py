@@ -1,0 +1,204 @@
+"""Passkeys: registered by a signed call; a logon whose challenge binds the session's key; refusals."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from desk_twins import GROUND, Department
+from passkey_twin import PasskeyTwin, b64
+
+from storage.times import MINUTE_US
+from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
+from sync.department.desk.people.calls import CredentialForm
+from sync.department.desk.people.passkeys import (
+    Options,
+    PasskeyForm,
+    PasskeyIdForm,
+    PasskeyRow,
+    begin_passkey,
+)
+from sync.department.desk.sessions import digest_of
+from sync.department.ground.person_key import secret_of
+from sync.department.journal import check_log
+from sync.department.journal.access_log import KEYS, AuditKeys
+from sync.department.journal.entry_base import Stamp
+from sync.department.journal.passkeys import PasskeySet
+from sync.department.journal.person_entries import SessionKeySet
+from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError, NotYetError
+
+Tokens = Callable[[str], str]
+
+
+def origin(department: Department) -> str:
+    return department.desk.site.origin
+
+
+def registered(department: Department, user: str) -> PasskeyTwin:
+    """A passkey of that person."""
+    token = department.logon(user)
+    asked = department.call("user/passkey-options", token, NothingForm())
+    assert isinstance(asked, Options)
+    twin = PasskeyTwin(origin(department))
+    department.call("user/passkey", token, PasskeyForm(name="key ring", response=twin.create(asked.options)))
+    return twin
+
+
+def problems(department: Department) -> tuple[str, ...]:
+    log = department.desk.log
+    return check_log.check(log.folder, log.public, keys=AuditKeys(log.folder / KEYS)).problems
+
+
+def test_a_person_logs_on_with_a_passkey_and_searches(department: Department) -> None:
+    twin = registered(department, "comm1")
+    token = department.desk.logon_passkey(twin.get(begin_passkey(department.desk, "comm1")))
+    answer = department.call("inquiry/run", token, RunForm(query=department.plate("8XYZ123"), ground=GROUND))
+    assert isinstance(answer, Answer)
+    assert answer.count == 3
+    rows = department.call("user/passkeys", token, NothingForm())
+    assert rows == (PasskeyRow(name="key ring", credential_id=twin.credential_id, origin=origin(department)),)
+    assert problems(department) == ()
+
+
+def test_a_removed_passkey_and_one_of_before_a_reset_log_nobody_on(department: Department) -> None:
+    first, second = registered(department, "comm1"), registered(department, "comm1")
+    token = department.logon("comm1")
+    department.call("user/remove-passkey", token, PasskeyIdForm(credential_id=first.credential_id))
+    with pytest.raises(NotProvenError):
+        department.desk.logon_passkey(first.get(begin_passkey(department.desk, "comm1")))
+    assert department.desk.logon_passkey(second.get(begin_passkey(department.desk, "comm1")))
+    chief = department.logon("chief")
+    department.two_hands("user/credential", chief, CredentialForm(user="comm1", reason="lost the key ring"))
+    with pytest.raises(NotProvenError):
+        department.desk.logon_passkey(second.get(begin_passkey(department.desk, "comm1")))
+    assert problems(department) == ()
+
+
+def of_another_person(department: Department, twin: PasskeyTwin) -> str:
+    return twin.get(begin_passkey(department.desk, "disp1"))
+
+
+def at_another_site(department: Department, twin: PasskeyTwin) -> str:
+    away = replace(twin, origin="https://alpr.example.evil")
+    return away.get(begin_passkey(department.desk, "comm1"))
+
+
+def without_its_users_pin(department: Department, twin: PasskeyTwin) -> str:
+    return replace(twin, verifies=False).get(begin_passkey(department.desk, "comm1"))
+
+
+def for_a_challenge_of_its_own(department: Department, twin: PasskeyTwin) -> str:
+    options = json.loads(begin_passkey(department.desk, "comm1"))
+    return twin.get(json.dumps(options | {"challenge": b64(bytes(32))}))
+
+
+def six_minutes_later(department: Department, twin: PasskeyTwin) -> str:
+    answer = twin.get(begin_passkey(department.desk, "comm1"))
+    department.clock.step(6 * MINUTE_US)
+    return answer
+
+
+def used_twice(department: Department, twin: PasskeyTwin) -> str:
+    answer = twin.get(begin_passkey(department.desk, "comm1"))
+    department.desk.logon_passkey(answer)
+    return answer
+
+
+def with_a_signature_of_another_key(department: Department, twin: PasskeyTwin) -> str:
+    other = PasskeyTwin(twin.origin, credential_id=twin.credential_id)
+    return other.get(begin_passkey(department.desk, "comm1"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        of_another_person,
+        at_another_site,
+        without_its_users_pin,
+        for_a_challenge_of_its_own,
+        six_minutes_later,
+        used_twice,
+        with_a_signature_of_another_key,
+    ],
+    ids=lambda one: one.__name__,
+)
+def test_a_logon_with_a_passkey_is_refused(
+    department: Department, answer: Callable[[Department, PasskeyTwin], str]
+) -> None:
+    twin = registered(department, "comm1")
+    with pytest.raises(NotProvenError):
+        department.desk.logon_passkey(answer(department, twin))
+
+
+def test_root_uses_an_assertion_for_another_session_key(department: Department) -> None:
+    """Root has the assertion of a logon, and a key of its own: the assertion is of the other key alone."""
+    twin = registered(department, "comm1")
+    token = department.desk.logon_passkey(twin.get(begin_passkey(department.desk, "comm1")))
+    desk = department.desk
+    (known,) = [
+        one for one in desk.log.entries(kinds=(SessionKeySet.KIND,)) if one.stamp.session == digest_of(token)
+    ]
+    assert isinstance(known.note, SessionKeySet)
+    department.desk.logoff(token)
+    entry = desk.log.append(
+        replace(known.note, session=digest_of("root")),
+        replace(known.stamp, at_us=max(department.clock(), desk.log.newest_us()), session=digest_of("root")),
+    )
+    (found,) = problems(department)
+    assert found.startswith(f"entry {entry.sequence}: ")
+    assert "the certificate was used before" in found
+
+
+def test_root_registers_a_passkey_in_another_persons_name(department: Department) -> None:
+    desk = department.desk
+    token = department.logon("comm1")
+    note = PasskeySet(
+        user="comm1",
+        name="x",
+        credential_id=bytes(16),
+        public_key=hashlib.sha256(b"x").digest(),
+        rp_id=desk.site.rp_id,
+        origin=desk.site.origin,
+        active=True,
+    )
+    stamp = Stamp(
+        at_us=desk.log.newest_us(),
+        user="comm1",
+        role="communications",
+        organisation="Monrovia PD",
+        session=digest_of(token),
+        demo=False,
+    )
+    entry = desk.log.append(note, stamp)
+    (found,) = problems(department)
+    assert found == f"entry {entry.sequence}: passkey comm1 in the name of comm1: nobody signed it"
+
+
+def test_an_answer_that_is_none_is_refused_with_words(department: Department, tokens: Tokens) -> None:
+    token = tokens("comm1")
+    for response in ("", "{}", "[1]", "x" * 20_000, json.dumps({"id": "a", "rawId": "a", "response": {}})):
+        with pytest.raises(FormError) as refused:
+            department.call("user/passkey", token, PasskeyForm(name="key ring", response=response))
+        assert refused.value.code == "passkey"
+        with pytest.raises((DeskRefusal, FormError)):
+            department.desk.logon_passkey(response)
+    asked = department.call("user/passkey-options", token, NothingForm())
+    assert isinstance(asked, Options)
+    other = tokens("disp1")
+    answer = PasskeyTwin(origin(department)).create(asked.options)
+    with pytest.raises(FormError):  # another session's challenge
+        department.call("user/passkey", other, PasskeyForm(name="key ring", response=answer))
+    with pytest.raises(NotYetError) as unsigned:  # the session's key does not sign
+        department.call("user/passkey", secret_of(token), PasskeyForm(name="key ring", response=answer))
+    assert unsigned.value.code == "unsigned"
+
+
+def test_a_name_that_nobody_has_gets_options_that_stay_alike(department: Department) -> None:
+    first, again = (json.loads(begin_passkey(department.desk, "nobody")) for _ in range(2))
+    assert first["allowCredentials"] == again["allowCredentials"]
+    assert first["challenge"] != again["challenge"]
+    registered(department, "comm1")
+    assert json.loads(begin_passkey(department.desk, "comm1")).keys() == first.keys()
