@@ -31,11 +31,14 @@ from storage.times import DAY_US, MINUTE_US, now_us, parse_utc
 from sync.command_frame import DONE, Common, Decorator, Noun, Verb, collected
 from sync.department.commands import client
 from sync.department.desk.context import Front
+from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal.entries import Area, Ground, Query
 from sync.department.journal.marking import WORDS, watching
+from sync.department.policy.policy import Policy
+from sync.department.policy.policy_file import parse
 from sync.department.server.open_desk import open_front
 from sync.errors import ConfigError
 
@@ -209,6 +212,11 @@ def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callabl
         finally:
             if terminal.user:
                 remote.logoff()
+
+
+def policy_of(call: Callable[[str, Any], Any]) -> Policy:
+    """The policy in force at the desk that a seat's calls go to."""
+    return parse(call("policy/read", NothingForm()).document)
 
 
 def _cell(name: str, value: Any) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
 
+from storage.times import now_us
 from sync.command_frame import noun
 from sync.department.commands import desk_access as desk
-from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people import calls as forms
 from sync.department.desk.people.sheets import read_sign_in
 
@@ -41,16 +40,16 @@ def record(
     held_us: int,
 ) -> int:
     """Record a training with all its topics."""
-    with desk.session(terminal) as (front, token):
+    with desk.seat(terminal) as call:
         form = forms.TrainingForm(
             user=name_of_user,
             trainer=trainer,
             course=course,
-            policy_version=policy_version or front.desk.policy.version,
+            policy_version=policy_version or desk.policy_of(call).version,
             topics=tuple(topics.split(",")),
-            held_us=held_us if held_us >= 0 else time.time_ns() // 1000,
+            held_us=held_us if held_us >= 0 else now_us(),
         )
-        return terminal.show(OPERATIONS["training/record"].run(front, token, form))
+        return terminal.show(call("training/record", form))
 
 
 @desk.desk_verb(
@@ -66,16 +65,17 @@ def record(
 def record_class(terminal: desk.Terminal, *, sheet: Path, trainer: str, course: str, held_us: int) -> int:
     """Record one class with all its topics for everybody on its sign-in sheet."""
     users = read_sign_in(desk.read_bytes(sheet))
-    with desk.session(terminal) as (front, token):
+    with desk.seat(terminal) as call:
+        policy = desk.policy_of(call)
         form = forms.ClassForm(
             users=users,
             trainer=trainer,
             course=course,
-            policy_version=front.desk.policy.version,
-            topics=tuple(topic.id for topic in front.desk.policy.training.topics),
-            held_us=held_us if held_us >= 0 else front.desk.now_us(),
+            policy_version=policy.version,
+            topics=tuple(topic.id for topic in policy.training.topics),
+            held_us=held_us if held_us >= 0 else now_us(),
         )
-        return terminal.show(OPERATIONS["training/record-class"].run(front, token, form))
+        return terminal.show(call("training/record-class", form))
 
 
 desk.form_verb(

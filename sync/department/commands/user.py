@@ -8,16 +8,16 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from storage.errors import RecordError
-from storage.ssh_signature import SshPublicKey
 from sync.command_frame import DONE, Common, noun
 from sync.department.commands import client
 from sync.department.commands import desk_access as desk
 from sync.department.desk.desk import Desk
-from sync.department.desk.operations import OPERATIONS
+from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people import calls as forms
 from sync.department.desk.people.bulk import ImportForm, PersonLine
 from sync.department.desk.people.qr import qr_text
@@ -40,6 +40,23 @@ NONE = "none"  # typed to remove a shift or a key
 user = noun(
     "user", "People of the desk: roster, credentials, sessions.", example="department user first chief"
 )
+
+
+class Roles(click.ParamType[tuple[Role, ...]]):
+    """Roles by name, comma-separated."""
+
+    name = "roles"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Role, ...]:
+        """Raises click.BadParameter naming the roles that there are."""
+        try:
+            return value if isinstance(value, tuple) else parse_roles(value)
+        except RecordError as error:
+            self.fail(f"{error.what}: {error.cure}", param, ctx)
+
+
 user_argument = click.argument("name_of_user", metavar="USER")
 
 
@@ -129,7 +146,9 @@ def password(terminal: desk.Terminal, *, new_authenticator: bool) -> int:
 @user_argument
 @click.option("--name", default="", help="The person's name.")
 @click.option("--organization", default="", help="Default: as it is, else the department.")
-@click.option("--roles", default="", help="Comma-separated: " + ", ".join(Role))
+@click.option(
+    "--roles", type=Roles(), default="", metavar="ROLE,...", help="Comma-separated: " + ", ".join(Role)
+)
 @click.option(
     "--shift",
     default="",
@@ -155,7 +174,7 @@ def set_account(
     name_of_user: str,
     name: str,
     organization: str,
-    roles: str,
+    roles: tuple[Role, ...],
     shift: str,
     key_files: tuple[Path, ...],
     why: str,
@@ -165,20 +184,21 @@ def set_account(
     approval: int,
 ) -> int:
     """Add, change or remove a person. What is not given stays as it is."""
-    with desk.session(terminal) as (front, token):
-        known = front.desk.book.roster.accounts.get(name_of_user)
-        keys = tuple(SshPublicKey(blob).line for blob in known.ssh_keys) if known else ()
+    hours = None if shift in {"", NONE} else _shift(shift)
+    with desk.seat(terminal) as call:
+        people = call("training/list", NothingForm())
+        known = next((one for one in people if one.user == name_of_user), None)
+        keys = known.ssh_lines if known else ()
         if key_files:
             given = [path for path in key_files if str(path) != NONE]
             keys = tuple(desk.read_bytes(path).decode(errors="replace") for path in given)
-        hours = known.shift if known else None
-        if shift:
-            hours = None if shift == NONE else _shift(shift)
+        if not shift and known and known.shift:
+            hours = _shift(known.shift)
         form = forms.AccountForm(
             user=name_of_user,
             name=name or (known.name if known else name_of_user),
-            organisation=organization or (known.organisation if known else front.desk.policy.department),
-            roles=parse_roles(roles) if roles or known is None else known.roles,
+            organisation=organization or (known.organisation if known else desk.policy_of(call).department),
+            roles=roles if roles or known is None else known.roles,
             reason=why,
             shift=hours,
             active=not remove,
@@ -187,7 +207,7 @@ def set_account(
             propose=propose,
             approval=approval,
         )
-        return terminal.show(OPERATIONS["user/set"].run(front, token, form))
+        return terminal.show(call("user/set", form))
 
 
 @desk.desk_verb(user, "credential", example="department user credential o1 --why 'lost phone' --user chief")

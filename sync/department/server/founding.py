@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
+import re
 import shutil
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,8 +23,10 @@ from sync.department.policy.policy_file import document_for
 from sync.department.policy.policy_file import parse as parse_policy
 from sync.department.store.database import open_store
 from sync.department.units.authority import Authority
-from sync.errors import HomeError
+from sync.errors import ConfigError, HomeError
 
+MAX_HOST = 253  # RFC 1035, as text
+HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 OFFICES = ("administrator", "outside-office", "spare")
 
 
@@ -38,6 +43,8 @@ def found(
     path: Path, settings: Settings, *, demo: bool = False, fips: bool = False, clocks: Clocks | None = None
 ) -> Founded:
     """Make a department's home, or nothing. Raises HomeError when one is there already, StoreAwayError."""
+    check_host(settings.host)
+    _check_place(path)
     if (path / SETTINGS_FILE).exists():
         raise HomeError("a department lives here already", where=str(path), cure="choose another --home")
     if settings.database:
@@ -53,6 +60,13 @@ def found(
         raise
 
 
+def _check_place(path: Path) -> None:
+    """Raises HomeError for a home that is a file, or lies where no folder can be made."""
+    folder = next(one for one in (path, *path.absolute().parents) if one.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise HomeError("no folder can be made there", where=str(path), cure="choose another --home")
+
+
 def _content(folder: Path) -> set[Path] | None:
     """What lies in a folder; None where there is none."""
     return set(folder.iterdir()) if folder.is_dir() else None
@@ -66,6 +80,20 @@ def _clear(folder: Path, but: set[Path] | None) -> None:
     for one in _content(folder) or ():
         if one not in but:
             shutil.rmtree(one) if one.is_dir() else one.unlink()
+
+
+def check_host(host: str) -> None:
+    """A name or an address as units reach it, without scheme, port or path. Raises ConfigError."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if len(host) <= MAX_HOST and HOST.fullmatch(host):
+            return
+        raise ConfigError(
+            f"{host[:64]!r} is no host name or address",
+            where="--host",
+            cure="the name alone, e.g. alpr.example.gov or 192.0.2.7, without https:// or a port",
+        ) from None
 
 
 def _make(

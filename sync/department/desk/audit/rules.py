@@ -298,7 +298,9 @@ def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note:
     if number in findings.closed:
         raise NotYetError("that finding was closed", code="closed", clause="463.5 (c)")
     if entry.note.about == reviewer:
-        raise DeskRefusal("you cannot review your own look-ups", code="own-finding", clause="463.5 (c)")
+        raise DeskRefusal(
+            "your own look-ups are reviewed by another person", code="own-finding", clause="463.5 (c)"
+        )
     if entry.note.reviewer != reviewer:
         raise DeskRefusal(
             "that finding is assigned to another reviewer", code="other-reviewer", clause="463.5 (c)"

@@ -190,7 +190,9 @@ def request_to_run(
             "this is not the search that was asked for", code="other-search", clause="463.5 (b)"
         )
     if entry.stamp.user == runner:
-        raise DeskRefusal("you cannot answer your own request", code="own-request", clause="463.5 (c)")
+        raise DeskRefusal(
+            "your own request is answered by another person", code="own-request", clause="463.5 (c)"
+        )
     return entry
 
 

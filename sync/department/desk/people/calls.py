@@ -109,8 +109,8 @@ class TrainingForm:
 class Person:
     """A person of the roster with the state of their training: current, expired or none.
 
-    `shift`: by the department's clock, or empty; `ssh_keys`: fingerprints; `designation_ends_us`: 0 where
-    there is none.
+    `shift`: by the department's clock, or empty; `ssh_keys`: fingerprints; `ssh_lines`: the keys themselves;
+    `designation_ends_us`: 0 where there is none.
     """
 
     user: str
@@ -123,6 +123,7 @@ class Person:
     training: str
     training_ends_us: int
     designation_ends_us: int
+    ssh_lines: tuple[str, ...] = ()
 
 
 def _first(entries: list[Entry]) -> Entered:
@@ -130,12 +131,14 @@ def _first(entries: list[Entry]) -> Entered:
 
 
 def set_account(front: Front, token: str, form: AccountForm) -> Entered:
-    """Add, change or remove a person; you cannot change your own account."""
+    """Add, change or remove a person, by another person."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
         if form.user == caller.user:
-            raise DeskRefusal("you cannot change your own account", code="own-account", clause="463.4")
+            raise DeskRefusal(
+                "your own account is changed by another person", code="own-account", clause="463.4"
+            )
         account = AccountSet(
             user=form.user,
             name=form.name,
@@ -238,7 +241,9 @@ def new_credential(front: Front, token: str, form: CredentialForm) -> HandedOver
     def plan(caller: Caller) -> Plan[HandedOver]:
         roster = desk.book.roster
         if form.user == caller.user:
-            raise DeskRefusal("you cannot reset your own credential", code="own-account", clause="463.4")
+            raise DeskRefusal(
+                "your own credential is reset by another person", code="own-account", clause="463.4"
+            )
         account = roster.accounts.get(form.user)
         if account is None or not account.active:
             raise FormError("that user is not on the roster", code="no-such-user", clause="463.3")
@@ -310,7 +315,9 @@ def lift_lockout(front: Front, token: str, form: UserForm) -> Entered:
 
     def plan(caller: Caller) -> Plan[Entered]:
         if form.user == caller.user:
-            raise DeskRefusal("you cannot lift your own lock-out", code="own-account", clause="CJIS AC-7")
+            raise DeskRefusal(
+                "your own lock-out is lifted by another person", code="own-account", clause="CJIS AC-7"
+            )
         demand_words(form.reason, "say why", code="reason", clause="CJIS AC-7")
         if form.user not in desk.book.roster.accounts:
             raise FormError("that user is not on the roster", code="no-such-user", clause="CJIS AC-7")
@@ -419,4 +426,5 @@ def person(desk: Desk, account: AccountSet, now_us: int) -> Person:
         training=state,
         training_ends_us=ends,
         designation_ends_us=desk.book.roster.designations.get(account.user, 0),
+        ssh_lines=tuple(SshPublicKey(blob).line for blob in account.ssh_keys),
     )

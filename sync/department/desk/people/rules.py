@@ -388,7 +388,8 @@ def totp_step(credential: Credential, code: str, now_us: int, used: int) -> int 
 
 def parse_roles(names: str) -> tuple[Role, ...]:
     """Roles from a comma-separated list. Raises RecordError."""
-    try:
-        return tuple(Role(name.strip()) for name in names.split(",") if name.strip())
-    except ValueError as error:
-        raise RecordError(str(error), where="roles", cure="one of " + ", ".join(Role)) from None
+    given = [name.strip() for name in names.split(",") if name.strip()]
+    for name in given:
+        if name not in set(Role):
+            raise RecordError(f"{name[:32]!r} is no role", where="roles", cure="one of " + ", ".join(Role))
+    return tuple(Role(name) for name in given)

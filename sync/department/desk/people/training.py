@@ -76,7 +76,9 @@ def check_record(
     if person is None or not person.active:
         raise FormError("that user is not on the roster", code="no-such-user", clause="463.9")
     if record.user == recorder:
-        raise DeskRefusal("you cannot record your own training", code="own-training", clause="463.9")
+        raise DeskRefusal(
+            "your own training is recorded by another person", code="own-training", clause="463.9"
+        )
     conducts = terms.conducted_by in policy.effective_roles(person.roles)
     wanted = terms.conductor_recorded_by if conducts else terms.conducted_by
     if wanted not in roles:
@@ -94,7 +96,9 @@ def check_record(
                 clause="463.9",
             )
     elif record.trainer == record.user:
-        raise FormError("you cannot train yourself", code="trainer", clause="463.9")
+        raise FormError(
+            "the trainer is another person than the one who was trained", code="trainer", clause="463.9"
+        )
     if record.course not in terms.courses:
         raise FormError(
             "that is no approved course", code="course", clause="463.3", cure=", ".join(terms.courses)

@@ -143,7 +143,7 @@ def to_decide(policy: Policy, shares: Shares, number: int, approver: str) -> Ent
         raise NotYetError("that request has not been reviewed", code="not-reviewed", clause="463.6 (b)")
     if entry.stamp.user == approver:
         raise DeskRefusal(
-            "you cannot approve a request that you entered", code="own-request", clause="463.6 (b)"
+            "a request that you entered is approved by another person", code="own-request", clause="463.6 (b)"
         )
     if isinstance(entry.note, ShareAsked):
         gate(policy, entry.note.agency_kind, entry.note.state)
