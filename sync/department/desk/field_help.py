@@ -19,6 +19,7 @@ class FieldWords:
 
 W = FieldWords
 _BY_FORM: dict[str, FieldWords] = {
+    "PasskeyForm.name": W("Name of the passkey", "as you call it: key ring, phone, ..."),
     "AccountForm.ends_us": W("Designation ends", "463.6 (b): of a designee; empty for the policy's longest"),
     "AccountForm.name": W("Name", "first and last name"),
     "AccountForm.reason": W("Why", "hired, promoted, left, ..."),
@@ -68,6 +69,10 @@ _BY_FORM: dict[str, FieldWords] = {
     "UserForm.reason": W("Why", "called from the known number, ..."),
 }
 _BY_FIELD: dict[str, FieldWords] = {
+    "certificate": W("Certificate", "of the session's key, by the person's key; instead of the password"),
+    "credential_id": W("Passkey", "its id"),
+    "passkey": W("Answer of the authenticator", "JSON; instead of user, password and code"),
+    "response": W("Answer of the authenticator", "JSON, as the browser gives it"),
     "access": W("Entry of the access", "its number in the access log"),
     "accesses": W("Searches that found them", "entries of your own searches; else a second person is needed"),
     "action": W("Kind of access"),
