@@ -19,7 +19,7 @@ from storage import envelope, files, merkle
 from storage.checkpoint import NoteKey, open_checkpoint
 from storage.errors import StorageError
 from storage.sealing import commitment
-from storage.times import HOUR_US
+from storage.times import HOUR_US, MINUTE_US
 from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, Opening, entry_from, parse_leaf
 from sync.department.journal.folded import as_plain, as_value
 from sync.department.journal.signers import SIGNER_KINDS, SignedLog, UnsignedError
@@ -28,7 +28,7 @@ from sync.root_file import Root
 DATABASE = "followed.sqlite"
 MAX_STATE_BYTES = 64 << 20
 AT_ONCE = 1000  # leaves in one message
-JUDGED_US = 2 * HOUR_US  # an access opens content for an hour
+JUDGED_US = HOUR_US + 10 * MINUTE_US  # an access opens content for an hour
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS followed (
     log BLOB PRIMARY KEY, size INTEGER NOT NULL, state BLOB NOT NULL
@@ -107,42 +107,42 @@ class FollowedLog:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._load()
-                new = self._taken(part, expected)
-                if new is not None:
-                    state = envelope.encode(as_plain(Followed, new[1]))
+                size = self._taken(part, expected)
+                if size != self._size:
+                    state = envelope.encode(as_plain(Followed, self._held))
                     self._db.execute(
-                        "INSERT OR REPLACE INTO followed VALUES (?, ?, ?)", (self._log_id, new[0], state)
+                        "INSERT OR REPLACE INTO followed VALUES (?, ?, ?)", (self._log_id, size, state)
                     )
                 self._db.execute("COMMIT")
+                self._size = size
             except BaseException:
+                self._size = -1  # what does not hold changes nothing: read anew
                 self._db.execute("ROLLBACK")
                 raise
-            self._load()
             return self._size
 
-    def _taken(
-        self, part: LogPart, expected: Callable[[int, int], dict[int, bytes]]
-    ) -> tuple[int, Followed] | None:
+    def _taken(self, part: LogPart, expected: Callable[[int, int], dict[int, bytes]]) -> int:
+        """Take a part into what is held; how far it goes then."""
         end = part.start + len(part.leaves)
         if not 0 <= part.start <= self._size or len(part.leaves) > AT_ONCE:
             raise FollowError("a part follows what is here", where="access log")
         if end <= self._size:
-            return None
-        known = self._read() if self._size else Followed()  # a copy: what does not hold changes nothing
+            return self._size
+        known = self._held
         frontier = merkle.Frontier(self._size, known.peaks)
         roots = expected(self._size, end)
         openings = {one.sequence: one for one in part.openings}
         for leaf in part.leaves[self._size - part.start :]:
             self._take(known, leaf, frontier.size, openings)
             frontier.append(merkle.leaf_hash(leaf))
-            if roots.get(frontier.size, frontier.root()) != frontier.root():
+            if frontier.size in roots and roots[frontier.size] != frontier.root():
                 raise FollowError(LOST, where="access log")
         head = open_checkpoint(part.checkpoint, self._log)
         if (head.size, head.root) != (frontier.size, frontier.root()):
             raise FollowError(LOST, where="access log")
         self._demand_root(known)
         known.peaks = frontier.peaks
-        return frontier.size, known
+        return frontier.size
 
     def _take(self, known: Followed, leaf: bytes, sequence: int, openings: dict[int, Opening]) -> None:
         payload = envelope.open_signed(leaf, self._log.public, context=CONTEXT, limit=4096)
@@ -160,9 +160,11 @@ class FollowedLog:
             known.signed.judge(entry)
         except UnsignedError as error:
             reason = str(error)
-        known.judged = {
-            at: one for at, one in known.judged.items() if entry.stamp.at_us - one.at_us < JUDGED_US
-        }
+        while known.judged:
+            first = next(iter(known.judged))
+            if entry.stamp.at_us - known.judged[first].at_us < JUDGED_US:
+                break
+            del known.judged[first]
         known.judged[sequence] = Judged(reason=reason, at_us=entry.stamp.at_us)
 
     def _demand_root(self, known: Followed) -> None:
@@ -183,6 +185,6 @@ class FollowedLog:
             raise UnsignedError("the log has an older root file than the one here")
         judged = known.judged.get(sequence)
         if judged is None:
-            raise UnsignedError("the entry is older than two hours, or was not followed")
+            raise UnsignedError("the entry is more than an hour old, or was not followed")
         if judged.reason:
             raise UnsignedError(judged.reason)

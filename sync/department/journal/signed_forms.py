@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from storage import envelope
 from storage.codec import from_plain, to_plain
@@ -44,13 +42,16 @@ PASSKEY_CALLS = frozenset({"user/passkey", "user/remove-passkey"})
 SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
-    """What a form may only name: `asked`: `ask_digest` of each request and proposal by its entry; `alerts`:
-    (an alert's record, its read) by its record and by its entry."""
+class Named(Protocol):
+    """What a form may only name by number."""
 
-    asked: Mapping[int, bytes]
-    alerts: Mapping[str, tuple[str, str]]
+    def asked(self, number: int) -> bytes | None:
+        """`ask_digest` of a request or a proposal, by its entry."""
+        ...
+
+    def alert(self, name: str) -> tuple[str, str]:
+        """(an alert's record, its read), by its entry's number or by the record."""
+        ...
 
 
 def fits_access(statement: Statement, access: Access, named: Named) -> bool:
@@ -74,7 +75,7 @@ def fits_access(statement: Statement, access: Access, named: Named) -> bool:
         return False
     if query is not None or statement.call not in BY_NUMBER:
         return bool(access.request == request)
-    return _as_asked(named.asked.get(proposal if proposal != -1 else request), access)
+    return _as_asked(named.asked(proposal if proposal != -1 else request), access)
 
 
 def ask_digest(plate: str, ground: Ground) -> bytes:
@@ -100,7 +101,7 @@ def _same_reads(form: dict[str, Any], access: Access, named: Named) -> bool:
     if isinstance(form.get("read"), str):
         return access.reads == (form["read"],)
     if isinstance(form.get("alert"), str):
-        record, read = named.alerts.get(form["alert"], ("", ""))
+        record, read = named.alert(form["alert"])
         return access.reads == ((read,) if access.action == "alert-image" else (record,))
     return True
 

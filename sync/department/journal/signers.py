@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -50,7 +52,7 @@ from sync.department.journal.passkeys import (
     open_passkey_certificate,
 )
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
-from sync.department.journal.signed_forms import Named, ask_digest, fits_access, fits_passkey, fits_roster
+from sync.department.journal.signed_forms import ask_digest, fits_access, fits_passkey, fits_roster
 from sync.department.journal.statements import (
     NEXT_KEY,
     SESSION,
@@ -98,6 +100,19 @@ class SessionSigner:
     user: str
     public_key: bytes
     ends_us: int
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _forget(known: dict[K, V], is_over: Callable[[V], bool]) -> None:
+    """Drop what is over from the front of a memory that was filled in the order of time."""
+    while known:
+        first = next(iter(known))
+        if not is_over(known[first]):
+            return
+        del known[first]
 
 
 @dataclass(slots=True)
@@ -270,7 +285,7 @@ class Signers:
             raise UnsignedError(f"{note.user} has no key that could certify a session")
         else:
             said = self._certified(entry, note.certificate, known.public_key, note.user, SESSION)
-        self.recent = {key: at for key, at in self.recent.items() if entry.stamp.at_us - at < KEPT_US}
+        _forget(self.recent, lambda at: entry.stamp.at_us - at >= KEPT_US)
         if said.public_key in self.recent:
             raise UnsignedError("the certificate was used before")
         self.recent[said.public_key] = entry.stamp.at_us
@@ -345,7 +360,7 @@ class SignedLog:
         """
         note, at_us = entry.note, entry.stamp.at_us
         if isinstance(note, InquiryAsked | SearchProposed):
-            self.waiting = {at: one for at, one in self.waiting.items() if at_us - one.at_us < WAITS_US}
+            _forget(self.waiting, lambda one: at_us - one.at_us >= WAITS_US)
             digest = ask_digest(note.query.plate, note.ground)
             self.waiting[entry.sequence] = Waiting(digest=digest, at_us=at_us)
         elif isinstance(note, AlertKnown):
@@ -357,17 +372,23 @@ class SignedLog:
         elif entry.signed or self.signers.ever:
             self._judge_access(entry, note)
 
-    def _named(self) -> Named:
-        alerts = {}
-        for number, one in self.alerts.items():
-            alerts[str(number)] = alerts[one.alert] = (one.alert, one.read)
-        return Named(asked={at: one.digest for at, one in self.waiting.items()}, alerts=alerts)
+    def asked(self, number: int) -> bytes | None:
+        """`ask_digest` of a request or a proposal, by its entry."""
+        found = self.waiting.get(number)
+        return found.digest if found else None
+
+    def alert(self, name: str) -> tuple[str, str]:
+        """(an alert's record, its read), by its entry's number or by the record."""
+        known = self.alerts.get(int(name)) if name.isascii() and name.isdigit() and len(name) < 20 else None
+        if known is None:
+            known = next((one for one in reversed(self.alerts.values()) if one.alert == name), None)
+        return (known.alert, known.read) if known else ("", "")
 
     def _judge_access(self, entry: Entry, note: Access) -> None:
         said = self.signers.demand_signed(entry)
-        if not fits_access(said, note, self._named()):
+        if not fits_access(said, note, self):
             raise UnsignedError("the signed call asks for something else")
-        self.used = {key: at for key, at in self.used.items() if entry.stamp.at_us - at < KEPT_US}
+        _forget(self.used, lambda at: entry.stamp.at_us - at >= KEPT_US)
         place = f"{note.action} {note.elements}".encode()
         key = hashlib.sha256(to_bytes(said) + place).digest()
         if key in self.used:

@@ -304,7 +304,8 @@ def set_password(front: Front, token: str, form: PasswordForm) -> HandedOver:
         kept = [] if renews else [AuthenticatorKept(user=caller.user, used_step=used_step)]
         uri = totp_uri(fresh, desk.policy.department) if renews else ""
         made = HandedOver(user=caller.user, password="", totp_uri=uri)
-        return [*kept, key], lambda _entries: made
+        desk.follow_up(caller.stamp(), *kept, key)  # dated after the credential, which took its time
+        return [], lambda _entries: made
 
     return desk.act(token, Call.POLICY_READ, plan)
 
