@@ -57,6 +57,7 @@ class HotListWatch:
         self._terms, self._known, self._now_us, self._log = terms, known_states, now_us, log
         self._found: list[Match] = []
         self._cleared_there: frozenset[bytes] = frozenset()
+        self._muted: frozenset[str] = frozenset()
         self._told: set[tuple[str, str]] = set()
         self._refreshing = threading.Lock()
 
@@ -72,6 +73,7 @@ class HotListWatch:
                 self._known,
                 self._now_us(),
                 cleared=self._cleared.all,
+                muted=self._muted,
             )
             self._found = [one for one in self._found if one.entry_digest not in self._cleared_there]
         except (StorageError, OSError) as error:
@@ -110,6 +112,7 @@ class HotListWatch:
         except (StorageError, OSError) as error:
             self._log.error("hot_lists_failed", why=type(error).__name__)
         self._cleared_there = self._held.cleared()
+        self._muted = self._held.muted()
         for held in self._held.lists:
             if self._now_us() >= held.head.expires_us:
                 self._tell("hot_list_expired", list=held.head.list_id)

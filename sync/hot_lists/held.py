@@ -36,8 +36,9 @@ from sync.membership import Member
 FOLDER = "hotlists"
 LIST_FILE = re.compile(r"([A-Za-z0-9-]{1,24})\.list")
 CLEARED = "hot-list-cleared/all"
+MUTED = "hot-list-muted/all"
 OWN = ".own"  # beside a list that this unit imported itself
-KINDS = frozenset({HEAD, PART, DELTA, CLEARED.partition("/")[0]})
+KINDS = frozenset({HEAD, PART, DELTA, CLEARED.partition("/")[0], MUTED.partition("/")[0]})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,17 @@ class ClearedEntries:
     def check(self) -> None:
         if len(self.entries) > 100_000 or any(len(one) != 32 for one in self.entries):
             raise RecordError("holds at most 100,000 digests of 32 bytes", where="cleared")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MutedSources:
+    """Sources whose hits were rejected too often: theirs are listed silently until that changes."""
+
+    sources: tuple[str, ...]
+
+    def check(self) -> None:
+        if len(self.sources) > 1000 or any(not one or len(one) > 200 for one in self.sources):
+            raise RecordError("names at most 1,000 sources", where="muted")
 
 
 def lists_folder(home: Path) -> Path:
@@ -144,6 +156,16 @@ class HeldLists:
         try:
             body = self._document(CLEARED, member).body
             return frozenset(codec.from_bytes(ClearedEntries, body, limit=8 << 20).entries)
+        except (OSError, StorageError):
+            return frozenset()
+
+    def muted(self) -> frozenset[str]:
+        """Sources that the department muted; none where it sent nothing that holds."""
+        member = self._member()
+        if member is None:
+            return frozenset()
+        try:
+            return frozenset(codec.from_bytes(MutedSources, self._document(MUTED, member).body).sources)
         except (OSError, StorageError):
             return frozenset()
 

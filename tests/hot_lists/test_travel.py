@@ -13,14 +13,14 @@ from sync_twins import converse, found_department
 from storage import codec
 from storage.times import HOUR_US, now_us
 from sync.department.server.server import Department
-from sync.department.units.documents import out, sign_document
+from sync.department.units.documents import out, send, sign_document
 from sync.department.units.hot_lists import Offer, Published, held_list, listed, names_out, publish_list
 from sync.documents import Carried, inbox_file
 from sync.errors import ConfigError
 from sync.hot_lists import document
 from sync.hot_lists.document import ListHead, head_name
 from sync.hot_lists.entry import Entry, key_of
-from sync.hot_lists.held import HeldLists, ListChange, lists_folder
+from sync.hot_lists.held import MUTED, HeldLists, ListChange, MutedSources, lists_folder
 from sync.uplink import Progress
 
 
@@ -254,3 +254,16 @@ def test_a_list_that_the_unit_imported_itself_goes_once_it_has_a_department(
     again = unit.open_lists()  # a start, without a sync
     assert [one.head.list_id for one in again.lists] == ["doj"]
     again.close()
+
+
+def test_muted_sources_reach_a_unit_and_a_forged_word_mutes_nothing(
+    department: Department, unit: Listening
+) -> None:
+    assert unit.held.muted() == frozenset()
+    body = codec.to_bytes(MutedSources(sources=("SVS",)))
+    send(department.home, department.store, MUTED, body, now_us())
+    unit.sync()
+    assert unit.held.muted() == {"SVS"}
+    path = unit.folder.inbox / inbox_file(MUTED)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert unit.held.muted() == frozenset()

@@ -11,12 +11,13 @@ from desk_twins import CAD, COURSE, GROUND, TOPICS, Department
 
 from storage.alert_life import Fit, Outcome
 from storage.grant_format import GrantRole
+from storage.times import DAY_US
 from sync.department.desk.alerts import calls as alerts
 from sync.department.desk.audit import calls as audits
 from sync.department.desk.audit import case_calls, event_calls, number_calls
 from sync.department.desk.changes import calls as changes
 from sync.department.desk.documents import calls as documents
-from sync.department.desk.documents import lists
+from sync.department.desk.documents import lists, local, sources
 from sync.department.desk.glass import calls as glass
 from sync.department.desk.grants import calls as grants
 from sync.department.desk.grants import revoking
@@ -168,6 +169,16 @@ def forms(department: Department) -> dict[str, Any]:
             reason="daily extract",
         ),
         "hotlist/list": nothing,
+        "hotlist/sources": nothing,
+        "hotlist/diff": sources.DiffForm(list_id="doj", layout="genetec", body=b"Stolen;CA;8XYZ123;;\n"),
+        "hotlist/add": local.LocalForm(
+            plate="8XYZ123",
+            category="felony-vehicle",
+            case="26-001234",
+            reason="robbery",
+            until_us=department.clock.us + DAY_US,
+        ),
+        "hotlist/withdraw": local.WithdrawForm(case="26-001234", reason="found"),
         "alert/list": nothing,
         "alert/show": alerts.AlertForm(alert="planted/0"),
         "alert/transcribe": alerts.TranscribeForm(alert="planted/0", plate="8XYZ123", state="US-CA"),

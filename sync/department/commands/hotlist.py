@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
-from sync.command_frame import DONE, noun
+from storage.times import DAY_US, MINUTE_US, now_us
+from sync.command_frame import DONE, FOUND_WRONG, noun
 from sync.department.commands import desk_access as desk
 from sync.department.desk.documents import lists as forms
+from sync.department.desk.documents import local, sources
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.units.hot_lists import LONGEST_HOURS
 
@@ -101,3 +103,119 @@ def push(
 def list_lists(terminal: desk.Terminal) -> int:
     """List the newest version of each hot list that is out."""
     return terminal.table(terminal.call("hotlist/list", NothingForm()), HEADINGS)
+
+
+@desk.desk_verb(
+    hotlist, "diff", example="department hotlist diff new.csv --id doj --layout ncic --user super"
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--id", "list_id", required=True, help="The list's name.")
+@click.option("--layout", required=True, help="ncic, genetec, genetec-permit, vigilant or uk-16.")
+@click.option("--category", default="", help="Of every entry, where the layout has no column for it.")
+def diff(terminal: desk.Terminal, *, file: Path, list_id: str, layout: str, category: str) -> int:
+    """Compare a file with the newest version of its list: how many entries go and come. Sends nothing."""
+    form = sources.DiffForm(list_id=list_id, layout=layout, body=desk.read_bytes(file), category=category)
+    made = terminal.call("hotlist/diff", form)
+    if terminal.common.json:
+        return terminal.show(made)
+    print(f"{made.list_id}: {made.said}")
+    print(f"against version {made.version}: {made.removed} removed, {made.added} added")
+    for name, now, then in made.categories:
+        print(f"{name:24} {now:>8} now {then:>8} then")
+    return DONE
+
+
+SOURCE_HEADINGS = {
+    "source": "SOURCE",
+    "lists": "LISTS",
+    "entries": "ENTRIES",
+    "checked": "CHECKED",
+    "rejected": "REJECTED",
+    "silent": "SILENT",
+    "limit_percent": "LIMIT %",
+}
+
+
+@desk.desk_verb(hotlist, "sources", example="department hotlist sources --user super")
+def list_sources(terminal: desk.Terminal) -> int:
+    """List each source with its rejected hits. Exit 1 if one is silent for too many of them."""
+    rows = terminal.call("hotlist/sources", NothingForm())
+    terminal.table(rows, SOURCE_HEADINGS)
+    return FOUND_WRONG if any(one.silent for one in rows) else DONE
+
+
+ADD = (
+    "department hotlist add --plate 7XKR219 --state US-CA --category felony-vehicle --case 26-001042 "
+    "--why 'robbery on Myrtle Avenue' --days 14 --propose --user super"
+)
+
+
+@desk.desk_verb(hotlist, "add", example=ADD)
+@desk.text("--plate", "plate", "The plate that is looked for.")
+@desk.text("--state", "state", "Its state, e.g. US-CA.", required=False)
+@click.option("--category", required=True, help="One that the signed policy names.")
+@desk.text("--case", "case", "The case number.")
+@desk.text("--why", "why", "The reason, for the second person and for whoever verifies an alert.")
+@click.option("--days", type=click.IntRange(1, 30), required=True, help="When the entry ends by itself.")
+@desk.text("--make", "make", "Of the vehicle.", required=False)
+@desk.text("--model", "model", "Of the vehicle.", required=False)
+@desk.text("--color", "color", "Of the vehicle.", required=False)
+@click.option("--covert-for", "recipients", multiple=True, help="Who alone sees its alerts; may be repeated.")
+@desk.second_person
+def add(
+    terminal: desk.Terminal,
+    *,
+    plate: str,
+    state: str,
+    category: str,
+    case: str,
+    why: str,
+    days: int,
+    make: str,
+    model: str,
+    color: str,
+    recipients: tuple[str, ...],
+    propose: bool,
+    approval: int,
+) -> int:
+    """Look for a vehicle in a case of this department, with a second person's approval.
+
+    The entry ends by itself; a covert one needs the administrator, and is counted publicly. Proposal and
+    repetition must be of one day: the end is the end of the day.
+    """
+    end_us = (now_us() // DAY_US + 1 + days) * DAY_US - MINUTE_US
+    form = local.LocalForm(
+        plate=plate,
+        state=state,
+        category=category,
+        case=case,
+        reason=why,
+        until_us=min(end_us, (now_us() // DAY_US + 30) * DAY_US),
+        make=make,
+        model=model,
+        color=color,
+        recipients=recipients,
+        propose=propose,
+        approval=approval,
+    )
+    return _changed(terminal, terminal.call("hotlist/add", form))
+
+
+@desk.desk_verb(
+    hotlist, "withdraw", example="department hotlist withdraw --case 26-001042 --why 'found' --user super"
+)
+@desk.text("--case", "case", "The case whose entries end now.")
+@desk.text("--why", "why", "The reason.")
+def withdraw(terminal: desk.Terminal, *, case: str, why: str) -> int:
+    """End the local entries of a case; open alerts of theirs are recalled from every screen."""
+    return _changed(terminal, terminal.call("hotlist/withdraw", local.WithdrawForm(case=case, reason=why)))
+
+
+def _changed(terminal: desk.Terminal, made: local.LocalChanged) -> int:
+    if terminal.common.json:
+        return terminal.show(made)
+    if made.proposal >= 0:
+        print(desk.wait_words(made.proposal))
+    else:
+        print(f"local: version {made.version}, {made.entries} entries, {made.covert} of them covert")
+    return DONE

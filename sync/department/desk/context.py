@@ -135,6 +135,7 @@ class Front:
     alerts: AlertRecords
     publish_list: Callable[[Offer, Iterable[ListEntry], int], Published]
     lists_out: Callable[[], list[ListHead]]
+    list_entries: Callable[[str], list[ListEntry]]
     state: StoreState
     tell_cleared: Callable[[], None] = lambda: None
     alert_facts: dict[str, Alert] = field(default_factory=dict, repr=False)

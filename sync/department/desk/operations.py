@@ -16,7 +16,7 @@ from sync.department.desk.changes import calls as changes
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.documents import calls as documents
-from sync.department.desk.documents import lists
+from sync.department.desk.documents import lists, local, sources
 from sync.department.desk.endings import Ending, endings
 from sync.department.desk.glass import calls as glass
 from sync.department.desk.grants import calls as grants
@@ -122,6 +122,10 @@ _TABLE: Mapping[str, Operation] = {
     "retention/read": Operation(Call.COMPLIANCE_READ, NothingForm, state_calls.retention),
     "change/approve": Operation(Call.CHANGE_APPROVE, changes.DecideForm, changes.decide),
     "hotlist/push": Operation(Call.DOCUMENT_SIGN, lists.ListForm, lists.push),
+    "hotlist/diff": Operation(Call.DOCUMENT_SIGN, sources.DiffForm, sources.diff),
+    "hotlist/sources": Operation(Call.ALERT_LIST, NothingForm, sources.sources),
+    "hotlist/add": Operation(Call.DOCUMENT_SIGN, local.LocalForm, local.add),
+    "hotlist/withdraw": Operation(Call.DOCUMENT_SIGN, local.WithdrawForm, local.withdraw),
     "hotlist/list": Operation(Call.ALERT_LIST, NothingForm, lists.listed),
     "document/sign": Operation(Call.DOCUMENT_SIGN, documents.SignForm, documents.sign),
     "audit/events": Operation(Call.AUDIT_READ, event_calls.EventsForm, event_calls.events),

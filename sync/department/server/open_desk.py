@@ -56,7 +56,7 @@ from sync.department.store.unit_health import SILENT_DAYS
 from sync.department.units import documents, hot_lists
 from sync.department.units.authority import Authority
 from sync.errors import HomeError, SyncError
-from sync.hot_lists.held import CLEARED, ClearedEntries
+from sync.hot_lists.held import CLEARED, MUTED, ClearedEntries, MutedSources
 from sync.root_file import KEY_SERVICE, Root, describe, open_first
 
 log_events = structlog.get_logger("department.desk")
@@ -267,6 +267,7 @@ def open_front(
         alerts=StoreAlerts(store),
         publish_list=lambda offer, entries, now: hot_lists.publish_list(home, held, offer, entries, now),
         lists_out=lambda: hot_lists.listed(home),
+        list_entries=lambda list_id: hot_lists.entries_of(home, list_id),
         state=StoredState(store),
         tell_cleared=lambda: _tell_cleared(home, held, desk),
         bell=bell or Bell(),
@@ -285,11 +286,14 @@ def site_of(home: DepartmentHome) -> Site:
 
 
 def _tell_cleared(home: DepartmentHome, store: Store, desk: Desk) -> None:
-    """Offer units the cleared entries. Without the command key they hear later."""
+    """Offer units the cleared entries and the muted sources. Without the command key they hear later."""
     if not (home.path / "command.key").exists():
         return
     body = codec.to_bytes(ClearedEntries(entries=tuple(sorted(desk.book.alerts.cleared()))))
     documents.send(home, store, CLEARED, body, desk.now_us())
+    terms = desk.policy.alerts
+    muted = tuple(one.source for one in desk.book.alerts.sources() if one.muted(terms))
+    documents.send(home, store, MUTED, codec.to_bytes(MutedSources(sources=muted)), desk.now_us())
 
 
 class StoreIncidents:

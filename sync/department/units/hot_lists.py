@@ -146,6 +146,17 @@ def listed(home: DepartmentHome) -> list[ListHead]:
     return found
 
 
+def entries_of(home: DepartmentHome, list_id: str) -> list[Entry]:
+    """The entries of the newest version of a list; none where there is no such list. Raises StorageError."""
+    held = held_list(home, list_id)
+    if held is None:
+        return []
+    try:
+        return [Entry.from_bytes(one) for _, one in held.entries()]
+    finally:
+        held.close()
+
+
 def names_out(store: Store, list_id: str) -> list[str]:
     """The names of a list's documents that units are offered."""
     query = select(documents.c.name).order_by(documents.c.name)

@@ -28,6 +28,7 @@ from sync.hot_lists.importing import Imported, ListRefusedError, import_list
 from sync.hot_lists.layout import shipped
 
 CLAUSE = "463.7"
+LOCAL = "local"  # the department's own entries: documents/local.py
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ def push(front: Front, token: str, form: ListForm) -> Pushed:
     digest = hashlib.sha256(form.body).digest()
 
     def plan(caller: Caller) -> Plan[tuple[Entry, int, Imported, bool]]:
-        made = _import(desk, form, caller.at_us)
+        made = imported(desk, form, caller.at_us)
         name = head_name(form.list_id)
         wanted = changes.Wanted(
             call="hotlist/push",
@@ -169,12 +170,19 @@ def _told(form: ListForm, made: Imported) -> ListSent:
     )
 
 
-def _import(desk: Desk, form: ListForm, now_us: int) -> Imported:
-    """Raises FormError."""
+def imported(desk: Desk, form: ListForm, now_us: int) -> Imported:
+    """What a file comes to under the policy. Raises FormError."""
     terms = desk.policy.alerts
     demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
     demand_words(form.issuer, "say who issued the list", code="issuer", clause=CLAUSE)
     demand_words(form.source, "say which source it is", code="source", clause=CLAUSE)
+    if form.list_id == LOCAL:
+        raise FormError(
+            "the local list is made of entries, each with its case and a second person",
+            code="local",
+            clause=CLAUSE,
+            cure="department hotlist add",
+        )
     layout = shipped().get(form.layout)
     if layout is None:
         raise FormError(

@@ -1,0 +1,233 @@
+"""Entries that the department makes itself: case, requester, another person's approval, an end within days.
+
+A covert entry also needs an administrator among the two people and named recipients. The list is "local"; it
+goes out anew with every entry and every withdrawal. The entry of the log never holds the plate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from storage.errors import RecordError, StorageError
+from storage.plate_states import typed_state
+from storage.plate_text import normal_plate
+from storage.times import DAY_US, HOUR_US
+from sync.department.desk.changes import rules as changes
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.documents import lists
+from sync.department.desk.words import demand_words
+from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
+from sync.department.journal.entries import Entry as LogEntry
+from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.roles import Call, Role
+from sync.department.units.hot_lists import LONGEST_HOURS, Offer, Published
+from sync.errors import ConfigError
+from sync.hot_lists.document import digest_of, head_name
+from sync.hot_lists.entry import Entry
+
+LIST = lists.LOCAL
+CLAUSE = lists.CLAUSE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalForm:
+    """A vehicle that this department looks for. `until_us`: when the entry ends by itself.
+
+    `recipients`: who alone sees the alert of a covert entry; none: everybody on duty. `propose`, `approval`:
+    as for every call that needs a second person.
+    """
+
+    plate: str = field(repr=False)
+    state: str = ""
+    category: str
+    case: str = field(repr=False)
+    reason: str = field(repr=False)
+    until_us: int
+    make: str = ""
+    model: str = ""
+    color: str = ""
+    plate_class: str = ""
+    recipients: tuple[str, ...] = ()
+    propose: bool = False
+    approval: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawForm:
+    """End the entries of a case now. Whoever made them may, alone: fewer alerts harm nobody."""
+
+    case: str = field(repr=False)
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalChanged:
+    """What the local list is now. `proposal`: a second person was asked, and nothing changed yet."""
+
+    entry: int
+    version: int
+    entries: int
+    covert: int
+    proposal: int = -1
+
+
+def add(front: Front, token: str, form: LocalForm) -> LocalChanged:
+    """Enter a vehicle that this department looks for, with a second person's approval; units are told."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[LogEntry, Caller, list[Entry] | None]]:
+        fresh = _entry(desk, form, caller)
+        name = head_name(LIST)
+        kind = "covert entry" if form.recipients else "entry"
+        wanted = changes.Wanted(
+            call="hotlist/add",
+            about=name,
+            summary=f"{kind} of category {form.category}, ends within {desk.policy.alerts.local_days} days",
+            user=caller.user,
+            now_us=caller.at_us,
+        )
+        second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=True)
+        if isinstance(second, ChangeProposed):
+            return [second], lambda made: (made[0], caller, None)
+        approver = second[0].second
+        if form.recipients:
+            _demand_administrator(desk, caller, approver)
+        fresh = replace(fresh, approver=approver)
+        entries = [*_in_time(front, caller.at_us), fresh]
+        return [*second, *_notes(entries, caller.at_us)], lambda made: (made[-1], caller, entries)
+
+    entry, caller, entries = desk.act(token, Call.DOCUMENT_SIGN, plan)
+    if entries is None:
+        return LocalChanged(entry=-1, version=0, entries=0, covert=0, proposal=entry.sequence)
+    return _out(front, entry, caller, entries)
+
+
+def withdraw(front: Front, token: str, form: WithdrawForm) -> LocalChanged:
+    """End the entries of a case; units recall their open alerts with the next conversation."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[LogEntry, Caller, list[Entry]]]:
+        demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
+        held = front.list_entries(LIST)
+        entries = [one for one in held if one.case != form.case]
+        if len(entries) == len(held):
+            raise FormError("no entry of that case is on the local list", code="no-entry", clause=CLAUSE)
+        left = [one for one in entries if one in _in_time(front, caller.at_us)]
+        return [*_notes(left, caller.at_us)], lambda made: (made[-1], caller, left)
+
+    return _out(front, *desk.act(token, Call.DOCUMENT_SIGN, plan))
+
+
+def _entry(desk: Desk, form: LocalForm, caller: Caller) -> Entry:
+    """The entry as it would go out. Raises FormError naming what is missing."""
+    terms = desk.policy.alerts
+    demand_words(form.case, "a local entry needs a case number", code="case", clause=CLAUSE)
+    demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
+    category = terms.category(form.category)
+    if category is None:
+        allowed = ", ".join(one.id for one in terms.categories)
+        raise FormError(
+            "the policy does not name that category", code="category", clause=CLAUSE, cure=f"one of {allowed}"
+        )
+    barred = {word.casefold() for word in category.never} & set(form.reason.casefold().split())
+    if barred:
+        raise FormError(
+            f"an entry of this category is never {', '.join(sorted(barred))}", code="category", clause=CLAUSE
+        )
+    left_us = form.until_us - caller.at_us
+    if not 0 < left_us <= terms.local_days * DAY_US:
+        raise FormError(
+            f"a local entry ends within {terms.local_days} days",
+            code="until",
+            clause=CLAUSE,
+            cure="enter it again then, with a new approval",
+        )
+    unknown = [one for one in form.recipients if one not in desk.book.roster.accounts]
+    if unknown:
+        raise FormError("a recipient has no account here", code="recipients", clause=CLAUSE)
+    try:
+        return Entry(
+            plate=normal_plate(form.plate),
+            category=form.category,
+            state=typed_state(form.state),
+            reason=form.reason,
+            make=form.make,
+            model=form.model,
+            color=form.color,
+            plate_class=form.plate_class,
+            case=form.case,
+            from_us=caller.at_us,
+            until_us=form.until_us,
+            requester=caller.user,
+            recipients=form.recipients,
+        )
+    except RecordError as error:
+        raise FormError(error.what, code="entry", clause=CLAUSE) from None
+
+
+def _demand_administrator(desk: Desk, caller: Caller, approver: str) -> None:
+    """A covert entry is signed by an administrator: as who asks, or as who approves."""
+    for user in (caller.user, approver):
+        roles = desk.policy.effective_roles(desk.book.roster.roles_of(user, caller.at_us))
+        if Role.ADMINISTRATOR in roles:
+            return
+    raise DeskRefusal(
+        "a covert entry needs the administrator's word",
+        code="administrator",
+        clause=CLAUSE,
+        cure="have the administrator approve it",
+    )
+
+
+def _in_time(front: Front, now_us: int) -> list[Entry]:
+    """The local entries that have not ended."""
+    return [one for one in front.list_entries(LIST) if one.until_us is None or now_us < one.until_us]
+
+
+def _notes(entries: list[Entry], now_us: int) -> list[ListSent | DocumentSigned]:
+    """What the log says of the list: counts for the public, and a digest; no plate."""
+    categories = Counter(one.category for one in entries)
+    whole = hashlib.sha256(b"".join(sorted(digest_of(one.to_bytes()) for one in entries))).digest()
+    return [
+        ListSent(
+            list_id=LIST,
+            source=LIST,
+            agency="",
+            entries=len(entries),
+            covert=sum(one.covert for one in entries),
+            categories=tuple(sorted(categories.items())),
+        ),
+        DocumentSigned(
+            name=head_name(LIST),
+            digest=whole,
+            size=len(entries),
+            unit="",
+            expires_us=now_us + LONGEST_HOURS * HOUR_US,
+        ),
+    ]
+
+
+def _out(front: Front, entry: LogEntry, caller: Caller, entries: list[Entry]) -> LocalChanged:
+    desk = front.desk
+    offer = Offer(
+        list_id=LIST,
+        issuer=desk.policy.department,
+        source=LIST,
+        agency="",
+        extracted_us=caller.at_us,
+        hours=LONGEST_HOURS,
+    )
+    try:
+        made: Published = front.publish_list(offer, entries, caller.at_us)
+    except (ConfigError, StorageError) as error:
+        raise FormError(error.what, code="document", clause=CLAUSE, cure=error.cure) from None
+    desk.try_cover(entry.sequence)
+    return LocalChanged(
+        entry=entry.sequence,
+        version=made.head.sequence,
+        entries=len(entries),
+        covert=sum(one.covert for one in entries),
+    )

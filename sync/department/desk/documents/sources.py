@@ -1,0 +1,117 @@
+"""What a new extract would change, and how often each source's hits were rejected. Counts; never a plate."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.documents.lists import ListForm, imported
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.journal.entries import LogRead
+from sync.department.policy.roles import Call
+from sync.hot_lists.document import difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffForm:
+    """A file to compare with the newest version of a list; nothing is sent."""
+
+    list_id: str
+    layout: str
+    body: bytes = field(repr=False)
+    category: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListDiff:
+    """What would travel. `categories`: (category, entries now, entries then)."""
+
+    list_id: str
+    version: int
+    removed: int
+    added: int
+    entries: int
+    said: str
+    categories: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLine:
+    """One source: the entries that are out, its checked and rejected hits, and whether it is silent.
+
+    `limit_percent`: from more than that, of at least `least` checked hits, its alerts are silent.
+    """
+
+    source: str
+    lists: int
+    entries: int
+    checked: int
+    rejected: int
+    silent: bool
+    limit_percent: int
+    least: int
+
+
+def diff(front: Front, token: str, form: DiffForm) -> ListDiff:
+    """Compare a file with the newest version of its list: how many entries would go and come."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[ListDiff]:
+        asked = ListForm(
+            list_id=form.list_id,
+            layout=form.layout,
+            body=form.body,
+            category=form.category,
+            issuer="compared",
+            source="compared",
+            reason="compared",
+        )
+        made = imported(desk, asked, caller.at_us)
+        held = front.list_entries(form.list_id)
+        version = next((one.sequence for one in front.lists_out() if one.list_id == form.list_id), 0)
+        old = sorted({one.to_bytes() for one in held})
+        new = sorted({one.to_bytes() for one in made.entries})
+        gone, came = difference(old, new)
+        now, then = Counter(one.category for one in held), Counter(one.category for one in made.entries)
+        found = ListDiff(
+            list_id=form.list_id,
+            version=version,
+            removed=len(gone),
+            added=len(came),
+            entries=len(new),
+            said=made.summary(),
+            categories=tuple((name, now[name], then[name]) for name in sorted({*now, *then})),
+        )
+        return [LogRead(elements="hot list compared", count=len(gone) + len(came))], lambda _made: found
+
+    return desk.act(token, Call.DOCUMENT_SIGN, plan)
+
+
+def sources(front: Front, token: str, form: NothingForm) -> tuple[SourceLine, ...]:  # noqa: ARG001
+    """Each source with the share of its hits that people rejected."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[tuple[SourceLine, ...]]:
+        terms, shares = desk.policy.alerts, {one.source: one for one in desk.book.alerts.sources()}
+        heads = front.lists_out()
+        found = []
+        for name in sorted({*shares, *(one.source for one in heads)}):
+            share, mine = shares.get(name), [one for one in heads if one.source == name]
+            found.append(
+                SourceLine(
+                    source=name,
+                    lists=len(mine),
+                    entries=sum(one.count for one in mine),
+                    checked=0 if share is None else share.checked,
+                    rejected=0 if share is None else share.rejected,
+                    silent=share is not None and share.muted(terms),
+                    limit_percent=terms.source_rejected_percent,
+                    least=terms.source_rejected_least,
+                )
+            )
+        rows = tuple(found)
+        return [LogRead(elements="sources of hot lists", count=len(rows))], lambda _made: rows
+
+    return desk.act(token, Call.ALERT_LIST, plan)

@@ -1,0 +1,176 @@
+"""Entries of the department itself, what a new extract changes, and sources that were wrong too often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from desk_cars import Car
+from desk_twins import Department
+
+from storage import codec
+from storage.alert_life import Fit
+from storage.times import DAY_US
+from sync.department.desk.alerts.calls import AlertForm, AnswerForm, TranscribeForm
+from sync.department.desk.documents.lists import ListForm
+from sync.department.desk.documents.local import LocalChanged, LocalForm, WithdrawForm
+from sync.department.desk.documents.sources import DiffForm, ListDiff, SourceLine
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.ground.home import load_ed25519
+from sync.department.journal.change_entries import ListSent
+from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.store import tables as t
+from sync.department.store.database import open_store
+from sync.department.units.hot_lists import entries_of
+from sync.documents import open_carried
+from sync.hot_lists.held import MUTED, MutedSources
+
+Tokens = Callable[[str], str]
+PLATE = "7XKR219"
+
+
+@pytest.fixture
+def car(department: Department) -> Iterator[Car]:
+    made = Car(department)
+    yield made
+    made.unit.close()
+
+
+def form_of(department: Department, **changes: object) -> LocalForm:
+    made = LocalForm(
+        plate=" 7xkr 219 ", state="CA", category="felony-vehicle", case="26-001042",
+        reason="robbery on Myrtle Avenue", until_us=department.clock.us + 14 * DAY_US,
+    )  # fmt: skip
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def added(department: Department, form: LocalForm, *, second: str = "chief") -> LocalChanged:
+    made = department.two_hands("hotlist/add", department.logon("super"), form, second=second)
+    assert isinstance(made, LocalChanged)
+    return made
+
+
+def test_a_local_entry_carries_case_requester_another_approver_and_its_end(department: Department) -> None:
+    form = form_of(department)
+    made = added(department, form)
+    (entry,) = entries_of(department.home, "local")
+    assert (made.version, made.entries, made.covert) == (1, 1, 0)
+    assert (entry.plate, entry.state, entry.case) == (PLATE, "US-CA", "26-001042")
+    assert (entry.requester, entry.approver, entry.until_us) == ("super", "chief", form.until_us)
+    said = [repr(one.note) for one in department.desk.log.entries()]
+    assert not [one for one in said if PLATE in one]
+
+
+def test_nobody_makes_an_entry_alone(department: Department, tokens: Tokens) -> None:
+    form = form_of(department)
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("hotlist/add", tokens("super"), form)
+    assert refused.value.code == "second-person"
+    with pytest.raises(DeskRefusal) as refused:
+        added(department, form, second="super")
+    assert refused.value.code == "second-person"
+    assert entries_of(department.home, "local") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        pytest.param({"case": " "}, "case", id="no case"),
+        pytest.param({"reason": ""}, "reason", id="no reason"),
+        pytest.param({"category": "immigration"}, "category", id="category that no policy names"),
+        pytest.param(
+            {"category": "stolen-vehicle", "reason": "car was impounded"}, "category", id="never stolen"
+        ),
+        pytest.param({"until_us": 1}, "until", id="ended before"),
+        pytest.param({"until_us": 1 << 60}, "until", id="without an end in 30 days"),
+        pytest.param({"plate": "7XKR21?"}, "entry", id="a partial plate"),
+        pytest.param({"recipients": ("nobody",)}, "recipients", id="a recipient without an account"),
+    ],
+)
+def test_what_an_entry_lacks_is_refused_before_anybody_is_asked(
+    department: Department, tokens: Tokens, changes: dict[str, object], code: str
+) -> None:
+    with pytest.raises(FormError) as refused:
+        department.call("hotlist/add", tokens("super"), form_of(department, propose=True, **changes))
+    assert (refused.value.code, refused.value.clause) == (code, "463.7")
+    assert PLATE not in str(refused.value)
+
+
+def test_a_covert_entry_needs_the_administrator_and_is_counted_for_the_public(department: Department) -> None:
+    chief = department.logon("chief")
+    department.add_person(chief, "super2", (next(iter(department.desk.book.roster.accounts["super"].roles)),))
+    department.train(chief, "super2", "chief")
+    covert = form_of(department, recipients=("disp1",))
+    with pytest.raises(DeskRefusal) as refused:
+        added(department, covert, second="super2")
+    assert refused.value.code == "administrator"
+    made = added(department, covert)
+    assert made.covert == 1
+    sent = [one.note for one in department.desk.log.entries() if isinstance(one.note, ListSent)]
+    assert (sent[-1].list_id, sent[-1].covert) == ("local", 1)
+
+
+def test_an_entry_that_ended_goes_and_a_withdrawn_one_at_once(department: Department) -> None:
+    added(department, form_of(department, until_us=department.clock.us + DAY_US))
+    department.clock.step(2 * DAY_US)
+    made = added(department, form_of(department, plate="8ABC123", case="26-2"))
+    assert [one.plate for one in entries_of(department.home, "local")] == ["8ABC123"]
+    assert made.entries == 1
+    gone = department.call(
+        "hotlist/withdraw", department.logon("super"), WithdrawForm(case="26-2", reason="found")
+    )
+    assert isinstance(gone, LocalChanged)
+    assert (gone.entries, entries_of(department.home, "local")) == (0, [])
+    with pytest.raises(FormError):
+        department.call("hotlist/withdraw", department.logon("super"), WithdrawForm(case="x", reason="no"))
+
+
+def test_no_file_replaces_the_local_list(department: Department, tokens: Tokens) -> None:
+    form = ListForm(
+        list_id="local", layout="genetec", body=b"Stolen;CA;7XKR219;;\n", issuer="DOJ", source="SVS daily",
+        reason="daily extract", propose=True,
+    )  # fmt: skip
+    with pytest.raises(FormError) as refused:
+        department.call("hotlist/push", tokens("super"), form)
+    assert refused.value.code == "local"
+
+
+def test_a_difference_is_counted_and_nothing_is_sent(department: Department, tokens: Tokens) -> None:
+    first = ListForm(
+        list_id="doj", layout="genetec", body=b"Stolen;CA;7XKR219;;\nStolen;CA;8ABC123;;\n", issuer="DOJ",
+        source="SVS", reason="daily extract",
+    )  # fmt: skip
+    department.two_hands("hotlist/push", department.logon("super"), first, second="chief")
+    body = b"Stolen;CA;8ABC123;;\nStolen;CA;9ZZZ999;;\nStolen;CA;9ZZZ998;;\nimmigration;CA;1AAA111;;\n"
+    form = DiffForm(list_id="doj", layout="genetec", body=body)
+    found = department.call("hotlist/diff", tokens("super"), form)
+    assert isinstance(found, ListDiff)
+    assert (found.version, found.removed, found.added, found.entries) == (1, 1, 2, 3)
+    assert "immigration: 1" in found.said
+    assert len(entries_of(department.home, "doj")) == 2
+
+
+def test_a_source_that_was_wrong_too_often_is_named_and_muted_on_units(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    token = tokens("disp1")
+    for number in range(10):
+        alert = car.raises(f"7ABC{number:03}")
+        department.call("alert/list", token, NothingForm())
+        department.call("alert/show", token, AlertForm(alert=alert))
+        plate = f"7ABC{number:03}" if number < 7 else "1AAA111"
+        department.call("alert/transcribe", token, TranscribeForm(alert=alert, plate=plate, state="US-CA"))
+        department.call("alert/answer", token, AnswerForm(alert=alert, fit=Fit.YES))
+    rows = department.call("hotlist/sources", tokens("super"), NothingForm())
+    assert isinstance(rows, tuple)
+    (row,) = rows
+    assert isinstance(row, SourceLine)
+    assert (row.source, row.checked, row.rejected, row.silent) == ("SVS", 10, 3, True)
+    store = open_store(department.home.database_url)
+    with store.read() as connection:
+        sent = connection.execute(t.documents.select().where(t.documents.c.name == MUTED)).one()
+    store.close()
+    key = load_ed25519(department.home.path / "command.key").public_key()
+    carried = open_carried(bytes(sent.message), MUTED, key, "car-8")
+    assert codec.from_bytes(MutedSources, carried.body).sources == ("SVS",)
