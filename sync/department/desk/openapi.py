@@ -73,6 +73,9 @@ class _Schemas:
             (option,) = [one for one in inner if one is not type(None)]
             return {"anyOf": [self.of(option), {"type": "null"}]}
         if origin is tuple:
+            kinds = [one for one in inner if one is not Ellipsis]
+            if len(set(kinds)) > 1:  # a row of different fields
+                return {"type": "array", "prefixItems": [self.of(one) for one in kinds], "items": False}
             return {"type": "array", "items": self.of(inner[0])}
         if origin is dict:
             return {"type": "object", "additionalProperties": self.of(inner[1])}
