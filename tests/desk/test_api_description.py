@@ -39,13 +39,10 @@ def fits(value: Any, schema: dict[str, Any], where: str = "") -> None:
     assert not (isinstance(value, bool) and schema["type"] != "boolean"), where
     if "enum" in schema:
         assert value in schema["enum"], where
-    if "prefixItems" in schema:
-        assert len(value) == len(schema["prefixItems"]), where
-        for at, (one, kind) in enumerate(zip(value, schema["prefixItems"], strict=True)):
+    if schema["type"] == "array":
+        kinds_of = schema.get("prefixItems", [schema["items"]] * len(value))
+        for at, (one, kind) in enumerate(zip(value, kinds_of, strict=True)):
             fits(one, kind, f"{where}[{at}]")
-    elif schema["type"] == "array":
-        for at, one in enumerate(value):
-            fits(one, schema["items"], f"{where}[{at}]")
     if schema["type"] == "object" and "properties" in schema:
         assert set(schema.get("required", ())) <= set(value), where
         if schema.get("additionalProperties") is False:
