@@ -3,7 +3,7 @@
 FirmwareError
 ├── UsageError        asked for something that does not exist or does not fit together   (exit 2)
 │   └── ConfigError   a configuration file with an unknown key or a value out of range   (exit 2)
-├── OutOfMemoryError  there was not enough memory to go on; the supervisor restarts the reader (exit 1)
+├── OutOfMemoryError  there was not enough memory to continue; the supervisor restarts the reader (exit 1)
 └── MissingPartError  this machine lacks a library, a model or a device                   (exit 3)
 """
 

@@ -45,7 +45,7 @@ class Camera(Protocol):
         """The next frame; its arrays are valid inside the `with` only.
 
         Raises EndOfSourceError when a replay is through, CameraStalledError when no frame comes,
-        BrokenFrameError for a frame that cannot be decoded (the next borrow goes on behind it),
+        BrokenFrameError for a frame that cannot be decoded (the next borrow continues behind it),
         PartFailedError for a camera that answers wrongly.
         """
 
@@ -54,7 +54,7 @@ class Camera(Protocol):
 
 
 class CameraSource(Protocol):
-    """What can be opened, and opened again after a stall: a replay goes on where it stood."""
+    """What can be opened, and opened again after a stall: a replay continues where it stood."""
 
     live: bool  # frames come at the world's pace, so a slow reader must drop some
     interval_s: float  # time between two frames at the source's own pace

@@ -1,6 +1,6 @@
 """A drop folder: pictures that another program puts there are read as they come, and taken out.
 
-Promise: a file that is still being written is waited for. What was read is removed, since what lies in a
+Promise: a file that is still being written is waited for. What was read is removed, since what is in a
 folder is sealed from nobody and purged by nothing; what cannot be read stays, named .broken.
 """
 

@@ -26,7 +26,7 @@ from hw.clock import Clock, UtcTime
 from hw.errors import CameraStalledError, MissingDriverError, PartFailedError
 from hw.exposure import Exposure, next_exposure
 
-FRESH_NS = 2_000_000_000  # a frame's stamp lies at most this far behind the clock when it arrives
+FRESH_NS = 2_000_000_000  # a frame's stamp is at most this far behind the clock when it arrives
 EXPOSURE_EVERY = 5  # frames between two changes: a change takes about 3 frames to show
 
 

@@ -17,7 +17,7 @@ from hw.video_file import VideoFile
 ROUND_GAP_US = 2_500_000  # between two rounds, so that the last vehicle has gone; under the shortest stall_s
 
 NAMED = 5  # files that a note names
-BESIDE = frozenset({".json", ".txt", ".md", ".csv", ".xml", ".sha256"})  # lies beside pictures, and is none
+BESIDE = frozenset({".json", ".txt", ".md", ".csv", ".xml", ".sha256"})  # is beside pictures, and is none
 
 
 class Reel(Protocol):
@@ -33,7 +33,7 @@ class Reel(Protocol):
 class FolderReel:
     """The JPEG, PNG and WebP files of one folder, in natural order of their names.
 
-    A folder whose pictures all lie in one folder inside it stands for that one. notes: what is not read.
+    A folder whose pictures all are in one folder inside it stands for that one. notes: what is not read.
     """
 
     def __init__(self, folder: Path, fps: float) -> None:
@@ -61,7 +61,7 @@ class FolderReel:
 
 
 def _not_read(folder: Path) -> tuple[str, ...]:
-    """A line a kind of what lies beside the pictures; hidden files are nobody's business."""
+    """A line a kind of what is beside the pictures; hidden files are nobody's business."""
     seen = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
     others = [path for path in seen if not is_picture(path) and path.suffix.lower() not in BESIDE]
     folders = [path.name for path in others if path.is_dir()]

@@ -41,7 +41,7 @@ class StreamSource:
         self._av = load_av()
 
     def open(self) -> StreamCamera:
-        """See CameraSource.open. A camera that does not answer yet is tried again by whoever watches."""
+        """See CameraSource.open. `WatchedCamera` retries a camera that does not answer yet."""
         return StreamCamera(
             self._av,
             self._address,

@@ -126,7 +126,7 @@ class WatchedCamera:
         self._sequence_base = 0
         self._last_sequence = -1
         self._reason: str | None = None  # of the blind spell that runs now
-        self._wanted_again: str | None = None  # why somebody asked for a fresh opening
+        self._wanted_again: str | None = None  # why a person asked for a fresh opening
         self._tries = 0
         self.blind_s = 0.0
         self._left: list[_Feeder] = []  # given up, and still in the driver
@@ -192,7 +192,7 @@ class WatchedCamera:
 
     def _accepted(self, frame: Frame) -> Frame:
         if frame.sequence <= self._last_sequence - self._sequence_base:
-            self._sequence_base = self._last_sequence + 1  # the camera began to count anew
+            self._sequence_base = self._last_sequence + 1  # the camera began to count again
         sequence = frame.sequence + self._sequence_base
         self._last_sequence = sequence
         self._alive()

@@ -1,7 +1,7 @@
 """What reaches the card below a folder: bytes and flushes since the machine started, and swap on it.
 
 Sources: Documentation/block/stat.rst (fields 7 and 16), proc(5) (`/proc/swaps`). A card wears by both: each
-flush writes at least one of its large blocks anew.
+flush writes at least one of its large blocks again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 SECTOR_BYTES = 512  # of block/stat, whatever the device's own sectors are
 _WRITTEN, _FLUSHES = 6, 15
-_NO_CARD = ("zram", "ram")  # swap that lies in memory
+_NO_CARD = ("zram", "ram")  # swap that is in memory
 DEEPEST = 4  # of devices upon devices: LUKS, LVM, a partition
 
 

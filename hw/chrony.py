@@ -126,7 +126,7 @@ def tracking_answer(tracking: Tracking, request: bytes) -> bytes:
 class ChronyDaemon:
     """chronyd on this machine.
 
-    Its Unix socket lies in a folder that only root and chronyd's own user may enter. To everybody else on the
+    Its Unix socket is in a folder that only root and chronyd's own user may enter. To everybody else on the
     machine it answers the same question on its command port (UDP, loopback), unless `cmdport 0` closes it.
     """
 

@@ -26,7 +26,7 @@ class ClockState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UtcTime:
-    """us: microseconds of UTC since 1970-01-01; the true time lies within us - error_us and us + error_us."""
+    """us: microseconds of UTC since 1970-01-01; the true time is within us - error_us and us + error_us."""
 
     us: int
     error_us: int
@@ -92,7 +92,7 @@ class SystemClock:
 
 
 class SetClock:
-    """The twin: a clock that stands until somebody moves it."""
+    """The twin: a clock that stands until a person moves it."""
 
     def __init__(self, us: int, *, error_us: int = 1000, state: ClockState = ClockState.DISCIPLINED) -> None:
         self._now = UtcTime(us=us, error_us=error_us, state=state)

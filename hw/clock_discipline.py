@@ -20,7 +20,7 @@ from hw.pps import Pulse, PulseSource
 from hw.rtc import BatteryClock
 
 DISCIPLINED_LIMIT_US = 2_000_000  # a clock further off than this is not called disciplined by any source
-SENTENCE_DELAY_US = 1_000_000  # a receiver writes its sentences within the second they speak of
+SENTENCE_DELAY_US = 1_000_000  # a receiver writes its sentences within the second they are about
 DELAY_SLACK_US = 100_000  # by which it may miss that, where a whole second hangs on it
 PULSE_ERROR_US = 1_000  # interrupt latency of a loaded board, generously
 DRIFT_PPM = 100  # an uncompensated crystal between -20 and 70 degrees
@@ -47,7 +47,7 @@ ROLLED_OVER = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """A time that somebody trusted has signed, us UTC, and CLOCK_BOOTTIME when it was heard."""
+    """A time that a person trusted has signed, us UTC, and CLOCK_BOOTTIME when it was heard."""
 
     us: int
     running_s: float

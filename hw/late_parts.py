@@ -1,6 +1,6 @@
 """Lamps and supply that may come after us: what is wanted of them is kept until they are there.
 
-Promise: opening is tried again every few seconds, never by whoever asks for light, and a failure is told.
+Promise: opening is retried every few seconds, never in the call that asks for light; a failure is reported.
 """
 
 from __future__ import annotations

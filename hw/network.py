@@ -69,7 +69,7 @@ class NmcliNetworks:
 
 
 class ScriptedNetworks:
-    """The twin: the network that somebody sets."""
+    """The twin: the network that a person sets."""
 
     def __init__(self, name: str | None = "depot", *, metered: bool = False) -> None:
         self.name, self.metered = name, metered

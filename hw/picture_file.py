@@ -94,7 +94,7 @@ def load_planes(path: Path, *, color: bool = True) -> Planes:
 
 
 def _what_it_is(path: Path, error: Exception) -> str:
-    """What lies under a picture's name, for a message."""
+    """What is under a picture's name, for a message."""
     if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
         return "cannot be opened: too many files are open (EMFILE); raise the limit with ulimit -n"
     if isinstance(error, UnidentifiedImageError):

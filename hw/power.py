@@ -116,7 +116,7 @@ class PiPower:
 
 
 class ScriptedPower:
-    """The twin: a supply that somebody else turns on and off."""
+    """The twin: a supply that another person turns on and off."""
 
     def __init__(self, *, ignition: bool | None = True) -> None:
         self.ignition = ignition
@@ -149,7 +149,7 @@ class PowerOrder(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IgnitionPolicy:
-    """linger_s: how long to go on reading with the ignition off, on the vehicle's battery.
+    """linger_s: how long to continue reading with the ignition off, on the vehicle's battery.
     reserve_s: what the super-capacitor gives once the vehicle cuts the feed.
     shutdown_s: what a shutdown takes.
     """

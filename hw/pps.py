@@ -57,7 +57,7 @@ class KernelPulses:
 
 
 class ScriptedPulses:
-    """The twin: pulses that somebody gives it."""
+    """The twin: pulses that a person gives it."""
 
     def __init__(self) -> None:
         self._latest: Pulse | None = None

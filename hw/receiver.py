@@ -28,7 +28,7 @@ class NmeaReceiver:
     """A receiver that speaks NMEA 0183 on a line; listens in a thread of its own.
 
     port: the open line; None where it is not there yet, as an adapter that the kernel finds after our start.
-    reopen: opens the line anew once it is gone, or for the first time.
+    reopen: opens the line again once it is gone, or for the first time.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ NONCE_BYTES = 12
 
 
 class UnitChip(Protocol):
-    """One chip. Every call opens it anew, so that other programs can use it too."""
+    """One chip. Every call opens it again, so that other programs can use it too."""
 
     @property
     def promise(self) -> str:

@@ -128,7 +128,7 @@ class SysfsBoard:
 
 
 class ScriptedBoard:
-    """The twin: vitals that somebody gives it."""
+    """The twin: vitals that a person gives it."""
 
     def __init__(self, vitals: Vitals | None = None) -> None:
         self.vitals = vitals or Vitals(

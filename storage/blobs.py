@@ -1,6 +1,6 @@
 """Sealed images as files: written and synced before any record names them.
 
-A blob lies at blobs/<epoch>/<SHA-256 of its bytes>; one folder per epoch, so that a purge drops a folder.
+A blob is at blobs/<epoch>/<SHA-256 of its bytes>; one folder per epoch, so that a purge drops a folder.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def _b64(text: str, what: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class NoteKey:
-    """A named verifying key: `name` as it stands in notes, Ed25519 `public`, note type."""
+    """A named verifying key: `name` as it is in notes, Ed25519 `public`, note type."""
 
     name: str
     public: Ed25519PublicKey

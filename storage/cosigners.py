@@ -35,7 +35,7 @@ PrivateCosigner = Ed25519PrivateKey | MLDSA44PrivateKey
 
 @dataclass(frozen=True, slots=True)
 class CosignerKey:
-    """A witness's verifying key: `name` as it stands in notes, note type, raw public bytes."""
+    """A witness's verifying key: `name` as it is in notes, note type, raw public bytes."""
 
     name: str
     type: int

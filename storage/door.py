@@ -286,7 +286,7 @@ class Door:
 
 
 def subject_of(query: search.Query, *, images: bool = False) -> str:
-    """The data elements of a query, as they stand in the log (463.5 (b) 2)."""
+    """The data elements of a query, as they are in the log (463.5 (b) 2)."""
     shown = " with images" if images else ""
     plate = "any plate" if query.plate is None else f"plate={query.plate}"
     until = "now" if query.until_us > 1 << 60 else utc_text(query.until_us)

@@ -169,7 +169,7 @@ class Book:
         return self.pending is not None and any(one.epoch == epoch for one in self.pending[1].epochs)
 
     def resealed_under(self, epoch: int) -> list[int]:
-        """Sequence numbers of the re-sealing records whose content lies under a hold's epoch."""
+        """Sequence numbers of the re-sealing records whose content is under a hold's epoch."""
         return [at for entries in self.resealed.values() for at, one in entries if one.epoch == epoch]
 
     def add_received(self, first: int, last: int, at_us: int) -> None:

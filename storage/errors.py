@@ -14,7 +14,7 @@
         │   ├── NoHomeError          no ledger at that place
         │   ├── HomeLockedError      another process writes this home
         │   ├── RolledBackError      the log is shorter than, or differs from, an anchor
-        │   ├── DamagedError         a ledger that cannot be read as it lies
+        │   ├── DamagedError         a ledger that cannot be read as it is
         │   ├── SlotError            the effaceable slot is empty, foreign or did not take a write
         │   ├── StoreFullError       no room left to store a read safely
         │   └── OutdatedError        a signed file older than the one already in force
@@ -81,7 +81,7 @@ class KeyLostError(StorageError):
 
 
 class LedgerError(StorageError):
-    """A home that cannot be used as it lies. `leaf_index` names the first bad record, if one."""
+    """A home that cannot be used as it is. `leaf_index` names the first bad record, if one."""
 
     def __init__(self, what: str, *, where: str = "", cure: str = "", leaf_index: int | None = None) -> None:
         self.leaf_index = leaf_index
@@ -103,7 +103,7 @@ class RolledBackError(LedgerError):
 
 
 class DamagedError(LedgerError):
-    """A ledger that cannot be read as it lies: torn, overwritten or cut, not merely foreign or newer."""
+    """A ledger that cannot be read as it is: torn, overwritten or cut, not merely foreign or newer."""
 
 
 class SlotError(LedgerError):

@@ -189,7 +189,7 @@ def _record_files(
 
 
 def accesses_to(store: Store, records: Iterable[int]) -> list[int]:
-    """Where the log speaks of access to any of these records: look-ups, holds, exports, alerts decided on."""
+    """Where the log is about access to any of these records: look-ups, holds, exports, alerts decided on."""
     wanted, found = set(records), set()
     held: set[int] = set()
     for sequence in holds.audit_sequences(store, min(wanted, default=0)):

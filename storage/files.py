@@ -125,7 +125,7 @@ def write_at_once(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Execu
 
 
 def sync_system(descriptor: int) -> None:
-    """Make everything durable that lies in the file system of this descriptor. Raises OSError."""
+    """Make everything durable that is in the file system of this descriptor. Raises OSError."""
     if _LIBC.syncfs(descriptor):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

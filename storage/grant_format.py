@@ -53,7 +53,7 @@ class GrantError(StorageError):
 
 
 class ForgedGrantError(GrantError):
-    """Not signed by whoever may sign grants, or not a grant at all."""
+    """Not signed by the person who may sign grants, or not a grant at all."""
 
 
 class GrantLimitError(GrantError):

@@ -1,4 +1,4 @@
-"""Where custody lies on disk, and who may write there: one process, by an flock on the home's lock file.
+"""Where custody is on disk, and who may write there: one process, by an flock on the home's lock file.
 
 HOME/store/ledger.sqlite3   leaves, small elements, caches      HOME/store/log.pub   the log's public key
 HOME/store/blobs/           sealed images, a folder per epoch   HOME/store/slot.uri  which slot holds the KEK

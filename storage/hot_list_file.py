@@ -38,7 +38,7 @@ def list_key(log_key: bytes) -> bytes:
 
 
 def seal(key: bytes, name: str, section: int, content: bytes) -> bytes:
-    """One section as it lies."""
+    """One section as it is."""
     nonce = os.urandom(NONCE)
     return nonce + AESGCM(key).encrypt(nonce, content, encode([TAG, name, section]))
 
@@ -56,7 +56,7 @@ def unseal(key: bytes, name: str, section: int, stored: bytes) -> bytes:
 def write_list(
     path: Path, key: bytes, name: str, facts: dict[str, Any], entries: Iterable[tuple[int, bytes]]
 ) -> None:
-    """Write a list anew, whole or not at all. entries: (key, bytes) in any order. Raises OSError."""
+    """Write a list again, whole or not at all. entries: (key, bytes) in any order. Raises OSError."""
     pairs = sorted(entries, key=lambda pair: pair[0])
     keys = np.fromiter((pair[0] for pair in pairs), dtype="<u8", count=len(pairs))
     partial = path.with_name(path.name + ".partial")
@@ -81,7 +81,7 @@ def _put(out: Any, stored: bytes) -> None:
 
 
 class HotListFile:
-    """A list that lies on the card, open for look-ups. Thread-safe: it never changes."""
+    """A list that is on the card, open for look-ups. Thread-safe: it never changes."""
 
     def __init__(self, path: Path, key: bytes, name: str) -> None:
         """Raises OSError, SealError, RecordError."""

@@ -1,4 +1,4 @@
-"""The keys that lie on the card under the KEK: the log key and one entry per epoch. No I/O.
+"""The keys that are on the card under the KEK: the log key and one entry per epoch. No I/O.
 
 An entry holds the epoch key itself (the unit can open it again), or the key sealed to the department's
 day key (the unit cannot), or both. Epochs whose key is in memory alone have no entry.
@@ -18,7 +18,7 @@ AT_KEK, AT_DAY, AT_BOTH, AT_MEMORY = "kek", "day", "kek and day", "memory"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochKey:
-    """One epoch's key as it lies on the card: itself, or sealed to a day key, or both."""
+    """One epoch's key as it is on the card: itself, or sealed to a day key, or both."""
 
     epoch: int
     key_class: KeyClass

@@ -87,7 +87,7 @@ class NewRead:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """A read's contents by element: what lies in the database, and what lies beside it."""
+    """A read's contents by element: what is in the database, and what is beside it."""
 
     inline: dict[str, bytes]
     images: dict[str, bytes]
@@ -277,7 +277,7 @@ class Ledger:
     def apply_retention(self, *, by: str) -> purge.Receipt | None:
         """Purge what is due now, in one turn of the slot; None where nothing is, or nothing can go yet.
 
-        Within an hour of the last turn only that goes whose key lies on no card; `purge_waits_until_us`
+        Within an hour of the last turn only that goes whose key is on no card; `purge_waits_until_us`
         tells when the rest may, and `tend` does it then. Raises SlotError, StoreFullError.
         """
         store = self.store
@@ -328,7 +328,7 @@ class Ledger:
     def _tend_beside(self) -> None:
         """Tend after an append. The record is stored: a purge or an anchor that fails is no failure of it.
 
-        It is tried again in a while, and by whoever calls `tend` for itself, who hears what was wrong.
+        It is tried again in a while, and by the person who calls `tend` for itself, who hears what was wrong.
         """
         self._note_clock_beside()
         if self.store.time.trusted_us < self._tend_again_us:

@@ -155,7 +155,7 @@ def reopen(
 
 
 def set_aside(home: Home) -> tuple[Path, str]:
-    """Move a home's ledger out of the way, as it lies; where to, and the URI of its slot ("" if unreadable).
+    """Move a home's ledger out of the way, as it is; where to, and the URI of its slot ("" if unreadable).
 
     Raises HomeLockedError, NoHomeError.
     """
@@ -251,7 +251,7 @@ def read_state(database: sqlite_utils.Database, public: Ed25519PublicKey) -> Sta
 
 
 def check_head(store: Store) -> None:
-    """The signed head must speak of exactly the leaves that are there. Raises LedgerError."""
+    """The signed head must be about exactly the leaves that are there. Raises LedgerError."""
     note = store.log.head_note()
     if note is None:
         raise LedgerError("the signed head is missing", where="table head")
@@ -284,7 +284,7 @@ def stale(state: State, content: slot.SlotContent | None, size: int) -> list[str
 
 
 def check_anchor(store: Store) -> None:
-    """The slot's anchor and the newest co-signed checkpoint must lie in this log. Raises RolledBackError."""
+    """The slot's anchor and the newest co-signed checkpoint must be in this log. Raises RolledBackError."""
     anchors = [("the slot", store.slot_content.anchor_size, store.slot_content.anchor_root)]
     newest = "SELECT note FROM anchors ORDER BY size DESC LIMIT 1"  # it contains the older ones
     for (note,) in store.db.execute(newest).fetchall():

@@ -1,4 +1,4 @@
-"""What leaves the unit for its department: leaves and elements as they lie, keys only sealed to day keys.
+"""What leaves the unit for its department: leaves and elements as they are, keys only sealed to day keys.
 
 Also takes what comes back: co-signed checkpoints, receipts and signed documents, each checked here before
 it is kept. Nothing in this module gives content in clear.
@@ -41,7 +41,7 @@ class Outgoing:
             return self._store.log.head_note() or ""
 
     def leaves(self, first: int, count: int) -> list[bytes]:
-        """Leaves [first, first + count), as they lie."""
+        """Leaves [first, first + count), as they are."""
         with self._store.lock:
             rows = self._store.db.execute(
                 "SELECT leaf FROM leaves WHERE sequence >= ? AND sequence < ? ORDER BY sequence",

@@ -29,7 +29,7 @@ ESCROWED = (
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The purge receipt, where it stands in the log, and the KEK generation before it."""
+    """The purge receipt, where it is in the log, and the KEK generation before it."""
 
     sequence: int
     record: PurgeReceipt
@@ -52,7 +52,7 @@ def carry_out(store: Store, epochs: tuple[EpochPurged, ...], *, by: str) -> Rece
 def settle(store: Store) -> Receipt | None:
     """End a purge that was cut: carry it on where the slot has turned, else abandon it.
 
-    What the slot holds is asked anew: a write that failed may have been done. Raises SlotError.
+    What the slot holds is asked again: a write that failed may have been done. Raises SlotError.
     """
     pending = store.book.pending
     if pending is None:
@@ -71,7 +71,7 @@ def settle(store: Store) -> Receipt | None:
 
 
 def _intend(store: Store, epochs: tuple[EpochPurged, ...], by: str) -> bytes | None:
-    """Step 1. The new KEK, or None where no key of these epochs lies on the card."""
+    """Step 1. The new KEK, or None where no key of these epochs is on the card."""
     names = {one.epoch for one in epochs}
     on_card = any(store.key_on_card(epoch) for epoch in names)
     generation = store.slot_content.generation + on_card
@@ -213,5 +213,5 @@ def counts(store: Store) -> dict[int, EpochCount]:
 
 
 def kept_on_card(store: Store) -> dict[int, keyring.EpochKey]:
-    """The epoch keys that lie on the card, by epoch: what an upload hands on."""
+    """The epoch keys that are on the card, by epoch: what an upload hands on."""
     return {key.epoch: key for key in store.ring.epochs}

@@ -19,7 +19,7 @@ MAX_RANGES = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRanges:
-    """Leaf ranges (first, last), both included, rising; the tree of `size` leaves that they lie in.
+    """Leaf ranges (first, last), both included, rising; the tree of `size` leaves that they are in.
 
     root: of that tree, 32 bytes.
     """

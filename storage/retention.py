@@ -95,7 +95,7 @@ _NEVER = (1 << 63) - 1
 
 
 def _oldest_content(book: Book) -> int:
-    """When the oldest content that is still there was opened; audit entries outlive what they speak of."""
+    """When the oldest content that is still there was opened; audit entries outlive what they are about."""
     kept = [
         f.opened_us for f in book.epochs.values() if f.purged_by is None and f.key_class is not KeyClass.AUDIT
     ]

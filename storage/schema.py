@@ -49,7 +49,7 @@ def _to_1(connection: sqlite3.Connection) -> None:
 
 
 def _to_2(connection: sqlite3.Connection) -> None:
-    """Elements by rowid: a text of 1.4 kB lies within its page, where it had spilled over into one more."""
+    """Elements by rowid: a text of 1.4 kB is within its page, where it had spilled over into one more."""
     connection.execute(
         "CREATE TABLE elements_2 (sequence INTEGER NOT NULL, name TEXT NOT NULL, stored BLOB NOT NULL, "
         "PRIMARY KEY (sequence, name)) STRICT"
@@ -85,8 +85,8 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
 def evidence(path: Path, *, written: bool) -> Iterator[sqlite_utils.Database]:
     """The database for a check that leaves no trace beside it. Raises sqlite3.Error, OSError.
 
-    `written`: a process writes it now; then it is looked at beside that. Else it is read as it lies, and
-    where a write-ahead log lies beside it (the unit was cut off), in a private copy: SQLite would end that.
+    `written`: a process writes it now; then it is looked at beside that. Else it is read as it is, and
+    where a write-ahead log is beside it (the unit was cut off), in a private copy: SQLite would end that.
     """
     wal = path.with_name(path.name + "-wal")
     with contextlib.ExitStack() as stack:

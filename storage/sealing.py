@@ -34,7 +34,7 @@ WRAP_TAG = "alpr-reader/wrap/v1"
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """One element as it lies: `stored` bytes, their SHA-256 `digest`, and the `commitment`."""
+    """One element as it is: `stored` bytes, their SHA-256 `digest`, and the `commitment`."""
 
     name: str
     commitment: bytes

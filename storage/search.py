@@ -61,7 +61,7 @@ def find_texts(
 ) -> Iterator[tuple[int, bool]]:
     """(sequence, exact) of reads whose text matches, oldest first, on a connection of its own.
 
-    epochs: those that hold reads and may lie in the asked time. Raises SealError for a damaged element.
+    epochs: those that hold reads and may be in the asked time. Raises SealError for a damaged element.
     """
     database = schema.connect(home.database, readonly=True)
     sql = (

@@ -43,7 +43,7 @@ def anchors(uri: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SlotContent:
-    """What lies in the slot. `anchor_us` is the newest signed time when it was written."""
+    """What is in the slot. `anchor_us` is the newest signed time when it was written."""
 
     generation: int
     kek: bytes

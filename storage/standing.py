@@ -155,7 +155,7 @@ class Standing:
             store.add_open(FileInForce(name=name, version=version, digest=digest, record=ref.sequence))
 
     def carry_over(self, epochs: Iterable[int]) -> None:
-        """Log again, under the running audit key, what is in force and lies in epochs about to be purged."""
+        """Log again, under the running audit key, what is in force and is in epochs about to be purged."""
         store, going = self._store, set(epochs)
         for entry in list(store.book.files.values()):
             if store.leaf(entry.record).epoch in going:

@@ -372,7 +372,7 @@ class Store:
 
 
 def bound(name: str, stored: bytes) -> Sealed:
-    """Key material as an element: bound to the leaf by the digest of what lies on the card."""
+    """Key material as an element: bound to the leaf by the digest of what is on the card."""
     opened = sealing.fresh(name, stored)
     return sealing.leave_open(opened)
 

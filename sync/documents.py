@@ -39,7 +39,7 @@ def inbox_file(name: str) -> str:
 
 
 def open_kept(inbox: Path, name: str, member: Member) -> Carried:
-    """The document of this name in a unit's inbox, checked anew. Raises OSError, StorageError."""
+    """The document of this name in a unit's inbox, checked again. Raises OSError, StorageError."""
     message = (inbox / inbox_file(name)).read_bytes()
     return open_carried(message, name, member.command_public(), member.unit_id)
 

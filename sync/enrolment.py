@@ -223,7 +223,7 @@ def renew_if_due(folder: SyncFolder, member: Member, link: HttpsLink, log_public
 
 
 def take_renewed(folder: SyncFolder, member: Member, answer: m.Renewed) -> None:
-    """Keep a new certificate, and the CA's own where that was made anew. Raises NotEnrolledError."""
+    """Keep a new certificate, and the CA's own where that was made again. Raises NotEnrolledError."""
     check_certificate(answer.certificate, member.authority, folder)
     if answer.authority != member.authority:
         check_authority(answer.authority, member.authority)

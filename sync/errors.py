@@ -75,7 +75,7 @@ class DepartmentError(SyncError):
 
 
 class HomeError(DepartmentError):
-    """A department home that cannot be used as it lies."""
+    """A department home that cannot be used as it is."""
 
     exit_status = 2
 

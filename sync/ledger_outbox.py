@@ -20,7 +20,7 @@ from storage.standing import DOCUMENTS, Enrolment
 from sync.documents import inbox_file, open_carried
 from sync.hot_lists.held import is_hot_list, lists_folder, needs_snapshot, seal_document, snapshot_of
 
-RECORD_DOCUMENT_BYTES = 256 * 1024  # larger documents lie in the inbox, the log holds their digest
+RECORD_DOCUMENT_BYTES = 256 * 1024  # larger documents are in the inbox, the log holds their digest
 
 
 class LedgerOutbox(Outgoing):
@@ -97,7 +97,7 @@ class LedgerOutbox(Outgoing):
             )
 
     def _keep(self, name: str, message: bytes) -> None:
-        """The document as it came, for whoever puts it to use and for a log that replaces this one."""
+        """The document as it came, for anyone who puts it to use and for a log that replaces this one."""
         self._inbox.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         if is_hot_list(name):
             message = seal_document(self._ledger.hot_list_key(), name, message)

@@ -1,6 +1,6 @@
 """What the uplink needs from a unit's ledger, and nothing more. Every call is safe from another thread.
 
-Nothing here gives content in clear: leaves and elements travel as they lie, and an epoch's key only sealed
+Nothing here gives content in clear: leaves and elements travel as they are, and an epoch's key only sealed
 to the department's day key.
 """
 
@@ -28,7 +28,7 @@ class Outbox(Protocol):
         """The newest signed checkpoint (a C2SP note)."""
 
     def leaves(self, first: int, count: int) -> list[bytes]:
-        """Leaves [first, first + count), as they lie."""
+        """Leaves [first, first + count), as they are."""
 
     def consistency(self, first: int, second: int) -> list[bytes]:
         """Proof that the tree of `first` leaves is a prefix of that of `second`."""

@@ -2,7 +2,7 @@
 
     4-byte header length || COSE header (PieceHeader) || the piece's bytes
 
-The department keeps what came in order and says how much that is; the unit goes on from there, after any
+The department keeps what came in order and says how much that is; the unit continues from there, after any
 number of cut connections. The last piece makes the element, which is then taken like any other.
 """
 

@@ -2,7 +2,7 @@
 
 `attempt` runs one conversation and keeps the account of it; `run` does that by the schedule until it is
 told to stop, in a thread of the reader's process. A refused log is an incident: it is written into the log
-and told to whoever can open a new one; reading goes on meanwhile.
+and told to anyone who can open a new one; reading continues meanwhile.
 """
 
 from __future__ import annotations

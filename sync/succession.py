@@ -52,7 +52,7 @@ def _old(folder: SyncFolder, log_id: bytes) -> Path:
 def demand_no_quarrel(folder: SyncFolder, *, at_us: int | None = None) -> None:
     """Raises LedgerError where logs were closed again and again: a copy of this unit closes them in turn.
 
-    Opening one more would close the other's, for ever. It goes on once a person has looked, which
+    Opening one more would close the other's, for ever. It continues once a person has looked, which
     `looked_at` notes.
     """
     old = folder.path / "old"

@@ -134,7 +134,7 @@ class HttpsLink:
         if event == "connection.connect_tcp.complete":
             line = info["return_value"].get_extra_info("socket").dup()
             with self._count:
-                while len(self._lines) >= self.depth:  # connections that were opened anew
+                while len(self._lines) >= self.depth:  # connections that were opened again
                     self._lines.pop(0).close()
                 self._lines.append(line)
             if self._hung_up:

@@ -354,7 +354,7 @@ class Conversation:
     def _alerts(self, state: m.State, *, near: int) -> None:
         """Alerts go ahead of everything; the hits they are of too where those are `near` records off.
 
-        Each goes with its leaf, the newest alert first: an old one is not what somebody waits for.
+        Each goes with its leaf, the newest alert first: an old one is not what a person waits for.
         """
         hits = self._outbox.hits_from(state.complete_to)
         self._alerts_to = max(hits[-1] + 1 if hits else 0, state.complete_to)

@@ -1,7 +1,7 @@
 """The unit key's word for its other keys: COSE_Sign1 with ECDSA on P-256 (ESP256, RFC 9864). No I/O.
 
 The unit key (P-256, in the chip where there is one, else a file) signs one kind of statement: these are my
-log key (Ed25519) and my TLS key (P-256). `previous` and `reason` stand in it when a log replaces another.
+log key (Ed25519) and my TLS key (P-256). `previous` and `reason` are in it when a log replaces another.
 """
 
 from __future__ import annotations

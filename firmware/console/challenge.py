@@ -40,7 +40,7 @@ class Challenge:
 
     @classmethod
     def parse(cls, text: str) -> Challenge:
-        """What somebody typed or pasted at the laptop. Raises LineRefusedError."""
+        """What a person typed or pasted at the laptop. Raises LineRefusedError."""
         match = _TEXT.fullmatch(text.strip())
         if match is None or _check(match[1], match[2]) != match[3]:
             raise LineRefusedError("not a challenge, or mistyped: copy the whole line UNIT:LETTERS:CHECK")

@@ -56,7 +56,7 @@ def consoles(
     tap: FrameTap,
     retune: Callable[[CameraSettings], None],
 ) -> Iterator[Callable[[], bool]]:
-    """Serve consoles from the process that reads, while the `with` runs. Gives: is somebody logged in?"""
+    """Serve consoles from the process that reads, while the `with` runs. Gives: is a person logged in?"""
     lock, use = Lockout(home / "console.lockout", boottime_s), GrantUse(home / "console.grants")
     newest, stopping = _tapped(tap, clock), threading.Event()
     unit = FieldUnit(

@@ -60,7 +60,7 @@ class Doorkeeper:
         return self._checked(answer, challenge)
 
     def succeeded(self) -> None:
-        """The login is on record: the count starts anew."""
+        """The login is on record: the count starts again."""
         self._lockout.succeeded()
 
     def _collect(self, challenge: Challenge) -> bytes | None:

@@ -25,7 +25,7 @@ class LineRefusedError(ConsoleError):
 
 
 class LoginRefusedError(ConsoleError):
-    """The answer was wrong, late, or for somebody else."""
+    """The answer was wrong, late, or for another person."""
 
 
 class ClockLoginError(LoginRefusedError):

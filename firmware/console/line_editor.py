@@ -67,7 +67,7 @@ class LineEditor:
         self._escape: bytearray | None = None
         self._after_return = False
         self._columns = USUAL_COLUMNS
-        self.begun = False  # something stands in the row where the cursor is
+        self.begun = False  # something is in the row where the cursor is
         self._reset()
 
     def measure(self) -> bytes:

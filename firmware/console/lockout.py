@@ -78,7 +78,7 @@ class Lockout:
             self._failures = failures
             self._locked_at = None if locked is None else min(float(locked), now_s) if same else now_s
         except (OSError, ValueError, KeyError, TypeError):
-            self._locked_at = now_s  # a counter that somebody damaged counts as the worst that it could say
+            self._locked_at = now_s  # a counter that a person damaged counts as the worst that it could say
 
     def _save(self) -> None:
         with contextlib.suppress(OSError):  # a full disk forgets at a restart; until then the memory counts

@@ -1,4 +1,4 @@
-"""Letting somebody in: the answer to a challenge becomes a grant, or a refusal that is counted.
+"""Letting a person in: the answer to a challenge becomes a grant, or a refusal that is counted.
 
 Every check is made before anything is believed; the order does not matter, since all of them must hold.
 """

@@ -70,7 +70,7 @@ class SessionLog:
         self.session = secrets.token_hex(8)
 
     def opened(self, purpose: str) -> None:
-        """Somebody logged in."""
+        """A person logged in."""
         self._write("begin", "login", purpose)
 
     def refused(self, reason: str) -> None:

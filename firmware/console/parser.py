@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from firmware.console.errors import LineRefusedError
 
 WORDS_LIMIT = 8
-SECRET = "***"  # noqa: S105 - what stands in the log in a secret's place
+SECRET = "***"  # noqa: S105 - what is in the log in a secret's place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class Command:
 
     @property
     def recorded(self) -> str:
-        """The line as it may stand in the log."""
+        """The line as it may be in the log."""
         words = [SECRET if at == self.form.secret else word for at, word in enumerate(self.words)]
         return " ".join([self.form.name, *words])
 
@@ -132,7 +132,7 @@ def parse(line: str) -> Command | None:
 
 
 def recorded_form(line: str) -> str:
-    """How a line that is no command stands in the log: its command word at most, since the rest may be a
+    """How a line that is no command is in the log: its command word at most, since the rest may be a
     secret.
     """
     word = line.split(" ", 1)[0] if line.strip() else ""

@@ -96,7 +96,7 @@ def _clock(clock: Clock) -> Check:
 
 
 def _sounder(lamps: Callable[[], Lamps]) -> Check:
-    """Buzzer and lamp go on for a moment: the installer hears and sees it."""
+    """Buzzer and lamp continue for a moment: the installer hears and sees it."""
     try:
         part = lamps()
     except HardwareError as error:

@@ -1,6 +1,6 @@
 """The console of a running reader: each connection to a 0600 socket in the home is one line to one console.
 
-Whoever holds the cable or the SSH channel pumps bytes; sessions, records and the camera stay in the one
+Anyone who holds the cable or the SSH channel pumps bytes; sessions, records and the camera stay in the one
 process
 that holds the home. When the pump's end goes, the connection closes, which is a pulled cable.
 """
@@ -37,7 +37,7 @@ def socket_of(home: Path) -> Path:
 def serving(home: Path, make: MakeConsole) -> Iterator[Callable[[], bool]]:
     """Serve consoles while the `with` runs; at its end open sessions are closed and recorded.
 
-    Gives a function that tells whether somebody is logged in.
+    Gives a function that tells whether a person is logged in.
     """
     path = socket_of(home)
     path.unlink(missing_ok=True)

@@ -41,7 +41,7 @@ STRANGER_S = 120.0  # a line that was opened for a visit hangs up on whoever nei
 TICK_S = 0.5
 # After a line, and after READ_BYTES at once: slows no person, and a flood costs the reader little.
 PACE_S = 0.1
-STRANGER_PACES = 10  # whoever has not logged in fills the log no faster than this
+STRANGER_PACES = 10  # anyone who has not logged in fills the log no faster than this
 LOOK_EVERY_S = 5.0  # at revocations, and at a reader that waits for the home
 NAME_LIMIT = 20
 _ALWAYS = ("help", "exit")
@@ -52,7 +52,7 @@ class Console:
 
     stays: the next person finds a prompt when one session is over; else the line is hung up then.
     notice: what whoever comes to an enrolled unit has to know first. wanted: whether a reader waits for the
-    home that this console holds; then whoever has not logged in is sent to the reader's own console.
+    home that this console holds; then anyone who has not logged in is sent to the reader's own console.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Console:
 
     @property
     def in_session(self) -> bool:
-        """Whether somebody is logged in, or a command runs."""
+        """Whether a person is logged in, or a command runs."""
         return self._admission is not None or self._recording is not None
 
     def serve(self) -> None:
@@ -193,7 +193,7 @@ class Console:
             self._check_revocation()
 
     def _check_stranger(self, now_s: float, *, busy: bool) -> None:
-        """The ends for whoever has not logged in."""
+        """The ends for anyone who has not logged in."""
         joining = self._recording is not None and self._recording.line.startswith("enrol")
         if not joining and self._wanted():
             raise SessionEndedError("reader starts", "the reader starts: press return to continue with it")

@@ -1,4 +1,4 @@
-"""Puts passes and gaps into the ledger; a full store loses reads for a recorded time, and goes on.
+"""Puts passes and gaps into the ledger; a full store loses reads for a recorded time, and continues.
 
 So does one that fails otherwise (a card that gives errors, no file descriptor left), for a while: after
 FAILED_LIMIT_S the run ends by it, since a fresh opening mends it or names what is damaged.
@@ -62,7 +62,7 @@ class Bookkeeper:
         self._announce = announce
         self._position = position
         self._matches, self._sounds, self._met = matches, sounds, met
-        self._stored_early: OrderedDict[int, str] = OrderedDict()  # text by pass, of those that go on
+        self._stored_early: OrderedDict[int, str] = OrderedDict()  # text by pass, of those that continue
         self._log = log
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -73,7 +73,7 @@ class Bookkeeper:
         self._owed: deque[Gap] = deque(maxlen=GAPS_OWED)  # blind times for which there was no room yet
 
     def glance(self, going: EndedPass) -> None:
-        """A pass that goes on: stored now where its alert would be heard, and not again when it ends."""
+        """A pass that continues: stored now where its alert would be heard, and not again when it ends."""
         number = going.vehicle.pass_id
         if number in self._stored_early or not self._sounds(going):
             return

@@ -1,4 +1,4 @@
-"""The reader asks for its home: whoever holds it without a login lets go.
+"""The reader asks for its home: anyone who holds it without a login lets go.
 
 A mark in the home, stamped with CLOCK_BOOTTIME. One that is older than a start takes counts no more, so a
 reader that was killed while it waited closes no console.

@@ -3,8 +3,8 @@
 What it does not name stays as it is, so that one file serves a fleet, and what a technician sets later stays
 until the next version. Who the unit is and what is fitted to it is not the department's to set: a unit that
 cannot start would never hear of a better version. One that does not fit is refused once and named, and the
-unit goes on as it was. While the unit's own file is damaged, or the disk is full, a version waits: neither is
-its fault.
+unit continues as it was. While the unit's own file is damaged, or the disk is full, a version waits: neither
+is its fault.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class BoundedQueue(Generic[Item]):
 
 
 class Stage(threading.Thread):
-    """One thread of the pipeline. What it raises is kept in `failure`, for whoever joins it to raise."""
+    """One thread of the pipeline. What it raises is kept in `failure`, for anyone who joins it to raise."""
 
     def __init__(self, name: str, work: Callable[[], None], *, at_end: Callable[[], None]) -> None:
         super().__init__(name=name, daemon=True)

@@ -1,4 +1,4 @@
-"""The newest frame, for whoever aims: one reference in memory, never kept longer than the next frame."""
+"""The newest frame, for anyone who aims: one reference in memory, never kept longer than the next frame."""
 
 from __future__ import annotations
 

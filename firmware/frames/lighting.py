@@ -65,7 +65,8 @@ class Lighting:
         light = self._daylight.step(share, now_s)
         if light is self._set and not self._failed:
             return
-        self._failed = self._switch(light)  # what did not switch is tried at every look; the reading goes on
+        # what did not switch is tried at every look; the reading continues
+        self._failed = self._switch(light)
         self._set = light
         if light not in {Light.LOOKING, self._told}:
             self._told = light

@@ -63,7 +63,7 @@ def _wrapped(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _inside(corners: NDArray[np.float64]) -> bool:
-    """Whether the origin lies in the polygon: an odd number of edges crosses the ray to the north."""
+    """Whether the origin is in the polygon: an odd number of edges crosses the ray to the north."""
     here, there = corners, np.roll(corners, -1, axis=0)
     across = (here[:, 1] > 0) != (there[:, 1] > 0)
     step = np.where(across, there[:, 1] - here[:, 1], 1.0)
@@ -82,7 +82,7 @@ def _distance_m(corners: NDArray[np.float64]) -> float:
 class NoReadRule:
     """Says of each frame whether it may be read.
 
-    zones: those in force, asked anew each time. fix_at: where the unit was so many seconds ago. fixed: the
+    zones: those in force, asked again each time. fix_at: where the unit was so many seconds ago. fixed: the
     surveyed place of a unit that stays, which then needs no receiver; None on one that moves.
     """
 

@@ -183,7 +183,7 @@ class ReadStage:
             del self._best[next(iter(self._best))]
 
     def _glance(self, pass_id: int) -> None:
-        """Hand on a pass that goes on, for an alert that it may be."""
+        """Hand on a pass that continues, for an alert that it may be."""
         frame = self._best.get(pass_id)
         vehicle = None if frame is None else self._tracker.so_far(pass_id)
         if frame is not None and vehicle is not None:
@@ -225,7 +225,7 @@ class Pipeline:
     ) -> None:
         """store: puts passes into the ledger; how many it could, the others count as lost. It gets those that
         ended within gather_s, at most TOGETHER of them, and an urgent one at once with those before it.
-        glance: looks at one that goes on; what an alert stores of it then is not stored again.
+        glance: looks at one that continues; what an alert stores of it then is not stored again.
 
         permitted: whether a frame may be read at all; one that may not is dropped unseen.
 
@@ -314,7 +314,7 @@ class Pipeline:
             self._counts.lost_passes += len(together) - stored
 
     def _gathered(self, first: EndedPass) -> list[EndedPass]:
-        """A pass, and those that end within the time it may wait. One that goes on waits for none."""
+        """A pass, and those that end within the time it may wait. One that continues waits for none."""
         together, until_s = [first], time.monotonic() + self._gather_s
         while len(together) < TOGETHER and not self._urgent(together[-1]):
             left_s = until_s - time.monotonic()

@@ -18,7 +18,7 @@ class Liveness:
         self._read_s = monotonic()
 
     def alive(self, *, frame_age_s: float, read: int) -> bool:
-        """read: how many frames were read so far; a camera alone goes on beside a stage that hangs."""
+        """read: how many frames were read so far; a camera alone continues beside a stage that hangs."""
         now_s = self._monotonic()
         if read != self._read:
             self._read, self._read_s = read, now_s

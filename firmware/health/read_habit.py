@@ -37,7 +37,7 @@ class ReadHabit:
         self._empty_us, self._missed = 0, 0.0  # time since the last read, and the reads usual in it
 
     def tick(self, now_us: int) -> None:
-        """Time goes on; closes the hour that is over. Call it every minute or oftener."""
+        """Time continues; closes the hour that is over. Call it every minute or oftener."""
         hour, gone_us = now_us // HOUR_US, now_us - self._ticked_us
         self._ticked_us = now_us
         if self._hour is None or not 0 <= gone_us <= PAUSE_US:

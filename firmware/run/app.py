@@ -43,7 +43,8 @@ def prepare_home(home: Path, *, slot_uri: str = DEFAULT_SLOT) -> bool:
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_config(home, Config())
     if Home(home).exists() or SyncFolder.of(home).is_member():
-        return False  # a member without a log was cut off while one took another's place: run goes on with it
+        # a member without a log was cut off while one took another's place: run continues with it
+        return False
     create_ledger(home, slot_uri=slot_uri).close()
     return True
 
@@ -65,7 +66,7 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
     """The main job, until the source ends or SIGTERM or SIGINT comes; then everything seen is stored.
 
     With the ignition off it stops reading, and reads on if it comes back before the power goes; a log that
-    the department refuses is set aside, and reading goes on in a new one; it goes on with a configuration
+    the department refuses is set aside, and reading continues in a new one; it continues with a configuration
     that the department sent, too. Raises FirmwareError, HardwareError, StorageError, DetectorError.
     """
     out, err = lasting(out), lasting(err)

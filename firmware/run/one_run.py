@@ -149,7 +149,7 @@ class OneRun:
         said: RunOutput,
         log: structlog.typing.FilteringBoundLogger,
     ) -> RunResult:
-        """Frames in, reads out, until the source ends or somebody asks for the end."""
+        """Frames in, reads out, until the source ends or a person asks for the end."""
         config, clock, demo = self._config, self._parts.clock, not ledger.status().enrolled
         permitted = self._permitted(ledger)
 
@@ -226,7 +226,7 @@ class OneRun:
     def _set_aside(self, ledger: Ledger, what: str) -> None:
         """The department refused the log: end this run, so that the next one has a new log.
 
-        Where logs are closed again and again it goes on reading into this one, until a person looks.
+        Where logs are closed again and again it continues reading into this one, until a person looks.
         """
         try:
             self._successor = Successor(ledger, SyncFolder.of(self._home), what)

@@ -1,6 +1,6 @@
-"""Why a run that goes on shall end, and what comes after it. No I/O.
+"""Why a run that continues shall end, and what comes after it. No I/O.
 
-A run ends because its source does, somebody asks (a signal), the supply asks (ignition off), the department
+A run ends because its source does, a person asks (a signal), the supply asks (ignition off), the department
 no longer takes this log, or it sent another configuration. After the last three the unit may read on.
 """
 
@@ -56,7 +56,7 @@ class SupplyOrders:
         self.ended = False  # by a signal: nothing comes after this run
 
     def end(self) -> None:
-        """Somebody asked for the end: of this run, and of all."""
+        """A person asked for the end: of this run, and of all."""
         with self._changed:
             self.ended = True
             self._stop.ask(Reason.ASKED)

@@ -43,7 +43,7 @@ def run_ledger(
 
 
 def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, stop: StopRequest) -> Ledger:
-    """The home's ledger, or the one that takes its place; reading goes on either way.
+    """The home's ledger, or the one that takes its place; reading continues either way.
 
     A chip that holds its keys may come up after us. Without it nothing can be sealed, so nothing is read:
     what is still not there after a minute ends the start, and the supervisor tries again.

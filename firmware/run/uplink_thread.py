@@ -26,7 +26,7 @@ from sync.schedule import Conditions, Schedule
 
 LOOK_S = 1.0
 AGAIN_S = 60.0  # after a failure that nobody foresaw
-JOIN_S = 3.0  # whoever is still connecting then is left behind; the ledger it would need is closed
+JOIN_S = 3.0  # anyone who is still connecting then is left behind; the ledger it would need is closed
 
 
 class UplinkThread:

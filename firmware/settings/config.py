@@ -289,7 +289,7 @@ def overlaid(config: Config, overlay: str, file: str) -> Config:
         values = {key: getattr(getattr(checked, section), key) for key in keys}
         try:
             sections[section] = replace(getattr(config, section), **values)
-        except ValueError as error:  # fits by itself, and not with what stands beside it
+        except ValueError as error:  # fits by itself, and not with what is beside it
             raise ConfigError(file, section, str(error)) from error
     return replace(config, **sections)
 

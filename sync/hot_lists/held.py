@@ -1,8 +1,8 @@
 """Hot lists of a unit, in HOME/hotlists: brought up to the signed head by deltas, else by the snapshot.
 
-A list lies there sealed (`ID.list`). `ID.need` beside it asks the next sync for the snapshot. Documents of
+A list is sealed in `ID.list`. `ID.need` beside it asks the next sync for the snapshot. Documents of
 lists lie sealed in the inbox, too. What does not lead exactly to the head changes nothing: the old version
-goes on matching until it expires.
+continues matching until it expires.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def needs_snapshot(folder: Path, list_id: str) -> bool:
 
 
 def seal_document(key: bytes, name: str, message: bytes) -> bytes:
-    """A document of a list as it lies in the inbox."""
+    """A document of a list as it is in the inbox."""
     return seal(key, f"inbox {name}", 0, message)
 
 
@@ -224,7 +224,7 @@ class HeldLists:
             yield path.name.removeprefix(f"{HEAD}_").removesuffix(".cbor")
 
     def _document(self, name: str, member: Member) -> Carried:
-        """A document of the inbox, checked anew. Raises OSError, StorageError."""
+        """A document of the inbox, checked again. Raises OSError, StorageError."""
         stored = (self._inbox / inbox_file(name)).read_bytes()
         message = unseal(self._key, f"inbox {name}", 0, stored)
         return open_carried(message, name, member.command_public(), member.unit_id)

@@ -1,7 +1,7 @@
 """A source's file to entries, line by line, under the policy. A bad line is skipped and told by its number.
 
 Memory is bounded by MAX_ENTRIES, a line by MAX_LINE. Letters that only look Latin are a bad line: a plate
-with a Cyrillic A would match nothing, or, folded, somebody else. What a spreadsheet would take for a formula
+with a Cyrillic A would match nothing, or, folded, another person. What a spreadsheet would take for a formula
 loses its first sign. Messages name lines and words of categories, never a plate.
 """
 

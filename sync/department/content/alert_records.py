@@ -57,7 +57,7 @@ def open_records(
 
 
 class StoreAlerts:
-    """Alerts of the receiver's store. Asking again is cheap: what is known is not looked at anew."""
+    """Alerts of the receiver's store. Asking again is cheap: what is known is not looked at again."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

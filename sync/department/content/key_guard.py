@@ -2,7 +2,7 @@
 the keys.
 
 Exact search goes by one token a read (HMAC under a key derived from that of the day of receipt). Wildcards,
-place and time are matched here, beside the keys, in memory; only matches leave. `KeyDoor` stands in front
+place and time are matched here, beside the keys, in memory; only matches leave. `KeyDoor` is in front
 of the key service, wherever that runs. It is shown the access entry with its opening, its place in the log
 and a tree head, and checks the log's and the witness's signatures itself, so that whoever asks for more than
 the entry says, or shows no entry, gets nothing - be it the administrator.
@@ -167,7 +167,7 @@ class KeyDoor(Protocol):
         ...
 
     def release(self, cover: Cover) -> None:
-        """Destroy a hold's key: for whoever shows the entry of its release by a second person."""
+        """Destroy a hold's key: for anyone who shows the entry of its release by a second person."""
         ...
 
 

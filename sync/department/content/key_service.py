@@ -1,7 +1,7 @@
 """The key service: holds the day keys and the store keys, logs first, then opens. In this process.
 
 `ReceivingKeys` is what the receiver and the purge may ask, `ContentKeys` what the guard may; both can run
-elsewhere. Keys lie in a folder of their own, one file a day, outside the database and so outside its backups:
+elsewhere. Keys are in a folder of their own, one file a day, outside the database and so outside its backups:
 a purge destroys the file, and a restored backup shows nothing that was purged.
 
     day/<n>.key    P-256 private key whose public half went to the units; destroyed a year after its day
@@ -123,7 +123,7 @@ class ContentKeys(Protocol):
     def open_held(
         self, why: str, hold: str, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
     ) -> list[sealing.Opened]:
-        """Open elements that lie under a hold's key. Raises KeyServiceError where it is gone."""
+        """Open elements that are under a hold's key. Raises KeyServiceError where it is gone."""
 
     def destroy_hold_key(self, why: str, hold: str) -> None:
         """Make what is held under this key unreadable for good; a key that is gone is fine."""
@@ -134,7 +134,7 @@ class KeyService(ReceivingKeys, ContentKeys, Protocol):
 
 
 class LocalKeyService:
-    """Keys in a folder of this machine. In the server's own process whoever is root here can read;
+    """Keys in a folder of this machine. In the server's own process anyone who is root here can read;
     `controls` says so."""
 
     def __init__(

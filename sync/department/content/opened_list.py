@@ -1,7 +1,7 @@
 """The key service's own list: every tree head that it accepted and every entry that it opened for, signed.
 
 It lies with the keys (`opened.sqlite`, `list.key`), away from the department's server, so that a look-up
-that was taken out of the access log still stands here: `department verify` compares the two. A line is
+that was taken out of the access log still is here: `department verify` compares the two. A line is
 COSE_Sign1 (Ed25519) over deterministic CBOR that holds the SHA-256 of the line before it; nothing is ever
 removed. A line is synced before a key is used.
 """

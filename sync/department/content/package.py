@@ -145,7 +145,7 @@ def manifests(reads: Sequence[OpenedRead], order: Order, maker: Maker) -> tuple[
             title = f"reads/{at}/{extension(name, one.elements[name].content)}"
             made[f"reads/{at}/{name}.c2pa"] = making.manifest(one, name, title)
     except MissingManifestsError as error:
-        return {}, error.what  # the export goes on: its other proofs are whole
+        return {}, error.what  # the export continues: its other proofs are whole
     return made | {"c2pa-ca.pem": making.certificate}, ""
 
 

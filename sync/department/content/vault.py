@@ -3,7 +3,7 @@
     holds/<access>/<n>.held   one read: the unit's leaf and its proof, the elements as ciphertext
 
 Named after the access entry under which they were sealed. All of it is synced before the hold is entered.
-Nothing here sees a key: opening is the key service's, for whoever shows the entry of an export.
+Nothing here sees a key: opening is the key service's, for anyone who shows the entry of an export.
 """
 
 from __future__ import annotations

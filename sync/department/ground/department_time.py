@@ -9,7 +9,7 @@ doubt. Time never runs back: a clock behind what was already believed is not bel
 While the clock is in doubt, `now_us` gives the last believed time plus the time run since, so that stamps
 stay right, and `demand_sure` refuses what cannot be undone (a purge).
 
-HOME/time.cbor keeps the confirmed time and the time run since. Whoever can write it can also write the
+HOME/time.cbor keeps the confirmed time and the time run since. Anyone who can write it can also write the
 store; what it guards against is a clock, not root.
 """
 

@@ -1,7 +1,7 @@
 """TLS of the department: 1.3 over P-256 for its servers; in the FIPS profile AES-GCM suites and no other.
 
 Python's `ssl` can choose the curve of a context, but not the suites of TLS 1.3 before 3.15. In the FIPS
-profile the process is therefore started anew with an OpenSSL configuration (`openssl-approved.cnf`) that
+profile the process is therefore started again with an OpenSSL configuration (`openssl-approved.cnf`) that
 names the approved suites, unless the machine's own OpenSSL lets only those in already. Whatever set them,
 `approved_only` looks at what the context would really offer, and refuses to serve or to connect otherwise.
 """
@@ -78,7 +78,7 @@ def approved_only(context: ssl.SSLContext) -> None:
 
 
 def restart_for_approved(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Start this process anew under the approved OpenSSL configuration; returns where that is in force.
+    """Start this process again under the approved OpenSSL configuration; returns where that is in force.
 
     A configuration that the caller chose himself is never overridden: `approved_only` judges it.
     """

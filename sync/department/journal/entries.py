@@ -219,7 +219,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InquiryAsked(Note):
-    """A request in the queue: an officer or analyst asks, somebody else will run it."""
+    """A request in the queue: an officer or analyst asks, another person will run it."""
 
     KIND: ClassVar[str] = "asked"
     query: Query
@@ -289,7 +289,7 @@ class AccessResult(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRead(Note):
-    """Somebody read the access log itself: which part of it.
+    """A person read the access log itself: which part of it.
 
     `count`: how many entries; -1 where the result that follows says so.
     """

@@ -12,7 +12,7 @@ from sync.department.journal.entry_base import Note
 class HoldPlaced(Note):
     """463.8: reads kept beyond the year, on one of the grounds, by whose authority, under which number.
 
-    `access`: the access entry under which their content was sealed anew; the hold's key is named after it.
+    `access`: the access entry under which their content was sealed again; the hold's key is named after it.
     """
 
     KIND: ClassVar[str] = "hold"

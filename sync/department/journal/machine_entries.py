@@ -30,7 +30,7 @@ class PurgeAllowed(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdministratorNamed(Note):
-    """Two of the three offices named an administrator. `statement`: what they signed, as it lies."""
+    """Two of the three offices named an administrator. `statement`: what they signed, as it is."""
 
     KIND: ClassVar[str] = "administrator_named"
     user: str

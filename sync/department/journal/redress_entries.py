@@ -10,7 +10,7 @@ from sync.department.journal.entry_base import Note
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedressAsked(Note):
-    """Somebody asks whether a wrong read or stop concerned them. `about`: wrong-read, stop, access, other.
+    """A person asks whether a wrong read or stop concerned them. `about`: wrong-read, stop, access, other.
 
     `contact`: how to answer; `words`: what happened. Neither name nor plate is asked for, and nothing is kept
     of where it came from.

@@ -94,7 +94,7 @@ class Witness:
 
     @staticmethod
     def origin_of(body: bytes) -> str:
-        """Which log a request speaks of. Raises CheckpointError."""
+        """Which log a request is about. Raises CheckpointError."""
         _, _, note = parse_request(body)
         return Checkpoint.parse(split_note(note)[0]).origin
 

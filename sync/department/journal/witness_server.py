@@ -4,7 +4,7 @@
     GET  /<hash>/checkpoint              the newest co-signed one, for monitors; hash: SHA-256 of the origin
 
 The newest tree head is read, judged and replaced in one SQLite transaction, synced before the answer. A
-folder that lost its database must be retired with its key: `open` never starts one anew.
+folder that lost its database must be retired with its key: `open` never starts one again.
 """
 
 from __future__ import annotations

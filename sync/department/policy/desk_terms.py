@@ -9,7 +9,7 @@ from sync.department.policy.term_base import Term, between, compiled, refuse
 
 MAX_TRAINING_DAYS = 366  # 463.9: annually
 MAX_AUDIT_DAYS = 366
-MAX_DESIGNATION_DAYS = 366  # a designee is named anew every year
+MAX_DESIGNATION_DAYS = 366  # a designee is named again every year
 NUMBER_KINDS = ("case", "cad", "action")
 
 

@@ -66,7 +66,7 @@ def _with_zone(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def digest(document: bytes) -> bytes:
-    """SHA-256 of the policy file as it lies."""
+    """SHA-256 of the policy file as it is."""
     return hashlib.sha256(document).digest()
 
 

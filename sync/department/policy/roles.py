@@ -134,7 +134,7 @@ SEARCHES = frozenset({
     Call.INQUIRY_RUN, Call.INQUIRY_BREAK_GLASS, Call.INQUIRY_APPROVE, Call.IMAGE_VIEW, Call.HOLD_PLACE,
     Call.HOLD_EXPORT, Call.SHARE_DELIVER,
 })  # fmt: skip
-"""Calls that open content of the caller's choice, or let somebody else open it without a full plate."""
+"""Calls that open content of the caller's choice, or let another person open it without a full plate."""
 OPENS = SEARCHES | {Call.ALERT_VERIFY}
 """And the picture of a hit, which a hot list chose."""
 TAKES_TWO = SEARCHES | {

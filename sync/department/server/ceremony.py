@@ -74,7 +74,7 @@ def witnesses_of(keys: Sequence[str], urls: Sequence[str], where: str) -> list[R
 
 
 def name_of(one: RootWitness) -> str:
-    """A witness's name, as it stands in notes."""
+    """A witness's name, as it is in notes."""
     return one.keys[0].partition("+")[0]
 
 

@@ -99,7 +99,7 @@ def compare_cases(front: Front, folder: Path) -> int:
 
 
 def tell_people(front: Front, ways: Sequence[Way]) -> bool:
-    """Mail what is overdue and what ends soon, where the settings name somebody."""
+    """Mail what is overdue and what ends soon, where the settings name a person."""
     if not ways:
         return False
     return notify(front.desk.log.folder, ways, standing(front).lines(), front.desk.now_us())

@@ -68,7 +68,7 @@ def _check_place(path: Path) -> None:
 
 
 def _content(folder: Path) -> set[Path] | None:
-    """What lies in a folder; None where there is none."""
+    """What is in a folder; None where there is none."""
     return set(folder.iterdir()) if folder.is_dir() else None
 
 

@@ -1,7 +1,7 @@
 """The desk's people as the signed roster that units sync: roles, keys, training and its end, revocation.
 
 What a unit knows of people is what the log of the desk adds up to, never a list kept beside it. The roster
-goes out anew, under the next version, whenever it would say something else than the one that is out; a
+goes out again, under the next version, whenever it would say something else than the one that is out; a
 removed person stays on it as revoked. Passwords of the desk do not leave it: at a unit a person proves
 himself with the SSH key that the administrator entered for him.
 """

@@ -117,7 +117,7 @@ def _server(app: Any, context: ssl.SSLContext, home: DepartmentHome, port: int) 
 
 
 def renew_server(department: Department, contexts: Sequence[ssl.SSLContext]) -> None:
-    """Make the CA's and the server's certificates anew where they end soon; connections from now on are
+    """Make the CA's and the server's certificates again where they end soon; connections from now on are
     shown them."""
     renewed = department.authority.renew()
     certificate, key = department.authority.server_files(served_names(department.home))
@@ -128,7 +128,7 @@ def renew_server(department: Department, contexts: Sequence[ssl.SSLContext]) -> 
 
 
 def _renew_documents(department: Department) -> None:
-    """Policy and day keys for units, signed anew in time; also where the department has no desk yet."""
+    """Policy and day keys for units, signed again in time; also where the department has no desk yet."""
     if (department.home.path / "command.key").exists():  # else its holder signs them by hand
         down.refresh(department.home, department.store, department.keys, department.time())
 

@@ -1,6 +1,6 @@
 """Sealed images of a day of receipt, in packs: one file a parcel, synced before any row names it.
 
-A pack lies at blobs/<day>/<SHA-256 of its bytes>. Rows name pack, offset and length; a purge drops the
+A pack is at blobs/<day>/<SHA-256 of its bytes>. Rows name pack, offset and length; a purge drops the
 day's folder. `open_packs` gives the folder or the S3-compatible store that the settings name.
 """
 

@@ -88,7 +88,7 @@ class Store:
                 connection.execute(sa.delete(table).where(table.c.day == day))
 
     def shrink(self) -> None:
-        """After a purge: SQLite's log is written back and cut, so that no old page lies in it."""
+        """After a purge: SQLite's log is written back and cut, so that no old page is in it."""
         if not self.postgres:
             raw = self.engine.raw_connection()
             try:

@@ -1,9 +1,9 @@
 """A small certificate authority: P-256, one level, for the server and the units. TLS only admits.
 
 Who speaks is proven by the signature on a message; a certificate from here opens the connection, no more.
-The CA's certificate lives 2 years and is made anew over the same key, day and night, in its last 240 days;
+The CA's certificate lives 2 years and is made again over the same key, day and night, in its last 240 days;
 the server's own lives 1 year, a unit's 90 days. One that begins later than now (made under a wrong clock) is
-made anew at once.
+made again at once.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _self_signed(key: ec.EllipticCurvePrivateKey, subject: x509.Name, now_us: in
 
 @dataclass(slots=True)
 class Authority:
-    """The CA's key, its certificate of the moment, and the folder they lie in. `clock`: UTC microseconds."""
+    """The CA's key, its certificate of the moment, and the folder they are in. `clock`: UTC microseconds."""
 
     folder: Path
     certificate: x509.Certificate
@@ -106,7 +106,7 @@ class Authority:
         files.replace(self.folder / "ca.pem", self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def renew(self) -> bool:
-        """Make the certificate anew over the same key where it ends soon; whether it was made.
+        """Make the certificate again over the same key where it ends soon; whether it was made.
 
         Units know the CA by its key, and take the new certificate with their own next one.
         """

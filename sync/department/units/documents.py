@@ -141,7 +141,7 @@ def send(  # noqa: PLR0917 - a document has these parts
 
 
 def refresh(home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int) -> list[str]:
-    """Sign anew what is missing, changed or runs out among policy and day keys, and a first, empty roster.
+    """Sign again what is missing, changed or runs out among policy and day keys, and a first, empty roster.
 
     Whom the roster names, the desk says (`roster_down.py`), once there is one.
     """
