@@ -3,16 +3,22 @@ redress."""
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
+import shlex
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from desk_twins import COURSE, TOPICS, Department
 from page_reader import Reader, Sheet
 
 from storage.times import DAY_US
+from sync.department.cli import main
 from sync.department.content import package
 from sync.department.desk.transparency import bundle
 from sync.department.ground.local_time import local
@@ -20,6 +26,8 @@ from sync.department.journal.entries import AccountSet, FindingClosed, TrainingD
 from sync.department.journal.hold_entries import HoldReleased
 from sync.department.journal.redress_entries import RedressAnswered
 from sync.department.journal.sharing_entries import ShareDecided, ShareDelivered
+from sync.department.pages import governing
+from sync.department.pages.visit import Visit
 
 Browser = Callable[[], Reader]
 WHY = {
@@ -261,6 +269,35 @@ def test_days_that_go_and_units_that_are_silent_are_shown(department: Department
     one.logon("super")
     page = one.get("/units")
     assert "overdue" in page.text
+
+
+def test_a_class_is_entered_from_its_sign_in_sheet(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("super")
+    page = one.get("/training")
+    fields = form_of(page, "training/record-class") | {"course": COURSE, "topics": "\n".join(TOPICS)}
+    wrong = upload(one, "/training", fields, sheet=("class.csv", b"name\nDoe\n"))
+    assert wrong.status == 422
+    before = entered(department, TrainingDone)
+    done = upload(one, "/training", fields, sheet=("class.csv", b"user,signed\nofficer1,x\ndisp1,x\n"))
+    assert "2 people are trained" in done.text, done.text[:300]
+    assert entered(department, TrainingDone) == before + 2
+
+
+def test_every_command_of_the_set_up_is_one(
+    department: Department, capsys: pytest.CaptureFixture[str]
+) -> None:
+    visit = SimpleNamespace(calling=SimpleNamespace(front=department.front), now_us=department.clock.us)
+    for step in governing.steps(cast("Visit", visit)):
+        words = shlex.split(step.command)
+        assert words[0] == "department"
+        verbs = list(itertools.takewhile(lambda one: one.islower() and one.isalpha(), words[1:]))
+        with contextlib.suppress(SystemExit):
+            main([*verbs, "--help"])
+        said = capsys.readouterr().out
+        assert f"Usage: department {' '.join(verbs)}" in said, step.command
+        for option in [one for one in words if one.startswith("--")]:
+            assert option in said, (step.command, option)
 
 
 @pytest.mark.parametrize("path", ["/holds/99999/export", "/sharing/99999/letter", "/findings/99999"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sync.department.pages.wording import word_of
+
 ROW_PX = 24
 LABEL_PX = 190
 BAR_PX = 330
@@ -36,7 +38,7 @@ class Chart:
 
 def chart_of(title: str, counts: Iterable[tuple[str, int]]) -> Chart:
     """The chart of named counts; of more than can be seen, how many were left out."""
-    rows = list(counts)
+    rows = [(label if label[:1].isdigit() else word_of(label), number) for label, number in counts]
     most = max((number for _label, number in rows), default=0)
     bars = tuple(
         Bar(label, number, at * ROW_PX, round(number / most * BAR_PX) if most else 0)

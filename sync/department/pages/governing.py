@@ -100,11 +100,11 @@ def steps(visit: Visit) -> list[Step]:
     wanted = {Role.CCAT_SUPERVISOR, Role.REVIEWER}
     return [
         Step(
-            title="Move the root keys to their offices",
+            title="Move the root keys to their offices, and sign with two of them",
             why="Two of three offices change policy, witness and keys. They lie in "
             "HOME/root-keys until each is"
             " moved to its office and deleted here.",
-            command="ls HOME/root-keys",
+            command="department keys sign next.root --key OFFICE.key",
             done=desk.root.version > 1,
         ),
         Step(
@@ -134,14 +134,14 @@ def steps(visit: Visit) -> list[Step]:
         Step(
             title="Enroll the first unit",
             why="A one-time code joins a unit; then it sends its reads by itself.",
-            command="department enrol issue car-1",
+            command="department enrol --name 'Car 1'",
             done=bool(front.state.units(visit.now_us)),
             path="/units",
         ),
         Step(
             title="Send the first hot list",
             why="463.7: two people send a list; units match it themselves.",
-            command="department hotlist push FILE --list doj --layout LAYOUT --issuer DOJ "
+            command="department hotlist push FILE --id doj --layout LAYOUT --issuer DOJ "
             "--source SVS --why first",
             done=bool(front.lists_out()),
             path="/hotlists",

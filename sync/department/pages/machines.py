@@ -59,7 +59,7 @@ UNITS = Sheet(
                 *("name", "seen_us", "silent", "alarms", "reads_this_hour", "unacknowledged", "clock"),
                 *("disk_free_mb", "software", "certificate_ends_us", "report_us", "unit"),
             ),
-            empty="No unit is enrolled: department enrol issue NAME.",
+            empty="No unit is enrolled: department enrol --name 'Car 1'",
             late=_late_unit,
         ),
     ),

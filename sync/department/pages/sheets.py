@@ -45,7 +45,8 @@ class Ask:
     `read`: fields that are read in their own way; `skip`: fields that are left at their defaults.
 
     `said`: words after it; `file`: what the answer gives to be kept; `template`: a page that shows the
-    answer once. `when`: for which rows it is offered; `from_path`: fields that the page's address gives.
+    answer once. `when`: for which rows it is offered; `from_path`: fields that the page's address gives;
+    `extra`: fields that only `read` knows; `may_lack`: fields that may stay empty for one of those.
     """
 
     operation: str
@@ -58,6 +59,8 @@ class Ask:
     first: Mapping[str, Callable[[Visit], str]] = field(default_factory=dict)
     read: Mapping[str, Reading] = field(default_factory=dict)
     skip: frozenset[str] = frozenset()
+    extra: tuple[Field, ...] = ()
+    may_lack: frozenset[str] = frozenset()
     from_path: Mapping[str, str] = field(default_factory=dict)
     said: Callable[[Any], str] = lambda _answer: "It is entered."
     file: Callable[[Any], File | None] = lambda _answer: None
@@ -84,7 +87,11 @@ class Ask:
         options = {name: choices(visit) for name, choices in self.options.items()}
         made = fields_of(self.form, options, self.hidden)
         firsts = {name: give(visit) for name, give in self.first.items()}
-        return [dataclasses.replace(one, value=firsts.get(one.name, one.value)) for one in made]
+        shown = [dataclasses.replace(one, value=firsts.get(one.name, one.value)) for one in made]
+        lacking = [
+            dataclasses.replace(one, required=one.required and one.name not in self.may_lack) for one in shown
+        ]
+        return [*self.extra, *lacking]
 
     @property
     def has_ground(self) -> bool:
@@ -243,10 +250,25 @@ def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
     }
 
 
+HEADINGS = {
+    "at": "When",
+    "to": "Until",
+    "from": "From",
+    "organisation": "Organization",
+    "unit name": "Unit",
+    "unit names": "Units",
+    "disk free mb": "Free, MB",
+    "rms number": "RMS number",
+    "on behalf of": "For",
+    "seen": "Last heard",
+    "report": "Report of",
+}
+
+
 def heading(column: str) -> str:
     """A column's name in words."""
     words = column.removesuffix("_us").replace("_", " ")
-    return {"at": "When", "due": "Due", "to": "Until"}.get(words, words[:1].upper() + words[1:])
+    return HEADINGS.get(words, words[:1].upper() + words[1:])
 
 
 def cell_of(  # noqa: PLR0911 - one case per kind

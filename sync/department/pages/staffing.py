@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from sync.department.desk.people.sheets import read_people, read_sign_in
-from sync.department.pages.fields import Options
+from sync.department.pages.fields import Field, Options
 from sync.department.pages.sheets import Ask, Listing, Sheet, pages_of
 from sync.department.pages.values import local_input
 from sync.department.pages.visit import Visit
@@ -58,6 +58,13 @@ def _late(row: Any, now_us: int) -> bool:
     return bool(row.active and row.training != "none" and row.training_ends_us <= now_us)
 
 
+SHEET_FIELD = Field(
+    name="sheet",
+    kind="file",
+    label="Sign-in sheet",
+    help="CSV with a column user; or name people beside it",
+    required=False,
+)
 TRAINING = Sheet(
     path="/training",
     title="Training",
@@ -83,6 +90,8 @@ TRAINING = Sheet(
             options={"course": _courses, "topics": _topics},
             first={"trainer": _me, "policy_version": _version, "held_us": _now},
             read={"users": _users},
+            extra=(SHEET_FIELD,),
+            may_lack=frozenset({"users"}),
             said=lambda answer: f"{len(answer.entries)} people are trained.",
         ),
         Ask(
