@@ -184,6 +184,32 @@ def test_an_emergency_runs_at_once_and_is_judged(department: Department, reader:
     assert len(seen_in_log(department, GlassBroken)) == len(seen_in_log(department, GlassJudged)) == 1
 
 
+def test_an_answer_that_no_witness_saw_is_marked_on_its_page(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("disp1")
+    assert "Witness: signed" in one.get("/search").text
+    department.witness.away = True
+    found = one.send(one.get("/search"), "/search", **WHY, plate="8XYZ123")
+    assert "Not witnessed." in found.text
+    assert "Witness: away for 0 of 15 minutes" in found.text
+    department.clock.step(16 * 60 * 1_000_000)
+    refused = one.send(one.get("/search"), "/search", **WHY, plate="8XYZ123")
+    assert refused.status == 409
+    assert "car-7" not in refused.html
+    assert refused.form("/search")["plate"] == "8XYZ123"
+    department.witness.away = False
+    again = one.send(refused, "/search")
+    assert "Not witnessed." not in again.text
+    assert "3 reads" in again.text
+
+
+def test_the_stream_of_alerts_asks_what_the_list_asks(reader: Browser) -> None:
+    stranger, vendor = reader(), reader()
+    assert stranger.ask("GET", "/alerts/events").status_code == 401
+    vendor.logon("vendor1")
+    assert vendor.ask("GET", "/alerts/events").status_code == 403
+
+
 def test_a_password_change_keeps_the_authenticator(department: Department, reader: Browser) -> None:
     one = reader()
     one.logon("disp1")
