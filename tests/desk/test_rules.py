@@ -1,0 +1,98 @@
+"""Rules of the desk by themselves: what the whole desk reaches only by way of something else."""
+
+from __future__ import annotations
+
+import pytest
+
+from sync.department.desk.grants.rules import Settled, to_settle
+from sync.department.desk.inquiry.rules import Queue, proposal_to_decide
+from sync.department.desk.transparency.facts import Fact
+from sync.department.desk.transparency.rules import Seen, count
+from sync.department.journal.entries import Entry, Ground, Query, SearchApproved, SearchProposed
+from sync.department.journal.entry_base import Note, Stamp
+from sync.department.journal.hold_entries import Purged
+from sync.department.journal.office_entries import IncidentSettled
+from sync.department.policy.policy_file import default_document, parse
+from sync.department.policy.refusals import DeskRefusal
+
+GROUND = Ground(
+    purpose="investigation", basis="bolo", number="26-001234", number_kind="case", justification="x"
+)
+
+
+def entry(sequence: int, user: str, note: Note) -> Entry:
+    stamp = Stamp(at_us=1, user=user, role="ccat", organisation="PD", session=b"", demo=True)
+    return Entry(sequence=sequence, stamp=stamp, note=note)
+
+
+def queue_with(*entries: Entry) -> Queue:
+    queue = Queue()
+    for one in entries:
+        queue.apply(one)
+    return queue
+
+
+def proposed(by: str) -> Entry:
+    query = Query(plate="8X*", since_us=0, until_us=1)
+    return entry(4, by, SearchProposed(query=query, ground=GROUND, request=-1))
+
+
+def code_of_deciding(queue: Queue, number: int, second: str) -> str:
+    with pytest.raises(DeskRefusal) as refused:
+        proposal_to_decide(queue, number, second)
+    return refused.value.code
+
+
+def test_a_proposal_is_decided_once_by_another_person() -> None:
+    queue = queue_with(proposed("ann"))
+    assert proposal_to_decide(queue, 4, "ben").sequence == 4
+    assert code_of_deciding(queue, 4, "ann") == "second-person"
+    assert code_of_deciding(queue, 5, "ben") == "no-proposal"
+    queue.apply(entry(6, "ben", SearchApproved(proposal=4, granted=True, reason="as asked")))
+    assert code_of_deciding(queue, 4, "cat") == "decided"
+
+
+def settled(number: int, by: str, *, second: bool) -> Entry:
+    note = IncidentSettled(
+        incident=number, kind="fork", unit="unit-7", opened_us=1, finding="a cloned card", second=second
+    )
+    return entry(9, by, note)
+
+
+def test_an_incident_is_settled_by_two_different_people() -> None:
+    state = Settled()
+    assert to_settle(state, 3, "ann", "a cloned card") is False
+    state.apply(settled(3, "ann", second=False))
+    with pytest.raises(DeskRefusal) as refused:
+        to_settle(state, 3, "ann", "a cloned card")
+    assert refused.value.code == "second-person"
+    assert to_settle(state, 3, "ben", "a cloned card") is True
+    with pytest.raises(DeskRefusal) as refused:
+        to_settle(state, 3, "ben", "cloned card")
+    assert refused.value.code == "finding"
+    state.apply(settled(3, "ben", second=True))
+    with pytest.raises(DeskRefusal) as refused:
+        to_settle(state, 3, "cat", "a cloned card")
+    assert refused.value.code == "closed"
+
+
+def test_the_public_counts_add_up_every_purge_of_a_day() -> None:
+    seen = Seen(
+        department="PD",
+        policy_version=1,
+        as_of_us=1,
+        entries=3,
+        witnesses=("court",),
+        quorum=1,
+        checkpoint="",
+        alert_terms=parse(default_document()).alerts,
+    )
+    purges = [("2025-01-01", 7), ("2025-01-01", 5), ("2025-01-02", 3)]
+    counts = count(
+        [
+            Fact(entry=at, kind=Purged.KIND, words=(day,), numbers=(reads,))
+            for at, (day, reads) in enumerate(purges)
+        ],
+        seen,
+    )
+    assert (counts.days_purged, counts.reads_purged) == (2, 15)
