@@ -12,6 +12,7 @@ import pytest
 from reader_process import CLIP
 
 from firmware.custody.opening import open_ledger
+from firmware.run.app import prepare_home
 from storage.home import Home
 from storage.read_records import Read
 from storage.verify import verify_home
@@ -33,6 +34,7 @@ def broken_pipe() -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", ["stdout", "stderr"])
 def test_a_reader_whose_output_nobody_takes_reads_on(tmp_path: Path, lost: str) -> None:
+    prepare_home(tmp_path)
     command = [sys.executable, "-m", "firmware.cli", "--home", str(tmp_path), "run", "--json"]
     pipe = broken_pipe()
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | {lost: pipe}
@@ -45,6 +47,7 @@ def test_a_reader_whose_output_nobody_takes_reads_on(tmp_path: Path, lost: str) 
 
 @pytest.mark.slow
 def test_a_reader_that_was_started_without_streams_reads_and_harms_no_file(tmp_path: Path) -> None:
+    prepare_home(tmp_path)
     words = [sys.executable, "-m", "firmware.cli", "--home", str(tmp_path), "run", "--source", str(CLIP)]
     shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words, "--once", "--plates"]
     assert subprocess.run(shell, check=False, timeout=120).returncode == 0
