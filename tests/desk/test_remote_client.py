@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from desk_forms import forms
 from desk_server import serving
-from desk_twins import GROUND, PASSWORD, Department
+from desk_twins import COURSE, GROUND, HOUR_US, PASSWORD, Department
 from starlette.applications import Starlette
 
+from storage.times import iso_text
+from sync.department.cli import main
 from sync.department.commands import client as clients
 from sync.department.commands.client import RemoteDesk, read_answer
 from sync.department.desk.api import routes
@@ -19,6 +22,7 @@ from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.journal.marking import watching
 from sync.department.policy.refusals import DeskRefusal, FormError, LockedError, NotProvenError, NotYetError
+from sync.department.policy.roles import Role
 from sync.errors import ConfigError, LinkError
 
 Tokens = Callable[[str], str]
@@ -138,3 +142,59 @@ def test_the_environment_names_the_desk(monkeypatch: pytest.MonkeyPatch, url: st
     monkeypatch.setenv(clients.CA, "/nonexistent/ca.pem")
     with pytest.raises(ConfigError):
         RemoteDesk.of_environment()
+
+
+def test_accounts_and_training_are_set_at_the_server_without_its_home(
+    department: Department,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """user set keeps what is not given; training record names the policy in force by itself."""
+    monkeypatch.setenv("DEPARTMENT_HOME", str(tmp_path / "out of reach"))
+    monkeypatch.setenv(clients.URL, url)
+
+    def typed(user: str, *words: str) -> int:
+        with session(department, url, user) as desk:
+            monkeypatch.setenv(clients.TOKEN, desk._token.text())
+        status = main(list(words))
+        said = capsys.readouterr()
+        assert status in {0, 1}, said.err
+        return status
+
+    assert typed("chief", "user", "set", "vendor1", "--shift", "08:00-16:00", "--why", "moved") == 0
+    account = department.desk.book.roster.accounts["vendor1"]
+    assert (account.name, account.roles, account.reason) == ("Vendor1", (Role.VENDOR,), "moved")
+    assert account.shift is not None
+    assert typed("chief", "user", "set", "vendor1", "--why", "again") == 0
+    assert department.desk.book.roster.accounts["vendor1"].shift == account.shift
+    held = iso_text(department.clock.us - HOUR_US, to="second")
+    words = ("training", "record", "comm1", "--trainer", "super", "--course", COURSE, "--held", held)
+    assert typed("super", *words) == 0
+    done = department.desk.book.trainings.newest["comm1"]
+    assert (done.trainer, done.policy_version) == ("super", department.desk.policy.version)
+    assert typed("comm1", "user", "set", "vendor1", "--why", "mine") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("user", "set", "o1", "--roles", "king", "--why", "x"), "one of sworn-officer, dispatcher"),
+        (("init", "--host", "https://alpr.example.gov:8463"), "the name alone"),
+        (("init", "--host", "two words"), "is no host name or address"),
+        (("init", "--host", "-x.example"), "is no host name or address"),
+        (("init", "--host", ""), "is no host name or address"),
+    ],
+)
+def test_what_is_no_role_and_no_host_is_misuse_and_leaves_nothing(
+    words: tuple[str, ...],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("DEPARTMENT_HOME", str(tmp_path / "home"))
+    assert main(list(words)) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()
