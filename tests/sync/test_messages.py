@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import cbor2
 import pytest
@@ -180,3 +181,10 @@ def test_a_vouch_is_bound_to_its_key_and_its_words() -> None:
     forged = sign_vouch(vouch, key).replace(codec.to_bytes(vouch), codec.to_bytes(changed))
     with pytest.raises(MessageError, match="does not hold"):
         open_vouch(forged)
+
+
+def test_the_page_names_every_refusal_and_which_are_incidents() -> None:
+    page = (Path(__file__).resolve().parents[2] / "sync" / "README.md").read_text()
+    for code, what in m.REFUSALS.items():
+        incident = "yes" if code in m.INCIDENTS else "no"
+        assert f"| `{code}` | {what} | {incident} | " in page
