@@ -17,6 +17,9 @@ from storage.times import HOUR_US
 from sync.hot_lists.document import ListHead, digest_of
 from sync.hot_lists.entry import Entry, fold, key_of
 
+LEAST_LOOKS = 2
+ONE_LOOK_SCORE = 0.98  # in a single look a misreading can be sure of itself; over frames it hardly ever is
+
 
 class ListInForce(Protocol):
     """A list that can be searched: storage.hot_list_file.HotListFile behind its head."""
@@ -60,10 +63,11 @@ def match(  # noqa: PLR0917 - one read, against what is in force
     known_states: Sequence[str],
     now_us: int,
     *,
+    frames: int = LEAST_LOOKS,
     cleared: Collection[tuple[str, bytes]] = (),
     muted: Collection[str] = (),
 ) -> list[Match]:
-    """The matches of one read, the surest first.
+    """The matches of one read, the surest first. frames: how many looks the vote is of.
 
     cleared: (folded plate, entry digest) that a person found to be wrong. muted: sources whose hits were
     rejected too often; their matches are listed silently.
@@ -88,6 +92,8 @@ def match(  # noqa: PLR0917 - one read, against what is in force
                 silent = list(against)
                 if score < terms.sound_score:
                     silent.append("score")
+                elif frames < LEAST_LOOKS and score < ONE_LOOK_SCORE:
+                    silent.append("one look")
                 if head.source in muted:
                     silent.append("source")
                 made = Match(

@@ -72,6 +72,7 @@ class HotListWatch:
                 self._terms(),
                 self._known,
                 self._now_us(),
+                frames=vehicle.frames_voted,
                 cleared=self._cleared.all,
                 muted=self._muted,
             )

@@ -53,7 +53,7 @@ def test_forms_of_one_plate_in_one_list_are_found_together() -> None:
 
 
 SILENT = [
-    pytest.param(seen("7XKR219", 0.85), {}, ("score",), id="not sure enough"),
+    pytest.param(seen("7XKR219", 0.65), {}, ("score",), id="not sure enough"),
     pytest.param(seen("7XKR219", state="US-CO"), {}, ("state",), id="another state is named"),
     pytest.param(
         seen("7XKR219"), {"plate_class": "motorcycle"}, ("plate_class",), id="too long for a motorcycle"
@@ -156,3 +156,20 @@ def test_a_class_contradicts_only_by_proportions_far_from_its_own(
     aspect: float, plate_class: str, contradicts: bool
 ) -> None:
     assert contradicts_class(box(aspect), plate_class) is contradicts
+
+
+@pytest.mark.parametrize(
+    ("score", "frames", "silent"),
+    [
+        pytest.param(0.75, 2, (), id="a vote over frames"),
+        pytest.param(0.97, 1, ("one look",), id="one look that is sure of itself"),
+        pytest.param(0.985, 1, (), id="one look beyond doubt"),
+        pytest.param(0.65, 1, ("score",), id="one look in doubt"),
+    ],
+)
+def test_a_single_look_is_asked_for_more_than_a_vote(
+    score: float, frames: int, silent: tuple[str, ...]
+) -> None:
+    held = Held([entry()])
+    (found,) = match(seen("7XKR219", score), box(), [held], DEFAULT_ALERTS, KNOWN, NOW_US, frames=frames)
+    assert found.silent == silent

@@ -95,7 +95,7 @@ def test_a_file_signed_before_there_were_alerts_allows_the_categories_that_it_na
             b"local_days = 30", b"local_days = 31", "local_days", id="a local entry for over 30 days"
         ),
         pytest.param(
-            b"sound_score = 0.9", b"sound_score = 0.1", "sound_score", id="sounds before it is listed"
+            b"sound_score = 0.7", b"sound_score = 0.1", "sound_score", id="sounds before it is listed"
         ),
         pytest.param(b'says = "Stolen plate"', b'says = ""', "stolen-plate", id="an alert without words"),
         pytest.param(b'id = "stolen-plate"', b'id = "stolen-vehicle"', "categories", id="a category twice"),

@@ -104,7 +104,7 @@ def test_an_alert_is_looked_at_typed_compared_and_ended(
     assert look(department, token, alert).patch.startswith(b"\xff\xd8\xff")
     compared = typed(department, token, alert, "7xkr 219")
     assert all(agrees for _, _, agrees in compared.slots)
-    assert (compared.make, compared.score, compared.threshold) == ("KIA", 0.97, 0.9)
+    assert (compared.make, compared.score, compared.threshold) == ("KIA", 0.97, 0.7)
     assert answered(department, token, alert) == "confirmed"
     department.call("alert/clets", token, CletsForm(alert=alert, practicable=True, text="CLETS 4711"))
     department.call("alert/close", token, CloseForm(alert=alert, outcome=Outcome.STOP, text="Myrtle Ave"))
