@@ -271,6 +271,38 @@ def test_days_that_go_and_units_that_are_silent_are_shown(department: Department
     assert "overdue" in page.text
 
 
+def test_an_agreed_proposal_is_carried_out_from_a_later_session(
+    department: Department, reader: Browser
+) -> None:
+    chief, second, later = reader(), reader(), reader()
+    chief.logon("chief")
+    page = chief.get("/people")
+    asked = {
+        **form_of(page, "user/set"),
+        "user": "rev2",
+        "name": "R. Two",
+        "roles": "reviewer",
+        "reason": "x1",
+    }
+    page = chief.post("/people", asked | {"active": "yes", "do": "propose"})
+    number = str(max(department.desk.book.changes.proposed))
+    second.logon("super")
+    theirs = second.get("/changes")
+    second.post("/changes", form_of(theirs, "change/approve") | {"granted": "yes", "reason": "known to me"})
+    later.logon("chief")
+    page = later.get("/changes")
+    assert f"approved proposal {number}" in page.text
+    page = later.get("/people")
+    again = {
+        **form_of(page, "user/set"),
+        **{name: asked[name] for name in ("user", "name", "roles", "reason")},
+    }
+    other = later.post("/people", again | {"active": "yes", "approval": number, "name": "Somebody Else"})
+    assert other.status == 403  # the approval is good for exactly that form
+    done = later.post("/people", again | {"active": "yes", "approval": number})
+    assert "Next: a first password" in done.text, done.text[:400]
+
+
 def test_a_class_is_entered_from_its_sign_in_sheet(department: Department, reader: Browser) -> None:
     one = reader()
     one.logon("super")

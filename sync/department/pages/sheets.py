@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from starlette.responses import Response
 
 from sync.department.desk.calling import known_operation
+from sync.department.desk.field_help import words_of
 from sync.department.journal.entries import Ground
 from sync.department.pages import grounds, shield
 from sync.department.pages.charts import Chart
@@ -91,7 +92,12 @@ class Ask:
         lacking = [
             dataclasses.replace(one, required=one.required and one.name not in self.may_lack) for one in shown
         ]
-        return [*self.extra, *lacking]
+        return [*self.extra, *lacking, *(self._approval() if self.takes_two else ())]
+
+    def _approval(self) -> tuple[Field, ...]:
+        """The number of an agreed proposal, where its form is filled in anew: in a later session."""
+        words = words_of(self.form, "approval")
+        return (Field(name="approval", kind="number", label=words.label, help=words.help, required=False),)
 
     @property
     def has_ground(self) -> bool:
