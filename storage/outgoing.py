@@ -99,7 +99,7 @@ class Outgoing:
             raise CheckpointError("is not co-signed by the department", where="checkpoint")
         with store.lock:
             if head.size > store.log.frontier.size:
-                raise ForkedLogError(f"speaks of {head.size} records, more than are here", where="checkpoint")
+                raise ForkedLogError(f"covers {head.size} records, more than are here", where="checkpoint")
             if not hmac.compare_digest(store.log.root_at(head.size), head.root):
                 raise ForkedLogError(f"signs another history of {head.size} records", where="checkpoint")
             with store.db.atomic():

@@ -50,5 +50,5 @@ def open_receipt(message: bytes, department: Ed25519PublicKey, log_id: bytes) ->
     if type(size) is not int or not isinstance(root, bytes) or len(root) != 32:
         raise RecordError("names no tree: size and root", where="receipt")
     if before >= size or root == bytes(32):
-        raise RecordError("its ranges do not lie in the tree that it names", where="receipt")
+        raise RecordError("its ranges are not in the tree that it names", where="receipt")
     return ReceivedRanges(ranges=tuple(ranges), size=size, root=root)

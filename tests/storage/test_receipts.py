@@ -40,12 +40,12 @@ def test_a_good_receipt_says_its_ranges_and_its_tree() -> None:
         pytest.param({"ranges": [[3, 2]]}, "must rise", id="a range that falls"),
         pytest.param({"ranges": [[0, 3], [3, 5]]}, "must rise", id="ranges that overlap by one"),
         pytest.param({"ranges": [[5, 5], [0, 3]]}, "must rise", id="ranges in the wrong order"),
-        pytest.param({"size": 5}, "do not lie in the tree", id="a tree one record too small"),
+        pytest.param({"size": 5}, "are not in the tree", id="a tree one record too small"),
         pytest.param({"size": None}, "names no tree", id="no size"),
         pytest.param({"size": True}, "names no tree", id="a truth for a size"),
         pytest.param({"root": b"\1" * 31}, "names no tree", id="a short root"),
         pytest.param({"root": "r" * 32}, "names no tree", id="a text for a root"),
-        pytest.param({"root": bytes(32)}, "do not lie in the tree", id="a root of zeros"),
+        pytest.param({"root": bytes(32)}, "are not in the tree", id="a root of zeros"),
     ],
 )
 def test_a_receipt_with_one_wrong_field_is_refused(changes: dict[str, object], word: str) -> None:

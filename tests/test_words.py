@@ -1,0 +1,59 @@
+"""The rooms of the unit are written in plain American English: no British spelling, none of the old phrases.
+
+`organisation` is the name of a field in signed records: another name would be another format of logs.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("storage", "hw", "firmware", "detector")
+BRITISH = re.compile(
+    r"colour|centre|\bgrey|judgement|optimis(?:e|ing|ation)|normalis(?:e|ation)"
+    r"|\bmetres?\b|labelled(?!by)|modelled|neighbour|minimise|behaviour|travelling",
+    re.IGNORECASE,
+)
+PHRASES = re.compile(r"\b(?:anew|speaks? of|as it lies|somebody|lies? (?:in|on|beside) the)\b")
+
+
+def modules(room: str) -> list[Path]:
+    """The modules of a room; how models are made is left out."""
+    listed = subprocess.run(
+        ["git", "ls-files", f"{room}/*.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    return [ROOT / name for name in listed if not name.startswith("detector/training/")]
+
+
+def found(pattern: re.Pattern[str], path: Path, text: str) -> Iterator[str]:
+    for number, line in enumerate(text.splitlines(), 1):
+        yield from (f"{path.relative_to(ROOT)}:{number}: {one[0]}" for one in pattern.finditer(line))
+
+
+def prose(text: str) -> str:
+    """Comments and strings of a module, each in its line."""
+    lines = [""] * (text.count("\n") + 2)
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in {tokenize.COMMENT, tokenize.STRING}:
+            for at, part in enumerate(token.string.splitlines()):
+                lines[token.start[0] - 1 + at] += part
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_is_in_american_spelling(room: str) -> None:
+    wrong = [one for path in modules(room) for one in found(BRITISH, path, path.read_text(encoding="utf-8"))]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("room", ROOMS[:3])
+def test_a_room_says_what_it_does_in_plain_words(room: str) -> None:
+    texts = [(path, prose(path.read_text(encoding="utf-8"))) for path in modules(room)]
+    assert [one for path, text in texts for one in found(PHRASES, path, text)] == []
