@@ -16,6 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from page_browser import CHROMIUM, Window, Windows, windows
 from playwright.sync_api import Error as PlaywrightError
 
+from sync.department.desk.people.challenges import Site
 from sync.department.journal.entries import Access
 from sync.department.pages.navigation import entries_for
 
@@ -268,6 +269,31 @@ def test_an_alert_comes_by_itself_and_is_worked_by_keys(
     keys.press("y")
     one.page.get_by_text("Confirmed by a look at the picture").wait_for()
     assert one.complaints == []
+
+
+def test_a_passkey_logs_on_without_password_and_code(desk: Windows, department: Department) -> None:
+    one = desk.open()
+    one.base = one.base.replace("127.0.0.1", "localhost")  # a passkey is for a name
+    department.desk.site = Site(rp_id="localhost", origin=one.base)
+    authenticator = one.context.new_cdp_session(one.page)
+    authenticator.send("WebAuthn.enable")
+    facts = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True}
+    verifies = {"hasUserVerification": True, "isUserVerified": True, "automaticPresenceSimulation": True}
+    authenticator.send("WebAuthn.addVirtualAuthenticator", {"options": facts | verifies})
+    one.logon("comm1", then="/account")
+    one.page.locator("#name").fill("key on my ring")
+    one.page.keyboard.press("Enter")
+    one.page.get_by_text("The passkey is registered").wait_for()
+    one.page.locator("button", has_text="Log out").click()
+    one.page.locator("#user").fill("comm1")
+    one.page.locator("#passkey").click()
+    one.page.get_by_role("heading", name="What waits for you").wait_for()
+    one.go("/search")
+    one.page.locator("#plate").wait_for()
+    one.go("/account")
+    one.page.locator("button", has_text="Remove").click()
+    one.page.get_by_text("The passkey is removed").wait_for()
+    assert [text for text in one.complaints if not text.startswith("info")] == []
 
 
 def test_two_tabs_of_one_session(desk: Windows, department: Department) -> None:

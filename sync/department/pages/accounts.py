@@ -9,12 +9,33 @@ from sync.department.desk.people.calls import HandedOver
 from sync.department.desk.people.qr import qr_svg
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call
 
 
 async def show(visit: Visit) -> Response:
     """Who one is here, and what ends when."""
     await visit.demand("policy/read")
-    return visit.page("account.html", drafts=visit.memory.drafts(visit.person.user))
+    passkeys = await visit.call("user/passkeys") if visit.may(Call.TRAINING_READ) else None
+    return visit.page("account.html", drafts=visit.memory.drafts(visit.person.user), passkeys=passkeys)
+
+
+async def passkey_options(visit: Visit) -> Response:
+    """What the browser's authenticator is asked, for a new passkey."""
+    made = await visit.call("user/passkey-options")
+    return visit.data(made.options)
+
+
+async def passkey(visit: Visit) -> Response:
+    """Register a passkey, or remove one."""
+    gone = visit.values.get("credential_id", "")
+    if gone:
+        await visit.call("user/remove-passkey", credential_id=gone)
+        visit.say("The passkey is removed.")
+    else:
+        name, response = visit.values.text("name"), visit.values.get("response", "")
+        await visit.call("user/passkey", name=name, response=response)
+        visit.say("The passkey is registered: the next log-on can use it.")
+    return visit.to("/account")
 
 
 async def password(visit: Visit) -> Response:
@@ -54,5 +75,7 @@ async def set_password(visit: Visit) -> Response:
 
 PAGES = (
     Page(path="/account", show=show),
+    Page(path="/account/passkeys", send=passkey, again=show),
+    Page(path="/account/passkeys/options", send=passkey_options, again=show),
     Page(path="/account/password", show=password, send=set_password),
 )

@@ -7,7 +7,7 @@ import contextlib
 from starlette.responses import Response
 
 from sync.department.desk.api import address_of
-from sync.department.desk.logon_forms import LogonForm, UnlockForm
+from sync.department.desk.logon_forms import BeginForm, LogonForm, UnlockForm
 from sync.department.pages import shield
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import DeskRefusal, LockedError
@@ -33,12 +33,14 @@ def _next(visit: Visit) -> str:
 async def send(visit: Visit) -> Response:
     """A new session: a new token, whatever the browser came with."""
     values = visit.values
-    form = LogonForm(
-        user=values.text("user"),
-        password=values.get("password", ""),
-        code=values.text("code").replace(" ", ""),
-        post=values.text("post"),
-    )
+    form = LogonForm(passkey=values.get("passkey", ""), post=values.text("post"))
+    if not form.passkey:
+        form = LogonForm(
+            user=values.text("user"),
+            password=values.get("password", ""),
+            code=values.text("code").replace(" ", ""),
+            post=values.text("post"),
+        )
     made = await visit.calling.logon(form, address_of(visit.request))
     if visit.who is not None:
         await _end(visit)
@@ -46,6 +48,12 @@ async def send(visit: Visit) -> Response:
     answer = visit.to("/account/password" if made.must_change else _next(visit))
     shield.set_session(answer, made.token)
     return answer
+
+
+async def passkey(visit: Visit) -> Response:
+    """What the browser's authenticator is asked, for a logon without password and code."""
+    begun = await visit.calling.begin_passkey(BeginForm(user=visit.values.text("user")))
+    return visit.data(begun.options)
 
 
 async def _end(visit: Visit) -> None:
@@ -104,6 +112,7 @@ async def awake(visit: Visit) -> Response:
 
 PAGES = (
     Page(path="/logon", show=show, send=send, to_all=True),
+    Page(path="/logon/passkey", send=passkey, again=show, to_all=True),
     Page(path="/logoff", send=log_off, to_all=True),
     Page(path="/unlock", send=unlock, again=locked),
     Page(path="/lock", send=lock),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 from collections.abc import Callable
@@ -30,6 +31,7 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["word"] = word_of
+    made.filters["base64"] = lambda data: base64.b64encode(data).decode()
     made.globals["secrets"] = secrets_of
     made.tests["given"] = lambda value: value not in {None, "", -1, 0}
     return made

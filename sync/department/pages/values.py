@@ -18,7 +18,7 @@ from starlette.datastructures import UploadFile
 from sync.department.ground.local_time import local
 from sync.department.policy.refusals import FormError
 
-SECRET = frozenset({"password", "code", "old", "new", "again"})
+SECRET = frozenset({"password", "code", "old", "new", "again", "passkey", "response"})
 OWN = frozenset({"mark", "once", "from", "now"})
 MAX_FIELDS = 400
 CLAUSE = "463.5"

@@ -134,6 +134,10 @@ class Visit:
         kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
         return Response(data, media_type=kind, headers=shield.headers_of(self.nonce))
 
+    def data(self, text: str) -> Response:
+        """JSON for the page's own script."""
+        return Response(text, media_type="application/json", headers=shield.headers_of(self.nonce))
+
     def to(self, path: str) -> Response:
         """Go on to another page, which is then asked for by GET."""
         return RedirectResponse(path, 303, shield.headers_of(self.nonce))

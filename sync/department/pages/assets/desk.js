@@ -82,6 +82,38 @@
     });
   }
 
+  // passkeys: the authenticator answers, the form carries its answer
+  if (window.PublicKeyCredential?.parseRequestOptionsFromJSON) {
+    const said = first("#passkey-said"), make = first("#new-passkey"), use = first("#passkey");
+    const ask = async (path, fields) => {
+      const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" }, body: new URLSearchParams(fields) });
+      if (!answer.ok) throw new Error("the desk refused");
+      return answer.json();
+    };
+    const tried = (work) => work().catch((error) => { said.textContent = `No passkey: ${error.message}.`; });
+    if (use) {
+      use.hidden = false;
+      use.addEventListener("click", () => tried(async () => {
+        const form = use.form, asked = await ask("/logon/passkey", { user: first("#user").value });
+        const made = await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(asked) });
+        first('[name="passkey"]', form).value = JSON.stringify(made.toJSON());
+        form.submit();
+      }));
+    }
+    if (make) make.addEventListener("submit", (event) => {
+      const response = first('[name="response"]', make);
+      if (response.value) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      tried(async () => {
+        const asked = await ask("/account/passkeys/options", { mark: body.dataset.mark });
+        const made = await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(asked) });
+        response.value = JSON.stringify(made.toJSON());
+        make.submit();
+      });
+    });
+  }
+
   // alerts as they come: a line, a title, a sound; the list itself is asked for by a person
   const live = first("[data-events]");
   if (live) {
