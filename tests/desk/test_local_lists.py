@@ -122,8 +122,9 @@ def test_an_entry_that_ended_goes_and_a_withdrawn_one_at_once(department: Depart
     )
     assert isinstance(gone, LocalChanged)
     assert (gone.entries, entries_of(department.home, "local")) == (0, [])
-    with pytest.raises(FormError):
+    with pytest.raises(FormError) as refused:
         department.call("hotlist/withdraw", department.logon("super"), WithdrawForm(case="x", reason="no"))
+    assert refused.value.code == "no-entry"
 
 
 def test_no_file_replaces_the_local_list(department: Department, tokens: Tokens) -> None:
