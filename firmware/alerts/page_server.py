@@ -128,6 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "reader"
     sys_version = ""
     timeout = IDLE_S
+    disable_nagle_algorithm = True  # a head and a body are two small writes: an alert waits for no ACK
     api: ClassVar[PageApi]
     sessions: ClassVar[PageSessions]
     feed: ClassVar[Feed]

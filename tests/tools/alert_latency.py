@@ -61,6 +61,7 @@ UNITS_A_PROCESS = 10
 INTERVAL_S = 0.05
 SHAPE = (1080, 1920)
 WAIT_S = 60.0
+GONE_S = 2.5  # the pass before is over by then
 
 
 def plate_of(unit: int, number: int) -> str:
@@ -228,12 +229,17 @@ class PatrolCar:
 
     def drive(self, passes: int, every_s: float, rng: random.Random) -> Iterator[dict[str, Any]]:
         """One pass after the other; for each when its last frame was, and when the page had it."""
+        names = {number + 1: plate_of(self._index, number) for number in range(passes)}
+        stage = ReadStage(
+            ScriptedEyes(names),
+            Tracker(DECODING),
+            counts=Counts(),
+            on_progress=lambda _p: None,
+            hand_on=self._take,
+        )
+        sequence = 0
         for number in range(passes):
-            time.sleep(rng.uniform(0.2, 1.8) * every_s)
-            eyes = ScriptedEyes({1: plate_of(self._index, number)})
-            stage = ReadStage(
-                eyes, Tracker(DECODING), counts=Counts(), on_progress=lambda _p: None, hand_on=self._take
-            )
+            time.sleep(GONE_S + rng.uniform(0.0, 2.0) * every_s)
             known = set(self._alerts.board._open)
             frames = rng.randint(2, 8)
             last, at = 0.0, 0
@@ -243,7 +249,8 @@ class PatrolCar:
                 began = time.monotonic()
                 if at < frames:
                     last = time.time()
-                stage.take(self._frame(at, frames))
+                stage.take(self._frame(number + 1 if at < frames else 0, at, sequence))
+                sequence += 1
                 at += 1
                 fresh = set(self._alerts.board._open) - known
                 alert = next(iter(fresh), None)
@@ -263,17 +270,18 @@ class PatrolCar:
             self._bookkeeper.store([one])
 
     @staticmethod
-    def _frame(at: int, frames: int) -> Frame:
+    def _frame(index: int, at: int, sequence: int) -> Frame:
+        """A frame with the vehicle of this index in it, or none (0)."""
         picture = np.full(SHAPE, 30, dtype=np.uint8)
         picture[0, :4] = 0
-        if at < frames:
+        if index:
             x, y = 40 + at * 4, 60 + at * 4
-            picture[0, :4] = (1, x, y, 1)
+            picture[0, :4] = (index, x, y, 1)
             picture[y : y + PLATE[1], x : x + PLATE[0]] = 200
         captured = UtcTime(us=now_us(), error_us=1000, state=ClockState.DISCIPLINED)
         return Frame(
-            luma=picture, chroma=None, lores=None, sequence=at, captured=captured, exposure_us=800, gain=1.0,
-            source="latency",
+            luma=picture, chroma=None, lores=None, sequence=sequence, captured=captured,
+            exposure_us=800, gain=1.0, source="latency",
         )  # fmt: skip
 
 
