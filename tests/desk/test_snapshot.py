@@ -15,6 +15,7 @@ from sync.department.desk.inquiry.forms import AskForm, NothingForm, RunForm
 from sync.department.desk.state import Book
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import STATE_KINDS
+from sync.department.journal.folded import MAX_BYTES
 from sync.department.policy.roles import Role
 
 
@@ -84,7 +85,7 @@ def written(department: Department) -> tuple[AccessLog, Path, bytes, list[object
     snapshot.write(log, folded(log))
     path, key = log.folder / snapshot.FILE, log.keys.of(snapshot.KEY_YEAR)
     content = sealing.unwrap(key, log.log_id, 0, snapshot.ELEMENT, path.read_bytes())
-    return log, path, key, envelope.decode(content, limit=snapshot.MAX_BYTES)
+    return log, path, key, envelope.decode(content, limit=MAX_BYTES)
 
 
 @pytest.mark.parametrize(
