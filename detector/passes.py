@@ -116,12 +116,16 @@ class LiveTrack:
         """Whether a picture with that text shows what the vote says at present."""
         return leader == self.vote.leader
 
+    def begin_with(self, far: LiveTrack) -> None:
+        """Takes over since when and from where a vehicle was seen that could not be read; not its text."""
+        self.motion.join(far.motion)
+        if far.motion.first_us <= self.motion.first_us:
+            self._first_box = far._first_box
+
     def absorb(self, other: LiveTrack) -> None:
         """Takes over what another pass saw of the same vehicle; its own best picture stays."""
         self.vote.join(other.vote)
-        self.motion.join(other.motion)
-        if other.motion.first_us <= self.motion.first_us:
-            self._first_box = other._first_box
+        self.begin_with(other)
         if other._read_us > self._read_us:
             self._read_us, self._read_box, self._read_at_edge = (
                 other._read_us,

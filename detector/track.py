@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 from .assign import cheapest_pairs
-from .likeness import TRUSTED, is_part, same_text
+from .likeness import TELLS_NOTHING, TRUSTED, is_part, same_text
 from .pairing import PATIENCE_INTERVALS, Pace, pair_cost
 from .passes import LiveTrack, Sighting
 from .place_fit import at_its_place, overlap
@@ -238,7 +238,12 @@ class Tracker:
             if rival is not None and track_gone:
                 track.rival = None
                 track.yield_place()
-                self._end(track, changes)
+                if track.vote.confidence < TELLS_NOTHING:
+                    # at the very place without a gap: the plate that could not be read so far
+                    rival.begin_with(track)
+                    changes.dropped.append(track.pass_id)
+                else:
+                    self._end(track, changes)
                 if rival.take(sighting):
                     changes.best_for.append(rival.pass_id)
                 self._tracks[self._tracks.index(track)] = rival

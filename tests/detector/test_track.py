@@ -419,6 +419,30 @@ def test_a_convoy_of_one_fleet_is_a_pass_a_vehicle(fps: float, gap_s: float) -> 
     assert texts(replay.finish()) == sorted(FLEET)
 
 
+def test_a_car_too_far_to_be_read_is_one_pass_with_the_car_that_comes_near() -> None:
+    replay = Replay()
+    for step, noise in enumerate(("VB10684", "KXR5618", "IEUS91X", "N4ASW8P", "Z0ZU5T1", "HH3Q7DD")):
+        replay.look(reading(noise, box_at(400 - step, 300, 18), sure=4.0, noise=1.1, seed=step))
+    for step in range(14):
+        replay.look(near("7ABC123", 394 - 4 * step, 300 + 2 * step, 18 * 1.09**step))
+    (one,) = replay.finish()
+    assert one.text.text == "7ABC123"
+    assert one.text.confidence > 0.9  # what could not be read has no voice
+    assert one.first_us == replay.step_us
+    assert one.first_box.box[0] == pytest.approx(391, abs=1)
+    assert one.frames_seen == 20
+    assert one.direction == "towards"
+
+
+def test_a_car_that_was_read_and_another_at_its_place_stay_two_passes() -> None:
+    replay = Replay()
+    for _ in range(6):
+        replay.look(near("4XYZ999", 400, 300))
+    for _ in range(6):
+        replay.look(near("7ABC123", 400, 300))
+    assert texts(replay.finish()) == ["4XYZ999", "7ABC123"]
+
+
 def test_a_fleet_mate_that_takes_a_hidden_ones_place_is_a_pass_of_its_own() -> None:
     replay = Replay(fps=10)
     for step in range(90):
