@@ -173,6 +173,8 @@ STARTS = {"ActiveState": "activating", "SubState": "start", "Result": "success"}
 WAITS = {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code"}
 FAILED = {"ActiveState": "failed", "SubState": "failed", "Result": "exit-code"}
 NOT_YET = {"ActiveState": "inactive", "SubState": "dead", "Result": "success"}
+NEVER_BEGUN = NOT_YET | {"ExecMainStartTimestampMonotonic": "0"}
+OVER = NOT_YET | {"ExecMainStartTimestampMonotonic": "170112233"}
 
 
 @pytest.mark.parametrize(
@@ -184,6 +186,8 @@ NOT_YET = {"ActiveState": "inactive", "SubState": "dead", "Result": "success"}
         pytest.param([STARTS, FAILED], False, id="fails for good"),
         pytest.param([STARTS] * 300, False, id="never gets ready"),
         pytest.param([NOT_YET] * 300, False, id="is never started"),
+        pytest.param([NEVER_BEGUN] * 300, False, id="has never begun"),
+        pytest.param([OVER], True, id="has read its folder before anybody looked"),
     ],
 )
 def test_reader_counts_as_up_only_if_it_stays(states: list[dict[str, str]], stays: bool) -> None:

@@ -22,7 +22,8 @@ Show = Callable[[], dict[str, str]]
 
 def show_reader() -> dict[str, str]:
     """systemd's word on the reader."""
-    words = ("systemctl", "show", UNIT, "--property=ActiveState,SubState,Result,NRestarts")
+    facts = "ActiveState,SubState,Result,NRestarts,ExecMainStartTimestampMonotonic"
+    words = ("systemctl", "show", UNIT, f"--property={facts}")
     return dict(line.split("=", 1) for line in call(*words).splitlines() if "=" in line)
 
 
@@ -37,7 +38,7 @@ def reader_stays(
             since = since or time.monotonic()
             if time.monotonic() - since >= stays_s:
                 return True
-        elif now.get("SubState") == "dead" and now.get("Result") == "success" and since is not None:
+        elif now.get("SubState") == "dead" and now.get("Result") == "success" and _has_run(now, since):
             return True
         elif now.get("ActiveState") == "failed":
             return False
@@ -45,6 +46,11 @@ def reader_stays(
             since = None
         time.sleep(look_s)
     return False
+
+
+def _has_run(now: dict[str, str], since: float | None) -> bool:
+    """It was seen at work, or had begun and ended before anybody looked."""
+    return since is not None or now.get("ExecMainStartTimestampMonotonic", "0") not in {"", "0"}
 
 
 def main() -> int:
