@@ -9,7 +9,7 @@ from sync.root_file import Root
 
 FIPS_NAME = "approved algorithms, not a validated module"
 OWN_PROCESS = "in the server's own process: root on this machine can read content without a trace"
-ELSEWHERE = "on another machine: root here cannot open content without an entry in the log"
+ELSEWHERE = "on another machine: root here cannot open content without an entry that its person signed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
