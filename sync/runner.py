@@ -41,6 +41,16 @@ class Attempt:
     progress: Progress
 
 
+def _ended(progress: Progress) -> tuple[str, str]:
+    """Outcome and words of a conversation that the line let end."""
+    if progress.bad:
+        return "bad-records", f"{progress.bad} sealed parts were refused"
+    if not progress.done:
+        return "paused", "stopped before everything was sent"
+    purged = progress.purged
+    return "done", f"{purged} sealed parts were purged here before they could be sent" if purged else ""
+
+
 class Runner:
     """The uplink of one enrolled unit."""
 
@@ -108,10 +118,7 @@ class Runner:
                     raise
                 self._register(link, member)
                 conversation.run(alerts_only=alerts_only, goes_on=goes_on)
-            if conversation.progress.bad:
-                outcome, what = "bad-records", f"{conversation.progress.bad} sealed parts were refused"
-            elif not conversation.progress.done:
-                outcome, what = "paused", "stopped before everything was sent"
+            outcome, what = _ended(conversation.progress)
         except LinkError as error:
             outcome, what = "link", str(error)
         except BatchRefusedError as error:

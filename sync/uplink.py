@@ -45,6 +45,7 @@ class Progress:
     alerts: int = 0
     sent_bytes: int = 0
     bad: int = 0
+    purged: int = 0  # elements that a purge of this unit had destroyed before they could be sent
     received: tuple[tuple[int, int], ...] = ()
     documents: tuple[str, ...] = ()
     cosigned_size: int = 0
@@ -103,6 +104,7 @@ class Conversation:
         self._parcel_size, self._now_us, self._health = parcel_size, now_us, health
         self.progress = Progress()
         self._sent_keys: set[int] = set()
+        self._purged: set[tuple[int, str]] = set()  # elements that were found purged here
         self._resent_from: int | None = None
         self._alerts_to = 0  # alerts before this record are told
 
@@ -314,7 +316,8 @@ class Conversation:
         """The stored bytes, empty where they are no more. A damaged blob is an incident, not a stop."""
         try:
             return self._outbox.stored(leaf.sequence, name)
-        except KeyLostError:
+        except KeyLostError:  # a purge's own record in the log says so
+            self._purged.add((leaf.sequence, name))
             return b""
         except LedgerError as error:
             self._outbox.note_incident("content-lost", f"record {leaf.sequence}, {name}: {error.what}")
@@ -342,9 +345,14 @@ class Conversation:
         self._parcel_size.went_well()
         self._sent_keys |= {key.epoch for key in parcel.keys}
         self.progress.elements += len(parcel.items) - len(answer.bad)
-        self.progress.bad += len(answer.bad)
+        purged = [one for one in answer.bad if one.final and (one.sequence, one.name) in self._purged]
+        bad = [one for one in answer.bad if one not in purged]
+        self.progress.purged += len(purged)
+        self.progress.bad += len(bad)
+        for line in m.summed_up(purged, final=True):
+            log_events.info("records_purged_before_sent", what=line)
         for final in (False, True):
-            for line in m.summed_up(answer.bad, final=final):
+            for line in m.summed_up(bad, final=final):
                 log_events.warning("records_refused", what=line, final=final)
                 if final:
                     self._outbox.note_incident("records-refused", line)

@@ -10,6 +10,9 @@ from receiver_twins import Joined, incident_kinds, size_held
 from sqlalchemy import select, update
 from sync_twins import LoopbackLink, checked, converse
 
+from storage import leaf as leaves_of
+from storage import purge
+from storage.log_records import Incident
 from sync import messages as m
 from sync.department.server.server import Department
 from sync.department.store import unit_logs as held
@@ -54,6 +57,28 @@ def test_a_record_that_never_comes_right_is_an_incident_and_holds_nothing_up(
     assert len(received) == len(numbers) - 1
     converse(unit, department)
     assert checked(department.home).problems == []
+
+
+def test_content_that_was_purged_here_before_it_could_be_sent_is_no_bad_record(
+    department: Department, unit: Joined
+) -> None:
+    unit.add(3)
+    store = unit.ledger.store
+    with store.lock:
+        gone = tuple(item.purged() for item in unit.ledger.retention_plan() if item.records)
+        epochs = [one.epoch for one in gone]
+        store.end_running(epochs)
+        unit.ledger.standing.carry_over(epochs)
+        purge.carry_out(store, gone, by="a test")
+    size = unit.outbox.size()
+    progress = converse(unit, department)
+    assert progress.bad == 0
+    assert progress.purged > 0
+    assert progress.done
+    kinds = [leaves_of.unchecked(leaf).kind for leaf in unit.outbox.leaves(size, unit.outbox.size() - size)]
+    assert Incident.KIND not in kinds
+    assert incident_kinds(department) == ["bad-record"]  # the department is told what it never got
+    assert converse(unit, department).purged == 0
 
 
 def test_nothing_is_receipted_on_a_mere_tree_size(department: Department, unit: Joined) -> None:
