@@ -145,7 +145,7 @@ class Picamera2Camera:
             controls=controls,
             buffer_count=6,
             # picamera2 takes a limited range for video (luma 16 to 235), in which black is never dark
-            color_space=self._library.libcamera.ColorSpace.Sycc(),
+            colour_space=self._library.libcamera.ColorSpace.Sycc(),
         )
 
     @contextmanager

@@ -16,8 +16,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("storage", "hw", "firmware", "detector")
-BRITISH = re.compile(
-    r"colour|centre|\bgrey|judgement|optimis(?:e|ing|ation)|normalis(?:e|ation)"
+BRITISH = re.compile(  # but for colour_space, an argument of picamera2
+    r"colour(?!_space)|centre|\bgrey|judgement|optimis(?:e|ing|ation)|normalis(?:e|ation)"
     r"|\bmetres?\b|labelled(?!by)|modelled|neighbour|minimise|behaviour|travelling",
     re.IGNORECASE,
 )

@@ -131,20 +131,20 @@ class SampleMaker:
             quads = quads[:, [1, 0, 3, 2]] * np.array([-1, 1], np.float32) + np.array(
                 [self._width, 0], np.float32
             )
-        centerd = boxes.copy()
-        centerd[:, :2] += boxes[:, 2:] / 2
+        centered = boxes.copy()
+        centered[:, :2] += boxes[:, 2:] / 2
         inside = (
-            (centerd[:, 0] > 0)
-            & (centerd[:, 0] < self._width)
-            & (centerd[:, 1] > 0)
-            & (centerd[:, 1] < self._height)
+            (centered[:, 0] > 0)
+            & (centered[:, 0] < self._width)
+            & (centered[:, 1] > 0)
+            & (centered[:, 1] < self._height)
         )
         luma = photometric(rng, luma)
         if rng.random() < CLOCK_SHARE:
             luma = _burn_in(rng, luma, boxes)
         return DetectorSample(
             luma=luma,
-            boxes=centerd[inside],
+            boxes=centered[inside],
             corners=quads[inside].astype(np.float32),
             has_corners=known[inside],
             unlabeled=unlabeled,

@@ -107,7 +107,7 @@ def cover_in(field: Field, mask: Mask, box: Box, tone: float, opacity: float = 1
 def fit_in(
     field: Field, mask: Mask, box: Box, tone: float, *, stretch: float = 1.25, opacity: float = 1.0
 ) -> None:
-    """Paints tone through the mask, centerd in the box, its aspect changed by at most ``stretch``."""
+    """Paints tone through the mask, centered in the box, its aspect changed by at most ``stretch``."""
     left, top, right, bottom = box
     height = bottom - top
     width = min(mask.shape[1] * height / mask.shape[0] * stretch, right - left)
