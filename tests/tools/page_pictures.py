@@ -5,6 +5,7 @@ python -m tests.tools.page_pictures [FOLDER]
 
 from __future__ import annotations
 
+import argparse
 import io
 import shutil
 import sys
@@ -128,4 +129,6 @@ def main(folder: Path = FOLDER) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*(Path(one) for one in sys.argv[1:2])))
+    parser = argparse.ArgumentParser(description="Pictures of the desk's pages, as chromium shows them.")
+    parser.add_argument("folder", type=Path, nargs="?", default=FOLDER, metavar="FOLDER")
+    sys.exit(main(parser.parse_args().folder))
