@@ -134,7 +134,7 @@ def test_one_console_at_a_time_installs(place: Place, tmp_path: Path) -> None:
     second.touch()
     one, two = place.unit.update(str(first)), place.unit.update(str(second))
     next(one)
-    with pytest.raises(UnitRefusedError, match="at another console"):
+    with pytest.raises(UnitRefusedError, match="another console is installing"):
         next(two)
     assert next(one) == "installed"
     cast("Generator[str]", one).close()

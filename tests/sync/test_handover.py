@@ -121,7 +121,7 @@ def test_the_department_sees_what_it_lacks_of_a_closed_log_and_what_contradicts(
         database.execute("UPDATE leaves SET leaf = zeroblob(99) WHERE sequence = ?", (held - 1,))
     database.close()
     assert examine_closed_log(department.store, folder).contradicting == 1
-    with pytest.raises(ConfigError, match="cannot be read as a closed log"):
+    with pytest.raises(ConfigError, match="holds no closed log"):
         examine_closed_log(department.store, tmp_path)
 
 

@@ -14,7 +14,7 @@ from sync_twins import LoopbackLink, converse
 from storage import envelope, merkle
 from storage.checkpoint import Checkpoint, sign_checkpoint
 from storage.errors import StorageError
-from storage.leaf import open_leaf, origin_of
+from storage.leaf import open_leaf, origin_of, unchecked
 from sync import messages as m
 from sync import parcels
 from sync.department.server.server import Department
@@ -157,8 +157,10 @@ def a_leaf_of_another_place(sender: Sender) -> None:
 
 
 def a_leaf_that_another_alert_brought(sender: Sender) -> None:
-    leaf = other_leaf(sender, sender.held)
-    sender.carry("alert", sender.parcel(sender.held, "text", leaf), b"x")
+    outbox = sender.unit.outbox
+    sealed = outbox.leaves(sender.held, outbox.size() - sender.held)
+    first = next(at for at, data in enumerate(sealed, sender.held) if "text" in unchecked(data).elements)
+    sender.carry("alert", sender.parcel(first, "text", other_leaf(sender, first)), b"x")
     sender.department.receiver.answer("leaves", batch(sender, sender.held))
 
 
