@@ -300,10 +300,21 @@ OTHER_WORDS = {
     "document/sign": ("send",),
     "compliance/endings": ("audit", "ending"),
     "transparency/read": ("audit", "public"),
+    "unit/list": ("health",),
 }
 
 
-@pytest.mark.parametrize("name", sorted(OPERATIONS))
+# No command: an authenticator answers a browser alone (`/account`), and the days are a page (`/retention`).
+ON_A_PAGE = {
+    "user/passkey-options",
+    "user/passkey",
+    "user/passkeys",
+    "user/remove-passkey",
+    "retention/read",
+}
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - ON_A_PAGE))
 def test_every_call_is_a_command_too_with_its_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*OTHER_WORDS.get(name, tuple(name.split("/"))), "--help"]) == 0
     said = capsys.readouterr().out

@@ -21,6 +21,13 @@ desk.form_verb(
 )
 desk.form_verb(
     change,
+    "mine",
+    "change/mine",
+    "List what you proposed, the newest first, and how far each came.",
+    example="department change mine --user chief",
+)
+desk.form_verb(
+    change,
     "approve",
     "change/approve",
     "Decide on a change as the second person.",
