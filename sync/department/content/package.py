@@ -38,6 +38,7 @@ from storage.sealing import Opened, commitment
 from sync.department.content import cover_sheet
 from sync.department.content.provenance import ManifestAuthority, ManifestMaker, MissingManifestsError
 from sync.department.content.reads import OpenedRead
+from sync.department.content.zipped import read_zip
 
 FORMAT = 1
 CONTEXT = b"alpr-department/package/v1"
@@ -159,7 +160,7 @@ def _zipped(files: Mapping[str, bytes]) -> bytes:
 
 def check(data: bytes, public: Ed25519PublicKey) -> PackageHead:
     """Check every signature, hash, proof and commitment. Raises PackageError, StorageError kinds."""
-    files = _unzipped(data)
+    files = read_zip(data, where="package", most_files=MAX_FILES, most_bytes=MAX_BYTES)
     if HEAD not in files:
         raise PackageError("lacks its signed head", where=HEAD)
     signed = envelope.open_signed(files[HEAD], public, context=CONTEXT, limit=16 << 20)
@@ -202,19 +203,6 @@ def _check_read(files: Mapping[str, bytes], one: PackagedRead) -> None:
         name = f"{one.folder}/{extension(element.name, element.content)}"
         if files.get(name) != plain_view(leaf.kind, element.name, element.content):
             raise PackageError("the plain file is not what was committed", where=name)
-
-
-def _unzipped(data: bytes) -> dict[str, bytes]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            infos = archive.infolist()
-            if len(infos) > MAX_FILES or sum(one.file_size for one in infos) > MAX_BYTES:
-                raise PackageError("is too large", where="package")
-            if len({one.filename for one in infos}) != len(infos):
-                raise PackageError("holds a name twice", where="package")
-            return {one.filename: archive.read(one) for one in infos}
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-        raise PackageError(f"is no ZIP: {type(error).__name__}", where="package") from None
 
 
 __all__ = ["Opened", "PackageHead", "build", "check"]

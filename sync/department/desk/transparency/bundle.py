@@ -36,6 +36,7 @@ from storage.errors import CheckpointError, PackageError, RecordError, StorageEr
 from storage.leaf import log_id_of
 from storage.merkle import leaf_hash
 from storage.sealing import commitment
+from sync.department.content.zipped import read_zip
 from sync.department.desk.json_forms import read_form, to_json
 from sync.department.desk.state import Book
 from sync.department.desk.transparency import rules
@@ -55,6 +56,7 @@ BUNDLE_CONTEXT = b"alpr-department/audit-bundle/v1"
 OPENED = frozenset(one.KIND for one in (LogOpened, RootSet, DayCounted, Purged, WitnessAway))
 FILES = ("checkpoint", "counts.json", "facts.json", "leaves.bin", "openings.bin")
 MAX_BYTES = 2 << 30
+MOST_FILES = 100  # more are not even read
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 _LENGTH = struct.Struct(">I")
 
@@ -189,16 +191,10 @@ def check(data: bytes, log_key: Ed25519PublicKey, witnesses: Witnesses) -> Bundl
 
 
 def _files(data: bytes) -> Mapping[str, bytes]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            infos = archive.infolist()
-            if {one.filename for one in infos} != {HEAD, *FILES} or len(infos) != len(FILES) + 1:
-                raise PackageError("files are missing, or do not belong to it", where="bundle")
-            if sum(one.file_size for one in infos) > MAX_BYTES:
-                raise PackageError("is too large", where="bundle")
-            return {one.filename: archive.read(one) for one in infos}
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
-        raise PackageError(f"is no ZIP: {type(error).__name__}", where="bundle") from None
+    files = read_zip(data, where="bundle", most_files=MOST_FILES, most_bytes=MAX_BYTES)
+    if files.keys() != {HEAD, *FILES}:
+        raise PackageError("files are missing, or do not belong to it", where="bundle")
+    return files
 
 
 def _leaves(data: bytes, log_key: Ed25519PublicKey) -> tuple[list[str], list[bytes], list[bytes]]:
