@@ -162,7 +162,7 @@ def test_following_keeps_no_session_open_and_ends_with_it(department: Department
 
     async def gone(stream: AlertStream) -> None:
         await told(stream, "counts")
-        department.desk.logoff(other)
+        department.desk.logons.logoff(other)
         (end,) = await told(stream, "end")
         assert end["data"]["refused"] == "no-session"
 

@@ -75,7 +75,7 @@ def test_every_data_call_without_current_training(department: Department) -> Non
 def test_every_call_with_a_locked_session_a_stolen_or_no_token(department: Department) -> None:
     table = forms(department)
     locked, ended = department.logon("super"), department.logon("comm1")
-    department.desk.logoff(ended)
+    department.desk.logons.logoff(ended)
     department.clock.step(31 * MINUTE_US)
     for name, form in table.items():
         with pytest.raises(LockedError):

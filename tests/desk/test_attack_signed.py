@@ -158,7 +158,7 @@ def in_another_persons_name(root: Root) -> int:
 def by_the_key_of_an_ended_session(root: Root) -> int:
     """Root kept the session's key from the server's memory."""
     token, entry = genuine(root.department)
-    root.department.desk.logoff(token)
+    root.department.desk.logons.logoff(token)
     given = read_token(token)
     assert given.key is not None
     return root.write(root.look_up(), root.stamp(session=entry.stamp.session), root.statement(given.key))
@@ -167,7 +167,7 @@ def by_the_key_of_an_ended_session(root: Root) -> int:
 def by_an_ended_sessions_certificate(root: Root) -> int:
     """The same, and root opens a new session with the certificate of the ended one."""
     token, _ = genuine(root.department)
-    root.department.desk.logoff(token)
+    root.department.desk.logons.logoff(token)
     given = read_token(token)
     assert given.key is not None
     used = [one.note for one in root.log.entries(kinds=(SessionKeySet.KIND,)) if one.stamp.user == VICTIM][-1]
@@ -179,7 +179,7 @@ def by_an_ended_sessions_certificate(root: Root) -> int:
 
 def by_the_certificate_of_an_hour_ago(root: Root) -> int:
     token, _ = genuine(root.department)
-    root.department.desk.logoff(token)
+    root.department.desk.logons.logoff(token)
     root.department.clock.step(90 * MINUTE_US)
     given = read_token(token)
     assert given.key is not None
@@ -297,7 +297,7 @@ def test_a_genuine_search_opens_and_verifies(department: Department) -> None:
     token, entry = genuine(department)
     Root(department).opens(entry.sequence)
     assert problems(department) == ()
-    department.desk.logoff(token)
+    department.desk.logons.logoff(token)
     Root(department).opens(entry.sequence)  # it stands for the hour, whatever became of the session
     department.clock.step(2 * HOUR_US)
     with pytest.raises(DeskRefusal) as refused:
@@ -379,11 +379,11 @@ def test_a_first_password_is_not_sent_unless_it_is_said_to_be_one(department: De
 
 def test_who_has_no_key_is_not_told_apart(department: Department) -> None:
     desk = department.desk
-    first, again = desk.begin("nobody-here"), desk.begin("nobody-here")
+    first, again = desk.logons.begin("nobody-here"), desk.logons.begin("nobody-here")
     assert (first.salt, first.scheme) == (again.salt, again.scheme)
-    assert desk.begin("somebody-else").salt != first.salt
-    assert desk.begin("comm1").scheme == first.scheme
-    assert len(desk.begin("comm1").salt) == len(first.salt)
+    assert desk.logons.begin("somebody-else").salt != first.salt
+    assert desk.logons.begin("comm1").scheme == first.scheme
+    assert len(desk.logons.begin("comm1").salt) == len(first.salt)
 
 
 def test_an_account_from_before_there_were_keys_gets_one_at_its_logon(department: Department) -> None:

@@ -195,7 +195,7 @@ def test_a_reviewer_sees_refusals_logons_accounts_resets_and_approvals(
     from sync.department.policy.refusals import NotProvenError
 
     with pytest.raises(NotProvenError):
-        department.desk.logon("comm1", "wrong horse 463", "123456")
+        department.desk.logons.logon("comm1", "wrong horse 463", "123456")
     with pytest.raises(DeskRefusal):
         searched(department, tokens("officer1"))
     department.two_hands(

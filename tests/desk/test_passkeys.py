@@ -34,7 +34,7 @@ Tokens = Callable[[str], str]
 
 
 def origin(department: Department) -> str:
-    return department.desk.site.origin
+    return department.desk.logons.site.origin
 
 
 def registered(department: Department, user: str) -> PasskeyTwin:
@@ -54,7 +54,7 @@ def problems(department: Department) -> tuple[str, ...]:
 
 def test_a_person_logs_on_with_a_passkey_and_searches(department: Department) -> None:
     twin = registered(department, "comm1")
-    token = department.desk.logon_passkey(twin.get(begin_passkey(department.desk, "comm1")))
+    token = department.desk.logons.logon_passkey(twin.get(begin_passkey(department.desk, "comm1")))
     answer = department.call("inquiry/run", token, RunForm(query=department.plate("8XYZ123"), ground=GROUND))
     assert isinstance(answer, Answer)
     assert answer.count == 3
@@ -68,12 +68,12 @@ def test_a_removed_passkey_and_one_of_before_a_reset_log_nobody_on(department: D
     token = department.logon("comm1")
     department.call("user/remove-passkey", token, PasskeyIdForm(credential_id=first.credential_id))
     with pytest.raises(NotProvenError):
-        department.desk.logon_passkey(first.get(begin_passkey(department.desk, "comm1")))
-    assert department.desk.logon_passkey(second.get(begin_passkey(department.desk, "comm1")))
+        department.desk.logons.logon_passkey(first.get(begin_passkey(department.desk, "comm1")))
+    assert department.desk.logons.logon_passkey(second.get(begin_passkey(department.desk, "comm1")))
     chief = department.logon("chief")
     department.two_hands("user/credential", chief, CredentialForm(user="comm1", reason="lost the key ring"))
     with pytest.raises(NotProvenError):
-        department.desk.logon_passkey(second.get(begin_passkey(department.desk, "comm1")))
+        department.desk.logons.logon_passkey(second.get(begin_passkey(department.desk, "comm1")))
     assert problems(department) == ()
 
 
@@ -103,7 +103,7 @@ def six_minutes_later(department: Department, twin: PasskeyTwin) -> str:
 
 def used_twice(department: Department, twin: PasskeyTwin) -> str:
     answer = twin.get(begin_passkey(department.desk, "comm1"))
-    department.desk.logon_passkey(answer)
+    department.desk.logons.logon_passkey(answer)
     return answer
 
 
@@ -130,19 +130,19 @@ def test_a_logon_with_a_passkey_is_refused(
 ) -> None:
     twin = registered(department, "comm1")
     with pytest.raises(NotProvenError):
-        department.desk.logon_passkey(answer(department, twin))
+        department.desk.logons.logon_passkey(answer(department, twin))
 
 
 def test_root_uses_an_assertion_for_another_session_key(department: Department) -> None:
     """Root has the assertion of a logon, and a key of its own: the assertion is of the other key alone."""
     twin = registered(department, "comm1")
-    token = department.desk.logon_passkey(twin.get(begin_passkey(department.desk, "comm1")))
+    token = department.desk.logons.logon_passkey(twin.get(begin_passkey(department.desk, "comm1")))
     desk = department.desk
     (known,) = [
         one for one in desk.log.entries(kinds=(SessionKeySet.KIND,)) if one.stamp.session == digest_of(token)
     ]
     assert isinstance(known.note, SessionKeySet)
-    department.desk.logoff(token)
+    department.desk.logons.logoff(token)
     entry = desk.log.append(
         replace(known.note, session=digest_of("root")),
         replace(known.stamp, at_us=max(department.clock(), desk.log.newest_us()), session=digest_of("root")),
@@ -160,8 +160,8 @@ def test_root_registers_a_passkey_in_another_persons_name(department: Department
         name="x",
         credential_id=bytes(16),
         public_key=hashlib.sha256(b"x").digest(),
-        rp_id=desk.site.rp_id,
-        origin=desk.site.origin,
+        rp_id=desk.logons.site.rp_id,
+        origin=desk.logons.site.origin,
         active=True,
     )
     stamp = Stamp(
@@ -184,7 +184,7 @@ def test_an_answer_that_is_none_is_refused_with_words(department: Department, to
             department.call("user/passkey", token, PasskeyForm(name="key ring", response=response))
         assert refused.value.code == "passkey"
         with pytest.raises((DeskRefusal, FormError)):
-            department.desk.logon_passkey(response)
+            department.desk.logons.logon_passkey(response)
     asked = department.call("user/passkey-options", token, NothingForm())
     assert isinstance(asked, Options)
     other = tokens("disp1")

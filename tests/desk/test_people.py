@@ -10,8 +10,8 @@ import pytest
 from desk_twins import PASSWORD, Department, secret_of
 
 from storage.times import HOUR_US, MINUTE_US
-from sync.department.desk.desk import CREDENTIAL_KEY
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.log_state import CREDENTIAL_KEY
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import AccountForm, CredentialForm, HandedOver, PasswordForm, UserForm
 from sync.department.ground.settings import Settings
@@ -36,16 +36,16 @@ def test_a_logon_needs_user_password_and_code(department: Department) -> None:
         ("comm1", "", ""),
     ):
         with pytest.raises(NotProvenError):
-            department.desk.logon(user, password, given)
-    assert department.desk.logon("comm1", PASSWORD, code)
+            department.desk.logons.logon(user, password, given)
+    assert department.desk.logons.logon("comm1", PASSWORD, code)
 
 
 def test_a_code_is_good_once(department: Department) -> None:
     department.clock.step(31_000_000)
     code = department.code("comm1")
-    department.desk.logon("comm1", PASSWORD, code)
+    department.desk.logons.logon("comm1", PASSWORD, code)
     with pytest.raises(NotProvenError):
-        department.desk.logon("comm1", PASSWORD, code)
+        department.desk.logons.logon("comm1", PASSWORD, code)
 
 
 def test_a_code_that_logged_on_does_not_unlock_and_one_that_unlocked_does_not_log_on(
@@ -53,15 +53,15 @@ def test_a_code_that_logged_on_does_not_unlock_and_one_that_unlocked_does_not_lo
 ) -> None:
     department.clock.step(31_000_000)
     code = department.code("comm1")
-    token = department.desk.logon("comm1", PASSWORD, code)
+    token = department.desk.logons.logon("comm1", PASSWORD, code)
     with pytest.raises(NotProvenError):
-        department.desk.unlock(token, PASSWORD, code)
+        department.desk.logons.unlock(token, PASSWORD, code)
     department.clock.step(31_000_000)
     later = department.code("comm1")
-    department.desk.unlock(token, PASSWORD, later)
+    department.desk.logons.unlock(token, PASSWORD, later)
     for replayed in (later, code):
         with pytest.raises(NotProvenError):
-            department.desk.logon("comm1", PASSWORD, replayed)
+            department.desk.logons.logon("comm1", PASSWORD, replayed)
 
 
 def test_five_failed_unlocks_lock_out_too(department: Department) -> None:
@@ -69,24 +69,24 @@ def test_five_failed_unlocks_lock_out_too(department: Department) -> None:
     department.clock.step(31 * MINUTE_US)
     for _ in range(5):
         with pytest.raises(NotProvenError):
-            department.desk.unlock(token, "wrong horse 463", "000000")
+            department.desk.logons.unlock(token, "wrong horse 463", "000000")
     with pytest.raises(LockedError):
-        department.desk.unlock(token, PASSWORD, department.code("comm1"))
+        department.desk.logons.unlock(token, PASSWORD, department.code("comm1"))
 
 
 def test_five_failed_logons_in_fifteen_minutes_lock_out(department: Department, tokens: Tokens) -> None:
     chief = tokens("chief")
     for _ in range(5):
         with pytest.raises(NotProvenError):
-            department.desk.logon("comm1", "wrong horse 463", "000000")
+            department.desk.logons.logon("comm1", "wrong horse 463", "000000")
         department.clock.step(2 * MINUTE_US)
     with pytest.raises(LockedError):
-        department.desk.logon("comm1", PASSWORD, department.code("comm1"))
+        department.desk.logons.logon("comm1", PASSWORD, department.code("comm1"))
     department.clock.step(14 * MINUTE_US)
     assert department.logon("comm1")
     for _ in range(5):
         with pytest.raises(NotProvenError):
-            department.desk.logon("disp1", "wrong horse 463", "000000")
+            department.desk.logons.logon("disp1", "wrong horse 463", "000000")
     with pytest.raises(LockedError):
         department.logon("disp1")
     department.call("user/lift-lockout", chief, UserForm(user="disp1", reason="called in person"))
@@ -96,7 +96,7 @@ def test_five_failed_logons_in_fifteen_minutes_lock_out(department: Department, 
 def test_failures_spread_over_hours_do_not_lock_out(department: Department) -> None:
     for _ in range(6):
         with pytest.raises(NotProvenError):
-            department.desk.logon("comm1", "wrong horse 463", "000000")
+            department.desk.logons.logon("comm1", "wrong horse 463", "000000")
         department.clock.step(HOUR_US)
     assert department.logon("comm1")
 
@@ -111,8 +111,8 @@ def test_a_session_locks_after_thirty_idle_minutes_and_opens_to_its_owner(depart
         with pytest.raises(LockedError):
             department.call("training/list", token, NothingForm())
     with pytest.raises(NotProvenError):
-        desk.unlock(token, "wrong horse 463", department.code("comm1"))
-    desk.unlock(token, PASSWORD, department.code("comm1"))
+        desk.logons.unlock(token, "wrong horse 463", department.code("comm1"))
+    desk.logons.unlock(token, PASSWORD, department.code("comm1"))
     department.call("training/list", token, NothingForm())
     department.clock.step(13 * HOUR_US)
     with pytest.raises(NotProvenError):
@@ -132,7 +132,7 @@ def test_a_staffed_dispatch_post_is_exempt_from_the_lock_and_no_other(department
 
 def test_a_session_ends_with_logoff_and_with_the_account(department: Department, tokens: Tokens) -> None:
     token, chief = department.logon("comm1"), tokens("chief")
-    department.desk.logoff(token)
+    department.desk.logons.logoff(token)
     with pytest.raises(NotProvenError):
         department.call("training/list", token, NothingForm())
     token = department.logon("disp1")
@@ -254,7 +254,7 @@ def test_a_password_of_before_the_fips_profile_opens_only_its_own_change(
         department.call("training/list", token, NothingForm())
     assert refused.value.code == "password-scheme"
     with pytest.raises(NotProvenError):
-        department.desk.logon("nobody", PASSWORD, "000000")
+        department.desk.logons.logon("nobody", PASSWORD, "000000")
     department.renew_password("comm1")
     known = department.desk.credential("comm1")
     assert known is not None

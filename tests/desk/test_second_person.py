@@ -228,7 +228,7 @@ def test_a_password_change_keeps_the_authenticator_and_its_used_codes(department
     made = department.call("user/password", token, PasswordForm(old=PASSWORD, new="another horse 463"))
     assert made == HandedOver(user="comm1", password="", totp_uri="")
     with pytest.raises(NotProvenError):
-        department.desk.logon("comm1", "another horse 463", code)
+        department.desk.logons.logon("comm1", "another horse 463", code)
     department.secrets["comm1"] = ("another horse 463", department.secrets["comm1"][1])
     token = department.logon("comm1")
     form = PasswordForm(old="another horse 463", new=PASSWORD, new_authenticator=True)
@@ -245,7 +245,7 @@ def test_a_code_that_is_no_six_ascii_digits_is_a_plain_refusal_with_either_passw
 ) -> None:
     for password in (PASSWORD, "wrong horse 463"):
         with pytest.raises(NotProvenError) as refused:
-            department.desk.logon("comm1", password, code)
+            department.desk.logons.logon("comm1", password, code)
         assert refused.value.code == "logon"
 
 

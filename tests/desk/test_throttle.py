@@ -16,7 +16,7 @@ STRANGER, STATION = "203.0.113.9", "192.0.2.1"
 def failed(department: Department, user: str, address: str) -> tuple[int, str]:
     """(status, code) that a wrong logon gets."""
     with pytest.raises(DeskRefusal) as refused:
-        department.desk.logon(user, "wrong horse 463", "000000", address=address)
+        department.desk.logons.logon(user, "wrong horse 463", "000000", address=address)
     return refused.value.status, refused.value.code
 
 
@@ -28,16 +28,16 @@ def test_a_stranger_locks_out_himself_and_not_the_person(department: Department)
         assert failed(department, "chief", STRANGER) == (423, "locked-out")
         department.clock.step(20 * MINUTE_US)
     code = department.code("chief")
-    assert department.desk.logon("chief", PASSWORD, code, address=STATION)
+    assert department.desk.logons.logon("chief", PASSWORD, code, address=STATION)
 
 
 def test_the_lock_of_an_address_and_name_ends(department: Department) -> None:
     for _ in range(5):
         failed(department, "comm1", STRANGER)
     with pytest.raises(LockedError):
-        department.desk.logon("comm1", PASSWORD, department.code("comm1"), address=STRANGER)
+        department.desk.logons.logon("comm1", PASSWORD, department.code("comm1"), address=STRANGER)
     department.clock.step(16 * MINUTE_US)
-    assert department.desk.logon("comm1", PASSWORD, department.code("comm1"), address=STRANGER)
+    assert department.desk.logons.logon("comm1", PASSWORD, department.code("comm1"), address=STRANGER)
 
 
 @pytest.mark.parametrize("user", ["comm1", "nobody.here", "", "Ünknown", "a" * 300])
@@ -61,7 +61,9 @@ def test_a_flood_of_failures_costs_the_log_one_entry_a_minute_and_name(departmen
         for attempt in range(4):
             for name in names:
                 with pytest.raises((NotProvenError, LockedError)):
-                    department.desk.logon(name, "wrong horse 463", "0", address=f"198.51.100.{attempt}")
+                    department.desk.logons.logon(
+                        name, "wrong horse 463", "0", address=f"198.51.100.{attempt}"
+                    )
             department.clock.step(10_000_000)
         department.clock.step(MINUTE_US)
     entries = [one.note for one in department.desk.log.entries(size, kinds=(Logon.KIND,))]
@@ -99,7 +101,7 @@ def test_a_logon_beyond_the_pace_is_not_even_looked_at(
     assert failed(department, "comm1", STRANGER)[1] == "logon"
     assert failed(department, "comm1", STRANGER) == (429, "too-many")
     assert department.desk.log.size() == size + 1
-    assert department.desk.logon("comm1", PASSWORD, department.code("comm1"), address=STATION)
+    assert department.desk.logons.logon("comm1", PASSWORD, department.code("comm1"), address=STATION)
 
 
 def test_what_is_remembered_is_bounded(department: Department, monkeypatch: pytest.MonkeyPatch) -> None:

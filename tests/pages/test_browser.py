@@ -274,7 +274,7 @@ def test_an_alert_comes_by_itself_and_is_worked_by_keys(
 def test_a_passkey_logs_on_without_password_and_code(desk: Windows, department: Department) -> None:
     one = desk.open()
     one.base = one.base.replace("127.0.0.1", "localhost")  # a passkey is for a name
-    department.desk.site = Site(rp_id="localhost", origin=one.base)
+    department.desk.logons.site = Site(rp_id="localhost", origin=one.base)
     authenticator = one.context.new_cdp_session(one.page)
     authenticator.send("WebAuthn.enable")
     facts = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True}

@@ -133,7 +133,9 @@ def serve(folder: Path) -> None:
     import pyotp
 
     password, secret = saved["disp1"]
-    token = front.desk.logon("disp1", password, pyotp.TOTP(secret).at(front.desk.now_us() // 1_000_000))
+    token = front.desk.logons.logon(
+        "disp1", password, pyotp.TOTP(secret).at(front.desk.now_us() // 1_000_000)
+    )
     try:
         asyncio.run(
             server.serve(department, api.routes(front), lambda _units, _desk: print(token, flush=True))

@@ -128,7 +128,7 @@ class Department:
         self.clock.step(31_000_000)
         password, secret = self.secrets[user]
         code = pyotp.TOTP(secret).at(self.clock.us // 1_000_000)
-        return self.desk.logon(user, password, code, post=post)
+        return self.desk.logons.logon(user, password, code, post=post)
 
     def code(self, user: str) -> str:
         return pyotp.TOTP(self.secrets[user][1]).at(self.clock.us // 1_000_000)
@@ -188,7 +188,7 @@ class Department:
         fresh = self.call("user/password", token, PasswordForm(old=given.password, new=PASSWORD))
         assert isinstance(fresh, HandedOver)
         self.secrets[given.user] = (PASSWORD, secret_of(fresh))
-        self.desk.logoff(token)
+        self.desk.logons.logoff(token)
 
     def renew_password(self, user: str) -> None:
         """The same person's password and authenticator, set anew."""

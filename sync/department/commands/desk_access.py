@@ -177,11 +177,11 @@ def session(terminal: Terminal) -> Iterator[tuple[Front, str]]:
             return
         if not terminal.user:
             raise ConfigError("no user is given", where="--user", cure=f"give --user, or set {TOKEN}")
-        token = front.desk.logon(terminal.user, secret(PASSWORD, "password"), secret(CODE, "code"))
+        token = front.desk.logons.logon(terminal.user, secret(PASSWORD, "password"), secret(CODE, "code"))
         try:
             yield front, token
         finally:
-            front.desk.logoff(token)
+            front.desk.logons.logoff(token)
     finally:
         front.close()
 

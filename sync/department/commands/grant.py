@@ -27,10 +27,10 @@ from storage.times import utc_text
 from sync.command_frame import DONE, collected, noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import new_file
-from sync.department.desk.desk import FOLDER
 from sync.department.desk.grants import calls as forms
 from sync.department.desk.grants.revoking import RevokeForm
 from sync.department.desk.grants.signer import GrantOffice
+from sync.department.desk.log_state import FOLDER
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.local_time import end_of_day_us
 from sync.department.journal.access_log import DATABASE

@@ -7,8 +7,8 @@ import json
 from storage.times import now_us
 from sync.command_frame import DONE
 from sync.department.commands.desk_access import Terminal, wait_words
-from sync.department.desk.desk import FOLDER
 from sync.department.desk.documents.calls import Signed, SignForm, check, name_of
+from sync.department.desk.log_state import FOLDER
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal.access_log import DATABASE
 from sync.department.policy.refusals import FormError

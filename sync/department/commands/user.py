@@ -85,7 +85,7 @@ def login(common: Common, *, name_of_user: str, post: str, first_password: bool)
             made = remote.logon(name_of_user, password, code, post=post, send_password=first_password)
     else:
         with _session_desk(common) as session_desk:
-            made = logged_on(session_desk, session_desk.logon(name_of_user, password, code, post=post))
+            made = logged_on(session_desk, session_desk.logons.logon(name_of_user, password, code, post=post))
     if made.must_change:
         print(
             f"department: {MUST_CHANGE[made.must_change]}: this token is for `department user password` "
@@ -105,7 +105,7 @@ def logout(common: Common) -> int:
             remote.logoff()
         return DONE
     with _session_desk(common) as session_desk:
-        session_desk.logoff(desk.secret(desk.TOKEN, "token"))
+        session_desk.logons.logoff(desk.secret(desk.TOKEN, "token"))
     return DONE
 
 
@@ -118,7 +118,9 @@ def unlock(common: Common) -> int:
         return DONE
     with _session_desk(common) as session_desk:
         token = desk.secret(desk.TOKEN, "token")
-        session_desk.unlock(token, desk.secret(desk.PASSWORD, "password"), desk.secret(desk.CODE, "code"))
+        session_desk.logons.unlock(
+            token, desk.secret(desk.PASSWORD, "password"), desk.secret(desk.CODE, "code")
+        )
     return DONE
 
 

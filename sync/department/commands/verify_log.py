@@ -23,8 +23,8 @@ from sync.department.commands.desk_access import FILE, key_of, read_bytes
 from sync.department.content import package
 from sync.department.content.opened_list import OpenedCheck, parse_list, read_lines
 from sync.department.desk import snapshot
-from sync.department.desk.desk import FOLDER
 from sync.department.desk.json_forms import to_json
+from sync.department.desk.log_state import FOLDER
 from sync.department.desk.state import Book
 from sync.department.desk.transparency import bundle
 from sync.department.ground.home import DepartmentHome

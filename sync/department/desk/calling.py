@@ -85,7 +85,7 @@ class Calling:
     async def begin(self, form: BeginForm) -> Begun:
         """What a client makes a person's key with. Raises FormError."""
         demand_plain(form, "BeginForm")
-        return await self.in_thread(lambda: self.front.desk.begin(form.user))
+        return await self.in_thread(lambda: self.front.desk.logons.begin(form.user))
 
     async def begin_passkey(self, form: BeginForm) -> Options:
         """The options of a logon with a passkey; the answer goes into `logon`. Raises FormError."""
@@ -101,11 +101,12 @@ class Calling:
         def work() -> LoggedOn:
             post = form.post
             if form.passkey:
-                token = desk.logon_passkey(form.passkey, post=post, address=address)
+                token = desk.logons.logon_passkey(form.passkey, post=post, address=address)
             elif form.certificate:
-                token = desk.logon_signed(form.user, form.certificate, form.code, post=post, address=address)
+                certificate, code = form.certificate, form.code
+                token = desk.logons.logon_signed(form.user, certificate, code, post=post, address=address)
             else:
-                token = desk.logon(form.user, form.password, form.code, post=post, address=address)
+                token = desk.logons.logon(form.user, form.password, form.code, post=post, address=address)
             return logged_on(desk, token)
 
         self._demand_turn()
@@ -118,13 +119,13 @@ class Calling:
         self._demand_turn()
 
         def work() -> None:
-            desk.unlock(token, form.password, form.code, certificate=form.certificate, address=address)
+            desk.logons.unlock(token, form.password, form.code, certificate=form.certificate, address=address)
 
         await anyio.to_thread.run_sync(work, limiter=self._logons)
 
     async def logoff(self, token: str, *, lock: bool = False) -> None:
         """End a session, or lock it. Raises DeskRefusal."""
-        await self.in_thread(lambda: self.front.desk.logoff(token, lock=lock))
+        await self.in_thread(lambda: self.front.desk.logons.logoff(token, lock=lock))
         self.front.bell.ring()
 
     async def operation(self, name: str, token: str, value: Any, key: str = "", typed: bytes = b"") -> Any:

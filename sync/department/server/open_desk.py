@@ -26,8 +26,9 @@ from sync.department.content.proven_door import ProvenDoor
 from sync.department.content.reads import OpenedRead, StoreReads
 from sync.department.content.vault import FolderVault
 from sync.department.desk.context import Ending, Front
-from sync.department.desk.desk import FOLDER, Desk
+from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
+from sync.department.desk.log_state import FOLDER
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import HandedOver
 from sync.department.desk.people.challenges import Site
@@ -221,7 +222,7 @@ def open_front(
     """Everything that the desk's calls need; the server gives what it has open already. Raises HomeError."""
     clock = clock or DepartmentTime(home.path)
     desk = open_desk(home, clock=clock, link=link)
-    desk.site = site_of(home)
+    desk.logons.site = site_of(home)
     opened: list[Callable[[], None]] = []
     if store is None:
         store = open_store(home.database_url)

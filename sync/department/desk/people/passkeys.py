@@ -1,7 +1,7 @@
 """Passkeys at the desk (FIDO2): register one, remove one, log on with one. For a page, or any client.
 
     begin_passkey(desk, user) -> options   the options of navigator.credentials.get(), as JSON
-    desk.logon_passkey(answer) -> token    the authenticator's answer, as JSON; no password, no code
+    desk.logons.logon_passkey(answer) -> token    the authenticator's answer, as JSON; no password, no code
 
 The challenge of a logon is the digest of the certificate of a fresh session key, so that the authenticator
 itself makes that key its person's: root at the server has nothing that could sign another. A passkey must
@@ -69,7 +69,7 @@ class PasskeyRow:
 
 def begin_passkey(desk: Desk, user: str) -> str:
     """The options of a logon with a passkey, as JSON. A name that nobody has gets some too."""
-    now_us, site = desk.now_us(), desk.site
+    now_us, site = desk.now_us(), desk.logons.site
     key = Ed25519PrivateKey.generate()
     certificate = Certificate(
         department=desk.log.log_id,
@@ -84,7 +84,7 @@ def begin_passkey(desk: Desk, user: str) -> str:
     ids = [one.credential_id for one in known] or [desk.secret_of(b"passkey", user)]
     options = webauthn.generate_authentication_options(
         rp_id=site.rp_id,
-        challenge=desk.challenges.add(waiting),
+        challenge=desk.logons.challenges.add(waiting),
         allow_credentials=[PublicKeyCredentialDescriptor(id=one) for one in ids],
         user_verification=UserVerificationRequirement.REQUIRED,
     )
@@ -103,7 +103,7 @@ def registration(front: Front, token: str, form: NothingForm) -> Options:  # noq
     def plan(caller: Caller) -> Plan[Options]:
         known = desk.book.signers.passkeys.get(caller.user, ())
         made = webauthn.generate_registration_options(
-            rp_id=desk.site.rp_id,
+            rp_id=desk.logons.site.rp_id,
             rp_name=f"{desk.policy.department} ALPR",
             user_name=caller.user,
             user_id=desk.secret_of(b"user", caller.user)[:16],
@@ -134,8 +134,8 @@ def register(front: Front, token: str, form: PasskeyForm) -> Entered:
             verified = webauthn.verify_registration_response(
                 credential=form.response,
                 expected_challenge=_registration_challenge(desk, caller.session),
-                expected_rp_id=desk.site.rp_id,
-                expected_origin=desk.site.origin,
+                expected_rp_id=desk.logons.site.rp_id,
+                expected_origin=desk.logons.site.origin,
                 require_user_verification=True,
             )
         except (WebAuthnException, ValueError, TypeError, KeyError) as error:
@@ -150,8 +150,8 @@ def register(front: Front, token: str, form: PasskeyForm) -> Entered:
             name=form.name,
             credential_id=verified.credential_id,
             public_key=verified.credential_public_key,
-            rp_id=desk.site.rp_id,
-            origin=desk.site.origin,
+            rp_id=desk.logons.site.rp_id,
+            origin=desk.logons.site.origin,
             active=True,
         )
         return [note], lambda made: Entered(entry=made[0].sequence)

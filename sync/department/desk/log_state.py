@@ -1,0 +1,251 @@
+"""The access log of a desk and the state folded from it: the one place where an entry is made.
+
+`deciding` is one transaction on the newest state; what is added there is signed where an entry needs it, and
+a book that a rolled-back entry reached is read anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from storage import sealing
+from storage.codec import from_bytes, to_bytes
+from storage.errors import CheckpointError, StorageError
+from storage.times import now_us
+from sync.department.desk import snapshot
+from sync.department.desk.people.rules import Credential
+from sync.department.desk.people.throttle import LogonThrottle
+from sync.department.desk.state import Book, checked_policy
+from sync.department.journal.access_log import AccessLog
+from sync.department.journal.entries import (
+    STATE_KINDS,
+    Access,
+    AccountSet,
+    CredentialSet,
+    Entry,
+    LockoutLifted,
+    RootSet,
+)
+from sync.department.journal.entry_base import SYSTEM, Note, Stamp
+from sync.department.journal.passkeys import PasskeySet
+from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
+from sync.department.journal.signers import UnsignedError
+from sync.department.journal.statements import offered
+from sync.department.policy.policy import Policy
+from sync.department.policy.refusals import FormError, NotYetError
+from sync.errors import HomeError
+from sync.root_file import Root, describe
+
+FOLDER = "desk"
+CREDENTIAL_KEY = 0  # beside the audit keys: seals credential records
+SIGNED = Access | AccountSet | CredentialSet | PasskeySet  # by the statement of the call that made them
+
+
+class LogState:
+    """The log of one department's desk, and the book of what it says."""
+
+    def __init__(self, home: Path, key: Ed25519PrivateKey, *, clock: Callable[[], int] = now_us) -> None:
+        """Raises HomeError, StorageError for a log that was changed."""
+        self.log = AccessLog(home / FOLDER, key)
+        self._snapshot_at = 0
+        self.book = self.kept_book()
+        self._clock = clock
+        self.throttle = LogonThrottle()
+        try:
+            self.refresh()
+            self._demand_rooted(home)
+        except BaseException:
+            self.log.close()
+            raise
+
+    def _demand_rooted(self, home: Path) -> None:
+        named = self.root.other("log")
+        if named is not None and named != self.log.public.public_bytes_raw():
+            raise HomeError("the log key is not the one that the root file names", where=str(home))
+
+    def refresh(self) -> None:
+        """Take in what other processes appended."""
+        size = self.log.size()
+        if size > self.book.seen:
+            for entry in self.log.entries(self.book.seen, size, STATE_KINDS):
+                self.book.apply(entry)
+            self.book.seen = size
+        if size - self._snapshot_at >= max(snapshot.EVERY, size // 10):
+            self._snapshot_at = size
+            with contextlib.suppress(OSError):  # a full disk: the entries are there, and are folded again
+                snapshot.write(self.log, self.book)
+
+    def kept_book(self) -> Book:
+        """The book of the newest snapshot, or an empty one."""
+        book = snapshot.read(self.log) or Book()
+        self._snapshot_at = book.seen
+        return book
+
+    @property
+    def policy(self) -> Policy:
+        return self.book.policy
+
+    @property
+    def policy_document(self) -> bytes:
+        """The policy file in force, as it lies."""
+        return self.book.document
+
+    @property
+    def root(self) -> Root:
+        if self.book.root is None:
+            raise CheckpointError("no root file is in force")
+        return self.book.root
+
+    def now_us(self) -> int:
+        return self._clock()
+
+    def access(self, sequence: int) -> Access:
+        """The access of an entry. Raises FormError where there is none."""
+        note = self.log.entry(sequence).note if 0 <= sequence < self.log.size() else None
+        if not isinstance(note, Access):
+            raise FormError("there is no such access", code="no-access", clause="463.5 (b)")
+        return note
+
+    def add(self, note: Note, stamp: Stamp) -> Entry:
+        if isinstance(note, LockoutLifted):
+            self.throttle.lift(note.user)
+        signed = self._signed(note, stamp)
+        entry = self.log.append(note, stamp, signed)
+        self.book.apply(entry)
+        return entry
+
+    def _signed(self, note: Note, stamp: Stamp) -> bytes:
+        """The statement of the call under way, for an entry that needs one. Raises NotYetError."""
+        if not isinstance(note, SIGNED | PersonKeySet | SessionKeySet):
+            return b""
+        signed = offered() if isinstance(note, SIGNED) else b""
+        signers = self.book.signers
+        try:
+            entry = Entry(self.log.size(), stamp, note, signed)
+            if not isinstance(note, Access):
+                signers.check(entry)
+            elif signers.ever:
+                signers.demand_signed(entry)
+        except UnsignedError as error:
+            raise NotYetError(
+                f"this entry would not be proven to be {stamp.user}'s: {error}",
+                code="unsigned",
+                clause="463.5 (b)",
+                cure="log on again; is this machine's clock right?",
+            ) from None
+        return signed
+
+    def stamp_of(self, account: AccountSet | None, at_us: int, session: bytes) -> Stamp:
+        return Stamp(
+            at_us=at_us,
+            user=account.user if account else "",
+            role=account.roles[0].value if account and account.roles else "",
+            organisation=account.organisation if account else "",
+            session=session,
+            demo=self.root.demo,
+        )
+
+    def system(self, *notes: Note) -> list[Entry]:
+        """Entries that no person makes: a purge, the witness's absence, the ceremony of init."""
+        with self.deciding() as moment:
+            stamp = system_stamp(self.root, moment.at_us)
+            return [self.add(note, stamp) for note in notes]
+
+    def deciding(self) -> Deciding:
+        return Deciding(self)
+
+    def set_root(self, root_file: bytes, policy_document: bytes) -> Root:
+        """Put a new root file in force: 2 of 3 keys, a higher version, its policy. Raises StorageError
+        kinds."""
+        with self.deciding() as moment:
+            trial = Book(root=self.book.root, rules=self.book.rules)
+            entry = self._root_candidate(root_file, policy_document)
+            trial.apply(Entry(self.log.size(), system_stamp(self.root, moment.at_us), entry))
+            self.add(entry, system_stamp(self.root, moment.at_us))
+        return self.root
+
+    def _root_candidate(self, root_file: bytes, policy_document: bytes) -> RootSet:
+        root, _ = describe(root_file)
+        return root_entry(root, root_file, checked_policy(root, policy_document), policy_document)
+
+    def set_credential(self, credential: Credential, stamp: Stamp) -> None:
+        """Keep a credential: sealed beside the log, its digest in it."""
+        key = self.log.keys.of(CREDENTIAL_KEY, make=True)
+        with self.deciding() as moment:
+            self.log.put_credential(
+                credential.user, sealing.wrap(key, self.log.log_id, 0, credential.user, to_bytes(credential))
+            )
+            note = CredentialSet(user=credential.user, digest=credential.digest(), first=credential.first)
+            self.add(note, replace(stamp, at_us=moment.at_us))
+
+    def credential(self, user: str) -> Credential | None:
+        """The credential that the log vouches for, else None: swapped, or never set."""
+        known, stored = self.book.roster.credentials.get(user), self.log.credential(user)
+        if known is None or stored is None:
+            return None
+        try:
+            plain = sealing.unwrap(self.log.keys.of(CREDENTIAL_KEY), self.log.log_id, 0, user, stored)
+            credential = from_bytes(Credential, plain)
+        except StorageError:
+            return None
+        return credential if credential.digest() == known.digest else None
+
+    def secret_of(self, use: bytes, text: str) -> bytes:
+        """32 bytes that stay the same and that nobody else can make."""
+        return hmac.digest(
+            self.log.keys.of(CREDENTIAL_KEY, make=True), use + b"\x00" + text.encode(), "sha256"
+        )
+
+
+class Deciding:
+    """A write transaction on the newest state; a book that a rolled-back entry reached is read anew."""
+
+    def __init__(self, state: LogState) -> None:
+        self._state = state
+        self._transaction = state.log.writing()
+        self.at_us = 0
+        self._seen = 0
+
+    def __enter__(self) -> Deciding:
+        self._transaction.__enter__()
+        try:
+            self._state.refresh()
+        except BaseException:
+            self._transaction.__exit__(*sys.exc_info())
+            raise
+        self._seen = self._state.book.seen
+        self.at_us = max(self._state.now_us(), self._state.log.newest_us())
+        return self
+
+    def __exit__(self, *details: Any) -> bool | None:
+        undone = details[0] is not None and self._state.book.seen != self._seen
+        ended = self._transaction.__exit__(*details)
+        if undone:
+            self._state.book = self._state.kept_book()
+            self._state.refresh()
+        return ended
+
+
+def system_stamp(root: Root, at_us: int) -> Stamp:
+    return Stamp(
+        at_us=at_us, user=SYSTEM, role=SYSTEM, organisation=root.department, session=b"", demo=root.demo
+    )
+
+
+def root_entry(root: Root, root_file: bytes, policy: Policy, document: bytes) -> RootSet:
+    return RootSet(
+        version=root.version,
+        root_digest=root.digest(),
+        root_file=root_file,
+        policy_version=policy.version,
+        policy_digest=root.policy_digest,
+        policy_file=document,
+    )

@@ -1,0 +1,243 @@
+"""Logging on, unlocking and logging off: by password and code, by a key of the person's, or by a passkey."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from storage.errors import RecordError
+from sync.department.desk import sessions
+from sync.department.desk.log_state import LogState
+from sync.department.desk.logon_forms import Begun
+from sync.department.desk.people import rules as people
+from sync.department.desk.people.challenges import Challenges, Site
+from sync.department.desk.people.keys import Proven, certified, prove, scheme_of
+from sync.department.desk.people.rules import Credential
+from sync.department.ground.person_key import SALT_BYTES, SessionToken
+from sync.department.journal.entries import AccountSet, Entry, Logon, SessionEnded
+from sync.department.journal.entry_base import Stamp
+from sync.department.journal.passkeys import challenge_of, passkey_certificate
+from sync.department.journal.person_entries import SessionKeySet
+from sync.department.journal.signers import UnsignedError
+from sync.department.journal.statements import SESSION, certify
+from sync.department.policy.refusals import FormError, NotProvenError
+from sync.department.policy.roles import STAFFS_POSTS
+
+
+class Logons:
+    """Who a person at the desk is, and the sessions that follow from it."""
+
+    def __init__(self, state: LogState) -> None:
+        self._state = state
+        self.challenges = Challenges()
+        self.site = Site(rp_id="localhost", origin="https://localhost")
+
+    def logon(self, user: str, password: str, code: str, *, post: str = "", address: str = "") -> str:
+        """A session's token. Raises LockedError, TooManyError, NotProvenError.
+
+        `address`: where the logon comes from; failures count for the name from there.
+        """
+        proven = self._proven(user, password, address)
+        session = Ed25519PrivateKey.generate() if proven.key is not None else None
+        given = SessionToken(
+            secret=sessions.new_token(), key=session, department=self._state.log.log_id, user=user
+        )
+
+        def certificate(at_us: int) -> bytes:
+            if proven.key is None or session is None:
+                return b""
+            return certify(proven.key, self._state.log.log_id, user, SESSION, session.public_key(), at_us)
+
+        self._open(user, proven, code, post, address, given.secret, certificate)
+        return given.text()
+
+    def begin(self, user: str) -> Begun:
+        """What a client makes a person's key with. A name that nobody has gets a salt that stays the same."""
+        with self._state.deciding() as moment:
+            known, terms = self._state.book.signers.keys.get(user), self._state.policy.security
+            fixed = self._state.secret_of(b"salt", user)[:SALT_BYTES]
+            return Begun(
+                department=self._state.log.log_id,
+                salt=known.salt if known else fixed,
+                scheme=known.scheme if known else scheme_of(terms),
+                now_us=moment.at_us,
+            )
+
+    def logon_signed(
+        self, user: str, certificate: bytes, code: str, *, post: str = "", address: str = ""
+    ) -> str:
+        """The same for a session's key that the person's key certified elsewhere: no password comes here."""
+        proven = self._certified(user, certificate, address)
+        secret = sessions.new_token()
+        self._open(user, proven, code, post, address, secret, lambda _at_us: certificate)
+        return secret
+
+    def logon_passkey(self, answer: str, *, post: str = "", address: str = "") -> str:
+        """A session's token for an authenticator's answer to `begin_passkey`. Raises as `logon`."""
+        self._state.throttle.demand_pace(address, self._state.now_us())
+        try:
+            challenge = challenge_of(answer)
+        except RecordError as error:
+            raise FormError(str(error), code="passkey", clause="CJIS IA-2") from None
+        waiting = self.challenges.take(challenge, self._state.now_us())
+        user, message = waiting.user, passkey_certificate(waiting.certificate, answer)
+        self._state.throttle.demand_open(self._state.policy.sessions, address, user, self._state.now_us())
+        given = SessionToken(
+            secret=sessions.new_token(), key=waiting.key, department=self._state.log.log_id, user=user
+        )
+        proven = Proven(matches=self._signed_by_passkey(user, message), passkey=True)
+        self._open(user, proven, "", post, address, given.secret, lambda _at_us: message)
+        return given.text()
+
+    def unlock(
+        self, token: str, password: str, code: str, *, certificate: bytes = b"", address: str = ""
+    ) -> None:
+        """Open a locked session again, by the same person: with the password, or with a fresh certificate of
+        their key. Raises as `logon`."""
+        with self._state.deciding():
+            session = sessions.find(self._state.book.sessions, token)
+        if certificate:
+            proven = self._certified(session.user, certificate, address)
+        else:
+            proven = self._proven(session.user, password, address)
+        with self._state.deciding() as moment:
+            sessions.find(self._state.book.sessions, token)
+            credential = self._state.credential(session.user)
+            reason, step = self._prove(session.user, credential, proven.matches, code, moment.at_us)
+            account = self._state.book.roster.accounts.get(session.user)
+            stamp = self._state.stamp_of(account, moment.at_us, session.digest)
+            if reason:
+                self._enter_failure(session.user, account, reason, address, stamp)
+            else:
+                self._state.throttle.passed(address, session.user)
+                opened = SessionEnded(session=session.digest, how="unlocked", totp_step=step)
+                self._state.add(opened, stamp)
+                self._state.log.touch(session.digest, moment.at_us)
+        if reason:
+            raise NotProvenError(
+                "password or code is wrong", code="logon", clause="CJIS IA-2", cure="try again"
+            )
+
+    def logoff(self, token: str, *, lock: bool = False) -> None:
+        """End a session; `lock`: only until its person unlocks it."""
+        with self._state.deciding() as moment:
+            session = sessions.find(self._state.book.sessions, token)
+            account = self._state.book.roster.accounts.get(session.user)
+            if lock and session.locked:
+                return
+            self._state.add(
+                SessionEnded(session=session.digest, how="locked" if lock else "logoff", totp_step=0),
+                self._state.stamp_of(account, moment.at_us, session.digest),
+            )
+
+    def _signed_by_passkey(self, user: str, message: bytes) -> bool:
+        """Whether a passkey of this person certified the session's key."""
+        with self._state.deciding() as moment:
+            account = self._state.book.roster.accounts.get(user)
+            note = SessionKeySet(session=bytes(32), user=user, certificate=message)
+            try:
+                self._state.book.signers.check(
+                    Entry(self._state.log.size(), self._state.stamp_of(account, moment.at_us, b""), note)
+                )
+            except UnsignedError:
+                return False
+        return True
+
+    def _proven(self, user: str, password: str, address: str) -> Proven:
+        """What a password proves. Costs its hash, outside of any transaction."""
+        self._state.throttle.demand_pace(address, self._state.now_us())
+        self._state.throttle.demand_open(self._state.policy.sessions, address, user, self._state.now_us())
+        with self._state.deciding():
+            credential, known = self._state.credential(user), self._state.book.signers.keys.get(user)
+            terms = self._state.policy.security
+        return prove(terms, self._state.log.log_id, user, credential, known, password)
+
+    def _certified(self, user: str, certificate: bytes, address: str) -> Proven:
+        """What a certificate proves."""
+        self._state.throttle.demand_pace(address, self._state.now_us())
+        self._state.throttle.demand_open(self._state.policy.sessions, address, user, self._state.now_us())
+        with self._state.deciding() as moment:
+            known = self._state.book.signers.keys.get(user)
+            return Proven(matches=certified(known, self._state.log.log_id, user, certificate, moment.at_us))
+
+    def _open(  # noqa: PLR0917 - what a logon sends
+        self,
+        user: str,
+        proven: Proven,
+        code: str,
+        post: str,
+        address: str,
+        secret: str,
+        certificate: Callable[[int], bytes],
+    ) -> None:
+        """Enter a logon, with the keys that it brings. Raises NotProvenError."""
+        with self._state.deciding() as moment:
+            credential = self._state.credential(user)
+            if proven.passkey:
+                used = self._state.book.roster.used_steps.get(user, -1)
+                reason, step = ("" if proven.matches and credential is not None else "passkey"), used
+            else:
+                reason, step = self._prove(user, credential, proven.matches, code, moment.at_us)
+            account = self._state.book.roster.accounts.get(user)
+            if not reason and (account is None or not account.active):
+                reason = "no-account"
+            if not reason and post and not self._staffs(account, post):
+                reason = "post"
+            if reason:
+                self._enter_failure(
+                    user, account, reason, address, self._state.stamp_of(account, moment.at_us, b"")
+                )
+            else:
+                self._state.throttle.passed(address, user)
+                entry = Logon(
+                    user=user,
+                    proven=True,
+                    reason="",
+                    session=sessions.digest_of(secret),
+                    post=post,
+                    totp_step=step,
+                )
+                self._state.add(entry, self._state.stamp_of(account, moment.at_us, b""))
+                self._add_keys(account, proven, entry.session, certificate(moment.at_us), moment.at_us)
+        if reason:
+            raise NotProvenError(
+                "user, password, code or post is wrong", code="logon", clause="CJIS IA-2", cure="try again"
+            )
+
+    def _add_keys(
+        self, account: AccountSet | None, proven: Proven, session: bytes, certificate: bytes, at_us: int
+    ) -> None:
+        stamp = self._state.stamp_of(account, at_us, session)
+        if proven.fresh is not None:
+            self._state.add(proven.fresh, stamp)
+        if certificate:
+            self._state.add(SessionKeySet(session=session, user=stamp.user, certificate=certificate), stamp)
+
+    def _staffs(self, account: AccountSet | None, post: str) -> bool:
+        """A staffed post is taken by dispatchers and communications personnel alone."""
+        held = self._state.book.roster.roles_of(account.user, self._state.now_us()) if account else ()
+        roles = self._state.policy.effective_roles(held)
+        return post in self._state.policy.sessions.staffed_posts and not STAFFS_POSTS.isdisjoint(roles)
+
+    def _prove(
+        self, user: str, credential: Credential | None, matches: bool, code: str, at_us: int
+    ) -> tuple[str, int]:
+        """(reason of refusal or "", TOTP step)."""
+        if credential is None or not matches:
+            return "password", 0
+        step = people.totp_step(credential, code, at_us, self._state.book.roster.used_steps.get(user, -1))
+        return ("code", 0) if step is None else ("", step)
+
+    def _enter_failure(
+        self, user: str, account: AccountSet | None, reason: str, address: str, stamp: Stamp
+    ) -> None:
+        """Count a failed logon or unlock, and enter it: one entry a minute and name."""
+        self._state.throttle.failed(self._state.policy.sessions, address, user, stamp.at_us)
+        name = user if account is not None else ""
+        times = self._state.throttle.to_enter(name, stamp.at_us)
+        if times:
+            note = Logon(
+                user=name, proven=False, reason=reason, session=b"", post="", totp_step=0, times=times
+            )
+            self._state.add(note, stamp)
