@@ -10,7 +10,8 @@ from desk_server import serving
 from desk_twins import GROUND, Department
 
 from storage.times import DAY_US, HOUR_US
-from sync.department.content.key_remote import CALLS, RECEIVES, Address, RemoteKeyService, key_app, remote
+from sync.department.content.key_remote import Address, RemoteKeyService, remote
+from sync.department.content.key_server import CALLS, RECEIVES, key_app
 from sync.department.content.key_service import LocalKeyService
 from sync.department.content.opened_list import OpenedList
 from sync.department.content.proven_door import ProvenDoor

@@ -232,7 +232,7 @@ def serve(
     """Run the key service here until stopped."""
     import uvicorn  # noqa: PLC0415 - only where a key service runs
 
-    from sync.department.content.key_remote import TOKEN_FILE, key_app  # noqa: PLC0415
+    from sync.department.content.key_server import TOKEN_FILE, key_app  # noqa: PLC0415
     from sync.department.ground.tls import tls_context  # noqa: PLC0415
 
     try:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from storage.errors import RecordError
-from storage.times import iso_text
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.change_entries import (
     AuthenticatorKept,
@@ -38,6 +37,17 @@ from sync.department.journal.hold_entries import (
     HoldReleased,
     Purged,
     ReleaseAsked,
+)
+from sync.department.journal.inquiry_entries import (
+    Access,
+    AccessResult,
+    ApprovalUsed,
+    Area,
+    Ground,
+    InquiryAsked,
+    Query,
+    SearchApproved,
+    SearchProposed,
 )
 from sync.department.journal.machine_entries import AdministratorNamed, ClockConfirmed, PurgeAllowed
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
@@ -170,121 +180,6 @@ class TrainingDone(Note):
     policy_version: int
     topics: tuple[str, ...]
     held_us: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Area:
-    """A place: WGS 84 degrees and a radius in meters."""
-
-    latitude: float
-    longitude: float
-    radius_m: float
-
-    def check(self) -> None:
-        inside = -90 <= self.latitude <= 90 and -180 <= self.longitude <= 180
-        if not (inside and 0 < self.radius_m <= 50_000):
-            raise RecordError("latitude, longitude or radius (to 50 km) out of range", where="query.area")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """The data elements of a look-up. `plate`: exact, or with * and ?, or empty; `unit` empty for all."""
-
-    plate: str = field(default="", repr=False)
-    since_us: int
-    until_us: int
-    area: Area | None = None
-    unit: str = ""
-
-    def text(self) -> str:
-        """The data elements used, for the ALPR Request (463.5 (b) 2)."""
-        place = (
-            f" area={self.area.latitude},{self.area.longitude},{self.area.radius_m:g}m" if self.area else ""
-        )
-        unit = f" unit={self.unit}" if self.unit else ""
-        times = f"from={iso_text(self.since_us)} to={iso_text(self.until_us)}"
-        return f"plate={self.plate or '(none)'} {times}{place}{unit}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
-    """Why: one purpose of 463.2, the basis of 463.5 (a) with its number, and a justification in words."""
-
-    purpose: str
-    basis: str
-    number: str
-    number_kind: str
-    justification: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InquiryAsked(Note):
-    """A request in the queue: an officer or analyst asks, another person will run it."""
-
-    KIND: ClassVar[str] = "asked"
-    query: Query
-    ground: Ground
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchProposed(Note):
-    """A search without a full plate, waiting for a second person. `request`: queue entry, or -1."""
-
-    KIND: ClassVar[str] = "proposed"
-    query: Query
-    ground: Ground
-    request: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchApproved(Note):
-    """A second person agreed to exactly that proposal, or did not."""
-
-    KIND: ClassVar[str] = "approved"
-    proposal: int
-    granted: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalUsed(Note):
-    """A search was run on a second person's approval; it is good for no other."""
-
-    KIND: ClassVar[str] = "approval_used"
-    proposal: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access(Note):
-    """An access to ALPR data: the ALPR Request of 463.5 (b). In the log before any answer.
-
-    `action`: search, image, export, delivery, answer. `on_behalf_of`: the requester of a queued request, or
-    empty. `request`, `approval`: the entries it stands on, or -1. `reads`: what an image or export names.
-    """
-
-    KIND: ClassVar[str] = "access"
-    STATE: ClassVar[bool] = False
-    action: str
-    elements: str = field(repr=False)
-    plate: str = field(repr=False)
-    ground: Ground
-    on_behalf_of: str
-    request: int
-    approval: int
-    reads: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessResult(Note):
-    """How an access, or a reading of the log, ended: how many results, which reads, whether the witness was
-    away at the time."""
-
-    KIND: ClassVar[str] = "result"
-    STATE: ClassVar[bool] = False
-    access: int
-    count: int
-    reads: tuple[str, ...]
-    unwitnessed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
