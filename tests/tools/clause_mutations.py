@@ -62,7 +62,7 @@ BREAKS = (
     Break(("463.5 (b)",), "desk/audit/rules.py", "filed.get(number, NOT_FILED)", '"RMS-1"'),
     Break(("463.5 (b)", "463.5 (b) 1"), "desk/desk.py", "at_us=self.at_us,\n            user=self.user",
           "at_us=1,\n            user=self.user"),
-    Break(("463.5 (b) 2",), "journal/entries.py", 'return f"plate={self.plate or', 'return f"plate={None or'),
+    Break(("463.5 (b) 2",), "journal/inquiry_entries.py", 'return f"plate={self.plate or', 'return f"plate={None or'),
     Break(("463.5 (b) 3",), "desk/desk.py", "user=self.user,\n            role=self.role.value",
           'user="somebody",\n            role=self.role.value'),
     Break(("463.5 (b) 4",), "desk/inquiry/searching.py",
