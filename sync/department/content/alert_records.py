@@ -18,6 +18,7 @@ from sync.department.store import tables as t
 from sync.department.store.database import Store
 
 MOST = 2000  # records looked at in one call
+MANY = 500  # numbers named in one query
 LATE = 1000  # numbers that another server's transaction may still put in below the newest one
 
 
@@ -62,19 +63,28 @@ class StoreAlerts:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known_to = 0  # every record numbered lower is known at the desk
+        self._known: frozenset[int] = frozenset()  # and of the others, these
 
     def waiting(self, known: Collection[str]) -> list[SealedRecord]:
         found: list[SealedRecord] = []
+        number, seen = t.alert_records.c.record_no, self._known
+        knew: set[int] = set()
         with self._store.read() as connection:
-            last = self._known_to
-            for number, one in self._rows(connection, t.alert_records.c.record_no >= self._known_to):
-                if one.name not in known:
-                    found.append(one)
-                    if len(found) == MOST:
-                        break
-                elif not found:
-                    last = number
-        self._known_to = max(self._known_to, last - LATE)
+            newer = connection.scalars(select(number).where(number >= self._known_to).order_by(number))
+            unknown = [one for one in newer if one not in seen]
+            for first in range(0, len(unknown), MANY):
+                for one, record in self._rows(connection, number.in_(unknown[first : first + MANY])):
+                    if record.name in known:
+                        knew.add(one)
+                    elif len(found) < MOST:
+                        found.append(record)
+                if len(found) == MOST:
+                    break
+        known_now = seen | knew
+        if not found:
+            self._known_to = max(self._known_to, max(known_now, default=0) - LATE)
+        lowest = self._known_to
+        self._known = frozenset(one for one in known_now if one >= lowest)  # replaced whole: threads share it
         return found
 
     def named(self, names: Sequence[str]) -> list[SealedRecord]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,15 +33,29 @@ class Store:
         self.engine = engine
         self.postgres = engine.dialect.name == "postgresql"
         self._days: set[int] = set()
+        # SQLite polls for its lock, 100 ms at a time: threads of this process take turns before they ask
+        self._turn = None if self.postgres else threading.Lock()
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that is durable when the block ends. Raises StoreError when it cannot be."""
         try:
-            with self.engine.begin() as connection:
+            with self._in_turn(), self.engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise _away(error, "the store cannot be written now") from None
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=LOCK_SECONDS):
+            raise StoreError("the store cannot be written now: it is locked", where="database")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
