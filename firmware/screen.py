@@ -28,17 +28,22 @@ _HARMLESS = frozenset({
 })  # fmt: skip
 
 
-# Names that the kernel and systemd give to links (systemd.net-naming-scheme(7)), in small letters, before the
-# state that our own line says of them.
-_LINK = re.compile(
+# Names that the kernel and systemd give to links (systemd.net-naming-scheme(7)), in small letters. A line is
+# trusted with one before the state that our own words give it, and nowhere else.
+_LINK_NAME = (
     r"(?:[a-z]{2,8}\d{1,2}|(?:en|wl|ww|sl)(?:[a-z]\d{1,4}){1,4}|(?:en|wl|ww)x[0-9a-f]{12})(?:\.\d{1,4})?"
-    r"(?= +(?:up|down) )"
 )
+_LINK = re.compile(rf"{_LINK_NAME}(?= +(?:up|down) )")
 
 
 def printable(text: str) -> str:
     """text without what a terminal could take for an order."""
     return _PRINTABLE.sub("?", text)
+
+
+def screened_name(name: str) -> str:
+    """The name of a network link, as it is where the kernel gives such names."""
+    return name if re.fullmatch(_LINK_NAME, name) else screened(name)
 
 
 def screened_link(text: str) -> str:

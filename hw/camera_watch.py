@@ -122,6 +122,7 @@ class WatchedCamera:
         self._telling = threading.Lock()
         self._seen = False
         self._last_s = self._heard_s = self._opened_s = monotonic()  # of a whole frame, of anything
+        self._asked_s: float | None = None  # since when a frame is being waited for
         self._last_at = clock.now()
         self._sequence_base = 0
         self._last_sequence = -1
@@ -142,6 +143,16 @@ class WatchedCamera:
         """Whether a blind spell is running."""
         return self._reason is not None
 
+    @property
+    def silent_s(self) -> float | None:
+        """Seconds since the last whole frame, of a camera that was asked for one and does not deliver.
+
+        None for a working one: where no other frame was asked for, an old frame means nothing.
+        """
+        asked_s = self._asked_s
+        overdue = asked_s is not None and self._monotonic() - asked_s > self._stall_s
+        return self.frame_age_s if overdue or self.blind_now else None
+
     def reopen(self, reason: str) -> None:
         """Give the camera up and open it again, from any thread: a short blind spell with this reason."""
         self._wanted_again = reason
@@ -149,7 +160,12 @@ class WatchedCamera:
     @contextmanager
     def borrow(self) -> Iterator[Frame]:
         """See Camera.borrow; waits through a stall, reopening, until a frame comes or close() is called."""
-        yield self._next()
+        self._asked_s = self._monotonic()
+        try:
+            frame = self._next()
+        finally:
+            self._asked_s = None
+        yield frame
 
     def close(self) -> None:
         """See Camera.close; a blind spell that still runs is told."""

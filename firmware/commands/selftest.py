@@ -49,9 +49,9 @@ def selftest(common: Common, *, source: str | None) -> int:
     for check in checks:
         word = {True: "ok", False: "WRONG", None: "skipped"}[check.good]
         if common.json:
-            print(json.dumps({"check": check.name, "good": check.good, "detail": check.detail}))
+            print(json.dumps({"check": check.name, "good": check.good, "detail": check.text()}))
         else:
-            print(f"{word:<8} {check.name:<14} {check.detail}")
+            print(f"{word:<8} {check.name:<14} {check.text()}")
     if any(check.good is False for check in checks):
         return FOUND_WRONG
     return PART_LACKING if any(check.good is None and check.name == "camera" for check in checks) else DONE

@@ -37,7 +37,6 @@ from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Runner
 
-STALE_US = 5_000_000
 SYNC_WAIT_S = 120.0
 ALONE = (
     "No reader runs on this unit, and none can start while you are logged in.\n"
@@ -58,11 +57,11 @@ def consoles(
 ) -> Iterator[Callable[[], bool]]:
     """Serve consoles from the process that reads, while the `with` runs. Gives: is a person logged in?"""
     lock, use = Lockout(home / "console.lockout", boottime_s), GrantUse(home / "console.grants")
-    newest, stopping = _tapped(tap, clock), threading.Event()
+    stopping = threading.Event()
     unit = FieldUnit(
         Parts(
             home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
-            machine=SystemdMachine(), newest=newest, find=PlateSpots(),
+            machine=SystemdMachine(), newest=tap.newest, find=PlateSpots(),
             sync_now=lambda: _ask_uplink(SyncFolder.of(home), stopping),
             join=partial(join_at_console, home, ledger),
             retune=retune,
@@ -124,18 +123,6 @@ def _console(
         port, unit, ledger, keys=unit.command_keys, lockout=lock, use=use, stays=stays, notice=notice,
         wanted=wanted,
     )  # fmt: skip
-
-
-def _tapped(tap: FrameTap, clock: Clock) -> Callable[[], Frame]:
-    """The newest frame of the running reader. Raises CameraStalledError where it is old."""
-
-    def newest() -> Frame:
-        frame = tap.newest()
-        if frame is None or clock.now().us - frame.captured.us > STALE_US:
-            raise CameraStalledError(f"no frame for {STALE_US // 1_000_000} s: is the camera connected?")
-        return frame
-
-    return newest
 
 
 class _OwnCamera:

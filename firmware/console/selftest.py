@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from detector.errors import DetectorError
 from firmware.console.plate_spots import Spots
 from firmware.console.unit import Check
+from firmware.frames.frame_tap import FrameWithheldError
 from firmware.frames.picture_quality import picture_quality
+from firmware.screen import screened_name
 from hw.camera import Frame
 from hw.clock import Clock, ClockState
 from hw.errors import EndOfSourceError, HardwareError, MissingDriverError, NoSuchSourceError
@@ -43,11 +45,11 @@ def self_test(
         yield _sounder(lamps)
     try:
         frame = newest()
-    except (MissingDriverError, NoSuchSourceError, EndOfSourceError) as error:
-        yield Check(name="camera", good=None, detail=str(error))
+    except (MissingDriverError, NoSuchSourceError, EndOfSourceError, FrameWithheldError) as error:
+        yield Check(name="camera", good=None, said=str(error))
         return
     except HardwareError as error:
-        yield Check(name="camera", good=False, detail=str(error))
+        yield Check(name="camera", good=False, said=str(error))
         return
     height, width = frame.luma.shape
     yield Check(name="camera", good=True, detail=f"{width} x {height}")
@@ -60,8 +62,8 @@ def _slot(ledger: Ledger) -> Check:
     try:
         generation = load_slot(slot).generation
     except (StorageError, HardwareError) as error:
-        return Check(name="key slot", good=False, detail=str(error))
-    return Check(name="key slot", good=True, detail=f"{slot.uri}, generation {generation}")
+        return Check(name="key slot", good=False, said=str(error))
+    return Check(name="key slot", good=True, said=slot.uri, detail=f"generation {generation}")
 
 
 def _log(ledger: Ledger) -> Check:
@@ -85,7 +87,7 @@ def _board(board: Board) -> Iterator[Check]:
     else:
         warm = f"{vitals.temperature_c:.0f} C"
         yield Check(name="temperature", good=vitals.temperature_c < HOT_C, detail=warm)
-    up = [link.name for link in vitals.links if link.up]
+    up = [screened_name(link.name) for link in vitals.links if link.up]
     yield Check(name="network", good=bool(up) or None, detail=", ".join(up) or "no link is up")
 
 
@@ -100,14 +102,14 @@ def _sounder(lamps: Callable[[], Lamps]) -> Check:
     try:
         part = lamps()
     except HardwareError as error:
-        return Check(name="alert sounder", good=False, detail=str(error))
+        return Check(name="alert sounder", good=False, said=str(error))
     try:
         part.buzzer(on=True)
         part.alert(on=True)
         lit = part.lit & {"buzzer", "alert"}
         time.sleep(BEEP_S)
     except HardwareError as error:
-        return Check(name="alert sounder", good=False, detail=str(error))
+        return Check(name="alert sounder", good=False, said=str(error))
     finally:
         part.close()
     return Check(name="alert sounder", good=bool(lit), detail=f"switched: {', '.join(sorted(lit)) or 'none'}")
@@ -125,5 +127,5 @@ def _detector(frame: Frame, find: Callable[[Frame], Spots]) -> Check:
     try:
         count = len(find(frame).plates)
     except DetectorError as error:
-        return Check(name="detector", good=False, detail=str(error))
+        return Check(name="detector", good=False, said=str(error))
     return Check(name="detector", good=True, detail=f"ran; plates in view: {count}")

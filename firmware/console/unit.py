@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,11 +31,20 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One line of a self-test. good None: could not be tested here, and why."""
+    """One line of a self-test. good None: could not be tested here, and why.
+
+    detail: the unit's own words and measured numbers, which no plate can be in. said: what a library, a
+    driver or a path says, which the console screens; "2961 MB" may be a plate there.
+    """
 
     name: str
     good: bool | None
-    detail: str
+    detail: str = ""
+    said: str = ""
+
+    def text(self, screen: Callable[[str], str] = str) -> str:
+        """Both in one line; `screen` is applied to what is not the unit's own."""
+        return ", ".join(part for part in (screen(self.said), self.detail) if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

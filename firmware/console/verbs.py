@@ -149,7 +149,7 @@ def _selftest(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
     for check in context.unit.selftest():
         word = {True: "ok", False: "WRONG", None: "skipped"}[check.good]
         bad += check.good is False
-        yield f"{word:<8} {check.name:<14} {screened(check.detail)}"
+        yield f"{word:<8} {check.name:<14} {check.text(screened)}"
     yield "all parts that are here work" if not bad else f"{bad} wrong"
 
 

@@ -144,6 +144,7 @@ class HealthWatch:
         self._arrivals: deque[float] = deque(maxlen=1000)
         self._frames = self._reads = 0
         self._dropped: Callable[[], int] = lambda: 0
+        self._silent_s: Callable[[], float | None] | None = None
         self._begun_s = self._last_frame_s = monotonic()
         self._looked_s = -LOOK_EVERY_S
 
@@ -161,6 +162,10 @@ class HealthWatch:
     def count_dropped(self, dropped: Callable[[], int]) -> None:
         """From now on ask this for the frames that no stage had time for."""
         self._dropped = dropped
+
+    def follow(self, silent_s: Callable[[], float | None]) -> None:
+        """Ask the camera from now on: a slow reader and a quiet drop folder raise no alarm."""
+        self._silent_s = silent_s
 
     def read_stored(self) -> None:
         """One more read is in the log."""
@@ -182,7 +187,7 @@ class HealthWatch:
         with self._lock:
             self.habit.tick(now.us)
             seeing = self._scene.alarms(now_s)
-            no_frames = self._watching and now_s - self._last_frame_s >= NO_FRAMES_S
+            no_frames = self._no_frames(now_s)
             if seeing or no_frames or now.state is ClockState.UNKNOWN:
                 self.habit.blind()
             recent = [at for at in self._arrivals if now_s - at <= RATE_WINDOW_S]
@@ -246,6 +251,11 @@ class HealthWatch:
                 since_sync_s=since_sync_s,
                 alarms=tuple(alarm for alarm in Alarm if alarms.get(alarm)),
             )
+
+    def _no_frames(self, now_s: float) -> bool:
+        if not self._watching or now_s - self._last_frame_s < NO_FRAMES_S:
+            return False
+        return self._silent_s is None or self._silent_s() is not None
 
     def _sync_late(self, custody: Custody, now: UtcTime) -> bool:
         spoken_us = custody.enrolled_us if custody.last_sync_us is None else custody.last_sync_us

@@ -161,6 +161,8 @@ class OneRun:
             small = _small_luma(frame)
             if permitted(frame):
                 beside.tap.offer(frame)
+            else:
+                beside.tap.withhold()
             beside.health.frame_seen(small)
             if beside.lighting is not None:
                 beside.lighting.frame_seen(frame, small)
@@ -179,6 +181,8 @@ class OneRun:
         )
         camera = WatchedCamera(source, clock=clock, on_blind=bookkeeper.blind, stall_s=config.camera.stall_s)
         source.on_retuned(camera.reopen)
+        beside.tap.follow(lambda: camera.silent_s)
+        beside.health.follow(lambda: camera.silent_s)
         pipeline = Pipeline(
             camera,
             reader,

@@ -1,25 +1,31 @@
 """The real unit behind the console: ledger on disk, signed revocations, keys that go first."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from firmware.console.errors import UnitRefusedError
 from firmware.console.field_unit import FieldUnit, Parts
+from firmware.console.parser import parse
 from firmware.console.plate_spots import Spots
+from firmware.console.verbs import Context, carry_out
 from firmware.custody.opening import open_ledger
+from firmware.frames.frame_tap import FrameTap
 from firmware.health.report import HealthWatch
 from firmware.run.app import prepare_home
 from firmware.settings.config import CameraSettings, load_config
 from hw.camera import Frame
 from hw.clock import ClockState, SetClock
-from hw.errors import CameraStalledError, MissingDriverError, SlotFailedError
+from hw.errors import CameraStalledError, HardwareError, MissingDriverError, SlotFailedError
 from hw.machine import RememberedMachine
-from hw.vitals import ScriptedBoard
+from hw.vitals import Link, ScriptedBoard
 from storage import codec, envelope
 from storage.audit_records import Configuration
 from storage.errors import SlotError
@@ -30,6 +36,8 @@ from storage.roster import Person, Roster
 from sync.documents import Carried, context_of
 from sync.membership import Member, SyncFolder
 
+LINKS = ["eth0", "end0", "wlan0", "enp1s0", "wlx0123456789ab", "usb0"]
+SIDE = st.integers(64, 4056)
 COMMAND = ed25519.Ed25519PrivateKey.generate()
 NOW_US = 1_795_000_000_000_000
 
@@ -38,6 +46,14 @@ def a_read() -> Read:
     return Read(
         text="7ABC123", confidence=0.9, first_us=NOW_US, last_us=NOW_US, time_error_us=1,
         clock_state=RecordClockState.DISCIPLINED, camera="test", plate_box=(0.0, 0.0, 1.0, 1.0),
+    )  # fmt: skip
+
+
+def a_frame(width: int, height: int) -> Frame:
+    """A dark one."""
+    return Frame(
+        luma=np.zeros((height, width), np.uint8), chroma=None, lores=None, sequence=0, exposure_us=None,
+        gain=None, captured=SetClock(NOW_US).now(), source="test",
     )  # fmt: skip
 
 
@@ -281,14 +297,76 @@ def test_a_self_test_tells_a_silent_camera_from_a_dark_one(home: Home) -> None:
     checks = {check.name: check.good for check in home.unit.selftest()}
     assert checks["camera"] is False
     assert checks["key slot"] is True
-    home.frames.append(
-        Frame(
-            luma=np.zeros((360, 640), np.uint8), chroma=None, lores=None, sequence=0, exposure_us=None,
-            gain=None,
-            captured=home.clock.now(), source="test",
-        )
-    )  # fmt: skip
+    home.frames.append(a_frame(640, 360))
     checks = {check.name: check.good for check in home.unit.selftest()}
     assert (checks["camera"], checks["picture"]) == (True, False)
     home.clock.lose_reference(ClockState.UNKNOWN)
     assert {check.name: check.good for check in home.unit.selftest()}["clock"] is None
+
+
+def selftest_lines(home: Home) -> dict[str, str]:
+    """What the console shows, by check."""
+    context = Context(
+        unit=home.unit, grant=None, offered=(), ask=lambda _: "", ask_secret=lambda _: "",
+        key_pressed=lambda _: False, running_s=lambda: 0.0,
+    )  # fmt: skip
+    command = parse("selftest")
+    assert command is not None
+    lines = list(carry_out(command, context))
+    return {line[9:23].strip(): line[24:] for line in lines[:-1]}
+
+
+@given(
+    free_mb=st.integers(1024, 20_000_000), warm=st.integers(-40, 125), size=st.tuples(SIDE, SIDE),
+    links=st.lists(st.sampled_from(LINKS), unique=True),
+)  # fmt: skip
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_self_test_shows_every_number_that_the_unit_measured(
+    home: Home, free_mb: int, warm: int, size: tuple[int, int], links: list[str]
+) -> None:
+    board = home.unit._parts.board
+    assert isinstance(board, ScriptedBoard)
+    board.vitals = replace(
+        board.vitals, disk_free_bytes=free_mb << 20, temperature_c=float(warm),
+        links=tuple(Link(name=name, up=True, received_bytes=1, sent_bytes=1) for name in links),
+    )  # fmt: skip
+    home.frames[:] = [a_frame(*size)]
+    lines = selftest_lines(home)
+    assert lines["disk"] == f"{free_mb} MB free"
+    assert lines["temperature"] == f"{warm} C"
+    assert lines["network"] == (", ".join(links) or "no link is up")
+    assert lines["camera"] == f"{size[0]} x {size[1]}"
+    assert lines["key slot"].endswith(", generation 1")
+    assert "*" not in "".join(lines.values())
+
+
+@pytest.mark.parametrize("plate", ["2961 MB", "7ABC123", "12 GB", "80 KHZ", "AB 12", "30 X 20A", "B-MW 100"])
+def test_a_plate_that_looks_like_a_size_is_blotted_where_a_driver_says_it(home: Home, plate: str) -> None:
+    board = home.unit._parts.board
+    assert isinstance(board, ScriptedBoard)
+    board.vitals = replace(
+        board.vitals,
+        links=(Link(name=plate.replace(" ", ""), up=True, received_bytes=1, sent_bytes=1),),
+    )
+    home.unit._parts = replace(home.unit._parts, newest=failing_with(f"bad frame of {plate} in /tmp"))
+    lines = selftest_lines(home)
+    assert plate not in " ".join(lines.values())
+    assert plate.replace(" ", "") not in " ".join(lines.values())
+    assert lines["camera"].startswith("bad frame of ")
+    assert lines["disk"].endswith(" MB free")
+
+
+def failing_with(text: str) -> Callable[[], Frame]:
+    def fail() -> Frame:
+        raise CameraStalledError(text)
+
+    return fail
+
+
+def test_a_self_test_in_a_no_read_zone_calls_nothing_wrong(home: Home) -> None:
+    tap = FrameTap()
+    tap.withhold()
+    home.unit._parts = replace(home.unit._parts, newest=tap.newest)
+    assert {check.name: check.good for check in home.unit.selftest()}["camera"] is None
+    with pytest.raises(HardwareError, match="no-read zone"):
+        home.unit.aim()

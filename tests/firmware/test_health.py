@@ -138,6 +138,19 @@ def test_each_trouble_raises_its_alarm_alone(trouble: Any, alarm: str) -> None:
     assert bench.alarms() == {alarm}
 
 
+def test_a_camera_that_nobody_asks_for_the_next_frame_is_no_alarm() -> None:
+    """A reader that takes long, or a drop folder in a quiet street: the camera alone knows."""
+    bench = Bench()
+    silent_s: float | None = None
+    bench.watch.follow(lambda: silent_s)
+    bench.now_s = STARTED_S + 600
+    assert "no_frames" not in bench.alarms()
+    silent_s = 12.0
+    assert "no_frames" in bench.alarms()
+    bench.frame(road())
+    assert "no_frames" not in bench.alarms()
+
+
 @pytest.mark.parametrize(
     ("settings", "late_s"),
     [
