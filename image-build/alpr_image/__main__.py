@@ -3,7 +3,8 @@
 build [--board virt] [--version N] [--name TEXT]   the card and the update file, in the workshop
 test [--built] [--only PART...]                    boot it and try to break it; the results, as a table
 lock                                               packages/debs.lock anew
-deb                                                the packages for those who keep their own system
+deb [--try SYSTEM...]                              the packages for those who keep their own system;
+                                                   install and run them in an arm64 Debian of that name
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def main() -> int:
     one.add_argument("--write", action="store_true", help="write it; without, the plan alone")
     one.add_argument("--secure-boot", choices=("rpi",), help="the steps that lock a board")
     verbs.add_parser("lock")
-    verbs.add_parser("deb")
+    one = verbs.add_parser("deb")
+    one.add_argument("--try", nargs="+", default=[], dest="systems", choices=("bookworm", "trixie"))
+    one.add_argument("--built", action="store_true", help="take the packages of the last build")
     args = parser.parse_args()
     shop, begun = Workshop.of_environment(), time.monotonic()
     try:
@@ -57,10 +60,7 @@ def main() -> int:
             image.relock(shop)
             print(", ".join(str(debs.lock_of(name)) for name in image.BOARDS), "written")
         else:
-            from alpr_image.deb import build_debs  # noqa: PLC0415 - needs no tools tree
-
-            for path in build_debs(shop):
-                print(path)
+            _deb(shop, args.systems, built=args.built)
     except BuildError as error:
         print(f"image: {error}", file=sys.stderr)
         return 1
@@ -73,6 +73,18 @@ def _build_again(shop: Workshop, made: image.Built) -> None:
     if again.root.root_hash != made.root.root_hash:
         raise BuildError(f"two builds, two roots: {again.root.root_hash} and {made.root.root_hash}")
     print("built twice: one root hash")
+
+
+def _deb(shop: Workshop, systems: list[str], *, built: bool) -> None:
+    from alpr_image import deb, deb_trial  # noqa: PLC0415 - need no tools tree
+    from alpr_image.root import KNOWN_PICTURE, KNOWN_TEXT  # noqa: PLC0415
+
+    if not built:
+        for path in deb.build_debs(shop):
+            print(path)
+    for system in (one for one in deb.SYSTEMS if one.name in systems):
+        for line in deb_trial.try_deb(shop, system, deb.reader_path(shop, system), KNOWN_PICTURE, KNOWN_TEXT):
+            print(f"{system.name}: {line}")
 
 
 def _provision(args: argparse.Namespace) -> int:

@@ -141,13 +141,17 @@ def build_reader(shop: Workshop, system: System) -> Path:
         system=system.title,
     )
     return _package(
-        shop,
         tree,
         control,
         postinst=script,
         prerm=_PRERM.format(units=units),
-        name=f"alpr-reader_{number}_arm64",
+        out=reader_path(shop, system),
     )
+
+
+def reader_path(shop: Workshop, system: System) -> Path:
+    """Where the unit's package of this system is put."""
+    return shop.folder("debs-out") / f"alpr-reader_{version()}{system.mark}_arm64.deb"
 
 
 def build_office(shop: Workshop) -> Path:
@@ -165,12 +169,11 @@ def build_office(shop: Workshop) -> Path:
     )
     units = "alpr-department.service alpr-keys.service alpr-witness.service"
     return _package(
-        shop,
         tree,
         OFFICE_CONTROL.format(version=version()),
         postinst=script,
         prerm=_PRERM.format(units=units),
-        name=f"alpr-department_{version()}_all",
+        out=shop.folder("debs-out") / f"alpr-department_{version()}_all.deb",
     )
 
 
@@ -202,7 +205,7 @@ def _lay_in(source: Path, tree: Path) -> None:
     run(["cp", "-a", "--no-preserve=ownership", f"{source}/.", tree])
 
 
-def _package(shop: Workshop, tree: Path, control: str, *, postinst: str, prerm: str, name: str) -> Path:
+def _package(tree: Path, control: str, *, postinst: str, prerm: str, out: Path) -> Path:
     for cache in tree.rglob("__pycache__"):
         run(["rm", "-rf", cache])
     about = tree / "DEBIAN"
@@ -212,7 +215,6 @@ def _package(shop: Workshop, tree: Path, control: str, *, postinst: str, prerm: 
         (about / script).write_text(text, encoding="ascii")
         (about / script).chmod(0o755)
     run(["chmod", "-R", "u+rwX,go+rX,go-w", tree])
-    out = shop.folder("debs-out") / f"{name}.deb"
     run(
         ["dpkg-deb", "--root-owner-group", "-Zzstd", "-z9", "--build", tree, out],
         env={**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH)},

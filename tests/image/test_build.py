@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from alpr_image import debs, pack, sbom, wheels
 from alpr_image.bench.nbd import SECTOR, Card, CardServer, Cutter, cards_after
+from alpr_image.bench.visit import transcript
 from alpr_image.boot import Board, rpi_boot_files
 from alpr_image.image import BOARDS
 from alpr_image.initramfs import module_closure
@@ -258,6 +259,33 @@ def test_power_fails_in_the_middle_of_writes_as_often_as_asked(tmp_path: Path) -
     card.close()
 
 
+@given(flushed=st.sets(st.integers(0, 15)), written=st.sets(st.integers(0, 15)), seed=st.integers(0, 1 << 32))
+def test_power_that_fails_for_good_loses_what_was_not_flushed_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, flushed: set[int], written: set[int], seed: int
+) -> None:
+    path = tmp_path_factory.mktemp("failed") / "card"
+    path.write_bytes(bytes(16 * SECTOR))
+    card = Card(path)
+    card.watch(range(4 * SECTOR, 8 * SECTOR))
+    for sector in flushed:
+        card.write(sector * SECTOR, b"a" * SECTOR, through=False)
+    card.flush()
+    for sector in written:
+        card.write(sector * SECTOR, b"b" * SECTOR, through=False)
+    lost = card.fail(random.Random(seed)).lost
+    left = [path.read_bytes()[at : at + 1] for at in range(0, 16 * SECTOR, SECTOR)]
+    before = [b"a" if sector in flushed else b"\0" for sector in range(16)]
+    assert [one for sector, one in enumerate(left) if sector not in written] == [
+        one for sector, one in enumerate(before) if sector not in written
+    ]
+    assert sum(left[sector] != b"b" for sector in written) == lost
+    assert all(left[sector] in {b"b", before[sector]} for sector in written)
+    assert card.unflushed == 0
+    assert card.read(0, 16 * SECTOR) == path.read_bytes()
+    assert card.watched == SECTOR * sum(4 <= sector < 8 for sector in [*flushed, *written])
+    card.close()
+
+
 def test_card_is_served_as_the_protocol_says(tmp_path: Path) -> None:
     path, address = tmp_path / "card", tmp_path / "socket"
     path.write_bytes(bytes(1 << 16))
@@ -281,5 +309,15 @@ def test_card_is_served_as_the_protocol_says(tmp_path: Path) -> None:
             answer += line.recv(4096)
         assert answer[16:] == data[:512]
         line.sendall(struct.pack(">IHHQQI", 0x25609513, 0, 2, 10, 0, 0))
+    server.drained()
     server.close()
     card.close()
+
+
+def test_a_transcript_shows_a_redrawn_line_as_it_was_left_and_no_code() -> None:
+    code = "ALPR1-" + "K7Q5D3HB" * 12
+    seen = (
+        f"\r\nreader-1> enrol {code[:50]}\rreader-1> {code[45:90]}\x1b[K\rreader-1> {code[60:]}\r\n"
+        "joining\r\ncar-12> status\r\nalarms       none\r\n"
+    )
+    assert transcript(seen) == ("\nreader-1> enrol CODE\njoining\ncar-12> status\nalarms       none\n\n")

@@ -59,12 +59,19 @@ class Card:
         self.durable: list[Write] = []
         self.cuts: list[Cut] = []
         self._cutter: Cutter | None = None
+        self._watched = range(0)
+        self.watched = 0  # bytes written to the place that is watched
         self.writes = self.flushes = 0
 
     def arm(self, cutter: Cutter | None) -> None:
         """Cut the power in the middle of writes from now on, or no more."""
         with self._lock:
             self._cutter = cutter
+
+    def watch(self, place: range) -> None:
+        """Count what is written to these bytes from now on."""
+        with self._lock:
+            self._watched, self.watched = place, 0
 
     def read(self, at: int, length: int) -> bytes:
         """Newest content, aligned to sectors."""
@@ -82,6 +89,8 @@ class Card:
         """Into the cache; with `through` (FUA) these sectors are durable at once."""
         with self._lock:
             self.writes += 1
+            if at in self._watched:
+                self.watched += len(data)
             if through:
                 self._lay_down(at, data)
                 for sector in range(at // SECTOR, (at + len(data)) // SECTOR):
@@ -114,10 +123,22 @@ class Card:
     def cut(self, chance: random.Random) -> Cut:
         """The power fails now: what is left, also kept in `cuts`. The machine runs on."""
         with self._lock:
-            landed = {sector: data for sector, data in sorted(self._cache.items()) if chance.random() < 0.5}
-            cut = Cut(len(self.durable), tuple(_runs(landed)), len(self._cache) - len(landed))
+            cut = self._cut(chance)
             self.cuts.append(cut)
             return cut
+
+    def fail(self, chance: random.Random) -> Cut:
+        """The power fails for good: of what was not flushed a random part is left. The machine is off."""
+        with self._lock:
+            cut = self._cut(chance)
+            self._cache.clear()
+            for at, data in cut.landed:
+                self._lay_down(at, data)
+            return cut
+
+    def _cut(self, chance: random.Random) -> Cut:
+        landed = {sector: data for sector, data in sorted(self._cache.items()) if chance.random() < 0.5}
+        return Cut(len(self.durable), tuple(_runs(landed)), len(self._cache) - len(landed))
 
     def close(self) -> None:
         """Flush and close."""
@@ -184,6 +205,7 @@ class CardServer:
         self._line.bind(str(address))
         self._line.listen(4)
         self._stop = False
+        self._lines: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._accept, name="card", daemon=True)
         self._thread.start()
 
@@ -194,13 +216,21 @@ class CardServer:
             self._line.shutdown(socket.SHUT_RDWR)
         self._line.close()
 
+    def drained(self, limit_s: float = 30.0) -> None:
+        """Wait until what a machine that is off had sent is taken in."""
+        for serving in self._lines:
+            serving.join(limit_s)
+        self._lines.clear()
+
     def _accept(self) -> None:
         while not self._stop:
             try:
                 line, _ = self._line.accept()
             except OSError:
                 return
-            threading.Thread(target=self._serve, args=(line,), name="card line", daemon=True).start()
+            serving = threading.Thread(target=self._serve, args=(line,), name="card line", daemon=True)
+            self._lines.append(serving)
+            serving.start()
 
     def _serve(self, line: socket.socket) -> None:
         with contextlib.suppress(OSError, EOFError), line:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ INSTALL_LIMIT_S = 1200.0
 RESTART_LIMIT_S = 1500.0
 FALLS_BACK = "alpr-fall-back.service - Restart into the slot that was committed"
 CUTS = 20
+HALF_AN_UPDATE = 64 << 20  # bytes of a slot's root, of about 180 MB
 
 
 class CutCard:
@@ -62,6 +64,21 @@ class CutCard:
         if len(lost) < CUTS:
             raise BuildError(f"{len(lost)} cuts of {CUTS}: {self._held.writes} writes")
         return f"{len(lost)} cuts, {sum(lost)} sectors lost in all, {max(lost)} at most"
+
+    def written(self, name: str, least: int, limit_s: float) -> int:
+        """Wait until so many bytes were written to a partition; how many. Raises BuildError."""
+        self._held.watch(range(*cards.partition(self._story.shop, self._held.path, name)))
+        until = time.monotonic() + limit_s
+        while self._held.watched < least:
+            if time.monotonic() > until:
+                raise BuildError(f"{self._held.watched} bytes written to {name} in {limit_s:.0f} s")
+            time.sleep(0.05)
+        return self._held.watched
+
+    def fail(self) -> int:
+        """The power has failed, once and for good: sectors lost. Call it when the machine is off."""
+        self._server.drained()
+        return self._held.fail(random.Random(21)).lost  # noqa: S311 - a bench, not a key
 
     def close(self) -> None:
         """The machine is off."""
@@ -118,53 +135,66 @@ def hard_day(story: Story, stick: Stick, unit: tuple[Machine, Path], office: Off
     cut = CutCard(story, machine, card)
     disks = (story.clip_disk(frames=SHORT_CLIP), stick.disk)
     with office.open(), machine.running(cut.address, disks=disks) as hands:
-        trial = _Trial(story, machine, hands, office)
-        at = len(machine.said())
-        cut.arm()
-        with story.step("starts again, its data partition opened by the chip") as told:
-            trial.comes_up("A", at)
-            told.append("slot A committed, a technician logged in")
-        with story.step("syncs what it has read to the department, which verifies it") as told:
-            told.append(asked(hands, "sync now", lambda text: "done:" in text))
-            told.append(verified(office))
-        for why, one, words in (
-            ("signed by another key", stick.foreign, "ignature"),
-            ("not in the release log", stick.unlogged, "release log"),
-        ):
-            with story.step(f"refuses an update that is {why}") as told:
-                told.append(trial.refused(one.name, words))
-        with story.step(f"power fails {CUTS} times in mid-write meanwhile") as told:
-            told.append(cut.told())
-        with story.step("installs a good update, starts into it and commits it") as told:
-            at = trial.installed(stick.good.name)
-            trial.comes_up("B", at)
-            told.append("slot B committed, version 2")
-        with story.step("refuses a downgrade") as told:
-            told.append(trial.refused(stick.older.name, "not newer"))
-        with story.step("leaves an update that boots and reads nothing, by itself") as told:
-            at = trial.installed(stick.blind.name)
-            at = machine.await_said(_started("A"), after=at, limit_s=RESTART_LIMIT_S)
-            machine.await_said(
-                "alpr-fall-back.service - Restart into the slot that was committed",
-                after=at,
-                limit_s=RESTART_LIMIT_S,
-            )
-            trial.comes_up("B", at)
-            told.append("slot A failed its check; slot B runs again")
-        with story.step("leaves an update that does not boot, by itself") as told:
-            at = trial.installed(stick.dead.name)
-            at = machine.await_said(_started("A"), after=at, limit_s=RESTART_LIMIT_S)
-            trial.comes_up("B", at)
-            told.append("slot A panicked; slot B runs again")
-        with story.step("every outcome is a record of its log, and its department has them") as told:
-            told.append(asked(hands, "sync now", lambda text: "done:" in text))
-            told.append(verified(office))
+        _while_power_fails(_Trial(story, machine, hands, office), stick, cut)
+    with office.open(), machine.running(cut.address, disks=disks) as hands:
+        _updates(_Trial(story, machine, hands, office), stick)
     cut.close()
     with story.step("ledger verifies after every cut, and no later cut has fewer records") as told:
         told.append(cut.verified(office))
     with story.step("store verifies on this machine after all of it") as told:
         home = cards.data_folder(story.shop, card, machine.chip, story.folder / "data") / "reader"
         told.append(f"{json.loads(office.reader(home, '--json', 'verify'))['records']} records, consistent")
+
+
+def _while_power_fails(trial: _Trial, stick: Stick, cut: CutCard) -> None:
+    """A start, a sync, updates that are refused; the last cut, in mid-update, ends it."""
+    story = trial.story
+    cut.arm()
+    with story.step("starts again, its data partition opened by the chip") as told:
+        trial.comes_up("A", trial.begun)
+        told.append("slot A committed, a technician logged in")
+    with story.step("syncs what it has read to the department, which verifies it") as told:
+        told.append(trial.synced())
+    for why, one, words in (
+        ("signed by another key", stick.foreign, "ignature"),
+        ("not in the release log", stick.unlogged, "release log"),
+    ):
+        with story.step(f"refuses an update that is {why}") as told:
+            told.append(trial.refused(one.name, words))
+    with story.step(f"power fails {CUTS} times in mid-write meanwhile") as told:
+        told.append(cut.told())
+    with story.step("power fails for good while an update is written into a slot") as told:
+        trial.begin(stick.good.name)
+        written = cut.written("system_b", HALF_AN_UPDATE, INSTALL_LIMIT_S)
+        trial.machine.cut()
+        told.append(f"{written >> 20} MB into slot B, {cut.fail()} sectors lost")
+
+
+def _updates(trial: _Trial, stick: Stick) -> None:
+    """After that cut: a good update, an older one, one that reads nothing, one that does not boot."""
+    story, machine = trial.story, trial.machine
+    with story.step("starts again from the slot that it had") as told:
+        trial.comes_up("A", trial.begun)
+        told.append("slot A committed, a technician logged in")
+    with story.step("installs the same update, starts into it and commits it") as told:
+        at = trial.installed(stick.good.name)
+        trial.comes_up("B", at)
+        told.append("slot B committed, version 2")
+    with story.step("refuses a downgrade") as told:
+        told.append(trial.refused(stick.older.name, "not newer"))
+    with story.step("leaves an update that boots and reads nothing, by itself") as told:
+        at = trial.installed(stick.blind.name)
+        at = machine.await_said(_started("A"), after=at, limit_s=RESTART_LIMIT_S)
+        machine.await_said(FALLS_BACK, after=at, limit_s=RESTART_LIMIT_S)
+        trial.comes_up("B", at)
+        told.append("slot A failed its check; slot B runs again")
+    with story.step("leaves an update that does not boot, by itself") as told:
+        at = trial.installed(stick.dead.name)
+        at = machine.await_said(_started("A"), after=at, limit_s=RESTART_LIMIT_S)
+        trial.comes_up("B", at)
+        told.append("slot A panicked; slot B runs again")
+    with story.step("every outcome is a record of its log, and its department has them") as told:
+        told.append(trial.synced())
 
 
 def _started(slot: str) -> str:
@@ -176,11 +206,12 @@ class _Trial:
     """The technician with the stick."""
 
     def __init__(self, story: Story, machine: Machine, hands: Hands, office: Office) -> None:
-        self._story, self._machine, self._hands, self._office = story, machine, hands, office
+        self.story, self.machine, self._hands, self._office = story, machine, hands, office
+        self.begun = len(machine.said())  # of a machine that was just switched on
 
     def comes_up(self, slot: str, at: int) -> None:
         """It starts from this slot and commits it; a technician logs in. Raises BuildError, Silence."""
-        machine = self._machine
+        machine = self.machine
         at = machine.await_said(_started(slot), after=at, limit_s=RESTART_LIMIT_S)
         machine.await_said(f"slot {slot} committed", after=at, limit_s=RESTART_LIMIT_S)
         machine.await_said(READ_TO_ITS_END, after=at, limit_s=CLIP_LIMIT_S)
@@ -194,11 +225,20 @@ class _Trial:
             raise BuildError(f"expected a refusal with {words!r}, got {text[-300:]!r}")
         return next(line.strip()[:100] for line in text.splitlines() if words in line)
 
+    def synced(self) -> str:
+        """How the sync went, and that the department verifies. Raises BuildError, Silence."""
+        told = asked(self._hands, "sync now", lambda text: "done:" in text)
+        return f"{told}; {verified(self._office)}"
+
+    def begin(self, name: str) -> None:
+        """Begin to install, and wait for nothing."""
+        self._hands.type(f"update /media/alpr-stick/{name}")
+
     def installed(self, name: str) -> int:
         """Install and restart; where the log line stood before. Raises BuildError, Silence."""
         text = shown(self._hands, f"update /media/alpr-stick/{name}", limit_s=INSTALL_LIMIT_S)
         if "tried at the next restart" not in text:
             raise BuildError(f"not installed: {text[-300:]!r}")
-        at = len(self._machine.said())
+        at = len(self.machine.said())
         self._hands.type(f"reboot {UNIT}")
         return at

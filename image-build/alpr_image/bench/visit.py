@@ -97,6 +97,11 @@ def first_visit(story: Story, hands: Hands, office: Office) -> None:
         if "all parts that are here work" not in text:
             raise BuildError(text[-600:])
         told.append(_last(text))
+    with story.step("aims, before any login") as told:
+        text = shown(hands, "aim preview 0", "reader-1> ")
+        if "shutter" not in text or "plate" not in text:
+            raise BuildError(text[-600:])
+        told.append(_last(text))
     with story.step("enrolls with a code; reads of before are destroyed on the typed name") as told:
         hands.type(f"enrol {office.code(UNIT)}")
         hands.wait_for("type the unit's name", COMMAND_LIMIT_S)
@@ -112,6 +117,7 @@ def first_visit(story: Story, hands: Hands, office: Office) -> None:
         told.append("welcome")
     for command, good in (
         ("selftest", lambda text: "all parts that are here work" in text),
+        ("network", lambda text: "department reachable" in text),
         ("status", lambda text: f"{UNIT} (" in text and "enrolled" in text and "alarms  " in text),
         # parts of reads that the enrollment destroyed are given up by name at the first sync
         ("sync now", lambda text: "co-signed" in text),
@@ -123,7 +129,14 @@ def first_visit(story: Story, hands: Hands, office: Office) -> None:
         hands.type("exit")
         hands.wait_for("bye", COMMAND_LIMIT_S)
         told.append("bye")
-    (story.folder / "visit.txt").write_text(hands.seen.replace("\r", ""), encoding="utf-8")
+    (story.folder / "visit.txt").write_text(transcript(hands.seen), encoding="utf-8")
+
+
+def transcript(seen: str) -> str:
+    """What the terminal showed at last, for a page: a redrawn line as it was left, a code left out."""
+    rows = [row.rsplit("\r", 1)[-1].rstrip() for row in seen.replace("\r\n", "\n").split("\n")]
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", "\n".join(rows))
+    return re.sub(r"(?m)^(\S+> )?(enrol )?\S*([A-Z0-9]{20,})$", r"\1enrol CODE", text) + "\n"
 
 
 def session_prompt() -> str:
