@@ -25,7 +25,7 @@ ENDLESS = {"reader run", "reader console", "reader selftest", "department serve"
            "department witness serve"}  # fmt: skip
 PYTHON_WORDS = (
     "Traceback", "is not a valid", "codec", "Errno", "invalid literal", "could not convert", "surrogate",
-    "NoneType", "object has no", "Error(", "Error:", "b'", "<=x", "x>=", "\x1b",
+    "NoneType", "object has no", "Error(", "Error:", " b'", "=b'", "(b'", "<=x", "x>=", "\x1b",
 )  # fmt: skip
 NUMBERS = ("x", "", "1e400", "nan")
 TEXTS = ("\x1b[2J", "x" * 5000)
@@ -83,11 +83,11 @@ def plausible(parameter: click.Parameter, text_file: str) -> str:
 
 def lines(folder: Path) -> Iterator[Line]:
     """Every command line to try; its files are made in `folder`."""
-    (folder / "bytes").write_bytes(bytes(range(128, 256)) * 4)
+    (folder / "noise").write_bytes(bytes(range(128, 256)) * 4)
     (folder / "empty").write_bytes(b"")
     (folder / "folder").mkdir()
     (folder / "text").write_text("x = \n")
-    files = [str(folder / name) for name in ("bytes", "empty", "folder", "absent", "text")]
+    files = [str(folder / name) for name in ("noise", "empty", "folder", "absent", "text")]
     for program, main in ((READER, reader), (DEPARTMENT, department)):
         for words, command in verbs(program):
             if " ".join((program.program, *words)) in ENDLESS:
