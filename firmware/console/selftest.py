@@ -4,6 +4,7 @@ look.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -25,6 +26,9 @@ from storage.slot import load as load_slot
 FREE_LEAST = 1 << 30
 HOT_C = 80.0
 BEEP_S = 0.3
+_OWN_SLOT = re.compile(
+    r"file:slot|tpm:0x[0-9a-f]{7,8}"
+)  # names of the form that init gives; others are paths
 
 
 def self_test(
@@ -63,7 +67,8 @@ def _slot(ledger: Ledger) -> Check:
         generation = load_slot(slot).generation
     except (StorageError, HardwareError) as error:
         return Check(name="key slot", good=False, said=str(error))
-    return Check(name="key slot", good=True, said=slot.uri, detail=f"generation {generation}")
+    said, own = (slot.uri, ()) if _OWN_SLOT.fullmatch(slot.uri) is None else ("", (slot.uri,))
+    return Check(name="key slot", good=True, said=said, detail=", ".join((*own, f"generation {generation}")))
 
 
 def _log(ledger: Ledger) -> Check:

@@ -58,11 +58,19 @@ class Story:
 
     def fresh_unit(self, built: Built, name: str = "unit") -> tuple[Machine, Path]:
         """A machine with a new chip and firmware, and a card as it comes from the build."""
+        return self.machine(name), self.grown(built.card, self.folder / f"{name}.card")
+
+    def machine(self, name: str) -> Machine:
+        """A machine with a new chip and firmware."""
         run(["rm", "-rf", self.folder / name])
-        card = self.folder / f"{name}.card"
-        run(["cp", "--sparse=always", built.card, card])
+        return Machine(self.shop, self.folder / name, keys=self.keys)
+
+    @staticmethod
+    def grown(image: Path, card: Path) -> Path:
+        """A card with this image on it, and room for the unit's own partition behind it."""
+        run(["cp", "--sparse=always", image, card])
         run(["truncate", "-s", f"{CARD_MIB}M", card])
-        return Machine(self.shop, self.folder / name, keys=self.keys), card
+        return card
 
     def last_unit(self) -> tuple[Machine, Path]:
         """The unit of the last run, as it was left. Raises BuildError."""

@@ -1,0 +1,51 @@
+"""A unit whose keys lie in the chip, not in a file: the same image but for one line of its configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alpr_device.slots import PiSlots
+
+from alpr_image import pack
+from alpr_image.bench.story import SHORT_CLIP, Story
+from alpr_image.bench.visit import CLIP_LIMIT_S, READ_TO_ITS_END, START_LIMIT_S, prompt, shown
+from alpr_image.image import Parts, assemble
+from alpr_image.root import Facts
+from alpr_image.workshop import BuildError, Workshop, run
+
+SLOT = "tpm:0x1500ab1"
+NAME = "reader-1"
+
+
+def keys_in_the_chip(story: Story, parts: Parts) -> None:
+    """It starts, reads, and has its keys in the chip; it starts again and opens what it has stored."""
+    card = _card(story.shop, parts, story.folder / "chip.card")
+    machine = story.machine("chip-unit")
+    disks = (story.clip_disk(frames=SHORT_CLIP),)
+    for what in ("first start", "next start"):
+        with (
+            story.step(f"keys in the chip, {what}: selftest") as told,
+            machine.running(f"file={card},format=raw", disks=disks, network=False) as hands,
+        ):
+            at = len(machine.said())
+            machine.await_said(READ_TO_ITS_END, after=at, limit_s=START_LIMIT_S + CLIP_LIMIT_S)
+            prompt(hands, NAME)
+            text = shown(hands, "selftest", f"{NAME}> ")
+            slot = next((line for line in text.splitlines() if "key slot" in line), "")
+            if not slot.startswith("ok") or SLOT not in slot or "WRONG" in text:
+                raise BuildError(text[-600:])
+            told.append(" ".join(slot.split()))
+
+
+def _card(shop: Workshop, parts: Parts, card: Path) -> Path:
+    """A card of the last build's tree with the slot named in /etc/default."""
+    tree, out = shop.path / "root-variant", shop.folder("variant-chip")
+    run(["rm", "-rf", tree])
+    run(["cp", "-a", shop.path / f"root-{parts.board.name}", tree])
+    with (tree / "etc/default/alpr-reader").open("a", encoding="utf-8") as file:
+        file.write(f"INIT_OPTIONS=--slot {SLOT}\n")
+    verified, boot = assemble(shop, parts, Facts(board=parts.board.name, version=1, name="chip"), tree, out)
+    config = pack.config_partition(shop, PiSlots.autoboot("A"), out / "bootconfig.img")
+    made = pack.disk(shop, config=config, boot=boot, root=verified.image, out=out / "card.img")
+    run(["rm", "-rf", tree])
+    return Story.grown(made, card)
