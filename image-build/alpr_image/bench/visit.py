@@ -31,7 +31,7 @@ def first_day(story: Story, built: Built) -> tuple[Machine, Path, Office]:
     machine, card = story.fresh_unit(built)
     run(["rm", "-rf", story.folder / "office"])
     office = Office(story.folder / "office")
-    begun = time.monotonic()
+    begun, begun_us = time.monotonic(), time.time_ns() // 1000
     with (
         office.open(),
         machine.running(f"file={card},format=raw", disks=(story.clip_disk(),)) as hands,
@@ -46,15 +46,18 @@ def first_day(story: Story, built: Built) -> tuple[Machine, Path, Office]:
             machine.await_said("slot A committed, version 1", limit_s=START_LIMIT_S)
             told.append(f"{time.monotonic() - begun:.0f} s after power on")
         with story.step("store verifies on this machine, and the clip is read right") as told:
-            told.append(_read_right(story, machine, card, office))
+            told.append(_read_right(story, machine, card, office, begun_us))
         first_visit(story, hands, office)
         with story.step("department verifies what the unit sent") as told:
             told.append(verified(office))
     return machine, card, office
 
 
-def _read_right(story: Story, machine: Machine, card: Path, office: Office) -> str:
-    """The card as a power cut would leave it now, opened here: consistent, and every text right."""
+def _read_right(story: Story, machine: Machine, card: Path, office: Office, begun_us: int) -> str:
+    """The card as a power cut would leave it now, opened here: consistent, and every text right.
+
+    The clip's times count from the moment at which the unit opened it, by a clock that is this machine's.
+    """
     copy, chip = story.folder / "read.card", story.folder / "read.chip"
     run(["rm", "-rf", chip])
     with machine.paused():
@@ -64,11 +67,14 @@ def _read_right(story: Story, machine: Machine, card: Path, office: Office) -> s
     copy.unlink()
     records = json.loads(office.reader(home, "--json", "verify"))["records"]
     lines = office.reader(home, "--json", "query", *_ASK).splitlines()
-    found = sorted(str(json.loads(line)["text"]) for line in lines)
+    reads = [json.loads(line) for line in lines]
+    found = sorted(str(read["text"]) for read in reads)
     if found != clip_texts():
         right = len(set(found) & set(clip_texts()))
         raise BuildError(f"{len(found)} texts read, {len(clip_texts())} there, {right} right")
-    return f"consistent, {records} records; {len(found)} of {len(clip_texts())} texts right"
+    opened_s = (min(int(read["first_us"]) for read in reads) - begun_us) / 1e6
+    right_ones = f"{len(found)} of {len(clip_texts())} texts right"
+    return f"consistent, {records} records; {right_ones}; the clip opened {opened_s:.0f} s after power on"
 
 
 def verified(office: Office) -> str:
