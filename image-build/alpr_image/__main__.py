@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from alpr_image import debs, image, provision
+from alpr_image import boot, debs, image, provision
 from alpr_image.workshop import BuildError, Workshop, version
 
 PARTS = ("visit", "hard-day", "chip", "tampered", "tampered-here")
@@ -69,10 +69,13 @@ def main() -> int:
 
 
 def _build_again(shop: Workshop, made: image.Built) -> None:
+    before = boot.unsigned_digests(made.boot.parent)
     again = image.build_again(shop, made, _tell)
     if again.root.root_hash != made.root.root_hash:
         raise BuildError(f"two builds, two roots: {again.root.root_hash} and {made.root.root_hash}")
-    print("built twice: one root hash")
+    if differ := before.items() ^ boot.unsigned_digests(again.boot.parent).items():
+        raise BuildError(f"two builds differ in {', '.join(sorted({name for name, _ in differ}))}")
+    print(f"built twice: one root hash, one {', one '.join(before)}, signatures and their times aside")
 
 
 def _deb(shop: Workshop, systems: list[str], *, built: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tomllib
 from dataclasses import dataclass
@@ -125,3 +126,28 @@ def rpi_boot_files(
 def _copied(source: Path, stage: Path) -> Path:
     """A copy, whose time may be set."""
     return Path(shutil.copyfile(source, stage / source.name))
+
+
+def unsigned(data: bytes) -> bytes:
+    """A signed PE32+ file as it was before it was signed: what two builds of one commit share.
+
+    Its checksum and the entry of the certificate table are zero, the table is cut off (Microsoft, PE Format:
+    optional header, 96 + 16; attribute certificate table).
+    """
+    header = int.from_bytes(data[0x3C:0x40], "little") + 24
+    if data[header : header + 2] != b"\x0b\x02":
+        raise BuildError("the boot file is no PE32+ file")
+    checksum, entry = header + 64, header + 112 + 4 * 8
+    table = int.from_bytes(data[entry : entry + 4], "little") or len(data)
+    held = bytearray(data[:table])
+    held[checksum : checksum + 4] = bytes(4)
+    held[entry : entry + 8] = bytes(8)
+    return bytes(held)
+
+
+def unsigned_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of what a build made for a boot slot, but for signatures, which carry their time."""
+    signed = folder / "unit.efi"
+    whole = unsigned(signed.read_bytes()) if signed.exists() else (folder / "boot.img").read_bytes()
+    found = {"initramfs": (folder / "initramfs").read_bytes(), "boot file": whole}
+    return {name: hashlib.sha256(data).hexdigest() for name, data in found.items()}

@@ -13,7 +13,7 @@ import pytest
 from alpr_image import debs, pack, sbom, wheels
 from alpr_image.bench.nbd import SECTOR, Card, CardServer, Cutter, cards_after
 from alpr_image.bench.visit import transcript
-from alpr_image.boot import Board, rpi_boot_files
+from alpr_image.boot import Board, rpi_boot_files, unsigned
 from alpr_image.image import BOARDS
 from alpr_image.initramfs import module_closure
 from alpr_image.workshop import PROJECT, BuildError, Workshop, listed, mirrors
@@ -321,3 +321,27 @@ def test_a_transcript_shows_a_redrawn_line_as_it_was_left_and_no_code() -> None:
         "joining\r\ncar-12> status\r\nalarms       none\r\n"
     )
     assert transcript(seen) == ("\nreader-1> enrol CODE\njoining\ncar-12> status\nalarms       none\n\n")
+
+
+def pe_file(body: bytes, certificates: bytes) -> bytes:
+    """A PE32+ file's header, as far as signing touches it, and what follows it."""
+    header = bytearray(0x200)
+    header[0x3C:0x40] = struct.pack("<I", 0x80)
+    optional = 0x80 + 24
+    header[optional : optional + 2] = b"\x0b\x02"
+    if certificates:
+        header[optional + 64 : optional + 68] = struct.pack("<I", 12345)
+        at = len(header) + len(body)
+        header[optional + 144 : optional + 152] = struct.pack("<II", at, len(certificates))
+    return bytes(header) + body + certificates
+
+
+@given(body=st.binary(min_size=1, max_size=99), first=st.binary(min_size=1), second=st.binary(min_size=1))
+def test_two_signatures_over_one_boot_file_leave_one_digest(body: bytes, first: bytes, second: bytes) -> None:
+    plain = unsigned(pe_file(body, b""))
+    assert unsigned(pe_file(body, first)) == unsigned(pe_file(body, second)) == plain
+    changed = bytearray(pe_file(body, first))
+    changed[0x200] ^= 1
+    assert unsigned(bytes(changed)) != plain
+    with pytest.raises(BuildError, match="no PE32"):
+        unsigned(bytes(0x200))
