@@ -38,8 +38,9 @@ from sync.department.desk.inquiry.forms import (
 )
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.people.sheets import read_people, read_sign_in
-from sync.department.desk.transparency.calls import PublicCounts, counted
-from sync.department.desk.transparency.rules import Tally, Transparency
+from sync.department.desk.transparency.calls import PublicCounts, counted, seen_now
+from sync.department.desk.transparency.facts import Fact
+from sync.department.desk.transparency.rules import Tally, Transparency, count
 from sync.department.journal.entries import NOTES, Access, Refused
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
@@ -86,6 +87,25 @@ def test_the_public_counts_are_what_another_count_of_the_log_gives(
     assert counts.entries == len(entries)
     assert counts.checkpoint == department.desk.log.cosigned()[1]
     assert daily.count_days(department.front) == 0
+
+
+def test_the_public_counts_add_each_agencys_requests_decisions_and_transfers(department: Department) -> None:
+    facts = [
+        *(
+            Fact(entry=at, kind="share_asked", words=(name,))
+            for at, name in enumerate(("Chico PD", "Chico PD", "DOJ"))
+        ),
+        Fact(entry=3, kind="share_decided", numbers=(0, 1)),
+        Fact(entry=4, kind="share_decided", numbers=(1, 0)),
+        Fact(entry=5, kind="share_decided", numbers=(2, 1)),
+        *(Fact(entry=at, kind="share_delivered", numbers=(0, 7)) for at in (6, 7)),
+    ]
+    made = count(facts, seen_now(department.desk, department.desk.log.size(), ""))
+    shown = [
+        (one.agency, one.requests, one.approved, one.refused, one.transfers, one.reads)
+        for one in made.sharing
+    ]
+    assert shown == [("Chico PD", 2, 1, 1, 2, 14), ("DOJ", 1, 1, 0, 0, 0)]
 
 
 def test_the_public_counts_hold_no_plate_no_person_and_no_case(

@@ -1,0 +1,46 @@
+"""How far a proposal came, by the entries alone."""
+
+from __future__ import annotations
+
+import pytest
+from desk_twins import Department
+
+from storage.times import HOUR_US
+from sync.department.desk.changes.rules import Changes, state_of
+from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
+from sync.department.journal.entries import Entry
+from sync.department.journal.entry_base import Note, Stamp
+
+PROPOSED_US = 1_000 * HOUR_US
+
+
+def entry(sequence: int, at_us: int, note: Note) -> Entry:
+    stamp = Stamp(at_us=at_us, user="chief", role="administrator", organisation="", session=b"", demo=True)
+    return Entry(sequence, stamp, note)
+
+
+@pytest.mark.parametrize(
+    ("decided_h", "granted", "used", "now_h", "expected"),
+    [
+        pytest.param(None, True, False, 0.5, "waiting", id="no decision yet"),
+        pytest.param(None, True, False, 1.5, "out of date", id="no decision in time"),
+        pytest.param(0.9, True, False, 1.5, "approved", id="hours count from the decision"),
+        pytest.param(0.9, True, False, 2.0, "out of date", id="approved, and never carried out"),
+        pytest.param(0.9, False, False, 2.0, "refused", id="a refusal does not end"),
+        pytest.param(0.9, True, True, 2.0, "made", id="carried out"),
+    ],
+)
+def test_the_hours_of_an_approval_count_from_the_decision(
+    department: Department, decided_h: float | None, granted: bool, used: bool, now_h: float, expected: str
+) -> None:
+    """`decided_h`, `now_h`: in the hours that an approval holds, after the proposal."""
+    policy, changes = department.desk.policy, Changes()
+    span = policy.inquiry.approval_hours * HOUR_US
+    proposed = entry(4, PROPOSED_US, ChangeProposed(call="account", about="comm1", digest=b"", summary=""))
+    changes.apply(proposed)
+    if decided_h is not None:
+        decision = ChangeDecided(proposal=4, granted=granted, reason="")
+        changes.apply(entry(5, PROPOSED_US + round(decided_h * span), decision))
+    if used:
+        changes.apply(entry(6, PROPOSED_US + span, ChangeUsed(proposal=4, about="comm1", second="super")))
+    assert state_of(policy, changes, proposed, PROPOSED_US + round(now_h * span)) == expected
