@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DEPARTMENT_FOLDER = ROOT / "sync" / "department"
 UNIT_ROOMS = ("firmware", "detector", "storage", "sync", "hw")
 NEVER_ON_A_UNIT = (
-    "sqlalchemy", "starlette", "uvicorn", "alembic", "argon2", "pyotp", "jinja2", "webauthn", "tensorflow", "boto3",
+    "sqlalchemy", "starlette", "uvicorn", "alembic", "argon2", "pyotp", "jinja2", "webauthn",
+    "tensorflow", "boto3",
 )  # fmt: skip
 TOOLS = re.compile(
     r"soak|bench|demo_department|local_department|transcript|rehearsal|test_|conftest|training"
