@@ -24,7 +24,7 @@ _HARMLESS = frozenset({
     "ERROR", "WARNING", "INFO", "DEBUG", "CRITICAL", "NOTICE", "HTTP", "HTTPS", "GNSS", "NMEA", "DHCP",
     "JPEG", "WLAN", "IPV4", "IPV6", "SHA256", "CBOR", "COSE", "SQLITE", "UTF8", "ED25519",
     "USB0", "USB1", "ETH0", "WLAN0",
-    "PPS0", "MMCBLK0", "ALPR1",
+    "PPS0", "MMCBLK0", "ALPR1", "C2SP",
 })  # fmt: skip
 
 

@@ -30,6 +30,8 @@ def try_deb(shop: Workshop, system: System, deb: Path, picture: Path, text: str)
     _inside(tree, ["dpkg", "--install", "/opt/stand-ins.deb", "/opt/one.deb"])
     done = [f"installed {deb.name} under Python {_inside(tree, ['python3', '--version']).split()[-1]}"]
     _expected(_inside(tree, ["reader", "--help"]), "Usage: reader", done, "reader --help")
+    # as StateDirectory= of the units does it
+    _inside(tree, ["install", "-d", "-o", "alpr-reader", "-g", "alpr-reader", "-m", "700", HOME])
     as_reader = ["runuser", "-u", "alpr-reader", "--", "reader", "--home", HOME]
     _expected(_inside(tree, [*as_reader, "init"]), "key slot", done, "reader init, as its own account")
     checked = _inside(tree, [*as_reader, "selftest"], allowed=(0, 3))  # 3: the camera is missing

@@ -11,7 +11,7 @@ from alpr_device import events
 from alpr_device.commit import reader_stays
 from alpr_device.errors import DeviceError, UpdateRefusedError
 from alpr_device.image_facts import floor, image_facts, raise_floor
-from alpr_device.install import install, tell_result
+from alpr_device.install import install, reason, tell_result
 from alpr_device.release import Running
 from alpr_device.selfcheck import faults, texts
 
@@ -68,6 +68,37 @@ def test_of_several_lines_the_one_about_the_signature_is_told(
     rauc = program(tmp_path / "rauc", said)
     with pytest.raises(UpdateRefusedError, match="signature verification failed"):
         install(project.update(2), folder=folder, trust=project.keys.trust, rauc=rauc, running=RUNNING)
+
+
+RAUC_SAID = """installing
+  0% Installing
+ 10% Checking bundle
+ 10% Verifying signature
+ 20% {}
+100% Installing failed.
+{}Installing `/var/lib/alpr-update/bundle.raucb` failed
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "last", "told"),
+    [
+        (
+            "Verifying signature failed.",
+            "LastError: signature verification failed: Verify error: self-signed certificate\n",
+            "LastError: signature verification failed: Verify error: self-signed certificate",
+        ),
+        (
+            "Verifying signature done.",
+            "LastError: Installation error: Failed to create file “/x/central.raucs”: No such file\n",
+            "LastError: Installation error: Failed to create file “/x/central.raucs”: No such file",
+        ),
+        ("Checking bundle failed.", "", "Installing `/var/lib/alpr-update/bundle.raucb` failed"),
+    ],
+)
+def test_progress_of_rauc_is_never_told_as_the_reason(step: str, last: str, told: str) -> None:
+    assert reason(RAUC_SAID.format(step, last)) == told
+    assert reason(" 10% Verifying signature\n 20% Verifying signature failed.\n") == "no reason given"
 
 
 def test_outcome_is_readable_for_the_reader_s_account_whatever_the_service_s_umask(tmp_path: Path) -> None:

@@ -324,3 +324,23 @@ def test_clock_is_set_by_the_helper_where_this_user_may_not(
     program.write_text("#!/bin/sh\necho 'Access denied' >&2; exit 4\n")
     with pytest.raises(PartFailedError, match=r"CAP_SYS_TIME is missing.*Access denied"):
         SystemdMachine(search_path=str(tmp_path)).set_clock(1_780_000_000_500_000)
+
+
+def test_installer_waits_for_the_partition_that_holds_its_state() -> None:
+    """One that starts before the mount has its folder under it, and every installation fails."""
+    held = (IMAGE / "etc/rauc/system.conf.in").read_text()
+    folder = re.search(r"(?m)^data-directory=(\S+)$", held)
+    assert folder is not None
+    text = (IMAGE / "etc/systemd/system/rauc.service.d/alpr.conf").read_text()
+    mount = re.search(r"(?m)^(?:Wants|Requires)MountsFor=(\S+)$", text)
+    assert mount is not None
+    assert Path(folder[1]).is_relative_to(mount[1])
+    assert f"mkdir -p {folder[1]}" in text
+    assert re.search(rf"(?m)^\S+\s+{mount[1]}\s+bind", (IMAGE / "etc/fstab").read_text())
+
+
+def test_reader_of_a_system_of_one_s_own_makes_its_unit_at_the_first_start() -> None:
+    text = (UNIT / "usr/lib/systemd/system/alpr-reader.service").read_text()
+    assert re.search(r"(?m)^Wants=.*\balpr-first-boot\.service\b", text)
+    first = (UNIT / "usr/lib/systemd/system/alpr-first-boot.service").read_text()
+    assert "Before=alpr-reader.service" in first

@@ -156,7 +156,7 @@ def _while_power_fails(trial: _Trial, stick: Stick, cut: CutCard) -> None:
     with story.step("syncs what it has read to the department, which verifies it") as told:
         told.append(trial.synced())
     for why, one, words in (
-        ("signed by another key", stick.foreign, "ignature"),
+        ("signed by another key", stick.foreign, "signature verification failed"),
         ("not in the release log", stick.unlogged, "release log"),
     ):
         with story.step(f"refuses an update that is {why}") as told:

@@ -6,6 +6,7 @@ python3 -P -m alpr_device.install FILE
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ TRUST = Path("/usr/share/alpr/release-keys.txt")
 FOLDER = Path("/var/lib/alpr-update")
 RESULT = Path("/run/alpr-update/result")
 INSTALL_LIMIT_S = 840
+_PROGRESS = re.compile(r"\d{1,3} ?%")
 
 
 def install(
@@ -67,11 +69,18 @@ def _hand_over(rauc: str, bundle: Path) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DeviceError(f"rauc: {error}") from None
     if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        why = next((line for line in lines if "ignature" in line), None) or next(
-            (line for line in reversed(lines) if "rror" in line or "ailed" in line), "no reason given"
-        )
-        raise UpdateRefusedError(f"rauc: {' '.join(why.split())[:160]}")
+        raise UpdateRefusedError(f"rauc: {reason(done.stdout + done.stderr)}")
+
+
+def reason(said: str) -> str:
+    """Why RAUC did not install, of all that it said. " 10% Verifying signature" is progress, no reason."""
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    told = [line for line in lines if line and not _PROGRESS.match(line)]
+    for words in ("LastError", "ignature", "rror", "ailed"):
+        for line in told:
+            if words in line:
+                return line[:160]
+    return "no reason given"
 
 
 def _note(folder: Path, outcome: str, now: Running, release: Release | None) -> None:
