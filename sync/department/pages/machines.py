@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from typing import Any
 
 from sync.department.pages.fields import Options
@@ -30,6 +32,20 @@ def _agencies(visit: Visit) -> Options:
 
 def _pushed(answer: Any) -> str:
     return f"{answer.list_id}, version {answer.version}: {answer.said}. Units take it with their next sync."
+
+
+def _local(answer: Any) -> str:
+    entries = "1 entry" if answer.entries == 1 else f"{answer.entries} entries"
+    return f"The local list is version {answer.version}, with {entries}. Units take it with their next sync."
+
+
+def _lent(answer: Any) -> File:
+    """The delegation and the designee's key, together: the key is given once."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as pack:
+        pack.writestr("designee.lent", answer.delegation)
+        pack.writestr("designee.key", answer.key)
+    return File(name="designee.zip", kind="application/zip", data=data.getvalue())
 
 
 def _grant(answer: Any) -> File:
@@ -121,6 +137,22 @@ LISTS = Sheet(
             first={"hours": lambda _visit: "24"},
             said=_pushed,
         ),
+        Ask(
+            operation="hotlist/add",
+            title="Look for a vehicle of our own case",
+            button="Add the entry",
+            lead="A local entry needs a case and a second person, and ends within the policy's days. A covert"
+            " one names who alone sees its alerts, and needs an administrator.",
+            options={"category": _categories},
+            said=_local,
+        ),
+        Ask(
+            operation="hotlist/withdraw",
+            title="Withdraw a case's entries",
+            button="Withdraw",
+            lead="Units recall the open alerts of these entries with their next sync.",
+            said=_local,
+        ),
     ),
 )
 
@@ -160,6 +192,14 @@ GRANTS = Sheet(
             title="Enter a grant that a designee signed at night",
             button="Enter",
             said=lambda answer: f"Entered, entry {answer.entry}.",
+        ),
+        Ask(
+            operation="grant/lend",
+            title="Name a designee for the night",
+            button="Name the designee",
+            lead="A designee signs grants of up to 4 hours for repair. The file holds a key, given once:"
+            " hand it over in person.",
+            file=_lent,
         ),
         Ask(
             operation="grant/revoke",
