@@ -6,6 +6,7 @@ The log names no plates by design; this holds even where a library, a kernel or 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 BLOT = "*****"
 _PRINTABLE = re.compile(r"[^\x20-\x7e]")
@@ -28,6 +29,11 @@ _HARMLESS = frozenset({
 })  # fmt: skip
 
 
+# A whole moment (ISO 8601, as events and the journal write it) and the capability that setting a clock takes.
+_SURE = re.compile(
+    r"((?<![A-Za-z0-9])(?:20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d(?:[.,]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?"
+    r"|CAP_SYS_TIME)(?![A-Za-z0-9_]))"
+)
 # Names that the kernel and systemd give to links (systemd.net-naming-scheme(7)), in small letters. A line is
 # trusted with one before the state that our own words give it, and nowhere else.
 _LINK_NAME = (
@@ -54,11 +60,21 @@ def screened_link(text: str) -> str:
 
 def screened_log(text: str) -> str:
     """A line that a library wrote: numbers that could be plates go too, and some that are none."""
-    return _DIGITS.sub(BLOT, screened(text))
+    return _but_for_what_is_sure(text, lambda part: _DIGITS.sub(BLOT, _blotted(part)))
 
 
 def screened(text: str) -> str:
     """text with every plate-like run blotted out."""
+    return _but_for_what_is_sure(text, _blotted)
+
+
+def _but_for_what_is_sure(text: str, screen: Callable[[str], str]) -> str:
+    """Odd parts of the split are what _SURE matched."""
+    parts = _SURE.split(printable(text))
+    return "".join(part if number % 2 else screen(part) for number, part in enumerate(parts))
+
+
+def _blotted(text: str) -> str:
 
     def blot(match: re.Match[str]) -> str:
         run = match[0]
@@ -83,4 +99,4 @@ def screened(text: str) -> str:
         mixed = len({character.isdigit() for character in signs}) == 2
         return BLOT if mixed and len(signs) >= 5 else match[0]
 
-    return _SPLIT_PLATE.sub(blot_split, _MORE_PARTS.sub(blot_parts, _PLATE_LIKE.sub(blot, printable(text))))
+    return _SPLIT_PLATE.sub(blot_split, _MORE_PARTS.sub(blot_parts, _PLATE_LIKE.sub(blot, text)))

@@ -306,6 +306,15 @@ def test_a_link_keeps_the_name_that_the_kernel_gives_and_no_other(line: str, saf
             "2026-11-25 06:14:02 restart 3 after 502 ms, v1.26.4",
             "2026-11-25 06:14:02 restart 3 after 502 ms, v1.26.4",
         ),
+        (
+            '2026-11-27T00:51:09+0000 reader: {"timestamp": "2026-11-27T00:51:09.80962Z"}',
+            '2026-11-27T00:51:09+0000 reader: {"timestamp": "2026-11-27T00:51:09.80962Z"}',
+        ),
+        ("setting the clock takes CAP_SYS_TIME", "setting the clock takes CAP_SYS_TIME"),
+        ("2026-11-27T00:51:09Z7ABC123 CAP_SYS_TIMEX", "2026-11-*****:51:***** *****_*****"),
+        ("AB2026-11-27T00:51:09", "*****-11-*****:51:09"),
+        ("2026-11-27T00:51 27T00 2026-99-27T00:51:09", "2026-11-*****:51 ***** 2026-99-*****:51:09"),
+        ("7ABC123 at 2026-11-27T00:51:09Z", "***** at 2026-11-27T00:51:09Z"),
     ],
 )
 def test_numbers_that_could_be_plates_are_blotted_out_of_log_lines(line: str, safe: str) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import os
 import resource
 import sqlite3
 import stat
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from custody_twins import OVERVIEW, PATCH, Reopen, SteppedTime, add_reads, check, make_read
@@ -65,18 +69,24 @@ def test_reads_of_one_moment_come_back_whole_and_cost_one_sync_of_images(
     assert all(again.element(ref.sequence, "overview").content == OVERVIEW for ref in refs)
 
 
+@pytest.mark.parametrize("call", ["sync_system", "write_out"])
 def test_of_reads_of_one_moment_all_are_stored_or_none(
-    ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger,
+    home: Path,
+    slot: LoopbackSlot,
+    time: SteppedTime,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
 ) -> None:
     add_reads(ledger, time, 1)
     before, images = ledger.status().records, sorted((home / "store/blobs").rglob("*"))
 
-    def fail(_descriptor: int) -> None:
+    def fail(_descriptor: int, **_words: bool) -> None:
         raise OSError(28, "No space left on device")
 
     new = [NewRead(read=make_read(time.now().us), patch=PATCH, overview=OVERVIEW)] * 2
     with monkeypatch.context() as patched:
-        patched.setattr(files, "sync_system", fail)
+        patched.setattr(files, call, fail)
         with pytest.raises(StoreFullError):
             ledger.append_reads(new)
     assert ledger.status().records == before
@@ -264,3 +274,22 @@ def test_a_last_anchor_that_fails_after_a_restart_leaves_a_home_that_opens(
     slot.write(kept)
     assert check(home, slot).ok
     assert reopen().status().records >= 2
+
+
+def test_a_file_system_that_cannot_begin_writing_is_no_error_and_a_failed_write_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_end, write_end = os.pipe()
+    try:
+        files.write_out(write_end, wait=True)  # ESPIPE: a pipe has no pages to write
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+
+    def failing(*_words: object) -> int:
+        ctypes.set_errno(errno.EIO)
+        return -1
+
+    monkeypatch.setattr(files, "_LIBC", SimpleNamespace(sync_file_range=failing))
+    with (tmp_path / "one").open("wb") as file, pytest.raises(OSError, match="Input/output"):
+        files.write_out(file.fileno(), wait=False)
