@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("sync.department.commands.audit", "the access log, its periodic audit and findings"),
     "share": ("sync.department.commands.share", "sharing with other agencies (463.6)"),
     "hold": ("sync.department.commands.hold", "holds and evidence (463.8)"),
+    "retention": ("sync.department.commands.retention", "what is purged when, and the purge receipts"),
     "redress": ("sync.department.commands.redress", "requests from the public: see and answer them"),
     "incident": ("sync.department.commands.incident", "what contradicted a unit's past; two people close it"),
     "compliance": ("sync.department.commands.compliance", "list what is overdue; exit 1 if anything is"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -17,8 +18,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_seat import Seat
 from desk_twins import Department
+from passkey_twin import PasskeyTwin
 
 from firmware.cli import main as reader
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.people.passkeys import Options, PasskeyForm
 from sync.department.desk.people.rules import check_password
 from sync.department.policy.refusals import FormError
 from sync.department.store import incidents
@@ -191,3 +195,34 @@ def test_the_readers_verify_says_who_checks_a_desks_package(
         archive.writestr("package.cose", b"")
     assert reader(["verify", str(path), "--key", seat.department.desk.log.note_key.text()]) == 2
     assert "department verify" in capsys.readouterr().err
+
+
+def test_people_are_listed_under_headings(seat: Seat) -> None:
+    status, out, _ = seat.type("chief", "user", "list")
+    first, *rows = out.splitlines()
+    assert (status, first.split()[:4]) == (0, ["user", "name", "roles", "active"])
+    assert len(rows) == len(seat.type("chief", "--json", "user", "list")[1].splitlines())
+    assert all(len(row) >= first.index("active") for row in rows)
+
+
+def test_the_days_of_receipt_are_listed_with_what_is_due(seat: Seat) -> None:
+    status, out, err = seat.type("chief", "retention", "list")
+    assert (status, out.splitlines()[0].split()[0], "kept 365 days" in err) == (0, "received", True)
+    days = [json.loads(line) for line in seat.type("chief", "--json", "retention", "list")[1].splitlines()]
+    assert len(out.splitlines()) == len(days) + 1 > 1
+    assert seat.type("chief", "retention", "list", "--overdue")[:2] == (0, "")
+    assert {one["overdue"] for one in days} == {False}
+
+
+def test_an_own_passkey_is_listed_and_removed(seat: Seat, tokens: Callable[[str], str]) -> None:
+    desk, token = seat.department, tokens("chief")
+    twin = PasskeyTwin(desk.desk.logons.site.origin)
+    asked = desk.call("user/passkey-options", token, NothingForm())
+    assert isinstance(asked, Options)
+    desk.call("user/passkey", token, PasskeyForm(name="key ring", response=twin.create(asked.options)))
+    identity = base64.b64encode(twin.credential_id).decode()
+    assert identity in seat.type("chief", "user", "passkeys")[1]
+    assert seat.refused("chief", "user", "remove-passkey", "not base64!")[0] == 2
+    assert seat.type("chief", "user", "remove-passkey", identity)[0] == 0
+    assert seat.type("chief", "user", "passkeys")[:2] == (0, "")
+    assert "no such passkey" in seat.refused("chief", "user", "remove-passkey", identity)[1]

@@ -301,17 +301,12 @@ OTHER_WORDS = {
     "compliance/endings": ("audit", "ending"),
     "transparency/read": ("audit", "public"),
     "unit/list": ("health",),
+    "retention/read": ("retention", "list"),
 }
 
 
-# No command: an authenticator answers a browser alone (`/account`), and the days are a page (`/retention`).
-ON_A_PAGE = {
-    "user/passkey-options",
-    "user/passkey",
-    "user/passkeys",
-    "user/remove-passkey",
-    "retention/read",
-}
+# No command: an authenticator answers a browser alone (`/account`).
+ON_A_PAGE = {"user/passkey-options", "user/passkey"}
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - ON_A_PAGE))

@@ -126,16 +126,20 @@ def form_verb(
     about: str,
     *options: Decorator,
     example: str,
-    columns: Sequence[str] = (),
+    columns: Sequence[str] | Mapping[str, str] = (),
     **fixed: Any,
 ) -> Verb:
     """A verb that is one call of the table: fill its form from `options` and `fixed`, show its answer.
 
-    The options are named as the form's fields. Raises TypeError where a field gets no value.
+    The options are named as the form's fields. `columns`: what is shown of each row; as a mapping, under
+    these headings. Raises TypeError where a field gets no value.
     """
 
     def run(terminal: Terminal, **values: Any) -> int:
-        return terminal.show(terminal.call(call, OPERATIONS[call].form(**values, **fixed)), columns)
+        answer = terminal.call(call, OPERATIONS[call].form(**values, **fixed))
+        if isinstance(columns, Mapping):
+            return terminal.table(tuple(answer), columns)
+        return terminal.show(answer, columns)
 
     run.__doc__ = about
     made: Callable[..., int] = run

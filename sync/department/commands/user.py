@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
@@ -20,6 +21,7 @@ from sync.department.desk.desk import Desk
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people import calls as forms
 from sync.department.desk.people.bulk import ImportForm, PersonLine
+from sync.department.desk.people.passkeys import PasskeyIdForm
 from sync.department.desk.people.qr import qr_text
 from sync.department.desk.people.rules import parse_roles
 from sync.department.desk.people.sheets import read_people
@@ -266,8 +268,36 @@ desk.form_verb(
     "training/list",
     "List people and their training.",
     example="department user list --user super",
-    columns=("user", "name", "roles", "active", "shift", "training", "training_ends_us", "ssh_keys"),
+    columns={
+        "user": "user",
+        "name": "name",
+        "roles": "roles",
+        "active": "active",
+        "shift": "shift",
+        "training": "training",
+        "training_ends_us": "training ends",
+        "ssh_keys": "SSH keys",
+    },
 )
+desk.form_verb(
+    user,
+    "passkeys",
+    "user/passkeys",
+    "List your own passkeys. A new one is registered in a browser, under My account.",
+    example="department user passkeys --user super",
+    columns={"name": "name", "credential_id": "id", "origin": "registered at"},
+)
+
+
+@desk.desk_verb(user, "remove-passkey", example="department user remove-passkey '3q2+7w==' --user super")
+@click.argument("identity", metavar="ID")
+def remove_passkey(terminal: desk.Terminal, *, identity: str) -> int:
+    """Remove a passkey of your own, by its id as `department user passkeys` lists it."""
+    try:
+        raw = base64.b64decode(identity, validate=True)
+    except ValueError:
+        raise ConfigError("is no passkey's id", where="ID", cure="department user passkeys") from None
+    return terminal.show(terminal.call("user/remove-passkey", PasskeyIdForm(credential_id=raw)))
 
 
 def _shift(text: str) -> Shift:
