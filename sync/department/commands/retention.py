@@ -24,9 +24,7 @@ retention = noun("retention", "What is purged when, and the receipts of what was
 
 
 @desk.desk_verb(retention, "list", example=LIST)
-@click.option(
-    "--overdue", "only_overdue", is_flag=True, help="Only overdue days; exit 1 if any."
-)
+@click.option("--overdue", "only_overdue", is_flag=True, help="Only overdue days; exit 1 if any.")
 def list_days(terminal: desk.Terminal, *, only_overdue: bool) -> int:
     """List the days of receipt, the oldest first."""
     found = terminal.call("retention/read", NothingForm())
