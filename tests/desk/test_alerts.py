@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -23,7 +24,7 @@ from sync.department.desk.alerts.calls import (
     Figures,
     TranscribeForm,
 )
-from sync.department.desk.alerts.planting import LOOK_ALIKES, altered, falls_due
+from sync.department.desk.alerts.planting import LOOK_ALIKES, Planting, altered
 from sync.department.desk.compliance import Overdue
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import Images, NothingForm
@@ -308,41 +309,6 @@ def test_the_alert_survives_a_restart_of_the_server(department: Department, toke
     assert typed(department, token, alert, PLATE).make == "KIA"
 
 
-# Planted mismatches ----------------------------------------------------------------------------------------
-
-
-def confirm(department: Department, token: str, alert: str, plate: str) -> None:
-    look(department, token, alert)
-    typed(department, token, alert, plate)
-    answered(department, token, alert)
-
-
-def test_a_planted_mismatch_looks_like_an_alert_and_measures_who_copies(
-    department: Department, tokens: Tokens, car: Car, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    token = tokens("disp1")
-    first = car.raises()
-    lines(department, token)
-    confirm(department, token, first, PLATE)
-    monkeypatch.setattr("sync.department.desk.alerts.opening.falls_due", lambda _number, _rate: True)
-    second = car.raises("8ABC123")
-    shown = lines(department, token)
-    assert all(one.alert.isdigit() for one in shown)  # no number names a planted one
-    (planted,) = {name_of(department, one) for one in shown} - {first, second}
-    wanted = department.desk.book.alerts.rows[planted].known.planted_plate
-    assert sum(a != b for a, b in zip(wanted, PLATE, strict=True)) == 1
-    careless, careful = tokens("disp1"), tokens("comm1")
-    look(department, careless, planted)
-    typed(department, careless, planted, wanted)  # whoever copies the entry
-    assert answered(department, careless, planted) == "wrong-character"
-    look(department, careful, planted)
-    typed(department, careful, planted, PLATE)
-    figures = department.call("alert/figures", tokens("super"), NothingForm())
-    assert isinstance(figures, Figures)
-    assert figures.verifiers == (("comm1", 1, 1), ("disp1", 1, 0))
-    assert figures.cleared == 0
-
-
 def test_look_alikes_differ_from_what_they_look_like() -> None:
     fold = str.maketrans("OI", "01")
     for one, other in LOOK_ALIKES.items():
@@ -351,22 +317,13 @@ def test_look_alikes_differ_from_what_they_look_like() -> None:
         assert sum(a != b for a, b in zip(altered("7XKR219", number), "7XKR219", strict=True)) == 1
 
 
-def test_planted_alerts_come_at_the_rate_of_the_policy() -> None:
-    due = sum(falls_due(number, 20) for number in range(100_000))
-    assert 1800 < due < 2200
-    assert not any(falls_due(number, 0) for number in range(1000))
-
-
-def test_a_thousand_copied_entries_are_never_confirmed_and_a_thousand_true_ones_are() -> None:
-    """One verifier types the entry of a planted mismatch; one types what the image of a true alert shows."""
-    from storage.alert_life import Wanted, verdict_of
-
-    confirmed = 0
-    for number in range(1000):
-        plate = altered(f"7ABC{number:03}", number)
-        copied = AlertStep(step=Step.TRANSCRIBED, user="x", role="", at_us=1, plate=plate, state="US-CA")
-        planted = Wanted(plate=plate, state="US-CA", planted=True)
-        assert verdict_of(copied, Fit.YES, planted) is not Answer.CONFIRMED
-        true = Wanted(plate=plate, state="US-CA")
-        confirmed += verdict_of(copied, Fit.YES, true) is Answer.CONFIRMED
-    assert confirmed == 1000
+def test_planted_alerts_come_at_the_rate_of_the_policy_and_within_the_hour() -> None:
+    planting = Planting(random.Random(463))
+    for _ in range(100_000):
+        planting.consider(20, 1000)
+    assert not planting.is_due(999)
+    due = planting.take(1000 + HOUR_US)
+    assert 1800 < len(due) < 2200
+    assert planting.take(10**18) == []
+    planting.consider(0, 1000)
+    assert planting.take(10**18) == []

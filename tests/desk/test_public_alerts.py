@@ -68,12 +68,30 @@ def test_misreads_tests_and_what_sounded_are_told_apart(department: Department) 
         step("p/1", Step.TRANSCRIBED, plate="8XYZ128"),
         step("p/1", Step.ANSWERED, answer=Answer.WRONG_CHARACTER),
         known("p/2", planted="8XYZ123"),
+        step("p/1", Step.CLOSED),
         step("p/2", Step.TRANSCRIBED, plate="8XYZ123"),
+        step("p/2", Step.CLOSED),
     )
     hits = count(facts_of(notes), seen_now(department.desk, 0, "")).hits
     assert (hits.raised, hits.silent, hits.answered) == (3, 1, 3)
     assert (hits.misreads, hits.other_vehicle) == (1, 1)
     assert (hits.tests, hits.tests_caught, hits.catch_rate) == (2, 1, 0.5)
+
+
+def test_a_planted_mismatch_is_counted_as_a_hit_until_it_is_closed(department: Department) -> None:
+    """Whoever reads the counts between two steps learns nothing of an open alert."""
+    life = [
+        step("a/2", Step.TRANSCRIBED, plate="8XYZ128"),
+        step("a/2", Step.ANSWERED, answer=Answer.WRONG_CHARACTER),
+    ]
+    real = [known("a/1"), known("a/2"), *life]
+    planted = [known("a/1"), known("a/2", planted="8XYZ123"), *life]
+    seen = seen_now(department.desk, 0, "")
+    for size in range(1, len(real) + 1):
+        told = [count(facts_of(entries(*notes[:size])), seen) for notes in (real, planted)]
+        assert told[0] == told[1]
+    closed = count(facts_of(entries(*planted, step("a/2", Step.CLOSED))), seen).hits
+    assert (closed.raised, closed.answered, closed.tests, closed.tests_caught) == (1, 0, 1, 1)
 
 
 @pytest.fixture(scope="module")

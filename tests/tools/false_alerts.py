@@ -1,10 +1,12 @@
 """How often an alert would sound for the wrong vehicle, and for the right one: `make alert-rates`.
 
 python -m tests.tools.false_alerts --data DIR us-scenes us-closeups ...
+python -m tests.tools.false_alerts --data DIR --sequences
 python -m tests.tools.false_alerts --vehicles 200
 
 Each labeled plate of split `dev` is one pass of one frame; with --vehicles the passes are those of rendered
-clips, with the vote over all their frames (their plates are of no state's design). The matcher asks a single
+clips, with the vote over all their frames (their plates are of no state's design), with --sequences those of
+the real sequences' split `dev`. The matcher asks a single
 look for 0.98, a vote for the policy's `sound_score`.
 
 For a list of a million plausible plates without the true one, the chance that a form of the text is on it
@@ -27,8 +29,9 @@ from typing import Any
 import numpy as np
 
 from detector.jurisdictions import FormatPrior
-from detector.plates import PlateReading, PlateText
+from detector.plates import PlateReading, PlateText, VehiclePass
 from detector.reader import PlateReader
+from detector.track import Tracker
 from detector.training.datasets import LabeledPlate
 from detector.training.evaluate import chosen_pictures
 from detector.training.evaluate_passes import play
@@ -45,6 +48,7 @@ ENTRIES = 1_000_000
 HOME, HOME_SHARE = "US-CA", 0.85
 FOUND = 0.3
 SETS = ["us-scenes", "us-closeups", "open-lpr"]
+SEQUENCES = {"uk-single-seq": 10.0, "vn-toll-seq": 7.5, "nl-clips": 1.2}  # with the frames/s of their stills
 
 
 def weights(prior: FormatPrior) -> np.ndarray:
@@ -115,6 +119,30 @@ def of_pictures(reader: PlateReader, data: Path, sets: list[str]) -> list[Seen]:
                 reading = best_reading(plate, readings)
                 found.append(seen_of(None if reading is None else reading.text, plate.text, plate.region))
     return found
+
+
+def of_sequences(reader: PlateReader, data: Path) -> list[Seen]:
+    """Each pass of the real sequences with the vote over its frames, and each plate that gave none."""
+    found = []
+    for name, fps in SEQUENCES.items():
+        pictures, tracker = chosen_pictures(data, "dev", [name]), Tracker(reader.decoding)
+        passes: list[VehiclePass] = []
+        for number, picture in enumerate(pictures):
+            luma = picture.luma()
+            seen = reader.read(luma, wanted=tracker.wants_text)
+            step = tracker.update(number, int(number * 1e6 / fps), (luma.shape[0], luma.shape[1]), seen)
+            passes += step.ended
+        unread = {plate.text for picture in pictures for plate in picture.plates}
+        for one in [*passes, *tracker.flush()]:
+            true = next((p.text for p in pictures[one.best_sequence].plates if _at(p, one)), "")
+            unread.discard(true)
+            found.append(seen_of(one.text, true, "", whole=bool(true)))
+        found += [seen_of(None, text, "") for text in sorted(unread)]
+    return found
+
+
+def _at(plate: LabeledPlate, one: VehiclePass) -> bool:
+    return plate.box is not None and overlap(one.best_box.box, plate.box) >= FOUND
 
 
 def of_clips(reader: PlateReader, vehicles: int, kept: Path) -> list[Seen]:
@@ -190,6 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("sets", nargs="*", default=SETS)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--vehicles", type=int, default=0, help="of rendered clips, in place of pictures")
+    parser.add_argument("--sequences", action="store_true", help="the real sequences, in place of pictures")
     parser.add_argument("--out", type=Path, default=Path("run/alerts.jsonl"), help="goes on where it ends")
     asked = parser.parse_args(argv)
     reader = PlateReader.from_models()
@@ -197,6 +226,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if asked.vehicles:
         found = of_clips(reader, asked.vehicles, asked.out)
         print(f"{len(found)} vehicles of rendered clips; lists of {ENTRIES:,} entries")
+    elif asked.sequences:
+        found = of_sequences(reader, asked.data)
+        print(f"{len(found)} passes of {', '.join(SEQUENCES)}; lists of {ENTRIES:,} entries")
     else:
         found = of_pictures(reader, asked.data, asked.sets)
         print(f"{len(found)} plates of {', '.join(asked.sets)}; lists of {ENTRIES:,} entries")

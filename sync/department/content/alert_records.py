@@ -24,11 +24,12 @@ LATE = 1000  # numbers that another server's transaction may still put in below 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedRecord:
-    """One alert or step, still sealed. `name`: LOG/number."""
+    """One alert or step, still sealed. `name`: LOG/number. `enrolled_us`: when the unit first was, UTC."""
 
     name: str
     kind: str
     unit: str
+    enrolled_us: int
     log_id: bytes
     sequence: int
     day: int
@@ -104,7 +105,15 @@ class StoreAlerts:
         early = t.alerts.c
         query = (
             select(
-                r.record_no, e.day, e.sequence, e.stored, leaf.leaf, early.leaf, log.log_id, t.units.c.name
+                r.record_no,
+                e.day,
+                e.sequence,
+                e.stored,
+                leaf.leaf,
+                early.leaf,
+                log.log_id,
+                t.units.c.name,
+                t.units.c.enrolled_us,
             )
             .join(t.elements, mine)
             .join(t.logs, log.log_no == r.log_no)
@@ -115,7 +124,8 @@ class StoreAlerts:
             .where(where, e.stored.is_not(None), t.days.c.purge_started_us.is_(None))
             .order_by(r.record_no)
         )
-        for number, day, sequence, stored, in_place, ahead, log_id, unit in connection.execute(query):
+        for row in connection.execute(query):
+            number, day, sequence, stored, in_place, ahead, log_id, unit, enrolled_us = row
             data = in_place if in_place is not None else ahead
             if data is None:
                 continue
@@ -127,6 +137,7 @@ class StoreAlerts:
                     name=read_name(bytes(log_id), sequence),
                     kind=parsed.kind,
                     unit=unit,
+                    enrolled_us=enrolled_us,
                     log_id=bytes(log_id),
                     sequence=sequence,
                     day=day,

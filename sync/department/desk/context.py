@@ -14,6 +14,7 @@ from sync.department.content.alert_records import AlertRecords
 from sync.department.content.key_guard import KeyDoor
 from sync.department.content.package import Order
 from sync.department.content.reads import OpenedRead, Reads, StoredRead
+from sync.department.desk.alerts.planting import Planting
 from sync.department.desk.alerts.watchers import Watchers
 from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
@@ -115,7 +116,7 @@ class Front:
     `keys_elsewhere`: whether the key service runs on a machine of its own.
     `tell_cleared`: offer units what was cleared. `alert_facts`: what units recorded of alerts, opened in
     this process; `opening`: held while it is. `bell`: rung when an alert comes or goes on; `watchers`: who
-    follows.
+    follows; `planting`: when planted mismatches are due.
     `redress`: how often each address of the public asked.
     `sign_document`: sign one (name, body, now, unit, end) with the command key and offer it; its version.
     """
@@ -142,6 +143,7 @@ class Front:
     opening: threading.Lock = field(default_factory=threading.Lock)
     bell: Bell = field(default_factory=Bell)
     watchers: Watchers = field(default_factory=Watchers)
+    planting: Planting = field(default_factory=Planting)
     opened: tuple[Callable[[], None], ...] = ()
     time: DepartmentTime | None = None
     ending: Callable[[], list[Ending]] = list

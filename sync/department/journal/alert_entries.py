@@ -8,12 +8,19 @@ from typing import ClassVar
 from storage.alert_life import AlertStep
 from sync.department.journal.entry_base import Note
 
+PLANTED = "planted/"
+
+
+def planted_name(token: str, record: str) -> str:
+    """The name of a planted mismatch that shows the picture of the alert recorded as `record`."""
+    return f"{PLANTED}{token}~{record}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertKnown(Note):
     """An alert of a unit was opened at the desk for the first time, or a planted mismatch was made.
 
-    `alert`, `read`: LOG/number. `entry`: SHA-256 of the list's entry. `silent`: why it did not sound.
+    `alert`, `read`: LOG/number; a planted mismatch is named by `planted_name`. `entry`: SHA-256 of the list's entry. `silent`: why it did not sound.
     `recipients`: of a covert entry. `planted_plate`: of a planted mismatch, what its entry says; empty for a
     real alert.
     """
@@ -33,6 +40,14 @@ class AlertKnown(Note):
     recipients: tuple[str, ...]
     planted_plate: str = field(repr=False)
     planted_state: str
+
+    @property
+    def record(self) -> str:
+        """LOG/number of the unit's record whose entry it shows: of a planted one, that of its picture's alert.
+
+        Empty for a planted mismatch of an older log, which named none.
+        """
+        return self.alert if not self.alert.startswith(PLANTED) else self.alert.partition("~")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -364,7 +364,7 @@ class SignedLog:
             digest = ask_digest(note.query.plate, note.ground)
             self.waiting[entry.sequence] = Waiting(digest=digest, at_us=at_us)
         elif isinstance(note, AlertKnown):
-            self.alerts[entry.sequence] = NamedAlert(alert=note.alert, read=note.read)
+            self.alerts[entry.sequence] = NamedAlert(alert=note.record or note.alert, read=note.read)
             while len(self.alerts) > MOST_ALERTS:
                 del self.alerts[next(iter(self.alerts))]
         elif not isinstance(note, Access):

@@ -148,7 +148,10 @@ def _enter_list(desk: Desk, token: str) -> tuple[Caller, Entry]:
 
 
 def show(front: Front, token: str, form: AlertForm) -> Images:
-    """Look at the images: an access of its own, and the step without which nothing is typed."""
+    """Look at the images: an access of its own, and the step without which nothing is typed.
+
+    The read is not named: the number of an old one would tell a planted mismatch.
+    """
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, str]]:
@@ -166,7 +169,7 @@ def show(front: Front, token: str, form: AlertForm) -> Images:
     parts = opened[0].elements
     return Images(
         access=entry.sequence,
-        read=read,
+        read="",
         patch=parts["patch"].content if "patch" in parts else b"",
         overview=parts["overview"].content if "overview" in parts else b"",
         unwitnessed=unwitnessed,
@@ -223,20 +226,25 @@ def figures(front: Front, token: str, form: NothingForm) -> Figures:  # noqa: AR
 
 
 def _record(front: Front, token: str, number: str) -> Alert | None:
-    """What the unit recorded of an alert, opened as an access where this process has not. None: planted."""
-    row = front.desk.book.alerts.find(number)
-    name = number if row is None else row.known.alert
-    known = front.alert_facts.get(name)
-    if known is not None or name.startswith("planted/"):
-        return known
+    """What the unit recorded of an alert, opened as an access where this process has not.
+
+    Of a planted mismatch: what was recorded of its picture's alert. None: one of an older log, or no alert.
+    """
     desk = front.desk
-    found = front.alerts.named([name])
+    row = desk.book.alerts.find(number)
+    if row is None:
+        return None
+    name, recorded = row.known.alert, row.known.record
+    known = front.alert_facts.get(name)
+    if known is not None or not recorded:
+        return known
+    found = front.alerts.named([recorded])
     if not found:
         raise FormError("that alert is not held: purged, or never sent", code="no-alert", clause="463.8")
 
     def plan(caller: Caller) -> Plan[Entry]:
         _row(desk, caller, name)
-        return [access_of("alert", f"alert {name}", (name,))], lambda made: made[0]
+        return [access_of("alert", f"alert {row.number}", (recorded,))], lambda made: made[0]
 
     entry = desk.act(token, Call.ALERT_VERIFY, plan)
     (record,) = open_records(front.door, desk.covered(entry.sequence), found)
@@ -294,12 +302,12 @@ def _demand(row: AlertRow, step: AlertStep, wanted: Wanted) -> None:
 
 def _wanted(row: AlertRow, record: Alert | None) -> Wanted:
     known = row.known
-    if row.planted:
-        return Wanted(plate=known.planted_plate, state=known.planted_state, planted=True)
-    if record is None:
-        return Wanted(plate="", state="", requester=known.requester)
-    entry = ListEntry.from_bytes(record.entry)
-    return Wanted(plate=entry.plate, state=entry.state, requester=entry.requester)
+    entry = None if record is None else ListEntry.from_bytes(record.entry)
+    state = known.planted_state if entry is None else entry.state
+    plate = "" if entry is None else entry.plate
+    return Wanted(
+        plate=known.planted_plate or plate, state=state, requester=known.requester, planted=row.planted
+    )
 
 
 def _typed(state: AlertState, user: str) -> AlertStep | None:
@@ -327,7 +335,7 @@ def _compared(desk: Desk, row: AlertRow, record: Alert | None, wanted: Wanted, c
         source=row.known.source,
         score=record.score if record else 0.0,
         threshold=desk.policy.alerts.sound_score,
-        twin=record.twin if record else False,
+        twin=record.twin and not set(wanted.plate).isdisjoint("0O1I") if record else False,
         disagrees=record.disagrees if record else (),
     )
 

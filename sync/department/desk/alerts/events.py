@@ -146,7 +146,7 @@ class AlertEvents:
 
     def _open(self, token: str, heard: int) -> None:
         """Open what came. Where it cannot be opened now it stays counted, and is tried at each heartbeat."""
-        if self._opened_at == heard:
+        if self._opened_at == heard and not self._front.planting.is_due(self._front.desk.now_us()):
             return
         try:
             with signing(self._front.desk, token, "alert/list", NothingForm()):

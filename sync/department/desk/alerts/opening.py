@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from storage.read_records import Alert, AlertStepped
 from sync.department.content.alert_records import SealedRecord, open_records
-from sync.department.content.key_guard import read_name
-from sync.department.desk.alerts.planting import falls_due, plant
+from sync.department.content.key_guard import Cover, read_name
+from sync.department.desk.alerts.planting import Plant
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Plan
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
@@ -21,28 +21,65 @@ from sync.hot_lists.document import digest_of
 from sync.hot_lists.entry import Entry as ListEntry
 
 
+BEFORE_ENROLLMENT = "before enrollment"  # its list was never approved by two people of this department
+
+
 def open_waiting(front: Front, token: str, *, touch: bool = True) -> Caller | None:
     """Open what waits as the caller's access; None where nothing does, and then nothing is entered.
 
-    `touch`: whether the session counts as used. Raises DeskRefusal, StorageError.
+    A planted mismatch that is due is opened and entered as what a unit raised. `touch`: whether the session
+    counts as used. Raises DeskRefusal, StorageError.
     """
     desk = front.desk
     with front.opening:
         waiting = front.alerts.waiting(desk.book.alerts.opened)
-        if not waiting:
+        planned = _planned(front)
+        if not waiting and not planned:
             return None
+        names = tuple(one.name for one in (*waiting, *(sealed for _, sealed in planned)))
 
         def plan(caller: Caller) -> Plan[tuple[Caller, Entry]]:
-            note = access_of("alert", "alerts that units raised", tuple(one.name for one in waiting))
-            return [note], lambda made: (caller, made[0])
+            return [access_of("alert", "alerts that units raised", names)], lambda made: (caller, made[0])
 
         caller, entry = desk.act(token, Call.ALERT_LIST, plan, touch=touch)
-        _take_in(front, caller, entry, waiting)
+        _take_in(front, caller, entry, waiting, planned)
     front.bell.ring()
     return caller
 
 
-def _take_in(front: Front, caller: Caller, entry: Entry, waiting: Sequence[SealedRecord]) -> None:
+def _planned(front: Front) -> list[tuple[Plant, SealedRecord]]:
+    """The planted mismatches that are due, each with the record whose entry it shows."""
+    desk, now_us = front.desk, front.desk.now_us()
+    if not front.planting.is_due(now_us):
+        return []
+    verifiers = _verifiers(front, now_us)
+    found: list[tuple[Plant, SealedRecord]] = []
+    for due_us in front.planting.take(now_us):
+        plant = front.planting.plan(desk.book.alerts, due_us, verifiers, now_us)
+        if plant is not None and all(plant.record != one.record for one, _ in found):
+            found += [(plant, sealed) for sealed in front.alerts.named([plant.record])]
+    return found
+
+
+def _verifiers(front: Front, at_us: int) -> frozenset[str]:
+    """Who may verify alerts."""
+    desk = front.desk
+    policy, roster = desk.policy, desk.book.roster
+    return frozenset(
+        user
+        for user in roster.accounts
+        for role in policy.effective_roles(roster.roles_of(user, at_us))
+        if Call.ALERT_VERIFY in policy.grants[role]
+    )
+
+
+def _take_in(
+    front: Front,
+    caller: Caller,
+    entry: Entry,
+    waiting: Sequence[SealedRecord],
+    planned: Sequence[tuple[Plant, SealedRecord]],
+) -> None:
     """Open what units recorded and enter what the desk then knows, all of it or nothing."""
     desk = front.desk
     cover = desk.covered(entry.sequence)
@@ -54,25 +91,37 @@ def _take_in(front: Front, caller: Caller, entry: Entry, waiting: Sequence[Seale
         else:
             alert = read_name(one.log_id, record.alert)
             notes.append(AlertStepTaken(alert=alert, unit=one.unit, step=record.step))
+    raised = sum(isinstance(one, AlertKnown) for one in notes)
+    _add_planted(front, cover, notes, planned)
     steps = tuple(one.name for one in waiting if one.kind == AlertStepped.KIND)
     if steps:
         notes.append(AlertRecordsOpened(records=steps))
-    unwitnessed = cover.unwitnessed
-    notes.append(AccessResult(access=entry.sequence, count=len(waiting), reads=(), unwitnessed=unwitnessed))
-    made = desk.follow_up(caller.stamp(), *notes)
-    planted = [
-        found
-        for one in made
-        if isinstance(one.note, AlertKnown)
-        and falls_due(one.sequence, desk.policy.alerts.planted_per_thousand)
-        and (found := plant(desk.book.alerts, one.sequence, caller.at_us)) is not None
+    count = len(waiting) + len(planned)
+    notes.append(AccessResult(access=entry.sequence, count=count, reads=(), unwitnessed=cover.unwitnessed))
+    desk.follow_up(caller.stamp(), *notes)
+    for _ in range(raised):
+        front.planting.consider(desk.policy.alerts.planted_per_thousand, caller.at_us)
+
+
+def _add_planted(
+    front: Front, cover: Cover, notes: list[Note], planned: Sequence[tuple[Plant, SealedRecord]]
+) -> None:
+    """Put each planted mismatch somewhere among the others: no number tells it."""
+    known = front.desk.book.alerts.rows.values()
+    newest = [
+        *(one for one in reversed(notes) if isinstance(one, AlertKnown)),
+        *(row.known for row in reversed(known) if not row.planted),
     ]
-    if planted:
-        desk.system(*planted)
+    records = open_records(front.door, cover, [sealed for _, sealed in planned])
+    for (plant, _), record in zip(planned, records, strict=True):
+        if isinstance(record, Alert):
+            front.alert_facts[plant.name] = record
+            notes.insert(front.planting.place(len(notes)), plant.known(newest))
 
 
 def _known(one: SealedRecord, record: Alert) -> AlertKnown:
     entry = ListEntry.from_bytes(record.entry)
+    early = (BEFORE_ENROLLMENT,) if record.at_us < one.enrolled_us else ()
     return AlertKnown(
         alert=one.name,
         read=read_name(one.log_id, record.read),
@@ -82,7 +131,7 @@ def _known(one: SealedRecord, record: Alert) -> AlertKnown:
         source=record.source,
         category=record.category,
         entry=digest_of(record.entry),
-        silent=record.silent,
+        silent=(*record.silent, *early),
         stale=record.stale,
         requester=entry.requester,
         recipients=entry.recipients,

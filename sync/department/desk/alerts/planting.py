@@ -1,15 +1,23 @@
-"""Planted mismatches: a picture confirmed before, with an entry that differs in one character. No I/O.
+"""Planted mismatches: a picture confirmed before, with its entry changed in one character (463.7). No I/O.
 
-Which alert gets one follows from the log's entry number alone, so that nobody at the desk can choose.
+Nothing that a verifier is shown tells one from a real alert: it is opened and entered as one, at a moment of
+its own, with everything that the entry of its picture says. Which alert is followed by one, and when, is drawn
+by the machine's random source, so that nobody can choose it or reckon it from a number. A person who has
+looked at the picture, or at another alert of its entry, never sees the planted one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import random
+import threading
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from storage.alert_life import Answer, Step
-from sync.department.desk.alerts.rules import Alerts
-from sync.department.journal.alert_entries import AlertKnown
+from storage.times import DAY_US, HOUR_US, SECOND_US
+from sync.department.desk.alerts.rules import AlertRow, Alerts
+from sync.department.journal.alert_entries import AlertKnown, planted_name
 
 LOOK_ALIKES = {
     "0": "8", "1": "7", "2": "7", "3": "8", "4": "A", "5": "6", "6": "8", "7": "2", "8": "3", "9": "8",
@@ -17,44 +25,119 @@ LOOK_ALIKES = {
     "K": "X", "L": "E", "M": "N", "N": "M", "O": "Q", "P": "R", "Q": "G", "R": "P", "S": "5", "T": "7",
     "U": "V", "V": "U", "W": "V", "X": "K", "Y": "V", "Z": "2",
 }  # fmt: skip
+WAIT_US = HOUR_US  # the longest time between an alert and the planted one that follows it
+OLDEST_US = 60 * DAY_US  # of a picture: the season fits, and no purge is near
+SAME_LIGHT_US = 2 * HOUR_US  # a picture of the night is no alert of the day
+FRESH_US = 20 * SECOND_US  # followers hear of an alert so soon after it was raised
 
 
-def falls_due(number: int, per_thousand: int) -> bool:
-    """Whether the alert that became known with this entry is followed by a planted one."""
-    digest = hashlib.sha256(b"alpr-reader/planted/v1" + number.to_bytes(8, "big")).digest()
-    return int.from_bytes(digest[:4], "big") % 1000 < per_thousand
+class Planting:
+    """When the next planted alerts are due, in memory alone. Thread-safe."""
+
+    def __init__(self, chance: random.Random | None = None) -> None:
+        """chance: the system's random source by default."""
+        self._chance = chance or random.SystemRandom()
+        self._guard = threading.Lock()
+        self._due: list[int] = []
+
+    def consider(self, per_thousand: int, at_us: int) -> None:
+        """A real alert became known: draw whether a planted one follows, and when."""
+        with self._guard:
+            if self._chance.randrange(1000) < per_thousand:
+                self._due.append(at_us + self._chance.randrange(WAIT_US))
+
+    def owe(self, due_us: int) -> None:
+        """One more is due at `due_us`."""
+        with self._guard:
+            self._due.append(due_us)
+
+    def is_due(self, at_us: int) -> bool:
+        """Whether any is due."""
+        with self._guard:
+            return any(due <= at_us for due in self._due)
+
+    def take(self, at_us: int) -> list[int]:
+        """When each that is due came due; they are owed no longer."""
+        with self._guard:
+            found = [due for due in self._due if due <= at_us]
+            self._due = [due for due in self._due if due > at_us]
+            return sorted(found)
+
+    def raised_us(self, due_us: int, at_us: int) -> int:
+        """When a planted alert says that it was raised: as late as a real one before it became known."""
+        if at_us - due_us > FRESH_US:
+            return due_us
+        return at_us - self._chance.randrange(SECOND_US // 5, 2 * SECOND_US)
+
+    def place(self, count: int) -> int:
+        """A random place among `count` alerts that become known together."""
+        with self._guard:
+            return self._chance.randrange(count + 1)
+
+    def plan(self, alerts: Alerts, due_us: int, verifiers: Collection[str], at_us: int) -> Plant | None:
+        """A planted mismatch that one of `verifiers` can work; None where no picture serves for it."""
+        raised_us, wanted = self.raised_us(due_us, at_us), set(verifiers)
+        seen = alerts.onlookers()
+        found = [
+            (row, len(wanted & seen.of(row)))
+            for row in alerts.rows.values()
+            if _serves(row, raised_us) and row.known.read not in seen.open_reads and wanted - seen.of(row)
+        ]
+        if not found:
+            return None
+        least = min(count for _, count in found)
+        with self._guard:
+            row = self._chance.choice([one for one, count in found if count == least])
+            slot, token = self._chance.randrange(1 << 30), f"{self._chance.getrandbits(64):016x}"
+        return Plant(row=row, name=planted_name(token, row.known.alert), slot=slot, raised_us=raised_us)
 
 
-def plant(alerts: Alerts, number: int, at_us: int) -> AlertKnown | None:
-    """A planted mismatch on the newest confirmed picture; None where there is none yet."""
-    confirmed = [
-        row
-        for row in alerts.rows.values()
-        if not row.planted and not row.known.recipients and row.state.answer is Answer.CONFIRMED
-    ]
-    if not confirmed:
-        return None
-    row = max(confirmed, key=lambda one: one.known.raised_us)
-    typed = row.state.last(Step.TRANSCRIBED)
-    if typed is None:
-        return None
-    plate = altered(typed.plate.upper().replace(" ", "").replace("-", ""), number)
-    return AlertKnown(
-        alert=f"planted/{number}",
-        read=row.known.read,
-        unit=row.known.unit,
-        raised_us=at_us,
-        list_id=row.known.list_id,
-        source=row.known.source,
-        category=row.known.category,
-        entry=hashlib.sha256(f"planted {number}".encode()).digest(),
-        silent=row.known.silent,
-        stale=False,
-        requester="",
-        recipients=(),
-        planted_plate=plate,
-        planted_state=typed.state,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plant:
+    """One planted mismatch before it is entered. `row`: the alert whose picture it shows."""
+
+    row: AlertRow
+    name: str
+    slot: int
+    raised_us: int
+
+    @property
+    def record(self) -> str:
+        """The unit's record whose entry it shows."""
+        return self.row.known.alert
+
+    def known(self, newest: Iterable[AlertKnown]) -> AlertKnown:
+        """Its entry. newest: real alerts from the newest on; the first of the same list says how old that is."""
+        source = self.row.known
+        typed = self.row.state.last(Step.TRANSCRIBED)
+        plate = "" if typed is None else typed.plate.upper().replace(" ", "").replace("-", "")
+        fresh = (one for one in newest if (one.list_id, one.source) == (source.list_id, source.source))
+        return AlertKnown(
+            alert=self.name,
+            read=source.read,
+            unit=source.unit,
+            raised_us=self.raised_us,
+            list_id=source.list_id,
+            source=source.source,
+            category=source.category,
+            entry=hashlib.sha256(self.name.encode()).digest(),
+            silent=source.silent,
+            stale=next((one.stale for one in fresh), source.stale),
+            requester=source.requester,
+            recipients=(),
+            planted_plate=altered(plate, self.slot),
+            planted_state="" if typed is None else typed.state,
+        )
+
+
+def _serves(row: AlertRow, at_us: int) -> bool:
+    """Whether an alert's picture may be shown again: confirmed, closed, of this season and this light."""
+    known, typed = row.known, row.state.last(Step.TRANSCRIBED)
+    if row.planted or known.recipients or not row.state.closed or typed is None or "?" in typed.plate:
+        return False
+    apart_us = (at_us - known.raised_us) % DAY_US
+    light = min(apart_us, DAY_US - apart_us) <= SAME_LIGHT_US
+    return row.state.answer is Answer.CONFIRMED and light and at_us - known.raised_us <= OLDEST_US
 
 
 def altered(plate: str, number: int) -> str:

@@ -18,12 +18,14 @@ from sync.department.journal.entries import Entry
 class AlertRow:
     """One alert as the log has it. `number`: of the entry that made it known, and its name for people.
 
-    A planted mismatch has a number like any other: nothing that a verifier sees names it one.
+    A planted mismatch has a number like any other: nothing that a verifier sees names it one. `hidden_from`:
+    those who saw its picture, or its entry, before.
     """
 
     known: AlertKnown
     state: AlertState
     number: int
+    hidden_from: frozenset[str] = frozenset()
 
     @property
     def planted(self) -> bool:
@@ -31,7 +33,9 @@ class AlertRow:
         return bool(self.known.planted_plate)
 
     def visible_to(self, user: str) -> bool:
-        """Whether a covert entry's alert is for this person."""
+        """Whether the alert is for this person: a covert entry's for its recipients alone."""
+        if user in self.hidden_from:
+            return False
         return not self.known.recipients or user in self.known.recipients
 
 
@@ -59,6 +63,19 @@ class VerifierShare:
 
 
 @dataclass(slots=True)
+class Onlookers:
+    """Users by picture and by entry; the pictures of open alerts."""
+
+    of_reads: dict[str, set[str]] = field(default_factory=dict)
+    of_entries: dict[bytes, set[str]] = field(default_factory=dict)
+    open_reads: set[str] = field(default_factory=set)
+
+    def of(self, row: AlertRow) -> set[str]:
+        """Who saw the picture of a real alert, or its entry."""
+        return self.of_reads.get(row.known.read, set()) | self.of_entries.get(row.known.entry, set())
+
+
+@dataclass(slots=True)
 class Alerts:
     """All alerts, by name. `numbers`: names by number. `opened`: units' records that the desk knows."""
 
@@ -71,7 +88,9 @@ class Alerts:
         if isinstance(note, AlertKnown):
             if note.alert not in self.rows:
                 state = AlertState(raised_us=note.raised_us)
-                self.rows[note.alert] = AlertRow(note, state, entry.sequence)
+                shown = self.rows.get(note.record) if note.planted_plate else None
+                hidden = frozenset[str]() if shown is None else frozenset(self.onlookers().of(shown))
+                self.rows[note.alert] = AlertRow(note, state, entry.sequence, hidden)
                 self.numbers[entry.sequence] = note.alert
                 self.opened.add(note.alert)
         elif isinstance(note, AlertStepTaken) and note.alert in self.rows:
@@ -85,6 +104,22 @@ class Alerts:
         """An alert by its number, or by the name of the unit's record."""
         name = self.numbers.get(int(number)) if number.isascii() and number.isdigit() else number
         return None if name is None else self.rows.get(name)
+
+    def onlookers(self) -> Onlookers:
+        """Who took a step with an alert of each picture and of each entry."""
+        found = Onlookers()
+        for row in self.rows.values():
+            users = {step.user for step in row.state.steps if step.user}
+            found.of_reads.setdefault(row.known.read, set()).update(users)
+            found.of_entries.setdefault(self._entry(row), set()).update(users)
+            if not row.state.closed:
+                found.open_reads.add(row.known.read)
+        return found
+
+    def _entry(self, row: AlertRow) -> bytes:
+        """The entry that is shown: of a planted one, that of its picture."""
+        shown = self.rows.get(row.known.record) if row.planted else None
+        return row.known.entry if shown is None else shown.known.entry
 
     def open(self) -> list[AlertRow]:
         """Open alerts: those that sounded first, the oldest first."""
@@ -122,10 +157,10 @@ class Alerts:
         return [SourceShare(name, checked[name], rejected[name]) for name in sorted(checked)]
 
     def verifiers(self) -> list[VerifierShare]:
-        """Each verifier's planted mismatches."""
+        """Each verifier's planted mismatches. One that is open is no figure yet: it would be known by that."""
         shown, found = Counter[str](), Counter[str]()
         for row in self.rows.values():
-            if not row.planted:
+            if not row.planted or not row.state.closed:
                 continue
             wanted = Wanted(plate=row.known.planted_plate, state=row.known.planted_state, planted=True)
             for one in row.state.steps:

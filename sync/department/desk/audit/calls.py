@@ -125,6 +125,7 @@ def read(front: Front, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
         elements + (f" finding={form.finding}" if form.finding >= 0 else ""),
         lambda one, _user: bool(audit.pick([one], wanted[-1])),
         check=of_finding if form.finding >= 0 else None,
+        audits=True,
     )
 
 

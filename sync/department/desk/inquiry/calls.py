@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sync.department.content.reads import FoundRead
 from sync.department.desk.audit.rules import ACCESS_KINDS, AlprRequest, requests_of
@@ -50,6 +51,7 @@ from sync.department.journal.entries import (
     SearchProposed,
 )
 from sync.department.journal.entry_base import Note
+from sync.department.journal.signed_forms import ALERTS
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
 
@@ -241,9 +243,11 @@ def read_log(
     wanted: Callable[[AlprRequest, str], bool],
     *,
     check: Callable[[], None] | None = None,
+    audits: bool = False,
 ) -> tuple[AlprRequest, ...]:
     """ALPR Requests for a person who may read them. `wanted` is given each one and the caller's name;
-    `check` may refuse.
+    `check` may refuse. `audits`: an auditor's, who also sees which records a look at an alert opened; to a
+    verifier an old one would tell a planted mismatch.
 
     The entry first, co-signed; then the reading, outside the transaction; then the
     entry of how many there were.
@@ -260,6 +264,8 @@ def read_log(
     user = entry.stamp.user
     requests = requests_of(desk.log.entries(0, entry.sequence, ACCESS_KINDS))
     found = tuple(one for one in requests if wanted(one, user))
+    if not audits:
+        found = tuple(replace(one, reads=()) if one.action in ALERTS else one for one in found)
     ended = desk.follow_up(entry.stamp, result_of(entry, cover, len(found), ()))[0]
     desk.covered(ended.sequence)
     return found

@@ -191,7 +191,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Images:
-    """Images of a read: JPEG or PNG."""
+    """Images of a read: JPEG or PNG. `read`: LOG/number; empty for an alert, which is named by its own."""
 
     access: int
     read: str

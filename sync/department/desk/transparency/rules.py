@@ -84,8 +84,9 @@ class Hits:
     """Alerts of 463.7. `silent`: those that did not sound; `covert`: those that only named people see.
 
     `answered`: hits that a person held against the picture; `misreads`: those whose plate or state was read
-    wrong; `other_vehicle`: those where the plate fits and the vehicle does not. `tests`: planted mismatches
-    that were looked at; `catch_rate`: the share of them that was caught, or -1 before any.
+    wrong; `other_vehicle`: those where the plate fits and the vehicle does not. `tests`: looks at planted
+    mismatches that are closed; `catch_rate`: the share of them that was caught, or -1 before any. While one
+    is open it counts as a hit, for the counts would name it otherwise.
     """
 
     raised: int
@@ -192,8 +193,9 @@ class _Sums:
     lists: dict[str, HotList] = field(default_factory=dict)
     hits: dict[str, tuple[str, bool, bool]] = field(default_factory=dict)
     answers: dict[str, str] = field(default_factory=dict)
-    tests: Counter[bool] = field(default_factory=Counter)
-    planted: set[str] = field(default_factory=set)
+    tests: dict[str, Counter[bool]] = field(default_factory=lambda: defaultdict(Counter))
+    planted: dict[str, tuple[str, bool, bool]] = field(default_factory=dict)
+    over: set[str] = field(default_factory=set)
     settled: set[int] = field(default_factory=set)
 
 
@@ -259,30 +261,33 @@ def _add_alert(sums: _Sums, fact: Fact) -> None:
                     Tally(name=name, count=one) for name, one in zip(words[3:], numbers[2:], strict=True)
                 ),
             )
-        case AlertKnown.KIND if numbers[0]:
-            sums.planted.add(words[0])
         case AlertKnown.KIND:
-            sums.hits.setdefault(words[0], (words[1], bool(numbers[1]), bool(numbers[2])))
-        case AlertStepTaken.KIND if words[0] in sums.planted:
-            if words[1] == Step.TRANSCRIBED.value:
-                sums.tests[bool(numbers[0])] += 1
-        case AlertStepTaken.KIND if words[2]:
-            sums.answers[words[0]] = words[2]
+            kept = sums.planted if numbers[0] else sums.hits
+            kept.setdefault(words[0], (words[1], bool(numbers[1]), bool(numbers[2])))
+        case AlertStepTaken.KIND:
+            if words[0] in sums.planted and words[1] == Step.TRANSCRIBED.value:
+                sums.tests[words[0]][bool(numbers[0])] += 1
+            if words[1] == Step.CLOSED.value:
+                sums.over.add(words[0])
+            if words[2]:
+                sums.answers[words[0]] = words[2]
 
 
 def _hits(sums: _Sums) -> Hits:
-    answers = Counter(answer for alert, answer in sums.answers.items() if alert in sums.hits)
-    tests = sums.tests.total()
+    hits = sums.hits | {name: one for name, one in sums.planted.items() if name not in sums.over}
+    answers = Counter(answer for alert, answer in sums.answers.items() if alert in hits)
+    over = [one for name, one in sums.tests.items() if name in sums.over]
+    tests, found = sum(one.total() for one in over), sum(one[True] for one in over)
     return Hits(
-        raised=len(sums.hits),
-        silent=sum(silent for _source, silent, _covert in sums.hits.values()),
-        covert=sum(covert for _source, _silent, covert in sums.hits.values()),
+        raised=len(hits),
+        silent=sum(silent for _source, silent, _covert in hits.values()),
+        covert=sum(covert for _source, _silent, covert in hits.values()),
         answered=answers.total(),
         misreads=sum(answers[one] for one in MISREAD),
         other_vehicle=answers[Answer.NOT_THIS_VEHICLE.value],
         tests=tests,
-        tests_caught=sums.tests[True],
-        catch_rate=sums.tests[True] / tests if tests else -1.0,
+        tests_caught=found,
+        catch_rate=found / tests if tests else -1.0,
     )
 
 
