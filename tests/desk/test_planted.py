@@ -11,7 +11,7 @@ from desk_twins import Department
 from desk_verifiers import Verifier, confirmed_and_closed, name_of, planted_now
 
 from storage.alert_life import Fit, Outcome
-from storage.times import HOUR_US, MINUTE_US, SECOND_US
+from storage.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from sync.department.desk.alerts.calls import AlertForm, Figures
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.policy.refusals import DeskRefusal
@@ -100,16 +100,12 @@ def test_whoever_saw_the_picture_or_its_entry_never_sees_the_planted_one(
     assert again not in {line.alert for line in other.listed()}
 
 
-UNFIT = {
-    "open": lambda department: None,
-    "of the night": lambda department: department.clock.step(12 * HOUR_US),
-    "of another season": lambda department: department.clock.step(61 * 24 * HOUR_US),
-}
+UNFIT = {"open": 0, "of the night": 12 * HOUR_US, "of another season": 61 * DAY_US}
 
 
-@pytest.mark.parametrize("what", UNFIT)
+@pytest.mark.parametrize(("what", "later_us"), UNFIT.items(), ids=UNFIT)
 def test_no_picture_that_would_tell_is_planted(
-    department: Department, people: People, car: Car, what: str
+    department: Department, people: People, car: Car, what: str, later_us: int
 ) -> None:
     if what == "open":
         name = car.raises()
@@ -119,7 +115,7 @@ def test_no_picture_that_would_tell_is_planted(
         one.verifies(line.alert, PLATE)
     else:
         confirmed_and_closed(people("disp1"), car, PLATE)
-    UNFIT[what](department)
+    department.clock.step(later_us)
     other = Verifier(department, department.logon("comm1"))
     department.front.planting.owe(department.clock.us)
     other.listed()

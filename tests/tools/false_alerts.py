@@ -1,4 +1,4 @@
-"""How often an alert would sound for the wrong vehicle, and for the right one: `make alert-rates`.
+"""How often an alert would sound for the wrong vehicle, and for the right one.
 
 python -m tests.tools.false_alerts --data DIR us-scenes us-closeups ...
 python -m tests.tools.false_alerts --data DIR --sequences

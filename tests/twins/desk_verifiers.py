@@ -25,7 +25,7 @@ from sync.department.desk.json_forms import to_json
 
 @dataclass
 class Verifier:
-    """One person with a session. `answers`: (call, JSON) of every answer. `strokes`: beyond what was typed."""
+    """One person with a session. `answers`: (call, JSON) of each. `strokes`: beyond the typed texts."""
 
     department: Department
     token: str

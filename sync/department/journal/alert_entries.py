@@ -20,9 +20,9 @@ def planted_name(token: str, record: str) -> str:
 class AlertKnown(Note):
     """An alert of a unit was opened at the desk for the first time, or a planted mismatch was made.
 
-    `alert`, `read`: LOG/number; a planted mismatch is named by `planted_name`. `entry`: SHA-256 of the list's entry. `silent`: why it did not sound.
-    `recipients`: of a covert entry. `planted_plate`: of a planted mismatch, what its entry says; empty for a
-    real alert.
+    `alert`, `read`: LOG/number; a planted mismatch is named by `planted_name`. `entry`: SHA-256 of the list's
+    entry. `silent`: why it did not sound. `recipients`: of a covert entry. `planted_plate`: of a planted
+    mismatch, what its entry says; empty for a real alert.
     """
 
     KIND: ClassVar[str] = "alert_known"
@@ -43,7 +43,7 @@ class AlertKnown(Note):
 
     @property
     def record(self) -> str:
-        """LOG/number of the unit's record whose entry it shows: of a planted one, that of its picture's alert.
+        """LOG/number of the unit's record whose entry it shows; of a planted one, of its picture's alert.
 
         Empty for a planted mismatch of an older log, which named none.
         """

@@ -20,7 +20,6 @@ from sync.department.policy.roles import Call
 from sync.hot_lists.document import digest_of
 from sync.hot_lists.entry import Entry as ListEntry
 
-
 BEFORE_ENROLLMENT = "before enrollment"  # its list was never approved by two people of this department
 
 

@@ -1,9 +1,9 @@
 """Planted mismatches: a picture confirmed before, with its entry changed in one character (463.7). No I/O.
 
 Nothing that a verifier is shown tells one from a real alert: it is opened and entered as one, at a moment of
-its own, with everything that the entry of its picture says. Which alert is followed by one, and when, is drawn
-by the machine's random source, so that nobody can choose it or reckon it from a number. A person who has
-looked at the picture, or at another alert of its entry, never sees the planted one.
+its own, with everything that the entry of its picture says. Which alert is followed by one, and when, is
+drawn by the machine's random source, so that nobody can choose it or work it out from a number. A person who
+has looked at the picture, or at another alert of its entry, never sees the planted one.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Plant:
         return self.row.known.alert
 
     def known(self, newest: Iterable[AlertKnown]) -> AlertKnown:
-        """Its entry. newest: real alerts from the newest on; the first of the same list says how old that is."""
+        """Its entry. newest: alerts, the newest first; the first of the same list says whether that is stale."""
         source = self.row.known
         typed = self.row.state.last(Step.TRANSCRIBED)
         plate = "" if typed is None else typed.plate.upper().replace(" ", "").replace("-", "")

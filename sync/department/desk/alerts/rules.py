@@ -157,7 +157,7 @@ class Alerts:
         return [SourceShare(name, checked[name], rejected[name]) for name in sorted(checked)]
 
     def verifiers(self) -> list[VerifierShare]:
-        """Each verifier's planted mismatches. One that is open is no figure yet: it would be known by that."""
+        """Each verifier's planted mismatches that are closed: a figure of an open one would tell it."""
         shown, found = Counter[str](), Counter[str]()
         for row in self.rows.values():
             if not row.planted or not row.state.closed:
