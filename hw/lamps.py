@@ -109,6 +109,45 @@ class GpioLamps:
             pin.on() if on else pin.off()
 
 
+class BorrowedLamps:
+    """Lamps that belong to somebody else: `close` puts buzzer and alert lamp back to how they were."""
+
+    def __init__(self, lamps: Lamps) -> None:
+        self._lamps, self._before = lamps, lamps.lit
+
+    def strobe(self, *, on: bool) -> None:
+        """See Lamps.strobe."""
+        self._lamps.strobe(on=on)
+
+    def day_filter(self, *, closed: bool) -> None:
+        """See Lamps.day_filter."""
+        self._lamps.day_filter(closed=closed)
+
+    def status(self, *, on: bool) -> None:
+        """See Lamps.status."""
+        self._lamps.status(on=on)
+
+    def buzzer(self, *, on: bool) -> None:
+        """See Lamps.buzzer."""
+        self._lamps.buzzer(on=on)
+
+    def alert(self, *, on: bool) -> None:
+        """See Lamps.alert."""
+        self._lamps.alert(on=on)
+
+    @property
+    def lit(self) -> frozenset[str]:
+        """See Lamps.lit."""
+        return self._lamps.lit
+
+    def close(self) -> None:
+        """Give them back."""
+        with contextlib.suppress(PartFailedError):
+            self._lamps.buzzer(on="buzzer" in self._before)
+        with contextlib.suppress(PartFailedError):
+            self._lamps.alert(on="alert" in self._before)
+
+
 class RememberedLamps:
     """The twin: knows what is on."""
 

@@ -76,6 +76,7 @@ class AlertBoard:
         self._open: dict[int, OpenAlert] = {}
         self._episodes = Episodes()
         self.left_to_the_desk = 0
+        self.raised = 0  # alerts of this run
         self.began = ledger.store.log.size()  # records from here on are of this run
 
     def raise_alerts(self, read: int, matches: list[Match], at_us: int) -> list[OpenAlert]:
@@ -126,6 +127,7 @@ class AlertBoard:
         )
         with self._lock:
             self._open[number] = alert
+            self.raised += 1
             self._episodes.begin(form, one.entry_digest, number, at_us)
             self._make_room()
         self._changed(alert, "raised")

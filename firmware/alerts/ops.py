@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from firmware.alerts.board import AlertBoard, alerts_before
+from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
+from firmware.alerts.recorded import RecordedAlert, recorded_alerts
 from firmware.alerts.running import open_lists
 from firmware.custody.opening import Operation
+from storage.alert_terms import AlertTerms
 from storage.errors import RecordError
 from storage.ledger import Ledger
 from storage.times import HOUR_US
@@ -57,32 +59,57 @@ def list_operations(
 
 
 def alert_operations(ledger: Ledger, board: AlertBoard | None) -> Mapping[str, Operation]:
-    """`alerts`: the open alerts of the running reader, and how many of earlier runs the department has."""
+    """`alerts`: the open alerts of the running reader, and what is known of those of earlier runs.
+
+    A unit that no department has enrolled lists these as well; else only the department opens them.
+    """
 
     def alerts(_body: dict[str, Any]) -> dict[str, Any]:
         now_us, terms = ledger.store.time.now().us, ledger.store.policy.alerts
-        found = [] if board is None else board.open_alerts()
+        began = None if board is None else board.began
+        earlier = recorded_alerts(ledger, began)
         return {
             "running": board is not None,
+            "enrolled": ledger.status().enrolled,
             "alerts": [
-                {
-                    "number": one.number,
-                    "category": one.says,
-                    "list": one.match.head.list_id,
-                    "sounded": one.match.sounds,
-                    "silent": list(one.match.silent),
-                    "stale": one.match.stale,
-                    "sightings": one.sightings,
-                    "next": one.state.next_step(now_us, terms.clets_minutes),
-                    "overdue": one.state.overdue(now_us, terms.outcome_hours),
-                }
-                for one in found
+                *(_open(one, terms, now_us) for one in ([] if board is None else board.open_alerts())),
+                *(_earlier(one, terms, now_us) for one in earlier if not one.state.closed),
             ],
             "left_to_the_desk": 0 if board is None else board.left_to_the_desk,
-            "before": alerts_before(ledger, None if board is None else board.began),
+            "before": alerts_before(ledger, began) - len(earlier),
         }
 
     return {"alerts": alerts}
+
+
+def _open(one: OpenAlert, terms: AlertTerms, now_us: int) -> dict[str, Any]:
+    return {
+        "number": one.number,
+        "category": one.says,
+        "list": one.match.head.list_id,
+        "sounded": one.match.sounds,
+        "silent": list(one.match.silent),
+        "stale": one.match.stale,
+        "sightings": one.sightings,
+        "earlier": False,
+        "next": one.state.next_step(now_us, terms.clets_minutes),
+        "overdue": one.state.overdue(now_us, terms.outcome_hours),
+    }
+
+
+def _earlier(one: RecordedAlert, terms: AlertTerms, now_us: int) -> dict[str, Any]:
+    return {
+        "number": one.number,
+        "category": one.category,
+        "list": one.list_id,
+        "sounded": not one.silent,
+        "silent": list(one.silent),
+        "stale": one.stale,
+        "sightings": 1,
+        "earlier": True,
+        "next": one.state.next_step(now_us, terms.clets_minutes),
+        "overdue": one.state.overdue(now_us, terms.outcome_hours),
+    }
 
 
 def _told(head: ListHead, ledger: Ledger, now_us: int) -> dict[str, Any]:

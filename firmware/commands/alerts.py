@@ -13,7 +13,8 @@ from sync.command_frame import DONE, Common, verb
 def alerts(common: Common) -> int:
     """List open alerts: category, why one did not sound, and what a person does next. Shows no plate.
 
-    An alert is looked at, verified and closed on the unit's page, or at the department's desk.
+    An alert is looked at, verified and closed on the unit's page, or at the department's desk. A unit that no
+    department has enrolled also lists those of earlier runs.
     """
     with asking(common.home, more=lambda ledger: alert_operations(ledger, None)) as ask:
         found = ask("alerts", {})
@@ -26,10 +27,13 @@ def alerts(common: Common) -> int:
             "sounded" if one["sounded"] else f"silent: {', '.join(one['silent'])}",
             *(["stale list"] if one["stale"] else []),
             *(["overdue"] if one["overdue"] else []),
+            *(["an earlier run"] if one["earlier"] else []),
         ]
         print(f"{one['number']:>8}  {one['category']}  ({'; '.join(marks)})  {one['next']}")
     if not found["alerts"]:
         print("no alert is open" if found["running"] else "no reader runs, so no alert is open here")
+    elif not found["enrolled"]:
+        print("this unit has no department: alerts are worked on the page in the car once it is enrolled")
     if found["left_to_the_desk"]:
         print(f"{found['left_to_the_desk']} silent alerts were left to the desk, unworked here")
     if found["before"]:

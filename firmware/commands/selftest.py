@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import partial
 
 import click
 
 from firmware.console.consoles import own_camera
 from firmware.console.plate_spots import PlateSpots
-from firmware.console.selftest import self_test
+from firmware.console.selftest import self_test, sounder_of
 from firmware.custody.opening import open_ledger
 from firmware.errors import UsageError
 from firmware.run.app import take_home
-from firmware.settings.config import PartsSettings, load_config
+from firmware.settings.config import load_config
 from hw.clock import SystemClock
-from hw.lamps import GpioLamps, Lamps
 from hw.vitals import SysfsBoard
 from storage.errors import HomeLockedError
 from sync.command_frame import DONE, FOUND_WRONG, PART_LACKING, Common, verb
@@ -43,7 +40,7 @@ def selftest(common: Common, *, source: str | None) -> int:
                 board=SysfsBoard(common.home),
                 newest=own_camera(config, clock, source=source),
                 find=PlateSpots(),
-                lamps=_sounder(config.parts),
+                lamps=sounder_of(config.parts),
             )
         )
     for check in checks:
@@ -55,10 +52,3 @@ def selftest(common: Common, *, source: str | None) -> int:
     if any(check.good is False for check in checks):
         return FOUND_WRONG
     return PART_LACKING if any(check.good is None and check.name == "camera" for check in checks) else DONE
-
-
-def _sounder(parts: PartsSettings) -> Callable[[], Lamps] | None:
-    """What opens buzzer and lamp of alerts; None on a unit that has neither."""
-    if parts.buzzer_pin is None and parts.alert_pin is None:
-        return None
-    return partial(GpioLamps, buzzer_pin=parts.buzzer_pin, alert_pin=parts.alert_pin)

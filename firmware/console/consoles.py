@@ -15,6 +15,7 @@ from firmware.console.field_unit import FieldUnit, Parts
 from firmware.console.grant_use import GrantUse
 from firmware.console.lockout import Lockout
 from firmware.console.plate_spots import PlateSpots
+from firmware.console.selftest import sounder_of
 from firmware.console.service import serving
 from firmware.console.session import Console
 from firmware.console.verbs import boottime_s
@@ -29,6 +30,7 @@ from hw.camera import Camera, Frame
 from hw.clock import Clock
 from hw.clock_discipline import DisciplinedClock
 from hw.errors import CameraStalledError
+from hw.lamps import Lamps
 from hw.machine import Machine, SystemdMachine
 from hw.serial_port import SerialPort
 from hw.vitals import SysfsBoard
@@ -54,8 +56,12 @@ def consoles(
     health: HealthWatch,
     tap: FrameTap,
     retune: Callable[[CameraSettings], None],
+    lamps: Callable[[], Lamps] | None = None,
 ) -> Iterator[Callable[[], bool]]:
-    """Serve consoles from the process that reads, while the `with` runs. Gives: is a person logged in?"""
+    """Serve consoles from the process that reads, while the `with` runs. Gives: is a person logged in?
+
+    lamps: gives the reader's buzzer and lamp of alerts to the self-test.
+    """
     lock, use = Lockout(home / "console.lockout", boottime_s), GrantUse(home / "console.grants")
     stopping = threading.Event()
     unit = FieldUnit(
@@ -64,7 +70,7 @@ def consoles(
             machine=SystemdMachine(), newest=tap.newest, find=PlateSpots(),
             sync_now=lambda: _ask_uplink(SyncFolder.of(home), stopping),
             join=partial(join_at_console, home, ledger),
-            retune=retune,
+            retune=retune, lamps=lamps,
         )
     )  # fmt: skip
     with serving(home, lambda port: _console(port, unit, ledger, lock, use, stays=False)) as in_session:
@@ -98,7 +104,7 @@ def console_alone(
             home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
             machine=machine or SystemdMachine(), newest=camera.newest,
             find=PlateSpots(), sync_now=lambda: sync_here(home, ledger, config, health, clock),
-            join=partial(join_at_console, home, ledger), retune=camera.retune,
+            join=partial(join_at_console, home, ledger), retune=camera.retune, lamps=sounder_of(config.parts),
         )
     )  # fmt: skip
     with contextlib.closing(camera):

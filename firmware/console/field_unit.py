@@ -38,6 +38,7 @@ from hw.camera import Frame
 from hw.clock import Clock
 from hw.clock_discipline import DisciplinedClock
 from hw.errors import HardwareError
+from hw.lamps import Lamps
 from hw.machine import Machine
 from hw.vitals import Board, Link, can_reach
 from storage import envelope
@@ -62,7 +63,7 @@ FindPlates = Callable[[Frame], Spots]
 class Parts:
     """What a field unit is made of. newest: the frame to aim by, raising HardwareError; find: the detector's
     first stage alone, so that aiming never reads a plate; sync_now: one conversation, a line of outcome;
-    retune: opens the camera with other settings.
+    retune: opens the camera with other settings; lamps: opens buzzer and lamp of alerts, None without either.
     """
 
     home: Path
@@ -76,6 +77,7 @@ class Parts:
     sync_now: Callable[[], str]
     join: Callable[[str], str]
     retune: Callable[[CameraSettings], None]
+    lamps: Callable[[], Lamps] | None = None
 
 
 class FieldUnit:
@@ -171,7 +173,12 @@ class FieldUnit:
         """See Unit.selftest."""
         parts = self._parts
         yield from self_test(
-            ledger=parts.ledger, clock=parts.clock, board=parts.board, newest=parts.newest, find=parts.find
+            ledger=parts.ledger,
+            clock=parts.clock,
+            board=parts.board,
+            newest=parts.newest,
+            find=parts.find,
+            lamps=parts.lamps,
         )
 
     def storage(self) -> Mapping[str, str]:

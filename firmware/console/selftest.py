@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from detector.errors import DetectorError
 from firmware.console.plate_spots import Spots
@@ -14,10 +15,11 @@ from firmware.console.unit import Check
 from firmware.frames.frame_tap import FrameWithheldError
 from firmware.frames.picture_quality import picture_quality
 from firmware.screen import screened_name
+from firmware.settings.config import PartsSettings
 from hw.camera import Frame
 from hw.clock import Clock, ClockState
 from hw.errors import EndOfSourceError, HardwareError, MissingDriverError, NoSuchSourceError
-from hw.lamps import Lamps
+from hw.lamps import GpioLamps, Lamps
 from hw.vitals import Board
 from storage.errors import StorageError
 from storage.ledger import Ledger
@@ -100,6 +102,13 @@ def _clock(clock: Clock) -> Check:
     now = clock.now()
     detail = f"{now.state}, within {now.error_us / 1e6:.3f} s"
     return Check(name="clock", good=now.state is not ClockState.UNKNOWN or None, detail=detail)
+
+
+def sounder_of(parts: PartsSettings) -> Callable[[], Lamps] | None:
+    """What opens buzzer and lamp of alerts; None on a unit that has neither."""
+    if parts.buzzer_pin is None and parts.alert_pin is None:
+        return None
+    return partial(GpioLamps, buzzer_pin=parts.buzzer_pin, alert_pin=parts.alert_pin)
 
 
 def _sounder(lamps: Callable[[], Lamps]) -> Check:

@@ -13,11 +13,13 @@ import structlog
 
 from detector.reader import PlateReader
 from firmware.alerts.board import OpenAlert
+from firmware.alerts.lasting_time import LastingTime
 from firmware.alerts.ops import alert_operations, list_operations
 from firmware.alerts.running import Alerts, alerting
 from firmware.alerts.sounder import Sounder, sounding
 from firmware.console.consoles import consoles
 from firmware.console.enrolling import join_as_owner
+from firmware.console.selftest import sounder_of
 from firmware.custody.opening import custody_of, joining, serve_door
 from firmware.custody.purging import purging
 from firmware.fleet.sync_conditions import SyncConditions, networks_of
@@ -33,6 +35,7 @@ from firmware.health.report import HealthWatch
 from firmware.run.field_parts import FieldParts
 from firmware.run.uplink_thread import UplinkThread
 from firmware.settings.config import CameraSettings, Config
+from hw.lamps import BorrowedLamps, Lamps
 from hw.vitals import SysfsBoard
 from storage.home import Home
 from storage.ledger import Ledger
@@ -83,7 +86,15 @@ class BesideReading:
         self._start_reporting(stack, health, habit)
         retune = retuner(source, lighting)
         in_session = stack.enter_context(
-            consoles(self._home, self._ledger, clock=self._parts.clock, health=health, tap=tap, retune=retune)
+            consoles(
+                self._home,
+                self._ledger,
+                clock=self._parts.clock,
+                health=health,
+                tap=tap,
+                retune=retune,
+                lamps=self._alert_lamps(),
+            )
         )
         alerts = self._start_alerts(stack, uplink)
         return Beside(health=health, tap=tap, lighting=lighting, in_session=in_session, alerts=alerts)
@@ -147,10 +158,17 @@ class BesideReading:
             )
         )
 
+    def _alert_lamps(self) -> Callable[[], Lamps] | None:
+        """Buzzer and lamp of alerts for a test, as they were before once it ends; None without either."""
+        lamps = self._parts.lamps
+        if lamps is None or sounder_of(self._config.parts) is None:
+            return None
+        return partial(BorrowedLamps, lamps)
+
     def _sounder(self, stack: contextlib.ExitStack) -> Sounder | None:
         """Buzzer and lamp of alerts, where the unit has one."""
-        parts, lamps = self._config.parts, self._parts.lamps
-        if lamps is None or (parts.buzzer_pin is None and parts.alert_pin is None):
+        lamps = self._parts.lamps
+        if lamps is None or sounder_of(self._config.parts) is None:
             return None
         sounder = Sounder(lamps, longest_s=self._config.alerts.buzzer_s, log=self._log)
         stack.enter_context(sounding(sounder))
@@ -177,7 +195,7 @@ class BesideReading:
                 self._ledger,
                 SyncFolder.of(self._home),
                 self._reader.decoding.text.jurisdictions,
-                lambda: self._ledger.store.time.now().us,
+                LastingTime(self._ledger.store.time.now),
                 self._log,
                 listen=settings.page_listen,
                 port=settings.page_port,

@@ -118,11 +118,13 @@ class LiveView:
                 table.add_row(*row)
         self._live.update(table, refresh=True)
 
-    def summary(self, counts: Counts, blind_s: float) -> str:
-        """One line about the whole run."""
+    def summary(self, counts: Counts, blind_s: float, alerts: int = 0) -> str:
+        """One line about the whole run. alerts: how many were raised."""
         stages = ", ".join(f"{stage} {mean:.1f}" for stage, mean in self._times.means().items())
         lost = counts.lost_passes + counts.without_frame
-        return f"{_flow(counts, blind_s)}; {counts.stored} reads stored, {lost} lost; ms a frame: {stages}"
+        raised = f", {_counted(alerts, 'alert')} (reader alerts)" if alerts else ""
+        told = f"{_flow(counts, blind_s)}; {counts.stored} reads stored{raised}, {lost} lost"
+        return f"{told}; ms a frame: {stages}"
 
     def _caption(self, counts: Counts, blind_s: float) -> str:
         return f"{_flow(counts, blind_s)}, {self._in_view} in view, {counts.stored} stored"
@@ -174,6 +176,10 @@ def _facts(number: int, read: Read, means: Mapping[str, float]) -> dict[str, obj
 def _flow(counts: Counts, blind_s: float) -> str:
     frames = f"{counts.frames} frames, {counts.dropped} dropped, {counts.broken} broken"
     return f"{frames}, blind {blind_s:.1f} s"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _utc(us: int) -> datetime:

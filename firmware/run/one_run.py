@@ -210,7 +210,7 @@ class OneRun:
             if beside.lighting is not None:
                 beside.lighting.put_out()
         view.refresh(pipeline.counts, camera.blind_s)
-        return result_of(pipeline.counts, camera.blind_s, view)
+        return result_of(pipeline.counts, camera.blind_s, view, beside.alerts.board.raised)
 
     def _permitted(self, ledger: Ledger) -> Callable[[Frame], bool]:
         """Whether a frame may be read, by the no-read zones of the signed policy."""

@@ -46,8 +46,8 @@ class RunResult:
         )
 
 
-def result_of(counts: Counts, blind_s: float, view: LiveView) -> RunResult:
-    """How a run ended that counted this."""
+def result_of(counts: Counts, blind_s: float, view: LiveView, alerts: int = 0) -> RunResult:
+    """How a run ended that counted this. alerts: how many were raised."""
     return RunResult(
         frames=counts.frames,
         broken=counts.broken,
@@ -55,5 +55,5 @@ def result_of(counts: Counts, blind_s: float, view: LiveView) -> RunResult:
         stored=counts.stored,
         lost=counts.lost_passes + counts.without_frame,
         blind_s=blind_s,
-        summary=view.summary(counts, blind_s),
+        summary=view.summary(counts, blind_s, alerts),
     )

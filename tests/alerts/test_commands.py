@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from alert_twins import HEAD, KNOWN, Held, entry, plate_box, seen
+from custody_twins import OVERVIEW, PATCH, make_read
 
+from firmware.alerts.board import AlertBoard
+from firmware.alerts.cleared import ClearedPlates
+from firmware.alerts.matching import match
 from firmware.cli import main
-from firmware.custody.opening import create_ledger
+from firmware.custody.opening import create_ledger, open_ledger
+from storage.alert_life import AlertStep, Outcome, Step
+from storage.alert_terms import DEFAULT_ALERTS, AlertTerms
+from storage.read_records import AlertStepped
+from storage.times import HOUR_US
 
 
 @pytest.fixture
@@ -86,3 +96,36 @@ def test_a_list_that_cannot_be_taken_is_refused_in_one_line(
 def test_without_a_running_reader_no_alert_is_open(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert reader(home, "alerts") == 0
     assert "no reader runs" in capsys.readouterr().out
+
+
+def test_what_earlier_runs_raised_is_listed_without_a_department_and_without_a_plate(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_ledger(home) as ledger:
+        board = AlertBoard(ledger, ClearedPlates(home / "hotlists", ledger.hot_list_key()), terms=terms)
+        now_us = ledger.store.time.now().us
+        head = replace(HEAD, extracted_us=now_us - HOUR_US, expires_us=now_us + HOUR_US)
+        numbers = []
+        for plate in ("7XKR219", "8ABC123"):
+            held = Held([entry(plate, state="US-TX" if plate == "8ABC123" else "US-CA")], head)
+            found = match(seen(plate), plate_box(), [held], DEFAULT_ALERTS, KNOWN, now_us)
+            read = ledger.append_read(make_read(now_us, plate), patch=PATCH, overview=OVERVIEW, hit=True)
+            numbers += [one.number for one in board.raise_alerts(read.sequence, found, now_us)]
+        assert board.raised == 2
+    assert reader(home, "alerts") == 0
+    said = capsys.readouterr().out
+    assert f"{numbers[0]:>8}  Stolen vehicle  (sounded; an earlier run)  look at the image" in said
+    assert f"{numbers[1]:>8}  Stolen vehicle  (silent: state; an earlier run)  look at the image" in said
+    assert "has no department" in said
+    assert "only the department can open them" not in said
+    assert "7XKR" not in said
+    with open_ledger(home) as ledger:
+        closed = AlertStep(step=Step.CLOSED, user="o", role="", at_us=now_us + 1, outcome=Outcome.UNFOUNDED)
+        ledger.append(AlertStepped(alert=numbers[0], step=closed))
+    assert reader(home, "--json", "alerts") == 0
+    (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (row["number"], row["earlier"], row["sounded"]) == (numbers[1], True, False)
+
+
+def terms() -> AlertTerms:
+    return DEFAULT_ALERTS

@@ -107,7 +107,7 @@ class Plant:
         return self.row.known.alert
 
     def known(self, newest: Iterable[AlertKnown]) -> AlertKnown:
-        """Its entry. newest: alerts, the newest first; the first of the same list says whether that is stale."""
+        """Its entry. newest: alerts, the newest first; the first of the same list says whether it is old."""
         source = self.row.known
         typed = self.row.state.last(Step.TRANSCRIBED)
         plate = "" if typed is None else typed.plate.upper().replace(" ", "").replace("-", "")

@@ -1,0 +1,76 @@
+"""Alerts that the log of a unit without a department holds: it opens its own hits. Shows no plate.
+
+On an enrolled unit the key of a hit is in memory alone while a run lasts: only the department opens what
+earlier runs recorded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from storage.alert_life import AlertState
+from storage.errors import KeyLostError
+from storage.ledger import Ledger
+from storage.read_records import Alert, AlertStepped
+from storage.record_base import KeyClass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedAlert:
+    """One alert with the steps that were recorded of it."""
+
+    number: int
+    category: str
+    list_id: str
+    silent: tuple[str, ...]
+    stale: bool
+    state: AlertState
+
+
+def recorded_alerts(ledger: Ledger, end: int | None = None) -> list[RecordedAlert]:
+    """The alerts before record `end` that this unit can open, closed ones too, the oldest first.
+
+    None of an enrolled unit. Raises StorageError.
+    """
+    store = ledger.store
+    found: dict[int, RecordedAlert] = {}
+    with store.lock:
+        if store.enrolled:
+            return []
+        last = store.log.size() if end is None else end
+        for sequence in _of_hits(ledger):
+            kind = store.leaf(sequence).kind
+            if kind not in {Alert.KIND, AlertStepped.KIND}:
+                continue
+            try:
+                record = store.record(sequence)
+            except KeyLostError:
+                continue
+            if isinstance(record, Alert) and sequence < last:
+                found[sequence] = _recorded(ledger, sequence, record)
+            elif isinstance(record, AlertStepped) and record.alert in found:
+                one = found[record.alert]
+                found[record.alert] = replace(one, state=one.state.after(record.step))
+    return list(found.values())
+
+
+def _of_hits(ledger: Ledger) -> list[int]:
+    store = ledger.store
+    return sorted(
+        sequence
+        for facts in store.book.epochs.values()
+        if facts.key_class is KeyClass.HIT and facts.purged_by is None
+        for sequence in store.sequences(facts.epoch)
+    )
+
+
+def _recorded(ledger: Ledger, sequence: int, record: Alert) -> RecordedAlert:
+    category = ledger.store.policy.alerts.category(record.category)
+    return RecordedAlert(
+        number=sequence,
+        category=record.category if category is None else category.says,
+        list_id=record.list_id,
+        silent=record.silent,
+        stale=record.stale,
+        state=AlertState(raised_us=record.at_us),
+    )

@@ -1,0 +1,189 @@
+"""The clock set back across an end: no list, entry or extract that was over comes back, on the unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from alert_twins import HEAD, KNOWN, entry, plate_box, seen
+from custody_twins import SteppedTime, add_reads
+
+from detector.plates import PlateText
+from firmware.alerts.board import AlertBoard
+from firmware.alerts.cleared import ClearedPlates
+from firmware.alerts.lasting_time import LastingTime
+from firmware.alerts.watch import HotListWatch
+from firmware.custody.opening import create_ledger, open_ledger
+from hw.clock import ClockState
+from storage.alert_life import AlertStep, Step
+from storage.alert_terms import DEFAULT_ALERTS
+from storage.clock_trust import Moment
+from storage.ledger import Ledger
+from storage.record_base import ClockState as RecordClockState
+from storage.times import DAY_US, HOUR_US, MINUTE_US
+from sync.hot_lists.document import digest_of, total_digest
+from sync.hot_lists.entry import Entry
+from sync.hot_lists.held import HeldLists
+
+
+class _Pass:
+    """As much of an ended pass as the watch looks at."""
+
+    def __init__(self, text: PlateText) -> None:
+        self.vehicle = self
+        self.text, self.best_box, self.frames_voted = text, plate_box(), 9
+
+
+class Unit:
+    """A unit's lists, board and watch over its real ledger."""
+
+    def __init__(self, ledger: Ledger, time: SteppedTime, one: Entry, *, hours: int, aged_h: int = 1) -> None:
+        home, now_us = ledger.store.home.root, time.now().us
+        data = [one.to_bytes()]
+        head = replace(
+            HEAD,
+            extracted_us=now_us - aged_h * HOUR_US,
+            expires_us=now_us + hours * HOUR_US,
+            digest=total_digest(map(digest_of, data)),
+        )
+        self.held = HeldLists(home, home / "inbox", ledger.hot_list_key(), lambda: None)
+        self.held.keep(head, data)
+        self.now = LastingTime(ledger.store.time.now)
+        cleared = ClearedPlates(home / "hotlists", ledger.hot_list_key())
+        log: Any = structlog.get_logger("test")
+        self.board = AlertBoard(ledger, cleared, terms=lambda: DEFAULT_ALERTS)
+        self.watch = HotListWatch(
+            self.held,
+            cleared,
+            self.board,
+            terms=lambda: DEFAULT_ALERTS,
+            known_states=KNOWN,
+            now_us=self.now,
+            log=log,
+        )
+
+    def hits(self) -> bool:
+        passed: Any = _Pass(seen("7XKR219"))
+        return self.watch.matches(passed)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the match that was found last is of an old extract."""
+        (found,) = self.watch._found
+        return found.stale
+
+
+MakeUnit = Callable[..., Unit]
+
+
+@pytest.fixture
+def make_unit(ledger: Ledger, time: SteppedTime) -> MakeUnit:
+    def make(one: Entry | None = None, *, hours: int = 2, aged_h: int = 1) -> Unit:
+        return Unit(ledger, time, one or entry(), hours=hours, aged_h=aged_h)
+
+    return make
+
+
+STATES = [ClockState.DISCIPLINED, ClockState.HOLDOVER]
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("back_us", [3 * HOUR_US, 40 * DAY_US])
+def test_a_list_that_expired_matches_nothing_when_the_clock_is_set_back(
+    make_unit: MakeUnit, time: SteppedTime, state: ClockState, back_us: int
+) -> None:
+    unit = make_unit(hours=2)
+    time.lose(state)
+    assert unit.hits()
+    time.run(2 * HOUR_US)
+    assert not unit.hits()
+    time.jump(-back_us)
+    assert not unit.hits()
+    time.run(MINUTE_US)
+    assert not unit.hits()
+    assert unit.watch.health().expired == 1
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_clock_that_jumped_over_the_end_and_back_revives_no_list(
+    make_unit: MakeUnit, time: SteppedTime, state: ClockState
+) -> None:
+    unit = make_unit(hours=2)
+    time.lose(state)
+    time.jump(3 * HOUR_US)
+    assert not unit.hits()
+    time.jump(-3 * HOUR_US)
+    assert not unit.hits()
+
+
+def test_a_local_entry_that_ended_stays_ended(make_unit: MakeUnit, time: SteppedTime) -> None:
+    unit = make_unit(entry(until_us=time.now().us + HOUR_US), hours=20)
+    assert unit.hits()
+    time.run(HOUR_US)
+    assert not unit.hits()
+    time.jump(-HOUR_US - MINUTE_US)
+    assert not unit.hits()
+
+
+def test_an_old_extract_stays_stale(make_unit: MakeUnit, time: SteppedTime) -> None:
+    unit = make_unit(hours=20, aged_h=23)
+    assert unit.hits()
+    assert not unit.stale
+    time.run(HOUR_US + MINUTE_US)
+    assert unit.hits()
+    assert unit.stale
+    time.jump(-10 * HOUR_US)
+    assert unit.hits()
+    assert unit.stale
+    assert unit.watch.health().stale == 1
+
+
+def test_an_alert_goes_on_after_the_clock_was_set_back(
+    make_unit: MakeUnit, time: SteppedTime, ledger: Ledger
+) -> None:
+    """Each step is dated; one before the last would be refused."""
+    unit = make_unit(hours=20)
+    now_us = unit.now()
+    assert unit.hits()
+    read = add_reads(ledger, time, 1, hit=True)[0]
+    (alert,) = unit.board.raise_alerts(read, unit.watch._found, now_us)
+    time.run(HOUR_US)
+    for kind, jump_us in ((Step.SHOWN, 0), (Step.VIEWED, -5 * HOUR_US), (Step.SHOWN, 0)):
+        time.jump(jump_us)
+        step = AlertStep(step=kind, user="o.diaz", role="sworn-officer", at_us=unit.now())
+        unit.board.take_step(alert.number, step)
+
+
+def test_a_clock_that_knows_no_time_is_followed_and_not_kept() -> None:
+    told = [
+        Moment(us=100, state=RecordClockState.DISCIPLINED),
+        Moment(us=10**12, state=RecordClockState.UNKNOWN),
+        Moment(us=90, state=RecordClockState.DISCIPLINED),
+        Moment(us=110, state=RecordClockState.HOLDOVER),
+    ]
+    clock = LastingTime(lambda: told.pop(0))
+    assert [clock() for _ in range(4)] == [100, 10**12, 100, 110]
+
+
+def test_a_restart_under_a_clock_that_was_set_back_revives_no_list(tmp_path: Path) -> None:
+    """The log's newest signed time is the least that the next process believes."""
+    home, time = tmp_path / "home", SteppedTime()
+    create_ledger(home, clock=time.clock).close()
+    with open_ledger(home, clock=time.clock) as ledger:
+        unit = Unit(ledger, time, entry(), hours=2)
+        assert unit.hits()
+        time.run(3 * HOUR_US)
+        assert not unit.hits()
+        add_reads(ledger, time, 1)
+        unit.held.close()
+    time.jump(-3 * HOUR_US)
+    with open_ledger(home, clock=time.clock) as ledger:
+        held = HeldLists(home, home / "inbox", ledger.hot_list_key(), lambda: None)
+        assert len(held.lists) == 1
+        now = LastingTime(ledger.store.time.now)
+        assert now() >= held.lists[0].head.expires_us
+        held.close()
