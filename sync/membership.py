@@ -47,6 +47,11 @@ class Chip(UnitKey, Protocol):
         """What was sealed."""
 
 
+def page_host(unit_id: str) -> str:
+    """The name by which a unit's certificate serves the page in the car (RFC 6762: of the local link)."""
+    return f"unit-{unit_id}.local"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """Whom this unit belongs to. Keys are raw Ed25519 bytes; `authority` is DER."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 import webbrowser
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 import httpx
@@ -54,9 +56,7 @@ def logon(
         context = ssl.create_default_context(cafile=None if ca is None else str(ca))
     except ssl.SSLError:
         raise UsageError(f"--ca {ca}: no certificate in PEM form") from None
-    context.check_hostname = (
-        False  # a unit is named by its certificate's authority, not by an address in a car
-    )
+    context.check_hostname = not _is_number(address)  # no certificate names an address in a car
     request = access.Request(
         action=ACTION,
         user=user,
@@ -88,3 +88,12 @@ def logon(
     else:
         print(link)
     return DONE
+
+
+def _is_number(address: str) -> bool:
+    """Whether an address names its host by number."""
+    try:
+        ipaddress.ip_address(urlsplit(address).hostname or "")
+    except ValueError:
+        return False
+    return True

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import re
+import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,9 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from alert_twins import HEAD, KNOWN, Held, entry, plate_box, seen
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
 from custody_twins import SteppedTime, add_reads
 
 from firmware.alerts.board import AlertBoard, OpenAlert
@@ -32,36 +30,28 @@ from storage.audit_records import Access
 from storage.envelope import decode, encode
 from storage.ledger import Ledger
 from storage.times import HOUR_US, MINUTE_US
+from sync.department.units.authority import Authority
 from sync.hot_lists.entry import Entry
-from sync.membership import SyncFolder
+from sync.membership import SyncFolder, page_host
+from sync.vouch import public_der
 
 SECRETS = ("7XKR219", "KIA", "VICTIM", "26-1042")
 
 
-def certificate(folder: SyncFolder) -> None:
-    folder.make()
-    key = folder.tls_private()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "unit-7")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    from cryptography.hazmat.primitives.serialization import Encoding
+UNIT = "6a1a3b7de7135e7e4fe730fa747d291f"
 
+
+def certificate(folder: SyncFolder, authority: Authority) -> None:
+    """The unit's own, as its department issues it."""
+    folder.make()
+    made = authority.issue_unit(public_der(folder.tls_private().public_key()), UNIT, 90)
     folder.save_certificate(made.public_bytes(Encoding.DER))
 
 
 class Car:
     """A unit with its page, and a laptop."""
 
-    def __init__(self, ledger: Ledger, time: SteppedTime, folder: SyncFolder) -> None:
+    def __init__(self, ledger: Ledger, time: SteppedTime, folder: SyncFolder, authority: Authority) -> None:
         self.ledger, self.time = ledger, time
         home = ledger.store.home.root
         self.feed = Feed()
@@ -70,7 +60,7 @@ class Car:
         self.sessions = PageSessions(ledger, boot=time.boot)
         api = PageApi(ledger, self.board, self.sessions, lambda: time.now().us)
         self.server = PageServer(("127.0.0.1", 0), folder, api, self.sessions, self.feed)
-        context = ssl.create_default_context(cafile=str(folder.certificate))
+        context = ssl.create_default_context(cafile=str(authority.folder / "ca.pem"))
         context.check_hostname = False
         self.address = f"https://127.0.0.1:{self.server.port}"
         self._context = context
@@ -119,8 +109,9 @@ class Car:
 @pytest.fixture
 def car(ledger: Ledger, time: SteppedTime, tmp_path: Path) -> Iterator[Car]:
     folder = SyncFolder.of(tmp_path / "unit")
-    certificate(folder)
-    made = Car(ledger, time, folder)
+    authority = Authority.create(tmp_path / "authority", "Monrovia PD")
+    certificate(folder, authority)
+    made = Car(ledger, time, folder, authority)
     with made.server:
         yield made
         made.close()
@@ -327,3 +318,20 @@ def test_five_bad_keys_lock_a_user_for_a_while(car: Car) -> None:
         assert "locked" in car.log_on(client, "demo-officer", "sworn-officer").text
         car.time.run(31 * MINUTE_US)
         assert car.log_on(client, "demo-officer", "sworn-officer").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "good"), [(page_host(UNIT), True), ("localhost", False), ("alpr.example.gov", False)]
+)
+def test_a_units_certificate_serves_the_page_and_no_host_of_a_department(
+    car: Car, tmp_path: Path, host: str, good: bool
+) -> None:
+    """Whoever takes a unit's key serves nothing that a unit or a desk takes for the department."""
+    context = ssl.create_default_context(cafile=str(tmp_path / "authority" / "ca.pem"))
+    with socket.create_connection(("127.0.0.1", car.server.port), timeout=20) as line:
+        if good:
+            with context.wrap_socket(line, server_hostname=host) as served:
+                assert served.version() == "TLSv1.3"
+        else:
+            with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+                context.wrap_socket(line, server_hostname=host)

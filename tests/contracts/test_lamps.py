@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from hw.errors import MissingDriverError
-from hw.lamps import GpioLamps, Lamps, RememberedLamps
+from hw.lamps import BorrowedLamps, GpioLamps, Lamps, RememberedLamps
 
 
 @pytest.fixture(params=["driver", "twin"])
@@ -66,3 +66,14 @@ def test_a_pin_that_is_taken_is_named() -> None:
         GpioLamps(filter_pin=5, pin_factory=factory)
     part.close()
     factory.reset()
+
+
+def test_borrowed_lamps_are_given_back_as_they_were(lamps: Lamps) -> None:
+    lamps.alert(on=True)
+    lamps.status(on=True)
+    borrowed = BorrowedLamps(lamps)
+    borrowed.buzzer(on=True)
+    borrowed.alert(on=False)
+    assert borrowed.lit == {"status", "buzzer"}
+    borrowed.close()
+    assert lamps.lit == {"status", "alert"}

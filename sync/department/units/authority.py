@@ -23,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from storage import files
 from storage.times import now_us
 from sync.errors import HomeError
+from sync.membership import page_host
 from sync.vouch import p256
 
 CA_DAYS = 730
@@ -144,7 +145,7 @@ class Authority:
         public: ec.EllipticCurvePublicKey,
         name: str,
         days: int,
-        usage: x509.ObjectIdentifier,
+        usages: list[x509.ObjectIdentifier],
         hosts: tuple[str, ...],
     ) -> x509.Certificate:
         key_id = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
@@ -162,7 +163,7 @@ class Authority:
                 x509.KeyUsage(digital_signature=True, key_cert_sign=False, crl_sign=False, **_NONE),
                 critical=True,
             )
-            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(key_id), critical=False
             )
@@ -173,8 +174,13 @@ class Authority:
         return builder.sign(self.key, hashes.SHA256())
 
     def issue_unit(self, public_der: bytes, unit_id: str, days: int) -> x509.Certificate:
-        """A client certificate for a P-256 TLS key (SubjectPublicKeyInfo, DER). Raises MessageError."""
-        return self._issue(p256(public_der), unit_id, days, ExtendedKeyUsageOID.CLIENT_AUTH, ())
+        """A unit's certificate for a P-256 TLS key (SubjectPublicKeyInfo, DER). Raises MessageError.
+
+        The unit is a client of the department, and the server of the alert page in its car, by a name of its
+        own that no host of a department has.
+        """
+        usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+        return self._issue(p256(public_der), unit_id, days, usages, (page_host(unit_id),))
 
     def server_files(self, hosts: tuple[str, ...]) -> tuple[Path, Path]:
         """(certificate, key) files of the server, made or renewed when the names or the time ask for it."""
@@ -182,7 +188,7 @@ class Authority:
         if not (pem.exists() and key_file.exists() and self._serves(pem, key_file, hosts)):
             key = ec.generate_private_key(ec.SECP256R1())
             certificate = self._issue(
-                key.public_key(), hosts[0], SERVER_DAYS, ExtendedKeyUsageOID.SERVER_AUTH, hosts
+                key.public_key(), hosts[0], SERVER_DAYS, [ExtendedKeyUsageOID.SERVER_AUTH], hosts
             )
             files.replace(key_file, private_pem(key))
             files.replace(pem, certificate.public_bytes(serialization.Encoding.PEM))
