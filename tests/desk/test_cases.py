@@ -1,0 +1,178 @@
+"""What happened elsewhere, replayed from unit to desk and back: none is confirmed, none sounds twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import desk_twins
+import drawn_images
+import pyotp
+import pytest
+import structlog
+from alert_cases import CASES, Case, entry
+from alert_twins import KNOWN
+from custody_twins import make_read
+from desk_verifiers import Verifier
+from receiver_twins import Joined
+from sync_twins import converse
+
+from detector.plates import PlateBox, PlateText
+from firmware.alerts.lasting_time import LastingTime
+from firmware.alerts.running import alerting
+from storage.alert_life import Outcome
+from storage.times import DAY_US, HOUR_US, now_us
+from sync.department.ground.home import DepartmentHome
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.server.open_desk import open_front
+from sync.department.server.server import Department
+from sync.department.units.hot_lists import Offer, publish_list
+
+
+@dataclass
+class Passing:
+    """As much of an ended pass as the watch looks at."""
+
+    text: PlateText
+    best_box: PlateBox
+    frames_voted: int = 9
+    vehicle: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.vehicle = self
+
+
+class Patrol:
+    """An enrolled unit with its lists and its board, and the line to the department."""
+
+    def __init__(self, folder: Path, server: Department, name: str, stack: ExitStack) -> None:
+        self.server = server
+        self.unit = Joined(folder / name, server, name)
+        stack.callback(self.unit.close)
+        ledger, log = self.unit.ledger, structlog.get_logger("test")
+        known: Any = KNOWN
+        self.alerts = stack.enter_context(
+            alerting(self.unit.home, ledger, self.unit.folder, known, LastingTime(ledger.store.time.now), log)
+        )
+
+    def sync(self) -> None:
+        converse(self.unit, self.server)
+        self.alerts.watch.refresh()
+
+    def meets(self, case: Case) -> bool:
+        """The vehicle passes; whether it became a hit. Stored and raised as the bookkeeper does."""
+        passing: Any = Passing(case.read, case.box)
+        watch = self.alerts.watch
+        if not watch.matches(passing):
+            return False
+        read = make_read(now_us(), case.read.text, demo=False)
+        patch, overview = drawn_images.patch(case.shown[0]), drawn_images.overview(case.shown[0])
+        number = self.unit.ledger.append_read(read, patch=patch, overview=overview, hit=True).sequence
+        watch.met(number, read, passing)
+        return True
+
+
+@dataclass
+class Today:
+    """A department of today with its desk, two cars, and people who are logged on."""
+
+    desk: desk_twins.Department
+    cars: tuple[Patrol, Patrol]
+    tokens: dict[str, str]
+
+    def verifier(self, user: str) -> Verifier:
+        return Verifier(self.desk, self.tokens[user])
+
+
+class _NoUnit:
+    """In place of the twin that brings reads of the days before."""
+
+    def __init__(self, *_facts: object) -> None:
+        return
+
+    def deliver(self, *_passes: object, received_us: int) -> list[str]:
+        return []
+
+    def close(self) -> None:
+        return
+
+
+@pytest.fixture(scope="module")
+def today(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Today]:
+    folder = tmp_path_factory.mktemp("today")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(desk_twins, "START_US", now_us() + 5 * DAY_US - HOUR_US)  # people: an hour ago
+        patch.setattr(desk_twins, "UnitTwin", _NoUnit)
+        desk_twins.found_department(folder)
+    home = DepartmentHome.open(folder / "home")
+    with ExitStack() as stack:
+        server = Department(home)
+        stack.callback(server.close)
+        witness = desk_twins.SwitchedWitness(folder / "witness", now_us)
+        stack.callback(witness.close)
+        front = open_front(
+            home, store=server.store, keys=server.keys, packs=server.packs, clock=server.time, link=witness,
+            bell=server.bell,
+        )  # fmt: skip
+        stack.callback(front.close)
+        offer = Offer(
+            list_id="doj", issuer="DOJ", source="SVS", agency="", extracted_us=now_us() - HOUR_US, hours=24
+        )
+        publish_list(home, server.store, offer, [one.entry for one in CASES], now_us())
+        secrets = json.loads((folder / "secrets.json").read_text())
+        clock = desk_twins.StepClock(now_us())
+        desk = desk_twins.Department(home=home, front=front, clock=clock, witness=witness, secrets={})
+        tokens = {}
+        for user in ("disp1", "comm1"):
+            password, secret = secrets["secrets"][user]
+            code = pyotp.TOTP(secret).at(front.desk.now_us() // 1_000_000)
+            tokens[user] = front.desk.logons.logon(user, password, code)
+        first, second = (Patrol(folder, server, name, stack) for name in ("car-1", "car-2"))
+        for car in (first, second):
+            car.sync()
+            car.sync()
+        yield Today(desk=desk, cars=(first, second), tokens=tokens)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_it_is_not_confirmed_and_does_not_sound_twice(today: Today, case: Case) -> None:
+    first, second = today.cars
+    person = today.verifier("disp1")
+    before = {one.alert for one in person.listed()}
+    assert first.meets(case)
+    first.sync()
+    (line,) = [one for one in person.listed() if one.alert not in before]
+    assert line.sounded is case.sounds
+    with pytest.raises(DeskRefusal, match="look at the image"):
+        person.types(line.alert, *case.shown)
+    made = person.verifies(line.alert, *case.shown, fit=case.fit)
+    assert made.line.answer == case.answer != "confirmed"
+    assert (made.make, made.plate_class) == (case.entry.make, case.entry.plate_class)
+    for outcome in (Outcome.STOP, Outcome.ARREST):
+        with pytest.raises(DeskRefusal, match="without action"):
+            person.closes(line.alert, outcome)
+    for car in (first, second):  # what was cleared reaches every unit with its next conversation
+        car.sync()
+        for _ in range(3):
+            assert not car.meets(case)
+        car.sync()
+    assert {one.alert for one in person.listed()} - before == {line.alert}
+    person.closes(line.alert)
+
+
+def test_another_entry_of_the_same_plate_is_met_again(today: Today) -> None:
+    """Cleared is the plate for that entry, until the entry changes."""
+    case = CASES[0]
+    car = today.cars[1]
+    assert not car.meets(case)
+    changed = entry("5SOW750", "US-CA", make="GMC", plate_class="truck", vin_tail="4711")
+    offer = Offer(
+        list_id="doj", issuer="DOJ", source="SVS", agency="", extracted_us=now_us() - HOUR_US, hours=24
+    )
+    publish_list(today.desk.home, car.server.store, offer, [changed], now_us())
+    car.sync()
+    assert car.meets(case)
