@@ -132,11 +132,20 @@ def open_sealed(  # noqa: PLR0917 - the order in which a leaf gives them
 
 
 def reseal(  # noqa: PLR0917 - as `open_sealed`, with the key to come
-    key: bytes, new_key: bytes, log_id: bytes, sequence: int, name: str, stored: bytes, expected: bytes
+    key: bytes,
+    new_key: bytes,
+    log_id: bytes,
+    sequence: int,
+    name: str,
+    stored: bytes,
+    expected: bytes,
+    *,
+    kept_as: bytes,
 ) -> tuple[memoryview, bytes]:
     """(content, stored bytes under `new_key`), once it is matched to its commitment. Raises SealError.
 
     The frame goes over as it is: `open_sealed` and `seal` in one, without their copies and second hashes.
+    kept_as: the log id that it is bound to from now on.
     """
     aad = aad_of(log_id, sequence, name)
     try:
@@ -149,7 +158,7 @@ def reseal(  # noqa: PLR0917 - as `open_sealed`, with the key to come
     if not hmac.compare_digest(found.digest(), expected):
         raise SealError("does not match its commitment", where=f"record {sequence}, {name}")
     nonce = os.urandom(NONCE_BYTES)
-    return content, nonce + AESGCM(new_key).encrypt(nonce, frame, aad)
+    return content, nonce + AESGCM(new_key).encrypt(nonce, frame, aad_of(kept_as, sequence, name))
 
 
 def read_open(name: str, sequence: int, stored: bytes, expected: bytes) -> Opened:

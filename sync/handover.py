@@ -2,12 +2,13 @@
 
 HOME/sync/old/LOG/store       the ledger and its sealed images, as they lay when the log was closed
 HOME/sync/old/LOG/keys.cbor   its epoch keys, each sealed to a day key of the department (a ParcelHeader)
+HOME/sync/old/LOG/answers/    the department's signed words on what it has of it (`sync.closed_parcels`)
 
-The folder is copied whole to the department's machine, where `department incident examine FOLDER` holds it
-against what was received, with `open_handover`. Nothing in it is trusted: every leaf must carry the signature
-of the log's key, which the department knows from the unit's enrollment, and every stored element must be the
-one that its leaf names. A department that has the content in hand sends the unit a signed document
-`handed-over/LOG`, and the log is no alarm any more.
+Each sync hands it over (`sync.closed_delivery`). Where the unit cannot, the folder is copied whole to the
+department's machine: `department incident import FOLDER`. Nothing in it is trusted: every leaf must carry the
+signature of the log's key, which the department knows from the unit's enrollment, and every stored element
+must be the one that its leaf names. After an import the department sends the unit a signed document
+`handed-over/LOG`. With it, or with an answer for each record, the log is no alarm any more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import contextlib
 import functools
 import hashlib
 import hmac
+import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,19 +29,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from storage import codec, files, schema
 from storage.errors import LedgerError, StorageError
 from storage.home import Home
-from storage.leaf import IMAGES, Leaf, log_id_of, open_leaf
+from storage.leaf import IMAGES, Leaf, log_id_of, open_leaf, unchecked
 from storage.log import LogReader
 from storage.record_base import KeyClass
 from storage.store import read_book
 from storage.verify_files import image_bytes
 from sync import messages as m
+from sync.closed_parcels import ClosedHeld
 from sync.documents import open_kept
-from sync.errors import NotEnrolledError
+from sync.errors import NotEnrolledError, SyncError
 from sync.membership import SyncFolder
 
 KEYS_FILE = "keys.cbor"
 MAX_KEYS_BYTES = 16 << 20
 DOCUMENT = "handed-over"
+ANSWERS = "answers"
+AT_ONCE = 200
+MAX_RECORDS = 1 << 40
+EMPTY_RUNS = 50  # portions of nothing readable after which a damaged ledger is taken to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +74,14 @@ class Handover:
     """An opened folder. Reads only."""
 
     def __init__(self, home: Home, database: sqlite_utils.Database, keys: tuple[m.SealedKey, ...]) -> None:
-        self.public: Ed25519PublicKey = home.read_public_key().public
-        self.log_id = log_id_of(self.public)
         self.keys = keys
         self._home, self._log, self._db = home, LogReader(database), database.conn
+        self.public: Ed25519PublicKey | None = None
+        try:
+            self.public = home.read_public_key().public
+            self.log_id = log_id_of(self.public)
+        except LedgerError:  # its records name it; whoever knows the key of that log checks them
+            self.log_id = self._named_by_records()
 
     @property
     def size(self) -> int:
@@ -78,15 +90,63 @@ class Handover:
 
     def records(self, first: int = 0) -> Iterator[HandedRecord | BadRecord]:
         """Every record from `first` on, in order: what verifies, and what does not."""
-        sql = "SELECT sequence, leaf FROM leaves WHERE sequence >= ? ORDER BY sequence"
-        for sequence, data in self._db.execute(sql, (first,)).fetchall():
+        for sequence, data in self._rows(first):
+            if data is None:
+                yield BadRecord(sequence, "its part of the ledger cannot be read")
+                continue
             try:
-                leaf = open_leaf(bytes(data), self.public)
+                leaf = unchecked(data) if self.public is None else open_leaf(data, self.public)
                 if leaf.sequence != sequence or leaf.log_id != self.log_id:
                     raise LedgerError("is a record of another place or another log")
-                yield self._record(leaf, bytes(data))
-            except (StorageError, TypeError) as error:
-                yield BadRecord(int(sequence), str(error))
+                yield self._record(leaf, data)
+            except (StorageError, TypeError, ValueError, sqlite3.Error) as error:
+                yield BadRecord(sequence, str(error))
+
+    def _rows(self, first: int) -> Iterator[tuple[int, bytes | None]]:
+        """(sequence, leaf) of every row that can be read; None where the ledger is damaged."""
+        sql = "SELECT sequence, leaf FROM leaves WHERE sequence >= ? AND sequence < ? ORDER BY sequence"
+        last, known = self._last()
+        at, empty = first, 0
+        while at <= last and (known or empty < EMPTY_RUNS):
+            try:
+                rows = self._db.execute(sql, (at, at + AT_ONCE)).fetchall()
+                yield from ((int(sequence), bytes(leaf)) for sequence, leaf in rows)
+            except (sqlite3.Error, TypeError):
+                rows = [one for one in map(self._row, range(at, at + AT_ONCE)) if one is not None]
+                yield from rows
+            empty = 0 if rows else empty + 1
+            at += AT_ONCE
+
+    def _row(self, sequence: int) -> tuple[int, bytes | None] | None:
+        try:
+            row = self._db.execute("SELECT leaf FROM leaves WHERE sequence = ?", (sequence,)).fetchone()
+            return None if row is None else (sequence, bytes(row[0]))
+        except (sqlite3.Error, TypeError):
+            return sequence, None
+
+    def _last(self) -> tuple[int, bool]:
+        """The highest number of a record, and whether that is known."""
+        try:
+            row = self._db.execute("SELECT max(sequence) FROM leaves").fetchone()
+            if row is not None and type(row[0]) is int and row[0] < MAX_RECORDS:
+                return row[0], True
+        except sqlite3.Error:
+            pass
+        return MAX_RECORDS, False
+
+    def _named_by_records(self) -> bytes:
+        """The log that most of the first records name. Raises LedgerError."""
+        named: Counter[bytes] = Counter()
+        for _, data in self._rows(0):
+            with contextlib.suppress(StorageError):
+                named[unchecked(data or b"").log_id] += 1
+            if sum(named.values()) >= AT_ONCE:
+                break
+        if not named:
+            raise LedgerError(
+                "names no log: neither its key nor a record can be read", where=str(self._home.folder)
+            )
+        return named.most_common(1)[0][0]
 
     def _record(self, leaf: Leaf, data: bytes) -> HandedRecord:
         there, lost = [], []
@@ -141,8 +201,19 @@ def closed_logs(folder: SyncFolder) -> list[ClosedLog]:
     for path in sorted((folder.path / "old").glob("*/store")):
         beside = path.parent
         if not _is_handed_over(folder, beside.name):
-            found.append(ClosedLog(beside, _undelivered(beside)))
+            found.append(ClosedLog(beside, _left(folder, beside)))
     return [one for one in found if one.reads]
+
+
+def answered(beside: Path, log_id: bytes, department: Ed25519PublicKey) -> list[tuple[int, int]]:
+    """(first, last) of the records of a closed log that the department says it holds whole."""
+    found = []
+    for path in sorted((beside / ANSWERS).glob("*.cbor")):
+        with contextlib.suppress(OSError, StorageError, SyncError):
+            held = m.open_message(ClosedHeld, files.read_bounded(path, ClosedHeld.LIMIT), department)
+            if held.closed == log_id and not held.lacking:
+                found.append((held.first, held.last))
+    return found
 
 
 def _is_handed_over(folder: SyncFolder, name: str) -> bool:
@@ -152,20 +223,34 @@ def _is_handed_over(folder: SyncFolder, name: str) -> bool:
     return False
 
 
+def _left(folder: SyncFolder, beside: Path) -> int:
+    """Reads of a closed log that the department does not say that it has; -1 where they cannot be counted."""
+    undelivered = _undelivered(beside)
+    if undelivered is None:
+        return -1
+    if not undelivered or not (beside / ANSWERS).exists():
+        return len(undelivered)
+    with contextlib.suppress(StorageError, NotEnrolledError):
+        log_id = log_id_of(Home(beside).read_public_key().public)
+        there = answered(beside, log_id, folder.member().department_public())
+        return sum(not any(first <= one <= last for first, last in there) for one in undelivered)
+    return len(undelivered)
+
+
 @functools.cache
-def _undelivered(beside: Path) -> int:
-    """Reads and hits of a closed log that were neither received nor purged."""
+def _undelivered(beside: Path) -> tuple[int, ...] | None:
+    """Reads and hits of a closed log that were neither received nor purged; None where that is unreadable."""
     home = Home(beside)
     try:
         with schema.evidence(home.database, written=False) as database:
             book = read_book(database, LogReader(database))
-            count = 0
+            found: list[int] = []
             for facts in book.epochs.values():
                 if facts.key_class in {KeyClass.READ, KeyClass.HIT} and facts.purged_by is None:
                     rows = database.conn.execute(
                         "SELECT sequence FROM leaves WHERE epoch = ?", (facts.epoch,)
                     )
-                    count += sum(not book.is_received(int(row[0])) for row in rows)
-            return count
+                    found += [int(row[0]) for row in rows if not book.is_received(int(row[0]))]
+            return tuple(found)
     except Exception:  # noqa: BLE001 - a closed log may be damaged in any way, and then it counts as not delivered
-        return -1
+        return None

@@ -18,6 +18,7 @@ from storage.errors import StorageError
 from storage.times import DAY_US, now_us
 from sync import messages as m
 from sync import schedule as when
+from sync.closed_delivery import ClosedDelivery, Delivered
 from sync.enrolment import open_link, renew_if_due, take_renewed
 from sync.errors import BatchRefusedError, LinkError, NotEnrolledError, RefusedByDepartmentError
 from sync.health import Health
@@ -41,10 +42,10 @@ class Attempt:
     progress: Progress
 
 
-def _ended(progress: Progress) -> tuple[str, str]:
+def _ended(progress: Progress, handed: Delivered) -> tuple[str, str]:
     """Outcome and words of a conversation that the line let end."""
-    if progress.bad:
-        return "bad-records", f"{progress.bad} sealed parts were refused"
+    if progress.bad or handed.bad:
+        return "bad-records", f"{progress.bad + handed.bad} sealed parts were refused"
     if not progress.done:
         return "paused", "stopped before everything was sent"
     purged = progress.purged
@@ -118,7 +119,8 @@ class Runner:
                     raise
                 self._register(link, member)
                 conversation.run(alerts_only=alerts_only, goes_on=goes_on)
-            outcome, what = _ended(conversation.progress)
+            handed = self._hand_over(conversation, link, member, goes_on)
+            outcome, what = _ended(conversation.progress, handed)
         except LinkError as error:
             outcome, what = "link", str(error)
         except BatchRefusedError as error:
@@ -141,6 +143,23 @@ class Runner:
         if self._on_attempt is not None:
             self._on_attempt(made)
         return made
+
+    def _hand_over(
+        self, conversation: Conversation, link: HttpsLink, member: Member, goes_on: Callable[[], bool]
+    ) -> Delivered:
+        """The logs that were closed, once all of this one is there. Raises LinkError."""
+        if not conversation.progress.done:
+            return Delivered()
+        delivery = ClosedDelivery(
+            self._outbox, link, member.department_public(), parcel_bytes=self._parcel_size.size
+        )
+        try:
+            return delivery.run(self._folder, goes_on)
+        except RefusedByDepartmentError as error:  # the alarm stays
+            log_events.warning("closed_log_refused", what=f"{error.code}: {error.what}")
+            return Delivered()
+        finally:
+            conversation.progress.sent_bytes = link.sent_bytes
 
     def _register(self, link: HttpsLink, member: Member) -> None:
         """Tell the department of a log that replaces another."""

@@ -90,8 +90,8 @@ def _report(folder: SyncFolder, *, as_json: bool) -> int:
     for one in left:
         count = f"{one.reads} reads" if one.reads > 0 else "an unknown number of reads"
         print(
-            f"closed log {one.name}: {count} not delivered; copy {one.folder} to the department: "
-            "department incident examine",
+            f"closed log {one.name}: {count} not delivered; sync again, or copy {one.folder} to the "
+            "department: department incident import",
             file=sys.stderr,
         )
     return DONE if facts.get("outcome", "done") == "done" and not left else FOUND_WRONG

@@ -25,6 +25,7 @@ from sync.department.desk.holds import calls as holds
 from sync.department.desk.incidents import calls as incidents
 from sync.department.desk.inquiry import forms as inquiries
 from sync.department.desk.machine import calls as machine
+from sync.department.desk.machine import unit_calls
 from sync.department.desk.people import bulk, passkeys
 from sync.department.desk.people import calls as people
 from sync.department.desk.redress import calls as redress
@@ -128,6 +129,12 @@ def forms(department: Department) -> dict[str, Any]:
         "unit/list": nothing,
         "retention/read": nothing,
         "clock/confirm": machine.ClockForm(day="2026-09-21", reason="by the radio clock"),
+        "unit/enroll": unit_calls.UnitForm(name="car 77"),
+        "unit/revoke": unit_calls.RevokeUnitForm(unit="car 1", reason="stolen from the yard"),
+        "retention/purge": nothing,
+        "incident/bring": unit_calls.BringForm(
+            log="ab" * 32, records=1, digest=bytes(32), reason="brought from car 1"
+        ),
         "backlog/allow": machine.PurgeForm(through="2025-09-01", reason="the server was away"),
         "compliance/endings": nothing,
         "transparency/read": nothing,

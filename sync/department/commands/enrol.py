@@ -8,24 +8,47 @@ import click
 
 from storage.times import now_us, utc_text
 from sync.command_frame import DONE, Common, verb
+from sync.department.commands import client
+from sync.department.commands import desk_access as desk
+from sync.department.commands.signing import has_desk
+from sync.department.desk.machine.unit_calls import RevokeUnitForm, UnitCode, UnitForm
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.server import Department
 from sync.department.units import documents as down
 from sync.root_file import describe
 
 
-@verb("enrol", example="department enrol --name 'Car 12'")
+@verb("enrol", example="department enrol --name 'Car 12' --user chief")
 @click.option("--name", help="The new unit's name.")
 @click.option("--list", "wants_list", is_flag=True, help="List the units.")
 @click.option("--revoke", metavar="UNIT", help="Revoke this unit (name or id): it can no longer sync.")
 @click.option("--why", default="", help="With --revoke: the reason, for the record.")
-def enrol(common: Common, *, name: str | None, wants_list: bool, revoke: str | None, why: str) -> int:
+@desk.as_user
+def enrol(
+    common: Common,
+    *,
+    name: str | None,
+    wants_list: bool,
+    revoke: str | None,
+    why: str,
+    as_user: str | None,
+) -> int:
     """Issue the one-time code with which a unit joins (`reader enrol CODE`); list or revoke units.
 
-    The code is good for one unit, once, for the hours that the settings say.
+    The code is good for one unit, once, for the hours that the settings say. Who made it, and who revoked a
+    unit, is in the log. Before the first administrator there is no log, and no logon either.
     """
     if [name is not None, wants_list, revoke is not None].count(True) != 1:
         raise click.UsageError("give one of --name, --list and --revoke")
+    terminal = desk.Terminal(common, as_user)
+    if not wants_list and (client.configured() or has_desk(DepartmentHome.open(common.home))):
+        if revoke is not None:
+            terminal.call("unit/revoke", RevokeUnitForm(unit=revoke, reason=why))
+            print(f"revoked: {revoke}")
+            return DONE
+        made: UnitCode = terminal.call("unit/enroll", UnitForm(name=name or ""))
+        _show_code(made.name, made.code, made.hours, as_json=common.json)
+        return DONE
     home = DepartmentHome.open(common.home)
     department = Department(home)
     try:
@@ -38,11 +61,14 @@ def enrol(common: Common, *, name: str | None, wants_list: bool, revoke: str | N
             down.refresh(home, department.store, department.keys, now_us())
             root, _ = describe(department.enrolment.root_file())
             code = department.enrolment.issue_code(name or "", root.digest()).text()
-            facts = {"name": name, "code": code, "hours": home.settings.code_hours}
-            print(json.dumps(facts) if common.json else code)
+            _show_code(name or "", code, home.settings.code_hours, as_json=common.json)
     finally:
         department.close()
     return DONE
+
+
+def _show_code(name: str, code: str, hours: int, *, as_json: bool) -> None:
+    print(json.dumps({"name": name, "code": code, "hours": hours}) if as_json else code)
 
 
 def _show_units(department: Department, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from sync.command_frame import DONE, FOUND_WRONG, Common, noun
 from sync.department.commands import desk_access as desk
 from sync.department.desk.incidents import calls as forms
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.machine.unit_calls import BringForm
 from sync.department.ground.home import DepartmentHome
-from sync.department.server.closed_logs import examine_closed_log
+from sync.department.server.closed_logs import examine_closed_log, outline, take_in
 from sync.department.server.server import Department
 
 CLOSE = "department incident close 3 --finding 'card was cloned on the bench' --user chief"
+IMPORT = "department incident import /media/card/sync/old/3f9c2b7a10de4455 --why 'cloned card' --user chief"
 COLUMNS = ("incident", "at_us", "kind", "unit_name", "times", "state", "first_by", "second_by", "detail")
 
 incident = noun("incident", "Forks, rollbacks and bad records of units; two people close one.", example=CLOSE)
@@ -43,6 +46,39 @@ def close(terminal: desk.Terminal, *, number: int, finding: str) -> int:
         return terminal.show(made)
     print(f"incident {number}: " + ("closed" if made.closed else "a second person must close it too"))
     return DONE
+
+
+@desk.desk_verb(incident, "import", example=IMPORT)
+@click.argument("folder", type=desk.FILE, metavar="FOLDER")
+@desk.text("--why", "reason", "Where the card comes from.")
+def import_log(terminal: desk.Terminal, *, folder: Path, reason: str) -> int:
+    """Take in a closed log from its unit's card: what still verifies, with its content, marked as such.
+
+    FOLDER is the unit's HOME/sync/old/LOG. A unit hands its closed logs over by itself when it syncs; this is
+    for a card on the bench. It works at the department's own machine, and may be repeated: what is there is
+    not taken twice. The unit's alarm ends with its next sync. The exit status is 1 where something of the
+    folder could not be taken.
+    """
+    department = Department(DepartmentHome.open(terminal.common.home))
+    try:
+        found = examine_closed_log(department.store, folder)
+        name, records, digest = outline(folder)
+        terminal.call(
+            "incident/bring", BringForm(log=name.hex(), records=records, digest=digest, reason=reason)
+        )
+        taken = take_in(department, folder)
+    finally:
+        department.close()
+    if terminal.common.json:
+        print(json.dumps(asdict(taken)))
+    else:
+        print(
+            f"log {found.log} of unit {found.unit}: {taken.held} records are held whole, {taken.lacking} "
+            f"lack content that could not be opened, {taken.bad} do not verify"
+        )
+        if not taken.told:
+            print("department: the unit is not told: the command key is not here", file=sys.stderr)
+    return FOUND_WRONG if taken.lacking or taken.bad else DONE
 
 
 @incident.verb("examine", example="department incident examine /media/card/sync/old/3f9c2b7a10de4455")

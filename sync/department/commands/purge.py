@@ -3,48 +3,43 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import click
 
 from storage.times import day_text, now_us, utc_text
 from sync.command_frame import DONE, Common, verb
+from sync.department.commands import desk_access as desk
+from sync.department.desk.context import PurgedDay
+from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.ground.home import DepartmentHome
-from sync.department.server import daily
-from sync.department.server.open_desk import front_of
 from sync.department.server.server import Department
 
 
-@verb("purge", example="department purge --plan")
-@click.option("--plan", is_flag=True, help="Only show what is held and when it goes.")
-def purge(common: Common, *, plan: bool) -> int:
-    """Purge every day of receipt that was kept its full year (463.8), and print the receipts.
+@verb("purge", example="department purge --user chief")
+@click.option("--plan", is_flag=True, help="Only show what is held and when it goes. Needs no logon.")
+@desk.as_user
+def purge(common: Common, *, plan: bool, as_user: str | None) -> int:
+    """Purge every day of receipt that was kept its full year (463.8), and print what went.
 
-    The running server does the same by itself every day.
+    The running server does the same by itself every day; a person who does not wait for it is in the log.
     """
-    department = Department(DepartmentHome.open(common.home))
-    try:
-        if plan:
+    if plan:
+        department = Department(DepartmentHome.open(common.home))
+        try:
             _show_plan(department, as_json=common.json)
-            return DONE
-        receipts = department.retain()
-        front = front_of(department)
-        if front is not None:
-            try:
-                daily.enter_purges(front.desk, department.retention)
-            finally:
-                front.close()
-    finally:
-        department.close()
-    for receipt in receipts:
-        if common.json:
-            print(json.dumps(asdict(receipt)))
-        else:
-            print(
-                f"purged: received {day_text(receipt.day)}, {receipt.records} records, "
-                f"{receipt.elements} elements, {receipt.packs} packs, {receipt.clause}"
-            )
-    if not receipts and not common.json:
+        finally:
+            department.close()
+        return DONE
+    terminal = desk.Terminal(common, as_user)
+    done: tuple[PurgedDay, ...] = terminal.call("retention/purge", NothingForm())
+    if common.json:
+        return terminal.show(done)
+    for one in done:
+        print(
+            f"purged: received {one.day}, {one.records} records, "
+            f"{one.elements} elements, {one.packs} packs, {one.clause}"
+        )
+    if not done:
         print("nothing is due")
     return DONE
 

@@ -17,10 +17,15 @@ from sync.department.units import documents
 from sync.errors import ConfigError
 
 
+def has_desk(home: DepartmentHome) -> bool:
+    """Whether there was a first administrator: from then on each change is a logged call of a person."""
+    return (home.path / FOLDER / DATABASE).is_file()
+
+
 def sign(terminal: Terminal, form: SignForm) -> int:
     """Sign a document at the desk. Before the first administrator there is no desk: the command key signs."""
     home = DepartmentHome.open(terminal.common.home)
-    if (home.path / FOLDER / DATABASE).is_file():
+    if has_desk(home):
         made: Signed = terminal.call("document/sign", form)
     else:
         made = _sign_alone(home, form)

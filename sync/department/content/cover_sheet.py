@@ -37,6 +37,10 @@ C2PA_THERE = (
     "Each image has a C2PA manifest beside it (the file of the same name that ends in .c2pa). Any C2PA tool "
     "shows it, with c2pa-ca.pem of this package as its trust anchor; that file is signed with the rest."
 )
+CLOSED_LOG = (
+    "came to the department after its log was closed (a copied card, or a damaged one). The unit's signature "
+    "and the commitments hold; that nothing was left out or put in between is not proven for it"
+)
 C2PA_NOT = "The images have no C2PA manifests: "
 
 
@@ -65,6 +69,8 @@ def head_rows(sheet: SheetFacts, reads: Sequence[OpenedRead]) -> list[tuple[str,
     ]
     if any(_is_demo(one) for one in reads):
         rows.append(("DEMO", "a demonstration: its units, people and keys belong to no department"))
+    if closed := sum(one.closed_log for one in reads):
+        rows.append(("closed log", f"{closed} of the reads: {CLOSED_LOG}"))
     return rows
 
 
@@ -78,7 +84,10 @@ def as_text(sheet: SheetFacts, reads: Sequence[OpenedRead]) -> str:
     lines = ["EVIDENCE FROM LICENSE PLATE READERS", "", SENTENCE, ""]
     lines += [f"{label}: {value}" for label, value in head_rows(sheet, reads)]
     lines += [""]
-    lines += [f"reads/{place}: unit {one.unit}, record {one.sequence}" for place, one in enumerate(reads)]
+    lines += [
+        f"reads/{place}: unit {one.unit}, record {one.sequence}" + ", from a closed log" * one.closed_log
+        for place, one in enumerate(reads)
+    ]
     lines += ["", C2PA_THERE if not sheet.no_manifests else C2PA_NOT + sheet.no_manifests]
     lines += [
         "",
@@ -123,6 +132,8 @@ def _table(caption: str, rows: Sequence[tuple[str, str]]) -> str:
 
 def _read(folder: str, one: OpenedRead) -> str:
     rows = [("unit", one.unit), ("record in the unit's log", str(one.sequence)), *rows_of(one.elements)]
+    if one.closed_log:
+        rows.append(("closed log", CLOSED_LOG))
     title = html.escape(f"{folder}: unit {one.unit}, record {one.sequence}")
     parts = [f"<section><h2>{title}</h2>", _table("As the unit recorded it", rows)]
     parts += [_figure(folder, name, one.elements[name].content) for name in _images(one.elements)]

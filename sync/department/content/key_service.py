@@ -54,6 +54,7 @@ class Arrived:
     commitment: bytes
     stored: bytes
     token: bool  # a read's text: give its search token
+    kept_as: bytes = b""  # the log id under which it is sealed again, where that is another
 
     def __repr__(self) -> str:
         return f"Arrived(record {self.sequence}, {self.name}, {len(self.stored)} bytes)"
@@ -260,7 +261,14 @@ class LocalKeyService:
             return Kept(b"", refused=key)
         try:
             content, stored = sealing.reseal(
-                key, store, one.log_id, one.sequence, one.name, one.stored, one.commitment
+                key,
+                store,
+                one.log_id,
+                one.sequence,
+                one.name,
+                one.stored,
+                one.commitment,
+                kept_as=one.kept_as or one.log_id,
             )
             token = None
             if one.token:

@@ -45,6 +45,7 @@ CONTEXT = b"alpr-department/package/v1"
 MAX_FILES = 20_000
 MAX_BYTES = 4 << 30
 HEAD = "package.cose"
+CLOSED = "closed-log.txt"  # in place of the proof, where the read came after its log was closed
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -103,7 +104,10 @@ def build(reads: Sequence[OpenedRead], order: Order, maker: Maker) -> bytes:
             )
         )
         files[f"{folder}/leaf.cose"] = one.leaf
-        files[f"{folder}/record.tlog-proof"] = one.proof.encode()
+        if one.closed_log:
+            files[f"{folder}/{CLOSED}"] = (cover_sheet.CLOSED_LOG + "\n").encode()
+        else:
+            files[f"{folder}/record.tlog-proof"] = one.proof.encode()
         files[f"{folder}/elements.cbor"] = codec.to_bytes(shown)
         kind = leaves.unchecked(one.leaf).kind
         for name, opened in one.elements.items():
@@ -189,11 +193,12 @@ def _check_read(files: Mapping[str, bytes], one: PackagedRead) -> None:
     log_id = leaves.log_id_of(public)
     if leaf.log_id != log_id or leaf.sequence != one.sequence:
         raise PackageError("the leaf belongs to another record", where=one.folder)
-    proof = tlog_proof.parse(files[f"{one.folder}/record.tlog-proof"].decode())
-    head = open_checkpoint(proof.checkpoint, NoteKey(leaves.origin_of(log_id), public))
-    merkle.verify_inclusion(one.sequence, head.size, merkle.leaf_hash(data), proof.path, head.root)
-    if proof.index != one.sequence:
-        raise PackageError("the proof is of another record", where=one.folder)
+    if f"{one.folder}/{CLOSED}" not in files:
+        proof = tlog_proof.parse(files[f"{one.folder}/record.tlog-proof"].decode())
+        head = open_checkpoint(proof.checkpoint, NoteKey(leaves.origin_of(log_id), public))
+        merkle.verify_inclusion(one.sequence, head.size, merkle.leaf_hash(data), proof.path, head.root)
+        if proof.index != one.sequence:
+            raise PackageError("the proof is of another record", where=one.folder)
     shown = codec.from_bytes(Shown, files[f"{one.folder}/elements.cbor"], limit=64 << 20)
     for element in shown.elements:
         mark = leaf.elements.get(element.name)

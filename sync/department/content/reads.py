@@ -47,6 +47,11 @@ class OpenedRead:
     proof: str
     elements: dict[str, Opened]
 
+    @property
+    def closed_log(self) -> bool:
+        """Whether it came after its log was closed."""
+        return leaves.unchecked(self.leaf).log_id != self.log_id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundRead:
@@ -72,6 +77,7 @@ class FoundRead:
     unit: str
     camera: str
     demo: bool
+    closed_log: bool = False  # it came after its log was closed: its signature holds, its place is unproven
 
     @classmethod
     def of(cls, one: OpenedRead, plate: str = "") -> FoundRead:
@@ -86,6 +92,7 @@ class FoundRead:
                 from_bytes(ReadPlace, one.elements["place"].content),
             ),
             "" if set(plate) & {"*", "?"} else plate,
+            closed_log=one.closed_log,
         )
 
 
@@ -210,20 +217,26 @@ class StoreReads:
                 )
             found: list[FoundRead] = []
             for day, log_no, rows in batches:
-                log_id, unit = units[log_no][0], units[log_no][1]
+                log_id, unit, _, closed = units[log_no]
                 if query.unit and query.unit != unit:
                     continue
                 plate = query.plate if exact else ""
                 found += [
-                    _found(log_id, unit, one, plate) for one in door.match(cover, query, day, log_id, rows)
+                    _found(log_id, unit, one, plate, closed_log=closed)
+                    for one in door.match(cover, query, day, log_id, rows)
                 ]
         return page_of(found, limit, after)
 
-    def _units(self, connection: sa.Connection) -> dict[int, tuple[bytes, str, bytes]]:
-        query = select(t.logs.c.log_no, t.logs.c.log_id, t.units.c.name, t.logs.c.public).join(
-            t.units, t.units.c.unit_id == t.logs.c.unit_id
+    def _units(self, connection: sa.Connection) -> dict[int, tuple[bytes, str, bytes, bool]]:
+        """log number -> (log id, unit's name, public key, whether it holds what came of a closed log)."""
+        log = t.logs.c
+        query = select(log.log_no, log.log_id, t.units.c.name, log.public, log.closed_of).join(
+            t.units, t.units.c.unit_id == log.unit_id
         )
-        return {row[0]: (bytes(row[1]), row[2], bytes(row[3])) for row in connection.execute(query)}
+        return {
+            row[0]: (bytes(row[1]), row[2], bytes(row[3]), row[4] is not None)
+            for row in connection.execute(query)
+        }
 
     @staticmethod
     def _named(connection: sa.Connection, day: int) -> list[tuple[int, int, int]]:
@@ -315,7 +328,7 @@ class StoreReads:
         """Each read by name with its day of receipt. Raises FormError for one that is not held."""
         with self._store.read() as connection:
             units = self._units(connection)
-            by_id = {log_id: (log_no, unit, public) for log_no, (log_id, unit, public) in units.items()}
+            by_id = {log_id: (log_no, unit, public) for log_no, (log_id, unit, public, _) in units.items()}
             for name in names:
                 log_id, sequence = parse_name(name)
                 if log_id not in by_id:
@@ -402,7 +415,7 @@ def page_of(found: Iterable[FoundRead], limit: int, after: str) -> Page:
     )
 
 
-def _found(log_id: bytes, unit: str, one: Match, plate: str) -> FoundRead:
+def _found(log_id: bytes, unit: str, one: Match, plate: str, *, closed_log: bool) -> FoundRead:
     return FoundRead(
         read=read_name(log_id, one.sequence),
         plate=one.text.text,
@@ -420,4 +433,5 @@ def _found(log_id: bytes, unit: str, one: Match, plate: str) -> FoundRead:
         unit=unit,
         camera=one.place.camera,
         demo=one.text.demo,
+        closed_log=closed_log,
     )

@@ -89,6 +89,17 @@ class KeptDay:
     purged_us: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgedDay:
+    """A day of receipt (YYYY-MM-DD, UTC) that was purged, and what of it."""
+
+    day: str
+    records: int
+    elements: int
+    packs: int
+    clause: str
+
+
 class StoreState(Protocol):
     """What the store knows of units and days."""
 
@@ -118,6 +129,8 @@ class Front:
     this process; `opening`: held while it is. `bell`: rung when an alert comes or goes on; `watchers`: who
     follows; `planting`: when planted mismatches are due.
     `redress`: how often each address of the public asked.
+    `let_join`: a one-time code for a new unit of that name, and its hours; `shut_out`: revoke a unit (name or
+    id, why); `purge`: what the daily run purges, now.
     `sign_document`: sign one (name, body, now, unit, end) with the command key and offer it; its version.
     """
 
@@ -138,6 +151,9 @@ class Front:
     lists_out: Callable[[], list[ListHead]]
     list_entries: Callable[[str], list[ListEntry]]
     state: StoreState
+    let_join: Callable[[str], tuple[str, int]]
+    shut_out: Callable[[str, str], None]
+    purge: Callable[[], list[PurgedDay]]
     tell_cleared: Callable[[], None] = lambda: None
     alert_facts: dict[str, Alert] = field(default_factory=dict, repr=False)
     opening: threading.Lock = field(default_factory=threading.Lock)

@@ -77,6 +77,13 @@ _BY_FORM: dict[str, FieldWords] = {
     "SignForm.name": W("Name", "of an update"),
     "SignForm.body": W("File"),
     "TrainingForm.user": W("Person", "user name of who was trained"),
+    "UnitForm.name": W("Name of the unit", "as people call it: Car 12, Huntington Dr 3"),
+    "RevokeUnitForm.unit": W("Unit", "its name or id"),
+    "RevokeUnitForm.reason": W("Why", "stolen, replaced, ..."),
+    "BringForm.log": W("Closed log", "its id in hex"),
+    "BringForm.records": W("Records that verify"),
+    "BringForm.digest": W("SHA-256 over them"),
+    "BringForm.reason": W("Where the card comes from"),
     "UserForm.reason": W("Why", "called from the known number, ..."),
     "WithdrawForm.case": W("Case", "whose entries end now"),
 }

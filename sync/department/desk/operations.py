@@ -28,7 +28,7 @@ from sync.department.desk.inquiry import filing, images, searching
 from sync.department.desk.inquiry import forms as inquiry_forms
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.machine import calls as machine
-from sync.department.desk.machine import state_calls
+from sync.department.desk.machine import state_calls, unit_calls
 from sync.department.desk.people import bulk, passkeys
 from sync.department.desk.people import calls as people
 from sync.department.desk.redress import calls as redress
@@ -119,6 +119,10 @@ _TABLE: Mapping[str, Operation] = {
     "change/list": Operation(Call.CHANGE_APPROVE, NothingForm, changes.listed),
     "change/mine": Operation(Call.POLICY_READ, NothingForm, changes.mine),
     "unit/list": Operation(Call.COMPLIANCE_READ, NothingForm, state_calls.units),
+    "unit/enroll": Operation(Call.DOCUMENT_SIGN, unit_calls.UnitForm, unit_calls.issue_code),
+    "unit/revoke": Operation(Call.DOCUMENT_SIGN, unit_calls.RevokeUnitForm, unit_calls.revoke),
+    "retention/purge": Operation(Call.CHANGE_APPROVE, NothingForm, unit_calls.purge),
+    "incident/bring": Operation(Call.INCIDENT_CLOSE, unit_calls.BringForm, unit_calls.bring),
     "retention/read": Operation(Call.COMPLIANCE_READ, NothingForm, state_calls.retention),
     "change/approve": Operation(Call.CHANGE_APPROVE, changes.DecideForm, changes.decide),
     "hotlist/push": Operation(Call.DOCUMENT_SIGN, lists.ListForm, lists.push),

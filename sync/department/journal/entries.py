@@ -49,7 +49,15 @@ from sync.department.journal.inquiry_entries import (
     SearchApproved,
     SearchProposed,
 )
-from sync.department.journal.machine_entries import AdministratorNamed, ClockConfirmed, PurgeAllowed
+from sync.department.journal.machine_entries import (
+    AdministratorNamed,
+    ClockConfirmed,
+    ClosedLogBrought,
+    PurgeAllowed,
+    PurgeAsked,
+    UnitCodeIssued,
+    UnitRevoked,
+)
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
 from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
@@ -338,6 +346,10 @@ NOTES: dict[str, type[Note]] = {
         DayCounted,
         ClockConfirmed,
         PurgeAllowed,
+        UnitCodeIssued,
+        UnitRevoked,
+        PurgeAsked,
+        ClosedLogBrought,
         AdministratorNamed,
         AlertKnown,
         AlertStepTaken,

@@ -29,6 +29,42 @@ class PurgeAllowed(Note):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnitCodeIssued(Note):
+    """A one-time code was made, with which a new unit of this name can join."""
+
+    KIND: ClassVar[str] = "unit_code"
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitRevoked(Note):
+    """A unit, by name or id, may speak no more."""
+
+    KIND: ClassVar[str] = "unit_revoked"
+    unit: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeAsked(Note):
+    """A person had what is due purged now, ahead of the daily run."""
+
+    KIND: ClassVar[str] = "purge_asked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedLogBrought(Note):
+    """A closed log was brought from a unit on the bench and is taken in: its id in hex, how many records of
+    it verify, SHA-256 over their leaves."""
+
+    KIND: ClassVar[str] = "closed_log"
+    log: str
+    records: int
+    digest: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdministratorNamed(Note):
     """Two of the three offices named an administrator. `statement`: what they signed, as it is."""
 

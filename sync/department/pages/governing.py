@@ -134,7 +134,7 @@ def steps(visit: Visit) -> list[Step]:
         Step(
             title="Enroll the first unit",
             why="A one-time code joins a unit; then it sends its reads by itself.",
-            command="department enrol --name 'Car 1'",
+            command="department enrol --name 'Car 1' --user chief",
             done=bool(front.state.units(visit.now_us)),
             path="/units",
         ),

@@ -75,11 +75,23 @@ UNITS = Sheet(
                 *("name", "seen_us", "silent", "alarms", "reads_this_hour", "unacknowledged", "clock"),
                 *("disk_free_mb", "software", "certificate_ends_us", "report_us", "unit"),
             ),
-            empty="No unit is enrolled: department enrol --name 'Car 1'",
+            empty="No unit is enrolled yet.",
             late=_late_unit,
         ),
     ),
     asks=(
+        Ask(
+            operation="unit/enroll",
+            title="Let a unit join",
+            button="Make a code",
+            said=lambda answer: f"Type at the unit, within {answer.hours} hours: reader enrol {answer.code}",
+        ),
+        Ask(
+            operation="unit/revoke",
+            title="Take a unit out of service",
+            button="Revoke",
+            said=lambda _answer: "It may speak no more.",
+        ),
         Ask(
             operation="document/sign",
             title="Send a configuration or an update",

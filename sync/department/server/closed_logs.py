@@ -1,7 +1,10 @@
-"""What a closed log's folder, brought from a unit, holds beyond what the department received of that log."""
+"""A closed log's folder, brought from a unit: held against what was received of it, and taken in."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -10,12 +13,18 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from storage.errors import NoHomeError, StorageError
+from sync.closed_delivery import Parcel, cut, header_of, portions
+from sync.closed_parcels import ClosedHeld
+from sync.department.server.server import Department
+from sync.department.store import closed_records
 from sync.department.store import unit_logs as held
 from sync.department.store.database import Store
-from sync.errors import ConfigError
-from sync.handover import BadRecord, HandedRecord, open_handover
+from sync.department.units import documents
+from sync.errors import ConfigError, RefusedByDepartmentError
+from sync.handover import DOCUMENT, BadRecord, HandedRecord, Handover, open_handover
 
 AT_ONCE = 200
+PARCEL_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,23 +50,96 @@ class Examined:
 
 def examine_closed_log(store: Store, folder: Path) -> Examined:
     """Hold a folder `sync/old/LOG` of a unit against the store. Reads only. Raises ConfigError."""
-    try:
-        with open_handover(folder) as handover, store.read() as connection:
+    with _opened(folder) as handover, store.read() as connection:
+        log = held.find_log(connection, handover.log_id)
+        if log is None:
+            raise ConfigError("is the log of no unit of this department", where=str(folder))
+        counts = dict.fromkeys(("verified", "bad", "received", "lacking", "contradicting", "lost"), 0)
+        for some in _portions(handover.records()):
+            _count(connection, log, some, counts)
+        return Examined(log=handover.log_id.hex()[:16], unit=log.unit_id, keys=len(handover.keys), **counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenIn:
+    """Counts of records. held: whole; lacking: content of them did not open; bad: did not verify. told: the
+    unit is offered the word that ends its alarm."""
+
+    held: int
+    lacking: int
+    bad: int
+    told: bool
+
+
+def outline(folder: Path) -> tuple[bytes, int, bytes]:
+    """(the log's id, how many records verify, SHA-256 over their leaves) of a folder. Raises ConfigError."""
+    digest, count = hashlib.sha256(), 0
+    with _opened(folder) as handover:
+        for one in handover.records():
+            if isinstance(one, HandedRecord):
+                digest.update(hashlib.sha256(one.leaf).digest())
+                count += 1
+        return handover.log_id, count, digest.digest()
+
+
+def take_in(department: Department, folder: Path) -> TakenIn:
+    """Take in everything in a folder that verifies, and tell the unit. Raises ConfigError, StoreError."""
+    arrival = department.receiver.closed_arrival
+    bad = held_whole = lacking = 0
+    with _opened(folder) as handover:
+        with department.store.read() as connection:
             log = held.find_log(connection, handover.log_id)
-            if log is None:
-                raise ConfigError("is the log of no unit of this department", where=str(folder))
-            counts = dict.fromkeys(("verified", "bad", "received", "lacking", "contradicting", "lost"), 0)
-            for some in _portions(handover.records()):
-                _count(connection, log.log_no, some, counts)
-            return Examined(
-                log=handover.log_id.hex()[:16], unit=log.unit_id, keys=len(handover.keys), **counts
-            )
+        if log is None:
+            raise ConfigError("is the log of no unit of this department", where=str(folder))
+        keys = {key.epoch: key for key in handover.keys}
+
+        def sound() -> Iterator[HandedRecord]:
+            nonlocal bad
+            for one in handover.records():
+                if isinstance(one, BadRecord):
+                    bad += 1
+                else:
+                    yield one
+
+        def give(parcel: Parcel) -> ClosedHeld:
+            header = header_of(log.log_id, handover.log_id, parcel, keys)
+            return arrival.take(log.unit_id, header, parcel.parts)
+
+        for some in portions(sound()):
+            offer = Parcel(tuple(one.leaf for one in some))
+            wanted = set(give(offer).lacking)
+            for parcel in cut((one for one in some if one.sequence in wanted), PARCEL_BYTES):
+                give(parcel)
+            left = give(offer).lacking if wanted else ()
+            lacking += len(left)
+            held_whole += len(some) - len(left)
+        told = not lacking and _tell_unit(department, log, handover.log_id)
+    return TakenIn(held=held_whole, lacking=lacking, bad=bad, told=told)
+
+
+def _tell_unit(department: Department, log: held.HeldLog, log_id: bytes) -> bool:
+    home = department.home
+    if not (home.path / "command.key").exists():
+        return False
+    name = f"{DOCUMENT}/{log_id.hex()[:16]}"
+    documents.send(home, department.store, name, log_id, department.time(), log.unit_id)
+    return True
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[Handover]:
+    """Raises ConfigError."""
+    try:
+        with open_handover(folder) as handover:
+            yield handover
     except NoHomeError:
         raise ConfigError(
             "holds no closed log", where=str(folder), cure="name HOME/sync/old/LOG of the unit, copied whole"
         ) from None
-    except (StorageError, OSError) as error:
+    except (StorageError, OSError, sqlite3.Error) as error:
         raise ConfigError(f"cannot be read as a closed log: {error}", where=str(folder)) from None
+    except RefusedByDepartmentError as error:
+        raise ConfigError(f"is not taken in: {error.what}", where=str(folder)) from None
 
 
 def _portions(
@@ -68,21 +150,29 @@ def _portions(
 
 
 def _count(
-    connection: sa.Connection, log_no: int, some: list[HandedRecord | BadRecord], counts: dict[str, int]
+    connection: sa.Connection,
+    log: held.HeldLog,
+    some: list[HandedRecord | BadRecord],
+    counts: dict[str, int],
 ) -> None:
     sequences = [one.sequence for one in some if isinstance(one, HandedRecord)]
-    ours = held.missing_of(connection, log_no, sequences)
-    names = held.names_held(connection, log_no, sequences)
+    numbers = (log.log_no, *(one.log_no for one in closed_records.beside(connection, log.log_id)))
+    places = [
+        (held.missing_of(connection, one, sequences), held.names_held(connection, one, sequences))
+        for one in numbers
+    ]
     for one in some:
         if isinstance(one, BadRecord):
             counts["bad"] += 1
             continue
         counts["verified"] += 1
         counts["lost"] += len(one.lost)
-        leaf, missing = ours.get(one.sequence, (None, 0))
-        if leaf is not None and leaf != one.leaf:
+        at = next((two for two in places if two[0].get(one.sequence, (b"", 0))[0] == one.leaf), None)
+        if at is None and one.sequence in places[0][0]:
             counts["contradicting"] += 1
-        elif leaf is None or (missing and any((one.sequence, name) not in names for name, _ in one.elements)):
+        elif at is None or (
+            at[0][one.sequence][1] and any((one.sequence, name) not in at[1] for name, _ in one.elements)
+        ):
             counts["lacking"] += 1
         else:
             counts["received"] += 1

@@ -44,7 +44,7 @@ from sync.department.journal.witness_link import AbsentWitness, FolderWitness, H
 from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
-from sync.department.server import hourly
+from sync.department.server import hourly, unit_office
 from sync.department.server import roster as roster_down
 from sync.department.server.machine_state import StoredState
 from sync.department.server.retention import keep_days_of
@@ -228,7 +228,7 @@ def open_front(
         store = open_store(home.database_url)
         opened.append(store.close)
     held = store
-    packs = packs or open_packs(home)
+    kept = packs = packs or open_packs(home)
     address = address_of(home)
     if address is not None:
         remote_keys, remote_door = remote(address, approved=home.fips)
@@ -270,6 +270,9 @@ def open_front(
         lists_out=lambda: hot_lists.listed(home),
         list_entries=lambda list_id: hot_lists.entries_of(home, list_id),
         state=StoredState(store),
+        let_join=lambda name: unit_office.let_join(home, held, service, name, clock),
+        shut_out=lambda unit, why: unit_office.enrolment_of(home, held, clock).revoke(unit, why),
+        purge=lambda: unit_office.purge(home, held, service, kept, desk, clock),
         tell_cleared=lambda: _tell_cleared(home, held, desk),
         bell=bell or Bell(),
         opened=tuple(opened),

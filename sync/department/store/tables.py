@@ -70,6 +70,8 @@ logs = Table(
     Column("cosigned", Text),  # the newest checkpoint that this department co-signed
     Column("cosigned_size", BigInteger, nullable=False, server_default=text("0")),
     Column("opened_us", BigInteger, nullable=False),
+    # the log that these records carry the signature of, where they came after it was closed; no tree is known
+    Column("closed_of", LargeBinary(32), index=True),
 )
 
 leaves = Table(

@@ -49,6 +49,12 @@ class HeldLog:
     cosigned: str | None
     cosigned_size: int
     revoked: bool
+    closed_of: bytes | None = None  # the log whose signature the leaves carry, where it is not this one
+
+    @property
+    def leaf_log_id(self) -> bytes:
+        """The log that the leaves name."""
+        return self.closed_of or self.log_id
 
     @property
     def note_key(self) -> NoteKey:
@@ -78,6 +84,7 @@ def find_log(connection: sa.Connection, log_id: bytes, *, lock: bool = False) ->
         cosigned=row.cosigned,
         cosigned_size=row.cosigned_size,
         revoked=row.revoked_us is not None,
+        closed_of=None if row.closed_of is None else bytes(row.closed_of),
     )
 
 

@@ -164,11 +164,11 @@ def _sort(  # noqa: PLR0917 - one call
         if not missing or (item.sequence, item.name) in here:
             continue  # sent twice, taken once
         here.add((item.sequence, item.name))
-        _judge(found, leaf, item, stored)
+        _judge(found, log, leaf, item, stored)
     return found
 
 
-def _judge(found: _Sorted, leaf: leaves.Leaf, item: m.Item, stored: bytes) -> None:
+def _judge(found: _Sorted, log: HeldLog, leaf: leaves.Leaf, item: m.Item, stored: bytes) -> None:
     mark = leaf.elements[item.name]
     if not stored:
         found.bad.append((item.sequence, item.name, GONE, True))
@@ -191,5 +191,6 @@ def _judge(found: _Sorted, leaf: leaves.Leaf, item: m.Item, stored: bytes) -> No
                 commitment=mark.commitment,
                 stored=stored,
                 token=leaf.kind == "read" and item.name == "text",
+                kept_as=log.log_id,
             )
         )

@@ -43,6 +43,7 @@ LIMITS = {
     "parcel": m.MAX_PARCEL_BYTES + 4,
     "alert": m.MAX_PARCEL_BYTES + 4,
     "piece": m.MAX_PARCEL_BYTES + 4,
+    "closed": m.MAX_PARCEL_BYTES + 4,
     "receipt": m.ReceiptWanted.LIMIT,
     "document": m.DocumentWanted.LIMIT,
     "health": Health.LIMIT,

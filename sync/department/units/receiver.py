@@ -31,6 +31,7 @@ from storage.leaf import Leaf, open_leaf
 from storage.receipts import MAX_RANGES
 from sync import messages as m
 from sync import parcels
+from sync.closed_parcels import ClosedHeader, ClosedHeld
 from sync.department.content.key_service import ReceivingKeys
 from sync.department.store import incidents, unit_health
 from sync.department.store import unit_logs as held
@@ -40,6 +41,7 @@ from sync.department.store.partials import Partials
 from sync.department.store.tables import alerts, documents, receipts, units
 from sync.department.store.unit_logs import HeldLog
 from sync.department.units.arrival import Arrival
+from sync.department.units.closed_arrival import ClosedArrival
 from sync.errors import KeyServiceError, MessageError, RefusedByDepartmentError, StoreError, refuse
 from sync.health import Health, HealthHeld
 from sync.pieces import PieceHeader, PieceHeld
@@ -78,6 +80,7 @@ class Receiver:
         self._now_us = now_us
         self._certificate_days = certificate_days
         self._arrival = Arrival(store, keys, packs, now_us, alerted)
+        self.closed_arrival = ClosedArrival(store, self._arrival, now_us)
         self._guard = threading.Lock()
         self._locks: dict[bytes, threading.Lock] = {}
         self._challenges: dict[bytes, bool] = {}
@@ -99,6 +102,7 @@ class Receiver:
             "parcel": self.parcel,
             "piece": self.piece,
             "alert": self.alert,
+            "closed": self.closed,
             "receipt": self.receipt,
             "document": self.document,
             "health": self.health,
@@ -129,7 +133,7 @@ class Receiver:
         log_id = m.claimed_log(kind, data)
         with self.store.read() as connection:
             log = held.find_log(connection, log_id)
-        if log is None:
+        if log is None or log.closed_of is not None:
             raise refuse("unknown-log", "no enrolled unit vouched for this log")
         message = m.open_message(kind, data, log.public)
         if log.revoked:
@@ -343,6 +347,12 @@ class Receiver:
             _, bad = self._arrival.take(now, parcel, [self._partials.whole(now.log_no, header)])
             self._partials.drop(now.log_no)
         return PieceHeld(log_id=log.log_id, held=header.total, done=True, bad=tuple(bad))
+
+    def closed(self, data: bytes) -> ClosedHeld:
+        """Records of a log of the same unit that was closed: offered, or with their content."""
+        header_bytes, body = parcels.split_parcel(data)
+        header, log = self._open(ClosedHeader, header_bytes)
+        return self.closed_arrival.take(log.unit_id, header, parcels.cut_items(header.items, body))
 
     def alert(self, data: bytes) -> m.ParcelHeld:
         """A hit ahead of its turn: its content is taken now, its leaf waits for its place in the log.

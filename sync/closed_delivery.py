@@ -1,0 +1,167 @@
+"""Hands closed logs over to the department, record by record, after everything else was sent.
+
+Resumable: each signed answer that lacks nothing is kept beside the log; its records are not offered again.
+What cannot be read or does not verify stays, and so does the alarm: that needs a person.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from storage import files
+from storage.errors import StorageError
+from storage.leaf import unchecked
+from sync import messages as m
+from sync import parcels
+from sync.closed_parcels import MAX_CLOSED_LEAVES, ClosedHeader, ClosedHeld, digest_of
+from sync.errors import LinkError, MessageError
+from sync.handover import ANSWERS, HandedRecord, Handover, answered, open_handover
+from sync.membership import SyncFolder
+from sync.outbox import Outbox
+from sync.transport import Link
+
+log_events = structlog.get_logger("uplink")
+WHOLE = "whole"
+MOST_LEAF_BYTES = 256 * 1024  # in one message
+
+
+@dataclass(slots=True, kw_only=True)
+class Delivered:
+    """What one conversation handed over. bad: elements that the department could not take."""
+
+    records: int = 0
+    bad: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Records of a closed log, and elements of them with their stored bytes; none makes it an offer."""
+
+    leaves: tuple[bytes, ...]
+    items: tuple[m.Item, ...] = ()
+    parts: tuple[bytes, ...] = ()
+
+
+class ClosedDelivery:
+    """Hands over through one link, signed by the log that is open now. Not for two threads."""
+
+    def __init__(
+        self, outbox: Outbox, link: Link, department: Ed25519PublicKey, *, parcel_bytes: int
+    ) -> None:
+        self._outbox, self._link, self._department = outbox, link, department
+        self._parcel_bytes = parcel_bytes
+
+    def run(self, folder: SyncFolder, goes_on: Callable[[], bool] = lambda: True) -> Delivered:
+        """Every closed log that is not handed over. Raises LinkError, RefusedByDepartmentError."""
+        done = Delivered()
+        for beside in sorted(one.parent for one in (folder.path / "old").glob("*/store")):
+            if (beside / ANSWERS / WHOLE).exists():
+                continue
+            try:
+                with open_handover(beside) as handover:
+                    self._one(handover, beside, done, goes_on)
+            except (StorageError, OSError, sqlite3.Error) as error:
+                log_events.warning("closed_log_unreadable", log=beside.name, what=str(error))
+        return done
+
+    def _one(self, handover: Handover, beside: Path, done: Delivered, goes_on: Callable[[], bool]) -> None:
+        there = answered(beside, handover.log_id, self._department)
+        whole = True
+        (beside / ANSWERS).mkdir(mode=files.PRIVATE_DIR, exist_ok=True)
+        left = (one for one in handover.records() if isinstance(one, HandedRecord))
+        for some in portions(one for one in left if not any(a <= one.sequence <= b for a, b in there)):
+            if not goes_on():
+                return
+            answer, signed, bad = self._portion(handover, some)
+            done.records += len(some) - len(answer.lacking)
+            done.bad += bad
+            whole = whole and not answer.lacking
+            if not answer.lacking:
+                files.replace(beside / ANSWERS / f"{answer.first:016d}.cbor", signed)
+
+        if whole:  # what verifies is there; it need not be looked through again
+            files.replace(beside / ANSWERS / WHOLE, b"")
+
+    def _portion(self, handover: Handover, some: Sequence[HandedRecord]) -> tuple[ClosedHeld, bytes, int]:
+        """(the last answer about these records, as it was signed, how many elements were bad)."""
+        offer = Parcel(tuple(one.leaf for one in some))
+        answer, signed = self._ask(handover, offer)
+        bad = 0
+        if answer.lacking:
+            lacking = set(answer.lacking)
+            for parcel in cut((one for one in some if one.sequence in lacking), self._parcel_bytes):
+                bad += len(self._ask(handover, parcel)[0].bad)
+            answer, signed = self._ask(handover, offer)
+        return answer, signed, bad
+
+    def _ask(self, handover: Handover, parcel: Parcel) -> tuple[ClosedHeld, bytes]:
+        header = header_of(self._outbox.log_id, handover.log_id, parcel, {k.epoch: k for k in handover.keys})
+        signed = m.seal_message(header, self._outbox.sign)
+        data = self._link.post("closed", parcels.frame_parcel(signed, parcel.parts))
+        try:
+            held = m.open_message(ClosedHeld, data, self._department)
+        except (MessageError, StorageError) as error:
+            raise LinkError(f"an answer that is not the department's: {error}") from None
+        if (held.log_id, held.closed, held.digest) != (
+            header.log_id,
+            header.closed,
+            digest_of(parcel.leaves),
+        ):
+            raise LinkError("an answer about other records")
+        return held, data
+
+
+def header_of(speaker: bytes, closed: bytes, parcel: Parcel, keys: Mapping[int, m.SealedKey]) -> ClosedHeader:
+    """The header of a parcel, with the keys that its elements need."""
+    wanted = {item.sequence for item in parcel.items}
+    parsed = (unchecked(data) for data in parcel.leaves)
+    epochs = sorted({leaf.epoch for leaf in parsed if leaf.sequence in wanted and leaf.epoch in keys})
+    return ClosedHeader(
+        log_id=speaker,
+        closed=closed,
+        keys=tuple(keys[epoch] for epoch in epochs[: m.MAX_KEYS]),
+        leaves=parcel.leaves,
+        items=parcel.items,
+    )
+
+
+def portions(records: Iterable[HandedRecord]) -> Iterator[list[HandedRecord]]:
+    """As many records as one offer takes."""
+    some: list[HandedRecord] = []
+    size = 0
+    for one in records:
+        if some and (len(some) >= MAX_CLOSED_LEAVES or size + len(one.leaf) > MOST_LEAF_BYTES):
+            yield some
+            some, size = [], 0
+        some.append(one)
+        size += len(one.leaf)
+    if some:
+        yield some
+
+
+def cut(records: Iterable[HandedRecord], most_bytes: int) -> Iterator[Parcel]:
+    """Parcels of about this size. What the folder lost is sent empty: it is noted as gone."""
+    leaves: list[bytes] = []
+    items: list[m.Item] = []
+    parts: list[bytes] = []
+    size = 0
+    for one in records:
+        stored = dict(one.elements)
+        for name in m.traveling(unchecked(one.leaf)):
+            data = stored.get(name, b"")
+            if items and size + len(data) > most_bytes:
+                yield Parcel(tuple(leaves), tuple(items), tuple(parts))
+                leaves, items, parts, size = [], [], [], 0
+            if not leaves or leaves[-1] != one.leaf:
+                leaves.append(one.leaf)
+            items.append(m.Item(sequence=one.sequence, name=name, length=len(data)))
+            parts.append(data)
+            size += len(data)
+    if items:
+        yield Parcel(tuple(leaves), tuple(items), tuple(parts))

@@ -1,0 +1,124 @@
+"""What a person does about units and the store: let a unit join, revoke it, purge what is due, bring a closed
+log. Each is an entry before it is done (463.4, 463.8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sync.department.desk.context import Front, PurgedDay
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.words import demand_words
+from sync.department.journal.machine_entries import ClosedLogBrought, PurgeAsked, UnitCodeIssued, UnitRevoked
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call
+from sync.errors import ConfigError
+
+CLAUSE = "463.4"
+MAX_NAME = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitForm:
+    """A new unit, by the name that it will have."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeUnitForm:
+    """A unit, by name or id, that may speak no more, and why."""
+
+    unit: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BringForm:
+    """A closed log that was brought on its unit's card: its id in hex, what of it verifies, and why."""
+
+    log: str
+    records: int
+    digest: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitCode:
+    """The one-time code with which a unit of this name joins, and for how many hours it is good."""
+
+    entry: int
+    name: str
+    code: str = field(repr=False)
+    hours: int
+
+
+def issue_code(front: Front, token: str, form: UnitForm) -> UnitCode:
+    """Make the code with which a new unit joins; the entry comes first."""
+
+    def plan(caller: Caller) -> Plan[int]:
+        if not 1 <= len(form.name) <= MAX_NAME or not form.name.isprintable():
+            what = f"a unit's name has 1 to {MAX_NAME} printable characters"
+            raise FormError(what, code="unit-name", clause=CLAUSE)
+        if any(one.name == form.name for one in front.state.units(caller.at_us)):
+            raise FormError(
+                "a unit of that name is enrolled",
+                code="unit-name",
+                clause=CLAUSE,
+                cure="revoke it first, or choose another",
+            )
+        return [UnitCodeIssued(name=form.name)], lambda made: made[0].sequence
+
+    entry = front.desk.act(token, Call.DOCUMENT_SIGN, plan)
+    try:
+        code, hours = front.let_join(form.name)
+    except ConfigError as error:
+        raise FormError(error.what, code="unit-name", clause=CLAUSE, cure=error.cure) from None
+    front.desk.try_cover(entry)
+    return UnitCode(entry=entry, name=form.name, code=code, hours=hours)
+
+
+def revoke(front: Front, token: str, form: RevokeUnitForm) -> Entered:
+    """Take a unit out of service; the entry comes first."""
+
+    def plan(caller: Caller) -> Plan[int]:
+        demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
+        if not any(form.unit in {one.name, one.unit} for one in front.state.units(caller.at_us)):
+            raise FormError("no enrolled unit has that name or id", code="unit", clause=CLAUSE)
+        return [UnitRevoked(unit=form.unit, reason=form.reason)], lambda made: made[0].sequence
+
+    entry = front.desk.act(token, Call.DOCUMENT_SIGN, plan)
+    try:
+        front.shut_out(form.unit, form.reason)
+    except ConfigError as error:
+        raise FormError(error.what, code="unit", clause=CLAUSE) from None
+    front.desk.try_cover(entry)
+    return Entered(entry=entry)
+
+
+def purge(front: Front, token: str, form: NothingForm) -> tuple[PurgedDay, ...]:  # noqa: ARG001
+    """Purge what is due now, as the daily run does; the entry comes first."""
+
+    def plan(_caller: Caller) -> Plan[int]:
+        return [PurgeAsked()], lambda made: made[0].sequence
+
+    entry = front.desk.act(token, Call.CHANGE_APPROVE, plan)
+    done = tuple(front.purge())
+    front.desk.try_cover(entry)
+    return done
+
+
+def bring(front: Front, token: str, form: BringForm) -> Entered:
+    """Enter that a closed log is taken in from its unit's card, ahead of taking it in."""
+
+    def plan(_caller: Caller) -> Plan[int]:
+        demand_words(form.reason, "say where the card comes from", code="reason", clause="463.8")
+        if len(form.log) != 64 or len(form.digest) != 32 or form.records < 0:
+            raise FormError("names no log", code="closed-log", clause="463.8")
+        note = ClosedLogBrought(log=form.log, records=form.records, digest=form.digest, reason=form.reason)
+        return [note], lambda made: made[0].sequence
+
+    entry = front.desk.act(token, Call.INCIDENT_CLOSE, plan)
+    front.desk.try_cover(entry)
+    return Entered(entry=entry)

@@ -1,0 +1,72 @@
+"""Behind the desk's calls about units and the store: codes, revocation, a purge ahead of its hour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from storage.times import day_text
+from sync.department.content.key_service import ReceivingKeys
+from sync.department.desk.context import PurgedDay
+from sync.department.desk.desk import Desk
+from sync.department.ground.department_time import Clocks, DepartmentTime
+from sync.department.ground.home import DepartmentHome
+from sync.department.server import daily
+from sync.department.server.retention import Retention
+from sync.department.store.blobs import PackStore
+from sync.department.store.database import Store
+from sync.department.units import documents
+from sync.department.units.authority import Authority
+from sync.department.units.enrolment import Enrolment
+from sync.root_file import describe
+
+
+def enrolment_of(home: DepartmentHome, store: Store, clock: Callable[[], int]) -> Enrolment:
+    """What makes codes for units and revokes them."""
+    authority = Authority.open(home.authority, clock)
+    return Enrolment(store, authority, home.log_key(), home.settings, home.root_file, clock)
+
+
+def let_join(
+    home: DepartmentHome, store: Store, keys: ReceivingKeys, name: str, clock: Callable[[], int]
+) -> tuple[str, int]:
+    """A one-time code for a new unit of that name, and for how many hours it is good. Raises ConfigError."""
+    if (home.path / "command.key").exists():  # else its holder signs the documents by hand
+        documents.refresh(home, store, keys, clock())
+    enrolment = enrolment_of(home, store, clock)
+    code = enrolment.issue_code(name, describe(enrolment.root_file())[0].digest())
+    return code.text(), home.settings.code_hours
+
+
+def purge(  # noqa: PLR0917 - what a purge touches
+    home: DepartmentHome,
+    store: Store,
+    keys: ReceivingKeys,
+    packs: PackStore,
+    desk: Desk,
+    clock: Callable[[], int],
+) -> list[PurgedDay]:
+    """As the daily run; the log gets an entry of each day."""
+    time = clock
+    if not isinstance(time, DepartmentTime):
+        time = DepartmentTime(home.path, Clocks(wall=clock, running=clock, boot=lambda: "as given"))
+    retention = Retention(
+        store,
+        keys,
+        packs,
+        home.log_key(),
+        home.settings,
+        time,
+        keep_days=lambda: desk.policy.retention.keep_days,
+    )
+    done = retention.run(desk.book.purge_through)
+    daily.enter_purges(desk, retention)
+    return [
+        PurgedDay(
+            day=day_text(one.day),
+            records=one.records,
+            elements=one.elements,
+            packs=one.packs,
+            clause=one.clause,
+        )
+        for one in done
+    ]

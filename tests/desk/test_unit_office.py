@@ -1,0 +1,163 @@
+"""Units let in and shut out, a purge by hand, a closed log from the bench: each by a logged person."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from desk_seat import Seat
+from desk_terminal import Terminal
+from desk_twins import Department
+from receiver_twins import Joined
+from sync_twins import converse
+
+from sync.department.cli import main
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.machine.unit_calls import RevokeUnitForm, UnitForm
+from sync.department.ground.home import DepartmentHome
+from sync.department.journal.machine_entries import (
+    ClosedLogBrought,
+    PurgeAsked,
+    UnitCodeIssued,
+    UnitRevoked,
+)
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.server.open_desk import open_desk
+from sync.department.server.server import Department as Server
+from sync.department.server.verify import Checker
+from sync.documents import inbox_file
+from sync.handover import closed_logs
+from sync.succession import keep_keys, registration, succeed
+
+
+@pytest.fixture
+def seat(
+    department: Department,
+    tokens: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Seat:
+    return Seat(department, tokens, monkeypatch, capsys)
+
+
+def entered(department: Department, kind: type) -> list[tuple[str, object]]:
+    department.desk.refresh()
+    return [(one.stamp.user, one.note) for one in department.desk.log.entries() if isinstance(one.note, kind)]
+
+
+def test_a_unit_is_let_in_by_a_person_and_the_log_names_who(seat: Seat) -> None:
+    made = seat.json("chief", "enrol", "--name", "car 9")
+    assert made["code"].startswith("ALPR")
+    assert entered(seat.department, UnitCodeIssued) == [("chief", UnitCodeIssued(name="car 9"))]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("enrol", "--name", "car 9"),
+        ("enrol", "--revoke", "car-7", "--why", "stolen from the yard"),
+        ("purge",),
+    ],
+)
+def test_without_a_person_nothing_of_it_is_done(
+    department: Department,
+    words: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DEPARTMENT_HOME", str(department.home.path))
+    monkeypatch.delenv("DEPARTMENT_TOKEN", raising=False)
+    assert main(list(words)) == 2
+    assert "--user" in capsys.readouterr().err
+    for kind in (UnitCodeIssued, UnitRevoked, PurgeAsked):
+        assert entered(department, kind) == []
+    assert [one.name for one in department.front.state.units(department.clock.us)] == ["car-7"]
+
+
+@pytest.mark.parametrize("user", ["officer1", "comm1", "reviewer1", "vendor1"])
+def test_whoever_may_not_lets_no_unit_in_shuts_none_out_and_purges_nothing(
+    department: Department, tokens: Callable[[str], str], user: str
+) -> None:
+    for name, form in (
+        ("unit/enroll", UnitForm(name="car 9")),
+        ("unit/revoke", RevokeUnitForm(unit="car-7", reason="because I can")),
+        ("retention/purge", NothingForm()),
+    ):
+        with pytest.raises(DeskRefusal):
+            department.call(name, tokens(user), form)
+    for kind in (UnitCodeIssued, UnitRevoked, PurgeAsked):
+        assert entered(department, kind) == []
+    assert [one.name for one in department.front.state.units(department.clock.us)] == ["car-7"]
+
+
+def test_a_unit_is_shut_out_by_a_person_with_a_reason(seat: Seat) -> None:
+    assert seat.type("chief", "enrol", "--revoke", "car-7")[0] == 1  # no reason
+    assert seat.type("chief", "enrol", "--revoke", "car-9", "--why", "stolen from the yard")[0] != 0
+    assert entered(seat.department, UnitRevoked) == []
+    status, out, err = seat.type("chief", "enrol", "--revoke", "car-7", "--why", "stolen from the yard")
+    assert (status, out) == (0, "revoked: car-7\n"), err
+    [(user, note)] = entered(seat.department, UnitRevoked)
+    assert (user, note) == ("chief", UnitRevoked(unit="car-7", reason="stolen from the yard"))
+    assert seat.department.front.state.units(seat.department.clock.us) == []
+
+
+def test_a_purge_by_hand_is_a_call_of_a_person(seat: Seat) -> None:
+    status, out, err = seat.type("chief", "purge")
+    assert (status, out) == (0, "nothing is due\n"), err
+    assert [user for user, _ in entered(seat.department, PurgeAsked)] == ["chief"]
+
+
+def closed_folder(unit: Joined, server: Server) -> Path:
+    log_id = unit.outbox.log_id
+    keep_keys(unit.folder, log_id, unit.outbox.sealed_keys())
+    unit.ledger.close()
+    unit.ledger = succeed(
+        unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="its card was damaged"
+    )
+    message = registration(unit.outbox, unit.folder, unit.folder.unit_key(), previous=None, reason="damaged")
+    server.enrolment.answer("new-log", message)
+    return unit.folder.path / "old" / log_id.hex()[:16]
+
+
+def test_a_card_on_the_bench_is_taken_in_by_a_logged_person_and_the_unit_hears_of_it(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = Terminal(tmp_path / "home", capsys, monkeypatch)
+    assert terminal.type("init", "--host", "localhost", "--name", "Arcadia PD")[0] == 0
+    home = DepartmentHome.open(terminal.home)
+    server = Server(home)
+    unit = Joined(tmp_path / "unit", server, "car 12")
+    try:
+        unit.add(3)
+        bench = tmp_path / "bench"
+        shutil.copytree(closed_folder(unit, server), bench)
+        terminal.own_password(terminal.given("user", "first", "chief"))
+        monkeypatch.delenv("DEPARTMENT_TOKEN")
+        words = ("incident", "import", str(bench), "--why", "card of car 12")
+        assert terminal.type(*words)[0] == 2  # nobody asks
+        terminal.session("chief", steps_ahead=1)
+        assert terminal.type("incident", "import", str(tmp_path), "--why", "card of car 12")[0] == 2
+        status, out, err = terminal.type("--json", *words)
+        assert status == 0, err
+        taken = json.loads(out)
+        assert (taken["lacking"], taken["bad"], taken["told"]) == (0, 0, True)
+        assert terminal.type(*words)[0] == 0  # again: nothing is taken twice
+        checker = Checker(server.store, server.keys, server.packs, home.log_key().public_key())
+        assert checker.run().problems == []
+        desk = open_desk(home)
+        brought = [one for one in desk.log.entries() if isinstance(one.note, ClosedLogBrought)]
+        desk.close()
+        assert [one.stamp.user for one in brought] == ["chief", "chief"]
+        [one] = closed_logs(unit.folder)
+        assert one.reads == 3
+        converse(unit, server)
+        assert (unit.folder.inbox / inbox_file(f"handed-over/{one.name}")).exists()
+        assert closed_logs(unit.folder) == []
+    finally:
+        unit.close()
+        server.close()

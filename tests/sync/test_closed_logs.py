@@ -1,0 +1,342 @@
+"""What a closed log holds reaches the department: by sync, whole, once, and marked; forgeries do not."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from receiver_twins import Joined, incident_kinds
+from sqlalchemy import func, select
+from sync_twins import LoopbackLink, converse
+
+from storage.leaf import unchecked
+from sync import messages as m
+from sync import parcels
+from sync.closed_delivery import ClosedDelivery, Delivered, Parcel, header_of, portions
+from sync.closed_parcels import ClosedHeader, ClosedHeld
+from sync.department.server.server import Department
+from sync.department.server.verify import Checker
+from sync.department.store import closed_records
+from sync.department.store import unit_logs as held
+from sync.department.store.tables import elements, logs, tokens
+from sync.errors import LinkError, RefusedByDepartmentError
+from sync.handover import HandedRecord, closed_logs, open_handover
+from sync.membership import SyncFolder
+from sync.succession import keep_keys, open_or_succeed, registration, succeed
+
+
+@pytest.fixture
+def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
+    made = Joined(tmp_path / "unit", department, "unit")
+    yield made
+    made.close()
+
+
+def close_the_log(unit: Joined, department: Department) -> Path:
+    """As a fork does: the log is set aside with its keys, another opened, and the department told."""
+    log_id, previous = unit.outbox.log_id, unit.outbox.anchored_note()
+    keep_keys(unit.folder, log_id, unit.outbox.sealed_keys())
+    unit.ledger.close()
+    unit.ledger = succeed(
+        unit.home, unit.slot, unit.clock, unit.folder, previous=previous, reason="the department refused it"
+    )
+    register(unit, department)
+    return unit.folder.path / "old" / log_id.hex()[:16]
+
+
+def register(unit: Joined, department: Department) -> None:
+    message = registration(
+        unit.outbox, unit.folder, unit.folder.unit_key(), previous=None, reason="another log"
+    )
+    department.enrolment.answer("new-log", message)
+
+
+def hand_over(
+    unit: Joined, department: Department, *, link: LoopbackLink | None = None, parcel_bytes: int = 1 << 20
+) -> Delivered:
+    key = department.home.log_key().public_key()
+    return ClosedDelivery(unit.outbox, link or LoopbackLink(department), key, parcel_bytes=parcel_bytes).run(
+        unit.folder
+    )
+
+
+def texts_held(department: Department) -> int:
+    with department.store.read() as connection:
+        query = select(func.count()).select_from(elements).where(elements.c.name == "text")
+        found = int(connection.execute(query).scalar_one())
+        assert found == connection.execute(select(func.count()).select_from(tokens)).scalar_one()
+        return found
+
+
+def check(department: Department) -> list[str]:
+    key = department.home.log_key().public_key()
+    return Checker(department.store, department.keys, department.packs, key).run().problems
+
+
+def test_unsent_reads_of_a_closed_log_arrive_by_the_next_sync_and_the_alarm_ends(
+    unit: Joined, department: Department
+) -> None:
+    unit.add(2)
+    converse(unit, department)
+    unit.add(5)
+    close_the_log(unit, department)
+    assert [one.reads for one in closed_logs(unit.folder)] == [5]
+    done = hand_over(unit, department)
+    assert done.records >= 5
+    assert done.bad == 0
+    assert texts_held(department) == 7
+    assert closed_logs(unit.folder) == []
+    assert check(department) == []
+    link = LoopbackLink(department)
+    assert hand_over(unit, department, link=link) == Delivered()
+    assert link.names == []  # once, not again
+
+
+def test_a_log_that_contradicts_what_was_received_is_held_beside_it_and_is_an_incident(
+    unit: Joined, department: Department, tmp_path: Path
+) -> None:
+    unit.add(1)
+    converse(unit, department)
+    unit.ledger.close()
+    shutil.copytree(unit.path, tmp_path / "copy")
+    copy = Joined.__new__(Joined)
+    copy.__dict__.update(unit.__dict__)
+    copy.home, copy.slot = tmp_path / "copy" / "home", type(unit.slot)(tmp_path / "copy" / "chip")
+    copy.folder = SyncFolder.of(copy.home)
+    copy.reopen()
+    unit.reopen()
+    unit.add(4)  # the honest unit's, its line away
+    copy.add(3)
+    converse(copy, department)
+    copy.ledger.close()
+    assert texts_held(department) == 4
+    with pytest.raises(RefusedByDepartmentError, match="do not lead to the signed checkpoint"):
+        converse(unit, department)
+    close_the_log(unit, department)
+    hand_over(unit, department)
+    assert texts_held(department) == 8
+    assert closed_logs(unit.folder) == []
+    assert check(department) == []
+    assert {"fork", "contradiction"} <= set(incident_kinds(department))
+    with department.store.read() as connection:
+        marked = connection.execute(select(logs).where(logs.c.closed_of.is_not(None))).all()
+    assert len(marked) == 1
+
+
+def test_a_hand_over_that_is_cut_again_and_again_continues_where_it_was(
+    unit: Joined, department: Department
+) -> None:
+    unit.add(6, size=20_000)
+    close_the_log(unit, department)
+    rng, cuts = random.Random(14), 0
+
+    def cut(_name: str, data: bytes) -> bytes:
+        nonlocal cuts
+        if rng.random() < 0.4:
+            cuts += 1
+            raise LinkError("cut")
+        return data
+
+    for _ in range(60):
+        link = LoopbackLink(department)
+        link.before = cut
+        try:
+            hand_over(unit, department, link=link, parcel_bytes=50_000)
+        except LinkError:
+            continue
+        break
+    assert cuts
+    assert closed_logs(unit.folder) == []
+    assert texts_held(department) == 6
+    assert check(department) == []
+
+
+def altered(sql: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        database = sqlite3.connect(folder / "store" / "ledger.sqlite3")
+        with database:
+            database.execute(sql)
+        database.close()
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "arrived", "alarm"),
+    [
+        pytest.param(
+            altered("UPDATE leaves SET leaf = zeroblob(99) WHERE sequence = "
+                    "(SELECT max(sequence) FROM elements WHERE name = 'text')"),
+            3,
+            True,
+            id="a leaf altered",
+        ),
+        pytest.param(
+            altered("UPDATE elements SET stored = zeroblob(99) WHERE name = 'text' AND sequence = "
+                    "(SELECT max(sequence) FROM elements WHERE name = 'text')"),
+            3,
+            False,
+            id="a text altered",
+        ),
+        pytest.param(lambda folder: (folder / "store" / "log.pub").write_bytes(b"?"), 4, True, id="no key"),
+        pytest.param(lambda folder: (folder / "keys.cbor").unlink(), 0, True, id="no epoch keys"),
+    ],
+)  # fmt: skip
+def test_of_a_damaged_closed_log_everything_arrives_that_still_verifies(
+    unit: Joined,
+    department: Department,
+    damage: Callable[[Path], None],
+    arrived: int,
+    alarm: bool,
+) -> None:
+    unit.add(4)
+    folder = close_the_log(unit, department)
+    damage(folder)
+    hand_over(unit, department)
+    assert texts_held(department) == arrived
+    assert bool(closed_logs(unit.folder)) is alarm
+    assert check(department) == []
+
+
+def test_a_ledger_with_a_torn_page_hands_over_the_records_around_it(
+    unit: Joined, department: Department
+) -> None:
+    for _ in range(40):
+        unit.add(5)
+    unit.ledger.close()
+    ledger = unit.home / "store" / "ledger.sqlite3"
+    with ledger.open("r+b") as file:  # one page of the middle
+        file.seek(ledger.stat().st_size // 2 // 4096 * 4096)
+        file.write(random.Random(463).randbytes(4096))
+    try:
+        unit.reopen()
+        close_the_log(unit, department)
+    except Exception:  # noqa: BLE001 - which page it hit decides how it is noticed
+        unit.ledger = open_or_succeed(unit.home, unit.slot, unit.clock, unit.folder)
+        register(unit, department)
+    hand_over(unit, department)
+    assert texts_held(department) >= 100
+    assert check(department) == []
+
+
+# --- attacks ----------------------------------------------------------------------------------------------
+
+
+def ready(unit: Joined, department: Department) -> tuple[ClosedHeader, list[bytes], list[HandedRecord]]:
+    """A true message with all content of a closed log, as the unit's newer log would sign it."""
+    unit.add(2)
+    folder = close_the_log(unit, department)
+    with open_handover(folder) as handover:
+        [some] = portions(one for one in handover.records() if isinstance(one, HandedRecord))
+        items, parts = [], []
+        for one in some:
+            stored = dict(one.elements)
+            for name in m.traveling(unchecked(one.leaf)):
+                items.append(m.Item(sequence=one.sequence, name=name, length=len(stored[name])))
+                parts.append(stored[name])
+        keys = {key.epoch: key for key in handover.keys}
+        parcel = Parcel(tuple(one.leaf for one in some), tuple(items), tuple(parts))
+        return header_of(unit.outbox.log_id, handover.log_id, parcel, keys), parts, some
+
+
+def post(unit: Joined, department: Department, header: ClosedHeader, parts: list[bytes]) -> ClosedHeld:
+    data = b"".join(parcels.frame_parcel(m.seal_message(header, unit.outbox.sign), parts))
+    return m.open_message(
+        ClosedHeld, department.receiver.answer("closed", data), department.home.log_key().public_key()
+    )
+
+
+def test_the_true_message_is_taken_once_however_often_it_comes(unit: Joined, department: Department) -> None:
+    header, parts, _ = ready(unit, department)
+    for _ in range(3):
+        assert post(unit, department, header, parts).lacking == ()
+    assert texts_held(department) == 2
+    assert check(department) == []
+
+
+def test_a_stranger_with_another_log_of_its_own_hands_over_nothing_of_this_unit(
+    unit: Joined, department: Department, tmp_path: Path
+) -> None:
+    header, parts, _ = ready(unit, department)
+    other = Joined(tmp_path / "other", department, "other")
+    try:
+        with pytest.raises(RefusedByDepartmentError, match="no log of this unit"):
+            post(other, department, replace(header, log_id=other.outbox.log_id), parts)
+    finally:
+        other.close()
+    assert texts_held(department) == 0
+
+
+def test_an_open_log_is_not_handed_over_around_its_tree(unit: Joined, department: Department) -> None:
+    header, parts, _ = ready(unit, department)
+    with pytest.raises(RefusedByDepartmentError, match="is open"):
+        post(unit, department, replace(header, closed=unit.outbox.log_id), parts)
+
+
+def test_leaves_that_the_closed_log_did_not_sign_are_refused(unit: Joined, department: Department) -> None:
+    header, parts, some = ready(unit, department)
+    key = Ed25519PrivateKey.generate()
+    forged = tuple(unchecked(one.leaf).sign(key) for one in some)
+    swapped = (header.leaves[1], header.leaves[0], *header.leaves[2:])
+    for leaves in (forged, swapped, (header.leaves[0], header.leaves[0])):
+        with pytest.raises(RefusedByDepartmentError):
+            post(unit, department, replace(header, leaves=leaves), parts)
+    with department.store.read() as connection:
+        assert closed_records.beside(connection, header.closed) == []
+
+
+def test_altered_content_is_asked_for_again_and_never_stored(unit: Joined, department: Department) -> None:
+    header, parts, _ = ready(unit, department)
+    wrong = [bytes(len(one)) for one in parts]
+    answer = post(unit, department, header, wrong)
+    assert len(answer.bad) == len(parts)
+    assert answer.lacking
+    assert texts_held(department) == 0
+    assert post(unit, department, header, parts).lacking == ()
+    assert texts_held(department) == 2
+
+
+def test_the_log_beside_cannot_be_spoken_for(unit: Joined, department: Department) -> None:
+    header, parts, _ = ready(unit, department)
+    post(unit, department, header, parts)
+    with department.store.read() as connection:
+        [beside] = closed_records.beside(connection, header.closed)
+    data = b"".join(
+        parcels.frame_parcel(m.seal_message(replace(header, log_id=beside.log_id), unit.outbox.sign), parts)
+    )
+    with pytest.raises(RefusedByDepartmentError) as refused:
+        department.receiver.answer("closed", data)
+    assert refused.value.code == "unknown-log"
+
+
+def test_answers_of_anyone_else_end_no_alarm(unit: Joined, department: Department) -> None:
+    header, parts, _ = ready(unit, department)
+    answer = post(unit, department, header, parts)
+    [before] = closed_logs(unit.folder)
+    place = before.folder / "answers"
+    place.mkdir()
+    for key, change, done in (
+        (Ed25519PrivateKey.generate(), {}, False),
+        (department.home.log_key(), {"closed": bytes(32)}, False),
+        (department.home.log_key(), {"lacking": (1,)}, False),
+        (department.home.log_key(), {}, True),
+    ):
+        (place / "0.cbor").write_bytes(m.seal_message(replace(answer, **change), key))  # type: ignore[arg-type]
+        assert (closed_logs(unit.folder) == []) is done
+
+
+def test_a_purge_takes_what_came_of_a_closed_log_too(unit: Joined, department: Department) -> None:
+    header, parts, _ = ready(unit, department)
+    post(unit, department, header, parts)
+    with department.store.read() as connection:
+        [beside] = closed_records.beside(connection, header.closed)
+        names = held.names_held(connection, beside.log_no, range(100))
+        days = connection.execute(select(elements.c.day).where(elements.c.log_no == beside.log_no)).scalars()
+        assert len(set(days)) == 1
+    assert {name for _, name in names} >= {"text", "place", "patch", "overview"}

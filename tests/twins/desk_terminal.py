@@ -1,0 +1,59 @@
+"""Types `department` commands at a home of its own, as people who keep their authenticators."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import pytest
+
+from sync.department.cli import main
+
+NEW = "correct horse 463"
+
+
+class Terminal:
+    """Types commands and keeps everybody's passwords and authenticators."""
+
+    def __init__(
+        self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.home, self._capsys, self._environment = home, capsys, monkeypatch
+        self.secrets: dict[str, tuple[str, str]] = {}
+        monkeypatch.setenv("DEPARTMENT_HOME", str(home))
+
+    def type(self, *words: str) -> tuple[int, str, str]:
+        status = main(list(words))
+        said = self._capsys.readouterr()
+        return status, said.out, said.err
+
+    def given(self, *words: str) -> dict[str, Any]:
+        status, out, err = self.type("--json", *words)
+        assert status == 0, err
+        return json.loads(out)  # type: ignore[no-any-return]
+
+    def resume(self, token: str) -> None:
+        """Go on in a session."""
+        self._environment.setenv("DEPARTMENT_TOKEN", token)
+
+    def session(self, user: str, steps_ahead: int = 0) -> str:
+        """Log on as somebody; `steps_ahead`: with the code of the next half minute. The session's token."""
+        password, secret = self.secrets[user]
+        code = pyotp.TOTP(secret).at(int(time.time()) + 30 * steps_ahead)
+        self._environment.setenv("DEPARTMENT_PASSWORD", password)
+        self._environment.setenv("DEPARTMENT_CODE", code)
+        token = str(self.given("user", "login", user)["token"])
+        self.resume(token)
+        return token
+
+    def keep(self, given: dict[str, str], password: str) -> None:
+        self.secrets[given["user"]] = (password, pyotp.parse_uri(given["totp_uri"]).secret)
+
+    def own_password(self, given: dict[str, str]) -> None:
+        self.keep(given, given["password"])
+        self.session(given["user"])
+        self._environment.setenv("DEPARTMENT_NEW_PASSWORD", NEW)
+        self.keep(self.given("user", "password"), NEW)
