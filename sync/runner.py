@@ -19,6 +19,7 @@ from storage.times import DAY_US, now_us
 from sync import messages as m
 from sync import schedule as when
 from sync.closed_delivery import ClosedDelivery, Delivered
+from sync.destruction import send_kept
 from sync.enrolment import open_link, renew_if_due, take_renewed
 from sync.errors import BatchRefusedError, LinkError, NotEnrolledError, RefusedByDepartmentError
 from sync.health import Health
@@ -150,6 +151,7 @@ class Runner:
         """The logs that were closed, once all of this one is there. Raises LinkError."""
         if not conversation.progress.done:
             return Delivered()
+        send_kept(self._folder.path.parent, link, member.department_public(), goes_on)
         delivery = ClosedDelivery(
             self._outbox, link, member.department_public(), parcel_bytes=self._parcel_size.size
         )

@@ -1,6 +1,7 @@
 """A factory reset of a home: the keys first, then everything else, while other threads may still write there.
 
 Promise: from the first step on nothing on the card can be opened, and what comes after it is done to its end.
+The department hears of it in a receipt that the log's key signs before it goes.
 """
 
 from __future__ import annotations
@@ -8,15 +9,83 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from firmware.console.errors import UnitRefusedError
 from hw.errors import SlotFailedError
+from storage.errors import StorageError
+from storage.ledger import Ledger
 from storage.slot import SLOT_BYTES
 from storage.store import Store
+from sync import destruction
+from sync import messages as m
+from sync.enrolment import open_link
+from sync.errors import SyncError
+from sync.ledger_outbox import LedgerOutbox
+from sync.membership import SyncFolder
 
 TRIES = 5
 WAIT_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class LastWord:
+    """The destruction receipt of a unit that a department enrolled."""
+
+    log_id: bytes
+    message: bytes
+
+    @classmethod
+    def of(  # noqa: PLR0917 - called once, by the reset
+        cls,
+        ledger: Ledger,
+        folder: SyncFolder,
+        undelivered: Sequence[int],
+        holds: Sequence[int],
+        grant_id: str,
+        now_us: int,
+    ) -> LastWord | None:
+        """Signed while the log's key is still there; None for a unit of no department."""
+        if not folder.is_member():
+            return None
+        outbox = LedgerOutbox(ledger, folder.inbox)
+        said = destruction.Destroyed(
+            log_id=outbox.log_id,
+            unit_id=folder.member().unit_id,
+            at_us=now_us,
+            size=outbox.size(),
+            checkpoint=outbox.head(),
+            grant_id=grant_id[:64],
+            undelivered=len(undelivered),
+            ranges=destruction.ranges_of(undelivered),
+            holds=tuple(holds[: destruction.MAX_HOLDS]),
+        )
+        return cls(outbox.log_id, m.seal_message(said, outbox.sign))
+
+    def send(self, folder: SyncFolder) -> bool:
+        """Whether the department has it now."""
+        try:
+            member = folder.member()
+            link = open_link(folder, member)
+            try:
+                destruction.send(link, member.department_public(), self.message)
+            finally:
+                link.close()
+        except (SyncError, StorageError, OSError):
+            return False
+        return True
+
+    def keep(self, home: Path) -> Iterator[str]:
+        """Keep it for the first sync of the new unit; lines that print it for a hand-over meanwhile."""
+        try:
+            destruction.keep(home, self.log_id, self.message)
+            yield "the department was not reached: this receipt goes with the first sync after joining again"
+        except OSError:
+            yield "the department was not reached, and this receipt could not be kept"
+        yield "or hand it over as it is: department incident receipt FILE"
+        yield from destruction.as_text(self.message)
 
 
 def destroy_keys(store: Store) -> None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from firmware.console.aim import AimView, look
 from firmware.console.bundles import bundle_lines, laid_out, model_lines
 from firmware.console.errors import UnitRefusedError
-from firmware.console.factory_reset import clear_home, destroy_keys
+from firmware.console.factory_reset import LastWord, clear_home, destroy_keys
 from firmware.console.plate_spots import Spots
 from firmware.console.selftest import self_test
 from firmware.console.unit import Check, Identity, ResetObstacles
@@ -300,18 +300,23 @@ class FieldUnit:
         """See Unit.reset_obstacles."""
         store = self._parts.ledger.store
         with store.lock:
-            received = [(first, last) for first, last, _ in store.book.received]
-            waiting = [
-                sequence
-                for epoch in self._kept_epochs({KeyClass.READ, KeyClass.HIT})
-                for sequence in store.sequences(epoch)
-                if not any(first <= sequence <= last for first, last in received)
-            ]
+            waiting = self._undelivered()
             moved = [one for several in store.book.resealed.values() for _, one in several]
             held = sorted({one.hold for one in moved if one.epoch not in store.book.released})
             return ResetObstacles(
                 unacknowledged=len(waiting), log_size=store.log.frontier.size, holds=tuple(held)
             )
+
+    def _undelivered(self) -> list[int]:
+        """Reads and hits that no receipt covers. Under the store's lock."""
+        store = self._parts.ledger.store
+        received = [(first, last) for first, last, _ in store.book.received]
+        return [
+            sequence
+            for epoch in self._kept_epochs({KeyClass.READ, KeyClass.HIT})
+            for sequence in store.sequences(epoch)
+            if not any(first <= sequence <= last for first, last in received)
+        ]
 
     def _kept_epochs(self, classes: Set[KeyClass]) -> list[int]:
         """Epochs of these classes that were not purged. Under the store's lock."""
@@ -321,17 +326,23 @@ class FieldUnit:
             if facts.key_class in classes and facts.purged_by is None
         ]
 
-    def factory_reset(self, agreed: ResetObstacles) -> Iterator[str]:
+    def factory_reset(self, agreed: ResetObstacles, *, grant_id: str = "") -> Iterator[str]:
         """See Unit.factory_reset. The slot first: from then on nothing on the card can be opened."""
         parts, store = self._parts, self._parts.ledger.store
         with store.lock:
             now = self.reset_obstacles()
             if now.unacknowledged > agreed.unacknowledged or not set(now.holds) <= set(agreed.holds):
                 raise UnitRefusedError("a read came in meanwhile: sync, and try again")
+            word = LastWord.of(
+                parts.ledger, self._folder, self._undelivered(), now.holds, grant_id, parts.clock.now().us
+            )
             destroy_keys(store)
             self._was_reset = True
         yield "keys destroyed: the slot holds none any more"
+        told = word is None or word.send(self._folder)
         left = clear_home(parts.home)
+        if word is not None and not told:
+            yield from word.keep(parts.home)
         yield "home cleared" if not left else f"home cleared but for {len(left)} files that no key opens"
         with contextlib.suppress(HardwareError):
             parts.machine.reboot()

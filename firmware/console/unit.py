@@ -116,9 +116,9 @@ class Unit(Protocol):
     def reset_obstacles(self) -> ResetObstacles:
         """What stands against a factory reset."""
 
-    def factory_reset(self, agreed: ResetObstacles) -> Iterator[str]:
+    def factory_reset(self, agreed: ResetObstacles, *, grant_id: str = "") -> Iterator[str]:
         """Destroy the keys first, then everything else; lines of progress. Refused where more than `agreed`
-        would be lost.
+        would be lost. What the department never had is told it in a signed receipt that names the grant.
         """
 
     def enrol(self, code: str) -> Iterator[str]:

@@ -191,7 +191,7 @@ def _factory_reset(context: Context, words: tuple[str, ...]) -> Iterator[str]:
             f"held as evidence (463.8): {', '.join(str(hold) for hold in unnamed_holds[:10])}; "
             "export and release them first, or ask for a grant that names them"
         )
-    yield from context.unit.factory_reset(obstacles)
+    yield from context.unit.factory_reset(obstacles, grant_id=grant.grant_id if grant else "")
 
 
 def _confirmed(context: Context, typed: str) -> None:

@@ -327,7 +327,7 @@ def test_answers_of_anyone_else_end_no_alarm(unit: Joined, department: Departmen
         (department.home.log_key(), {"lacking": (1,)}, False),
         (department.home.log_key(), {}, True),
     ):
-        (place / "0.cbor").write_bytes(m.seal_message(replace(answer, **change), key))  # type: ignore[arg-type]
+        (place / "0.cbor").write_bytes(m.seal_message(replace(answer, **change), key))
         assert (closed_logs(unit.folder) == []) is done
 
 

@@ -163,7 +163,7 @@ class BenchUnit:
         """See Unit.reset_obstacles."""
         return self.obstacles
 
-    def factory_reset(self, agreed: ResetObstacles) -> Iterator[str]:
+    def factory_reset(self, agreed: ResetObstacles, *, grant_id: str = "") -> Iterator[str]:
         """See Unit.factory_reset."""
         self.done.append("keys destroyed")
         yield "keys destroyed"

@@ -132,6 +132,7 @@ def forms(department: Department) -> dict[str, Any]:
         "unit/enroll": unit_calls.UnitForm(name="car 77"),
         "unit/revoke": unit_calls.RevokeUnitForm(unit="car 1", reason="stolen from the yard"),
         "retention/purge": nothing,
+        "incident/reset": unit_calls.ResetForm(receipt=b"no receipt"),
         "incident/bring": unit_calls.BringForm(
             log="ab" * 32, records=1, digest=bytes(32), reason="brought from car 1"
         ),

@@ -13,10 +13,11 @@ from sync.command_frame import DONE, FOUND_WRONG, Common, noun
 from sync.department.commands import desk_access as desk
 from sync.department.desk.incidents import calls as forms
 from sync.department.desk.inquiry.forms import NothingForm
-from sync.department.desk.machine.unit_calls import BringForm
+from sync.department.desk.machine.unit_calls import BringForm, ResetForm
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.closed_logs import examine_closed_log, outline, take_in
 from sync.department.server.server import Department
+from sync.destruction import of_text
 
 CLOSE = "department incident close 3 --finding 'card was cloned on the bench' --user chief"
 IMPORT = "department incident import /media/card/sync/old/3f9c2b7a10de4455 --why 'cloned card' --user chief"
@@ -79,6 +80,22 @@ def import_log(terminal: desk.Terminal, *, folder: Path, reason: str) -> int:
         if not taken.told:
             print("department: the unit is not told: the command key is not here", file=sys.stderr)
     return FOUND_WRONG if taken.lacking or taken.bad else DONE
+
+
+@desk.desk_verb(incident, "receipt", example="department incident receipt car12.txt --user chief")
+@click.argument("file", type=desk.FILE, metavar="FILE")
+def receipt(terminal: desk.Terminal, *, file: Path) -> int:
+    """Hand in the destruction receipt that a unit printed when it was reset.
+
+    FILE holds the lines from BEGIN to END as they were shown at the console. A unit that reached the
+    department sent it by itself; else it does with its first sync after it has joined again. What it names
+    is an incident that two people close: `department incident list`.
+    """
+    taken = terminal.call("incident/reset", ResetForm(receipt=of_text(desk.read_bytes(file))))
+    if terminal.common.json:
+        return terminal.show(taken)
+    print(f"unit {taken.unit}: {taken.undelivered} reads of {taken.records} records were never delivered")
+    return DONE
 
 
 @incident.verb("examine", example="department incident examine /media/card/sync/old/3f9c2b7a10de4455")

@@ -130,7 +130,8 @@ class Front:
     follows; `planting`: when planted mismatches are due.
     `redress`: how often each address of the public asked.
     `let_join`: a one-time code for a new unit of that name, and its hours; `shut_out`: revoke a unit (name or
-    id, why); `purge`: what the daily run purges, now.
+    id, why); `purge`: what the daily run purges, now; `take_reset`: keep a destruction
+    receipt: its unit, reads not delivered, records.
     `sign_document`: sign one (name, body, now, unit, end) with the command key and offer it; its version.
     """
 
@@ -154,6 +155,7 @@ class Front:
     let_join: Callable[[str], tuple[str, int]]
     shut_out: Callable[[str, str], None]
     purge: Callable[[], list[PurgedDay]]
+    take_reset: Callable[[bytes], tuple[str, int, int]]
     tell_cleared: Callable[[], None] = lambda: None
     alert_facts: dict[str, Alert] = field(default_factory=dict, repr=False)
     opening: threading.Lock = field(default_factory=threading.Lock)

@@ -84,6 +84,7 @@ _BY_FORM: dict[str, FieldWords] = {
     "BringForm.records": W("Records that verify"),
     "BringForm.digest": W("SHA-256 over them"),
     "BringForm.reason": W("Where the card comes from"),
+    "ResetForm.receipt": W("Destruction receipt", "the file with the lines that the unit printed"),
     "UserForm.reason": W("Why", "called from the known number, ..."),
     "WithdrawForm.case": W("Case", "whose entries end now"),
 }

@@ -122,6 +122,7 @@ _TABLE: Mapping[str, Operation] = {
     "unit/enroll": Operation(Call.DOCUMENT_SIGN, unit_calls.UnitForm, unit_calls.issue_code),
     "unit/revoke": Operation(Call.DOCUMENT_SIGN, unit_calls.RevokeUnitForm, unit_calls.revoke),
     "retention/purge": Operation(Call.CHANGE_APPROVE, NothingForm, unit_calls.purge),
+    "incident/reset": Operation(Call.INCIDENT_CLOSE, unit_calls.ResetForm, unit_calls.hand_reset),
     "incident/bring": Operation(Call.INCIDENT_CLOSE, unit_calls.BringForm, unit_calls.bring),
     "retention/read": Operation(Call.COMPLIANCE_READ, NothingForm, state_calls.retention),
     "change/approve": Operation(Call.CHANGE_APPROVE, changes.DecideForm, changes.decide),

@@ -55,6 +55,7 @@ from sync.department.journal.machine_entries import (
     ClosedLogBrought,
     PurgeAllowed,
     PurgeAsked,
+    ResetHanded,
     UnitCodeIssued,
     UnitRevoked,
 )
@@ -350,6 +351,7 @@ NOTES: dict[str, type[Note]] = {
         UnitRevoked,
         PurgeAsked,
         ClosedLogBrought,
+        ResetHanded,
         AdministratorNamed,
         AlertKnown,
         AlertStepTaken,

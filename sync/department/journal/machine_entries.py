@@ -65,6 +65,14 @@ class ClosedLogBrought(Note):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResetHanded(Note):
+    """A destruction receipt of a unit that was reset was handed in by a person: its SHA-256."""
+
+    KIND: ClassVar[str] = "reset_handed"
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdministratorNamed(Note):
     """Two of the three offices named an administrator. `statement`: what they signed, as it is."""
 

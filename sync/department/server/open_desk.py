@@ -272,6 +272,7 @@ def open_front(
         state=StoredState(store),
         let_join=lambda name: unit_office.let_join(home, held, service, name, clock),
         shut_out=lambda unit, why: unit_office.enrolment_of(home, held, clock).revoke(unit, why),
+        take_reset=lambda receipt: unit_office.take_reset(held, receipt, clock),
         purge=lambda: unit_office.purge(home, held, service, kept, desk, clock),
         tell_cleared=lambda: _tell_cleared(home, held, desk),
         bell=bell or Bell(),

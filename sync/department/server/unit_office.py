@@ -14,7 +14,7 @@ from sync.department.server import daily
 from sync.department.server.retention import Retention
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
-from sync.department.units import documents
+from sync.department.units import destructions, documents
 from sync.department.units.authority import Authority
 from sync.department.units.enrolment import Enrolment
 from sync.root_file import describe
@@ -35,6 +35,13 @@ def let_join(
     enrolment = enrolment_of(home, store, clock)
     code = enrolment.issue_code(name, describe(enrolment.root_file())[0].digest())
     return code.text(), home.settings.code_hours
+
+
+def take_reset(store: Store, receipt: bytes, clock: Callable[[], int]) -> tuple[str, int, int]:
+    """(unit's id, reads that were never delivered, records) of a destruction receipt, once it is kept. Raises
+    RefusedByDepartmentError."""
+    said = destructions.take(store, receipt, clock())[1]
+    return said.unit_id, said.undelivered, said.size
 
 
 def purge(  # noqa: PLR0917 - what a purge touches

@@ -26,6 +26,7 @@ from sync.department.store import unit_logs as held
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.tables import bad_records, days, elements, logs, receipts, units
+from sync.department.units import destructions
 from sync.errors import KeyServiceError, StoreError, SyncError
 from sync.vouch import open_vouch
 
@@ -92,6 +93,7 @@ class Checker:
                     self._closed(connection, log, content=content)
                     continue
                 self._log(connection, log, content=content)
+                self._destruction(connection, log)
                 self._receipts(connection, log)
         if content and self._absent != purged:
             self.report.wrong(
@@ -158,6 +160,13 @@ class Checker:
                     these = [one for one in parsed if start <= one.sequence < start + AT_ONCE]
                     self._content(connection, log, start, these)
             after = some[-1][0]
+
+    def _destruction(self, connection: sa.Connection, log: held.HeldLog) -> None:
+        for message in destructions.all_of(connection, log):
+            try:
+                destructions.opened(message, log)
+            except SyncError as error:
+                self.report.wrong(f"log {_short(log)}: {error}")
 
     def _cosigned(self, log: held.HeldLog, root: bytes) -> None:
         key = NoteKey(m.department_origin(self._department), self._department, TYPE_COSIGNATURE)

@@ -203,4 +203,12 @@ unit_health = Table(  # the newest report of a unit on itself, signed by its log
     Column("message", LargeBinary, nullable=False),
 )
 
+destructions = Table(  # the last word of a log whose unit was reset, signed by the log's key
+    "destructions",
+    metadata,
+    Column("log_no", Integer, primary_key=True, autoincrement=False),
+    Column("message", LargeBinary, nullable=False),
+    Column("received_us", BigInteger, nullable=False),
+)
+
 PARTITIONED = (elements, tokens)

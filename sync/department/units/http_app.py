@@ -44,6 +44,7 @@ LIMITS = {
     "alert": m.MAX_PARCEL_BYTES + 4,
     "piece": m.MAX_PARCEL_BYTES + 4,
     "closed": m.MAX_PARCEL_BYTES + 4,
+    "destroyed": m.MAX_SMALL_BYTES,
     "receipt": m.ReceiptWanted.LIMIT,
     "document": m.DocumentWanted.LIMIT,
     "health": Health.LIMIT,

@@ -40,8 +40,10 @@ from sync.department.store.database import Store
 from sync.department.store.partials import Partials
 from sync.department.store.tables import alerts, documents, receipts, units
 from sync.department.store.unit_logs import HeldLog
+from sync.department.units import destructions
 from sync.department.units.arrival import Arrival
 from sync.department.units.closed_arrival import ClosedArrival
+from sync.destruction import DestroyedHeld
 from sync.errors import KeyServiceError, MessageError, RefusedByDepartmentError, StoreError, refuse
 from sync.health import Health, HealthHeld
 from sync.pieces import PieceHeader, PieceHeld
@@ -103,6 +105,7 @@ class Receiver:
             "piece": self.piece,
             "alert": self.alert,
             "closed": self.closed,
+            "destroyed": self.destroyed,
             "receipt": self.receipt,
             "document": self.document,
             "health": self.health,
@@ -353,6 +356,10 @@ class Receiver:
         header_bytes, body = parcels.split_parcel(data)
         header, log = self._open(ClosedHeader, header_bytes)
         return self.closed_arrival.take(log.unit_id, header, parcels.cut_items(header.items, body))
+
+    def destroyed(self, data: bytes) -> DestroyedHeld:
+        """The last word of a log whose unit was reset, by whatever link it comes."""
+        return destructions.take(self.store, data, self._now_us())[0]
 
     def alert(self, data: bytes) -> m.ParcelHeld:
         """A hit ahead of its turn: its content is taken now, its leaf waits for its place in the log.

@@ -4,16 +4,23 @@ log. Each is an entry before it is done (463.4, 463.8).
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 from sync.department.desk.context import Front, PurgedDay
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.words import demand_words
-from sync.department.journal.machine_entries import ClosedLogBrought, PurgeAsked, UnitCodeIssued, UnitRevoked
+from sync.department.journal.machine_entries import (
+    ClosedLogBrought,
+    PurgeAsked,
+    ResetHanded,
+    UnitCodeIssued,
+    UnitRevoked,
+)
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
-from sync.errors import ConfigError
+from sync.errors import ConfigError, RefusedByDepartmentError
 
 CLAUSE = "463.4"
 MAX_NAME = 64
@@ -107,6 +114,39 @@ def purge(front: Front, token: str, form: NothingForm) -> tuple[PurgedDay, ...]:
     done = tuple(front.purge())
     front.desk.try_cover(entry)
     return done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetForm:
+    """The destruction receipt that a unit printed when it was reset, as bytes."""
+
+    receipt: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetTaken:
+    """What a receipt says. `undelivered`: reads that the department never had."""
+
+    entry: int
+    unit: str
+    undelivered: int
+    records: int
+
+
+def hand_reset(front: Front, token: str, form: ResetForm) -> ResetTaken:
+    """Hand in the destruction receipt of a unit that could not send it; the entry comes first."""
+
+    def plan(_caller: Caller) -> Plan[int]:
+        digest = hashlib.sha256(form.receipt).digest()
+        return [ResetHanded(digest=digest)], lambda made: made[0].sequence
+
+    entry = front.desk.act(token, Call.INCIDENT_CLOSE, plan)
+    try:
+        unit, undelivered, records = front.take_reset(form.receipt)
+    except RefusedByDepartmentError as error:
+        raise FormError(error.what, code="reset-receipt", clause="463.8") from None
+    front.desk.try_cover(entry)
+    return ResetTaken(entry=entry, unit=unit, undelivered=undelivered, records=records)
 
 
 def bring(front: Front, token: str, form: BringForm) -> Entered:

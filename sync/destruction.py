@@ -1,0 +1,152 @@
+"""The word of a unit that is reset: what it destroyed that its department never had. Message, file, print.
+
+Signed by the unit's log key, before that key goes. It is sent at once; where the department does not answer
+it is kept in HOME/destroyed and goes with the first sync after the unit has joined again, and it is printed
+as text, for `department incident receipt FILE`. It names counts and record numbers, nothing of a read.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import textwrap
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from storage import files
+from storage.errors import RecordError, StorageError
+from sync import messages as m
+from sync.errors import LinkError, MessageError, RefusedByDepartmentError
+from sync.transport import Link
+
+log_events = structlog.get_logger("uplink")
+FOLDER = "destroyed"
+MAX_RANGES = 200
+MAX_HOLDS = 200
+MOST_KEPT = 16
+BEGIN, END = "-----BEGIN DESTRUCTION RECEIPT-----", "-----END DESTRUCTION RECEIPT-----"
+_GRANT = re.compile(r"[A-Za-z0-9._-]{0,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destroyed(m.Message):
+    """Unit: this log ends here, by a factory reset.
+
+    size, checkpoint: of the log then; undelivered: reads and hits that no receipt covered, in `ranges` of
+    record numbers (first, last; the first 200); holds: evidence that was held; grant_id: empty for none.
+    """
+
+    KIND: ClassVar[str] = "destroyed"
+    log_id: bytes
+    unit_id: str
+    at_us: int
+    size: int
+    checkpoint: str
+    grant_id: str
+    undelivered: int
+    ranges: tuple[tuple[int, int], ...]
+    holds: tuple[int, ...]
+
+    def check(self) -> None:
+        self.check_version()
+        if len(self.log_id) != 32 or len(self.unit_id) > 64 or len(self.checkpoint) > m.MAX_NOTE:
+            raise RecordError("malformed", where="destroyed")
+        if not _GRANT.fullmatch(self.grant_id) or len(self.holds) > MAX_HOLDS:
+            raise RecordError("malformed", where="destroyed.grant_id, holds")
+        before = -1
+        for first, last in self.ranges:
+            if not before < first <= last < self.size:
+                raise RecordError("ranges must rise within the log", where="destroyed.ranges")
+            before = last
+        covered = sum(last - first + 1 for first, last in self.ranges)
+        if len(self.ranges) > MAX_RANGES or not 0 <= self.undelivered <= self.size:
+            raise RecordError("out of range", where="destroyed.undelivered")
+        if len(self.ranges) < MAX_RANGES and covered < self.undelivered:
+            raise RecordError("names fewer records than it counts", where="destroyed.ranges")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestroyedHeld(m.Message):
+    """Department: the receipt with this SHA-256 is kept."""
+
+    KIND: ClassVar[str] = "destroyed-held"
+    log_id: bytes
+    digest: bytes
+
+    def check(self) -> None:
+        self.check_version()
+
+
+def ranges_of(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Rising (first, last) pairs that hold exactly these numbers; the first 200 pairs."""
+    found: list[tuple[int, int]] = []
+    for one in sorted(set(numbers)):
+        if found and one == found[-1][1] + 1:
+            found[-1] = (found[-1][0], one)
+        elif len(found) == MAX_RANGES:
+            break
+        else:
+            found.append((one, one))
+    return tuple(found)
+
+
+def as_text(message: bytes) -> list[str]:
+    """A receipt as lines that a person can hand over."""
+    return [BEGIN, *textwrap.wrap(base64.b64encode(message).decode(), 64), END]
+
+
+def of_text(data: bytes) -> bytes:
+    """The receipt of a file: as printed, or as it is. Raises MessageError."""
+    if BEGIN.encode() not in data:
+        return data
+    inside = data.partition(BEGIN.encode())[2].partition(END.encode())[0]
+    try:
+        return base64.b64decode(b"".join(inside.split()), validate=True)
+    except binascii.Error:
+        raise MessageError(
+            "is cut off or damaged: copy it again, whole", where="destruction receipt"
+        ) from None
+
+
+def keep(home: Path, log_id: bytes, message: bytes) -> None:
+    """Keep a receipt that is still to be delivered."""
+    folder = home / FOLDER
+    folder.mkdir(mode=files.PRIVATE_DIR, exist_ok=True)
+    files.replace(folder / f"{log_id.hex()[:16]}.cbor", message)
+
+
+def send(link: Link, department: Ed25519PublicKey, message: bytes) -> None:
+    """Hand one receipt in. Raises LinkError, RefusedByDepartmentError."""
+    data = link.post("destroyed", [message])
+    try:
+        held = m.open_message(DestroyedHeld, data, department)
+    except (MessageError, StorageError) as error:
+        raise LinkError(f"an answer that is not the department's: {error}") from None
+    if held.digest != hashlib.sha256(message).digest():
+        raise LinkError("an answer about another receipt")
+
+
+def send_kept(
+    home: Path, link: Link, department: Ed25519PublicKey, goes_on: Callable[[], bool] = lambda: True
+) -> int:
+    """Hand in what was kept; how many. One that is refused stays. Raises LinkError."""
+    done = 0
+    for path in sorted((home / FOLDER).glob("*.cbor"))[:MOST_KEPT]:
+        if not goes_on():
+            break
+        try:
+            send(link, department, files.read_bounded(path, m.MAX_SMALL_BYTES))
+            path.unlink()
+            done += 1
+        except RefusedByDepartmentError as error:
+            log_events.warning("destruction_receipt_refused", what=f"{error.code}: {error.what}")
+        except (StorageError, OSError) as error:
+            log_events.warning("destruction_receipt_unreadable", kind=type(error).__name__)
+    return done

@@ -1,0 +1,214 @@
+"""A factory reset tells its department what was never delivered: once, signed, with or without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+from receiver_twins import Joined
+from sync_twins import LoopbackLink, converse
+
+from sync import messages as m
+from sync.department.server.server import Department
+from sync.department.server.verify import Checker
+from sync.department.store import incidents
+from sync.destruction import (
+    MAX_RANGES,
+    Destroyed,
+    DestroyedHeld,
+    as_text,
+    keep,
+    of_text,
+    ranges_of,
+    send,
+    send_kept,
+)
+from sync.errors import LinkError, MessageError, RefusedByDepartmentError
+
+
+@pytest.fixture
+def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
+    made = Joined(tmp_path / "unit", department, "unit")
+    yield made
+    made.close()
+
+
+def word(unit: Joined, left: list[int], **changes: object) -> Destroyed:
+    said = Destroyed(
+        log_id=unit.outbox.log_id,
+        unit_id=unit.folder.member().unit_id,
+        at_us=unit.clock.now().us,
+        size=unit.outbox.size(),
+        checkpoint=unit.outbox.head(),
+        grant_id="g-463",
+        undelivered=len(left),
+        ranges=ranges_of(left),
+        holds=(),
+    )
+    return replace(said, **changes)  # type: ignore[arg-type]
+
+
+def signed(unit: Joined, said: Destroyed) -> bytes:
+    return m.seal_message(said, unit.outbox.sign)
+
+
+def resets(department: Department) -> list[tuple[str, str, int]]:
+    with department.store.read() as connection:
+        return [
+            (one.kind, one.detail, one.times)
+            for one in incidents.listed(connection)
+            if one.kind.startswith("reset")
+        ]
+
+
+def take(department: Department, message: bytes) -> None:
+    key = department.home.log_key().public_key()
+    m.open_message(DestroyedHeld, department.receiver.answer("destroyed", message), key)
+
+
+def test_what_was_never_delivered_is_an_incident_with_counts_and_record_numbers(
+    unit: Joined, department: Department
+) -> None:
+    unit.add(3)
+    converse(unit, department)
+    left = unit.add(2) + unit.add(1)
+    take(department, signed(unit, word(unit, left)))
+    [(kind, detail, times)] = resets(department)
+    assert (kind, times) == ("reset", 1)
+    assert "under grant g-463" in detail
+    assert "3 reads were never delivered" in detail
+    assert f"records {left[0]} to" in detail
+    key = department.home.log_key().public_key()
+    assert Checker(department.store, department.keys, department.packs, key).run().problems == []
+
+
+def test_the_same_receipt_again_is_taken_once_and_another_one_is_an_incident(
+    unit: Joined, department: Department
+) -> None:
+    left = unit.add(2)
+    message = signed(unit, word(unit, left))
+    for _ in range(3):
+        take(department, message)
+    assert [(kind, times) for kind, _, times in resets(department)] == [("reset", 1)]
+    with pytest.raises(RefusedByDepartmentError, match="another destruction receipt"):
+        take(department, signed(unit, word(unit, left[:1])))
+    take(department, message)
+    assert [kind for kind, _, _ in resets(department)] == ["reset", "reset-twice"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"unit_id": "f" * 32}, id="another unit's id"),
+        pytest.param({"size": 99}, id="another size than its checkpoint"),
+        pytest.param({"checkpoint": "none\n0\n\n"}, id="a checkpoint that is none"),
+        pytest.param({"grant_id": "g 463; drop"}, id="a grant's name that is none"),
+        pytest.param({"undelivered": 9}, id="fewer records than it counts"),
+        pytest.param({"ranges": ((3, 1),)}, id="a range that runs back"),
+        pytest.param({"ranges": ((0, 1 << 40),)}, id="a range beyond the log"),
+        pytest.param({"log_id": bytes(32)}, id="a log that nobody knows"),
+    ],
+)
+def test_a_receipt_that_does_not_hold_together_is_refused_and_leaves_nothing(
+    unit: Joined, department: Department, change: dict[str, object]
+) -> None:
+    left = unit.add(2)
+    with pytest.raises(RefusedByDepartmentError):
+        take(department, signed(unit, word(unit, left, **change)))
+    assert resets(department) == []
+
+
+def test_a_receipt_by_any_other_key_is_refused(unit: Joined, department: Department, tmp_path: Path) -> None:
+    """Neither a stranger nor another unit says that this one was reset."""
+    other = Joined(tmp_path / "other", department, "other")
+    try:
+        left = unit.add(2)
+        said = word(unit, left)
+        for key in (Ed25519PrivateKey.generate(), other.outbox.sign, department.home.log_key()):
+            with pytest.raises(RefusedByDepartmentError):
+                take(department, m.seal_message(said, key))
+    finally:
+        other.close()
+    assert resets(department) == []
+    converse(unit, department)  # its log was not closed
+
+
+def test_after_its_receipt_a_log_takes_nothing_more(unit: Joined, department: Department) -> None:
+    left = unit.add(2)
+    take(department, signed(unit, word(unit, left)))
+    unit.add(1)
+    with pytest.raises(RefusedByDepartmentError) as refused:
+        converse(unit, department)
+    assert refused.value.code == "closed"
+
+
+def test_a_receipt_that_says_less_than_the_store_knows_is_told_so(
+    unit: Joined, department: Department
+) -> None:
+    unit.add(3)
+    link = LoopbackLink(department)
+
+    def cut(name: str, data: bytes) -> bytes:
+        if name in {"parcel", "alert", "piece"}:
+            raise LinkError("cut")
+        return data
+
+    link.before = cut
+    with pytest.raises(LinkError):
+        converse(unit, department, link)
+    take(department, signed(unit, word(unit, [])))
+    [(_, detail, _)] = resets(department)
+    assert "but 3 reads lack content here: more than it says" in detail
+
+
+def test_a_receipt_that_was_kept_goes_with_the_first_sync_after_joining_again(
+    unit: Joined, department: Department, tmp_path: Path
+) -> None:
+    left = unit.add(4)
+    message = signed(unit, word(unit, left))
+    department.enrolment.revoke("unit", "was reset, joins again")
+    again = Joined(tmp_path / "again", department, "unit 2")
+    try:
+        keep(again.home, unit.outbox.log_id, message)
+        key = department.home.log_key().public_key()
+        link = LoopbackLink(department)
+        link.before = lambda _name, _data: (_ for _ in ()).throw(LinkError("no line"))
+        with pytest.raises(LinkError):
+            send_kept(again.home, link, key)
+        assert resets(department) == []
+        assert send_kept(again.home, LoopbackLink(department), key) == 1
+        assert send_kept(again.home, LoopbackLink(department), key) == 0
+        assert [kind for kind, _, _ in resets(department)] == ["reset"]
+    finally:
+        again.close()
+
+
+def test_an_answer_that_is_not_the_departments_keeps_the_receipt(
+    unit: Joined, department: Department
+) -> None:
+    message = signed(unit, word(unit, unit.add(1)))
+    with pytest.raises(LinkError, match="not the department's"):
+        send(LoopbackLink(department), Ed25519PrivateKey.generate().public_key(), message)
+
+
+def test_the_printed_receipt_is_the_receipt(unit: Joined) -> None:
+    message = signed(unit, word(unit, unit.add(2)))
+    lines = as_text(message)
+    assert of_text(("\r\n".join(["chatter", *lines, "more"])).encode()) == message
+    assert of_text(message) == message
+    with pytest.raises(MessageError, match="copy it again"):
+        of_text("\n".join([*lines[:2], "!!", *lines[3:]]).encode())
+
+
+@given(st.sets(st.integers(0, 3000), max_size=400))
+def test_ranges_hold_exactly_the_numbers(numbers: set[int]) -> None:
+    found = ranges_of(numbers)
+    inside = {one for first, last in found for one in range(first, last + 1)}
+    assert inside <= numbers
+    if len(found) < MAX_RANGES:
+        assert inside == numbers
