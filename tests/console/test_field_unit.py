@@ -34,6 +34,8 @@ from storage.ledger import Ledger
 from storage.read_records import Read
 from storage.record_base import ClockState as RecordClockState
 from storage.roster import Person, Roster
+from sync import messages as m
+from sync.destruction import Destroyed, of_text
 from sync.documents import Carried, context_of
 from sync.membership import Member, SyncFolder
 
@@ -224,6 +226,25 @@ def test_a_factory_reset_destroys_the_key_before_anything_else(home: Home, tmp_p
     with pytest.raises(SlotFailedError, match="was reset"):
         home.ledger.store.anchor(force=True)
     assert slot.read() in (None, bytes(len(before)))
+    assert home.machine.asked == ["reboot"]
+
+
+def test_a_reset_without_a_network_keeps_and_prints_its_signed_receipt(home: Home) -> None:
+    """It names what was never delivered, and the grant; nothing of a read."""
+    home.enrol()
+    for _ in range(3):
+        home.ledger.append_read(a_read(), patch=b"", overview=b"")
+    public = home.ledger.store.log.key_of_notes.public
+    lines = list(home.unit.factory_reset(home.unit.reset_obstacles(), grant_id="g-463"))
+    [kept] = (home.path / "destroyed").iterdir()
+    assert [path.name for path in home.path.iterdir()] == ["destroyed"]
+    assert kept.stat().st_mode & 0o777 == 0o600
+    message = of_text("\n".join(lines).encode())
+    assert message == kept.read_bytes()
+    said = m.open_message(Destroyed, message, public)
+    assert (said.undelivered, said.grant_id, said.unit_id) == (3, "g-463", "unit-7")
+    assert sum(last - first + 1 for first, last in said.ranges) == 3
+    assert b"7ABC123" not in message
     assert home.machine.asked == ["reboot"]
 
 

@@ -246,6 +246,11 @@ def test_the_examples_are_of_the_whole_program() -> None:
 
 
 OTHER_WORDS = {
+    "incident/bring": ("incident", "import"),
+    "incident/reset": ("incident", "receipt"),
+    "retention/purge": ("purge",),
+    "unit/enroll": ("enrol",),
+    "unit/revoke": ("enrol",),
     "audit/read": ("audit", "list"),
     "share/decide": ("share", "approve"),
     "grant/lend": ("grant", "delegate"),

@@ -16,7 +16,7 @@ from sync_twins import converse
 
 from sync.department.cli import main
 from sync.department.desk.inquiry.forms import NothingForm
-from sync.department.desk.machine.unit_calls import RevokeUnitForm, UnitForm
+from sync.department.desk.machine.unit_calls import BringForm, ResetForm, RevokeUnitForm, UnitForm
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal.machine_entries import (
     ClosedLogBrought,
@@ -102,6 +102,31 @@ def test_a_unit_is_shut_out_by_a_person_with_a_reason(seat: Seat) -> None:
     [(user, note)] = entered(seat.department, UnitRevoked)
     assert (user, note) == ("chief", UnitRevoked(unit="car-7", reason="stolen from the yard"))
     assert seat.department.front.state.units(seat.department.clock.us) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "form", "code"),
+    [
+        ("unit/enroll", UnitForm(name=""), "unit-name"),
+        ("unit/enroll", UnitForm(name="car\x1b[2J"), "characters"),
+        ("unit/enroll", UnitForm(name="c" * 65), "unit-name"),
+        ("unit/enroll", UnitForm(name="car-7"), "unit-name"),  # is enrolled
+        ("unit/revoke", RevokeUnitForm(unit="car-7", reason=" "), "reason"),
+        ("unit/revoke", RevokeUnitForm(unit="car-9", reason="stolen from the yard"), "unit"),
+        (
+            "incident/bring",
+            BringForm(log="ab", records=1, digest=bytes(32), reason="a card"),
+            "closed-log",
+        ),
+        ("incident/reset", ResetForm(receipt=b"no receipt at all"), "reset-receipt"),
+    ],
+)
+def test_what_is_wrong_with_a_form_is_told_by_its_code(
+    department: Department, tokens: Callable[[str], str], call: str, form: object, code: str
+) -> None:
+    with pytest.raises(DeskRefusal) as refused:
+        department.call(call, tokens("chief"), form)
+    assert refused.value.code == code
 
 
 def test_a_purge_by_hand_is_a_call_of_a_person(seat: Seat) -> None:

@@ -46,11 +46,7 @@ class OpenedRead:
     public: bytes
     proof: str
     elements: dict[str, Opened]
-
-    @property
-    def closed_log(self) -> bool:
-        """Whether it came after its log was closed."""
-        return leaves.unchecked(self.leaf).log_id != self.log_id
+    closed_log: bool = False  # it came after its log was closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +136,7 @@ class StoredRead:
             public=self.public,
             proof=self.proof,
             elements=elements,
+            closed_log=leaves.unchecked(self.leaf).log_id != self.log_id,
         )
 
 
