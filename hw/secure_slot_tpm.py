@@ -9,14 +9,11 @@ TCG, TPM 2.0 Library, part 3, section 31 (NV).
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from hw.errors import MissingDriverError, SlotFailedError
+from hw.errors import SlotFailedError
+from hw.tpm import DEFAULT_TCTI, Tpm
 
-DEFAULT_TCTI = "device:/dev/tpmrm0"
 _NAME = re.compile(r"(0x0?1[0-9a-fA-F]{6})(?:@(.{1,200}))?")
 _NV_INDEXES = range(0x01000000, 0x02000000)
 SIZE = 128  # of the index: content with its length in front, padded; one NV write, which is whole or not
@@ -29,20 +26,16 @@ class TpmSlot:
     promise = "a TPM: what is written over is gone from the chip, and a copied or older card opens nothing"
 
     def __init__(self, index: int, tcti: str) -> None:
-        try:
-            import tpm2_pytss  # noqa: PLC0415 - a driver imports late
-        except ImportError as error:
-            raise MissingDriverError("tpm2-pytss not found: install the 'tpm' extra") from error
-        self._tss: Any = tpm2_pytss
-        self._index, self._tcti = index, tcti
-        self._lock = threading.Lock()
+        self._tpm = Tpm(tcti)
+        self._tss = self._tpm.tss
+        self._index = index
         self.uri = f"tpm:0x{index:07x}" + ("" if tcti == DEFAULT_TCTI else f"@{tcti}")
-        with self._chip():  # a chip that does not answer says so now, not at the first purge
+        with self._tpm.opened():  # a chip that does not answer says so now, not at the first purge
             pass
 
     def read(self) -> bytes | None:
         """See SecureSlot.read."""
-        with self._chip() as chip:
+        with self._tpm.opened() as chip:
             handle = self._handle(chip)
             if handle is None:
                 return None
@@ -62,26 +55,12 @@ class TpmSlot:
         if not 0 < len(content) <= MOST:
             raise SlotFailedError(f"{self.uri}: holds 1 to {MOST} bytes")
         whole = (len(content).to_bytes(2, "big") + content).ljust(SIZE, b"\0")
-        with self._chip() as chip:
+        with self._tpm.opened() as chip:
             try:
                 handle = self._handle(chip) or self._define(chip)
                 chip.nv_write(handle, whole, auth_handle=handle)
             except self._tss.TSS2_Exception as error:
                 raise SlotFailedError(f"{self.uri}: cannot be written: {error}") from None
-
-    @contextmanager
-    def _chip(self) -> Iterator[Any]:
-        with self._lock:
-            try:
-                chip = self._tss.ESAPI(self._tcti)
-            except self._tss.TSS2_Exception as error:
-                raise MissingDriverError(
-                    f"no TPM answers at {self._tcti} ({error}): is it switched on, and may this user use it?"
-                ) from None
-            try:
-                yield chip
-            finally:
-                chip.close()
 
     def _handle(self, chip: Any) -> Any:
         """The index, None where it was never defined."""

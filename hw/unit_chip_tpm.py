@@ -8,17 +8,16 @@ chip (fixedTPM, fixedParent). TCG, TPM 2.0 Library, part 1, section 27 (seeds), 
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from hw.errors import ChipFailedError, MissingDriverError
+from hw.errors import ChipFailedError
+from hw.tpm import DEFAULT_TCTI, Tpm
 from hw.unit_chip import check_secret
 
-DEFAULT_TCTI = "device:/dev/tpmrm0"
 LABEL = b"alpr-reader unit key"  # in the template, so that no other program makes this key by chance
 
 
@@ -28,13 +27,8 @@ class TpmChip:
     promise = "a TPM: the unit's key cannot be copied, and its sealed keys open in this chip alone"
 
     def __init__(self, tcti: str) -> None:
-        try:
-            import tpm2_pytss  # noqa: PLC0415 - a driver imports late
-        except ImportError as error:
-            raise MissingDriverError("tpm2-pytss not found: install the 'tpm' extra") from error
-        self._tss: Any = tpm2_pytss
-        self._tcti = tcti
-        self._lock = threading.Lock()
+        self._tpm = Tpm(tcti)
+        self._tss = self._tpm.tss
 
     def public_der(self) -> bytes:
         """See UnitChip.public_der."""
@@ -109,19 +103,11 @@ class TpmChip:
 
     @contextmanager
     def _chip(self) -> Iterator[Any]:
-        with self._lock:
-            try:
-                chip = self._tss.ESAPI(self._tcti)
-            except self._tss.TSS2_Exception as error:
-                raise MissingDriverError(
-                    f"no TPM answers at {self._tcti} ({error}): is it switched on, and may this user use it?"
-                ) from None
+        with self._tpm.opened() as chip:
             try:
                 yield chip
             except self._tss.TSS2_Exception as error:
-                raise ChipFailedError(f"TPM at {self._tcti}: {error}") from None
-            finally:
-                chip.close()
+                raise ChipFailedError(f"TPM at {self._tpm.tcti}: {error}") from None
 
 
 def _framed(part: bytes) -> bytes:

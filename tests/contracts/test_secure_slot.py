@@ -2,15 +2,12 @@
 
 import functools
 import importlib.util
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from custody_twins import SteppedTime, add_reads, check
+from tpm_twin import software_tpm
 
 from hw.errors import MissingDriverError, SlotFailedError
 from hw.secure_slot import SecureSlot, open_slot
@@ -22,44 +19,11 @@ from storage.times import DAY_US
 Open = Callable[[], SecureSlot]
 
 
-def free_pair() -> int:
-    """A port that is free together with the next one."""
-    while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
-            try:
-                two.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
-
-
 @pytest.fixture(scope="module")
 def chip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A software TPM of this test run's own; its TCTI."""
-    program = shutil.which("swtpm")
-    if program is None or importlib.util.find_spec("tpm2_pytss") is None:
-        pytest.skip("swtpm or tpm2-pytss not installed")
-    folder, port = tmp_path_factory.mktemp("tpm"), free_pair()
-    where = "type=tcp,bindaddr=127.0.0.1,port="
-    lines = ["--server", f"{where}{port}", "--ctrl", f"{where}{port + 1}"]
-    process = subprocess.Popen(
-        [program, "socket", "--tpm2", "--tpmstate", f"dir={folder}", "--flags", "startup-clear", *lines],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        until = time.monotonic() + 10
-        while time.monotonic() < until:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port + 1)) == 0:
-                    break
-            time.sleep(0.05)
-        yield f"swtpm:host=127.0.0.1,port={port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+    with software_tpm(tmp_path_factory.mktemp("tpm")) as tcti:
+        yield tcti
 
 
 @pytest.fixture(params=["file", "loopback", "tpm"])

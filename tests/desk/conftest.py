@@ -1,39 +1,5 @@
 """A founded department for each test, and sessions of its people."""
 
-from __future__ import annotations
+from desk_fixtures import department, founded, tokens
 
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import pytest
-from desk_twins import Department, found_department, open_copy
-
-
-@pytest.fixture(scope="session")
-def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once; tests work on copies."""
-    return found_department(tmp_path_factory.mktemp("department"))
-
-
-@pytest.fixture
-def department(founded: Path, tmp_path: Path) -> Iterator[Department]:
-    """A fresh copy of the founded department, a few days later."""
-    folder = tmp_path / "copy"
-    shutil.copytree(founded, folder)
-    department = open_copy(folder)
-    yield department
-    department.close()
-
-
-@pytest.fixture
-def tokens(department: Department) -> Callable[[str], str]:
-    """A session of each person, made when first asked for."""
-    known: dict[str, str] = {}
-
-    def token(user: str) -> str:
-        if user not in known:
-            known[user] = department.logon(user)
-        return known[user]
-
-    return token
+__all__ = ["department", "founded", "tokens"]

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from desk_twins import Department, found_department, open_copy
+from desk_fixtures import department, founded
+from desk_twins import Department
 from page_reader import Reader
 
-
-@pytest.fixture(scope="session")
-def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once; tests work on copies."""
-    return found_department(tmp_path_factory.mktemp("department"))
-
-
-@pytest.fixture
-def department(founded: Path, tmp_path: Path) -> Iterator[Department]:
-    """A fresh copy of the founded department, a few days later."""
-    folder = tmp_path / "copy"
-    shutil.copytree(founded, folder)
-    department = open_copy(folder)
-    yield department
-    department.close()
+__all__ = ["department", "founded", "reader"]
 
 
 @pytest.fixture
