@@ -14,24 +14,37 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from storage import envelope, files, merkle
 from storage.checkpoint import NoteKey, open_checkpoint
+from storage.codec import from_bytes, to_bytes
 from storage.errors import StorageError
 from storage.sealing import commitment
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, Opening, entry_from, parse_leaf
+from sync.department.journal.alert_entries import AlertKnown
+from sync.department.journal.entries import Access, Entry, InquiryAsked, SearchProposed
 from sync.department.journal.folded import as_plain, as_value
-from sync.department.journal.signers import SIGNER_KINDS, SignedLog, UnsignedError
+from sync.department.journal.signers import SIGNER_KINDS, NamedAlert, SignedLog, UnsignedError, Waiting
 from sync.root_file import Root
 
 DATABASE = "followed.sqlite"
 MAX_STATE_BYTES = 64 << 20
 AT_ONCE = 1000  # leaves in one message
 JUDGED_US = HOUR_US + 10 * MINUTE_US  # an access opens content for an hour
+SECRET_KINDS = frozenset({Access.KIND, InquiryAsked.KIND, SearchProposed.KIND, AlertKnown.KIND})
+SNAPSHOT_EVERY = 200  # entries; those since the last snapshot are judged again at a start
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS followed (
     log BLOB PRIMARY KEY, size INTEGER NOT NULL, state BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS followed_to (
+    log BLOB PRIMARY KEY, size INTEGER NOT NULL, peaks BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS followed_since (
+    log BLOB NOT NULL, sequence INTEGER NOT NULL, kind TEXT NOT NULL, content BLOB NOT NULL,
+    PRIMARY KEY (log, sequence)
 ) STRICT, WITHOUT ROWID;
 """
 LOST = "the log does not continue the one that was followed"
@@ -43,6 +56,16 @@ class Judged:
 
     reason: str
     at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What an entry that names a plate left behind: no plate, but what later entries are judged by."""
+
+    judged: Judged
+    used: tuple[bytes, ...] = ()
+    waiting: Waiting | None = None
+    alert: NamedAlert | None = None
 
 
 @dataclass(slots=True)
@@ -74,6 +97,9 @@ class FollowedLog:
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(SCHEMA)
         self._size, self._held = -1, Followed()
+        self._fresh: list[
+            tuple[int, str, bytes]
+        ] = []  # entries of the part under way: sequence, kind, content
 
     def close(self) -> None:
         with self._guard:
@@ -81,16 +107,48 @@ class FollowedLog:
 
     def _load(self) -> None:
         """What the folder holds now: another process may have followed further."""
-        row = self._db.execute("SELECT size FROM followed WHERE log = ?", (self._log_id,)).fetchone()
+        row = self._row("SELECT size FROM followed_to WHERE log = ?")
+        row = row or self._row("SELECT size FROM followed WHERE log = ?")
         size = int(row[0]) if row else 0
         if size != self._size:
-            self._held = self._read() if size else Followed()
+            self._held = self._read()
             self._size = size
 
-    def _read(self) -> Followed:
-        (state,) = self._db.execute("SELECT state FROM followed WHERE log = ?", (self._log_id,)).fetchone()
-        found: Followed = as_value(Followed, envelope.decode(bytes(state), limit=MAX_STATE_BYTES))
+    def _row(self, query: str) -> tuple[Any, ...] | None:
+        found: tuple[Any, ...] | None = self._db.execute(query, (self._log_id,)).fetchone()
         return found
+
+    def _read(self) -> Followed:
+        """The last snapshot, and the entries since, judged again."""
+        row = self._row("SELECT state FROM followed WHERE log = ?")
+        found = Followed()
+        if row:
+            found = as_value(Followed, envelope.decode(bytes(row[0]), limit=MAX_STATE_BYTES))
+        since = "SELECT sequence, kind, content FROM followed_since WHERE log = ? ORDER BY sequence"
+        for sequence, kind, content in self._db.execute(since, (self._log_id,)).fetchall():
+            if kind in SECRET_KINDS:
+                _take_result(found, sequence, from_bytes(Result, bytes(content)))
+            else:
+                _judge(found, entry_from(kind, sequence, bytes(content)))
+        row = self._row("SELECT peaks FROM followed_to WHERE log = ?")
+        if row:
+            found.peaks = tuple(bytes(row[0])[at : at + 32] for at in range(0, len(row[0]), 32))
+        return found
+
+    def _write(self, size: int) -> None:
+        """Keep the entries of a part; now and then the whole state instead of them."""
+        log_id = self._log_id
+        self._db.execute(
+            "INSERT OR REPLACE INTO followed_to VALUES (?, ?, ?)", (log_id, size, b"".join(self._held.peaks))
+        )
+        self._db.executemany(
+            "INSERT INTO followed_since VALUES (?, ?, ?, ?)", ((log_id, *one) for one in self._fresh)
+        )
+        since = self._row("SELECT count(*) FROM followed_since WHERE log = ?")
+        if since is not None and since[0] >= SNAPSHOT_EVERY:
+            state = envelope.encode(as_plain(Followed, self._held))
+            self._db.execute("INSERT OR REPLACE INTO followed VALUES (?, ?, ?)", (log_id, size, state))
+            self._db.execute("DELETE FROM followed_since WHERE log = ?", (log_id,))
 
     def head(self) -> tuple[int, bytes]:
         """(size, root) of the log as far as it was followed."""
@@ -107,12 +165,10 @@ class FollowedLog:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._load()
+                self._fresh = []
                 size = self._taken(part, expected)
                 if size != self._size:
-                    state = envelope.encode(as_plain(Followed, self._held))
-                    self._db.execute(
-                        "INSERT OR REPLACE INTO followed VALUES (?, ?, ?)", (self._log_id, size, state)
-                    )
+                    self._write(size)
                 self._db.execute("COMMIT")
                 self._size = size
             except BaseException:
@@ -155,17 +211,9 @@ class FollowedLog:
         if shown is None or commitment(ELEMENT, shown.salt, shown.content) != mark.commitment:
             raise FollowError("an entry was not shown", where=f"access log, entry {sequence}")
         entry = entry_from(kind, sequence, shown.content)
-        reason = ""
-        try:
-            known.signed.judge(entry)
-        except UnsignedError as error:
-            reason = str(error)
-        while known.judged:
-            first = next(iter(known.judged))
-            if entry.stamp.at_us - known.judged[first].at_us < JUDGED_US:
-                break
-            del known.judged[first]
-        known.judged[sequence] = Judged(reason=reason, at_us=entry.stamp.at_us)
+        _judge(known, entry)
+        kept = to_bytes(_result_of(known, entry)) if kind in SECRET_KINDS else shown.content
+        self._fresh.append((sequence, kind, kept))
 
     def _demand_root(self, known: Followed) -> None:
         """The log's root is the one that was put here by hand, or follows it. Raises FollowError."""
@@ -188,3 +236,41 @@ class FollowedLog:
             raise UnsignedError("the entry is more than an hour old, or was not followed")
         if judged.reason:
             raise UnsignedError(judged.reason)
+
+
+def _judge(known: Followed, entry: Entry) -> None:
+    """Take in an entry: whether it is its person's, for as long as it could open anything."""
+    reason = ""
+    try:
+        known.signed.judge(entry)
+    except UnsignedError as error:
+        reason = str(error)
+    while known.judged:
+        first = next(iter(known.judged))
+        if entry.stamp.at_us - known.judged[first].at_us < JUDGED_US:
+            break
+        del known.judged[first]
+    known.judged[entry.sequence] = Judged(reason=reason, at_us=entry.stamp.at_us)
+
+
+def _result_of(known: Followed, entry: Entry) -> Result:
+    """What `_judge` has just made of an entry."""
+    signed, at_us = known.signed, entry.stamp.at_us
+    newest = next(reversed(signed.used.items()), None)
+    return Result(
+        judged=known.judged[entry.sequence],
+        used=(newest[0],) if newest is not None and newest[1] == at_us else (),
+        waiting=signed.waiting.get(entry.sequence),
+        alert=signed.alerts.get(entry.sequence),
+    )
+
+
+def _take_result(known: Followed, sequence: int, result: Result) -> None:
+    """Take in again what an entry left behind."""
+    signed = known.signed
+    known.judged[sequence] = result.judged
+    signed.used |= dict.fromkeys(result.used, result.judged.at_us)
+    if result.waiting is not None:
+        signed.waiting[sequence] = result.waiting
+    if result.alert is not None:
+        signed.alerts[sequence] = result.alert

@@ -1,0 +1,89 @@
+"""What the key service keeps of the log that it follows: enough to judge by after a restart, and no plate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from desk_twins import GROUND, Department
+
+from storage.checkpoint import NoteKey
+from sync.department.content import followed_log
+from sync.department.content.followed_log import DATABASE, FollowedLog
+from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.journal.access_log import origin_of
+from sync.department.journal.signers import UnsignedError
+
+PLATE = "8XYZ123"
+
+
+def searched(department: Department, times: int) -> list[int]:
+    """The access entries of so many searches."""
+    token, entries = department.logon("comm1"), []
+    for _ in range(times):
+        form = RunForm(query=department.plate(PLATE), ground=GROUND)
+        answer = department.call("inquiry/run", token, form)
+        assert isinstance(answer, Answer)
+        entries.append(answer.access)
+    return entries
+
+
+def folder_of(department: Department) -> Path:
+    return next(department.home.path.rglob(DATABASE)).parent
+
+
+def opened_again(department: Department) -> FollowedLog:
+    """As a key service that has just started reads it."""
+    log = department.desk.log
+    return FollowedLog(folder_of(department), NoteKey(origin_of(log.log_id), log.public), log.log_id)
+
+
+@pytest.mark.parametrize("every", [1, 3, 10_000])
+def test_a_restart_judges_as_before_whatever_was_a_snapshot(
+    department: Department, monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    monkeypatch.setattr(followed_log, "SNAPSHOT_EVERY", every)
+    entries = searched(department, 5)
+    again = opened_again(department)
+    try:
+        assert again.head()[0] > max(entries)
+        for entry in entries:
+            again.demand_signed(entry)
+        with pytest.raises(UnsignedError, match="not followed"):
+            again.demand_signed(again.head()[0])
+    finally:
+        again.close()
+
+
+@pytest.mark.parametrize("every", [1, 10_000])
+def test_a_signature_that_was_used_before_the_restart_is_refused_after_it(
+    department: Department, monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    monkeypatch.setattr(followed_log, "SNAPSHOT_EVERY", every)
+    log = department.desk.log
+    entry = log.entry(searched(department, 1)[0])
+    with log.writing():
+        replayed = log.append(entry.note, entry.stamp, entry.signed).sequence
+    again = opened_again(department)
+    try:
+        size = again.head()[0]
+        assert size <= replayed
+        again.follow(log.part(size, log.size()), lambda _first, _last: {})
+        with pytest.raises(UnsignedError, match="used before"):
+            again.demand_signed(replayed)
+    finally:
+        again.close()
+    again = opened_again(department)
+    try:
+        with pytest.raises(UnsignedError, match="used before"):
+            again.demand_signed(replayed)
+    finally:
+        again.close()
+
+
+def test_no_plate_of_a_look_up_lies_on_the_disk_of_the_keys(department: Department) -> None:
+    searched(department, 3)
+    kept = b"".join(path.read_bytes() for path in folder_of(department).iterdir() if path.is_file())
+    assert b"comm1" in kept
+    assert PLATE.encode() not in kept
+    assert GROUND.justification.encode() not in kept
