@@ -15,7 +15,8 @@ from .errors import DegenerateCornersError, PictureError
 from .find import decode, letterbox, to_boxes
 from .jurisdictions import FormatPrior
 from .lettering import Lettering, TextSigns, signs_of
-from .ocr import PatchReader, Sight, Stopwatch
+from .look import Stopwatch
+from .ocr import PatchReader, Sight
 from .plates import U8, Corners, Evidence, FrameReadings, PlateBox, PlateReading
 from .runtime import Net, TfliteNet
 from .stillness import StillScene

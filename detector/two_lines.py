@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .confidence import log_odds
+from .likeness import shared
 from .plates import ALPHABET, U8, Corners, Point
 
 # Log-odds of two lines by what the box alone shows, then by the looks at either line too: logistic models
@@ -24,6 +25,7 @@ _BY_LOOKS = (13.63, -7.46, 0.53, -1.08, 0.90, 0.81)
 _MIDDLE = (18 / 48, 31 / 48)  # rows of a patch among which a gap is looked for
 _EDGE = 6 / 48  # rows at the top and at the foot that show the plate's rim
 _SIDE = 10 / 144  # the same of columns
+_MUCH_ALIKE = 0.6  # of the characters of the whole text and of a part's: no line of two has so many of both
 _NAME_LETTERS = 5  # so many letters and no digit are a state's name, not a line of a serial
 _FIRST_DIGIT = ALPHABET.index("0")
 
@@ -64,6 +66,18 @@ def has_two_lines(aspect: float, gap: RowGap, first: float, upper: float, lower:
     bias, *weights = _BY_LOOKS
     signs = (aspect, math.log(max(gap.depth, 1e-3)), *(log_odds(sure) for sure in (first, upper, lower)))
     return bias + sum(weight * sign for weight, sign in zip(weights, signs, strict=True)) > 0
+
+
+def shows_one_line(aspect: float, whole: str, upper: str, lower: str) -> bool:
+    """Whether the texts read of a box and of either part of it are those of one line.
+
+    Under a state's name, or over a dealer's frame, one part shows the whole text, a character more or less,
+    and the other nothing, or a stroke of something: the net is as sure of no text as of any.
+    """
+    if aspect < _NEVER_ONE_LINE or not whole:
+        return False
+    shorter, longer = sorted((upper, lower), key=len)
+    return (not shorter and shared(whole, longer) >= _MUCH_ALIKE) or (len(shorter) == 1 and whole == longer)
 
 
 def line_corners(corners: Corners, place: float, overlap: float) -> tuple[Corners, Corners]:

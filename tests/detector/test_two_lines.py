@@ -24,6 +24,7 @@ from detector.two_lines import (
     join_columns,
     line_corners,
     may_have_two_lines,
+    shows_one_line,
 )
 
 NET = (216, 384)
@@ -127,6 +128,34 @@ def test_a_line_that_is_a_states_name_leaves_one_line_that_is_not_sure() -> None
     seen = drawn(["7457", "ARIZONA", "7457"], 130)
     assert seen.text.text == "7457"
     assert seen.confidence < 0.5
+
+
+@pytest.mark.parametrize(
+    ("whole", "upper", "lower", "one"),
+    [
+        pytest.param("7ABC123", "", "7ABC123", True, id="a name above that gives no text"),
+        pytest.param("7ABC123", "7ABC128", "", True, id="a frame below, and a character otherwise"),
+        pytest.param("159MML", "", "159ML", True, id="a character less where the cut is lower"),
+        pytest.param("XHE350", "U", "XHE350", True, id="a bolt above"),
+        pytest.param("XHE350", "U", "XHE850", False, id="a bolt above, and another text"),
+        pytest.param("7W4", "", "7457", False, id="the whole gives neither line"),
+        pytest.param("596", "SJP", "596", False, id="one line of two"),
+        pytest.param("", "", "", False, id="nothing at all"),
+        pytest.param("", "12L", "7457", False, id="two lines that give no text together"),
+    ],
+)
+def test_the_texts_of_the_parts_tell_one_line_from_two(
+    whole: str, upper: str, lower: str, *, one: bool
+) -> None:
+    assert shows_one_line(1.6, whole, upper, lower) == one
+    assert not shows_one_line(1.0, whole, upper, lower)  # so high a box is never one line
+
+
+@pytest.mark.parametrize("script", [["7ABC123", "", "7ABC123"], ["7ABC123", "7ABC123", ""]])
+def test_a_plate_of_one_line_under_a_states_name_is_as_sure_as_any(script: list[str]) -> None:
+    seen = drawn(script, 130)
+    assert seen.text.text == "7ABC123"
+    assert seen.confidence > 0.9
 
 
 def test_a_plate_of_one_line_costs_no_look_more() -> None:

@@ -1,0 +1,114 @@
+"""Reads a plate of two lines line by line; says where a box shows signs of two that are not surely read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .ctc import best_path
+from .look import Look, Looker, Stopwatch
+from .plates import ALPHABET, U8, Corners, PlateBox
+from .two_lines import (
+    RowGap,
+    find_gap,
+    has_two_lines,
+    is_serial_line,
+    join_columns,
+    line_corners,
+    may_have_two_lines,
+    shows_one_line,
+)
+
+LINE_OVERLAP, _OTHER_OVERLAP = 0.03, -0.01  # of the plate's height that the cuts of two lines share
+LINES_TRUST = 0.8  # in the text of both: the net was trained on plates of one line
+SPLITS = (-0.08, -0.04, 0.04, 0.08)  # where else the lines of a still may part, shares of the height
+LINE_LOOKS = 4  # of a still's: where they differ, the text is in doubt
+LINES_AGREE = 3  # of the looks at a line of a still
+LINE_SURE = 0.4  # of each line's look, that both together are the text
+ONE_OF_TWO_TRUST = 0.4  # in the text of one line, where the box shows signs of two
+
+Pair = tuple[Look, Look]  # at the upper and at the lower line
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """A plate of two lines. ``looks``: both as one text, none where a line is not surely read.
+
+    ``trust``: what the confidence of the text is multiplied by.
+    """
+
+    looks: tuple[Look, ...]
+    trust: float
+
+
+class LineReader:
+    """Looks at the lines of plates that may have two."""
+
+    def __init__(self, looker: Looker) -> None:
+        self._looker = looker
+
+    def each(self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch) -> Pair | None:
+        """The looks at either line of a box that may have two, else None. Raises DegenerateCornersError."""
+        gap = self._gap(first)
+        if not may_have_two_lines(box.aspect, gap):
+            return None
+        return self._pair(luma, box.corners, gap.place, watch)
+
+    def read(self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch, *, still: bool) -> Lines | None:
+        """Both lines of a plate, None where it has one.
+
+        ``first``: the look at the whole box. ``still``: no other frame of this plate comes, so that the lines
+        are parted at more places. Raises DegenerateCornersError.
+        """
+        gap = self._gap(first)
+        if not may_have_two_lines(box.aspect, gap):
+            return None
+        pair = self._pair(luma, box.corners, gap.place, watch)
+        whole, upper, lower = ("".join(ALPHABET[label] for label in one.path) for one in (first, *pair))
+        if shows_one_line(box.aspect, whole, upper, lower):
+            return None
+        if not has_two_lines(box.aspect, gap, first.told, *(line.sureness for line in pair)):
+            return None
+        pairs = [pair]
+        if still:
+            pairs += [self._pair(luma, box.corners, gap.place + shift, watch) for shift in SPLITS]
+        surest = _surest(pairs)
+        if not surest:
+            return Lines(looks=(), trust=ONE_OF_TWO_TRUST)
+        looks = [_joined(*one) for one in surest[:LINE_LOOKS]]
+        if not still:  # once more, cut otherwise: where the looks differ, the text is in doubt
+            other = self._pair(luma, box.corners, gap.place, watch, overlap=_OTHER_OVERLAP)
+            looks += [_joined(*other)] if all(line.path for line in other) else []
+        return Lines(looks=tuple(looks), trust=LINES_TRUST)
+
+    def _gap(self, first: Look) -> RowGap:
+        return find_gap(first.patch.luma, self._looker.card.patch.margin_y)
+
+    def _pair(
+        self, luma: U8, corners: Corners, place: float, watch: Stopwatch, *, overlap: float = LINE_OVERLAP
+    ) -> Pair:
+        upper, lower = line_corners(corners, place, overlap)
+        return self._looker.first(luma, upper, watch), self._looker.first(luma, lower, watch)
+
+
+def _surest(pairs: list[Pair]) -> list[Pair]:
+    """The surest looks at the upper line beside the surest at the lower; none where one line is unsure.
+
+    Of several looks at a line a few must agree on its text: halves of characters give another with every cut.
+    """
+    sides = []
+    for side in zip(*pairs, strict=True):
+        told = sorted((one for one in side if is_serial_line(one.path)), key=lambda one: -one.sureness)
+        agreed = sum(one.path == told[0].path for one in told) if told else 0
+        if not told or told[0].sureness < LINE_SURE or agreed < min(len(pairs), LINES_AGREE):
+            return []
+        sides.append(told)
+    return list(zip(*sides, strict=False))
+
+
+def _joined(upper: Look, lower: Look) -> Look:
+    """Both lines of a plate as one look; the patch is still one line's."""
+    columns = join_columns(upper.columns, lower.columns).astype(np.float64)
+    outputs = {name: value for name, value in lower.outputs.items() if name == "jurisdiction"}
+    return Look(lower.patch, columns, best_path(columns), upper.sureness * lower.sureness, outputs)

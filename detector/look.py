@@ -1,0 +1,81 @@
+"""One look at a patch of a frame: what is cut out there and what the reader's net says of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .card import ReaderCard
+from .ctc import Labels, best_path, column_probabilities
+from .errors import PictureError
+from .plates import CLASSES, U8, Corners
+from .rectify import Patch, cut_patch, normalized
+from .runtime import Net, NetOutput
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Milliseconds by stage, on the clock on the wall; ``lap`` books the time since the last lap."""
+
+    ms: dict[str, float] = field(default_factory=dict)
+    last: float = field(default_factory=time.perf_counter)
+
+    def lap(self, stage: str) -> None:
+        """Adds the time since the last lap to a stage."""
+        now = time.perf_counter()
+        self.ms[stage] = self.ms.get(stage, 0.0) + (now - self.last) * 1e3
+        self.last = now
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What one look gave. ``columns``: float64 (T, 37) probabilities, blank last; ``path``: the text alone.
+
+    ``sureness``: product of the columns' largest probabilities.
+    """
+
+    patch: Patch
+    columns: F64
+    path: Labels
+    sureness: float
+    outputs: dict[str, NetOutput]
+
+    @property
+    def told(self) -> float:
+        """How sure the look is of the text that it gives: not at all where it gives none."""
+        return self.sureness if self.path else 0.0
+
+
+class Looker:
+    """The reader's net behind what cuts its patches out of a frame."""
+
+    def __init__(self, net: Net, card: ReaderCard) -> None:
+        self.net = net
+        self.card = card
+
+    def look(self, luma: U8, corners: Corners | F64, margin: tuple[float, float], watch: Stopwatch) -> Look:
+        """One look. luma: uint8 (H, W); margin: shares of the plate's width and height around it.
+
+        Raises DegenerateCornersError, and PictureError where the net's columns have another shape.
+        """
+        patch = cut_patch(luma, corners, self.net.size, margin)
+        picture = normalized(patch.luma, self.card.patch)
+        watch.lap("rectify")
+        outputs = dict(self.net.invoke(picture))
+        watch.lap("read")
+        logits = outputs["columns"].real()
+        if logits.ndim != 2 or logits.shape[1] != CLASSES:
+            raise PictureError(f"the net's columns are {logits.shape}, expected (T, {CLASSES})")
+        rules = self.card.text
+        columns = column_probabilities(logits, rules.temperature, rules.smoothing)
+        sureness = float(np.prod(columns.max(axis=1)))
+        return Look(patch, columns, best_path(columns), sureness, outputs)
+
+    def first(self, luma: U8, corners: Corners, watch: Stopwatch) -> Look:
+        """The look with the margin of the first one. Raises what ``look`` raises."""
+        return self.look(luma, corners, (self.card.patch.margin_x, self.card.patch.margin_y), watch)
