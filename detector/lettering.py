@@ -55,15 +55,32 @@ def steps_around(wide: U8) -> F64:
     luma = (luma - luma.mean()) / max(float(luma.std()), _LEAST_SPREAD)
     down, across = np.diff(luma, axis=0), np.diff(luma, axis=1)
     rows = down[:, _ACROSS]
-    columns = np.abs(across[_INNER_Y].mean(axis=0))
-    ends = np.array_split(columns, 16)
+    ends = _most(np.abs(across[_INNER_Y].mean(axis=0)), 16)
     parts = [
-        [part.mean() for part in np.array_split(np.abs(rows).mean(axis=1), _BINS)],
-        [part.mean() for part in np.array_split(np.abs(across[:, _INNER_X]).mean(axis=1), _BINS)],
-        [part.max() for part in np.array_split(np.abs(rows.mean(axis=1)), _BINS)],
-        [part.max() for part in (*ends[:5], *ends[11:])],
+        _means(np.abs(rows).mean(axis=1), _BINS),
+        _means(np.abs(across[:, _INNER_X]).mean(axis=1), _BINS),
+        _most(np.abs(rows.mean(axis=1)), _BINS),
+        ends[:5],
+        ends[11:],
     ]
-    return np.array([value for part in parts for value in part], np.float64)
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _starts(length: int, count: int) -> NDArray[np.intp]:
+    """Where as many parts of a row begin as ``numpy.array_split`` makes."""
+    short, longer = divmod(length, count)
+    sizes = np.full(count, short)
+    sizes[:longer] += 1
+    return np.concatenate([[0], np.cumsum(sizes)[:-1]])
+
+
+def _means(values: NDArray[np.floating], count: int) -> NDArray[np.floating]:
+    starts = _starts(len(values), count)
+    return np.asarray(np.add.reduceat(values, starts) / np.diff(np.append(starts, len(values))))
+
+
+def _most(values: NDArray[np.floating], count: int) -> NDArray[np.floating]:
+    return np.asarray(np.maximum.reduceat(values, _starts(len(values), count)))
 
 
 def _of_text(signs: TextSigns) -> F64:
