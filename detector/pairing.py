@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .likeness import TRUSTED, Likeness
+from .likeness import TRUSTED, Likeness, is_part
 from .passes import LiveTrack, Sighting
 from .place_fit import misfit, off_its_place, similar_size
 
@@ -55,8 +55,19 @@ def _cost_by_text(track: LiveTrack, sighting: Sighting, alike: Likeness, unfit: 
             gone = sighting.time_us - track.motion.last_us >= gap_us
             off = off_its_place(track.motion, sighting.time_us, sighting.box)
             return math.inf if gone or off else unfit + 1.0
+        case "unclear" if _has_left(track, sighting, pace):
+            return math.inf
         case _:
             return unfit
+
+
+def _has_left(track: LiveTrack, sighting: Sighting, pace: Pace) -> bool:
+    """Whether a plate has driven out of the picture since it was seen; a part of its text may still be it."""
+    motion, now_us, reading = track.motion, sighting.time_us, sighting.reading
+    if now_us - motion.last_us < pace.gap_us or not motion.leaves(now_us, pace.frame_shape):
+        return False
+    mine, its = track.vote.leader, reading.leader if reading else ""
+    return not (is_part(mine, its) or is_part(its, mine))
 
 
 def _may_have_jumped(track: LiveTrack, sighting: Sighting, pace: Pace) -> bool:

@@ -11,6 +11,7 @@ from .likeness import (
     DIFFERENT_SHARE,
     MISREAD_NATS,
     SURE,
+    TELLS_NOTHING,
     TRUSTED,
     Likeness,
     is_part,
@@ -35,7 +36,9 @@ _GREW = 1.3  # or that grew by so much
 # detector was sure at least once, or the text is. A glimpse in one frame from afar
 # has the detector alone.
 _LEAST_READABLE = 2
+_FAR_PX = 30.0  # the best picture of a narrower plate shows characters of four px: readings differ in several
 _NEAR_PX, _LEAST_CONFIDENCE = 40.0, 0.03  # a plate that stayed too far to be read has not passed here
+_FEW = 3  # sightings
 _SURE_PLATE, _SURE_TEXT = 0.9, 0.4
 _GLIMPSE_PLATE = 0.97
 
@@ -172,9 +175,15 @@ class LiveTrack:
 
     def _unless_different(self, reading: PlateReading) -> Likeness:
         mine, its = self.vote.leader, reading.leader
-        if shared(mine, its) >= DIFFERENT_SHARE or is_part(mine, its) or is_part(its, mine):
+        if is_part(mine, its) or is_part(its, mine):
             return "unclear"
-        return "different" if self.vote.supports(reading.evidence) < DIFFERENT_NATS else "unclear"
+        sure = sorted((self.vote.confidence, reading.confidence))
+        alike = shared(mine, its) >= DIFFERENT_SHARE
+        if alike and (sure[0] < TRUSTED or sure[1] < SURE):
+            return "unclear"
+        if self.vote.supports(reading.evidence) < DIFFERENT_NATS:
+            return "different"
+        return "neighbor" if alike and sure[0] >= SURE else "unclear"
 
     def _may_be_misread(self, reading: PlateReading) -> bool:
         """Whether the slot in which this vote and a reading differ is in doubt in one of them."""
@@ -198,6 +207,14 @@ class LiveTrack:
             return True
         (x0, y0), (x1, y1) = box.corners[0], self._read_box.corners[0]
         return math.hypot(x1 - x0, y1 - y0) > _MOVED_WIDTHS * box.width_px
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether this plate could not be read: it was too far away so far, or showed for a moment only."""
+        width_px = 0.0 if self._best is None else self._best.box.width_px
+        if width_px >= _NEAR_PX and self.motion.sightings >= _FEW:
+            return False
+        return self.vote.confidence < (SURE if width_px < _FAR_PX else TELLS_NOTHING)
 
     @property
     def worth_telling(self) -> bool:

@@ -16,6 +16,8 @@ _STRAYS, _MOST_STRAY_WIDTHS = 2.0, 3.0
 _MOST_GROWTH = 0.7  # log of the size's change between two sightings
 _SAME_PLACE_WIDTHS = 0.6  # two vehicles' plates are further apart than this
 _EDGE_SHARE = 0.03  # of the box's size: how exactly a box shows where a plate ends
+_UNSEEN_US = 400_000  # longer ago, the last size says as much as the expected one: what hides a plate hides
+# its sides first, so that its last boxes seem to shrink
 _CROP_SHARE = 0.8  # of the picture's width: a plate that wide was cut out by somebody
 
 
@@ -24,7 +26,13 @@ def growth(motion: Motion, time_us: int, box: PlateBox) -> float:
 
     Something that hides a part of a plate changes one of them.
     """
-    width = max(motion.predicted(time_us)[2], 1.0)
+    expected = _change(max(motion.predicted(time_us)[2], 1.0), motion, box)
+    if time_us - motion.last_us <= _UNSEEN_US:
+        return expected
+    return min(expected, _change(max(motion.box.width_px, 1.0), motion, box))
+
+
+def _change(width: float, motion: Motion, box: PlateBox) -> float:
     high = width / max(motion.box.aspect, 0.1)
     by_width = abs(math.log(max(box.width_px, 1.0) / width))
     by_height = abs(math.log(max(box.height_px, 1.0) / max(high, 1.0)))
@@ -50,6 +58,12 @@ def misfit(motion: Motion, time_us: int, box: PlateBox) -> float:
     if away > allowed or grown > _MOST_GROWTH:
         return math.inf
     return away / allowed + grown / _MOST_GROWTH
+
+
+def may_have_strayed(motion: Motion, time_us: int, box: PlateBox) -> bool:
+    """Whether a box may show a plate that was missed where it was expected: near there, of a similar size."""
+    near = widths_away(motion, time_us, box) <= _MOST_WIDTHS
+    return near and similar_size(motion, time_us, box)
 
 
 def widths_away(motion: Motion, time_us: int, box: PlateBox) -> float:

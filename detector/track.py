@@ -13,18 +13,21 @@ import math
 from dataclasses import dataclass
 
 from .assign import cheapest_pairs
-from .likeness import TELLS_NOTHING, TRUSTED, is_part, same_text
+from .likeness import TELLS_NOTHING, TRUSTED, is_part, near_text, same_text
 from .pairing import PATIENCE_INTERVALS, Pace, pair_cost
 from .passes import LiveTrack, Sighting
-from .place_fit import at_its_place, overlap
+from .place_fit import at_its_place, may_have_strayed, overlap
 from .plates import FrameReadings, PlateBox, PlateReading, PlateText, VehiclePass
 from .vote import Decoding
 
 # How long a plate may be out of sight within one pass.
 _PATIENCE_US = 2_000_000
+_HIDDEN_PATIENCE_US = 2_900_000  # in the middle of the picture: behind something, from a moving car
+_FADING_PX = 30.0  # a narrower plate that drove away is out of sight for good
 _PARKED_PATIENCE_US = 8_000_000  # people and cars pass in front of a parked one
 _LONGEST_INTERVAL_US = 5_000_000
 _FRAGMENT_US = 1_000_000  # between what an edge cut off of a plate and the plate
+_GLIMPSE, _GLIMPSE_US = 2, 200_000  # sightings of what a jump of the picture tore off; time beside its pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,6 +86,7 @@ class Tracker:
         self._pace = Pace()
         self._spared: dict[PlateBox, LiveTrack] = {}
         self._met: set[tuple[int, int]] = set()  # passes that one frame showed both
+        self._near: set[tuple[int, int]] = set()  # one began where the other was missed
 
     def wants_text(self, box: PlateBox) -> bool:
         """False when the pass that this box continues is settled: reading it again would be wasted.
@@ -180,26 +184,29 @@ class Tracker:
         """Ends the passes that were out of sight for too long."""
         staying = []
         for track in self._tracks:
-            motion = track.motion
-            if motion.direction == "parked":
-                patience = _PARKED_PATIENCE_US
-            else:
-                patience = _PATIENCE_US if not motion.leaves(time_us, frame_shape) else _PATIENCE_US // 2
-            if time_us - motion.last_us > max(patience, PATIENCE_INTERVALS * self._pace.interval_us):
+            patience = max(
+                _patience_us(track, time_us, frame_shape), PATIENCE_INTERVALS * self._pace.interval_us
+            )
+            if time_us - track.motion.last_us > patience:
                 self._end(track, changes)
             else:
                 staying.append(track)
         if len(staying) < len(self._tracks):
             ids = {track.pass_id for track in staying}
             self._met = {pair for pair in self._met if ids.issuperset(pair)}
+            self._near = {pair for pair in self._near if ids.issuperset(pair)}
         self._tracks = staying
 
     def _end(self, track: LiveTrack, changes: _Changes) -> None:
         if track.rival is not None:
             changes.dropped.append(track.rival.pass_id)  # one reading without a gap: a glint
-        whole = self._whole_of(track)
+        whole = self._whole_of(track) or self._torn_from(track)
+        nearer = None if whole is not None else self._nearer_of(track)
         if whole is not None:
             whole.absorb(track)
+            changes.dropped.append(track.pass_id)
+        elif nearer is not None:
+            nearer.begin_with(track)
             changes.dropped.append(track.pass_id)
         elif track.worth_telling:
             changes.ended.append(track.ended())
@@ -211,14 +218,39 @@ class Tracker:
         if not fragment.vote.cut:
             return None
         for track in self._tracks:
-            pair = min(track.pass_id, fragment.pass_id), max(track.pass_id, fragment.pass_id)
-            if track is fragment or track.vote.cut or pair in self._met:
+            if track is fragment or track.vote.cut or _pair(track, fragment) in self._met:
                 continue
-            apart_us = max(
-                track.motion.first_us - fragment.motion.last_us,
-                fragment.motion.first_us - track.motion.last_us,
-            )
+            apart_us = _apart_us(track, fragment)
             if apart_us <= _FRAGMENT_US and is_part(fragment.vote.leader, track.vote.leader):
+                return track
+        return None
+
+    def _torn_from(self, glimpse: LiveTrack) -> LiveTrack | None:
+        """The live pass that a moment of another is: its text misread where an unsteady picture jumped.
+
+        The one was missed in the frames that showed the other, near there, and no vehicle is in view for
+        so short a time.
+        """
+        if glimpse.motion.sightings > _GLIMPSE or self._pace.interval_us > _GLIMPSE_US:
+            return None
+        for track in self._tracks:
+            pair = _pair(track, glimpse)
+            if track is glimpse or pair not in self._near or pair in self._met:
+                continue
+            if _apart_us(track, glimpse) <= _GLIMPSE_US and near_text(track.vote.leader, glimpse.vote.leader):
+                return track
+        return None
+
+    def _nearer_of(self, far: LiveTrack) -> LiveTrack | None:
+        """The live pass of the vehicle that a pass showed while it could not be read yet.
+
+        One of the two began near where the other was missed, and no frame showed both.
+        """
+        if not far.tells_nothing:
+            return None
+        for track in self._tracks:
+            pair = _pair(track, far)
+            if track is not far and pair in self._near and pair not in self._met:
                 return track
         return None
 
@@ -238,7 +270,7 @@ class Tracker:
             if rival is not None and track_gone:
                 track.rival = None
                 track.yield_place()
-                if track.vote.confidence < TELLS_NOTHING:
+                if track.vote.confidence < TELLS_NOTHING or track.tells_nothing:
                     # at the very place without a gap: the plate that could not be read so far
                     rival.begin_with(track)
                     changes.dropped.append(track.pass_id)
@@ -267,8 +299,7 @@ class Tracker:
         self._met.update((one, other) for one in ids for other in ids if one < other)
         for track in present:
             for other in self._tracks:
-                pair = min(track.pass_id, other.pass_id), max(track.pass_id, other.pass_id)
-                if other is track or pair in self._met or not _one_plate(track, other):
+                if other is track or _pair(track, other) in self._met or not _one_plate(track, other):
                     continue
                 kept, gone = sorted((track, other), key=lambda one: -one.picture_quality)
                 kept.absorb(gone)
@@ -288,6 +319,12 @@ class Tracker:
             return
         track = self._new(sighting, changes)
         if track is not None:
+            missed = [other for other in self._tracks if other not in present]
+            self._near.update(
+                _pair(track, other)
+                for other in missed
+                if may_have_strayed(other.motion, sighting.time_us, sighting.box)
+            )
             self._tracks.append(track)
             present.append(track)
 
@@ -298,6 +335,31 @@ class Tracker:
         self._next_id += 1
         changes.best_for.append(track.pass_id)
         return track
+
+
+def _pair(one: LiveTrack, other: LiveTrack) -> tuple[int, int]:
+    """Both pass ids, the older first."""
+    return min(one.pass_id, other.pass_id), max(one.pass_id, other.pass_id)
+
+
+def _apart_us(one: LiveTrack, other: LiveTrack) -> int:
+    """Time between two passes, at most 0 where they overlap."""
+    return max(
+        one.motion.first_us - other.motion.last_us,
+        other.motion.first_us - one.motion.last_us,
+    )
+
+
+def _patience_us(track: LiveTrack, time_us: int, frame_shape: tuple[int, int]) -> int:
+    """How long a plate may be out of sight within its pass."""
+    motion = track.motion
+    if motion.direction == "parked":
+        return _PARKED_PATIENCE_US
+    if motion.leaves(time_us, frame_shape):
+        return _PATIENCE_US // 2
+    if motion.direction == "away" and motion.box.width_px < _FADING_PX:
+        return _PATIENCE_US
+    return _HIDDEN_PATIENCE_US
 
 
 def _one_plate(one: LiveTrack, other: LiveTrack) -> bool:

@@ -36,6 +36,8 @@ SETTLED_SLOT = 0.9
 SETTLED_AGREEMENT = 0.7  # of the single looks: one in three against it is not settled
 STROKE_TRUST = 0.78  # in a text with fewer I and 1 than the frames show: a rim may look like one too
 MINORITY_TRUST = 0.5  # in a text of which most frames show a part, though their boxes were as wide
+# Frames narrower than this share of the third widest have no vote; wider than so many px, all are as good.
+NEAREST, FAR_SHARE, READABLE_PX = 3, 0.62, 80.0
 ENOUGH_FRAMES = 24  # what as many frames could not tell, more of the same will not
 
 
@@ -97,20 +99,33 @@ class Vote:
         return all(frame.cut for frame in self._frames)
 
     def add(self, evidence: Evidence) -> None:
-        """Counts one more frame. Beyond MOST_FRAMES the frame that says least goes."""
+        """Counts one more frame. Those from farther away go, beyond MOST_FRAMES the one that says least."""
         self.frames_given += 1
         self._ranking = self._verdict = self._settled = self._whole = None
         self._add_texts(sorted(set(evidence.candidates) - set(self._texts)))
         scores = text_scores(evidence, self._texts, self._slots_weight)
         self._scores = np.concatenate([self._scores, scores[None]])
         self._frames.append(evidence)
+        self._drop_far()
         if len(self._frames) > MOST_FRAMES:
-            least = int(np.argmin(self._scores.max(axis=1, initial=-math.inf)))
-            del self._frames[least]
-            self._scores = np.delete(self._scores, least, axis=0)
+            self._drop([int(np.argmin(self._scores.max(axis=1, initial=-math.inf)))])
         if len(self._texts) > MOST_TEXTS:
             best = np.argsort(-self._rank().totals, kind="stable")[: MOST_TEXTS // 2]
             self._keep_texts(np.sort(best))
+
+    def _drop_far(self) -> None:
+        """Forgets the frames that show the plate much smaller than a few others: they err, and all alike."""
+        if len(self._frames) <= NEAREST:
+            return
+        widths = [frame.width_px for frame in self._frames]
+        least = FAR_SHARE * min(sorted(widths)[-NEAREST], READABLE_PX)
+        self._drop([index for index, width in enumerate(widths) if width < least])
+
+    def _drop(self, frames: list[int]) -> None:
+        if frames:
+            gone = set(frames)
+            self._frames = [frame for index, frame in enumerate(self._frames) if index not in gone]
+            self._scores = np.delete(self._scores, frames, axis=0)
 
     def join(self, other: Vote) -> None:
         """Counts another vote's frames too: they were of the same plate."""
@@ -297,7 +312,7 @@ class Vote:
     def _trust(self, winner: Labels) -> float:
         """The share of the confidence that is left by what the boxes show of their frames' plates."""
         strokes = STROKE_TRUST if lacks_strokes(winner, [frame.strokes for frame in self._frames]) else 1.0
-        return strokes * self._doubt * float(np.mean([frame.trust for frame in self._frames]))
+        return strokes * self._doubt * float(np.median([frame.trust for frame in self._frames]))
 
     def _nothing(self) -> Verdict:
         """No frame showed a single character."""

@@ -31,7 +31,7 @@ def track_of(text: str, **how: Any) -> LiveTrack:
         pytest.param("7ABC123", "7ABC124", "neighbor", id="a fleet's next number"),
         pytest.param("7ABC123", "7A8C123", "neighbor", id="a look-alike, both surely read"),
         pytest.param("7ABC123", "4XYZ999", "different", id="nothing in common"),
-        pytest.param("7ABC123", "7ABC999", "unclear", id="half in common"),
+        pytest.param("7ABC123", "7ABC999", "different", id="half in common, both surely read"),
         pytest.param("7ABC123", "7ABC", "unclear", id="its beginning"),
         pytest.param("4UGZ590", "590", "unclear", id="its end"),
     ],

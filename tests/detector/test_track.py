@@ -2,68 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pytest
-from detector_twins import DECODING, box_at, frame, reading
+from detector_twins import box_at, frame, reading
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tracker_twins import FLEET, SHAPE, Replay, near, texts
 
-from detector.plates import FrameReadings, PlateBox, PlateReading, VehiclePass
-from detector.track import Tracker, TrackStep
+from detector.plates import PlateBox, PlateReading
 
-SHAPE = (720, 1280)
 TEXTS = ("7ABC123", "4XYZ999", "KLM5678", "BRT20W4")
-
-
-def near(text: str, x: float, y: float, width: float = 100.0) -> PlateReading:
-    return reading(text, box_at(x, y, width))
-
-
-class Replay:
-    """Feeds frames at a rate and keeps what came out, with the frames that a caller would keep."""
-
-    def __init__(self, fps: float = 15.0) -> None:
-        self.tracker = Tracker(DECODING)
-        self.step_us = int(1e6 / fps)
-        self.now_us = 0
-        self.sequence = -1
-        self.ended: list[VehiclePass] = []
-        self.kept: dict[int, int] = {}
-        self.read = 0
-
-    def show(self, seen: FrameReadings | None = None, *, after_s: float | None = None) -> TrackStep:
-        self.now_us += self.step_us if after_s is None else int(after_s * 1e6)
-        self.sequence += 1
-        step = self.tracker.update(self.sequence, self.now_us, SHAPE, seen or frame())
-        for pass_id in step.best_for:
-            self.kept[pass_id] = self.sequence
-        self.end(step.ended)
-        for pass_id in step.dropped:
-            assert self.kept.pop(pass_id) is not None
-        return step
-
-    def look(self, *plates: PlateReading) -> TrackStep:
-        """Shows a frame as a reader does: what the tracker does not want stays unread."""
-        wanted = [plate for plate in plates if self.tracker.wants_text(plate.box)]
-        self.read += len(wanted)
-        unread = [plate.box for plate in plates if plate not in wanted]
-        return self.show(frame(*wanted, unread=unread))
-
-    def end(self, passes: Iterable[VehiclePass]) -> None:
-        for one in passes:
-            assert self.kept.pop(one.pass_id) == one.best_sequence
-            self.ended.append(one)
-
-    def finish(self) -> list[VehiclePass]:
-        self.end(self.tracker.flush())
-        self.kept.clear()  # what is left belongs to passes that came to nothing
-        return self.ended
-
-
-def texts(passes: Sequence[VehiclePass]) -> list[str]:
-    return sorted(one.text.text for one in passes)
 
 
 def test_a_car_that_drives_by_is_one_pass_with_its_frames_counted() -> None:
@@ -366,9 +316,6 @@ def test_any_boxes_at_any_times_give_each_kept_frame_back(
         replay.show(frame(*plates[:2], unread=boxes[2:]), after_s=step_us / 1e6)
     seen = sum(min(len(boxes), 2) for boxes in frames)
     assert len(replay.finish()) <= seen
-
-
-FLEET = ("7ABC123", "7ABC124", "7ABC125")
 
 
 def test_fleet_mates_parked_side_by_side_are_two_passes() -> None:

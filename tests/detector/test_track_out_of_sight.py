@@ -1,0 +1,164 @@
+"""Out of sight for a moment, or torn off by a jump of the picture: one pass, and never another vehicle's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from detector_twins import DECODING, box_at, evidence, frame, reading
+from tracker_twins import FLEET, Replay, near, texts
+
+from detector.plates import Evidence, PlateReading
+from detector.vote import Vote
+
+
+def doubtful(text: str, x: float, y: float, width: float, seed: int = 0) -> PlateReading:
+    """A reading of which nobody can be sure."""
+    return reading(text, box_at(x, y, width), sure=4.0, noise=1.1, seed=seed)
+
+
+@pytest.mark.parametrize("hidden_s", [1.0, 2.0, 2.6])
+def test_a_car_behind_a_van_for_seconds_is_one_pass(hidden_s: float) -> None:
+    replay = Replay(fps=10)
+    for step in range(int(10 * (2 + hidden_s))):
+        shown = step < 10 or step >= 10 + 10 * hidden_s
+        replay.look(*([near("7ABC123", 300 + 6 * step, 300 + step, 60 * 1.01**step)] if shown else []))
+    assert texts(replay.finish()) == ["7ABC123"]
+
+
+def test_a_car_that_is_not_seen_again_is_told_after_three_seconds() -> None:
+    replay = Replay(fps=10)
+    for step in range(10):
+        replay.look(near("7ABC123", 300 + 6 * step, 300))
+    for _ in range(30):
+        replay.look()
+    assert texts(replay.ended) == ["7ABC123"]
+
+
+@pytest.mark.parametrize(("width", "shrinks"), [(60.0, 0.92), (40.0, 0.95)])
+def test_a_car_that_drove_away_is_told_after_two(width: float, shrinks: float) -> None:
+    replay = Replay(fps=10)
+    for step in range(12):
+        replay.look(near("7ABC123", 500, 300 - 3 * step, width * shrinks**step))
+    for _ in range(21):
+        replay.look()
+    assert texts(replay.ended) == ["7ABC123"]
+
+
+def test_a_fleet_mate_that_comes_out_where_another_was_hidden_is_a_pass_of_its_own() -> None:
+    """A car drives behind a parked one of its fleet, whose plate alone then shows."""
+    parked, drives = "LWU2646", "LWU2673"
+    replay = Replay(fps=20)
+    for step in range(16):
+        replay.look(near(drives, 300 + 8 * step, 300 - 3 * step, 60 * 0.98**step))
+    for _ in range(8):
+        replay.look(near(parked, 300 + 8 * 16 - 30, 300 - 3 * 16 + 24, 44))
+    for step in range(24, 40):
+        replay.look(near(drives, 300 + 8 * step, 300 - 3 * step, 60 * 0.98**step))
+    assert texts(replay.finish()) == [parked, drives]
+
+
+def test_two_other_characters_are_another_car_where_both_are_sure() -> None:
+    replay = Replay(fps=10)
+    for step in range(24):
+        text = "5YT7890" if step < 8 else "5YT7095"
+        replay.look(*([] if 8 <= step < 15 else [near(text, 400, 300)]))
+    assert texts(replay.finish()) == ["5YT7095", "5YT7890"]
+
+
+def test_two_other_characters_in_doubt_are_a_misreading() -> None:
+    replay = Replay(fps=10)
+    for step in range(16):
+        seen = (
+            doubtful("5YT7095", 400 + 5 * step, 300, 60)
+            if step % 4 == 1
+            else near("5YT7890", 400 + 5 * step, 300, 60)
+        )
+        replay.show(frame(seen))
+    assert texts(replay.finish()) == ["5YT7890"]
+
+
+@pytest.mark.parametrize("hidden", [12, 25])
+def test_what_was_too_far_to_be_read_and_then_hidden_is_part_of_the_car_that_comes_near(hidden: int) -> None:
+    replay = Replay(fps=10)
+    for step in range(6):
+        replay.look(doubtful(("VB10684", "KXR5618", "IEUS91X")[step % 3], 400 - step, 200 + step, 21, step))
+    for _ in range(hidden):
+        replay.look()
+    for step in range(12):
+        replay.look(near("7ABC123", 390 - 5 * step, 215 + 3 * step, 28 * 1.06**step))
+    (one,) = replay.finish()
+    assert one.text.text == "7ABC123"
+    assert one.first_us == replay.step_us
+
+
+def test_two_far_plates_that_one_frame_shows_stay_two() -> None:
+    replay = Replay(fps=10)
+    for _ in range(5):
+        replay.look(doubtful("KXR5618", 400, 200, 24, 1), near("4XYZ999", 470, 200, 26))
+    for step in range(30):
+        replay.look(near("4XYZ999", 470 + step, 200 + 2 * step, 26 * 1.04**step))
+    passes = replay.finish()
+    assert "4XYZ999" in texts(passes)
+    assert all(one.frames_seen <= 35 for one in passes)
+
+
+@pytest.mark.parametrize("jump", [(26.0, 10.0), (-30.0, 15.0)])
+def test_a_jump_of_the_picture_with_a_misread_character_makes_no_second_pass(
+    jump: tuple[float, float],
+) -> None:
+    replay = Replay(fps=20)
+    for step in range(30):
+        x, y, width = 700 - 4 * step, 160 + 3 * step, 25 * 1.03**step
+        if step == 14:
+            replay.show(frame(near("7H62333", x + 2 * jump[0], y + 2 * jump[1], width)))
+        else:
+            replay.show(frame(near("7HE2333", x, y, width)))
+    assert texts(replay.finish()) == ["7HE2333"]
+
+
+@pytest.mark.parametrize("fps", [2.0, 4.0])
+def test_a_fleet_mate_seen_in_one_frame_in_a_slow_clip_stays_a_pass(fps: float) -> None:
+    """At a few frames a second one frame may be all that there is of a vehicle."""
+    replay = Replay(fps)
+    for step in range(5):
+        replay.show(frame(near(FLEET[0], 300 + 60 * step, 300, 80)))
+    replay.show(frame(near(FLEET[1], 380, 300, 80)))
+    assert texts(replay.finish()) == sorted(FLEET[:2])
+
+
+def at_width(text: str, width: float) -> Evidence:
+    return reading(text, box_at(0, 0, width)).evidence
+
+
+@pytest.mark.parametrize("far_first", [True, False])
+def test_many_frames_from_far_do_not_outvote_three_from_near(*, far_first: bool) -> None:
+    far, close = [at_width("2KW8237", 22)] * 25, [at_width("2KW6237", 45)] * 3
+    vote = Vote(DECODING, [*far, *close] if far_first else [*close, *far])
+    assert vote.text.text == "2KW6237"
+    assert vote.frames_given == 28
+    assert vote.frames == 3
+
+
+def test_frames_from_near_enough_all_vote() -> None:
+    vote = Vote(DECODING, [at_width("2KW6237", width) for width in (60, 90, 150, 300, 300, 300)])
+    assert vote.frames == 6
+
+
+def test_a_frame_in_which_a_doubt_was_seen_does_not_weigh_on_the_rest() -> None:
+    sure = evidence("7ABC123")
+    vote = Vote(DECODING, [sure, sure, sure, replace(sure, trust=0.4)])
+    assert vote.confidence == pytest.approx(Vote(DECODING, [sure] * 4).confidence)
+    doubted = Vote(DECODING, [sure, *[replace(sure, trust=0.4)] * 3])
+    assert doubted.confidence < 0.5
+
+
+def test_a_doubtful_plate_where_a_fleet_mate_drove_out_of_the_picture_is_a_pass_of_its_own() -> None:
+    replay = Replay(fps=3)
+    for step in range(5):
+        replay.look(near("KJP092", 700 + 110 * step, 300 + 90 * step, 40 * 1.2**step))
+    replay.look()
+    for step in range(3):
+        seen = near("KJP098", 1000 + 40 * step, 460 + 30 * step, 60)
+        replay.show(frame(replace(seen, evidence=replace(seen.evidence, trust=0.4), judged=seen.judged)))
+    assert texts(replay.finish()) == ["KJP092", "KJP098"]
