@@ -142,7 +142,7 @@ def transcript(seen: str) -> str:
     """What the terminal showed at last, for a page: a redrawn line as it was left, a code left out."""
     rows = [row.rsplit("\r", 1)[-1].rstrip() for row in seen.replace("\r\n", "\n").split("\n")]
     text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", "\n".join(rows))
-    return re.sub(r"(?m)^(\S+> )?(enrol )?\S*([A-Z0-9]{20,})$", r"\1enrol CODE", text) + "\n"
+    return re.sub(r"(?m)^(\S+> ).*[A-Z0-9]{20,}$", r"\1enrol CODE", text) + "\n"
 
 
 def session_prompt() -> str:
