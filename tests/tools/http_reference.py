@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from sync.department.desk.field_help import words_of
-from sync.department.desk.logon_forms import BeginForm, LogonForm, UnlockForm
+from sync.department.desk.logon_forms import BeginForm, LogonForm, ProveForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS
+from sync.department.desk.proofs import PROVEN_CALLS
 from sync.department.policy.policy_file import default_document, parse
 from sync.department.policy.roles import CALLS, Call, Role
 
@@ -39,6 +40,17 @@ since both go by one table.
 A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (RFC 9457): `refused` (a word), `clause`,
 `what`, `cure`; it is an entry of the access log and holds no plate. While the witness is away, a list carries the
 header `X-Not-Witnessed`, and an answer the field `unwitnessed`.
+
+What leaves the desk or lets somebody in (holds, exports, sharing, grants, covert entries, passkeys) asks for a fresh
+proof: 401, `refused` is `fresh-proof`, and `WWW-Authenticate` names `insufficient_user_authentication` (RFC 9470).
+Make it at `session/prove` in the same session, then repeat the call. It is good for the policy's minutes
+(`sessions.proof_minutes`); the entry of what was done says by what it was proven.
+
+A search without a plate of its own opens every read of its time. `inquiry/begin` says how many and about how long,
+`inquiry/step` opens the next part (about a second) until `after` is empty, `inquiry/stop` cancels. `POST
+/desk/inquiry/stream` takes the form of `inquiry/begin` and makes all steps itself: newline-delimited JSON with
+`event` `begin`, `step`, `end` or `refused`; a client that disconnects cancels. Each part is in the log before it is
+opened, so the log says how far a search went.
 
 A call that opens content or changes the roster needs the caller's signature. A client that keeps the session's key
 sends it in the header `Statement` (base64 of COSE_Sign1, `journal/statements.py`); for one that logged on with the
@@ -137,6 +149,11 @@ def who(call: Call) -> str:
     return f"Call `{call.value}` ({CALLS[call].clause}; {training}). Default roles: {roles or 'none'}."
 
 
+def fresh(path: str) -> str:
+    """Whether the call asks for a fresh proof."""
+    return " Asks for a fresh proof." if path in PROVEN_CALLS else ""
+
+
 def reference() -> str:
     """The whole page."""
     lines = [HEADER.rstrip("\n"), ""]
@@ -146,6 +163,8 @@ def reference() -> str:
         ("passkey", BeginForm, "`options`: what navigator.credentials.get() is given, as JSON"),
         ("logon", LogonForm, "`token`, whose it is, until when"),
         ("unlock", UnlockForm, "nothing"),
+        ("prove-passkey", None, "`options` of a fresh proof with a passkey, as JSON"),
+        ("prove", ProveForm, "`entry` of the fresh proof, `how`, `until_us`"),
         ("logoff", None, "nothing"),
     ):  # fmt: skip
         lines += [f"### `POST /desk/session/{verb}`", ""]
@@ -158,7 +177,14 @@ def reference() -> str:
             noun = path.partition("/")[0]
             lines += [f"## {noun.capitalize()}", ""]
         answer = typing.get_type_hints(operation.make)["return"]
-        lines += [f"### `POST /desk/{path}`", "", about(operation.make), "", who(operation.call), ""]
+        lines += [
+            f"### `POST /desk/{path}`",
+            "",
+            about(operation.make),
+            "",
+            who(operation.call) + fresh(path),
+            "",
+        ]
         rows = fields(operation.form)
         lines += [f"Form: {about(operation.form)}" if rows else "Form: no fields.", ""]
         lines += [*rows, ""] if rows else []

@@ -123,12 +123,17 @@ class Department:
     def desk(self) -> Desk:
         return self.front.desk
 
-    def logon(self, user: str, *, post: str = "") -> str:
-        """A fresh session; the clock moves on by a code's life."""
+    def logon(self, user: str, *, post: str = "", proves: bool = True) -> str:
+        """A fresh session, as a command's; the clock moves on by a code's life."""
         self.clock.step(31_000_000)
         password, secret = self.secrets[user]
         code = pyotp.TOTP(secret).at(self.clock.us // 1_000_000)
-        return self.desk.logons.logon(user, password, code, post=post)
+        return self.desk.logons.logon(user, password, code, post=post, proves=proves)
+
+    def prove(self, user: str, token: str) -> None:
+        """A fresh proof in an open session; the clock moves on by a code's life."""
+        self.clock.step(31_000_000)
+        self.desk.logons.prove(token, self.secrets[user][0], self.code(user))
 
     def code(self, user: str) -> str:
         return pyotp.TOTP(self.secrets[user][1]).at(self.clock.us // 1_000_000)

@@ -90,6 +90,7 @@ class Reader:
         self.department = department
         self.base = base
         self.cookies: dict[str, str] = {}
+        self.user = ""
         self.client = httpx.Client(base_url=base, timeout=60, trust_env=False)
 
     @classmethod
@@ -132,12 +133,21 @@ class Reader:
             answer = self.ask("GET", answer.headers["location"])
         return Sheet(answer)
 
-    def post(self, path: str, fields: Mapping[str, str], **headers: str) -> Sheet:
-        """Send a form as this desk's own page does, and follow."""
-        answer = self.ask("POST", path, fields, **({"origin": self.base} | headers))
-        if answer.is_redirect:
-            return self.get(answer.headers["location"])
-        return Sheet(answer)
+    def post(self, path: str, fields: Mapping[str, str], *, proves: bool = True, **headers: str) -> Sheet:
+        """Send a form as this desk's own page does, and follow. `proves`: make the proof that it asks for,
+        and send the form again."""
+        sent = {"origin": self.base} | headers
+        answer = self.ask("POST", path, fields, **sent)
+        if proves and answer.status_code == 401 and 'action="/proof"' in answer.text and path != "/proof":
+            assert self.prove(Sheet(answer)).status == 200
+            answer = self.ask("POST", path, fields, **sent)
+        return self.get(answer.headers["location"]) if answer.is_redirect else Sheet(answer)
+
+    def prove(self, sheet: Sheet) -> Sheet:
+        """Fill in the page of a fresh proof; the clock moves on by a code's life."""
+        self.department.clock.step(31_000_000)
+        password, code = self.department.secrets[self.user][0], self.department.code(self.user)
+        return self.send(sheet, "/proof", password=password, code=code)
 
     def send(self, sheet: Sheet, action: str, **fields: str) -> Sheet:
         """Fill in the page's form to `action` and send it."""
@@ -146,6 +156,7 @@ class Reader:
     def logon(self, user: str, **fields: str) -> Sheet:
         """Log on through the page; the clock moves on by a code's life."""
         self.department.clock.step(31_000_000)
+        self.user = user
         password = self.department.secrets[user][0]
         given = {"user": user, "password": password, "code": self.department.code(user)} | fields
         return self.send(self.get("/logon"), "/logon", **given)

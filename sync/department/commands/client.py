@@ -26,7 +26,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from storage.errors import RecordError
 from storage.times import now_us
 from sync.department.desk.json_forms import read_form, to_json
-from sync.department.desk.logon_forms import BeginForm, Begun, LoggedOn, LogonForm, UnlockForm
+from sync.department.desk.logon_forms import (
+    BeginForm,
+    Begun,
+    FreshlyProven,
+    LoggedOn,
+    LogonForm,
+    ProveForm,
+    UnlockForm,
+)
 from sync.department.desk.openapi import answer_of
 from sync.department.desk.operations import OPERATIONS
 from sync.department.ground.person_key import SessionToken, derive_key, read_token
@@ -91,21 +99,30 @@ class RemoteDesk:
         self.close()
 
     def logon(
-        self, user: str, password: str, code: str, *, post: str = "", send_password: bool = False
+        self,
+        user: str,
+        password: str,
+        code: str,
+        *,
+        post: str = "",
+        send_password: bool = False,
+        proves: bool = False,
     ) -> LoggedOn:
         """Log on; the session is used from now on. Raises DeskRefusal, LinkError.
 
         The password stays here: it makes the key that certifies the session's. `send_password`: for a first
-        password, which has no key, and for a change of the password.
+        password, which has no key, and for a change of the password. `proves`: its logon is a fresh proof,
+        for the session of one command.
         """
         if send_password:
-            made = self._logon(LogonForm(user=user, password=password, code=code, post=post))
+            made = self._logon(LogonForm(user=user, password=password, code=code, post=post, proves=proves))
             self._token = read_token(made.token)
             return made
         begun, before_us = self._begin(user), now_us()
         session = Ed25519PrivateKey.generate()
         certificate = _certificate(begun, user, password, session.public_key())
-        made = self._logon(LogonForm(user=user, code=code, post=post, certificate=certificate))
+        form = LogonForm(user=user, code=code, post=post, certificate=certificate, proves=proves)
+        made = self._logon(form)
         self._token = SessionToken(
             secret=made.token,
             key=session,
@@ -125,13 +142,24 @@ class RemoteDesk:
 
     def unlock(self, password: str, code: str) -> None:
         """Open the locked session again. Raises DeskRefusal, LinkError."""
-        if self._token.key is None:
-            form = UnlockForm(password=password, code=code)
-        else:
-            user = self._token.user
-            certificate = _certificate(self._begin(user), user, password, self._token.key.public_key())
-            form = UnlockForm(code=code, certificate=certificate)
+        certificate = self._certified_again(password)
+        form = UnlockForm(password="" if certificate else password, code=code, certificate=certificate)
         self._post("session/unlock", _without_defaults(form))
+
+    def prove(self, password: str, code: str) -> FreshlyProven:
+        """A fresh proof in this session. Raises DeskRefusal, LinkError."""
+        certificate = self._certified_again(password)
+        form = ProveForm(password="" if certificate else password, code=code, certificate=certificate)
+        made: FreshlyProven = read_answer(FreshlyProven, self._post("session/prove", _without_defaults(form)))
+        return made
+
+    def _certified_again(self, password: str) -> bytes:
+        """The session's key, certified anew by the person's: the password stays here. Empty where the session
+        has none."""
+        if self._token.key is None:
+            return b""
+        user = self._token.user
+        return _certificate(self._begin(user), user, password, self._token.key.public_key())
 
     def logoff(self) -> None:
         """End the session. Raises DeskRefusal, LinkError."""

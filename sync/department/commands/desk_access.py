@@ -39,6 +39,7 @@ from sync.department.journal.entries import Area, Ground, Query
 from sync.department.journal.marking import WORDS, watching
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import parse
+from sync.department.policy.refusals import FRESH_PROOF, NotProvenError
 from sync.department.server.open_desk import open_front
 from sync.errors import ConfigError
 
@@ -77,15 +78,19 @@ class Terminal:
             for row in rows if rows is not None else [answer]:
                 print(json.dumps(to_json(row)))
         elif rows is not None:
-            for row in rows:
-                value = to_json(row)
-                print("  ".join(_cell(name, value.get(name)) for name in columns or value))
+            self.rows(rows, columns)
             print(f"{len(rows)} in all", file=sys.stderr)
         else:
             value = to_json(answer)
             for name in columns or value:
                 print(f"{name}: {_cell(name, value.get(name))}")
         return DONE
+
+    def rows(self, rows: Sequence[Any], columns: Sequence[str] = ()) -> None:
+        """Print `columns` of each row, a line each."""
+        for row in rows:
+            value = to_json(row)
+            print("  ".join(_cell(name, value.get(name)) for name in columns or value), flush=True)
 
     def table(self, rows: Sequence[Any], headings: Mapping[str, str]) -> int:
         """Print rows under a heading, in columns: field of the row -> its heading. JSON lines with --json."""
@@ -181,13 +186,31 @@ def session(terminal: Terminal) -> Iterator[tuple[Front, str]]:
             return
         if not terminal.user:
             raise ConfigError("no user is given", where="--user", cure=f"give --user, or set {TOKEN}")
-        token = front.desk.logons.logon(terminal.user, secret(PASSWORD, "password"), secret(CODE, "code"))
+        token = front.desk.logons.logon(
+            terminal.user, secret(PASSWORD, "password"), secret(CODE, "code"), proves=True
+        )
         try:
             yield front, token
         finally:
             front.desk.logons.logoff(token)
     finally:
         front.close()
+
+
+def proving(call: Callable[[str, Any], Any], prove: Callable[[str, str], Any]) -> Callable[[str, Any], Any]:
+    """The same calls; one that asks for a fresh proof is asked for it here, and made again."""
+
+    def made(name: str, form: Any) -> Any:
+        try:
+            return call(name, form)
+        except NotProvenError as refusal:
+            if refusal.code != FRESH_PROOF:
+                raise
+            print(f"department: {refusal.what}", file=sys.stderr)
+        prove(secret(PASSWORD, "password"), secret(CODE, "code"))
+        return call(name, form)
+
+    return made
 
 
 @contextlib.contextmanager
@@ -199,7 +222,12 @@ def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callabl
     """
     if not client.configured():
         with session(terminal) as (front, token):
-            yield lambda name, form: OPERATIONS[name].run(front, token, form)
+            logons = front.desk.logons
+
+            def call_here(name: str, form: Any) -> Any:
+                return OPERATIONS[name].run(front, token, form)
+
+            yield proving(call_here, lambda password, code: logons.prove(token, password, code))
         return
     with client.RemoteDesk.of_environment() as remote:
         if terminal.user:
@@ -208,11 +236,12 @@ def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callabl
                 secret(PASSWORD, "password"),
                 secret(CODE, "code"),
                 send_password=send_password,
+                proves=True,
             )
         elif not os.environ.get(TOKEN):
             raise ConfigError("no user is given", where="--user", cure=f"give --user, or set {TOKEN}")
         try:
-            yield remote.call
+            yield proving(remote.call, remote.prove)
         finally:
             if terminal.user:
                 remote.logoff()

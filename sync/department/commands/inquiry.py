@@ -10,12 +10,15 @@ import click
 from sync.command_frame import DONE, noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands import out_files
+from sync.department.commands.stepping import run_by_steps
 from sync.department.desk.audit.rules import csv_text
 from sync.department.desk.glass.calls import GlassForm
 from sync.department.desk.inquiry import forms
 from sync.department.desk.inquiry.filing import read_filings
+from sync.department.desk.inquiry.searching import MUCH
 from sync.department.journal.entries import Ground, Query
 from sync.department.journal.marking import WORDS
+from sync.department.policy.refusals import NotYetError
 
 READ_COLUMNS = (
     *("local_time", "time_error_us", "clock", "plate", "jurisdiction", "confidence"),
@@ -36,12 +39,24 @@ answers = click.option(
 @desk.ground
 @answers
 @click.option("--proposal", type=int, default=-1, metavar="ENTRY", help="The approved proposal.")
-def run_search(terminal: desk.Terminal, *, query: Query, ground: Ground, request: int, proposal: int) -> int:
-    """Run a search (CCAT supervisor, communications)."""
+@click.option("--steps", is_flag=True, help="Step by step, with progress, also where it opens little.")
+def run_search(
+    terminal: desk.Terminal, *, query: Query, ground: Ground, request: int, proposal: int, steps: bool
+) -> int:
+    """Run a search (CCAT supervisor, communications). What opens much says so first; Ctrl-C cancels."""
     form = forms.RunForm(query=query, ground=ground, request=request, proposal=proposal)
     if not query.plate and (request >= 0 or proposal >= 0):  # the search that waits, as it was asked
         form = forms.RunForm(request=request, proposal=proposal)
-    return _show_answer(terminal, terminal.call("inquiry/run", form))
+    with desk.seat(terminal) as call:
+        if steps:
+            return run_by_steps(terminal, call, form, READ_COLUMNS)
+        try:
+            answer = call("inquiry/run", form)
+        except NotYetError as refusal:
+            if refusal.code != MUCH:
+                raise
+            return run_by_steps(terminal, call, form, READ_COLUMNS)
+    return _show_answer(terminal, answer)
 
 
 @desk.desk_verb(inquiry, "propose", example=f"department inquiry propose --plate '7ABC*' {WHY} --user comm1")

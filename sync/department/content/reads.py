@@ -6,7 +6,7 @@ Whole days of receipt are asked, from the first day on which a read of the time 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -140,6 +140,17 @@ class StoredRead:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The next reads of a search, by name alone: (day of receipt, log number, record), the newest day first.
+
+    `after`: the place that the part after this one begins at, or empty.
+    """
+
+    named: tuple[tuple[int, int, int], ...]
+    after: str
+
+
 class Reads(Protocol):
     """Where the desk finds reads."""
 
@@ -157,6 +168,16 @@ class Reads(Protocol):
 
     def extent(self, query: Query) -> tuple[int, int]:
         """(days, reads) that a search would open. No key is used."""
+        ...
+
+    def part(self, query: Query, after: str, limit: int) -> Part:
+        """The next reads that a search without a plate of its own opens. No key is used. Raises FormError."""
+        ...
+
+    def match(
+        self, door: KeyDoor, cover: Cover, query: Query, part: Part, going_on: Callable[[], bool]
+    ) -> tuple[int, list[FoundRead]]:
+        """Open the reads of a part, as long as it is to go on: (how many were opened, those that match)."""
         ...
 
     def open(
@@ -196,8 +217,7 @@ class StoreReads:
             days = _days(connection, query)
             wanted = select(sa.func.count()).select_from(t.elements).where(e.day.in_(days), e.name == "text")
             if query.unit:
-                named = select(t.logs.c.log_no).join(t.units, t.units.c.unit_id == t.logs.c.unit_id)
-                wanted = wanted.where(e.log_no.in_(named.where(t.units.c.name == query.unit)))
+                wanted = wanted.where(e.log_no.in_(_logs_of(query.unit)))
             return len(days), int(connection.execute(wanted).scalar_one())
 
     def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int, after: str = "") -> Page:
@@ -223,6 +243,42 @@ class StoreReads:
                     for one in door.match(cover, query, day, log_id, rows)
                 ]
         return page_of(found, limit, after)
+
+    def part(self, query: Query, after: str, limit: int) -> Part:
+        e, last = t.elements.c, _place(after)
+        named: list[tuple[int, int, int]] = []
+        with self._store.read() as connection:
+            for day in _days(connection, query)[::-1]:
+                if last is not None and day > last[0]:
+                    continue
+                wanted = select(e.day, e.log_no, e.sequence).where(e.day == day, e.name == "text")
+                if query.unit:
+                    wanted = wanted.where(e.log_no.in_(_logs_of(query.unit)))
+                if last is not None and day == last[0]:
+                    wanted = wanted.where(sa.tuple_(e.log_no, e.sequence) > sa.tuple_(*last[1:]))
+                wanted = wanted.order_by(e.log_no, e.sequence).limit(limit + 1 - len(named))
+                named += [(row[0], row[1], row[2]) for row in connection.execute(wanted)]
+                if len(named) > limit:
+                    break
+        shown = tuple(named[:limit])
+        return Part(named=shown, after=":".join(map(str, shown[-1])) if len(named) > limit else "")
+
+    def match(
+        self, door: KeyDoor, cover: Cover, query: Query, part: Part, going_on: Callable[[], bool]
+    ) -> tuple[int, list[FoundRead]]:
+        opened, found = 0, list[FoundRead]()
+        with self._store.read() as connection:
+            units = self._units(connection)
+            for day, log_no, rows in self._rows(connection, part.named):
+                if not going_on():
+                    break
+                log_id, unit, _, closed = units[log_no]
+                found += [
+                    _found(log_id, unit, one, "", closed_log=closed)
+                    for one in door.match(cover, query, day, log_id, rows)
+                ]
+                opened += len(rows)
+        return opened, found
 
     def _units(self, connection: sa.Connection) -> dict[int, tuple[bytes, str, bytes, bool]]:
         """log number -> (log id, unit's name, public key, whether it holds what came of a closed log)."""
@@ -386,6 +442,22 @@ def _days(connection: sa.Connection, query: Query) -> list[int]:
         t.days.c.day >= query.since_us // DAY_US, t.days.c.purge_started_us.is_(None)
     )
     return list(connection.execute(asked.order_by(t.days.c.day)).scalars())
+
+
+def _logs_of(unit: str) -> sa.Select[tuple[int]]:
+    """The logs of a unit by name."""
+    named = select(t.logs.c.log_no).join(t.units, t.units.c.unit_id == t.logs.c.unit_id)
+    return named.where(t.units.c.name == unit)
+
+
+def _place(after: str) -> tuple[int, int, int] | None:
+    """Where a part ended. Raises FormError for what no part gave."""
+    if not after:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}(:[0-9]{1,15}){2}", after):
+        raise FormError("that is no place of this search", code="cursor", clause="463.5 (b) 2")
+    day, log_no, sequence = (int(one) for one in after.split(":"))
+    return day, log_no, sequence
 
 
 def cursor_of(one: FoundRead) -> str:

@@ -3,10 +3,13 @@
     POST /desk/session/begin    {"user"} -> {"department", "salt", "scheme", "now_us"}
     POST /desk/session/passkey  {"user"} -> {"options"}: what navigator.credentials.get() is given
     POST /desk/session/logon    {"user", "password" or "certificate", "code"} or {"passkey"} -> {"token", ...}
+    POST /desk/session/prove-passkey {} -> {"options"}; POST /desk/session/prove {"password" or
+                                "certificate", "code"} or {"passkey"}: a fresh proof, for calls that ask one
     POST /desk/session/unlock   {"password" or "certificate", "code"}
     POST /desk/session/logoff   {}
     POST /desk/NOUN/VERB        the operation's form -> its answer; once for each Idempotency-Key;
                                 Statement: the caller's signature of call and form (base64)
+    POST /desk/inquiry/stream   a search step by step, as newline-delimited JSON (`inquiry/stream.py`)
     GET  /desk/alert/events     the alerts as they come, server-sent; Last-Event-ID goes on after it
     GET  /desk/openapi.json     all of it described; GET /desk/transparency.json: the public counts
 
@@ -31,15 +34,16 @@ from storage.errors import StorageError
 from sync.department.desk.alerts.events import EventStream, last_id_of
 from sync.department.desk.calling import Calling, said_of
 from sync.department.desk.context import Front
+from sync.department.desk.inquiry.stream import SearchStream
 from sync.department.desk.json_forms import read_form, to_json
-from sync.department.desk.logon_forms import BeginForm, LogonForm, UnlockForm
+from sync.department.desk.logon_forms import BeginForm, LogonForm, ProveForm, UnlockForm
 from sync.department.desk.public import public_routes
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import NO_STORE, problem
 from sync.department.ground.sparingly import Sparingly
 from sync.department.journal.marking import WORDS, watching
 from sync.department.journal.statements import offering
-from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError
+from sync.department.policy.refusals import FRESH_PROOF, DeskRefusal, FormError, NotProvenError
 from sync.errors import SyncError
 
 MAX_BODY_BYTES = 1 << 20
@@ -50,8 +54,13 @@ STATEMENT = "statement"  # a header: the caller's signature of call and form
 
 def _problem(error: BaseException, events: Sparingly) -> Response:
     said = said_of(error, events)
-    headers = {"www-authenticate": "Bearer"} if said.status == 401 else {}
+    headers = {"www-authenticate": _challenge(said.code)} if said.status == 401 else {}
     return problem(said.status, said.code, said.what, clause=said.clause, cure=said.cure, headers=headers)
+
+
+def _challenge(code: str) -> str:
+    """What a 401 asks of the caller; a fresh proof as RFC 9470 says it."""
+    return 'Bearer error="insufficient_user_authentication"' if code == FRESH_PROOF else "Bearer"
 
 
 def bearer(request: Request) -> str:
@@ -140,6 +149,12 @@ def routes(front: Front | None, shared: Calling | None = None) -> list[BaseRoute
         await desk.unlock(token, form, address_of(request))
         return {}
 
+    async def prove_passkey(request: Request, _value: Any, desk: Calling) -> Any:
+        return await desk.begin_proof(bearer(request))
+
+    async def prove(request: Request, value: Any, desk: Calling) -> Any:
+        return await desk.prove(bearer(request), read_form(ProveForm, value), address_of(request))
+
     async def logoff(request: Request, _value: Any, desk: Calling) -> Any:
         await desk.logoff(bearer(request))
         return {}
@@ -151,12 +166,28 @@ def routes(front: Front | None, shared: Calling | None = None) -> list[BaseRoute
         with offering(statement_of(request)):
             return await desk.operation(name, token, value, key)
 
+    async def stream(request: Request) -> Response:
+        if calling is None:
+            return problem(503, "no-desk", "this department has no desk yet", cure="department user first")
+        try:
+            value, token = await _body(request, budget), bearer(request)
+            with offering(statement_of(request)):
+                begun = await calling.operation("inquiry/begin", token, value)
+            return SearchStream(calling, token, begun, events)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception as error:  # noqa: BLE001 - as every call
+            return _problem(error, events)
+
     return [
         Route("/desk/session/begin", endpoint(begin), methods=["POST"]),
         Route("/desk/session/passkey", endpoint(passkey), methods=["POST"]),
         Route("/desk/session/logon", endpoint(logon), methods=["POST"]),
+        Route("/desk/session/prove-passkey", endpoint(prove_passkey), methods=["POST"]),
+        Route("/desk/session/prove", endpoint(prove), methods=["POST"]),
         Route("/desk/session/unlock", endpoint(unlock), methods=["POST"]),
         Route("/desk/session/logoff", endpoint(logoff), methods=["POST"]),
+        Route("/desk/inquiry/stream", stream, methods=["POST"]),
         Route("/desk/{noun}/{verb}", endpoint(operation), methods=["POST"]),
         _alert_events(calling, events),
         *(public_routes(calling.front) if calling is not None else ()),

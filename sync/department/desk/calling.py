@@ -13,17 +13,27 @@ from typing import Any, TypeVar
 import anyio
 
 from storage.errors import RecordError
+from storage.times import MINUTE_US
 from sync.department.desk.alerts.events import AlertEvents
 from sync.department.desk.context import Front
 from sync.department.desk.idempotency import MadeOnce
 from sync.department.desk.json_forms import read_form
-from sync.department.desk.logon_forms import BeginForm, Begun, LoggedOn, LogonForm, UnlockForm
+from sync.department.desk.logon_forms import (
+    BeginForm,
+    Begun,
+    FreshlyProven,
+    LoggedOn,
+    LogonForm,
+    ProveForm,
+    UnlockForm,
+)
 from sync.department.desk.operations import OPERATIONS, Operation
-from sync.department.desk.people.passkeys import Options, begin_passkey
+from sync.department.desk.people.passkeys import Options, begin_passkey, begin_proof
 from sync.department.desk.whoami import logged_on
 from sync.department.desk.words import demand_plain
 from sync.department.ground.problem import words_of_unforeseen
 from sync.department.ground.sparingly import Sparingly
+from sync.department.journal.person_entries import CODE, PASSKEY
 from sync.department.policy.refusals import DeskRefusal, FormError, TooManyError
 from sync.errors import RefusedByDepartmentError
 
@@ -104,9 +114,13 @@ class Calling:
                 token = desk.logons.logon_passkey(form.passkey, post=post, address=address)
             elif form.certificate:
                 certificate, code = form.certificate, form.code
-                token = desk.logons.logon_signed(form.user, certificate, code, post=post, address=address)
+                token = desk.logons.logon_signed(
+                    form.user, certificate, code, post=post, address=address, proves=form.proves
+                )
             else:
-                token = desk.logons.logon(form.user, form.password, form.code, post=post, address=address)
+                token = desk.logons.logon(
+                    form.user, form.password, form.code, post=post, address=address, proves=form.proves
+                )
             return logged_on(desk, token)
 
         self._demand_turn()
@@ -122,6 +136,32 @@ class Calling:
             desk.logons.unlock(token, form.password, form.code, certificate=form.certificate, address=address)
 
         await anyio.to_thread.run_sync(work, limiter=self._logons)
+
+    async def begin_proof(self, token: str) -> Options:
+        """The options of a fresh proof with a passkey; the answer goes into `prove`. Raises DeskRefusal."""
+        desk = self.front.desk
+        return Options(options=await self.in_thread(lambda: begin_proof(desk, token)))
+
+    async def prove(self, token: str, form: ProveForm, address: str) -> FreshlyProven:
+        """A fresh proof in an open session. Raises DeskRefusal."""
+        demand_plain(form, "ProveForm")
+        logons, minutes = self.front.desk.logons, self.front.desk.policy.sessions.proof_minutes
+
+        def work() -> FreshlyProven:
+            if form.passkey:
+                entry = logons.prove_passkey(token, form.passkey, address=address)
+            else:
+                entry = logons.prove(
+                    token, form.password, form.code, certificate=form.certificate, address=address
+                )
+            return FreshlyProven(
+                entry=entry.sequence,
+                how=PASSKEY if form.passkey else CODE,
+                until_us=entry.stamp.at_us + minutes * MINUTE_US,
+            )
+
+        self._demand_turn()
+        return await anyio.to_thread.run_sync(work, limiter=self._logons)
 
     async def logoff(self, token: str, *, lock: bool = False) -> None:
         """End a session, or lock it. Raises DeskRefusal."""

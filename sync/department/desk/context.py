@@ -18,6 +18,8 @@ from sync.department.desk.alerts.planting import Planting
 from sync.department.desk.alerts.watchers import Watchers
 from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
+from sync.department.desk.inquiry.pace import Pace as SearchPace
+from sync.department.desk.inquiry.pace import UnderWay
 from sync.department.desk.redress.rules import Pace
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
@@ -128,6 +130,7 @@ class Front:
     `tell_cleared`: offer units what was cleared. `alert_facts`: what units recorded of alerts, opened in
     this process; `opening`: held while it is. `bell`: rung when an alert comes or goes on; `watchers`: who
     follows; `planting`: when planted mismatches are due.
+    `pace`, `under_way`: how fast searches open reads here, and how far those under way came.
     `redress`: how often each address of the public asked.
     `let_join`: a one-time code for a new unit of that name, and its hours; `shut_out`: revoke a unit (name or
     id, why); `purge`: what the daily run purges, now; `take_reset`: keep a destruction
@@ -167,6 +170,8 @@ class Front:
     ending: Callable[[], list[Ending]] = list
     redress: Pace = field(default_factory=Pace)
     keys_elsewhere: bool = False
+    pace: SearchPace = field(default_factory=SearchPace)
+    under_way: UnderWay = field(default_factory=UnderWay)
 
     def close(self) -> None:
         """Close what was opened for this desk alone."""

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from storage.errors import CheckpointError, ForkedLogError, RecordError
 from storage.times import MINUTE_US, now_us
 from sync.department.content.key_guard import Cover
-from sync.department.desk import sessions
+from sync.department.desk import proofs, sessions
 from sync.department.desk.grants.rules import demand_grant
 from sync.department.desk.log_state import FOLDER, LogState, root_entry, system_stamp
 from sync.department.desk.logons import Logons
@@ -38,7 +38,13 @@ from sync.department.journal.entries import (
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.marking import mark_unwitnessed
 from sync.department.journal.publisher import Publisher, WitnessLinks
-from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError, NotYetError
+from sync.department.policy.refusals import (
+    DeskRefusal,
+    FormError,
+    FreshProofError,
+    NotProvenError,
+    NotYetError,
+)
 from sync.department.policy.roles import CALLS, Call, Role, allowing_role
 from sync.errors import LinkError
 from sync.root_file import describe, open_first
@@ -50,7 +56,7 @@ Plan: TypeAlias = tuple[Sequence[Note], Callable[[list[Entry]], T]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """A proven person making one call: which of their roles allows it, when."""
+    """A proven person and their call: which of their roles allows it, when. `proven`: as the stamp has it."""
 
     user: str
     role: Role
@@ -59,6 +65,7 @@ class Caller:
     session: bytes
     at_us: int
     demo: bool
+    proven: str
 
     def stamp(self) -> Stamp:
         return Stamp(
@@ -68,6 +75,7 @@ class Caller:
             organisation=self.organisation,
             session=self.session,
             demo=self.demo,
+            proven=self.proven,
         )
 
 
@@ -127,6 +135,8 @@ class Desk(LogState):
             session = sessions.find(self.book.sessions, token)
             try:
                 caller = self._caller(session, call, moment.at_us)
+                if proofs.demanded() and not caller.proven:
+                    raise FreshProofError(self.policy.sessions.proof_minutes)
                 notes, finish = decide(caller)
             except (DeskRefusal, RecordError) as error:
                 refusal = error if isinstance(error, DeskRefusal) else _malformed(call, error)
@@ -189,6 +199,7 @@ class Desk(LogState):
             session=session.digest,
             at_us=at_us,
             demo=self.root.demo,
+            proven=sessions.fresh_proof(self.policy, session, at_us),
         )
 
     # the witness ------------------------------------------------------------------------------------------

@@ -19,6 +19,10 @@ class FieldWords:
 
 W = FieldWords
 _BY_FORM: dict[str, FieldWords] = {
+    "StepForm.access": W("Search", "the entry that inquiry/begin answered"),
+    "StepForm.after": W("After", "where the last step ended; empty for the first"),
+    "StopForm.access": W("Search", "the entry that inquiry/begin answered"),
+    "ProveForm.passkey": W("Answer of the authenticator", "JSON; instead of password and code"),
     "PasskeyForm.name": W("Name of the passkey", "as you call it: key ring, phone, ..."),
     "AccountForm.ends_us": W("Designation ends", "463.6 (b): of a designee; empty for the policy's longest"),
     "AccountForm.name": W("Name", "first and last name"),
@@ -162,6 +166,7 @@ _BY_FIELD: dict[str, FieldWords] = {
     "organisation": W("Organization"),
     "outcome": W("Outcome"),
     "password": W("Password"),
+    "proves": W("Fresh proof too", "true for the session of one command"),
     "people": W("People"),
     "person": W("Person"),
     "plate": W("Plate", "letters and digits; * and ? for what is not known"),

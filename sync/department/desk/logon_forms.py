@@ -31,7 +31,8 @@ class LogonForm:
     """User, password and the code of the moment; `post`: a staffed post, where the person sits at one.
 
     `certificate`: instead of the password, a session's key that the person's key certified. `passkey`:
-    instead of user, password and code, an authenticator's answer as JSON.
+    instead of user, password and code, an authenticator's answer as JSON. `proves`: it is a fresh proof too,
+    for the session of one command; not with a passkey.
     """
 
     user: str = ""
@@ -40,6 +41,7 @@ class LogonForm:
     post: str = ""
     certificate: bytes = field(default=b"", repr=False)
     passkey: str = field(default="", repr=False)
+    proves: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,26 @@ class UnlockForm:
     password: str = field(default="", repr=False)
     code: str = field(repr=False)
     certificate: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProveForm:
+    """A fresh proof in an open session: password and code, or instead of the password a certificate as for a
+    logon; or a passkey's answer as JSON, alone."""
+
+    password: str = field(default="", repr=False)
+    code: str = field(default="", repr=False)
+    certificate: bytes = field(default=b"", repr=False)
+    passkey: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshlyProven:
+    """A fresh proof: its entry, how (code or passkey), and until when it is good."""
+
+    entry: int
+    how: str
+    until_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

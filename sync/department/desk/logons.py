@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from storage.errors import RecordError
+from storage.errors import RecordError, StorageError
 from sync.department.desk import sessions
 from sync.department.desk.log_state import LogState
 from sync.department.desk.logon_forms import Begun
@@ -14,11 +14,12 @@ from sync.department.desk.people import rules as people
 from sync.department.desk.people.challenges import Challenges, Site
 from sync.department.desk.people.keys import Proven, certified, prove, scheme_of
 from sync.department.desk.people.rules import Credential
+from sync.department.desk.sessions import Session
 from sync.department.ground.person_key import SALT_BYTES, SessionToken
-from sync.department.journal.entries import AccountSet, Entry, Logon, SessionEnded
+from sync.department.journal.entries import AccountSet, Entry, FreshProof, Logon, SessionEnded
 from sync.department.journal.entry_base import Stamp
-from sync.department.journal.passkeys import challenge_of, passkey_certificate
-from sync.department.journal.person_entries import SessionKeySet
+from sync.department.journal.passkeys import answered_by, challenge_of, demand_answer, passkey_certificate
+from sync.department.journal.person_entries import CODE, PASSKEY, SessionKeySet
 from sync.department.journal.signers import UnsignedError
 from sync.department.journal.statements import SESSION, certify
 from sync.department.policy.refusals import FormError, NotProvenError
@@ -33,10 +34,13 @@ class Logons:
         self.challenges = Challenges()
         self.site = Site(rp_id="localhost", origin="https://localhost")
 
-    def logon(self, user: str, password: str, code: str, *, post: str = "", address: str = "") -> str:
+    def logon(
+        self, user: str, password: str, code: str, *, post: str = "", address: str = "", proves: bool = False
+    ) -> str:
         """A session's token. Raises LockedError, TooManyError, NotProvenError.
 
-        `address`: where the logon comes from; failures count for the name from there.
+        `address`: where the logon comes from; failures count for the name from there. `proves`: it is a fresh
+        proof too, for the session of one command.
         """
         proven = self._proven(user, password, address)
         session = Ed25519PrivateKey.generate() if proven.key is not None else None
@@ -49,7 +53,7 @@ class Logons:
                 return b""
             return certify(proven.key, self._state.log.log_id, user, SESSION, session.public_key(), at_us)
 
-        self._open(user, proven, code, post, address, given.secret, certificate)
+        self._open(user, proven, code, post, address, given.secret, certificate, proves=proves)
         return given.text()
 
     def begin(self, user: str) -> Begun:
@@ -65,12 +69,19 @@ class Logons:
             )
 
     def logon_signed(
-        self, user: str, certificate: bytes, code: str, *, post: str = "", address: str = ""
+        self,
+        user: str,
+        certificate: bytes,
+        code: str,
+        *,
+        post: str = "",
+        address: str = "",
+        proves: bool = False,
     ) -> str:
         """The same for a session's key that the person's key certified elsewhere: no password comes here."""
         proven = self._certified(user, certificate, address)
         secret = sessions.new_token()
-        self._open(user, proven, code, post, address, secret, lambda _at_us: certificate)
+        self._open(user, proven, code, post, address, secret, lambda _at_us: certificate, proves=proves)
         return secret
 
     def logon_passkey(self, answer: str, *, post: str = "", address: str = "") -> str:
@@ -131,6 +142,78 @@ class Logons:
                 self._state.stamp_of(account, moment.at_us, session.digest),
             )
 
+    def prove(
+        self, token: str, password: str, code: str, *, certificate: bytes = b"", address: str = ""
+    ) -> Entry:
+        """A fresh proof in an open session: by the password, or a fresh certificate of the person's key,
+        and an unused code. Its entry. Raises as `unlock`; LockedError for a locked session."""
+        session = self._open_session(token)
+        if certificate:
+            proven = self._certified(session.user, certificate, address)
+        else:
+            proven = self._proven(session.user, password, address)
+
+        def judge(at_us: int) -> tuple[str, FreshProof]:
+            credential = self._state.credential(session.user)
+            reason, step = self._prove(session.user, credential, proven.matches, code, at_us)
+            return reason, FreshProof(how=CODE, totp_step=step, credential_id=b"")
+
+        return self._enter_proof(token, address, judge)
+
+    def prove_passkey(self, token: str, answer: str, *, address: str = "") -> Entry:
+        """The same by a passkey's answer to the challenge that this session was given. Raises as `prove`."""
+        self._state.throttle.demand_pace(address, self._state.now_us())
+        session = self._open_session(token)
+        self._state.throttle.demand_open(
+            self._state.policy.sessions, address, session.user, self._state.now_us()
+        )
+        try:
+            challenge, name = challenge_of(answer), answered_by(answer)
+        except RecordError as error:
+            raise FormError(str(error), code="passkey", clause="CJIS IA-11") from None
+        self.challenges.take_proof(challenge, session.digest, self._state.now_us())
+
+        def judge(_at_us: int) -> tuple[str, FreshProof]:
+            keys = self._state.book.signers.passkeys.get(session.user, ())
+            key = next((one for one in keys if one.credential_id == name), None)
+            proof = FreshProof(how=PASSKEY, totp_step=-1, credential_id=name)
+            if key is None:
+                return "passkey", proof
+            try:
+                demand_answer(answer, challenge, key)
+            except StorageError:
+                return "passkey", proof
+            return "", proof
+
+        return self._enter_proof(token, address, judge)
+
+    def _open_session(self, token: str) -> Session:
+        """The session of a token, which must not be locked. Raises NotProvenError, LockedError."""
+        with self._state.deciding() as moment:
+            session = sessions.find(self._state.book.sessions, token)
+            last_us = self._state.log.last_used(session.digest) or 0
+            sessions.demand_open(self._state.policy, session, last_us, moment.at_us)
+            account = self._state.book.roster.accounts.get(session.user)
+            if account is None or not account.active:
+                raise NotProvenError("this account was removed", code="no-account", clause="463.3")
+        return session
+
+    def _enter_proof(self, token: str, address: str, judge: Callable[[int], tuple[str, FreshProof]]) -> Entry:
+        """Enter a proof, or its failure. `judge`: (why it fails or "", the proof) at a time."""
+        with self._state.deciding() as moment:
+            session = sessions.find(self._state.book.sessions, token)
+            account = self._state.book.roster.accounts.get(session.user)
+            stamp = self._state.stamp_of(account, moment.at_us, session.digest)
+            reason, proof = judge(moment.at_us)
+            if not reason:
+                self._state.throttle.passed(address, session.user)
+                self._state.log.touch(session.digest, moment.at_us)
+                return self._state.add(proof, stamp)
+            self._enter_failure(session.user, account, reason, address, stamp)
+        raise NotProvenError(
+            "password, code or passkey is wrong", code="logon", clause="CJIS IA-11", cure="try again"
+        )
+
     def _signed_by_passkey(self, user: str, message: bytes) -> bool:
         """Whether a passkey of this person certified the session's key."""
         with self._state.deciding() as moment:
@@ -170,6 +253,8 @@ class Logons:
         address: str,
         secret: str,
         certificate: Callable[[int], bytes],
+        *,
+        proves: bool = False,
     ) -> None:
         """Enter a logon, with the keys that it brings. Raises NotProvenError."""
         with self._state.deciding() as moment:
@@ -197,6 +282,7 @@ class Logons:
                     session=sessions.digest_of(secret),
                     post=post,
                     totp_step=step,
+                    fresh=proves,
                 )
                 self._state.add(entry, self._state.stamp_of(account, moment.at_us, b""))
                 self._add_keys(account, proven, entry.session, certificate(moment.at_us), moment.at_us)

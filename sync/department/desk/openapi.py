@@ -14,9 +14,19 @@ from collections.abc import Callable
 from typing import Any
 
 from sync.department.desk.alerts import events
-from sync.department.desk.logon_forms import BeginForm, Begun, LoggedOn, LogonForm, UnlockForm
+from sync.department.desk.inquiry import stream
+from sync.department.desk.logon_forms import (
+    BeginForm,
+    Begun,
+    FreshlyProven,
+    LoggedOn,
+    LogonForm,
+    ProveForm,
+    UnlockForm,
+)
 from sync.department.desk.operations import OPERATIONS, Operation
 from sync.department.desk.people.passkeys import Options
+from sync.department.desk.proofs import PROVEN_CALLS
 from sync.department.desk.transparency.rules import Transparency
 from sync.department.policy.roles import CALLS, Call
 
@@ -37,7 +47,7 @@ PROBLEM = {
     },
 }
 STATUSES = {
-    "401": "no session, or a wrong password or code",
+    "401": "no session, a wrong password or code, or a fresh proof is asked (`refused`: fresh-proof)",
     "403": "refused by the policy",
     "409": "needs another step first: a second person, the witness, your own password",
     "413": "the body is too large",
@@ -151,6 +161,20 @@ def document(title: str = "ALPR policy desk") -> dict[str, Any]:
         "/desk/session/unlock": {
             "post": _call(schemas, "session/unlock", "Open a locked session again.", UnlockForm, None)
         },
+        "/desk/session/prove-passkey": {
+            "post": _call(
+                schemas, "session/prove-passkey", "Options of a fresh proof with a passkey.", None, Options
+            )
+        },
+        "/desk/session/prove": {
+            "post": _call(
+                schemas,
+                "session/prove",
+                "A fresh proof in this session, good for the policy's minutes.",
+                ProveForm,
+                FreshlyProven,
+            )
+        },
         "/desk/session/logoff": {"post": _call(schemas, "session/logoff", "End the session.", None, None)},
         "/desk/transparency.json": {
             "get": _public(
@@ -158,6 +182,7 @@ def document(title: str = "ALPR policy desk") -> dict[str, Any]:
             )
         },
         "/desk/alert/events": {"get": _events()},
+        "/desk/inquiry/stream": {"post": _search_stream(schemas)},
         "/desk/openapi.json": {"get": _public("openapi", "This description.", {"type": "object"})},
     }
     for name, one in sorted(OPERATIONS.items()):
@@ -186,6 +211,7 @@ def _operation(schemas: _Schemas, name: str, one: Operation) -> dict[str, Any]:
     made["x-call"] = str(one.call)
     made["x-clause"] = rule.clause
     made["x-needs-training"] = rule.touches_data
+    made["x-needs-fresh-proof"] = name in PROVEN_CALLS
     made["parameters"] = [
         {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}}
     ]
@@ -230,6 +256,19 @@ def _events() -> dict[str, Any]:
             **{status: {"description": what, "content": problem} for status, what in STATUSES.items()},
         },
     }
+
+
+def _search_stream(schemas: _Schemas) -> dict[str, Any]:
+    """A search as a stream: what a client does that is no call of the table."""
+    rule, known = CALLS[Call.INQUIRY_RUN], OPERATIONS["inquiry/begin"]
+    about = "A search step by step, as newline-delimited JSON."
+    made = _call(schemas, "inquiry/stream", about, known.form, None)
+    made["description"] = " ".join((stream.__doc__ or "").split())
+    made["x-call"], made["x-clause"] = str(Call.INQUIRY_RUN), rule.clause
+    made["x-needs-training"] = rule.touches_data
+    content = {stream.MEDIA_TYPE: {"schema": {"type": "string"}}}
+    made["responses"]["200"] = {"description": "a stream", "content": content}
+    return made
 
 
 def _public(name: str, about: str, schema: dict[str, Any]) -> dict[str, Any]:

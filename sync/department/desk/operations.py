@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sync.department.desk import proofs
 from sync.department.desk.alerts import calls as alerts
 from sync.department.desk.audit import calls as audits
 from sync.department.desk.audit import case_calls, event_calls, number_calls
@@ -24,7 +25,7 @@ from sync.department.desk.grants import revoking
 from sync.department.desk.holds import calls as holds
 from sync.department.desk.incidents import calls as incidents
 from sync.department.desk.inquiry import calls as inquiries
-from sync.department.desk.inquiry import filing, images, searching
+from sync.department.desk.inquiry import filing, images, searching, stepping
 from sync.department.desk.inquiry import forms as inquiry_forms
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.machine import calls as machine
@@ -88,7 +89,8 @@ class Operation:
         Where the token holds the session's key and no statement came with the call, it is signed here.
         """
         demand_plain(form, self.form.__name__)
-        with signing(front.desk, token, self.name, form):
+        asked = proofs.asks(self.name, form, front.desk.book)
+        with signing(front.desk, token, self.name, form), proofs.demanding(proof=asked):
             return self.make(front, token, form)
 
 
@@ -99,6 +101,9 @@ _TABLE: Mapping[str, Operation] = {
     "inquiry/propose": Operation(Call.INQUIRY_RUN, inquiry_forms.ProposeForm, inquiries.propose),
     "inquiry/approve": Operation(Call.INQUIRY_APPROVE, inquiry_forms.DecideForm, inquiries.decide),
     "inquiry/run": Operation(Call.INQUIRY_RUN, inquiry_forms.RunForm, inquiries.run),
+    "inquiry/begin": Operation(Call.INQUIRY_RUN, inquiry_forms.RunForm, stepping.begin),
+    "inquiry/step": Operation(Call.INQUIRY_RUN, inquiry_forms.StepForm, stepping.step),
+    "inquiry/stop": Operation(Call.INQUIRY_RUN, inquiry_forms.StopForm, stepping.stop),
     "inquiry/answer": Operation(Call.INQUIRY_ANSWER, inquiry_forms.RequestForm, inquiries.answer),
     "inquiry/mine": Operation(Call.INQUIRY_ANSWER, NothingForm, inquiries.mine),
     "inquiry/dispute": Operation(Call.INQUIRY_DISPUTE, inquiry_forms.DisputeForm, inquiries.dispute),

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.ground.person_key import secret_of
-from sync.department.journal.entries import AccountSet, CredentialSet, Entry, Logon, SessionEnded
+from sync.department.journal.entries import AccountSet, CredentialSet, Entry, FreshProof, Logon, SessionEnded
+from sync.department.journal.person_entries import CODE, PASSKEY
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import LockedError, NotProvenError
 
 TOKEN_BYTES = 32
+PROOFS = {CODE: "password and code", PASSKEY: "passkey"}
 
 
 def new_token() -> str:
@@ -31,7 +33,11 @@ def digest_of(token: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One logon. `locked`: idle too long; it opens again only with password and code."""
+    """One logon. `locked`: idle too long; it opens again only with password and code.
+
+    `proof`, `proof_us`: its newest fresh proof, in words with its entry, and when. A browser's logon is
+    none.
+    """
 
     digest: bytes
     user: str
@@ -39,6 +45,8 @@ class Session:
     opened_us: int
     proven_us: int
     locked: bool
+    proof: str = ""
+    proof_us: int = 0
 
 
 @dataclass(slots=True)
@@ -63,19 +71,29 @@ class Sessions:
                 proven_us=entry.stamp.at_us,
                 locked=False,
             )
+            if note.fresh:
+                self._prove(note.session, entry, CODE)
+        elif isinstance(note, FreshProof):
+            self._prove(entry.stamp.session, entry, note.how)
         elif isinstance(note, SessionEnded) and note.session in self.open:
             known = self.open[note.session]
             if note.how in {"locked", "unlocked"}:
-                self.open[note.session] = Session(
-                    digest=known.digest,
-                    user=known.user,
-                    post=known.post,
-                    opened_us=known.opened_us,
-                    proven_us=entry.stamp.at_us if note.how == "unlocked" else known.proven_us,
-                    locked=note.how == "locked",
+                unlocked = note.how == "unlocked"
+                self.open[note.session] = replace(
+                    known,
+                    proven_us=entry.stamp.at_us if unlocked else known.proven_us,
+                    locked=not unlocked,
                 )
+                if unlocked:
+                    self._prove(note.session, entry, CODE)
             else:
                 del self.open[note.session]
+
+    def _prove(self, session: bytes, entry: Entry, how: str) -> None:
+        known = self.open.get(session)
+        if known is not None and known.user == entry.stamp.user:
+            words = f"{PROOFS[how]}, entry {entry.sequence}"
+            self.open[session] = replace(known, proof=words, proof_us=entry.stamp.at_us)
 
     def _end_others(self, user: str, but: bytes) -> None:
         """A new credential, or a removal, ends every session of a user but the one that set it."""
@@ -114,3 +132,10 @@ def demand_open(policy: Policy, session: Session, last_used_us: int, now_us: int
             clause="CJIS AC-11",
             cure="unlock it with password and code",
         )
+
+
+def fresh_proof(policy: Policy, session: Session, now_us: int) -> str:
+    """The proof that an entry of this session names now, in words; empty where it is older than the policy's
+    minutes, or there is none."""
+    age_us = now_us - session.proof_us
+    return session.proof if 0 <= age_us < policy.sessions.proof_minutes * MINUTE_US else ""

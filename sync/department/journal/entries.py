@@ -47,7 +47,9 @@ from sync.department.journal.inquiry_entries import (
     InquiryAsked,
     Query,
     SearchApproved,
+    SearchEnded,
     SearchProposed,
+    SearchStep,
 )
 from sync.department.journal.machine_entries import (
     AdministratorNamed,
@@ -61,7 +63,7 @@ from sync.department.journal.machine_entries import (
 )
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
 from sync.department.journal.passkeys import PasskeySet
-from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
+from sync.department.journal.person_entries import FreshProof, PersonKeySet, SessionKeySet
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.journal.sharing_entries import (
     Scope,
@@ -146,6 +148,7 @@ class Logon(Note):
     """A logon, proven or not. `session`: SHA-256 of the token given out, empty when refused.
 
     `times`: how many failures of this name an entry tells of; more than one a minute are told together.
+    `fresh`: the logon is a fresh proof too, for the session of one command.
     """
 
     KIND: ClassVar[str] = "logon"
@@ -156,6 +159,7 @@ class Logon(Note):
     post: str
     totp_step: int
     times: int = 1
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,6 +304,7 @@ NOTES: dict[str, type[Note]] = {
         Logon,
         SessionKeySet,
         SessionEnded,
+        FreshProof,
         LockoutLifted,
         TrainingDone,
         InquiryAsked,
@@ -308,6 +313,8 @@ NOTES: dict[str, type[Note]] = {
         ApprovalUsed,
         Access,
         AccessResult,
+        SearchStep,
+        SearchEnded,
         LogRead,
         RequestAnswered,
         Disputed,
@@ -399,6 +406,7 @@ __all__ = [
     "Filed",
     "FindingClosed",
     "FindingOpened",
+    "FreshProof",
     "GlassBroken",
     "GlassJudged",
     "GrantDelegated",
@@ -429,7 +437,9 @@ __all__ = [
     "RootSet",
     "Scope",
     "SearchApproved",
+    "SearchEnded",
     "SearchProposed",
+    "SearchStep",
     "SessionEnded",
     "SessionKeySet",
     "ShareAsked",

@@ -11,7 +11,11 @@ SYSTEM = "system"  # entries that no person makes: the ceremony of init, witness
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
     """Who made an entry, when, in which role, for which organisation, in which session (SHA-256, or
-    empty)."""
+    empty).
+
+    `proven`: the fresh proof in force then, as "password and code, entry 41" or "passkey, entry 41", or
+    empty.
+    """
 
     at_us: int
     user: str
@@ -19,6 +23,7 @@ class Stamp:
     organisation: str
     session: bytes
     demo: bool
+    proven: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

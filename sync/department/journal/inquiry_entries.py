@@ -123,3 +123,37 @@ class AccessResult(Note):
     count: int
     reads: tuple[str, ...]
     unwitnessed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchStep(Note):
+    """A part of a search that is carried out step by step, before it is opened.
+
+    `access`: the search's entry; `after`: where the step before ended, or empty; `reads`: how many it opens.
+    """
+
+    KIND: ClassVar[str] = "search_step"
+    STATE: ClassVar[bool] = False
+    access: int
+    after: str
+    reads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchEnded(Note):
+    """How far a search went that was carried out step by step. `how`: done, or cancelled.
+
+    `opened`: reads that were opened; `of`: those that it would have opened; `found`: those that matched.
+    """
+
+    KIND: ClassVar[str] = "search_ended"
+    STATE: ClassVar[bool] = False
+    access: int
+    how: str
+    opened: int
+    of: int
+    found: int
+
+    def check(self) -> None:
+        if self.how not in {"done", "cancelled"}:
+            raise RecordError("is done or cancelled", where="search_ended.how")

@@ -56,6 +56,11 @@ def credential_of(message: bytes) -> bytes:
     return _field(_parts(message)[1], "rawId")
 
 
+def answered_by(response: str) -> bytes:
+    """The id of the passkey that an authenticator's answer is by. Raises RecordError."""
+    return _field(response, "rawId")
+
+
 def challenge_of(response: str) -> bytes:
     """The challenge that an authenticator's answer is to. Raises RecordError."""
     try:
@@ -69,10 +74,17 @@ def challenge_of(response: str) -> bytes:
 def open_passkey_certificate(message: bytes, key: PasskeySet) -> Certificate:
     """The certificate, once the passkey's signature over it holds. Raises SignatureError, RecordError."""
     certificate, response = _parts(message)
+    demand_answer(response, hashlib.sha256(certificate).digest(), key)
+    return from_bytes(Certificate, certificate)
+
+
+def demand_answer(response: str, challenge: bytes, key: PasskeySet) -> None:
+    """An authenticator's answer to a challenge, by this passkey, of a verified user. Raises
+    SignatureError."""
     try:
         webauthn.verify_authentication_response(
             credential=response,
-            expected_challenge=hashlib.sha256(certificate).digest(),
+            expected_challenge=challenge,
             expected_rp_id=key.rp_id,
             expected_origin=key.origin,
             credential_public_key=key.public_key,
@@ -81,7 +93,6 @@ def open_passkey_certificate(message: bytes, key: PasskeySet) -> Certificate:
         )
     except (WebAuthnException, ValueError, TypeError, KeyError) as error:
         raise SignatureError(f"the passkey's signature does not hold: {type(error).__name__}") from None
-    return from_bytes(Certificate, certificate)
 
 
 def is_registered_by(response: str, key: PasskeySet) -> bool:

@@ -8,6 +8,8 @@ from typing import ClassVar
 from storage.errors import RecordError
 from sync.department.journal.entry_base import Note
 
+CODE, PASSKEY = "code", "passkey"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonKeySet(Note):
@@ -27,6 +29,23 @@ class PersonKeySet(Note):
     def check(self) -> None:
         if len(self.public_key) != 32:
             raise RecordError("an Ed25519 key has 32 bytes", where="person_key.public_key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshProof(Note):
+    """The person of an open session proved again that they sit there. `how`: code or passkey.
+
+    `totp_step`: of the code, or -1; `credential_id`: of the passkey, or empty.
+    """
+
+    KIND: ClassVar[str] = "proof"
+    how: str
+    totp_step: int
+    credential_id: bytes
+
+    def check(self) -> None:
+        if self.how not in {CODE, PASSKEY} or (self.how == PASSKEY) != bool(self.credential_id):
+            raise RecordError("is a code or a passkey", where="proof.how")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from sync.department.journal.statements import Statement
 ALERTS = frozenset({"alert", "alert-image"})
 ACTIONS: dict[str, frozenset[str]] = {
     "inquiry/run": frozenset({"search"}),
+    "inquiry/begin": frozenset({"search"}),
     "inquiry/break-glass": frozenset({"search"}),
     "inquiry/answer": frozenset({"answer"}),
     "inquiry/image": frozenset({"image"}),
@@ -37,7 +38,7 @@ ACTIONS: dict[str, frozenset[str]] = {
     "alert/close": ALERTS,
 }
 ROSTER_CALLS = frozenset({"user/set", "user/import", "user/hand-over", "user/credential"})
-BY_NUMBER = frozenset({"inquiry/run", "inquiry/answer", "inquiry/answer-image"})
+BY_NUMBER = frozenset({"inquiry/run", "inquiry/begin", "inquiry/answer", "inquiry/answer-image"})
 PASSKEY_CALLS = frozenset({"user/passkey", "user/remove-passkey"})
 SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS
 

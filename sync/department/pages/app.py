@@ -2,7 +2,8 @@
 
 In this order: the form's origin, its size, its session's mark; then the page's own calls, which ask for
 session, role and training as every call does. A refused form comes back as it was filled in, with what,
-clause and cure. A form that met a lock is kept on the server and comes back, unsent, after the unlock.
+clause and cure. A form that met a lock is kept on the server and comes back, unsent, after the unlock; so
+does one that asks for a fresh proof.
 """
 
 from __future__ import annotations
@@ -36,16 +37,18 @@ from sync.department.pages import (
     logon,
     machines,
     openness,
+    proving,
     searching,
     sharing,
     shield,
     staffing,
+    stepping,
 )
 from sync.department.pages.memory import Memory
 from sync.department.pages.rendering import ASSETS, asset, asset_path
 from sync.department.pages.values import Values, values_of
 from sync.department.pages.visit import Handler, Page, Visit
-from sync.department.policy.refusals import FormError, NotProvenError
+from sync.department.policy.refusals import FRESH_PROOF, FormError, NotProvenError
 
 MAX_FORM_BYTES = 12 << 20  # a letter of an agency, or a year of RMS numbers
 MAX_LOGON_BYTES = 32 << 10  # of whoever has no session
@@ -58,6 +61,7 @@ PAGES: tuple[Page, ...] = (
     *logon.PAGES,
     *home.PAGES,
     *searching.PAGES,
+    *stepping.PAGES,
     *asking.PAGES,
     *glass.PAGES,
     *alerts.PAGES,
@@ -70,6 +74,7 @@ PAGES: tuple[Page, ...] = (
     *governing.PAGES,
     *openness.PAGES,
     *accounts.PAGES,
+    *proving.PAGES,
     *helping.PAGES,
 )
 
@@ -205,6 +210,10 @@ class _Pages:
             self._keep_draft(visit)
             visit.refusal = None
             return await logon.locked(visit)
+        if visit.refusal.code == FRESH_PROOF:
+            self._keep_draft(visit)
+            visit.refusal = None
+            return await proving.show(visit)
         if visit.refusal.code in SESSION_GONE:
             self._keep_draft(visit)
             visit.who = None

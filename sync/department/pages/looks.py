@@ -36,6 +36,7 @@ class Look:
     """A search, an emergency search, or the answer to a request (`kind`), as one session sees it.
 
     `query`, `ground`: as the calls take them; `number`: the request of an answer.
+    `cancelled`, `opened`, `of`: of a search that was carried out step by step.
     """
 
     kind: str
@@ -45,6 +46,8 @@ class Look:
     pictures: dict[str, Images] = field(default_factory=dict, repr=False)
     number: int = -1
     cancelled: bool = False
+    opened: int = 0
+    of: int = 0
 
     @property
     def access(self) -> int:

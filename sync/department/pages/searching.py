@@ -8,10 +8,11 @@ from starlette.responses import Response
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.inquiry.rules import is_full, plate_of
-from sync.department.pages import grounds
+from sync.department.desk.inquiry.searching import MUCH
+from sync.department.pages import grounds, stepping
 from sync.department.pages.looks import Look, ground_value, plot_of, query_value
 from sync.department.pages.visit import Page, Visit
-from sync.department.policy.refusals import FormError
+from sync.department.policy.refusals import FormError, NotYetError
 
 RANGES = (
     ("1", "last 24 hours"),
@@ -108,7 +109,19 @@ async def proposed(visit: Visit) -> Response:
 async def run_proposed(visit: Visit) -> Response:
     """Run what a second person agreed to."""
     number = int(visit.request.path_params["number"])
-    answer = await visit.call("inquiry/run", proposal=number)
+    return await run_waiting(visit, number, proposal=number)
+
+
+async def run_waiting(visit: Visit, number: int, **how: int) -> Response:
+    """Run the search of a proposal or request: at one go, or step by step where it opens much. `how`: as
+    inquiry/run names it."""
+    try:
+        answer = await visit.call("inquiry/run", **how)
+    except NotYetError as refusal:
+        if refusal.code != MUCH:
+            raise
+        query, ground = asked_of(visit, number)
+        return await stepping.begin(visit, query, ground, **how)
     query, ground = asked_of(visit, number)
     return keep_look(visit, Look("search", query, ground, [answer]))
 

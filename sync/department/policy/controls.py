@@ -89,6 +89,13 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
             else "",
         ),
         ("AU-11", "kept a year", f"{policy.retention.log_keep_days} days", ""),
+        (
+            "IA-11",
+            "authenticated again",
+            f"a proof at most {terms.proof_minutes} minutes old for holds, exports, sharing, grants, "
+            "covert entries and passkeys",
+            "",
+        ),
         ("IA-2", "two factors", "password and TOTP (RFC 6238), each code once", ""),
         (
             "IA-5",

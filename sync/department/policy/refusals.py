@@ -3,6 +3,7 @@
     storage.errors.RefusedError
     └── DeskRefusal              asked, understood and refused; `code` is one word, `status` the HTTP answer
         ├── NotProvenError       no session, a stolen or expired token, a wrong password or code
+        │   └── FreshProofError  an open session whose person has not proven themselves within minutes
         ├── LockedError          a locked session or a locked-out account
         ├── TooManyError         asked too often from one address
         ├── NotYetError          allowed once something else has happened: an approval, the witness, a booking
@@ -14,6 +15,8 @@ No message carries a plate, a password, a code or a token: messages end up in lo
 from __future__ import annotations
 
 from storage.errors import RefusedError
+
+FRESH_PROOF = "fresh-proof"
 
 
 class DeskRefusal(RefusedError):  # noqa: N818 - a refusal is an answer, not an accident
@@ -30,6 +33,18 @@ class NotProvenError(DeskRefusal):
     """Who asks is not proven."""
 
     status = 401
+
+
+class FreshProofError(NotProvenError):
+    """The session is open, and the act asks for a proof that is a few minutes old at most (RFC 9470)."""
+
+    def __init__(self, minutes: int) -> None:
+        super().__init__(
+            f"this asks for a proof that is at most {minutes} minutes old: password and code, or a passkey",
+            code=FRESH_PROOF,
+            clause="CJIS IA-11",
+            cure="prove it at /desk/session/prove (in a browser: /proof), then ask again",
+        )
 
 
 class LockedError(DeskRefusal):

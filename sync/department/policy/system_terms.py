@@ -13,6 +13,7 @@ MAX_LOCK_MINUTES = 30  # CJIS AC-11
 MAX_ATTEMPTS = 5  # CJIS AC-7
 MIN_WINDOW_MINUTES = 15  # CJIS AC-7
 MIN_LOCKOUT_MINUTES = 10  # CJIS AC-7
+MAX_PROOF_MINUTES = 15  # CJIS IA-11: who acts is authenticated again
 MAX_GRACE_MINUTES = 15  # how long answers may leave while the witness is away
 MIN_ARGON2_KIB = 19 * 1024  # OWASP's least for argon2id, with 2 passes
 MIN_ARGON2_PASSES = 2
@@ -21,7 +22,10 @@ CJIS_LOG_DAYS = 365  # audit records are kept a year at least
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionTerms:
-    """Locks and lock-outs. CJIS AC-7, AC-11."""
+    """Locks and lock-outs. CJIS AC-7, AC-11.
+
+    `proof_minutes`: how long a fresh proof is good for holds, exports, sharing, grants and covert entries.
+    """
 
     clause: str
     lock_minutes: int
@@ -29,6 +33,7 @@ class SessionTerms:
     window_minutes: int
     lockout_minutes: int
     longest_hours: int
+    proof_minutes: int
     staffed_posts: tuple[str, ...]
 
     def check(self) -> None:
@@ -37,6 +42,7 @@ class SessionTerms:
         between(self.window_minutes, MIN_WINDOW_MINUTES, 24 * 60, "sessions.window_minutes")
         between(self.lockout_minutes, MIN_LOCKOUT_MINUTES, 24 * 60, "sessions.lockout_minutes")
         between(self.longest_hours, 1, 24, "sessions.longest_hours")
+        between(self.proof_minutes, 1, MAX_PROOF_MINUTES, "sessions.proof_minutes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ _Said = tuple[str, str, str, str]  # about, second, outcome, detail
 _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "refused": ("refusal", lambda n: (n.call, "", n.code, n.clause)),
     "logon": ("logon", lambda n: (n.user, "", "proven" if n.proven else n.reason, n.post)),
+    "proof": ("fresh proof", lambda n: ("", "", n.how, n.credential_id.hex()[:16])),
     "session": ("session", lambda n: ("", "", n.how, "")),
     "account": (
         "account",

@@ -69,6 +69,7 @@ class AlprRequest:
     demo: bool
     second_person: str
     reads: tuple[str, ...] = field(repr=False)
+    proven: str
 
 
 CSV_COLUMNS = (
@@ -90,6 +91,7 @@ CSV_COLUMNS = (
     "rms_number",
     "demo",
     "second_person",
+    "proven",
 )
 
 
@@ -168,6 +170,7 @@ def _request(entry: Entry, result: AccessResult | None, rms_number: str, second:
         demo=stamp.demo,
         second_person=second,
         reads=note.reads,
+        proven=stamp.proven,
     )
 
 

@@ -33,15 +33,13 @@ from sync.department.desk.inquiry.searching import (
     on_local_clock,
     open_reads,
     pending_search,
+    plan_search,
     result_of,
-    search_entry,
     tidy,
 )
 from sync.department.desk.words import demand_words
-from sync.department.journal.change_entries import RequestTaken
 from sync.department.journal.entries import (
     Access,
-    ApprovalUsed,
     Disputed,
     Entry,
     InquiryAsked,
@@ -50,10 +48,11 @@ from sync.department.journal.entries import (
     SearchApproved,
     SearchProposed,
 )
-from sync.department.journal.entry_base import Note
 from sync.department.journal.signed_forms import ALERTS
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
+
+AT_ONE_GO = 5_000  # reads that a search opens without steps: some three seconds
 
 
 def ask(front: Front, token: str, form: AskForm) -> Entered:
@@ -146,28 +145,7 @@ def run(front: Front, token: str, form: RunForm) -> Answer:
     desk = front.desk
     query, ground, request = pending_search(front, form.query, form.ground, form.request, form.proposal)
 
-    def plan(caller: Caller) -> Plan[Entry]:
-        name = check_search(front, caller, query, ground, request)
-        wide = inquiry.check_wide(desk.policy, query, ground)
-        notes: list[Note] = [
-            search_entry(
-                query,
-                ground,
-                on_behalf_of=name,
-                request=request,
-                approval=form.proposal if wide else -1,
-            )
-        ]
-        if request >= 0:  # two dispatchers at once: the first one answers it
-            notes.append(RequestTaken(request=request))
-        if wide:
-            wanted = SearchProposed(query=query, ground=ground, request=request)
-            inquiry.approval_to_use(
-                desk.policy, desk.book.queue, form.proposal, wanted, caller.user, now_us=caller.at_us
-            )
-            notes.append(ApprovalUsed(proposal=form.proposal))
-        return notes, lambda made: made[0]
-
+    plan = plan_search(front, query, ground, request, form.proposal, most=AT_ONE_GO)
     entry = desk.act(token, Call.INQUIRY_RUN, plan)
     return carry_out(front, entry, query, request=request)
 

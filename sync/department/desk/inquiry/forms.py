@@ -169,11 +169,70 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a search would open: days and reads. `opens_all`: without a full plate every one is opened."""
+    """What a search would open: days and reads, and how long that takes about.
+
+    `opens_all`: without a plate of its own (wildcards, a place, a unit) every read is opened.
+    """
 
     days: int
     reads: int
     opens_all: bool
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BegunSearch:
+    """A search that is carried out step by step: its access entry, its query, what it will open."""
+
+    access: int
+    query: Query
+    days: int
+    reads: int
+    seconds: float
+    unwitnessed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepForm:
+    """The next step of a search of yours: its access entry, its query again, where the last step ended."""
+
+    access: int
+    query: Query
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one step found, the newest first. `opened`, `found`: of all steps so far, of `of` reads in all.
+
+    `after`: where the next step begins; empty once the search is done. `cancelled`: it was, during this step.
+    """
+
+    access: int
+    reads: tuple[FoundRead, ...]
+    opened: int
+    of: int
+    found: int
+    after: str = ""
+    cancelled: bool = False
+    unwitnessed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopForm:
+    """End a search of yours that is carried out step by step; what was found until then stays found."""
+
+    access: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedSearch:
+    """How far a search went: reads opened, of how many, and found; the entry that says so."""
+
+    entry: int
+    opened: int
+    of: int
+    found: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

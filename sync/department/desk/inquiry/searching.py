@@ -7,7 +7,7 @@ answer.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from sync.department.content.key_guard import FRESH_US, Cover
@@ -18,9 +18,11 @@ from sync.department.desk.inquiry import rules as inquiry
 from sync.department.desk.inquiry.forms import Answer, AskForm, Entered, Estimate, PageForm
 from sync.department.desk.people.training import demand_current
 from sync.department.ground.local_time import local
+from sync.department.journal.change_entries import RequestTaken
 from sync.department.journal.entries import (
     Access,
     AccessResult,
+    ApprovalUsed,
     Entry,
     Ground,
     InquiryAsked,
@@ -31,8 +33,10 @@ from sync.department.journal.entries import (
     SearchProposed,
 )
 from sync.department.journal.entry_base import Note
-from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call, allowing_role
+
+MUCH = "much"  # the word of a refusal: carry it out step by step
 
 
 def tidy(query: Query) -> Query:
@@ -93,6 +97,55 @@ def check_search(front: Front, caller: Caller, query: Query, ground: Ground, req
     who = f"{asker.user}, who asked, has"
     demand_current(desk.policy, desk.book.trainings, asker.user, caller.at_us, who=who)
     return asker.user
+
+
+def is_exact(query: Query) -> bool:
+    """A plate of its own, without wildcards: found by its tokens, and only what fits it is opened."""
+    return bool(query.plate) and not set(query.plate) & {"*", "?"}
+
+
+def plan_search(
+    front: Front, query: Query, ground: Ground, request: int, proposal: int, *, most: int = 0
+) -> Callable[[Caller], Plan[Entry]]:
+    """What a search decides: its checks, its access entry, the approval that it uses.
+
+    `most`: how many reads it may open at one go; 0 for any number.
+    """
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entry]:
+        name = check_search(front, caller, query, ground, request)
+        wide = inquiry.check_wide(desk.policy, query, ground)
+        access = search_entry(
+            query, ground, on_behalf_of=name, request=request, approval=proposal if wide else -1
+        )
+        notes: list[Note] = [access]
+        if request >= 0:  # two dispatchers at once: the first one answers it
+            notes.append(RequestTaken(request=request))
+        if wide:
+            wanted = SearchProposed(query=query, ground=ground, request=request)
+            inquiry.approval_to_use(
+                desk.policy, desk.book.queue, proposal, wanted, caller.user, now_us=caller.at_us
+            )
+            notes.append(ApprovalUsed(proposal=proposal))
+        if most and not is_exact(query):
+            _demand_few(front, query, most)
+        return notes, lambda made: made[0]
+
+    return plan
+
+
+def _demand_few(front: Front, query: Query, most: int) -> None:
+    """What opens much is begun, and carried out step by step. Raises NotYetError."""
+    days, reads = front.reads.extent(query)
+    if reads > most:
+        raise NotYetError(
+            f"this search would open {reads} reads of {days} days, in about "
+            f"{front.pace.seconds(days, reads):.0f} seconds",
+            code=MUCH,
+            clause="463.5 (a)",
+            cure="carry it out step by step, and cancel it as you like: inquiry/begin; or ask for less",
+        )
 
 
 def search_entry(
@@ -167,8 +220,9 @@ def estimate(front: Front, token: str, form: AskForm) -> Estimate:
 
     desk.act(token, Call.INQUIRY_RUN, plan)
     days, reads = front.reads.extent(query)
-    full = bool(query.plate) and not set(query.plate) & {"*", "?"}
-    return Estimate(days=days, reads=reads, opens_all=not full)
+    opens_all = not is_exact(query)
+    seconds = front.pace.seconds(days, reads if opens_all else 0)
+    return Estimate(days=days, reads=reads, opens_all=opens_all, seconds=seconds)
 
 
 def _answer(front: Front, access: int, page: Page, *, unwitnessed: bool) -> Answer:

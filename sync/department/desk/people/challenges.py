@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -34,12 +35,21 @@ class WaitingLogon:
     at_us: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingProof:
+    """A fresh proof that waits for an authenticator: of which session."""
+
+    session: bytes
+    at_us: int
+
+
 class Challenges:
     """What waits for an authenticator's answer. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._logons: OrderedDict[bytes, WaitingLogon] = OrderedDict()
+        self._proofs: OrderedDict[bytes, WaitingProof] = OrderedDict()
 
     def add(self, one: WaitingLogon) -> bytes:
         """Keep a logon; its challenge."""
@@ -59,3 +69,23 @@ class Challenges:
                 "this logon was not begun here, or five minutes ago", code="logon", clause="CJIS IA-2"
             )
         return found
+
+    def add_proof(self, session: bytes, now_us: int) -> bytes:
+        """The challenge of a fresh proof in this session."""
+        challenge = os.urandom(32)
+        with self._guard:
+            self._proofs[challenge] = WaitingProof(session=session, at_us=now_us)
+            while len(self._proofs) > MOST_WAITING:
+                self._proofs.popitem(last=False)
+        return challenge
+
+    def take_proof(self, challenge: bytes, session: bytes, now_us: int) -> None:
+        """A challenge of this session, once. Raises NotProvenError."""
+        with self._guard:
+            found = self._proofs.pop(challenge, None)
+        if found is None or found.session != session or not 0 <= now_us - found.at_us < LIFE_US:
+            raise NotProvenError(
+                "this proof was not begun in this session, or five minutes ago",
+                code="logon",
+                clause="CJIS IA-11",
+            )

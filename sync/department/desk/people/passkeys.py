@@ -91,6 +91,26 @@ def begin_passkey(desk: Desk, user: str) -> str:
     return webauthn.options_to_json(options)
 
 
+def begin_proof(desk: Desk, token: str) -> str:
+    """The options of a fresh proof with a passkey, as JSON, for one open session. Raises DeskRefusal."""
+    caller = desk.still(token, Call.POLICY_READ)
+    known = desk.book.signers.passkeys.get(caller.user, ())
+    if not known:
+        raise FormError(
+            "you have no passkey here",
+            code="passkey",
+            clause="CJIS IA-11",
+            cure="prove it by password and code",
+        )
+    options = webauthn.generate_authentication_options(
+        rp_id=desk.logons.site.rp_id,
+        challenge=desk.logons.challenges.add_proof(caller.session, caller.at_us),
+        allow_credentials=[PublicKeyCredentialDescriptor(id=one.credential_id) for one in known],
+        user_verification=UserVerificationRequirement.REQUIRED,
+    )
+    return webauthn.options_to_json(options)
+
+
 def _registration_challenge(desk: Desk, session: bytes) -> bytes:
     """Of one session; the answer is entered once, so it need not be remembered."""
     return desk.secret_of(b"registration", session.hex())

@@ -29,6 +29,7 @@ from sync.department.journal.entries import (
     AccountSet,
     CredentialSet,
     Entry,
+    FreshProof,
     LockoutLifted,
     Logon,
     SessionEnded,
@@ -110,9 +111,9 @@ class Roster:
         elif isinstance(note, CredentialSet):
             self._set_credential(entry, note)
         elif isinstance(note, SessionEnded):
-            if note.how == "unlocked":
-                self.used_steps[entry.stamp.user] = note.totp_step
-                self.failures.pop(entry.stamp.user, None)
+            self._take_proof(entry.stamp.user, note.totp_step if note.how == "unlocked" else -1)
+        elif isinstance(note, FreshProof):
+            self._take_proof(entry.stamp.user, note.totp_step)
         elif isinstance(note, LockoutLifted):
             self.failures.pop(note.user, None)
         elif isinstance(note, Logon):
@@ -122,6 +123,12 @@ class Roster:
             elif note.reason != "locked-out":
                 self.failures.setdefault(note.user, []).append(entry.stamp.at_us)
                 del self.failures[note.user][:-32]
+
+    def _take_proof(self, user: str, totp_step: int) -> None:
+        """A code that was taken again in an open session: it is used, and past failures are forgotten."""
+        if totp_step >= 0:
+            self.used_steps[user] = totp_step
+            self.failures.pop(user, None)
 
     def _set_account(self, entry: Entry, note: AccountSet) -> None:
         before = self.accounts.get(note.user)

@@ -82,11 +82,31 @@
     });
   }
 
+  // a search that opens much: part after part, until it is done or cancelled
+  const steps = first("#steps-go");
+  if (steps) {
+    let going = true;
+    steps.hidden = true;
+    first("#steps-stop").addEventListener("submit", () => { going = false; });
+    const next = async () => {
+      const answer = await fetch(steps.dataset.next, { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" }, body: new URLSearchParams({ mark: body.dataset.mark }) });
+      if (!answer.ok) { location.reload(); return; }
+      const facts = await answer.json();
+      first("#steps").value = facts.opened;
+      first("#steps-said").textContent = `${facts.opened} of ${facts.of} opened, ${facts.found} found`;
+      for (const text of facts.lines) { const line = document.createElement("li"); line.textContent = text; first("#steps-found").append(line); }
+      if (facts.done) location.assign(location.pathname.replace(/\/steps$/, ""));
+      else if (going) next();
+    };
+    next().catch(() => { steps.hidden = false; });
+  }
+
   // passkeys: the authenticator answers, the form carries its answer
   if (window.PublicKeyCredential?.parseRequestOptionsFromJSON) {
     const said = first("#passkey-said"), make = first("#new-passkey"), use = first("#passkey");
     const ask = async (path, fields) => {
       const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" }, body: new URLSearchParams(fields) });
+      if (answer.status === 401 && make) location.assign("/proof?next=/account");
       if (!answer.ok) throw new Error("the desk refused");
       return answer.json();
     };
@@ -94,7 +114,7 @@
     if (use) {
       use.hidden = false;
       use.addEventListener("click", () => tried(async () => {
-        const form = use.form, asked = await ask("/logon/passkey", { user: first("#user").value });
+        const form = use.form, asked = await ask(use.dataset.ask || "/logon/passkey", { user: first("#user")?.value || "", mark: body.dataset.mark || "" });
         const made = await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(asked) });
         first('[name="passkey"]', form).value = JSON.stringify(made.toJSON());
         form.submit();

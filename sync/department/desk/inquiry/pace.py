@@ -1,0 +1,70 @@
+"""How long a search takes, from how long the last ones took; and how far each one came. No I/O."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+FIRST_PER_S = 1500.0  # reads opened a second, before any search was timed
+DAY_S = 0.002  # tokens of one day
+STEP_S = 1.0  # how long a step takes about
+LEAST, MOST = 200, 2000  # each read that matched is named in one entry
+SHARE = 0.3  # of the newest time in the pace
+REMEMBERED = 500
+
+
+@dataclass(slots=True)
+class Pace:
+    """Reads that a search opens a second here, as it was timed. Thread-safe."""
+
+    per_s: float = FIRST_PER_S
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def took(self, reads: int, seconds: float) -> None:
+        """Take in a part that was opened; a handful of reads says nothing."""
+        if reads >= LEAST and seconds > 0:
+            with self._guard:
+                self.per_s += SHARE * (reads / seconds - self.per_s)
+
+    def seconds(self, days: int, reads: int) -> float:
+        """About how long a search of so many days takes, of which it opens so many reads."""
+        return round(days * DAY_S + reads / self.per_s, 2)
+
+    def step(self) -> int:
+        """How many reads the next step opens."""
+        return int(min(MOST, max(LEAST, self.per_s * STEP_S)))
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far one search came. `busy`: held during a step; `asked_to_stop`: seen by the step under way;
+    `ended`: its last entry was made."""
+
+    of: int = 0
+    opened: int = 0
+    found: int = 0
+    asked_to_stop: bool = False
+    ended: bool = False
+    busy: threading.Lock = field(default_factory=threading.Lock)
+
+
+class UnderWay:
+    """The searches under way by their access entry; the log says the same of each. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._known: OrderedDict[int, Progress] = OrderedDict()
+
+    def get(self, access: int) -> Progress | None:
+        """How far a search came, as far as this process knows."""
+        with self._guard:
+            return self._known.get(access)
+
+    def put(self, access: int, progress: Progress) -> Progress:
+        """Keep it, unless another thread did."""
+        with self._guard:
+            kept = self._known.setdefault(access, progress)
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+            return kept

@@ -1,0 +1,75 @@
+"""Which calls ask for a fresh proof: what leaves the desk, what keeps it beyond its year, who else gets in.
+
+A session that somebody took over (a screen left open, a stolen cookie) opens what its person could open; it
+takes nothing away, lets nobody in, hides no entry, and registers no passkey of its own. Asking a second
+person (`propose`) does none of that yet. `demanding` says to the door that the call under way asks for one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from sync.department.desk.state import Book
+from sync.department.journal.change_entries import ChangeProposed
+
+Asks = Callable[[Any, Book], bool]
+
+
+def _made_now(form: Any, _book: Book) -> bool:
+    """The act itself, and not the question to a second person."""
+    return not getattr(form, "propose", False)
+
+
+def _covert(form: Any, book: Book) -> bool:
+    return bool(form.recipients) and _made_now(form, book)
+
+
+def _second_word(form: Any, book: Book) -> bool:
+    """A yes to an act that itself asks for a proof."""
+    entry = book.changes.proposed.get(form.proposal)
+    note = entry.note if entry is not None else None
+    return bool(form.granted) and isinstance(note, ChangeProposed) and note.call in PROVEN_CALLS
+
+
+PROVEN_CALLS: Mapping[str, Asks] = {
+    "hold/place": _made_now,
+    "hold/export": _made_now,
+    "hold/release": _made_now,
+    "share/decide": _made_now,
+    "share/deliver": _made_now,
+    "grant/issue": _made_now,
+    "grant/enter": _made_now,
+    "grant/lend": _made_now,
+    "hotlist/add": _covert,
+    "change/approve": _second_word,
+    "user/passkey-options": _made_now,
+    "user/passkey": _made_now,
+    "user/remove-passkey": _made_now,
+}
+"""By the name of the call: whether this form asks for a fresh proof."""
+
+_demanded: ContextVar[bool] = ContextVar("fresh proof", default=False)
+
+
+def asks(name: str, form: Any, book: Book) -> bool:
+    """Whether a call asks for a fresh proof."""
+    wanted = PROVEN_CALLS.get(name)
+    return wanted is not None and wanted(form, book)
+
+
+@contextlib.contextmanager
+def demanding(*, proof: bool) -> Iterator[None]:
+    """The call that is made inside asks for a fresh proof, or does not."""
+    before = _demanded.set(proof)
+    try:
+        yield
+    finally:
+        _demanded.reset(before)
+
+
+def demanded() -> bool:
+    """Whether the call under way asks for a fresh proof."""
+    return _demanded.get()

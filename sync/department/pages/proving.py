@@ -1,0 +1,62 @@
+"""The fresh proof: what a hold, an export, sharing, a grant or a covert entry asks of an open session.
+
+The form that asked for it is kept on the server, and comes back as it was, unsent, once the proof is made.
+"""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from sync.department.desk.api import address_of
+from sync.department.desk.logon_forms import ProveForm
+from sync.department.pages import shield
+from sync.department.pages.visit import Page, Visit
+
+PROOF = "/proof"
+
+
+async def show(visit: Visit) -> Response:
+    """Password and code, or a passkey; 401 where a form was refused for the lack of it."""
+    await visit.demand("policy/read")
+    user = visit.person.user
+    status = 200 if visit.request.method == "GET" else 401
+    return visit.page(
+        "proof.html",
+        status,
+        next=_next(visit),
+        kept=len(visit.memory.drafts(user)),
+        minutes=visit.calling.front.desk.policy.sessions.proof_minutes,
+        passkeys=bool(visit.calling.front.desk.book.signers.passkeys.get(user)),
+    )
+
+
+def _next(visit: Visit) -> str:
+    """The page that asked."""
+    here = visit.request.url.path
+    given = visit.values.get("next") or visit.request.query_params.get("next")
+    asked = given or visit.values.get("from", here)
+    path = shield.local_path(asked)
+    return "/" if path.startswith(PROOF) else path
+
+
+async def send(visit: Visit) -> Response:
+    """Take the proof, and go back to the form as it was."""
+    values = visit.values
+    form = ProveForm(passkey=values.get("passkey", ""))
+    if not form.passkey:
+        form = ProveForm(password=values.get("password", ""), code=values.text("code").replace(" ", ""))
+    await visit.calling.prove(visit.token, form, address_of(visit.request))
+    visit.say("Proven. Your form is as you left it: send it now.")
+    return visit.to(_next(visit))
+
+
+async def passkey(visit: Visit) -> Response:
+    """What the browser's authenticator is asked."""
+    begun = await visit.calling.begin_proof(visit.token)
+    return visit.data(begun.options)
+
+
+PAGES = (
+    Page(path=PROOF, show=show, send=send),
+    Page(path=f"{PROOF}/passkey", send=passkey, again=show),
+)

@@ -1,0 +1,149 @@
+"""A search that opens much, on its page: how much and how long first, then part by part, until cancelled.
+
+Without scripts each part is a form that is sent; with scripts the page sends them one after the other and
+shows how far it came. What was found so far is a page of results like any other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.responses import Response
+
+from sync.department.content.reads import FoundRead
+from sync.department.desk.inquiry.forms import Answer, BegunSearch, Step, StoppedSearch
+from sync.department.desk.json_forms import to_json
+from sync.department.pages import grounds
+from sync.department.pages.looks import Look
+from sync.department.pages.rendering import clock_of
+from sync.department.pages.visit import Page, Visit
+from sync.department.policy.refusals import FormError
+
+BYTES_OF_READ = 400
+
+
+@dataclass(slots=True)
+class Stepped:
+    """A search under way as one session sees it."""
+
+    begun: BegunSearch
+    query: Mapping[str, Any] = field(repr=False)
+    ground: Mapping[str, str] = field(repr=False)
+    reads: list[FoundRead] = field(default_factory=list, repr=False)
+    opened: int = 0
+    after: str = ""
+    done: bool = False
+    cancelled: bool = False
+    unwitnessed: bool = False
+
+    def take(self, step: Step) -> None:
+        """Add what a step found."""
+        self.reads += step.reads
+        self.opened, self.after = step.opened, step.after
+        self.done, self.cancelled = not step.after, step.cancelled
+        self.unwitnessed = self.unwitnessed or step.unwitnessed
+
+    def look(self) -> Look:
+        """What was found so far, as the page of results shows it."""
+        answer = Answer(
+            access=self.begun.access,
+            count=len(self.reads),
+            reads=tuple(sorted(self.reads, key=lambda one: (-one.first_us, one.read))),
+            unwitnessed=self.unwitnessed,
+        )
+        look = Look("search", self.query, self.ground, [answer], cancelled=self.cancelled)
+        look.opened, look.of = self.opened, self.begun.reads
+        return look
+
+
+async def begin(visit: Visit, query: Mapping[str, Any], ground: Mapping[str, str], **how: Any) -> Response:
+    """Begin a search that was refused for what it would open, and go to its page. `how`: as inquiry/begin."""
+    begun: BegunSearch = await visit.call("inquiry/begin", **how)
+    grounds.remember(visit, dict(ground))
+    search = Stepped(begun, query, ground, unwitnessed=begun.unwitnessed)
+    visit.shelf.put(_name(begun.access), search, visit.now_us)
+    return visit.to(f"/search/{begun.access}/steps")
+
+
+def _name(access: int) -> str:
+    return f"steps/{access}"
+
+
+async def show(visit: Visit) -> Response:
+    """How much it opens, how far it came."""
+    search = await _search(visit)
+    visit.unwitnessed = visit.unwitnessed or search.unwitnessed
+    return visit.page("steps.html", search=search)
+
+
+async def _search(visit: Visit) -> Stepped:
+    await visit.demand("policy/read")
+    found = visit.shelf.get(_name(int(visit.request.path_params["number"])), visit.now_us)
+    if not isinstance(found, Stepped):
+        raise FormError(
+            "this search is no longer kept",
+            code="old-search",
+            clause="463.5 (b)",
+            cure="search again: a search is kept for an hour, for the session that asked",
+        )
+    return found
+
+
+async def send(visit: Visit) -> Response:
+    """Open the next part, or cancel."""
+    search = await _search(visit)
+    access = search.begun.access
+    if visit.values.get("do") == "stop":
+        ended: StoppedSearch = await visit.call("inquiry/stop", access=access)
+        search.done, search.cancelled = True, ended.opened < ended.of
+        search.opened = ended.opened
+    elif not search.done:
+        await _step(visit, search)
+    _keep(visit, search)
+    return visit.to(f"/search/{access}" if search.done else f"/search/{access}/steps")
+
+
+async def send_by_script(visit: Visit) -> Response:
+    """Open the next part for the page's own script: how far it came, and the lines of what was found."""
+    search = await _search(visit)
+    before = len(search.reads)
+    if not search.done:
+        await _step(visit, search)
+        _keep(visit, search)
+    clock = clock_of(visit.calling.front.desk.policy.zone)
+    lines = [f"{clock(one.first_us)}  {one.plate}  {one.unit}" for one in search.reads[before:]]
+    facts = {
+        "opened": search.opened,
+        "of": search.begun.reads,
+        "found": len(search.reads),
+        "done": search.done,
+        "lines": lines,
+    }
+    return visit.data(json.dumps(facts))
+
+
+async def _step(visit: Visit, search: Stepped) -> None:
+    query = to_json(search.begun.query)
+    if query["area"] is None:
+        del query["area"]
+    step: Step = await visit.call("inquiry/step", access=search.begun.access, query=query, after=search.after)
+    search.take(step)
+
+
+def _keep(visit: Visit, search: Stepped) -> None:
+    size = BYTES_OF_READ * len(search.reads)
+    visit.shelf.put(_name(search.begun.access), search, visit.now_us, size)
+    name, look = f"look/{search.begun.access}", search.look()
+    known = visit.shelf.get(name, visit.now_us)
+    if isinstance(known, Look):
+        look.pictures = known.pictures
+    visit.shelf.put(name, look, visit.now_us, size)
+
+
+PAGES = (
+    Page(path="/search/{number:int}/steps", show=show, send=send),
+    Page(path="/search/{number:int}/steps/next", send=send_by_script, again=show),
+)

@@ -1,0 +1,362 @@
+"""A fresh proof: an open session alone takes nothing away; what counts as a proof, for whom, how long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import httpx
+import pytest
+from desk_server import serving
+from desk_twins import DAY_US, GROUND, MINUTE_US, PASSWORD, Department
+from passkey_twin import PasskeyTwin
+from starlette.applications import Starlette
+
+from sync.department.desk.api import routes
+from sync.department.desk.documents.local import LocalForm
+from sync.department.desk.holds.calls import ExportForm, HoldForm, Placed
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.json_forms import to_json
+from sync.department.desk.operations import OPERATIONS
+from sync.department.desk.people.passkeys import Options, PasskeyForm, begin_passkey, begin_proof
+from sync.department.desk.proofs import PROVEN_CALLS
+from sync.department.journal.entries import Access, FreshProof, Refused
+from sync.department.journal.signed_forms import ACTIONS
+from sync.department.policy.refusals import DeskRefusal, FreshProofError, LockedError, NotProvenError
+
+Prove = Callable[[Department, str], None]
+
+
+def browser(department: Department, user: str) -> str:
+    """A session as a browser opens one: its logon is no fresh proof."""
+    return department.logon(user, proves=False)
+
+
+def export_of(department: Department) -> ExportForm:
+    """The export of a hold that `super` placed on a search of their own."""
+    token = department.logon("super")
+    reads = department.reads[:1]
+    form = HoldForm(
+        reads=reads,
+        hold_ground="discovery",
+        authority="Superior Court",
+        number="26-CV-0815",
+        ground=GROUND,
+        accesses=department.searched(token, reads),
+    )
+    placed = department.call("hold/place", token, form)
+    assert isinstance(placed, Placed)
+    return ExportForm(hold=placed.hold, medium="USB 1", ground=GROUND)
+
+
+def accesses(department: Department, action: str) -> list[Access]:
+    notes = [one.note for one in department.desk.log.entries(kinds=(Access.KIND,))]
+    return [one for one in notes if isinstance(one, Access) and one.action == action]
+
+
+def demand_refused(department: Department, token: str, form: ExportForm) -> None:
+    """Asked for a proof, entered as a refusal, and nothing was opened."""
+    with pytest.raises(FreshProofError) as refused:
+        department.call("hold/export", token, form)
+    assert (refused.value.status, refused.value.code) == (401, "fresh-proof")
+    assert accesses(department, "export") == []
+    *_, last = department.desk.log.entries(kinds=(Refused.KIND,))
+    assert isinstance(last.note, Refused)
+    assert (last.note.call, last.note.code) == ("hold.export", "fresh-proof")
+
+
+def test_a_stolen_session_alone_cannot_export(department: Department) -> None:
+    form = export_of(department)
+    token = browser(department, "super")
+    demand_refused(department, token, form)
+    department.searched(token, department.reads[:1])  # what needs no proof is as before
+    demand_refused(department, token, form)
+
+
+def test_the_entry_says_by_what_it_was_proven(department: Department) -> None:
+    form = export_of(department)
+    token = browser(department, "super")
+    department.prove("super", token)
+    department.call("hold/export", token, form)
+    (proof,) = department.desk.log.entries(kinds=(FreshProof.KIND,))
+    export = [
+        one
+        for one in department.desk.log.entries(kinds=(Access.KIND,))
+        if isinstance(one.note, Access) and one.note.action == "export"
+    ]
+    assert [one.stamp.proven for one in export] == [f"password and code, entry {proof.sequence}"]
+
+
+def test_a_proof_ends_with_the_minutes_of_the_policy(department: Department) -> None:
+    form = export_of(department)
+    token = browser(department, "super")
+    department.prove("super", token)
+    minutes = department.desk.policy.sessions.proof_minutes
+    department.clock.step(minutes * MINUTE_US - 1)
+    department.call("hold/export", token, form)
+    department.clock.step(1)
+    with pytest.raises(FreshProofError):
+        department.call("hold/export", token, form)
+
+
+def test_a_proof_is_of_one_session(department: Department) -> None:
+    form = export_of(department)
+    mine, stolen = browser(department, "super"), browser(department, "super")
+    department.prove("super", mine)
+    demand_refused(department, stolen, form)
+
+
+def test_an_unlock_is_a_proof_and_a_lock_ends_what_it_was_for(department: Department) -> None:
+    form = export_of(department)
+    token = browser(department, "super")
+    department.prove("super", token)
+    department.desk.logons.logoff(token, lock=True)
+    with pytest.raises(LockedError):
+        department.call("hold/export", token, form)
+    with pytest.raises(LockedError):
+        department.prove("super", token)
+    department.desk.logons.unlock(token, PASSWORD, department.code("super"))
+    department.call("hold/export", token, form)
+    assert len(accesses(department, "export")) == 1
+
+
+def test_a_clock_that_is_set_back_makes_no_proof_fresh(department: Department) -> None:
+    form = export_of(department)
+    token = browser(department, "super")
+    department.prove("super", token)
+    department.clock.step(6 * MINUTE_US)
+    demand_refused(department, token, form)
+    department.clock.step(-6 * MINUTE_US)
+    with pytest.raises(FreshProofError):
+        department.call("hold/export", token, form)
+
+
+def with_the_code_of_the_logon(department: Department, token: str) -> None:
+    department.desk.logons.prove(token, PASSWORD, department.code("super"))
+
+
+def with_a_code_twice(department: Department, token: str) -> None:
+    department.clock.step(31_000_000)
+    other = department.logon("super", proves=False)
+    department.desk.logons.logoff(other)
+    department.desk.logons.prove(token, PASSWORD, department.code("super"))
+
+
+def with_a_wrong_password(department: Department, token: str) -> None:
+    department.clock.step(31_000_000)
+    department.desk.logons.prove(token, "correct horse 464", department.code("super"))
+
+
+def without_a_password(department: Department, token: str) -> None:
+    department.clock.step(31_000_000)
+    department.desk.logons.prove(token, "", department.code("super"))
+
+
+def with_another_persons_code(department: Department, token: str) -> None:
+    department.clock.step(31_000_000)
+    department.desk.logons.prove(token, PASSWORD, department.code("chief"))
+
+
+def with_digits_of_another_alphabet(department: Department, token: str) -> None:
+    department.clock.step(31_000_000)
+    code = department.code("super").translate({48 + digit: 0x660 + digit for digit in range(10)})
+    department.desk.logons.prove(token, PASSWORD, code)
+
+
+@pytest.mark.parametrize(
+    "prove",
+    [
+        with_the_code_of_the_logon,
+        with_a_code_twice,
+        with_a_wrong_password,
+        without_a_password,
+        with_another_persons_code,
+        with_digits_of_another_alphabet,
+    ],
+    ids=lambda one: one.__name__,
+)
+def test_a_proof_is_refused_and_proves_nothing(department: Department, prove: Prove) -> None:
+    form = export_of(department)
+    token = browser(department, "super")
+    with pytest.raises(NotProvenError):
+        prove(department, token)
+    demand_refused(department, token, form)
+
+
+def test_a_code_that_proved_opens_no_session_after_it(department: Department) -> None:
+    token = browser(department, "super")
+    department.prove("super", token)
+    with pytest.raises(NotProvenError):
+        department.desk.logons.logon("super", PASSWORD, department.code("super"))
+
+
+def test_wrong_proofs_lock_out_as_wrong_logons_do(department: Department) -> None:
+    token = browser(department, "super")
+    for _ in range(department.desk.policy.sessions.attempts):
+        with pytest.raises(NotProvenError):
+            department.desk.logons.prove(token, "wrong horse 463", "000000")
+    with pytest.raises(LockedError):
+        department.prove("super", token)
+
+
+# passkeys -------------------------------------------------------------------------------------------------
+
+
+def registered(department: Department, user: str) -> PasskeyTwin:
+    token = department.logon(user)
+    asked = department.call("user/passkey-options", token, NothingForm())
+    assert isinstance(asked, Options)
+    twin = PasskeyTwin(department.desk.logons.site.origin)
+    department.call("user/passkey", token, PasskeyForm(name="key ring", response=twin.create(asked.options)))
+    return twin
+
+
+def test_a_passkey_proves_and_its_entry_says_so(department: Department) -> None:
+    form, twin = export_of(department), registered(department, "super")
+    token = browser(department, "super")
+    answer = twin.get(begin_proof(department.desk, token))
+    proof = department.desk.logons.prove_passkey(token, answer)
+    assert isinstance(proof.note, FreshProof)
+    assert proof.note.credential_id == twin.credential_id
+    department.call("hold/export", token, form)
+    *_, last = department.desk.log.entries(kinds=(Access.KIND,))
+    assert last.stamp.proven == f"passkey, entry {proof.sequence}"
+
+
+def replayed(department: Department, token: str, twin: PasskeyTwin) -> str:
+    answer = twin.get(begin_proof(department.desk, token))
+    department.desk.logons.prove_passkey(token, answer)
+    department.clock.step(6 * MINUTE_US)
+    return answer
+
+
+def of_another_session(department: Department, token: str, twin: PasskeyTwin) -> str:
+    del token
+    return twin.get(begin_proof(department.desk, browser(department, "super")))
+
+
+def of_a_logon(department: Department, token: str, twin: PasskeyTwin) -> str:
+    del token
+    return twin.get(begin_passkey(department.desk, "super"))
+
+
+def six_minutes_old(department: Department, token: str, twin: PasskeyTwin) -> str:
+    answer = twin.get(begin_proof(department.desk, token))
+    department.clock.step(6 * MINUTE_US)
+    return answer
+
+
+def without_its_users_pin(department: Department, token: str, twin: PasskeyTwin) -> str:
+    return replace(twin, verifies=False).get(begin_proof(department.desk, token))
+
+
+def of_another_key(department: Department, token: str, twin: PasskeyTwin) -> str:
+    other = PasskeyTwin(twin.origin, credential_id=twin.credential_id)
+    return other.get(begin_proof(department.desk, token))
+
+
+def at_another_site(department: Department, token: str, twin: PasskeyTwin) -> str:
+    return replace(twin, origin="https://alpr.example.evil").get(begin_proof(department.desk, token))
+
+
+def of_another_persons_passkey(department: Department, token: str, twin: PasskeyTwin) -> str:
+    del twin
+    return registered(department, "chief").get(begin_proof(department.desk, token))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        replayed,
+        of_another_session,
+        of_a_logon,
+        six_minutes_old,
+        without_its_users_pin,
+        of_another_key,
+        at_another_site,
+        of_another_persons_passkey,
+    ],
+    ids=lambda one: one.__name__,
+)
+def test_an_answer_of_a_passkey_is_refused(
+    department: Department, answer: Callable[[Department, str, PasskeyTwin], str]
+) -> None:
+    form, twin = export_of(department), registered(department, "super")
+    token = browser(department, "super")
+    made = answer(department, token, twin)
+    with pytest.raises(NotProvenError):
+        department.desk.logons.prove_passkey(token, made)
+    demand_refused(department, token, form)
+
+
+def test_a_stolen_session_registers_no_passkey_to_prove_with(department: Department) -> None:
+    token = browser(department, "super")
+    for name, form in (
+        ("user/passkey-options", NothingForm()),
+        ("user/passkey", PasskeyForm(name="mine", response="{}")),
+    ):
+        with pytest.raises(FreshProofError):
+            department.call(name, token, form)
+
+
+# which calls ----------------------------------------------------------------------------------------------
+
+
+def test_every_call_that_takes_content_away_asks_for_a_proof() -> None:
+    takes = {name for name, actions in ACTIONS.items() if actions & {"hold", "export", "delivery"}}
+    grants = {name for name in OPERATIONS if name.startswith("grant/")} - {"grant/list", "grant/revoke"}
+    assert takes | grants <= set(PROVEN_CALLS) <= set(OPERATIONS)
+
+
+def test_a_covert_entry_asks_for_a_proof_and_so_does_the_yes_to_it(department: Department) -> None:
+    chief, deputy = browser(department, "chief"), browser(department, "deputy")
+    form = LocalForm(
+        plate="7ABC123",
+        category="stolen-vehicle",
+        case="26-001234",
+        reason="surveillance of a warehouse",
+        until_us=department.clock.us + DAY_US,
+        recipients=("disp1",),
+    )
+    with pytest.raises(FreshProofError):
+        department.call("hotlist/add", chief, form)
+    with pytest.raises(DeskRefusal) as open_entry:  # an open one asks for the second person at once
+        department.call("hotlist/add", chief, replace(form, recipients=()))
+    assert open_entry.value.code == "second-person"
+    proposed = department.call("hotlist/add", chief, replace(form, propose=True))
+    yes = {"proposal": proposed.proposal, "reason": "known to me"}  # type: ignore[attr-defined]
+    decide = OPERATIONS["change/approve"].form
+    with pytest.raises(FreshProofError):
+        department.call("change/approve", deputy, decide(granted=True, **yes))
+    department.call("change/approve", deputy, decide(granted=False, **yes))
+
+
+# over HTTP ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client(department: Department) -> Iterator[httpx.Client]:
+    with serving(Starlette(routes=routes(department.front))) as client:
+        yield client
+
+
+def test_over_http_the_refusal_names_the_proof_and_the_proof_opens_the_call(
+    department: Department, client: httpx.Client
+) -> None:
+    form = to_json(export_of(department))
+    department.clock.step(31_000_000)
+    asked = {"user": "super", "password": PASSWORD, "code": department.code("super")}
+    token = client.post("/desk/session/logon", json=asked).json()["token"]
+    headers = {"authorization": f"Bearer {token}"}
+    refused = client.post("/desk/hold/export", json=form, headers=headers)
+    assert refused.status_code == 401
+    assert refused.json()["type"] == "urn:alpr-reader:problem:fresh-proof"
+    assert "insufficient_user_authentication" in refused.headers["www-authenticate"]
+    department.clock.step(31_000_000)
+    proof = {"password": PASSWORD, "code": department.code("super")}
+    proven = client.post("/desk/session/prove", json=proof, headers=headers)
+    assert (proven.status_code, proven.json()["how"]) == (200, "code")
+    assert client.post("/desk/session/prove", json=proof, headers=headers).status_code == 401
+    assert client.post("/desk/hold/export", json=form, headers=headers).status_code == 200
+    assert client.post("/desk/session/prove", json=proof).status_code == 401
+    assert client.post("/desk/session/prove-passkey", json={}, headers=headers).status_code == 422
