@@ -105,7 +105,7 @@ def test_every_call_that_opens_content_without_purpose_or_number(
             early = {"no-request", "no-hold"}  # what does not exist is refused before what is missing
             assert refused.value.code in codes | early, name
             asked += 1
-    assert asked == 36
+    assert asked == 40
 
 
 def test_a_refusal_never_shows_a_plate(department: Department, tokens: Tokens) -> None:

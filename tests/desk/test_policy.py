@@ -73,6 +73,7 @@ CEILINGS = [
     ("log_keep_days = 730", "log_keep_days = 400", "a log kept shorter than a year beyond its content"),
     ("lock_minutes = 30", "lock_minutes = 31", "a later lock"),
     ("attempts = 5", "attempts = 6", "more attempts"),
+    ("proof_minutes = 5", "proof_minutes = 16", "a proof that is no longer fresh"),
     ("window_minutes = 15", "window_minutes = 5", "a shorter window"),
     ("grace_minutes = 15", "grace_minutes = 16", "a longer grace"),
     ("valid_days = 365", "valid_days = 800", "training that lasts two years"),
