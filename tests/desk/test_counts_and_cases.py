@@ -205,6 +205,7 @@ def test_every_kind_of_entry_that_says_who_did_what_is_an_event() -> None:
         "finding_closed", "audit", "share_asked", "share_routed", "share_delivered", "hold", "hold_exported",
         "hold_booked", "purged", "cases_compared", "request_taken", "authenticator_kept", "day_counted",
         "session_key", "alert_known", "alert_step", "alert_records_opened", "list_sent", "redress_asked",
+        "search_step",
     }  # fmt: skip
 
 

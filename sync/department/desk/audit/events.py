@@ -61,6 +61,10 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "proposed": ("search proposed", lambda n: ("", "", n.ground.number, n.ground.justification)),
     "approved": ("search decided", lambda n: (str(n.proposal), "", _word(n.granted), n.reason)),
     "approval_used": ("search approval used", lambda n: (str(n.proposal), "", "", "")),
+    "search_ended": (
+        "search by steps",
+        lambda n: (str(n.access), "", n.how, f"{n.opened} of {n.of} reads opened, {n.found} found"),
+    ),
     "glass_broken": ("emergency search", lambda n: (str(n.access), "", "", n.danger)),
     "glass_judged": (
         "emergency search judged",
