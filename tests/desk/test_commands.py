@@ -260,6 +260,8 @@ OTHER_WORDS = {
     "compliance/endings": ("audit", "ending"),
     "transparency/read": ("audit", "public"),
     "unit/list": ("health",),
+    "inquiry/begin": ("inquiry", "run"),
+    "inquiry/step": ("inquiry", "run"),
     "retention/read": ("retention", "list"),
 }
 

@@ -17,11 +17,20 @@ from storage.times import iso_text
 from sync.department.cli import main
 from sync.department.commands import client as clients
 from sync.department.commands.client import RemoteDesk, read_answer
+from sync.department.commands.desk_access import proving
 from sync.department.desk.api import routes
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.operations import OPERATIONS
+from sync.department.desk.people.passkeys import Options
 from sync.department.journal.marking import watching
-from sync.department.policy.refusals import DeskRefusal, FormError, LockedError, NotProvenError, NotYetError
+from sync.department.policy.refusals import (
+    DeskRefusal,
+    FormError,
+    FreshProofError,
+    LockedError,
+    NotProvenError,
+    NotYetError,
+)
 from sync.department.policy.roles import Role
 from sync.errors import ConfigError, LinkError
 
@@ -34,11 +43,33 @@ def url(department: Department) -> Iterator[str]:
         yield str(client.base_url)
 
 
-def session(department: Department, url: str, user: str) -> RemoteDesk:
+def session(department: Department, url: str, user: str, *, proves: bool = True) -> RemoteDesk:
     department.clock.step(31_000_000)
     desk = RemoteDesk(url)
-    assert desk.logon(user, PASSWORD, department.code(user)).user == user
+    assert desk.logon(user, PASSWORD, department.code(user), proves=proves).user == user
     return desk
+
+
+def test_a_command_asks_for_the_fresh_proof_and_the_password_stays_here(
+    department: Department, url: str
+) -> None:
+    with session(department, url, "super", proves=False) as desk:
+        asked: list[str] = []
+
+        def prove(password: str, code: str) -> object:
+            asked.append(password)
+            return desk.prove(password, code)
+
+        with pytest.raises(FreshProofError):
+            desk.call("user/passkey-options", NothingForm())
+        department.clock.step(31_000_000)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DEPARTMENT_PASSWORD", PASSWORD)
+            patch.setenv("DEPARTMENT_CODE", department.code("super"))
+            call = proving(desk.call, prove)
+            assert isinstance(call("user/passkey-options", NothingForm()), Options)
+            assert isinstance(call("user/passkey-options", NothingForm()), Options)
+        assert asked == [PASSWORD]
 
 
 def test_a_search_over_the_wire_is_the_search_at_the_desk(department: Department, url: str) -> None:

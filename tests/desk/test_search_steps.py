@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from desk_server import serving
 from desk_twins import DAY_US, GROUND, HOUR_US, START_US, Department, open_department
 from starlette.applications import Starlette
 
+from sync.command_frame import INTERRUPTED, Common
+from sync.department.commands.desk_access import Terminal
+from sync.department.commands.stepping import run_by_steps
 from sync.department.desk.api import routes
 from sync.department.desk.inquiry import calls
 from sync.department.desk.inquiry.forms import (
@@ -466,3 +470,44 @@ def test_a_session_that_ends_midway_ends_the_stream_with_its_refusal(
     assert [one["event"] for one in told] == ["begin", "step", "refused"]
     assert told[-1]["refused"] == "no-session"
     assert len(opened_by_keys(department, told[0]["access"])) == 5
+
+
+# the command ----------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_cancels_the_command_after_its_step_and_says_how_far(
+    department: Department, tokens: Tokens, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    token = tokens("comm1")
+    form = RunForm(query=everything(), ground=GROUND, proposal=approved(department, token, everything()))
+    made: list[str] = []
+
+    def call(name: str, form: Any) -> Any:
+        made.append(name)
+        if made[-2:] == ["inquiry/step", "inquiry/step"]:
+            signal.raise_signal(signal.SIGINT)
+        return department.call(name, token, form)
+
+    terminal = Terminal(Common(home=tmp_path, json=False), None)
+    assert run_by_steps(terminal, call, form, ("plate", "unit")) == INTERRUPTED
+    out, err = capsys.readouterr()
+    assert made == ["inquiry/begin", "inquiry/step", "inquiry/step", "inquiry/stop"]
+    assert "10 of 33 reads were opened" in out
+    assert err.index("opens 33 reads of 3 days") < err.index("15 %") < err.index("cancelling")
+    assert sum(line.startswith("7ABC2") for line in out.splitlines()) == 10
+    (ended,) = [one.note for one in department.desk.log.entries(kinds=(SearchEnded.KIND,))]
+    assert isinstance(ended, SearchEnded)
+    assert (ended.how, ended.opened, ended.of) == ("cancelled", 10, ALL)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_command_runs_all_steps_and_prints_what_each_found(
+    department: Department, tokens: Tokens, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    token = tokens("comm1")
+    form = RunForm(query=everything(), ground=GROUND, proposal=approved(department, token, everything()))
+    terminal = Terminal(Common(home=tmp_path, json=True), None)
+    status = run_by_steps(terminal, lambda name, form: department.call(name, token, form), form, ())
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (status, told[-1]["how"], told[-1]["found"]) == (0, "done", 30)
+    assert sum(len(one["reads"]) for one in told[:-1]) == 30

@@ -43,8 +43,10 @@ from sync.department.journal.marking import mark_unwitnessed
 from sync.department.journal.signed_forms import SIGNED_CALLS
 from sync.department.journal.statements import SESSION, certify, sign_call
 from sync.department.policy.refusals import (
+    FRESH_PROOF,
     DeskRefusal,
     FormError,
+    FreshProofError,
     LockedError,
     NotProvenError,
     NotYetError,
@@ -215,7 +217,7 @@ def _refusal(status: int, said: Any) -> Exception:
         return LinkError(f"the desk answers {status} without a reason", where=URL)
     if status >= 500:
         return LinkError(said["what"], where=URL, cure=said["cure"])
-    kind = REFUSALS.get(status, DeskRefusal)
+    kind = FreshProofError if said["refused"] == FRESH_PROOF else REFUSALS.get(status, DeskRefusal)
     return kind(said["what"], code=said["refused"], clause=said["clause"], cure=said["cure"])
 
 

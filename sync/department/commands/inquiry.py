@@ -59,6 +59,16 @@ def run_search(
     return _show_answer(terminal, answer)
 
 
+desk.form_verb(
+    inquiry,
+    "stop",
+    "inquiry/stop",
+    "End a search of yours that is run step by step, and see how far it went.",
+    desk.entry("access"),
+    example="department inquiry stop 41 --user comm1",
+)
+
+
 @desk.desk_verb(inquiry, "propose", example=f"department inquiry propose --plate '7ABC*' {WHY} --user comm1")
 @desk.query
 @desk.ground

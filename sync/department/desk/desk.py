@@ -136,7 +136,7 @@ class Desk(LogState):
             try:
                 caller = self._caller(session, call, moment.at_us)
                 if proofs.demanded() and not caller.proven:
-                    raise FreshProofError(self.policy.sessions.proof_minutes)
+                    raise FreshProofError.within(self.policy.sessions.proof_minutes)
                 notes, finish = decide(caller)
             except (DeskRefusal, RecordError) as error:
                 refusal = error if isinstance(error, DeskRefusal) else _malformed(call, error)

@@ -38,8 +38,10 @@ class NotProvenError(DeskRefusal):
 class FreshProofError(NotProvenError):
     """The session is open, and the act asks for a proof that is a few minutes old at most (RFC 9470)."""
 
-    def __init__(self, minutes: int) -> None:
-        super().__init__(
+    @classmethod
+    def within(cls, minutes: int) -> FreshProofError:
+        """The refusal where a proof is at most so old."""
+        return cls(
             f"this asks for a proof that is at most {minutes} minutes old: password and code, or a passkey",
             code=FRESH_PROOF,
             clause="CJIS IA-11",
