@@ -161,6 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
             name, media_type = FILES[path]
             data = resources.files("firmware.alerts").joinpath("page", name).read_bytes()
             self._send(200, data, media_type)
+        elif path == "/favicon.ico":  # every browser asks
+            self._send(204, b"", "image/x-icon")
         elif path == "/enter":
             self._enter()
         elif path == "/api/events":

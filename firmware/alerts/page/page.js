@@ -134,7 +134,9 @@ submits("clets", (event) => ({ practicable: event.submitter.value === "true", te
 submits("close", () => ({ outcome: $("outcome").value }));
 
 document.addEventListener("keydown", (event) => {
-  if ($("fit").hidden || event.target.matches("input, select")) return;
+  if (event.target.matches("input, select") || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.key === "o" && $("work").hidden) { $("list").querySelector("button")?.click(); event.preventDefault(); return; }
+  if ($("fit").hidden) return;
   const at = { y: 0, n: 1, c: 2 }[event.key];
   if (at !== undefined) $("fit").querySelectorAll("button")[at].click();
 });

@@ -1,0 +1,112 @@
+"""The page in the car in a real chromium: an alert comes by itself and is worked by keys."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from car_page import Car, certificate
+from custody_twins import SteppedTime
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no page is opened")
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from storage.envelope import decode
+from storage.ledger import Ledger
+from sync.department.units.authority import Authority
+from sync.membership import SyncFolder
+
+CHROMIUM = shutil.which("chromium") or ""
+PATIENCE_MS = 60_000
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: no page is opened"),
+]
+
+
+@pytest.fixture
+def car(ledger: Ledger, time: SteppedTime, tmp_path: Path) -> Iterator[Car]:
+    folder = SyncFolder.of(tmp_path / "unit")
+    authority = Authority.create(tmp_path / "authority", "Monrovia PD")
+    certificate(folder, authority)
+    made = Car(ledger, time, folder, authority)
+    with made.server:
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as driver:
+        made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def page(car: Car, browser: Browser) -> Iterator[Page]:
+    """A laptop that followed the link of `reader logon`."""
+    answer = car.log_on(car.laptop(), "demo-officer", "sworn-officer")
+    context = browser.new_context(ignore_https_errors=True)  # the certificate names the unit, not 127.0.0.1
+    context.set_default_timeout(PATIENCE_MS)
+    made = context.new_page()
+    made.goto(f"{car.address}/enter?ticket={decode(answer.content)['ticket']}")
+    yield made
+    context.close()
+
+
+def test_an_alert_comes_by_itself_and_is_confirmed_in_three_keys_beyond_what_is_typed(
+    car: Car, page: Page
+) -> None:
+    complaints: list[str] = []
+    page.on("console", lambda one: complaints.append(one.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.get_by_text("live", exact=True).wait_for()
+    assert page.locator("#list button").count() == 0
+    alert = car.passes()
+    page.locator("#list button.sounds").wait_for()
+    assert page.title() == "(1) Alerts"
+    assert "KIA" not in page.content()
+    pressed = []
+
+    def press(key: str) -> None:
+        page.keyboard.press(key)
+        pressed.append(key)
+
+    page.keyboard.press("o")
+    page.locator("#pictures img.patch").wait_for()
+    page.locator("#plate:focus").wait_for()
+    page.keyboard.type("7xkr219")
+    press("Tab")
+    page.keyboard.type("ca")
+    press("Enter")
+    page.locator("#comparison table").wait_for()
+    assert page.locator("#comparison td.differs").count() == 0
+    assert "KIA" in page.locator("#comparison").inner_text()
+    press("y")
+    page.locator("#answer.confirmed").wait_for()
+    assert pressed == ["Tab", "Enter", "y"]
+    state = car.board.find(alert.number).state
+    assert str(state.answer) == "confirmed"
+    assert complaints == []
+
+
+def test_what_differs_is_marked_and_nothing_offers_a_confirmation(car: Car, page: Page) -> None:
+    page.get_by_text("live", exact=True).wait_for()
+    alert = car.passes()
+    page.locator("#list button.sounds").wait_for()
+    page.keyboard.press("o")
+    page.locator("#plate:focus").wait_for()
+    page.keyboard.type("7XKR279")
+    page.keyboard.press("Tab")
+    page.keyboard.type("CA")
+    page.keyboard.press("Enter")
+    page.locator("#comparison table").wait_for()
+    assert page.locator("#comparison td.differs").all_inner_texts() == ["7", "1"]
+    page.keyboard.press("y")
+    page.locator("#answer.rejected").wait_for()
+    assert "Do not act" in page.locator("#answer").inner_text()
+    assert page.locator("#clets").is_hidden()
+    assert str(car.board.find(alert.number).state.answer) == "wrong-character"
