@@ -22,6 +22,7 @@ from storage import access, codec
 from storage.audit_records import Access
 from storage.envelope import decode, encode
 from storage.ledger import Ledger
+from storage.roster import DEMO_PEOPLE
 from storage.times import MINUTE_US
 from sync.department.units.authority import Authority
 from sync.membership import SyncFolder, page_host
@@ -254,3 +255,55 @@ def test_a_units_certificate_serves_the_page_and_no_host_of_a_department(
         else:
             with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
                 context.wrap_socket(line, server_hostname=host)
+
+
+MAY = {"demo-officer", "demo-dispatcher", "demo-supervisor", "demo-analyst"}
+CALLS = ("view", "transcribe", "answer", "clets", "close")
+
+
+@pytest.mark.parametrize(
+    ("user", "role"), [(user, role) for user, roles in DEMO_PEOPLE.items() for role in roles]
+)
+def test_every_call_as_every_role(car: Car, user: str, role: str) -> None:
+    """Whoever may not see alerts has no session, and without one no call says anything of an alert."""
+    alert = car.passes()
+    base = f"/api/alerts/{alert.number}"
+    client = car.laptop()
+    logged_on = car.log_on(client, user, role)
+    assert (logged_on.status_code == 200) is (user in MAY)
+    if user in MAY:
+        client.get(f"/enter?ticket={decode(logged_on.content)['ticket']}")
+    answers = [client.get(path) for path in ("/api/alerts", base, f"{base}/patch", f"{base}/overview")]
+    answers += [post(client, f"{base}/{call}", plate="7XKR219", state="CA", fit="yes") for call in CALLS]
+    codes = [one.status_code for one in answers]
+    if user in MAY:
+        assert codes[:2] == [200, 200]
+        assert codes[2:4] == [403, 403]  # nobody sees a picture before the look is in the log
+        assert 401 not in codes
+    else:
+        assert set(codes) == {401}
+        assert car.board.find(alert.number).state.steps == ()
+
+
+def test_the_requester_of_an_entry_does_not_verify_its_alert(car: Car) -> None:
+    client = car.enter()
+    alert = car.passes(found=entry(make="KIA", requester="demo-officer", case="26-1042"))
+    base = f"/api/alerts/{alert.number}"
+    post(client, f"{base}/view")
+    refused = post(client, f"{base}/transcribe", plate="7XKR219", state="CA")
+    assert refused.status_code == 403
+    assert "who requested" in refused.text
+    assert "KIA" not in refused.text + client.get(base).text
+
+
+def test_whoever_read_the_entry_first_does_not_confirm_it(car: Car) -> None:
+    """The entry is shown by what was typed; typing it again, now that it is known, is refused."""
+    client, alert = car.enter(), car.passes()
+    base = f"/api/alerts/{alert.number}"
+    post(client, f"{base}/view")
+    shown = post(client, f"{base}/transcribe", plate="1AAA111", state="CA").json()
+    assert "".join(wanted for _, wanted, _ in shown["slots"]) == "7XKR219"
+    again = post(client, f"{base}/transcribe", plate="7XKR219", state="CA")
+    assert again.status_code == 403
+    assert "was shown to you" in again.text
+    assert post(client, f"{base}/answer", fit="yes").json()["answer"] == "wrong-character"

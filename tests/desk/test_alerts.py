@@ -11,6 +11,7 @@ from operator import itemgetter
 import pytest
 from desk_cars import PLATE, Car
 from desk_twins import PEOPLE, Department
+from sqlalchemy import update
 
 from storage.alert_life import AlertStep, Answer, Fit, Outcome, Step
 from storage.times import HOUR_US, MINUTE_US
@@ -32,6 +33,8 @@ from sync.department.journal.alert_entries import AlertStepTaken
 from sync.department.journal.entries import Access
 from sync.department.journal.entries import Entry as LogEntry
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.store.database import open_store
+from sync.department.store.tables import units
 
 Tokens = Callable[[str], str]
 
@@ -327,3 +330,32 @@ def test_planted_alerts_come_at_the_rate_of_the_policy_and_within_the_hour() -> 
     assert planting.take(10**18) == []
     planting.consider(0, 1000)
     assert planting.take(10**18) == []
+
+
+def test_whoever_read_the_entry_first_does_not_confirm_it(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    token, alert = tokens("disp1"), car.raises()
+    lines(department, token)
+    look(department, token, alert)
+    shown = typed(department, token, alert, "1AAA111")
+    assert "".join(wanted for _, wanted, _ in shown.slots) == PLATE
+    form = TranscribeForm(alert=alert, plate=PLATE, state="US-CA")
+    assert "was shown to you" in refused(department, "alert/transcribe", token, form).what
+    assert answered(department, token, alert) == "wrong-character"
+
+
+def test_an_alert_from_before_the_enrollment_is_marked_and_silent(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    """Its list was never approved by two people of this department."""
+    with open_store(department.home.database_url).write() as connection:
+        later = department.clock.us - 30 * MINUTE_US
+        connection.execute(update(units).where(units.c.name == "car-8").values(enrolled_us=later))
+    department.clock.step(-60 * MINUTE_US)
+    early = car.raises("7ABC123")
+    department.clock.step(60 * MINUTE_US)
+    late = car.raises("8ABC123", silent=("state",))
+    found = {name_of(department, one): one for one in lines(department, tokens("disp1"))}
+    assert (found[early].sounded, found[early].silent) == (False, ("before enrollment",))
+    assert found[late].silent == ("state",)

@@ -1,0 +1,116 @@
+"""A line that replays, reorders and renames what was signed: a unit has one signed version, or none."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from receiver_twins import Joined
+from sync_twins import converse, found_department
+
+from storage.errors import StorageError
+from storage.times import HOUR_US, now_us
+from sync.department.server.server import Department
+from sync.department.units.documents import out
+from sync.department.units.hot_lists import Offer, publish_list
+from sync.hot_lists.document import delta_name, head_name, part_name
+from sync.hot_lists.entry import Entry
+from sync.hot_lists.held import HeldLists
+
+VERSIONS: tuple[frozenset[int], ...] = (
+    frozenset(range(60)),
+    frozenset(range(1, 61)),  # one goes, one comes
+    frozenset(range(1, 60)),  # the one that came goes again
+    frozenset(range(60)) - {7},  # the first comes back, another goes
+    frozenset(range(1, 62)) - {7},
+)
+ORDERS = 40
+
+
+@pytest.fixture
+def department(tmp_path: Path) -> Iterator[Department]:
+    made = Department(found_department(tmp_path / "department"))
+    yield made
+    made.close()
+
+
+def entry(number: int) -> Entry:
+    return Entry(plate=f"7ABC{number:03}", category="stolen-vehicle", state="US-CA")
+
+
+def push(department: Department, numbers: frozenset[int]) -> None:
+    offer = Offer(
+        list_id="doj", issuer="DOJ", source="SVS", agency="", extracted_us=now_us() - HOUR_US, hours=24
+    )
+    publish_list(department.home, department.store, offer, map(entry, sorted(numbers)), now_us())
+
+
+def sent(department: Department, name: str) -> bytes:
+    """The newest message of this name that units are offered."""
+    with department.store.read() as connection:
+        _, message = out(connection, name)
+    assert message
+    return message
+
+
+class Unit:
+    """An enrolled unit behind a line that says what it likes."""
+
+    def __init__(self, folder: Path, department: Department) -> None:
+        self.joined = Joined(folder, department, folder.name)
+        home = self.joined.folder.path.parent
+        self.held = HeldLists(
+            home, self.joined.folder.inbox, self.joined.ledger.hot_list_key(), self.joined.folder.member
+        )
+
+    def hears(self, name: str, message: bytes) -> None:
+        with suppress(StorageError):
+            self.joined.outbox.take_document(name, message)
+        self.held.refresh()
+
+    @property
+    def version(self) -> int:
+        return max((one.head.sequence for one in self.held.lists), default=0)
+
+    @property
+    def holds(self) -> frozenset[int]:
+        return frozenset(
+            number for number in range(70) if any(one.find(entry(number).key) for one in self.held.lists)
+        )
+
+    def close(self) -> None:
+        self.held.close()
+        self.joined.close()
+
+
+def test_no_order_of_what_was_signed_makes_a_list_that_nobody_signed(
+    department: Department, tmp_path: Path
+) -> None:
+    """Heads, deltas and the snapshot of five versions, under right names and wrong, again and again."""
+    unit = Unit(tmp_path / "unit", department)
+    said: list[tuple[str, bytes]] = []
+    for at, numbers in enumerate(VERSIONS, start=1):
+        push(department, numbers)
+        names = [head_name("doj"), part_name("doj", 0) if at == 1 else delta_name("doj", at)]
+        said += [(name, sent(department, name)) for name in names]
+    names = sorted({name for name, _ in said})
+    rng = random.Random(463)
+    newest = 0
+    for _ in range(ORDERS):
+        name, message = rng.choice(said)
+        unit.hears(rng.choice(names) if rng.random() < 0.3 else name, message)
+        assert unit.version >= newest
+        newest = unit.version
+        assert unit.holds == (VERSIONS[newest - 1] if newest else frozenset())
+    assert newest > 1  # the line let some of it through
+    for _ in range(3):
+        converse(unit.joined, department)
+        unit.held.refresh()
+    assert (unit.version, unit.holds) == (len(VERSIONS), VERSIONS[-1])
+    for name, message in said:  # everything once more, the oldest first
+        unit.hears(name, message)
+        assert (unit.version, unit.holds) == (len(VERSIONS), VERSIONS[-1])
+    unit.close()
