@@ -9,7 +9,8 @@ each a 4-byte length and its bytes. A look-up costs a binary search; only a hit 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ TAG = "alpr-reader/hot-list/v1"
 BLOCK = 256
 MAX_FILE_BYTES = 1 << 30
 NONCE = 12
+GCM_TAG = 16
+KEY_BYTES = 8
 
 
 def list_key(log_key: bytes) -> bytes:
@@ -57,23 +60,86 @@ def write_list(
     path: Path, key: bytes, name: str, facts: dict[str, Any], entries: Iterable[tuple[int, bytes]]
 ) -> None:
     """Write a list again, whole or not at all. entries: (key, bytes) in any order. Raises OSError."""
-    pairs = sorted(entries, key=lambda pair: pair[0])
-    keys = np.fromiter((pair[0] for pair in pairs), dtype="<u8", count=len(pairs))
+    held = Collected(entries)
+    write_sorted(path, key, name, facts, len(held), held)
+
+
+class Collected:
+    """Entries that came in any order, in the order of their keys: little more than their own bytes."""
+
+    def __init__(self, entries: Iterable[tuple[int, bytes]]) -> None:
+        self._held, self._keys, self._ends = bytearray(), array("Q"), array("Q")
+        for key, data in entries:
+            self._keys.append(key)
+            self._held += data
+            self._ends.append(len(self._held))
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        ends = self._ends
+        for at in np.array(self._keys, dtype=np.uint64).argsort(kind="stable"):
+            first = ends[at - 1] if at else 0
+            yield self._keys[at], bytes(self._held[first : ends[at]])
+
+
+def write_sorted(  # noqa: PLR0917 - the parts of a file
+    path: Path,
+    key: bytes,
+    name: str,
+    facts: dict[str, Any],
+    count: int,
+    entries: Iterable[tuple[int, bytes]],
+    *,
+    check: Callable[[], object] = lambda: None,
+) -> None:
+    """The same of exactly `count` entries in the order of their keys, none of them held in memory for long.
+
+    check: called once all are written; what it raises leaves the list that was there. Raises OSError,
+    RecordError for another number of entries.
+    """
     partial = path.with_name(path.name + ".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, files.PRIVATE_FILE)
+    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, files.PRIVATE_FILE)
     try:
         with os.fdopen(descriptor, "wb", closefd=False) as out:
             out.write(MAGIC)
-            _put(out, seal(key, name, 0, encode([facts, len(pairs), BLOCK])))
-            _put(out, seal(key, name, 1, keys.tobytes()))
-            for number, at in enumerate(range(0, len(pairs), BLOCK)):
-                block = b"".join(len(one).to_bytes(4, "big") + one for _, one in pairs[at : at + BLOCK])
+            _put(out, seal(key, name, 0, encode([facts, count, BLOCK])))
+            at = out.tell()
+            out.seek(4 + NONCE + KEY_BYTES * count + GCM_TAG, os.SEEK_CUR)  # for the keys, known at the end
+            keys = array("Q")
+            for number, block in enumerate(_blocks(entries, keys)):
                 _put(out, seal(key, name, 2 + number, block))
+            _demand_count(len(keys), count, name)
+            check()
+            out.seek(at)
+            _put(out, seal(key, name, 1, np.array(keys, dtype="<u8").tobytes()))
         files.sync_file(descriptor)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     finally:
         os.close(descriptor)
     partial.replace(path)
     files.sync_dir(path.parent)
+
+
+def _demand_count(found: int, count: int, name: str) -> None:
+    if found != count:
+        raise RecordError(f"{found} entries where {count} were named", where=f"hot list {name}")
+
+
+def _blocks(entries: Iterable[tuple[int, bytes]], keys: array[int]) -> Iterator[bytes]:
+    """Blocks of entries as they are sealed; their keys go into `keys`."""
+    block: list[bytes] = []
+    for one, data in entries:
+        keys.append(one)
+        block.append(len(data).to_bytes(4, "big") + data)
+        if len(block) == BLOCK:
+            yield b"".join(block)
+            block.clear()
+    if block:
+        yield b"".join(block)
 
 
 def _put(out: Any, stored: bytes) -> None:

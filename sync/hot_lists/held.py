@@ -14,7 +14,7 @@ from pathlib import Path
 
 from storage import codec, files
 from storage.errors import RecordError, SealError, StorageError
-from storage.hot_list_file import HotListFile, seal, unseal, write_list
+from storage.hot_list_file import Collected, HotListFile, seal, unseal, write_list
 from sync.documents import Carried, inbox_file, open_carried
 from sync.hot_lists.document import (
     DELTA,
@@ -22,15 +22,14 @@ from sync.hot_lists.document import (
     PART,
     ListHead,
     delta_name,
-    digest_of,
     head_name,
     parse_delta,
     parse_head,
     part_name,
-    total_digest,
     unpack_part,
 )
 from sync.hot_lists.entry import Entry
+from sync.hot_lists.rewriting import Changes, rewrite
 from sync.membership import Member
 
 FOLDER = "hotlists"
@@ -241,40 +240,45 @@ class HeldLists:
             held = self._held.get(list_id)
             if held is not None and held.head.sequence >= head.sequence:
                 return None
-            entries = self._by_deltas(held, head, member) if held is not None else None
-            if entries is None:
-                entries = self._by_snapshot(head, member)
-            if entries is None:
+            if not self._by_deltas(held, head, member) and not self._by_snapshot(head, member):
                 files.make_dir(self._folder)
                 (self._folder / f"{list_id}.need").touch(mode=files.PRIVATE_FILE)
                 return ListChange(
                     list_id=list_id, what="waits", sequence=sequence, why="its snapshot is not here"
                 )
-            self.keep(head, entries.values())
         except StorageError as error:
             return ListChange(list_id=list_id, what="refused", sequence=sequence, why=str(error))
         return ListChange(list_id=list_id, what="updated", sequence=sequence, count=head.count)
 
-    def _by_deltas(self, held: HeldList, head: ListHead, member: Member) -> dict[bytes, bytes] | None:
-        """The head's entries from those that are held; None where the deltas do not lead there."""
-        entries = {digest_of(one): one for _, one in held.file.entries()}
-        return self._follow(entries, held.head.sequence, head, member)
+    def _by_deltas(self, held: HeldList | None, head: ListHead, member: Member) -> bool:
+        """Whether the deltas lead from the list that is held to the head, which is then in force."""
+        if held is None:
+            return False
+        changes = self._changes(held.head.sequence, head, member)
+        return changes is not None and self._taken(head, changes.applied(held.file.entries()))
 
-    def _by_snapshot(self, head: ListHead, member: Member) -> dict[bytes, bytes] | None:
-        entries: dict[bytes, bytes] = {}
-        for number in range(head.parts):
-            name = part_name(head.list_id, number)
-            try:
-                body = self._document(name, member).body
-                part = unpack_part(body, head.list_id, head.snapshot)
-            except (OSError, StorageError):
-                return None
-            entries |= {digest_of(one): one for one in part}
-        return self._follow(entries, head.snapshot, head, member)
+    def _by_snapshot(self, head: ListHead, member: Member) -> bool:
+        """The same from the snapshot that the head names."""
+        changes = self._changes(head.snapshot, head, member)
+        if changes is None:
+            return False
+        try:
+            entries = Collected(
+                (Entry.from_bytes(one).key, one)
+                for number in range(head.parts)
+                for one in self._part(head, number, member)
+            )
+        except (OSError, StorageError):
+            return False
+        return self._taken(head, changes.applied(entries))
 
-    def _follow(
-        self, entries: dict[bytes, bytes], sequence: int, head: ListHead, member: Member
-    ) -> dict[bytes, bytes] | None:
+    def _part(self, head: ListHead, number: int, member: Member) -> list[bytes]:
+        body = self._document(part_name(head.list_id, number), member).body
+        return unpack_part(body, head.list_id, head.snapshot)
+
+    def _changes(self, sequence: int, head: ListHead, member: Member) -> Changes | None:
+        """What the deltas after `sequence` come to; None where one is not here."""
+        changes = Changes()
         for number in range(sequence + 1, head.sequence + 1):
             try:
                 delta = parse_delta(self._document(delta_name(head.list_id, number), member).body)
@@ -282,9 +286,17 @@ class HeldLists:
                 return None
             if (delta.list_id, delta.sequence) != (head.list_id, number):
                 return None
-            for gone in delta.removed:
-                entries.pop(gone, None)
-            entries |= {digest_of(one): one for one in delta.added}
-        if len(entries) != head.count or total_digest(entries) != head.digest:
-            return None
-        return entries
+            changes.then(delta)
+        return changes
+
+    def _taken(self, head: ListHead, entries: Iterator[tuple[int, bytes]]) -> bool:
+        """Put these entries into force, if they are those of the head. Raises OSError."""
+        files.make_dir(self._folder)
+        path = self._folder / f"{head.list_id}.list"
+        try:
+            rewrite(path, self._key, head, entries)
+        except StorageError:
+            return False
+        (self._folder / f"{head.list_id}.need").unlink(missing_ok=True)
+        self._open(path, head.list_id)
+        return True

@@ -12,6 +12,7 @@ from desk_verifiers import Verifier, confirmed_and_closed, name_of, planted_now
 
 from storage.alert_life import Fit, Outcome
 from storage.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from sync.department.desk import snapshot
 from sync.department.desk.alerts.calls import AlertForm, Figures
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.policy.refusals import DeskRefusal
@@ -294,3 +295,18 @@ def test_a_verifiers_own_accesses_name_no_record_of_an_alert(
 
 def vars_of(request: Any) -> dict[str, Any]:
     return {name: getattr(request, name) for name in type(request).__slots__}
+
+
+def test_who_saw_the_picture_is_known_from_a_snapshot_of_the_book_too(
+    department: Department, people: People, car: Car
+) -> None:
+    confirmed_and_closed(people("disp1"), car, PLATE)
+    number = plant(department, people("comm1"))
+    desk = department.desk
+    snapshot.write(desk.log, desk.book)
+    kept = snapshot.read(desk.log)
+    assert kept is not None
+    row = kept.alerts.find(number)
+    assert row is not None
+    assert row.hidden_from == ("disp1",)
+    assert kept.alerts == desk.book.alerts

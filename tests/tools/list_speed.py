@@ -1,4 +1,7 @@
-"""Look-ups in a hot list of a million entries: python -m tests.tools.list_speed."""
+"""A hot list of a million entries: look-ups, its next version, memory: python -m tests.tools.list_speed.
+
+Each in a process of its own, so that the memory is that of the one thing.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
-from storage.hot_list_file import HotListFile, list_key, write_list
+from storage.hot_list_file import Collected, HotListFile, list_key, write_list
+from sync.hot_lists.document import ListDelta, ListHead, digest_of, total_digest
 from sync.hot_lists.entry import Entry
+from sync.hot_lists.rewriting import Changes, rewrite
 
 ENTRIES, LOOKUPS = 1_000_000, 200_000
 LETTERS, DIGITS = "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789"
@@ -33,16 +39,51 @@ def resident_mb() -> float:
     return pages * resource.getpagesize() / 1e6
 
 
+def most_mb() -> float:
+    """The most memory that this process ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
 def main() -> int:
-    """Write a list in a child's stead, open it, look plates up."""
+    """Write a list, then look plates up and bring it to its next version, each in a child's stead."""
     rng = random.Random(1)
+    if len(sys.argv) > 2:
+        path = Path(sys.argv[2])
+        return _look_up(path, rng) if sys.argv[1] == "look-up" else _change(path, sys.argv[1])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "doj.list"
-        if len(sys.argv) > 1:
-            return _look_up(Path(sys.argv[1]), rng)
         write_list(path, list_key(bytes(32)), "doj", {}, entries(rng))
-        again = [sys.executable, "-m", "tests.tools.list_speed", str(path)]
-        return subprocess.run(again, check=False).returncode
+        for what in ("look-up", "change", "snapshot"):
+            again = [sys.executable, "-m", "tests.tools.list_speed", what, str(path)]
+            subprocess.run(again, check=True)
+    return 0
+
+
+def _head(data: Iterable[bytes], count: int) -> ListHead:
+    digest = total_digest(map(digest_of, data))
+    return ListHead(
+        list_id="doj", sequence=2, organization="d", issuer="DOJ", source="SVS", agency="", extracted_us=1,
+        expires_us=2, count=count, digest=digest, snapshot=1, parts=1,
+    )  # fmt: skip
+
+
+def _change(path: Path, what: str) -> int:
+    """A delta that replaces 100 entries; or all entries as they come with a snapshot, in another order."""
+    held = HotListFile(path, list_key(bytes(32)), "doj")
+    old = [data for _, data in islice(held.entries(), 100)]
+    fresh = [Entry(plate=f"9ZZZ{number:03}", category="stolen-vehicle").to_bytes() for number in range(100)]
+    changes = Changes()
+    changes.then(ListDelta(list_id="doj", sequence=2, removed=tuple(map(digest_of, old)), added=tuple(fresh)))
+    head = _head((data for _, data in changes.applied(held.entries())), held.count)
+    before, started = most_mb(), time.process_time()
+    came: Iterable[tuple[int, bytes]] = held.entries()
+    if what == "snapshot":
+        came = Collected(held.entries())
+    rewrite(path.with_name("next.list"), list_key(bytes(32)), head, changes.applied(came))
+    spent = time.process_time() - started
+    print(f"{what}: {spent:.1f} s of CPU, memory {before:.0f} to {most_mb():.0f} MB at most")
+    held.close()
+    return 0
 
 
 def _look_up(path: Path, rng: random.Random) -> int:

@@ -25,7 +25,7 @@ class AlertRow:
     known: AlertKnown
     state: AlertState
     number: int
-    hidden_from: frozenset[str] = frozenset()
+    hidden_from: tuple[str, ...] = ()
 
     @property
     def planted(self) -> bool:
@@ -89,7 +89,7 @@ class Alerts:
             if note.alert not in self.rows:
                 state = AlertState(raised_us=note.raised_us)
                 shown = self.rows.get(note.record) if note.planted_plate else None
-                hidden = frozenset[str]() if shown is None else frozenset(self.onlookers().of(shown))
+                hidden = () if shown is None else tuple(sorted(self.onlookers().of(shown)))
                 self.rows[note.alert] = AlertRow(note, state, entry.sequence, hidden)
                 self.numbers[entry.sequence] = note.alert
                 self.opened.add(note.alert)
