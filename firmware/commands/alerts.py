@@ -1,4 +1,4 @@
-"""`reader alerts`: the open alerts of this unit, without a plate; they are worked on the page in the car."""
+"""`reader alerts`: the open alerts of this unit, without a plate; officers handle them in the car."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def alerts(common: Common) -> int:
     elif not found["enrolled"]:
         print("this unit has no department: alerts are worked on the page in the car once it is enrolled")
     if found["left_to_the_desk"]:
-        print(f"{found['left_to_the_desk']} silent alerts were left to the desk, unworked here")
+        print(f"{found['left_to_the_desk']} silent alerts were left to the desk")
     if found["before"]:
         print(f"{found['before']} alerts of earlier runs: only the department can open them")
     return DONE

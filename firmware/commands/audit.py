@@ -25,7 +25,7 @@ from sync.command_frame import DONE, Common, verb
 @click.option(
     "--as", "auditor", default="demo-reviewer", metavar="USER", show_default=True, help="Who audits."
 )
-@click.option("--role", default="reviewer", show_default=True, help="In which role.")
+@click.option("--role", default="reviewer", show_default=True, help="Your role.")
 @credential_option
 def audit(
     common: Common,
@@ -42,7 +42,7 @@ def audit(
 ) -> int:
     """List who asked for content: date and time, data elements, user, organization, purpose (463.5).
 
-    For the administrator, a CCAT supervisor or a reviewer. Reading the access log is an entry of its own.
+    For the administrator, a CCAT supervisor or a reviewer. Reading the access log makes an entry too.
     """
     wanted = AuditFilter(
         since_us=since_us,

@@ -34,7 +34,7 @@ INVITATION = b"\r\nALPR reader: press return\r\n"
 
 
 class _Ending:
-    """SIGTERM ends a visit as the reader's own end does: what is open is closed and recorded."""
+    """SIGTERM ends a visit like the reader's own end: it closes and records what is open."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -56,16 +56,16 @@ class _Ending:
     type=click.Choice(("none", "dsr", "cd")),
     default="none",
     show_default=True,
-    help="Input of the port that drops when the cable is pulled, where it is wired. A USB gadget has none: "
-    "it hangs up by itself.",
+    help="Input of the port that drops when the cable is pulled, if it is wired. A USB gadget has none and "
+    "needs none.",
 )
 def console(
     common: Common, *, device: str | None, baud: int, modem_line: Literal["none", "dsr", "cd"]
 ) -> int:
     """Serve the technician console.
 
-    With --port, serve that serial port until stopped, one person after the other. Without, use standard input
-    and output: make it the forced command of an SSH account. While a reader runs, the session runs in the
+    With --port, serve that serial port until stopped, one person at a time. Without it, use standard input
+    and output, for the forced command of an SSH account. While a reader runs, the session runs in the
     reader's process.
     """
     take_home(common.home)
@@ -93,8 +93,8 @@ def console(
 
 
 def _serve_port(port: SerialPort, home: Path, ending: _Ending) -> None:
-    """One visit after the other. Between them this process holds nothing, so that the reader can start, and
-    a home that starts or stops just now is only waited for. Raises LineGoneError.
+    """One visit after the other. Between visits this process holds nothing, so the reader can start; it
+    waits for a home that is just starting or stopping. Raises LineGoneError.
     """
     while True:
         port.write(INVITATION)
@@ -112,7 +112,7 @@ def _await_return(port: SerialPort) -> None:
 
 
 def _visit(port: SerialPort, home: Path, ending: _Ending) -> None:
-    """In the reader's process where one runs, else here. Raises HomeLockedError."""
+    """In the reader's process if one runs, else here. Raises HomeLockedError."""
     if is_way_asked(home):
         raise HomeLockedError("the reader starts", where=str(home), cure="try again in a moment")
     try:

@@ -23,14 +23,14 @@ from sync.command_frame import DONE, Common, verb
 def enrol(common: Common, *, code: str | None) -> int:
     """Join a department: its keys, this unit's certificate, policy, roster and day keys.
 
-    CODE is the one-time code that `department enrol` printed; left out, it is read from standard input, so
-    that no list of processes shows it. From then on content is sealed to the department, and look-ups are
-    made there. A reader may be running meanwhile.
+    CODE is the one-time code that `department enrol` printed. Without CODE, the command reads it from
+    standard input, so no process list shows it. From then on the unit seals content to the department, and
+    look-ups are made there. A running reader does not interfere.
     """
     take_home(common.home)
     code = (code or _code_typed()).strip()
     if not code:
-        raise UsageError("no code was given: type the one that `department enrol` printed")
+        raise UsageError("no code given: type the one that `department enrol` printed")
     try:
         with open_ledger(common.home) as ledger:
             join_as_owner(common.home, ledger, code)
@@ -47,5 +47,5 @@ def enrol(common: Common, *, code: str | None) -> int:
 
 
 def _code_typed() -> str:
-    """One line; at a terminal it is asked for and not shown."""
+    """One line; at a terminal it prompts without echo."""
     return getpass.getpass("code: ") if sys.stdin.isatty() else sys.stdin.readline()

@@ -22,7 +22,7 @@ ELEMENTS = ("text", "place", "patch", "overview")
     "--user demo-admin --role administrator --purpose investigation --case 26-0815",
 )
 @click.argument("records", nargs=-1, type=int, metavar="[RECORD...]")
-@click.option("--hold", type=int, metavar="HOLD", help="Export what this hold holds.")
+@click.option("--hold", type=int, metavar="HOLD", help="Export the records of this hold.")
 @click.option("--number", required=True, help="Case or evidence number for the cover sheet.")
 @click.option("--to", required=True, type=FILE, metavar="FOLDER", help="A folder that does not exist yet.")
 @click.option("--withhold", multiple=True, type=click.Choice(ELEMENTS), help="Leave this out.")
@@ -42,9 +42,9 @@ def export(
     Name record numbers, or a hold. Check the package anywhere with: reader verify PACKAGE --key LOG.PUB
     """
     if bool(records) == (hold is not None):
-        raise UsageError("name record numbers or --hold, one of the two")
+        raise UsageError("give either record numbers or --hold")
     if to.exists():
-        raise UsageError(f"--to {to}: exists already")
+        raise UsageError(f"--to {to}: already exists")
     without = tuple(sorted(set(withhold)))
     order = {"records": list(records), "hold": hold, "number": number, "withhold": list(without)}
     with asking(common.home) as ask:

@@ -94,18 +94,18 @@ def _signature(message: bytes, path: Path) -> bytes:
         try:
             key = load_ssh_private_key(data, passphrase)
         except ValueError:
-            raise UsageError(f"--key {path}: the passphrase does not open it") from None
+            raise UsageError(f"--key {path}: wrong passphrase") from None
         except UnsupportedAlgorithm:
             return _by_agent(message, path)
     except (ValueError, UnsupportedAlgorithm):
-        raise UsageError(f"--key {path}: no OpenSSH private key") from None
+        raise UsageError(f"--key {path}: not an OpenSSH private key") from None
     if not isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
         raise UsageError(f"--key {path}: use an Ed25519 or ECDSA key, e.g. from ssh-keygen -t ed25519")
     return sign(message, key, namespace=NAMESPACE)
 
 
 def _by_agent(message: bytes, path: Path) -> bytes:
-    """ssh-keygen signs: it asks the agent, or for the passphrase, itself."""
+    """ssh-keygen signs, and asks the agent or prompts for the passphrase."""
     program = shutil.which("ssh-keygen")
     if program is None:
         raise MissingPartError("ssh-keygen not found: install OpenSSH, or give a private key file")

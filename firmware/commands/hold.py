@@ -1,4 +1,4 @@
-"""`reader hold`: keep records beyond their day, on one of the five grounds of 463.8."""
+"""`reader hold`: keep records past their retention, on one of the five grounds of 463.8."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from sync.command_frame import DONE, Common, verb
 @click.argument("records", nargs=-1, required=True, type=int, metavar="RECORD...")
 @person_options
 @click.option("--ground", required=True, help="; ".join(f"{name}: {why}" for name, why in GROUNDS.items()))
-@click.option("--authority", required=True, help="Who orders it.")
+@click.option("--authority", required=True, help="The authority that orders it.")
 @click.option("--number", required=True, help="The authority's number for it.")
 def hold(
     common: Common, *, records: tuple[int, ...], ground: str, authority: str, number: str, person: Person
 ) -> int:
-    """Keep the content of reads beyond their day, under a key of their own (463.8).
+    """Keep the content of reads past their retention, under a separate key (463.8).
 
     RECORD is a record number that a query printed.
     """

@@ -22,13 +22,13 @@ LIST_ID = re.compile(r"[A-Za-z0-9-]{1,24}")
 
 hotlist = noun(
     "hotlist",
-    "Hot lists on this unit: import one where no department has enrolled it, list those that are here.",
+    "Hot lists on this unit: list them, or import one if the unit is not enrolled.",
     example="reader hotlist list",
 )
 
 
 def _name(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-    """A list's name as it may be. Raises BadParameter."""
+    """A valid list name. Raises BadParameter."""
     if value is not None and not LIST_ID.fullmatch(value):
         raise click.BadParameter("is 1 to 24 letters, digits and -")
     return value
@@ -39,8 +39,8 @@ def _name(_context: click.Context, _option: click.Parameter, value: str | None) 
 @click.option(
     "--layout", required=True, help="ncic, genetec, genetec-permit, vigilant, uk-16, or a TOML file."
 )
-@click.option("--category", help="Of every entry, where the layout has no column for it.")
-@click.option("--id", "list_id", callback=_name, help="The list's name; the file's by default.")
+@click.option("--category", help="Category of every entry, if the layout has no column for it.")
+@click.option("--id", "list_id", callback=_name, help="The list's name. Default: the file's name.")
 @click.option(
     "--hours",
     type=click.IntRange(1, LONGEST_HOURS),
@@ -51,9 +51,8 @@ def _name(_context: click.Context, _option: click.Parameter, value: str | None) 
 def import_file(
     common: Common, *, file: Path, layout: str, category: str | None, list_id: str | None, hours: int
 ) -> int:
-    """Import a list from a file. Bad lines are skipped and named by their numbers.
-
-    On an enrolled unit lists come from the department alone.
+    """Import a list from a file. The command skips bad lines and prints their numbers. An enrolled unit
+    takes lists only from the department.
     """
     name = list_id or "".join(one if one.isalnum() else "-" for one in file.stem)[:24].strip("-")
     body = {
@@ -92,12 +91,12 @@ def list_lists(common: Common) -> int:
         else:
             print(list_line(one))
     if not common.json and not lists:
-        print("no hot list is here")
+        print("this unit has no hot list")
     return DONE
 
 
 def list_line(one: Mapping[str, Any]) -> str:
-    """One list as a person reads it: version, entries, age, and whether it matches."""
+    """One list as a line of text: version, entries, age, and whether it matches."""
     off = [
         word
         for word, holds in (
@@ -109,4 +108,4 @@ def list_line(one: Mapping[str, Any]) -> str:
     stale = ["stale: its extract is old"] if one["stale"] else []
     times = f"of {utc_text(one['extracted_us'])}  until {utc_text(one['expires_us'])}"
     line = f"{one['id']:24} version {one['version']:<5} {one['entries']:>8} entries  {times}"
-    return f"{line}  {', '.join((off or ['in force']) + stale)}"
+    return f"{line}  {', '.join((off or ['active']) + stale)}"

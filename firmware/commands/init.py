@@ -21,23 +21,23 @@ from sync.command_frame import DONE, Common, verb
     default=DEFAULT_SLOT,
     show_default=True,
     metavar="URI",
-    help="Key slot of a new home: tpm:INDEX (a chip: older copies of the card stay closed), loopback:/PATH "
+    help="Key slot of a new home: tpm:INDEX (a chip: old card copies stay unreadable), loopback:/PATH "
     "(a stand-in for one), file:NAME in the home.",
 )
 @click.option(
     "--set-aside",
     is_flag=True,
-    help="Move a damaged ledger to HOME/damaged-N, sealed as it is, and begin a new one in its slot. What "
-    "the old keys sealed then opens nowhere.",
+    help="Move a damaged ledger, still sealed, to HOME/damaged-N, and begin a new one in its slot. Nothing "
+    "can then open what the old keys sealed.",
 )
 def init(common: Common, *, slot_uri: str, set_aside: bool) -> int:
     """Make the data folder: the log with its Ed25519 key (0600), the key slot, and config.toml.
 
-    config.toml names every setting, its range and its reason. What exists already is left alone.
+    config.toml names every setting, its range and its reason. Existing files are not changed.
     """
     if set_aside:
         aside = replace_ledger(common.home)
-        print(f"the damaged ledger is in {aside}; reader verify {aside} still checks it", file=sys.stderr)
+        print(f"the damaged ledger is now in {aside}; reader verify {aside} still checks it", file=sys.stderr)
     new = prepare_home(common.home, slot_uri=slot_uri)
     load_config(common.home)
     home = Home(common.home)
@@ -47,9 +47,9 @@ def init(common: Common, *, slot_uri: str, set_aside: bool) -> int:
         facts = {"home": str(common.home), "new": new, "public_key": public_key, "slot": slot.uri}
         print(json.dumps(facts))
         return DONE
-    print(f"{common.home}: {'made' if new else 'exists already'}")
+    print(f"{common.home}: {'created' if new else 'already exists'}")
     print(f"configuration  {common.home / FILE_NAME}")
     print(f"public key     {public_key}")
-    print("               keep a copy elsewhere: with it anybody can prove what this unit recorded")
+    print("               keep a copy elsewhere: it proves what this unit recorded")
     print(f"key slot       {slot.uri}: {slot.promise}")
     return DONE

@@ -35,7 +35,7 @@ CONNECT_S = 10.0
 @click.option(
     "--ca",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="The department's authority (PEM), from its administrator.",
+    help="The department's CA certificate (PEM), from its administrator.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 def logon(
@@ -77,7 +77,7 @@ def logon(
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         raise UsageError(f"{address}: not an address of the form https://HOST:PORT") from None
     except httpx.HTTPError as error:
-        raise FirmwareError(f"{address}: {type(error).__name__} (is the unit's page switched on?)") from None
+        raise FirmwareError(f"{address}: {type(error).__name__} (is the unit's page enabled?)") from None
     if answer.status_code != 200:
         said = answer.json()
         raise FirmwareError(": ".join(part for part in (said.get("clause"), said.get("refused")) if part))

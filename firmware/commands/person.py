@@ -1,4 +1,4 @@
-"""Options that several commands share: who asks, and times. No command itself."""
+"""Options that several commands share: the person who asks, and times. Not a command."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FILE = click.Path(path_type=Path)
 
 credential_option = click.option(
     "--credential", type=FILE, metavar="KEYFILE",
-    help="SSH private key of the user. Without one the password is asked for (or READER_PASSWORD). A demo "
-    "home has key files of its demo users.",
+    help="SSH private key of the user. Without one the command asks for the password (or READER_PASSWORD). "
+    "A demo home has key files of its demo users.",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Who asks, in which role, what for; the credential proves it."""
+    """The person, role and purpose; the credential proves the person."""
 
     user: str
     role: str
@@ -50,7 +50,7 @@ person_options = collected(
     "person",
     Person,
     click.option("--user", required=True, help="User name on the roster."),
-    click.option("--role", default="", help="Role in which the user asks, e.g. ccat-supervisor."),
+    click.option("--role", default="", help="Role of the user, e.g. ccat-supervisor."),
     click.option("--purpose", default="", help="A purpose of 463.2: short name, number 1-6 or sentence."),
     click.option("--case", "case_number", default="", help="Number of the case or incident."),
     credential_option,

@@ -1,4 +1,4 @@
-"""`reader query`: look up reads. The access entry is in the log before anything is shown."""
+"""`reader query`: look up reads. The access entry is in the log before the command shows anything."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sync.command_frame import DONE, Common, verb
 @click.option("--plate", help="Plate text; ? matches any one character.")
 @period_options
 @click.option("--limit", type=int, default=200, show_default=True, metavar="N", help="At most N reads.")
-@click.option("--images", type=FILE, metavar="DIR", help="Write plate patches and overviews there.")
+@click.option("--images", type=FILE, metavar="DIR", help="Write plate patches and overviews to this folder.")
 def query(
     common: Common,
     *,
@@ -41,8 +41,8 @@ def query(
 ) -> int:
     """Show stored reads to a person on the roster, for a purpose of 463.2 and a case.
 
-    Every request is logged before the answer, refused ones too. On an enrolled unit this is off unless the
-    signed policy switches it on.
+    The log records every request before the answer, including refused ones. On an enrolled unit this is off
+    unless the signed policy enables it.
     """
     wanted = Query(plate=normal_plate(plate) if plate else None, since_us=since_us, until_us=until_us)
     wanted.check()
@@ -59,9 +59,9 @@ def query(
                 (images / f"{read['sequence']}-{name}.jpg").write_bytes(data)
         print(json.dumps(_plain(read)) if common.json else _line(read))
     if common.json and answer["more"]:
-        print("more were found: narrow the time", file=sys.stderr)
+        print("more were found: narrow the time range", file=sys.stderr)
     if not common.json:
-        more = ", more were found: narrow the time" if answer["more"] else ""
+        more = ", more were found: narrow the time range" if answer["more"] else ""
         demo = " (demo home)" if answer["demo"] else ""
         print(f"{len(answer['reads'])} reads{more}; logged as record {answer['entry']}{demo}")
     return DONE

@@ -32,9 +32,9 @@ def read(_common: Common, *, images: tuple[Path, ...], threads: int) -> int:
     """Print one JSON object a line for each JPEG or PNG file; store nothing.
 
     Each line has the image, its plates (box x y w h; corners clockwise from the top left of the text; text,
-    with ? for what cannot be read; confidence that the whole text is right; confidence of each character;
-    other candidates; issuing state) and milliseconds by stage. An image that does not decode gets an error
-    line, and the exit status is 1.
+    with ? for an unreadable character; confidence in the whole text; confidence of each character;
+    other candidates; issuing state) and milliseconds by stage. If an image does not decode, its line is an
+    error and the exit status is 1.
     """
     reader = PlateReader.from_models(threads=threads)
     wrong = 0

@@ -1,4 +1,4 @@
-"""`reader release`: end a hold, with the evidence item it was booked as and a second person (463.8)."""
+"""`reader release`: end a hold, with its evidence item number and a second person (463.8)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from sync.command_frame import DONE, Common, verb
     "--purpose investigation --case 26-0815 --second demo-designee --second-role designee",
 )
 @click.argument("hold", type=int)
-@click.option("--item", required=True, help="Evidence item number it was booked as.")
+@click.option("--item", required=True, help="Evidence item number.")
 @person_options
 @click.option("--second", required=True, metavar="USER", help="The second person.")
-@click.option("--second-role", required=True, metavar="ROLE", help="In which role.")
+@click.option("--second-role", required=True, metavar="ROLE", help="The second person's role.")
 @click.option("--second-credential", type=FILE, metavar="KEYFILE", help="As --credential.")
 def release(
     common: Common,
@@ -34,7 +34,7 @@ def release(
     second_credential: Path | None,
     person: Person,
 ) -> int:
-    """End a hold that was exported (463.8). Its content is purged with the next purge."""
+    """End an exported hold (463.8). The next purge destroys its content."""
     other = dataclasses.replace(person, user=second, role=second_role, credential=second_credential)
     subject = f"release hold={hold} item={item}"
     with asking(common.home) as ask:

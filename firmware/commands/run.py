@@ -17,23 +17,25 @@ from sync.lasting_stream import lasting
     "--source",
     metavar="SOURCE",
     help="A folder of JPEG, PNG or WebP files, a video, `camera`, `camera:N`, rtsp://..., or drop:FOLDER, "
-    "which is watched for new pictures and emptied. Default: as config.toml says.",
+    "watched for new pictures, each removed once read. Default: from config.toml.",
 )
 @click.option("--once", is_flag=True, help="Stop at the end of the folder or video. Default: play it again.")
 @click.option(
     "--pace",
     type=click.Choice(("source", "fast")),
-    help="source: play at the source's own pace and drop frames that come too fast. fast: read every frame, "
-    "as fast as it can. Default: fast with --once.",
+    help="source: play at the source's own pace and drop frames that arrive too fast. fast: read every "
+    "frame, at full speed. Default: fast with --once.",
 )
-@click.option("--plates", is_flag=True, help="Show reads off a terminal too (refused on an enrolled unit).")
+@click.option(
+    "--plates", is_flag=True, help="Show reads even without a terminal (refused on an enrolled unit)."
+)
 def run(common: Common, *, source: str | None, once: bool, pace: str | None, plates: bool) -> int:
     """Read plates from a camera, a folder of pictures or a video.
 
     Stores each vehicle's pass as one signed, sealed read. HOME must be a unit's: `reader init` makes one.
     Stops on SIGTERM or Ctrl-C with everything stored.
-    Reads are shown on a terminal of a unit that is not enrolled, and nowhere else: a service's output holds
-    counts alone. A closed pipe does not stop the reader. The exit status is 1 if a read was lost, or with
+    Only a unit that is not enrolled shows reads, and only on a terminal: a service's output holds only
+    counts. A closed pipe does not stop the reader. The exit status is 1 if a read was lost, or with
     --once if a picture or a part of the video could not be read.
     """
     options = RunOptions(

@@ -20,11 +20,11 @@ from sync.command_frame import DONE, FOUND_WRONG, PART_LACKING, Common, verb
 
 
 @verb("selftest", example="reader selftest --source camera")
-@click.option("--source", metavar="SOURCE", help="As for run. Default: as config.toml says.")
+@click.option("--source", metavar="SOURCE", help="As for run. Default: from config.toml.")
 def selftest(common: Common, *, source: str | None) -> int:
     """Test key slot, log, disk, temperature, network, clock, alert sounder, camera, picture and detector.
 
-    Shows no plate. Exit status: 0 all good, 1 something wrong, 3 a part is missing.
+    Shows no plate. Exit status: 0 all parts work, 1 a part fails, 3 a part is missing.
     """
     take_home(common.home)
     config, clock = load_config(common.home), SystemClock()

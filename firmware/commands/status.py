@@ -18,9 +18,8 @@ from sync.membership import SyncFolder
 
 @verb("status", example="reader status --json")
 def status(common: Common) -> int:
-    """Show how the unit is: clock, camera, reads an hour, log and anchors, sync, disk, board and alarms.
-
-    Shows no plate. While a reader runs the numbers are the reader's own.
+    """Show the unit's health: clock, camera, reads per hour, log and anchors, sync, disk, board and alarms.
+    Shows no plate. While a reader runs, the numbers come from the reader.
     """
     with asking(common.home) as ask:
         custody = ask("status", {})

@@ -1,4 +1,4 @@
-"""`reader sync now` and `reader sync status`: the uplink, by hand."""
+"""`reader sync now` and `reader sync status`: the uplink, manually."""
 
 from __future__ import annotations
 
@@ -36,18 +36,17 @@ WAIT_S = 120.0
 
 
 sync = noun(
-    "sync", "Sync with the department now, or show how the last syncs went.", example="reader sync now"
+    "sync", "Sync with the department now, or show the results of the last syncs.", example="reader sync now"
 )
 
 
 @sync.verb("now", example="reader sync now")
 @click.option(
-    "--new-log", is_flag=True, help="Someone has found out why logs were closed: open new ones again."
+    "--new-log", is_flag=True, help="Open new logs again, once the reason for the closed logs is known."
 )
 def now(common: Common, *, new_log: bool) -> int:
-    """Sync now. While a reader runs, ask it to sync, and wait for the outcome.
-
-    The exit status is 1 too while a closed log holds reads that the department does not have.
+    """Sync now. While a reader runs, ask it to sync, and wait for the outcome. The exit status is also 1
+    while a closed log holds reads that the department does not have.
     """
     folder = sync_folder(common.home)
     folder.member()
@@ -64,7 +63,7 @@ def now(common: Common, *, new_log: bool) -> int:
 
 
 def _show_lists(home: Path) -> None:
-    """The hot lists as they match now: a running reader takes up what came before it answers."""
+    """The hot lists as they match now: a running reader loads new lists before it answers."""
     try:
         with asking(home, more=lambda ledger: list_operations(home, ledger)) as ask:
             lists = ask("hotlists", {})["lists"]
@@ -77,7 +76,7 @@ def _show_lists(home: Path) -> None:
 
 @sync.verb("status", example="reader sync status --json")
 def status(common: Common) -> int:
-    """Show how the last syncs went. The exit status is 1 if the last one failed."""
+    """Show the results of the last syncs. The exit status is 1 if the last one failed."""
     folder = sync_folder(common.home)
     folder.member()
     return _report(folder, as_json=common.json)
@@ -98,7 +97,7 @@ def _report(folder: SyncFolder, *, as_json: bool) -> int:
 
 
 def _speak(home: Path, folder: SyncFolder) -> None:
-    """One conversation; where the department refused the log, a new one is opened and spoken for at once."""
+    """One sync; if the department refuses the log, opens a new one and syncs it at once."""
     schedule = load_config(home).sync.schedule() if (home / FILE_NAME).exists() else Schedule()
     with open_or_succeed(
         home, told=lambda why: print(f"opening a new log: {why}", file=sys.stderr)
@@ -114,7 +113,7 @@ def _speak(home: Path, folder: SyncFolder) -> None:
 
 
 def _health(home: Path, ledger: Ledger, folder: SyncFolder) -> Health:
-    """The report of a unit that does not read now."""
+    """The report of a unit that is not reading now."""
     watch = HealthWatch(
         board=SysfsBoard(home),
         now=SystemClock().now,
@@ -140,13 +139,13 @@ def _show(status: dict[str, Any], *, as_json: bool) -> None:
         print(json.dumps(status))
         return
     if not status:
-        print("never tried; next: reader sync now")
+        print("no sync yet; next: reader sync now")
         return
     outcome = f"{status.get('outcome')}  {status.get('what', '')}".rstrip()
     print(f"last attempt  {_moment(status.get('tried_us'))}  {outcome}")
     print(f"last success  {_moment(status.get('succeeded_us'))}")
     print(
-        f"sent then     {status.get('leaves', 0)} records, {status.get('elements', 0)} sealed parts, "
+        f"sent     {status.get('leaves', 0)} records, {status.get('elements', 0)} sealed parts, "
         f"{status.get('sent_bytes', 0)} bytes"
     )
     print(

@@ -1,4 +1,4 @@
-"""`reader verify`: check a home or an evidence package, with a public key that came from elsewhere."""
+"""`reader verify`: check a home or an evidence package, with a public key from elsewhere."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ from sync.messages import department_origin
 def verify(common: Common, *, path: Path | None, public: str | None, department_public: str | None) -> int:
     """Check every signature, the log and the receipts, and name the first bad record.
 
-    HOME is a unit's data folder (default: --home), PACKAGE an evidence package. Without --key the key is the
-    store's own: a HOME can then be consistent, but is not proven to be this unit's, and a PACKAGE is not
-    proven at all (exit status 1).
+    HOME is a unit's data folder (default: --home), PACKAGE an evidence package. Without --key the command
+    uses the store's own key: a HOME can then be consistent, but is not proven to be this unit's, and a
+    PACKAGE is not proven at all (exit status 1).
     """
     path = path or common.home
     key = read_key(public) if public else None
@@ -70,7 +70,7 @@ def verify(common: Common, *, path: Path | None, public: str | None, department_
 
 
 def read_key(text: str, option: str = "--key") -> NoteKey:
-    """The public key from a file or given in full. Raises UsageError."""
+    """The public key from a file or from the option itself. Raises UsageError."""
     try:
         path = Path(text)
         return NoteKey.parse(path.read_text(encoding="utf-8") if path.is_file() else text)
@@ -81,7 +81,7 @@ def read_key(text: str, option: str = "--key") -> NoteKey:
 
 
 def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = None) -> Report:
-    """The home's report, with what its slot holds where it can be read from here."""
+    """The home's report, with its slot's content if this machine can read it."""
     content: slot.SlotContent | None = None
     wrong = absent = ""
     given_up = path.parent.name == "old"  # HOME/sync/old/LOG: the slot serves the log that took its place
@@ -106,7 +106,7 @@ def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = Non
 
 
 def _own_department(path: Path, report: Report) -> NoteKey | None:
-    """The department that the home names as its own; a damaged file that names it is a finding."""
+    """The department that the home names; a damaged file that names it is a finding."""
     folder = SyncFolder.of(path)
     if not folder.is_member():
         return None
@@ -119,7 +119,7 @@ def _own_department(path: Path, report: Report) -> NoteKey | None:
 
 
 def show(report: Report, path: Path, kind: str, *, proven: bool, as_json: bool) -> None:
-    """The verdict for people, or as one JSON object."""
+    """The verdict as text, or as one JSON object."""
     first = report.first_bad
     if as_json:
         facts = dataclasses.asdict(report) | {"ok": report.ok, "kind": kind, "key_proven": proven}

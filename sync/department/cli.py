@@ -23,19 +23,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("sync.department.commands.init", "make a department's home: keys, authority, store, policy"),
     "serve": ("sync.department.commands.serve", "run the server: receiver, enrollment, desk, daily purge"),
     "enrol": ("sync.department.commands.enrol", "issue a unit's one-time code; list or revoke units"),
-    "health": ("sync.department.commands.health", "how the units are; exit 1 if one needs a person"),
+    "health": ("sync.department.commands.health", "show the units' health; exit 1 if one needs a person"),
     "purge": ("sync.department.commands.purge", "purge what was received over a year ago (463.8)"),
     "hotlist": ("sync.department.commands.hotlist", "import a hot list and offer it to units (463.7)"),
     "alert": (
         "sync.department.commands.alert",
-        "alerts of hot lists: look, type, compare, answer, close (463.7)",
+        "alerts of hot lists: view, type, compare, answer, close (463.7)",
     ),
     "send": ("sync.department.commands.send", "sign a configuration or an update bundle for units"),
-    "grant": ("sync.department.commands.grant", "let technicians and vendors into units' consoles"),
+    "grant": ("sync.department.commands.grant", "give technicians and vendors access to units' consoles"),
     "user": ("sync.department.commands.user", "people of the desk: roster, credentials, sessions"),
     "api": ("sync.department.commands.api", "the desk's HTTP API, as OpenAPI 3.1"),
     "change": ("sync.department.commands.change", "changes that wait for a second person"),
-    "clock": ("sync.department.commands.clock", "confirm the server's clock, while it is in doubt"),
+    "clock": ("sync.department.commands.clock", "confirm the server's clock when it is in doubt"),
     "backlog": ("sync.department.commands.backlog", "allow a purge of more than the day that is due"),
     "training": ("sync.department.commands.training", "yearly training of 463.9"),
     "inquiry": ("sync.department.commands.inquiry", "look-ups, each an ALPR Request in the log"),
@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hold": ("sync.department.commands.hold", "holds and evidence (463.8)"),
     "retention": ("sync.department.commands.retention", "what is purged when, and the purge receipts"),
     "redress": ("sync.department.commands.redress", "requests from the public: see and answer them"),
-    "incident": ("sync.department.commands.incident", "what contradicted a unit's past; two people close it"),
+    "incident": ("sync.department.commands.incident", "contradictions in a unit's log; two people close one"),
     "compliance": ("sync.department.commands.compliance", "list what is overdue; exit 1 if anything is"),
     "clauses": ("sync.department.commands.clauses", "every sentence of 463, and the test that guards it"),
     "controls": ("sync.department.commands.controls", "the CJIS control table with the current figures"),
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _explain(error: Exception, _common: Common) -> tuple[str, int]:
-    """(the line, the exit status). A path named wrongly is usage; a full disk is this machine's lack."""
+    """(the line, the exit status). A wrong path is a usage error; a full disk is a lack of this machine."""
     if isinstance(error, SyncError):
         return str(error), error.exit_status
     if isinstance(error, StorageError):

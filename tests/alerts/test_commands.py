@@ -57,7 +57,7 @@ def test_a_list_is_imported_with_its_bad_lines_and_listed(
     assert reader(home, "hotlist", "list") == 0
     shown = capsys.readouterr().out
     assert "Stolen-cars" in shown
-    assert "in force" in shown
+    assert "active" in shown
     assert "7XKR" not in said + shown
 
 
@@ -90,7 +90,7 @@ def test_a_list_that_cannot_be_taken_is_refused_in_one_line(
     assert "hotlist: hot list" not in err
     assert "7XKR" not in err
     assert reader(home, "hotlist", "list") == 0
-    assert "no hot list is here" in capsys.readouterr().out
+    assert "this unit has no hot list" in capsys.readouterr().out
 
 
 def test_without_a_running_reader_no_alert_is_open(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

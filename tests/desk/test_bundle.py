@@ -240,7 +240,7 @@ def test_the_command_checks_it_with_two_keys_and_no_home(
     ]
     nowhere = {**os.environ, "HOME": str(tmp_path), "DEPARTMENT_HOME": str(tmp_path / "none")}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=nowhere)
-    assert (done.returncode, "the counts are what the log adds up to" in done.stdout) == (0, True), done
+    assert (done.returncode, "the counts match the log" in done.stdout) == (0, True), done
     bare = subprocess.run(command[:-2], capture_output=True, text=True, check=False, env=nowhere)
     assert bare.returncode == 2
     assert "--witness-key" in bare.stderr

@@ -87,7 +87,7 @@ def _process(words: list[str], port: int) -> Iterator[None]:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         assert process.stderr is not None
-        while "Ctrl-C ends" not in (line := process.stderr.readline()):
+        while "Ctrl-C stops" not in (line := process.stderr.readline()):
             assert line, process.wait(20)
         yield
     finally:

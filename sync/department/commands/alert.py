@@ -1,4 +1,4 @@
-"""`department alert`: alerts that units raised, each verified and answered for by a person (463.7)."""
+"""`department alert`: alerts from units, each verified and answered by a person (463.7)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ HEADINGS = {
 }
 
 alert = noun(
-    "alert", "Alerts of hot lists: look, type the plate, compare, answer, close (463.7).", example=LIST
+    "alert", "Alerts of hot lists: view, type the plate, compare, answer, close (463.7).", example=LIST
 )
 
 
 @desk.desk_verb(alert, "list", example=LIST)
 def list_alerts(terminal: desk.Terminal) -> int:
-    """List open alerts, those that sounded first. Exit 1 if one is overdue."""
+    """List open alerts; those that sounded come first. Exit 1 if one is overdue."""
     rows = terminal.call("alert/list", NothingForm())
     terminal.table(rows, HEADINGS)
     return FOUND_WRONG if any(one.overdue for one in rows) else DONE
@@ -40,9 +40,11 @@ def list_alerts(terminal: desk.Terminal) -> int:
 
 @desk.desk_verb(alert, "show", example="department alert show 4711 --images ./look --user disp1")
 @click.argument("name", metavar="ALERT")
-@click.option("--images", type=click.Path(path_type=Path), required=True, help="Write the pictures there.")
+@click.option(
+    "--images", type=click.Path(path_type=Path), required=True, help="Write the pictures to this folder."
+)
 def show(terminal: desk.Terminal, *, name: str, images: Path) -> int:
-    """Look at the pictures of an alert. What the list says is shown after the transcription."""
+    """View the pictures of an alert. The list's entry appears after the transcription."""
     made = terminal.call("alert/show", forms.AlertForm(alert=name))
     images.mkdir(parents=True, exist_ok=True)
     written = []
@@ -60,7 +62,7 @@ def show(terminal: desk.Terminal, *, name: str, images: Path) -> int:
     example="department alert transcribe 4711 --plate 7XKR219 --state US-CA --user disp1",
 )
 @click.argument("name", metavar="ALERT")
-@desk.text("--plate", "plate", "The plate as the picture shows it; ? for a character that cannot be read.")
+@desk.text("--plate", "plate", "The plate as the picture shows it; ? for an unreadable character.")
 @desk.text("--state", "state", "The state on the plate, e.g. US-CA.", required=False)
 def transcribe(terminal: desk.Terminal, *, name: str, plate: str, state: str) -> int:
     """Type plate and state from the picture; the answer compares them with the list's entry."""
@@ -74,16 +76,16 @@ def transcribe(terminal: desk.Terminal, *, name: str, plate: str, state: str) ->
     "--fits", type=click.Choice([one.value for one in Fit]), required=True, help="Does the vehicle fit?"
 )
 def answer(terminal: desk.Terminal, *, name: str, fits: str) -> int:
-    """Say whether the vehicle fits the entry. What the alert comes to is computed from what you typed."""
+    """Answer whether the vehicle fits the entry. The alert's result is computed from your transcription."""
     return _compared(terminal, terminal.call("alert/answer", forms.AnswerForm(alert=name, fit=Fit(fits))))
 
 
 @desk.desk_verb(alert, "clets", example="department alert clets 4711 --reference 'CLETS 4711' --user disp1")
 @click.argument("name", metavar="ALERT")
 @desk.text("--reference", "reference", "The CLETS reference.", required=False)
-@desk.text("--not-practicable", "why", "Why it was not practicable.", required=False)
+@desk.text("--not-practicable", "why", "The reason why it was not practicable.", required=False)
 def clets(terminal: desk.Terminal, *, name: str, reference: str, why: str) -> int:
-    """Enter the CLETS reference of a confirmed alert, or why there is none."""
+    """Enter the CLETS reference of a confirmed alert, or the reason for none."""
     form = forms.CletsForm(alert=name, practicable=bool(reference), text=reference or why)
     return terminal.table((terminal.call("alert/clets", form),), HEADINGS)
 
@@ -95,7 +97,7 @@ def clets(terminal: desk.Terminal, *, name: str, reference: str, why: str) -> in
 )
 @desk.text("--note", "note", "In words.", required=False)
 def close(terminal: desk.Terminal, *, name: str, outcome: str, note: str) -> int:
-    """End an alert with its outcome. The machine never does."""
+    """Close an alert with its outcome. The machine never closes one."""
     form = forms.CloseForm(alert=name, outcome=Outcome(outcome), text=note)
     return terminal.table((terminal.call("alert/close", form),), HEADINGS)
 

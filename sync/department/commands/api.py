@@ -10,6 +10,6 @@ from sync.department.desk.openapi import document
 
 @verb("api", example="department api > openapi.json")
 def api(common: Common) -> int:  # noqa: ARG001 - every command has the common options
-    """Print the OpenAPI 3.1 description of every call: its form, its answer, who may make it."""
+    """Print the OpenAPI 3.1 description of every call: its form, its answer and its roles."""
     print(json.dumps(document(), indent=1))
     return DONE

@@ -27,11 +27,11 @@ audit = noun(
 @desk.desk_verb(audit, "list", example="department audit list --user reviewer1 --since 2026-10-01 --csv")
 @desk.time_option("--since", "since_us", "Accesses from then on.", default=0)
 @desk.time_option("--until", "until_us", "Accesses until then.", default=forms.FOREVER_US)
-@click.option("--of", default="", metavar="USER", help="Who ran it or in whose name.")
+@click.option("--of", default="", metavar="USER", help="The person who ran it, or in whose name it ran.")
 @click.option("--purpose", default="", help="Accesses for this purpose.")
-@click.option("--plate", default="", help="Accesses that asked for this plate.")
-@click.option("--finding", type=int, default=-1, metavar="N", help="Those of a finding, to review it.")
-@click.option("--csv", is_flag=True, help="The hand-over to the RMS, one ALPR Request a line.")
+@click.option("--plate", default="", help="Accesses that searched for this plate.")
+@click.option("--finding", type=int, default=-1, metavar="N", help="Accesses of a finding, to review it.")
+@click.option("--csv", is_flag=True, help="Print the RMS export, one ALPR Request per line.")
 def list_accesses(
     terminal: desk.Terminal,
     *,
@@ -69,14 +69,14 @@ def run_audit(terminal: desk.Terminal, *, since_us: int, until_us: int) -> int:
 @desk.desk_verb(audit, "events", example="department audit events --kind refusal --csv --user reviewer1")
 @desk.time_option("--since", "since_us", "Events from then on.", default=0)
 @desk.time_option("--until", "until_us", "Events until then.", default=forms.FOREVER_US)
-@click.option("--of", default="", metavar="USER", help="Who did it, or whom it is about.")
+@click.option("--of", default="", metavar="USER", help="The person who acted, or the person concerned.")
 @click.option("--kind", default="", help="refusal, logon, account, credential, change decided, ...")
 @click.option("--before", type=int, default=-1, metavar="ENTRY", help="The page before this entry.")
-@click.option("--csv", is_flag=True, help="One event a line.")
+@click.option("--csv", is_flag=True, help="One event per line.")
 def list_events(
     terminal: desk.Terminal, *, since_us: int, until_us: int, of: str, kind: str, before: int, csv: bool
 ) -> int:
-    """List refusals, failed logons, accounts, resets, approvals: what no access shows. The newest first."""
+    """List refusals, failed logons, accounts, resets and approvals, newest first."""
     form = EventsForm(since_us=since_us, until_us=until_us, user=of, kind=kind, before=before)
     page = terminal.call("audit/events", form)
     if csv:
@@ -89,7 +89,7 @@ def list_events(
 @desk.desk_verb(audit, "compare", example="department audit compare cad-export.csv --user super")
 @click.argument("export", type=desk.FILE, metavar="CSV")
 def compare(terminal: desk.Terminal, *, export: Path) -> int:
-    """Hold case numbers against an export of CAD or RMS. The exit status is 1 if a number does not exist."""
+    """Compare case numbers with an export of CAD or RMS. The exit status is 1 if a number does not exist."""
     found = terminal.call("audit/compare", CompareForm(export=desk.read_bytes(export)))
     terminal.show(found)
     return FOUND_WRONG if found.unknown else DONE
@@ -130,7 +130,7 @@ desk.form_verb(
     audit,
     "ending",
     "compliance/endings",
-    "List passwords, training, designations and grants that end soon.",
+    "List passwords, training, designations and grants that expire soon.",
     example="department audit ending --user super",
     columns=("kind", "about", "ends_us", "what"),
 )
@@ -152,7 +152,7 @@ desk.form_verb(
     "Close a finding assigned to you.",
     desk.entry("finding"),
     desk.text("--verdict", "verdict", "justified, unclear or misuse."),
-    desk.text("--note", "note", "What was found."),
+    desk.text("--note", "note", "What you found."),
     example="department audit close 41 --verdict justified --note 'read the case file, the plate is in it' "
     "--user reviewer1",
 )

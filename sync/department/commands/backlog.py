@@ -1,4 +1,4 @@
-"""`department backlog`: two people's word that days that waited may be purged at once (463.8)."""
+"""`department backlog`: two people allow the purge of all waiting days at once (463.8)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sync.department.commands import desk_access as desk
 
 ALLOW = "department backlog allow --through 2025-11-20 --why 'the server was off' --propose --user chief"
 
-backlog = noun("backlog", "Days of receipt whose purge waits for two people (463.8).", example=ALLOW)
+backlog = noun("backlog", "Days of receipt whose purge needs two people (463.8).", example=ALLOW)
 
 desk.form_verb(
     backlog,
@@ -15,7 +15,7 @@ desk.form_verb(
     "backlog/allow",
     "Allow the purge of every day of receipt up to one, as one of two people.",
     desk.text("--through", "through", "The last of these days, UTC (YYYY-MM-DD)."),
-    desk.text("--why", "reason", "Why they waited."),
+    desk.text("--why", "reason", "Why the purge is late."),
     desk.second_person,
     example=ALLOW,
 )

@@ -1,4 +1,4 @@
-"""`department change`: changes that wait for a second person, and that person's word (463.4)."""
+"""`department change`: changes that wait for a second person, and the decision (463.4)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ desk.form_verb(
     change,
     "mine",
     "change/mine",
-    "List what you proposed, the newest first, and how far each came.",
+    "List your proposals with their state, newest first.",
     example="department change mine --user chief",
 )
 desk.form_verb(
@@ -32,7 +32,7 @@ desk.form_verb(
     "change/approve",
     "Decide on a change as the second person.",
     desk.entry("proposal"),
-    click.option("--yes/--no", "granted", default=True, help="Approve it (the default), or say no."),
+    click.option("--yes/--no", "granted", default=True, help="Approve (the default) or refuse."),
     desk.text("--why", "reason", "The reason."),
     example=APPROVE,
 )

@@ -13,9 +13,9 @@ from sync.department.policy.clauses import clause_rows
 
 
 @verb("clauses", example="department clauses --markdown")
-@click.option("--markdown", is_flag=True, help="As the table of the README.")
+@click.option("--markdown", is_flag=True, help="Print the table of the README.")
 def clauses(common: Common, *, markdown: bool) -> int:
-    """Print each sentence of 463.1 to 463.9 that obliges, permits or forbids, how it is enforced, and its
+    """Print each sentence of 463.1 to 463.9 that obliges, permits or forbids, its enforcement, and its
     test."""
     if markdown:
         print("| clause | sentence | how | test |\n|---|---|---|---|")

@@ -1,11 +1,11 @@
-"""A desk elsewhere: its calls over HTTPS with a session's token, answered as the operations table types them.
+"""A remote desk: its calls over HTTPS with a session's token; the operations table types the answers.
 
     DEPARTMENT_URL    https://HOST:PORT of the desk
     DEPARTMENT_TOKEN  a session's token, as `department user login` prints it; it holds the session's key,
                       which signs calls here and never goes to the desk
     DEPARTMENT_CA     a PEM file of the authority that the server's certificate is of; else the machine's own
 
-A person's command needs nothing else: it opens no home, no key and no log. No command itself.
+A person's command needs nothing else: it opens no home, no key and no log. Not a command.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def configured() -> bool:
-    """Whether this person's desk is elsewhere."""
+    """Whether this person uses a remote desk."""
     return bool(os.environ.get(URL))
 
 
@@ -71,13 +71,13 @@ class RemoteDesk:
     """The desk at an address. Close it after use."""
 
     def __init__(self, url: str, token: str = "", *, ca: str = "") -> None:
-        """Raises ConfigError for an address that is none, or would send a token in clear."""
+        """Raises ConfigError for an invalid address, or one that would send a token in the clear."""
         parts = urlsplit(url)
         plain = parts.scheme == "http" and parts.hostname in LOOPBACK
         if not parts.hostname or not (parts.scheme == "https" or plain) or parts.path.strip("/"):
             raise ConfigError("must be https://HOST:PORT", where=URL)
         if ca and not Path(ca).is_file():
-            raise ConfigError("is no file", where=CA, cure="the PEM file of the department's authority")
+            raise ConfigError("is not a file", where=CA, cure="the PEM file of the department's authority")
         self._token = read_token(token)
         self._client = httpx.Client(
             base_url=f"{parts.scheme}://{parts.netloc}",
@@ -168,9 +168,8 @@ class RemoteDesk:
         self._post("session/logoff", {})
 
     def call(self, name: str, form: Any) -> Any:
-        """Make one call of the table. Raises DeskRefusal as the desk does, LinkError where it is not reached.
-
-        A call that the line cut off is safe to make again: it has a key, and is made once.
+        """Make one call of the table. Raises DeskRefusal as the desk does, LinkError if it is not reachable.
+        An interrupted call is safe to retry: it has a key, and the desk makes it once.
         """
         known = OPERATIONS[name]
         sent = _without_defaults(form)
@@ -201,7 +200,7 @@ class RemoteDesk:
         try:
             said = answer.json()
         except ValueError:
-            raise LinkError("the answer is no JSON", where=name, cure=f"is {URL} a desk?") from None
+            raise LinkError("the answer is not JSON", where=name, cure=f"is {URL} a desk?") from None
         if answer.status_code != 200:
             raise _refusal(answer.status_code, said)
         if "x-not-witnessed" in answer.headers:
@@ -228,7 +227,7 @@ def _certificate(begun: Begun, user: str, password: str, public: Ed25519PublicKe
 
 
 def _without_defaults(form: Any) -> Any:
-    """A form as JSON, without what is left at its default."""
+    """A form as JSON, without default values."""
     value = to_json(form)
     return {
         one.name: value[one.name]
@@ -238,7 +237,7 @@ def _without_defaults(form: Any) -> Any:
 
 
 def read_answer(hint: Any, value: Any) -> Any:
-    """An answer's JSON as the type that the call answers. Raises LinkError where it is none."""
+    """An answer's JSON as the call's answer type. Raises LinkError if it does not fit."""
     try:
         if typing.get_origin(hint) is not tuple:
             return read_form(hint, value)
@@ -246,7 +245,7 @@ def read_answer(hint: Any, value: Any) -> Any:
         return tuple(read_form(typing.get_args(hint)[0], one) for one in rows)
     except (RecordError, FormError) as error:
         raise LinkError(
-            f"the answer is not what this version knows: {error.what}",
+            f"this version does not know the answer: {error.what}",
             where=URL,
             cure="commands and server of one version",
         ) from None

@@ -1,4 +1,4 @@
-"""`department clock`: two people's word that the server's clock is right (463.8)."""
+"""`department clock`: two people confirm that the server's clock is right (463.8)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from sync.department.commands import desk_access as desk
 
 CONFIRM = "department clock confirm --day 2026-11-26 --why 'power was out for a month' --propose --user chief"
 
-clock = noun("clock", "The department's time, while the server's clock is in doubt.", example=CONFIRM)
+clock = noun("clock", "The department's time when the server's clock is in doubt.", example=CONFIRM)
 
 desk.form_verb(
     clock,
     "confirm",
     "clock/confirm",
     "Confirm that the server's clock is right, as one of two people.",
-    desk.text("--day", "day", "The day that it is now, UTC, from another clock (YYYY-MM-DD)."),
+    desk.text("--day", "day", "Today's date by another clock, UTC (YYYY-MM-DD)."),
     desk.text("--why", "reason", "How you know."),
     desk.second_person,
     example=CONFIRM,

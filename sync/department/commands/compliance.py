@@ -13,11 +13,11 @@ from sync.department.server.open_desk import open_front
 
 @verb("compliance", example="department compliance --home /srv/alpr")
 def compliance(common: Common) -> int:
-    """List what is overdue and what ends within 30 days; the exit status is 1 if anything is overdue.
+    """List what is overdue and what expires within 30 days; the exit status is 1 if anything is overdue.
 
     Overdue audits, training, purges, silent units, findings, requests not filed, sharing requests and holds,
-    a clock in doubt; passwords, training, designations, grants, certificates and day keys that end.
-    For a person at the machine or a timer: it asks for no logon and shows no plate.
+    a clock in doubt; passwords, training, designations, grants, certificates and day keys that expire. For a
+    person at the machine or a timer: it needs no logon and shows no plate.
     """
     front = open_front(DepartmentHome.open(common.home))
     try:

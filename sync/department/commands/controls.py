@@ -16,7 +16,7 @@ from sync.department.server.open_desk import FOLDER_SCHEME, open_desk
 
 @verb("controls", example="department controls --home /srv/alpr")
 def controls(common: Common) -> int:
-    """Print each CJIS control, what it asks, the current figure and what is lacking."""
+    """Print each CJIS control, its requirement, the current figure and what is missing."""
     home = DepartmentHome.open(common.home)
     desk = open_desk(home)
     try:

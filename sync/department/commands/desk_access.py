@@ -1,5 +1,4 @@
-"""What every desk command shares: who asks, with which session, and how an answer is printed. No command
-itself.
+"""Shared by every desk command: the person, the session, and the printing of an answer. Not a command.
 
 A session comes from DEPARTMENT_TOKEN (made by `department user login`), else a logon for this one command:
 --user, the password from DEPARTMENT_PASSWORD or the terminal, the code from DEPARTMENT_CODE or the terminal.
@@ -56,7 +55,7 @@ class Terminal:
     user: str | None
 
     def call(self, name: str, form: Any) -> Any:
-        """Make one call of the table. A list that no witness saw is marked on stderr."""
+        """Make one call of the table. Marks a list that no witness saw on stderr."""
         with seat(self) as call, watching() as mark:
             answer = call(name, form)
         if mark.unwitnessed and isinstance(answer, tuple):
@@ -107,7 +106,7 @@ class Terminal:
         return DONE
 
 
-as_user = click.option("--user", "as_user", metavar="USER", help=f"Who asks (unless {TOKEN} is set).")
+as_user = click.option("--user", "as_user", metavar="USER", help=f"Your user name (unless {TOKEN} is set).")
 
 
 def desk_verb(noun: Noun, name: str, *, example: str) -> Callable[[Callable[..., int]], Verb]:
@@ -154,7 +153,7 @@ def form_verb(
 
 
 def secret(variable: str, prompt: str) -> str:
-    """A secret from the environment, else from the terminal. Raises ConfigError where it would be echoed."""
+    """A secret from the environment, else from the terminal. Raises ConfigError if it would be echoed."""
     value = os.environ.get(variable)
     if value is not None:
         return value
@@ -174,9 +173,9 @@ def session(terminal: Terminal) -> Iterator[tuple[Front, str]]:
     where DEPARTMENT_URL names a desk elsewhere."""
     if client.configured():
         raise ConfigError(
-            "this command works at the department's own machine",
+            "this command works only on the department's own machine",
             where=client.URL,
-            cure=f"there, without {client.URL}",
+            cure=f"run it there, without {client.URL}",
         )
     front = open_front(DepartmentHome.open(terminal.common.home))
     try:
@@ -248,7 +247,7 @@ def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callabl
 
 
 def policy_of(call: Callable[[str, Any], Any]) -> Policy:
-    """The policy in force at the desk that a seat's calls go to."""
+    """The current policy of the desk that a seat's calls go to."""
     return parse(call("policy/read", NothingForm()).document)
 
 
@@ -276,12 +275,12 @@ class Time(click.ParamType[int]):
 
 
 def entry(field: str, metavar: str = "ENTRY") -> Decorator:
-    """The number that a verb is about."""
+    """The number that a verb takes."""
     return click.argument(field, type=int, metavar=metavar)
 
 
 def text(option: str, field: str, help_text: str, *, required: bool = True) -> Decorator:
-    """A text field; empty where it is left out."""
+    """A text field; empty if left out."""
     if required:
         return click.option(option, field, required=True, help=help_text)
     return click.option(option, field, default="", help=help_text)
@@ -297,12 +296,14 @@ def second_person(function: Callable[..., Any]) -> Callable[..., Any]:
         help="The proposal, once approved.",
     )(function)
     return click.option(
-        "--propose", is_flag=True, help="Ask a second person: prints the proposal's number, changes nothing."
+        "--propose",
+        is_flag=True,
+        help="Ask a second person: prints the proposal's number and changes nothing.",
     )(function)
 
 
 def time_option(option: str, field: str, help_text: str, *, default: int | None = None) -> Decorator:
-    """A moment; required where there is no default."""
+    """A point in time; required if there is no default."""
     return click.option(
         option, field, type=Time(), metavar="TIME", default=default, required=default is None, help=help_text
     )
@@ -314,7 +315,7 @@ def out_option(metavar: str, help_text: str = "A new file.") -> Decorator:
 
 
 def _ground_of(*, purpose: str, basis: str, case: str, cad: str, action: str, why: str) -> Ground:
-    """The ground of the options; what is missing the desk refuses by its clause."""
+    """The ground from the options; the desk refuses a missing part by its clause."""
     given = ((case, "case"), (cad, "cad"), (action, "action"))
     number, kind = next(((value, kind) for value, kind in given if value), ("", "case"))
     return Ground(purpose=purpose, basis=basis, number=number, number_kind=kind, justification=why)
@@ -335,7 +336,7 @@ ground = collected(
 
 
 def _query_of(*, plate: str, since_us: int, until_us: int, area: Area | None, unit: str) -> Query:
-    """The query of the options. Times are whole minutes, so that two people type the same search alike."""
+    """The query from the options. Times are whole minutes, so two people's searches compare equal."""
     now = now_us() // MINUTE_US * MINUTE_US
     return Query(
         plate=plate,
@@ -361,7 +362,7 @@ class _AreaType(click.ParamType[Area]):
 query = collected(
     "query",
     _query_of,
-    click.option("--plate", default="", help="Exact, or with * and ? (then a second person is needed)."),
+    click.option("--plate", default="", help="Exact, or with * and ? (which needs a second person)."),
     time_option("--since", "since_us", "ISO 8601, UTC. Default: 30 days ago.", default=-1),
     time_option("--until", "until_us", "ISO 8601, UTC. Default: now.", default=-1),
     click.option(
@@ -388,7 +389,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def wait_words(proposal: int) -> str:
-    """What a person does with a proposal, as it is typed."""
+    """The next command for a proposal, as the person types it."""
     return (
         f"proposal {proposal}; another person: department change approve {proposal} --why REASON; "
         f"then repeat this command with --approval {proposal}"

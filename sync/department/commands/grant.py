@@ -1,7 +1,7 @@
 """`department grant`: maintenance grants for technicians and vendors, a designee's delegation, revocation.
 
-Where the department has a desk, the person who asks is authenticated there and the grant is an entry of its
-log. Before the first administrator there is no desk, and only the command key signs.
+If the department has a desk, the desk authenticates the person and enters the grant in its log. Before the
+first administrator there is no desk, and only the command key signs.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ ISSUE = (
 
 grant = noun(
     "grant",
-    "Let a technician or vendor into units' consoles; revoke; delegate. A technician's grant lasts up to 366 "
-    "days and ends with the training; a vendor's lasts up to 14.",
+    "Give a technician or vendor access to units' consoles; revoke; delegate. A technician's grant lasts up "
+    "to 366 days and expires with the training; a vendor's lasts up to 14.",
     example=ISSUE,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A grant as it was ordered on the command line."""
+    """A grant as the command line describes it."""
 
     person: str
     organization: str
@@ -92,20 +92,31 @@ order_options = collected(
     click.option(
         "--until",
         metavar="DATE",
-        help="End of training or roster entry, YYYY-MM-DD by the department's clock: ends with that day.",
+        help="End of training or roster entry, YYYY-MM-DD by the department's clock: the last valid day.",
     ),
     click.option(
-        "--destroy-up-to", type=int, default=0, metavar="N", help="factory-reset: unacknowledged up to N."
+        "--destroy-up-to",
+        type=int,
+        default=0,
+        metavar="N",
+        help="factory-reset: destroy unacknowledged records up to N.",
     ),
-    click.option("--destroy-hold", "destroy_holds", type=int, multiple=True, metavar="N", help="And a hold."),
+    click.option(
+        "--destroy-hold",
+        "destroy_holds",
+        type=int,
+        multiple=True,
+        metavar="N",
+        help="factory-reset: destroy this hold.",
+    ),
 )
 
 
 @desk.desk_verb(grant, "issue", example=ISSUE)
 @order_options
 @click.option("--designee-key", type=desk.FILE, metavar="FILE", help="Sign with this delegated key instead.")
-@click.option("--delegation", type=desk.FILE, metavar="FILE", help="The delegation that goes with it.")
-@desk.out_option("FILE", "Where the grant goes.")
+@click.option("--delegation", type=desk.FILE, metavar="FILE", help="The delegation of that key.")
+@desk.out_option("FILE", "File for the grant.")
 def issue_grant(
     terminal: desk.Terminal, *, order: Order, designee_key: Path | None, delegation: Path | None, out: Path
 ) -> int:
@@ -240,7 +251,7 @@ def delegate(terminal: desk.Terminal, *, designee: str, days: int, key_out: Path
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @desk.text("--why", "why", "The reason, for the record.", required=False)
 def revoke(terminal: desk.Terminal, *, names: tuple[str, ...], why: str) -> int:
-    """Revoke grants for good: a person or a key gets no new one.
+    """Revoke grants permanently: a revoked person or key gets no new one.
 
     NAME is a grant id, a person, or SHA256:... of a key.
     """
@@ -249,7 +260,7 @@ def revoke(terminal: desk.Terminal, *, names: tuple[str, ...], why: str) -> int:
         revoked = terminal.call("grant/revoke", RevokeForm(names=names, reason=why))
         if terminal.common.json:
             return terminal.show(revoked)
-        none = " (none of the log's: is the name right?)" if not revoked.ended else ""
+        none = " (none in the log: is the name right?)" if not revoked.ended else ""
         print(f"grants revoked: {revoked.ended}{none}")
         count = revoked.names
     else:

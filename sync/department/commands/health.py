@@ -1,4 +1,4 @@
-"""`department health`: how the units are, by their own newest reports; exit 1 if one needs a person."""
+"""`department health`: the units' health, from their newest reports; exit 1 if one needs a person."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sync.department.store.unit_health import SILENT_DAYS, UnitState, states
 
 @verb("health", example="department health --home /srv/alpr")
 def health(common: Common) -> int:
-    """Show each unit's newest report on itself, which comes with every sync.
+    """Show each unit's newest health report, which every sync delivers.
 
     Camera, reads against the site's habit, clock, disk, board, alarms. The exit status is 1 if a unit reports
     an alarm or is silent for days. Shows no plate: units report numbers and fixed words.

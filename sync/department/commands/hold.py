@@ -1,4 +1,4 @@
-"""`department hold`: hold reads, export them, book the medium, release by two (463.8)."""
+"""`department hold`: hold reads, export them, book the medium, release with two people (463.8)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ desk.form_verb(
     hold,
     "place",
     "hold/place",
-    "Keep reads beyond their year, on one of the five grounds.",
+    "Keep reads past their year, on one of the five grounds.",
     click.argument("reads", nargs=-1, required=True, metavar="READ..."),
     desk.text("--ground", "hold_ground", "evidence-criminal, evidence-civil, expected-evidence, ..."),
     desk.text("--authority", "authority", "Court, prosecutor or investigator."),
@@ -72,7 +72,7 @@ desk.form_verb(
     hold,
     "list",
     "hold/list",
-    "List holds, the newest first.",
+    "List holds, newest first.",
     example="department hold list --user super",
     columns=("hold", "placed_by", "reads", "ground", "number", "evidence_item", "state"),
 )

@@ -30,7 +30,7 @@ HEADINGS = {
     "agency": "AGENCY",
 }
 
-hotlist = noun("hotlist", "Import a hot list and offer it to units; see what is out.", example=PUSH)
+hotlist = noun("hotlist", "Import a hot list and offer it to units; show the current lists.", example=PUSH)
 
 
 @desk.desk_verb(hotlist, "push", example=PUSH)
@@ -39,8 +39,8 @@ hotlist = noun("hotlist", "Import a hot list and offer it to units; see what is 
 @click.option("--layout", required=True, help="ncic, genetec, genetec-permit, vigilant or uk-16.")
 @click.option("--category", default="", help="Of every entry, where the layout has no column for it.")
 @click.option("--issuer", required=True, help="Who made the list, e.g. DOJ.")
-@click.option("--source", required=True, help="Which extract it is; rejected hits count by source.")
-@click.option("--agency", default="", help="Another agency whose list it is; the policy switches it on.")
+@click.option("--source", required=True, help="The extract; rejected hits count by source.")
+@click.option("--agency", default="", help="The other agency that owns the list; the policy must enable it.")
 @click.option(
     "--hours",
     type=click.IntRange(1, LONGEST_HOURS),
@@ -67,8 +67,8 @@ def push(
 ) -> int:
     """Import a list under the policy, sign its next version and offer it, with a second person's approval.
 
-    Bad lines are skipped and named by number; categories that the policy does not name are refused and
-    counted. Units that hold the version before get the change alone.
+    The command skips bad lines and prints their numbers; it refuses and counts categories that the policy
+    does not name. Units that have the previous version get only the changes.
     """
     form = forms.ListForm(
         list_id=list_id,
@@ -91,9 +91,9 @@ def push(
         print(desk.wait_words(made.proposal))
     else:
         travels = (
-            "a snapshot travels"
+            "units get a snapshot"
             if made.as_snapshot
-            else f"{made.removed} removed and {made.added} added travel"
+            else f"{made.removed} removed and {made.added} added go to units"
         )
         print(f"out: version {made.version}, {made.entries} entries; {travels}")
     return DONE
@@ -101,7 +101,7 @@ def push(
 
 @desk.desk_verb(hotlist, "list", example="department hotlist list --user super")
 def list_lists(terminal: desk.Terminal) -> int:
-    """List the newest version of each hot list that is out."""
+    """List the newest version of each hot list offered to units."""
     return terminal.table(terminal.call("hotlist/list", NothingForm()), HEADINGS)
 
 
@@ -113,7 +113,7 @@ def list_lists(terminal: desk.Terminal) -> int:
 @click.option("--layout", required=True, help="ncic, genetec, genetec-permit, vigilant or uk-16.")
 @click.option("--category", default="", help="Of every entry, where the layout has no column for it.")
 def diff(terminal: desk.Terminal, *, file: Path, list_id: str, layout: str, category: str) -> int:
-    """Compare a file with the newest version of its list: how many entries go and come. Sends nothing."""
+    """Compare a file with the newest version of its list: count removed and added entries. Sends nothing."""
     form = sources.DiffForm(list_id=list_id, layout=layout, body=desk.read_bytes(file), category=category)
     made = terminal.call("hotlist/diff", form)
     if terminal.common.json:
@@ -138,7 +138,7 @@ SOURCE_HEADINGS = {
 
 @desk.desk_verb(hotlist, "sources", example="department hotlist sources --user super")
 def list_sources(terminal: desk.Terminal) -> int:
-    """List each source with its rejected hits. Exit 1 if one is silent for too many of them."""
+    """List each source with its rejected hits. Exit 1 if one is muted for too many of them."""
     rows = terminal.call("hotlist/sources", NothingForm())
     terminal.table(rows, SOURCE_HEADINGS)
     return FOUND_WRONG if any(one.silent for one in rows) else DONE
@@ -151,16 +151,18 @@ ADD = (
 
 
 @desk.desk_verb(hotlist, "add", example=ADD)
-@desk.text("--plate", "plate", "The plate that is looked for.")
+@desk.text("--plate", "plate", "The wanted plate.")
 @desk.text("--state", "state", "Its state, e.g. US-CA.", required=False)
 @click.option("--category", required=True, help="One that the signed policy names.")
 @desk.text("--case", "case", "The case number.")
-@desk.text("--why", "why", "The reason, for the second person and for whoever verifies an alert.")
-@click.option("--days", type=click.IntRange(1, 30), required=True, help="When the entry ends by itself.")
+@desk.text("--why", "why", "The reason, for the second person and for the person who verifies an alert.")
+@click.option("--days", type=click.IntRange(1, 30), required=True, help="When the entry expires.")
 @desk.text("--make", "make", "Of the vehicle.", required=False)
 @desk.text("--model", "model", "Of the vehicle.", required=False)
 @desk.text("--color", "color", "Of the vehicle.", required=False)
-@click.option("--covert-for", "recipients", multiple=True, help="Who alone sees its alerts; may be repeated.")
+@click.option(
+    "--covert-for", "recipients", multiple=True, help="The only person who sees its alerts; repeatable."
+)
 @desk.second_person
 def add(
     terminal: desk.Terminal,
@@ -178,10 +180,9 @@ def add(
     propose: bool,
     approval: int,
 ) -> int:
-    """Look for a vehicle in a case of this department, with a second person's approval.
-
-    The entry ends by itself; a covert one needs the administrator, and is counted publicly. Proposal and
-    repetition must be of one day: the end is the end of the day.
+    """Add a vehicle of this department's case to the local list, with a second person's approval. The entry
+    expires automatically; a covert one needs the administrator and counts in the public figures. Proposal and
+    repetition must be on the same day, because an entry expires at the end of a day.
     """
     end_us = (now_us() // DAY_US + 1 + days) * DAY_US - MINUTE_US
     form = local.LocalForm(
@@ -204,10 +205,10 @@ def add(
 @desk.desk_verb(
     hotlist, "withdraw", example="department hotlist withdraw --case 26-001042 --why 'found' --user super"
 )
-@desk.text("--case", "case", "The case whose entries end now.")
+@desk.text("--case", "case", "The case whose entries end.")
 @desk.text("--why", "why", "The reason.")
 def withdraw(terminal: desk.Terminal, *, case: str, why: str) -> int:
-    """End the local entries of a case; open alerts of theirs are recalled from every screen."""
+    """End the local entries of a case and recall their open alerts from every screen."""
     return _changed(terminal, terminal.call("hotlist/withdraw", local.WithdrawForm(case=case, reason=why)))
 
 

@@ -1,4 +1,4 @@
-"""`department incident`: what contradicted a unit's past, and its closing by two people (463.8)."""
+"""`department incident`: contradictions in a unit's log, closed by two people (463.8)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ incident = noun("incident", "Forks, rollbacks and bad records of units; two peop
 
 
 @desk.desk_verb(incident, "list", example="department incident list --user chief")
-@click.option("--open", "only_open", is_flag=True, help="Those that are not closed; exit 1 if there are any.")
+@click.option("--open", "only_open", is_flag=True, help="Only open ones; exit 1 if there are any.")
 def list_incidents(terminal: desk.Terminal, *, only_open: bool) -> int:
-    """List incidents, the open ones first."""
+    """List incidents, open ones first."""
     rows = terminal.call("incident/list", NothingForm())
     if only_open:
         rows = tuple(one for one in rows if one.state != "closed")
@@ -39,13 +39,13 @@ def list_incidents(terminal: desk.Terminal, *, only_open: bool) -> int:
 
 @desk.desk_verb(incident, "close", example=CLOSE)
 @desk.entry("number", "INCIDENT")
-@desk.text("--finding", "finding", "What it was, in words.")
+@desk.text("--finding", "finding", "The cause, in words.")
 def close(terminal: desk.Terminal, *, number: int, finding: str) -> int:
-    """Say that an incident is settled. The second person's word closes it."""
+    """Confirm that an incident is settled. The second person's confirmation closes it."""
     made = terminal.call("incident/close", forms.SettleForm(incident=number, finding=finding))
     if terminal.common.json:
         return terminal.show(made)
-    print(f"incident {number}: " + ("closed" if made.closed else "a second person must close it too"))
+    print(f"incident {number}: " + ("closed" if made.closed else "a second person must also close it"))
     return DONE
 
 
@@ -101,12 +101,10 @@ def receipt(terminal: desk.Terminal, *, file: Path) -> int:
 @incident.verb("examine", example="department incident examine /media/card/sync/old/3f9c2b7a10de4455")
 @click.argument("folder", type=desk.FILE, metavar="FOLDER")
 def examine(common: Common, *, folder: Path) -> int:
-    """Hold a closed log, brought from a unit's home, against what was received of it.
-
-    FOLDER is the unit's HOME/sync/old/LOG, copied whole. Shows counts only, changes nothing and opens
-    nothing: which records verify, which of them the department lacks, and which contradict what it holds. The
-    exit status is 1 if any lack or contradict. Keep the folder with the incident's papers: its records stay
-    provable there.
+    """Compare a closed log from a unit's home with what the department received of it. FOLDER is the unit's
+    HOME/sync/old/LOG, copied whole. Shows only counts, changes nothing and opens nothing: how many records
+    verify, how many the department lacks, and how many contradict its own. The exit status is 1 if any are
+    missing or contradict. Keep the folder with the incident's papers: its records stay provable there.
     """
     department = Department(DepartmentHome.open(common.home))
     try:

@@ -27,7 +27,7 @@ USUAL = Settings()
 @click.option("--blobs-endpoint", default="", help="With s3: the store's URL. Default: AWS.")
 @click.option("--keys-folder", default="", help="Folder of the key service's keys. Default: HOME/keys.")
 @click.option("--fips", is_flag=True, help="Write a policy file with approved algorithms only.")
-@click.option("--demo", is_flag=True, help="Mark the root file as a demo's, for good.")
+@click.option("--demo", is_flag=True, help="Mark the root file permanently as a demo's.")
 def init(
     common: Common,
     *,
@@ -45,7 +45,7 @@ def init(
 ) -> int:
     """Make a department's home: its keys, its certificate authority, its store and its first root file.
 
-    The store is SQLite unless --database names PostgreSQL. Three keys that belong offline sign the root file.
+    The store is SQLite unless --database names PostgreSQL. Three keys to keep offline sign the root file.
     """
     settings = Settings(
         name=name,
@@ -69,14 +69,12 @@ def init(
         return DONE
     print(f"the department's home is {made.home.path}; its settings: {made.home.path / 'department.toml'}")
     print(f"root file, SHA-256 {made.root_digest.hex()}")
-    print(
-        "three keys set policy, witness and every other key, two of them together. Move each to its office:"
-    )
+    print("any two of these three keys set policy, witness and every other key. Move each to its office:")
     for path, office in zip(made.root_keys, KEEPERS, strict=True):
-        print(f"  {path}  ->  {office}, on a medium of its own; then delete it here")
+        print(f"  {path}  ->  {office}, on a separate medium; then delete it here")
     print(
         "next: department user first USER, then a witness outside the department (department witness --help);"
     )
-    print("      until two offices sign a root file that names it, no answer leaves the desk")
+    print("      no answer leaves the desk until two offices sign a root file that names the witness")
     print("      department serve runs the server")
     return DONE

@@ -1,4 +1,4 @@
-"""`department inquiry`: ask, propose, approve, run, answer, dispute and file look-ups (463.2, 463.5)."""
+"""`department inquiry`: request, propose, approve, run, answer, dispute and file look-ups (463.2, 463.5)."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ desk.form_verb(
     inquiry,
     "request",
     "inquiry/request",
-    "Ask for a search through the queue.",
+    "Request a search through the queue.",
     desk.query,
     desk.ground,
     example=f"department inquiry request --plate 7ABC123 {WHY} --user o1",
@@ -96,7 +96,7 @@ desk.form_verb(
     inquiry,
     "estimate",
     "inquiry/estimate",
-    "See how many days and reads a search would open, before you run it.",
+    "Show how many days and reads a search would open, before you run it.",
     desk.query,
     desk.ground,
     example=f"department inquiry estimate --plate '7AB*' {WHY} --user comm1",
@@ -111,7 +111,7 @@ desk.form_verb(
 )
 @desk.query
 @desk.ground
-@desk.text("--danger", "danger", "Whose life is in danger, and how.")
+@desk.text("--danger", "danger", "The person in danger, and the danger.")
 def break_glass(terminal: desk.Terminal, *, query: Query, ground: Ground, danger: str) -> int:
     """Search now, alone, because a life is in danger. A second person judges it within hours."""
     form = GlassForm(query=query, ground=ground, danger=danger)
@@ -146,9 +146,9 @@ desk.form_verb(
 )
 @desk.entry("access")
 @desk.query
-@desk.text("--after", "after", "The cursor that the last page ended with.")
+@desk.text("--after", "after", "The cursor at the end of the last page.")
 def more(terminal: desk.Terminal, *, access: int, query: Query, after: str) -> int:
-    """See the next page of your search: the same plate and times, within the hour."""
+    """Show the next page of your search: the same plate and times, within the hour."""
     form = forms.PageForm(access=access, query=query, after=after)
     return _show_answer(terminal, terminal.call("inquiry/more", form))
 
@@ -166,7 +166,7 @@ desk.form_verb(
     "inquiry/approve",
     "Decide on a proposal as the second person.",
     desk.entry("proposal"),
-    click.option("--yes/--no", "granted", default=True, help="Approve it (the default), or say no."),
+    click.option("--yes/--no", "granted", default=True, help="Approve (the default) or refuse."),
     desk.text("--why", "reason", "The reason."),
     example="department inquiry approve 41 --why 'known case' --user comm2",
 )
@@ -184,7 +184,7 @@ desk.form_verb(
 @desk.desk_verb(inquiry, "answer", example="department inquiry answer 41 --user o1")
 @desk.entry("request")
 def answer(terminal: desk.Terminal, *, request: int) -> int:
-    """See the answer to your request."""
+    """Show the answer to your request."""
     return _show_answer(terminal, terminal.call("inquiry/answer", forms.RequestForm(request=request)))
 
 
@@ -192,7 +192,7 @@ desk.form_verb(
     inquiry,
     "mine",
     "inquiry/mine",
-    "List what was accessed by you or in your name.",
+    "List accesses by you or in your name.",
     example="department inquiry mine --user o1",
     columns=("entry", "date_time", "username", "on_behalf_of", "action", "purpose", "number", "results"),
 )
@@ -200,7 +200,7 @@ desk.form_verb(
     inquiry,
     "requests",
     "inquiry/requests",
-    "List your requests: waiting, answered, or declined and why.",
+    "List your requests: waiting, answered, or declined with the reason.",
     example="department inquiry requests --user o1",
     columns=("request", "at_us", "state", "reason"),
 )
@@ -208,7 +208,7 @@ desk.form_verb(
     inquiry,
     "dispute",
     "inquiry/dispute",
-    "Dispute an entry in your name that is not yours.",
+    "Dispute an entry in your name that you did not make.",
     desk.entry("entry"),
     desk.text("--why", "reason", "The reason."),
     example="department inquiry dispute 41 --why 'I was on leave' --user o1",
@@ -258,9 +258,9 @@ def _save_images(terminal: desk.Terminal, images: forms.Images, out: Path) -> in
 
 
 @desk.desk_verb(inquiry, "unfiled", example="department inquiry unfiled --csv --user comm1")
-@click.option("--csv", is_flag=True, help="One ALPR Request a line, for the RMS's import.")
+@click.option("--csv", is_flag=True, help="One ALPR Request per line, for the RMS import.")
 def unfiled(terminal: desk.Terminal, *, csv: bool) -> int:
-    """List the hand-over to the RMS: what has no number there yet."""
+    """List the accesses that have no RMS number yet."""
     found = terminal.call("inquiry/unfiled", forms.NothingForm())
     if csv:
         print(csv_text(found), end="")
@@ -272,7 +272,7 @@ desk.form_verb(
     inquiry,
     "file",
     "inquiry/file",
-    "Enter an access's RMS number. Of several the last one counts.",
+    "Enter an access's RMS number. The last entry counts.",
     desk.entry("access"),
     desk.text("--rms", "rms_number", "The number in the RMS."),
     example="department inquiry file 41 --rms RMS-26-77 --user comm1",
@@ -301,7 +301,7 @@ def file_many(terminal: desk.Terminal, *, numbers: Path) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Waiting:
-    """What the person who answers or approves must see, in the order of a line."""
+    """The fields that the person who answers or approves must see, in the order of a line."""
 
     kind: str
     entry: int
@@ -339,7 +339,7 @@ def _show_answer(terminal: desk.Terminal, answer: forms.Answer) -> int:
         return terminal.show(answer)
     terminal.show(answer.reads, READ_COLUMNS)
     if answer.near:
-        print("near, not the plate itself: compare each with its image")
+        print("near match, not this exact plate: compare each with its image")
         terminal.show(answer.near, READ_COLUMNS)
     mark = f"  {WORDS}" if answer.unwitnessed else ""
     print(f"ALPR Request: entry {answer.access}, {answer.count} results{mark}")

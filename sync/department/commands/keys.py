@@ -1,4 +1,4 @@
-"""`department keys`: the root file's ceremony, and the key service on a machine of its own."""
+"""`department keys`: the root file's ceremony, and the key service on a separate machine."""
 
 from __future__ import annotations
 
@@ -66,17 +66,15 @@ def print_policy(common: Common) -> int:
     "witnesses",
     multiple=True,
     metavar="KEYS",
-    help="A witness's keys, as `department witness init` printed them, with a comma between. Repeatable.",
+    help="A witness's keys, as printed by `department witness init`, separated by commas. Repeatable.",
 )
 @click.option(
-    "--witness-url", "urls", multiple=True, help="Where each --witness answers: https://..., or folder:/path."
+    "--witness-url", "urls", multiple=True, help="Address of each --witness: https://..., or folder:/path."
 )
 @click.option(
     "--public-witness", "public", multiple=True, metavar="KEYS", help="A witness of the log of hourly heads."
 )
-@click.option(
-    "--public-witness-url", "public_urls", multiple=True, help="Where each --public-witness answers."
-)
+@click.option("--public-witness-url", "public_urls", multiple=True, help="Address of each --public-witness.")
 @click.option("--without-witness", "without", multiple=True, metavar="NAME", help="Drop this witness.")
 @click.option("--quorum", type=int, help="How many witnesses must co-sign; default: more than half.")
 @click.option("--key-service", default="", metavar="KEY", help="The key that signs the key service's list.")
@@ -122,9 +120,9 @@ def draft_root(
 
 
 @keys.verb("new", example="department keys new --out spare.key")
-@click.option("--out", type=desk.FILE, required=True, metavar="FILE", help="On a medium of its own.")
+@click.option("--out", type=desk.FILE, required=True, metavar="FILE", help="A file on a separate medium.")
 def new_key(_common: Common, *, out: Path) -> int:
-    """Make a root key, at the office that will keep it, and print its public half."""
+    """Make a root key, at the office that will keep it, and print the public key."""
     made = Ed25519PrivateKey.generate()
     write_new(out, made.private_bytes_raw())
     print(made.public_key().public_bytes_raw().hex())
@@ -155,7 +153,7 @@ def sign_draft(_common: Common, *, file: Path, key: Path) -> int:
 def draft_administrator(common: Common, *, user: str, name: str, out: Path) -> int:
     """Draft a statement that names an administrator, for two of the three offices to sign.
 
-    For a department in which no administrator can log on: the administrator left, or lost password and phone.
+    For a department whose administrator cannot log on: the person left, or lost password and phone.
     """
     opened = open_desk(DepartmentHome.open(common.home))
     try:
@@ -169,7 +167,7 @@ def draft_administrator(common: Common, *, user: str, name: str, out: Path) -> i
 @keys.verb("appoint", example="department keys appoint next.admin")
 @click.argument("file", type=desk.FILE)
 def appoint(common: Common, *, file: Path) -> int:
-    """Appoint the administrator whom two offices named, and print the first password, once."""
+    """Appoint the administrator named by two offices, and print the first password, once."""
     opened = open_desk(DepartmentHome.open(common.home))
     try:
         made = naming.name_administrator(opened, desk.read_bytes(file))
@@ -185,7 +183,7 @@ def appoint(common: Common, *, file: Path) -> int:
 
 @keys.verb("adopt", example="department keys adopt next.root")
 @click.argument("file", type=desk.FILE)
-@click.option("--policy", type=desk.FILE, help="The policy file that it names, if that changes.")
+@click.option("--policy", type=desk.FILE, help="The policy file that it names, if the policy changes.")
 def adopt(common: Common, *, file: Path, policy: Path | None) -> int:
     """Adopt a signed root file."""
     home = DepartmentHome.open(common.home)
@@ -211,13 +209,13 @@ def adopt(common: Common, *, file: Path, policy: Path | None) -> int:
     "root_path",
     type=desk.FILE,
     required=True,
-    help="The department's root file, as this machine trusts it.",
+    help="The department's root file, trusted by this machine.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=8466, show_default=True, help="Port to listen on.")
 @click.option("--certificate", type=desk.FILE, required=True, help="PEM chain for HTTPS.")
 @click.option("--tls-key", type=desk.FILE, required=True, help="PEM key for HTTPS.")
-@click.option("--fips", is_flag=True, help="Approved algorithms only in TLS.")
+@click.option("--fips", is_flag=True, help="Only approved algorithms in TLS.")
 def serve(
     _common: Common,
     *,
@@ -239,7 +237,7 @@ def serve(
         root = desk.read_bytes(root_path)
         root_file.describe(root)
     except StorageError as error:
-        raise ConfigError(f"is no root file: {error}", where=str(root_path)) from None
+        raise ConfigError(f"is not a root file: {error}", where=str(root_path)) from None
     context = tls_context(certificate, tls_key, approved=fips)
     demand_free(host, port, "--port")
     private_folder(folder)
@@ -252,7 +250,7 @@ def serve(
     service, opened = LocalKeyService(folder, clock), OpenedList(folder)
     print(f"key of its list, for the root file: {opened.public.public_bytes_raw().hex()}", file=sys.stderr)
     app = key_app(service, opened, root, token_file.read_text().strip(), clock)
-    print(f"key service on {host}:{port}; Ctrl-C ends", file=sys.stderr, flush=True)
+    print(f"key service on {host}:{port}; Ctrl-C stops", file=sys.stderr, flush=True)
     uvicorn.run(
         app,
         host=host,
@@ -270,9 +268,9 @@ def serve(
 
 
 def _offer_to_units(front: Front) -> None:
-    """Offer a changed policy at once; where that fails, the server tries again every day."""
+    """Offer a changed policy at once; if that fails, the server retries daily."""
     try:
         if sent := front.send_down():
             print(f"units are offered a new {', '.join(sent)}")
     except SyncError as error:
-        print(f"department: units are not offered it yet: {error}", file=sys.stderr)
+        print(f"department: not offered to units yet: {error}", file=sys.stderr)

@@ -1,6 +1,5 @@
-"""Files and folders that take what leaves the desk. No command itself.
-
-They are made before the call: a delivery that is in the log must not fail on the name of its file.
+"""Files and folders for what leaves the desk. Not a command. They are made before the call: a delivery that
+is in the log must not fail on the name of its file.
 """
 
 from __future__ import annotations
@@ -15,34 +14,34 @@ from sync.errors import ConfigError, LackingError
 
 
 class NewFile:
-    """A file of a name not used before, 0600, empty until it is filled."""
+    """A file with an unused name, 0600, empty until filled."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ConfigError where it cannot be made."""
+        """Raises ConfigError if it cannot be made."""
         self.path, self.filled = path, False
         try:
             files.write_new(path, b"")
         except FileExistsError:
-            raise ConfigError("is there already", where=str(path), cure="name a new file") from None
+            raise ConfigError("already exists", where=str(path), cure="name a new file") from None
         except OSError as error:
             raise _unusable(path, error) from None
 
     def fill(self, data: bytes) -> None:
-        """Write and sync the content. Raises LackingError: what left the desk is in the log, and lost."""
+        """Write and sync the content. Raises LackingError: the log has the delivery, but the file is lost."""
         try:
             files.replace(self.path, data)
         except OSError as error:
             raise LackingError(
                 f"could not be written: {error.strerror}",
                 where=str(self.path),
-                cure="the log says that it left; make room, then ask again",
+                cure="the log has this delivery; make room, then repeat the command",
             ) from None
         self.filled = True
 
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[NewFile]:
-    """A file to fill; gone again where it was not."""
+    """A file to fill; removed if nothing filled it."""
     made = NewFile(path)
     try:
         yield made

@@ -1,4 +1,4 @@
-"""`department purge`: what is kept until when (463.8), and purge what is due now."""
+"""`department purge`: show what is kept until when (463.8), and purge what is due."""
 
 from __future__ import annotations
 
@@ -54,4 +54,4 @@ def _show_plan(department: Department, *, as_json: bool) -> None:
             print(json.dumps(facts | {"overdue_days": overdue}))
         else:
             late = f"  OVERDUE {overdue} days" if overdue else ""
-            print(f"received {day_text(one.day)}  goes {goes}  {records} records, {parts} elements{late}")
+            print(f"received {day_text(one.day)}  due {goes} {records} records, {parts} elements{late}")

@@ -6,7 +6,7 @@ from sync.command_frame import noun
 from sync.department.commands import desk_access as desk
 
 ANSWER = (
-    "department redress answer 41 --outcome corrected --note 'entry corrected, told by mail' --user chief"
+    "department redress answer 41 --outcome corrected --note 'entry corrected, informed by mail' --user chief"
 )
 
 redress = noun("redress", "Requests from the public about a read, a stop or a look-up.", example=ANSWER)
@@ -15,7 +15,7 @@ desk.form_verb(
     redress,
     "list",
     "redress/list",
-    "List requests, those that wait first.",
+    "List requests, waiting ones first.",
     example="department redress list --user chief",
     columns=("request", "at_us", "due_us", "about", "contact", "words", "outcome"),
 )
@@ -23,9 +23,9 @@ desk.form_verb(
     redress,
     "answer",
     "redress/answer",
-    "Enter how a request was settled, once the person was told.",
+    "Enter the outcome of a request, after you informed the person.",
     desk.entry("request"),
     desk.text("--outcome", "outcome", "corrected, nothing-found, referred or unclear."),
-    desk.text("--note", "note", "What was found, and what the person was told."),
+    desk.text("--note", "note", "What you found, and how you informed the person."),
     example=ANSWER,
 )

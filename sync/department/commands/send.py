@@ -17,7 +17,7 @@ from sync.errors import ConfigError
 @click.argument("kind", type=click.Choice(("configuration", "update")))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--id", "update_id", default="", help="An update's name: letters, digits, . _ -")
-@click.option("--unit", default="", help="For this unit only (its id).")
+@click.option("--unit", default="", help="Only for this unit (its id).")
 @click.option("--why", default="maintenance", show_default=True, help="The reason.")
 @desk.second_person
 @desk.as_user
@@ -35,12 +35,14 @@ def send(
 ) -> int:
     """Sign a configuration (TOML) or an update bundle, and offer it to units.
 
-    Units fetch it with their next sync and check it. A configuration changes the keys that it names, at once;
-    an update needs a second person here, and waits until a person installs it at the console. What is out:
-    `department hotlist list`.
+    Units fetch it with their next sync and check it. A configuration changes the settings that it names, at
+    once; an update needs a second person here, and waits until a person installs it at the console. Current
+    offers: `department hotlist list`.
     """
     if kind == "update" and not update_id:
-        raise ConfigError("an update has a name", where="--id", cure="department send update --id 0.2.0 FILE")
+        raise ConfigError(
+            "an update needs a name", where="--id", cure="department send update --id 0.2.0 FILE"
+        )
     form = SignForm(
         kind=kind,
         name=update_id,

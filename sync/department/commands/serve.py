@@ -1,4 +1,4 @@
-"""`department serve`: run the receiver, the enrolment and the desk."""
+"""`department serve`: run the receiver, the enrollment and the desk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sync.department.server.server import Department
 
 @verb("serve", example="department serve --home /srv/alpr")
 def serve(common: Common) -> int:
-    """Run the department's server until it is stopped (Ctrl-C, SIGTERM).
+    """Run the department's server until Ctrl-C or SIGTERM.
 
     Events go to stderr as JSON lines, never with a plate.
     """
@@ -31,7 +31,7 @@ def serve(common: Common) -> int:
         if common.json:
             print(json.dumps({"unit_port": unit_port, "desk_port": desk_port}), flush=True)
         else:
-            print(f"units: port {unit_port}; desk and enrolment: port {desk_port}; Ctrl-C ends", flush=True)
+            print(f"units: port {unit_port}; desk and enrollment: port {desk_port}; Ctrl-C stops", flush=True)
 
     with home.locked():
         department = Department(home)
@@ -56,7 +56,7 @@ def serve(common: Common) -> int:
 
 
 def _routes(front: Front | None) -> list[BaseRoute]:
-    """The desk for programs and for browsers, bounded together."""
+    """The desk for programs and for browsers, under one limit."""
     calling = Calling(front) if front is not None else None
     return [*api.routes(front, calling), *pages.routes(calling)]
 

@@ -51,23 +51,23 @@ def _narrower_of(plates: tuple[str, ...], since_us: int, until_us: int, images: 
 narrower_scope = collected(
     "scope",
     _narrower_of,
-    click.option("--plate", "plates", multiple=True, metavar="PLATE", help="Default: all that was approved."),
+    click.option("--plate", "plates", multiple=True, metavar="PLATE", help="Default: everything approved."),
     desk.time_option("--since", "since_us", "With --plate: ISO 8601, UTC.", default=-1),
     desk.time_option("--until", "until_us", "With --plate: ISO 8601, UTC.", default=-1),
-    click.option("--images", is_flag=True, help="With --plate: images too."),
+    click.option("--images", is_flag=True, help="With --plate: include images."),
 )
 
 
 # --kind and --state have no default: the person who enters a request says what the agency is, and where
 @desk.desk_verb(share, "record", example=RECORD)
-@click.option("--letter", type=desk.FILE, required=True, help="The request itself, as it came.")
+@click.option("--letter", type=desk.FILE, required=True, help="The received letter.")
 @desk.text("--agency", "agency", "Name of the agency: 463.6 (a) 1.", required=False)
 @desk.text("--person", "person", "Name of the person requesting: 463.6 (a) 2.", required=False)
 @desk.text("--intended", "purpose", "What the information is for: 463.6 (a) 3.", required=False)
 @desk.text("--number", "number", "The agency's case or request number: 463.6 (a) 3.", required=False)
-@desk.text("--kind", "agency_kind", "law-enforcement, prosecutor, federal, or what it is.")
+@desk.text("--kind", "agency_kind", "law-enforcement, prosecutor, federal, or another kind.")
 @desk.text("--state", "state", "Two letters, or US for federal agencies.")
-@desk.text("--agreement", "agreement", "The standing agreement it comes under, e.g. lasd.", required=False)
+@desk.text("--agreement", "agreement", "The standing agreement that covers it, e.g. lasd.", required=False)
 @scope_options
 def record(terminal: desk.Terminal, *, letter: Path, **fields: Any) -> int:
     """Enter a written request."""
@@ -79,7 +79,7 @@ desk.form_verb(
     share,
     "list",
     "share/list",
-    "List written requests, the newest first.",
+    "List written requests, newest first.",
     example="department share list --user chief",
     columns=("request", "agency", "person", "number", "agreement", "state", "delivered", "transfers"),
 )
@@ -89,7 +89,7 @@ desk.form_verb(
 @desk.entry("request")
 @desk.out_option("FILE")
 def letter(terminal: desk.Terminal, *, request: int, out: Path) -> int:
-    """Read a written request: save the letter, and show the scope that it asks for."""
+    """Read a written request: save the letter, and show its scope."""
     with new_file(out) as file:
         shown = terminal.call("share/letter", forms.RequestForm(request=request))
         file.fill(shown.letter)
@@ -99,7 +99,7 @@ def letter(terminal: desk.Terminal, *, request: int, out: Path) -> int:
         return DONE
     since, until = iso_text(scope.since_us, to="second"), iso_text(scope.until_us, to="second")
     images = "with images" if scope.images else "without images"
-    print(f"{out}: {shown.name}, as it came")
+    print(f"{out}: {shown.name}, unchanged")
     print(f"scope: {', '.join(scope.plates)} from {since} to {until}, {images}")
     return DONE
 
@@ -108,7 +108,7 @@ desk.form_verb(
     share,
     "review",
     "share/review",
-    "Note your review.",
+    "Enter your review.",
     desk.entry("request"),
     desk.text("--note", "note", "What you found."),
     example="department share review 41 --note 'letter is complete' --user chief",
@@ -137,7 +137,7 @@ for _name, _approved in (("approve", True), ("refuse", False)):
 @narrower_scope
 @desk.ground
 def deliver(terminal: desk.Terminal, *, request: int, out: Path, scope: Scope | None, ground: Ground) -> int:
-    """Build the package of an approved request: all that was approved, or a part of it."""
+    """Build the package of an approved request, or of a part of it."""
     form = forms.DeliverForm(request=request, scope=scope, ground=ground)
     with new_file(out) as file:
         made = terminal.call("share/deliver", form)

@@ -1,4 +1,4 @@
-"""What `send` does: a document signed by a call of a person. No command itself."""
+"""For `send`: a document signed by a person's call. Not a command."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def sign(terminal: Terminal, form: SignForm) -> int:
     else:
         made = _sign_alone(home, form)
     facts = {"name": made.name, "version": made.version, "sha256": made.digest, "proposal": made.proposal}
-    words = f"out: {made.name}, version {made.version}, SHA-256 {made.digest}"
+    words = f"sent: {made.name}, version {made.version}, SHA-256 {made.digest}"
     if made.proposal >= 0:
         words = f"{made.name}, SHA-256 {made.digest}: {wait_words(made.proposal)}"
     print(json.dumps(facts) if terminal.common.json else words)

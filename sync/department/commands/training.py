@@ -1,4 +1,4 @@
-"""`department training`: record a training; list who is current (463.9)."""
+"""`department training`: record a training; list the people who are current (463.9)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ training = noun("training", "Yearly training of 463.9.", example=RECORD)
 
 @desk.desk_verb(training, "record", example=RECORD)
 @click.argument("name_of_user", metavar="USER")
-@desk.text("--trainer", "trainer", "The CCAT supervisor; for the supervisor, who conducted it.")
+@desk.text(
+    "--trainer",
+    "trainer",
+    "The CCAT supervisor; for the supervisor's own training, the person who conducted it.",
+)
 @desk.text("--course", "course", "An approved course of the policy file.")
 @click.option(
     "--topics",
@@ -63,7 +67,7 @@ def record(
 @desk.text("--course", "course", "An approved course of the policy file.")
 @desk.time_option("--held", "held_us", "When it was held, ISO 8601, UTC. Default: now.", default=-1)
 def record_class(terminal: desk.Terminal, *, sheet: Path, trainer: str, course: str, held_us: int) -> int:
-    """Record one class with all its topics for everybody on its sign-in sheet."""
+    """Record one class with all its topics for everyone on its sign-in sheet."""
     users = read_sign_in(desk.read_bytes(sheet))
     with desk.seat(terminal) as call:
         policy = desk.policy_of(call)

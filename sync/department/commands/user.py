@@ -77,7 +77,7 @@ def first(common: Common, *, name_of_user: str, name: str) -> int:
 @click.option(
     "--first-password",
     is_flag=True,
-    help="The password was handed to you: it has no key yet, and goes to the desk itself.",
+    help="Another person gave you this password: it has no key yet, and goes to the desk.",
 )
 def login(common: Common, *, name_of_user: str, post: str, first_password: bool) -> int:
     """Log on, and print a token for DEPARTMENT_TOKEN. The token holds the key that signs your calls."""
@@ -90,8 +90,8 @@ def login(common: Common, *, name_of_user: str, post: str, first_password: bool)
             made = logged_on(session_desk, session_desk.logons.logon(name_of_user, password, code, post=post))
     if made.must_change:
         print(
-            f"department: {MUST_CHANGE[made.must_change]}: this token is for `department user password` "
-            "alone; log on again after it",
+            f"department: {MUST_CHANGE[made.must_change]}: this token works only for `department user "
+            "password`; then log on again",
             file=sys.stderr,
         )
     facts = {"token": made.token, "must_change": made.must_change}
@@ -113,7 +113,7 @@ def logout(common: Common) -> int:
 
 @user.verb("unlock", example="department user unlock")
 def unlock(common: Common) -> int:
-    """Open the locked session of DEPARTMENT_TOKEN."""
+    """Unlock the session of DEPARTMENT_TOKEN."""
     if client.configured():
         with client.RemoteDesk.of_environment() as remote:
             remote.unlock(desk.secret(desk.PASSWORD, "password"), desk.secret(desk.CODE, "code"))
@@ -136,9 +136,9 @@ def _session_desk(common: Common) -> Iterator[Desk]:
 
 
 @desk.desk_verb(user, "password", example="department user password --user comm1")
-@click.option("--new-authenticator", is_flag=True, help="A new secret for the phone too.")
+@click.option("--new-authenticator", is_flag=True, help="Also make a new authenticator secret.")
 def password(terminal: desk.Terminal, *, new_authenticator: bool) -> int:
-    """Set your own password, also one that has expired. The authenticator stays unless you ask."""
+    """Set your own password, even an expired one. The authenticator stays unless you ask."""
     old = desk.secret(desk.PASSWORD, "password")
     with desk.seat(terminal, send_password=True) as call:
         new = desk.secret("DEPARTMENT_NEW_PASSWORD", "new password")
@@ -149,7 +149,7 @@ def password(terminal: desk.Terminal, *, new_authenticator: bool) -> int:
 @desk.desk_verb(user, "set", example="department user set o1 --roles sworn-officer --why hired --user chief")
 @user_argument
 @click.option("--name", default="", help="The person's name.")
-@click.option("--organization", default="", help="Default: as it is, else the department.")
+@click.option("--organization", default="", help="Default: unchanged; for a new person, the department.")
 @click.option(
     "--roles", type=Roles(), default="", metavar="ROLE,...", help="Comma-separated: " + ", ".join(Role)
 )
@@ -165,12 +165,14 @@ def password(terminal: desk.Terminal, *, new_authenticator: bool) -> int:
     type=desk.FILE,
     multiple=True,
     metavar="PUB",
-    help="Public key file of the person, for proof at a unit. Repeat for several; they replace the old ones. "
-    "none: no key.",
+    help="Public key file of the person, to authenticate at a unit. Repeatable; the files replace the old "
+    "ones. none: no key.",
 )
 @desk.text("--why", "why", "hired, moved, left, ...")
-@click.option("--remove", is_flag=True, help="No longer on the roster.")
-@desk.time_option("--ends", "ends_us", "When a designation ends. Default: the policy's longest.", default=-1)
+@click.option("--remove", is_flag=True, help="Remove the person from the roster.")
+@desk.time_option(
+    "--ends", "ends_us", "When a designation expires. Default: the policy's longest.", default=-1
+)
 @desk.second_person
 def set_account(
     terminal: desk.Terminal,
@@ -187,7 +189,7 @@ def set_account(
     propose: bool,
     approval: int,
 ) -> int:
-    """Add, change or remove a person. What is not given stays as it is."""
+    """Add, change or remove a person. Omitted options do not change."""
     hours = None if shift in {"", NONE} else _shift(shift)
     with desk.seat(terminal) as call:
         people = call("training/list", NothingForm())
@@ -247,7 +249,7 @@ desk.form_verb(
     user,
     "hand-over",
     "user/hand-over",
-    "Hand the office of 463.4 over to another person.",
+    "Hand over the office of administrator (463.4) to another person.",
     click.argument("user", metavar="USER"),
     desk.text("--why", "reason", "The reason."),
     desk.second_person,
@@ -327,5 +329,5 @@ def _hand_over(common: Common, given: forms.HandedOver) -> int:
         print(qr_text(given.totp_uri))
         print(f"authenticator: {given.totp_uri}")
     else:
-        print("the authenticator stays as it is")
+        print("the authenticator is unchanged")
     return DONE

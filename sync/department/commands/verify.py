@@ -16,13 +16,12 @@ from sync.department.server.verify import Checker
 
 @verb("verify", example="department verify --home /srv/alpr")
 @verify_log.stranger_options
-@click.option("--quick", is_flag=True, help="Signatures and trees only, no content.")
+@click.option("--quick", is_flag=True, help="Check only signatures and trees, no content.")
 def verify(common: Common, *, given: verify_log.Given, quick: bool) -> int:
-    """Check the store, or with PACKAGE or --log what a stranger was given.
-
-    Checks every leaf and its signature, every tree against what was co-signed, every receipt, every element
-    against its commitment; what is missing must be purged by receipt. PACKAGE is an evidence package (ZIP),
-    checked with --key; or an auditor's bundle, with --key and --witness-key.
+    """Check the store, or with PACKAGE or --log the files that a stranger received. Checks every leaf and
+    its signature, every tree against the co-signed checkpoints, every receipt, and every element against its
+    commitment; a missing element needs a purge receipt. PACKAGE is an evidence package (ZIP), checked with
+    --key; or an auditor's bundle, with --key and --witness-key.
     """
     if given.package is not None or given.log is not None:
         return verify_log.check_given(common, given)
@@ -43,6 +42,6 @@ def verify(common: Common, *, given: verify_log.Given, quick: bool) -> int:
         )
         for problem in report.problems:
             print(f"WRONG {problem}")
-        print("the store verifies" if not report.problems else f"{len(report.problems)} things are wrong")
+        print("the store verifies" if not report.problems else f"{len(report.problems)} problems found")
     wrong_log = verify_log.check_home(common, home, given.checkpoint)
     return FOUND_WRONG if report.problems or wrong_log else DONE

@@ -1,5 +1,5 @@
-"""The access log's and packages' part of `department verify`: for the department, and for strangers.
-No command itself."""
+"""`department verify` for the access log and packages, for the department and for strangers. Not a
+command."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from sync.root_file import Root
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What a stranger gives: the thing to check, and keys that came from elsewhere."""
+    """The input of a stranger: the file to check, and keys from elsewhere."""
 
     package: Path | None
     key: str | None
@@ -59,17 +59,26 @@ stranger_options = collected(
     Given,
     click.argument("package", type=FILE, required=False),
     click.option("--key", metavar="KEY", help="The department log's key (`department witness log-key`)."),
-    click.option("--log", type=FILE, metavar="FOLDER", help="A copy of the access log, to check it."),
+    click.option("--log", type=FILE, metavar="FOLDER", help="The copy of the access log to check."),
     click.option(
         "--witness-key", multiple=True, metavar="KEYS", help="A witness's keys, obtained from the witness."
     ),
-    click.option("--witness-url", multiple=True, metavar="URL", help="Where its newest checkpoint is."),
+    click.option("--witness-url", multiple=True, metavar="URL", help="Address of its newest checkpoint."),
     click.option(
-        "--checkpoint", type=FILE, multiple=True, metavar="FILE", help="Instead: a checkpoint from a witness."
+        "--checkpoint",
+        type=FILE,
+        multiple=True,
+        metavar="FILE",
+        help="Instead: a checkpoint file from a witness.",
     ),
-    click.option("--quorum", type=int, help="How many of the witnesses; default: all that are given."),
+    click.option("--quorum", type=int, help="How many witnesses must agree; default: all given."),
     click.option("--opened", type=FILE, metavar="FILE", help="The key service's own list."),
-    click.option("--opened-key", default="", metavar="KEY", help="The key of that list, from its office."),
+    click.option(
+        "--opened-key",
+        default="",
+        metavar="KEY",
+        help="The key of that list, from the office that runs the service.",
+    ),
 )
 
 
@@ -125,10 +134,12 @@ def _check_bundle(common: Common, data: bytes, public: Ed25519PublicKey, witness
         print(json.dumps({"bundle": to_json(report)}))
         return FOUND_WRONG if report.problems else DONE
     print(f"auditor's bundle of {report.department}: {report.entries} entries, {report.witnessed} witnessed")
-    print(f"proven from opened entries: {report.opened}; by the department's signed word: {report.claimed}")
+    print(
+        f"proven from opened entries: {report.opened}; by the department's signature alone: {report.claimed}"
+    )
     for problem in report.problems[:100]:
         print(f"WRONG {problem}")
-    print("the counts are what the log adds up to" if not report.problems else "the bundle does not verify")
+    print("the counts match the log" if not report.problems else "the bundle does not verify")
     return FOUND_WRONG if report.problems else DONE
 
 
@@ -163,7 +174,7 @@ def _newest(urls: Sequence[str], origin: str, files: Sequence[Path]) -> list[str
 
 
 def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path]) -> bool:
-    """Check a home's access log against its witnesses and its key service; True when something is wrong.
+    """Check a home's access log against its witnesses and its key service; True if there is a problem.
     No desk: nothing to check."""
     folder = home.path / FOLDER
     if not (folder / DATABASE).is_file():
@@ -184,7 +195,7 @@ def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path]
 
 
 def _check_hours(common: Common, home: DepartmentHome, root: Root) -> bool:
-    """Match the hourly heads to the access log and to the public witnesses; True when something is wrong."""
+    """Match the hourly heads to the access log and to the public witnesses; True if there is a problem."""
     named = root.public_witnessing()
     if named is None:
         return False
@@ -208,7 +219,7 @@ def _check_hours(common: Common, home: DepartmentHome, root: Root) -> bool:
 
 
 def _check_snapshot(folder: Path, home: DepartmentHome) -> bool:
-    """Fold the entries from the first and compare the desk's snapshot of them; True when it differs."""
+    """Fold the entries from the first and compare the desk's snapshot of them; True if it differs."""
     log = AccessLog(folder, home.log_key())
     try:
         kept = snapshot.read(log)
@@ -224,9 +235,7 @@ def _check_snapshot(folder: Path, home: DepartmentHome) -> bool:
         return False  # said above
     finally:
         log.close()
-    print(
-        "WRONG the desk's snapshot says something else than the entries add up to: remove desk/book.snapshot"
-    )
+    print("WRONG the desk's snapshot differs from the log's entries: remove desk/book.snapshot")
     return True
 
 
@@ -238,5 +247,5 @@ def _report(common: Common, report: LogReport) -> int:
     print(f"access log: {report.entries} entries, {proof}, {report.opened} opened")
     for problem in report.problems[:100]:
         print(f"WRONG {problem}")
-    print("the access log verifies" if report.sound else f"{len(report.problems)} things are wrong")
+    print("the access log verifies" if report.sound else f"{len(report.problems)} problems found")
     return DONE if report.sound else FOUND_WRONG

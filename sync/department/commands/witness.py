@@ -1,5 +1,4 @@
-"""`department witness`: a small witness, to be run by an office outside the department (C2SP
-tlog-witness)."""
+"""`department witness`: a small witness for an office outside the department (C2SP tlog-witness)."""
 
 from __future__ import annotations
 
@@ -66,7 +65,7 @@ def log_key(common: Common) -> int:
 @click.option("--port", type=int, default=8465, show_default=True, help="Port to listen on.")
 @click.option("--certificate", type=desk.FILE, help="PEM chain; with --key: HTTPS.")
 @click.option("--key", "tls_key", type=desk.FILE, help="PEM key.")
-@click.option("--fips", is_flag=True, help="Approved algorithms only in TLS.")
+@click.option("--fips", is_flag=True, help="Only approved algorithms in TLS.")
 def serve(
     _common: Common,
     *,
@@ -83,7 +82,7 @@ def serve(
         if (certificate is None) != (tls_key is None) or (fips and certificate is None):
             raise ConfigError("belongs with --key; --fips needs both", where="--certificate")
         demand_free(host, port, "--port")
-        print(f"witness {opened.name} on {host}:{port}; Ctrl-C ends", file=sys.stderr, flush=True)
+        print(f"witness {opened.name} on {host}:{port}; Ctrl-C stops", file=sys.stderr, flush=True)
         uvicorn.run(
             witness_app(opened),
             host=host,
@@ -101,7 +100,7 @@ def serve(
 
 
 def _context_of(certificate: Path | None, tls_key: Path | None, *, fips: bool) -> Any:
-    """What uvicorn makes its TLS context with, or None for plain HTTP (a co-signature needs no secrecy)."""
+    """Makes uvicorn's TLS context, or None for plain HTTP (a co-signature needs no secrecy)."""
     if certificate is None or tls_key is None:
         return None
     context = tls_context(certificate, tls_key, approved=fips)
