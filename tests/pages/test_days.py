@@ -217,7 +217,7 @@ def test_a_password_change_keeps_the_authenticator(department: Department, reade
     two_ways = one.send(one.get("/account/password"), "/account/password", **fresh | {"again": "other"})
     assert two_ways.status == 422
     done = one.send(two_ways, "/account/password", **fresh)
-    assert "The authenticator stays" in done.text
+    assert "The authenticator is unchanged" in done.text
     department.secrets["disp1"] = (fresh["new"], department.secrets["disp1"][1])
     assert reader().logon("disp1").path == "/"
 

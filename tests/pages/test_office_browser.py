@@ -110,7 +110,7 @@ def test_the_supervisor_holds_what_a_search_found_by_hand(desk: Windows, departm
     two.page.get_by_text("Your word").first.click()
     two.page.get_by_label(re.compile("^Why")).first.fill("the court asked for it")
     two.page.get_by_role("button", name="Agree").first.click()
-    two.page.get_by_text("Your word is entry").wait_for()
+    two.page.get_by_text("Your decision is entry").wait_for()
     one.go("/changes")
     page.get_by_role("button", name="Carry it out").click()
     page.get_by_text("Next: export it").wait_for()

@@ -55,7 +55,7 @@ async def set_password(visit: Visit) -> Response:
     values = visit.values
     if values.get("new", "") != values.get("again", ""):
         raise FormError(
-            "the new password was typed in two ways",
+            "the two new passwords differ",
             code="password",
             clause="CJIS IA-5",
             cure="type it again",
@@ -67,7 +67,7 @@ async def set_password(visit: Visit) -> Response:
         new_authenticator=values.ticked("new_authenticator"),
     )
     if not made.totp_uri:
-        visit.say("The password is changed. The authenticator stays as it was; other sessions have ended.")
+        visit.say("The password is changed. The authenticator is unchanged; other sessions have ended.")
         return visit.to("/account")
     secret = made.totp_uri.partition("secret=")[2].partition("&")[0]
     return visit.page("authenticator.html", qr=Markup(qr_svg(made.totp_uri)), secret=secret)  # noqa: S704

@@ -105,7 +105,7 @@ async def take(visit: Visit) -> Response:
     elif step == "close":
         return await _close(visit, name)
     else:
-        raise FormError("say which step this is", code="step", clause=CLAUSE)
+        raise FormError("name the step", code="step", clause=CLAUSE)
     visit.shelf.put(f"alert/{name}", work, visit.now_us, work.size)
     return visit.to(f"/alerts/{name}")
 

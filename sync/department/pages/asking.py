@@ -40,7 +40,7 @@ async def answer(visit: Visit) -> Response:
     rows = await visit.call("inquiry/requests")
     row = next((one for one in rows if one.request == number), None)
     if row is None:
-        raise FormError("that is no request of yours", code="other-request", clause="463.5 (a)")
+        raise FormError("that is not a request of yours", code="other-request", clause="463.5 (a)")
     found = await visit.call("inquiry/answer", request=number)
     look = Look("answer", query_value(row.query), ground_value(row.ground), [found], number=number)
     return keep_look(visit, look)
@@ -86,7 +86,7 @@ async def take(visit: Visit) -> Response:
         return visit.to(f"/search/proposed/{made.entry}")
     if what == "decline":
         await visit.call("inquiry/decline", request=number, reason=reason)
-        visit.say(f"Request {number} is declined; who asked sees the reason.")
+        visit.say(f"Request {number} is declined; the requester sees the reason.")
     elif what in {"agree", "refuse"}:
         await visit.call("inquiry/approve", proposal=number, granted=what == "agree", reason=reason)
         visit.say(f"Proposal {number}: {'agreed to' if what == 'agree' else 'refused'}.")

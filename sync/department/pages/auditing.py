@@ -89,7 +89,7 @@ SHEET = Sheet(
         ),
         Ask(
             operation="audit/compare",
-            title="Hold case numbers against CAD or RMS",
+            title="Compare case numbers with CAD or RMS",
             button="Compare",
             said=lambda answer: f"{answer.known} of {answer.accesses} look-ups have a number that exists.",
         ),
@@ -191,7 +191,7 @@ FINDINGS = Sheet(
 FINDING = Sheet(
     path="/findings/{number:int}",
     title="Accesses of a finding",
-    duty="463.5 (c): what a reviewer has to judge: the elements asked for and the reason given.",
+    duty="463.5 (c): what a reviewer judges: the elements searched for and the reason given.",
     links=(("/findings", "All findings"),),
     listings=(
         Listing(
@@ -263,7 +263,7 @@ async def requests_csv(visit: Visit) -> Response:
 
 
 async def unfiled_csv(visit: Visit) -> Response:
-    """The hand-over to the RMS."""
+    """The export for the RMS."""
     found = await visit.call("inquiry/unfiled")
     return download(
         File(name="alpr-requests-to-file.csv", kind="text/csv", data=csv_text(found).encode()), visit

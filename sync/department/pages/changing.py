@@ -15,7 +15,7 @@ YES_NO = (("Agree", "granted", "yes"), ("Refuse", "granted", "no"))
 
 
 def _decided(answer: Entered) -> str:
-    return f"Your word is entry {answer.entry}."
+    return f"Your decision is entry {answer.entry}."
 
 
 async def _kept(visit: Visit) -> dict[str, Any]:
@@ -28,9 +28,9 @@ async def _kept(visit: Visit) -> dict[str, Any]:
 SHEET = Sheet(
     path="/changes",
     title="Changes that take two people",
-    duty="463.4: an account, a reset, a list for units, a hold of what nobody searched: a "
-    "second person agrees, "
-    "who is neither the proposer nor the person concerned. An approval is good for exactly that form, once.",
+    duty="463.4: an account, a reset, a list for units, a hold without a search: a second person approves, "
+    "who is neither the proposer nor the person concerned. An approval is valid for exactly that form, "
+    "once.",
     listings=(
         Listing(
             operation="change/list",

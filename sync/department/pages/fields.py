@@ -144,7 +144,7 @@ def _value(name: str, hint: Any, values: Values, zone: tzinfo) -> Any:  # noqa: 
         parts = [part.strip() for text in typed for part in text.replace(",", "\n").splitlines()]
         lines = [part for part in parts if part]
         if item is int and not all(part.isascii() and part.isdigit() and len(part) < 16 for part in lines):
-            raise FormError(f"{name}: holds something that is no number", code=last, clause=CLAUSE)
+            raise FormError(f"{name}: holds something that is not a number", code=last, clause=CLAUSE)
         return [int(part) if item is int else part for part in lines] or None
     text = values.text(name)
     if hint is Shift:

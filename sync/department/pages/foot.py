@@ -34,6 +34,6 @@ def foot_of(front: Front, now_us: int) -> Foot:
     return Foot(
         witness=witness,
         well=well,
-        keys="on a machine of their own" if front.keys_elsewhere else "in this server's own process",
+        keys="on a separate machine" if front.keys_elsewhere else "in this server's own process",
         policy=f"version {desk.policy.version}",
     )

@@ -1,4 +1,4 @@
-"""Emergency search: on one person's word now, judged by a second person afterwards (463.5 (a))."""
+"""Emergency search: one person searches now, a second person judges it afterwards (463.5 (a))."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def send(visit: Visit) -> Response:
     answer = await visit.call(
         "inquiry/break-glass", query=query, ground=ground, danger=visit.values.text("danger")
     )
-    visit.say("This emergency search waits for a second person's word, and a finding is open.")
+    visit.say("This emergency search waits for a second person's judgment, and a finding is open.")
     return keep_look(visit, Look("emergency", query, ground, [answer]))
 
 
@@ -41,7 +41,7 @@ async def waiting(visit: Visit) -> Response:
 
 
 async def judge(visit: Visit) -> Response:
-    """Be the second person."""
+    """Judge one as the second person."""
     number, word = visit.values.number("access"), visit.values.get("justified", "")
     if word not in {"yes", "no"}:
         raise FormError("say whether it was justified", code="justified", clause="463.5 (a)")

@@ -30,18 +30,17 @@ COMPLIANCE = Sheet(
         ),
         Listing(
             operation="compliance/endings",
-            title="Ends within 30 days",
+            title="Expires within 30 days",
             columns=("kind", "about", "ends_us", "what", "clause"),
-            empty="Nothing ends soon.",
+            empty="Nothing expires soon.",
             late=lambda row, now_us: row.ends_us <= now_us + 7 * DAY_US,
         ),
     ),
 )
 POLICY = Sheet(
     path="/policy",
-    title="The policy in force",
-    duty="463.1: the signed file, and beside each of its sentences what enforces it and which "
-    "test guards it.",
+    title="Current policy",
+    duty="463.1: the signed file, with the enforcement and the test of each of its sentences.",
     links=(("/policy.toml", "Download the signed file"), ("/transparency", "What the public sees")),
     listings=(
         Listing(
@@ -58,13 +57,13 @@ POLICY = Sheet(
 
 
 async def policy_file(visit: Visit) -> Response:
-    """The signed policy file as it lies."""
+    """The signed policy file, unchanged."""
     found = await visit.call("policy/read")
     return download(File(name="policy.toml", kind="text/plain", data=found.document), visit)
 
 
 async def trust(visit: Visit) -> Response:
-    """Witnesses, keys, root file: what a stranger checks this department by."""
+    """Witnesses, keys, root file: a stranger checks this department with them."""
     await visit.demand("policy/read")
     desk = visit.calling.front.desk
     size, checkpoint = desk.log.cosigned()
@@ -101,9 +100,8 @@ def steps(visit: Visit) -> list[Step]:
     return [
         Step(
             title="Move the root keys to their offices, and sign with two of them",
-            why="Two of three offices change policy, witness and keys. They lie in "
-            "HOME/root-keys until each is"
-            " moved to its office and deleted here.",
+            why="Two of three offices change policy, witness and keys. They are in HOME/root-keys until you "
+            "move each to its office and delete it here.",
             command="department keys sign next.root --key OFFICE.key",
             done=desk.root.version > 1,
         ),
@@ -125,7 +123,7 @@ def steps(visit: Visit) -> list[Step]:
         ),
         Step(
             title="Enter their training",
-            why="463.9: without it no page with data opens. The supervisor's own is entered by you.",
+            why="463.9: without it no page with data opens. You enter the supervisor's own.",
             command="department training record USER --trainer USER --course COURSE",
             done=bool(trained)
             and all(one.user in trained for one in accounts if Role.CCAT_SUPERVISOR in one.roles),

@@ -26,7 +26,7 @@ def _reads(visit: Visit) -> str:
 SHEET = Sheet(
     path="/holds",
     title="Holds and evidence",
-    duty="463.8: what is or will be evidence, or is asked for by a court, is kept beyond its "
+    duty="463.8: what is or will be evidence, or is requested by a court, is kept past its "
     "year: held, downloaded "
     "onto portable media, booked; released by two people.",
     links=(("/holds/new", "Hold reads"),),
@@ -63,7 +63,7 @@ SHEET = Sheet(
                     lead="The first of two people.",
                     fixed={"hold": "hold"},
                     when=lambda row, _visit: row.state == "booked",
-                    said=lambda _answer: "Asked. A second person releases it.",
+                    said=lambda _answer: "Requested. A second person releases it.",
                 ),
                 Ask(
                     operation="hold/release",
@@ -80,9 +80,8 @@ SHEET = Sheet(
 PLACE = Sheet(
     path="/holds/new",
     title="Hold reads",
-    duty="463.8: one of five grounds, and whose authority. Searches of yours that found the "
-    "reads make it yours "
-    "alone; else a second person agrees.",
+    duty="463.8: one of five grounds, and whose authority. If your own searches found the reads, you can "
+    "hold them alone; otherwise a second person approves.",
     asks=(
         Ask(
             operation="hold/place",
@@ -103,8 +102,7 @@ PLACE = Sheet(
 EXPORT = Sheet(
     path="/holds/{number:int}/export",
     title="Export a hold",
-    duty="463.8: downloaded onto portable media and booked into evidence. The package proves "
-    "itself to anybody: "
+    duty="463.8: downloaded onto portable media and booked into evidence. Anyone can verify the package: "
     "cover sheet, C2PA manifests, signatures and proofs are inside.",
     asks=(
         Ask(

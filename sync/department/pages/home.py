@@ -68,7 +68,7 @@ def _queue(visit: Visit, rows: Any) -> Iterable[Item]:
         why = (
             "463.5 (c): searches are run by communications and the CCAT supervisor"
             if one.kind == "request"
-            else "463.5 (a): a second person agrees, or does not"
+            else "463.5 (a): a second person approves or refuses"
         )
         path = f"/queue#entry-{one.entry}"
         yield Item(
@@ -82,7 +82,7 @@ def _requests(visit: Visit, rows: Any) -> Iterable[Item]:
             yield Item(
                 since_us=one.at_us,
                 what=f"Your request under {one.ground.number} waits",
-                why="463.5 (c): somebody else runs it",
+                why="463.5 (c): another person runs it",
                 path="/ask",
             )
         elif visit.now_us - one.at_us < SHOWN_ANSWERS_US:
@@ -112,7 +112,7 @@ def _changes(visit: Visit, rows: Any) -> Iterable[Item]:
             yield Item(
                 since_us=one.at_us,
                 what=f"{one.user} proposes {one.call.replace('.', ' ')}: {one.about}",
-                why="463.4: a second person agrees, or does not",
+                why="463.4: a second person approves or refuses",
                 path="/changes",
             )
 
@@ -148,7 +148,7 @@ def _holds(_visit: Visit, rows: Any) -> Iterable[Item]:
         if one.state == "release asked":
             yield Item(
                 since_us=one.at_us,
-                what=f"Hold {one.hold} under {one.number}: release asked",
+                what=f"Hold {one.hold} under {one.number}: release requested",
                 why="463.8: a second person releases",
                 path="/holds",
             )
@@ -193,7 +193,7 @@ def _own_changes(_visit: Visit, rows: Any) -> Iterable[Item]:
             yield Item(
                 since_us=one.at_us,
                 what=f"Your proposal {one.proposal} was agreed to: {one.about}",
-                why="463.4: carry it out; the approval is good once, for the policy's hours",
+                why="463.4: carry it out; the approval is valid once, for the policy's hours",
                 path="/changes",
             )
 

@@ -104,13 +104,12 @@ UNITS = Sheet(
 LISTS = Sheet(
     path="/hotlists",
     title="Hot lists",
-    duty="463.7: an alert is only as good as its list: where it comes from, when it was "
-    "extracted, when it ends. Two"
-    " people send one.",
+    duty="463.7: an alert is only as good as its list: its source, its extract time and its expiry. Two "
+    "people send a list.",
     listings=(
         Listing(
             operation="hotlist/list",
-            title="Lists that are out",
+            title="Current lists",
             columns=(
                 *(
                     "list_id",
@@ -124,7 +123,7 @@ LISTS = Sheet(
                 ),
                 "expired",
             ),
-            empty="No list is out.",
+            empty="No list yet.",
             late=lambda row, _now_us: row.expired,
         ),
         Listing(
@@ -151,10 +150,10 @@ LISTS = Sheet(
         ),
         Ask(
             operation="hotlist/add",
-            title="Look for a vehicle of our own case",
+            title="Add a vehicle of a local case",
             button="Add the entry",
-            lead="A local entry needs a case and a second person, and ends within the policy's days. A covert"
-            " one names who alone sees its alerts, and needs an administrator.",
+            lead="A local entry needs a case and a second person, and expires within the policy's days. A "
+            "covert one names the only people who see its alerts, and needs an administrator.",
             options={"category": _categories},
             said=_local,
         ),
@@ -188,13 +187,13 @@ GRANTS = Sheet(
                 *("grant_id", "person", "role", "unit_names", "purpose", "work_order", "from_us", "to_us"),
                 *("signer", "state"),
             ),
-            empty="Nobody was let in.",
+            empty="No grant yet.",
         ),
     ),
     asks=(
         Ask(
             operation="grant/issue",
-            title="Let somebody in",
+            title="Give access",
             button="Issue the grant",
             options={"purpose": _purposes},
             file=_grant,
@@ -215,16 +214,16 @@ GRANTS = Sheet(
         ),
         Ask(
             operation="grant/revoke",
-            title="Take grants back",
+            title="Revoke grants",
             button="Revoke",
-            said=lambda _answer: "Revoked: units learn it with their next sync.",
+            said=lambda _answer: "Revoked: units receive it with their next sync.",
         ),
     ),
 )
 INCIDENTS = Sheet(
     path="/incidents",
     title="Incidents",
-    duty="463.8: a unit's log that contradicts its past is closed; two people say what it was.",
+    duty="463.8: a unit's log that contradicts its past is closed; two people record the cause.",
     listings=(
         Listing(
             operation="incident/list",
@@ -286,9 +285,9 @@ RETENTION = Sheet(
         ),
         Ask(
             operation="clock/confirm",
-            title="Confirm the server's clock, while it is in doubt",
+            title="Confirm the server's clock when it is in doubt",
             button="Confirm",
-            said=lambda _answer: "The clock is believed again.",
+            said=lambda _answer: "The clock is trusted again.",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""What anybody sees without a log-on: the public counts, the policy's text, and a request for redress."""
+"""What anyone sees without a logon: the public counts, the policy's text, and a request for redress."""
 
 from __future__ import annotations
 
@@ -46,13 +46,12 @@ async def send(visit: Visit) -> Response:
 REDRESS = Sheet(
     path="/redress",
     title="Requests from the public",
-    duty="463.4: a person asks whether a wrong read, a stop or a look-up concerned them. Look "
-    "into it, tell the"
-    " person, then enter how it was settled.",
+    duty="463.4: a person asks whether a wrong read, a stop or a look-up concerned them. Examine it, inform "
+    "the person, then enter the outcome.",
     listings=(
         Listing(
             operation="redress/list",
-            title="Requests, those that wait first",
+            title="Requests, waiting ones first",
             columns=(
                 "request",
                 "at_us",
@@ -64,7 +63,7 @@ REDRESS = Sheet(
                 "note",
                 "answered_by",
             ),
-            empty="Nobody has asked.",
+            empty="No request yet.",
             late=lambda row, now_us: not row.outcome and now_us >= row.due_us,
             acts=(
                 Ask(

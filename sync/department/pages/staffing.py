@@ -1,4 +1,4 @@
-"""People and training: the roster, who lapses when, classes with their three topics, accounts (463.3,
+"""People and training: the roster, expiry dates, classes with their three topics, accounts (463.3,
 463.9)."""
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ TRAINING = Sheet(
     listings=(
         Listing(
             operation="training/list",
-            title="Who lapses when, the soonest first",
+            title="Training by expiry date, soonest first",
             columns=("user", "name", "roles", "training", "training_ends_us", "active"),
             rows=lambda answer: sorted(
                 (one for one in answer if one.active), key=lambda one: one.training_ends_us
@@ -98,7 +98,7 @@ TRAINING = Sheet(
             operation="training/record",
             title="Enter one person's training",
             button="Enter the training",
-            lead="The CCAT supervisor's own is entered by the administrator.",
+            lead="The administrator enters the CCAT supervisor's own.",
             options={"course": _courses, "topics": _topics},
             first={"trainer": _me, "policy_version": _version, "held_us": _now},
             said=lambda answer: f"Entered, entry {answer.entry}.",
@@ -133,7 +133,7 @@ PEOPLE = Sheet(
         ),
         Ask(
             operation="user/credential",
-            title="First password, or a new one for somebody who lost theirs",
+            title="First password, or a new one for a person who lost theirs",
             button="Make it",
             template="secrets.html",
         ),
@@ -146,14 +146,14 @@ PEOPLE = Sheet(
         ),
         Ask(
             operation="user/hand-over",
-            title="Hand the administrator's office over",
+            title="Hand over the administrator's office",
             button="Hand over",
             options={"keep_roles": _roles},
             said=lambda _answer: "The office is handed over.",
         ),
         Ask(
             operation="user/lift-lockout",
-            title="Lift a lock-out",
+            title="Lift a lockout",
             button="Lift",
             said=lambda _answer: "Lifted.",
         ),

@@ -62,7 +62,7 @@ class Values(Mapping[str, str]):
         if not text:
             return otherwise
         if not text.isascii() or not text.lstrip("-").isdigit() or len(text) > 15:
-            raise FormError(f"{name}: is no whole number", code=name, clause=CLAUSE)
+            raise FormError(f"{name}: is not a whole number", code=name, clause=CLAUSE)
         return int(text)
 
     def decimal(self, name: str) -> float:
@@ -82,7 +82,7 @@ class Values(Mapping[str, str]):
             given = datetime.fromisoformat(text)
         except ValueError:
             raise FormError(
-                f"{name}: is no time, such as 2026-11-26T14:05", code=name, clause=CLAUSE
+                f"{name}: is not a time, such as 2026-11-26T14:05", code=name, clause=CLAUSE
             ) from None
         aware = given if given.tzinfo is not None else given.replace(tzinfo=zone)
         return (aware - _EPOCH) // timedelta(microseconds=1)

@@ -19,7 +19,7 @@ WORDS = {
     "first-password": "this password was made by another person",
     "password-expired": "this password has expired",
     "policy-training": "training under an older policy",
-    "same_plate": "same plate again and again",
+    "same_plate": "same plate repeatedly",
     "break_glass": "emergency search",
 }
 
