@@ -26,7 +26,7 @@ class Frame:
     source: str  # camera or file name, for messages only
 
     def owned(self) -> Frame:
-        """The same frame in memory of its own, to be kept after the camera has its buffer back."""
+        """The same frame in memory of its own, valid after the camera has its buffer back."""
         chroma = None if self.chroma is None else (_own(self.chroma[0]), _own(self.chroma[1]))
         lores = None if self.lores is None else _own(self.lores)
         return replace(self, luma=_own(self.luma), chroma=chroma, lores=lores)
@@ -54,7 +54,7 @@ class Camera(Protocol):
 
 
 class CameraSource(Protocol):
-    """What can be opened, and opened again after a stall: a replay continues where it stood."""
+    """What can be opened, and opened again after a stall: a replay continues where it stopped."""
 
     live: bool  # frames come at the world's pace, so a slow reader must drop some
     interval_s: float  # time between two frames at the source's own pace

@@ -1,7 +1,7 @@
 """A drop folder: pictures that another program puts there are read as they come, and taken out.
 
 Promise: a file that is still being written is waited for. What was read is removed, since what is in a
-folder is sealed from nobody and purged by nothing; what cannot be read stays, named .broken.
+folder is neither sealed nor purged; an unreadable file stays, renamed .broken.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ EXPOSURE_EVERY = 5  # frames between two changes: a change takes about 3 frames 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PiCameraSettings:
-    """What the driver asks the camera for; the reasons stand with the configuration."""
+    """What the driver asks the camera for; the configuration gives the reasons."""
 
     number: int = 0
     width: int = 1920
@@ -157,7 +157,7 @@ class Picamera2Camera:
         try:
             request = camera.capture_request(wait=settings.stall_s)
         except TimeoutError as error:
-            camera.cancel_all_and_flush()  # else the job stays queued, and takes a late frame for nobody
+            camera.cancel_all_and_flush()  # else the job stays queued and takes a late frame
             raise CameraStalledError(
                 f"camera {settings.number}: no frame for {settings.stall_s:g} s"
             ) from error
@@ -222,7 +222,7 @@ class Picamera2Camera:
         return now.shifted(-(age_ns // 1000), more_error_us=slack_ns // 1000 + 1)
 
     def _count(self, metadata: dict[str, Any]) -> None:
-        """Number the frame: the library drops what nobody fetched in time without a word, so stamps tell."""
+        """Number the frame: the library silently drops frames not fetched in time, so stamps count."""
         stamp_ns = metadata["SensorTimestamp"] * (self._ns_per_tick or 1)
         frame_ns = 1000 * (metadata.get("FrameDuration") or round(1e6 / self._settings.fps))
         if self._stamp_ns is not None:

@@ -17,7 +17,7 @@ from hw.video_file import VideoFile
 ROUND_GAP_US = 2_500_000  # between two rounds, so that the last vehicle has gone; under the shortest stall_s
 
 NAMED = 5  # files that a note names
-BESIDE = frozenset({".json", ".txt", ".md", ".csv", ".xml", ".sha256"})  # is beside pictures, and is none
+BESIDE = frozenset({".json", ".txt", ".md", ".csv", ".xml", ".sha256"})  # files beside pictures
 
 
 class Reel(Protocol):
@@ -33,7 +33,7 @@ class Reel(Protocol):
 class FolderReel:
     """The JPEG, PNG and WebP files of one folder, in natural order of their names.
 
-    A folder whose pictures all are in one folder inside it stands for that one. notes: what is not read.
+    A folder whose pictures all are in one inner folder means that one. notes: what is not read.
     """
 
     def __init__(self, folder: Path, fps: float) -> None:
@@ -61,7 +61,7 @@ class FolderReel:
 
 
 def _not_read(folder: Path) -> tuple[str, ...]:
-    """A line a kind of what is beside the pictures; hidden files are nobody's business."""
+    """One line per kind of other file beside the pictures; hidden files are ignored."""
     seen = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
     others = [path for path in seen if not is_picture(path) and path.suffix.lower() not in BESIDE]
     folders = [path.name for path in others if path.is_dir()]
@@ -79,7 +79,7 @@ def _pictures_in(folder: Path) -> list[Path]:
 
 
 class ReplaySource:
-    """Opens the replay, and after a stall opens it again where it stood.
+    """Opens the replay, and after a stall reopens it where it stopped.
 
     live: at the source's pace (a slow reader drops frames), else as fast as it is read.
     rounds: how often it is played; None plays for ever. Raises NoSuchSourceError, MissingDriverError.
@@ -124,7 +124,7 @@ class ReplaySource:
     def open(self) -> ReplayCamera:
         """See CameraSource.open."""
         if self.live:
-            self.zero_us = None  # the world went on while nobody looked
+            self.zero_us = None  # time passed unseen
         return ReplayCamera(self)
 
 
@@ -191,7 +191,7 @@ class ReplayCamera:
     def _start_round(self, stream_us: int) -> None:
         """Lay stream time on UTC: live, the frame at hand is now; else the round ends now.
 
-        Live, a clock that was set back sets frames' times back too: nobody waits until it has caught up.
+        Live, a clock that was set back sets frames' times back too: no wait until it has caught up.
         """
         source = self._source
         now_us = source.clock.now().us

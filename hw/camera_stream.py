@@ -18,7 +18,7 @@ from hw.video_file import load_av, planes_of
 
 SCHEMES = ("rtsp://", "rtsps://")
 OPEN_S = 8.0
-DELAY_US = 1_000_000  # what camera and network may have held a frame back; nobody tells how long
+DELAY_US = 1_000_000  # camera and network may delay a frame; the delay is unknown
 _SECRET = re.compile(r"^(\w+://)[^/@]*@")
 
 

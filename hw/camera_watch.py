@@ -77,7 +77,7 @@ class _Feeder:
             self._put(PartFailedError(f"{type(error).__name__}: {error}"))
         finally:
             if camera is not None:
-                with contextlib.suppress(Exception):  # the next opening tells what is wrong with it
+                with contextlib.suppress(Exception):  # the next opening reports the fault
                     camera.close()
 
     @staticmethod
@@ -168,7 +168,7 @@ class WatchedCamera:
         yield frame
 
     def close(self) -> None:
-        """See Camera.close; a blind spell that still runs is told."""
+        """See Camera.close; reports a blind spell that still runs."""
         if not self._closed.is_set():
             self._closed.set()
             if self._feeder is not None:

@@ -47,7 +47,7 @@ def card_writes(folder: Path, *, sysfs: Path = Path("/sys")) -> CardWrites | Non
 
 
 def swaps_to_card(*, procfs: Path = Path("/proc")) -> bool | None:
-    """Whether memory, plates and keys in it, may be written to a disk; None where nobody tells."""
+    """Whether memory, plates and keys in it, may be written to a disk; None if unknown."""
     try:
         lines = (procfs / "swaps").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -54,7 +54,7 @@ class Tracking:
 
 
 class TimeDaemon(Protocol):
-    """Tells the daemon's estimate of the system clock."""
+    """Gives the daemon's estimate of the system clock."""
 
     def tracking(self) -> Tracking:
         """The newest estimate. Raises PartFailedError."""
@@ -184,7 +184,7 @@ def _cause(error: OSError) -> str:
 
 
 class ScriptedDaemon:
-    """The twin: answers what it was told, through the same bytes."""
+    """The twin: gives scripted answers, through the same bytes."""
 
     def __init__(self, tracking: Tracking | None) -> None:
         self.estimate = tracking

@@ -38,7 +38,7 @@ class UtcTime:
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """Gives the time."""
 
     def now(self) -> UtcTime:
         """The time now, with its error bound."""
@@ -62,7 +62,7 @@ class _Timex(ctypes.Structure):
 
 
 def kernel_bound_us(timex: Any) -> int:
-    """The bound that a struct timex tells: its maxerror and what is still to be slewed away.
+    """The bound in a struct timex: its maxerror and the slew that remains.
 
     A client that estimates no error sets both to nought at each answer: then also what a network can hide.
     """
@@ -78,7 +78,7 @@ class SystemClock:
         try:
             self._adjtimex = ctypes.CDLL(None, use_errno=True).adjtimex
         except (OSError, AttributeError):
-            self._adjtimex = None  # no Linux: the time is told, and its state is unknown
+            self._adjtimex = None  # no Linux: the time is known, its state is not
 
     def now(self) -> UtcTime:
         """See Clock.now. Reads the kernel's error bound; changes nothing."""
@@ -92,7 +92,7 @@ class SystemClock:
 
 
 class SetClock:
-    """The twin: a clock that stands until a person moves it."""
+    """The twin: a clock that stops until a test moves it."""
 
     def __init__(self, us: int, *, error_us: int = 1000, state: ClockState = ClockState.DISCIPLINED) -> None:
         self._now = UtcTime(us=us, error_us=error_us, state=state)

@@ -1,8 +1,8 @@
 """Judges the system clock: disciplined, holdover or unknown, with an error bound that goes into every read.
 
-Promise: the bound never shrinks without evidence, and never lies below what the only source that speaks says.
+Promise: the bound never shrinks without evidence, and is never below that of the only source that answers.
 What a person sets by hand is holdover at most, and a step that no source explains widens the bound by its own
-size. A receiver whose date no other clock bears out disciplines nothing, by whatever way its time comes: one
+size. A receiver whose date no other clock confirms disciplines nothing, on any path of its time: one
 whose week counter rolled over is 1,024 weeks off, and agrees with the system clock that was taken from it.
 """
 
@@ -29,11 +29,11 @@ BY_HAND_ERROR_US = 120_000_000
 HEARD_ERROR_US = 60_000_000  # a signed answer names whole seconds, and may have been on its way for long
 STEP_US = 500_000
 REFERENCE_FRESH_S = 4 * 3600.0  # chrony asks its servers every 17 minutes at the latest
-JUDGMENT_FRESH_S = 30.0  # an older judgment is nobody's word of now
+JUDGMENT_FRESH_S = 30.0  # an older judgment no longer counts
 EARLIEST_S = 1_735_689_600  # 2025-01-01: an earlier clock was never set
 ROLLOVER_S = 1024 * 7 * 86_400  # IS-GPS-200, 20.3.3.3.1.1: the week number has ten bits
 LATEST_S = EARLIEST_S + ROLLOVER_S  # from here on a receiver's date could as well be one of before
-SIGNED_AHEAD_S = ROLLOVER_S // 2  # at most so long a unit lies switched off between two signed times
+SIGNED_AHEAD_S = ROLLOVER_S // 2  # the longest time off between two signed times
 DAY_US = 86_400_000_000
 _LOCAL_REFERENCE = "7F7F0101"  # chrony's "local": it follows itself
 _RECEIVERS = frozenset({"gps", "gps+pps", "chrony's own receiver"})
@@ -74,9 +74,9 @@ class Evidence:
     receiver: bool = False  # a receiver is fitted, so the system clock may be its
 
     def belies(self, at_us: int) -> bool:
-        """Whether what does not hang on a receiver speaks against the date that at_us (UTC) is now.
+        """Whether sources that do not depend on a receiver contradict the date of at_us (UTC).
 
-        Other clocks speak against it where none of them is within a day of it.
+        Other clocks contradict it if none of them is within a day of it.
         """
         latest_us = LATEST_S * 1_000_000
         if self.signed_us is not None:
@@ -188,7 +188,7 @@ def _by_satellites(evidence: Evidence) -> tuple[int, str] | None:
     coarse = max(abs(late_us), abs(late_us - SENTENCE_DELAY_US))
     pulse = evidence.pulse
     if pulse is not None and abs(evidence.system_us * 1000 - pulse.system_ns) < 3e9:
-        # The pulse tells the offset but for whole seconds; the sentence's delay leaves one of them, or two.
+        # The pulse gives the offset except for whole seconds; the sentence's delay leaves one or two.
         offsets = (pulse.offset_ns // 1000 + second * 1_000_000 for second in range(-3, 4))
         fitting = [
             abs(offset_us)
@@ -334,7 +334,7 @@ class DisciplinedClock:
         self._heard = heard
 
     def know(self, signed_us: int) -> None:
-        """The department signed this time (UTC us) at some time before: no date lies far from it."""
+        """The department signed this time (UTC us) earlier: no date is far from it."""
         self._signed_us = max(signed_us, self._signed_us or signed_us)
 
     def set_by_hand(self) -> Judgment:

@@ -42,7 +42,7 @@ class ChipFailedError(PartFailedError):
 
 
 class LineGoneError(HardwareError):
-    """Nobody is at the other end of the line any more."""
+    """The other end of the line is gone."""
 
 
 class CameraStalledError(PartFailedError):

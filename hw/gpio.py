@@ -15,7 +15,7 @@ from typing import Any
 
 from hw.errors import MissingDriverError, PartFailedError
 
-_scratch: list[tempfile.TemporaryDirectory[str]] = []  # lgpio's pipe lies here until the process ends
+_scratch: list[tempfile.TemporaryDirectory[str]] = []  # lgpio's pipe, until the process ends
 
 
 def open_pin(kind: str, number: int, name: str, **options: Any) -> Any:

@@ -25,14 +25,14 @@ class NetworkState:
 
 
 class Networks(Protocol):
-    """Tells what network there is."""
+    """Gives the current network."""
 
     def look(self) -> NetworkState:
         """The network now. Raises PartFailedError."""
 
 
 class NmcliNetworks:
-    """NetworkManager's nmcli. Raises MissingDriverError where there is none."""
+    """NetworkManager's nmcli. Raises MissingDriverError if it is missing."""
 
     def __init__(self, *, search_path: str | None = None) -> None:
         found = shutil.which("nmcli", path=search_path)

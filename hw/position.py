@@ -59,7 +59,7 @@ class Fix:
 
 
 class PositionSource(Protocol):
-    """Tells the newest fix."""
+    """Gives the newest fix."""
 
     def latest(self) -> Fix | None:
         """The newest fix if it is at most FRESH_S old, else None."""

@@ -1,7 +1,7 @@
 """Supply of the unit: ignition, undervoltage, throttling; and when to shut down. A scripted supply is the
 twin.
 
-Promise: with the ignition off the unit is told to stop early enough to be down before the super-capacitor
+Promise: with the ignition off the unit stops early enough to be down before the super-capacitor
 is empty.
 """
 
@@ -39,10 +39,10 @@ class Supply:
 
 
 class PowerSource(Protocol):
-    """Tells how the unit is fed."""
+    """Gives the state of the power supply."""
 
     def look(self) -> Supply:
-        """The supply now. Raises PartFailedError where the ignition cannot be told."""
+        """The supply now. Raises PartFailedError if the ignition is unknown."""
 
     def close(self) -> None:
         """Give the pins back."""
@@ -80,7 +80,7 @@ class PiPower:
             )
 
     def look(self) -> Supply:
-        """See PowerSource.look. The ignition is told even where the firmware does not answer."""
+        """See PowerSource.look. Gives the ignition even if the firmware does not answer."""
         ignition = self._ignition_on()
         word: int | None = None
         silent: list[str] = []

@@ -27,7 +27,7 @@ class Pulse:
 
 
 class PulseSource(Protocol):
-    """Tells the newest pulse."""
+    """Gives the newest pulse."""
 
     def latest(self) -> Pulse | None:
         """The newest pulse, or None before the first."""
@@ -42,7 +42,7 @@ class KernelPulses:
             raise MissingDriverError(f"{self._assert} not found: add `dtoverlay=pps-gpio` to config.txt")
 
     def latest(self) -> Pulse | None:
-        """See PulseSource.latest. Raises PartFailedError for a line that is none of the kernel's."""
+        """See PulseSource.latest. Raises PartFailedError for a line that the kernel does not write."""
         try:
             text = self._assert.read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError) as error:

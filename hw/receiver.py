@@ -1,4 +1,4 @@
-"""A GPS receiver that speaks NMEA 0183 on a serial line.
+"""A GPS receiver that sends NMEA 0183 on a serial line.
 
 Promise: a line that is gone, or not there yet, is opened again; a receiver that falls silent says so.
 """
@@ -21,13 +21,13 @@ SILENT_S = 10.0  # a receiver writes every second, with a fix or without
 REOPEN_S = 2.0
 KEPT_FIXES = 120  # a pass is stored seconds after its best frame
 SENTENCE_AGE_S = 0.5  # of the place when its sentences have come, give or take as much
-FASTEST_M_S = 60.0  # of a vehicle whose receiver tells no speed
+FASTEST_M_S = 60.0  # of a vehicle whose receiver gives no speed
 
 
 class NmeaReceiver:
-    """A receiver that speaks NMEA 0183 on a line; listens in a thread of its own.
+    """A receiver that sends NMEA 0183 on a line; reads it in a separate thread.
 
-    port: the open line; None where it is not there yet, as an adapter that the kernel finds after our start.
+    port: the open line; None if it is not there yet, like an adapter that the kernel finds after our start.
     reopen: opens the line again once it is gone, or for the first time.
     """
 

@@ -1,6 +1,6 @@
 """The effaceable slot: some 120 bytes that forget their old content when written over.
 
-`file:NAME` lies inside the home: it promises only that the live file system holds no old content.
+`file:NAME` is inside the home: it promises only that the live file system holds no old content.
 `loopback:PATH` is the twin of a chip: the same file outside the home, so that a copied or restored card
 does not bring old content back. The TPM driver lives in `secure_slot_tpm.py` (`tpm:INDEX`).
 """
@@ -115,7 +115,7 @@ class LoopbackSlot(_SlotFile):
 
 
 def open_slot(uri: str, folder: Path) -> SecureSlot:
-    """The slot that a URI names; `folder` is where a file slot lies.
+    """The slot that a URI names; `folder` holds a file slot.
 
     Raises NoSuchSlotError for an unknown form, MissingDriverError where a library is absent.
     """

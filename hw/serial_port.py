@@ -102,7 +102,7 @@ class TtySerialPort:
         except self._foreign as error:
             raise PartFailedError(
                 f"{self.name} has no {self._modem_line.upper()} line: say --modem-line none (a USB gadget "
-                "hangs up by itself)"
+                "disconnects anyway)"
             ) from error
         if not up:
             raise LineGoneError(f"{self.name}: {self._modem_line.upper()} dropped, the cable was pulled")

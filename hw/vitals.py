@@ -42,7 +42,7 @@ class Vitals:
     """One look at the board. None: no such sensor.
 
     card_wear_percent: upper end of an eMMC's life estimate (JEDEC 84-B50: life_time, steps of ten, or where
-    pre_eol_info says that 80 or 90 % of the spare blocks are used). An SD card tells neither.
+    pre_eol_info says that 80 or 90 % of the spare blocks are used). An SD card reports neither.
     """
 
     temperature_c: float | None
@@ -57,7 +57,7 @@ class Vitals:
 
 
 class Board(Protocol):
-    """Tells the board's vitals."""
+    """Gives the board's vitals."""
 
     def look(self) -> Vitals:
         """The vitals now; a sensor that is not there gives None."""

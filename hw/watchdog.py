@@ -15,11 +15,11 @@ from hw.errors import MissingDriverError, PartFailedError
 
 
 class Heartbeat(Protocol):
-    """Tells the supervisor how the service is."""
+    """Reports the service's state to the supervisor."""
 
     @property
     def interval_s(self) -> float | None:
-        """How often `beat` is due (half the watchdog's time); None where nobody watches."""
+        """How often `beat` is due (half the watchdog's time); None without a watchdog."""
 
     def ready(self) -> None:
         """Start-up is done."""

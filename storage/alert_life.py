@@ -247,7 +247,7 @@ def _typed_by(state: AlertState, user: str) -> AlertStep | None:
 def verdict_of(typed: AlertStep, fit: Fit, wanted: Wanted) -> Answer:
     """What a transcription and the look at the vehicle come to. Confirmed only by all three.
 
-    A planted mismatch is never confirmed: whoever types its entry did not look at the image.
+    A planted mismatch is never confirmed: a person who types its entry did not look at the image.
     """
     slots = compare(typed.plate, wanted.plate)
     if any(not one.agrees and one.typed != "?" for one in slots):

@@ -7,7 +7,7 @@ all. Two sources that agree set the time and refill the budget, less what was be
 clock that jumps ten years ahead, or walks there in small steps, purges nothing, and one that jumps back stops
 no purge.
 
-Sources are independent when their `roots` (what physically stands behind them) have nothing in common, never
+Sources are independent when their `roots` (their physical origins) have nothing in common, never
 because they have two names: a clock that follows a receiver, and that receiver, are one source.
 """
 
@@ -27,7 +27,7 @@ NOTICE_US = 2 * MINUTE_US  # a step, or a walk, of more than this is a record
 WALK_US = 10 * MINUTE_US  # no honest clock moves so far while it is disciplined and running: an alarm
 CLOCK, DEPARTMENT = "clock", "department"
 LOCAL_ROOTS = frozenset({"network", "satellites", "battery", "person"})
-"""What may stand behind a clock that does not say what it follows: any of these."""
+"""The possible origins of a clock that does not name its source: any of these."""
 
 
 class WallTime(Protocol):
@@ -62,7 +62,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What one source said at boot time `boot_us`. `roots`: what stands behind it."""
+    """What one source said at boot time `boot_us`. `roots`: its origins."""
 
     source: str
     us: int
@@ -75,7 +75,7 @@ class Reading:
         return self.us + boot_us - self.boot_us
 
     def independent_of(self, other: Reading) -> bool:
-        """Whether nothing stands behind both."""
+        """Whether they share no origin."""
         return self.source != other.source and not self.roots & other.roots
 
 
@@ -148,7 +148,7 @@ def _agreed(held: Trust, reading: Reading, others: list[Reading]) -> tuple[Trust
 
 
 def _alone(held: Trust, reading: Reading) -> tuple[Trust, Step | None]:
-    """One disciplined source by itself: followed forward within what is left of its budget."""
+    """A single disciplined source: followed forward within the rest of its budget."""
     move_us = reading.us - held.us
     if not -NOTICE_US <= move_us <= LONE_LIMIT_US - held.lead_us:
         refused, known = held.refused, False
@@ -170,7 +170,7 @@ def _alone(held: Trust, reading: Reading) -> tuple[Trust, Step | None]:
     )
     if lead_us - held.noted_us <= NOTICE_US:
         return trust, None
-    from_us = trust.us - (lead_us - held.noted_us)  # a walk in small steps is told as one
+    from_us = trust.us - (lead_us - held.noted_us)  # a drift in small steps is reported as one
     step = Step(
         from_us=from_us, to_us=trust.us, accepted=True, state=reading.state, sources=(reading.source,)
     )
@@ -217,7 +217,7 @@ class TrustedTime:
 
     @property
     def refused_us(self) -> int | None:
-        """By how much a disciplined source differs that is not followed (negative: behind); None for none."""
+        """The offset of a disciplined source that is not followed (negative: behind); None without one."""
         refused = self._trust.refused
         return None if refused is None else refused.at(self._trust.boot_us) - self._trust.us
 
@@ -254,7 +254,7 @@ class TrustedTime:
     def hear(self, us: int, state: ClockState, source: str, *, roots: frozenset[str] | None = None) -> None:
         """Take the time of a source other than the clock, e.g. the department's co-signature.
 
-        roots: what stands behind it; without them it stands for itself alone, so a source that shares
+        roots: its origins; without them it is its own origin, so a source that shares
         anything with the clock must name it.
         """
         self._take(source, us, state, frozenset({source}) if roots is None else roots)

@@ -24,7 +24,7 @@ WORTH_TELLING = 0.001  # a probability below it is left out
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """What the sheet tells."""
+    """The content of the sheet."""
 
     unit: str
     number: str
@@ -38,7 +38,7 @@ class Story:
 
 
 def slot_chances(slots: bytes) -> list[dict[str, float]]:
-    """Per character slot what it may be, likeliest first; "" stands for no character. See ReadText.slots."""
+    """Per character slot what it may be, likeliest first; "" means no character. See ReadText.slots."""
     table = [struct.unpack(f"<{len(SLOT_CHARACTERS)}f", row) for row in _rows_of(slots)]
     ranked = [sorted(zip(SLOT_CHARACTERS, row, strict=True), key=lambda one: -one[1]) for row in table]
     return [{name: round(p, 4) for name, p in row if p >= WORTH_TELLING} for row in ranked]

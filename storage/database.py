@@ -27,7 +27,7 @@ def connect(path: Path, mode: str = "write") -> sqlite_utils.Database:
     """Open a database in one of MODES. Raises sqlite3.Error.
 
     A writer gets WAL, `synchronous=FULL` and `secure_delete`. "read" looks on beside a writer. "immutable"
-    reads a file that nobody writes, without its write-ahead log: it locks nothing and makes no file beside
+    reads a file without a writer, without its write-ahead log: it locks nothing and makes no file beside
     it, so it reads a protected medium.
     """
     connection = sqlite3.connect(

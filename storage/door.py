@@ -1,7 +1,7 @@
 """The door: every way to content, in one place. Proves, permits, logs, and only then opens.
 
 Requests and answers are plain CBOR maps, so that the process that holds the home and one that asks it
-over the socket behave alike. Whoever is refused is in the log before he reads the refusal.
+over the socket behave the same. The log has a refusal before the person sees it.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from storage.record_base import KeyClass, Record
 
 @dataclass(slots=True)
 class EpochFacts:
-    """One epoch: its class, when it opened, where its key lies; `sequence` of the record that opened it."""
+    """One epoch: its class, when it opened, where its key is; `sequence` of the record that opened it."""
 
     epoch: int
     key_class: KeyClass

@@ -77,7 +77,7 @@ class SealError(StorageError):
 
 
 class KeyLostError(StorageError):
-    """Content that nobody on this unit can open: its key was purged or is the department's."""
+    """Content that this unit cannot open: its key was purged or is the department's."""
 
 
 class LedgerError(StorageError):

@@ -213,7 +213,7 @@ def accesses_to(store: Store, records: Iterable[int]) -> list[int]:
 
 
 def _alerted(store: Store, alert: int) -> int | None:
-    """The read that an alert spoke of, None where that can no longer be opened."""
+    """The read that an alert names, None if it can no longer be opened."""
     try:
         record = store.record(alert)
     except (KeyLostError, LedgerError):

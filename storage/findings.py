@@ -27,7 +27,7 @@ class Report:
     """What a check found. `ok` is the verdict; `notes` are facts that are no fault.
 
     anchored: how many records an anchor covers that not everybody can write; anchored_by: "department",
-    "slot" (a chip) or nobody (""). unchecked: what this machine could not check, and why.
+    "slot" (a chip) or none (""). unchecked: what this machine could not check, and why.
     """
 
     log_id: str = ""

@@ -4,7 +4,7 @@ A grant is COSE_Sign1 over canonical CBOR by the administrator's command key, or
 command key vouches for. A technician's standing credential is a grant with a longer life. Opening raises:
 
 GrantError
-├── ForgedGrantError      the signature is nobody's who may sign grants, or the bytes are malformed
+├── ForgedGrantError      no authorized signer made the signature, or the bytes are malformed
 ├── GrantLimitError       the grant gives more than its role, or a designee, may be given
 ├── GrantTimeError        before its begin, after its end
 ├── WrongUnitError        made out to other units
@@ -270,7 +270,7 @@ def check_time(grant: Grant, now_us: int, error_us: int) -> None:
 
 def revocable(bundle: Bundle, grant: Grant) -> frozenset[str]:
     """Every name by which a grant, once opened, may have been taken back: its id, its holder and the holder's
-    key, and where a designee signed it he and his key, so that what he signed ends with him.
+    key and, if a designee signed it, the designee and that key, so the grant is revoked with them.
     """
     names = {grant.grant_id, grant.holder.fingerprint, grant.person}
     if bundle.delegation is not None:

@@ -146,7 +146,7 @@ def audit_records(store: Store, first: int = 0) -> list[object]:
 
 
 def audit_sequences(store: Store, first: int = 0) -> list[int]:
-    """Where audit records that can still be opened stand."""
+    """The places of audit records that can still be opened."""
     epochs = [
         f.epoch for f in store.book.epochs.values() if f.key_class is KeyClass.AUDIT and f.epoch in store.live
     ]

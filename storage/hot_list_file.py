@@ -36,7 +36,7 @@ KEY_BYTES = 8
 
 
 def list_key(log_key: bytes) -> bytes:
-    """The key that seals lists, out of the log's private key: whoever cannot sign cannot read a list."""
+    """The key that seals lists, derived from the log's private key: without it no one can read a list."""
     return HKDF(SHA256(), 32, salt=None, info=TAG.encode()).derive(log_key)
 
 

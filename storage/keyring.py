@@ -59,7 +59,7 @@ class Keyring:
 
 
 def wrap_epoch(key: EpochKey, kek: bytes, log_id: bytes, generation: int) -> bytes:
-    """One epoch's entry, wrapped by itself: what opening an epoch writes."""
+    """One epoch's entry, wrapped separately: opening an epoch writes it."""
     return sealing.wrap(kek, log_id, generation, f"epoch {key.epoch}", codec.to_bytes(key))
 
 

@@ -136,7 +136,7 @@ def unchecked(data: bytes) -> Leaf:
 
 @dataclass(frozen=True, slots=True)
 class LeafRef:
-    """Where a record stands: its sequence number and its leaf hash."""
+    """The place of a record: its sequence number and its leaf hash."""
 
     sequence: int
     leaf_hash: bytes

@@ -49,7 +49,7 @@ class LedgerStatus:
     """Health of custody, without a plate.
 
     newer_than_anchors: records that a roll-back would hide. anchored_by: who holds the newest anchor,
-    "department", "slot" or nobody (""); a slot that is a file on the card holds none. clock_alarm: what is
+    "department", "slot" or none (""); a slot that is a file on the card holds none. clock_alarm: what is
     wrong with the time, in a sentence; empty where nothing is. clock_lead_us: see storage.clock_trust.
     """
 
@@ -278,7 +278,7 @@ class Ledger:
         """Purge what is due now, in one turn of the slot; None where nothing is, or nothing can go yet.
 
         Within an hour of the last turn only that goes whose key is on no card; `purge_waits_until_us`
-        tells when the rest may, and `tend` does it then. Raises SlotError, StoreFullError.
+        returns when the rest may, and `tend` does it then. Raises SlotError, StoreFullError.
         """
         store = self.store
         with store.lock:

@@ -2,7 +2,7 @@
 
 Source: FBI CJIS Security Policy, AC-7 (unsuccessful logon attempts). The reader's door, the console, the
 department's desk and the enrollment of units use this rule; a signed policy may make it stricter.
-Attempts made while locked are not failures: whoever keeps trying does not extend the lock.
+Attempts made while locked are not failures: further attempts do not extend the lock.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class LogWriter(LogReader):
         self.frontier = merkle.Frontier.load(self.size(), self.subtree)
 
     def use(self, database: sqlite_utils.Database) -> None:
-        """Go on with another connection to the same log."""
+        """Continue with another connection to the same log."""
         self._db = database.conn
 
     def append(self, leaf: Leaf) -> LeafRef:

@@ -29,7 +29,7 @@ class LogOpened(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochOpened(Record):
-    """A new epoch of a key class; `key_at` says where its key lies: kek, day, or memory."""
+    """A new epoch of a key class; `key_at` says where its key is: kek, day, or memory."""
 
     KIND: ClassVar[str] = "epoch_opened"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
@@ -68,7 +68,7 @@ class PurgeIntent(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeReceipt(Record):
-    """Written after: what was destroyed, and on what kind of slot the promise stands."""
+    """Written after: what was destroyed, and the kind of slot behind the promise."""
 
     KIND: ClassVar[str] = "purge_receipt"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
@@ -150,7 +150,7 @@ class Incident(Record):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UncleanStart(Record):
     """A start after an end without a stop: how many records were there, how many of them newer than every
-    anchor (a cut of these shows nowhere else), and how many sealed images lay there without a record.
+    anchor (a cut of these shows nowhere else), and how many sealed images had no record.
     """
 
     KIND: ClassVar[str] = "unclean_start"

@@ -136,7 +136,7 @@ class Outgoing:
             self._ledger.standing.install(name, message)
 
     def document_version(self, name: str) -> int:
-        """The highest version of a signed document that was logged; 0 for none."""
+        """The highest version of a signed document that was logged; 0 if there is none."""
         with self._store.lock:
             return max(0, self._ledger.standing.version_of(name))
 

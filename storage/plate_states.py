@@ -15,7 +15,7 @@ STATE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 
 
 def typed_state(text: str) -> str:
-    """What a person typed, e.g. CA or US-CA, as entries write it; "" for none. Raises RecordError."""
+    """What a person typed, e.g. CA or US-CA, as entries write it; "" if empty. Raises RecordError."""
     state = text.strip().upper()
     if state in US:
         return f"US-{state}"

@@ -121,7 +121,7 @@ class CustodyPolicy:
         )
         for name, value, low, high in ranges:
             if not low <= value <= high:
-                raise RecordError(f"must lie in {low} to {high}", where=f"policy.{name}")
+                raise RecordError(f"must be in {low} to {high}", where=f"policy.{name}")
         if not set(self.memory_only) <= {"read", "hit"}:
             raise RecordError("may name read and hit", where="policy.memory_only")
         for name in ("inquiry_roles", "hold_roles", "audit_roles"):

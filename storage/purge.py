@@ -201,7 +201,7 @@ def counts(store: Store) -> dict[int, EpochCount]:
         received, newest = 0, 0
         for first, last, at_us in store.book.received:
             if last < low or high < first:
-                continue  # receipts pile up over the years, an epoch lies among few of them
+                continue  # receipts accumulate over the years, an epoch is in few of them
             row = store.db.execute(
                 "SELECT count(*) FROM leaves WHERE epoch = ? AND sequence BETWEEN ? AND ?",
                 (epoch, first, last),

@@ -51,7 +51,7 @@ class ReadText:
         if not PLATE_TEXT.fullmatch(self.text):
             raise RecordError("must be 1 to 16 of A-Z, 0-9, ?", where="read.text")
         if not 0.0 <= self.confidence <= 1.0:
-            raise RecordError("must lie in 0 to 1", where="read.confidence")
+            raise RecordError("must be in 0 to 1", where="read.confidence")
         if self.frames_voted < 1 or len(self.slots) % (37 * 4):
             raise RecordError("frames_voted or slots malformed", where="read")
 
@@ -147,7 +147,7 @@ class Alert(Record):
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.score <= 1.0:
-            raise RecordError("must lie in 0 to 1", where="alert.score")
+            raise RecordError("must be in 0 to 1", where="alert.score")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

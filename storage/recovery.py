@@ -47,7 +47,7 @@ def note_unclean_start(store: Store) -> None:
             )
             if suspect:
                 detail = (
-                    f"{suspect} sealed images lay there without a record at a log of {size}: "
+                    f"{suspect} sealed images had no record at a log of {size}: "
                     "the log was cut short, or they were put there"
                 )
                 store.add_open(

@@ -56,7 +56,7 @@ def salvage(home: Home, effaceable: slot.EffaceableSlot, keys: Sequence[DayKey],
 def _for_department(
     entries: Iterable[EpochKey], keys: Sequence[DayKey], log_id: bytes, now_us: int
 ) -> Iterable[EpochKeyForDay]:
-    """Each key sealed to a day: as it is, or now; without day keys what lies open stays behind."""
+    """Each key sealed to a day: already, or now; without day keys unsealed ones are left out."""
     for entry in entries:
         if entry.day is not None and entry.day_key is not None:
             yield EpochKeyForDay(epoch=entry.epoch, day_key=entry.day_key, sealed=entry.day)

@@ -1,6 +1,6 @@
 """Finding reads: every stored text of the asked time is opened in memory and compared; there is no index.
 
-A pattern is plate text in which `?` stands for any character. A stored `?` (an unreadable slot) matches
+A pattern is plate text in which `?` matches any character. A stored `?` (an unreadable slot) matches
 any character too; such a match is marked as not exact.
 """
 
@@ -89,7 +89,7 @@ def find_texts(
 
 def _aad_maker(log_id: bytes) -> Callable[[int], bytes]:
     """`sealing.aad_of` for the texts of one log: a look-up makes one for each read."""
-    probe = 23  # one byte in CBOR, so what stands around the number is the same for every number
+    probe = 23  # one byte in CBOR, so the bytes around the number are the same for every number
     around = sealing.aad_of(log_id, probe, "text")
     before, after = around[: -len(_NAME) - 1], around[-len(_NAME) :]
     return lambda sequence: before + cbor2.dumps(sequence) + after

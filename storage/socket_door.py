@@ -86,8 +86,8 @@ class _Handler(socketserver.BaseRequestHandler):
             facts = {"kind": "RecordError", "what": f"malformed request: {type(error).__name__}"}
             return envelope.encode([False, facts | {"where": "request", "cure": "", "clause": ""}])
         except (ConnectionError, TimeoutError):
-            raise  # nobody is there to be told
-        except Exception as error:  # noqa: BLE001 - whoever asked hears of it; the slot's errors are another room's
+            raise  # the client is gone
+        except Exception as error:  # noqa: BLE001 - the client gets it; the slot's errors are another room's
             told = f": {error}" if isinstance(error, OSError | sqlite3.Error) else ""
             facts = {
                 "kind": "LedgerError",
@@ -167,7 +167,7 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 @contextlib.contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """A name for the socket within the 108 bytes that the kernel takes, however deep the home lies."""
+    """A name for the socket within the 108 bytes that the kernel takes, however deep the home is."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

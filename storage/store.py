@@ -1,4 +1,4 @@
-"""The core that every custody deed stands on: one lock, one transaction, keys in memory, the open book.
+"""The core of every custody operation: one lock, one transaction, keys in memory, the open book.
 
 `Store.adding()` is the only way to write: leaves, elements, head and state go into one transaction, and a
 failure puts the tree, the book and the keys back to where they were.
@@ -185,7 +185,7 @@ class Store:
     # -- epochs ----------------------------------------------------------------------------------
 
     def epoch_for(self, key_class: KeyClass) -> EpochFacts:
-        """The running epoch of a class; opens one where there is none, or where it ran its time."""
+        """The running epoch of a class; opens one if there is none, or if its time is over."""
         current = self.book.current(key_class)
         now_us = self.time.trusted_us
         if current is not None and current.epoch in self.live:
@@ -196,7 +196,7 @@ class Store:
         return self.open_epoch(key_class, "start")
 
     def key_place(self, key_class: KeyClass) -> str:
-        """Where the key of a new epoch of this class may lie."""
+        """Where the key of a new epoch of this class may be kept."""
         if key_class in self.policy.memory_only:
             return keyring.AT_MEMORY
         if key_class is KeyClass.AUDIT or not self.enrolled or not self.day_keys:
@@ -204,7 +204,7 @@ class Store:
         return keyring.AT_BOTH if self.policy.local_query else keyring.AT_DAY
 
     def open_epoch(self, key_class: KeyClass, reason: str) -> EpochFacts:
-        """Open an epoch: a fresh key in memory, and on the card what the policy lets lie there."""
+        """Open an epoch: a fresh key in memory, and on the card what the policy allows there."""
         if self.slot_unsure:
             raise SlotError(
                 "did not answer while its key was turned: no new key is put under it",

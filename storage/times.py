@@ -42,7 +42,7 @@ def moment(us: int) -> datetime | None:
 def utc_text(us: int, *, to: str = "millisecond") -> str:
     """A time for people, cut off (not rounded) at day, minute, second or millisecond.
 
-    "2026-11-26 17:30:05.123 UTC"; a day stands alone: "2026-11-26".
+    "2026-11-26 17:30:05.123 UTC"; a day alone: "2026-11-26".
     """
     at = moment(us)
     if at is None:

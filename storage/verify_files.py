@@ -20,7 +20,7 @@ UNFINISHED = (".new",)  # what a power cut leaves of a file that was being repla
 
 
 def check_folder(home: Home, report: Report, *, given_up: bool) -> str:
-    """Every file lies where it belongs, and a slot that is a file is there. The slot's URI, "" if unknown."""
+    """Every file is in its place, and a slot that is a file exists. The slot's URI, "" if unknown."""
     uri = ""
     with caught(report, "slot.uri"):
         uri = home.read_slot_uri()

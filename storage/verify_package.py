@@ -24,7 +24,7 @@ def is_package(path: Path) -> bool:
 
 
 def verify_package(folder: Path, key: NoteKey | None = None, department: NoteKey | None = None) -> Report:
-    """Check a package against `key` (its own log.pub if None: consistent then, but proven by nobody).
+    """Check a package against `key` (its own log.pub if None: consistent then, but not proven).
 
     department: its log's key, which must have co-signed this log: that too proves whose the log key is.
     """

@@ -181,7 +181,7 @@ def join(
         try:
             joiner.take_document(document.name, document.message)
         except OutdatedError:
-            continue  # enrolled again: it is in force already
+            continue  # enrolled again: already current
     folder.save_member(member)
     return member
 

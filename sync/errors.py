@@ -14,7 +14,7 @@
         ├── StoreError           the store refuses: a record that contradicts another
         │   └── StoreAwayError   the database does not answer: exit status 3
         ├── KeyServiceError      a key that is not there, was destroyed, or does not open
-        ├── ClockInDoubtError    the server's clock is not borne out, and this cannot be undone
+        ├── ClockInDoubtError    the server's clock is not confirmed, and this cannot be undone
         └── LackingError         something that this machine does not offer: exit status 3
 
 No message ever carries plate text, image bytes or key bytes.
@@ -42,7 +42,7 @@ class NotEnrolledError(SyncError):
 
 
 class UnitKeyError(NotEnrolledError):
-    """The chip with the unit's keys refuses or does not answer; without them nobody can speak for it."""
+    """The chip with the unit's keys refuses or does not answer; without them nothing can act for it."""
 
     exit_status = 3
 
@@ -63,7 +63,7 @@ class BatchRefusedError(RefusedByDepartmentError):
 
 
 class RevokedError(RefusedByDepartmentError):
-    """This unit may no longer speak to the department."""
+    """This unit may no longer sync with the department."""
 
 
 class LinkError(SyncError):
@@ -101,11 +101,11 @@ class KeyServiceError(DepartmentError):
 
 
 class ClockInDoubtError(DepartmentError):
-    """The server's clock says a time that nothing else bears out; what cannot be undone waits."""
+    """The server's clock shows a time that nothing else confirms; irreversible steps wait."""
 
 
 class LackingError(DepartmentError):
-    """This machine lacks what the profile in force asks of it."""
+    """This machine lacks what the current profile requires."""
 
     exit_status = 3
 

@@ -1,6 +1,6 @@
 """A closed log on its way to its department: what a folder of it holds, read record by record, each checked.
 
-HOME/sync/old/LOG/store       the ledger and its sealed images, as they lay when the log was closed
+HOME/sync/old/LOG/store       the ledger and its sealed images, as they were when the log was closed
 HOME/sync/old/LOG/keys.cbor   its epoch keys, each sealed to a day key of the department (a ParcelHeader)
 HOME/sync/old/LOG/answers/    the department's signed words on what it has of it (`sync.closed_parcels`)
 

@@ -80,7 +80,7 @@ class Health(Message):
         _need(bool(_VERSION.fullmatch(self.software)), "is no version", "health.software")
         _need(self.clock_state in CLOCK_STATES, "is no clock state", "health.clock_state")
         known = set(self.alarms) <= set(ALARMS) and len(set(self.alarms)) == len(self.alarms)
-        _need(known, "names an alarm that is none, or one twice", "health.alarms")
+        _need(known, "names an unknown alarm, or one twice", "health.alarms")
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, float):

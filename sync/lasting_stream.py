@@ -41,7 +41,7 @@ class _LastingStream:
         except ValueError:  # closed
             return
         except OSError as error:
-            if error.errno == errno.EPIPE:  # for good; else the interpreter's last flush would fail on it
+            if error.errno == errno.EPIPE:  # permanent; else the interpreter's last flush would fail on it
                 with contextlib.suppress(OSError, ValueError):
                     os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 

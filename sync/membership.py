@@ -169,7 +169,7 @@ class SyncFolder:
 
     @contextlib.contextmanager
     def tls_key_file(self) -> Iterator[Path]:
-        """A file with the TLS key for OpenSSL: the one that lies here, or one in memory for this block."""
+        """A file with the TLS key for OpenSSL: the one on disk, or one in memory for this block."""
         if self._chip() is None:
             yield self.tls_key
             return

@@ -89,7 +89,7 @@ class Hello(Message):
     checkpoint: str
     proof: tuple[
         bytes, ...
-    ]  # consistency from `held`, the size that the department last told, to the checkpoint
+    ]  # consistency from `held`, the size that the department last sent, to the checkpoint
     held: int
     software: str
 

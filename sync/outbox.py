@@ -55,7 +55,7 @@ class Outbox(Protocol):
         """
 
     def document_version(self, name: str) -> int:
-        """The highest version of a signed document that was logged; 0 for none."""
+        """The highest version of a signed document that was logged; 0 if there is none."""
 
     def wants_document(self, name: str) -> bool:
         """Whether a document is of use to this unit now."""

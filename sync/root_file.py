@@ -46,7 +46,7 @@ class RootKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedKey:
-    """Another key that the root puts in force: `name` (log, command, ca, ...), raw or DER `public`."""
+    """Another key that the root names: `name` (log, command, ca, ...), raw or DER `public`."""
 
     name: str
     public: bytes
@@ -76,7 +76,7 @@ class RootWitness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Root:
-    """What two of three offices put in force.
+    """What two of three offices sign.
 
     `witnesses`: who co-signs the access log, `quorum` of them each tree head; none in a root file of before
     the first one. `public_witnesses`: who is shown the log of hourly heads.
@@ -101,7 +101,7 @@ class Root:
         if len(self.keys) != HOLDERS or len({key.public for key in self.keys}) != HOLDERS:
             raise RecordError(f"{HOLDERS} different keys belong in it", where="root.keys")
         if len({key.holder for key in self.keys}) != HOLDERS:
-            raise RecordError("the three keys lie with three different offices", where="root.keys")
+            raise RecordError("the three keys must belong to three different offices", where="root.keys")
         if len(self.policy_digest) != 32 or self.policy_version < 1:
             raise RecordError("policy version or digest is malformed", where="root.policy")
         if len({one.name for one in self.others}) != len(self.others):
@@ -188,7 +188,7 @@ def _signers(digest: bytes, signatures: Sequence[bytes], keys: Iterable[RootKey]
 
 def _demand(found: set[str], which: str) -> None:
     if len(found) < THRESHOLD:
-        names = ", ".join(sorted(found)) or "nobody"
+        names = ", ".join(sorted(found)) or "no office"
         raise SignatureError(
             f"signed by {names}: {THRESHOLD} of the {which} root's keys must sign",
             where="root",
@@ -229,7 +229,7 @@ def open_next(data: bytes, current: Root) -> Root:
 
 
 def describe(data: bytes) -> tuple[Root, tuple[str, ...]]:
-    """A root file that nobody vouches for yet, and which of its own holders signed it: for the signing
+    """A root file that is not yet trusted, and which of its own holders signed it: for the signing
     table."""
     root, signatures = _parse(data)
     return root, tuple(sorted(_signers(root.digest(), signatures, root.keys)))

@@ -1,8 +1,8 @@
-"""The uplink over time: when to speak, how often to try again, what the last attempts came to.
+"""The uplink over time: when to sync, how often to retry, the results of the last attempts.
 
 `attempt` runs one conversation and keeps the account of it; `run` does that by the schedule until it is
-told to stop, in a thread of the reader's process. A refused log is an incident: it is written into the log
-and told to anyone who can open a new one; reading continues meanwhile.
+stopped, in a thread of the reader's process. A refused log is an incident: it is written into the log
+and reported to anyone who can open a new one; reading continues meanwhile.
 """
 
 from __future__ import annotations
@@ -83,14 +83,14 @@ class Runner:
         self._draw = when.draw()
 
     def nudge(self) -> None:
-        """An alert was raised: speak now, whatever the window says."""
+        """An alert was raised: sync now, regardless of the window."""
         self._nudge.set()
         self._wake.set()
 
     def hang_up(self) -> None:
         """Cut the conversation that runs, from another thread; what was on its way is sent again.
 
-        Whoever set `stop` of `run` calls this too, so that it is seen at once.
+        The caller that set `stop` of `run` calls this too, so that it is seen at once.
         """
         self._wake.set()
         link = self._link
@@ -206,7 +206,7 @@ class Runner:
 
     def _past(self) -> Past:
         now_us = self._now_us()
-        self._tried_us = min(self._tried_us, now_us)  # a clock that was set back makes nobody wait for it
+        self._tried_us = min(self._tried_us, now_us)  # no wait after a clock was set back
         today = now_us // DAY_US
         used = self._metered[1] if self._metered[0] == today else 0
         return Past(

@@ -1,4 +1,4 @@
-"""When the uplink speaks: windows, interval, jitter, network conditions, back-off. Pure. No I/O.
+"""When the unit syncs: windows, interval, jitter, network conditions, back-off. Pure. No I/O.
 
 `decide` looks at facts and gives Go or Wait with its reason; nothing here sleeps. An alert overrides
 windows and conditions, never the absence of a network.
@@ -19,14 +19,14 @@ ALERT_RETRY_S = 15  # the longest that an alert waits for a line that failed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Minutes of the UTC day in which the uplink may speak; `start` > `end` runs over midnight."""
+    """Minutes of the UTC day in which the unit may sync; `start` > `end` runs over midnight."""
 
     start_min: int
     end_min: int
 
     def check(self) -> None:
         if not (0 <= self.start_min < DAY_MINUTES and 0 < self.end_min <= DAY_MINUTES):
-            raise ConfigError("minutes of a day lie in 0 to 1440", where="sync.windows")
+            raise ConfigError("minutes of a day must be in 0 to 1440", where="sync.windows")
 
     def holds(self, minute: int) -> bool:
         if self.start_min < self.end_min:
@@ -64,14 +64,14 @@ class Schedule:
         )
         for name, value, low, high in ranges:
             if not low <= value <= high:
-                raise ConfigError(f"{value} must lie in {low} to {high}", where=f"sync.{name}")
+                raise ConfigError(f"{value} must be in {low} to {high}", where=f"sync.{name}")
         for window in self.windows:
             window.check()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """What the unit sees around it. `network`: the name of the network that it is on, None for none."""
+    """What the unit sees around it. `network`: the name of its current network, None without one."""
 
     network: str | None = "any"
     metered: bool = False
@@ -90,7 +90,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """Speak now. `alerts_only`: conditions allow no more than the alerts."""
+    """Sync now. `alerts_only`: conditions allow only the alerts."""
 
     alerts_only: bool = False
 
@@ -104,7 +104,7 @@ class Wait:
 
 
 def decide(schedule: Schedule, conditions: Conditions, past: Past, *, now_us: int, alert: bool) -> Go | Wait:
-    """Whether to speak now. `past.jitter_draw` in -1 to 1 spreads units apart."""
+    """Whether to sync now. `past.jitter_draw` in -1 to 1 spreads units apart."""
     if conditions.network is None:
         return Wait(now_us + MINUTE_US, "no network")
     if past.failures and (held := next_retry_us(schedule, past, alert=alert)) > now_us:

@@ -32,7 +32,7 @@ from sync.membership import Member, SyncFolder
 from sync.vouch import UnitKey
 
 REASON_CHARS = 500
-MOST_A_DAY = 3  # logs that a unit closes by itself in a day: more are two units that speak as one
+MOST_A_DAY = 3  # logs that a unit closes in a day: more mean two units with one identity
 LOOKED_AT = "looked-at"
 
 
@@ -83,7 +83,7 @@ def succeed(
     previous: str | None,
     reason: str,
 ) -> Ledger:
-    """Set the home's log aside and open a new one for the same department. Nobody may hold the home.
+    """Set the home's log aside and open a new one for the same department. No process may hold the home.
 
     Raises LedgerError, SlotError, NotEnrolledError. A cut half-way is ended by calling it again.
     """
@@ -117,8 +117,8 @@ def open_or_succeed(
 ) -> Ledger:
     """Open the home's log; one that contradicts an anchor, or is damaged, gives way to a new one.
 
-    told: hears the reason of a new log. Also ends a succession that was cut half-way. A unit of no department
-    has nobody who could close the incident: there the error stands. Raises as `Ledger.open` and `succeed`.
+    told: called with the reason of a new log. Also finishes an interrupted rollover. A unit of no department
+    has no one to close the incident, so the error remains. Raises as `Ledger.open` and `succeed`.
     """
     paths = Home(home)
     if paths.exists():

@@ -122,7 +122,7 @@ class HttpsLink:
             line.close()
 
     def hang_up(self) -> None:
-        """Cut the lines from another thread: whoever waits in `post` gets LinkError at once."""
+        """Close the connections from another thread: a call of `post` that waits gets LinkError at once."""
         self._hung_up = True
         with self._count:
             for line in self._lines:
@@ -130,7 +130,7 @@ class HttpsLink:
                     line.shutdown(socket.SHUT_RDWR)
 
     def _note_line(self, event: str, info: dict[str, Any]) -> None:
-        """Keep a handle on each connection below TLS (httpx, "trace" extension), to hang up by."""
+        """Keep a handle on each connection below TLS (httpx, "trace" extension), to close it."""
         if event == "connection.connect_tcp.complete":
             line = info["return_value"].get_extra_info("socket").dup()
             with self._count:
@@ -142,7 +142,7 @@ class HttpsLink:
 
     def post(self, name: str, pieces: Sequence[bytes]) -> bytes:
         if self._hung_up:
-            raise LinkError(f"hung up before {name} was sent", cure="tried again later")
+            raise LinkError(f"closed before {name} was sent", cure="the unit retries later")
         total = sum(map(len, pieces))
         headers = {"content-type": m.CONTENT_TYPE, "content-length": str(total)}
         try:

@@ -33,7 +33,7 @@ LEAVES_AT_ONCE = 1024
 HIT_LEAVES_AT_ONCE = 64
 ALERTS_AT_ONCE = 64
 HITS_LOOKED_AT = 512  # the newest
-NEAR = 200  # records; a backlog of so few is as fast as an alert by itself
+NEAR = 200  # records; a backlog of so few is as fast as a single alert
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,10 +106,10 @@ class Conversation:
         self._sent_keys: set[int] = set()
         self._purged: set[tuple[int, str]] = set()  # elements that were found purged here
         self._resent_from: int | None = None
-        self._alerts_to = 0  # alerts before this record are told
+        self._alerts_to = 0  # alerts before this record are reported
 
     def run(self, *, alerts_only: bool = False, goes_on: Callable[[], bool] = lambda: True) -> Progress:
-        """Speak until everything is there. Raises LinkError, RefusedByDepartmentError, StorageError.
+        """Sync until everything is delivered. Raises LinkError, RefusedByDepartmentError, StorageError.
 
         `goes_on` is asked between messages; when it says no, the rest waits for the next time.
         """
@@ -386,7 +386,7 @@ class Conversation:
             self._alerts_to = hits[-1] + 1
 
     def _tell_alert(self, number: int, data: bytes) -> None:
-        """Send one record by itself, with its leaf and the key it needs."""
+        """Send a single record, with its leaf and the key it needs."""
         sent, self._sent_keys = self._sent_keys, set()
         parcel = _Parcel()
         leaf = leaves.unchecked(data)

@@ -27,7 +27,7 @@ VERSION = 1
 
 
 class UnitKey(Protocol):
-    """The unit's own key. It never leaves where it lies."""
+    """The unit's own key. It never leaves its place."""
 
     def public_der(self) -> bytes:
         """SubjectPublicKeyInfo of the P-256 key."""

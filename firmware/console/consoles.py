@@ -1,4 +1,4 @@
-"""Puts consoles together: for a reader that runs, and for a home that nobody else holds."""
+"""Builds consoles: for a running reader, and for a home without one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ALONE = (
     "No reader runs on this unit, and none can start while you are logged in.\n"
     "Without a login the reader takes over as it starts."
 )
-AIM_SIZE = (360, 640)  # of the camera's small picture while nobody reads
+AIM_SIZE = (360, 640)  # of the camera's small picture while no reader runs
 
 
 @contextlib.contextmanager
@@ -77,7 +77,7 @@ def consoles(
         try:
             yield in_session
         finally:
-            stopping.set()  # nobody waits for an uplink while the log is about to close
+            stopping.set()  # no wait for an uplink while the log is about to close
 
 
 @contextlib.contextmanager
@@ -197,7 +197,7 @@ def sync_here(home: Path, ledger: Ledger, config: Config, health: HealthWatch, c
         health=lambda: health_message(health.report(), ledger.store.log_id),
     ).attempt()
     tell_clock(ledger, clock)
-    if isinstance(clock, DisciplinedClock):  # nobody else looks at it here
+    if isinstance(clock, DisciplinedClock):  # no other thread updates it here
         clock.refresh()
     return outcome_line(folder)
 

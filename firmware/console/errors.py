@@ -44,7 +44,7 @@ class NotGrantedError(ConsoleError):
 
 
 class LockedOutError(ConsoleError):
-    """Nobody may log in for a while."""
+    """Logins are locked for a while."""
 
 
 class UnitRefusedError(ConsoleError):

@@ -119,7 +119,7 @@ def clear_home(home: Path) -> list[str]:
 
 
 class _ClearedSlot:
-    """Stands where the slot was: holds nothing, takes nothing."""
+    """Replaces the slot: holds nothing, stores nothing."""
 
     promise = "cleared by a factory reset"
 

@@ -71,7 +71,7 @@ class Hand:
                 self.rest(self._pace_s)
 
     def ask(self, prompt: str, *, secret: bool) -> str:
-        """One more line for a command. Raises UnitRefusedError where there is none."""
+        """One more line for a command. Raises UnitRefusedError if there is none."""
         if len(prompt) > PROMPT_LIMIT:
             self.say(prompt.rstrip())
             prompt = "> "

@@ -20,7 +20,7 @@ LOCKED_S = 15 * 60.0
 
 
 def boot_id() -> str:
-    """What tells this start of the machine from the last one."""
+    """Distinguishes this start of the machine from the last one."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

@@ -35,7 +35,7 @@ CommandKeys = Callable[[], Sequence[Ed25519PublicKey]]
 class Admission:
     """Who is in, and until when on CLOCK_BOOTTIME: no clock that a command can set moves that.
 
-    names: what of it the department can take back. counted: whether its use counts, since no clock tells its
+    names: what of it the department can revoke. counted: whether its use counts, because no clock shows its
     end.
     """
 

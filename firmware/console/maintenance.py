@@ -22,7 +22,7 @@ class MaintenanceLog(Protocol):
 
 
 class RememberedLog:
-    """The twin: keeps the records in memory, and can be told to fail as a full disk does."""
+    """The twin: keeps the records in memory, and can fail like a full disk."""
 
     def __init__(self) -> None:
         self.records: list[MaintenanceLine] = []

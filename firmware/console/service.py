@@ -37,7 +37,7 @@ def socket_of(home: Path) -> Path:
 def serving(home: Path, make: MakeConsole) -> Iterator[Callable[[], bool]]:
     """Serve consoles while the `with` runs; at its end open sessions are closed and recorded.
 
-    Gives a function that tells whether a person is logged in.
+    Gives a function that returns whether a person is logged in.
     """
     path = socket_of(home)
     path.unlink(missing_ok=True)
@@ -136,7 +136,7 @@ def _peer_uid(connection: socket.socket) -> int:
 
 @contextlib.contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """A name within the 108 bytes that the kernel takes for a socket, however deep the home lies."""
+    """A name within the 108 bytes that the kernel takes for a socket, however deep the home is."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

@@ -1,6 +1,6 @@
 """One console on one line: prompts, who may do what, commands, and the ends of a session.
 
-Promise: without a record no command begins; with a cable pulled, time over, a grant revoked or nobody typing,
+Promise: without a record no command begins; with a cable pulled, time over, a grant revoked or no typing,
 the session is over and the log says why.
 """
 
@@ -37,7 +37,7 @@ from storage.grant_format import Grant
 from sync.errors import SyncError
 
 IDLE_S = 300.0
-STRANGER_S = 120.0  # a line that was opened for a visit hangs up on whoever neither logs in nor works
+STRANGER_S = 120.0  # idle, unauthenticated visits are disconnected
 TICK_S = 0.5
 # After a line, and after READ_BYTES at once: slows no person, and a flood costs the reader little.
 PACE_S = 0.1
@@ -50,8 +50,8 @@ _ALWAYS = ("help", "exit")
 class Console:
     """The console of one unit on one line. `serve` returns when the line is gone, or `stop` was called.
 
-    stays: the next person finds a prompt when one session is over; else the line is hung up then.
-    notice: what whoever comes to an enrolled unit has to know first. wanted: whether a reader waits for the
+    stays: the next person finds a prompt when one session is over; else the line is closed then.
+    notice: what a visitor to an enrolled unit must know first. wanted: whether a reader waits for the
     home that this console holds; then anyone who has not logged in is sent to the reader's own console.
     """
 
@@ -174,7 +174,7 @@ class Console:
         return self._clock_setter
 
     def _check_session(self) -> None:
-        """Raises SessionEndedError when the time is over, the grant revoked, nobody types, or we stop."""
+        """Raises SessionEndedError when the time is over, the grant revoked, the session idle, or we stop."""
         now_s = self._running_s()
         if self._stopped.is_set():
             raise SessionEndedError("stopped", "the reader stops: press return in a moment")
@@ -300,7 +300,7 @@ class Console:
     def _close(self, reason: str) -> None:
         if self._recording is not None:
             recording, self._recording = self._recording, None
-            with suppress(Exception):  # whoever shuts down may have closed the log
+            with suppress(Exception):  # a shutdown may have closed the log
                 self._session.end(recording, reason)
         if self._admission is not None:
             if self._admission.counted:
@@ -319,14 +319,14 @@ class Console:
         try:
             write()
         except (StorageError, OSError) as error:
-            self._hand.say(f"cannot be recorded, so it is not done: {told(error)}")
+            self._hand.say(f"cannot be recorded, so it does not run: {told(error)}")
             return False
         return True
 
     def _carry_out(self, command: Command) -> None:
         self._check_revocation()
         name = command.form.name
-        if self._admission is None:  # the clock's setter is named in the record, and nobody else
+        if self._admission is None:  # the record names only the person who set the clock
             self._session = self._fresh_session()
         begun: list[Recording] = []
         if not self._written(
@@ -367,7 +367,7 @@ class Console:
             running_s=self._running_s,
             clock_within=None if setter is None else (max(setter.from_us, setter.issued_us), setter.to_us),
         )
-        # What must not stop half-way runs to its end even when nobody is left to read its lines.
+        # What must not stop halfway runs to its end even when the line is gone.
         to_the_end = command.form.name in {"factory-reset", "update"} and bool(command.words)
         gone: LineGoneError | None = None
         lines = carry_out(command, context)

@@ -49,7 +49,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetObstacles:
-    """What a factory reset would destroy that nobody else has. log_size: records up to now."""
+    """What exists only here and a factory reset would destroy. log_size: records up to now."""
 
     unacknowledged: int
     log_size: int
@@ -78,7 +78,7 @@ class Unit(Protocol):
         """Camera settings by name."""
 
     def set_camera(self, name: str, value: str) -> str:
-        """Change one setting, within the signed policy; from when on it is in force, in a line."""
+        """Change one setting, within the signed policy; returns a line that says when it takes effect."""
 
     def network(self) -> Sequence[str]:
         """Interfaces and whether the department can be reached, a line each."""
@@ -114,7 +114,7 @@ class Unit(Protocol):
         """Restart the machine once the console is closed."""
 
     def reset_obstacles(self) -> ResetObstacles:
-        """What stands against a factory reset."""
+        """What blocks a factory reset."""
 
     def factory_reset(self, agreed: ResetObstacles, *, grant_id: str = "") -> Iterator[str]:
         """Destroy the keys first, then everything else; lines of progress. Refused where more than `agreed`

@@ -207,7 +207,7 @@ def _enrol(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     identity = context.unit.identity()
     if not identity.empty:
         yield "this unit holds reads of before its enrolment: they are destroyed first, keys and all"
-        _confirmed(context, context.ask(f"type the unit's name ({identity.name}) to go on: ").strip())
+        _confirmed(context, context.ask(f"type the unit's name ({identity.name}) to continue: ").strip())
     for line in context.unit.enrol(code):
         yield screened(line)
 

@@ -85,7 +85,7 @@ class Bookkeeper:
     def store(self, passes: Sequence[EndedPass]) -> int:
         """Passes as signed reads, each announced once it is durable; how many. The others are counted losses.
 
-        Those that match no hot list go into the store together; where that fails, each by itself. A pass that
+        Those that match no hot list go into the store together; if that fails, one at a time. A pass that
         an alert stored already is stored again only where more frames changed its text.
         """
         stored = 0

@@ -18,12 +18,12 @@ LASTS_S = 15.0
 
 @contextlib.contextmanager
 def way_asked(home: Path) -> Iterator[None]:
-    """While the `with` runs, consoles that nobody has logged in to let go of this home."""
+    """While the `with` runs, consoles without a login release this home."""
     mark = home / NAME
-    with contextlib.suppress(OSError):  # a full disk asks nobody
+    with contextlib.suppress(OSError):  # a full disk asks no console
         fd = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "w", encoding="ascii") as file:
-            file.write(repr(_running_s()))  # unrounded: rounded up, it would lie ahead
+            file.write(repr(_running_s()))  # unrounded: rounded up, it would be ahead
     try:
         yield
     finally:

@@ -47,12 +47,12 @@ def create_ledger(home: Path, *, slot_uri: str = DEFAULT_SLOT, clock: Clock | No
 
 
 def replace_ledger(home: Path) -> Path:
-    """Set a ledger aside and make a new one in the same slot; where the old one lies now.
+    """Set a ledger aside and make a new one in the same slot; returns the path of the old one.
 
-    For a unit of no department; that of one replaces its ledger by itself. Raises LedgerError, UsageError.
+    For a unit without a department; an enrolled one needs no command. Raises LedgerError, UsageError.
     """
     if SyncFolder.of(home).is_member():
-        raise UsageError("this unit belongs to a department: reader run replaces a damaged ledger by itself")
+        raise UsageError("this unit belongs to a department: reader run itself replaces a damaged ledger")
     aside, uri = opening.set_aside(Home(home))
     slot = open_slot(uri or DEFAULT_SLOT, Home(home).folder)
     store = opening.create(Home(home), slot, SystemClock(), reason=f"the ledger before it is in {aside.name}")
@@ -83,7 +83,7 @@ def once_free(work: Callable[[], Result], *, patience_s: float = LOCK_PATIENCE_S
 def open_or_succeed(home: Path, *, clock: Clock | None = None, told: Callable[[str], None]) -> Ledger:
     """As `open_ledger`; on a unit of a department a log that contradicts an anchor gives way to a new one.
 
-    told: hears why, where that happened.
+    told: called with the reason, if that happened.
     """
     folder = SyncFolder.of(home)
     left = None if Home(home).exists() or not folder.is_member() else last_set_aside(folder)
@@ -191,7 +191,7 @@ def tell_clock(ledger: Ledger, clock: Clock) -> None:
 
 
 def tell_signed(ledger: Ledger, clock: Clock) -> None:
-    """The newest time of the department's receipts, of whatever run: no receiver's date lies far from it."""
+    """The newest time of the department's receipts, of any run: no receiver's date is far from it."""
     with ledger.store.lock:
         signed = [at_us for _first, _last, at_us in ledger.store.book.received]
     if signed and isinstance(clock, DisciplinedClock):

@@ -94,7 +94,7 @@ def _waiting(folder: SyncFolder) -> Carried | None:
 def _carried(folder: SyncFolder) -> Carried | None:
     """The document in the inbox; one that is damaged counts as none: the next version comes whole.
 
-    So does any while nobody can tell who sent it: the uplink names that, and no reading ends for it.
+    So does any whose sender cannot be checked: the uplink names that, and reading continues.
     """
     try:
         if not folder.is_member():

@@ -1,6 +1,6 @@
 """What the uplink asks of the world: which network, whether paid by the byte, and whether the feed is there.
 
-Promise: where no network is asked for by name, a machine that cannot tell keeps nobody from speaking.
+Promise: if no network is required by name, a machine that cannot name its network still syncs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ANY = "any"  # of a machine that cannot tell, and need not
 
 
 def networks_of(settings: SyncSettings) -> Networks | None:
-    """NetworkManager; None where there is none and nobody asked for a network by name.
+    """NetworkManager; None if there is none and no network is required by name.
 
     Raises MissingDriverError.
     """

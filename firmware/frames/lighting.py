@@ -22,7 +22,7 @@ LOOK_EVERY_S = 0.5
 class Lighting:
     """Feed it every frame; it looks twice a second. longest_us, gain_max: what the camera may use.
 
-    on_switch: told when day turns to night or back.
+    on_switch: called when day turns to night or back.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class Lighting:
             self._on_switch()
 
     def put_out(self) -> None:
-        """Nobody looks any more, and the strobe would feed on the capacitor."""
+        """Reading has ended, and the strobe would drain the capacitor."""
         with contextlib.suppress(HardwareError):
             self._lamps.strobe(on=False)
 
     def _switch(self, light: Light) -> frozenset[str]:
-        """Set both, each by itself; which of them failed."""
+        """Set both independently; returns which of them failed."""
         failed = set()
         for name, switch in (
             ("strobe", partial(self._lamps.strobe, on=light is Light.NIGHT)),

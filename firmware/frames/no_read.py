@@ -1,7 +1,7 @@
 """No-read zones: where a unit that moves reads nothing. Geometry and one decision a frame; no I/O.
 
 Promise: a frame that may have been taken inside a zone, by all that its position's error allows, is never
-read; nor is any while there are zones and nobody knows where the unit was.
+read; nor is any while there are zones and the unit's position is unknown.
 """
 
 from __future__ import annotations

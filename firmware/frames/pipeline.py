@@ -42,7 +42,7 @@ class EndedPass:
 
 @dataclass(slots=True, kw_only=True)
 class Counts:
-    """What went through since the start. Written by one stage each, read by anybody."""
+    """Counts since the start. One stage writes each; any thread reads them."""
 
     frames: int = 0
     broken: int = 0
@@ -52,7 +52,7 @@ class Counts:
     stored: int = 0
     lost_passes: int = 0
     without_frame: int = 0
-    withheld: int = 0  # frames of a no-read zone, read by nobody
+    withheld: int = 0  # frames of a no-read zone, never read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -100,7 +100,7 @@ class TunableSource:
         return self._source.open()
 
     def on_retuned(self, told: Callable[[str], None]) -> None:
-        """told: opens the camera again, and hears why."""
+        """told: called when the camera is reopened, with the reason."""
         self._told = told
 
     def retune(self, settings: CameraSettings) -> None:

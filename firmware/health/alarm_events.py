@@ -1,4 +1,4 @@
-"""Tells the event log when an alarm is raised and when it is over, once each; any number of looks between.
+"""Writes to the event log when an alarm is raised and when it clears, once each, over any number of reports.
 
 One that comes and goes, as a voltage at its limit does, is one alarm: over is what was away for a while.
 """
@@ -16,7 +16,7 @@ OVER_S = 60.0
 
 
 class AlarmEvents:
-    """Feed it every report; it hands the report on. troubles: what stands behind `sensor_failed`."""
+    """Feed it every report; it hands the report on. troubles: the causes of `sensor_failed`."""
 
     def __init__(
         self,

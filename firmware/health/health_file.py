@@ -24,7 +24,7 @@ IN_MEMORY = (Path("/run/alpr"), Path("/dev/shm"))  # noqa: S108 - a private fold
 
 
 def folders_of(home: Path) -> Iterator[Path]:
-    """Where a report may lie: in memory, which no report wears out, before the home itself.
+    """Where a report may be: in memory, which does not wear out, before the home itself.
 
     In memory a folder of the home's user alone, named after the home; one that is another's is passed over.
     """

@@ -60,7 +60,7 @@ class ReadHabit:
         self._empty_us, self._missed = 0, 0.0
 
     def blind(self) -> None:
-        """The camera sees nothing, or nobody knows the hour: what is counted now teaches nothing."""
+        """The camera sees nothing, or the hour is unknown: these counts do not train the habit."""
         self._blind = True
 
     @property

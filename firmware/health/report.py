@@ -1,4 +1,4 @@
-"""The unit's report on itself, with alarms; what the console, the department and Prometheus are told.
+"""The unit's health report, with alarms, for the console, the department and Prometheus.
 
 Promise: numbers and words of a fixed list; nothing in it comes from a plate.
 """
@@ -193,7 +193,7 @@ class HealthWatch:
             recent = [at for at in self._arrivals if now_s - at <= RATE_WINDOW_S]
             span_s = min(RATE_WINDOW_S, max(now_s - self._begun_s, 1e-3))
             since_sync_s = None if custody.last_sync_us is None else (now.us - custody.last_sync_us) / 1e6
-            if since_sync_s is not None and since_sync_s < 0:  # the clock was set back: nobody can tell
+            if since_sync_s is not None and since_sync_s < 0:  # the clock was set back: unknown
                 since_sync_s = None
             settled = not self._watching or now_s - self._begun_s >= STARTING_S
             alarms = {
@@ -263,7 +263,7 @@ class HealthWatch:
         return custody.enrolled and not on_time
 
     def _few_reads(self, now: UtcTime) -> bool:
-        """Where nobody knows the hour, or the unit drives, no habit tells what is few."""
+        """Without a known hour, or while the unit drives, no habit defines what is few."""
         known = self._watching and self._stays and now.state is not ClockState.UNKNOWN
         return known and self.habit.too_quiet(now.us)
 

@@ -22,13 +22,13 @@ KNOCKED_LIKENESS = 0.35  # correlation with the usual scene
 STEADY_LIKENESS = 0.75  # a view that is usually less alike than this belongs to a moving vehicle
 LEARN_S = 600.0
 CLEAR_S = 10.0  # an alarm is over once nothing was wrong for so long: a headlamp is no daybreak
-PROOF_S = 300.0  # so long a read tells that the camera sees
+PROOF_S = 300.0  # so long a read proves that the camera sees
 PROOF_READS = 10  # in a view that is another one: it is the usual one from then on
 _CHANGE_SHARE = 0.02
 
 
 class SceneWatch:
-    """Feed it a picture every second or so; `alarms` tells what has been wrong for long enough."""
+    """Feed it a picture every second or so; `alarms` gives what has been wrong for long enough."""
 
     def __init__(
         self,

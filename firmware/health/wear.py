@@ -25,7 +25,7 @@ class WearBudget:
 def wear_budget(
     writes: CardWrites | None, *, running_s: float, size_bytes: int, card_tb: float | None = None
 ) -> WearBudget | None:
-    """None where nobody counts. years: None before ten minutes have passed, or where nothing is written."""
+    """None if nothing counts. years: None before ten minutes have passed, or if nothing is written."""
     if writes is None or running_s <= 0:
         return None
     hours = running_s / 3600

@@ -32,13 +32,13 @@ from sync.event_log import event_log
 from sync.lasting_stream import lasting
 from sync.membership import SyncFolder
 
-WAY_S = 8.0  # a console that nobody has logged in to lets go of the home within a second or two
+WAY_S = 8.0  # a console without a login releases the home within a second or two
 
 
 def prepare_home(home: Path, *, slot_uri: str = DEFAULT_SLOT) -> bool:
     """Make what is missing of a home: folder, configuration, ledger with its keys. True if it is new.
 
-    slot_uri: where a new ledger's key encryption key lies; a ledger that is there keeps its own.
+    slot_uri: where a new ledger keeps its key-encryption key; an existing ledger keeps its own.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_config(home, Config())
@@ -52,7 +52,7 @@ def prepare_home(home: Path, *, slot_uri: str = DEFAULT_SLOT) -> bool:
 def take_home(home: Path) -> None:
     """The unit that this home is, whatever is missing of its configuration made.
 
-    Raises NoHomeError where there is none: a mistyped --home must not become a second unit, which reads
+    Raises NoHomeError if there is none: a mistyped --home must not become a second unit, which reads
     beside the department.
     """
     if not (Home(home).exists() or SyncFolder.of(home).is_member()):
@@ -122,7 +122,7 @@ def _take_up_configuration(home: Path, log: structlog.typing.FilteringBoundLogge
 
 @contextlib.contextmanager
 def _only_one(home: Home) -> Iterator[None]:
-    if not home.exists():  # its log was set aside; whoever opens the next one takes the lock
+    if not home.exists():  # its log was set aside; the next one to open takes the lock
         yield
         return
     with way_asked(home.root):

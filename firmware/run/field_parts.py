@@ -112,7 +112,7 @@ def _keep(parts: FieldParts, on_order: Callable[[PowerOrder], None], stop: threa
 
 
 class _Keeper:
-    """Looks at clock and supply, each by itself. A part that fails for a while is looked at again.
+    """Checks clock and supply independently. A part that fails for a while is checked again.
 
     Whatever else goes wrong is named as a trouble: a thread that ended would leave the ignition unwatched.
     """

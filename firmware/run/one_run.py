@@ -46,7 +46,7 @@ from sync.event_log import event_log
 from sync.membership import SyncFolder
 
 LOOK_S = 0.2  # how often the main thread redraws and looks for a signal
-COUNTS_EVERY_S = 3600.0  # so seldom that the event's own time stamp tells of no read
+COUNTS_EVERY_S = 3600.0  # so rare that the event's own time stamp reveals no read
 
 
 class OneRun:
@@ -260,7 +260,7 @@ class OneRun:
             heartbeat.ready()
         while pipeline.running:
             stop.wait(LOOK_S) if not stop.asked else pipeline.join(LOOK_S)
-            if self._sent.is_set() and not in_session():  # nobody's visit is cut short for it
+            if self._sent.is_set() and not in_session():  # no visit is cut short for it
                 stop.ask(Reason.CONFIGURATION)
             if stop.asked:
                 pipeline.stop()

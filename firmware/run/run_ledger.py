@@ -29,7 +29,7 @@ def run_ledger(
 ) -> Iterator[Ledger]:
     """For `with`: the home's ledger, with the configuration in force on record.
 
-    A last anchor that fails is told, and made at the next start. Raises StorageError, HardwareError.
+    A final anchor that fails is reported, and made at the next start. Raises StorageError, HardwareError.
     """
     ledger = _open(home, clock, log, stop)
     try:

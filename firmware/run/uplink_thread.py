@@ -1,8 +1,8 @@
-"""The uplink of a running reader: a thread that speaks to the department by its schedule.
+"""The uplink of a running reader: a thread that syncs with the department on schedule.
 
 Promise: trouble here is an event in the log and a later try; it never stops the reading, and it ends within
-seconds of being told to, in the middle of a parcel too. A unit that is enrolled while it reads begins to
-speak at once.
+seconds of the request, even in the middle of a parcel. A unit that is enrolled while it reads begins to
+sync at once.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from sync.runner import Attempt, Runner
 from sync.schedule import Conditions, Schedule
 
 LOOK_S = 1.0
-AGAIN_S = 60.0  # after a failure that nobody foresaw
+AGAIN_S = 60.0  # after an unforeseen failure
 JOIN_S = 3.0  # anyone who is still connecting then is left behind; the ledger it would need is closed
 
 
 class UplinkThread:
-    """For `with`: speaks while the `with` runs, on a unit that is enrolled or becomes so."""
+    """For `with`: syncs while the `with` runs, on a unit that is enrolled or becomes so."""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from sync.toml_settings import SettingError, load_sections, setting, write_secti
 
 FILE_NAME = "config.toml"
 _MAX_BYTES = 256 * 1024
-PLATE_LEAST_PX = 60  # narrower plates are read too seldom to aim for; detector/models tells how often
+PLATE_LEAST_PX = 60  # narrower plates are rarely read; detector/models gives the rates
 PLATE_GOOD_PX = 90
 HEADER = """\
 # Configuration of this plate reader. Each key comes with its reason and the range that is accepted;
@@ -152,7 +152,7 @@ class SyncSettings:
         return max(86_400.0, 2 * self.interval_s * (1 + self.jitter)) + (86_400.0 if self.windows else 0.0)
 
     def schedule(self) -> Schedule:
-        """For the uplink. Raises ValueError for a window that is none."""
+        """For the uplink. Raises ValueError for an invalid window."""
         made = Schedule(
             windows=tuple(_window(part) for part in self.windows.split(",") if part.strip()),
             interval_s=self.interval_s,
@@ -289,7 +289,7 @@ def overlaid(config: Config, overlay: str, file: str) -> Config:
         values = {key: getattr(getattr(checked, section), key) for key in keys}
         try:
             sections[section] = replace(getattr(config, section), **values)
-        except ValueError as error:  # fits by itself, and not with what is beside it
+        except ValueError as error:  # fits alone, but not with its neighbors
             raise ConfigError(file, section, str(error)) from error
     return replace(config, **sections)
 

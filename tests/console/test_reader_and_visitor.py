@@ -114,7 +114,7 @@ def test_an_enrolment_at_the_console_leaves_no_read_of_before(
         hands.type("enrol")
         hands.wait_for("code: ")
         hands.type(code)
-        hands.wait_for("to go on:")
+        hands.wait_for("to continue:")
         hands.type("reader-1")
         hands.wait_for("this unit is cable", 60)
     assert reader.end(15) == 0

@@ -395,7 +395,7 @@ def test_reads_of_before_are_destroyed_only_by_whoever_types_the_unit_s_name(
     if typed == "enrol":
         bench.hands.wait_for("code: ")
         bench.hands.type("0123456789abcdef")
-    bench.hands.wait_for("to go on:")
+    bench.hands.wait_for("to continue:")
     bench.hands.type(confirmed)
     bench.hands.wait_for("unit-7> ")
     assert bench.unit.done == (["enrol"] if confirmed == "unit-7" else [])
