@@ -165,7 +165,7 @@ def alter_opening(files: Files) -> None:
         pytest.param(drop_leaf, "checkpoint: covers", id="the newest entry left out"),
         pytest.param(swap_leaves, "another log or place", id="two entries swapped"),
         pytest.param(facts(lambda rows: rows.pop()), "says nothing of it", id="a counted entry not told"),
-        pytest.param(facts(lambda rows: rows.append(rows[0])), "told of 2 times", id="an entry told twice"),
+        pytest.param(facts(lambda rows: rows.append(rows[0])), "is listed 2 times", id="an entry told twice"),
         pytest.param(
             facts(lambda rows: rows[0].update(kind="hold")), "another kind than its leaf", id="another kind"
         ),

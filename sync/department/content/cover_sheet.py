@@ -29,7 +29,7 @@ img{max-width:100%;border:1px solid #444}figure{margin:1rem 0}code{overflow-wrap
 @page{margin:2cm}@media print{body{margin:0;max-width:none;font-size:11pt}section{break-before:page}}
 """.strip()
 CHECKS = (
-    "Anybody can check this package without the department's help and without a network. It needs the "
+    "Anyone can check this package without the department's help and without a network. It needs the "
     "department log's public key, which the department gives out, and the program “department” of "
     "the open ALPR reader:"
 )

@@ -3,7 +3,7 @@
 So it knows who can sign without taking the department's word for it: a key, a reset or the end of a session
 cannot be left out, because a leaf that was left out does not give the tree head. Entries that say who can
 sign, or must be signed, come with their openings and are judged as they come (`journal/signers.py`); of the
-others only the hash is kept. `followed.sqlite` lies with the keys.
+others only the hash is kept. `followed.sqlite` is beside the keys.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class FollowedLog:
                 self._db.execute("COMMIT")
                 self._size = size
             except BaseException:
-                self._size = -1  # what does not hold changes nothing: read anew
+                self._size = -1  # what does not hold changes nothing: read again
                 self._db.execute("ROLLBACK")
                 raise
             return self._size

@@ -4,8 +4,8 @@ the keys.
 Exact search goes by one token a read (HMAC under a key derived from that of the day of receipt). Wildcards,
 place and time are matched here, beside the keys, in memory; only matches leave. `KeyDoor` is in front
 of the key service, wherever that runs. It is shown the access entry with its opening, its place in the log
-and a tree head, and checks the log's and the witness's signatures itself, so that whoever asks for more than
-the entry says, or shows no entry, gets nothing - be it the administrator.
+and a tree head, and checks the log's and the witness's signatures itself. A caller, even the administrator,
+that asks for more than the entry says, or shows no entry, gets nothing.
 """
 
 from __future__ import annotations

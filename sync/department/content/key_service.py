@@ -95,7 +95,7 @@ class ReceivingKeys(Protocol):
         """The same without an answer in clear: None, or what is wrong with it."""
 
     def destroy_store_key(self, day: int) -> None:
-        """Make the content of a day of receipt, its tokens and its backups unreadable for good."""
+        """Make the content of a day of receipt, its tokens and its backups unreadable forever."""
 
     def destroy_day_keys_before(self, day: int) -> int:
         """Destroy the private day keys of all days before `day`; how many."""
@@ -127,11 +127,11 @@ class ContentKeys(Protocol):
         """Open elements that are under a hold's key. Raises KeyServiceError where it is gone."""
 
     def destroy_hold_key(self, why: str, hold: str) -> None:
-        """Make what is held under this key unreadable for good; a key that is gone is fine."""
+        """Make what is held under this key unreadable forever; a missing key is fine."""
 
 
 class KeyService(ReceivingKeys, ContentKeys, Protocol):
-    """Both, where the keys themselves lie."""
+    """Both, in the process that holds the keys."""
 
 
 class LocalKeyService:
@@ -384,7 +384,7 @@ class LocalKeyService:
             destroy_file(path)
 
     def destroy_day_keys_before(self, day: int) -> int:
-        day = min(day, self._clock() // DAY_US - DAY_KEY_DAYS)  # never ahead, whoever asks
+        day = min(day, self._clock() // DAY_US - DAY_KEY_DAYS)  # never ahead, for any caller
         with self._guard:
             old = [path for path in (self._folder / "day").glob("*.key") if int(path.stem) < day]
             if old:

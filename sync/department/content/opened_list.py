@@ -1,6 +1,6 @@
 """The key service's own list: every tree head that it accepted and every entry that it opened for, signed.
 
-It lies with the keys (`opened.sqlite`, `list.key`), away from the department's server, so that a look-up
+It is beside the keys (`opened.sqlite`, `list.key`), away from the department's server, so that a look-up
 that was taken out of the access log still is here: `department verify` compares the two. A line is
 COSE_Sign1 (Ed25519) over deterministic CBOR that holds the SHA-256 of the line before it; nothing is ever
 removed. A line is synced before a key is used.
@@ -100,7 +100,7 @@ class OpenedList:
                 one.close()
 
     def follow(self, log: NoteKey, log_id: bytes, root: Root | None) -> FollowedLog:
-        """What lies beside the list of the log that is followed. Closed with the list."""
+        """The files beside the list of the followed log. Closed with the list."""
         made = FollowedLog(self._folder, log, log_id, root)
         self._followed.append(made)
         return made

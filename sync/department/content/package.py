@@ -82,7 +82,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maker:
-    """Who makes it: the department, its log key, where its authority for manifests lies, when."""
+    """The maker: the department, its log key, the folder of its authority for manifests, the time."""
 
     department: str
     key: Ed25519PrivateKey

@@ -60,7 +60,7 @@ class ManifestAuthority:
 
     @classmethod
     def open(cls, folder: Path, department: str, now_us: int) -> ManifestAuthority:
-        """That of `folder`, made where there is none. Raises HomeError for one that is half there."""
+        """That of `folder`, made if there is none. Raises HomeError for an incomplete one."""
         certificate, key = folder / "ca.pem", folder / "ca.key"
         if certificate.exists() != key.exists():
             raise HomeError(

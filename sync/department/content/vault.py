@@ -1,4 +1,4 @@
-"""Held content (463.8) at the department: each hold's reads under a key that lies with the key service.
+"""Held content (463.8) at the department: each hold's reads under a key that the key service keeps.
 
     holds/<access>/<n>.held   one read: the unit's leaf and its proof, the elements as ciphertext
 
@@ -70,7 +70,7 @@ class FolderVault:
             raise HomeError(
                 f"the held content is damaged: {type(error).__name__}",
                 where=str(folder),
-                cure="restore it from its backup; the package that was exported verifies by itself",
+                cure="restore it from its backup; the exported package still verifies",
             ) from None
 
     def destroy(self, access: int) -> None:

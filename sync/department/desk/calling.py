@@ -190,7 +190,7 @@ class Calling:
         return await self.in_thread(work)
 
     def _demand_open(self, token: str, known: Operation) -> None:
-        """A remembered answer leaves only to whoever could make the call now. Raises DeskRefusal."""
+        """A remembered answer goes only to a person who could make the call now. Raises DeskRefusal."""
         self.front.desk.act(token, known.call, lambda _caller: ([], lambda _entries: None))
 
     def _demand_turn(self) -> None:

@@ -65,7 +65,7 @@ class Incidents(Protocol):
 class UnitRow:
     """One unit as it last said of itself: numbers and fixed words, no place. -1: not known.
 
-    `silent`: it did not speak for days; `certificate_ends_us`: of its newest certificate.
+    `silent`: it did not sync for days; `certificate_ends_us`: of its newest certificate.
     """
 
     unit: str
@@ -122,7 +122,7 @@ Ending: TypeAlias = tuple[str, str, int, str]
 class Front:
     """One department's desk with its content behind it.
 
-    `tell_units`: offer units the roster as it stands now; where that cannot be, `compliance` says so.
+    `tell_units`: offer units the current roster; if that fails, `compliance` says so.
     `send_down`: the same of policy, roster and day keys, with an error where that cannot be.
     `exports`: the folder into which CAD or RMS drops its case numbers, as CSV.
     `time`: the department's, where the server's clock is behind it. `ending`: certificates and day keys.

@@ -127,7 +127,7 @@ class Desk(LogState):
     def act(self, token: str, call: Call, decide: Callable[[Caller], Plan[T]], *, touch: bool = True) -> T:
         """Make one call. `decide` gives the notes to enter and what to make of the entries; it may refuse.
 
-        `touch`: whether the session counts as used; what a stream does by itself keeps no session open.
+        `touch`: whether the session counts as used; a stream's own calls keep no session open.
         Raises DeskRefusal; the refusal itself is entered.
         """
         refusal: DeskRefusal | None = None
@@ -154,7 +154,7 @@ class Desk(LogState):
         raise refusal
 
     def still(self, token: str, call: Call) -> Caller:
-        """Whether a session may go on with a call that it began: no entry, and no use of the session.
+        """Whether a session may continue a call that it began: no entry, and no use of the session.
 
         Raises DeskRefusal.
         """
@@ -228,7 +228,7 @@ class Desk(LogState):
             return self._in_grace(sequence, error)
 
     def try_cover(self, sequence: int) -> None:
-        """The same where nothing leaves: an absent witness is told of the entry with the next answer."""
+        """The same if nothing leaves: an absent witness gets the entry with the next answer."""
         with contextlib.suppress(NotYetError):
             self.covered(sequence)
 
@@ -246,7 +246,7 @@ class Desk(LogState):
                     f"the witness has been away for more than {grace} minutes, so no answer leaves",
                     code="witness-away",
                     clause=self.policy.witness.clause,
-                    cure="bring the witness back; the entry stands, ask again then",
+                    cure="bring the witness back; the entry remains, ask again then",
                 )
             mark_unwitnessed()
             size = self.log.size()

@@ -1,7 +1,7 @@
 """The access log of a desk and the state folded from it: the one place where an entry is made.
 
 `deciding` is one transaction on the newest state; what is added there is signed where an entry needs it, and
-a book that a rolled-back entry reached is read anew.
+a book that a rolled-back entry reached is read again.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class LogState:
 
     @property
     def policy_document(self) -> bytes:
-        """The policy file in force, as it lies."""
+        """The current policy file, unchanged."""
         return self.book.document
 
     @property
@@ -108,7 +108,7 @@ class LogState:
         return self._clock()
 
     def access(self, sequence: int) -> Access:
-        """The access of an entry. Raises FormError where there is none."""
+        """The access of an entry. Raises FormError if there is none."""
         note = self.log.entry(sequence).note if 0 <= sequence < self.log.size() else None
         if not isinstance(note, Access):
             raise FormError("there is no such access", code="no-access", clause="463.5 (b)")
@@ -199,14 +199,14 @@ class LogState:
         return credential if credential.digest() == known.digest else None
 
     def secret_of(self, use: bytes, text: str) -> bytes:
-        """32 bytes that stay the same and that nobody else can make."""
+        """32 bytes that stay the same and that no one else can make."""
         return hmac.digest(
             self.log.keys.of(CREDENTIAL_KEY, make=True), use + b"\x00" + text.encode(), "sha256"
         )
 
 
 class Deciding:
-    """A write transaction on the newest state; a book that a rolled-back entry reached is read anew."""
+    """A write transaction on the newest state; a book that a rolled-back entry reached is read again."""
 
     def __init__(self, state: LogState) -> None:
         self._state = state

@@ -16,7 +16,7 @@ class BeginForm:
 class Begun:
     """What a client makes a person's key with.
 
-    `department`: the access log's id; `now_us`: the department's time. A name that nobody has is answered
+    `department`: the access log's id; `now_us`: the department's time. An unknown name is answered
     too; so is a person without a key yet, who logs on with the password itself.
     """
 

@@ -57,7 +57,7 @@ class Logons:
         return given.text()
 
     def begin(self, user: str) -> Begun:
-        """What a client makes a person's key with. A name that nobody has gets a salt that stays the same."""
+        """The input from which a client makes a person's key. An unknown name gets a constant salt."""
         with self._state.deciding() as moment:
             known, terms = self._state.book.signers.keys.get(user), self._state.policy.security
             fixed = self._state.secret_of(b"salt", user)[:SALT_BYTES]

@@ -178,7 +178,7 @@ def document(title: str = "ALPR policy desk") -> dict[str, Any]:
         "/desk/session/logoff": {"post": _call(schemas, "session/logoff", "End the session.", None, None)},
         "/desk/transparency.json": {
             "get": _public(
-                "transparency", "The public counts, made anew once an hour.", schemas.of(Transparency)
+                "transparency", "The public counts, recomputed once an hour.", schemas.of(Transparency)
             )
         },
         "/desk/alert/events": {"get": _events()},

@@ -43,7 +43,7 @@ from sync.department.policy.roles import Call
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyText:
-    """The policy file in force, as it lies, and what enforces each sentence."""
+    """The current policy file, unchanged, and the enforcement of each sentence."""
 
     version: int
     document: bytes

@@ -1,4 +1,4 @@
-"""What the desk gives to anybody: its description and the public counts; and what anybody may ask of it."""
+"""The desk's public part: its description, the public counts, and requests from anyone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The desk's folded state, kept beside the log: a long log is not folded anew at each start.
+"""The desk's folded state, kept beside the log: a long log is not folded again at each start.
 
 A snapshot holds the book as the first `seen` entries add up to it, and the signed tree head of those. It is
 sealed under the key that seals credentials, and taken only where that head is the log's own; anything else
@@ -68,7 +68,7 @@ def write(log: AccessLog, book: Book) -> None:
 
 
 def read(log: AccessLog) -> Book | None:
-    """The book that is kept of this log, or None where there is none that holds."""
+    """The stored book of this log, or None if there is no valid one."""
     path: Path = log.folder / FILE
     try:
         content = sealing.unwrap(log.keys.of(KEY_YEAR), log.log_id, 0, ELEMENT, path.read_bytes())

@@ -1,7 +1,7 @@
 """What the access log adds up to: the desk's whole memory, folded from its entries. No I/O.
 
 Nothing here is stored anywhere else. Each part belongs to its noun's module; `apply` feeds it every entry
-that changes state, in order, and `policy` and `root` are what the newest root entry put in force.
+that changes state, in order, and `policy` and `root` are those of the newest root entry.
 """
 
 from __future__ import annotations

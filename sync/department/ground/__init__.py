@@ -1,1 +1,1 @@
-"""What every room of the department stands on: its home, settings, TLS, ports and local time."""
+"""The base of every room of the department: its home, settings, TLS, ports and local time."""

@@ -1,4 +1,4 @@
-"""A bell between threads and the event loop: whoever waits hears it within milliseconds. No polling."""
+"""A bell between threads and the event loop: a waiter wakes within milliseconds. No polling."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """Why the clock is not believed: it is `ahead` of or `behind` the time borne out, by `by_us`."""
+    """Why the clock is in doubt: it is `ahead` of or `behind` the confirmed time, by `by_us`."""
 
     direction: str
     by_us: int
@@ -114,11 +114,11 @@ class DepartmentTime:
         return self.now_us()
 
     def wall_us(self) -> int:
-        """The system clock as it reads. For one-time codes, which a person's phone bears out."""
+        """The system clock, unchecked. For one-time codes, which a person's phone confirms."""
         return self._clocks.wall()
 
     def now_us(self) -> int:
-        """The department's time: the clock where it is borne out, else the last believed time run on."""
+        """The department's time: the clock if confirmed, else the last trusted time plus running time."""
         with self._guard:
             wall, running = self._clocks.wall(), self._clocks.running()
             doubt = self._doubt(wall, running)
@@ -139,13 +139,13 @@ class DepartmentTime:
         if doubt is None:
             return self.now_us()
         raise ClockInDoubtError(
-            f"{what} waits: the clock is {span_text(doubt.by_us)} {doubt.direction} of the time borne out",
+            f"{what} waits: the clock is {span_text(doubt.by_us)} {doubt.direction} of the confirmed time",
             where="clock",
             cure="set the clock; if it is right, two people confirm it: clock/confirm at the desk",
         )
 
     def found(self) -> None:
-        """Start the mark of a home that is being made: a person stands by."""
+        """Start the mark of a new home: a person is present."""
         with self._guard:
             self._save(self._marked(self._clocks.wall(), "people", self._clocks.running()))
 

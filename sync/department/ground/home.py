@@ -1,4 +1,4 @@
-"""The department's data directory: where each thing lies, its settings, and the lock of the one server. 0600.
+"""The department's data directory: its paths, its settings, and the lock of the one server. 0600.
 
 department.toml   settings, with comments       authority/   the CA and the server's TLS key
 root.cbor         who is trusted (public)       store.db     the store, where it is SQLite
@@ -74,7 +74,7 @@ class DepartmentHome:
         try:
             table = tomllib.loads((self.path / "policy.toml").read_text())
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-            return False  # whoever needs the policy says what is wrong with it
+            return False  # the code that needs the policy reports the fault
         security = table.get("security")
         return isinstance(security, dict) and security.get("profile") == "fips"
 

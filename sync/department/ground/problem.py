@@ -2,7 +2,7 @@
 
     {"type", "title", "status", "detail", "refused", "clause", "what", "cure"}
 
-`refused` is one word for programs. `Unfailing` stands around an application: what no rule names (a full
+`refused` is one word for programs. `Unfailing` wraps an application: what no rule names (a full
 disk, an absent database) becomes an answer of this form and one event a minute, never a traceback.
 """
 

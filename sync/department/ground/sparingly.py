@@ -1,4 +1,4 @@
-"""Events of one kind, told once a minute with how many there were: a flood of them is one line."""
+"""Events of one kind, logged once a minute with their count: a flood of them is one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVENT_S = 60.0
 
 
 class Sparingly:
-    """Tells events of a logger, each kind once a minute."""
+    """Writes events to a logger, each kind once a minute."""
 
     def __init__(
         self, logger: str = "department.server", clock: Callable[[], float] = time.monotonic
@@ -24,7 +24,7 @@ class Sparingly:
         self._told: dict[str, float] = {}
 
     def tell(self, event: str, **facts: object) -> bool:
-        """Count it, and tell it where a minute has passed since the last; whether it was told."""
+        """Count it, and log it if a minute has passed since the last; returns whether it was logged."""
         self._counts[event] += 1
         now = self._clock()
         if now - self._told.get(event, -EVENT_S) < EVENT_S:

@@ -54,7 +54,7 @@ def client_context(ca: str = "", *, approved: bool = False) -> ssl.SSLContext:
     """TLS towards a witness or a key service; `ca`: a PEM file, else the machine's authorities."""
     context = ssl.create_default_context(cafile=ca or None)
     if approved:
-        context.set_ciphers(APPROVED_1_2)  # a witness elsewhere may not speak 1.3 yet
+        context.set_ciphers(APPROVED_1_2)  # a remote witness may not support 1.3 yet
         context.set_ecdh_curve(CURVE)
         approved_only(context)
     return context
@@ -78,9 +78,9 @@ def approved_only(context: ssl.SSLContext) -> None:
 
 
 def restart_for_approved(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Start this process again under the approved OpenSSL configuration; returns where that is in force.
+    """Start this process again under the approved OpenSSL configuration; returns if it is already active.
 
-    A configuration that the caller chose himself is never overridden: `approved_only` judges it.
+    A configuration that the caller chose is never overridden: `approved_only` judges it.
     """
     if OPENSSL_CONF in environment or not suites_beyond(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)):
         return

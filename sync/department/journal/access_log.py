@@ -3,7 +3,7 @@
 A leaf is COSE_Sign1 (Ed25519, the department log key) over deterministic CBOR {1: version, 2: log id,
 3: kind, 4: sequence, 5: year of the audit key, 6: [commitment, SHA-256 of the sealed entry]}; leaf hash and
 tree as in RFC 9162, tree heads as C2SP checkpoints. The entry itself (stamp, record, and the signature of the
-person who made it where there is one) lies sealed beside it under the audit key of its year. Tables:
+person who made it, if any) is sealed beside it under the audit key of its year. Tables:
 `entries` is the log; `nodes` and the columns kind and year are caches that `check_log.py` recomputes; `heads`
 holds co-signed tree heads.
 
@@ -184,14 +184,14 @@ class AccessLog:
 
     @property
     def note_key(self) -> NoteKey:
-        """The log's verifying key, as the witness is told it."""
+        """The log's verifying key, in the witness's form."""
         return NoteKey(self.origin, self.public)
 
     # writing ------------------------------------------------------------------------------------------------
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """One transaction: whoever decides and appends inside it decides on the newest state. Nests."""
+        """One transaction: code that decides and appends inside it decides on the newest state. Nests."""
         with self._guard:
             if self._depth:
                 self._depth += 1
@@ -304,7 +304,7 @@ class AccessLog:
             start = rows[-1][0] + 1 if len(rows) == AT_ONCE else end
 
     def entry(self, sequence: int) -> Entry:
-        """One entry. Raises LedgerError where there is none."""
+        """One entry. Raises LedgerError if there is none."""
         found = next(self.entries(sequence, sequence + 1), None)
         if found is None:
             raise LedgerError("no such entry", where=f"access log, entry {sequence}")

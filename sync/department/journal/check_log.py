@@ -252,7 +252,7 @@ def _check_head(
         problems.insert(at, f"{what}: is not co-signed by {' or '.join(witnesses.names())}")
         return None
     if size is not None and head.size != size:
-        problems.insert(at, f"{what}: speaks of {head.size} entries where {size} is written beside it")
+        problems.insert(at, f"{what}: names {head.size} entries, but {size} is written beside it")
     if head.size > len(tree):
         problems.insert(at, f"{what}: covers {head.size} entries, {len(tree)} are here: entries were removed")
     elif tree.root(head.size) != head.root:

@@ -1,7 +1,7 @@
 """Every kind of entry in the department's access log, frozen. No I/O.
 
 The log is the desk's only memory: accounts, training, requests, holds, findings and decisions are what the
-entries add up to, so that whoever changes one without an entry changes nothing, and whoever changes an
+entries add up to, so a change to one without an entry changes nothing, and a person who changes an
 entry is found. An entry is a `Stamp` (who, when, in which role) and a record of one kind below.
 
 Times are int64 microseconds UTC. `repr` never shows a plate.
@@ -116,9 +116,9 @@ class Shift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSet(Note):
-    """The roster: a person as the administrator set him. `active` False removes him.
+    """The roster: a person as the administrator set the account. `active` False removes the person.
 
-    `ssh_keys`: public keys in SSH's binary form, with which he proves himself at a unit.
+    `ssh_keys`: public keys in SSH's binary form, which authenticate the person at a unit.
     """
 
     KIND: ClassVar[str] = "account"
@@ -221,7 +221,7 @@ class RequestAnswered(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disputed(Note):
-    """A requester says that what was asked in his name was not his."""
+    """A requester disputes a search made in the requester's name."""
 
     KIND: ClassVar[str] = "disputed"
     entry: int

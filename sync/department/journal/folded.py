@@ -52,7 +52,7 @@ class LazyEntries(dict[Any, Any]):
         return ItemsView(self)
 
     def raw(self) -> Iterator[tuple[Any, Any]]:
-        """Each as it lies: an entry, or its bytes."""
+        """Each unchanged: an entry, or its bytes."""
         return iter(dict.items(self))
 
 

@@ -1,9 +1,9 @@
 """The log of hourly heads: what public witnesses are shown of the access log, one leaf an hour.
 
-Anybody may read what a public witness co-signs, so it says nothing of the people at the desk: a leaf is made
-every hour, whether somebody looked up something or nobody did, and binds the access log's tree head of that
-hour without showing its size. Hours that the server stood still are made up for. So the number of leaves is
-the number of hours since the first, and nothing else.
+Anyone may read what a public witness co-signs, so it reveals nothing of the people at the desk: every hour
+makes a leaf, with or without look-ups, that binds the access log's tree head of that hour without showing its
+size. Leaves for hours without a server are added later. So the number of leaves is the number of hours since
+the first, and nothing else.
 
 A leaf is deterministic CBOR {1: version, 2: log id, 3: hour since 1970, 4: commitment}, its commitment the
 SHA-256 of a domain tag and CBOR [salt, size, root] of the access log's head. Tree, tree heads and
@@ -139,7 +139,7 @@ class HourlyHeads:
 
     @property
     def note_key(self) -> NoteKey:
-        """The verifying key, as a public witness is told it."""
+        """The verifying key, in a public witness's form."""
         return NoteKey(self.origin, self._log.public)
 
     def consistency(self, old: int, size: int) -> list[bytes]:

@@ -97,7 +97,7 @@ class Access(Note):
     """An access to ALPR data: the ALPR Request of 463.5 (b). In the log before any answer.
 
     `action`: search, image, export, delivery, answer. `on_behalf_of`: the requester of a queued request, or
-    empty. `request`, `approval`: the entries it stands on, or -1. `reads`: what an image or export names.
+    empty. `request`, `approval`: the entries it rests on, or -1. `reads`: what an image or export names.
     """
 
     KIND: ClassVar[str] = "access"

@@ -1,4 +1,4 @@
-"""The mark on an answer that left while the witness was away: set where it is covered, shown where told.
+"""The mark on an answer that left while the witness was away: set where it is covered, shown where answered.
 
 A list of rows has no place for it, so it goes beside: in a header over HTTP, on stderr in a command.
 """
@@ -34,7 +34,7 @@ def watching() -> Iterator[Mark]:
 
 
 def mark_unwitnessed() -> None:
-    """Whoever watches is told."""
+    """Notifies the watcher."""
     mark = _watch.get()
     if mark is not None:
         mark.unwitnessed = True

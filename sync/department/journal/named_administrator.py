@@ -1,7 +1,7 @@
 """The statement by which two of the three offices name an administrator, and who signed it. No I/O.
 
 Deterministic CBOR {"statement": ..., "signatures": [COSE_Sign1 over its SHA-256]} by the root's keys. It
-names the root in force and the size of the log when it was drafted, and holds once.
+names the current root and the size of the log when it was drafted, and is valid once.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _File:
 
 
 def unsigned(statement: Statement) -> bytes:
-    """A statement as a file that nobody signed yet."""
+    """A statement as an unsigned file."""
     return to_bytes(_File(statement=to_bytes(statement), signatures=()))
 
 

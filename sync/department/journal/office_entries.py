@@ -10,10 +10,10 @@ from sync.department.journal.entry_base import Note
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantIssued(Note):
-    """A technician or vendor was let in: who, what for, where, which commands, from when to when.
+    """A technician or vendor got access: person, purpose, units, commands, start and end.
 
-    `holder`: fingerprint of his SSH key; `digest`: SHA-256 of the grant as signed; `signer`: command, or the
-    designee whose key signed it.
+    `holder`: fingerprint of the person's SSH key; `digest`: SHA-256 of the grant as signed; `signer`:
+    command, or the designee whose key signed it.
     """
 
     KIND: ClassVar[str] = "grant"

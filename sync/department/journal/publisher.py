@@ -1,10 +1,10 @@
 """Has the access log's tree head co-signed: one publisher at a time, for everybody who waits.
 
-Whoever needs an entry covered waits for the turn; most find their entry covered by then (group commit). The
+A caller that needs an entry covered waits for its turn; most find it covered by then (group commit). The
 turn is a file lock, so that commands beside the server take part. Each witness is asked at once with the
 others, and a quorum is enough. A witness that does not answer in time is asked again after a minute only, so
 that it costs one time-out and not one a search. Two publishers that meet at a witness are no absence: the one
-that is told another size proves from there.
+that has another size proves from there.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class WitnessLinks:
 
 
 class Publisher:
-    """Publishes one log to the witnesses in force. Thread-safe."""
+    """Publishes one log to the current witnesses. Thread-safe."""
 
     def __init__(self, log: WitnessedLog, folder: Path, lock_file: str = LOCK_FILE) -> None:
         self._log = log

@@ -2,7 +2,7 @@
 
 A call that opens content is named here with the actions of its accesses; one that is not named opens nothing.
 What the form says of query, ground, reads, request and approval is what the entry must say. What the form
-only names by number (a request, a proposal, a hold) lies in the log itself.
+only names by number (a request, a proposal, a hold) is in the log itself.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ So an entry counts only where the chain holds, and `apply` says what does not:
 
 - a key of a person: certified by that person's key before it; without that only for an account that never
   had one, or whose reset a signed call of an administrator made
-- an account, or a credential made by another: by a signed call of an administrator; by nobody's only before
-  anybody had a key, or where two of the three offices named that administrator
+- an account, or a credential made by another: by a signed call of an administrator; unsigned only before
+  the first key, or where two of the three offices named that administrator
 - a passkey: by a signed call of its owner
 - a session's key: certified by the person's key or passkey, a few minutes old, and never seen before
 - an access: a statement by the session's key, for that session's person, a few minutes old, used once, whose
@@ -67,7 +67,7 @@ from sync.root_file import Root
 FRESH_US = 10 * MINUTE_US  # how far a person's clock and the department's may differ
 KEPT_US = HOUR_US  # what is too old to be fresh needs no memory
 MOST_ALERTS = 5000  # the newest, which can still be opened by their number
-WAITS_US = 92 * DAY_US  # a request or proposal that is older is asked anew
+WAITS_US = 92 * DAY_US  # an older request or proposal must be made again
 SIGNER_KINDS = tuple(
     cls.KIND
     for cls in (
@@ -170,7 +170,7 @@ class Signers:
         UnsignedError."""
         stamp = entry.stamp
         if not entry.signed:
-            raise UnsignedError("nobody signed it")
+            raise UnsignedError("it has no signature")
         session = self.sessions.get(stamp.session)
         if session is None or session.user != stamp.user:
             raise UnsignedError(f"its session has no key of {stamp.user}")
@@ -211,7 +211,7 @@ class Signers:
         self.named, self.named_at = note.user, entry.sequence
 
     def _demand_roster(self, entry: Entry, about: str) -> None:
-        """Somebody who may made this change of the roster. Raises UnsignedError."""
+        """An authorized person made this change of the roster. Raises UnsignedError."""
         if not self.ever:
             return
         if entry.stamp.user == SYSTEM:

@@ -2,7 +2,7 @@
 
 Both are COSE_Sign1 (Ed25519) over deterministic CBOR, each under a context of its own. A certificate makes a
 session's key, or a person's next key, theirs until a time. A statement holds the call's name and its form,
-so that whoever has it can do with it what the form asks and nothing else. Both name the department's log and
+so that its holder can do only what the form asks. Both name the department's log and
 hold a random number; the rules for when they count are in `signers.py`.
 
 `offering` keeps the statement that a call came with, for the entries that the call makes.

@@ -1,7 +1,7 @@
-"""How the desk, and whoever verifies, speak to the witness: over HTTP, or to a folder on the same machine.
+"""How the desk and verifiers reach the witness: over HTTP, or in a folder on the same machine.
 
 Both links give the same answers and raise the same errors. A witness that does not answer is away; one that
-answers 409 tells its size; one that refuses anything else has seen a log that did not merely grow.
+answers 409 gives its size; one that refuses anything else has seen a log that did not merely grow.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class HttpWitness:
 
 
 class FolderWitness:
-    """A witness folder on this machine: a demo, and tests. It guards against nobody who is root here."""
+    """A witness folder on this machine: a demo, and tests. It does not guard against root here."""
 
     def __init__(self, folder: WitnessFolder, clock: Callable[[], int] = now_us) -> None:
         """`clock`: the witness's own, UTC microseconds."""

@@ -1,4 +1,4 @@
-"""The CJIS control table with each figure in force, and the FIPS profile by its honest name. No I/O."""
+"""The CJIS control table with each figure in force, and the FIPS profile, named exactly. No I/O."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the desk does once a day: enter purges, finish holds, look for misuse, tell the units.
 
-Each part stands for itself: one that fails today is told, and tried again tomorrow.
+The parts are independent: one that fails today is reported, and retried tomorrow.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def count_days(front: Front) -> int:
 def compare_cases(front: Front, folder: Path) -> int:
     """Hold look-ups against the newest export in the drop folder, and set it aside: how many look-ups.
 
-    CAD or RMS writes `*.csv` there; a file that is none is set aside too, as `*.refused`.
+    CAD or RMS writes `*.csv` there; an invalid file is set aside too, as `*.refused`.
     """
     exports = sorted(folder.glob("*.csv"), key=lambda one: one.stat().st_mtime) if folder.is_dir() else []
     done = 0
@@ -106,7 +106,7 @@ def tell_people(front: Front, ways: Sequence[Way]) -> bool:
 
 
 def run(front: Front, retention: Retention, ways: Sequence[Way] = ()) -> None:
-    """All of it. `ways`: how people are told (`notify.ways_of`)."""
+    """All of it. `ways`: how people are notified (`notify.ways_of`)."""
     parts: tuple[tuple[str, Callable[[], object]], ...] = (
         ("purges", lambda: enter_purges(front.desk, retention)),
         ("holds", lambda: calls_holds.finish(front)),

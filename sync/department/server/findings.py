@@ -28,7 +28,7 @@ class Standing:
 
 
 def standing(front: Front) -> Standing:
-    """How the department stands now, by its own time."""
+    """The state of the department now, by its own time."""
     desk = front.desk
     desk.refresh()
     now_us = desk.now_us()
@@ -41,7 +41,7 @@ def standing(front: Front) -> Standing:
     doubt = front.time.doubt() if front.time is not None else None
     if doubt is not None:
         what = (
-            f"the server's clock is {span_text(doubt.by_us)} {doubt.direction} of the time borne out: "
+            f"the server's clock is {span_text(doubt.by_us)} {doubt.direction} of the confirmed time: "
             "purges wait; set it, or two people confirm it (clock/confirm)"
         )
         found.append(Overdue(kind="clock", clause="463.8", what=what))

@@ -61,14 +61,14 @@ def found(
 
 
 def _check_place(path: Path) -> None:
-    """Raises HomeError for a home that is a file, or lies where no folder can be made."""
+    """Raises HomeError for a home that is a file, or whose folder cannot be made."""
     folder = next(one for one in (path, *path.absolute().parents) if one.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise HomeError("no folder can be made there", where=str(path), cure="choose another --home")
 
 
 def _content(folder: Path) -> set[Path] | None:
-    """What is in a folder; None where there is none."""
+    """The content of a folder; None if there is none."""
     return set(folder.iterdir()) if folder.is_dir() else None
 
 

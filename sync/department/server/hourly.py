@@ -1,6 +1,6 @@
 """What the server does once an hour: a leaf in the log of hourly heads, shown to the public witnesses.
 
-An absent public witness stops nobody: `department compliance` says so once a day went by without one.
+An absent public witness stops no answer: `department compliance` reports it after a day without one.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def publish_hours(desk: Desk, link_of: Callable[[RootWitness], WitnessLink]) -> 
 
 
 def run(desk: Desk, link_of: Callable[[RootWitness], WitnessLink]) -> None:
-    """The same for a server that must go on."""
+    """The same for a server that must continue."""
     try:
         publish_hours(desk, link_of)
     except (SyncError, StorageError) as error:

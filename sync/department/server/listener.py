@@ -1,8 +1,8 @@
-"""The doors of the server: connections are accepted within bounds, and whoever only holds one makes room.
+"""The server's listeners: connections are accepted within bounds, and idle ones make room.
 
 A connection costs a descriptor and memory before it has said a word. There are bounds for handshakes under
 way (in all and from one address) and for open connections; at a bound the oldest that asks nothing is
-cut off, so that a thousand silent ones do not keep out one that speaks. What goes wrong is one event
+cut off, so that a thousand silent ones do not keep out an active one. What goes wrong is one event
 a minute, with a count, never one for each.
 """
 
@@ -137,7 +137,7 @@ class Listener:
                 if error.errno not in NO_ROOM:
                     if listening.fileno() < 0:
                         return
-                    continue  # whoever knocked is gone
+                    continue  # the client is gone
                 self._events.tell("no_descriptor_left")
                 self._make_room()
                 await asyncio.sleep(0.1)
@@ -220,12 +220,12 @@ class BoundedServer(uvicorn.Server):
         self._bounds = bounds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen where the configuration says. `config.ssl` is the context to speak."""
+        """Listen where the configuration says. `config.ssl` is the TLS context."""
         await self.lifespan.startup()
         config = self.config
         found = sockets or _listening(str(config.host), config.port)
         if config.ssl is None:
-            raise RuntimeError("a bounded server speaks TLS")
+            raise RuntimeError("a bounded server needs TLS")
 
         def protocol() -> BoundedHttp:
             return BoundedHttp(config=config, server_state=self.server_state, app_state=self.lifespan.state)

@@ -1,4 +1,4 @@
-"""An administrator named by two of the three offices: the way back in when nobody is left who can log on.
+"""An administrator named by two of the three offices: the way back in when no administrator can log on.
 
 `journal/named_administrator.py` has the statement that the offices sign.
 """
@@ -26,7 +26,7 @@ from sync.root_file import THRESHOLD
 
 
 def draft(desk: Desk, user: str, name: str) -> bytes:
-    """An unsigned statement. Raises FormError for a name that is none."""
+    """An unsigned statement. Raises FormError for an invalid name."""
     account = _account(desk, user, name)
     people.check_account(desk.policy, account)
     made = Statement(
@@ -59,7 +59,7 @@ def name_administrator(desk: Desk, data: bytes) -> HandedOver:
         isinstance(one.note, AdministratorNamed)
         for one in desk.log.entries(statement.log_size, kinds=(AdministratorNamed.KIND,))
     ):
-        raise RecordError("an administrator was named since", where="statement", cure="draft it anew")
+        raise RecordError("an administrator was named since", where="statement", cure="draft it again")
     notes = [AdministratorNamed(user=statement.user, statement=data)]
     before = [
         replace(

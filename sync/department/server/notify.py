@@ -1,8 +1,8 @@
-"""Tells people what is overdue and what ends soon: by mail (SMTP) or to a webhook, where the settings say so.
+"""Notifies people of what is overdue and what expires soon: by mail (SMTP) or webhook, as the settings say.
 
 Once a day at most, and only where something is new since the last time or a week has passed. The text is that
 of `department compliance`: names of people and units, clauses and days, never a plate, a place or a time of a
-read. HOME/notified.cbor keeps what was told.
+read. HOME/notified.cbor keeps what was sent.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Way = Callable[[Sequence[str]], None]
 
 
 def notify(folder: Path, ways: Sequence[Way], lines: Sequence[str], now_us: int) -> bool:
-    """Tell `lines` by every way, where there is something new; whether it was told by one at least."""
+    """Send `lines` in every way, if there is something new; returns whether at least one worked."""
     told = _load(folder / FILE)
     digests = tuple(hashlib.sha256(line.encode()).digest() for line in lines)
     new = not set(digests) <= set(told.lines)
@@ -67,7 +67,7 @@ def _load(path: Path) -> _Told:
 
 
 def ways_of(settings: Settings) -> list[Way]:
-    """How the settings say that people are told."""
+    """The ways to notify people, from the settings."""
     ways: list[Way] = []
     if settings.notice_mail:
 

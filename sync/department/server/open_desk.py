@@ -317,7 +317,7 @@ class StoreIncidents:
 
 
 def _tell_units(home: DepartmentHome, store: Store, desk: Desk) -> None:
-    """The entry stands whether or not the roster can be signed now; compliance shows one that lags."""
+    """The entry remains even if the roster cannot be signed now; compliance shows an outdated one."""
     try:
         version = roster_down.publish(home, store, desk)
     except (SyncError, StorageError) as error:

@@ -66,7 +66,7 @@ class Due:
 
 
 class Keeper(Protocol):
-    """Whoever must save something from a day before it goes (a hold), and answers when it is done."""
+    """Code that must save something from a day before its purge (a hold), and answers when done."""
 
     def __call__(self, day: int) -> None: ...
 
@@ -79,7 +79,7 @@ def due_us(day: int, keep_days: int) -> int:
 def keep_days_of(home: DepartmentHome) -> int:
     """The days of the policy file that the root file names, a year at most. Raises HomeError.
 
-    Nothing is purged by a file that nobody signed: one that does not fit the root file is refused.
+    An unsigned file purges nothing: one that does not fit the root file is refused.
     """
     try:
         root = describe(home.root_file.read_bytes())[0]
@@ -150,7 +150,7 @@ class Retention:
 
         More than one day at once is no daily run but a clock or a long absence: the others wait for their own
         turn, or for two people who say `through` which day of receipt (days since 1970) the backlog may go.
-        Raises ClockInDoubtError: under a clock that nothing bears out nothing is destroyed.
+        Raises ClockInDoubtError: under an unconfirmed clock nothing is destroyed.
         """
         now = self._sure("the purge")
         self._adopt(now)

@@ -1,9 +1,8 @@
 """The desk's people as the signed roster that units sync: roles, keys, training and its end, revocation.
 
-What a unit knows of people is what the log of the desk adds up to, never a list kept beside it. The roster
-goes out again, under the next version, whenever it would say something else than the one that is out; a
-removed person stays on it as revoked. Passwords of the desk do not leave it: at a unit a person proves
-himself with the SSH key that the administrator entered for him.
+A unit knows people only from the log of the desk, never from a list beside it. The roster goes out again,
+under the next version, whenever its content changes; a removed person stays on it as revoked. Passwords do
+not leave the desk: at a unit a person authenticates with the SSH key that the administrator entered.
 """
 
 from __future__ import annotations

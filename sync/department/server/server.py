@@ -86,7 +86,7 @@ class Department:
         )
 
     def retain(self) -> list[PurgeReceipt]:
-        """The daily purge: whole days of receipt by their receipts, and pieces that nobody went on with."""
+        """The daily purge: whole days of receipt by their receipts, and abandoned pieces."""
         done = self.retention.run(self.purge_through())
         self._partials.drop_older(keep_days_of(self.home), self.time())
         return done

@@ -17,7 +17,7 @@ from sync.errors import StoreError
 
 
 class PackStore(Protocol):
-    """Where packs lie."""
+    """Where packs are kept."""
 
     def put(self, day: int, pieces: Sequence[bytes]) -> str:
         """Store one pack durably; its name."""
@@ -85,7 +85,7 @@ class FolderPacks:
 
 
 def open_packs(home: DepartmentHome) -> PackStore:
-    """Where this home's packs lie. Raises ConfigError."""
+    """Where this home's packs are kept. Raises ConfigError."""
     chosen = home.settings.blobs_folder
     if chosen.startswith("s3:"):
         from sync.department.store.blobs_s3 import open_s3  # noqa: PLC0415 - a driver, with a library of its own

@@ -16,7 +16,7 @@ from sync.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """One incident as it stands."""
+    """One incident with its state."""
 
     number: int
     at_us: int

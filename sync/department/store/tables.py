@@ -102,7 +102,7 @@ elements = Table(
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("name", String(32), primary_key=True),
     Column("form", SmallInteger, nullable=False),  # 0 open frame, 1 sealed under the store key of `day`
-    Column("stored", LargeBinary),  # small ones lie here, others in the blob store
+    Column("stored", LargeBinary),  # small ones are here, others in the blob store
     Column("pack", String(64)),  # images: the pack file that the parcel was written to,
     Column("offset", BigInteger),  # and where in it
     Column("length", Integer),

@@ -12,12 +12,12 @@ from storage.errors import StorageError
 from sync.department.store.tables import unit_health, units
 from sync.health import Health
 
-SILENT_DAYS = 3  # a unit that did not speak for this long is overdue
+SILENT_DAYS = 3  # a unit that did not sync for this long is overdue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitState:
-    """One unit: when it was enrolled and last spoke, and its newest report, if there is one."""
+    """One unit: when it was enrolled and last synced, and its newest report, if there is one."""
 
     unit_id: str
     name: str

@@ -62,7 +62,7 @@ class HeldLog:
 
 
 def find_log(connection: sa.Connection, log_id: bytes, *, lock: bool = False) -> HeldLog | None:
-    """The log, or None. `lock`: nobody else changes it until the transaction ends."""
+    """The log, or None. `lock`: no other transaction changes it until this one ends."""
     query = (
         select(logs, units.c.revoked_us)
         .join(units, units.c.unit_id == logs.c.unit_id)

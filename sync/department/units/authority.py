@@ -1,6 +1,6 @@
 """A small certificate authority: P-256, one level, for the server and the units. TLS only admits.
 
-Who speaks is proven by the signature on a message; a certificate from here opens the connection, no more.
+The signature on a message proves its sender; a certificate from here only opens the connection.
 The CA's certificate lives 2 years and is made again over the same key, day and night, in its last 240 days;
 the server's own lives 1 year, a unit's 90 days. One that begins later than now (made under a wrong clock) is
 made again at once.

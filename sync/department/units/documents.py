@@ -60,13 +60,13 @@ def publish(  # noqa: PLR0917 - one row
 
 
 def version_out(connection: sa.Connection, name: str, unit_id: str = "") -> int:
-    """The newest version that is out; 0 for none."""
+    """The newest version offered; 0 if there is none."""
     query = select(documents.c.version).where(documents.c.name == name, documents.c.unit_id == unit_id)
     return int(connection.execute(query).scalar() or 0)
 
 
 def out(connection: sa.Connection, name: str) -> tuple[int, bytes]:
-    """(version, message) that every unit is offered; (0, b"") for none."""
+    """(version, message) that every unit is offered; (0, b"") if there is none."""
     query = select(documents.c.version, documents.c.message)
     row = connection.execute(query.where(documents.c.name == name, documents.c.unit_id == "")).first()
     return (int(row[0]), bytes(row[1])) if row else (0, b"")

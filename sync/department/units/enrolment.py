@@ -44,7 +44,7 @@ class Unit:
 
 
 class Enrolment:
-    """Who may speak to this department."""
+    """The units that may sync with this department."""
 
     def __init__(  # noqa: PLR0917 - called once, by the server
         self,
@@ -70,7 +70,7 @@ class Enrolment:
     # --- codes and units, from the command line -----------------------------------------------------------
 
     def issue_code(self, name: str, root_digest: bytes) -> EnrolmentCode:
-        """A code for one new unit. Raises ConfigError when a unit of that name speaks here already."""
+        """A code for one new unit. Raises ConfigError if an enrolled unit has that name."""
         if not 1 <= len(name) <= 64 or not name.isprintable():
             raise ConfigError("a unit's name has 1 to 64 printable characters", where="--name")
         address = f"{self._settings.host}:{self._settings.desk_port}"
@@ -95,7 +95,7 @@ class Enrolment:
         return code
 
     def revoke(self, name: str, why: str) -> None:
-        """A unit by this name or id may speak no more. Raises ConfigError."""
+        """Revoke the unit with this name or id. Raises ConfigError."""
         with self._store.write() as connection:
             done = connection.execute(
                 update(units)

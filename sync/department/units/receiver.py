@@ -71,8 +71,8 @@ class Receiver:
         heard: Callable[[str, int], object] = lambda _unit, _us: None,
         alerted: Callable[[], object] = lambda: None,
     ) -> None:
-        """`heard`: told each unit's own time, of its signed hello. `alerted`: called once an alert, or a step
-        in the life of one, is stored."""
+        """`heard`: called with each unit's own time, from its signed hello. `alerted`: called once an
+        alert, or a step in the life of one, is stored."""
         self._heard = heard
         self._partials = partials
         self.store, self.keys, self.packs = store, keys, packs
@@ -129,10 +129,10 @@ class Receiver:
         """The signed form of a refusal."""
         return m.seal_message(m.Refusal(code=error.code, what=error.what[:500], held=error.held), self._key)
 
-    # --- who speaks ------------------------------------------------------------------------------------
+    # --- the sender ------------------------------------------------------------------------------------
 
     def _open(self, kind: type[m.M], data: bytes) -> tuple[m.M, HeldLog]:
-        """The message and the log that speaks. Raises as `answer` says."""
+        """The message and the log that sent it. Raises as `answer` says."""
         log_id = m.claimed_log(kind, data)
         with self.store.read() as connection:
             log = held.find_log(connection, log_id)
@@ -145,7 +145,7 @@ class Receiver:
 
     @contextlib.contextmanager
     def _alone(self, log: HeldLog) -> Iterator[HeldLog]:
-        """One message of a log at a time, with the log as it stands now."""
+        """One message of a log at a time, with the log's current state."""
         with self._guard:
             lock = self._locks.setdefault(log.log_id, threading.Lock())
         with lock:

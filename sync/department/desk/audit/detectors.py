@@ -4,7 +4,7 @@
                  Spared only while a colleague looked at it under the same, single number (a team's case)
     burst        many different plates or reads opened by one person in a short time
     off_shift    run well outside the person's shift
-    no_case      a number that is none (1234, TEST), or one that a single person uses for everything
+    no_case      an invalid number (1234, TEST), or one that a single person uses for everything
     break_glass  emergency searches: each until a second person judged it, and many of one person
     one_hand     an account that was made or reset by one person alone, and then opened content
     sample       chosen by a seed that no insider can steer: the witness's newest co-signature
@@ -168,7 +168,7 @@ def burst(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
 
 
 def minutes_off(shift: Shift, minute: int) -> int:
-    """How far a minute of the day lies outside a shift, either way round the clock."""
+    """How far a minute of the day is outside a shift, either way round the clock."""
     length = (shift.end_min - shift.start_min) % 1440 or 1440
     since = (minute - shift.start_min) % 1440
     return 0 if since < length else min(since - length + 1, 1440 - since)
@@ -209,7 +209,7 @@ def no_case(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
             detector="no_case",
             about=person,
             entries=tuple(one.sequence for one in found),
-            detail=f"{len(found)} look-ups under a number that is none",
+            detail=f"{len(found)} look-ups under an invalid number",
         )
     for found in by_number.values():
         plates = {target for one in found for target in one.targets}

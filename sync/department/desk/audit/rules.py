@@ -257,7 +257,7 @@ class Findings:
 def reviewer_for(roster: Roster, load: Mapping[str, int], searchers: set[str]) -> str:
     """The least busy reviewer who is not a searcher; the administrator where no reviewer is left.
 
-    Raises NotYetError where there is none.
+    Raises NotYetError if there is none.
     """
     for role in (Role.REVIEWER, Role.ADMINISTRATOR):
         free = [user for user in roster.holders(role) if user not in searchers]

@@ -1,6 +1,6 @@
 """Hot lists at the desk: a source's file imported under the policy and offered to units by two people.
 
-The file is read before anybody is asked, so that the second person approves what the list came to. A list of
+The file is read before the proposal, so that the second person approves the resulting list. A list of
 another agency is taken only while the policy switches that agency on.
 """
 
@@ -158,7 +158,7 @@ def _line(head: ListHead, now_us: int) -> ListLine:
 
 
 def _told(form: ListForm, made: Imported) -> ListSent:
-    """What anybody may know of the list."""
+    """The public facts of the list."""
     categories = Counter(one.category for one in made.entries)
     return ListSent(
         list_id=form.list_id,

@@ -1,7 +1,7 @@
 """Entries that the department makes itself: case, requester, another person's approval, an end within days.
 
 A covert entry also needs an administrator among the two people and named recipients. The list is "local"; it
-goes out anew with every entry and every withdrawal. The entry of the log never holds the plate.
+goes out again with every entry and every withdrawal. The entry of the log never holds the plate.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CLAUSE = lists.CLAUSE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalForm:
-    """A vehicle that this department looks for. `until_us`: when the entry ends by itself.
+    """A vehicle that this department looks for. `until_us`: when the entry expires.
 
     `recipients`: who alone sees the alert of a covert entry; none: everybody on duty. `propose`, `approval`:
     as for every call that needs a second person.
@@ -57,7 +57,7 @@ class LocalForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawForm:
-    """End the entries of a case now. Whoever made them may, alone: fewer alerts harm nobody."""
+    """End the entries of a case now. Their maker may do it alone: fewer alerts harm no one."""
 
     case: str = field(repr=False)
     reason: str
@@ -75,7 +75,7 @@ class LocalChanged:
 
 
 def add(front: Front, token: str, form: LocalForm) -> LocalChanged:
-    """Enter a vehicle that this department looks for, with a second person's approval; units are told."""
+    """Enter a vehicle that this department looks for, with a second person's approval; units get it."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[LogEntry, Caller, list[Entry] | None]]:

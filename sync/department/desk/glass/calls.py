@@ -80,7 +80,7 @@ def break_glass(front: Front, token: str, form: GlassForm) -> Answer:
 
 
 def _finding(desk: Desk, caller: Caller, access: int) -> list[FindingOpened]:
-    """The finding that opens by itself. Without a reviewer, the daily detectors open it later."""
+    """The finding that opens automatically. Without a reviewer, the daily detectors open it later."""
     try:
         reviewer = reviewer_for(desk.book.roster, {}, {caller.user})
     except NotYetError:

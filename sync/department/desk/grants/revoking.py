@@ -1,4 +1,4 @@
-"""Taking maintenance grants back at the desk: by id, by person, by key, and for good (463.3).
+"""Revokes maintenance grants at the desk: by id, by person, by key, and permanently (463.3).
 
 Units sync one signed list of names that were taken back and never forget one, so a name must be right, and
 no name on the list gets another grant.
@@ -31,7 +31,7 @@ class RevokeForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revoked:
-    """How many names stand in the list that units sync; `ended`: grants in force that were taken back."""
+    """How many names are in the list that units sync; `ended`: valid grants that were revoked."""
 
     entry: int
     names: int
@@ -61,7 +61,7 @@ def revoke(front: Front, token: str, form: RevokeForm) -> Revoked:
 
 
 def _demand_known(desk: Desk, name: str) -> None:
-    """A slip in a name would leave its grant in force, and say that it was taken back. Raises FormError.
+    """A typing error in a name would leave its grant valid, and report it revoked. Raises FormError.
 
     An id or a key may be of a grant that a designee signed and that is not entered yet.
     """
@@ -76,10 +76,10 @@ def _demand_known(desk: Desk, name: str) -> None:
 
 
 def demand_not_taken_back(desk: Desk, grant: Grant) -> None:
-    """Units keep the names that were taken back for good: a new grant under one would open nothing."""
+    """Units keep the revoked names: a new grant under one would open nothing."""
     if {grant.person, grant.holder.fingerprint} & desk.book.grants.revoked:
         raise DeskRefusal(
-            "this person or key was taken back for good: units would refuse the grant",
+            "this person or key was revoked permanently: units would refuse the grant",
             code="taken-back",
             clause=CLAUSE,
             cure="a person who comes back gets another user name and another key",

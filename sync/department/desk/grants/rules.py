@@ -33,7 +33,7 @@ class Grants:
         )
 
     def ended_by(self, names: Collection[str], now_us: int) -> int:
-        """How many grants now in force these names take back."""
+        """How many valid grants these names revoke."""
         return sum(
             bool({entry.note.grant_id, entry.note.person, entry.note.holder} & set(names))
             for entry in self.issued.values()

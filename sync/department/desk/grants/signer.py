@@ -78,7 +78,7 @@ class GrantOffice:
         return made, delegate(made, self._command()), key.private_bytes_raw()
 
     def revoke(self, names: Sequence[str], now_us: int) -> int:
-        """Take grants back, by id, person or fingerprint; how many names stand in the list now."""
+        """Revoke grants by id, person or fingerprint; returns how many names are in the list now."""
         command = self._command()
         with self.store.write() as connection:
             version = down.version_out(connection, REVOCATIONS)

@@ -74,7 +74,7 @@ class BookForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booked:
-    """A booking: its entry; `replaces`: the item number that stood there before, or empty."""
+    """A booking: its entry; `replaces`: the previous item number, or empty."""
 
     entry: int
     replaces: str

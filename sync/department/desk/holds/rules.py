@@ -67,7 +67,7 @@ def check_hold(policy: Policy, ground: str, authority: str, number: str, reads: 
     """One of the grounds, an authority, a number, and reads. Raises FormError."""
     if policy.hold_ground(ground) is None:
         raise FormError(
-            "that is none of the grounds to hold",
+            "that is not one of the grounds to hold",
             code="ground",
             clause=CLAUSE,
             cure=", ".join(one.id for one in policy.holds),
@@ -82,7 +82,7 @@ def check_hold(policy: Policy, ground: str, authority: str, number: str, reads: 
 
 
 def searches_of(holds: Holds, number: int, user: str) -> tuple[int, ...]:
-    """The searches that a hold rests on, for the person who placed it; none for anybody else."""
+    """The searches that a hold rests on, for the person who placed it; none for others."""
     entry = holds.placed.get(number)
     if entry is None or not isinstance(entry.note, HoldPlaced) or entry.stamp.user != user:
         return ()

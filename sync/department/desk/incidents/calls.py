@@ -37,7 +37,7 @@ class Settling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentRow:
-    """An incident as it stands. `state`: open, waits for a second person, closed."""
+    """An incident with its state. `state`: open, waits for a second person, closed."""
 
     incident: int
     at_us: int

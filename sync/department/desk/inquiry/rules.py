@@ -74,7 +74,7 @@ def check_ground(policy: Policy, ground: Ground) -> None:
     """Purpose, basis, number and justification. Raises FormError naming the clause that asks for it."""
     if policy.purpose(ground.purpose) is None:
         raise FormError(
-            "that is none of the authorized purposes" if ground.purpose else "a purpose must be given",
+            "that is not one of the authorized purposes" if ground.purpose else "a purpose must be given",
             code="purpose",
             clause="463.2",
             cure=", ".join(one.id for one in policy.purposes),

@@ -110,7 +110,7 @@ class Person:
     """A person of the roster with the state of their training: current, expired or none.
 
     `shift`: by the department's clock, or empty; `ssh_keys`: fingerprints; `ssh_lines`: the keys themselves;
-    `designation_ends_us`: 0 where there is none.
+    `designation_ends_us`: 0 if there is none.
     """
 
     user: str
@@ -396,7 +396,7 @@ def record_class(front: Front, token: str, form: ClassForm) -> ClassRecorded:
 
 
 def roster(front: Front, token: str, form: NothingForm) -> tuple[Person, ...]:  # noqa: ARG001
-    """The whole roster for those who record training; for anybody else, themselves."""
+    """The whole roster for people who record training; for others, only themselves."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Person, ...]]:

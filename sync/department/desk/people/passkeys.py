@@ -68,7 +68,7 @@ class PasskeyRow:
 
 
 def begin_passkey(desk: Desk, user: str) -> str:
-    """The options of a logon with a passkey, as JSON. A name that nobody has gets some too."""
+    """The options of a logon with a passkey, as JSON. An unknown name gets some too."""
     now_us, site = desk.now_us(), desk.logons.site
     key = Ed25519PrivateKey.generate()
     certificate = Certificate(

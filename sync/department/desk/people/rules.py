@@ -1,6 +1,6 @@
 """People at the desk: the roster, their credentials, and lock-outs. Passwords, TOTP (RFC 6238).
 
-A credential record (password hash, TOTP secret) lies sealed beside the log, and its digest in it: a record
+A credential record (password hash, TOTP secret) is sealed beside the log, and its digest in it: a record
 that was swapped is refused even with the right password. Passwords are argon2id (RFC 9106),
 or PBKDF2-HMAC-SHA-256 in the FIPS profile. A TOTP code is good once.
 """
@@ -217,7 +217,7 @@ def takes_two(policy: Policy, roles: Iterable[Role]) -> bool:
 
 
 def has_approvers(policy: Policy, roster: Roster, user: str) -> bool:
-    """Whether anybody but `user` ever could approve a change: until then the first administrator acts alone.
+    """Whether a person other than `user` ever could approve: until then the first administrator acts alone.
 
     A role that was taken away still counts, so that this state never comes back.
     """
@@ -278,7 +278,7 @@ def check_password(policy: Policy, user: str, password: str) -> None:
         )
 
 
-_ARGON2 = PasswordHasher()  # verifies with the parameters that stand in each hash
+_ARGON2 = PasswordHasher()  # verifies with the parameters in each hash
 
 
 def hash_password(terms: SecurityTerms, password: str) -> tuple[str, str]:

@@ -1,8 +1,8 @@
-"""Failed logons: who is made to wait, and what the log is told of it. No I/O.
+"""Failed logons: who must wait, and what the log records of it. No I/O.
 
-A lock (CJIS AC-7) is of a name *from an address*: a stranger who types a person's name wrongly locks out
-himself, not the person. It is kept for names that do not exist too, so that no answer tells which do. The log
-gets one entry a minute and name, with how many there were.
+A lock (CJIS AC-7) covers a name *from an address*: a stranger who guesses under a person's name locks out
+the stranger's address, not the person. Unknown names lock too, so no answer reveals which names exist. The
+log gets one entry per minute and name, with the number of failures.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class LogonThrottle:
                 del self._failures[key]
 
     def to_enter(self, name: str, now_us: int) -> int:
-        """How many failures of a name the next entry tells of; 0 within a minute of the last one."""
+        """How many failures of a name the next entry reports; 0 within a minute of the last one."""
         with self._guard:
             last_us, waiting = self._entered.get(name, (-MINUTE_US, 0))
             if now_us - last_us < MINUTE_US:

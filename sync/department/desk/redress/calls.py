@@ -1,4 +1,4 @@
-"""Redress at the desk: asked by anybody, seen and answered by the administrator or the designee."""
+"""Redress at the desk: anyone asks; the administrator or the designee sees it and answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sync.department.policy.roles import Call
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedressForm:
-    """What anybody may ask. `about`: wrong-read, stop, access, other.
+    """A request from anyone. `about`: wrong-read, stop, access, other.
 
     `contact`: mail address, telephone or post address for the answer; `words`: what happened.
     """
@@ -46,7 +46,7 @@ class AnswerForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedressRow:
-    """A request as it stands. `outcome`, `note`, `answered_by`: empty while it waits."""
+    """A request with its state. `outcome`, `note`, `answered_by`: empty while it waits."""
 
     request: int
     at_us: int
@@ -114,7 +114,7 @@ def _row(known: rules.Requests, entry: Entry) -> RedressRow:
 
 
 def answer(front: Front, token: str, form: AnswerForm) -> Entered:
-    """Enter how a request was settled, once the person has been told."""
+    """Enter the outcome of a request, after the person was informed."""
     desk = front.desk
 
     def plan(_caller: Caller) -> Plan[Entered]:

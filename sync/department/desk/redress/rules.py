@@ -1,6 +1,6 @@
 """Redress: what a person from the public may ask, how often, and what waits. No I/O.
 
-Anybody may ask, so the form is small, names no plate and no person by itself, and is bounded by address and
+Anyone may ask, so the form is small, names no plate and no person, and is bounded by address and
 by day: a stranger can neither fill the log nor hide an honest request among many.
 """
 
@@ -20,14 +20,14 @@ CLAUSE = "463.4"
 ABOUT = {
     "wrong-read": "a plate was read wrong",
     "stop": "I was stopped because of an alert",
-    "access": "somebody looked my vehicle up",
+    "access": "a person looked up my vehicle",
     "other": "something else about license plate readers",
 }
 OUTCOMES = {
     "corrected": "it was wrong, and is corrected",
     "nothing-found": "nothing about it was found",
     "referred": "referred to another office",
-    "unclear": "it could not be told",
+    "unclear": "it could not be determined",
 }
 MAX_CONTACT = 200
 MAX_WORDS = 2000
@@ -119,4 +119,4 @@ def check_answer(requests: Requests, number: int, outcome: str, note: str) -> No
     if outcome not in OUTCOMES:
         raise FormError("that is no outcome", code="outcome", clause=CLAUSE, cure=", ".join(OUTCOMES))
     if len(note.split()) < 3:
-        raise FormError("say what was found and told, in three words", code="note", clause=CLAUSE)
+        raise FormError("say what you found and told the person, in three words", code="note", clause=CLAUSE)

@@ -151,7 +151,7 @@ def to_decide(policy: Policy, shares: Shares, number: int, approver: str) -> Ent
 
 
 def scope_of(shares: Shares, number: int) -> Scope:
-    """All that a request asked for. Raises FormError where there is none."""
+    """Everything that a request asked for. Raises FormError if there is none."""
     entry = shares.asked.get(number)
     if entry is None or not isinstance(entry.note, ShareAsked):
         raise FormError("there is no such request", code="no-request", clause="463.6 (a)")

@@ -1,1 +1,1 @@
-"""Transparency: what anybody may know of the department's ALPR, computed from the log alone."""
+"""Transparency: what the public may know of the department's ALPR, computed from the log alone."""

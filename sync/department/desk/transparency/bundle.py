@@ -269,7 +269,7 @@ def _check_facts(facts: list[Fact], claims: list[Fact], kinds: list[str], proble
     told = Counter(one.entry for one in facts)
     for entry, times in told.items():
         if times > 1:
-            problems.append(f"entry {entry}: is told of {times} times")
+            problems.append(f"entry {entry}: is listed {times} times")
     for one in claims:
         if not 0 <= one.entry < len(kinds) or kinds[one.entry] != one.kind:
             problems.append(f"entry {one.entry}: is claimed to be of another kind than its leaf says")
@@ -288,7 +288,7 @@ def _recount(  # noqa: PLR0917 - what a recount rests on
     size: int,
     problems: list[str],
 ) -> None:
-    """Count anew and compare, field by field."""
+    """Count again and compare, field by field."""
     book = Book()
     try:
         for entry in entries:

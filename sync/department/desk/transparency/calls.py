@@ -1,4 +1,4 @@
-"""The public counts at the desk: read by anybody, made anew at most once an hour."""
+"""The public counts at the desk: anyone reads them; recomputed at most once an hour."""
 
 from __future__ import annotations
 

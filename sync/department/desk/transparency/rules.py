@@ -1,4 +1,4 @@
-"""What anybody may know: counts over the access log, with no plate, no person and no case. No I/O.
+"""Public facts: counts over the access log, with no plate, no person and no case. No I/O.
 
 The counts come from the facts of the log's entries and nothing else, so that any holder of the log counts the
 same; the newest co-signed checkpoint says which log it was, and the witness that none was taken out of it.

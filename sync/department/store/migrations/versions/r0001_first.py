@@ -1,6 +1,6 @@
 """The first tables: units, logs, leaves, elements and tokens by day of receipt, receipts, incidents.
 
-They are spelt out by `tables.metadata` as it stood; a later change is a revision of its own.
+They are spelled out by `tables.metadata` of that time; a later change is a revision of its own.
 """
 
 from __future__ import annotations
