@@ -67,7 +67,7 @@ class NoteKey:
             raise CheckpointError("not a public key of the form name+id+base64 (C2SP signed-note)")
         key = cls(name, Ed25519PublicKey.from_public_bytes(raw[1:]), raw[0])
         if key.key_id.hex() != hexid:
-            raise CheckpointError("the key's id does not belong to its name and bytes: a slip in copying?")
+            raise CheckpointError("the key's id does not belong to its name and bytes: a copying error?")
         return key
 
 

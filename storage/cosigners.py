@@ -66,7 +66,7 @@ class CosignerKey:
             raise CheckpointError("the key has the wrong length for its type")
         key = cls(name, data[0], data[1:])
         if key.key_id.hex() != hexid:
-            raise CheckpointError("the key's id does not belong to its name and bytes: a slip in copying?")
+            raise CheckpointError("the key's id does not belong to its name and bytes: a copying error?")
         key._public()
         return key
 

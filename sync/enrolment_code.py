@@ -45,7 +45,7 @@ class EnrolmentCode:
 
     @classmethod
     def parse(cls, text: str) -> EnrolmentCode:
-        """Raises NotEnrolledError for a code with a slip in it."""
+        """Raises NotEnrolledError for a code with a copying error."""
         clean = "".join(text.split()).upper()
         cure = "copy it again, whole"
         if not clean.startswith(PREFIX) or len(clean) > 512:
@@ -59,16 +59,16 @@ class EnrolmentCode:
         if len(data) <= _FIXED or not hmac.compare_digest(
             hashlib.sha256(body_bytes).digest()[:_SUM_BYTES], given
         ):
-            raise NotEnrolledError("the enrolment code has a slip in it", cure=cure)
+            raise NotEnrolledError("the enrolment code has a copying error", cure=cure)
         try:
             address = body_bytes[SECRET_BYTES + 32 :].decode("ascii")
         except UnicodeDecodeError:
-            raise NotEnrolledError("the enrolment code has a slip in it", cure=cure) from None
+            raise NotEnrolledError("the enrolment code has a copying error", cure=cure) from None
         code = cls(
             secret=body_bytes[:SECRET_BYTES],
             root_digest=body_bytes[SECRET_BYTES : SECRET_BYTES + 32],
             address=address,
         )
         if code.text() != clean:  # the last letter holds bits that say nothing
-            raise NotEnrolledError("the enrolment code has a slip in it", cure=cure)
+            raise NotEnrolledError("the enrolment code has a copying error", cure=cure)
         return code

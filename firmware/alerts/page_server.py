@@ -120,7 +120,7 @@ class _Server(ThreadingHTTPServer):
             self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks is nobody's error."""
+        """A connection that breaks is not an error."""
 
 
 class _Handler(BaseHTTPRequestHandler):

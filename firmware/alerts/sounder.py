@@ -21,12 +21,12 @@ BEEP_S, PAUSE_S = 0.4, 0.4
 
 
 def unseen(alert: OpenAlert) -> bool:
-    """Whether an alert sounds and nobody has seen it. A covert entry's is for its recipients, not the car."""
+    """Whether an unseen alert sounds. A covert entry's is for its recipients, not the car."""
     return alert.match.sounds and not alert.entry.covert and not alert.state.steps
 
 
 def unanswered(alert: OpenAlert) -> bool:
-    """Whether an alert sounds and nobody has answered it."""
+    """Whether an unanswered alert sounds."""
     heard = alert.match.sounds and not alert.entry.covert
     return heard and alert.state.answer is None and not alert.state.recalled
 

@@ -31,7 +31,7 @@ EVERY_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListHealth:
-    """What health, console and desk are told of the lists: names, counts and ages alone."""
+    """The facts of the lists for health, console and desk: names, counts and ages alone."""
 
     lists: int
     entries: int
@@ -83,7 +83,7 @@ class HotListWatch:
         return bool(self._found)
 
     def sounds(self, going: EndedPass) -> bool:
-        """Whether a pass that goes on is an entry for which an alert sounds."""
+        """Whether a pass that continues is an entry for which an alert sounds."""
         return self.matches(going) and any(one.sounds for one in self._found)
 
     def met(self, number: int, read: Read, _ended: EndedPass) -> None:

@@ -17,7 +17,7 @@ SECRET = "***"  # noqa: S105 - what is in the log in a secret's place
 class Form:
     """How a command is typed. words: a pattern for each argument; the last `optional` may be left out.
 
-    secret: index of the argument that is never recorded, -1 for none. granted: the word that a grant must
+    secret: index of the argument that is never recorded, or -1. granted: the word that a grant must
     name; "" for commands that need none.
     """
 

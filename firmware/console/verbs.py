@@ -124,7 +124,7 @@ def _time(context: Context, words: tuple[str, ...]) -> Iterator[str]:
 
 
 def _sure_of_a_leap(context: Context, us: int, date: str) -> None:
-    """What is signed under a later time cannot be taken back, so a slip of a year is asked about."""
+    """A signature under a later time cannot be undone, so the console asks about a wrong year."""
     ahead_days = (us - context.unit.time_us()[0] + context.unit.set_by_hand_us()) / DAY_US
     if ahead_days <= 1:
         return

@@ -48,7 +48,7 @@ class Entry:
 
     `state`: ISO 3166, e.g. US-CA or MX. `plate_class`: car, motorcycle, trailer, truck. `vin_tail`: its last
     8 at most. `case`: the source's case number. `agency`: who entered it (ORI). `reference`: the source's own
-    number (NIC). `until_us`: when it ends by itself. `requester`, `approver`: of an entry that a department
+    number (NIC). `until_us`: when it expires. `requester`, `approver`: of an entry that a department
     made itself. `recipients`: who alone sees the alert of a covert entry.
     """
 
@@ -81,7 +81,7 @@ class Entry:
         if self.plate_class not in CLASSES:
             raise RecordError(f"must be among {', '.join(CLASSES[1:])}", where="entry.plate_class")
         if self.year is not None and not 1900 <= self.year <= 2100:
-            raise RecordError("must lie in 1900 to 2100", where="entry.year")
+            raise RecordError("must be in 1900 to 2100", where="entry.year")
         for name in _TEXTS:
             text = getattr(self, name)
             if len(text) > MAX_TEXT or (text and not text.isprintable()):

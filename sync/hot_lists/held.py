@@ -125,7 +125,7 @@ class HeldLists:
 
     @property
     def lists(self) -> tuple[HeldList, ...]:
-        """The lists that lie here, expired ones too."""
+        """The lists on this unit, expired ones too."""
         return tuple(self._held.values())
 
     def close(self) -> None:
@@ -194,7 +194,7 @@ class HeldLists:
             mark.unlink(missing_ok=True)
 
     def _load(self) -> None:
-        """Open what lies here; what another log sealed cannot be read and goes, to come again with a sync."""
+        """Open the stored lists; one that another log sealed is unreadable and is removed until a sync."""
         if not self._folder.is_dir():
             return
         for path in sorted(self._folder.iterdir()):

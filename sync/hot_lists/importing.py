@@ -1,4 +1,4 @@
-"""A source's file to entries, line by line, under the policy. A bad line is skipped and told by its number.
+"""A source's file to entries, line by line, under the policy. A bad line is skipped and numbered.
 
 Memory is bounded by MAX_ENTRIES, a line by MAX_LINE. Letters that only look Latin are a bad line: a plate
 with a Cyrillic A would match nothing, or, folded, another person. What a spreadsheet would take for a formula

@@ -51,7 +51,7 @@ from sync.department.pages.visit import Handler, Page, Visit
 from sync.department.policy.refusals import FRESH_PROOF, FormError, NotProvenError
 
 MAX_FORM_BYTES = 12 << 20  # a letter of an agency, or a year of RMS numbers
-MAX_LOGON_BYTES = 32 << 10  # of whoever has no session
+MAX_LOGON_BYTES = 32 << 10  # without a session
 MEMORY_BYTES = 48 << 20
 SECONDS = 20.0
 SESSION_GONE = {"no-session", "session-over", "no-account"}

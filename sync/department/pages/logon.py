@@ -105,7 +105,7 @@ async def lock(visit: Visit) -> Response:
 
 
 async def awake(visit: Visit) -> Response:
-    """Somebody types: the session is in use. Makes no entry."""
+    """A person types: the session is in use. Makes no entry."""
     await visit.demand("policy/read")
     return Response(status_code=204, headers=shield.headers_of(visit.nonce))
 

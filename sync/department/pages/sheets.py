@@ -95,7 +95,7 @@ class Ask:
         return [*self.extra, *lacking, *(self._approval() if self.takes_two else ())]
 
     def _approval(self) -> tuple[Field, ...]:
-        """The number of an agreed proposal, where its form is filled in anew: in a later session."""
+        """The number of an agreed proposal, if its form is filled in again in a later session."""
         words = words_of(self.form, "approval")
         return (Field(name="approval", kind="number", label=words.label, help=words.help, required=False),)
 

@@ -189,7 +189,7 @@ ROWS: tuple[ClauseRow, ...] = (
         "forbids",
         "Inquiries into the ALPR System are restricted to the CCAT Supervisor and the "
         "Communications' Personnel.",
-        "only these roles run a search; everybody else asks through the queue",
+        "only these roles run a search; all others ask through the queue",
         _ROLES,
     ),
     _row(
@@ -235,7 +235,7 @@ ROWS: tuple[ClauseRow, ...] = (
         "inter-agency agreement by which each agency agrees that all ALPR data will be gathered, "
         "accessed, utilized "
         "and disclosed in accordance with applicable law.",
-        "the agreement and its terms stand in the policy file; transfers under it are counted",
+        "the policy file holds the agreement and its terms; transfers under it are counted",
         "desk/test_sharing.py::test_transfers_under_the_agreement_are_counted",
     ),
     _row(
@@ -324,7 +324,7 @@ ROWS: tuple[ClauseRow, ...] = (
         "All sworn officers, dispatchers, Communications, Crime Analysis and Technology Bureau "
         "(CCAT) personnel will "
         "have training annually conducted by the CCAT Supervisor.",
-        "recorded by the supervisor only, nobody's own; out of date after a year",
+        "only the supervisor records training, never one's own; it expires after a year",
         "desk/test_training.py::test_training_is_recorded_by_the_supervisor_and_nobody_for_himself",
     ),
     _row("463.9 (a)", "obliges", "Use and operation of the ALPR equipment", "topic equipment", _TOPICS),

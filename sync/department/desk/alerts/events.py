@@ -2,10 +2,10 @@
 
     event: alert    {"alert", "state", "sounded", "open", "sounding", "overdue", "unopened"}
     event: counts   {"open", "sounding", "overdue", "unopened"}: at the start, and where only they changed
-    event: again    more happened than is repeated: list the alerts anew
+    event: again    more happened than is repeated: list the alerts again
     event: end      {"refused", "what", "cure"}: locked, over, or no longer allowed; do not connect again
 
-`id` is the number of the access log's entry; Last-Event-ID goes on after it. Following is checked like
+`id` is the number of the access log's entry; Last-Event-ID resumes after it. Following is checked like
 alert/list, at the start and before every event, and never counts as use of the session. What a unit sends
 is opened at once, as an access of the first who follows. HTML Living Standard, 9.2.
 """

@@ -31,7 +31,7 @@ class SignForm:
     """A document to sign. `kind`: configuration or update; `name`: of an update.
 
     `unit`: for that unit alone, by its id. `propose`: only ask for a second person; `approval`: the approved
-    proposal, -1 for none.
+    proposal, or -1.
     """
 
     kind: str

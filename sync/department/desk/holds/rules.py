@@ -101,7 +101,7 @@ def placed(holds: Holds, number: int) -> HoldPlaced:
 
 
 def to_book(holds: Holds, number: int, item: str) -> None:
-    """Booking follows the export; a slip is corrected by booking again. Raises DeskRefusal."""
+    """Booking follows the export; booking again corrects an error. Raises DeskRefusal."""
     placed(holds, number)
     if number not in holds.exported:
         raise NotYetError("download it onto portable media first", code="not-exported", clause=CLAUSE)

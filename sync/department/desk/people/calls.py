@@ -34,7 +34,7 @@ class AccountForm:
 
     `ssh_keys`: lines of public key files, with which they prove themselves at a unit; `ends_us`: when a
     designation ends, -1 for the policy's longest. `propose`: only ask for a second person; `approval`: the
-    approved proposal, -1 for none.
+    approved proposal, or -1.
     """
 
     user: str
