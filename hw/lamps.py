@@ -110,7 +110,7 @@ class GpioLamps:
 
 
 class BorrowedLamps:
-    """Lamps that belong to somebody else: `close` puts buzzer and alert lamp back to how they were."""
+    """Lamps of another owner: `close` restores buzzer and alert lamp to their earlier state."""
 
     def __init__(self, lamps: Lamps) -> None:
         self._lamps, self._before = lamps, lamps.lit

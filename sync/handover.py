@@ -80,7 +80,7 @@ class Handover:
         try:
             self.public = home.read_public_key().public
             self.log_id = log_id_of(self.public)
-        except LedgerError:  # its records name it; whoever knows the key of that log checks them
+        except LedgerError:  # its records name it; the holder of that log's key checks them
             self.log_id = self._named_by_records()
 
     @property

@@ -13,8 +13,8 @@ from sync.command_frame import DONE, Common, verb
 def alerts(common: Common) -> int:
     """List open alerts: category, why one did not sound, and what a person does next. Shows no plate.
 
-    An alert is looked at, verified and closed on the unit's page, or at the department's desk. A unit that no
-    department has enrolled also lists those of earlier runs.
+    View, verify and close an alert on the unit's page, or at the department's desk. A unit that is not
+    enrolled also lists alerts of earlier runs.
     """
     with asking(common.home, more=lambda ledger: alert_operations(ledger, None)) as ask:
         found = ask("alerts", {})

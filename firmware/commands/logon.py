@@ -55,7 +55,7 @@ def logon(
     try:
         context = ssl.create_default_context(cafile=None if ca is None else str(ca))
     except ssl.SSLError:
-        raise UsageError(f"--ca {ca}: no certificate in PEM form") from None
+        raise UsageError(f"--ca {ca}: not a PEM certificate") from None
     context.check_hostname = not _is_number(address)  # no certificate names an address in a car
     request = access.Request(
         action=ACTION,
@@ -77,7 +77,7 @@ def logon(
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         raise UsageError(f"{address}: not an address of the form https://HOST:PORT") from None
     except httpx.HTTPError as error:
-        raise FirmwareError(f"{address}: {type(error).__name__} (is the unit's page enabled?)") from None
+        raise FirmwareError(f"{address}: {type(error).__name__} (is the unit's page switched on?)") from None
     if answer.status_code != 200:
         said = answer.json()
         raise FirmwareError(": ".join(part for part in (said.get("clause"), said.get("refused")) if part))

@@ -73,7 +73,7 @@ class LastWord:
                 destruction.send(link, member.department_public(), self.message)
             finally:
                 link.close()
-        except (SyncError, StorageError, OSError, ValueError):  # whatever it is, the reset goes on
+        except (SyncError, StorageError, OSError, ValueError):  # in any case the reset continues
             return False
         return True
 

@@ -118,7 +118,7 @@ class Unit(Protocol):
 
     def factory_reset(self, agreed: ResetObstacles, *, grant_id: str = "") -> Iterator[str]:
         """Destroy the keys first, then everything else; lines of progress. Refused where more than `agreed`
-        would be lost. What the department never had is told it in a signed receipt that names the grant.
+        would be lost. A signed receipt that names the grant lists for the department what it never had.
         """
 
     def enrol(self, code: str) -> Iterator[str]:

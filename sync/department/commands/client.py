@@ -156,7 +156,7 @@ class RemoteDesk:
         return made
 
     def _certified_again(self, password: str) -> bytes:
-        """The session's key, certified anew by the person's: the password stays here. Empty where the session
+        """The session's key, certified again by the person's: the password stays here. Empty if the session
         has none."""
         if self._token.key is None:
             return b""

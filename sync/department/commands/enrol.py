@@ -19,7 +19,7 @@ from sync.root_file import describe
 
 
 @verb("enrol", example="department enrol --name 'Car 12' --user chief")
-@click.option("--name", help="The new unit's name.")
+@click.option("--name", help="Name of the new unit.")
 @click.option("--list", "wants_list", is_flag=True, help="List the units.")
 @click.option("--revoke", metavar="UNIT", help="Revoke this unit (name or id): it can no longer sync.")
 @click.option("--why", default="", help="With --revoke: the reason, for the record.")
@@ -35,8 +35,8 @@ def enrol(
 ) -> int:
     """Issue the one-time code with which a unit joins (`reader enrol CODE`); list or revoke units.
 
-    The code is good for one unit, once, for the hours that the settings say. Who made it, and who revoked a
-    unit, is in the log. Before the first administrator there is no log, and no logon either.
+    The code works for one unit, once, for the hours in the settings. The log records who made it and who
+    revoked a unit. Before the first administrator there is no log and no logon.
     """
     if [name is not None, wants_list, revoke is not None].count(True) != 1:
         raise click.UsageError("give one of --name, --list and --revoke")

@@ -53,12 +53,12 @@ def close(terminal: desk.Terminal, *, number: int, finding: str) -> int:
 @click.argument("folder", type=desk.FILE, metavar="FOLDER")
 @desk.text("--why", "reason", "Where the card comes from.")
 def import_log(terminal: desk.Terminal, *, folder: Path, reason: str) -> int:
-    """Take in a closed log from its unit's card: what still verifies, with its content, marked as such.
+    """Import a closed log from its unit's card: what still verifies, with content, marked as such.
 
-    FOLDER is the unit's HOME/sync/old/LOG. A unit hands its closed logs over by itself when it syncs; this is
-    for a card on the bench. It works at the department's own machine, and may be repeated: what is there is
-    not taken twice. The unit's alarm ends with its next sync. The exit status is 1 where something of the
-    folder could not be taken.
+    FOLDER is the unit's HOME/sync/old/LOG. A unit hands over its closed logs when it syncs; this command is
+    for a card on the bench. It works on the department's own machine and is safe to repeat: it imports each
+    record once. The unit's alarm ends with its next sync. The exit status is 1 if part of the folder could
+    not be imported.
     """
     department = Department(DepartmentHome.open(terminal.common.home))
     try:
@@ -88,8 +88,8 @@ def receipt(terminal: desk.Terminal, *, file: Path) -> int:
     """Hand in the destruction receipt that a unit printed when it was reset.
 
     FILE holds the lines from BEGIN to END as they were shown at the console. A unit that reached the
-    department sent it by itself; else it does with its first sync after it has joined again. What it names
-    is an incident that two people close: `department incident list`.
+    department already sent it; otherwise it sends it with its first sync after it joins again. The receipt
+    opens an incident that two people close: `department incident list`.
     """
     taken = terminal.call("incident/reset", ResetForm(receipt=of_text(desk.read_bytes(file))))
     if terminal.common.json:

@@ -16,12 +16,12 @@ from sync.department.server.server import Department
 
 
 @verb("purge", example="department purge --user chief")
-@click.option("--plan", is_flag=True, help="Only show what is held and when it goes. Needs no logon.")
+@click.option("--plan", is_flag=True, help="Only show what is held and when it is due. Needs no logon.")
 @desk.as_user
 def purge(common: Common, *, plan: bool, as_user: str | None) -> int:
-    """Purge every day of receipt that was kept its full year (463.8), and print what went.
+    """Purge every day of receipt that was kept its full year (463.8), and print what was purged.
 
-    The running server does the same by itself every day; a person who does not wait for it is in the log.
+    The running server does the same daily. The log records a person who does not wait for it.
     """
     if plan:
         department = Department(DepartmentHome.open(common.home))

@@ -177,7 +177,7 @@ class Reads(Protocol):
     def match(
         self, door: KeyDoor, cover: Cover, query: Query, part: Part, going_on: Callable[[], bool]
     ) -> tuple[int, list[FoundRead]]:
-        """Open the reads of a part, as long as it is to go on: (how many were opened, those that match)."""
+        """Open the reads of a part, until it must stop: (how many were opened, those that match)."""
         ...
 
     def open(

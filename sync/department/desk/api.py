@@ -10,7 +10,7 @@
     POST /desk/NOUN/VERB        the operation's form -> its answer; once for each Idempotency-Key;
                                 Statement: the caller's signature of call and form (base64)
     POST /desk/inquiry/stream   a search step by step, as newline-delimited JSON (`inquiry/stream.py`)
-    GET  /desk/alert/events     the alerts as they come, server-sent; Last-Event-ID goes on after it
+    GET  /desk/alert/events     live alerts, server-sent; Last-Event-ID resumes after it
     GET  /desk/openapi.json     all of it described; GET /desk/transparency.json: the public counts
 
 A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (`ground/problem.py`): "refused",

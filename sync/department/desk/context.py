@@ -128,7 +128,7 @@ class Front:
     `time`: the department's, where the server's clock is behind it. `ending`: certificates and day keys.
     `keys_elsewhere`: whether the key service runs on a machine of its own.
     `tell_cleared`: offer units what was cleared. `alert_facts`: what units recorded of alerts, opened in
-    this process; `opening`: held while it is. `bell`: rung when an alert comes or goes on; `watchers`: who
+    this process; `opening`: held while it is. `bell`: rung when an alert arrives or changes; `watchers`: who
     follows; `planting`: when planted mismatches are due.
     `pace`, `under_way`: how fast searches open reads here, and how far those under way came.
     `redress`: how often each address of the public asked.

@@ -1,7 +1,7 @@
 """Which calls ask for a fresh proof: what leaves the desk, what keeps it beyond its year, who else gets in.
 
-A session that somebody took over (a screen left open, a stolen cookie) opens what its person could open; it
-takes nothing away, lets nobody in, hides no entry, and registers no passkey of its own. Asking a second
+A stolen session (a screen left open, a stolen cookie) opens what its person could open, but removes nothing,
+gives no one access, hides no entry, and registers no passkey. Asking a second
 person (`propose`) does none of that yet. `demanding` says to the door that the call under way asks for one.
 """
 

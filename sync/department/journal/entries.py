@@ -147,7 +147,7 @@ class CredentialSet(Note):
 class Logon(Note):
     """A logon, proven or not. `session`: SHA-256 of the token given out, empty when refused.
 
-    `times`: how many failures of this name an entry tells of; more than one a minute are told together.
+    `times`: how many failures of this name an entry reports; more than one a minute are told together.
     `fresh`: the logon is a fresh proof too, for the session of one command.
     """
 

@@ -38,7 +38,7 @@ class UnitCodeIssued(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitRevoked(Note):
-    """A unit, by name or id, may speak no more."""
+    """A unit, by name or id, was revoked."""
 
     KIND: ClassVar[str] = "unit_revoked"
     unit: str

@@ -90,7 +90,7 @@ UNITS = Sheet(
             operation="unit/revoke",
             title="Take a unit out of service",
             button="Revoke",
-            said=lambda _answer: "It may speak no more.",
+            said=lambda _answer: "The unit is revoked.",
         ),
         Ask(
             operation="document/sign",

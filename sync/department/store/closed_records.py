@@ -1,7 +1,7 @@
 """Where records of a closed log are held: in its own place if they are the same, else in a log beside it.
 
 A log that was closed takes no more leaves, for its tree is what was co-signed. What comes afterwards is held
-in a row of `logs` of its own, marked with the log that it is of: each record stands by its signature alone.
+in a separate row of `logs`, marked with its log: only its signature proves each record.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def _take_in(
 def _add_planted(
     front: Front, cover: Cover, notes: list[Note], planned: Sequence[tuple[Plant, SealedRecord]]
 ) -> None:
-    """Put each planted mismatch somewhere among the others: no number tells it."""
+    """Put each planted mismatch somewhere among the others: no number reveals it."""
     known = front.desk.book.alerts.rows.values()
     newest = [
         *(one for one in reversed(notes) if isinstance(one, AlertKnown)),

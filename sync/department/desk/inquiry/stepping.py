@@ -5,7 +5,7 @@ cancelled (463.5).
     step    the entry of this part, co-signed; the part is opened; the entry of what it found
     stop    the entry of how far it went; no further step is made
 
-Each step says where the next one begins, so that a search goes on after a cut line or a restart of the
+Each step says where the next one begins, so that a search resumes after a cut line or a restart of the
 server; what was never asked for is never opened. The log says of every part that it was opened before it is.
 """
 
@@ -116,7 +116,7 @@ def _step(  # noqa: PLR0917 - a step, and what is known of its search
 
 
 def _how(after: str, *, stopped: bool) -> str:
-    """How a search ends with a step, or empty where it goes on."""
+    """How a search ends with a step, or empty if it continues."""
     return "cancelled" if stopped else "" if after else "done"
 
 

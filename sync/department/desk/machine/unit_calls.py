@@ -35,7 +35,7 @@ class UnitForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeUnitForm:
-    """A unit, by name or id, that may speak no more, and why."""
+    """A unit to revoke, by name or id, and the reason."""
 
     unit: str
     reason: str
