@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.commands.client import RemoteDesk
 from sync.department.desk.api import routes
+from sync.department.desk.inquiry import forms as inquiries
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.people.calls import CredentialForm, HandedOver
 from sync.department.desk.people.keys import new_key
@@ -26,7 +27,17 @@ from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import read_token, secret_of
 from sync.department.journal import check_log
 from sync.department.journal.access_log import KEYS, AuditKeys
-from sync.department.journal.entries import Access, AccountSet, CredentialSet, Entry, Logon, Query
+from sync.department.journal.change_entries import ChangeUsed
+from sync.department.journal.entries import (
+    Access,
+    AccountSet,
+    CredentialSet,
+    Entry,
+    Logon,
+    Query,
+    SearchApproved,
+    SearchProposed,
+)
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
 from sync.department.journal.statements import SESSION, certify, sign_call
@@ -249,6 +260,107 @@ def by_an_invented_administrator(root: Root) -> int:
     return by_a_key_that_root_set(root)
 
 
+WIDE = "8XYZ*"
+
+
+def accomplice(root: Root, user: str = VICTIM) -> tuple[Ed25519PrivateKey, bytes]:
+    """A person of the department who helps root: the key of an own session, and its digest."""
+    token = root.department.logon(user)
+    given = read_token(token)
+    assert given.key is not None
+    return given.key, digest_of(token)
+
+
+def proposal(root: Root, session: bytes) -> int:
+    return root.write(
+        SearchProposed(query=root.query(WIDE), ground=GROUND, request=-1), root.stamp(session=session)
+    )
+
+
+def wide(root: Root, key: Ed25519PrivateKey, session: bytes, number: int) -> int:
+    """The wide search that root and the accomplice want, under this approval."""
+    form = RunForm(query=root.query(WIDE), ground=GROUND, proposal=number)
+    signed = sign_call(key, root.log.log_id, VICTIM, "inquiry/run", form, root.stamp().at_us)
+    return root.write(replace(root.look_up(WIDE), approval=number), root.stamp(session=session), signed)
+
+
+def wide_without_a_second_person(root: Root) -> int:
+    return wide(root, *accomplice(root), -1)
+
+
+def wide_by_an_approval_that_nobody_gave(root: Root) -> int:
+    key, session = accomplice(root)
+    return wide(root, key, session, proposal(root, session))
+
+
+def wide_by_an_approval_that_root_wrote(root: Root) -> int:
+    key, session = accomplice(root)
+    number = proposal(root, session)
+    note = SearchApproved(proposal=number, granted=True, reason="known to me")
+    root.write(note, root.stamp("super", digest_of(root.department.logon("super"))))
+    return wide(root, key, session, number)
+
+
+def wide_by_ones_own_approval(root: Root) -> int:
+    key, session = accomplice(root)
+    number = proposal(root, session)
+    form = inquiries.DecideForm(proposal=number, granted=True, reason="known to me")
+    signed = sign_call(key, root.log.log_id, VICTIM, "inquiry/approve", form, root.stamp().at_us)
+    note = SearchApproved(proposal=number, granted=True, reason="known to me")
+    root.write(note, root.stamp(session=session), signed)
+    return wide(root, key, session, number)
+
+
+def wide_by_a_no_that_root_turned(root: Root) -> int:
+    """The second person signed a no; root enters a yes with it."""
+    key, session = accomplice(root)
+    number = proposal(root, session)
+    second, theirs = accomplice(root, "super")
+    form = inquiries.DecideForm(proposal=number, granted=False, reason="no reason given")
+    signed = sign_call(second, root.log.log_id, "super", "inquiry/approve", form, root.stamp().at_us)
+    note = SearchApproved(proposal=number, granted=True, reason="no reason given")
+    root.write(note, root.stamp("super", theirs), signed)
+    return wide(root, key, session, number)
+
+
+def wide_by_an_approval_of_another_search(root: Root) -> int:
+    """The second person said yes to another proposal."""
+    key, session = accomplice(root)
+    number, other = proposal(root, session), proposal(root, session)
+    second, theirs = accomplice(root, "super")
+    form = inquiries.DecideForm(proposal=other, granted=True, reason="known to me")
+    signed = sign_call(second, root.log.log_id, "super", "inquiry/approve", form, root.stamp().at_us)
+    root.write(SearchApproved(proposal=other, granted=True, reason="known to me"),
+               root.stamp("super", theirs), signed)  # fmt: skip
+    return wide(root, key, session, number)
+
+
+def by_an_administrator_alone(root: Root) -> int:
+    """The administrator helps root: signs the victim's reset alone, where the desk asks for two."""
+    key, session = accomplice(root, "chief")
+    form = CredentialForm(user=VICTIM, reason="because I can")
+    signed = sign_call(key, root.log.log_id, "chief", "user/credential", form, root.stamp().at_us)
+    note = CredentialSet(user=VICTIM, digest=bytes(32), first=True)
+    root.write(note, root.stamp("chief", session), signed)
+    return by_a_key_that_root_set(root)
+
+
+def by_an_approval_of_another_reset(root: Root) -> int:
+    """Two people reset another person; the administrator uses that approval for the victim."""
+    department = root.department
+    chief = department.logon("chief")
+    given = department.two_hands("user/credential", chief, CredentialForm(user="disp1", reason="was lost"))
+    assert isinstance(given, HandedOver)
+    used = [one.note for one in root.log.entries(kinds=(ChangeUsed.KIND,))][-1]
+    assert isinstance(used, ChangeUsed)
+    key, session = accomplice(root, "chief")
+    form = CredentialForm(user=VICTIM, reason="was lost", approval=used.proposal)
+    signed = sign_call(key, root.log.log_id, "chief", "user/credential", form, root.stamp().at_us)
+    note = CredentialSet(user=VICTIM, digest=bytes(32), first=True)
+    root.write(note, root.stamp("chief", session), signed)
+    return by_a_key_that_root_set(root)
+
+
 ATTACKS: tuple[Callable[[Root], int], ...] = (
     unsigned,
     in_an_open_session,
@@ -267,6 +379,14 @@ ATTACKS: tuple[Callable[[Root], int], ...] = (
     by_a_reset_of_the_system,
     by_an_account_that_was_removed_and_made_again,
     by_an_invented_administrator,
+    wide_without_a_second_person,
+    wide_by_an_approval_that_nobody_gave,
+    wide_by_an_approval_that_root_wrote,
+    wide_by_ones_own_approval,
+    wide_by_a_no_that_root_turned,
+    wide_by_an_approval_of_another_search,
+    by_an_administrator_alone,
+    by_an_approval_of_another_reset,
 )
 
 
@@ -284,6 +404,7 @@ def test_a_look_up_in_another_persons_name_opens_nothing_and_verify_names_it(
     root = Root(department)
     entry = attack(root)
     plate = "7ABC000" if attack is by_a_replayed_signature_for_another_plate else PLATE
+    plate = WIDE if attack.__name__.startswith("wide") else plate
     with pytest.raises(DeskRefusal) as refused:
         root.opens(entry, plate)
     assert refused.value.code == "unsigned"

@@ -26,7 +26,8 @@ from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, Openin
 from sync.department.journal.alert_entries import AlertKnown
 from sync.department.journal.entries import Access, Entry, InquiryAsked, SearchProposed
 from sync.department.journal.folded import as_plain, as_value
-from sync.department.journal.signers import SIGNER_KINDS, NamedAlert, SignedLog, UnsignedError, Waiting
+from sync.department.journal.second_hands import UnsignedError
+from sync.department.journal.signers import SIGNER_KINDS, NamedAlert, SignedLog, Waiting
 from sync.root_file import Root
 
 DATABASE = "followed.sqlite"

@@ -37,7 +37,7 @@ from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, entry_
 from sync.department.journal.entries import Access, Area, Query
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import HoldReleased
-from sync.department.journal.signers import UnsignedError
+from sync.department.journal.second_hands import UnsignedError
 from sync.department.policy.refusals import DeskRefusal
 from sync.root_file import Root
 

@@ -37,7 +37,7 @@ from sync.department.journal.entries import (
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
 from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
-from sync.department.journal.signers import UnsignedError
+from sync.department.journal.second_hands import DECISIONS, UnsignedError
 from sync.department.journal.statements import offered
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import FormError, NotYetError
@@ -46,7 +46,7 @@ from sync.root_file import Root, describe
 
 FOLDER = "desk"
 CREDENTIAL_KEY = 0  # beside the audit keys: seals credential records
-SIGNED = Access | AccountSet | CredentialSet | PasskeySet  # by the statement of the call that made them
+SIGNED = Access | AccountSet | CredentialSet | PasskeySet | DECISIONS  # by the statement of their call
 
 
 class LogState:

@@ -20,7 +20,7 @@ from sync.department.journal.entries import AccountSet, Entry, FreshProof, Logon
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.passkeys import answered_by, challenge_of, demand_answer, passkey_certificate
 from sync.department.journal.person_entries import CODE, PASSKEY, SessionKeySet
-from sync.department.journal.signers import UnsignedError
+from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.statements import SESSION, certify
 from sync.department.policy.refusals import FormError, NotProvenError
 from sync.department.policy.roles import STAFFS_POSTS

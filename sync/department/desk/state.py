@@ -28,7 +28,8 @@ from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.entries import Entry, LogOpened, RootSet, WitnessAway
 from sync.department.journal.hold_entries import Purged
 from sync.department.journal.machine_entries import PurgeAllowed
-from sync.department.journal.signers import Signers, UnsignedError
+from sync.department.journal.second_hands import UnsignedError
+from sync.department.journal.signers import Signers
 from sync.department.policy import policy_file
 from sync.department.policy.policy import Policy
 from sync.root_file import Root

@@ -26,7 +26,8 @@ from storage.leaf import log_id_of
 from storage.times import MINUTE_US, SECOND_US
 from sync.department.journal.access_log import CONTEXT, DATABASE, AuditKeys, open_entry, origin_of, parse_leaf
 from sync.department.journal.entries import Entry
-from sync.department.journal.signers import SIGNER_KINDS, SignedLog, UnsignedError
+from sync.department.journal.second_hands import UnsignedError
+from sync.department.journal.signers import SIGNER_KINDS, SignedLog
 from sync.errors import HomeError
 
 SKEW_US = 10 * MINUTE_US  # how far the department's clock and a witness's may differ

@@ -40,7 +40,8 @@ ACTIONS: dict[str, frozenset[str]] = {
 ROSTER_CALLS = frozenset({"user/set", "user/import", "user/hand-over", "user/credential"})
 BY_NUMBER = frozenset({"inquiry/run", "inquiry/begin", "inquiry/answer", "inquiry/answer-image"})
 PASSKEY_CALLS = frozenset({"user/passkey", "user/remove-passkey"})
-SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS
+DECIDING_CALLS = frozenset({"inquiry/approve", "change/approve", "share/decide"})
+SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS | DECIDING_CALLS
 
 
 class Named(Protocol):

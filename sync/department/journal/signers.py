@@ -11,6 +11,8 @@ So an entry counts only where the chain holds, and `apply` says what does not:
 - a session's key: certified by the person's key or passkey, a few minutes old, and never seen before
 - an access: a statement by the session's key, for that session's person, a few minutes old, used once, whose
   form asks for just that (`signed_forms.py`)
+- a second person's decision: by a signed call of that person; what needs one does not hold without it
+  (`second_hands.py`)
 
 What does not hold changes nothing here. The key service and `department verify` fold the same entries.
 """
@@ -19,19 +21,18 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage.codec import to_bytes
 from storage.errors import StorageError
 from storage.leaf import log_id_of
-from storage.times import DAY_US, HOUR_US, MINUTE_US
+from storage.times import HOUR_US, MINUTE_US
 from sync import root_file
 from sync.department.journal import named_administrator
 from sync.department.journal.alert_entries import AlertKnown
+from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import (
     Access,
     AccountSet,
@@ -44,6 +45,7 @@ from sync.department.journal.entries import (
     SessionEnded,
 )
 from sync.department.journal.entry_base import SYSTEM
+from sync.department.journal.inquiry_entries import SearchApproved
 from sync.department.journal.machine_entries import AdministratorNamed
 from sync.department.journal.passkeys import (
     PasskeySet,
@@ -52,6 +54,14 @@ from sync.department.journal.passkeys import (
     open_passkey_certificate,
 )
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
+from sync.department.journal.second_hands import (
+    DECISIONS,
+    WAITS_US,
+    SecondHands,
+    UnsignedError,
+    forget,
+)
+from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.signed_forms import ask_digest, fits_access, fits_passkey, fits_roster
 from sync.department.journal.statements import (
     NEXT_KEY,
@@ -67,7 +77,6 @@ from sync.root_file import Root
 FRESH_US = 10 * MINUTE_US  # how far a person's clock and the department's may differ
 KEPT_US = HOUR_US  # what is too old to be fresh needs no memory
 MOST_ALERTS = 5000  # the newest, which can still be opened by their number
-WAITS_US = 92 * DAY_US  # an older request or proposal must be made again
 SIGNER_KINDS = tuple(
     cls.KIND
     for cls in (
@@ -83,14 +92,14 @@ SIGNER_KINDS = tuple(
         InquiryAsked,
         SearchProposed,
         AlertKnown,
+        ChangeProposed,
+        ChangeDecided,
+        SearchApproved,
+        ShareDecided,
         Access,
     )
 )
 """The kinds of entries that say who can sign, or must be signed."""
-
-
-class UnsignedError(Exception):
-    """Why an entry does not count as this person's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,19 +109,6 @@ class SessionSigner:
     user: str
     public_key: bytes
     ends_us: int
-
-
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-def _forget(known: dict[K, V], is_over: Callable[[V], bool]) -> None:
-    """Drop what is over from the front of a memory that was filled in the order of time."""
-    while known:
-        first = next(iter(known))
-        if not is_over(known[first]):
-            return
-        del known[first]
 
 
 @dataclass(slots=True)
@@ -134,6 +130,7 @@ class Signers:
     recent: dict[bytes, int] = field(default_factory=dict)
     named: str = ""
     named_at: int = -1
+    second: SecondHands = field(default_factory=SecondHands)
 
     def apply(self, entry: Entry) -> None:
         """Take in an entry of a kind that changes who can sign. Raises UnsignedError for one that does not
@@ -155,6 +152,10 @@ class Signers:
             self._set_passkey(entry, note)
         elif isinstance(note, SessionKeySet):
             self._open_session(entry, note)
+        elif isinstance(note, ChangeProposed):
+            self.second.propose(entry, note)
+        elif isinstance(note, DECISIONS):
+            self.second.decide(entry, self.demand_signed(entry) if entry.signed or self.ever else None)
         elif isinstance(note, SessionEnded) and note.how in {"logoff", "ended"}:
             self.sessions.pop(note.session, None)
 
@@ -163,6 +164,7 @@ class Signers:
         trial = copy.copy(self)
         for name in ("keys", "passkeys", "ever", "reset", "roles", "sessions", "recent"):
             setattr(trial, name, copy.copy(getattr(self, name)))
+        trial.second = self.second.trial()
         trial.apply(entry)
 
     def demand_signed(self, entry: Entry) -> Statement:
@@ -196,6 +198,7 @@ class Signers:
                 self.root = root_file.open_next(note.root_file, self.root)
         except StorageError as error:
             raise UnsignedError(f"the root file does not hold: {type(error).__name__}") from None
+        self.second.take_policy(note.policy_file, self.root.policy_digest)
 
     def _name(self, entry: Entry, note: AdministratorNamed) -> None:
         try:
@@ -210,8 +213,8 @@ class Signers:
             raise UnsignedError("fewer than two offices signed the statement")
         self.named, self.named_at = note.user, entry.sequence
 
-    def _demand_roster(self, entry: Entry, about: str) -> None:
-        """An authorized person made this change of the roster. Raises UnsignedError."""
+    def _demand_roster(self, entry: Entry, about: str, *, two: bool) -> None:
+        """Authorized people made this change of the roster, two of them where `two`. Raises UnsignedError."""
         if not self.ever:
             return
         if entry.stamp.user == SYSTEM:
@@ -221,11 +224,15 @@ class Signers:
             raise UnsignedError(f"the signed call does not change {about}")
         if MANAGES_USERS.isdisjoint(self.roles.get(entry.stamp.user, ())):
             raise UnsignedError(f"{entry.stamp.user} does not manage accounts")
+        self.second.demand_change(said, needed=two, people=self.ever)
 
     def _set_account(self, entry: Entry, note: AccountSet) -> None:
         if not (self.named and entry.stamp.user == SYSTEM and self._by_offices(note)):
-            self._demand_roster(entry, note.user)
+            gained = set(note.roles) - set(self.roles.get(note.user, ()))
+            two = note.active and bool(gained) and not set(self.second.two_hands).isdisjoint(note.roles)
+            self._demand_roster(entry, note.user, two=two)
         if note.active:
+            self.second.take_account(note.user, note.roles, is_new=note.user not in self.roles)
             self.roles[note.user] = note.roles
             return
         self.roles.pop(note.user, None)
@@ -244,7 +251,10 @@ class Signers:
         if self.named == note.user and entry.stamp.user == SYSTEM:
             self.named = ""
         else:
-            self._demand_roster(entry, note.user)
+            roles = self.roles.get(note.user, ())
+            two = note.user not in self.second.fresh and not set(self.second.two_hands).isdisjoint(roles)
+            self._demand_roster(entry, note.user, two=two)
+        self.second.fresh.discard(note.user)
         self._drop_keys(note.user)
         self.reset.add(note.user)
         self._end_sessions(note.user, b"")
@@ -285,7 +295,7 @@ class Signers:
             raise UnsignedError(f"{note.user} has no key that could certify a session")
         else:
             said = self._certified(entry, note.certificate, known.public_key, note.user, SESSION)
-        _forget(self.recent, lambda at: entry.stamp.at_us - at >= KEPT_US)
+        forget(self.recent, lambda at: entry.stamp.at_us - at >= KEPT_US)
         if said.public_key in self.recent:
             raise UnsignedError("the certificate was used before")
         self.recent[said.public_key] = entry.stamp.at_us
@@ -360,7 +370,7 @@ class SignedLog:
         """
         note, at_us = entry.note, entry.stamp.at_us
         if isinstance(note, InquiryAsked | SearchProposed):
-            _forget(self.waiting, lambda one: at_us - one.at_us >= WAITS_US)
+            forget(self.waiting, lambda one: at_us - one.at_us >= WAITS_US)
             digest = ask_digest(note.query.plate, note.ground)
             self.waiting[entry.sequence] = Waiting(digest=digest, at_us=at_us)
         elif isinstance(note, AlertKnown):
@@ -388,7 +398,8 @@ class SignedLog:
         said = self.signers.demand_signed(entry)
         if not fits_access(said, note, self):
             raise UnsignedError("the signed call asks for something else")
-        _forget(self.used, lambda at: entry.stamp.at_us - at >= KEPT_US)
+        self.signers.second.demand_access(said, note)
+        forget(self.used, lambda at: entry.stamp.at_us - at >= KEPT_US)
         place = f"{note.action} {note.elements}".encode()
         key = hashlib.sha256(to_bytes(said) + place).digest()
         if key in self.used:

@@ -1,0 +1,185 @@
+"""Who was the second person, as signed entries prove it, and what does not hold without one. No I/O.
+
+A decision counts by the signature of its own person's session, and never for that person's own call. An
+approval named by a signed call is good for exactly that call: its form gives the proposal's digest. What
+needs two people follows from the policy file that the root file names: searches without a full plate,
+accounts and credentials of roles that two people give, deliveries to other agencies.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
+from typing import TypeVar
+
+from storage import envelope
+from storage.errors import StorageError
+from storage.times import DAY_US
+from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
+from sync.department.journal.entries import Access, Entry
+from sync.department.journal.inquiry_entries import SearchApproved
+from sync.department.journal.sharing_entries import ShareDecided
+from sync.department.journal.statements import Statement
+from sync.department.policy.policy_file import digest, parse
+from sync.department.policy.roles import TAKES_TWO, Call, Role
+
+CHANGE = b"alpr-department/change/v1\x00"  # as `desk/changes/rules.py` has it
+WAITS_US = 92 * DAY_US  # a request or proposal that is older is asked anew
+EMERGENCY = "inquiry/break-glass"  # one person's word, and a second one's within hours
+DECISIONS = SearchApproved | ChangeDecided | ShareDecided
+
+
+class UnsignedError(Exception):
+    """Why an entry does not count as this person's."""
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def forget(known: dict[K, V], is_over: Callable[[V], bool]) -> None:
+    """Drop what is over from the front of a memory that was filled in the order of time."""
+    while known:
+        first = next(iter(known))
+        if not is_over(known[first]):
+            return
+        del known[first]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A change that was proposed: its call, the digest of its form, by whom, when."""
+
+    call: str
+    digest: bytes
+    user: str
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A second person's yes."""
+
+    user: str
+    at_us: int
+
+
+@dataclass(slots=True)
+class SecondHands:
+    """What the entries so far prove of second persons, and what the policy in force asks of them.
+
+    `two_hands`: roles that two people give; `approvers`: roles that may approve; `approved_once`: who ever
+    had such a role; `fresh`: accounts that had no credential yet.
+    """
+
+    proposed: dict[int, Proposal] = field(default_factory=dict)
+    decided: dict[int, Decision] = field(default_factory=dict)
+    shares: dict[int, Decision] = field(default_factory=dict)
+    two_hands: tuple[Role, ...] = ()
+    approvers: tuple[Role, ...] = ()
+    full_plate: int = 1
+    approved_once: set[str] = field(default_factory=set)
+    fresh: set[str] = field(default_factory=set)
+
+    def trial(self) -> SecondHands:
+        """One to try an entry on."""
+        return SecondHands(**{one.name: copy.copy(getattr(self, one.name)) for one in fields(self)})
+
+    def take_policy(self, document: bytes, named: bytes) -> None:
+        """The policy in force. Raises UnsignedError for one that the root file does not name."""
+        if digest(document) != named:
+            raise UnsignedError("the policy file is not the one that the root file names")
+        try:
+            policy = parse(document)
+        except StorageError:
+            raise UnsignedError("the policy file does not hold") from None
+        calls = {
+            role: {call for one in policy.effective_roles((role,)) for call in policy.grants.get(one, ())}
+            for role in Role
+        }
+        self.two_hands = tuple(role for role in Role if not TAKES_TWO.isdisjoint(calls[role]))
+        self.approvers = tuple(role for role in Role if Call.CHANGE_APPROVE in calls[role])
+        self.full_plate = policy.inquiry.full_plate_min
+
+    def take_account(self, user: str, roles: Iterable[Role], *, is_new: bool) -> None:
+        """An account that stands from now on."""
+        if not set(self.approvers).isdisjoint(roles):
+            self.approved_once.add(user)
+        if is_new:
+            self.fresh.add(user)
+
+    def propose(self, entry: Entry, note: ChangeProposed) -> None:
+        """A change that waits for a second person."""
+        forget(self.proposed, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
+        self.proposed[entry.sequence] = Proposal(
+            call=note.call, digest=note.digest, user=entry.stamp.user, at_us=entry.stamp.at_us
+        )
+
+    def decide(self, entry: Entry, said: Statement | None) -> None:
+        """A decision, with the statement of the call that made it; None before anybody had a key. Raises
+        UnsignedError."""
+        note = entry.note
+        if isinstance(note, ShareDecided):
+            known, number, granted = self.shares, note.request, note.approved
+            call, about, yes = "share/decide", "request", "approved"
+        elif isinstance(note, SearchApproved | ChangeDecided):
+            known, number, granted = self.decided, note.proposal, note.granted
+            call = "inquiry/approve" if isinstance(note, SearchApproved) else "change/approve"
+            about, yes = "proposal", "granted"
+        else:
+            raise TypeError("a decision is one of these kinds")
+        if said is not None:
+            form = _form(said)
+            if said.call != call or form.get(about) != number or form.get(yes) is not granted:
+                raise UnsignedError("the signed call decides something else")
+        if not granted:
+            known.pop(number, None)
+            return
+        forget(known, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
+        known[number] = Decision(user=entry.stamp.user, at_us=entry.stamp.at_us)
+
+    def demand_access(self, said: Statement, access: Access) -> None:
+        """The second person of an access, where it needs or names one. Raises UnsignedError."""
+        form = _form(said)
+        named = [form.get(one) for one in ("proposal", "approval")]
+        number = next((one for one in named if type(one) is int and one >= 0), access.approval)
+        if number >= 0:
+            self._demand(said, number)
+        elif access.action == "search" and said.call != EMERGENCY and self._is_wide(access.plate):
+            raise UnsignedError("it has no full plate, and no second person signed")
+        if access.action == "delivery" and access.request not in self.shares:
+            raise UnsignedError("nobody signed that its request is approved")
+
+    def demand_change(self, said: Statement, *, needed: bool, people: Iterable[str]) -> None:
+        """The second person of a change of the roster. `people`: who ever had a key. Raises UnsignedError."""
+        number = _form(said).get("approval", -1)
+        if type(number) is int and number >= 0:
+            self._demand(said, number)
+        elif needed and self.approved_once.intersection(people) - {said.user}:
+            raise UnsignedError("it takes two people, and no second person signed")
+
+    def _demand(self, said: Statement, number: int) -> None:
+        decision, proposal = self.decided.get(number), self.proposed.get(number)
+        if decision is None or decision.user == said.user:
+            raise UnsignedError("no second person signed the approval that it names")
+        if proposal is not None and (proposal.call, proposal.digest) != (said.call, change_digest(said)):
+            raise UnsignedError("the approval that it names is of another change")
+
+    def _is_wide(self, plate: str) -> bool:
+        return bool(set(plate) & {"*", "?"}) or len(plate) < self.full_plate
+
+
+def change_digest(said: Statement) -> bytes:
+    """SHA-256 of a signed form as it was proposed: everything in it but the approval itself."""
+    form = _form(said)
+    form |= {name: value for name, value in (("propose", False), ("approval", -1)) if name in form}
+    return hashlib.sha256(CHANGE + said.call.encode() + b"\x00" + envelope.encode(form)).digest()
+
+
+def _form(said: Statement) -> dict[str, object]:
+    try:
+        return dict(said.fields())
+    except StorageError:
+        raise UnsignedError("the signed form is malformed") from None
