@@ -396,6 +396,26 @@ def test_an_account_made_by_one_hand_that_then_searches_is_a_finding(
     assert look_daily(department.front) == []
 
 
+@pytest.mark.parametrize(
+    ("role", "trainer", "found"),
+    [(Role.COMMUNICATIONS, "super", False), (Role.CCAT_SUPERVISOR, "chief", True)],
+)
+def test_an_account_trained_by_the_hand_that_made_it_is_a_finding_once_it_searches(
+    department: Department, tokens: Tokens, role: Role, trainer: str, found: bool
+) -> None:
+    from sync.department.desk.audit.calls import look_daily
+
+    department.add_person(tokens("chief"), "pup", (role,))  # with super's approval
+    department.train(tokens(trainer), "pup", trainer)
+    assert look_daily(department.front) == []  # nothing was opened yet
+    run = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
+    answer = department.call("inquiry/run", department.logon("pup"), run)
+    assert isinstance(answer, Answer)
+    notes = [department.desk.log.entry(one).note for one in look_daily(department.front)]
+    assert [(one.detector, one.about) for one in notes] == [("one_hand", "pup")] * found  # type: ignore[attr-defined]
+    assert look_daily(department.front) == []
+
+
 def test_training_in_a_class_is_all_or_nothing(department: Department, tokens: Tokens) -> None:
     from sync.department.desk.people.calls import ClassForm, ClassRecorded
 

@@ -215,6 +215,7 @@ def detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
             for one in book.roster.makings
             if not one.second
         ]
+        alone += _trained_by_their_maker(book)
         seconds = {
             entry.stamp.user
             for decided in (book.queue.decided, book.changes.decided)
@@ -227,6 +228,18 @@ def detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
         *detectors.emergencies(glass, terms, now_us),
         *detectors.one_hand(alone, acted),
         *unknown,
+    ]
+
+
+def _trained_by_their_maker(book: Book) -> list[SingleMaking]:
+    """The newest training of each account that a person recorded or gave who had also made or reset it."""
+    makers: dict[str, set[str]] = {}
+    for one in book.roster.makings:
+        makers.setdefault(one.user, set()).add(one.by)
+    return [
+        SingleMaking(entry=one.entry, user=one.user, by=one.by)
+        for one in book.trainings.given.values()
+        if {one.by, one.trainer} & makers.get(one.user, set())
     ]
 
 

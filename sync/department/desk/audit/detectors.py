@@ -6,7 +6,8 @@
     off_shift    run well outside the person's shift
     no_case      an invalid number (1234, TEST), or one that a single person uses for everything
     break_glass  emergency searches: each until a second person judged it, and many of one person
-    one_hand     an account that was made or reset by one person alone, and then opened content
+    one_hand     an account that was made or reset by one person alone, or trained by a person who made
+                 or reset it, and then opened content
     sample       chosen by a seed that no insider can steer: the witness's newest co-signature
 
 Every kind of access is looked at: searches, images, holds, exports, deliveries, looks at an answer. One
@@ -81,7 +82,7 @@ class Emergency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SingleMaking:
-    """An account or a credential that came about by one hand."""
+    """An account, a credential or a training that came about by one hand."""
 
     entry: int
     user: str
@@ -245,17 +246,18 @@ def emergencies(glass: Sequence[Emergency], terms: DetectorTerms, now_us: int) -
 
 
 def one_hand(makings: Sequence[SingleMaking], acted: frozenset[str]) -> Iterator[Flag]:
-    """Accounts that one person alone made or reset, and that then opened content or were a second person."""
+    """Accounts that one hand made, reset or trained, and that then opened content or were a second person."""
     by_user: dict[str, list[SingleMaking]] = defaultdict(list)
     for one in makings:
         by_user[one.user].append(one)
     for user, mine in by_user.items():
         if user in acted:
+            hands = ", ".join(sorted({one.by for one in mine}))
             yield Flag(
                 detector="one_hand",
                 about=user,
                 entries=tuple(one.entry for one in mine),
-                detail=f"account or credential made by {', '.join(sorted({one.by for one in mine}))} alone",
+                detail=f"account, credential or training by {hands} alone",
             )
 
 

@@ -16,14 +16,28 @@ from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """One training as it was recorded: its entry, of whom, by whom, with which trainer."""
+
+    entry: int
+    user: str
+    by: str
+    trainer: str
+
+
 @dataclass(slots=True)
 class Trainings:
-    """What the log's training entries add up to: the newest training of each person."""
+    """What the log's training entries add up to: the newest training of each person, and who gave each."""
 
     newest: dict[str, TrainingDone] = field(default_factory=dict)
+    given: dict[str, Given] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
         if isinstance(entry.note, TrainingDone):
+            self.given[entry.note.user] = Given(
+                entry=entry.sequence, user=entry.note.user, by=entry.stamp.user, trainer=entry.note.trainer
+            )
             known = self.newest.get(entry.note.user)
             if known is None or entry.note.held_us >= known.held_us:
                 self.newest[entry.note.user] = entry.note
