@@ -24,9 +24,11 @@ from storage.sealing import commitment
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, Opening, entry_from, parse_leaf
 from sync.department.journal.alert_entries import AlertKnown
-from sync.department.journal.entries import Access, Entry, InquiryAsked, SearchProposed
+from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
+from sync.department.journal.entries import Access, Entry, InquiryAsked, SearchApproved, SearchProposed
 from sync.department.journal.folded import as_plain, as_value
-from sync.department.journal.second_hands import UnsignedError
+from sync.department.journal.second_hands import Decision, Proposal, UnsignedError
+from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.signers import SIGNER_KINDS, NamedAlert, SignedLog, Waiting
 from sync.root_file import Root
 
@@ -34,7 +36,20 @@ DATABASE = "followed.sqlite"
 MAX_STATE_BYTES = 64 << 20
 AT_ONCE = 1000  # leaves in one message
 JUDGED_US = HOUR_US + 10 * MINUTE_US  # an access opens content for an hour
-SECRET_KINDS = frozenset({Access.KIND, InquiryAsked.KIND, SearchProposed.KIND, AlertKnown.KIND})
+SECRET_KINDS = frozenset(
+    cls.KIND
+    for cls in (
+        Access,
+        InquiryAsked,
+        SearchProposed,
+        AlertKnown,
+        ChangeProposed,
+        ChangeDecided,
+        SearchApproved,
+        ShareDecided,
+    )
+)
+"""Kinds whose words can name a plate."""
 SNAPSHOT_EVERY = 200  # entries; those since the last snapshot are judged again at a start
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS followed (
@@ -67,6 +82,10 @@ class Result:
     used: tuple[bytes, ...] = ()
     waiting: Waiting | None = None
     alert: NamedAlert | None = None
+    proposal: Proposal | None = None
+    decides: int = -1  # a proposal, or the request of a sharing
+    decision: Decision | None = None
+    sharing: bool = False
 
 
 @dataclass(slots=True)
@@ -112,7 +131,12 @@ class FollowedLog:
         row = row or self._row("SELECT size FROM followed WHERE log = ?")
         size = int(row[0]) if row else 0
         if size != self._size:
-            self._held = self._read()
+            try:
+                self._held = self._read()
+            except StorageError:  # kept by another version: followed anew, from the first entry
+                for table in ("followed", "followed_to", "followed_since"):
+                    self._db.execute(f"DELETE FROM {table} WHERE log = ?", (self._log_id,))  # noqa: S608
+                self._held, size = Followed(), 0
             self._size = size
 
     def _row(self, query: str) -> tuple[Any, ...] | None:
@@ -258,11 +282,20 @@ def _result_of(known: Followed, entry: Entry) -> Result:
     """What `_judge` has just made of an entry."""
     signed, at_us = known.signed, entry.stamp.at_us
     newest = next(reversed(signed.used.items()), None)
+    second, note, number, sharing = signed.signers.second, entry.note, -1, False
+    if isinstance(note, ShareDecided):
+        number, sharing = note.request, True
+    elif isinstance(note, SearchApproved | ChangeDecided):
+        number = note.proposal
     return Result(
         judged=known.judged[entry.sequence],
         used=(newest[0],) if newest is not None and newest[1] == at_us else (),
         waiting=signed.waiting.get(entry.sequence),
         alert=signed.alerts.get(entry.sequence),
+        proposal=second.proposed.get(entry.sequence),
+        decides=number,
+        decision=(second.shares if sharing else second.decided).get(number) if number >= 0 else None,
+        sharing=sharing,
     )
 
 
@@ -275,3 +308,11 @@ def _take_result(known: Followed, sequence: int, result: Result) -> None:
         signed.waiting[sequence] = result.waiting
     if result.alert is not None:
         signed.alerts[sequence] = result.alert
+    second = signed.signers.second
+    if result.proposal is not None:
+        second.proposed[sequence] = result.proposal
+    if result.decides >= 0:
+        decided = second.shares if result.sharing else second.decided
+        decided.pop(result.decides, None)
+        if result.decision is not None:
+            decided[result.decides] = result.decision
