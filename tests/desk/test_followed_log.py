@@ -12,7 +12,7 @@ from sync.department.content import followed_log
 from sync.department.content.followed_log import DATABASE, FollowedLog
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal.access_log import origin_of
-from sync.department.journal.signers import UnsignedError
+from sync.department.journal.second_hands import UnsignedError
 
 PLATE = "8XYZ123"
 
