@@ -290,13 +290,16 @@ def test_an_answer_of_a_passkey_is_refused(
 
 
 def test_a_stolen_session_registers_no_passkey_to_prove_with(department: Department) -> None:
+    fresh = department.logon("super")
+    asked = department.call("user/passkey-options", fresh, NothingForm())
+    assert isinstance(asked, Options)
     token = browser(department, "super")
-    for name, form in (
-        ("user/passkey-options", NothingForm()),
-        ("user/passkey", PasskeyForm(name="mine", response="{}")),
-    ):
-        with pytest.raises(FreshProofError):
-            department.call(name, token, form)
+    response = PasskeyTwin(department.desk.logons.site.origin).create(asked.options)
+    with pytest.raises(FreshProofError):
+        department.call("user/passkey-options", token, NothingForm())
+    with pytest.raises(DeskRefusal):  # and not with an answer for another session either
+        department.call("user/passkey", token, PasskeyForm(name="mine", response=response))
+    assert department.desk.book.signers.passkeys.get("super", ()) == ()
 
 
 # which calls ----------------------------------------------------------------------------------------------
@@ -318,17 +321,27 @@ def test_a_covert_entry_asks_for_a_proof_and_so_does_the_yes_to_it(department: D
         until_us=department.clock.us + DAY_US,
         recipients=("disp1",),
     )
-    with pytest.raises(FreshProofError):
-        department.call("hotlist/add", chief, form)
-    with pytest.raises(DeskRefusal) as open_entry:  # an open one asks for the second person at once
-        department.call("hotlist/add", chief, replace(form, recipients=()))
-    assert open_entry.value.code == "second-person"
     proposed = department.call("hotlist/add", chief, replace(form, propose=True))
     yes = {"proposal": proposed.proposal, "reason": "known to me"}  # type: ignore[attr-defined]
     decide = OPERATIONS["change/approve"].form
     with pytest.raises(FreshProofError):
         department.call("change/approve", deputy, decide(granted=True, **yes))
-    department.call("change/approve", deputy, decide(granted=False, **yes))
+    department.prove("deputy", deputy)
+    department.call("change/approve", deputy, decide(granted=True, **yes))
+    agreed = replace(form, approval=yes["proposal"])
+    with pytest.raises(FreshProofError):
+        department.call("hotlist/add", chief, agreed)
+    assert not any(one.plate == "7ABC123" for one in department.front.list_entries("local"))
+    department.prove("chief", chief)
+    department.call("hotlist/add", chief, agreed)
+    assert [one.recipients for one in department.front.list_entries("local")] == [("disp1",)]
+
+
+def test_what_is_refused_anyway_asks_for_no_proof(department: Department) -> None:
+    token = browser(department, "super")
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("hold/export", token, ExportForm(hold=99, medium="USB 1", ground=GROUND))
+    assert refused.value.code == "no-hold"
 
 
 # over HTTP ------------------------------------------------------------------------------------------------

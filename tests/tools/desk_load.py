@@ -31,10 +31,12 @@ sys.path[:0] = [str(HERE.parents[1] / "twins"), str(HERE.parents[2])]
 import desk_twins  # noqa: E402
 import httpx  # noqa: E402
 import pyotp  # noqa: E402
-from desk_twins import GROUND, PEOPLE, READS_A_DAY  # noqa: E402
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: E402
+from desk_twins import GROUND, PEOPLE  # noqa: E402
+from desk_units import Pass, UnitTwin  # noqa: E402
 from sync_twins import free_port  # noqa: E402
 
-from storage.times import HOUR_US, now_us  # noqa: E402
+from storage.times import DAY_US, HOUR_US, SECOND_US, now_us  # noqa: E402
 from sync.department.desk import api  # noqa: E402
 from sync.department.desk.calling import Calling  # noqa: E402
 from sync.department.desk.json_forms import to_json  # noqa: E402
@@ -48,12 +50,14 @@ from sync.department.server.server import Department  # noqa: E402
 
 MARK = re.compile(r'name="mark" value="([^"]+)"')
 ONCE = re.compile(r'name="once" value="([^"]+)"')
+PLATES = 100
 ROW = re.compile(r'action="(/search/\d+/picture)"')
 
 
 def found(folder: Path, people: int) -> DepartmentHome:
     """A department with so many dispatchers, three days of reads, a witness; it listens on loopback."""
-    desk_twins.START_US = now_us() - HOUR_US
+    desk_twins.START_US = now_us() + 5 * DAY_US - 3 * HOUR_US  # people are entered from three hours ago on
+    setattr(desk_twins, "UnitTwin", _NoUnit)  # noqa: B010 - the founding alone uses it
     PEOPLE.update({f"load{number:02d}": Role.DISPATCHER for number in range(people)})
     desk_twins.found_department(folder)
     path = folder / "home" / "department.toml"
@@ -65,7 +69,29 @@ def found(folder: Path, people: int) -> DepartmentHome:
     }
     lines = [line for line in path.read_text().splitlines() if line.partition("=")[0].strip() not in changed]
     path.write_text("\n".join([*(f"{name} = {value}" for name, value in changed.items()), *lines]) + "\n")
-    return DepartmentHome.open(folder / "home")
+    home = DepartmentHome.open(folder / "home")
+    unit = UnitTwin(home, Ed25519PrivateKey.generate(), "car-7")
+    start_us = now_us() - HOUR_US
+    passes = [
+        Pass(plate=f"7ABC{at:03d}", at_us=start_us + at * SECOND_US, north_m=at) for at in range(PLATES)
+    ]
+    unit.deliver(passes, received_us=start_us + HOUR_US // 2)
+    unit.close()
+    return home
+
+
+class _NoUnit:
+    """In place of the twin that brings reads of the days before."""
+
+    def __init__(self, *_facts: object) -> None:
+        return
+
+    def deliver(self, *_passes: object, received_us: int) -> list[str]:
+        del received_us
+        return []
+
+    def close(self) -> None:
+        return
 
 
 def serve(folder: Path) -> None:
@@ -152,7 +178,7 @@ class Person:
     async def _search(self, think_s: float, chance: random.Random) -> None:
         page = await self.ask("search form", "GET", "/search")
         await self._think(think_s, chance)
-        plate = f"7ABC{chance.randrange(3)}{chance.randrange(READS_A_DAY - 1):02d}"
+        plate = f"7ABC{chance.randrange(PLATES):03d}"
         asked = to_json(GROUND) | {"plate": plate, "range": "30"}
         found = await self.ask("search", "POST", "/search", asked | own_fields(page))
         row = ROW.search(found)

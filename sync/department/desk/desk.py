@@ -135,9 +135,9 @@ class Desk(LogState):
             session = sessions.find(self.book.sessions, token)
             try:
                 caller = self._caller(session, call, moment.at_us)
-                if proofs.demanded() and not caller.proven:
-                    raise FreshProofError.within(self.policy.sessions.proof_minutes)
                 notes, finish = decide(caller)
+                if proofs.demanded() and not caller.proven:  # last: nobody proves what is refused anyway
+                    raise FreshProofError.within(self.policy.sessions.proof_minutes)
             except (DeskRefusal, RecordError) as error:
                 refusal = error if isinstance(error, DeskRefusal) else _malformed(call, error)
                 account = self.book.roster.accounts.get(session.user)
