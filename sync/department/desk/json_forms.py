@@ -10,6 +10,7 @@ import base64
 import binascii
 import dataclasses
 import enum
+import functools
 import types
 import typing
 from typing import Any, TypeVar
@@ -22,6 +23,12 @@ from sync.department.policy.refusals import DeskRefusal, FormError
 T = TypeVar("T")
 MAX_LIST = 10_000
 MAX_INT = 1 << 53  # what JSON carries exactly (RFC 8259, 6)
+
+
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    """The types of a form's fields; working them out anew for each of many rows took most of the time."""
+    return typing.get_type_hints(cls)
 
 
 def read_form(cls: type[T], value: Any) -> T:
@@ -38,7 +45,7 @@ def _prepared(cls: Any, value: Any, where: str) -> Any:
     """The same object with defaults filled in and bytes and times decoded."""
     if not isinstance(value, dict):
         raise RecordError("is not an object", where=where)
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     result = dict(value)
     for one in dataclasses.fields(cls):
         if one.name in value:
