@@ -359,3 +359,17 @@ def test_an_alert_from_before_the_enrollment_is_marked_and_silent(
     found = {name_of(department, one): one for one in lines(department, tokens("disp1"))}
     assert (found[early].sounded, found[early].silent) == (False, ("before enrollment",))
     assert found[late].silent == ("state",)
+
+
+def test_the_vehicle_at_another_unit_is_a_sighting_of_the_same_alert(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    other = Car(department, "car-9")
+    first, second, else_ = car.raises(), other.raises(), other.raises("8ABC123")
+    found = {name_of(department, one): one for one in lines(department, tokens("disp1"))}
+    number = found[first].alert
+    assert [found[one].sighting_of for one in (first, second, else_)] == ["", number, ""]
+    close = CloseForm(alert=number, outcome=Outcome.NO_STOP, text="")
+    department.call("alert/close", tokens("disp1"), close)
+    assert [one.sighting_of for one in lines(department, tokens("disp1"))] == ["", ""]
+    other.unit.close()

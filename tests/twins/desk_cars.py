@@ -19,9 +19,9 @@ PLATE = "7XKR219"
 class Car:
     """A unit that raises alerts."""
 
-    def __init__(self, department: Department) -> None:
+    def __init__(self, department: Department, name: str = "car-8") -> None:
         self.department = department
-        self.unit = UnitTwin(department.home, Ed25519PrivateKey.generate(), "car-8")
+        self.unit = UnitTwin(department.home, Ed25519PrivateKey.generate(), name)
         self.reads = 0
 
     def raises(self, plate: str = PLATE, *, silent: tuple[str, ...] = (), **fields: Any) -> str:

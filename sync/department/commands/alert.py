@@ -17,6 +17,7 @@ HEADINGS = {
     "alert": "ALERT",
     "raised_us": "RAISED",
     "unit": "UNIT",
+    "sighting_of": "SIGHTING OF",
     "says": "CATEGORY",
     "sounded": "SOUNDED",
     "silent": "SILENT BECAUSE",

@@ -76,10 +76,15 @@ class CloseForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertLine:
-    """One open alert as the list shows it: nothing of plate, entry or read."""
+    """One open alert as the list shows it: nothing of plate, entry or read.
+
+    `sighting_of`: the oldest open alert of the same entry, where this is a later sighting of that vehicle, by
+    another unit or at another visit; empty for the first.
+    """
 
     alert: str
     unit: str
+    sighting_of: str
     says: str
     raised_us: int
     sounded: bool
@@ -136,7 +141,7 @@ def listed(front: Front, token: str, form: NothingForm) -> tuple[AlertLine, ...]
         caller, entry = _enter_list(desk, token)
         desk.covered(entry.sequence)
     rows = [row for row in desk.book.alerts.open() if row.visible_to(caller.user)]
-    return tuple(_line(desk, row, caller.at_us) for row in rows)
+    return tuple(_line(desk, row, caller.user, caller.at_us) for row in rows)
 
 
 def _enter_list(desk: Desk, token: str) -> tuple[Caller, Entry]:
@@ -320,7 +325,7 @@ def _compared(desk: Desk, row: AlertRow, record: Alert | None, wanted: Wanted, c
     slots = () if typed is None or not wanted.plate else compare(typed.plate, wanted.plate)
     entry = None if record is None else ListEntry.from_bytes(record.entry)
     return Compared(
-        line=_line(desk, row, caller.at_us),
+        line=_line(desk, row, caller.user, caller.at_us),
         slots=tuple((one.typed, one.wanted, one.agrees) for one in slots),
         state=wanted.state,
         make=entry.make if entry else "",
@@ -340,12 +345,13 @@ def _compared(desk: Desk, row: AlertRow, record: Alert | None, wanted: Wanted, c
     )
 
 
-def _line(desk: Desk, row: AlertRow, now_us: int) -> AlertLine:
+def _line(desk: Desk, row: AlertRow, user: str, now_us: int) -> AlertLine:
     terms, known = desk.policy.alerts, row.known
     category = terms.category(known.category)
     return AlertLine(
         alert=str(row.number),
         unit=known.unit,
+        sighting_of=desk.book.alerts.first_of(row, user),
         says=category.says if category is not None else known.category,
         raised_us=known.raised_us,
         sounded=not known.silent,

@@ -126,6 +126,18 @@ class Alerts:
         found = [row for row in self.rows.values() if not row.state.closed]
         return sorted(found, key=lambda row: (bool(row.known.silent), row.known.raised_us))
 
+    def first_of(self, row: AlertRow, user: str) -> str:
+        """The number of the oldest open alert of the same entry that a person may see; empty: it is this."""
+        if row.planted or row.state.closed:
+            return ""
+        alike = [
+            one.number
+            for one in self.rows.values()
+            if one.known.entry == row.known.entry and not one.state.closed and one.visible_to(user)
+        ]
+        first = min(alike, default=row.number)
+        return str(first) if first < row.number else ""
+
     def overdue(self, terms: AlertTerms, now_us: int) -> list[AlertRow]:
         """Open alerts without an outcome in time."""
         return [row for row in self.open() if row.state.overdue(now_us, terms.outcome_hours)]
