@@ -190,7 +190,7 @@ class Picamera2Camera:
             request.release()
 
     def close(self) -> None:
-        """See Camera.close. Raises PartFailedError where the library fails at it.
+        """See Camera.close. Raises PartFailedError if the library fails at it.
 
         picamera2's stop() waits behind every job of its event loop, so behind a capture that never ends; its
         close() ends the event loop first and stops the camera itself.

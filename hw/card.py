@@ -25,7 +25,7 @@ class CardWrites:
 
 
 def card_writes(folder: Path, *, sysfs: Path = Path("/sys")) -> CardWrites | None:
-    """Of the whole device that holds the folder; None where no single one does (a network, memory)."""
+    """Of the whole device that holds the folder; None if no single one does (a network, memory)."""
     try:
         number = folder.stat().st_dev
     except OSError:

@@ -38,7 +38,7 @@ class Lamps(Protocol):
 
 
 class GpioLamps:
-    """Outputs by gpiozero. Pins are BCM numbers; None where the unit has no such lamp."""
+    """Outputs by gpiozero. Pins are BCM numbers; None if the unit has no such lamp."""
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ class SecureSlot(Protocol):
         """What the slot can promise about old content, in one sentence for people."""
 
     def read(self) -> bytes | None:
-        """The content, or None where nothing was ever written. Raises SlotFailedError."""
+        """The content, or None if nothing was ever written. Raises SlotFailedError."""
 
     def write(self, content: bytes) -> None:
         """Replace the content durably, whole or not at all. Raises SlotFailedError."""
@@ -117,7 +117,7 @@ class LoopbackSlot(_SlotFile):
 def open_slot(uri: str, folder: Path) -> SecureSlot:
     """The slot that a URI names; `folder` holds a file slot.
 
-    Raises NoSuchSlotError for an unknown form, MissingDriverError where a library is absent.
+    Raises NoSuchSlotError for an unknown form, MissingDriverError if a library is absent.
     """
     scheme, _, rest = uri.strip().partition(":")
     if scheme == "file" and rest and "/" not in rest:

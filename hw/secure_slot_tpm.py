@@ -63,7 +63,7 @@ class TpmSlot:
                 raise SlotFailedError(f"{self.uri}: cannot be written: {error}") from None
 
     def _handle(self, chip: Any) -> Any:
-        """The index, None where it was never defined."""
+        """The index, None if it was never defined."""
         try:
             return chip.tr_from_tpmpublic(self._index)
         except self._tss.TSS2_Exception as error:

@@ -27,7 +27,7 @@ class Tpm:
 
     @contextmanager
     def opened(self) -> Iterator[Any]:
-        """An ESAPI context, closed at the end. Raises MissingDriverError where no chip answers."""
+        """An ESAPI context, closed at the end. Raises MissingDriverError if no chip answers."""
         with self._lock:
             try:
                 chip = self.tss.ESAPI(self.tcti)

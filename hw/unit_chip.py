@@ -108,9 +108,9 @@ def check_secret(secret: bytes) -> None:
 
 
 def open_chip(slot_uri: str) -> UnitChip | None:
-    """The chip behind a home's slot; None where the slot is a file.
+    """The chip behind a home's slot; None if the slot is a file.
 
-    Raises MissingDriverError where a library is absent or no chip answers.
+    Raises MissingDriverError if a library is absent or no chip answers.
     """
     scheme, _, rest = slot_uri.strip().partition(":")
     if scheme == "loopback" and rest.startswith("/"):

@@ -86,7 +86,7 @@ class AlertStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the entry says of plate and state; `state` is empty where the source does not say.
+    """What the entry says of plate and state; `state` is empty if the source does not say.
 
     `planted`: a mismatch on purpose, to measure how carefully alerts are checked.
     """

@@ -45,7 +45,7 @@ class AuditFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditLine:
-    """One access entry with how it ended. `shown`: number of records, None where it was refused or cut."""
+    """One access entry with how it ended. `shown`: number of records, None if it was refused or cut."""
 
     sequence: int
     at_us: int

@@ -222,7 +222,7 @@ class TrustedTime:
         return None if refused is None else refused.at(self._trust.boot_us) - self._trust.us
 
     def alarm(self) -> str:
-        """What is wrong with the time, in one sentence for people; empty where nothing is."""
+        """What is wrong with the time, in one sentence for people; empty if nothing is."""
         refused_us = self.refused_us
         if refused_us is not None:
             way = "ahead of" if refused_us > 0 else "behind"

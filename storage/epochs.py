@@ -57,7 +57,7 @@ class Book:
     notes: int = 0
 
     def note(self, sequence: int, record: Record) -> None:  # noqa: PLR0912 - one case per kind
-        """Take the next open record. Raises LedgerError where it contradicts what came before."""
+        """Take the next open record. Raises LedgerError if it contradicts what came before."""
         self.notes += 1
         match record:
             case LogOpened():

@@ -46,7 +46,7 @@ def demand_reads(store: Store, records: Sequence[int]) -> None:
 
 
 def place(store: Store, order: HoldOrder) -> LeafRef:
-    """Hold records. Raises LedgerError, KeyLostError where content is gone; then nothing is held."""
+    """Hold records. Raises LedgerError, KeyLostError if content is gone; then nothing is held."""
     demand_reads(store, order.records)
     written: list[Sealed] = []
     epoch = 0

@@ -66,7 +66,7 @@ class Home:
         return self.database.exists()
 
     def need(self) -> None:
-        """Raises LedgerError where there is no ledger."""
+        """Raises LedgerError if there is no ledger."""
         if not self.exists():
             raise NoHomeError("holds no ledger", where=str(self.root), cure="reader init makes one")
 
@@ -103,7 +103,7 @@ class HomeLock:
     """The right to write a home; gone with the process."""
 
     def __init__(self, home: Home) -> None:
-        """Raises HomeLockedError where another process holds it."""
+        """Raises HomeLockedError if another process holds it."""
         path = home.folder / "lock"
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -43,7 +43,7 @@ class Keyring:
 
     @classmethod
     def opened(cls, wrapped: bytes, kek: bytes, log_id: bytes, generation: int) -> Keyring:
-        """Raises SealError where the KEK is another's."""
+        """Raises SealError if the KEK is another's."""
         return codec.from_bytes(
             cls, sealing.unwrap(kek, log_id, generation, "keyring", wrapped), limit=64 << 20
         )

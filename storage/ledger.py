@@ -50,7 +50,7 @@ class LedgerStatus:
 
     newer_than_anchors: records that a roll-back would hide. anchored_by: who holds the newest anchor,
     "department", "slot" or none (""); a slot that is a file on the card holds none. clock_alarm: what is
-    wrong with the time, in a sentence; empty where nothing is. clock_lead_us: see storage.clock_trust.
+    wrong with the time, in a sentence; empty if nothing is. clock_lead_us: see storage.clock_trust.
     """
 
     records: int
@@ -275,7 +275,7 @@ class Ledger:
             )
 
     def apply_retention(self, *, by: str) -> purge.Receipt | None:
-        """Purge what is due now, in one turn of the slot; None where nothing is, or nothing can go yet.
+        """Purge what is due now, in one turn of the slot; None if nothing is, or nothing can go yet.
 
         Within an hour of the last turn only that goes whose key is on no card; `purge_waits_until_us`
         returns when the rest may, and `tend` does it then. Raises SlotError, StoreFullError.
@@ -295,7 +295,7 @@ class Ledger:
             return purge.carry_out(store, due, by=by)
 
     def purge_waits_until_us(self) -> int | None:
-        """When what is due now may go, where it waits for the slot; None where nothing waits."""
+        """When what is due now may go, where it waits for the slot; None if nothing waits."""
         with self.store.lock:
             until_us = self._may_turn_us()
             waits = until_us > self.store.time.trusted_us and any(one.due for one in self.retention_plan())

@@ -22,7 +22,7 @@ class LockoutRule:
     lock_us: int = 15 * MINUTE_US
 
     def locked_until_us(self, failures: Iterable[int]) -> int:
-        """When the newest lock ends or ended, on the clock of `failures` (us); 0 where there was none."""
+        """When the newest lock ends or ended, on the clock of `failures` (us); 0 if there was none."""
         times = sorted(failures)
         ends = [
             last + self.lock_us

@@ -24,14 +24,14 @@ class LogReader:
         return int(self._db.execute("SELECT coalesce(max(sequence) + 1, 0) FROM leaves").fetchone()[0])
 
     def leaf(self, sequence: int) -> bytes:
-        """The leaf bytes. Raises LedgerError where it is missing."""
+        """The leaf bytes. Raises LedgerError if it is missing."""
         row = self._db.execute("SELECT leaf FROM leaves WHERE sequence = ?", (sequence,)).fetchone()
         if row is None:
             raise LedgerError("is missing", where=f"record {sequence}", leaf_index=sequence)
         return bytes(row[0])
 
     def subtree(self, level: int, index: int) -> bytes:
-        """Hash of a complete subtree, from stored hashes. Raises LedgerError where one is missing."""
+        """Hash of a complete subtree, from stored hashes. Raises LedgerError if one is missing."""
         kept = level // STEP * STEP
         width = 1 << (level - kept)
         first = index * width

@@ -190,7 +190,7 @@ def _let_go(lock: HomeLock, database: sqlite_utils.Database | None) -> None:
 
 
 def same_log(public: Ed25519PublicKey, content: slot.SlotContent, effaceable: slot.EffaceableSlot) -> None:
-    """Raises SlotError where slot and card belong to different logs."""
+    """Raises SlotError if slot and card belong to different logs."""
     if leaves.log_id_of(public) != content.log_id:
         raise SlotError(
             "holds the key of another log", where=effaceable.uri, cure="is this another unit's card?"
@@ -198,7 +198,7 @@ def same_log(public: Ed25519PublicKey, content: slot.SlotContent, effaceable: sl
 
 
 def free_slot(effaceable: slot.EffaceableSlot, *, successor: bool) -> None:
-    """Raises SlotError where a slot already serves another log: writing it would destroy what that holds."""
+    """Raises SlotError if a slot already serves another log: writing it would destroy what that holds."""
     data = effaceable.read()
     if data is None or successor:
         return

@@ -60,7 +60,7 @@ class Outgoing:
             return self._store.stored(self._store.leaf(sequence), name)
 
     def key_for_department(self, epoch: int) -> EpochKeyForDay | None:
-        """The epoch's key sealed to a day key; None where it is gone or was never for the department."""
+        """The epoch's key sealed to a day key; None if it is gone or was never for the department."""
         store = self._store
         with store.lock:
             facts = store.book.epochs.get(epoch)

@@ -71,7 +71,7 @@ def settle(store: Store) -> Receipt | None:
 
 
 def _intend(store: Store, epochs: tuple[EpochPurged, ...], by: str) -> bytes | None:
-    """Step 1. The new KEK, or None where no key of these epochs is on the card."""
+    """Step 1. The new KEK, or None if no key of these epochs is on the card."""
     names = {one.epoch for one in epochs}
     on_card = any(store.key_on_card(epoch) for epoch in names)
     generation = store.slot_content.generation + on_card

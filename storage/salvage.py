@@ -31,7 +31,7 @@ class Salvage:
 def salvage(home: Home, effaceable: slot.EffaceableSlot, keys: Sequence[DayKey], *, now_us: int) -> Salvage:
     """Read a home that `reopen` refuses. Keys that the slot no longer opens are left out: they were purged.
 
-    Raises LedgerError where not even the public key can be read.
+    Raises LedgerError if not even the public key can be read.
     """
     note_key = home.read_public_key()
     log_id = log_id_of(note_key.public)

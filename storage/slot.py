@@ -30,7 +30,7 @@ class EffaceableSlot(Protocol):
         """What this slot can promise about old content, in one sentence for people."""
 
     def read(self) -> bytes | None:
-        """The content, or None where nothing was ever written."""
+        """The content, or None if nothing was ever written."""
 
     def write(self, content: bytes) -> None:
         """Replace the content durably; it is safe before this returns."""
@@ -78,7 +78,7 @@ class SlotContent:
 
 
 def load(slot: EffaceableSlot) -> SlotContent:
-    """What the slot holds. Raises SlotError where it is empty."""
+    """What the slot holds. Raises SlotError if it is empty."""
     data = slot.read()
     if data is None:
         raise SlotError(

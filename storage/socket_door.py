@@ -109,7 +109,7 @@ def is_served(home: Home) -> bool:
 
 
 def ask(home: Home, op: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Ask the process that holds the home. Raises LedgerError where none answers, else what it raised."""
+    """Ask the process that holds the home. Raises LedgerError if none answers, else what it raised."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_TIMEOUT_S)
         try:

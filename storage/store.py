@@ -79,7 +79,7 @@ class Store:
     def adding(self) -> Iterator[None]:
         """One transaction; nested use joins the outer one. The head is signed at its end.
 
-        Raises StoreFullError where the disk has no room for it; then nothing of it stays.
+        Raises StoreFullError if the disk has no room for it; then nothing of it stays.
         """
         with self.lock:
             if self._depth:

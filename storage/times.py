@@ -32,7 +32,7 @@ def now_us() -> int:
 
 
 def moment(us: int) -> datetime | None:
-    """The time as an aware UTC datetime, exact; None where the calendar does not reach that far."""
+    """The time as an aware UTC datetime, exact; None if the calendar does not reach that far."""
     try:
         return _EPOCH + timedelta(microseconds=us)
     except OverflowError:

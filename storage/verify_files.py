@@ -95,7 +95,7 @@ def _epoch(  # noqa: PLR0917 - one call
 
 
 def image_bytes(path: Path) -> bytes | None:
-    """An image as it is; None where it is not there. Raises LedgerError for one beyond all bounds."""
+    """An image as it is; None if it is not there. Raises LedgerError for one beyond all bounds."""
     try:
         if path.stat().st_size > MAX_BLOB_BYTES:
             raise LedgerError("is larger than any image", where=str(path))

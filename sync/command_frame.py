@@ -173,7 +173,7 @@ class Program(click.Group):
         return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the module of one command; None where there is no such command."""
+        """Import the module of one command; None if there is no such command."""
         if cmd_name not in self.table:
             return None
         return cast("click.Command", getattr(import_module(self.table[cmd_name][0]), cmd_name))

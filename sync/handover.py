@@ -103,7 +103,7 @@ class Handover:
                 yield BadRecord(sequence, str(error))
 
     def _rows(self, first: int) -> Iterator[tuple[int, bytes | None]]:
-        """(sequence, leaf) of every row that can be read; None where the ledger is damaged."""
+        """(sequence, leaf) of every row that can be read; None if the ledger is damaged."""
         sql = "SELECT sequence, leaf FROM leaves WHERE sequence >= ? AND sequence < ? ORDER BY sequence"
         last, known = self._last()
         at, empty = first, 0
@@ -239,7 +239,7 @@ def _left(folder: SyncFolder, beside: Path) -> int:
 
 @functools.cache
 def _undelivered(beside: Path) -> tuple[int, ...] | None:
-    """Reads and hits of a closed log that were neither received nor purged; None where that is unreadable."""
+    """Reads and hits of a closed log that were neither received nor purged; None if that is unreadable."""
     home = Home(beside)
     try:
         with schema.evidence(home.database, written=False) as database:

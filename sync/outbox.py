@@ -37,7 +37,7 @@ class Outbox(Protocol):
         """The stored bytes of an element. Raises KeyLostError when they were purged."""
 
     def key_for_department(self, epoch: int) -> EpochKeyForDay | None:
-        """The epoch's key sealed to its day key; None where it is gone or was never for the department."""
+        """The epoch's key sealed to its day key; None if it is gone or was never for the department."""
 
     def sign(self, body: bytes, context: bytes) -> bytes:
         """COSE_Sign1 by the log key, bound to `context`."""

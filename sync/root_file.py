@@ -123,14 +123,14 @@ class Root:
         return hashlib.sha256(to_bytes(self)).digest()
 
     def witnessing(self) -> Witnesses | None:
-        """Who must co-sign a tree head of the access log, or None where no witness is named yet."""
+        """Who must co-sign a tree head of the access log, or None if no witness is named yet."""
         if not self.witnesses:
             return None
         keys = tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in self.witnesses)
         return Witnesses(keys, self.quorum)
 
     def public_witnessing(self) -> Witnesses | None:
-        """Who is shown the log of hourly heads; one of them is enough. None where none is named."""
+        """Who is shown the log of hourly heads; one of them is enough. None if none is named."""
         if not self.public_witnesses:
             return None
         keys = tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in self.public_witnesses)

@@ -50,7 +50,7 @@ def _old(folder: SyncFolder, log_id: bytes) -> Path:
 
 
 def demand_no_quarrel(folder: SyncFolder, *, at_us: int | None = None) -> None:
-    """Raises LedgerError where logs were closed again and again: a copy of this unit closes them in turn.
+    """Raises LedgerError if logs were closed again and again: a copy of this unit closes them in turn.
 
     Opening one more would close the other's, for ever. It continues once a person has looked, which
     `looked_at` notes.
@@ -146,13 +146,13 @@ def open_or_succeed(
 
 
 def last_set_aside(folder: SyncFolder) -> Home | None:
-    """The log that was set aside last, with the name of its slot beside it; None where none was."""
+    """The log that was set aside last, with the name of its slot beside it; None if none was."""
     stores = sorted((folder.path / "old").glob("*/store"), key=lambda path: path.stat().st_ctime_ns)
     return Home(stores[-1].parent) if stores else None
 
 
 def _day_keys(folder: SyncFolder) -> tuple[DayKey, ...]:
-    """The day keys as the department sent them last; none where they do not verify."""
+    """The day keys as the department sent them last; none if they do not verify."""
     try:
         signed = (folder.inbox / f"{DAY_KEYS}.cbor").read_bytes()
         public = folder.member().command_public()

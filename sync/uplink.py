@@ -313,7 +313,7 @@ class Conversation:
             yield from self._outbox.leaves(run[0], len(run))
 
     def _stored(self, leaf: leaves.Leaf, name: str) -> bytes:
-        """The stored bytes, empty where they are no more. A damaged blob is an incident, not a stop."""
+        """The stored bytes, empty if they are no more. A damaged blob is an incident, not a stop."""
         try:
             return self._outbox.stored(leaf.sequence, name)
         except KeyLostError:  # a purge's own record in the log says so

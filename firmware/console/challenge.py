@@ -27,7 +27,7 @@ _TEXT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._@-]{0,63}):([a-z2-7]{32}):([0-9a-f]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """What the unit asks. asked_s: CLOCK_BOOTTIME at the unit; 0 where it is only read."""
+    """What the unit asks. asked_s: CLOCK_BOOTTIME at the unit; 0 if it is only read."""
 
     unit: str
     nonce: bytes

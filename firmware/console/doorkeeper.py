@@ -38,7 +38,7 @@ class Doorkeeper:
         self.answering_since_s: float | None = None
 
     def let_in(self) -> Admission | None:
-        """One login; None where the person gave up. Raises ConsoleError.
+        """One login; None if the person gave up. Raises ConsoleError.
 
         A grant that is good but for the unit's clock raises ClockLoginError and counts as no failed login.
         """

@@ -52,7 +52,7 @@ def asking(
 
 
 def _opened_unless_served(home: Path) -> Ledger | None:
-    """The home's ledger, or None where a reader serves it. Raises HomeLockedError, LedgerError."""
+    """The home's ledger, or None if a reader serves it. Raises HomeLockedError, LedgerError."""
     until_s = time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -66,7 +66,7 @@ def _opened_unless_served(home: Path) -> Ledger | None:
 
 
 def signed(ask: Ask, home: Path, request: access.Request, credential: Path | None) -> dict[str, Any]:
-    """The request with its proof, as the door takes it. Raises UsageError where no credential can be had."""
+    """The request with its proof, as the door takes it. Raises UsageError if no credential can be had."""
     proof = proof_of(home, request, credential, ask("challenge", {}))
     return {"request": codec.to_plain(request), "proof": codec.to_plain(proof)}
 
@@ -74,7 +74,7 @@ def signed(ask: Ask, home: Path, request: access.Request, credential: Path | Non
 def proof_of(
     home: Path, request: access.Request, credential: Path | None, given: Mapping[str, Any]
 ) -> access.Proof:
-    """The proof of a request for a challenge. Raises UsageError where no credential can be had."""
+    """The proof of a request for a challenge. Raises UsageError if no credential can be had."""
     path = credential or Home(home).people / request.user
     proof = access.Proof(nonce=given["nonce"], signature=None, password=None)
     if credential is not None or (_plain_name(request.user) and path.is_file()):

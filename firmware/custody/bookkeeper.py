@@ -35,7 +35,7 @@ EARLY_MOST = 256  # passes in view at once, by far
 class Bookkeeper:
     """The way from the pipeline into the ledger. announce: called once a read is durable, with its number.
 
-    position: where a moving unit was so many seconds ago; None where the surveyed place holds. matches:
+    position: where a moving unit was so many seconds ago; None if the surveyed place holds. matches:
     whether a pass may be an entry of a hot list; such a read is sealed as a hit. sounds: whether its alert
     would be heard. met: called with such a read, before announce.
     """

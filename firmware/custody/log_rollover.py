@@ -19,7 +19,7 @@ class Successor:
     """What is needed of the refused log to open the next one."""
 
     def __init__(self, ledger: Ledger, folder: SyncFolder, reason: str) -> None:
-        """Raises LedgerError where a copy of this unit closes its logs again and again."""
+        """Raises LedgerError if a copy of this unit closes its logs again and again."""
         demand_no_quarrel(folder)
         outbox = LedgerOutbox(ledger, folder.inbox)
         keep_keys(folder, outbox.log_id, outbox.sealed_keys())

@@ -199,7 +199,7 @@ def tell_signed(ledger: Ledger, clock: Clock) -> None:
 
 
 def enrolled_us(folder: SyncFolder) -> int | None:
-    """When the unit joined, by the file that says so; None where it did not."""
+    """When the unit joined, by the file that says so; None if it did not."""
     try:
         return (folder.path / "member.cbor").stat().st_mtime_ns // 1000
     except OSError:

@@ -47,9 +47,9 @@ def waits(home: Path) -> bool:
 
 
 def take_up(home: Path) -> TakenUp | None:
-    """Deal with the version that waits; None where none does. No reader may be running on another.
+    """Deal with the version that waits; None if none does. No reader may be running on another.
 
-    Raises ConfigError where the unit's own file is damaged; then the version waits on.
+    Raises ConfigError if the unit's own file is damaged; then the version waits on.
     """
     folder = SyncFolder.of(home)
     carried = _waiting(folder)

@@ -52,7 +52,7 @@ class BoundedQueue(Generic[Item]):
             return item
 
     def get_within(self, limit_s: float) -> Item | None:
-        """The oldest item, or one that comes within limit_s. None where none did, or the queue is closed."""
+        """The oldest item, or one that comes within limit_s. None if none did, or the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed, timeout=max(0.0, limit_s))
             if not self._items:

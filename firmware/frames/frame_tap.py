@@ -31,7 +31,7 @@ class FrameTap:
         self._silent_s: Callable[[], float | None] = lambda: None
 
     def follow(self, silent_s: Callable[[], float | None]) -> None:
-        """Ask this whether the camera is silent: for how many seconds, None where it is not."""
+        """Ask this whether the camera is silent: for how many seconds, None if it is not."""
         self._silent_s = silent_s
 
     def offer(self, frame: Frame) -> None:

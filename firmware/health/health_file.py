@@ -57,7 +57,7 @@ def write_report(home: Path, report: HealthReport) -> None:
 
 
 def newest_report(home: Path) -> HealthReport | None:
-    """The report of the reader that runs now; None where none does, or the file is foreign."""
+    """The report of the reader that runs now; None if none does, or the file is foreign."""
     try:
         found = [_read(folder / NAME) for folder in folders_of(home)]
     except OSError:

@@ -69,7 +69,7 @@ class ReadHabit:
         return self._count
 
     def usual(self, now_us: int) -> float | None:
-        """The habit for this hour of the week; None where it is not known yet."""
+        """The habit for this hour of the week; None if it is not known yet."""
         return self._usual[hour_of_week(now_us)]
 
     def too_quiet(self, now_us: int) -> bool:

@@ -118,7 +118,7 @@ class SceneWatch:
 
 
 def _likeness(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
-    """Correlation of two coarse pictures, -1 to 1; 0 where one is flat."""
+    """Correlation of two coarse pictures, -1 to 1; 0 if one is flat."""
     first, second = one - one.mean(), two - two.mean()
     scale = float(np.sqrt((first**2).sum() * (second**2).sum()))
     return float((first * second).sum()) / scale if scale > 1e-3 else 0.0

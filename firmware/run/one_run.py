@@ -68,7 +68,7 @@ class OneRun:
 
     @property
     def reason(self) -> Reason | None:
-        """Why it was asked to end; None where its source did."""
+        """Why it was asked to end; None if its source did."""
         return self._stop.reason
 
     def reads_on(self, orders: SupplyOrders) -> bool:

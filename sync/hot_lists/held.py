@@ -148,7 +148,7 @@ class HeldLists:
         return changes
 
     def cleared(self) -> frozenset[bytes]:
-        """Entries that the department cleared; none where it sent nothing that holds."""
+        """Entries that the department cleared; none if it sent nothing that holds."""
         member = self._member()
         if member is None:
             return frozenset()
@@ -159,7 +159,7 @@ class HeldLists:
             return frozenset()
 
     def muted(self) -> frozenset[str]:
-        """Sources that the department muted; none where it sent nothing that holds."""
+        """Sources that the department muted; none if it sent nothing that holds."""
         member = self._member()
         if member is None:
             return frozenset()
@@ -277,7 +277,7 @@ class HeldLists:
         return unpack_part(body, head.list_id, head.snapshot)
 
     def _changes(self, sequence: int, head: ListHead, member: Member) -> Changes | None:
-        """What the deltas after `sequence` come to; None where one is not here."""
+        """What the deltas after `sequence` come to; None if one is not here."""
         changes = Changes()
         for number in range(sequence + 1, head.sequence + 1):
             try:

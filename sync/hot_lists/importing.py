@@ -221,7 +221,7 @@ def _entry(  # noqa: PLR0917 - one line of one file
     made: Imported,
     now_us: int,
 ) -> Entry | None:
-    """The entry of a line; None where the policy refuses it or it has ended. Raises RecordError."""
+    """The entry of a line; None if the policy refuses it or it has ended. Raises RecordError."""
     plate = _plate(cells.get("plate", ""))
     said = {name: _text(cells.get(name, "")) for name in cells if name != "plate"}
     word = layout.word("category", said.get("category", ""))
@@ -287,7 +287,7 @@ def _never(category: CategoryTerms, text: str) -> str | None:
 
 
 def _state(code: str, country: str) -> str:
-    """ISO 3166 of a source's code; empty where it names none that is known."""
+    """ISO 3166 of a source's code; empty if it names none that is known."""
     name = code.strip().upper()
     if country != "US":
         return f"{country}-{name}" if name.isalnum() and len(name) <= 3 and name else country

@@ -136,7 +136,7 @@ def form_verb(
     """A verb that is one call of the table: fill its form from `options` and `fixed`, show its answer.
 
     The options are named as the form's fields. `columns`: what is shown of each row; as a mapping, under
-    these headings. Raises TypeError where a field gets no value.
+    these headings. Raises TypeError if a field gets no value.
     """
 
     def run(terminal: Terminal, **values: Any) -> int:

@@ -48,7 +48,7 @@ C2PA_NOT = "The images have no C2PA manifests: "
 class SheetFacts:
     """What the sheet says of the whole package. `facts`: (label, value), why and by whom it left.
 
-    `no_manifests`: why the images have no C2PA manifests, or empty where they have.
+    `no_manifests`: why the images have no C2PA manifests, or empty if they have.
     """
 
     department: str

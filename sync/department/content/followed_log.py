@@ -68,7 +68,7 @@ LOST = "the log does not continue the one that was followed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """Why an access does not count as its person's, empty where it does; and when it was made."""
+    """Why an access does not count as its person's, empty if it does; and when it was made."""
 
     reason: str
     at_us: int

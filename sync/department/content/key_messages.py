@@ -138,7 +138,7 @@ class ListPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class No:
-    """A refusal; `code` empty where it was no refusal of the desk's kind."""
+    """A refusal; `code` empty if it was no refusal of the desk's kind."""
 
     code: str
     clause: str

@@ -124,7 +124,7 @@ class ContentKeys(Protocol):
     def open_held(
         self, why: str, hold: str, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
     ) -> list[sealing.Opened]:
-        """Open elements that are under a hold's key. Raises KeyServiceError where it is gone."""
+        """Open elements that are under a hold's key. Raises KeyServiceError if it is gone."""
 
     def destroy_hold_key(self, why: str, hold: str) -> None:
         """Make what is held under this key unreadable forever; a missing key is fine."""

@@ -67,7 +67,7 @@ def is_near(plate: str, read: ReadText) -> bool:
 
 
 def _slots(read: ReadText) -> list[tuple[float, ...]] | None:
-    """Probabilities of the slots that became characters, one for each; None where they do not line up."""
+    """Probabilities of the slots that became characters, one for each; None if they do not line up."""
     values = struct.unpack(f"<{len(read.slots) // 4}f", read.slots)
     rows = [values[at : at + SLOT_CLASSES] for at in range(0, len(values), SLOT_CLASSES)]
     written = [row for row in rows if row[-1] < max(row[:-1])]

@@ -124,7 +124,7 @@ class ManifestMaker:
     """Makes the manifests of one package, with a key that ends with it."""
 
     def __init__(self, authority: ManifestAuthority, department: str, number: str, now_us: int) -> None:
-        """Raises MissingManifestsError where the c2pa library is not installed."""
+        """Raises MissingManifestsError if the c2pa library is not installed."""
         try:
             import c2pa  # noqa: PLC0415 - a driver imports late, and this one is large
         except (ImportError, OSError, RuntimeError) as error:  # its native half is loaded by the import
@@ -145,7 +145,7 @@ class ManifestMaker:
         self._signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(b"es256", chain, _private_pem(key), None))
 
     def manifest(self, read: OpenedRead, name: str, title: str) -> bytes:
-        """The sidecar of one image of a read. Raises MissingManifestsError where the library refuses it.
+        """The sidecar of one image of a read. Raises MissingManifestsError if the library refuses it.
 
         Its assertion carries what ties the image to the unit's log: the signed leaf, the salt with which the
         leaf's commitment to this image is recomputed, and the C2SP tlog-proof of the leaf.

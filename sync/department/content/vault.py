@@ -57,7 +57,7 @@ class FolderVault:
         files.sync_dir(self._folder)
 
     def stored(self, access: int) -> list[StoredRead]:
-        """The reads of a hold, still sealed. Raises HomeError where they are gone or damaged."""
+        """The reads of a hold, still sealed. Raises HomeError if they are gone or damaged."""
         folder = self._folder / f"{access}"
         if not folder.is_dir():
             raise HomeError("the held content is not here: released, or lost", where=str(folder))

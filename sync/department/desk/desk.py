@@ -3,7 +3,7 @@
 `Desk.act` is one transaction: newest state, session (open, not locked), role, training where the call touches
 data, then the call's own decision, then its entries. A refusal is an entry too. `Desk.covered` has the entry
 co-signed before anything leaves: marked answers for the policy's grace at most while the witness is away,
-none where the witness refuses.
+none if the witness refuses.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class Desk(LogState):
     # the witness ------------------------------------------------------------------------------------------
 
     def covered(self, sequence: int) -> Cover:
-        """Have the log co-signed past an entry. Raises NotYetError where the answer must not leave."""
+        """Have the log co-signed past an entry. Raises NotYetError if the answer must not leave."""
         witnesses = self.root.witnessing()
         if witnesses is None:
             raise NotYetError(

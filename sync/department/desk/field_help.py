@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class FieldWords:
-    """`label`: two or three words; `help`: what is expected, or empty where the label says it."""
+    """`label`: two or three words; `help`: what is expected, or empty if the label says it."""
 
     label: str
     help: str = ""

@@ -135,7 +135,7 @@ def demand_open(policy: Policy, session: Session, last_used_us: int, now_us: int
 
 
 def fresh_proof(policy: Policy, session: Session, now_us: int) -> str:
-    """The proof that an entry of this session names now, in words; empty where it is older than the policy's
+    """The proof that an entry of this session names now, in words; empty if it is older than the policy's
     minutes, or there is none."""
     age_us = now_us - session.proof_us
     return session.proof if 0 <= age_us < policy.sessions.proof_minutes * MINUTE_US else ""

@@ -36,7 +36,7 @@ class Bell:
         self.ring()
 
     async def heard(self, since: int, seconds: float) -> bool:
-        """Wait until the count differs from `since`; False where `seconds` went by without a ring."""
+        """Wait until the count differs from `since`; False if `seconds` went by without a ring."""
         event = asyncio.Event()
         with self._guard:
             if self._count != since or self.closed:

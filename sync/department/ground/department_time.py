@@ -129,7 +129,7 @@ class DepartmentTime:
             return now
 
     def doubt(self) -> Doubt | None:
-        """Why the clock is not believed now; None where it is."""
+        """Why the clock is not believed now; None if it is."""
         with self._guard:
             return self._doubt(self._clocks.wall(), self._clocks.running())
 

@@ -80,7 +80,7 @@ def derive_key(password: str, salt: bytes, scheme: str, *, department: bytes, us
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionToken:
-    """A token taken apart. `key`: the session's, or None where calls are signed elsewhere or not at all."""
+    """A token taken apart. `key`: the session's, or None if calls are signed elsewhere or not at all."""
 
     secret: str = field(repr=False)
     key: Ed25519PrivateKey | None = field(default=None, repr=False)

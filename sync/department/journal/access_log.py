@@ -116,7 +116,7 @@ class AuditKeys:
         self._known: dict[int, bytes] = {}
 
     def of(self, year: int, *, make: bool = False) -> bytes:
-        """The key of a year. Raises HomeError where it is gone and may not be made."""
+        """The key of a year. Raises HomeError if it is gone and may not be made."""
         if year not in self._known:
             path = self._folder / f"{year}.key"
             if make and not path.exists():

@@ -132,7 +132,7 @@ def _read(form: type[Any], values: Values, zone: tzinfo, skip: frozenset[str], b
 
 
 def _value(name: str, hint: Any, values: Values, zone: tzinfo) -> Any:  # noqa: PLR0911 - one case per type
-    """One field's value; None where it was left empty."""
+    """One field's value; None if it was left empty."""
     last = name.rpartition(".")[2]
     if hint is bool:
         return values.ticked(name)

@@ -99,7 +99,7 @@ class Plot:
 
 
 def plot_of(reads: Iterable[FoundRead], near: Iterable[FoundRead]) -> Plot | None:
-    """The plot of the reads that have a place; None where none has."""
+    """The plot of the reads that have a place; None if none has."""
     rows = [(one, False) for one in reads] + [(one, True) for one in near]
     placed = [
         (at, one.position, is_near) for at, (one, is_near) in enumerate(rows, 1) if one.position is not None

@@ -14,7 +14,7 @@ NOT_ENFORCED = "not enforced"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClauseRow:
-    """`duty`: obliges, permits or forbids. `test`: file::name under tests/, or empty where not enforced."""
+    """`duty`: obliges, permits or forbids. `test`: file::name under tests/, or empty if not enforced."""
 
     clause: str
     duty: str

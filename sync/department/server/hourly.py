@@ -26,7 +26,7 @@ log_events = structlog.get_logger("department.desk")
 def publish_hours(desk: Desk, link_of: Callable[[RootWitness], WitnessLink]) -> int:
     """Add the hours that are over and publish them; how many a public witness has co-signed.
 
-    0 where the root file names no public witness. Raises SyncError and StorageError kinds.
+    0 if the root file names no public witness. Raises SyncError and StorageError kinds.
     """
     named = desk.root.public_witnessing()
     if named is None:

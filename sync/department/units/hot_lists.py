@@ -147,7 +147,7 @@ def listed(home: DepartmentHome) -> list[ListHead]:
 
 
 def entries_of(home: DepartmentHome, list_id: str) -> list[Entry]:
-    """The entries of the newest version of a list; none where there is no such list. Raises StorageError."""
+    """The entries of the newest version of a list; none if there is no such list. Raises StorageError."""
     held = held_list(home, list_id)
     if held is None:
         return []

@@ -59,7 +59,7 @@ def file_case(front: Front, token: str, form: FileCaseForm) -> FiledMany:
 
 
 def file_many(front: Front, token: str, form: FileManyForm) -> FiledMany:
-    """Enter RMS numbers of an import: all lines, or none where one is wrong."""
+    """Enter RMS numbers of an import: all lines, or none if one is wrong."""
     return _enter(front, token, form.filings, _not_filed(front.desk))
 
 

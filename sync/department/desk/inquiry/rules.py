@@ -123,7 +123,7 @@ def is_number(policy: Policy, number: str, kind: str) -> bool:
 
 
 def check_wide(policy: Policy, query: Query, ground: Ground) -> bool:
-    """Whether the query needs a second person. Raises FormError where it needs a case number too and
+    """Whether the query needs a second person. Raises FormError if it needs a case number too and
     lacks it."""
     if is_full(policy, query.plate):
         return False

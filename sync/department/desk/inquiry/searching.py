@@ -62,7 +62,7 @@ def pending_search(
 ) -> tuple[Query, Ground, int]:
     """(query, ground, request) of a search: as given, else of the proposal or request that waits.
 
-    Raises FormError where there is neither.
+    Raises FormError if there is neither.
     """
     if query is not None and ground is not None:
         return tidy(query), ground, request

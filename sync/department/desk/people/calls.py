@@ -360,7 +360,7 @@ def record_training(front: Front, token: str, form: TrainingForm) -> Entered:
 
 
 def record_class(front: Front, token: str, form: ClassForm) -> ClassRecorded:
-    """Enter a training of several people: all of them, or none where one record would be refused."""
+    """Enter a training of several people: all of them, or none if one record would be refused."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[ClassRecorded]:

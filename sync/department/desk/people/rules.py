@@ -68,7 +68,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Making:
-    """An account was made, widened or reset. `second`: who approved it; empty where one hand did it alone."""
+    """An account was made, widened or reset. `second`: who approved it; empty if one hand did it alone."""
 
     entry: int
     user: str
@@ -379,7 +379,7 @@ def totp_uri(credential: Credential, department: str) -> str:
 
 
 def totp_step(credential: Credential, code: str, now_us: int, used: int) -> int | None:
-    """The time step that `code` belongs to, newer than `used`; None where it is none of the last or next.
+    """The time step that `code` belongs to, newer than `used`; None if it is none of the last or next.
 
     Anything but six ASCII digits is no code: `compare_digest` raises for other characters.
     """
