@@ -133,7 +133,7 @@ class FollowedLog:
         if size != self._size:
             try:
                 self._held = self._read()
-            except StorageError:  # kept by another version: followed anew, from the first entry
+            except StorageError:  # kept by another version: followed again, from the first entry
                 for table in ("followed", "followed_to", "followed_since"):
                     self._db.execute(f"DELETE FROM {table} WHERE log = ?", (self._log_id,))  # noqa: S608
                 self._held, size = Followed(), 0

@@ -26,7 +26,7 @@ from sync.department.policy.policy_file import digest, parse
 from sync.department.policy.roles import TAKES_TWO, Call, Role
 
 CHANGE = b"alpr-department/change/v1\x00"  # as `desk/changes/rules.py` has it
-WAITS_US = 92 * DAY_US  # a request or proposal that is older is asked anew
+WAITS_US = 92 * DAY_US  # a request or proposal that is older must be made again
 EMERGENCY = "inquiry/break-glass"  # one person's word, and a second one's within hours
 DECISIONS = SearchApproved | ChangeDecided | ShareDecided
 
@@ -118,7 +118,7 @@ class SecondHands:
         )
 
     def decide(self, entry: Entry, said: Statement | None) -> None:
-        """A decision, with the statement of the call that made it; None before anybody had a key. Raises
+        """A decision, with the statement of the call that made it; None before the first key. Raises
         UnsignedError."""
         note = entry.note
         if isinstance(note, ShareDecided):
@@ -150,7 +150,7 @@ class SecondHands:
         elif access.action == "search" and said.call != EMERGENCY and self._is_wide(access.plate):
             raise UnsignedError("it has no full plate, and no second person signed")
         if access.action == "delivery" and access.request not in self.shares:
-            raise UnsignedError("nobody signed that its request is approved")
+            raise UnsignedError("no second person signed its approval")
 
     def demand_change(self, said: Statement, *, needed: bool, people: Iterable[str]) -> None:
         """The second person of a change of the roster. `people`: who ever had a key. Raises UnsignedError."""
