@@ -39,6 +39,7 @@ _LEAST_READABLE = 2
 _FAR_PX = 30.0  # the best picture of a narrower plate shows characters of four px: readings differ in several
 _NEAR_PX, _LEAST_CONFIDENCE = 40.0, 0.03  # a plate that stayed too far to be read has not passed here
 _FEW = 3  # sightings
+_UNSURE = 0.65  # no text that the card calls sure gives way to one that was read elsewhere
 _SURE_PLATE, _SURE_TEXT = 0.9, 0.4
 _GLIMPSE_PLATE = 0.97
 
@@ -211,10 +212,19 @@ class LiveTrack:
     @property
     def tells_nothing(self) -> bool:
         """Whether this plate could not be read: it was too far away so far, or showed for a moment only."""
-        width_px = 0.0 if self._best is None else self._best.box.width_px
-        if width_px >= _NEAR_PX and self.motion.sightings >= _FEW:
+        if self._best_px >= _NEAR_PX and self.motion.sightings >= _FEW:
             return False
-        return self.vote.confidence < (SURE if width_px < _FAR_PX else TELLS_NOTHING)
+        return self.vote.confidence < (_UNSURE if self._best_px < _FAR_PX else TELLS_NOTHING)
+
+    @property
+    def yields_text(self) -> bool:
+        """Whether another text at the very place, without a gap, is this plate's, better read."""
+        return self.vote.confidence < (SURE if self._best_px < _FAR_PX else TELLS_NOTHING)
+
+    @property
+    def _best_px(self) -> float:
+        """Width of the plate in the best picture."""
+        return 0.0 if self._best is None else self._best.box.width_px
 
     @property
     def worth_telling(self) -> bool:

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 from .assign import cheapest_pairs
-from .likeness import TELLS_NOTHING, TRUSTED, is_part, near_text, same_text
+from .likeness import TRUSTED, is_part, near_text, same_text
 from .pairing import PATIENCE_INTERVALS, Pace, pair_cost
 from .passes import LiveTrack, Sighting
 from .place_fit import at_its_place, may_have_strayed, overlap
@@ -270,7 +270,7 @@ class Tracker:
             if rival is not None and track_gone:
                 track.rival = None
                 track.yield_place()
-                if track.vote.confidence < TELLS_NOTHING or track.tells_nothing:
+                if track.yields_text:
                     # at the very place without a gap: the plate that could not be read so far
                     rival.begin_with(track)
                     changes.dropped.append(track.pass_id)

@@ -81,8 +81,8 @@ def test_two_other_characters_in_doubt_are_a_misreading() -> None:
 @pytest.mark.parametrize("hidden", [12, 25])
 def test_what_was_too_far_to_be_read_and_then_hidden_is_part_of_the_car_that_comes_near(hidden: int) -> None:
     replay = Replay(fps=10)
-    for step in range(6):
-        replay.look(doubtful(("VB10684", "KXR5618", "IEUS91X")[step % 3], 400 - step, 200 + step, 21, step))
+    for step, noise in enumerate(("VB10684", "KXR5618", "IEUS91X", "N4ASW8P", "Z0ZU5T1", "HH3Q7DD")):
+        replay.look(doubtful(noise, 400 - step, 200 + step, 21, step))
     for _ in range(hidden):
         replay.look()
     for step in range(12):
@@ -90,6 +90,17 @@ def test_what_was_too_far_to_be_read_and_then_hidden_is_part_of_the_car_that_com
     (one,) = replay.finish()
     assert one.text.text == "7ABC123"
     assert one.first_us == replay.step_us
+
+
+def test_a_far_plate_that_was_surely_read_is_not_given_up_for_another_near_its_place() -> None:
+    replay = Replay(fps=10)
+    for step in range(6):
+        replay.look(near("4XYZ999", 400 - step, 200 + step, 24))
+    for _ in range(15):
+        replay.look()
+    for step in range(12):
+        replay.look(near("7ABC123", 390 - 5 * step, 215 + 3 * step, 28 * 1.06**step))
+    assert texts(replay.finish()) == ["4XYZ999", "7ABC123"]
 
 
 def test_two_far_plates_that_one_frame_shows_stay_two() -> None:
