@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEPARTMENT_FOLDER = ROOT / "sync" / "department"
 UNIT_ROOMS = ("firmware", "detector", "storage", "sync", "hw")
 NEVER_ON_A_UNIT = (
-    "sqlalchemy", "starlette", "uvicorn", "alembic", "argon2", "pyotp", "jinja2", "webauthn",
+    "sqlalchemy", "starlette", "uvicorn", "alembic", "argon2", "pyotp", "jinja2", "webauthn", "pmtiles",
     "tensorflow", "boto3",
 )  # fmt: skip
 TOOLS = re.compile(

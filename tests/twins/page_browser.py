@@ -12,6 +12,8 @@ from desk_twins import Department
 from page_reader import Reader
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from sync.department.pages.street_map import StreetMap
+
 CHROMIUM = shutil.which("chromium") or ""
 ARGUMENTS = (
     "--no-sandbox",
@@ -85,9 +87,9 @@ class Windows:
 
 
 @contextmanager
-def windows(department: Department) -> Iterator[Windows]:
+def windows(department: Department, street_map: StreetMap | None = None) -> Iterator[Windows]:
     """Chromium over a server of this department."""
-    with Reader.desk(department) as make, sync_playwright() as driver:
+    with Reader.desk(department, street_map) as make, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         made = Windows(department, make().base, browser)
         try:

@@ -15,6 +15,7 @@ from sync.department.desk.api import routes as api_routes
 from sync.department.desk.calling import Calling
 from sync.department.ground.problem import HANDLERS, Unfailing
 from sync.department.pages import app
+from sync.department.pages.street_map import StreetMap
 
 
 class _Forms(HTMLParser):
@@ -95,10 +96,12 @@ class Reader:
 
     @classmethod
     @contextmanager
-    def desk(cls, department: Department) -> Iterator[Callable[[], Reader]]:
+    def desk(
+        cls, department: Department, street_map: StreetMap | None = None
+    ) -> Iterator[Callable[[], Reader]]:
         """A maker of browsers for one server of this department."""
         calling = Calling(department.front)
-        routes = [*api_routes(department.front, calling), *app.routes(calling)]
+        routes = [*api_routes(department.front, calling), *app.routes(calling, street_map=street_map)]
         made: list[Reader] = []
         with serving(Unfailing(Starlette(routes=routes, exception_handlers=HANDLERS))) as client:
 

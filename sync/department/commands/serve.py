@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import structlog
 from starlette.routing import BaseRoute
 
 from sync.command_frame import DONE, Common, verb
@@ -13,10 +14,13 @@ from sync.department.desk.calling import Calling
 from sync.department.desk.context import Front
 from sync.department.ground.home import DepartmentHome
 from sync.department.pages import app as pages
+from sync.department.pages import street_map
 from sync.department.server import daily, hourly, server
 from sync.department.server.notify import ways_of
 from sync.department.server.open_desk import front_of, link_of
 from sync.department.server.server import Department
+
+log_events = structlog.get_logger("department.server")
 
 
 @verb("serve", example="department serve --home /srv/alpr")
@@ -41,7 +45,7 @@ def serve(common: Common) -> int:
                 asyncio.run(
                     server.serve(
                         department,
-                        _routes(front),
+                        _routes(front, _map_of(home.settings.map_file)),
                         ready,
                         lambda: _daily(front, department),
                         lambda: _hourly(front, department),
@@ -55,10 +59,19 @@ def serve(common: Common) -> int:
     return DONE
 
 
-def _routes(front: Front | None) -> list[BaseRoute]:
+def _map_of(name: str) -> street_map.StreetMap | None:
+    """The map of the settings. A bad file costs the map, not the desk."""
+    try:
+        return street_map.opened(name)
+    except street_map.MapError as error:
+        log_events.warning("map_not_used", reason=str(error))
+        return None
+
+
+def _routes(front: Front | None, streets: street_map.StreetMap | None) -> list[BaseRoute]:
     """The desk for programs and for browsers, under one limit."""
     calling = Calling(front) if front is not None else None
-    return [*api.routes(front, calling), *pages.routes(calling)]
+    return [*api.routes(front, calling), *pages.routes(calling, street_map=streets)]
 
 
 def _hourly(front: Front | None, department: Department) -> None:

@@ -50,6 +50,9 @@ class Settings:
     max_connections: int = setting(256, low=1, high=10_000, why="more at once are answered 503")
     request_seconds: int = setting(60, low=5, high=3600, why="a silent client is cut off after this long")
     certificate_days: int = setting(90, low=1, high=90, why="life of a unit's TLS certificate")
+    map_file: str = setting(
+        "", why="a PMTiles file of streets for the desk's pages; empty: places are plotted without streets"
+    )
     notice_mail: str = setting("", why="mail address that gets what is overdue or ends soon; empty: none")
     notice_from: str = setting("", why="sender of these mails; empty: the same address")
     notice_smtp: str = setting("localhost:25", why="HOST:PORT of the mail server; STARTTLS where offered")

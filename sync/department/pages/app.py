@@ -36,6 +36,7 @@ from sync.department.pages import (
     home,
     logon,
     machines,
+    mapping,
     openness,
     proving,
     searching,
@@ -45,9 +46,11 @@ from sync.department.pages import (
     stepping,
 )
 from sync.department.pages.memory import Memory
-from sync.department.pages.rendering import ASSETS, asset, asset_path
+from sync.department.pages.rendering import ASSETS, MAP_ASSETS, asset, asset_path
+from sync.department.pages.street_map import StreetMap
 from sync.department.pages.values import Values, values_of
 from sync.department.pages.visit import Handler, Page, Visit
+from sync.department.pages.wording import in_page_words
 from sync.department.policy.refusals import FRESH_PROOF, FormError, NotProvenError
 
 MAX_FORM_BYTES = 12 << 20  # a letter of an agency, or a year of RMS numbers
@@ -62,6 +65,7 @@ PAGES: tuple[Page, ...] = (
     *home.PAGES,
     *searching.PAGES,
     *stepping.PAGES,
+    *mapping.PAGES,
     *asking.PAGES,
     *glass.PAGES,
     *alerts.PAGES,
@@ -96,14 +100,17 @@ class _Elsewhere(BaseRoute):
         await self._route.handle(scope, receive, send)  # type: ignore[arg-type]
 
 
-def routes(calling: Calling | None, pages: tuple[Page, ...] = PAGES) -> list[BaseRoute]:
+def routes(
+    calling: Calling | None, pages: tuple[Page, ...] = PAGES, street_map: StreetMap | None = None
+) -> list[BaseRoute]:
     """The pages' routes; without a desk they say how one is made."""
     if calling is None:
         return [Route("/", _no_desk, methods=["GET"])]
-    server = _Pages(calling)
+    server = _Pages(calling, street_map)
+    kinds = ASSETS | MAP_ASSETS
     return [
         *(Route(one.path, server.endpoint(one), methods=one.methods) for one in pages),
-        *(Route(asset_path(name), _asset(name), methods=["GET"]) for name in ASSETS),
+        *(Route(asset_path(name), _asset(name, kind), methods=["GET"]) for name, kind in kinds.items()),
         Route("/favicon.ico", _nothing, methods=["GET"]),
         _Elsewhere(server.endpoint(Page(path="", show=helping.missing, to_all=True))),
     ]
@@ -125,10 +132,10 @@ def _demand_session(visit: Visit) -> None:
         raise NotProvenError("log on first", code="no-session", clause="463.3", cure="log on")
 
 
-def _asset(name: str) -> Callable[[Request], Awaitable[Response]]:
+def _asset(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
     async def answer(_request: Request) -> Response:
         kept = {"cache-control": "public, max-age=31536000, immutable", "x-content-type-options": "nosniff"}
-        return Response(asset(name), media_type=ASSETS[name], headers=kept)
+        return Response(asset(name), media_type=kind, headers=kept)
 
     return answer
 
@@ -136,8 +143,9 @@ def _asset(name: str) -> Callable[[Request], Awaitable[Response]]:
 class _Pages:
     """What all pages of one server share."""
 
-    def __init__(self, calling: Calling) -> None:
+    def __init__(self, calling: Calling, street_map: StreetMap | None) -> None:
         self._calling = calling
+        self._map = street_map
         self._memory = Memory(calling.front.desk.now_us)
         self._budget = Budget(MEMORY_BYTES)
         self._events = Sparingly("department.pages")
@@ -147,6 +155,7 @@ class _Pages:
 
         async def answer(request: Request) -> Response:
             visit = Visit(request, self._calling, self._memory, shield.new_nonce(), shield.token_of(request))
+            visit.street_map = self._map
             sent = request.method == "POST"
             try:
                 await self._find_person(visit)
@@ -205,7 +214,7 @@ class _Pages:
             visit.values, visit.restored = Values(tuple(draft.values.items())), True
 
     async def _refused(self, page: Page, visit: Visit, error: Exception, *, sent: bool) -> Response:
-        visit.refusal = said_of(error, self._events)
+        visit.refusal = in_page_words(said_of(error, self._events))
         if visit.refusal.code == "session-locked":
             self._keep_draft(visit)
             visit.refusal = None

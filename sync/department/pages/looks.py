@@ -10,6 +10,7 @@ from typing import Any
 from sync.department.content.reads import FoundRead
 from sync.department.desk.inquiry.forms import Answer, Images
 from sync.department.journal.entries import Ground, Query
+from sync.department.pages.street_map import spots_text
 
 SPOTS = 400
 SIDE = 300.0
@@ -83,6 +84,8 @@ class Spot:
     y: float
     row: int
     near: bool
+    latitude: float
+    longitude: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,11 @@ class Plot:
     east: float
     scale_m: float
     scale_px: float
+
+    @property
+    def text(self) -> str:
+        """The places as the map's script takes them."""
+        return spots_text([(one.latitude, one.longitude, one.row, one.near) for one in self.spots])
 
 
 def plot_of(reads: Iterable[FoundRead], near: Iterable[FoundRead]) -> Plot | None:
@@ -120,6 +128,8 @@ def plot_of(reads: Iterable[FoundRead], near: Iterable[FoundRead]) -> Plot | Non
             round(SIDE / 2 - (one.latitude - middle[0]) * DEGREE_M / pixel_m, 1),
             at,
             is_near,
+            one.latitude,
+            one.longitude,
         )
         for at, one, is_near in placed
     )

@@ -18,6 +18,12 @@ from sync.department.pages.wording import word_of
 
 FOLDER = Path(__file__).parent
 ASSETS = {"desk.css": "text/css", "desk.js": "text/javascript"}
+MAP_ASSETS = {  # of pages with a map alone
+    "vendored/leaflet.css": "text/css",
+    "map.js": "text/javascript",
+    "vendored/leaflet.js": "text/javascript",
+    "vendored/protomaps-leaflet.js": "text/javascript",
+}
 
 
 @functools.cache
@@ -46,7 +52,7 @@ def asset(name: str) -> bytes:
 @functools.cache
 def asset_path(name: str) -> str:
     """Its address, which changes with its content."""
-    return f"/assets/{hashlib.sha256(asset(name)).hexdigest()[:16]}/{name}"
+    return f"/assets/{hashlib.sha256(asset(name)).hexdigest()[:16]}/{Path(name).name}"
 
 
 def clock_of(zone: tzinfo) -> Callable[[int], str]:

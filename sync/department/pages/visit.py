@@ -17,6 +17,7 @@ from sync.department.pages import rendering, shield
 from sync.department.pages.foot import foot_of
 from sync.department.pages.memory import Memory, Shelf
 from sync.department.pages.navigation import entries_for
+from sync.department.pages.street_map import StreetMap
 from sync.department.pages.values import Values
 from sync.department.policy.roles import Call, Role
 
@@ -35,6 +36,7 @@ class Visit:
     refusal: Said | None = None
     restored: bool = False
     unwitnessed: bool = False
+    street_map: StreetMap | None = None
 
     # who asks ---------------------------------------------------------------------------------------------
 
@@ -112,6 +114,8 @@ class Visit:
             "nonce": self.nonce,
             "style": rendering.asset_path("desk.css"),
             "script": rendering.asset_path("desk.js"),
+            "street_map": self.street_map,
+            "map_assets": [(rendering.asset_path(name), kind) for name, kind in rendering.MAP_ASSETS.items()],
             "tastes": tastes,
             "values": self.values,
             "refusal": self.refusal,

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import re
+
+from sync.department.desk.calling import Said
+from sync.department.desk.field_help import words_of
+
 WORDS = {
     "organisation": "organization",
     "case": "case number",
@@ -28,3 +35,29 @@ def word_of(code: object) -> str:
     """A code in words: its own, or its parts with blanks between."""
     text = str(code)
     return WORDS.get(text, text.replace("_", " ").replace("-", " "))
+
+
+_FIELD = re.compile(
+    r"(?:[\d.]+: )*(?:(?P<form>[A-Z]\w*)(?P<within>(?:\.\w+|\[\d+\])*?)\.)?(?P<name>[a-z]\w*): (?P<what>.+)",
+    re.DOTALL,
+)
+_OF_QUERIES = {"range": "When", "since": "From", "until": "To", "radius_m": "Radius in meters", "row": "Row"}
+
+
+def in_page_words(said: Said) -> Said:
+    """A refusal of a field with the field's label, as the page has it, in place of its name in the call.
+
+    "AccountForm.name: is missing" becomes "Name: is missing", and its code the field's, which is marked.
+    """
+    found = _FIELD.fullmatch(said.what)
+    if found is None:
+        return said
+    form, name = found["form"] or "", found["name"]
+    label = _OF_QUERIES.get(name, "")
+    with contextlib.suppress(KeyError):
+        label = label or words_of(form, name).label
+    if not label and not form:
+        return said  # a sentence with a colon
+    words = label or word_of(name).capitalize()
+    code = name if said.code == "form" else said.code
+    return dataclasses.replace(said, what=f"{words}: {found['what']}", code=code)
