@@ -14,6 +14,7 @@ from desk_twins import Department
 from starlette.applications import Starlette
 
 from storage.times import DAY_US, HOUR_US
+from sync.department.desk import compliance
 from sync.department.desk.api import routes
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.public import MAX_REDRESS_BYTES
@@ -22,7 +23,7 @@ from sync.department.desk.redress.calls import AnswerForm, RedressForm, RedressR
 from sync.department.desk.transparency.calls import counted
 from sync.department.desk.transparency.rules import Redress
 from sync.department.policy.refusals import DeskRefusal, TooManyError
-from sync.department.policy.roles import Call
+from sync.department.policy.roles import Call, Role
 
 Tokens = Callable[[str], str]
 FORM = RedressForm(
@@ -159,3 +160,18 @@ def test_nothing_of_where_it_came_from_is_kept(department: Department, client: h
         role.value for role, calls in department.desk.policy.grants.items() if Call.REDRESS_ANSWER in calls
     }
     assert holders == {"administrator", "designee"}
+
+
+def test_a_policy_of_before_is_told_that_no_role_may_answer(department: Department) -> None:
+    desk = department.desk
+    now_us = desk.now_us()
+    policy, book = desk.policy, desk.book
+    assert "redress" not in {one.kind for one in compliance.overdue(policy, book, [], now_us)}
+    before = {role: calls - {Call.REDRESS_ANSWER} for role, calls in policy.grants.items()}
+    found = compliance.overdue(replace(policy, grants=before), book, [], now_us)
+    (said,) = [one for one in found if one.kind == "redress"]
+    assert (said.clause, "sign a policy that grants redress.answer" in said.what) == ("463.4", True)
+    designee = before | {Role.DESIGNEE: before[Role.DESIGNEE] | {Call.REDRESS_ANSWER}}
+    assert "redress" not in {
+        one.kind for one in compliance.overdue(replace(policy, grants=designee), book, [], now_us)
+    }

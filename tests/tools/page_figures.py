@@ -126,8 +126,61 @@ def strokes(desk: Windows, department: Department, car: Car) -> None:
     hands.type("CLETS 26-0042")
     hands.press("Enter")
     one.page.get_by_text("How did it end?").wait_for()
+    told += office_strokes(desk, department)
     for name, done in told:
         print(f"{name}: {done.keys} keys and {done.typed} texts")
+
+
+def office_strokes(desk: Windows, department: Department) -> list[tuple[str, Hands]]:
+    """The same for an officer, the queue, the administrator, and the session of every role."""
+    told: list[tuple[str, Hands]] = []
+
+    def task(name: str, window: Window) -> Hands:
+        told.append((name, Hands(window)))
+        return told[-1][1]
+
+    def prove(hands: Hands, user: str) -> None:
+        department.clock.step(31_000_000)  # a code is good once
+        hands.type(department.secrets[user][0])
+        hands.press("Tab")
+        hands.type(department.code(user))
+        hands.press("Enter")
+
+    officer = desk.open()
+    officer.go("/logon")
+    hands = task("log on, with password and code", officer)
+    hands.type("officer1")
+    hands.press("Tab")
+    prove(hands, "officer1")
+    officer.page.get_by_role("heading", name="What waits for you").wait_for()
+    hands = task("ask for a search, first look of a case", officer)
+    hands.press("/")
+    officer.page.wait_for_url("**/ask#number")
+    hands.type("26-001235")
+    hands.press("Tab", "Tab", "I", "Tab", "c", "c", "Tab")
+    hands.type(REASON)
+    hands.press("Tab")
+    hands.type("8XYZ123")
+    hands.press("Enter")
+    officer.page.get_by_text("8XYZ123").first.wait_for()
+    dispatcher = desk.open()
+    dispatcher.logon("disp1")
+    hands = task("run the oldest request of the queue", dispatcher)
+    hands.press("g", "q")
+    dispatcher.page.get_by_role("heading", name="Queue").wait_for()
+    hands.press("j", "o")
+    dispatcher.page.get_by_role("heading", name="8XYZ123: 3 reads").wait_for()
+    chief = desk.open()
+    chief.logon("chief")
+    hands = task("see what is overdue", chief)
+    hands.press("g", "o")
+    chief.page.get_by_role("heading", name="Compliance").wait_for()
+    hands = task("lock, and unlock", chief)
+    hands.press("Shift+L")
+    chief.page.get_by_role("heading", name="Locked").wait_for()
+    prove(hands, "chief")
+    chief.page.get_by_role("heading", name="Compliance").wait_for()
+    return told
 
 
 def to_ink(desk: Windows, department: Department, car: Car, count: int) -> None:
@@ -164,7 +217,8 @@ def to_ink(desk: Windows, department: Department, car: Car, count: int) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(prog="python -m tests.tools.page_figures", description=__doc__)
-    parser.add_argument("--alerts", type=int, default=50)
+    parser.add_argument("--alerts", type=int, default=50, help="how many to time; 0: none")
+    parser.add_argument("--keys-only", action="store_true", help="count keystrokes and nothing else")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as made:
         shutil.copytree(found_department(Path(made) / "first"), Path(made) / "copy")
@@ -172,10 +226,12 @@ def main(argv: list[str] | None = None) -> int:
         car = Car(department)
         try:
             with windows(department) as desk:
-                weigh(desk)
-                slow(desk)
+                if not args.keys_only:
+                    weigh(desk)
+                    slow(desk)
                 strokes(desk, department, car)
-                to_ink(desk, department, car, args.alerts)
+                if args.alerts and not args.keys_only:
+                    to_ink(desk, department, car, args.alerts)
         finally:
             car.unit.close()
             department.close()

@@ -15,7 +15,7 @@ from sync.department.journal.change_entries import GlassBroken
 from sync.department.journal.entries import AuditDone, FindingOpened
 from sync.department.journal.sharing_entries import ShareAsked
 from sync.department.policy.policy import Policy
-from sync.department.policy.roles import CALLS, Role
+from sync.department.policy.roles import CALLS, Call, Role
 
 SHARE_DAYS = 14  # a written request waits no longer for review and decision
 INCIDENT_DAYS = 7  # a log that contradicts its past waits no longer for two people
@@ -44,6 +44,7 @@ def overdue(policy: Policy, book: Book, requests: Sequence[AlprRequest], now_us:
         *_emergencies(book, now_us),
         *_alerts(policy, book, now_us),
         *_redress(book, now_us),
+        *_without_answerer(policy),
     ]
 
 
@@ -154,6 +155,14 @@ def _redress(book: Book, now_us: int) -> list[Overdue]:
         for entry in book.redress.waiting()
         if now_us - entry.stamp.at_us >= ANSWER_DAYS * DAY_US
     ]
+
+
+def _without_answerer(policy: Policy) -> list[Overdue]:
+    """A policy file of before requests from the public: they wait, and no role may answer one."""
+    if any(Call.REDRESS_ANSWER in calls for calls in policy.grants.values()):
+        return []
+    what = "no role may answer requests of the public: sign a policy that grants redress.answer to an office"
+    return [Overdue(kind="redress", clause="463.4", what=what)]
 
 
 def _shares(book: Book, now_us: int) -> list[Overdue]:
