@@ -22,6 +22,7 @@ from sync.department.desk.redress import rules
 from sync.department.desk.redress.calls import AnswerForm, RedressForm, RedressRow, ask
 from sync.department.desk.transparency.calls import counted
 from sync.department.desk.transparency.rules import Redress
+from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, TooManyError
 from sync.department.policy.roles import Call, Role
 
@@ -167,11 +168,17 @@ def test_a_policy_of_before_is_told_that_no_role_may_answer(department: Departme
     now_us = desk.now_us()
     policy, book = desk.policy, desk.book
     assert "redress" not in {one.kind for one in compliance.overdue(policy, book, [], now_us)}
-    before = {role: calls - {Call.REDRESS_ANSWER} for role, calls in policy.grants.items()}
-    found = compliance.overdue(replace(policy, grants=before), book, [], now_us)
+
+    def granting(*offices: Role) -> Policy:
+        calls = {one.id: {Call.REDRESS_ANSWER} if one.id in offices else set() for one in policy.roles}
+        roles = (
+            replace(one, calls=tuple({*one.calls} - {Call.REDRESS_ANSWER} | calls[one.id]))
+            for one in policy.roles
+        )
+        return replace(policy, roles=tuple(roles))
+
+    found = compliance.overdue(granting(), book, [], now_us)
     (said,) = [one for one in found if one.kind == "redress"]
     assert (said.clause, "sign a policy that grants redress.answer" in said.what) == ("463.4", True)
-    designee = before | {Role.DESIGNEE: before[Role.DESIGNEE] | {Call.REDRESS_ANSWER}}
-    assert "redress" not in {
-        one.kind for one in compliance.overdue(replace(policy, grants=designee), book, [], now_us)
-    }
+    designee = compliance.overdue(granting(Role.DESIGNEE), book, [], now_us)
+    assert "redress" not in {one.kind for one in designee}

@@ -65,6 +65,6 @@ def test_a_form_of_the_page_comes_back_with_its_field_marked(reader: Callable[[]
     sheet = one.send(one.get("/training"), "/training", **wrong, do="make")
     assert sheet.status == 422
     assert "policy_version:" not in sheet.text
-    assert f"{words_of('TrainingForm', 'policy_version').label}: is no whole number" in sheet.text
+    assert f"{words_of('TrainingForm', 'policy_version').label}: is not a whole number" in sheet.text
     marked = [given["name"] for tag, given in sheet.tags if "aria-invalid" in given]
     assert marked == ["policy_version"]

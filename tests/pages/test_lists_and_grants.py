@@ -64,6 +64,7 @@ def test_an_entry_of_our_own_case_is_added_by_two_and_withdrawn_by_one(
 def test_a_designee_gets_the_delegation_and_its_key_once(department: Department, reader: Browser) -> None:
     chief = reader()
     chief.logon("chief")
+    chief.prove(chief.get("/proof"))
     page = chief.get("/grants")
     answer = chief.ask(
         "POST",

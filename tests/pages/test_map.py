@@ -61,7 +61,7 @@ def test_a_map_file_says_what_it_is(drawn: Path, tmp_path: Path) -> None:
     assert vector.attribution == "© OpenStreetMap and the County"
 
 
-def test_a_tile_is_given_as_it_lies_and_none_beyond_the_map(drawn: Path) -> None:
+def test_a_tile_is_given_as_the_file_has_it_and_none_beyond_the_map(drawn: Path) -> None:
     streets = StreetMap.open(drawn)
     data = streets.tile(*TILE)
     assert data is not None

@@ -107,7 +107,7 @@ class StreetMap:
         return "raster" if self.media.startswith("image/") else "vector"
 
     def tile(self, zoom: int, x: int, y: int) -> bytes | None:
-        """One tile as it lies in the file; None where it has none. Raises MapError for a damaged file."""
+        """One tile, packed as the file has it; None where it has none. Raises MapError for a damaged file."""
         if not (self.min_zoom <= zoom <= self.max_zoom and 0 <= x < 1 << zoom and 0 <= y < 1 << zoom):
             return None
         try:
