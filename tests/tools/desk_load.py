@@ -4,7 +4,8 @@ python -m tests.tools.desk_load [--people 50] [--minutes 10] [--think 3]
 
 A department's server over loopback TLS in a process of its own, its witness a folder on the same disk. Each
 person has an account, logs on with password and code, and works as a browser would: home, search, results, a
-picture, the queue, the alerts, the account, with a pause between pages. Prints the load of the machine;
+picture, the queue, the alerts, the account, with a pause between pages. Prints the load of the machine
+and what each request cost the server's processor, which does not hang on that load;
 exits with 1 for an answer of 400 or above, or a line that broke.
 """
 
@@ -211,6 +212,12 @@ async def everybody(
     return figures
 
 
+def cpu_s(pid: int) -> float:
+    """Seconds of processor that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def report(figures: Figures) -> int:
     """Print what came of it; 1 where anything went wrong."""
     print(f"{'page':24} {'count':>7} {'median ms':>10} {'p99 ms':>8} {'max ms':>8}")
@@ -251,11 +258,14 @@ def main(argv: list[str] | None = None) -> int:
                 print((folder / "serve.log").read_text()[-2000:], file=sys.stderr)
                 return 2
             figures = asyncio.run(everybody(home, folder, given.people, given.minutes * 60, given.think))
+            used_s = cpu_s(process.pid)
         finally:
             process.terminate()
             process.wait(30)
             if process.stdout is not None:
                 process.stdout.close()
+        requests = sum(len(times) for times in figures.times.values())
+        print(f"processor of the server: {1000 * used_s / requests:.0f} ms a request, its start included")
         return report(figures)
 
 
