@@ -136,7 +136,7 @@ class Desk(LogState):
             try:
                 caller = self._caller(session, call, moment.at_us)
                 notes, finish = decide(caller)
-                if proofs.demanded() and not caller.proven:  # last: nobody proves what is refused anyway
+                if proofs.demanded() and not caller.proven:  # last: a refused call asks for no proof
                     raise FreshProofError.within(self.policy.sessions.proof_minutes)
             except (DeskRefusal, RecordError) as error:
                 refusal = error if isinstance(error, DeskRefusal) else _malformed(call, error)

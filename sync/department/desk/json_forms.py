@@ -27,7 +27,7 @@ MAX_INT = 1 << 53  # what JSON carries exactly (RFC 8259, 6)
 
 @functools.cache
 def _hints(cls: Any) -> dict[str, Any]:
-    """The types of a form's fields; working them out anew for each of many rows took most of the time."""
+    """The types of a form's fields; working them out for each of many rows took most of the time."""
     return typing.get_type_hints(cls)
 
 
