@@ -174,7 +174,7 @@ def test_root_registers_a_passkey_in_another_persons_name(department: Department
     )
     entry = desk.log.append(note, stamp)
     (found,) = problems(department)
-    assert found == f"entry {entry.sequence}: passkey comm1 in the name of comm1: nobody signed it"
+    assert found == f"entry {entry.sequence}: passkey comm1 in the name of comm1: it has no signature"
 
 
 def test_an_answer_that_is_none_is_refused_with_words(department: Department, tokens: Tokens) -> None:
