@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "release": ("firmware.commands.release", "end a hold, with evidence item and second person"),
     "export": ("firmware.commands.export", "write an evidence package for court"),
-    "enrol": ("firmware.commands.enrol", "join a department with its one-time code"),
+    "enroll": ("firmware.commands.enroll", "join a department with its one-time code"),
     "hotlist": ("firmware.commands.hotlist", "hot lists on this unit: import, list"),
     "alerts": ("firmware.commands.alerts", "the open alerts of this unit, without a plate"),
     "logon": ("firmware.commands.logon", "on the patrol laptop: log on to a unit's alert page"),
@@ -55,6 +55,7 @@ PROGRAM = Program(
     distribution="alpr-reader",
     variable="READER_HOME",
     default_home=DEFAULT_HOME,
+    spelled={"enrol": "enroll"},
 )
 
 KNOWN = (FirmwareError, HardwareError, StorageError, DetectorError, SyncError, OSError, sqlite3.Error)

@@ -88,7 +88,7 @@ def open_from_day(sealed: bytes, private: ec.EllipticCurvePrivateKey, log_id: by
 def key_for(keys: Sequence[DayKey], us: int) -> DayKey:
     """The key of the day of `us`; past the last day, the last key. Raises KeyLostError without any."""
     if not keys:
-        raise KeyLostError("no day key of the department is on this unit", cure="sync, or enrol again")
+        raise KeyLostError("no day key of the department is on this unit", cure="sync, or enroll again")
     day = us // DAY_US
     ahead = [key for key in keys if key.day >= day]
     return min(ahead, key=lambda key: key.day) if ahead else max(keys, key=lambda key: key.day)

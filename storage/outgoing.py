@@ -87,7 +87,7 @@ class Outgoing:
     def _department(self) -> NoteKey:
         department = self._ledger.standing.department
         if department is None:
-            raise LedgerError("belongs to no department", where="this home", cure="reader enrol CODE")
+            raise LedgerError("belongs to no department", where="this home", cure="reader enroll CODE")
         return department
 
     def take_cosigned(self, note: str) -> None:

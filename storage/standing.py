@@ -1,4 +1,4 @@
-"""What the department set for this unit: enrolment, policy, roster, day keys. Signed, versioned, logged.
+"""What the department set for this unit: enrollment, policy, roster, day keys. Signed, versioned, logged.
 
 Each file is COSE_Sign1 by the department's command key over its record, in the context
 `alpr-reader/document/<name>/v1`. The log keeps the highest version of each; a lower one is refused.
@@ -24,12 +24,12 @@ from storage.record_base import KeyClass
 from storage.roster import Roster, demo_roster
 from storage.store import Store
 
-ENROLMENT, POLICY, ROSTER, DAY_KEYS = "enrolment", "policy", "roster", "day-keys"
+ENROLLMENT, POLICY, ROSTER, DAY_KEYS = "enrolment", "policy", "roster", "day-keys"
 MAX_DOCUMENT_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolment:
+class Enrollment:
     """Joining a department. `command_key`: signs files; `department`: the department log's vkey (C2SP)."""
 
     version: int
@@ -41,7 +41,7 @@ class Enrolment:
     def check(self) -> None:
         NoteKey.parse(self.department)
         if len(self.command_key) != 32:
-            raise RecordError("has 32 bytes", where="enrolment.command_key")
+            raise RecordError("has 32 bytes", where="enrollment.command_key")
 
 
 DOCUMENTS = frozenset({POLICY, ROSTER, DAY_KEYS})
@@ -65,9 +65,9 @@ class Standing:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.enrolment: Enrolment | None = None
+        self.enrollment: Enrollment | None = None
         self.roster = Roster(version=0, demo=True, people=())
-        for name in (ENROLMENT, POLICY, ROSTER, DAY_KEYS):
+        for name in (ENROLLMENT, POLICY, ROSTER, DAY_KEYS):
             entry = store.book.files.get(name)
             if entry is not None:
                 self._take(name, self._document(entry))
@@ -81,8 +81,8 @@ class Standing:
     def _take(self, name: str, document: bytes) -> None:
         """Put a checked document into force in memory."""
         store = self._store
-        if name == ENROLMENT:
-            self.enrolment = codec.from_bytes(Enrolment, document)
+        if name == ENROLLMENT:
+            self.enrollment = codec.from_bytes(Enrollment, document)
             store.enrolled = True
             self._end_content()
             return
@@ -105,16 +105,16 @@ class Standing:
     @property
     def department(self) -> NoteKey | None:
         """The department log's key, once enrolled."""
-        return None if self.enrolment is None else NoteKey.parse(self.enrolment.department)
+        return None if self.enrollment is None else NoteKey.parse(self.enrollment.department)
 
     def version_of(self, name: str) -> int:
         entry = self._store.book.files.get(name)
         return -1 if entry is None else entry.version
 
-    def enrol(self, enrolment: Enrolment) -> None:
+    def enroll(self, enrollment: Enrollment) -> None:
         """Join a department; the caller has checked who it is. Raises RecordError, OutdatedError."""
-        enrolment.check()
-        self._log(ENROLMENT, enrolment.version, codec.to_bytes(enrolment))
+        enrollment.check()
+        self._log(ENROLLMENT, enrollment.version, codec.to_bytes(enrollment))
         store = self._store
         self.roster = Roster(version=0, demo=False, people=())  # until the department's own arrives
         if store.home.people.is_dir():
@@ -126,9 +126,9 @@ class Standing:
         Raises EnvelopeError, SignatureError, RecordError for a file that is not the department's, and
         OutdatedError for one that is not newer than the one in force.
         """
-        if name not in DOCUMENTS or self.enrolment is None:
-            raise RecordError("is no file that this unit takes", where=name, cure="enrol first")
-        public = Ed25519PublicKey.from_public_bytes(self.enrolment.command_key)
+        if name not in DOCUMENTS or self.enrollment is None:
+            raise RecordError("is no file that this unit takes", where=name, cure="enroll first")
+        public = Ed25519PublicKey.from_public_bytes(self.enrollment.command_key)
         document = envelope.open_signed(signed, public, context=context_of(name), limit=MAX_DOCUMENT_BYTES)
         value = parse_document(name, document)
         if isinstance(value, Roster) and value.demo:

@@ -136,7 +136,8 @@ class Noun(_Documented, click.Group):
 class Program(click.Group):
     """A program: the table `name: (module, what it does)`; the order is that of `--help`.
 
-    `variable`: the environment variable of the home; `default_home`: where it is without one.
+    `variable`: the environment variable of the home; `default_home`: where it is without one;
+    `spelled`: other spellings of commands, which are taken and not listed.
     """
 
     def __init__(
@@ -149,6 +150,7 @@ class Program(click.Group):
         distribution: str,
         variable: str,
         default_home: Path,
+        spelled: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
             name, help=about, context_settings=_SETTINGS, subcommand_metavar="COMMAND ...",
@@ -162,6 +164,7 @@ class Program(click.Group):
         )  # fmt: skip
         self.example, self.variable = example, variable
         self.table, self.distribution, self._default_home = table, distribution, default_home
+        self._spelled = dict(spelled or {})
 
     @property
     def program(self) -> str:
@@ -182,6 +185,7 @@ class Program(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, but name the commands there are. Raises click.UsageError."""
+        args = [self._spelled.get(args[0], args[0]), *args[1:]]
         common = ctx.find_object(Common)
         if common is not None:
             common.command = args[0]

@@ -1,4 +1,4 @@
-"""The ledger behind uplink and enrolment: `Outgoing` of the storage room, membership, carried documents."""
+"""The ledger behind uplink and enrollment: `Outgoing` of the storage room, membership, carried documents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from storage.ledger import Ledger
 from storage.log_records import FileInForce
 from storage.outgoing import Outgoing
 from storage.record_base import KeyClass
-from storage.standing import DOCUMENTS, Enrolment
+from storage.standing import DOCUMENTS, Enrollment
 from sync.documents import inbox_file, open_carried
 from sync.hot_lists.held import is_hot_list, lists_folder, needs_snapshot, seal_document, snapshot_of
 
@@ -24,7 +24,7 @@ RECORD_DOCUMENT_BYTES = 256 * 1024  # larger documents are in the inbox, the log
 
 
 class LedgerOutbox(Outgoing):
-    """One open ledger as the uplink and the enrolment see it. Thread-safe."""
+    """One open ledger as the uplink and the enrollment see it. Thread-safe."""
 
     def __init__(self, ledger: Ledger, inbox: Path) -> None:
         super().__init__(ledger)
@@ -55,16 +55,16 @@ class LedgerOutbox(Outgoing):
             row = self._store.db.execute("SELECT note FROM anchors ORDER BY size DESC LIMIT 1").fetchone()
         return None if row is None else str(row[0])
 
-    def take_membership(self, enrolment: Enrolment) -> None:
+    def take_membership(self, enrollment: Enrollment) -> None:
         """Log that the unit belongs to a department; the same one again changes nothing."""
-        held = self._ledger.standing.enrolment
+        held = self._ledger.standing.enrollment
         same = held is not None and (held.unit, held.command_key, held.department) == (
-            enrolment.unit,
-            enrolment.command_key,
-            enrolment.department,
+            enrollment.unit,
+            enrollment.command_key,
+            enrollment.department,
         )
         if not same:
-            self._ledger.standing.enrol(enrolment)
+            self._ledger.standing.enroll(enrollment)
 
     def take_document(self, name: str, message: bytes) -> None:
         """Put a document that the command key signed into force, and log it. Raises StorageError."""
@@ -72,11 +72,11 @@ class LedgerOutbox(Outgoing):
             super().take_document(name, message)
             self._keep(name, message)
             return
-        enrolment = self._ledger.standing.enrolment
-        if enrolment is None:
-            raise RecordError("is no file that this unit takes", where=name, cure="enrol first")
-        command = Ed25519PublicKey.from_public_bytes(enrolment.command_key)
-        carried = open_carried(message, name, command, enrolment.unit)
+        enrollment = self._ledger.standing.enrollment
+        if enrollment is None:
+            raise RecordError("is no file that this unit takes", where=name, cure="enroll first")
+        command = Ed25519PublicKey.from_public_bytes(enrollment.command_key)
+        carried = open_carried(message, name, command, enrollment.unit)
         if carried.version <= self.document_version(name):
             raise OutdatedError(f"version {carried.version} is not newer than the one in force", where=name)
         self._keep(name, message)

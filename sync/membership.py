@@ -120,10 +120,10 @@ class SyncFolder:
             raise NotEnrolledError(
                 "this unit belongs to no department",
                 where=str(self.path.parent),
-                cure="run: reader enrol CODE",
+                cure="run: reader enroll CODE",
             ) from None
         except StorageError as error:
-            raise NotEnrolledError(f"is damaged: {error}", where=str(path), cure="enrol again") from None
+            raise NotEnrolledError(f"is damaged: {error}", where=str(path), cure="enroll again") from None
 
     def save_member(self, member: Member) -> None:
         files.replace(self.path / "member.cbor", codec.to_bytes(member))
@@ -140,7 +140,7 @@ class SyncFolder:
         if not mark.exists():
             files.replace(mark, public)
         if not hmac.compare_digest(mark.read_bytes(), public):
-            raise NotEnrolledError("the chip holds another unit's key", where=str(mark), cure="enrol again")
+            raise NotEnrolledError("the chip holds another unit's key", where=str(mark), cure="enroll again")
         return chip
 
     def _chip(self) -> Chip | None:
@@ -151,7 +151,7 @@ class SyncFolder:
             raise NotEnrolledError(
                 "the unit's key is in a chip that is not here",
                 where=str(self.path),
-                cure="put the card back into its unit, or remove sync/ and enrol again",
+                cure="put the card back into its unit, or remove sync/ and enroll again",
             )
         return self.chip
 
@@ -232,5 +232,5 @@ def _p256_key(path: Path) -> ec.EllipticCurvePrivateKey:
         files.replace(path, _pem(ec.generate_private_key(ec.SECP256R1())))
     key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise NotEnrolledError("is not a P-256 key", where=str(path), cure="remove it and enrol again")
+        raise NotEnrolledError("is not a P-256 key", where=str(path), cure="remove it and enroll again")
     return key

@@ -50,7 +50,7 @@ REFUSALS = {
     "gap": "leaves that do not follow what is held here: ask for the state and resume",
     "wrong-device": "a log that another unit vouched for",
     "bad-leaf": "a leaf that is not of this log or not in its place",
-    "code": "an enrolment code that is unknown, used or expired",
+    "code": "an enrollment code that is unknown, used or expired",
     "too-large": "a message over its limit",
     "too-slow": "a client that fell silent",
     "busy": "more connections than the server takes: try again later",
@@ -322,7 +322,7 @@ class DocumentPart(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolRequest(Message):
+class EnrollRequest(Message):
     """Unit, signed by its log key: the one-time code's secret, and the unit key's word for the others."""
 
     KIND: ClassVar[str] = "enrol"
@@ -332,7 +332,7 @@ class EnrolRequest(Message):
 
     def check(self) -> None:
         self.check_version()
-        _check(len(self.secret) == 16 and len(self.software) <= 64, "malformed", "enrol")
+        _check(len(self.secret) == 16 and len(self.software) <= 64, "malformed", "enroll")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,7 +344,7 @@ class SignedDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolAnswer(Message):
+class EnrollAnswer(Message):
     """Department: you are this unit of ours. Certificates are DER; `unit_address` is HOST:PORT."""
 
     KIND: ClassVar[str] = "enrolled"

@@ -2,7 +2,7 @@
 
 As in TUF: the file carries its own three public keys and a threshold of two; the version only rises; a new
 root is signed by two keys of the old one and two of the new. A first root is trusted by its digest, which
-came by another way (the enrolment code, a printed page).
+came by another way (the enrollment code, a printed page).
 
 File, deterministic CBOR: {"root": payload, "signatures": [COSE_Sign1 over SHA-256(payload), ...]}.
 Order of the checks: size and form, signatures by known keys (each key counts once), version, content.
@@ -119,7 +119,7 @@ class Root:
             )
 
     def digest(self) -> bytes:
-        """SHA-256 of the payload: what an enrolment code and a printed page carry."""
+        """SHA-256 of the payload: what an enrollment code and a printed page carry."""
         return hashlib.sha256(to_bytes(self)).digest()
 
     def witnessing(self) -> Witnesses | None:

@@ -20,7 +20,7 @@ from sync import messages as m
 from sync import schedule as when
 from sync.closed_delivery import ClosedDelivery, Delivered
 from sync.destruction import send_kept
-from sync.enrolment import open_link, renew_if_due, take_renewed
+from sync.enrollment import open_link, renew_if_due, take_renewed
 from sync.errors import BatchRefusedError, LinkError, NotEnrolledError, RefusedByDepartmentError
 from sync.health import Health
 from sync.ledger_outbox import LedgerOutbox

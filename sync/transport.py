@@ -53,7 +53,7 @@ def unit_context(authority: bytes, certificate: Path, key: Path) -> ssl.SSLConte
 
 
 def server_context(authority: bytes) -> ssl.SSLContext:
-    """The same without a certificate of one's own: for enrolment."""
+    """The same without a certificate of one's own: for enrollment."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_ecdh_curve(CURVE)

@@ -11,8 +11,8 @@ from firmware.frames.record import software_version
 from storage import purge
 from storage.ledger import Ledger
 from storage.record_base import KeyClass
-from sync.enrolment import fetch_root, join
-from sync.enrolment_code import EnrolmentCode
+from sync.enrollment import fetch_root, join
+from sync.enrollment_code import EnrollmentCode
 from sync.ledger_outbox import LedgerOutbox
 
 _CONTENT = frozenset({KeyClass.READ, KeyClass.HIT})
@@ -31,7 +31,7 @@ def join_at_console(home: Path, ledger: Ledger, code: str) -> str:
     Nothing is destroyed for a code whose department does not answer. Raises SyncError, StorageError,
     UnitRefusedError.
     """
-    fetch_root(EnrolmentCode.parse(code))
+    fetch_root(EnrollmentCode.parse(code))
     destroy_reads(ledger)
     return join_as_owner(home, ledger, code)
 
@@ -56,5 +56,5 @@ def destroy_reads(ledger: Ledger) -> int:
         epochs = [one.epoch for one in gone]
         store.end_running(epochs)
         ledger.standing.carry_over(epochs)
-        purge.carry_out(store, gone, by="the enrolment at the console")
+        purge.carry_out(store, gone, by="the enrollment at the console")
         return sum(one.records for one in gone)

@@ -21,7 +21,7 @@ from storage.slot import SLOT_BYTES
 from storage.store import Store
 from sync import destruction
 from sync import messages as m
-from sync.enrolment import open_link
+from sync.enrollment import open_link
 from sync.errors import SyncError
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder

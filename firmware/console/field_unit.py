@@ -112,7 +112,7 @@ class FieldUnit:
             return not any(store.has_leaves(epoch) for epoch in kept)
 
     def command_keys(self) -> Sequence[Ed25519PublicKey]:
-        """The keys that may sign grants: the department's command key, none before enrolment."""
+        """The keys that may sign grants: the department's command key, none before enrollment."""
         return [self._folder.member().command_public()] if self._folder.is_member() else []
 
     def time_us(self) -> tuple[int, int]:
@@ -259,7 +259,7 @@ class FieldUnit:
     def sync(self) -> Iterator[str]:
         """See Unit.sync."""
         if not self._folder.is_member():
-            raise UnitRefusedError("not enrolled: enrol first")
+            raise UnitRefusedError("not enrolled: enroll first")
         yield "speaking to the department"
         yield self._parts.sync_now()
 
@@ -348,8 +348,8 @@ class FieldUnit:
             parts.machine.reboot()
         yield "restarting as a new unit"
 
-    def enrol(self, code: str) -> Iterator[str]:
-        """See Unit.enrol."""
+    def enroll(self, code: str) -> Iterator[str]:
+        """See Unit.enroll."""
         yield "joining"
         try:
             yield self._parts.join(code)

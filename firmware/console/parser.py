@@ -29,7 +29,7 @@ class Form:
     secret: int = -1
     granted: str = ""
     live: bool = False
-    before_enrolment: bool = False
+    before_enrollment: bool = False
 
 
 _UNIT = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
@@ -42,7 +42,7 @@ FORMS: dict[str, Form] = {
         Form(
             name="aim", usage="aim [preview] [SECONDS]", about="live numbers; a coarse masked picture",
             words=(r"preview|\d{1,4}", r"\d{1,4}"), optional=2,
-            granted="aim", live=True, before_enrolment=True,
+            granted="aim", live=True, before_enrollment=True,
         ),
         Form(
             name="camera", usage="camera [NAME VALUE]", about="show or change camera settings",
@@ -51,7 +51,7 @@ FORMS: dict[str, Form] = {
         Form(
             name="network", usage="network [wifi NAME]", about="links; join a network (asks the passphrase)",
             words=("wifi", r".{1,32}", r".{0,64}"), optional=3, secret=2,
-            granted="network", before_enrolment=True,
+            granted="network", before_enrollment=True,
         ),
         Form(
             name="time", usage="time [YYYY-MM-DDTHH:MM:SSZ]", about="show or set the clock (UTC)",
@@ -64,7 +64,7 @@ FORMS: dict[str, Form] = {
         ),
         Form(
             name="selftest", usage="selftest", about="test every part, without a plate",
-            granted="selftest", before_enrolment=True,
+            granted="selftest", before_enrollment=True,
         ),
         Form(
             name="logs", usage="logs [COUNT]", about="newest lines of the system log",
@@ -85,14 +85,17 @@ FORMS: dict[str, Form] = {
             words=(_UNIT,), granted="factory-reset",
         ),
         Form(
-            name="enrol", usage="enrol [CODE]", about="join a department (asks for the code)",
-            words=(r"\S{8,200}",), optional=1, secret=0, before_enrolment=True,
+            name="enroll", usage="enroll [CODE]", about="join a department (asks for the code)",
+            words=(r"\S{8,200}",), optional=1, secret=0, before_enrollment=True,
         ),
         Form(name="login", usage="login", about="prove a grant by its holder's key"),
-        Form(name="help", usage="help", about="this list", before_enrolment=True),
-        Form(name="exit", usage="exit", about="end the session", before_enrolment=True),
+        Form(name="help", usage="help", about="this list", before_enrollment=True),
+        Form(name="exit", usage="exit", about="end the session", before_enrollment=True),
     )
 }  # fmt: skip
+
+
+SPELLED = {"enrol": "enroll"}  # taken as well, never offered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,7 @@ def parse(line: str) -> Command | None:
         raise LineRefusedError("a quotation mark is left open") from None
     if not name:
         return None
-    form = FORMS.get(name)
+    form = FORMS.get(SPELLED.get(name, name))
     if form is None:
         raise LineRefusedError("no such command: type help")
     least = len(form.words) - form.optional

@@ -136,9 +136,9 @@ class Console:
         if identity.enrolled:
             self._hand.say("type login; before you pull the cable, type exit")
         else:
-            self._hand.say("Open without a login: enrol, aim, selftest, network.")
+            self._hand.say("Open without a login: enroll, aim, selftest, network.")
             if not identity.empty:
-                self._hand.say("This unit holds reads of before its enrolment; enrol destroys them.")
+                self._hand.say("This unit holds reads of before its enrollment; enroll destroys them.")
 
     def _once(self) -> None:
         self._completed = self._offered()  # once a line: a flood of tabs asks the unit nothing
@@ -165,7 +165,7 @@ class Console:
             return tuple(name for name, form in FORMS.items() if form.granted in named or name in _ALWAYS)
         if self._unit.identity().enrolled:
             return (*(("time",) if self._setter() else ()), "login", *_ALWAYS)
-        return tuple(name for name, form in FORMS.items() if form.before_enrolment)
+        return tuple(name for name, form in FORMS.items() if form.before_enrollment)
 
     def _setter(self) -> Grant | None:
         """Whose holder may set the clock now, since it is all that kept the login from holding."""
@@ -194,7 +194,7 @@ class Console:
 
     def _check_stranger(self, now_s: float, *, busy: bool) -> None:
         """The ends for anyone who has not logged in."""
-        joining = self._recording is not None and self._recording.line.startswith("enrol")
+        joining = self._recording is not None and self._recording.line.startswith("enroll")
         if not joining and self._wanted():
             raise SessionEndedError("reader starts", "the reader starts: press return to continue with it")
         if self._recording is not None and not joining and now_s - self._checked_s >= LOOK_EVERY_S:
@@ -243,7 +243,7 @@ class Console:
         elif self._unit.identity().enrolled:
             why = "log in first"
         else:
-            why = "it needs a department: enrol first"
+            why = "it needs a department: enroll first"
         return f"{name} is not open to you here, {why}; open are: {open_here}"
 
     def _refuse(self, recorded: str, reason: str) -> None:

@@ -121,5 +121,5 @@ class Unit(Protocol):
         would be lost. A signed receipt that names the grant lists for the department what it never had.
         """
 
-    def enrol(self, code: str) -> Iterator[str]:
+    def enroll(self, code: str) -> Iterator[str]:
         """Join a department; lines of progress."""

@@ -67,11 +67,11 @@ def told(error: Exception) -> str:
 
 def _status(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
     identity = context.unit.identity()
-    yield f"unit         {identity.shown}, {identity.software}, {_enrolment(identity.enrolled)}"
+    yield f"unit         {identity.shown}, {identity.software}, {_enrollment(identity.enrolled)}"
     yield from report_lines(context.unit.health())
 
 
-def _enrolment(enrolled: bool) -> str:
+def _enrollment(enrolled: bool) -> str:
     return "enrolled" if enrolled else "not enrolled"
 
 
@@ -200,15 +200,15 @@ def _confirmed(context: Context, typed: str) -> None:
         raise UnitRefusedError(f"this unit is {identity.name}: type that name to confirm")
 
 
-def _enrol(context: Context, words: tuple[str, ...]) -> Iterator[str]:
+def _enroll(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     code = words[0] if words else context.ask_secret("code: ").strip()
     if not code:
         raise UnitRefusedError("no code was given, nothing was changed")
     identity = context.unit.identity()
     if not identity.empty:
-        yield "this unit holds reads of before its enrolment: they are destroyed first, keys and all"
+        yield "this unit holds reads of before its enrollment: they are destroyed first, keys and all"
         _confirmed(context, context.ask(f"type the unit's name ({identity.name}) to continue: ").strip())
-    for line in context.unit.enrol(code):
+    for line in context.unit.enroll(code):
         yield screened(line)
 
 
@@ -235,7 +235,7 @@ VERBS: dict[str, Verb] = {
     "update": _update,
     "reboot": _reboot,
     "factory-reset": _factory_reset,
-    "enrol": _enrol,
+    "enroll": _enroll,
     "help": _help,
     "exit": _nothing,
     "login": _nothing,

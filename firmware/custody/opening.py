@@ -142,13 +142,13 @@ def serve_door(ledger: Ledger, more: Mapping[str, Operation] | None = None) -> D
 def joining(join: Callable[[str], str]) -> Mapping[str, Operation]:
     """The operation that joins the department of a code; its answer is a line of outcome."""
 
-    def enrol(body: dict[str, Any]) -> dict[str, Any]:
+    def enroll(body: dict[str, Any]) -> dict[str, Any]:
         try:
             return {"said": join(str(body["code"]))}
         except SyncError as error:
-            raise LedgerError(str(error), where="enrolment") from None
+            raise LedgerError(str(error), where="enrollment") from None
 
-    return {"enrol": enrol}
+    return {"enroll": enroll}
 
 
 class _WiderDoor(Door):

@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     # verb: (module, what it does); the order is the order of --help
     "init": ("sync.department.commands.init", "make a department's home: keys, authority, store, policy"),
     "serve": ("sync.department.commands.serve", "run the server: receiver, enrollment, desk, daily purge"),
-    "enrol": ("sync.department.commands.enrol", "issue a unit's one-time code; list or revoke units"),
+    "enroll": ("sync.department.commands.enroll", "issue a unit's one-time code; list or revoke units"),
     "health": ("sync.department.commands.health", "show the units' health; exit 1 if one needs a person"),
     "purge": ("sync.department.commands.purge", "purge what was received over a year ago (463.8)"),
     "hotlist": ("sync.department.commands.hotlist", "import a hot list and offer it to units (463.7)"),
@@ -61,6 +61,7 @@ PROGRAM = Program(
     distribution="alpr-reader",
     variable="DEPARTMENT_HOME",
     default_home=Path.home() / ".local" / "share" / "alpr-department",
+    spelled={"enrol": "enroll"},
 )
 
 KNOWN = (SyncError, StorageError, ModuleNotFoundError, OSError)

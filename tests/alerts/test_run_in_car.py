@@ -102,7 +102,7 @@ def unit(tmp_path: Path, department: DepartmentProcess) -> tuple[Path, int]:
     assert main(["--home", str(home), "init"]) == 0
     config = home / "config.toml"
     config.write_text(re.sub(r"(?m)^#? ?page_port = .*$", f"page_port = {port}", config.read_text()))
-    assert main(["--home", str(home), "enrol", department.code("car-12")]) == 0
+    assert main(["--home", str(home), "enroll", department.code("car-12")]) == 0
     assert main(["--home", str(home), "sync", "now"]) == 0
     return home, port
 

@@ -203,7 +203,7 @@ def department() -> Department:
 def test_root_on_an_enrolled_unit_opens_the_running_epoch_alone(
     ledger: Ledger, reopen: Reopen, home: Path, slot: LoopbackSlot, time: SteppedTime, department: Department
 ) -> None:
-    department.enrol(ledger)
+    department.enroll(ledger)
     closed = add_reads(ledger, time, 2)
     time.run(DAY_US)
     running = add_reads(ledger, time, 1)
@@ -225,7 +225,7 @@ def test_root_on_an_enrolled_unit_opens_the_running_epoch_alone(
 def test_the_department_opens_what_the_unit_cannot_until_it_is_purged(
     ledger: Ledger, time: SteppedTime, department: Department
 ) -> None:
-    department.enrol(ledger)
+    department.enroll(ledger)
     sequence = add_reads(ledger, time, 1)[0]
     time.run(DAY_US)
     add_reads(ledger, time, 1)
@@ -248,7 +248,7 @@ def test_a_purge_holds_against_the_departments_key_too(
     ledger: Ledger, home: Path, time: SteppedTime, department: Department, tmp_path: Path
 ) -> None:
     """An older card and every department key: the sealed copies lay under the KEK that is gone."""
-    department.enrol(ledger)
+    department.enroll(ledger)
     sequence = add_reads(ledger, time, 1)[0]
     epoch = ledger.store.leaf(sequence).epoch
     handed = Outgoing(ledger).key_for_department(epoch)
@@ -260,7 +260,7 @@ def test_a_purge_holds_against_the_departments_key_too(
 def test_escrow_alone_leaves_the_sealed_copy_outside_the_kek(
     ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, department: Department
 ) -> None:
-    department.enrol(ledger, escrow=True)
+    department.enroll(ledger, escrow=True)
     sequence = add_reads(ledger, time, 1)[0]
     handed = Outgoing(ledger).key_for_department(ledger.store.leaf(sequence).epoch)
     assert handed is not None
@@ -276,7 +276,7 @@ def test_escrow_alone_leaves_the_sealed_copy_outside_the_kek(
 def test_memory_only_classes_have_no_key_on_the_card_and_a_restart_is_their_purge(
     ledger: Ledger, reopen: Reopen, home: Path, slot: LoopbackSlot, time: SteppedTime, department: Department
 ) -> None:
-    department.enrol(ledger, memory_only=("read",))
+    department.enroll(ledger, memory_only=("read",))
     sequence = add_reads(ledger, time, 1)[0]
     epoch = ledger.store.leaf(sequence).epoch
     assert ledger.store.book.epochs[epoch].key_at == keyring.AT_MEMORY
@@ -296,7 +296,7 @@ def test_memory_only_classes_have_no_key_on_the_card_and_a_restart_is_their_purg
 def test_a_document_of_another_key_or_an_older_version_is_refused(
     ledger: Ledger, department: Department
 ) -> None:
-    department.enrol(ledger)
+    department.enroll(ledger)
     with pytest.raises(StorageError, match="another key"):
         department.send(ledger, POLICY, CustodyPolicy(version=2), Ed25519PrivateKey.generate())
     with pytest.raises(StorageError, match="not newer"):
@@ -310,7 +310,7 @@ def test_on_an_enrolled_unit_queries_are_refused_and_demo_users_are_gone(
 ) -> None:
     sequence = add_reads(ledger, time, 1)[0]
     old = query_body(door, ledger)
-    department.enrol(ledger)
+    department.enroll(ledger)
     assert not ledger.store.home.people.exists()
     with pytest.raises(StorageError, match="does not prove"):
         door.answer("query", old)
@@ -320,7 +320,7 @@ def test_on_an_enrolled_unit_queries_are_refused_and_demo_users_are_gone(
 def test_hourly_epochs_turn_the_slot_at_most_hourly(
     ledger: Ledger, slot: LoopbackSlot, time: SteppedTime, department: Department
 ) -> None:
-    department.enrol(ledger, epoch_hours=1, keep_days=1)
+    department.enroll(ledger, epoch_hours=1, keep_days=1)
     before = slot.rewrites
     for _ in range(48):
         time.run(HOUR_US)

@@ -294,7 +294,7 @@ def test_an_enrolled_unit_answers_only_where_the_signed_policy_switches_look_ups
     ledger: Ledger, door: Door, time: SteppedTime
 ) -> None:
     department, officer = Department(), Officer(time.now().us)
-    department.enrol(ledger)
+    department.enroll(ledger)
     department.send(ledger, ROSTER, Roster(version=1, demo=False, people=(officer.person,)))
     add_reads(ledger, time, 1)
     with pytest.raises(RefusedError, match="switched off") as refusal:
@@ -313,7 +313,7 @@ def test_training_that_ran_out_and_revocation_come_with_the_synced_roster(
     ledger: Ledger, door: Door, time: SteppedTime, reopen: Reopen
 ) -> None:
     department, officer = Department(), Officer(time.now().us)
-    department.enrol(ledger, local_query=True)
+    department.enroll(ledger, local_query=True)
     department.send(ledger, ROSTER, Roster(version=1, demo=False, people=(officer.person,)))
     add_reads(ledger, time, 1)
     assert officer.ask(door)["reads"]

@@ -55,7 +55,7 @@ def test_keys_of_a_closed_log_are_left_to_the_department_and_to_nobody_else(
     ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, tmp_path: Path
 ) -> None:
     department = Department()
-    department.enrol(ledger)
+    department.enroll(ledger)
     sequence = add_reads(ledger, time, 1)[0]
     leaf, log_id = ledger.store.leaf(sequence), ledger.store.log_id
     stored = ledger.store.stored(leaf, "text")
@@ -78,7 +78,7 @@ def test_keys_of_a_closed_log_are_left_to_the_department_and_to_nobody_else(
 def test_nothing_is_left_of_what_was_purged_since_the_card_was_copied(
     ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, tmp_path: Path
 ) -> None:
-    Department().enrol(ledger)
+    Department().enroll(ledger)
     add_reads(ledger, time, 1)
     ledger.store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.copytree(home, tmp_path / "older")

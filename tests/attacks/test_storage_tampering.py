@@ -140,7 +140,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, NoteKey]:
     folder, time = tmp_path_factory.mktemp("grown"), SteppedTime()
     ledger = Ledger.create(folder / "home", LoopbackSlot(folder / "chip"), time, boot=time.boot)
     department = Department()
-    department.enrol(ledger)
+    department.enroll(ledger)
     for _ in range(2):
         with ledger.store.adding():
             for number in range(300):

@@ -263,7 +263,7 @@ def test_topics_of_the_policy_are_what_training_must_cover(
 
 
 def test_a_sent_policy_with_own_terms_takes_effect(ledger: Ledger, door: Door, time: SteppedTime) -> None:
-    Department().enrol(ledger, local_query=True, purposes=(PATROL,), case_pattern="[0-9]{6}")
+    Department().enroll(ledger, local_query=True, purposes=(PATROL,), case_pattern="[0-9]{6}")
     assert ledger.store.policy.purpose("1") == "patrol"
     assert ledger.store.policy.is_case_number("260815")
     assert not ledger.store.policy.is_case_number("26-0815")

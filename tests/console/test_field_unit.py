@@ -89,8 +89,8 @@ class Home:
             raise CameraStalledError("no frame")
         return self.frames[-1]
 
-    def enrol(self) -> SyncFolder:
-        """Membership as enrolment leaves it behind, of a department whose command key is the test's."""
+    def enroll(self) -> SyncFolder:
+        """Membership as enrollment leaves it behind, of a department whose command key is the test's."""
         folder = SyncFolder.of(self.path)
         folder.make()
         key = COMMAND.public_key().public_bytes_raw()
@@ -130,7 +130,7 @@ def test_the_roster_ends_grants_with_training_and_removal_and_asks_no_training_o
     home: Home,
 ) -> None:
     """463.9 trains no vendor: his access ends with the grant, or when he is removed."""
-    home.enrol()
+    home.enroll()
     trained = NOW_US - 370 * 86_400_000_000
 
     def person(user: str, role: str, trained_us: int, *, revoked: bool = False) -> Person:
@@ -154,7 +154,7 @@ def test_the_roster_ends_grants_with_training_and_removal_and_asks_no_training_o
 
 
 def test_the_signed_list_of_revoked_grants_counts(home: Home) -> None:
-    folder = home.enrol()
+    folder = home.enroll()
     assert "t.okafor" not in home.unit.revoked()
     (folder.inbox / "revocations.cbor").write_bytes(revocations(COMMAND, ["t.okafor", "ab" * 16]))
     assert {"t.okafor", "ab" * 16} <= home.unit.revoked()
@@ -170,7 +170,7 @@ def test_the_signed_list_of_revoked_grants_counts(home: Home) -> None:
     ],
 )
 def test_a_forged_or_damaged_list_lets_nobody_in(home: Home, message: Callable[[], bytes]) -> None:
-    folder = home.enrol()
+    folder = home.enroll()
     (folder.inbox / "revocations.cbor").write_bytes(message())
     with pytest.raises(UnitRefusedError, match="damaged"):
         home.unit.revoked()
@@ -185,7 +185,7 @@ def bundle(folder: SyncFolder, name: str, body: bytes, key: ed25519.Ed25519Priva
 
 
 def test_a_bundle_that_came_with_a_sync_is_named_and_handed_to_the_installer(home: Home) -> None:
-    folder = home.enrol()
+    folder = home.enroll()
     assert "no bundle came" in home.unit.update_state()[-1]
     bundle(folder, "0.2.0", b"a bundle")
     assert home.unit.update_state()[-1].startswith("ready: 0.2.0, 0.0 MB, signed 2026-11-18")
@@ -202,7 +202,7 @@ def test_a_bundle_that_came_with_a_sync_is_named_and_handed_to_the_installer(hom
 
 
 def test_a_bundle_that_nobody_signed_is_not_handed_on(home: Home) -> None:
-    folder = home.enrol()
+    folder = home.enroll()
     bundle(folder, "0.3.0", b"evil", ed25519.Ed25519PrivateKey.generate())
     assert "bundle 0.3.0 is damaged" in home.unit.update_state()[-1]
     for name, reason in (("0.3.0", "damaged"), ("0.9.0", "no bundle 0.9.0")):
@@ -231,7 +231,7 @@ def test_a_factory_reset_destroys_the_key_before_anything_else(home: Home, tmp_p
 
 def test_a_reset_without_a_network_keeps_and_prints_its_signed_receipt(home: Home) -> None:
     """It names what was never delivered, and the grant; nothing of a read."""
-    home.enrol()
+    home.enroll()
     for _ in range(3):
         home.ledger.append_read(a_read(), patch=b"", overview=b"")
     public = home.ledger.store.log.key_of_notes.public
@@ -290,7 +290,7 @@ def test_a_changed_setting_is_in_the_log_and_kept_where_the_camera_is_away(home:
 
 def test_an_enrolled_unit_has_the_name_that_its_people_use_and_the_id_that_grants_name(home: Home) -> None:
     assert (home.unit.identity().unit, home.unit.identity().name) == ("reader-1", "reader-1")
-    home.enrol()
+    home.enroll()
     assert (home.unit.identity().unit, home.unit.identity().name) == ("unit-7", "car-12")
 
 

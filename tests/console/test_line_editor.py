@@ -137,13 +137,13 @@ def test_a_line_stays_in_its_row_however_narrow_the_terminal(
 def test_a_long_line_is_shown_from_its_end_while_it_is_typed_and_whole_once_it_fits() -> None:
     editor = LineEditor()
     editor.prompt("unit-7> ")
-    code = "enrol ALPR1-" + "".join(f"{number:03}" for number in range(40))
+    code = "enroll ALPR1-" + "".join(f"{number:03}" for number in range(40))
     editor.feed(code.encode())
     assert editor.next_event() is None
     assert screen_of(editor.take_output()).endswith(code[-10:])
     editor.feed(HOME)
     assert editor.next_event() is None
-    assert screen_of(editor.take_output()).startswith("unit-7> enrol ALPR1-")
+    assert screen_of(editor.take_output()).startswith("unit-7> enroll ALPR1-")
     editor.feed(END + b"\x15status\r")
     assert editor.next_event() == Line("status")
 

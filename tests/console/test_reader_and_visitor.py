@@ -74,7 +74,7 @@ def test_a_code_joins_beside_a_running_reader(
     code = issue_code(department.home, f"beside-{given[:3]}")
     words = (code,) if given == "argument" else ()
     done = subprocess.run(
-        [sys.executable, "-m", "firmware.cli", "--home", str(tmp_path), "--json", "enrol", *words],
+        [sys.executable, "-m", "firmware.cli", "--home", str(tmp_path), "--json", "enroll", *words],
         input=None if words else code + "\n", capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
@@ -88,7 +88,7 @@ def test_a_code_that_is_no_code_is_refused_beside_a_running_reader_in_one_line(t
     reader = Running(tmp_path, "--source", str(CLIP), "--pace", "fast")
     reader.until_reads(1)
     done = subprocess.run(
-        [sys.executable, "-m", "firmware.cli", "--home", str(tmp_path), "enrol", "nonsense"],
+        [sys.executable, "-m", "firmware.cli", "--home", str(tmp_path), "enroll", "nonsense"],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode in {1, 2}
@@ -97,7 +97,7 @@ def test_a_code_that_is_no_code_is_refused_beside_a_running_reader_in_one_line(t
     assert reader.end(15) == 0
 
 
-def test_an_enrolment_at_the_console_leaves_no_read_of_before(
+def test_an_enrollment_at_the_console_leaves_no_read_of_before(
     department: DepartmentProcess, home: Path
 ) -> None:
     """Who has a cable and a department of his own gets none of what others' cars left here."""
@@ -107,11 +107,11 @@ def test_an_enrolment_at_the_console_leaves_no_read_of_before(
     with console_program(home, port=True) as (hands, _program):
         hands.wait_for("press return", 60)
         hands.press(b"\r")
-        hands.wait_for("enrol destroys them", 60)
+        hands.wait_for("enroll destroys them", 60)
         hands.wait_for("reader-1> ", 60)
         shown = hands.ask("selftest", "reader-1> ")
         assert "not open" not in shown
-        hands.type("enrol")
+        hands.type("enroll")
         hands.wait_for("code: ")
         hands.type(code)
         hands.wait_for("to continue:")

@@ -180,7 +180,7 @@ def test_a_passphrase_is_neither_echoed_nor_recorded_nor_remembered(bench: Bench
 def test_a_mistyped_line_is_recorded_without_what_might_be_a_secret_in_it(bench: Bench) -> None:
     bench.enter()
     bench.ask("netwrk wifi depot hunter2")
-    bench.ask("enrol hunter2-hunter2")
+    bench.ask("enroll hunter2-hunter2")
     assert "hunter2" not in str(bench.log.records)
     assert ("end", "(25 characters, no command)", "refused") in bench.lines()
 
@@ -362,16 +362,16 @@ def test_an_empty_unit_that_is_not_enrolled_offers_four_commands_and_no_login(
     bench.hands.wait_for("unit-7> ")
     shown = bench.hands.ask("help", "unit-7> ")
     offered = [line.split()[0] for line in shown.replace("\r", "").splitlines()[1:-1]]
-    assert offered == ["aim", "network", "selftest", "enrol", "help", "exit"]
+    assert offered == ["aim", "network", "selftest", "enroll", "help", "exit"]
     for refused in ("status", "login", "logs", "reboot unit-7", "factory-reset unit-7"):
         assert "not open" in bench.hands.ask(refused, "unit-7> ")
-    assert "enrolled at the department" in bench.hands.ask("enrol 0123456789abcdef", "unit-7> ")
-    assert ("end", "enrol ***", "done") in bench.lines()
+    assert "enrolled at the department" in bench.hands.ask("enroll 0123456789abcdef", "unit-7> ")
+    assert ("end", "enroll ***", "done") in bench.lines()
 
 
 def test_a_unit_that_holds_reads_stays_open_to_whoever_holds_a_code(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(BenchUnit(enrolled=False, empty=False))
-    bench.hands.wait_for("enrol destroys them")
+    bench.hands.wait_for("enroll destroys them")
     bench.hands.wait_for("unit-7> ")
     for opened in ("selftest", "network"):
         bench.hands.type(opened)
@@ -381,10 +381,10 @@ def test_a_unit_that_holds_reads_stays_open_to_whoever_holds_a_code(make_bench: 
     bench.hands.press(b" ")
     bench.hands.wait_for("unit-7> ")
     for refused in ("status", "login", "logs"):
-        assert "enrol first" in bench.hands.ask(refused, "unit-7> ")
+        assert "enroll first" in bench.hands.ask(refused, "unit-7> ")
 
 
-@pytest.mark.parametrize("typed", ["enrol 0123456789abcdef", "enrol"])
+@pytest.mark.parametrize("typed", ["enroll 0123456789abcdef", "enroll"])
 @pytest.mark.parametrize("confirmed", ["unit-7", "unit-8", ""])
 def test_reads_of_before_are_destroyed_only_by_whoever_types_the_unit_s_name(
     make_bench: Callable[..., Bench], typed: str, confirmed: str
@@ -392,15 +392,15 @@ def test_reads_of_before_are_destroyed_only_by_whoever_types_the_unit_s_name(
     bench = make_bench(BenchUnit(enrolled=False, empty=False))
     bench.hands.wait_for("unit-7> ")
     bench.hands.type(typed)
-    if typed == "enrol":
+    if typed == "enroll":
         bench.hands.wait_for("code: ")
         bench.hands.type("0123456789abcdef")
     bench.hands.wait_for("to continue:")
     bench.hands.type(confirmed)
     bench.hands.wait_for("unit-7> ")
-    assert bench.unit.done == (["enrol"] if confirmed == "unit-7" else [])
+    assert bench.unit.done == (["enroll"] if confirmed == "unit-7" else [])
     assert "0123456789abcdef" not in str(bench.lines())
-    if typed == "enrol":
+    if typed == "enroll":
         assert "0123456789abcdef" not in bench.hands.seen
 
 

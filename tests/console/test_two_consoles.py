@@ -51,8 +51,8 @@ class Place:
         )  # fmt: skip
         self.ledger.append_read(read, patch=b"", overview=b"")
 
-    def enrol(self, command_key: ed25519.Ed25519PrivateKey) -> None:
-        """Membership as enrolment leaves it behind."""
+    def enroll(self, command_key: ed25519.Ed25519PrivateKey) -> None:
+        """Membership as enrollment leaves it behind."""
         folder = SyncFolder.of(self.path)
         folder.make()
         key = command_key.public_key().public_bytes_raw()
@@ -174,7 +174,7 @@ def test_a_prompt_lists_no_reads(place: Place, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_reader_that_stops_closes_the_record_of_a_sync_that_waits(place: Place, office: Any) -> None:
-    place.enrol(office.command_key)
+    place.enroll(office.command_key)
     near, far = loopback_pair()
     hands = Hands(far)
     board = ScriptedBoard()

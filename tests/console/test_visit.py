@@ -17,7 +17,7 @@ def test_a_technician_installs_aims_syncs_and_leaves_without_seeing_a_plate(tmp_
         pytest.skip("ssh-keygen not installed")
     session = visit(tmp_path, CLIP)
     for words in (
-        "Open without a login: enrol, aim, selftest, network.",
+        "Open without a login: enroll, aim, selftest, network.",
         "all parts that are here work",
         "of Monrovia PD",
         "welcome t.okafor (technician, the department): installation",

@@ -67,7 +67,7 @@ def test_the_fips_server_refuses_chacha20_and_x25519(tmp_path: Path) -> None:
         assert ask(groups="X25519:P-256") == "TLS_AES_256_GCM_SHA384 TLSv1.3"
         assert ask(tls12=True).startswith("refused")
         unit = Unit(tmp_path / "unit")
-        unit.enrol(issue_code(home, "car-12"))
+        unit.enroll(issue_code(home, "car-12"))
         unit.add(2)
         assert unit.attempt().outcome == "done"
         unit.close()

@@ -49,7 +49,7 @@ def entered(department: Department, kind: type) -> list[tuple[str, object]]:
 
 
 def test_a_unit_is_let_in_by_a_person_and_the_log_names_who(seat: Seat) -> None:
-    made = seat.json("chief", "enrol", "--name", "car 9")
+    made = seat.json("chief", "enroll", "--name", "car 9")
     assert made["code"].startswith("ALPR")
     assert entered(seat.department, UnitCodeIssued) == [("chief", UnitCodeIssued(name="car 9"))]
 
@@ -57,8 +57,8 @@ def test_a_unit_is_let_in_by_a_person_and_the_log_names_who(seat: Seat) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("enrol", "--name", "car 9"),
-        ("enrol", "--revoke", "car-7", "--why", "stolen from the yard"),
+        ("enroll", "--name", "car 9"),
+        ("enroll", "--revoke", "car-7", "--why", "stolen from the yard"),
         ("purge",),
     ],
 )
@@ -94,10 +94,10 @@ def test_whoever_may_not_lets_no_unit_in_shuts_none_out_and_purges_nothing(
 
 
 def test_a_unit_is_shut_out_by_a_person_with_a_reason(seat: Seat) -> None:
-    assert seat.type("chief", "enrol", "--revoke", "car-7")[0] == 1  # no reason
-    assert seat.type("chief", "enrol", "--revoke", "car-9", "--why", "stolen from the yard")[0] != 0
+    assert seat.type("chief", "enroll", "--revoke", "car-7")[0] == 1  # no reason
+    assert seat.type("chief", "enroll", "--revoke", "car-9", "--why", "stolen from the yard")[0] != 0
     assert entered(seat.department, UnitRevoked) == []
-    status, out, err = seat.type("chief", "enrol", "--revoke", "car-7", "--why", "stolen from the yard")
+    status, out, err = seat.type("chief", "enroll", "--revoke", "car-7", "--why", "stolen from the yard")
     assert (status, out) == (0, "revoked: car-7\n"), err
     [(user, note)] = entered(seat.department, UnitRevoked)
     assert (user, note) == ("chief", UnitRevoked(unit="car-7", reason="stolen from the yard"))
@@ -143,7 +143,7 @@ def closed_folder(unit: Joined, server: Server) -> Path:
         unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="its card was damaged"
     )
     message = registration(unit.outbox, unit.folder, unit.folder.unit_key(), previous=None, reason="damaged")
-    server.enrolment.answer("new-log", message)
+    server.enrollment.answer("new-log", message)
     return unit.folder.path / "old" / log_id.hex()[:16]
 
 

@@ -40,7 +40,7 @@ def line_of(key: Ed25519PrivateKey) -> str:
 
 @pytest.fixture
 def server(department: Department) -> Iterator[servers.Department]:
-    department.clock.us = now_us()  # enrolment codes and day keys are of today
+    department.clock.us = now_us()  # enrollment codes and day keys are of today
     made = servers.Department(department.home, Clocks.simulated(department.clock))
     assert made.time.accept(department.clock.us)  # months without power since it was founded
     yield made
@@ -106,7 +106,7 @@ def refused(unit: Joined) -> str:
 def test_a_person_of_the_desk_is_known_at_the_unit_until_his_training_ends_or_he_is_removed(
     department: Department, server: servers.Department, unit: Joined
 ) -> None:
-    assert "does not prove" in refused(unit)  # the roster of enrolment names nobody who has a key
+    assert "does not prove" in refused(unit)  # the roster of enrollment names nobody who has a key
     chief = department.logon("chief")
     with_key(department, chief)
     assert "does not prove" in refused(unit)  # not synced yet

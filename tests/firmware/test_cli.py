@@ -145,7 +145,7 @@ def test_what_system_and_database_say_is_one_line(
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [["run"], ["selftest"], ["console"], ["enrol", "ALPR1-X"]])
+@pytest.mark.parametrize("words", [["run"], ["selftest"], ["console"], ["enroll", "ALPR1-X"]])
 def test_a_mistyped_home_is_named_and_becomes_no_second_unit(tmp_path: Path, words: list[str]) -> None:
     home = tmp_path / "lib" / "alpr-raeder"
     done = reader(*words, home=home)

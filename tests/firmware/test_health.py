@@ -159,7 +159,7 @@ def test_a_camera_that_nobody_asks_for_the_next_frame_is_no_alarm() -> None:
         pytest.param({"windows": "02:00-03:00"}, 2 * 86_400, id="a window by night"),
     ],
 )
-def test_sync_is_late_by_the_schedule_and_not_on_the_day_of_enrolment(
+def test_sync_is_late_by_the_schedule_and_not_on_the_day_of_enrollment(
     settings: dict[str, Any], late_s: float
 ) -> None:
     each: tuple[dict[str, Any], ...] = ({"last_sync_us": T0_US}, {"enrolled_us": T0_US})

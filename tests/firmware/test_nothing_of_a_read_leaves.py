@@ -17,7 +17,7 @@ from sync_twins import found_department, free_port, issue_code, running
 
 from firmware.custody.opening import create_ledger
 from firmware.settings.config import Config, SiteSettings, SyncSettings, UnitSettings, write_config
-from sync.enrolment import join
+from sync.enrollment import join
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 

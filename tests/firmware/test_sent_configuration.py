@@ -22,7 +22,7 @@ from storage.home import Home
 from storage.verify import verify_home
 from sync.department import cli as department
 from sync.documents import Carried, context_of
-from sync.enrolment import join
+from sync.enrollment import join
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import Member, SyncFolder
 

@@ -22,7 +22,7 @@ from firmware.settings.config import Config, SyncSettings, load_config, parse_co
 from storage.home import Home
 from storage.times import SECOND_US
 from storage.verify import verify_home
-from sync.enrolment import join
+from sync.enrollment import join
 from sync.event_log import event_log
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
@@ -69,14 +69,14 @@ def test_a_unit_that_is_enrolled_while_it_reads_begins_to_speak(
         numbers = unit.add(3)
         time.sleep(0.2)
         assert not made
-        unit.enrol(issue_code(server.home, "joins"))
+        unit.enroll(issue_code(server.home, "joins"))
         until(lambda: made)
     assert made[0].outcome == "done"
     assert all(unit.ledger.store.book.is_received(number) for number in numbers)
 
 
 def test_a_hit_does_not_wait_for_the_window_and_the_rest_does(server: DepartmentProcess, unit: Unit) -> None:
-    unit.enrol(issue_code(server.home, "hit"))
+    unit.enroll(issue_code(server.home, "hit"))
     made: list[Attempt] = []
     with thread_of(unit, closed_now(unit), made):
         unit.add(3)
@@ -90,7 +90,7 @@ def test_a_hit_does_not_wait_for_the_window_and_the_rest_does(server: Department
 def test_a_hit_behind_a_lost_line_is_tried_again_outside_the_window(
     server: DepartmentProcess, unit: Unit
 ) -> None:
-    unit.enrol(issue_code(server.home, "again"))
+    unit.enroll(issue_code(server.home, "again"))
     proxy = FaultProxy(server.home.settings.unit_port)
     proxy.down = True
     unit.through(proxy.port)
@@ -110,7 +110,7 @@ def test_a_hit_behind_a_lost_line_is_tried_again_outside_the_window(
 
 
 def test_stopping_does_not_wait_for_a_line_that_fell_silent(server: DepartmentProcess, unit: Unit) -> None:
-    unit.enrol(issue_code(server.home, "silent"))
+    unit.enroll(issue_code(server.home, "silent"))
     proxy = FaultProxy(server.home.settings.unit_port)
     proxy.delay_s = 3600.0  # takes what comes and passes nothing on
     unit.through(proxy.port)
@@ -128,7 +128,7 @@ def test_stopping_does_not_wait_for_a_line_that_fell_silent(server: DepartmentPr
 
 
 def test_a_clock_that_was_set_back_stops_no_uplink(server: DepartmentProcess, unit: Unit) -> None:
-    unit.enrol(issue_code(server.home, "back"))
+    unit.enroll(issue_code(server.home, "back"))
     now_us = unit.clock.now().us
     unit.folder.save_status(tried_us=now_us + 86_400 * SECOND_US)  # tried before the clock was set back
     times = [now_us]
@@ -167,14 +167,14 @@ def test_a_clock_that_was_set_back_stops_no_uplink(server: DepartmentProcess, un
 def test_a_damaged_account_of_earlier_attempts_keeps_no_unit_from_speaking(
     server: DepartmentProcess, unit: Unit, text: str
 ) -> None:
-    unit.enrol(issue_code(server.home, f"account {len(text)}"))
+    unit.enroll(issue_code(server.home, f"account {len(text)}"))
     (unit.folder.path / "status.json").write_text(text)
     assert unit.runner().attempt().outcome == "done"
     assert unit.folder.status()["failures"] == 0
 
 
 def test_an_account_that_finds_no_room_spoils_no_conversation(server: DepartmentProcess, unit: Unit) -> None:
-    unit.enrol(issue_code(server.home, "no room"))
+    unit.enroll(issue_code(server.home, "no room"))
     (unit.folder.path / "status.json.new").mkdir()  # as good as a full disk
     made: list[Attempt] = []
     unit.add(3)
@@ -192,7 +192,7 @@ def test_whatever_goes_wrong_in_the_uplink_is_named_and_it_speaks_again(
     server: DepartmentProcess, unit: Unit, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr("firmware.run.uplink_thread.AGAIN_S", 0.1)
-    unit.enrol(issue_code(server.home, f"trouble {type(error).__name__}"))
+    unit.enroll(issue_code(server.home, f"trouble {type(error).__name__}"))
     made: list[Attempt] = []
     said = io.StringIO()
     failures = [error]

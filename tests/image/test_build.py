@@ -317,11 +317,11 @@ def test_card_is_served_as_the_protocol_says(tmp_path: Path) -> None:
 def test_a_transcript_shows_a_redrawn_line_as_it_was_left_and_no_code() -> None:
     code = "ALPR1-" + "K7Q5D3HB" * 12
     seen = (
-        f"\r\nreader-1> enrol {code[:50]}\rreader-1> {code[45:90]}\x1b[K\rreader-1> {code[60:]}\r\n"
+        f"\r\nreader-1> enroll {code[:50]}\rreader-1> {code[45:90]}\x1b[K\rreader-1> {code[60:]}\r\n"
         "joining\r\nXXXXXXXXXXXXXXXXXXXXXXXX\r\ncar-12> status\r\nalarms       none\r\n"
     )
     assert transcript(seen) == (
-        "\nreader-1> enrol CODE\njoining\nXXXXXXXXXXXXXXXXXXXXXXXX\ncar-12> status\nalarms       none\n\n"
+        "\nreader-1> enroll CODE\njoining\nXXXXXXXXXXXXXXXXXXXXXXXX\ncar-12> status\nalarms       none\n\n"
     )
 
 

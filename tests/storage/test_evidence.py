@@ -362,7 +362,7 @@ def test_the_departments_co_signature_proves_the_logs_key_too(
     number = hold(door, ledger, sequence)
     without = written(export(door, ledger, number), tmp_path / "without")
     department = Department()
-    department.enrol(ledger, local_query=True)
+    department.enroll(ledger, local_query=True)
     department.cosign(ledger)
     ledger.append(
         Decision(alert=0, user="x", role="y", image_viewed=False, verdict=Verdict.DISMISSED, at_us=1)

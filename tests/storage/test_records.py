@@ -102,7 +102,7 @@ def test_a_log_with_every_kind_of_record_verifies_and_opens_again(
     interrupt_a_purge(ledger)
     assert ledger.apply_retention(by="test") is not None
     department = Department()
-    department.enrol(ledger)
+    department.enroll(ledger)
     department.receipt(ledger, 0, held)
     kinds = {ledger.store.leaf(at).kind for at in range(ledger.status().records)}
     assert kinds == set(RECORDS)

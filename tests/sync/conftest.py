@@ -46,7 +46,7 @@ def units(tmp_path: Path) -> Iterator[Callable[[str], Unit]]:
 def enrolled(server: DepartmentProcess, units: Callable[[str], Unit], request: pytest.FixtureRequest) -> Unit:
     """A unit of the real server's department."""
     unit = units("enrolled")
-    unit.enrol(issue_code(server.home, request.node.name[-60:]))
+    unit.enroll(issue_code(server.home, request.node.name[-60:]))
     return unit
 
 

@@ -15,7 +15,7 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.ground.tls import tls_context
 from sync.department.units import authority as authorities
 from sync.department.units.authority import Authority
-from sync.enrolment import check_authority
+from sync.enrollment import check_authority
 from sync.errors import NotEnrolledError
 
 
@@ -40,7 +40,7 @@ def test_a_ca_that_ends_soon_is_made_anew_over_the_same_key_and_units_follow(
     home = found_department(tmp_path / "department", certificate_days=20)
     unit = Unit(tmp_path / "unit")
     with running(home) as process:
-        unit.enrol(issue_code(process.home, "old"))
+        unit.enroll(issue_code(process.home, "old"))
     first = unit.folder.member().authority
     old = grown_old(home, monkeypatch, 100)
     unit.folder.save_member(dataclasses.replace(unit.folder.member(), authority=old))  # it joined long ago
@@ -51,7 +51,7 @@ def test_a_ca_that_ends_soon_is_made_anew_over_the_same_key_and_units_follow(
         assert newest not in {first, old}
         assert unit.attempt().outcome == "done"
         late = Unit(tmp_path / "late")  # the root file still holds the first certificate
-        late.enrol(issue_code(process.home, "late"))
+        late.enroll(issue_code(process.home, "late"))
         assert late.folder.member().authority == newest
         assert late.attempt().outcome == "done"
         late.close()

@@ -37,7 +37,7 @@ def test_a_unit_with_a_chip_joins_and_syncs_and_no_private_key_lies_on_its_card(
     server: DepartmentProcess, tmp_path: Path, uri: str, request: pytest.FixtureRequest
 ) -> None:
     unit = with_chip(Unit(tmp_path / "unit"), uri)
-    unit.enrol(issue_code(server.home, request.node.name[-60:]))
+    unit.enroll(issue_code(server.home, request.node.name[-60:]))
     unit.add(3)
     try:
         made = unit.attempt()
@@ -54,7 +54,7 @@ def test_the_card_in_another_unit_speaks_for_nobody(
     server: DepartmentProcess, tmp_path: Path, uri: str, request: pytest.FixtureRequest
 ) -> None:
     unit = with_chip(Unit(tmp_path / "unit"), uri)
-    unit.enrol(issue_code(server.home, request.node.name[-60:]))
+    unit.enroll(issue_code(server.home, request.node.name[-60:]))
     unit.close()
     shutil.copytree(unit.home / "sync", tmp_path / "stolen" / "sync")
     bare = SyncFolder.of(tmp_path / "stolen")
@@ -72,7 +72,7 @@ def test_the_card_in_another_unit_speaks_for_nobody(
 def test_the_certificate_is_renewed_by_the_chips_word(tmp_path: Path, uri: str) -> None:
     with running(found_department(tmp_path / "department", certificate_days=20)) as process:
         unit = with_chip(Unit(tmp_path / "unit"), uri)
-        unit.enrol(issue_code(process.home, "renews"))
+        unit.enroll(issue_code(process.home, "renews"))
         before = unit.folder.certificate.read_bytes()
         assert unit.attempt().outcome == "done"
         assert unit.folder.certificate.read_bytes() != before

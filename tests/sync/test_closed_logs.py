@@ -54,7 +54,7 @@ def register(unit: Joined, department: Department) -> None:
     message = registration(
         unit.outbox, unit.folder, unit.folder.unit_key(), previous=None, reason="another log"
     )
-    department.enrolment.answer("new-log", message)
+    department.enrollment.answer("new-log", message)
 
 
 def hand_over(

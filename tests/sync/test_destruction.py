@@ -171,7 +171,7 @@ def test_a_receipt_that_was_kept_goes_with_the_first_sync_after_joining_again(
 ) -> None:
     left = unit.add(4)
     message = signed(unit, word(unit, left))
-    department.enrolment.revoke("unit", "was reset, joins again")
+    department.enrollment.revoke("unit", "was reset, joins again")
     again = Joined(tmp_path / "again", department, "unit 2")
     try:
         keep(again.home, unit.outbox.log_id, message)

@@ -39,7 +39,7 @@ def events(process: DepartmentProcess) -> list[str]:
 
 def joined(process: DepartmentProcess, folder: Path) -> Unit:
     unit = Unit(folder)
-    unit.enrol(issue_code(process.home, "car-1"))
+    unit.enroll(issue_code(process.home, "car-1"))
     unit.add(2)
     return unit
 

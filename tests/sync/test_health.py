@@ -20,7 +20,7 @@ from sync import messages as m
 from sync.department import cli as office
 from sync.department.server.server import Department
 from sync.department.store import unit_health
-from sync.enrolment import open_link
+from sync.enrollment import open_link
 from sync.errors import MessageError, RefusedByDepartmentError
 from sync.health import ALARMS, CLOCK_STATES, Health
 from sync.runner import Runner

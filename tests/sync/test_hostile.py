@@ -16,7 +16,7 @@ import pytest
 from sync_twins import DepartmentProcess, Unit
 
 from sync import messages as m
-from sync.enrolment import open_link
+from sync.enrollment import open_link
 from sync.errors import RefusedByDepartmentError
 from sync.transport import server_context, unit_context
 
@@ -159,9 +159,11 @@ def test_a_header_without_end_is_refused(server: DepartmentProcess, enrolled: Un
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
 
 
-def test_enrolment_refuses_a_guessed_code_and_says_no_more(server: DepartmentProcess, enrolled: Unit) -> None:
+def test_enrollment_refuses_a_guessed_code_and_says_no_more(
+    server: DepartmentProcess, enrolled: Unit
+) -> None:
     member = enrolled.folder.member()
-    from sync.enrolment import make_vouch
+    from sync.enrollment import make_vouch
     from sync.transport import HttpsLink
 
     link = HttpsLink(
@@ -171,7 +173,7 @@ def test_enrolment_refuses_a_guessed_code_and_says_no_more(server: DepartmentPro
         prefix="/enrol/",
     )
     vouch = make_vouch(enrolled.folder, enrolled.folder.unit_key(), enrolled.outbox.log_public)
-    request = m.EnrolRequest(secret=os.urandom(16), vouch=vouch, software="x")
+    request = m.EnrollRequest(secret=os.urandom(16), vouch=vouch, software="x")
     with pytest.raises(RefusedByDepartmentError, match="unknown, used or expired"):
         link.post("unit", [m.seal_message(request, enrolled.outbox.sign)])
     link.close()

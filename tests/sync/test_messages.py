@@ -16,7 +16,7 @@ from storage import codec, envelope
 from storage.errors import SignatureError
 from sync import messages as m
 from sync import parcels
-from sync.enrolment_code import EnrolmentCode
+from sync.enrollment_code import EnrollmentCode
 from sync.errors import MessageError, NotEnrolledError
 from sync.vouch import FileUnitKey, Vouch, open_vouch, sign_vouch
 
@@ -65,7 +65,7 @@ def test_a_parcel_is_cut_as_it_was_put_together(listed: list[m.Item]) -> None:
 @settings(max_examples=500)
 @given(data=st.binary(max_size=600))
 def test_no_bytes_but_a_signed_message_get_past_the_door(data: bytes) -> None:
-    for kind in (m.Hello, m.LeafBatch, m.ParcelHeader, m.DocumentWanted, m.EnrolRequest):
+    for kind in (m.Hello, m.LeafBatch, m.ParcelHeader, m.DocumentWanted, m.EnrollRequest):
         with pytest.raises((MessageError, SignatureError)):
             m.open_message(kind, data, KEY.public_key())
     with pytest.raises(MessageError):
@@ -141,8 +141,8 @@ def test_a_parcel_may_not_promise_more_than_its_limit() -> None:
 
 
 def test_no_repr_shows_sealed_bytes_or_secrets() -> None:
-    shown = repr(m.EnrolRequest(secret=b"s" * 16, vouch=b"", software="")) + repr(
-        EnrolmentCode.new(bytes(32), "x:1")
+    shown = repr(m.EnrollRequest(secret=b"s" * 16, vouch=b"", software="")) + repr(
+        EnrollmentCode.new(bytes(32), "x:1")
     )
     assert "secret" not in shown
 
@@ -151,22 +151,22 @@ def test_no_repr_shows_sealed_bytes_or_secrets() -> None:
     host=st.from_regex(r"[a-z0-9.-]{1,60}:[0-9]{1,5}", fullmatch=True),
     digest=st.binary(min_size=32, max_size=32),
 )
-def test_an_enrolment_code_is_read_as_it_was_written(host: str, digest: bytes) -> None:
-    code = EnrolmentCode.new(digest, host)
-    assert EnrolmentCode.parse(code.text()) == code
-    assert EnrolmentCode.parse(" " + code.text().lower()[:40] + "\n" + code.text()[40:]) == code
+def test_an_enrollment_code_is_read_as_it_was_written(host: str, digest: bytes) -> None:
+    code = EnrollmentCode.new(digest, host)
+    assert EnrollmentCode.parse(code.text()) == code
+    assert EnrollmentCode.parse(" " + code.text().lower()[:40] + "\n" + code.text()[40:]) == code
 
 
 @settings(max_examples=200)
 @given(at=st.integers(6, 130), letter=st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"))
-def test_a_slip_in_an_enrolment_code_is_noticed(at: int, letter: str) -> None:
-    text = EnrolmentCode(
+def test_a_slip_in_an_enrollment_code_is_noticed(at: int, letter: str) -> None:
+    text = EnrollmentCode(
         secret=bytes(16), root_digest=bytes(range(32)), address="alpr.example.org:8464"
     ).text()
     at = min(at, len(text) - 1)
     assume(text[at] != letter)
     with pytest.raises(NotEnrolledError, match=r"copying error|letter"):
-        EnrolmentCode.parse(text[:at] + letter + text[at + 1 :])
+        EnrollmentCode.parse(text[:at] + letter + text[at + 1 :])
 
 
 def test_a_vouch_is_bound_to_its_key_and_its_words() -> None:

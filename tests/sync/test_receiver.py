@@ -129,7 +129,7 @@ def test_after_a_refusal_a_new_log_is_opened_and_reading_and_syncing_go_on(
     message = registration(
         unit.outbox, unit.folder, unit.folder.unit_key(), previous=previous, reason="closed by the test"
     )
-    department.enrolment.answer("new-log", message)
+    department.enrollment.answer("new-log", message)
     converse(unit, department)
     assert unit.outbox.opened_because() == (previous, "closed by the test")
     assert size_held(department, unit) >= 4
@@ -221,12 +221,12 @@ def test_a_log_cannot_be_claimed_by_a_second_unit(
     department: Department, unit: Joined, tmp_path: Path
 ) -> None:
     thief = Joined(tmp_path / "thief", department, "thief")
-    from sync.enrolment import make_vouch
+    from sync.enrollment import make_vouch
 
     vouch = make_vouch(thief.folder, thief.folder.unit_key(), unit.outbox.log_public)
     message = m.seal_message(m.NewLog(vouch=vouch), unit.outbox.sign)
     with pytest.raises(RefusedByDepartmentError) as refused:
-        department.enrolment.answer("new-log", message)
+        department.enrollment.answer("new-log", message)
     thief.close()
     assert refused.value.code == "wrong-device"
 
@@ -243,7 +243,7 @@ def test_a_vouch_by_another_key_is_refused(department: Department, unit: Joined,
         at_us=1,
     )
     with pytest.raises(RefusedByDepartmentError) as refused:
-        department.enrolment.answer(
+        department.enrollment.answer(
             "renew", sign_vouch(vouch, FileUnitKey(cast("FileUnitKey", other.unit_key()).private))
         )
     assert refused.value.code == "malformed"

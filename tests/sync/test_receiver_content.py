@@ -199,7 +199,7 @@ def test_what_fails_behind_the_receiver_is_said_in_a_signed_word(
     unit.add(2, size=20_000)
     monkeypatch.setattr(department.packs, "put", fail)
     key = department.home.log_key().public_key()
-    with serving(unit_app(department.receiver, department.enrolment)) as client:
+    with serving(unit_app(department.receiver, department.enrollment)) as client:
 
         class Link(LoopbackLink):
             def post(self, name: str, pieces: Sequence[bytes]) -> bytes:

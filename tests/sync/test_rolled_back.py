@@ -70,7 +70,7 @@ def test_yesterdays_card_gives_way_to_a_new_log_and_reading_and_syncing_go_on(
     unit.add(4)
     previous, why = unit.outbox.opened_because()
     vouched = registration(unit.outbox, unit.folder, unit.folder.unit_key(), previous=previous, reason=why)
-    department.enrolment.answer("new-log", vouched)
+    department.enrollment.answer("new-log", vouched)
     converse(unit, department, LoopbackLink(department))
     assert unit.outbox.anchored_size() > 4
     with department.store.read() as connection:

@@ -45,7 +45,7 @@ def test_a_document_for_one_unit_reaches_no_other(
     server: DepartmentProcess, enrolled: Unit, units: Callable[[str], Unit], tmp_path: Path
 ) -> None:
     other = units("other")
-    other.enrol(issue_code(server.home, "another unit"))
+    other.enroll(issue_code(server.home, "another unit"))
     path = tmp_path / "one.img"
     path.write_bytes(b"for one")
     assert send(server, "update", "--id", "one", "--unit", enrolled.folder.member().unit_id, str(path)) == 0

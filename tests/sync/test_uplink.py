@@ -11,7 +11,7 @@ from custody_twins import check
 from sync_twins import DepartmentProcess, FaultProxy, Unit, checked, found_department, issue_code, running
 
 from sync.department.server.server import Department
-from sync.enrolment_code import EnrolmentCode
+from sync.enrollment_code import EnrollmentCode
 from sync.errors import NotEnrolledError, RefusedByDepartmentError
 from sync.schedule import Schedule
 
@@ -41,51 +41,51 @@ def test_a_second_conversation_sends_only_what_is_new(server: DepartmentProcess,
     assert enrolled.outbox.size() <= before + 1  # the receipt is not receipted for ever
 
 
-def test_reads_of_before_the_enrolment_arrive_too(
+def test_reads_of_before_the_enrollment_arrive_too(
     server: DepartmentProcess, units: Callable[[str], Unit]
 ) -> None:
     unit = units("late")
     unit.add(4)
-    unit.enrol(issue_code(server.home, "late"))
+    unit.enroll(issue_code(server.home, "late"))
     made = unit.attempt()
     assert made.outcome == "done", made.what
     assert made.progress.elements > 16
 
 
 def test_a_unit_without_a_department_says_how_to_join(units: Callable[[str], Unit]) -> None:
-    with pytest.raises(NotEnrolledError, match="reader enrol CODE"):
+    with pytest.raises(NotEnrolledError, match="reader enroll CODE"):
         units("lone").attempt()
 
 
 def test_a_code_works_once(server: DepartmentProcess, units: Callable[[str], Unit]) -> None:
     code = issue_code(server.home, "once")
-    units("first").enrol(code)
+    units("first").enroll(code)
     with pytest.raises(RefusedByDepartmentError, match="unknown, used or expired"):
-        units("second").enrol(code)
+        units("second").enroll(code)
 
 
-def test_the_same_unit_may_repeat_an_enrolment_that_was_cut_off(
+def test_the_same_unit_may_repeat_an_enrollment_that_was_cut_off(
     server: DepartmentProcess, units: Callable[[str], Unit]
 ) -> None:
     code, unit = issue_code(server.home, "cut"), units("cut")
-    unit.enrol(code)
-    unit.enrol(code)
+    unit.enroll(code)
+    unit.enroll(code)
     assert unit.attempt().outcome == "done"
 
 
 def test_a_code_of_another_department_is_not_believed(
     server: DepartmentProcess, units: Callable[[str], Unit]
 ) -> None:
-    code = EnrolmentCode.parse(issue_code(server.home, "forged"))
+    code = EnrollmentCode.parse(issue_code(server.home, "forged"))
     forged = dataclasses.replace(code, root_digest=bytes(32))
     with pytest.raises(NotEnrolledError, match="not the department of this code"):
-        units("cheated").enrol(forged.text())
+        units("cheated").enroll(forged.text())
 
 
 def test_a_revoked_unit_is_refused(server: DepartmentProcess, enrolled: Unit) -> None:
     enrolled.add(1)
     department = Department(server.home)
-    department.enrolment.revoke(enrolled.folder.member().unit_id, "sold")
+    department.enrollment.revoke(enrolled.folder.member().unit_id, "sold")
     department.close()
     made = enrolled.attempt()
     assert made.outcome == "refused"
@@ -97,7 +97,7 @@ def test_tls_admits_no_one_without_a_certificate_of_the_departments_ca(
 ) -> None:
     with running(found_department(tmp_path / "other")) as other:
         stranger = Unit(tmp_path / "stranger")
-        stranger.enrol(issue_code(other.home, "stranger"))
+        stranger.enroll(issue_code(other.home, "stranger"))
         stranger.through(server.home.settings.unit_port)
         made = stranger.attempt()
         stranger.close()
@@ -133,7 +133,7 @@ def test_a_bandwidth_cap_is_kept(server: DepartmentProcess, enrolled: Unit) -> N
 def test_the_certificate_is_renewed_before_it_ends(tmp_path: Path) -> None:
     with running(found_department(tmp_path / "department", certificate_days=20)) as process:
         unit = Unit(tmp_path / "unit")
-        unit.enrol(issue_code(process.home, "renews"))
+        unit.enroll(issue_code(process.home, "renews"))
         before = unit.folder.certificate.read_bytes()
         assert unit.attempt().outcome == "done"
         assert unit.folder.certificate.read_bytes() != before

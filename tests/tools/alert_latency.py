@@ -187,7 +187,7 @@ class PatrolCar:
         log: Any = structlog.get_logger("latency")
         self._unit = Unit(folder / f"unit{index}")
         stack.callback(self._unit.close)
-        self._unit.enrol(code)
+        self._unit.enroll(code)
         self._unit.attempt()
         ledger, home = self._unit.ledger, self._unit.home
         uplink = stack.enter_context(UplinkThread(ledger, home, Schedule(), log=log))

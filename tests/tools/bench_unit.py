@@ -170,8 +170,8 @@ class BenchUnit:
         self.done.append("home cleared")
         yield "home cleared"
 
-    def enrol(self, code: str) -> Iterator[str]:
-        """See Unit.enrol."""
+    def enroll(self, code: str) -> Iterator[str]:
+        """See Unit.enroll."""
         self.secrets_seen.append(code)
-        self.done.append("enrol")
+        self.done.append("enroll")
         yield "enrolled at the department"

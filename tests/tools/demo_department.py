@@ -11,7 +11,7 @@ from pathlib import Path
 
 from firmware.custody.opening import open_ledger, sync_folder
 from firmware.frames.record import software_version
-from sync.enrolment import join
+from sync.enrollment import join
 from sync.errors import DONE, FOUND_WRONG
 from sync.ledger_outbox import LedgerOutbox
 from sync.runner import Runner
@@ -20,7 +20,7 @@ from tests.tools.local_department import LocalDepartment, LocalDepartmentError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Found, serve, enrol, sync, verify; the exit status of the verification."""
+    """Found, serve, enroll, sync, verify; the exit status of the verification."""
     parser = argparse.ArgumentParser(prog="python -m tests.tools.demo_department", description=__doc__)
     parser.add_argument("--reader", type=Path, required=True, help="the unit's home")
     parser.add_argument("--department", type=Path, required=True, help="the department's new home")

@@ -71,7 +71,7 @@ def upload(place: Path, reads: int, image_bytes: int) -> None:
     home = found_department(place / "department")
     unit = Unit(place / "unit")
     with running(home):
-        unit.enrol(issue_code(home, "bench"))
+        unit.enroll(issue_code(home, "bench"))
         fill(unit, reads, image_bytes)
         parts = stored_of(unit)
         started = time.monotonic()
@@ -139,7 +139,7 @@ def units(place: Path, count: int, reads: int) -> None:
     with running(home):
         made = [Unit(place / f"unit-{at}") for at in range(count)]
         for at, unit in enumerate(made):
-            unit.enrol(issue_code(home, f"unit {at}"))
+            unit.enroll(issue_code(home, f"unit {at}"))
             unit.add(reads, size=2000)
         outcomes: list[str] = []
 

@@ -178,7 +178,7 @@ def run(minutes: float, *, bare: int, dripping: int, logons: int, every_s: float
         given = first_administrator(home, "chief", "Chief Example")
         unit = Unit(Path(temporary) / "unit")
         with running(home) as process:
-            unit.enrol(issue_code(home, "car-1"))
+            unit.enroll(issue_code(home, "car-1"))
             settings = home.settings
             authority = home.authority / "ca.pem"
             person = Person(given, f"https://localhost:{settings.desk_port}", authority)

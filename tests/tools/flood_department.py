@@ -46,7 +46,7 @@ def main() -> int:
         first_administrator(home, "chief", "Chief Example")
         unit = Unit(Path(temporary) / "unit")
         with running(home) as server:
-            unit.enrol(issue_code(home, "car-1"))
+            unit.enroll(issue_code(home, "car-1"))
             context = ssl.create_default_context(cafile=str(home.authority / "ca.pem"))
             before = resident_mb(server.pid)
             for number in range(args.rounds):

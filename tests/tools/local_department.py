@@ -60,8 +60,8 @@ class LocalDepartment:
             raise LocalDepartmentError(f"department init ended with status {status}")
 
     def code(self, name: str) -> str:
-        """A one-time code, as `department enrol` issues it beside the server."""
-        command = [sys.executable, "-m", "sync.department.cli", "enrol", "--home", str(self.home), "--json"]
+        """A one-time code, as `department enroll` issues it beside the server."""
+        command = [sys.executable, "-m", "sync.department.cli", "enroll", "--home", str(self.home), "--json"]
         done = subprocess.run([*command, "--name", name], check=True, capture_output=True, text=True)
         return str(json.loads(done.stdout)["code"])
 

@@ -21,7 +21,7 @@ from sync_twins import HOST, DepartmentProcess, FaultProxy, found_department, is
 
 from firmware.custody.opening import create_ledger  # noqa: E402
 from firmware.settings.config import Config, SyncSettings, write_config  # noqa: E402
-from sync.enrolment import join  # noqa: E402
+from sync.enrollment import join  # noqa: E402
 from sync.ledger_outbox import LedgerOutbox  # noqa: E402
 from sync.membership import SyncFolder  # noqa: E402
 

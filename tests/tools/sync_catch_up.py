@@ -115,7 +115,7 @@ def catch_up(  # noqa: PLR0915 - one story, told in order
     server = DepartmentProcess(found_department(path / "department"))
     server.start()
     unit = Unit(path / "unit")
-    unit.enrol(issue_code(server.home, "catch-up"))
+    unit.enroll(issue_code(server.home, "catch-up"))
     content = fill(unit, reads, image_bytes)
     total = content + reads * 600
     proxy = FaultProxy(server.home.settings.unit_port, seed)

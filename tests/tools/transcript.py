@@ -68,11 +68,11 @@ class Visit:
 
     @contextlib.contextmanager
     def department(self) -> Iterator[str]:
-        """A running department; gives the enrolment code of car-12."""
+        """A running department; gives the enrollment code of car-12."""
         ports = ("--unit-port", str(free_port()), "--desk-port", str(free_port()))
         named = ("--name", "Monrovia PD", "--host", "127.0.0.1")
         self.call(self._department, self.office, "init", *named, *ports)
-        code = self.call(self._department, self.office, "enrol", "--name", "car-12").strip()
+        code = self.call(self._department, self.office, "enroll", "--name", "car-12").strip()
         self.server = server = subprocess.Popen(
             [self._department, "--home", str(self.office), "serve"],
             stdout=subprocess.DEVNULL,
@@ -147,7 +147,7 @@ class Visit:
 
 
 def visit(folder: Path, source: Path) -> str:
-    """Install, aim, enrol, log in, sync, leave. What the terminal showed."""
+    """Install, aim, enroll, log in, sync, leave. What the terminal showed."""
     trip = Visit(folder, source)
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "t.okafor", "-f", str(trip.key)],
@@ -162,7 +162,7 @@ def visit(folder: Path, source: Path) -> str:
         hands.wait_for("reader-1> ", SLOW_S)
         hands.type("aim preview 1")
         hands.wait_for("reader-1> ", SLOW_S)
-        hands.type(f"enrol {code}")
+        hands.type(f"enroll {code}")
         hands.wait_for("this unit is car-12 (", SLOW_S)
         unit = hands.wait_for(")").removesuffix(")")
         hands.wait_for("car-12> ", SLOW_S)

@@ -30,7 +30,7 @@ class Unit:
     def live(self) -> None:
         ledger = Ledger.create(self.home, self.chip, self.time, boot=self.time.boot)
         add_reads(ledger, self.time, 2)
-        self.department.enrol(ledger)
+        self.department.enroll(ledger)
         add_reads(ledger, self.time, 3)
         add_reads(ledger, self.time, 1, hit=True)
         self.department.cosign(ledger)

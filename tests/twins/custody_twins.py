@@ -24,7 +24,7 @@ from storage.outgoing import Outgoing
 from storage.policy import CustodyPolicy
 from storage.read_records import Read
 from storage.slot import load
-from storage.standing import DAY_KEYS, POLICY, Enrolment, context_of
+from storage.standing import DAY_KEYS, POLICY, Enrollment, context_of
 from storage.verify import verify_home
 
 START_US = 1_780_000_000_000_000
@@ -142,9 +142,9 @@ class Department:
     def note_key(self) -> NoteKey:
         return NoteKey("department.example/log", self.log.public_key())
 
-    def enrol(self, ledger: Ledger, **policy: object) -> None:
-        ledger.standing.enrol(
-            Enrolment(
+    def enroll(self, ledger: Ledger, **policy: object) -> None:
+        ledger.standing.enroll(
+            Enrollment(
                 version=1,
                 organisation="Monrovia PD",
                 unit="unit-7",

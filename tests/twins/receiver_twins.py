@@ -1,4 +1,4 @@
-"""A unit that joined a department in this process: the enrolment's messages without a network."""
+"""A unit that joined a department in this process: the enrollment's messages without a network."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sync_twins import Unit, issue_code
 from storage import merkle
 from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
 from storage.leaf import origin_of
-from storage.standing import Enrolment
+from storage.standing import Enrollment
 from sync import messages as m
 from sync.department.ground.home import load_ed25519
 from sync.department.server.server import Department
 from sync.department.store import incidents
 from sync.department.store import unit_logs as held
-from sync.enrolment import make_vouch
-from sync.enrolment_code import EnrolmentCode
+from sync.enrollment import make_vouch
+from sync.enrollment_code import EnrollmentCode
 from sync.membership import Member
 
 
@@ -30,20 +30,20 @@ class Joined(Unit):
     ) -> None:
         super().__init__(path, time_source=time_source)
         self.department = department
-        code = EnrolmentCode.parse(issue_code(department.home, name))
+        code = EnrollmentCode.parse(issue_code(department.home, name))
         self.folder.make()
 
         outbox = self.outbox
         vouch = make_vouch(self.folder, self.folder.unit_key(), outbox.log_public)
-        request = m.EnrolRequest(secret=code.secret, vouch=vouch, software="test")
+        request = m.EnrollRequest(secret=code.secret, vouch=vouch, software="test")
         key = department.home.log_key().public_key()
         answer = m.open_message(
-            m.EnrolAnswer, department.enrolment.answer("unit", m.seal_message(request, outbox.sign)), key
+            m.EnrollAnswer, department.enrollment.answer("unit", m.seal_message(request, outbox.sign)), key
         )
         command = load_ed25519(department.home.path / "command.key").public_key().public_bytes_raw()
         note = NoteKey(m.department_origin(key), key).text()
         outbox.take_membership(
-            Enrolment(
+            Enrollment(
                 version=1,
                 organisation=answer.department,
                 unit=answer.unit_id,

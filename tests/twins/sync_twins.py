@@ -30,7 +30,7 @@ from sync.department.server.founding import found
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker, Report
 from sync.department.units import documents as down
-from sync.enrolment import join
+from sync.enrollment import join
 from sync.errors import BatchRefusedError, LinkError, RefusedByDepartmentError
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
@@ -127,12 +127,12 @@ class DepartmentProcess:
 
 
 def issue_code(home: DepartmentHome, name: str) -> str:
-    """As `department enrol` does, beside the running server."""
+    """As `department enroll` does, beside the running server."""
     department = Department(home)
     try:
         down.refresh(home, department.store, department.keys, time.time_ns() // 1000)
-        root, _ = describe(department.enrolment.root_file())
-        return department.enrolment.issue_code(name, root.digest()).text()
+        root, _ = describe(department.enrollment.root_file())
+        return department.enrollment.issue_code(name, root.digest()).text()
     finally:
         department.close()
 
@@ -159,7 +159,7 @@ class Unit:
     def outbox(self) -> LedgerOutbox:
         return LedgerOutbox(self.ledger, self.folder.inbox)
 
-    def enrol(self, code: str) -> None:
+    def enroll(self, code: str) -> None:
         join(self.outbox, self.folder, code, software="test")
 
     def through(self, port: int) -> None:
@@ -216,7 +216,7 @@ class LoopbackLink:
             if name == "challenge":
                 return department.receiver.challenge()
             if name in {"new-log", "renew"}:
-                return department.enrolment.answer(name, data)
+                return department.enrollment.answer(name, data)
             return department.receiver.answer(name, data)
         except RefusedByDepartmentError as error:
             if error.code in {"unavailable", "stale"}:

@@ -77,7 +77,7 @@ class Office:
 
     def code(self, unit: str) -> str:
         """A one-time code for a unit."""
-        return self.department("enrol", "--name", unit).strip().splitlines()[-1]
+        return self.department("enroll", "--name", unit).strip().splitlines()[-1]
 
     def grant(self, unit: str) -> None:
         """A technician's grant for this unit, 30 days."""

@@ -109,7 +109,7 @@ def first_visit(story: Story, hands: Hands, office: Office) -> None:
             raise BuildError(text[-600:])
         told.append(_last(text))
     with story.step("enrolls with a code; reads of before are destroyed on the typed name") as told:
-        hands.type(f"enrol {office.code(UNIT)}")
+        hands.type(f"enroll {office.code(UNIT)}")
         hands.wait_for("type the unit's name", COMMAND_LIMIT_S)
         hands.wait_for("go on:", COMMAND_LIMIT_S)
         hands.wait_for("> ", COMMAND_LIMIT_S)
@@ -142,7 +142,7 @@ def transcript(seen: str) -> str:
     """What the terminal showed at last, for a page: a redrawn line as it was left, a code left out."""
     rows = [row.rsplit("\r", 1)[-1].rstrip() for row in seen.replace("\r\n", "\n").split("\n")]
     text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", "\n".join(rows))
-    return re.sub(r"(?m)^(\S+> ).*[A-Z0-9]{20,}$", r"\1enrol CODE", text) + "\n"
+    return re.sub(r"(?m)^(\S+> ).*[A-Z0-9]{20,}$", r"\1enroll CODE", text) + "\n"
 
 
 def session_prompt() -> str:

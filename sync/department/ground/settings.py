@@ -20,12 +20,12 @@ class Settings:
     """What `department.toml` may say."""
 
     name: str = setting(
-        "Monrovia Police Department", why="shown in receipts, packages and the enrolment code"
+        "Monrovia Police Department", why="shown in receipts, packages and the enrollment code"
     )
     host: str = setting("localhost", why="the name or address by which units reach this server")
     listen: str = setting("0.0.0.0", why="the address to listen on")  # noqa: S104 - units come from outside
     unit_port: int = setting(8463, low=0, high=65535, why="units connect here, with their certificate")
-    desk_port: int = setting(8464, low=0, high=65535, why="enrolment, and people at the desk")
+    desk_port: int = setting(8464, low=0, high=65535, why="enrollment, and people at the desk")
     desk_origin: str = setting(
         "",
         why="the desk's address in browsers, for passkeys, where a proxy changes it; empty: https://host:port",
@@ -57,7 +57,7 @@ class Settings:
     notice_from: str = setting("", why="sender of these mails; empty: the same address")
     notice_smtp: str = setting("localhost:25", why="HOST:PORT of the mail server; STARTTLS where offered")
     notice_webhook: str = setting("", why="URL that is posted the same as JSON; empty: none")
-    code_hours: int = setting(24, low=1, high=168, why="life of a one-time enrolment code")
+    code_hours: int = setting(24, low=1, high=168, why="life of a one-time enrollment code")
 
 
 def load_settings(path: Path) -> Settings:

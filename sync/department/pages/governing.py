@@ -132,7 +132,7 @@ def steps(visit: Visit) -> list[Step]:
         Step(
             title="Enroll the first unit",
             why="A one-time code enrolls a unit; from then on the unit sends its reads.",
-            command="department enrol --name 'Car 1' --user chief",
+            command="department enroll --name 'Car 1' --user chief",
             done=bool(front.state.units(visit.now_us)),
             path="/units",
         ),

@@ -84,7 +84,7 @@ UNITS = Sheet(
             operation="unit/enroll",
             title="Let a unit join",
             button="Make a code",
-            said=lambda answer: f"Type at the unit, within {answer.hours} hours: reader enrol {answer.code}",
+            said=lambda answer: f"Type at the unit, within {answer.hours} hours: reader enroll {answer.code}",
         ),
         Ask(
             operation="unit/revoke",

@@ -271,7 +271,7 @@ def open_front(
         list_entries=lambda list_id: hot_lists.entries_of(home, list_id),
         state=StoredState(store),
         let_join=lambda name: unit_office.let_join(home, held, service, name, clock),
-        shut_out=lambda unit, why: unit_office.enrolment_of(home, held, clock).revoke(unit, why),
+        shut_out=lambda unit, why: unit_office.enrollment_of(home, held, clock).revoke(unit, why),
         take_reset=lambda receipt: unit_office.take_reset(held, receipt, clock),
         purge=lambda: unit_office.purge(home, held, service, kept, desk, clock),
         tell_cleared=lambda: _tell_cleared(home, held, desk),

@@ -32,7 +32,7 @@ from sync.department.store.database import newest_in, open_store
 from sync.department.store.partials import Partials
 from sync.department.units import documents as down
 from sync.department.units.authority import Authority
-from sync.department.units.enrolment import Enrolment
+from sync.department.units.enrollment import Enrollment
 from sync.department.units.http_app import front_app, unit_app
 from sync.department.units.receiver import Receiver
 
@@ -80,7 +80,7 @@ class Department:
             heard=self.time.confirm_unit,
             alerted=self.bell.ring,
         )
-        self.enrolment = Enrolment(self.store, self.authority, log_key, settings, home.root_file, self.time)
+        self.enrollment = Enrollment(self.store, self.authority, log_key, settings, home.root_file, self.time)
         self.retention = Retention(
             self.store, self.keys, self.packs, log_key, settings, self.time, keep_days=keep_days
         )
@@ -186,13 +186,13 @@ async def serve(
         tls_context(certificate, key, approved=home.fips),
     )
     units = _server(
-        unit_app(department.receiver, department.enrolment, seconds=settings.request_seconds),
+        unit_app(department.receiver, department.enrollment, seconds=settings.request_seconds),
         contexts[0],
         home,
         settings.unit_port,
     )
     front = _server(
-        front_app(department.receiver, department.enrolment, desk_routes, seconds=settings.request_seconds),
+        front_app(department.receiver, department.enrollment, desk_routes, seconds=settings.request_seconds),
         contexts[1],
         home,
         settings.desk_port,

@@ -16,14 +16,14 @@ from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.units import destructions, documents
 from sync.department.units.authority import Authority
-from sync.department.units.enrolment import Enrolment
+from sync.department.units.enrollment import Enrollment
 from sync.root_file import describe
 
 
-def enrolment_of(home: DepartmentHome, store: Store, clock: Callable[[], int]) -> Enrolment:
+def enrollment_of(home: DepartmentHome, store: Store, clock: Callable[[], int]) -> Enrollment:
     """What makes codes for units and revokes them."""
     authority = Authority.open(home.authority, clock)
-    return Enrolment(store, authority, home.log_key(), home.settings, home.root_file, clock)
+    return Enrollment(store, authority, home.log_key(), home.settings, home.root_file, clock)
 
 
 def let_join(
@@ -32,8 +32,8 @@ def let_join(
     """A one-time code for a new unit of that name, and for how many hours it is good. Raises ConfigError."""
     if (home.path / "command.key").exists():  # else its holder signs the documents by hand
         documents.refresh(home, store, keys, clock())
-    enrolment = enrolment_of(home, store, clock)
-    code = enrolment.issue_code(name, describe(enrolment.root_file())[0].digest())
+    enrollment = enrollment_of(home, store, clock)
+    code = enrollment.issue_code(name, describe(enrollment.root_file())[0].digest())
     return code.text(), home.settings.code_hours
 
 

@@ -36,7 +36,7 @@ units = Table(
     Column("revoked_why", Text),
 )
 
-codes = Table(  # one-time enrolment codes: only their hash
+codes = Table(  # one-time enrollment codes: only their hash
     "codes",
     metadata,
     Column("digest", LargeBinary(32), primary_key=True),

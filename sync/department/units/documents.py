@@ -31,7 +31,7 @@ from sync.errors import ConfigError
 from sync.messages import MAX_DOCUMENT_BYTES, SignedDocument
 
 NAME = re.compile(r"[a-z][a-z-]{0,31}(/[A-Za-z0-9._-]{1,31})?")
-AT_ENROLMENT = ("policy", "roster", "day-keys")
+AT_ENROLLMENT = ("policy", "roster", "day-keys")
 RENEW_WHEN_LEFT_DAYS = 300
 
 
@@ -72,15 +72,15 @@ def out(connection: sa.Connection, name: str) -> tuple[int, bytes]:
     return (int(row[0]), bytes(row[1])) if row else (0, b"")
 
 
-def at_enrolment(connection: sa.Connection) -> list[SignedDocument]:
+def at_enrollment(connection: sa.Connection) -> list[SignedDocument]:
     """What a new unit gets at once. Raises ConfigError when it was never signed."""
     query = select(documents.c.name, documents.c.message).where(
-        documents.c.unit_id == "", documents.c.name.in_(AT_ENROLMENT)
+        documents.c.unit_id == "", documents.c.name.in_(AT_ENROLLMENT)
     )
     found = {row[0]: bytes(row[1]) for row in connection.execute(query)}
-    if missing := [name for name in AT_ENROLMENT if name not in found]:
-        raise ConfigError(f"no {missing[0]} was signed for units yet", cure="run: department enrol")
-    return [SignedDocument(name=name, message=found[name]) for name in AT_ENROLMENT]
+    if missing := [name for name in AT_ENROLLMENT if name not in found]:
+        raise ConfigError(f"no {missing[0]} was signed for units yet", cure="run: department enroll")
+    return [SignedDocument(name=name, message=found[name]) for name in AT_ENROLLMENT]
 
 
 def _terms(terms: tuple[Term, ...]) -> tuple[CustodyTerm, ...]:
@@ -129,7 +129,9 @@ def send(  # noqa: PLR0917 - a document has these parts
             unit_id
             and not connection.execute(select(units.c.unit_id).where(units.c.unit_id == unit_id)).first()
         ):
-            raise ConfigError(f"no unit has the id {unit_id}", where="--unit", cure="department enrol --list")
+            raise ConfigError(
+                f"no unit has the id {unit_id}", where="--unit", cure="department enroll --list"
+            )
         # seconds: rises with every document, and says when
         version = max(now_us // 1_000_000, version_out(connection, name, unit_id) + 1)
         carried = Carried(

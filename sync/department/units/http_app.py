@@ -19,7 +19,7 @@ from sync import messages as m
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import HANDLERS, Unfailing
 from sync.department.ground.sparingly import Sparingly
-from sync.department.units.enrolment import Enrolment
+from sync.department.units.enrollment import Enrollment
 from sync.department.units.receiver import Receiver
 from sync.errors import RefusedByDepartmentError, refuse
 from sync.health import Health
@@ -85,7 +85,7 @@ def _endpoint(
     return endpoint
 
 
-def unit_app(receiver: Receiver, enrolment: Enrolment, *, seconds: float = 60) -> ASGIApp:
+def unit_app(receiver: Receiver, enrollment: Enrollment, *, seconds: float = 60) -> ASGIApp:
     """What units reach: POST /v1/NAME with CBOR. The server in front asks for a client certificate."""
     budget = Budget()
 
@@ -93,7 +93,7 @@ def unit_app(receiver: Receiver, enrolment: Enrolment, *, seconds: float = 60) -
         if name == "challenge":
             return receiver.challenge()
         if name in {"new-log", "renew"}:
-            return enrolment.answer(name, body)
+            return enrollment.answer(name, body)
         return receiver.answer(name, body)
 
     routes = [Route("/v1/{name}", _endpoint(answer, receiver.refusal, budget, seconds), methods=["POST"])]
@@ -101,26 +101,26 @@ def unit_app(receiver: Receiver, enrolment: Enrolment, *, seconds: float = 60) -
 
 
 def front_app(
-    receiver: Receiver, enrolment: Enrolment, desk: list[BaseRoute], *, seconds: float = 60
+    receiver: Receiver, enrollment: Enrollment, desk: list[BaseRoute], *, seconds: float = 60
 ) -> ASGIApp:
-    """What anyone can reach over TLS: enrolment with a one-time code, and the desk's own routes."""
+    """What anyone can reach over TLS: enrollment with a one-time code, and the desk's own routes."""
     budget = Budget(8 << 20)
 
     async def root(_request: Request) -> Response:
-        return Response(enrolment.root_file(), media_type=m.CONTENT_TYPE)
+        return Response(enrollment.root_file(), media_type=m.CONTENT_TYPE)
 
     async def authority(_request: Request) -> Response:
-        return Response(enrolment.authority_file(), media_type="application/pkix-cert")
+        return Response(enrollment.authority_file(), media_type="application/pkix-cert")
 
     async def health(_request: Request) -> Response:
         return Response(b"ok\n", media_type="text/plain")
 
-    enrol = _endpoint(enrolment.answer, receiver.refusal, budget, seconds)
+    enroll = _endpoint(enrollment.answer, receiver.refusal, budget, seconds)
     routes: list[BaseRoute] = [
         Route("/enrol/root", root, methods=["GET"]),
         Route("/enrol/authority", authority, methods=["GET"]),
         Route("/health", health, methods=["GET"]),
-        Route("/enrol/{name}", enrol, methods=["POST"]),
+        Route("/enrol/{name}", enroll, methods=["POST"]),
         *desk,
     ]
     return Unfailing(Starlette(routes=routes, exception_handlers=HANDLERS))

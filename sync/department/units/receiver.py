@@ -140,7 +140,7 @@ class Receiver:
             raise refuse("unknown-log", "no enrolled unit vouched for this log")
         message = m.open_message(kind, data, log.public)
         if log.revoked:
-            raise refuse("revoked", "this unit was revoked: enrol it again")
+            raise refuse("revoked", "this unit was revoked: enroll it again")
         return message, log
 
     @contextlib.contextmanager

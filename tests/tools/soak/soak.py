@@ -32,7 +32,7 @@ from storage.times import now_us
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.server.server import Department
 from sync.department.units import documents as down
-from sync.enrolment import join
+from sync.enrollment import join
 from sync.event_log import event_log, events_to_stderr
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
@@ -85,7 +85,7 @@ class Soak:
         self._shorten(DepartmentHome.open(self._office))
         with department, create_ledger(self._unit, clock=self._clock) as ledger:
             line = Line(department.unit_port, self._draw)
-            self._enrol(ledger, department.code("soak"), line)
+            self._enroll(ledger, department.code("soak"), line)
             with contextlib.closing(line):
                 self._read(ledger, line)
             self._check_log(ledger)
@@ -114,7 +114,7 @@ class Soak:
         finally:
             office.close()
 
-    def _enrol(self, ledger: Ledger, code: str, line: Line) -> None:
+    def _enroll(self, ledger: Ledger, code: str, line: Line) -> None:
         folder = SyncFolder.of(self._unit)
         member = join(LedgerOutbox(ledger, folder.inbox), folder, code, software=software_version()[:64])
         folder.save_member(replace(member, unit_address=f"{HOST}:{line.port}"))

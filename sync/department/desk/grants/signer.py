@@ -41,7 +41,7 @@ class GrantOffice:
         by_name[DEPARTMENT] = DEPARTMENT
         unknown = [name for name in names if name not in by_name]
         if unknown:
-            raise ConfigError(f"no such unit: {', '.join(unknown)}", cure="see: department enrol --list")
+            raise ConfigError(f"no such unit: {', '.join(unknown)}", cure="see: department enroll --list")
         return tuple(by_name[name] for name in names)
 
     def unit_names(self) -> dict[str, str]:

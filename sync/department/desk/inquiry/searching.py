@@ -53,7 +53,7 @@ def demand_unit(front: Front, query: Query) -> None:
     """A misspelled unit would be answered with no results, as if none had passed. Raises FormError."""
     if query.unit and not front.reads.knows_unit(query.unit):
         raise FormError(
-            "no unit has that name", code="unit", clause="463.5 (b) 2", cure="see: department enrol --list"
+            "no unit has that name", code="unit", clause="463.5 (b) 2", cure="see: department enroll --list"
         )
 
 

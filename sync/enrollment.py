@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from storage.checkpoint import NoteKey
 from storage.errors import OutdatedError, StorageError
-from storage.standing import Enrolment
+from storage.standing import Enrollment
 from sync import messages as m
-from sync.enrolment_code import EnrolmentCode
+from sync.enrollment_code import EnrollmentCode
 from sync.errors import LinkError, MessageError, NotEnrolledError
 from sync.membership import RENEW_BEFORE_DAYS, Member, SyncFolder
 from sync.root_file import MAX_ROOT_BYTES, Root, open_first
@@ -41,14 +41,14 @@ class Joiner(Protocol):
     def sign(self, body: bytes, context: bytes) -> bytes:
         """COSE_Sign1 by the log key."""
 
-    def take_membership(self, enrolment: Enrolment) -> None:
+    def take_membership(self, enrollment: Enrollment) -> None:
         """Log that the unit belongs to a department; the same one again changes nothing."""
 
     def take_document(self, name: str, message: bytes) -> None:
         """Put a document that the command key signed into force. Raises StorageError, OutdatedError."""
 
 
-def fetch_root(code: EnrolmentCode) -> Root:
+def fetch_root(code: EnrollmentCode) -> Root:
     """The root file that the code's digest names. The line is not trusted, and need not be."""
     try:
         return open_first(_fetch(code.address, "root", MAX_ROOT_BYTES), code.root_digest)
@@ -138,7 +138,7 @@ def join(
     joiner: Joiner, folder: SyncFolder, text: str, *, software: str, unit: UnitKey | None = None
 ) -> Member:
     """Join the department of a code. Raises NotEnrolledError, LinkError, RefusedByDepartmentError."""
-    code = EnrolmentCode.parse(text)
+    code = EnrollmentCode.parse(text)
     root = fetch_root(code)
     authority, department, command = (root.other(name) for name in ("ca", "log", "command"))
     if authority is None or department is None or command is None:
@@ -146,7 +146,7 @@ def join(
     authority = fetch_authority(code.address, authority)
     folder.make()
     vouch = make_vouch(folder, unit or folder.unit_key(), joiner.log_public)
-    request = m.EnrolRequest(secret=code.secret, vouch=vouch, software=software)
+    request = m.EnrollRequest(secret=code.secret, vouch=vouch, software=software)
     key = Ed25519PublicKey.from_public_bytes(department)
     pem = x509.load_der_x509_certificate(authority).public_bytes(Encoding.PEM)
     link = HttpsLink(code.address, server_context(pem), key, prefix="/enrol/")
@@ -154,7 +154,7 @@ def join(
         data = link.post("unit", [m.seal_message(request, joiner.sign)])
     finally:
         link.close()
-    answer = m.open_message(m.EnrolAnswer, data, key)
+    answer = m.open_message(m.EnrollAnswer, data, key)
     check_certificate(answer.certificate, authority, folder)
     member = Member(
         department=answer.department,
@@ -169,7 +169,7 @@ def join(
     )
     folder.save_certificate(answer.certificate)
     joiner.take_membership(
-        Enrolment(
+        Enrollment(
             version=answer.at_us,
             organisation=answer.department,
             unit=answer.unit_id,
@@ -204,7 +204,7 @@ def open_link(folder: SyncFolder, member: Member, *, bytes_per_s: int = 0) -> Ht
             context = unit_context(member.authority_pem(), folder.certificate, key)
     except (OSError, ssl.SSLError):
         raise NotEnrolledError(
-            "the certificate or its key cannot be read", where=str(folder.certificate), cure="enrol again"
+            "the certificate or its key cannot be read", where=str(folder.certificate), cure="enroll again"
         ) from None
     return HttpsLink(member.unit_address, context, member.department_public(), bytes_per_s=bytes_per_s)
 

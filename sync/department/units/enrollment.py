@@ -1,4 +1,4 @@
-"""Enrolment at the department: one-time codes, new units, new logs, renewed certificates, revocation."""
+"""Enrollment at the department: one-time codes, new units, new logs, renewed certificates, revocation."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from sync.department.store.database import Store
 from sync.department.store.tables import certificates, codes, units
 from sync.department.units import documents as down
 from sync.department.units.authority import Authority
-from sync.enrolment_code import EnrolmentCode
+from sync.enrollment_code import EnrollmentCode
 from sync.errors import ConfigError, MessageError, refuse
 from sync.vouch import Vouch, open_vouch, unit_id_of
 
-log_events = structlog.get_logger("department.enrol")
+log_events = structlog.get_logger("department.enroll")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Unit:
     revoked_why: str | None
 
 
-class Enrolment:
+class Enrollment:
     """The units that may sync with this department."""
 
     def __init__(  # noqa: PLR0917 - called once, by the server
@@ -69,12 +69,12 @@ class Enrolment:
 
     # --- codes and units, from the command line -----------------------------------------------------------
 
-    def issue_code(self, name: str, root_digest: bytes) -> EnrolmentCode:
+    def issue_code(self, name: str, root_digest: bytes) -> EnrollmentCode:
         """A code for one new unit. Raises ConfigError if an enrolled unit has that name."""
         if not 1 <= len(name) <= 64 or not name.isprintable():
             raise ConfigError("a unit's name has 1 to 64 printable characters", where="--name")
         address = f"{self._settings.host}:{self._settings.desk_port}"
-        code = EnrolmentCode.new(root_digest, address)
+        code = EnrollmentCode.new(root_digest, address)
         now = self._now_us()
         with self._store.write() as connection:
             row = connection.execute(select(units.c.revoked_us).where(units.c.name == name)).first()
@@ -124,9 +124,9 @@ class Enrolment:
     # --- messages ------------------------------------------------------------------------------------------
 
     def answer(self, name: str, data: bytes) -> bytes:
-        """The signed answer to enrol, new-log or renew. Raises RefusedByDepartmentError."""
+        """The signed answer to enroll, new-log or renew. Raises RefusedByDepartmentError."""
         handlers: dict[str, Callable[[bytes], m.Message]] = {
-            "unit": self._enrol,
+            "unit": self._enroll,
             "new-log": self._new_log,
             "renew": self._renew,
         }
@@ -139,15 +139,15 @@ class Enrolment:
         except (EnvelopeError, RecordError) as error:
             raise refuse("signature", error.what) from None
 
-    def _enrol(self, data: bytes) -> m.EnrolAnswer:
-        request, vouch, public = _opened(m.EnrolRequest, data)
-        code = EnrolmentCode(secret=request.secret, root_digest=b"", address="")
+    def _enroll(self, data: bytes) -> m.EnrollAnswer:
+        request, vouch, public = _opened(m.EnrollRequest, data)
+        code = EnrollmentCode(secret=request.secret, root_digest=b"", address="")
         unit_id = unit_id_of(vouch.unit)
         now = self._now_us()
         with self._store.write() as connection:
             row = connection.execute(select(codes).where(codes.c.digest == code.digest())).first()
             if row is None or row.expires_us < now or row.unit_id not in {None, unit_id}:
-                raise refuse("code", "the enrolment code is unknown, used or expired")
+                raise refuse("code", "the enrollment code is unknown, used or expired")
             self._add_unit(connection, vouch, unit_id, row.name)
             log_id = log_id_of(public)
             known = held.find_log(connection, log_id)
@@ -167,10 +167,10 @@ class Enrolment:
                 update(codes).where(codes.c.digest == code.digest()).values(used_us=now, unit_id=unit_id)
             )
             certificate = self._certify(connection, vouch, unit_id)
-            carried = down.at_enrolment(connection)
+            carried = down.at_enrollment(connection)
         log_events.info("unit_enrolled", unit=unit_id, name=row.name)
         settings = self._settings
-        return m.EnrolAnswer(
+        return m.EnrollAnswer(
             unit_id=unit_id,
             name=row.name,
             department=settings.name,
@@ -231,7 +231,7 @@ class Enrolment:
         if row is None:
             raise refuse("unknown-log", "this unit is not enrolled here")
         if row.revoked_us is not None:
-            raise refuse("revoked", "this unit was revoked: enrol it again")
+            raise refuse("revoked", "this unit was revoked: enroll it again")
         return unit_id
 
     def _new_log(self, data: bytes) -> m.Renewed:

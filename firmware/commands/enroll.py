@@ -1,4 +1,4 @@
-"""`reader enrol CODE`: join a department."""
+"""`reader enroll CODE`: join a department."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from storage.home import Home
 from sync.command_frame import DONE, Common, verb
 
 
-@verb("enrol", example="reader enrol ALPR1-...")
+@verb("enroll", example="reader enroll ALPR1-...")
 @click.argument("code", required=False)
-def enrol(common: Common, *, code: str | None) -> int:
+def enroll(common: Common, *, code: str | None) -> int:
     """Join a department: its keys, this unit's certificate, policy, roster and day keys.
 
-    CODE is the one-time code that `department enrol` printed. Without CODE, the command reads it from
+    CODE is the one-time code that `department enroll` printed. Without CODE, the command reads it from
     standard input, so no process list shows it. From then on the unit seals content to the department, and
     look-ups are made there. A running reader does not interfere.
     """
     take_home(common.home)
     code = (code or _code_typed()).strip()
     if not code:
-        raise UsageError("no code given: type the one that `department enrol` printed")
+        raise UsageError("no code given: type the one that `department enroll` printed")
     try:
         with open_ledger(common.home) as ledger:
             join_as_owner(common.home, ledger, code)
     except HomeLockedError:
-        socket_door.ask(Home(common.home), "enrol", {"code": code})
+        socket_door.ask(Home(common.home), "enroll", {"code": code})
     member = sync_folder(common.home).member()
     if common.json:
         facts = {"unit": member.unit_id, "name": member.name, "department": member.department}

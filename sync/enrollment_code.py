@@ -1,4 +1,4 @@
-"""The one-time enrolment code: 128 random bits, the root file's digest, and where to go. No I/O.
+"""The one-time enrollment code: 128 random bits, the root file's digest, and where to go. No I/O.
 
 ALPR1-<base32 of: secret (16) || root digest (32) || address || first 4 bytes of SHA-256 of all that>
 The digest makes the unit believe one root file alone; the secret makes the department believe one unit.
@@ -22,7 +22,7 @@ _FIXED = SECRET_BYTES + 32 + _SUM_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolmentCode:
+class EnrollmentCode:
     """A parsed code. `address`: HOST:PORT of the department's front door."""
 
     secret: bytes = field(repr=False)
@@ -30,12 +30,12 @@ class EnrolmentCode:
     address: str
 
     @classmethod
-    def new(cls, root_digest: bytes, address: str) -> EnrolmentCode:
+    def new(cls, root_digest: bytes, address: str) -> EnrollmentCode:
         return cls(secret=os.urandom(SECRET_BYTES), root_digest=root_digest, address=address)
 
     def digest(self) -> bytes:
         """What the department keeps of the secret."""
-        return hashlib.sha256(b"alpr-enrolment-code\x00" + self.secret).digest()
+        return hashlib.sha256(b"alpr-enrollment-code\x00" + self.secret).digest()
 
     def text(self) -> str:
         """The code as it is read out, printed or scanned."""
@@ -44,31 +44,31 @@ class EnrolmentCode:
         return PREFIX + base64.b32encode(data).decode().rstrip("=")
 
     @classmethod
-    def parse(cls, text: str) -> EnrolmentCode:
+    def parse(cls, text: str) -> EnrollmentCode:
         """Raises NotEnrolledError for a code with a copying error."""
         clean = "".join(text.split()).upper()
         cure = "copy it again, whole"
         if not clean.startswith(PREFIX) or len(clean) > 512:
-            raise NotEnrolledError(f"an enrolment code starts with {PREFIX}", cure=cure)
+            raise NotEnrolledError(f"an enrollment code starts with {PREFIX}", cure=cure)
         body = clean.removeprefix(PREFIX)
         try:
             data = base64.b32decode(body + "=" * (-len(body) % 8))
         except binascii.Error:
-            raise NotEnrolledError("the enrolment code has a wrong letter", cure=cure) from None
+            raise NotEnrolledError("the enrollment code has a wrong letter", cure=cure) from None
         body_bytes, given = data[:-_SUM_BYTES], data[-_SUM_BYTES:]
         if len(data) <= _FIXED or not hmac.compare_digest(
             hashlib.sha256(body_bytes).digest()[:_SUM_BYTES], given
         ):
-            raise NotEnrolledError("the enrolment code has a copying error", cure=cure)
+            raise NotEnrolledError("the enrollment code has a copying error", cure=cure)
         try:
             address = body_bytes[SECRET_BYTES + 32 :].decode("ascii")
         except UnicodeDecodeError:
-            raise NotEnrolledError("the enrolment code has a copying error", cure=cure) from None
+            raise NotEnrolledError("the enrollment code has a copying error", cure=cure) from None
         code = cls(
             secret=body_bytes[:SECRET_BYTES],
             root_digest=body_bytes[SECRET_BYTES : SECRET_BYTES + 32],
             address=address,
         )
         if code.text() != clean:  # the last letter holds bits that say nothing
-            raise NotEnrolledError("the enrolment code has a copying error", cure=cure)
+            raise NotEnrolledError("the enrollment code has a copying error", cure=cure)
         return code

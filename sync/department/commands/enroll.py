@@ -1,4 +1,4 @@
-"""`department enrol`: one-time codes for units; their list; their revocation."""
+"""`department enroll`: one-time codes for units; their list; their revocation."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from sync.department.units import documents as down
 from sync.root_file import describe
 
 
-@verb("enrol", example="department enrol --name 'Car 12' --user chief")
+@verb("enroll", example="department enroll --name 'Car 12' --user chief")
 @click.option("--name", help="Name of the new unit.")
 @click.option("--list", "wants_list", is_flag=True, help="List the units.")
 @click.option("--revoke", metavar="UNIT", help="Revoke this unit (name or id): it can no longer sync.")
 @click.option("--why", default="", help="With --revoke: the reason, for the record.")
 @desk.as_user
-def enrol(
+def enroll(
     common: Common,
     *,
     name: str | None,
@@ -33,7 +33,7 @@ def enrol(
     why: str,
     as_user: str | None,
 ) -> int:
-    """Issue the one-time code with which a unit joins (`reader enrol CODE`); list or revoke units.
+    """Issue the one-time code with which a unit joins (`reader enroll CODE`); list or revoke units.
 
     The code works for one unit, once, for the hours in the settings. The log records who made it and who
     revoked a unit. Before the first administrator there is no log and no logon.
@@ -55,12 +55,12 @@ def enrol(
         if wants_list:
             _show_units(department, as_json=common.json)
         elif revoke is not None:
-            department.enrolment.revoke(revoke, why)
+            department.enrollment.revoke(revoke, why)
             print(f"revoked: {revoke}")
         else:
             down.refresh(home, department.store, department.keys, now_us())
-            root, _ = describe(department.enrolment.root_file())
-            code = department.enrolment.issue_code(name or "", root.digest()).text()
+            root, _ = describe(department.enrollment.root_file())
+            code = department.enrollment.issue_code(name or "", root.digest()).text()
             _show_code(name or "", code, home.settings.code_hours, as_json=common.json)
     finally:
         department.close()
@@ -72,7 +72,7 @@ def _show_code(name: str, code: str, hours: int, *, as_json: bool) -> None:
 
 
 def _show_units(department: Department, *, as_json: bool) -> None:
-    for unit in department.enrolment.listed():
+    for unit in department.enrollment.listed():
         if as_json:
             facts = {
                 "unit": unit.unit_id,
