@@ -28,6 +28,16 @@ def _hints(cls: Any) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
+@functools.cache
+def _later(cls: Any) -> frozenset[str]:
+    return frozenset(one.name for one in dataclasses.fields(cls) if one.metadata.get("later"))
+
+
+def later(default: Any) -> Any:
+    """A field that records of an earlier version do not have: it may be missing, and is `default` then."""
+    return dataclasses.field(default=default, metadata={"later": True})
+
+
 def to_plain(value: Any) -> Any:
     """Plain CBOR values of a record (a map), or of any allowed field value."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -55,11 +65,14 @@ def from_plain(cls: type[T], value: Any, *, where: str = "") -> T:
     if not isinstance(value, dict):
         raise RecordError("is not a map", where=where)
     hints: dict[str, Any] = _hints(cls)  # type: ignore[arg-type]  # a class is hashable
-    if set(value) != set(hints):
-        missing = ", ".join(sorted(set(hints) - set(value)))
+    lacking = set(hints) - set(value) - _later(cls)  # type: ignore[arg-type]
+    if lacking or set(value) - set(hints):
+        missing = ", ".join(sorted(lacking))
         unknown = ", ".join(sorted(str(key)[:40] for key in set(value) - set(hints)))
         raise RecordError(f"missing fields [{missing}], unknown fields [{unknown}]", where=where)
-    made = {name: _field(hint, value[name], f"{where}.{name}") for name, hint in hints.items()}
+    made = {
+        name: _field(hint, value[name], f"{where}.{name}") for name, hint in hints.items() if name in value
+    }
     record = cls(**made)
     check = getattr(record, "check", None)
     if check is not None:

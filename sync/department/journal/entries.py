@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from storage.codec import later
 from storage.errors import RecordError
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.change_entries import (
@@ -159,7 +160,7 @@ class Logon(Note):
     post: str
     totp_step: int
     times: int = 1
-    fresh: bool = False
+    fresh: bool = later(False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

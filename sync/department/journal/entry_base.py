@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from storage.codec import later
+
 SYSTEM = "system"  # entries that no person makes: the ceremony of init, witness, purge
 
 
@@ -23,7 +25,7 @@ class Stamp:
     organisation: str
     session: bytes
     demo: bool
-    proven: str = ""
+    proven: str = later("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

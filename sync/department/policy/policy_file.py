@@ -20,6 +20,7 @@ from sync.department.policy.policy import Policy
 
 MAX_POLICY_BYTES = 256 * 1024
 LATER_TERMS = {
+    "sessions": ("proof_minutes",),
     "inquiry": ("number_refused", "numbers", "bases_of"),
     "detectors": ("break_glass_count", "break_glass_days"),
 }
