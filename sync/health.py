@@ -30,6 +30,7 @@ ALARMS = (
     "configuration_refused",
     "closed_log",
     "clock_in_doubt",
+    "list_expired",
     "sensor_failed",
 )
 CLOCK_STATES = ("disciplined", "holdover", "unknown")

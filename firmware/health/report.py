@@ -55,6 +55,7 @@ class Alarm(StrEnum):
     CONFIGURATION_REFUSED = "configuration_refused"
     CLOSED_LOG = "closed_log"  # a closed log holds reads that the department does not have
     CLOCK_IN_DOUBT = "clock_in_doubt"  # custody does not follow the clock, or it walked: storage.clock_trust
+    LIST_EXPIRED = "list_expired"  # a hot list that no longer matches: its end came before a newer version
     SENSOR_FAILED = "sensor_failed"
 
 
@@ -145,6 +146,7 @@ class HealthWatch:
         self._frames = self._reads = 0
         self._dropped: Callable[[], int] = lambda: 0
         self._silent_s: Callable[[], float | None] | None = None
+        self._expired: Callable[[], int] = lambda: 0
         self._begun_s = self._last_frame_s = monotonic()
         self._looked_s = -LOOK_EVERY_S
 
@@ -166,6 +168,10 @@ class HealthWatch:
     def follow(self, silent_s: Callable[[], float | None]) -> None:
         """Ask the camera from now on: a slow reader and a quiet drop folder raise no alarm."""
         self._silent_s = silent_s
+
+    def watch_lists(self, expired: Callable[[], int]) -> None:
+        """Ask this from now on how many hot lists have expired."""
+        self._expired = expired
 
     def read_stored(self) -> None:
         """One more read is in the log."""
@@ -212,6 +218,7 @@ class HealthWatch:
                 Alarm.CONFIGURATION_REFUSED: custody.configuration_refused,
                 Alarm.CLOSED_LOG: custody.closed_log,
                 Alarm.CLOCK_IN_DOUBT: custody.clock_in_doubt,
+                Alarm.LIST_EXPIRED: self._expired() > 0,
                 Alarm.SENSOR_FAILED: failed or bool(self._troubles()),
             } | {Alarm("camera_" + name): True for name in seeing}
             quality = self._scene.quality

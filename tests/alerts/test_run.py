@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from reader_process import CLIP
 
 from firmware.alerts.running import open_lists
 from firmware.custody.opening import create_ledger, open_ledger
+from firmware.health.report import Alarm, HealthWatch
 from firmware.run import app
 from firmware.run.run_result import RunOptions
 from storage.ledger import Ledger
@@ -24,8 +26,8 @@ from sync.membership import SyncFolder
 pytestmark = pytest.mark.slow
 
 
-def give_list(home: Path, entries: list[Entry]) -> None:
-    """A list as a sync would have left it."""
+def give_list(home: Path, entries: list[Entry], *, hours: int = 24) -> None:
+    """A list as a sync would have left it, good for so many hours more."""
     ledger = open_ledger(home)
     now_us = ledger.store.time.now().us
     data = [one.to_bytes() for one in entries]
@@ -36,8 +38,8 @@ def give_list(home: Path, entries: list[Entry]) -> None:
         issuer="DOJ",
         source="SVS",
         agency="",
-        extracted_us=now_us - HOUR_US,
-        expires_us=now_us + 24 * HOUR_US,
+        extracted_us=now_us + min(-1, hours - 1) * HOUR_US,
+        expires_us=now_us + hours * HOUR_US,
         count=len(data),
         digest=total_digest(map(digest_of, data)),
         snapshot=1,
@@ -90,3 +92,24 @@ def test_the_listed_vehicle_of_the_clip_raises_one_alert(tmp_path: Path) -> None
     ledger.close()
     for text in seen:
         assert text not in said
+
+
+@pytest.mark.parametrize(("hours", "alarm"), [(24, False), (-1, True)])
+def test_a_run_with_an_expired_list_matches_nothing_and_raises_an_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int, alarm: bool
+) -> None:
+    home = tmp_path / "home"
+    create_ledger(home).close()
+    give_list(home, [entry("0ZZZ000")], hours=hours)
+    watched: list[HealthWatch] = []
+    watch_lists = HealthWatch.watch_lists
+
+    def keep(self: HealthWatch, expired: Callable[[], int]) -> None:
+        watch_lists(self, expired)
+        watched.append(self)
+        assert (Alarm.LIST_EXPIRED in self.report().alarms) is alarm
+
+    monkeypatch.setattr(HealthWatch, "watch_lists", keep)
+    said = read_clip(home)
+    assert len(watched) == 1
+    assert ("hot_list_expired" in said) is alarm

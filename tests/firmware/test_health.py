@@ -130,6 +130,9 @@ def spoil(**vitals: Any) -> Any:
             lambda bench: setattr(bench, "custody", replace(bench.custody, clock_in_doubt=True)),
             "clock_in_doubt", id="a clock that custody does not follow",
         ),
+        pytest.param(
+            lambda bench: bench.watch.watch_lists(lambda: 1), "list_expired", id="a hot list that has expired"
+        ),
     ],
 )  # fmt: skip
 def test_each_trouble_raises_its_alarm_alone(trouble: Any, alarm: str) -> None:
