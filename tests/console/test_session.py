@@ -345,9 +345,9 @@ def test_a_cable_pulled_in_a_reset_or_an_update_does_not_leave_it_half_done(
     name = command.split(" ", maxsplit=1)[0].replace("-", "_")
     real = getattr(bench.unit, name)
 
-    def pulled(*words: str) -> Any:
+    def pulled(*words: Any, **more: Any) -> Any:
         bench.hands.pull()
-        yield from real(*words)
+        yield from real(*words, **more)
 
     setattr(bench.unit, name, pulled)
     bench.hands.type(command)

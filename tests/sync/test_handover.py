@@ -102,6 +102,52 @@ def test_a_folder_without_keys_still_hands_over_its_records_and_one_without_a_le
         raise AssertionError("a folder without a ledger was opened")
 
 
+def test_a_folder_without_its_key_and_without_a_record_names_no_log(unit: Joined) -> None:
+    unit.add(1)
+    folder = close_the_log(unit)
+    for key in folder.rglob("*.pub"):
+        key.unlink()
+    ledger = next(folder.rglob("ledger.sqlite3"))
+    with sqlite3.connect(ledger) as connection:
+        connection.execute("DELETE FROM leaves")
+    connection.close()
+    with (
+        pytest.raises(LedgerError, match="names no log: neither its key nor a record can be read"),
+        open_handover(folder),
+    ):
+        raise AssertionError("a folder that names no log was opened")
+
+
+def test_a_record_whose_page_is_torn_is_handed_over_as_bad_and_its_neighbors_whole(
+    unit: Joined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit.add(3)
+    folder = close_the_log(unit)
+    with open_handover(folder) as handover:
+        whole = list(handover.records())
+        torn = whole[1].sequence
+
+        class Torn:
+            """The ledger's connection; a query that touches the page fails as SQLite's does."""
+
+            def __init__(self, real: sqlite3.Connection) -> None:
+                self.real = real
+
+            def execute(self, sql: str, values: tuple[int, ...] = ()) -> sqlite3.Cursor:
+                first, last = (values[0], values[-1]) if values else (0, 0)
+                if "leaf FROM leaves" in sql and (
+                    first == torn if len(values) == 1 else first <= torn < last
+                ):
+                    raise sqlite3.DatabaseError("database disk image is malformed")
+                return self.real.execute(sql, values)
+
+        monkeypatch.setattr(handover, "_db", Torn(handover._db))
+        found = {one.sequence: one for one in handover.records()}
+    assert found[torn] == BadRecord(torn, "its part of the ledger cannot be read")
+    assert {number for number, one in found.items() if isinstance(one, BadRecord)} == {torn}
+    assert len(found) == len(whole)
+
+
 def test_the_department_sees_what_it_lacks_of_a_closed_log_and_what_contradicts(
     unit: Joined, department: Department, tmp_path: Path
 ) -> None:

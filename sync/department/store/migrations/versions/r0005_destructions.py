@@ -13,5 +13,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table."""
-    tables.destructions.create(op.get_bind())
+    """Create the table, unless it is there."""
+    tables.destructions.create(op.get_bind(), checkfirst=True)
