@@ -87,8 +87,12 @@ class Desk(LogState):
     ) -> None:
         """Open the desk of a home made by `create`. Raises HomeError, StorageError for a log that was
         changed."""
-        super().__init__(home, key, clock=clock)
         self._links = links
+        try:
+            super().__init__(home, key, clock=clock)
+        except BaseException:
+            links.close()
+            raise
         self._publisher = Publisher(self.log, home / FOLDER)
         self.logons = Logons(self)
 

@@ -56,10 +56,10 @@ class LogState:
         """Raises HomeError, StorageError for a log that was changed."""
         self.log = AccessLog(home / FOLDER, key)
         self._snapshot_at = 0
-        self.book = self.kept_book()
         self._clock = clock
         self.throttle = LogonThrottle()
         try:
+            self.book = self.kept_book()
             self.refresh()
             self._demand_rooted(home)
         except BaseException:
