@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
 from desk_twins import GROUND, Department
 
+from storage import envelope
 from storage.checkpoint import NoteKey
 from sync.department.content import followed_log
 from sync.department.content.followed_log import DATABASE, FollowedLog
@@ -87,3 +90,24 @@ def test_no_plate_of_a_look_up_lies_on_the_disk_of_the_keys(department: Departme
     assert b"comm1" in kept
     assert PLATE.encode() not in kept
     assert GROUND.justification.encode() not in kept
+
+
+@pytest.mark.parametrize("missing", ["signed", "judged", "peaks"])
+def test_a_state_of_another_version_is_followed_again_from_the_first_entry(
+    department: Department, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setattr(followed_log, "SNAPSHOT_EVERY", 1)
+    entry = searched(department, 1)[0]
+    with contextlib.closing(sqlite3.connect(folder_of(department) / DATABASE)) as database, database:
+        (state,) = database.execute("SELECT state FROM followed").fetchone()
+        plain = envelope.decode(state, limit=1 << 24)
+        assert isinstance(plain, dict)
+        del plain[missing]
+        database.execute("UPDATE followed SET state = ?", (envelope.encode(plain),))
+    again, log = opened_again(department), department.desk.log
+    try:
+        assert again.head()[0] == 0
+        again.follow(log.part(0, log.size()), lambda _first, _last: {})
+        again.demand_signed(entry)
+    finally:
+        again.close()

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from storage import envelope, files, merkle
 from storage.checkpoint import NoteKey, open_checkpoint
@@ -63,6 +63,8 @@ CREATE TABLE IF NOT EXISTS followed_since (
     PRIMARY KEY (log, sequence)
 ) STRICT, WITHOUT ROWID;
 """
+Kept: TypeAlias = tuple[int, str, bytes]
+"""What is kept of an entry: its number, its kind, its content or its `Result`."""
 LOST = "the log does not continue the one that was followed"
 
 
@@ -117,9 +119,6 @@ class FollowedLog:
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(SCHEMA)
         self._size, self._held = -1, Followed()
-        self._fresh: list[
-            tuple[int, str, bytes]
-        ] = []  # entries of the part under way: sequence, kind, content
 
     def close(self) -> None:
         with self._guard:
@@ -133,7 +132,8 @@ class FollowedLog:
         if size != self._size:
             try:
                 self._held = self._read()
-            except StorageError:  # kept by another version: followed again, from the first entry
+            # kept by another version: followed again, from the first entry
+            except (StorageError, KeyError, TypeError, ValueError):
                 for table in ("followed", "followed_to", "followed_since"):
                     self._db.execute(f"DELETE FROM {table} WHERE log = ?", (self._log_id,))  # noqa: S608
                 self._held, size = Followed(), 0
@@ -160,14 +160,14 @@ class FollowedLog:
             found.peaks = tuple(bytes(row[0])[at : at + 32] for at in range(0, len(row[0]), 32))
         return found
 
-    def _write(self, size: int) -> None:
+    def _write(self, size: int, fresh: Sequence[Kept]) -> None:
         """Keep the entries of a part; now and then the whole state instead of them."""
         log_id = self._log_id
         self._db.execute(
             "INSERT OR REPLACE INTO followed_to VALUES (?, ?, ?)", (log_id, size, b"".join(self._held.peaks))
         )
         self._db.executemany(
-            "INSERT INTO followed_since VALUES (?, ?, ?, ?)", ((log_id, *one) for one in self._fresh)
+            "INSERT INTO followed_since VALUES (?, ?, ?, ?)", ((log_id, *one) for one in fresh)
         )
         since = self._row("SELECT count(*) FROM followed_since WHERE log = ?")
         if since is not None and since[0] >= SNAPSHOT_EVERY:
@@ -190,10 +190,9 @@ class FollowedLog:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._load()
-                self._fresh = []
-                size = self._taken(part, expected)
+                size, fresh = self._taken(part, expected)
                 if size != self._size:
-                    self._write(size)
+                    self._write(size, fresh)
                 self._db.execute("COMMIT")
                 self._size = size
             except BaseException:
@@ -202,19 +201,22 @@ class FollowedLog:
                 raise
             return self._size
 
-    def _taken(self, part: LogPart, expected: Callable[[int, int], dict[int, bytes]]) -> int:
-        """Take a part into what is held; how far it goes then."""
+    def _taken(
+        self, part: LogPart, expected: Callable[[int, int], dict[int, bytes]]
+    ) -> tuple[int, list[Kept]]:
+        """Take a part into what is held; how far it goes then, and what to keep of it."""
         end = part.start + len(part.leaves)
         if not 0 <= part.start <= self._size or len(part.leaves) > AT_ONCE:
             raise FollowError("a part follows what is here", where="access log")
         if end <= self._size:
-            return self._size
+            return self._size, []
         known = self._held
+        fresh: list[Kept] = []
         frontier = merkle.Frontier(self._size, known.peaks)
         roots = expected(self._size, end)
         openings = {one.sequence: one for one in part.openings}
         for leaf in part.leaves[self._size - part.start :]:
-            self._take(known, leaf, frontier.size, openings)
+            fresh += self._take(known, leaf, frontier.size, openings)
             frontier.append(merkle.leaf_hash(leaf))
             if frontier.size in roots and roots[frontier.size] != frontier.root():
                 raise FollowError(LOST, where="access log")
@@ -223,22 +225,25 @@ class FollowedLog:
             raise FollowError(LOST, where="access log")
         self._demand_root(known)
         known.peaks = frontier.peaks
-        return frontier.size
+        return frontier.size, fresh
 
-    def _take(self, known: Followed, leaf: bytes, sequence: int, openings: dict[int, Opening]) -> None:
+    def _take(
+        self, known: Followed, leaf: bytes, sequence: int, openings: dict[int, Opening]
+    ) -> tuple[Kept, ...]:
+        """Take in one leaf; what to keep of its entry, if it is judged."""
         payload = envelope.open_signed(leaf, self._log.public, context=CONTEXT, limit=4096)
         log_id, kind, place, _, mark = parse_leaf(payload)
         if log_id != self._log_id or place != sequence:
             raise FollowError("a leaf is of another log or place", where=f"access log, entry {sequence}")
         if kind not in SIGNER_KINDS:
-            return
+            return ()
         shown = openings.get(sequence)
         if shown is None or commitment(ELEMENT, shown.salt, shown.content) != mark.commitment:
             raise FollowError("an entry was not shown", where=f"access log, entry {sequence}")
         entry = entry_from(kind, sequence, shown.content)
         _judge(known, entry)
         kept = to_bytes(_result_of(known, entry)) if kind in SECRET_KINDS else shown.content
-        self._fresh.append((sequence, kind, kept))
+        return ((sequence, kind, kept),)
 
     def _demand_root(self, known: Followed) -> None:
         """The log's root is the one that was put here by hand, or follows it. Raises FollowError."""
