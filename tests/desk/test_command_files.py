@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_seat import Seat
-from desk_twins import START_US, Department
+from desk_twins import START_US
 
 from storage.times import DAY_US
 from sync.department.cli import main
@@ -20,16 +19,6 @@ SINCE, UNTIL = (
     datetime.fromtimestamp((START_US + days * DAY_US) / 1e6, UTC).strftime("%Y-%m-%d") for days in (-5, 0)
 )
 PERIOD = ("--plate", "8XYZ123", "--since", SINCE, "--until", UNTIL)
-
-
-@pytest.fixture
-def seat(
-    department: Department,
-    tokens: Callable[[str], str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Seat:
-    return Seat(department, tokens, monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -31,16 +31,6 @@ from sync.department.store.database import open_store
 GROUND = ("--purpose", "investigation", "--case", "26-001234", "--why", "hit and run on Myrtle Avenue")
 
 
-@pytest.fixture
-def seat(
-    department: Department,
-    tokens: Callable[[str], str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Seat:
-    return Seat(department, tokens, monkeypatch, capsys)
-
-
 @pytest.mark.parametrize("time", ["yesterday", "2026-10-01T08:30:00", "01.10.2026"])
 def test_a_time_that_is_none_is_misuse_and_told_by_its_option(seat: Seat, time: str) -> None:
     for words in (

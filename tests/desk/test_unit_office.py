@@ -33,16 +33,6 @@ from sync.handover import closed_logs
 from sync.succession import keep_keys, registration, succeed
 
 
-@pytest.fixture
-def seat(
-    department: Department,
-    tokens: Callable[[str], str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Seat:
-    return Seat(department, tokens, monkeypatch, capsys)
-
-
 def entered(department: Department, kind: type) -> list[tuple[str, object]]:
     department.desk.refresh()
     return [(one.stamp.user, one.note) for one in department.desk.log.entries() if isinstance(one.note, kind)]

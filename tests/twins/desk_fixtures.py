@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from desk_seat import Seat
 from desk_twins import Department, found_department, open_copy
 
 
@@ -37,3 +38,14 @@ def tokens(department: Department) -> Callable[[str], str]:
         return known[user]
 
     return token
+
+
+@pytest.fixture
+def seat(
+    department: Department,
+    tokens: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Seat:
+    """A terminal at which the department's people type commands."""
+    return Seat(department, tokens, monkeypatch, capsys)

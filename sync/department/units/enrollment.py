@@ -149,20 +149,7 @@ class Enrollment:
             if row is None or row.expires_us < now or row.unit_id not in {None, unit_id}:
                 raise refuse("code", "the enrollment code is unknown, used or expired")
             self._add_unit(connection, vouch, unit_id, row.name)
-            log_id = log_id_of(public)
-            known = held.find_log(connection, log_id)
-            if known is not None and known.unit_id != unit_id:
-                raise refuse("wrong-device", "another unit vouched for this log")
-            if known is None:
-                held.close_logs(connection, unit_id, but=log_id)
-                held.add_log(
-                    connection,
-                    log_id=log_id,
-                    unit_id=unit_id,
-                    public=vouch.log_public,
-                    vouch=request.vouch,
-                    now_us=now,
-                )
+            self._hold_log(connection, unit_id, log_id_of(public), vouch, request.vouch)
             connection.execute(
                 update(codes).where(codes.c.digest == code.digest()).values(used_us=now, unit_id=unit_id)
             )
@@ -208,6 +195,25 @@ class Enrollment:
         except IntegrityError:
             raise refuse("code", "a unit of that name is enrolled already") from None
 
+    def _hold_log(
+        self, connection: sa.Connection, unit_id: str, log_id: bytes, vouch: Vouch, vouched: bytes
+    ) -> bool:
+        """Hold a log for its unit, and close the unit's others; False if it is held already."""
+        known = held.find_log(connection, log_id)
+        if known is not None and known.unit_id != unit_id:
+            raise refuse("wrong-device", "another unit vouched for this log")
+        if known is None:
+            held.close_logs(connection, unit_id, but=log_id)
+            held.add_log(
+                connection,
+                log_id=log_id,
+                unit_id=unit_id,
+                public=vouch.log_public,
+                vouch=vouched,
+                now_us=self._now_us(),
+            )
+        return known is None
+
     def _certify(self, connection: sa.Connection, vouch: Vouch, unit_id: str) -> bytes:
         days = self._settings.certificate_days
         certificate = self._authority.issue_unit(vouch.tls_public, unit_id, days)
@@ -240,19 +246,7 @@ class Enrollment:
         log_id = log_id_of(public)
         with self._store.write() as connection:
             unit_id = self._known(connection, vouch)
-            known = held.find_log(connection, log_id)
-            if known is not None and known.unit_id != unit_id:
-                raise refuse("wrong-device", "another unit vouched for this log")
-            if known is None:
-                held.close_logs(connection, unit_id, but=log_id)
-                held.add_log(
-                    connection,
-                    log_id=log_id,
-                    unit_id=unit_id,
-                    public=vouch.log_public,
-                    vouch=request.vouch,
-                    now_us=self._now_us(),
-                )
+            if self._hold_log(connection, unit_id, log_id, vouch, request.vouch):
                 incidents.record(
                     connection,
                     kind="new-log",
