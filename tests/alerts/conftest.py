@@ -1,7 +1,8 @@
-"""The custody fixtures, for the tests of this folder."""
+"""The custody fixtures and a car with its page, for the tests of this folder."""
 
 from __future__ import annotations
 
+from car_page import car
 from custody_twins import door, home, ledger, reopen, slot, time
 
-__all__ = ["door", "home", "ledger", "reopen", "slot", "time"]
+__all__ = ["car", "door", "home", "ledger", "reopen", "slot", "time"]

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from alert_cases import CASES, Case
-from car_page import Car, certificate, post
-from custody_twins import SteppedTime
+from car_page import Car, post
 
 from firmware.alerts.episodes import EPISODE_US
-from storage.ledger import Ledger
 from storage.times import MINUTE_US
-from sync.department.units.authority import Authority
-from sync.membership import SyncFolder
-
-
-@pytest.fixture
-def car(ledger: Ledger, time: SteppedTime, tmp_path: Path) -> Iterator[Car]:
-    folder = SyncFolder.of(tmp_path / "unit")
-    authority = Authority.create(tmp_path / "authority", "Monrovia PD")
-    certificate(folder, authority)
-    made = Car(ledger, time, folder, authority)
-    with made.server:
-        yield made
-        made.close()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

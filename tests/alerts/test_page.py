@@ -6,14 +6,12 @@ import json
 import re
 import socket
 import ssl
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alert_twins import entry
-from car_page import UNIT, Car, certificate, post
-from custody_twins import SteppedTime
+from car_page import UNIT, Car, post
 
 from firmware.alerts.page_server import MAX_BODY
 from firmware.alerts.sessions import SHIFT_US, TICKET_US
@@ -21,24 +19,11 @@ from firmware.custody.asking import proof_of
 from storage import access, codec
 from storage.audit_records import Access
 from storage.envelope import decode, encode
-from storage.ledger import Ledger
 from storage.roster import DEMO_PEOPLE
 from storage.times import MINUTE_US
-from sync.department.units.authority import Authority
-from sync.membership import SyncFolder, page_host
+from sync.membership import page_host
 
 SECRETS = ("7XKR219", "KIA", "VICTIM", "26-1042")
-
-
-@pytest.fixture
-def car(ledger: Ledger, time: SteppedTime, tmp_path: Path) -> Iterator[Car]:
-    folder = SyncFolder.of(tmp_path / "unit")
-    authority = Authority.create(tmp_path / "authority", "Monrovia PD")
-    certificate(folder, authority)
-    made = Car(ledger, time, folder, authority)
-    with made.server:
-        yield made
-        made.close()
 
 
 def test_an_alert_is_confirmed_in_three_steps_beyond_the_plate(car: Car) -> None:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from car_page import Car, certificate
-from custody_twins import SteppedTime
+from car_page import Car
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no page is opened")
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from storage.envelope import decode
-from storage.ledger import Ledger
-from sync.department.units.authority import Authority
-from sync.membership import SyncFolder
 
 CHROMIUM = shutil.which("chromium") or ""
 PATIENCE_MS = 60_000
@@ -24,17 +19,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: no page is opened"),
 ]
-
-
-@pytest.fixture
-def car(ledger: Ledger, time: SteppedTime, tmp_path: Path) -> Iterator[Car]:
-    folder = SyncFolder.of(tmp_path / "unit")
-    authority = Authority.create(tmp_path / "authority", "Monrovia PD")
-    certificate(folder, authority)
-    made = Car(ledger, time, folder, authority)
-    with made.server:
-        yield made
-        made.close()
 
 
 @pytest.fixture

@@ -12,20 +12,17 @@ from pathlib import Path
 
 import pytest
 from alert_twins import entry
-from car_page import Car, certificate, post
-from custody_twins import SteppedTime, home, ledger, slot, time
+from car_page import Car, car, post
+from custody_twins import home, ledger, slot, time
 from desk_cars import Car as DeskCar
 from desk_twins import Department, found_department, open_copy
 from desk_verifiers import Verifier, name_of, planted_now
 from drawn_images import patch as drawn_patch
 
-from storage.ledger import Ledger
 from sync.department.desk.alerts.calls import Figures
 from sync.department.desk.inquiry.forms import NothingForm
-from sync.department.units.authority import Authority
-from sync.membership import SyncFolder
 
-__all__ = ["home", "ledger", "slot", "time"]
+__all__ = ["car", "home", "ledger", "slot", "time"]
 
 FULL = os.environ.get("ALPR_FAULTS") == "full"
 ROUNDS = 1000 if FULL else 12
@@ -79,17 +76,6 @@ def test_at_the_desk_who_copies_confirms_nothing_and_who_looks_confirms_all(depa
         f"desk: {copied} of {ROUNDS} planted mismatches confirmed by who copies the entry; {confirmed} of "
         f"{ROUNDS} true ones by who looks, {attentive.strokes // ROUNDS} keystrokes beyond plate and state"
     )
-
-
-@pytest.fixture
-def car(ledger: Ledger, time: SteppedTime, tmp_path: Path) -> Iterator[Car]:
-    folder = SyncFolder.of(tmp_path / "unit")
-    authority = Authority.create(tmp_path / "authority", "Monrovia PD")
-    certificate(folder, authority)
-    made = Car(ledger, time, folder, authority)
-    with made.server:
-        yield made
-        made.close()
 
 
 def test_in_the_car_nothing_shows_the_entry_to_copy_and_who_looks_confirms_all(car: Car) -> None:

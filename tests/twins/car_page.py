@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import ssl
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from alert_twins import HEAD, KNOWN, Held, entry, plate_box, seen
 from cryptography.hazmat.primitives.serialization import Encoding
 from custody_twins import SteppedTime, add_reads
@@ -114,3 +117,15 @@ class Car:
 
 def post(client: httpx.Client, path: str, **body: Any) -> httpx.Response:
     return client.post(path, content=json.dumps(body), headers={"X-Alert-Page": "1"})
+
+
+@pytest.fixture
+def car(ledger: Ledger, time: SteppedTime, tmp_path: Path) -> Iterator[Car]:
+    """A unit whose page serves over TLS, with its department's authority."""
+    folder = SyncFolder.of(tmp_path / "unit")
+    authority = Authority.create(tmp_path / "authority", "Monrovia PD")
+    certificate(folder, authority)
+    made = Car(ledger, time, folder, authority)
+    with made.server:
+        yield made
+        made.close()
