@@ -17,7 +17,7 @@ from pathlib import Path
 from alpr_image import boot, debs, image, provision
 from alpr_image.workshop import BuildError, Workshop, version
 
-PARTS = ("visit", "hard-day", "chip", "tampered", "tampered-here")
+PARTS = ("visit", "hard-day", "chip", "fuses", "tampered", "tampered-here")
 
 
 def main() -> int:
@@ -107,7 +107,7 @@ def _provision(args: argparse.Namespace) -> int:
 
 
 def _test(shop: Workshop, only: list[str], *, built: bool) -> int:
-    from alpr_image.bench import chip, story, tampering, trials, visit  # noqa: PLC0415 - need the tests' tools
+    from alpr_image.bench import chip, fuses, story, tampering, trials, visit  # noqa: PLC0415 - need the tests' tools
     from alpr_image.bench.office import Office  # noqa: PLC0415
 
     made = image.build(shop, board="virt", version=1, name=version(), tell=_tell, fresh=not built)
@@ -124,6 +124,8 @@ def _test(shop: Workshop, only: list[str], *, built: bool) -> int:
         trials.hard_day(told, stick, (machine, card), office)
     if "chip" in only:
         chip.keys_in_the_chip(told, parts)
+    if "fuses" in only:
+        fuses.key_in_the_fuses(told, parts)
     if "tampered" in only:
         tampering.tampered(told, parts, made)
     print(told.write().read_text(encoding="utf-8"))

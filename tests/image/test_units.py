@@ -19,7 +19,13 @@ from tests.image.conftest import IMAGE_BUILD
 
 UNIT, OFFICE, IMAGE = IMAGE_BUILD / "unit", IMAGE_BUILD / "office", IMAGE_BUILD / "image"
 SYSTEM = "usr/lib/systemd/system"
-SERVICES = sorted([*(UNIT / SYSTEM).glob("*.service"), *(OFFICE / SYSTEM).glob("*.service")])
+SERVICES = sorted(
+    [
+        *(UNIT / SYSTEM).glob("*.service"),
+        *(OFFICE / SYSTEM).glob("*.service"),
+        IMAGE / SYSTEM / "alpr-data-key.service",
+    ]
+)
 WORST = 2.0
 NAMES = [path.name for path in SERVICES]
 
@@ -245,6 +251,10 @@ def test_data_partition_is_encrypted_by_the_chip_and_never_asks_a_person() -> No
     assert {"luks", "tpm2-device=auto", "headless=true", "nofail"} <= set(options)
     definition = (IMAGE / "usr/lib/repart.d/50-persistent.conf").read_text()
     assert "Encrypt=tpm2" in definition
+    opens = (IMAGE / "etc/systemd/system/systemd-cryptsetup@persistent.service.d/alpr.conf").read_text()
+    assert f"attach persistent {crypttab[1]} " in opens
+    assert {"luks", "tpm2-device=auto", "headless=true"} <= set(re.split("[,; ]|how=", opens))
+    assert "ExecStartPost=/bin/rm -f /run/alpr/data-key" in opens
     for line in (IMAGE / "etc/fstab").read_text().splitlines():
         if line.startswith(("/dev/", "/data")):
             assert "nofail" in line
@@ -301,6 +311,7 @@ def test_config_txt_names_every_part_of_the_order() -> None:
         "dtoverlay=pps-gpio",
         "dtoverlay=i2c-rtc",
         "dtoverlay=tpm-slb9670",
+        "lock_device_private_key=1",
         "camera_auto_detect=1",
     ):
         assert line in text

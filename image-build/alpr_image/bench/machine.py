@@ -41,87 +41,26 @@ class Machine:
         self.log = ""
 
     @contextlib.contextmanager
-    def running(self, card: str, *, disks: tuple[Path, ...] = (), network: bool = True) -> Iterator[Hands]:
+    def running(
+        self, card: str, *, disks: tuple[Path, ...] = (), network: bool = True, chip: bool = True
+    ) -> Iterator[Hands]:
         """Power on; the hands are at the cable. The power is cut at the end of the `with`.
 
         card: a QEMU drive: `file=PATH,format=raw` or `file=nbd+unix:///?socket=PATH,format=raw`.
+        chip: with its TPM.
         """
-        folder, shop = self.folder, self._shop
+        folder = self.folder
         for name in ("chip.sock", "cable", "log"):
             (folder / name).unlink(missing_ok=True)
-        self._chip_process = subprocess.Popen(  # noqa: S603 - fixed program
-            shop.entered(
-                [
-                    "swtpm",
-                    "socket",
-                    "--tpm2",
-                    "--tpmstate",
-                    f"dir={self.chip}",
-                    "--ctrl",
-                    f"type=unixio,path={folder}/chip.sock",
-                    "--flags",
-                    "startup-clear",
-                ]
-            ),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        _await(folder / "chip.sock")
-        words = [
-            "qemu-system-aarch64",
-            "-M",
-            "virt,acpi=off",
-            "-cpu",
-            "cortex-a72",
-            "-smp",
-            "2",
-            "-m",
-            str(self._memory),
-            "-nodefaults",
-            "-display",
-            "none",
-            "-monitor",
-            "none",
-            "-drive",
-            f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
-            "-drive",
-            f"if=pflash,format=raw,file={self._variables}",
-            "-chardev",
-            f"socket,id=log,path={folder}/log,server=on,wait=off,logfile={folder}/log.txt,logappend=on",
-            "-serial",
-            "chardev:log",
-            "-chardev",
-            f"socket,id=cable,path={folder}/cable,server=on,wait=off",
-            "-serial",
-            "chardev:cable",
-            "-chardev",
-            f"socket,id=chip,path={folder}/chip.sock",
-            "-tpmdev",
-            "emulator,id=tpm0,chardev=chip",
-            "-device",
-            "tpm-tis-device,tpmdev=tpm0",
-            "-device",
-            "virtio-rng-pci",
-            "-device",
-            "i6300esb",
-            "-action",
-            "watchdog=reset",
-            "-drive",
-            f"if=none,id=card,{card},cache=writeback",
-            "-device",
-            "virtio-blk-pci,drive=card,bootindex=1",
-        ]
-        for number, disk in enumerate(disks):
-            words += [
-                "-drive",
-                f"if=none,id=d{number},file={disk},format=raw,readonly=on",
-                "-device",
-                f"virtio-blk-pci,drive=d{number}",
-            ]
+        words = self._words(card, disks)
+        if chip:
+            self._start_chip()
+            words += ["-chardev", f"socket,id=chip,path={folder}/chip.sock"]
+            words += ["-tpmdev", "emulator,id=tpm0,chardev=chip", "-device", "tpm-tis-device,tpmdev=tpm0"]
         if network:
             words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
         self._process = subprocess.Popen(  # noqa: S603 - fixed program
-            shop.entered(words), stdout=subprocess.DEVNULL, stderr=(folder / "qemu.txt").open("wb")
+            self._shop.entered(words), stdout=subprocess.DEVNULL, stderr=(folder / "qemu.txt").open("wb")
         )
         _await(folder / "cable", self._process)
         line = socket.socket(socket.AF_UNIX)
@@ -133,6 +72,33 @@ class Machine:
             self.cut()
             with contextlib.suppress(OSError):
                 line.close()
+
+    def _start_chip(self) -> None:
+        folder = self.folder
+        words = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.chip}"]
+        words += ["--ctrl", f"type=unixio,path={folder}/chip.sock", "--flags", "startup-clear"]
+        self._chip_process = subprocess.Popen(  # noqa: S603 - fixed program
+            self._shop.entered(words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _await(folder / "chip.sock")
+
+    def _words(self, card: str, disks: tuple[Path, ...]) -> list[str]:
+        """The machine without its chip and its network."""
+        folder = self.folder
+        words = ["qemu-system-aarch64", "-M", "virt,acpi=off", "-cpu", "cortex-a72", "-smp", "2"]
+        words += ["-m", str(self._memory), "-nodefaults", "-display", "none", "-monitor", "none"]
+        words += ["-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}"]
+        words += ["-drive", f"if=pflash,format=raw,file={self._variables}"]
+        log = f"socket,id=log,path={folder}/log,server=on,wait=off,logfile={folder}/log.txt,logappend=on"
+        cable = f"socket,id=cable,path={folder}/cable,server=on,wait=off"
+        words += ["-chardev", log, "-serial", "chardev:log", "-chardev", cable, "-serial", "chardev:cable"]
+        words += ["-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset"]
+        words += ["-drive", f"if=none,id=card,{card},cache=writeback"]
+        words += ["-device", "virtio-blk-pci,drive=card,bootindex=1"]
+        for number, disk in enumerate(disks):
+            words += ["-drive", f"if=none,id=d{number},file={disk},format=raw,readonly=on"]
+            words += ["-device", f"virtio-blk-pci,drive=d{number}"]
+        return words
 
     def cut(self) -> None:
         """Cut the power."""

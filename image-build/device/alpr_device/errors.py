@@ -1,6 +1,7 @@
 """What can go wrong with a slot or an update.
 
 DeviceError
+├── KeySourceError     nothing here keeps the data partition's key
 ├── SlotError          the boot choice cannot be read or set
 └── UpdateRefusedError the update must not be installed; `reason` is what the technician sees
 """
@@ -10,6 +11,10 @@ from __future__ import annotations
 
 class DeviceError(Exception):
     """Base of this package's errors; its text is one line."""
+
+
+class KeySourceError(DeviceError):
+    """Nothing here keeps the data partition's key, or what keeps it refuses."""
 
 
 class SlotError(DeviceError):

@@ -1,0 +1,90 @@
+"""A unit without a TPM: its data partition's key comes from the fuses, over a stand-in of a Pi's firmware."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import shutil
+from pathlib import Path
+
+from alpr_device.data_key import LABEL
+from alpr_device.slots import PiSlots
+
+from alpr_image import pack, wheels
+from alpr_image.bench import stand_in_firmware
+from alpr_image.bench.card import partition
+from alpr_image.bench.luks import Header
+from alpr_image.bench.story import Story
+from alpr_image.bench.visit import prompt, shown
+from alpr_image.image import Parts, assemble
+from alpr_image.root import Facts
+from alpr_image.workshop import BuildError, Workshop, run
+
+NAME = "reader-1"
+KEY = bytes(range(32))
+# The real driver over the stand-in: the machine has neither the device nor the firmware behind it.
+_LAID_IN = f"""
+from alpr_device.stand_in_firmware import StandInFirmware
+
+DEVICE = Path("/dev/null")
+_ioctl = StandInFirmware(bytes.fromhex("{KEY.hex()}")).ioctl  # type: ignore[assignment]
+"""
+
+
+def key_in_the_fuses(story: Story, parts: Parts) -> None:
+    """It makes its data partition without a chip, starts again and opens it; another board's key does not."""
+    card = _card(story.shop, parts, story.folder / "fuses.card")
+    machine = story.machine("fuses-unit")
+    for what in ("makes its data partition", "starts again and opens it"):
+        with (
+            story.step(f"key in the fuses, no chip: {what}") as told,
+            machine.running(f"file={card},format=raw", network=False, chip=False) as hands,
+        ):
+            prompt(hands, NAME)
+            text = shown(hands, "selftest", f"{NAME}> ")
+            log = next((line for line in text.splitlines() if " log " in line), "")
+            if not log.startswith("ok"):
+                raise BuildError(text[-600:])
+            told.append(" ".join(log.split()))
+    with story.step("key in the fuses: the partition opens with this board's key and no other's") as told:
+        start, _ = partition(story.shop, card, "persistent")
+        header = Header.of(card, start)
+        if [one["type"] for one in header.held["tokens"].values()]:
+            raise BuildError("the header names another source of the key")
+        for whose, key, opens in (("this board's", KEY, True), ("another's", bytes(32), False)):
+            if _opens(story, card, start, key) is not opens:
+                raise BuildError(f"{whose} key: {'does not open' if opens else 'opens'} the partition")
+        told.append("this board's opens, another's does not")
+
+
+def _opens(story: Story, card: Path, start: int, key: bytes) -> bool:
+    """Ask cryptsetup on a copy of the header."""
+    head, secret = story.folder / "fuses.head", story.folder / "fuses.key"
+    with card.open("rb") as file:
+        file.seek(start)
+        head.write_bytes(file.read(32 << 20))
+    secret.write_text(hmac.new(key, LABEL, hashlib.sha256).hexdigest())
+    try:
+        story.shop.tool("cryptsetup", "open", "--test-passphrase", f"--key-file={secret}", head)
+    except BuildError:
+        return False
+    return True
+
+
+def _card(shop: Workshop, parts: Parts, card: Path) -> Path:
+    """A card of the last build's tree with the stand-in below the driver."""
+    tree, out = shop.path / "root-variant", shop.folder("variant-fuses")
+    run(["rm", "-rf", tree])
+    run(["cp", "-a", shop.path / f"root-{parts.board.name}", tree])
+    package = tree / wheels.FOLDER / "alpr_device"
+    shutil.copyfile(Path(stand_in_firmware.__file__), package / "stand_in_firmware.py")
+    with (package / "mailbox.py").open("a", encoding="utf-8") as file:
+        file.write(_LAID_IN)
+    for cached in package.glob("__pycache__/mailbox.*"):
+        cached.unlink()
+    facts = Facts(board=parts.board.name, version=1, name="fuses")
+    verified, boot = assemble(shop, parts, facts, tree, out)
+    config = pack.config_partition(shop, PiSlots.autoboot("A"), out / "bootconfig.img")
+    made = pack.disk(shop, config=config, boot=boot, root=verified.image, out=out / "card.img")
+    run(["rm", "-rf", tree])
+    return Story.grown(made, card)

@@ -1,0 +1,137 @@
+"""Where the data partition's key comes from: a TPM if one is fitted, otherwise the fuses of a Raspberry Pi.
+
+Runs once at each start, before the partition is made or opened. With a TPM it leaves everything to systemd,
+which seals the key itself. With the fuses it writes the key (an HMAC that the firmware computes) to a file in
+RAM and tells systemd-repart to make the partition with it; the file is removed once the partition is open. A
+partition keeps the source that it was made with: its LUKS header says which.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from alpr_device.errors import DeviceError, KeySourceError
+from alpr_device.mailbox import DEVICE, FirmwareKeys, Mailbox
+
+LABEL = b"alpr-reader data partition v1"
+PARTITION = "persistent"
+# a chip on the SPI bus is there seconds after the kernel; one that the header names is waited for
+NEW_CHIP_S, NAMED_CHIP_S = 15.0, 90.0
+_LUKS = struct.Struct(">6sHQ")
+_MAGIC = b"LUKS\xba\xbe"
+_HEADER_BYTES = 4096
+_MOST_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where the machine shows what it has, and where the answer goes."""
+
+    run: Path = Path("/run/alpr")
+    repart: Path = Path("/run/repart.d")
+    template: Path = Path("/usr/lib/repart.d/50-persistent.conf")
+    blocks: Path = Path("/sys/class/block")
+    devices: Path = Path("/dev")
+    chip: Path = Path("/sys/class/tpm/tpm0")
+    mailbox: Path = DEVICE
+
+
+def choose(
+    places: Places,
+    firmware: FirmwareKeys,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], float] = time.monotonic,
+) -> str:
+    """Prepare the key; the line for the journal.
+
+    Raises KeySourceError: no chip, and the firmware keeps no key.
+    """
+    made_with = source_of(places)
+    has_mailbox = places.mailbox.exists()
+    if made_with != "fuses":
+        patience_s = NAMED_CHIP_S if made_with == "chip" or not has_mailbox else NEW_CHIP_S
+        until = now() + patience_s
+        while not places.chip.exists() and now() < until:
+            sleep(0.2)
+        if places.chip.exists() or made_with == "chip":
+            return "the data partition's key is sealed by the chip"
+        if not has_mailbox:
+            raise KeySourceError("neither a TPM nor a Raspberry Pi's firmware: nothing here can keep a key")
+    generated = False
+    if not firmware.has_key():
+        if made_with is not None:
+            raise KeySourceError("this board's fuses hold no key: the card is another unit's")
+        firmware.generate()
+        generated = True
+    key = firmware.hmac(LABEL)
+    firmware.lock()
+    _write_key(places.run / "data-key", key)
+    places.repart.mkdir(exist_ok=True)
+    text = places.template.read_text(encoding="ascii").replace("Encrypt=tpm2", "Encrypt=key-file")
+    (places.repart / places.template.name).write_text(text, encoding="ascii")
+    burned = "; a key was burned into the fuses, for good" if generated else ""
+    return f"the data partition's key comes from the fuses{burned}"
+
+
+def source_of(places: Places) -> str | None:
+    """`chip` or `fuses`: what this card's partition was made with. None: no partition yet, or no header."""
+    device = _partition(places)
+    if device is None:
+        return None
+    try:
+        with device.open("rb") as file:
+            magic, version, size = _LUKS.unpack(file.read(_LUKS.size))
+            if magic != _MAGIC or version != 2 or not _HEADER_BYTES < size <= _MOST_BYTES:
+                return None
+            file.seek(_HEADER_BYTES)
+            text = file.read(size - _HEADER_BYTES).split(b"\0", 1)[0]
+        tokens = json.loads(text)["tokens"].values()
+        return "chip" if any(one["type"] == "systemd-tpm2" for one in tokens) else "fuses"
+    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError):
+        return None  # cryptsetup reads the second header, or says what is wrong
+
+
+def _partition(places: Places) -> Path | None:
+    try:
+        disk = Path((places.run / "disk").read_text(encoding="ascii").strip()).name
+    except OSError:
+        return None
+    for entry in sorted(places.blocks.glob(f"{disk}*")):
+        try:
+            facts = (entry / "uevent").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            continue
+        if f"PARTNAME={PARTITION}" in facts:
+            return places.devices / entry.name
+    return None
+
+
+def _write_key(path: Path, key: bytes) -> None:
+    """In hexadecimal, without a line's end: systemd takes a key file whole."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o400)
+    with os.fdopen(handle, "wb") as file:
+        file.write(key.hex().encode("ascii"))
+
+
+def main() -> int:
+    """For alpr-data-key.service. On failure the reason is left for the technician's port."""
+    places = Places()
+    try:
+        print(f"data-key: {choose(places, Mailbox(places.mailbox))}", file=sys.stderr)
+    except (DeviceError, OSError) as error:
+        print(f"data-key: {error}", file=sys.stderr)
+        (places.run / "no-data-reason").write_text(f"{error}\n", encoding="utf-8")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
