@@ -82,7 +82,7 @@ def test_every_call_of_the_table_is_described_and_nothing_else() -> None:
     assert named == {
         *OPERATIONS,
         *(f"session/{name}" for name in ("begin", "passkey", "logon", "unlock", "logoff")),
-        *("session/prove-passkey", "session/prove", "inquiry/stream"),
+        *("session/unlock-passkey", "session/prove-passkey", "session/prove", "inquiry/stream"),
     }
     text = json.dumps(DESCRIBED)
     for part in text.split('"$ref": "')[1:]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from desk_twins import GROUND, Department
+from desk_twins import GROUND, PASSWORD, Department
 from passkey_twin import PasskeyTwin, b64
 
 from storage.times import MINUTE_US
@@ -20,15 +20,18 @@ from sync.department.desk.people.passkeys import (
     PasskeyIdForm,
     PasskeyRow,
     begin_passkey,
+    begin_proof,
+    begin_unlock,
 )
 from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import secret_of
 from sync.department.journal import check_log
 from sync.department.journal.access_log import KEYS, AuditKeys
+from sync.department.journal.entries import FreshProof, SessionEnded
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.person_entries import SessionKeySet
-from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError, NotYetError
+from sync.department.policy.refusals import DeskRefusal, FormError, LockedError, NotProvenError, NotYetError
 
 Tokens = Callable[[str], str]
 
@@ -202,3 +205,133 @@ def test_a_name_that_nobody_has_gets_options_that_stay_alike(department: Departm
     assert first["challenge"] != again["challenge"]
     registered(department, "comm1")
     assert json.loads(begin_passkey(department.desk, "comm1")).keys() == first.keys()
+
+
+# an unlock --------------------------------------------------------------------------------------------------
+
+
+def locked(department: Department, user: str) -> str:
+    """A session that its person locked."""
+    token = department.logon(user, proves=False)
+    department.desk.logons.logoff(token, lock=True)
+    return token
+
+
+def demand_locked(department: Department, token: str) -> None:
+    with pytest.raises(LockedError):
+        department.call("inquiry/mine", token, NothingForm())
+
+
+def test_a_passkey_opens_a_locked_session_and_is_a_fresh_proof(department: Department) -> None:
+    twin, desk = registered(department, "super"), department.desk
+    token = locked(department, "super")
+    demand_locked(department, token)
+    desk.logons.unlock_passkey(token, twin.get(begin_unlock(desk, token)))
+    department.call("inquiry/mine", token, NothingForm())
+    *_, proof, opened = desk.log.entries(kinds=(FreshProof.KIND, SessionEnded.KIND))
+    assert isinstance(proof.note, FreshProof)
+    assert proof.note.credential_id == twin.credential_id
+    assert isinstance(opened.note, SessionEnded)
+    assert (opened.note.how, opened.note.totp_step) == ("unlocked", -1)
+    assert desk.book.sessions.open[digest_of(token)].proof == f"passkey, entry {proof.sequence}"
+    assert problems(department) == ()
+
+
+def test_a_code_is_good_after_an_unlock_by_passkey_and_used_after_one_by_code(department: Department) -> None:
+    """The unlock by passkey uses no code, and makes none of before good again."""
+    twin, desk = registered(department, "super"), department.desk
+    token = locked(department, "super")
+    used = department.code("super")
+    desk.logons.unlock_passkey(token, twin.get(begin_unlock(desk, token)))
+    desk.logons.logoff(token, lock=True)
+    with pytest.raises(NotProvenError):
+        desk.logons.unlock(token, PASSWORD, used)
+    department.clock.step(31_000_000)
+    desk.logons.unlock(token, PASSWORD, department.code("super"))
+
+
+def unlock_twice(department: Department, token: str, twin: PasskeyTwin) -> str:
+    answer = twin.get(begin_unlock(department.desk, token))
+    department.desk.logons.unlock_passkey(token, answer)
+    department.desk.logons.logoff(token, lock=True)
+    return answer
+
+
+def unlock_of_another_session(department: Department, token: str, twin: PasskeyTwin) -> str:
+    del token
+    return twin.get(begin_unlock(department.desk, locked(department, "super")))
+
+
+def unlock_with_a_proof(department: Department, token: str, twin: PasskeyTwin) -> str:
+    """A proof that was begun before the lock."""
+    department.desk.logons.unlock_passkey(token, twin.get(begin_unlock(department.desk, token)))
+    answer = twin.get(begin_proof(department.desk, token))
+    department.desk.logons.logoff(token, lock=True)
+    return answer
+
+
+def unlock_with_a_logon(department: Department, token: str, twin: PasskeyTwin) -> str:
+    del token
+    return twin.get(begin_passkey(department.desk, "super"))
+
+
+def unlock_six_minutes_later(department: Department, token: str, twin: PasskeyTwin) -> str:
+    answer = twin.get(begin_unlock(department.desk, token))
+    department.clock.step(6 * MINUTE_US)
+    return answer
+
+
+def unlock_without_a_pin(department: Department, token: str, twin: PasskeyTwin) -> str:
+    return replace(twin, verifies=False).get(begin_unlock(department.desk, token))
+
+
+def unlock_by_another_key(department: Department, token: str, twin: PasskeyTwin) -> str:
+    other = PasskeyTwin(twin.origin, credential_id=twin.credential_id)
+    return other.get(begin_unlock(department.desk, token))
+
+
+def unlock_by_another_person(department: Department, token: str, twin: PasskeyTwin) -> str:
+    del twin
+    return registered(department, "chief").get(begin_unlock(department.desk, token))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        unlock_twice,
+        unlock_of_another_session,
+        unlock_with_a_proof,
+        unlock_with_a_logon,
+        unlock_six_minutes_later,
+        unlock_without_a_pin,
+        unlock_by_another_key,
+        unlock_by_another_person,
+    ],
+    ids=lambda one: one.__name__,
+)
+def test_an_unlock_with_a_passkey_is_refused_and_the_session_stays_locked(
+    department: Department, answer: Callable[[Department, str, PasskeyTwin], str]
+) -> None:
+    twin = registered(department, "super")
+    token = locked(department, "super")
+    made = answer(department, token, twin)
+    with pytest.raises(NotProvenError):
+        department.desk.logons.unlock_passkey(token, made)
+    demand_locked(department, token)
+
+
+def test_without_a_passkey_an_unlock_says_what_else_opens_it(department: Department) -> None:
+    token = locked(department, "super")
+    with pytest.raises(FormError) as refused:
+        begin_unlock(department.desk, token)
+    assert "password and code" in refused.value.cure
+
+
+def test_an_unlock_proves_nothing_for_an_open_session(department: Department) -> None:
+    """An answer to an unlock is no answer to a call that asks for a fresh proof."""
+    twin, desk = registered(department, "super"), department.desk
+    token = locked(department, "super")
+    kept = twin.get(begin_unlock(desk, token))
+    desk.logons.unlock_passkey(token, twin.get(begin_unlock(desk, token)))
+    with pytest.raises(NotProvenError):
+        desk.logons.prove_passkey(token, kept)

@@ -162,6 +162,7 @@ def reference() -> str:
         ("begin", BeginForm, "what a client makes a person's key with"),
         ("passkey", BeginForm, "`options`: what navigator.credentials.get() is given, as JSON"),
         ("logon", LogonForm, "`token`, whose it is, until when"),
+        ("unlock-passkey", None, "`options` of an unlock with a passkey, as JSON"),
         ("unlock", UnlockForm, "nothing"),
         ("prove-passkey", None, "`options` of a fresh proof with a passkey, as JSON"),
         ("prove", ProveForm, "`entry` of the fresh proof, `how`, `until_us`"),

@@ -5,7 +5,8 @@
     POST /desk/session/logon    {"user", "password" or "certificate", "code"} or {"passkey"} -> {"token", ...}
     POST /desk/session/prove-passkey {} -> {"options"}; POST /desk/session/prove {"password" or
                                 "certificate", "code"} or {"passkey"}: a fresh proof, for calls that ask one
-    POST /desk/session/unlock   {"password" or "certificate", "code"}
+    POST /desk/session/unlock-passkey {} -> {"options"}; POST /desk/session/unlock {"password" or
+                                "certificate", "code"} or {"passkey"}: opens a locked session again
     POST /desk/session/logoff   {}
     POST /desk/NOUN/VERB        the operation's form -> its answer; once for each Idempotency-Key;
                                 Statement: the caller's signature of call and form (base64)
@@ -149,6 +150,9 @@ def routes(front: Front | None, shared: Calling | None = None) -> list[BaseRoute
         await desk.unlock(token, form, address_of(request))
         return {}
 
+    async def unlock_passkey(request: Request, _value: Any, desk: Calling) -> Any:
+        return await desk.begin_unlock(bearer(request))
+
     async def prove_passkey(request: Request, _value: Any, desk: Calling) -> Any:
         return await desk.begin_proof(bearer(request))
 
@@ -185,6 +189,7 @@ def routes(front: Front | None, shared: Calling | None = None) -> list[BaseRoute
         Route("/desk/session/logon", endpoint(logon), methods=["POST"]),
         Route("/desk/session/prove-passkey", endpoint(prove_passkey), methods=["POST"]),
         Route("/desk/session/prove", endpoint(prove), methods=["POST"]),
+        Route("/desk/session/unlock-passkey", endpoint(unlock_passkey), methods=["POST"]),
         Route("/desk/session/unlock", endpoint(unlock), methods=["POST"]),
         Route("/desk/session/logoff", endpoint(logoff), methods=["POST"]),
         Route("/desk/inquiry/stream", stream, methods=["POST"]),

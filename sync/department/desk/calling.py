@@ -28,7 +28,7 @@ from sync.department.desk.logon_forms import (
     UnlockForm,
 )
 from sync.department.desk.operations import OPERATIONS, Operation
-from sync.department.desk.people.passkeys import Options, begin_passkey, begin_proof
+from sync.department.desk.people.passkeys import Options, begin_passkey, begin_proof, begin_unlock
 from sync.department.desk.whoami import logged_on
 from sync.department.desk.words import demand_plain
 from sync.department.ground.problem import words_of_unforeseen
@@ -133,9 +133,19 @@ class Calling:
         self._demand_turn()
 
         def work() -> None:
-            desk.logons.unlock(token, form.password, form.code, certificate=form.certificate, address=address)
+            if form.passkey:
+                desk.logons.unlock_passkey(token, form.passkey, address=address)
+            else:
+                desk.logons.unlock(
+                    token, form.password, form.code, certificate=form.certificate, address=address
+                )
 
         await anyio.to_thread.run_sync(work, limiter=self._logons)
+
+    async def begin_unlock(self, token: str) -> Options:
+        """The options of an unlock with a passkey; the answer goes into `unlock`. Raises DeskRefusal."""
+        desk = self.front.desk
+        return Options(options=await self.in_thread(lambda: begin_unlock(desk, token)))
 
     async def begin_proof(self, token: str) -> Options:
         """The options of a fresh proof with a passkey; the answer goes into `prove`. Raises DeskRefusal."""

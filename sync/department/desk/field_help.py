@@ -23,6 +23,7 @@ _BY_FORM: dict[str, FieldWords] = {
     "StepForm.after": W("After", "where the last step ended; empty for the first"),
     "StopForm.access": W("Search", "the entry that inquiry/begin answered"),
     "ProveForm.passkey": W("Answer of the authenticator", "JSON; instead of password and code"),
+    "UnlockForm.passkey": W("Answer of the authenticator", "JSON; instead of password and code"),
     "PasskeyForm.name": W("Name of the passkey", "as you call it: key ring, phone, ..."),
     "AccountForm.ends_us": W("Designation ends", "463.6 (b): of a designee; empty for the policy's longest"),
     "AccountForm.name": W("Name", "first and last name"),

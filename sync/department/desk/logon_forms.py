@@ -46,11 +46,13 @@ class LogonForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnlockForm:
-    """The same person's password and code, for a locked session; `certificate`: as for a logon."""
+    """The same person's password and code, for a locked session, or instead of the password a certificate as
+    for a logon; or a passkey's answer as JSON, alone."""
 
     password: str = field(default="", repr=False)
-    code: str = field(repr=False)
+    code: str = field(default="", repr=False)
     certificate: bytes = field(default=b"", repr=False)
+    passkey: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from sync.department.desk.people.rules import Credential
 from sync.department.desk.sessions import Session
 from sync.department.ground.person_key import SALT_BYTES, SessionToken
 from sync.department.journal.entries import AccountSet, Entry, FreshProof, Logon, SessionEnded
-from sync.department.journal.entry_base import Stamp
+from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.passkeys import answered_by, challenge_of, demand_answer, passkey_certificate
 from sync.department.journal.person_entries import CODE, PASSKEY, SessionKeySet
 from sync.department.journal.second_hands import UnsignedError
@@ -106,28 +106,54 @@ class Logons:
     ) -> None:
         """Open a locked session again, by the same person: with the password, or with a fresh certificate of
         their key. Raises as `logon`."""
-        with self._state.deciding():
-            session = sessions.find(self._state.book.sessions, token)
+        session = self.session_of(token)
         if certificate:
             proven = self._certified(session.user, certificate, address)
         else:
             proven = self._proven(session.user, password, address)
-        with self._state.deciding() as moment:
-            sessions.find(self._state.book.sessions, token)
+
+        def judge(at_us: int) -> tuple[str, list[Note]]:
             credential = self._state.credential(session.user)
-            reason, step = self._prove(session.user, credential, proven.matches, code, moment.at_us)
+            reason, step = self._prove(session.user, credential, proven.matches, code, at_us)
+            return reason, [SessionEnded(session=session.digest, how="unlocked", totp_step=step)]
+
+        self._enter_unlock(token, address, judge)
+
+    def unlock_passkey(self, token: str, answer: str, *, address: str = "") -> None:
+        """The same by a passkey's answer to `begin_unlock`; the entry of the proof comes first. Raises as
+        `unlock`."""
+        self._state.throttle.demand_pace(address, self._state.now_us())
+        session = self.session_of(token)
+        judged = self._answered(session, answer, address, unlocks=True)
+
+        def judge(_at_us: int) -> tuple[str, list[Note]]:
+            reason, proof = judged()
+            return reason, [proof, SessionEnded(session=session.digest, how="unlocked", totp_step=-1)]
+
+        self._enter_unlock(token, address, judge)
+
+    def session_of(self, token: str) -> Session:
+        """The session of a token, locked or not. Raises NotProvenError."""
+        with self._state.deciding():
+            return sessions.find(self._state.book.sessions, token)
+
+    def _enter_unlock(self, token: str, address: str, judge: Callable[[int], tuple[str, list[Note]]]) -> None:
+        """Enter an unlock, or its failure. `judge`: (why it fails or "", the entries) at a time."""
+        with self._state.deciding() as moment:
+            session = sessions.find(self._state.book.sessions, token)
             account = self._state.book.roster.accounts.get(session.user)
             stamp = self._state.stamp_of(account, moment.at_us, session.digest)
+            reason, notes = judge(moment.at_us)
             if reason:
                 self._enter_failure(session.user, account, reason, address, stamp)
             else:
                 self._state.throttle.passed(address, session.user)
-                opened = SessionEnded(session=session.digest, how="unlocked", totp_step=step)
-                self._state.add(opened, stamp)
+                for note in notes:
+                    self._state.add(note, stamp)
                 self._state.log.touch(session.digest, moment.at_us)
         if reason:
             raise NotProvenError(
-                "password or code is wrong", code="logon", clause="CJIS IA-2", cure="try again"
+                "password, code or passkey is wrong", code="logon", clause="CJIS IA-2", cure="try again"
             )
 
     def logoff(self, token: str, *, lock: bool = False) -> None:
@@ -163,17 +189,23 @@ class Logons:
     def prove_passkey(self, token: str, answer: str, *, address: str = "") -> Entry:
         """The same by a passkey's answer to the challenge that this session was given. Raises as `prove`."""
         self._state.throttle.demand_pace(address, self._state.now_us())
-        session = self._open_session(token)
-        self._state.throttle.demand_open(
-            self._state.policy.sessions, address, session.user, self._state.now_us()
-        )
+        judged = self._answered(self._open_session(token), answer, address)
+        return self._enter_proof(token, address, lambda _at_us: judged())
+
+    def _answered(
+        self, session: Session, answer: str, address: str, *, unlocks: bool = False
+    ) -> Callable[[], tuple[str, FreshProof]]:
+        """What judges a passkey's answer, whose challenge is used up now: (why it fails or "", the proof).
+        Raises LockedError, FormError, NotProvenError."""
+        now_us = self._state.now_us()
+        self._state.throttle.demand_open(self._state.policy.sessions, address, session.user, now_us)
         try:
             challenge, name = challenge_of(answer), answered_by(answer)
         except RecordError as error:
             raise FormError(str(error), code="passkey", clause="CJIS IA-11") from None
-        self.challenges.take_proof(challenge, session.digest, self._state.now_us())
+        self.challenges.take_proof(challenge, session.digest, now_us, unlocks=unlocks)
 
-        def judge(_at_us: int) -> tuple[str, FreshProof]:
+        def judge() -> tuple[str, FreshProof]:
             keys = self._state.book.signers.passkeys.get(session.user, ())
             key = next((one for one in keys if one.credential_id == name), None)
             proof = FreshProof(how=PASSKEY, totp_step=-1, credential_id=name)
@@ -185,7 +217,7 @@ class Logons:
                 return "passkey", proof
             return "", proof
 
-        return self._enter_proof(token, address, judge)
+        return judge
 
     def _open_session(self, token: str) -> Session:
         """The session of a token, which must not be locked. Raises NotProvenError, LockedError."""

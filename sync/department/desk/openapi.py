@@ -158,6 +158,11 @@ def document(title: str = "ALPR policy desk") -> dict[str, Any]:
         "/desk/session/logon": {
             "post": _call(schemas, "session/logon", "Log on.", LogonForm, LoggedOn, secured=False)
         },
+        "/desk/session/unlock-passkey": {
+            "post": _call(
+                schemas, "session/unlock-passkey", "Options of an unlock with a passkey.", None, Options
+            )
+        },
         "/desk/session/unlock": {
             "post": _call(schemas, "session/unlock", "Open a locked session again.", UnlockForm, None)
         },

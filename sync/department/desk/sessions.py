@@ -33,7 +33,7 @@ def digest_of(token: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One logon. `locked`: idle too long; it opens again only with password and code.
+    """One logon. `locked`: idle too long; it opens again only with password and code, or a passkey.
 
     `proof`, `proof_us`: its newest fresh proof, in words with its entry, and when. A browser's logon is
     none.
@@ -84,7 +84,7 @@ class Sessions:
                     proven_us=entry.stamp.at_us if unlocked else known.proven_us,
                     locked=not unlocked,
                 )
-                if unlocked:
+                if unlocked and note.totp_step >= 0:  # a passkey's unlock has its own entry of the proof
                     self._prove(note.session, entry, CODE)
             else:
                 del self.open[note.session]
@@ -130,7 +130,7 @@ def demand_open(policy: Policy, session: Session, last_used_us: int, now_us: int
             f"locked after {policy.sessions.lock_minutes} idle minutes",
             code="session-locked",
             clause="CJIS AC-11",
-            cure="unlock it with password and code",
+            cure="unlock it with password and code, or with a passkey",
         )
 
 

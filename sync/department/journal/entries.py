@@ -165,8 +165,8 @@ class Logon(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded(Note):
-    """A session ended or was unlocked again (with the code of `totp_step`). `how`: logoff, locked,
-    unlocked, ended."""
+    """A session ended or was unlocked again (with the code of `totp_step`, or -1: with the passkey of the
+    FreshProof before it). `how`: logoff, locked, unlocked, ended."""
 
     KIND: ClassVar[str] = "session"
     session: bytes

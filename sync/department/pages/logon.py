@@ -12,7 +12,7 @@ from sync.department.pages import shield
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import DeskRefusal, LockedError
 
-NO_PLACE = {"/logon", "/logoff", "/unlock", "/lock", "/awake"}
+NO_PLACE = {"/logon", "/logoff", "/unlock", "/unlock/passkey", "/lock", "/awake"}
 
 
 async def show(visit: Visit) -> Response:
@@ -77,16 +77,25 @@ async def locked(visit: Visit) -> Response:
     """The page of a locked session: nothing of what was typed is on it."""
     user = visit.person.user
     kept = len(visit.memory.drafts(user))
-    return visit.page("locked.html", 200 if visit.refusal else 423, next=_next(visit), kept=kept)
+    passkeys = bool(visit.calling.front.desk.book.signers.passkeys.get(user))
+    status = 200 if visit.refusal else 423
+    return visit.page("locked.html", status, next=_next(visit), kept=kept, passkeys=passkeys)
 
 
 async def unlock(visit: Visit) -> Response:
     """Open the session again, and go back to the form as it was."""
-    form = UnlockForm(
-        password=visit.values.get("password", ""), code=visit.values.text("code").replace(" ", "")
-    )
+    values = visit.values
+    form = UnlockForm(passkey=values.get("passkey", ""))
+    if not form.passkey:
+        form = UnlockForm(password=values.get("password", ""), code=values.text("code").replace(" ", ""))
     await visit.calling.unlock(visit.token, form, address_of(visit.request))
     return visit.to(_next(visit))
+
+
+async def unlock_passkey(visit: Visit) -> Response:
+    """What the browser's authenticator is asked, for an unlock without password and code."""
+    begun = await visit.calling.begin_unlock(visit.token)
+    return visit.data(begun.options)
 
 
 async def lock(visit: Visit) -> Response:
@@ -115,6 +124,7 @@ PAGES = (
     Page(path="/logon/passkey", send=passkey, again=show, to_all=True),
     Page(path="/logoff", send=log_off, to_all=True),
     Page(path="/unlock", send=unlock, again=locked),
+    Page(path="/unlock/passkey", send=unlock_passkey, again=locked),
     Page(path="/lock", send=lock),
     Page(path="/awake", send=awake),
 )

@@ -37,10 +37,11 @@ class WaitingLogon:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingProof:
-    """A fresh proof that waits for an authenticator: of which session."""
+    """A fresh proof that waits for an authenticator: of which session. `unlocks`: it opens a locked one."""
 
     session: bytes
     at_us: int
+    unlocks: bool
 
 
 class Challenges:
@@ -70,20 +71,21 @@ class Challenges:
             )
         return found
 
-    def add_proof(self, session: bytes, now_us: int) -> bytes:
-        """The challenge of a fresh proof in this session."""
+    def add_proof(self, session: bytes, now_us: int, *, unlocks: bool = False) -> bytes:
+        """The challenge of a fresh proof in this session, or of its unlock."""
         challenge = os.urandom(32)
         with self._guard:
-            self._proofs[challenge] = WaitingProof(session=session, at_us=now_us)
+            self._proofs[challenge] = WaitingProof(session=session, at_us=now_us, unlocks=unlocks)
             while len(self._proofs) > MOST_WAITING:
                 self._proofs.popitem(last=False)
         return challenge
 
-    def take_proof(self, challenge: bytes, session: bytes, now_us: int) -> None:
-        """A challenge of this session, once. Raises NotProvenError."""
+    def take_proof(self, challenge: bytes, session: bytes, now_us: int, *, unlocks: bool = False) -> None:
+        """A challenge of this session and use, once. Raises NotProvenError."""
         with self._guard:
             found = self._proofs.pop(challenge, None)
-        if found is None or found.session != session or not 0 <= now_us - found.at_us < LIFE_US:
+        of_this = found is not None and (found.session, found.unlocks) == (session, unlocks)
+        if found is None or not of_this or not 0 <= now_us - found.at_us < LIFE_US:
             raise NotProvenError(
                 "this proof was not begun in this session, or five minutes ago",
                 code="logon",

@@ -94,7 +94,20 @@ def begin_passkey(desk: Desk, user: str) -> str:
 def begin_proof(desk: Desk, token: str) -> str:
     """The options of a fresh proof with a passkey, as JSON, for one open session. Raises DeskRefusal."""
     caller = desk.still(token, Call.POLICY_READ)
-    known = desk.book.signers.passkeys.get(caller.user, ())
+    challenge = desk.logons.challenges.add_proof(caller.session, caller.at_us)
+    return _asked_of(desk, caller.user, challenge)
+
+
+def begin_unlock(desk: Desk, token: str) -> str:
+    """The options of an unlock with a passkey, as JSON, for one locked session. Raises DeskRefusal."""
+    session = desk.logons.session_of(token)
+    challenge = desk.logons.challenges.add_proof(session.digest, desk.now_us(), unlocks=True)
+    return _asked_of(desk, session.user, challenge)
+
+
+def _asked_of(desk: Desk, user: str, challenge: bytes) -> str:
+    """What the authenticators of this person are asked. Raises FormError where there is none."""
+    known = desk.book.signers.passkeys.get(user, ())
     if not known:
         raise FormError(
             "you have no passkey here",
@@ -104,7 +117,7 @@ def begin_proof(desk: Desk, token: str) -> str:
         )
     options = webauthn.generate_authentication_options(
         rp_id=desk.logons.site.rp_id,
-        challenge=desk.logons.challenges.add_proof(caller.session, caller.at_us),
+        challenge=challenge,
         allow_credentials=[PublicKeyCredentialDescriptor(id=one.credential_id) for one in known],
         user_verification=UserVerificationRequirement.REQUIRED,
     )
