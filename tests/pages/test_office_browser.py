@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,11 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed: 
 from axe_playwright_python.sync_playwright import Axe
 from page_browser import CHROMIUM, Window, Windows, prove, windows
 
+from sync.department.desk.inquiry import calls
+from sync.department.desk.inquiry.forms import DecideForm
+from sync.department.desk.inquiry.pace import Pace
 from sync.department.desk.redress.calls import RedressForm, ask
+from sync.department.journal.entries import SearchEnded, SearchStep
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.pages import auditing, governing, holding, machines, openness, sharing, staffing
 from sync.department.pages.changing import SHEET as CHANGES
@@ -32,12 +38,26 @@ SHEETS = (
 PLAIN = sorted({one.path for one in SHEETS if "{" not in one.path} | {"/setup", "/trust"})
 
 
+@dataclass(slots=True)
+class StepByStep(Pace):
+    """Steps of twenty reads, each once a test lets it begin, or once `cancelled` says that it need not."""
+
+    let: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    cancelled: Callable[[], bool] = lambda: False
+
+    def step(self) -> int:
+        while not self.let.acquire(timeout=0.05) and not self.cancelled():
+            pass
+        return 20
+
+
 @pytest.fixture(scope="module")
 def department(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Department]:
     """One department for the module, with something in every list."""
     folder = tmp_path_factory.mktemp("browsed") / "copy"
     shutil.copytree(founded, folder)
     made = open_copy(folder)
+    made.front = replace(made.front, pace=StepByStep())
     asked = RedressForm(about="stop", contact="j.doe@example.org", words="I was stopped on Myrtle Avenue")
     ask(made.front, "", asked)
     yield made
@@ -134,3 +154,90 @@ def test_a_page_of_lists_prints_and_zooms_without_a_sideways_scroll(desk: Window
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
         assert wide <= 0, path
+
+
+# a search that opens much, by the page's script -----------------------------------------------------------
+
+
+def on_its_page(one: Window, department: Department) -> int:
+    """A search for part of a plate, agreed to by a second person, on the page of its steps: its entry."""
+    one.logon("comm1", then="/search")
+    page = one.page
+    texts = {"number": "26-001234", "justification": "hit and run on Myrtle Avenue", "plate": "7ABC*"}
+    for name, text in texts.items():
+        page.locator(f"#{name}").fill(text)
+    page.locator("#purpose").select_option("investigation")
+    page.locator("#basis").select_option("criminal-investigation")
+    page.get_by_role("button", name="Propose to a second person").click()
+    page.get_by_role("heading", name="Proposal").wait_for()
+    number = int(page.url.rpartition("/")[2])
+    yes = DecideForm(proposal=number, granted=True, reason="known case")
+    department.call("inquiry/approve", department.logon("super"), yes)
+    page.get_by_role("button", name="Run it now").click()
+    page.get_by_role("heading", name="This search opens 33 reads").wait_for()
+    return int(page.url.split("/")[-2])
+
+
+def steps_of(department: Department, access: int) -> list[int]:
+    notes = [one.note for one in department.desk.log.entries(kinds=(SearchStep.KIND,))]
+    return [one.reads for one in notes if isinstance(one, SearchStep) and one.access == access]
+
+
+def end_of(department: Department, access: int) -> list[tuple[str, int, int]]:
+    notes = [one.note for one in department.desk.log.entries(kinds=(SearchEnded.KIND,))]
+    return [
+        (one.how, one.opened, one.of)
+        for one in notes
+        if isinstance(one, SearchEnded) and one.access == access
+    ]
+
+
+@pytest.fixture
+def pace(department: Department, monkeypatch: pytest.MonkeyPatch) -> Iterator[StepByStep]:
+    """33 reads are much here. What waits for a step goes on at the end."""
+    monkeypatch.setattr(calls, "AT_ONE_GO", 10)
+    made = department.front.pace
+    assert isinstance(made, StepByStep)
+    made.cancelled = lambda: False
+    yield made
+    made.cancelled = lambda: True
+
+
+def test_the_script_opens_part_after_part_shows_how_far_and_leads_to_the_results(
+    desk: Windows, department: Department, pace: StepByStep
+) -> None:
+    one = desk.open()
+    access = on_its_page(one, department)
+    assert not one.page.locator("#steps-go").is_visible()  # the script sends it
+    assert one.page.locator("#steps").evaluate("one => one.value") == 0
+    pace.let.release()
+    one.page.get_by_text("20 of 33 opened").wait_for()
+    assert one.page.locator("#steps").evaluate("one => one.value") == 20
+    shown = one.page.locator("#steps-found li")
+    assert shown.count() > 0
+    assert all("7ABC" in text for text in shown.all_inner_texts())
+    assert found_by_axe(one) == []
+    assert end_of(department, access) == []
+    pace.let.release()
+    one.page.wait_for_url(f"**/search/{access}")
+    one.page.get_by_role("heading", name="30 reads").wait_for()
+    assert (steps_of(department, access), end_of(department, access)) == ([20, 13], [("done", 33, 33)])
+    assert one.complaints == []
+
+
+def test_a_search_cancelled_under_the_script_leaves_the_rest_closed_and_shows_what_was_found(
+    desk: Windows, department: Department, pace: StepByStep
+) -> None:
+    one = desk.open()
+    access = on_its_page(one, department)
+    under_way = department.front.under_way.get(access)
+    assert under_way is not None
+    pace.cancelled = lambda: under_way.asked_to_stop
+    pace.let.release()
+    one.page.get_by_text("20 of 33 opened").wait_for()
+    found = one.page.locator("#steps-found li").count()
+    one.page.get_by_role("button", name="Cancel the search").click()
+    one.page.get_by_text("20 of 33 reads were opened: this search was cancelled").wait_for()
+    assert one.page.locator("tr[id^=row-]").count() == found > 0
+    assert end_of(department, access) == [("cancelled", 20, 33)]
+    assert one.complaints == []
