@@ -59,9 +59,10 @@ class Machine:
             words += ["-tpmdev", "emulator,id=tpm0,chardev=chip", "-device", "tpm-tis-device,tpmdev=tpm0"]
         if network:
             words += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
-        self._process = subprocess.Popen(  # noqa: S603 - fixed program
-            self._shop.entered(words), stdout=subprocess.DEVNULL, stderr=(folder / "qemu.txt").open("wb")
-        )
+        with (folder / "qemu.txt").open("wb") as said:
+            self._process = subprocess.Popen(  # noqa: S603 - fixed program
+                self._shop.entered(words), stdout=subprocess.DEVNULL, stderr=said
+            )
         _await(folder / "cable", self._process)
         line = socket.socket(socket.AF_UNIX)
         line.connect(str(folder / "cable"))

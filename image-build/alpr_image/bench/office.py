@@ -30,8 +30,8 @@ def free_port() -> int:
 class Office:
     """A department's home, a technician's key and grants."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, seen_by_unit: str = SEEN_BY_UNIT) -> None:
+        self.folder, self._host = folder, seen_by_unit
         folder.mkdir(parents=True, exist_ok=True)
         self.home, self.key = folder / "department", folder / PERSON
         self._ports = self._kept_ports()
@@ -58,15 +58,16 @@ class Office:
         if not self.home.exists():
             ports = ("--unit-port", str(self._ports[0]), "--desk-port", str(self._ports[1]))
             self.department(
-                "init", "--name", "Monrovia PD", "--host", SEEN_BY_UNIT, "--listen", "127.0.0.1", *ports
+                "init", "--name", "Monrovia PD", "--host", self._host, "--listen", "127.0.0.1", *ports
             )
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", PERSON, "-f", self.key])
-        server = subprocess.Popen(  # noqa: S603 - our own program
-            [*_program("sync.department.cli"), "--home", str(self.home), "serve"],
-            env=_env(),
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "server.txt").open("wb"),
-        )
+        with (self.folder / "server.txt").open("wb") as said:
+            server = subprocess.Popen(  # noqa: S603 - our own program
+                [*_program("sync.department.cli"), "--home", str(self.home), "serve"],
+                env=_env(),
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+            )
         try:
             for port in self._ports:
                 _await_port(port, server)

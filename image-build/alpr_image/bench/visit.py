@@ -111,7 +111,7 @@ def first_visit(story: Story, hands: Hands, office: Office) -> None:
     with story.step("enrolls with a code; reads of before are destroyed on the typed name") as told:
         hands.type(f"enroll {office.code(UNIT)}")
         hands.wait_for("type the unit's name", COMMAND_LIMIT_S)
-        hands.wait_for("go on:", COMMAND_LIMIT_S)
+        hands.wait_for("continue:", COMMAND_LIMIT_S)
         hands.wait_for("> ", COMMAND_LIMIT_S)
         hands.type("reader-1")
         hands.wait_for(f"this unit is {UNIT} (", COMMAND_LIMIT_S)
