@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from operator import itemgetter
@@ -349,7 +350,7 @@ def test_an_alert_from_before_the_enrollment_is_marked_and_silent(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
     """Its list was never approved by two people of this department."""
-    with open_store(department.home.database_url).write() as connection:
+    with closing(open_store(department.home.database_url)) as store, store.write() as connection:
         later = department.clock.us - 30 * MINUTE_US
         connection.execute(update(units).where(units.c.name == "car-8").values(enrolled_us=later))
     department.clock.step(-60 * MINUTE_US)
