@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from desk_twins import GROUND, Department, SwitchedWitness
 
-from storage import merkle
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.inquiry.forms import NothingForm, RunForm
-from sync.department.journal.check_log import Tree
-from sync.department.journal.hourly_heads import DATABASE, HourlyHeads, check_hours, leaf_of
+from sync.department.journal.check_hours import HoursReport, check_hours
+from sync.department.journal.check_log import tree_of
+from sync.department.journal.hourly_heads import DATABASE, HourlyHeads, leaf_of
 from sync.department.journal.witness_link import FolderWitness
 from sync.department.journal.witness_server import WitnessFolder
 from sync.department.server.hourly import overdue, publish_hours
@@ -63,15 +63,22 @@ def public(department: Department, tmp_path: Path) -> Iterator[Public]:
     made.close()
 
 
-def problems(public: Public, checkpoints: list[str], folder: Path | None = None) -> list[str]:
+def report(
+    public: Public,
+    checkpoints: list[str],
+    folder: Path | None = None,
+    *,
+    at_home: bool = True,
+    keys: bool = True,
+) -> HoursReport:
     log = public.department.desk.log
-    named = public.department.desk.root.public_witnessing()
-    assert named is not None
-    hashes = [merkle.leaf_hash(leaf) for leaf in log.leaves(log.size())]
-    found: list[str] = []
-    where = folder or log.folder
-    check_hours(where, log.log_id, public.hours.note_key, Tree(hashes), named, checkpoints, found)
-    return found
+    named = public.department.desk.root.public_witnessing() if keys else None
+    tree, where = tree_of(log.folder), folder or log.folder
+    return check_hours(where, log.log_id, public.hours.note_key, tree, named, checkpoints, at_home=at_home)
+
+
+def problems(public: Public, checkpoints: list[str], folder: Path | None = None) -> list[str]:
+    return report(public, checkpoints, folder).problems
 
 
 def test_the_tree_grows_by_the_hour_whether_or_not_anybody_looked_up(
@@ -116,7 +123,7 @@ def test_a_log_that_was_rewritten_with_its_witness_shows_in_public(
     db.commit()
     db.close()
     found = problems(public, [newest], copy)
-    assert "hourly heads, hour 1: its head is not one of this access log" in found
+    assert any(one.endswith("has a head that is not one of this access log") for one in found)
     assert "hourly heads: a public witness saw another log: entries were changed or removed" in found
     (copy / DATABASE).unlink()
     assert problems(public, [newest], copy) == ["hourly heads: public witnesses saw a log that is not here"]
@@ -146,3 +153,93 @@ def test_compliance_says_that_the_root_file_names_no_witness(department: Departm
     rows = department.call("compliance/overdue", department.logon("chief"), NothingForm())
     assert isinstance(rows, tuple)
     assert "the root file names no witness" in " ".join(row.what for row in rows if row.kind == "witness")
+
+
+def change(copy: Path, *statements: str) -> None:
+    db = sqlite3.connect(copy / DATABASE)
+    for one in statements:
+        db.execute(one)
+    db.commit()
+    db.close()
+
+
+HEAD_BY_ANOTHER = (
+    "UPDATE heads SET note = replace(note, char(10) || '2' || char(10), char(10) || '3' || char(10))"
+)
+ATTACKS = {
+    "an hour in the middle removed": (["DELETE FROM leaves WHERE at = 2"], "an hour was removed"),
+    "an hour removed, the others moved up": (
+        ["DELETE FROM leaves WHERE at = 2", "UPDATE leaves SET at = at - 1 WHERE at > 2"],
+        "1 hour before the hour",
+    ),
+    "the last hours removed": (["DELETE FROM leaves WHERE at > 1"], "were changed or removed"),
+    "all hours removed": (["DELETE FROM leaves", "DELETE FROM nodes"], "were changed or removed"),
+    "an hour dated anew": (["UPDATE leaves SET hour = hour + 9 WHERE at = 3"], "hours before the hour"),
+    "hours swapped": (
+        [
+            "UPDATE leaves SET at = 99 WHERE at = 1",
+            "UPDATE leaves SET at = 1 WHERE at = 2",
+            "UPDATE leaves SET at = 2 WHERE at = 99",
+        ],
+        "is out of order",
+    ),
+    "another salt": (["UPDATE leaves SET salt = zeroblob(32) WHERE at = 0"], "the cached tree differs"),
+    "fewer entries in a later hour": (["UPDATE leaves SET size = 1 WHERE at = 3"], "has fewer entries"),
+    "a tree head that the log did not sign": ([HEAD_BY_ANOTHER], "a stored tree head: "),
+    "a tree head beside another size": (
+        ["UPDATE heads SET size = size + 1 WHERE size = 4"],
+        "is written beside it",
+    ),
+    "no database": (["DROP TABLE leaves"], "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("keys", [True, False], ids=["with the public witness's keys", "without"])
+def test_a_stranger_finds_what_was_done_to_the_hours_of_a_copy(
+    department: Department, public: Public, tmp_path: Path, attack: str, *, keys: bool
+) -> None:
+    for _ in range(4):
+        department.call("training/list", department.logon("comm1"), NothingForm())
+        public.publish()
+        department.clock.step(HOUR_US)
+    copy = tmp_path / "shown"
+    shutil.copytree(department.desk.log.folder, copy)
+    newest = [public.newest()] if keys else []
+    clean = report(public, newest, copy, at_home=False, keys=keys)
+    assert (clean.problems, clean.hours, clean.witnessed) == ([], 4, 4 if keys else 0)
+    statements, words = ATTACKS[attack]
+    change(copy, *statements)
+    found = report(public, newest, copy, at_home=False, keys=keys).problems
+    assert any(words in one for one in found), found
+
+
+def test_what_a_stranger_does_not_have_is_not_wrong(
+    department: Department, public: Public, tmp_path: Path
+) -> None:
+    public.publish()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    absent = report(public, [public.newest()], empty, at_home=False)
+    assert (absent.problems, absent.unchecked) == ([], [f"hourly heads: {DATABASE} is not here"])
+    no_keys = report(public, [], at_home=False, keys=False)
+    assert (no_keys.problems, no_keys.unchecked) == (
+        [],
+        ["hourly heads: co-signatures (no key of a public witness)"],
+    )
+    no_head = report(public, [], at_home=False)
+    assert (no_head.problems, no_head.witnessed) == ([], 1)
+    assert "removed at the end" in no_head.unchecked[0]
+
+
+def test_an_hour_that_a_public_witness_saw_before_it_began_is_dated_falsely(
+    department: Department, public: Public
+) -> None:
+    public.publish()
+    department.clock.step(5 * HOUR_US)  # the department's clock alone
+    public.hours.add_hours(department.desk.now_us())
+    head = public.hours.signed_head(public.hours.size())
+    department.clock.step(-5 * HOUR_US)
+    signed = public.link.cosign(1, public.hours.consistency(1, public.hours.size()), head)
+    found = report(public, [head + signed])
+    assert any(one.endswith("is dated after public.example/1 saw it") for one in found.problems)

@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from desk_twins import GROUND, PASSWORD, Department
+from desk_twins import GROUND, PASSWORD, Department, secret_of
 
 from storage.times import DAY_US, HOUR_US
+from sync.department.desk.audit.events import rows_of
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.documents.calls import Signed, SignForm
 from sync.department.desk.holds.calls import Exported, ExportForm, HoldForm, Placed
 from sync.department.desk.inquiry.forms import Answer, Entered, ImageForm, NothingForm, RunForm
+from sync.department.desk.logon_forms import Me
 from sync.department.desk.people.bulk import Imported, ImportForm, PersonLine
 from sync.department.desk.people.calls import (
     AccountForm,
@@ -235,6 +237,68 @@ def test_a_password_change_keeps_the_authenticator_and_its_used_codes(department
     renewed = department.call("user/password", token, form)
     assert isinstance(renewed, HandedOver)
     assert renewed.totp_uri
+    assert authenticators(department, "comm1")[-2:] == [
+        "the authenticator stays",
+        "a new authenticator, as its owner asked",
+    ]
+
+
+def authenticators(department: Department, user: str) -> list[str]:
+    """What the log says of this person's authenticator, a credential after the other."""
+    rows = rows_of(department.desk.log.entries(kinds=("credential",)))
+    return [row.detail for row in rows if row.about == user]
+
+
+def told(department: Department, token: str) -> tuple[str, bool]:
+    """What a person's session says beforehand of a change of the password."""
+    me = department.call("user/me", token, NothingForm())
+    assert isinstance(me, Me)
+    return me.must_change, me.replaces_authenticator
+
+
+def test_a_reset_of_the_password_alone_leaves_the_phone_and_whoever_made_it_outside(
+    department: Department,
+) -> None:
+    """The administrator who knows the first password has no code; the person's own change keeps the phone."""
+    secret = department.secrets["comm1"][1]
+    used = department.code("comm1")
+    department.logon("comm1")
+    form = CredentialForm(user="comm1", reason="forgot the password", keep_authenticator=True)
+    given = department.two_hands("user/credential", department.logon("chief"), form)
+    assert isinstance(given, HandedOver)
+    assert given.password
+    assert given.totp_uri == ""
+    for code in ("000000", used):  # neither a guess nor the code that was used before the reset
+        with pytest.raises(NotProvenError):
+            department.desk.logons.logon("comm1", given.password, code)
+    department.secrets["comm1"] = (given.password, secret)
+    token = department.logon("comm1")
+    assert told(department, token) == ("first-password", False)
+    made = department.call("user/password", token, PasswordForm(old=given.password, new=PASSWORD))
+    assert made == HandedOver(user="comm1", password="", totp_uri="")
+    department.secrets["comm1"] = (PASSWORD, secret)
+    assert department.call("training/list", department.logon("comm1"), NothingForm())
+    assert authenticators(department, "comm1")[-2:] == ["the authenticator stays"] * 2
+
+
+def test_an_authenticator_that_another_person_made_is_never_kept(department: Department) -> None:
+    chief = department.logon("chief")
+    lost = CredentialForm(user="comm1", reason="lost the phone")
+    given = department.two_hands("user/credential", chief, lost)
+    assert isinstance(given, HandedOver)
+    kept = CredentialForm(user="comm1", reason="and the password", keep_authenticator=True)
+    assert code_of(department, "user/credential", chief, kept) == "authenticator"
+    department.secrets["comm1"] = (given.password, secret_of(given))
+    token = department.logon("comm1")
+    assert told(department, token) == ("first-password", True)
+    made = department.call("user/password", token, PasswordForm(old=given.password, new=PASSWORD))
+    assert isinstance(made, HandedOver)
+    assert made.totp_uri
+    assert authenticators(department, "comm1")[-2:] == [
+        "a new authenticator",
+        "a new authenticator: another person had made the one before",
+    ]
+    assert told(department, token) == ("", False)
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,10 @@ def test_a_password_change_keeps_the_authenticator(department: Department, reade
     one = reader()
     one.logon("disp1")
     fresh = {"old": PASSWORD, "new": "quite another sentence", "again": "quite another sentence"}
-    two_ways = one.send(one.get("/account/password"), "/account/password", **fresh | {"again": "other"})
+    asked = one.get("/account/password")
+    assert "makes a new authenticator too" not in asked.text
+    assert "New phone" in asked.text
+    two_ways = one.send(asked, "/account/password", **fresh | {"again": "other"})
     assert two_ways.status == 422
     done = one.send(two_ways, "/account/password", **fresh)
     assert "The authenticator is unchanged" in done.text
@@ -234,6 +237,8 @@ def test_a_first_password_opens_its_own_change_alone(department: Department, rea
     one = reader()
     page = one.logon("officer1")
     assert page.path == "/account/password"
+    assert "This change makes a new authenticator too" in page.text  # before anything is done
+    assert "New phone" not in page.text
     closed = one.get("/ask")
     assert closed.status == 409
     assert "made by another person" in closed.text

@@ -34,9 +34,13 @@ from sync.errors import ConfigError
 
 _SHIFT = re.compile(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)")
 MUST_CHANGE = {
-    "first-password": "another person made this password",
+    "first-password": "another person made this password and its authenticator",
     "password-expired": "this password has expired",
 }
+REPLACES = (
+    "this change makes a new one, shown once, and codes of the old one end: have your phone at hand, "
+    "or Ctrl-C now"
+)
 NONE = "none"  # typed to remove a shift or a key
 
 user = noun(
@@ -138,9 +142,13 @@ def _session_desk(common: Common) -> Iterator[Desk]:
 @desk.desk_verb(user, "password", example="department user password --user comm1")
 @click.option("--new-authenticator", is_flag=True, help="Also make a new authenticator secret.")
 def password(terminal: desk.Terminal, *, new_authenticator: bool) -> int:
-    """Set your own password, even an expired one. The authenticator stays unless you ask."""
+    """Set your own password, even an expired one. The authenticator stays unless you ask for a new one, or
+    another person made it: the command then warns before it asks for the new password."""
     old = desk.secret(desk.PASSWORD, "password")
     with desk.seat(terminal, send_password=True) as call:
+        if new_authenticator or call("user/me", NothingForm()).replaces_authenticator:
+            why = "" if new_authenticator else "another person made your authenticator: "
+            print(f"department: {why}{REPLACES}", file=sys.stderr)
         new = desk.secret("DEPARTMENT_NEW_PASSWORD", "new password")
         form = forms.PasswordForm(old=old, new=new, new_authenticator=new_authenticator)
         return _hand_over(terminal.common, call("user/password", form))
@@ -219,10 +227,30 @@ def set_account(
 @desk.desk_verb(user, "credential", example="department user credential o1 --why 'lost phone' --user chief")
 @user_argument
 @desk.text("--why", "why", "The reason.")
+@click.option(
+    "--keep-authenticator",
+    is_flag=True,
+    help="The person lost the password alone: keep the authenticator.",
+)
 @desk.second_person
-def credential(terminal: desk.Terminal, *, name_of_user: str, why: str, propose: bool, approval: int) -> int:
-    """Give a person a new first password and authenticator."""
-    form = forms.CredentialForm(user=name_of_user, reason=why, propose=propose, approval=approval)
+def credential(
+    terminal: desk.Terminal,
+    *,
+    name_of_user: str,
+    why: str,
+    keep_authenticator: bool,
+    propose: bool,
+    approval: int,
+) -> int:
+    """Give a person a new first password, and a new authenticator unless you keep the present one. The
+    person's own first password change then makes another, because you saw this one."""
+    form = forms.CredentialForm(
+        user=name_of_user,
+        reason=why,
+        keep_authenticator=keep_authenticator,
+        propose=propose,
+        approval=approval,
+    )
     return _hand_over(terminal.common, terminal.call("user/credential", form))
 
 
@@ -283,6 +311,14 @@ desk.form_verb(
 )
 desk.form_verb(
     user,
+    "me",
+    "user/me",
+    "Show whose session this is, in which roles, what ends when, and whether a new password makes a new "
+    "authenticator.",
+    example="department user me --user super",
+)
+desk.form_verb(
+    user,
     "passkeys",
     "user/passkeys",
     "List your own passkeys. A new one is registered in a browser, under My account.",
@@ -328,6 +364,8 @@ def _hand_over(common: Common, given: forms.HandedOver) -> int:
     if given.totp_uri:
         print(qr_text(given.totp_uri))
         print(f"authenticator: {given.totp_uri}")
+        if given.password:
+            print("both are for the first logon: the person's own password makes a new authenticator")
     else:
         print("the authenticator is unchanged")
     return DONE

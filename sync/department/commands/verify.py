@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import click
 
+from storage.counts import counted
 from sync.command_frame import DONE, FOUND_WRONG, Common, verb
 from sync.department.commands import verify_log
 from sync.department.ground.home import DepartmentHome
@@ -36,12 +37,12 @@ def verify(common: Common, *, given: verify_log.Given, quick: bool) -> int:
     if common.json:
         print(json.dumps(asdict(report)))
     else:
-        print(
-            f"{report.logs} logs, {report.records} records, {report.elements} elements, "
-            f"{report.receipts} receipts, {report.purged_days} purged days, {report.given_up} given up"
-        )
+        kinds = ("log", "record", "element", "receipt", "purged day")
+        counts = (report.logs, report.records, report.elements, report.receipts, report.purged_days)
+        print(*map(counted, counts, kinds), f"{report.given_up:,} given up", sep=", ")
         for problem in report.problems:
             print(f"WRONG {problem}")
-        print("the store verifies" if not report.problems else f"{len(report.problems)} problems found")
-    wrong_log = verify_log.check_home(common, home, given.checkpoint)
-    return FOUND_WRONG if report.problems or wrong_log else DONE
+        found = counted(len(report.problems), "problem")
+        print(f"{found} found" if report.problems else "the store verifies")
+    store = FOUND_WRONG if report.problems else DONE
+    return verify_log.worst(store, verify_log.check_home(common, home, given.checkpoint))

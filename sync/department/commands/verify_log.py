@@ -7,18 +7,19 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from storage import merkle
 from storage.checkpoint import NoteKey
 from storage.cosigners import CosignerKey, Witnesses
+from storage.counts import counted
 from storage.errors import StorageError
 from storage.leaf import log_id_of
-from sync.command_frame import DONE, FOUND_WRONG, Common, collected
+from storage.times import SECOND_US, iso_text
+from sync.command_frame import DONE, FOUND_WRONG, PART_LACKING, Common, collected
 from sync.department.commands.desk_access import FILE, key_of, read_bytes
 from sync.department.content import package
 from sync.department.content.opened_list import OpenedCheck, parse_list, read_lines
@@ -30,9 +31,10 @@ from sync.department.desk.transparency import bundle
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal import check_log
 from sync.department.journal.access_log import DATABASE, KEYS, AccessLog, AuditKeys
-from sync.department.journal.check_log import LogReport, Tree
+from sync.department.journal.check_hours import HoursReport, check_hours
+from sync.department.journal.check_log import LogReport
 from sync.department.journal.entries import STATE_KINDS
-from sync.department.journal.hourly_heads import check_hours, hourly_origin
+from sync.department.journal.hourly_heads import hourly_origin
 from sync.department.server.ceremony import witness_of
 from sync.department.server.open_desk import link_of, opened_of, root_in
 from sync.errors import ConfigError, LinkError
@@ -52,6 +54,9 @@ class Given:
     quorum: int | None
     opened: Path | None
     opened_key: str
+    public_witness_key: tuple[str, ...]
+    public_witness_url: tuple[str, ...]
+    public_checkpoint: tuple[Path, ...]
 
 
 stranger_options = collected(
@@ -79,7 +84,28 @@ stranger_options = collected(
         metavar="KEY",
         help="The key of that list, from the office that runs the service.",
     ),
+    click.option(
+        "--public-witness-key",
+        multiple=True,
+        metavar="KEYS",
+        help="A public witness's keys, to check the hourly heads in the copy.",
+    ),
+    click.option(
+        "--public-witness-url", multiple=True, metavar="URL", help="Address of its newest checkpoint."
+    ),
+    click.option(
+        "--public-checkpoint",
+        type=FILE,
+        multiple=True,
+        metavar="FILE",
+        help="Instead: a checkpoint file from a public witness.",
+    ),
 )
+
+
+def worst(*statuses: int) -> int:
+    """The status of several checks: something wrong before something that could not be checked."""
+    return FOUND_WRONG if FOUND_WRONG in statuses else max(statuses)
 
 
 def check_given(common: Common, given: Given) -> int:
@@ -91,8 +117,7 @@ def check_given(common: Common, given: Given) -> int:
         return _check_package(common, given.package, key.public)
     if (given.log is None and given.package is None) or not given.witness_key:
         raise ConfigError("needs the witness's key, from the witness", where="--witness-key")
-    named = [witness_of(text, "", "--witness-key") for text in given.witness_key]
-    keys = tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in named)
+    keys = _keys_of(given.witness_key, "--witness-key")
     witnesses = Witnesses(keys, given.quorum or len(keys))
     if given.log is None:
         return _check_bundle(common, read_bytes(_package_of(given)), key.public, witnesses)
@@ -103,7 +128,24 @@ def check_given(common: Common, given: Given) -> int:
         checkpoints=_newest(given.witness_url, key.name, given.checkpoint),
         opened=_opened_file(given),
     )
-    return _report(common, report)
+    return worst(_report(common, report), _check_given_hours(common, given, given.log, key.public))
+
+
+def _keys_of(texts: Sequence[str], option: str) -> tuple[tuple[CosignerKey, ...], ...]:
+    """The keys of each witness that an option names. Raises ConfigError."""
+    named = [witness_of(text, "", option) for text in texts]
+    return tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in named)
+
+
+def _check_given_hours(common: Common, given: Given, folder: Path, public: Ed25519PublicKey) -> int:
+    """Match the hourly heads of a copy to its access log, and to public witnesses whose keys were given."""
+    keys = _keys_of(given.public_witness_key, "--public-witness-key")
+    log_id = log_id_of(public)
+    origin = NoteKey(hourly_origin(log_id), public)
+    notes = _newest(given.public_witness_url, origin.name, given.public_checkpoint)
+    tree = check_log.tree_of(folder)
+    witnesses = Witnesses(keys, 1) if keys else None
+    return _report_hours(common, check_hours(folder, log_id, origin, tree, witnesses, notes, at_home=False))
 
 
 def _opened_file(given: Given) -> OpenedCheck | None:
@@ -173,12 +215,12 @@ def _newest(urls: Sequence[str], origin: str, files: Sequence[Path]) -> list[str
     return found
 
 
-def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path]) -> bool:
-    """Check a home's access log against its witnesses and its key service; True if there is a problem.
-    No desk: nothing to check."""
+def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path]) -> int:
+    """Check a home's access log against its witnesses and its key service; the status. No desk: nothing to
+    check."""
     folder = home.path / FOLDER
     if not (folder / DATABASE).is_file():
-        return False
+        return DONE
     root, public = root_in(home), home.log_key().public_key()
     urls = [] if checkpoints else [one.url for one in root.witnesses]
     report = check_log.check(
@@ -189,33 +231,41 @@ def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path]
         keys=AuditKeys(folder / KEYS),
         opened=opened_of(home, root),
     )
-    wrong = bool(_report(common, report))
-    wrong |= _check_hours(common, home, root)
-    return _check_snapshot(folder, home) or wrong
+    status = worst(_report(common, report), _check_hours(common, home, root))
+    return FOUND_WRONG if _check_snapshot(folder, home) else status
 
 
-def _check_hours(common: Common, home: DepartmentHome, root: Root) -> bool:
-    """Match the hourly heads to the access log and to the public witnesses; True if there is a problem."""
+def _check_hours(common: Common, home: DepartmentHome, root: Root) -> int:
+    """Match the hourly heads to the access log and to the public witnesses."""
     named = root.public_witnessing()
     if named is None:
-        return False
+        return DONE
     log_id = log_id_of(home.log_key().public_key())
     key = NoteKey(hourly_origin(log_id), home.log_key().public_key())
-    problems: list[str] = []
     notes = _newest([one.url for one in root.public_witnesses], key.name, [])
-    log = AccessLog(home.path / FOLDER, home.log_key())
-    try:
-        leaves = [merkle.leaf_hash(leaf) for leaf in log.leaves(log.size())]
-    finally:
-        log.close()
-    hours = check_hours(home.path / FOLDER, log_id, key, Tree(leaves), named, notes, problems)
+    folder = home.path / FOLDER
+    found = check_hours(folder, log_id, key, check_log.tree_of(folder), named, notes)
+    return _report_hours(common, found)
+
+
+def _report_hours(common: Common, report: HoursReport) -> int:
     if common.json:
-        print(json.dumps({"hourly_heads": {"hours": hours, "problems": problems}}))
-        return bool(problems)
-    print(f"hourly heads: {hours} hours co-signed by public witnesses")
+        print(json.dumps({"hourly_heads": asdict(report)}))
+        return FOUND_WRONG if report.problems else DONE
+    if report.hours:
+        seen = f"{report.witnessed} co-signed by public witnesses"
+        if report.witnessed:
+            seen += f" at {iso_text(report.witnessed_at_s * SECOND_US, to='second')}"
+        print(f"hourly heads: {counted(report.hours, 'hour')}, {seen}")
+    _say(report.problems, report.unchecked)
+    return FOUND_WRONG if report.problems else DONE
+
+
+def _say(problems: Sequence[str], unchecked: Sequence[str]) -> None:
     for problem in problems[:100]:
         print(f"WRONG {problem}")
-    return bool(problems)
+    for what in unchecked:
+        print(f"not checked: {what}")
 
 
 def _check_snapshot(folder: Path, home: DepartmentHome) -> bool:
@@ -242,10 +292,21 @@ def _check_snapshot(folder: Path, home: DepartmentHome) -> bool:
 def _report(common: Common, report: LogReport) -> int:
     if common.json:
         print(json.dumps({"access_log": to_json(report)}))
-        return DONE if report.sound else FOUND_WRONG
+        return _status(report)
     proof = f"{report.witnessed} witnessed" if report.proven else "no witness asked"
-    print(f"access log: {report.entries} entries, {proof}, {report.opened} opened")
-    for problem in report.problems[:100]:
-        print(f"WRONG {problem}")
-    print("the access log verifies" if report.sound else f"{len(report.problems)} problems found")
-    return DONE if report.sound else FOUND_WRONG
+    print(f"access log: {counted(report.entries, 'entry')}, {proof}, {report.opened} opened")
+    _say(report.problems, report.unchecked)
+    if not report.sound:
+        print(f"{counted(len(report.problems), 'problem')} found")
+    elif report.proven or not report.witnessable:
+        print("the access log verifies")
+    else:
+        print("nothing is wrong with what is here; no witness's tree head proves that it is all")
+    return _status(report)
+
+
+def _status(report: LogReport) -> int:
+    """A log that no witness proves whole does not pass as verified."""
+    if not report.sound:
+        return FOUND_WRONG
+    return DONE if report.proven or not report.witnessable else PART_LACKING

@@ -146,6 +146,7 @@ _BY_FIELD: dict[str, FieldWords] = {
     "issuer": W("Issuer", "who made the list, e.g. DOJ"),
     "justification": W("Reason", "two words at least"),
     "justified": W("Justified"),
+    "keep_authenticator": W("Keep the authenticator", "only the password was lost, not the phone"),
     "keep_roles": W("Roles that you keep", "of those that the office had"),
     "kind": W("Kind"),
     "latitude": W("Latitude", "degrees, WGS 84"),

@@ -26,6 +26,7 @@ from sync.department.desk.people.throttle import LogonThrottle
 from sync.department.desk.state import Book, checked_policy
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import (
+    ISSUED,
     STATE_KINDS,
     Access,
     AccountSet,
@@ -176,14 +177,19 @@ class LogState:
         root, _ = describe(root_file)
         return root_entry(root, root_file, checked_policy(root, policy_document), policy_document)
 
-    def set_credential(self, credential: Credential, stamp: Stamp) -> None:
-        """Keep a credential: sealed beside the log, its digest in it."""
+    def set_credential(self, credential: Credential, stamp: Stamp, *, authenticator: str = ISSUED) -> None:
+        """Keep a credential: sealed beside the log, its digest in it. `authenticator`: the entry's word."""
         key = self.log.keys.of(CREDENTIAL_KEY, make=True)
         with self.deciding() as moment:
             self.log.put_credential(
                 credential.user, sealing.wrap(key, self.log.log_id, 0, credential.user, to_bytes(credential))
             )
-            note = CredentialSet(user=credential.user, digest=credential.digest(), first=credential.first)
+            note = CredentialSet(
+                user=credential.user,
+                digest=credential.digest(),
+                first=credential.first,
+                authenticator=authenticator,
+            )
             self.add(note, replace(stamp, at_us=moment.at_us))
 
     def credential(self, user: str) -> Credential | None:

@@ -79,7 +79,8 @@ class FreshlyProven:
 class LoggedOn:
     """A session: its token, whose it is, in which roles, until when; `locks_after_us`: idle time to its lock.
 
-    `must_change`: why only the password can be changed: first-password, password-expired, or empty.
+    `must_change`: why only the password can be changed: first-password, password-expired, or empty;
+    `replaces_authenticator`: that change makes a new authenticator too, because another person made this one.
     """
 
     token: str = field(repr=False)
@@ -91,3 +92,19 @@ class LoggedOn:
     locks_after_us: int
     password_ends_us: int
     must_change: str
+    replaces_authenticator: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Me:
+    """An open session, as its logon answered: all but the token."""
+
+    user: str
+    name: str
+    organisation: str
+    roles: tuple[str, ...]
+    expires_us: int
+    locks_after_us: int
+    password_ends_us: int
+    must_change: str
+    replaces_authenticator: bool

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sync.department.desk import proofs
+from sync.department.desk import proofs, whoami
 from sync.department.desk.alerts import calls as alerts
 from sync.department.desk.audit import calls as audits
 from sync.department.desk.audit import case_calls, event_calls, number_calls
@@ -172,6 +172,7 @@ _TABLE: Mapping[str, Operation] = {
     "user/remove-passkey": Operation(Call.TRAINING_READ, passkeys.PasskeyIdForm, passkeys.remove),
     "user/passkeys": Operation(Call.TRAINING_READ, NothingForm, passkeys.listed),
     "user/lift-lockout": Operation(Call.USER_MANAGE, people.UserForm, people.lift_lockout),
+    "user/me": Operation(Call.POLICY_READ, NothingForm, whoami.me),
     "user/password": Operation(Call.POLICY_READ, people.PasswordForm, people.set_password),
     "grant/issue": Operation(Call.GRANT_ISSUE, grants.GrantForm, grants.issue),
     "grant/enter": Operation(Call.GRANT_ENTER, grants.SignedForm, grants.enter),

@@ -1,12 +1,17 @@
-"""Who a session is: what a logon answers beside the token, so that a client need not ask again."""
+"""Who a session is: what a logon answers beside the token, and what a client can ask again."""
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.desk import sessions
-from sync.department.desk.desk import Desk
-from sync.department.desk.logon_forms import LoggedOn
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.logon_forms import LoggedOn, Me
 from sync.department.desk.people import rules as people
+from sync.department.policy.roles import Call
 
 
 def logged_on(desk: Desk, token: str) -> LoggedOn:
@@ -20,6 +25,7 @@ def logged_on(desk: Desk, token: str) -> LoggedOn:
     must = (
         "first-password" if known is None or known.first else "password-expired" if now_us > ends_us else ""
     )
+    replaces = session.user not in desk.book.roster.own_secrets
     return LoggedOn(
         token=token,
         user=session.user,
@@ -32,4 +38,17 @@ def logged_on(desk: Desk, token: str) -> LoggedOn:
         locks_after_us=-1 if posted else policy.sessions.lock_minutes * MINUTE_US,
         password_ends_us=ends_us,
         must_change=must,
+        replaces_authenticator=replaces,
     )
+
+
+def me(front: Front, token: str, form: NothingForm) -> Me:  # noqa: ARG001
+    """Whose session this is, what ends when, and whether a new password makes a new authenticator too."""
+    desk = front.desk
+
+    def plan(_caller: Caller) -> Plan[Me]:
+        said = logged_on(desk, token)
+        shown = Me(**{one.name: getattr(said, one.name) for one in fields(Me)})
+        return [], lambda _entries: shown
+
+    return desk.act(token, Call.POLICY_READ, plan)

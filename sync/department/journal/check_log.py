@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from storage import envelope, merkle
 from storage.checkpoint import Checkpoint, NoteKey, open_checkpoint
 from storage.cosigners import Witnesses
+from storage.counts import counted
 from storage.errors import CheckpointError, StorageError
 from storage.leaf import log_id_of
 from storage.times import MINUTE_US, SECOND_US
@@ -36,7 +37,8 @@ SKEW_US = 10 * MINUTE_US  # how far the department's clock and a witness's may d
 @dataclass(frozen=True, slots=True)
 class LogReport:
     """`problems`: what is wrong, worst first, empty if nothing; `proven`: a witness's tree head was
-    matched."""
+    matched; `witnessable`: there is a witness to ask; `unchecked`: what could not be looked at, for want of
+    a key, a file or a witness."""
 
     entries: int
     witnessed: int
@@ -44,6 +46,8 @@ class LogReport:
     opened: int
     problems: tuple[str, ...]
     proven: bool
+    unchecked: tuple[str, ...] = ()
+    witnessable: bool = True
 
     @property
     def sound(self) -> bool:
@@ -108,16 +112,30 @@ def check(
             new = _times(note, witnesses, size)
             times += new
             witnessed, at_s = max((witnessed, at_s), *new)
+    unchecked = [] if witnesses is not None else ["whether entries were removed (no witness is named)"]
     if witnesses is not None and seen < witnesses.quorum:
-        problems.append(
-            f"{seen} of {len(witnesses.keys)} witnesses answered, {witnesses.quorum} are needed: "
-            "entries removed at the end would not show"
+        unchecked.append(
+            f"{seen} of {counted(len(witnesses.keys), 'witness', 'witnesses')} gave a tree head that holds, "
+            f"{witnesses.quorum} needed: entries removed at the end would not show"
         )
+    if keys is None:
+        unchecked.append("who made each entry, and when (the entries are sealed under the audit keys)")
+    if opened is None:
+        unchecked.append("look-ups made while no witness answered (no list of the key service)")
     _check_times(stamps, times, problems)
     if opened is not None:
         opened.compare(tree, problems)
     proven = witnesses is not None and 0 < witnesses.quorum <= seen
-    return LogReport(len(rows), witnessed, at_s, len(stamps), tuple(problems), proven)
+    return LogReport(
+        entries=len(rows),
+        witnessed=witnessed,
+        witnessed_at_s=at_s,
+        opened=len(stamps),
+        problems=tuple(problems),
+        proven=proven,
+        unchecked=tuple(unchecked),
+        witnessable=witnesses is not None,
+    )
 
 
 class OpenedEntries(Protocol):
@@ -219,14 +237,31 @@ class Tree:
         return merkle.root_at(size, lambda level, at: self._levels[level][at])
 
 
-def _check_nodes(hashes: list[bytes], nodes: dict[tuple[int, int], bytes], problems: list[str]) -> None:
+def tree_of(folder: Path) -> Tree:
+    """The tree over the leaves in `folder`, as far as they can be read: `check` says what is wrong there."""
+    db = sqlite3.connect(f"file:{folder / DATABASE}?mode=ro", uri=True)
+    try:
+        rows = db.execute("SELECT leaf FROM entries ORDER BY sequence").fetchall()
+    except sqlite3.DatabaseError:
+        rows = []
+    finally:
+        db.close()
+    return Tree([merkle.leaf_hash(bytes(row[0])) for row in rows])
+
+
+def expected_nodes(hashes: list[bytes]) -> dict[tuple[int, int], bytes]:
+    """Every complete node of the tree over these leaf hashes, by (level, place)."""
     expected: dict[tuple[int, int], bytes] = {}
     level, row = 0, hashes
     while row:
         expected.update({(level, at): value for at, value in enumerate(row)})
         row = [merkle.node_hash(row[at], row[at + 1]) for at in range(0, len(row) - 1, 2)]
         level += 1
-    if expected != nodes:
+    return expected
+
+
+def _check_nodes(hashes: list[bytes], nodes: dict[tuple[int, int], bytes], problems: list[str]) -> None:
+    if expected_nodes(hashes) != nodes:
         problems.append("the cached tree differs from the entries")
 
 
@@ -253,9 +288,11 @@ def _check_head(
         problems.insert(at, f"{what}: is not co-signed by {' or '.join(witnesses.names())}")
         return None
     if size is not None and head.size != size:
-        problems.insert(at, f"{what}: names {head.size} entries, but {size} is written beside it")
+        named = counted(head.size, "entry")
+        problems.insert(at, f"{what}: names {named}, but {size} is written beside it")
     if head.size > len(tree):
-        problems.insert(at, f"{what}: covers {head.size} entries, {len(tree)} are here: entries were removed")
+        named = counted(head.size, "entry")
+        problems.insert(at, f"{what}: covers {named}, {len(tree)} here: entries were removed")
     elif tree.root(head.size) != head.root:
         problems.insert(at, f"{what}: its root is not that of these entries: an entry was changed or removed")
     else:

@@ -76,6 +76,8 @@ from sync.department.journal.sharing_entries import (
 )
 from sync.department.policy.roles import Role
 
+KEPT, ASKED_FOR, REPLACED, ISSUED = "kept", "asked-for", "replaced", "issued"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOpened(Note):
@@ -136,12 +138,21 @@ class AccountSet(Note):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialSet(Note):
     """A credential was set: only its record's digest, so that a swapped one is refused. `first`: made
-    by another."""
+    by another.
+
+    `authenticator`: `KEPT`, `ASKED_FOR` by its owner, `REPLACED` because another person had made the one
+    before, or `ISSUED` with a first password; empty in an older log.
+    """
 
     KIND: ClassVar[str] = "credential"
     user: str
     digest: bytes
     first: bool
+    authenticator: str = later("")
+
+    def check(self) -> None:
+        if self.authenticator not in {"", KEPT, ASKED_FOR, REPLACED, ISSUED}:
+            raise RecordError("is no word for an authenticator", where="credential.authenticator")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,17 +17,14 @@ import hashlib
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage import envelope, files, merkle
-from storage.checkpoint import Checkpoint, NoteKey, open_checkpoint
-from storage.cosigners import Witnesses
-from storage.errors import CheckpointError, LedgerError
+from storage.checkpoint import Checkpoint, NoteKey
+from storage.errors import LedgerError
 from storage.times import HOUR_US
 from sync.department.journal.access_log import AccessLog
-from sync.department.journal.check_log import Tree
 
 DATABASE = "hourly-heads.sqlite"
 VERSION = 1
@@ -59,7 +56,9 @@ def leaf_of(log_id: bytes, hour: int, salt: bytes, size: int, root: bytes) -> by
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class HourRow:
+    """One hour: the access log's size and root in it, and the salt that hides them."""
+
     hour: int
     salt: bytes
     size: int
@@ -95,14 +94,14 @@ class HourlyHeads:
                 root = self._log.head(size).root
                 first = hour if last is None else last + 1
                 for one in range(first, min(hour, first + MOST_AT_ONCE) + 1):
-                    self._append(_Row(one, os.urandom(32), size, root))
+                    self._append(HourRow(one, os.urandom(32), size, root))
                 self._db.execute("COMMIT")
             except BaseException:
                 self._db.execute("ROLLBACK")
                 raise
         return self.size()
 
-    def _append(self, row: _Row) -> None:
+    def _append(self, row: HourRow) -> None:
         at = self.size()
         self._db.execute(
             "INSERT INTO leaves VALUES (?, ?, ?, ?, ?)", (at, row.hour, row.salt, row.size, row.root)
@@ -168,51 +167,3 @@ class HourlyHeads:
         with self._guard:
             (at_us,) = self._db.execute("SELECT max(at_us) FROM heads").fetchone()
         return int(at_us or 0)
-
-
-def check_hours(  # noqa: PLR0917 - a log, its key, who co-signed it
-    folder: Path,
-    log_id: bytes,
-    key: NoteKey,
-    tree: Tree,
-    witnesses: Witnesses,
-    checkpoints: Sequence[str],
-    problems: list[str],
-) -> int:
-    """Match the hourly log to the access log's tree, and to what public witnesses co-signed; how many hours
-    they saw. Adds what does not fit to `problems`."""
-    path = folder / DATABASE
-    if not path.is_file():
-        if checkpoints:
-            problems.append("hourly heads: public witnesses saw a log that is not here")
-        return 0
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        found = db.execute("SELECT hour, salt, size, root FROM leaves ORDER BY at").fetchall()
-    except sqlite3.DatabaseError as error:
-        problems.append(f"hourly heads: cannot be read: {error}")
-        return 0
-    finally:
-        db.close()
-    rows = [_Row(*one) for one in found]
-    hashes = []
-    for at, row in enumerate(rows):
-        hashes.append(merkle.leaf_hash(leaf_of(log_id, row.hour, row.salt, row.size, row.root)))
-        if at and (row.hour != rows[at - 1].hour + 1 or row.size < rows[at - 1].size):
-            problems.append(f"hourly heads, hour {at}: does not follow the hour before it")
-        if row.size > len(tree) or tree.root(row.size) != row.root:
-            problems.append(f"hourly heads, hour {at}: its head is not one of this access log")
-    hours, seen = Tree(hashes), 0
-    for note in checkpoints:
-        try:
-            head, signed = open_checkpoint(note, key), witnesses.cosignatures(note)
-        except CheckpointError as error:
-            problems.append(f"hourly heads: a public witness's tree head: {error}")
-            continue
-        if not signed:
-            problems.append("hourly heads: a tree head that no public witness co-signed")
-        elif head.size > len(hours) or hours.root(head.size) != head.root:
-            problems.append("hourly heads: a public witness saw another log: entries were changed or removed")
-        else:
-            seen = max(seen, head.size)
-    return seen

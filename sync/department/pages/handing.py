@@ -10,10 +10,10 @@ from sync.department.desk.people.qr import qr_svg
 
 
 def secrets_of(answer: Any) -> list[tuple[str, str, Markup]]:
-    """(user, first password, QR code) of what is handed over once."""
+    """(user, first password, QR code) of what is handed over once; no QR code for a kept authenticator."""
     people = getattr(answer, "people", None) or (answer,)
     return [
-        (one.user, one.password, Markup(qr_svg(one.totp_uri)))  # noqa: S704 - made by the QR library
+        (one.user, one.password, Markup(qr_svg(one.totp_uri) if one.totp_uri else ""))  # noqa: S704 - made by the QR library
         for one in people
-        if getattr(one, "totp_uri", "")
+        if getattr(one, "password", "")
     ]

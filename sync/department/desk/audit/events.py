@@ -13,7 +13,7 @@ from typing import Any
 
 from storage.times import iso_text
 from sync.department.desk.audit.rules import cell
-from sync.department.journal.entries import NOTES, Entry
+from sync.department.journal.entries import ASKED_FOR, ISSUED, KEPT, NOTES, REPLACED, Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,13 @@ class EventRow:
 
 
 CSV_COLUMNS = ("entry", "date_time", "kind", "user", "role", "about", "second", "outcome", "detail")
+AUTHENTICATOR_WORDS = {
+    "": "",
+    KEPT: "the authenticator stays",
+    ASKED_FOR: "a new authenticator, as its owner asked",
+    REPLACED: "a new authenticator: another person had made the one before",
+    ISSUED: "a new authenticator",
+}
 _Said = tuple[str, str, str, str]  # about, second, outcome, detail
 _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "refused": ("refusal", lambda n: (n.call, "", n.code, n.clause)),
@@ -46,7 +53,12 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "designation": ("designation", lambda n: (n.user, "", f"ends {iso_text(n.ends_us, to='second')}", "")),
     "credential": (
         "credential",
-        lambda n: (n.user, "", "reset by another" if n.first else "own password", ""),
+        lambda n: (
+            n.user,
+            "",
+            "reset by another" if n.first else "own password",
+            AUTHENTICATOR_WORDS[n.authenticator],
+        ),
     ),
     "person_key": (
         "signing key",

@@ -21,7 +21,16 @@ from sync.department.journal.change_entries import (
     ChangeUsed,
     DesignationSet,
 )
-from sync.department.journal.entries import AccountSet, Entry, LockoutLifted, Shift, TrainingDone
+from sync.department.journal.entries import (
+    ASKED_FOR,
+    KEPT,
+    REPLACED,
+    AccountSet,
+    Entry,
+    LockoutLifted,
+    Shift,
+    TrainingDone,
+)
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Call, Role
 
@@ -60,10 +69,14 @@ class UserForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialForm:
-    """A new first password for a person, and why. `propose`, `approval`: as for an account."""
+    """A new first password for a person, and why. `propose`, `approval`: as for an account.
+
+    `keep_authenticator`: the person lost the password alone, and logs on with it and the phone's next code.
+    """
 
     user: str
     reason: str
+    keep_authenticator: bool = False
     propose: bool = False
     approval: int = -1
 
@@ -235,7 +248,8 @@ def _blobs(lines: tuple[str, ...]) -> tuple[bytes, ...]:
 
 
 def new_credential(front: Front, token: str, form: CredentialForm) -> HandedOver:
-    """A new first password and authenticator secret for another person; ends their sessions."""
+    """A new first password for another person, and a new authenticator secret unless theirs is kept; ends
+    their sessions."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[HandedOver]:
@@ -248,6 +262,13 @@ def new_credential(front: Front, token: str, form: CredentialForm) -> HandedOver
         if account is None or not account.active:
             raise FormError("that user is not on the roster", code="no-such-user", clause="463.3")
         demand_words(form.reason, "say why", code="reason", clause="463.4")
+        if form.keep_authenticator and form.user not in roster.own_secrets:
+            raise FormError(
+                "that person has no authenticator of their own to keep",
+                code="authenticator",
+                clause="CJIS IA-5",
+                cure="give a new one: leave keep_authenticator out",
+            )
         needed = people.credential_needs_second(desk.policy, roster, form.user)
         summary = f"new first password for {form.user}; {form.reason}"
         second = _second(desk, caller, "user/credential", form, summary, needed=needed)
@@ -256,19 +277,26 @@ def new_credential(front: Front, token: str, form: CredentialForm) -> HandedOver
                 user=form.user, password="", totp_uri="", entry=made[0].sequence
             )
         desk.follow_up(caller.stamp(), *second)
-        made = hand_over(desk, form.user, caller)
+        made = hand_over(desk, form.user, caller, keep_authenticator=form.keep_authenticator)
         return [], lambda _entries: made
 
     return desk.act(token, Call.USER_MANAGE, plan)
 
 
-def hand_over(desk: Desk, user: str, caller: Caller) -> HandedOver:
-    """Make and enter a credential; gives what its owner needs."""
-    password = one_time_password()
-    terms = desk.policy.security
-    credential = people.new_credential(terms, user, password, caller.at_us, first=True)
-    desk.set_credential(credential, caller.stamp())
-    return HandedOver(user=user, password=password, totp_uri=totp_uri(credential, desk.policy.department))
+def hand_over(desk: Desk, user: str, caller: Caller, *, keep_authenticator: bool = False) -> HandedOver:
+    """Make and enter a credential; gives what its owner needs. Raises FormError."""
+    password, terms = one_time_password(), desk.policy.security
+    if not keep_authenticator:
+        credential = people.new_credential(terms, user, password, caller.at_us, first=True)
+        desk.set_credential(credential, caller.stamp())
+        return HandedOver(user=user, password=password, totp_uri=totp_uri(credential, desk.policy.department))
+    known, used_step = desk.credential(user), desk.book.roster.used_steps.get(user, -1)
+    if known is None:
+        raise FormError("that person's credential was swapped", code="authenticator", clause="CJIS IA-5")
+    credential = people.new_credential(terms, user, password, caller.at_us, first=True, totp=known.totp)
+    desk.set_credential(credential, caller.stamp(), authenticator=KEPT)
+    desk.follow_up(caller.stamp(), AuthenticatorKept(user=user, used_step=used_step))
+    return HandedOver(user=user, password=password, totp_uri="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,7 +309,10 @@ class PasswordForm:
 
 
 def set_password(front: Front, token: str, form: PasswordForm) -> HandedOver:
-    """Set your own password. The authenticator stays, unless another person made it or a new one is asked."""
+    """Set your own password. The authenticator stays, unless another person made it or a new one is asked.
+
+    `user/me` tells beforehand which of the two it is.
+    """
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[HandedOver]:
@@ -293,12 +324,14 @@ def set_password(front: Front, token: str, form: PasswordForm) -> HandedOver:
         if form.old == form.new:
             raise FormError("that is the old password", code="password", clause="CJIS IA-5")
         people.check_password(desk.policy, caller.user, form.new)
-        renews = known.first or form.new_authenticator
+        replaced = caller.user not in desk.book.roster.own_secrets
+        renews = replaced or form.new_authenticator
         fresh = people.new_credential(
             terms, caller.user, form.new, caller.at_us, first=False, totp="" if renews else known.totp
         )
         used_step = desk.book.roster.used_steps.get(caller.user, -1)
-        desk.set_credential(fresh, caller.stamp())
+        authenticator = REPLACED if replaced else ASKED_FOR if renews else KEPT
+        desk.set_credential(fresh, caller.stamp(), authenticator=authenticator)
         certified_by = proven.key if before is not None else None
         key = keys.next_key(terms, log_id, caller.user, form.new, certified_by, caller.at_us)
         kept = [] if renews else [AuthenticatorKept(user=caller.user, used_step=used_step)]

@@ -26,6 +26,7 @@ from storage.times import DAY_US
 from sync.department.desk.words import demand_words, is_plain
 from sync.department.journal.change_entries import AuthenticatorKept, ChangeUsed, DesignationSet
 from sync.department.journal.entries import (
+    KEPT,
     AccountSet,
     CredentialSet,
     Entry,
@@ -82,7 +83,7 @@ class Roster:
     """What the log's entries say of people: accounts, credential digests, failed logons, used codes.
 
     `makings`: by whose hands each account and each credential came about; `approvers`: who ever held a role
-    and had a password of their own.
+    and had a password of their own; `own_secrets`: whose authenticator no other person ever saw.
     """
 
     accounts: dict[str, AccountSet] = field(default_factory=dict)
@@ -96,6 +97,7 @@ class Roster:
     designations: dict[str, int] = field(default_factory=dict)
     credential_us: dict[str, int] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
+    own_secrets: set[str] = field(default_factory=set)
     _second: tuple[str, str, str] = ("", "", "")
 
     def apply(self, entry: Entry) -> None:
@@ -139,6 +141,7 @@ class Roster:
             self.ever_roles.setdefault(note.user, set()).update(note.roles)
         if not note.active:  # a person who comes back gets a new credential
             self.credentials.pop(note.user, None)
+            self.own_secrets.discard(note.user)
             return
         if set(note.roles) - known:
             self._make(entry, note.user, "account")
@@ -149,6 +152,10 @@ class Roster:
         self.credentials[note.user] = note
         self.used_steps.pop(note.user, None)  # codes of another secret, unless the next entry says not
         self.credential_us[note.user] = entry.stamp.at_us
+        if not note.first:  # in an older log too, the change of a first password made a new secret
+            self.own_secrets.add(note.user)
+        elif note.authenticator != KEPT:
+            self.own_secrets.discard(note.user)
         if not note.first:
             self.ever_own.add(note.user)
             self.fresh.discard(note.user)
