@@ -14,13 +14,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing
 from dataclasses import asdict, dataclass
 
 import anyio
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from storage.errors import StorageError
 from sync.department.desk.alerts.opening import open_waiting
@@ -28,17 +25,16 @@ from sync.department.desk.alerts.watchers import Watcher, Watchers
 from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.lasting import SEND_S, LastingAnswer
 from sync.department.desk.signing import signing
-from sync.department.ground.problem import NO_STORE
 from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
 from sync.department.journal.entries import Entry, LogRead
-from sync.department.journal.marking import WORDS, watching
+from sync.department.journal.marking import watching
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Call
 from sync.errors import SyncError
 
 HEARTBEAT_S = 15.0
-SEND_S = 20.0  # a reader that takes nothing for so long is dropped
 MOST_REPEATED = 1000
 THREADS = 4
 KINDS = (AlertKnown.KIND, AlertStepTaken.KIND)
@@ -200,38 +196,13 @@ class AlertEvents:
         )
 
 
-class EventStream(StreamingResponse):
-    """An endless answer: it ends with its events, its connection, or a reader that takes nothing."""
+class EventStream(LastingAnswer):
+    """The events of one stream."""
 
     media_type = "text/event-stream"
 
     def __init__(self, stream: AlertStream, *, send_s: float = SEND_S) -> None:
-        marked = {"X-Not-Witnessed": WORDS} if stream.unwitnessed else {}
-        super().__init__(stream, headers=NO_STORE | {"x-accel-buffering": "no"} | marked)
-        self._stream, self._send_s = stream, send_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._until_gone, receive, group.cancel_scope)
-            try:
-                await self._tell(send)
-            finally:
-                group.cancel_scope.cancel()
-
-    async def _tell(self, send: Send) -> None:
-        async with aclosing(self._stream) as events:
-            start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-            await send(start)
-            async for data in events:
-                with anyio.fail_after(self._send_s):
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    @staticmethod
-    async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        scope.cancel()
+        super().__init__(stream, unwitnessed=stream.unwitnessed, send_s=send_s)
 
 
 def last_id_of(request: Request) -> str:

@@ -13,26 +13,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import anyio
-from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from sync.department.desk.calling import Calling, said_of
 from sync.department.desk.inquiry.forms import BegunSearch
 from sync.department.desk.json_forms import to_json
-from sync.department.ground.problem import NO_STORE
+from sync.department.desk.lasting import SEND_S, LastingAnswer
 from sync.department.ground.sparingly import Sparingly
-from sync.department.journal.marking import WORDS
 from sync.department.policy.refusals import DeskRefusal
 
-SEND_S = 20.0  # a reader that takes nothing for so long is dropped
 MEDIA_TYPE = "application/x-ndjson"
 
 
-class SearchStream(StreamingResponse):
+class SearchStream(LastingAnswer):
     """The answer of a search that was begun."""
 
     media_type = MEDIA_TYPE
@@ -40,41 +37,24 @@ class SearchStream(StreamingResponse):
     def __init__(
         self, calling: Calling, token: str, begun: BegunSearch, events: Sparingly, *, send_s: float = SEND_S
     ) -> None:
-        marked = {"X-Not-Witnessed": WORDS} if begun.unwitnessed else {}
-        super().__init__(self._lines(), headers=NO_STORE | {"x-accel-buffering": "no"} | marked)
+        super().__init__(self._lines(), unwitnessed=begun.unwitnessed, send_s=send_s)
         self._calling, self._token, self._begun, self._events = calling, token, begun, events
-        self._send_s = send_s
         self._going = True
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._until_gone, receive, group.cancel_scope)
-                try:
-                    await self._tell(send)
-                finally:
-                    group.cancel_scope.cancel()
+            await super().__call__(scope, receive, send)
         finally:
             if self._going:
                 with anyio.CancelScope(shield=True), contextlib.suppress(DeskRefusal):
                     await self._stop()
 
-    async def _tell(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        async for line in self._lines():
-            with anyio.fail_after(self._send_s):
-                await send({"type": "http.response.body", "body": line, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _until_gone(self, receive: Receive, scope: anyio.CancelScope) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+    def gone(self) -> None:
         progress = self._calling.front.under_way.get(self._begun.access)
         if progress is not None:
             progress.asked_to_stop = True
-        scope.cancel()
 
-    async def _lines(self) -> AsyncIterator[bytes]:
+    async def _lines(self) -> AsyncGenerator[bytes, None]:
         begun = self._begun
         query, after = to_json(begun.query), ""
         yield _line("begin", to_json(begun))
