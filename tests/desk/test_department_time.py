@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -269,3 +270,33 @@ def test_spans_are_told_in_their_largest_unit() -> None:
         "12 minutes",
         "7 seconds",
     ]
+
+
+def test_a_witness_that_confirms_with_every_answer_is_written_once_in_ten_minutes(
+    founded: DepartmentTime, machine: Machine, tmp_path: Path
+) -> None:
+    machine.run(MINUTE_US)
+    assert founded.confirm(machine.wall, "witness")
+    first = (tmp_path / FILE).read_bytes()  # another source than before: at once
+    for _ in range(9):
+        machine.run(MINUTE_US)
+        assert founded.confirm(machine.wall, "witness")
+        assert (tmp_path / FILE).read_bytes() == first
+    machine.run(MINUTE_US)
+    assert founded.confirm(machine.wall, "witness")
+    assert (tmp_path / FILE).read_bytes() != first
+
+
+@given(st.lists(st.integers(1, 40 * MINUTE_US), min_size=1, max_size=30))
+@settings(max_examples=40)
+def test_a_start_after_a_crash_knows_a_confirmation_of_the_last_ten_minutes(pauses: list[int]) -> None:
+    """However the confirmations came, what the next start believes ahead is short by ten minutes at most."""
+    with tempfile.TemporaryDirectory() as folder:
+        machine = Machine()
+        first = DepartmentTime(Path(folder), machine.clocks)
+        first.found()
+        for pause in pauses:
+            machine.run(pause)
+            assert first.confirm(machine.wall, "witness")
+        machine.restart(off_us=MAX_AHEAD_US - 21 * MINUTE_US)
+        assert DepartmentTime(Path(folder), machine.clocks).now_us() == machine.wall

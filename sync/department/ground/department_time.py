@@ -109,6 +109,7 @@ class DepartmentTime:
         self._newest_known = 0
         self._dissent: tuple[int, int] | None = None
         self._mark, self._unmarked = self._load()
+        self._written_running = self._mark.seen_us
 
     def __call__(self) -> int:
         return self.now_us()
@@ -124,7 +125,7 @@ class DepartmentTime:
             doubt = self._doubt(wall, running)
             now = max(self._floor, wall if doubt is None else doubt.held_us)
             self._floor, self._floor_running = now, running
-            if running - self._mark.seen_us >= SAVE_EVERY_US:
+            if running - self._written_running >= SAVE_EVERY_US:
                 self._save(replace(self._mark, seen_us=running))
             return now
 
@@ -174,7 +175,7 @@ class DepartmentTime:
             self._dissent = None
             if wall < self._floor - MAX_BEHIND_US:
                 return False
-            self._save(self._marked(wall, source, running))
+            self._keep(self._marked(wall, source, running))
             return True
 
     def confirm_unit(self, unit: str, us: int) -> bool:
@@ -244,8 +245,17 @@ class DepartmentTime:
         same = mark.boot == boot and running >= mark.running_us
         return mark if same else mark.after_boot(boot), False
 
+    def _keep(self, mark: _Mark) -> None:
+        """Believe a confirmation now. A witness confirms with every answer: written once in SAVE_EVERY_US, so
+        that a start after a crash knows a confirmation that is at most so old."""
+        late = mark.running_us - self._written_running >= SAVE_EVERY_US
+        if late or self._unmarked or (mark.source, mark.boot) != (self._mark.source, self._mark.boot):
+            self._save(mark)
+        else:
+            self._mark = mark
+
     def _save(self, mark: _Mark) -> None:
-        self._mark, self._unmarked = mark, False
+        self._mark, self._unmarked, self._written_running = mark, False, mark.seen_us
         with contextlib.suppress(OSError):  # a full disk: a later mark is written, or a start asks people
             files.replace(self._path, to_bytes(mark))
 
