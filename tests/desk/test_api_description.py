@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from described_api import DESCRIBED, fits, schema_of
 from desk_forms import forms
 from desk_server import serving
 from desk_twins import GROUND, PASSWORD, Department
@@ -16,50 +17,10 @@ from starlette.applications import Starlette
 from sync.department.desk.api import routes
 from sync.department.desk.idempotency import MadeOnce
 from sync.department.desk.json_forms import read_form, to_json
-from sync.department.desk.openapi import document
 from sync.department.desk.operations import OPERATIONS
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
 Tokens = Callable[[str], str]
-DESCRIBED = document()
-
-
-def fits(value: Any, schema: dict[str, Any], where: str = "") -> None:
-    """Assert that a JSON value is of a schema: the parts of JSON Schema that the description uses."""
-    if "$ref" in schema:
-        schema = DESCRIBED["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]]
-    if "anyOf" in schema:
-        if value is not None:
-            fits(value, schema["anyOf"][0], where)
-        return
-    kinds: dict[str, Any] = {
-        "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict,
-    }  # fmt: skip
-    assert isinstance(value, kinds[schema["type"]]), where
-    assert not (isinstance(value, bool) and schema["type"] != "boolean"), where
-    if "enum" in schema:
-        assert value in schema["enum"], where
-    if schema["type"] == "array":
-        kinds_of = schema.get("prefixItems", [schema["items"]] * len(value))
-        for at, (one, kind) in enumerate(zip(value, kinds_of, strict=True)):
-            fits(one, kind, f"{where}[{at}]")
-    if schema["type"] == "object" and "properties" in schema:
-        assert set(schema.get("required", ())) <= set(value), where
-        if schema.get("additionalProperties") is False:
-            assert set(value) <= set(schema["properties"]), where
-        for name, one in value.items():
-            if name in schema["properties"]:
-                fits(one, schema["properties"][name], f"{where}.{name}")
-    elif schema["type"] == "object" and isinstance(schema.get("additionalProperties"), dict):
-        for name, one in value.items():
-            fits(one, schema["additionalProperties"], f"{where}.{name}")
-
-
-def _schema(name: str, part: str) -> dict[str, Any]:
-    post = DESCRIBED["paths"][f"/desk/{name}"]["post"]
-    body = post["requestBody"] if part == "form" else post["responses"]["200"]
-    found: dict[str, Any] = body["content"]["application/json"]["schema"]
-    return found
 
 
 @pytest.fixture
@@ -93,21 +54,21 @@ def test_every_call_of_the_table_is_described_and_nothing_else() -> None:
 def test_every_form_is_of_its_schema_and_is_read_back_as_it_was(department: Department) -> None:
     for name, form in forms(department).items():
         sent = to_json(form)
-        fits(sent, _schema(name, "form"), name)
+        fits(sent, schema_of(name, "form"), name)
         assert read_form(type(form), json.loads(json.dumps(sent))) == form, name
 
 
-def test_every_form_lacking_a_part_or_with_another_is_outside_its_schema(department: Department) -> None:
+def test_every_form_lacking_a_part_or_with_another_is_outside_itsschema_of(department: Department) -> None:
     outside = 0
     for name, form in forms(department).items():
         sent = to_json(form)
-        schema = DESCRIBED["components"]["schemas"][_schema(name, "form")["$ref"].rsplit("/", 1)[-1]]
+        schema = DESCRIBED["components"]["schemas"][schema_of(name, "form")["$ref"].rsplit("/", 1)[-1]]
         for bad in (
             *({key: one for key, one in sent.items() if key != gone} for gone in schema["required"]),
             sent | {"more": 1},
         ):
             with pytest.raises(AssertionError):
-                fits(bad, _schema(name, "form"), name)
+                fits(bad, schema_of(name, "form"), name)
             with pytest.raises(DeskRefusal):
                 read_form(type(form), bad)
             outside += 1
@@ -120,13 +81,13 @@ def test_what_calls_answer_over_http_is_of_the_schema_of_their_answer(
     answered = 0
     for user in ("super", "chief", "comm1", "reviewer1", "officer1", "deputy"):
         session = logged_on(department, client, user)
-        fits(session, _schema("session/logon", "answer"), "logon")
+        fits(session, schema_of("session/logon", "answer"), "logon")
         assert session["user"] == user
         headers = {"authorization": f"Bearer {session['token']}"}
         for name, form in forms(department).items():
             answer = client.post(f"/desk/{name}", json=to_json(form), headers=headers)
             if answer.status_code == 200:
-                fits(answer.json(), _schema(name, "answer"), name)
+                fits(answer.json(), schema_of(name, "answer"), name)
                 answered += 1
             else:
                 assert str(answer.status_code) in DESCRIBED["paths"][f"/desk/{name}"]["post"]["responses"]
