@@ -1,6 +1,6 @@
-"""Figures of the desk's pages in chromium: weight of a first page, keystrokes by task, from alert to page.
+"""Figures of the desk's pages in chromium: weight of a first page, its time on a slow machine, keystrokes.
 
-python -m tests.tools.page_figures [--alerts N]
+python -m tests.tools.page_figures [--keys-only]
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import shutil
 import statistics
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from desk_twins import Department, found_department, open_copy  # noqa: E402
 from page_browser import Window, Windows, windows  # noqa: E402
 from playwright.sync_api import Response  # noqa: E402
 
-PATIENCE_S = 60
 REASON = "hit and run on Myrtle Avenue"
 
 
@@ -183,41 +181,9 @@ def office_strokes(desk: Windows, department: Department) -> list[tuple[str, Han
     return told
 
 
-def to_ink(desk: Windows, department: Department, car: Car, count: int) -> None:
-    """From before a unit seals a read and its alert to the line on the page."""
-    one = desk.open()
-    one.logon("disp1", then="/alerts")
-    one.page.locator("#live", has_text="Live").wait_for()
-    one.page.evaluate(
-        "window.inked = {}; new MutationObserver((all) => { for (const one of all) "
-        "for (const node of one.addedNodes) if (node.querySelector) "
-        "window.inked[node.querySelector('a').textContent] ??= Date.now() })"
-        ".observe(document.querySelector('#arrived'), {childList: true})"
-    )
-    waits = []
-    for _ in range(count):
-        raised = time.time()
-        name = car.raises()
-        department.front.bell.ring()
-        inked = None
-        while inked is None:
-            one.page.wait_for_timeout(20)
-            row = department.desk.book.alerts.rows.get(name)
-            line = f"Alert {row.number} was raised" if row is not None else ""
-            inked = one.page.evaluate("line => window.inked[line] ?? null", line)
-            if time.time() - raised > PATIENCE_S:
-                raise SystemExit(f"an alert did not come to the page in {PATIENCE_S} s")
-        waits.append(inked - 1000 * raised)
-    waits.sort()
-    worst = waits[min(len(waits) - 1, int(len(waits) * 0.99))]
-    middle = statistics.median(waits)
-    print(f"alert to page, {count} alerts: median {middle:.0f} ms, 99th percentile {worst:.0f} ms")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(prog="python -m tests.tools.page_figures", description=__doc__)
-    parser.add_argument("--alerts", type=int, default=50, help="how many to time; 0: none")
     parser.add_argument("--keys-only", action="store_true", help="count keystrokes and nothing else")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as made:
@@ -230,8 +196,6 @@ def main(argv: list[str] | None = None) -> int:
                     weigh(desk)
                     slow(desk)
                 strokes(desk, department, car)
-                if args.alerts and not args.keys_only:
-                    to_ink(desk, department, car, args.alerts)
         finally:
             car.unit.close()
             department.close()
