@@ -6,33 +6,36 @@ Promise: no field can carry a plate: there is no free text in it but the softwar
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from storage.errors import RecordError
 from sync.messages import Message
 
-ALARMS = (
-    "no_frames",
-    "camera_dark",
-    "camera_covered",
-    "camera_frozen",
-    "camera_knocked",
-    "few_reads",
-    "hot",
-    "throttled",
-    "undervoltage",
-    "disk_low",
-    "card_worn",
-    "clock_loose",
-    "clock_unknown",
-    "sync_late",
-    "configuration_refused",
-    "closed_log",
-    "clock_in_doubt",
-    "list_expired",
-    "sensor_failed",
-)
+ALARM_WORDS: Mapping[str, str] = {
+    "no_frames": "no pictures from the camera",
+    "camera_dark": "the camera sees nothing but dark",
+    "camera_covered": "the camera is covered",
+    "camera_frozen": "the camera's picture does not change",
+    "camera_knocked": "the camera was moved",
+    "few_reads": "far fewer reads than usual",
+    "hot": "too hot",
+    "throttled": "slowed down by heat",
+    "undervoltage": "the supply voltage is too low",
+    "disk_low": "storage is almost full",
+    "card_worn": "the memory card is worn out",
+    "clock_loose": "the clock is not disciplined",
+    "clock_unknown": "the clock's error is unknown",
+    "sync_late": "sync is overdue",
+    "configuration_refused": "a configuration was refused",
+    "closed_log": "a closed log has reads that the department lacks",
+    "clock_in_doubt": "the clock is in doubt",
+    "list_expired": "a hot list has expired",
+    "sensor_failed": "a sensor failed",
+}
+"""What can be wrong at a unit, and the words for a person."""
+ALARMS = tuple(ALARM_WORDS)
 CLOCK_STATES = ("disciplined", "holdover", "unknown")
 _VERSION = re.compile(r"[A-Za-z][A-Za-z0-9.+ _-]{0,63}")
 

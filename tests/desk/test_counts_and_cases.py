@@ -375,7 +375,8 @@ def test_lists_of_people_name_the_line_that_is_wrong(tmp_path: Path) -> None:
     good = b"user,name,roles\no1,Officer One,sworn-officer\nd1,Disp One,dispatcher;ccat\n"
     assert read_people(good)[1] == ("d1", "Disp One", (Role.DISPATCHER, Role.CCAT))
     assert read_sign_in(b"user\no1\nd1\n") == ("o1", "d1")
-    for bad in (b"", b"user\n", b"name\nx\n", b"user\nNOT A USER\n", b"\xff"):
+    assert read_sign_in(b"user,signed\no1,x\nd1,\nd2, \nd3,yes\n") == ("o1", "d3")
+    for bad in (b"", b"user\n", b"name\nx\n", b"user\nNOT A USER\n", b"\xff", b"user,signed\no1,\n"):
         with pytest.raises(FormError):
             read_sign_in(bad)
     for bad in (b"user,name,roles\no1,,sworn-officer\n", b"user,name,roles\no1,O,king\n"):

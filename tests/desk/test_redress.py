@@ -19,9 +19,10 @@ from sync.department.desk.api import routes
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.public import MAX_REDRESS_BYTES
 from sync.department.desk.redress import rules
-from sync.department.desk.redress.calls import AnswerForm, RedressForm, RedressRow, ask
+from sync.department.desk.redress.calls import AnswerForm, PaperForm, RedressForm, RedressRow, ask
 from sync.department.desk.transparency.calls import counted
 from sync.department.desk.transparency.rules import Redress
+from sync.department.journal.redress_entries import RedressAsked
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, TooManyError
 from sync.department.policy.roles import Call, Role
@@ -182,3 +183,81 @@ def test_a_policy_of_before_is_told_that_no_role_may_answer(department: Departme
     assert (said.clause, "sign a policy that grants redress.answer" in said.what) == ("463.4", True)
     designee = compliance.overdue(granting(Role.DESIGNEE), book, [], now_us)
     assert "redress" not in {one.kind for one in designee}
+
+
+# on paper -------------------------------------------------------------------------------------------------
+
+
+def on_paper(department: Department, days: int = 10) -> PaperForm:
+    """A paper form that came so many days ago."""
+    return PaperForm(
+        about=FORM.about,
+        contact="415 S.  Ivy Avenue",
+        words="I was stopped at gunpoint on Huntington Drive, May 4",
+        received_us=department.clock.us - days * DAY_US,
+    )
+
+
+def test_a_paper_form_is_entered_with_the_day_it_came_and_is_due_from_then(
+    department: Department, tokens: Tokens
+) -> None:
+    form = on_paper(department)
+    asked: Any = department.call("redress/enter", tokens("chief"), form)
+    assert asked.days == rules.ANSWER_DAYS - 10
+    (row,) = rows(department, tokens("deputy"))
+    assert (row.request, row.contact, row.entered_by) == (asked.request, "415 S. Ivy Avenue", "chief")
+    assert (row.at_us, row.due_us) == (form.received_us, form.received_us + rules.ANSWER_DAYS * DAY_US)
+    (entry,) = department.desk.log.entries(kinds=(RedressAsked.KIND,))
+    assert entry.stamp.user == "chief"
+    settle = AnswerForm(request=asked.request, outcome="corrected", note="list corrected, told by letter")
+    department.call("redress/answer", tokens("deputy"), settle)
+    department.desk.try_cover(department.desk.log.size() - 1)
+    assert counted(department.desk).redress == Redress(asked=1, answered=1)
+
+
+def test_a_paper_form_that_lay_too_long_is_entered_and_overdue_at_once(
+    department: Department, tokens: Tokens
+) -> None:
+    asked: Any = department.call(
+        "redress/enter", tokens("chief"), on_paper(department, rules.ANSWER_DAYS + 1)
+    )
+    assert asked.days == 0
+    found: Any = department.call("compliance/overdue", tokens("chief"), NothingForm())
+    assert "redress" in {one.kind for one in found}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"about": "praise"}, "about"),
+        ({"contact": "x"}, "contact"),
+        ({"words": "help me"}, "words"),
+        ({"words": "I was \x1b[31mstopped here"}, "characters"),
+        ({"received_us": 0}, "received_us"),
+        ({"received_us": 1 << 60}, "received_us"),
+    ],
+)
+def test_a_paper_form_that_says_too_little_or_of_no_day_is_refused(
+    department: Department, tokens: Tokens, change: dict[str, Any], code: str
+) -> None:
+    form = replace(on_paper(department), **change)
+    assert refusal(department, tokens("chief"), "redress/enter", form) == code
+    assert list(department.desk.log.entries(kinds=(RedressAsked.KIND,))) == []
+
+
+@pytest.mark.parametrize("user", ["super", "officer1", "reviewer1"])
+def test_nobody_else_enters_a_paper_form(department: Department, tokens: Tokens, user: str) -> None:
+    assert refusal(department, tokens(user), "redress/enter", on_paper(department)) == "role"
+
+
+def test_strangers_who_use_up_the_day_keep_no_paper_form_out_nor_paper_forms_a_stranger(
+    department: Department, tokens: Tokens
+) -> None:
+    chief = tokens("chief")
+    for _ in range(rules.A_DAY):
+        department.call("redress/enter", chief, on_paper(department))
+    for number in range(rules.A_DAY):
+        ask(department.front, f"2001:db8::{number:x}", FORM)
+    with pytest.raises(TooManyError):
+        ask(department.front, "192.0.2.1", FORM)
+    department.call("redress/enter", chief, on_paper(department))

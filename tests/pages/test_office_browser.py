@@ -35,7 +35,7 @@ SHEETS = (
     *(one for module in ROOMS for one in vars(module).values() if isinstance(one, Described)),
     CHANGES,
 )
-PLAIN = sorted({one.path for one in SHEETS if "{" not in one.path} | {"/setup", "/trust"})
+PLAIN = sorted({one.path for one in SHEETS if "{" not in one.path} | {"/setup", "/trust", "/training/sheet"})
 
 
 @dataclass(slots=True)
@@ -105,7 +105,25 @@ def test_axe_finds_nothing_on_the_public_page(desk: Windows) -> None:
     assert found_by_axe(one) == []
     one.page.get_by_role("button", name="Ask", exact=True).click()  # the browser asks for what is missing
     assert one.page.url.endswith("/transparency")
+    one.go("/redress/paper")
+    assert found_by_axe(one) == []
     assert one.complaints == []
+
+
+def test_what_is_printed_has_no_menu_and_fits_the_paper(desk: Windows) -> None:
+    one = desk.open()
+    one.logon("super")
+    one.page.emulate_media(media="print")
+    one.page.set_viewport_size({"width": 816, "height": 1056})  # US Letter at 96 dots an inch
+    for path in ("/training/sheet", "/redress/paper", "/training"):
+        one.go(path)
+        shown = one.page.locator("nav, button, .screen, .skip").evaluate_all(
+            "all => all.filter(one => one.checkVisibility()).length"
+        )
+        assert shown == 0, path
+        wide = "[...document.querySelectorAll('table, p, h1')].map(one => one.getBoundingClientRect().right)"
+        assert one.page.evaluate(f"Math.max(...{wide})") <= 816, path
+        assert one.page.locator("h1").is_visible(), path
 
 
 def test_the_supervisor_holds_what_a_search_found_by_hand(desk: Windows, department: Department) -> None:

@@ -3,6 +3,7 @@ redress."""
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import io
 import itertools
@@ -10,24 +11,30 @@ import shlex
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from desk_twins import COURSE, TOPICS, Department
+from desk_twins import COURSE, TOPICS, Department, StepClock, open_department, secret_of
 from page_reader import Reader, Sheet
 
 from storage.times import DAY_US
 from sync.department.cli import main
 from sync.department.content import package
 from sync.department.desk.transparency import bundle
+from sync.department.ground.department_time import Clocks
 from sync.department.ground.local_time import local
+from sync.department.ground.settings import Settings
 from sync.department.journal.entries import AccountSet, FindingClosed, TrainingDone
 from sync.department.journal.hold_entries import HoldReleased
 from sync.department.journal.redress_entries import RedressAnswered
 from sync.department.journal.sharing_entries import ShareDecided, ShareDelivered
+from sync.department.journal.witness_server import WitnessFolder
 from sync.department.pages import governing
 from sync.department.pages.visit import Visit
+from sync.department.server.founding import found
+from sync.department.server.open_desk import first_administrator
 
 Browser = Callable[[], Reader]
 WHY = {
@@ -254,7 +261,8 @@ def test_the_set_up_shows_what_is_done_and_the_command_of_each_step(
     one.logon("chief")
     page = one.get("/setup")
     assert page.text.count("department ") >= 4
-    assert page.html.count('class="tag ok"') == 5  # everything but the first hot list
+    assert page.html.count('class="tag ok"') == 6  # everything but the first hot list
+    assert "6 of 7 steps are done" in page.text
     officer = reader()
     officer.logon("officer1")
     assert officer.get("/setup").status == 403
@@ -316,6 +324,103 @@ def test_a_class_is_entered_from_its_sign_in_sheet(department: Department, reade
     done = upload(one, "/training", fields, sheet=("class.csv", b"user,signed\nofficer1,x\ndisp1,x\n"))
     assert "2 people are trained" in done.text, done.text[:300]
     assert entered(department, TrainingDone) == before + 2
+
+
+def test_the_calendar_shows_whose_training_expires_on_which_day(
+    department: Department, reader: Browser
+) -> None:
+    one = reader()
+    one.logon("super")
+    roster = department.desk.book.trainings.newest["officer1"]
+    ends = local(roster.held_us, department.desk.policy.zone) + timedelta(
+        days=department.desk.policy.training.valid_days
+    )
+    page = one.get(f"/training?month={ends:%Y-%m}")
+    assert f'<time datetime="{ends:%Y-%m-%d}">' in page.html
+    day = page.html.split(f'<time datetime="{ends:%Y-%m-%d}">')[1].split("</td>")[0]
+    assert "officer1" in day
+    assert page.html.count("<time ") == calendar.monthrange(ends.year, ends.month)[1]
+    officer = reader()
+    officer.logon("officer1")
+    own = officer.get(f"/training?month={ends:%Y-%m}")
+    assert "officer1" in own.html
+    assert "disp1" not in own.html
+    assert one.get("/training?month=2026-13").status == 422
+
+
+def test_a_sign_in_sheet_is_printed_filled_in_and_taken_back(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("super")
+    page = one.get("/training/sheet?within=all&held=2026-11-26T10:00")
+    for topic in department.desk.policy.training.topics:
+        assert topic.text in page.text
+    assert "2026-11-26 10:00" in page.text
+    everybody = one.get("/training/sheet.csv?within=all").html.splitlines()
+    assert everybody[0] == "user,name,signed"
+    users = [line.split(",")[0] for line in everybody[1:]]
+    assert {"officer1", "disp1"} <= set(users)
+    assert not {"super", "vendor1"} & set(users)  # who teaches, and who is no one of 463.9's
+    signed = "\n".join(f"{line}x" if line.startswith("disp1,") else line for line in everybody)
+    fields = form_of(one.get("/training"), "training/record-class") | {
+        "course": COURSE,
+        "topics": "\n".join(TOPICS),
+    }
+    before = entered(department, TrainingDone)
+    done = upload(one, "/training", fields, sheet=("class.csv", signed.encode()))
+    assert "1 people are trained" in done.text, done.text[:300]
+    assert entered(department, TrainingDone) == before + 1
+    assert one.get("/training/sheet?within=forever").status == 422
+    for user in ("officer1", "reviewer1"):
+        other = reader()
+        other.logon(user)
+        assert other.get("/training/sheet").status == 403
+        assert other.get("/training/sheet.csv").status == 403
+
+
+def test_a_request_on_paper_is_printed_by_anyone_and_entered_by_the_administrator(
+    department: Department, reader: Browser
+) -> None:
+    form = reader().get("/redress/paper")
+    assert form.status == 200
+    for words in ("within 30 days", "How to answer you", "What happened", "Number of the request"):
+        assert words in form.text
+    chief = reader()
+    chief.logon("chief")
+    page = chief.get("/redress")
+    sent = form_of(page, "redress/enter") | {
+        "about": "stop",
+        "contact": "415 S. Ivy Avenue",
+        "words": "I was stopped on May 4",
+        "received_us": typed(department, -12),
+    }
+    wrong = chief.post("/redress", sent | {"received_us": typed(department, 2)})
+    assert wrong.status == 422
+    assert form_of(wrong, "redress/enter")["contact"] == "415 S. Ivy Avenue"
+    done = chief.post("/redress", sent)
+    assert "answer it within 18 days" in done.text, done.text[:400]
+    assert "415 S. Ivy Avenue" in done.text
+
+
+def test_the_first_step_of_the_set_up_is_the_administrators_own_password(tmp_path: Path) -> None:
+    """On the first day: nothing but the first administrator is there."""
+    clock = StepClock()
+    settings = Settings(name="Arcadia Police Department", day_keys_ahead=2)
+    home = found(tmp_path / "home", settings, clocks=Clocks.simulated(clock)).home
+    given = first_administrator(home, "chief", "Chief Example", clock=clock)
+    WitnessFolder.create(tmp_path / "witness", "witness.example/arcadia").close()
+    department = open_department(tmp_path, clock, {"chief": (given.password, secret_of(given))})
+    with Reader.desk(department) as make:
+        chief = make()
+        assert chief.logon("chief").path == "/account/password"
+        assert "the set-up" in chief.get("/account/password").text
+        page = chief.get("/setup")
+        assert page.status == 200, page.text[:300]
+        first = page.html.split('id="step-1"')[1].split("</li>")[0]
+        assert "to do" in first
+        assert 'href="/account/password"' in first
+        assert "department user password" in first
+        assert chief.get("/people").status == 409
+    department.close()
 
 
 def test_every_command_of_the_set_up_is_one(

@@ -200,6 +200,12 @@ def forms(department: Department) -> dict[str, Any]:
         "alert/figures": nothing,
         "incident/close": incidents.SettleForm(incident=0, finding="one two three"),
         "redress/list": nothing,
+        "redress/enter": redress.PaperForm(
+            about="stop",
+            contact="415 S. Ivy Avenue",
+            words="I was stopped here",
+            received_us=department.clock.us - DAY_US,
+        ),
         "redress/answer": redress.AnswerForm(request=0, outcome="corrected", note="one two three"),
         "compliance/overdue": nothing,
         "policy/read": nothing,

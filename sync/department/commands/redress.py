@@ -9,6 +9,11 @@ ANSWER = (
     "department redress answer 41 --outcome corrected --note 'entry corrected, informed by mail' --user chief"
 )
 
+ENTER = (
+    "department redress enter --about stop --contact '415 S. Ivy Ave' --words 'I was stopped on May 4' "
+    "--received 2026-11-20T17:00Z --user chief"
+)
+
 redress = noun("redress", "Requests from the public about a read, a stop or a look-up.", example=ANSWER)
 
 desk.form_verb(
@@ -18,6 +23,17 @@ desk.form_verb(
     "List requests, waiting ones first.",
     example="department redress list --user chief",
     columns=("request", "at_us", "due_us", "about", "contact", "words", "outcome"),
+)
+desk.form_verb(
+    redress,
+    "enter",
+    "redress/enter",
+    "Enter a request that came on paper. Its days count from the day it was received.",
+    desk.text("--about", "about", "wrong-read, stop, access or other."),
+    desk.text("--contact", "contact", "How the person wants to be answered."),
+    desk.text("--words", "words", "What happened, as the form has it."),
+    desk.time_option("--received", "received_us", "When the form was received, ISO 8601, UTC."),
+    example=ENTER,
 )
 desk.form_verb(
     redress,

@@ -62,7 +62,12 @@ def record(
     example="department training record-class --sheet class.csv --trainer super --course ALPR-463 "
     "--user super",
 )
-@click.option("--sheet", type=desk.FILE, required=True, help="The sign-in sheet: CSV with a column user.")
+@click.option(
+    "--sheet",
+    type=desk.FILE,
+    required=True,
+    help="The sign-in sheet: CSV with a column user; with a column signed, only who has an x there.",
+)
 @desk.text("--trainer", "trainer", "The CCAT supervisor.")
 @desk.text("--course", "course", "An approved course of the policy file.")
 @desk.time_option("--held", "held_us", "When it was held, ISO 8601, UTC. Default: now.", default=-1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from storage.times import DAY_US, iso_text
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.people import training
-from sync.department.desk.redress.rules import ANSWER_DAYS
+from sync.department.desk.redress.rules import due_us
 from sync.department.desk.state import Book
 from sync.department.journal.change_entries import GlassBroken
 from sync.department.journal.entries import AuditDone, FindingOpened
@@ -153,7 +153,7 @@ def _redress(book: Book, now_us: int) -> list[Overdue]:
     return [
         Overdue(kind="redress", clause="463.4", what=f"request {entry.sequence} of the public has no answer")
         for entry in book.redress.waiting()
-        if now_us - entry.stamp.at_us >= ANSWER_DAYS * DAY_US
+        if now_us >= due_us(entry)
     ]
 
 

@@ -189,6 +189,7 @@ _TABLE: Mapping[str, Operation] = {
     "alert/close": Operation(Call.ALERT_VERIFY, alerts.CloseForm, alerts.close),
     "alert/figures": Operation(Call.COMPLIANCE_READ, NothingForm, alerts.figures),
     "redress/list": Operation(Call.REDRESS_ANSWER, NothingForm, redress.listed),
+    "redress/enter": Operation(Call.REDRESS_ANSWER, redress.PaperForm, redress.enter),
     "redress/answer": Operation(Call.REDRESS_ANSWER, redress.AnswerForm, redress.answer),
     "compliance/overdue": Operation(Call.COMPLIANCE_READ, NothingForm, audits.overdue),
     "compliance/endings": Operation(Call.COMPLIANCE_READ, NothingForm, ending),

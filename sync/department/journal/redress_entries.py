@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from storage.codec import later
 from sync.department.journal.entry_base import Note
 
 
@@ -13,13 +14,14 @@ class RedressAsked(Note):
     """A person asks whether a wrong read or stop concerned them. `about`: wrong-read, stop, access, other.
 
     `contact`: how to answer; `words`: what happened. Neither name nor plate is asked for, and nothing is kept
-    of where it came from.
+    of where it came from. `received_us`: when a paper form came, which the stamp's person entered; else 0.
     """
 
     KIND: ClassVar[str] = "redress_asked"
     about: str
     contact: str = field(repr=False)
     words: str = field(repr=False)
+    received_us: int = later(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,7 @@ from sync.department.pages import (
     searching,
     sharing,
     shield,
+    sign_in,
     staffing,
     stepping,
 )
@@ -74,6 +75,7 @@ PAGES: tuple[Page, ...] = (
     *holding.PAGES,
     *auditing.PAGES,
     *staffing.PAGES,
+    *sign_in.PAGES,
     *machines.PAGES,
     *governing.PAGES,
     *openness.PAGES,

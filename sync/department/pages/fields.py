@@ -24,7 +24,6 @@ from sync.department.policy.refusals import FormError
 
 Options: TypeAlias = Sequence[tuple[str, str]]
 SECOND = ("propose", "approval")  # buttons, and a number that only a second person's yes brings
-LONG = frozenset({"reason", "note", "finding", "danger", "purpose"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

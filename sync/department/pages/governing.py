@@ -10,11 +10,18 @@ from starlette.responses import Response
 from storage.times import DAY_US
 from sync.department.pages.sheets import File, Listing, Sheet, download, pages_of
 from sync.department.pages.visit import Page, Visit
-from sync.department.policy.roles import Role
+from sync.department.pages.zones import plot_of_zones, rows_of
+from sync.department.policy.roles import MANAGES_USERS, Call, Role
 
 
 async def _policy_text(visit: Visit) -> dict[str, Any]:
-    return {"document": visit.calling.front.desk.policy_document.decode()}
+    desk = visit.calling.front.desk
+    zones = desk.policy.unit.no_read_zones
+    return {
+        "document": desk.policy_document.decode(),
+        "zone_rows": rows_of(zones),
+        "zone_plot": plot_of_zones(zones),
+    }
 
 
 COMPLIANCE = Sheet(
@@ -97,7 +104,19 @@ def steps(visit: Visit) -> list[Step]:
     held = {role for one in accounts for role in one.roles}
     trained = set(desk.book.trainings.newest)
     wanted = {Role.CCAT_SUPERVISOR, Role.REVIEWER}
+    offices = [one.user for one in accounts if not MANAGES_USERS.isdisjoint(one.roles)]
+    passwords = desk.book.roster.credentials
+    own = all(user in passwords and not passwords[user].first for user in offices)
     return [
+        Step(
+            title="Set your own password and authenticator",
+            why="CJIS IA-5: the first password was made by another person or the server. Only what you alone "
+            "know signs in your name; until it is set, nothing else opens. Under My account you can add a "
+            "passkey.",
+            command="department user password",
+            done=own,
+            path="/account/password",
+        ),
         Step(
             title="Move the root keys to their offices, and sign with two of them",
             why="Two of three offices change policy, witness and keys. They are in HOME/root-keys until you "
@@ -138,7 +157,7 @@ def steps(visit: Visit) -> list[Step]:
         ),
         Step(
             title="Send the first hot list",
-            why="463.7: two people send a list; units match it themselves.",
+            why="463.7: a list is the source of alerts; two people send it, units match it themselves.",
             command="department hotlist push FILE --id doj --layout LAYOUT --issuer DOJ "
             "--source SVS --why first",
             done=bool(front.lists_out()),
@@ -148,8 +167,9 @@ def steps(visit: Visit) -> list[Step]:
 
 
 async def setup(visit: Visit) -> Response:
-    """The set-up, for the administrator."""
-    await visit.demand("user/set")
+    """The set-up, for the administrator; shown before the first password is replaced, too."""
+    first = bool(visit.person.must_change) and visit.may(Call.USER_MANAGE)
+    await visit.demand("policy/read" if first else "user/set")
     return visit.page("setup.html", steps=await visit.calling.in_thread(lambda: steps(visit)))
 
 

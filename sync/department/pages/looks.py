@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from storage.policy import NoReadZone
 from sync.department.content.reads import FoundRead
 from sync.department.desk.inquiry.forms import Answer, Images
 from sync.department.journal.entries import Ground, Query
+from sync.department.pages.plotting import Frame
 from sync.department.pages.street_map import spots_text
+from sync.department.pages.zones import Shape, shapes_of
 
 SPOTS = 400
-SIDE = 300.0
-EDGE = 24.0
-DEGREE_M = 111_320.0
 
 
 def query_value(query: Query) -> dict[str, Any]:
@@ -90,15 +89,11 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """Where reads were made: north up, one scale. `scale_m`: what `scale_px` stands for."""
+    """Where reads were made, and the no-read zones there."""
 
     spots: tuple[Spot, ...]
-    south: float
-    west: float
-    north: float
-    east: float
-    scale_m: float
-    scale_px: float
+    frame: Frame
+    zones: tuple[Shape, ...]
 
     @property
     def text(self) -> str:
@@ -106,7 +101,9 @@ class Plot:
         return spots_text([(one.latitude, one.longitude, one.row, one.near) for one in self.spots])
 
 
-def plot_of(reads: Iterable[FoundRead], near: Iterable[FoundRead]) -> Plot | None:
+def plot_of(
+    reads: Iterable[FoundRead], near: Iterable[FoundRead], zones: Sequence[NoReadZone]
+) -> Plot | None:
     """The plot of the reads that have a place; None if none has."""
     rows = [(one, False) for one in reads] + [(one, True) for one in near]
     placed = [
@@ -114,32 +111,9 @@ def plot_of(reads: Iterable[FoundRead], near: Iterable[FoundRead]) -> Plot | Non
     ][:SPOTS]
     if not placed:
         return None
-    south = min(one.latitude for _, one, _ in placed)
-    north = max(one.latitude for _, one, _ in placed)
-    west = min(one.longitude for _, one, _ in placed)
-    east = max(one.longitude for _, one, _ in placed)
-    narrow = max(0.01, math.cos(math.radians((south + north) / 2)))
-    span_m = max((north - south) * DEGREE_M, (east - west) * DEGREE_M * narrow, 200.0)
-    pixel_m = span_m / (SIDE - 2 * EDGE)
-    middle = ((south + north) / 2, (west + east) / 2)
+    frame = Frame.around((one.latitude, one.longitude) for _, one, _ in placed)
     spots = tuple(
-        Spot(
-            round(SIDE / 2 + (one.longitude - middle[1]) * DEGREE_M * narrow / pixel_m, 1),
-            round(SIDE / 2 - (one.latitude - middle[0]) * DEGREE_M / pixel_m, 1),
-            at,
-            is_near,
-            one.latitude,
-            one.longitude,
-        )
+        Spot(*frame.place(one.latitude, one.longitude), at, is_near, one.latitude, one.longitude)
         for at, one, is_near in placed
     )
-    scale_m = 10.0 ** math.floor(math.log10(span_m / 2))
-    return Plot(
-        spots=spots,
-        south=south,
-        west=west,
-        north=north,
-        east=east,
-        scale_m=scale_m,
-        scale_px=round(scale_m / pixel_m, 1),
-    )
+    return Plot(spots=spots, frame=frame, zones=shapes_of(zones, frame))

@@ -8,6 +8,7 @@ from sync.department.desk.redress import rules
 from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.desk.transparency.calls import PublicCounts
 from sync.department.pages.charts import chart_of
+from sync.department.pages.fields import Options
 from sync.department.pages.sheets import Ask, Listing, Sheet, pages_of
 from sync.department.pages.visit import Page, Visit
 
@@ -28,8 +29,17 @@ async def show(visit: Visit) -> Response:
         chart_of("Accesses by kind", [(one.name, one.count) for one in newest.accesses]),
     ]
     document = visit.calling.front.desk.policy_document.decode()
-    about = [(one, words[:1].upper() + words[1:]) for one, words in rules.ABOUT.items()]
+    about = _about(visit)
     return visit.page("transparency.html", counts=newest, charts=charts, document=document, about=about)
+
+
+def _about(_visit: Visit) -> Options:
+    return [(one, words[:1].upper() + words[1:]) for one, words in rules.ABOUT.items()]
+
+
+async def paper(visit: Visit) -> Response:
+    """The same request as a form to print."""
+    return visit.page("redress_paper.html", about=_about(visit), days=rules.ANSWER_DAYS)
 
 
 async def send(visit: Visit) -> Response:
@@ -48,6 +58,7 @@ REDRESS = Sheet(
     title="Requests from the public",
     duty="463.4: a person asks whether a wrong read, a stop or a look-up concerned them. Examine it, inform "
     "the person, then enter the outcome.",
+    links=(("/redress/paper", "Paper form to print"), ("/transparency", "What the public sees")),
     listings=(
         Listing(
             operation="redress/list",
@@ -62,6 +73,7 @@ REDRESS = Sheet(
                 "outcome",
                 "note",
                 "answered_by",
+                "entered_by",
             ),
             empty="No request yet.",
             late=lambda row, now_us: not row.outcome and now_us >= row.due_us,
@@ -77,8 +89,22 @@ REDRESS = Sheet(
             ),
         ),
     ),
+    asks=(
+        Ask(
+            operation="redress/enter",
+            title="Enter a request that came on paper",
+            button="Enter it",
+            lead="As the form has it. The days to its answer count from when it was received.",
+            options={"about": _about},
+            said=lambda answer: (
+                f"Request {answer.request}: answer it within {answer.days} days. "
+                "Write the number on the paper form."
+            ),
+        ),
+    ),
 )
 PAGES = (
     Page(path="/transparency", show=show, send=send, to_all=True),
+    Page(path="/redress/paper", show=paper, to_all=True),
     *pages_of(REDRESS),
 )

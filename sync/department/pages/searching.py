@@ -142,7 +142,7 @@ async def results(visit: Visit) -> Response:
     return visit.page(
         "results.html",
         look=look,
-        plot=plot_of(look.reads, look.near),
+        plot=plot_of(look.reads, look.near, policy.unit.no_read_zones),
         full=is_full(policy, plate),
         plate=plate,
         purpose=policy.purpose(look.ground.get("purpose", "")),

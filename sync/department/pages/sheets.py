@@ -21,7 +21,7 @@ from sync.department.pages.charts import Chart
 from sync.department.pages.fields import SECOND, Field, Options, fields_of, value_of
 from sync.department.pages.values import Values, local_input
 from sync.department.pages.visit import Page, Visit
-from sync.department.pages.wording import word_of
+from sync.department.pages.wording import alarm_of, title_of, word_of
 from sync.department.policy.refusals import FormError
 
 Choices: TypeAlias = Callable[[Visit], Options]
@@ -289,6 +289,12 @@ def cell_of(  # noqa: PLR0911 - one case per kind
         return Cell(local_input(shown_at, zone).replace("T", " ") if shown_at > 0 else "–", "time")
     if isinstance(value, bool):
         return Cell("yes" if value else "no")
+    if column in ROLES and value:
+        policy = visit.calling.front.desk.policy
+        held = [value] if isinstance(value, str) else value
+        return Cell(", ".join(title_of(policy, one) for one in held))
+    if column == "alarms":
+        return Cell(", ".join(alarm_of(one) for one in value) or "none")
     if isinstance(value, tuple | list):
         return Cell(", ".join(word_of(one) if isinstance(one, str) else str(one) for one in value) or "–")
     if value is None or value == -1:
@@ -298,6 +304,7 @@ def cell_of(  # noqa: PLR0911 - one case per kind
     return Cell(str(value), "read" if column == "plate" else "text")
 
 
+ROLES = frozenset({"role", "roles", "keep_roles"})
 WORDED = frozenset(
     {"state", "kind", "ground", "detector", "verdict", "outcome", "purpose", "action", "clock", "about_what"}
 )

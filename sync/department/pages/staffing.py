@@ -8,6 +8,7 @@ from typing import Any
 from sync.department.desk.people.sheets import read_people, read_sign_in
 from sync.department.pages.fields import Field, Options
 from sync.department.pages.sheets import Ask, Listing, Sheet, pages_of
+from sync.department.pages.training_calendar import month_of
 from sync.department.pages.values import local_input
 from sync.department.pages.visit import Visit
 from sync.department.policy.refusals import FormError
@@ -58,11 +59,18 @@ def _late(row: Any, now_us: int) -> bool:
     return bool(row.active and row.training != "none" and row.training_ends_us <= now_us)
 
 
+async def _calendar(visit: Visit) -> dict[str, Any]:
+    """The month that the page's address names. Raises FormError."""
+    people = await visit.call("training/list")
+    zone = visit.calling.front.desk.policy.zone
+    return {"month": month_of(people, visit.request.query_params.get("month", ""), zone, visit.now_us)}
+
+
 SHEET_FIELD = Field(
     name="sheet",
     kind="file",
     label="Sign-in sheet",
-    help="CSV with a column user; or name people beside it",
+    help="CSV with a column user, and an x in a column signed where there is one; or name people beside it",
     required=False,
 )
 TRAINING = Sheet(
@@ -71,6 +79,9 @@ TRAINING = Sheet(
     duty="463.9: all sworn officers, dispatchers and CCAT personnel are trained annually by the "
     "CCAT supervisor:"
     " (a) equipment, (b) department policy, (c) privacy usage policy. Without it, no page with data opens.",
+    links=(("/training/sheet", "Sign-in sheet to print"),),
+    more=_calendar,
+    template="training.html",
     listings=(
         Listing(
             operation="training/list",

@@ -19,6 +19,8 @@ from sync.department.pages.memory import Memory, Shelf
 from sync.department.pages.navigation import entries_for
 from sync.department.pages.street_map import StreetMap
 from sync.department.pages.values import Values
+from sync.department.pages.wording import title_of
+from sync.department.pages.zones import zones_text
 from sync.department.policy.roles import Call, Role
 
 
@@ -115,6 +117,7 @@ class Visit:
             "style": rendering.asset_path("desk.css"),
             "script": rendering.asset_path("desk.js"),
             "street_map": self.street_map,
+            "zones": zones_text(desk.policy.unit.no_read_zones),
             "map_assets": [(rendering.asset_path(name), kind) for name, kind in rendering.MAP_ASSETS.items()],
             "tastes": tastes,
             "values": self.values,
@@ -127,6 +130,7 @@ class Visit:
             "clock": rendering.clock_of(desk.policy.zone),
             "ago": lambda at_us: rendering.ago(at_us, now_us),
             "may": lambda name: self.may(Call(name)),
+            "title_of": lambda role: title_of(desk.policy, role),
         }
         if self.refusal is not None and status == 200:
             status = self.refusal.status

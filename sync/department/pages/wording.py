@@ -8,6 +8,9 @@ import re
 
 from sync.department.desk.calling import Said
 from sync.department.desk.field_help import words_of
+from sync.department.policy.policy import Policy
+from sync.department.policy.roles import Role
+from sync.health import ALARM_WORDS
 
 WORDS = {
     "organisation": "organization",
@@ -35,6 +38,17 @@ def word_of(code: object) -> str:
     """A code in words: its own, or its parts with blanks between."""
     text = str(code)
     return WORDS.get(text, text.replace("_", " ").replace("-", " "))
+
+
+def alarm_of(code: object) -> str:
+    """What a unit says is wrong, in words."""
+    return ALARM_WORDS.get(str(code), word_of(code))
+
+
+def title_of(policy: Policy, role: object) -> str:
+    """A role's title in the policy; of what is no role, its words."""
+    known = {one.value: one for one in Role}.get(str(role))
+    return policy.title(known) if known is not None else word_of(role)
 
 
 _FIELD = re.compile(

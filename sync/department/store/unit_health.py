@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, select
 from storage import codec, envelope
 from storage.errors import StorageError
 from sync.department.store.tables import unit_health, units
-from sync.health import Health
+from sync.health import ALARM_WORDS, Health
 
 SILENT_DAYS = 3  # a unit that did not sync for this long is overdue
 
@@ -64,7 +64,11 @@ def _opened(message: bytes) -> Health | None:
 def alarms_in(connection: sa.Connection) -> list[tuple[str, str, str]]:
     """(kind, clause, what) for `department compliance`: units whose newest report names alarms."""
     return [
-        ("unit", "463.8", f"unit {state.name} reports {', '.join(state.report.alarms)}")
+        (
+            "unit",
+            "463.8",
+            f"unit {state.name} reports: {', '.join(ALARM_WORDS[one] for one in state.report.alarms)}",
+        )
         for state in states(connection)
         if state.report is not None and state.report.alarms
     ]

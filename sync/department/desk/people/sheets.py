@@ -33,12 +33,22 @@ def _rows(data: bytes, *wanted: str) -> list[tuple[int, dict[str, str]]]:
 
 
 def read_sign_in(data: bytes) -> tuple[str, ...]:
-    """The users of a sign-in sheet: a column `user`. Raises FormError naming the line."""
+    """The users of a sign-in sheet: a column `user`; where there is a column `signed`, those with a mark in
+    it. Raises FormError naming the line."""
     users = []
     for line, row in _rows(data, "user"):
+        if not row.get("signed", "x"):
+            continue
         if not USER_NAME.fullmatch(row["user"]):
             raise FormError(f"line {line}: that is no user name", code="csv", clause=CLAUSE)
         users.append(row["user"])
+    if not users:
+        raise FormError(
+            "no line of the sheet has something in the column signed",
+            code="csv",
+            clause=CLAUSE,
+            cure="put an x there for who signed",
+        )
     return tuple(users)
 
 

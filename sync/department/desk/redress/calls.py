@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from storage.times import DAY_US
 from sync.department.desk.context import Front
@@ -28,6 +28,16 @@ class RedressForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaperForm:
+    """A request that came on paper, as the form has it. `received_us`: when; its days count from then."""
+
+    about: str
+    contact: str = field(repr=False)
+    words: str = field(repr=False)
+    received_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """The number of a request, to be named when asking after it; the days until it must be answered."""
 
@@ -46,7 +56,8 @@ class AnswerForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedressRow:
-    """A request with its state. `outcome`, `note`, `answered_by`: empty while it waits."""
+    """A request with its state. `at_us`: when it was made, or its paper form came; `entered_by`: who entered
+    that form, else empty. `outcome`, `note`, `answered_by`: empty while it waits."""
 
     request: int
     at_us: int
@@ -57,6 +68,7 @@ class RedressRow:
     outcome: str
     note: str = field(repr=False)
     answered_by: str
+    entered_by: str
 
 
 def ask(front: Front, address: str, form: RedressForm) -> Asked:
@@ -65,18 +77,37 @@ def ask(front: Front, address: str, form: RedressForm) -> Asked:
     The address is used for the pace alone and kept nowhere.
     """
     desk = front.desk
-    tidy = RedressForm(
-        about=form.about, contact=" ".join(form.contact.split()), words=" ".join(form.words.split())
-    )
-    demand_plain(tidy, "RedressForm")
-    rules.check_asked(tidy.about, tidy.contact, tidy.words)
+    note = _asked(form)
     front.redress.demand(address, desk.now_us())
     with desk.log.writing():
         desk.refresh()
         rules.demand_room(desk.book.redress, desk.now_us())
-        (entry,) = desk.system(RedressAsked(about=tidy.about, contact=tidy.contact, words=tidy.words))
+        (entry,) = desk.system(note)
     desk.try_cover(entry.sequence)
     return Asked(request=entry.sequence, days=rules.ANSWER_DAYS)
+
+
+def _asked(form: RedressForm | PaperForm) -> RedressAsked:
+    """The entry of a request, its blanks tidied. Raises FormError."""
+    tidy = replace(form, contact=" ".join(form.contact.split()), words=" ".join(form.words.split()))
+    demand_plain(tidy, type(form).__name__)
+    rules.check_asked(tidy.about, tidy.contact, tidy.words)
+    received_us = tidy.received_us if isinstance(tidy, PaperForm) else 0
+    return RedressAsked(about=tidy.about, contact=tidy.contact, words=tidy.words, received_us=received_us)
+
+
+def enter(front: Front, token: str, form: PaperForm) -> Asked:
+    """Enter a request that came on paper: its number, and the days until it must be answered."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[Entry]:
+        rules.check_received(form.received_us, caller.at_us)
+        return [_asked(form)], lambda made: made[0]
+
+    entry = desk.act(token, Call.REDRESS_ANSWER, plan)
+    desk.try_cover(entry.sequence)
+    days = max(0, -(-(rules.due_us(entry) - entry.stamp.at_us) // DAY_US))
+    return Asked(request=entry.sequence, days=days)
 
 
 def listed(front: Front, token: str, form: NothingForm) -> tuple[RedressRow, ...]:  # noqa: ARG001
@@ -102,14 +133,15 @@ def _row(known: rules.Requests, entry: Entry) -> RedressRow:
     answer = settled.note if settled is not None and isinstance(settled.note, RedressAnswered) else None
     return RedressRow(
         request=entry.sequence,
-        at_us=entry.stamp.at_us,
-        due_us=entry.stamp.at_us + rules.ANSWER_DAYS * DAY_US,
+        at_us=asked.received_us or entry.stamp.at_us,
+        due_us=rules.due_us(entry),
         about=asked.about,
         contact=asked.contact,
         words=asked.words,
         outcome=answer.outcome if answer else "",
         note=answer.note if answer else "",
         answered_by=settled.stamp.user if settled is not None else "",
+        entered_by=entry.stamp.user if rules.is_paper(entry) else "",
     )
 
 

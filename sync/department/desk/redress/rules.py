@@ -34,6 +34,7 @@ MAX_WORDS = 2000
 A_DAY = 50  # requests that one day takes, from everybody
 AN_HOUR = 3  # requests that one address makes
 ANSWER_DAYS = 30
+OLDEST_US = 366 * DAY_US  # an older paper form has the wrong date
 REMEMBERED = 10_000
 
 
@@ -79,13 +80,35 @@ class Pace:
                 self._times.popitem(last=False)
 
 
+def is_paper(entry: Entry) -> bool:
+    """Whether a person of the department entered the request from a paper form."""
+    return isinstance(entry.note, RedressAsked) and entry.note.received_us > 0
+
+
+def due_us(entry: Entry) -> int:
+    """When a request must be answered: so many days after it was made, or its paper form came."""
+    received = entry.note.received_us if isinstance(entry.note, RedressAsked) else 0
+    return (received or entry.stamp.at_us) + ANSWER_DAYS * DAY_US
+
+
+def check_received(received_us: int, now_us: int) -> None:
+    """Raises FormError for a paper form of the future, or of years ago."""
+    if not now_us - OLDEST_US <= received_us <= now_us:
+        raise FormError(
+            "a paper form was received within the last year, and not in the future",
+            code="received_us",
+            clause=CLAUSE,
+            cure="see the date on the form",
+        )
+
+
 def demand_room(requests: Requests, now_us: int) -> None:
     """A day takes so many requests and no more. Raises TooManyError."""
     today = 0
     for entry in reversed(requests.asked.values()):
         if now_us - entry.stamp.at_us >= DAY_US:
             break
-        today += 1
+        today += not is_paper(entry)
     if today >= A_DAY:
         raise TooManyError(
             "the department takes no more requests today",

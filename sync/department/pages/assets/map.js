@@ -22,6 +22,8 @@
   const root = document.documentElement, dark = () => root.dataset.theme === "night" || (root.dataset.theme !== "day" && matchMedia("(prefers-color-scheme: dark)").matches);
   const color = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
+  const words = (text) => { const made = document.createElement("span"); made.textContent = text; return made; };
+
   const base = (box) => {
     const facts = JSON.parse(box.dataset.map), [south, west, north, east] = facts.bounds, bounds = [[south, west], [north, east]];
     const map = L.map(box, { attributionControl: false, maxBounds: L.latLngBounds(bounds).pad(0.25), minZoom: facts.zooms[0], maxZoom: facts.zooms[1] + 4, zoomSnap: 0.5 });
@@ -31,6 +33,7 @@
       : protomapsL.leafletLayer({ ...zooms, url: "/map/{z}/{x}/{y}", maxDataZoom: facts.zooms[1], flavor: dark() ? "dark" : "light", lang: "en", attribution: "" });
     layer.addTo(map);
     map.fitBounds(bounds);
+    map.zones = L.featureGroup(JSON.parse(box.dataset.zones || "[]").map(([text, corners]) => L.polygon(corners, { className: "zone", color: color("--stop"), weight: 2, dashArray: "6 4", fillOpacity: 0.12 }).bindTooltip(words(text)))).addTo(map);
     return map;
   };
 
@@ -38,9 +41,7 @@
     const spots = JSON.parse(box.dataset.spots), map = base(box), marks = [];
     for (const [latitude, longitude, row, near] of spots) {
       const mark = L.circleMarker([latitude, longitude], { radius: 7, weight: 2, color: near ? color("--warn") : color("--surface"), fillColor: near ? color("--surface") : color("--go"), fillOpacity: near ? 0.4 : 0.9 });
-      const words = document.createElement("span");
-      words.textContent = `Row ${row}${near ? ", near" : ""}`;
-      mark.bindTooltip(words);
+      mark.bindTooltip(words(`Row ${row}${near ? ", near" : ""}`));
       mark.on("click", () => { location.hash = `row-${row - 1}`; });
       marks.push(mark.addTo(map));
     }
@@ -60,8 +61,7 @@
       if (move) map.fitBounds(circle.getBounds().pad(0.3));
     };
     map.on("click", (event) => {
-      fields[0].value = event.latlng.lat.toFixed(5);
-      fields[1].value = event.latlng.lng.toFixed(5);
+      [fields[0].value, fields[1].value] = [event.latlng.lat.toFixed(5), event.latlng.lng.toFixed(5)];
       if (!fields[2].value) fields[2].value = "500";
       draw(false);
     });
@@ -75,7 +75,7 @@
     mend();
     for (const box of document.querySelectorAll("[data-map]")) {
       box.hidden = false;
-      if (box.dataset.spots) showSpots(box); else choosePlace(box);
+      if (box.dataset.spots) showSpots(box); else if (box.dataset.shows) { const map = base(box); map.fitBounds(map.zones.getBounds().pad(0.3)); } else choosePlace(box);
       box.parentElement.classList.add("mapped");
     }
   });

@@ -1,0 +1,83 @@
+"""The policy's no-read zones as pages show them: in words, on a plot, for the map's script. No I/O."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from storage.policy import NoReadZone
+from sync.department.pages.plotting import DEGREE_M, Frame
+from sync.department.pages.wording import word_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """One zone on a plot. `points`: as SVG takes them."""
+
+    name: str
+    points: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneRow:
+    """One zone in words. `square_km`: about how large; `corners`: (latitude, longitude), degrees."""
+
+    name: str
+    square_km: float
+    corners: tuple[tuple[float, float], ...]
+
+    @property
+    def size(self) -> str:
+        """About how large it is, in words."""
+        if self.square_km >= 0.1:
+            return f"about {self.square_km:.1f} km²"
+        return f"about {max(1, round(self.square_km * 100))} ha"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZonePlot:
+    """All zones in one frame."""
+
+    frame: Frame
+    shapes: tuple[Shape, ...]
+
+
+def rows_of(zones: Sequence[NoReadZone]) -> tuple[ZoneRow, ...]:
+    """The zones in words, by name."""
+    rows = [ZoneRow(name=word_of(one.id), square_km=_square_km(one), corners=one.corners) for one in zones]
+    return tuple(sorted(rows, key=lambda one: one.name))
+
+
+def shapes_of(zones: Sequence[NoReadZone], frame: Frame) -> tuple[Shape, ...]:
+    """The zones in a frame, also those that reach out of it."""
+    return tuple(
+        Shape(
+            name=word_of(one.id),
+            points=" ".join("{:.1f},{:.1f}".format(*frame.place(*corner)) for corner in one.corners),
+        )
+        for one in zones
+    )
+
+
+def plot_of_zones(zones: Sequence[NoReadZone]) -> ZonePlot | None:
+    """The plot of all zones; None where there is none."""
+    if not zones:
+        return None
+    frame = Frame.around(corner for one in zones for corner in one.corners)
+    return ZonePlot(frame=frame, shapes=shapes_of(zones, frame))
+
+
+def zones_text(zones: Sequence[NoReadZone]) -> str:
+    """What the map's script takes: [[words, [[latitude, longitude], ...]], ...]; empty for none."""
+    return json.dumps([[f"No-read zone: {word_of(one.id)}", one.corners] for one in zones]) if zones else ""
+
+
+def _square_km(zone: NoReadZone) -> float:
+    """By the shoelace formula on a plane that touches the earth there."""
+    middle = sum(latitude for latitude, _ in zone.corners) / len(zone.corners)
+    narrow = math.cos(math.radians(middle))
+    flat = [(longitude * narrow, latitude) for latitude, longitude in zone.corners]
+    twice = sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in zip(flat, [*flat[1:], flat[0]], strict=True))
+    return abs(twice) / 2 * (DEGREE_M / 1000) ** 2
