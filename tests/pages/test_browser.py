@@ -101,6 +101,8 @@ def test_a_dispatcher_needs_no_mouse(desk: Windows, department: Department) -> N
 
 def test_every_page_works_with_scripts_off(desk: Windows) -> None:
     one = desk.open(java_script_enabled=False)
+    one.go("/logon")
+    assert not one.page.locator("#passkey").is_visible()  # a script's own button
     one.logon("disp1")
     one.go("/search")
     one.page.locator("#number").fill("26-001234")

@@ -75,6 +75,10 @@ def take_office(desk: Windows, folder: Path) -> None:
     for name in ("holds", "audit", "filing", "hotlists", "changes"):
         supervisor.go(f"/{name}")
         take(supervisor, folder, name)
+    supervisor.page.emulate_media(media="print")
+    for path, name in (("/training/sheet", "sign-in-sheet"), ("/redress/paper", "redress-paper")):
+        supervisor.go(path)
+        take(supervisor, folder, name)
 
 
 def main(folder: Path = FOLDER) -> int:

@@ -48,7 +48,11 @@ POLICY = Sheet(
     path="/policy",
     title="Current policy",
     duty="463.1: the signed file, with the enforcement and the test of each of its sentences.",
-    links=(("/policy.toml", "Download the signed file"), ("/transparency", "What the public sees")),
+    links=(
+        ("#zones", "No-read zones"),
+        ("/policy.toml", "Download the signed file"),
+        ("/transparency", "What the public sees"),
+    ),
     listings=(
         Listing(
             operation="policy/read",

@@ -162,7 +162,7 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`kind`: text, time, read, link."""
+    """`kind`: text, time, read, code, link."""
 
     text: str
     kind: str = "text"
@@ -301,9 +301,10 @@ def cell_of(  # noqa: PLR0911 - one case per kind
         return Cell("–")
     if column in WORDED:
         return Cell(word_of(value))
-    return Cell(str(value), "read" if column == "plate" else "text")
+    return Cell(str(value), CODED.get(column, "text"))
 
 
+CODED = {"plate": "read", "test": "code"}
 ROLES = frozenset({"role", "roles", "keep_roles"})
 WORDED = frozenset(
     {"state", "kind", "ground", "detector", "verdict", "outcome", "purpose", "action", "clock", "about_what"}

@@ -86,7 +86,7 @@ TRAINING = Sheet(
         Listing(
             operation="training/list",
             title="Training by expiry date, soonest first",
-            columns=("user", "name", "roles", "training", "training_ends_us", "active"),
+            columns=("user", "name", "roles", "training", "training_ends_us"),
             rows=lambda answer: sorted(
                 (one for one in answer if one.active), key=lambda one: one.training_ends_us
             ),
