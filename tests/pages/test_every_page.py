@@ -60,9 +60,9 @@ def check_headers(sheet: Sheet) -> None:
 
 
 def test_without_a_session_every_page_leads_to_the_log_on(department: Department, reader: Browser) -> None:
-    before = department.desk.log.size()
+    before, one = department.desk.log.size(), reader()
     for page in SHOWN:
-        sheet = reader().get(address(page))
+        sheet = one.get(address(page))
         assert sheet.status == (200 if page.path in OPEN else 401), page.path
         if page.path not in OPEN:
             assert sheet.form("/logon")["next"] == address(page)
@@ -71,9 +71,9 @@ def test_without_a_session_every_page_leads_to_the_log_on(department: Department
 
 
 def test_without_a_session_no_form_is_taken(department: Department, reader: Browser) -> None:
-    before = department.desk.log.size()
+    before, one = department.desk.log.size(), reader()
     for page in SENT:
-        sheet = reader().post(address(page), {"do": "run", "mark": "x"})
+        sheet = one.post(address(page), {"do": "run", "mark": "x"})
         assert sheet.status in ({200, 401, 422} if page.to_all else {401}), page.path
     assert department.desk.log.size() - before <= 1  # the failed logon
 
@@ -132,13 +132,14 @@ def test_the_menu_leads_to_pages_that_are_there() -> None:
 def test_hostile_texts_of_a_form_come_back_as_text(reader: Browser, text: str) -> None:
     one = reader()
     one.logon("super")
+    mark = {"mark": one.get("/help").form("/look")["mark"]}
     for page in SENT:
         if page.path in {"/logoff", "/look", "/awake"}:
             continue
         shown = one.get(address(page)) if page.show is not None else one.get("/search")
         names = {name for _, fields in shown.forms for name in fields} | {"do", "reason", "plate"}
         fields = dict.fromkeys(names - {"mark", "once", "from", "next"}, text)
-        sheet = one.post(address(page), fields | {"mark": one.get("/help").form("/look")["mark"]})
+        sheet = one.post(address(page), fields | mark)
         if "<" in text:
             assert text not in sheet.html, page.path
         assert "49{%" not in unescape(sheet.html), page.path

@@ -12,6 +12,9 @@ from typing import Any
 import httpx
 import uvicorn
 
+TRUST = httpx.create_ssl_context()
+"""Of every client here: made once, as it reads every authority of the machine."""
+
 
 @contextmanager
 def serving(app: Any) -> Iterator[httpx.Client]:
@@ -28,7 +31,8 @@ def serving(app: Any) -> Iterator[httpx.Client]:
         while not server.started and time.monotonic() < until:
             time.sleep(0.01)
         port = listener.getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+        base = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=base, timeout=30, trust_env=False, verify=TRUST) as client:
             yield client
     finally:
         server.should_exit = True

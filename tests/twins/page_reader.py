@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from html.parser import HTMLParser
 
 import httpx
-from desk_server import serving
+from desk_server import TRUST, serving
 from desk_twins import Department
 from starlette.applications import Starlette
 
@@ -92,7 +92,7 @@ class Reader:
         self.base = base
         self.cookies: dict[str, str] = {}
         self.user = ""
-        self.client = httpx.Client(base_url=base, timeout=60, trust_env=False)
+        self.client = httpx.Client(base_url=base, timeout=60, trust_env=False, verify=TRUST)
 
     @classmethod
     @contextmanager
