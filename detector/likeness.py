@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 Likeness = Literal["same", "misread", "unclear", "neighbor", "different"]
 
@@ -20,18 +20,6 @@ DIFFERENT_NATS = -18.0
 MISREAD_NATS = -5.0
 LEAST_PART = 2  # characters that a part of a text has at least
 _TWINS = str.maketrans("OI", "01")  # one die in many jurisdictions: no proof of another plate
-
-
-class Spelt(Protocol):
-    """A text whose confidence may cost something to know: a PlateText, or a vote that is going on."""
-
-    @property
-    def leader(self) -> str:
-        """The likeliest whole text, doubtful characters included."""
-
-    @property
-    def confidence(self) -> float:
-        """Calibrated probability that the whole text is right."""
 
 
 def same_text(first: str, second: str) -> bool:

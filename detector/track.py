@@ -57,11 +57,6 @@ class TrackStep:
     best_for: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
 
-    @property
-    def keep_frame(self) -> bool:
-        """Whether the caller keeps this frame as the overview of the passes in ``best_for``."""
-        return bool(self.best_for)
-
 
 class _Changes:
     """What a step has changed so far."""

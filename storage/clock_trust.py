@@ -202,7 +202,6 @@ class TrustedTime:
         self._trust = Trust(us=start, boot_us=boot(), lead_us=lead_us, noted_us=lead_us)
         self.heard: tuple[int, int] | None = None  # the newest time of another source, and its boot time, us
         self.steps: list[Step] = []
-        self._alarmed = False
 
     @property
     def trusted_us(self) -> int:
@@ -233,12 +232,6 @@ class TrustedTime:
         if self._trust.walked_us > WALK_US:
             return f"one time source alone moved the running clock by {_span(self._trust.walked_us)}"
         return ""
-
-    def new_alarm(self) -> str:
-        """The alarm, where it was not there at the last call: for one incident each."""
-        text = self.alarm()
-        fresh, self._alarmed = bool(text) and not self._alarmed, bool(text)
-        return text if fresh else ""
 
     def now(self) -> Moment:
         """The time to stamp a record with."""

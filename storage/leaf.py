@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from storage import envelope, merkle
+from storage import envelope
 from storage.errors import EnvelopeError, RecordError
 from storage.record_base import KeyClass
 from storage.records import RECORDS
@@ -23,7 +23,6 @@ CONTEXT = b"alpr-reader/leaf/v1"
 MAX_LEAF_BYTES = 64 * 1024
 MAX_ELEMENTS = 16
 ELEMENT_NAME = re.compile(r"[a-z][a-z_]{0,31}")
-READ_ELEMENTS = ("text", "place", "patch", "overview")
 KEY_CLASSES = tuple(one.value for one in KeyClass)
 ENTRY = "entry"
 IMAGES = frozenset({"patch", "overview"})
@@ -140,7 +139,3 @@ class LeafRef:
 
     sequence: int
     leaf_hash: bytes
-
-
-def ref_of(sequence: int, data: bytes) -> LeafRef:
-    return LeafRef(sequence, merkle.leaf_hash(data))

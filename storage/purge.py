@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from storage import files, keyring, leaf, sealing, slot
+from storage import files, leaf, sealing, slot
 from storage.errors import LedgerError
 from storage.log_records import EpochPurged, PurgeAbandoned, PurgeIntent, PurgeReceipt
 from storage.record_base import KeyClass
@@ -210,8 +210,3 @@ def counts(store: Store) -> dict[int, EpochCount]:
                 received, newest = received + int(row[0]), max(newest, at_us)
         found[epoch] = EpochCount(records=total, received=received, received_us=newest)
     return found
-
-
-def kept_on_card(store: Store) -> dict[int, keyring.EpochKey]:
-    """The epoch keys that are on the card, by epoch: what an upload hands on."""
-    return {key.epoch: key for key in store.ring.epochs}

@@ -48,7 +48,6 @@ from storage.record_base import KeyClass
 from storage.times import DAY_US
 from sync.documents import inbox_file, open_kept
 from sync.errors import SyncError
-from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 
 REVOCATIONS = "revocations"
@@ -380,8 +379,3 @@ def _link_line(link: Link) -> str:
 def _word(name: str) -> str:
     """A name as a prompt, a grant and a confirmation can hold it."""
     return re.sub(r"[^A-Za-z0-9._@-]", "-", name)[:64] or "unit"
-
-
-def outbox_of(ledger: Ledger, folder: SyncFolder) -> LedgerOutbox:
-    """The ledger as sync sees it."""
-    return LedgerOutbox(ledger, folder.inbox)

@@ -47,7 +47,7 @@ class SceneWatch:
         self._usual_contrast = self._usual_sharpness = 0.0
         self._usual_likeness = 1.0
         self._last: NDArray[np.uint8] | None = None
-        self._begun_s = self._seen_s = 0.0
+        self._begun_s = 0.0
         self.quality: PictureQuality | None = None
 
     def look(self, luma: NDArray[np.uint8], now_s: float) -> None:
@@ -82,7 +82,7 @@ class SceneWatch:
                 self._since.pop(name, None)
         if not any(found.values()):
             self._learn(cells, quality, likeness, fast=not learned)
-        self._last, self.quality, self._seen_s = sample, quality, now_s
+        self._last, self.quality = sample, quality
 
     def read(self, now_s: float) -> None:
         """A plate was read: the camera sees. Another view that shows plates becomes the usual one."""

@@ -18,7 +18,7 @@ from itertools import islice
 from storage import codec
 from storage.envelope import decode, encode
 from storage.errors import EnvelopeError, RecordError
-from sync.hot_lists.entry import MAX_ENTRY_BYTES, Entry
+from sync.hot_lists.entry import MAX_ENTRY_BYTES
 from sync.hot_lists.importing import MAX_ENTRIES
 
 HEAD, PART, DELTA = "hot-list", "hot-list-part", "hot-list-delta"
@@ -156,11 +156,6 @@ def difference(old: Iterable[bytes], new: Iterable[bytes]) -> tuple[list[bytes],
         else:
             came.append(one)
     return sorted(before), came
-
-
-def parse_entries(entries: Iterable[bytes]) -> Iterator[Entry]:
-    """Each entry, checked. Raises EnvelopeError, RecordError."""
-    return (Entry.from_bytes(one) for one in entries)
 
 
 def parse_head(body: bytes) -> ListHead:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -250,8 +250,3 @@ class _Pages:
 
 async def _pieces(data: bytes) -> AsyncGenerator[bytes, None]:
     yield data
-
-
-def logon_path(path: str) -> str:
-    """The log-on page that leads back to a path."""
-    return "/logon?next=" + quote(path, safe="/")

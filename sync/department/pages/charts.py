@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from sync.department.pages.wording import word_of
 
 ROW_PX = 24
-LABEL_PX = 190
 BAR_PX = 330
 MOST_BARS = 20
 
