@@ -20,15 +20,14 @@ from custody_twins import make_read
 from desk_verifiers import Verifier
 from receiver_twins import Joined
 from sync_twins import converse
+from today_department import found_today, opened
 
 from detector.plates import PlateBox, PlateText
 from firmware.alerts.lasting_time import LastingTime
 from firmware.alerts.running import alerting
 from storage.alert_life import Outcome
-from storage.times import DAY_US, HOUR_US, now_us
-from sync.department.ground.home import DepartmentHome
+from storage.times import HOUR_US, now_us
 from sync.department.policy.refusals import DeskRefusal
-from sync.department.server.open_desk import open_front
 from sync.department.server.server import Department
 from sync.department.units.hot_lists import Offer, publish_list
 
@@ -88,44 +87,22 @@ class Today:
         return Verifier(self.desk, self.tokens[user])
 
 
-class _NoUnit:
-    """In place of the twin that brings reads of the days before."""
-
-    def __init__(self, *_facts: object) -> None:
-        return
-
-    def deliver(self, *_passes: object, received_us: int) -> list[str]:
-        return []
-
-    def close(self) -> None:
-        return
-
-
 @pytest.fixture(scope="module")
 def today(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Today]:
     folder = tmp_path_factory.mktemp("today")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(desk_twins, "START_US", now_us() + 5 * DAY_US - HOUR_US)  # people: an hour ago
-        patch.setattr(desk_twins, "UnitTwin", _NoUnit)
-        desk_twins.found_department(folder)
-    home = DepartmentHome.open(folder / "home")
+    home = found_today(folder)
     with ExitStack() as stack:
-        server = Department(home)
-        stack.callback(server.close)
-        witness = desk_twins.SwitchedWitness(folder / "witness", now_us)
-        stack.callback(witness.close)
-        front = open_front(
-            home, store=server.store, keys=server.keys, packs=server.packs, clock=server.time, link=witness,
-            bell=server.bell,
-        )  # fmt: skip
-        stack.callback(front.close)
+        department = stack.enter_context(opened(folder))
+        server, front = department.server, department.front
         offer = Offer(
             list_id="doj", issuer="DOJ", source="SVS", agency="", extracted_us=now_us() - HOUR_US, hours=24
         )
         publish_list(home, server.store, offer, [one.entry for one in CASES], now_us())
         secrets = json.loads((folder / "secrets.json").read_text())
         clock = desk_twins.StepClock(now_us())
-        desk = desk_twins.Department(home=home, front=front, clock=clock, witness=witness, secrets={})
+        desk = desk_twins.Department(
+            home=home, front=front, clock=clock, witness=department.witness, secrets={}
+        )
         tokens = {}
         for user in ("disp1", "comm1"):
             password, secret = secrets["secrets"][user]

@@ -31,12 +31,13 @@ from typing import Any
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[1] / "twins"), str(HERE.parents[2])]
 
-import desk_twins  # noqa: E402
 import httpx  # noqa: E402
 import numpy as np  # noqa: E402
+import pyotp  # noqa: E402
 import structlog  # noqa: E402
 from scripted_eyes import DECODING, PLATE, ScriptedEyes  # noqa: E402
 from sync_twins import Unit, free_port, issue_code  # noqa: E402
+from today_department import found_today, listen_on_loopback, opened  # noqa: E402
 
 from detector.track import Tracker  # noqa: E402
 from firmware.alerts.running import alerting  # noqa: E402
@@ -47,11 +48,10 @@ from firmware.frames.record import Surroundings  # noqa: E402
 from firmware.run.uplink_thread import UplinkThread  # noqa: E402
 from hw.camera import Frame  # noqa: E402
 from hw.clock import ClockState, SystemClock, UtcTime  # noqa: E402
-from storage.times import DAY_US, HOUR_US, now_us  # noqa: E402
+from storage.times import HOUR_US, now_us  # noqa: E402
 from sync.department.desk import api  # noqa: E402
 from sync.department.ground.home import DepartmentHome  # noqa: E402
 from sync.department.server import server  # noqa: E402
-from sync.department.server.open_desk import open_front  # noqa: E402
 from sync.department.server.server import Department  # noqa: E402
 from sync.department.units.hot_lists import Offer, publish_list  # noqa: E402
 from sync.hot_lists.entry import Entry  # noqa: E402
@@ -72,35 +72,9 @@ def plate_of(unit: int, number: int) -> str:
 # the department --------------------------------------------------------------------------------------------
 
 
-class _NoUnit:
-    """In place of the twin that brings reads of the days before."""
-
-    def __init__(self, *_facts: object) -> None:
-        return
-
-    def deliver(self, *_passes: object, received_us: int) -> list[str]:
-        return []
-
-    def close(self) -> None:
-        return
-
-
 def found(folder: Path, units: int, passes: int) -> DepartmentHome:
     """A department with people, a witness and a hot list; it listens on loopback."""
-    desk_twins.START_US = now_us() + 5 * DAY_US - HOUR_US  # people are entered from an hour ago on
-    setattr(desk_twins, "UnitTwin", _NoUnit)  # noqa: B010 - the founding alone uses it
-    desk_twins.found_department(folder)
-    path = folder / "home" / "department.toml"
-    told = path.read_text()
-    changed = {
-        "host": '"localhost"',
-        "listen": '"127.0.0.1"',
-        "unit_port": free_port(),
-        "desk_port": free_port(),
-    }
-    lines = [line for line in told.splitlines() if line.partition("=")[0].strip() not in changed]
-    path.write_text("\n".join([*(f"{name} = {value}" for name, value in changed.items()), *lines]) + "\n")
-    home = DepartmentHome.open(folder / "home")
+    home = listen_on_loopback(found_today(folder))
     department = Department(home)
     entries = [
         Entry(plate=plate_of(unit, number), state="", category="stolen-vehicle", reason="latency", case="1")
@@ -117,35 +91,21 @@ def found(folder: Path, units: int, passes: int) -> DepartmentHome:
 
 def serve(folder: Path) -> None:
     """The server's process: says a dispatcher's token once it listens, at its end which alert is which."""
-    home = DepartmentHome.open(folder / "home")
-    department = Department(home)
-    witness = desk_twins.SwitchedWitness(folder / "witness", now_us)
-    front = open_front(
-        home,
-        store=department.store,
-        keys=department.keys,
-        packs=department.packs,
-        clock=department.time,
-        link=witness,
-        bell=department.bell,
-    )
-    saved = json.loads((folder / "secrets.json").read_text())["secrets"]
-    import pyotp
-
-    password, secret = saved["disp1"]
-    token = front.desk.logons.logon(
-        "disp1", password, pyotp.TOTP(secret).at(front.desk.now_us() // 1_000_000)
-    )
-    try:
-        asyncio.run(
-            server.serve(department, api.routes(front), lambda _units, _desk: print(token, flush=True))
-        )
-    finally:
-        rows = front.desk.book.alerts.rows
-        (folder / "alerts.json").write_text(json.dumps({str(row.number): name for name, row in rows.items()}))
-        front.close()
-        witness.close()
-        department.close()
+    with opened(folder) as department:
+        front = department.front
+        password, secret = json.loads((folder / "secrets.json").read_text())["secrets"]["disp1"]
+        code = pyotp.TOTP(secret).at(front.desk.now_us() // 1_000_000)
+        token = front.desk.logons.logon("disp1", password, code)
+        try:
+            asyncio.run(
+                server.serve(
+                    department.server, api.routes(front), lambda _units, _desk: print(token, flush=True)
+                )
+            )
+        finally:
+            rows = front.desk.book.alerts.rows
+            numbers = {str(row.number): name for name, row in rows.items()}
+            (folder / "alerts.json").write_text(json.dumps(numbers))
 
 
 class Dispatcher:

@@ -29,15 +29,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[1] / "twins"), str(HERE.parents[2])]
 
-import desk_twins  # noqa: E402
 import httpx  # noqa: E402
 import pyotp  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: E402
 from desk_twins import GROUND, PEOPLE  # noqa: E402
 from desk_units import Pass, UnitTwin  # noqa: E402
-from sync_twins import free_port  # noqa: E402
+from today_department import found_today, listen_on_loopback, opened  # noqa: E402
 
-from storage.times import DAY_US, HOUR_US, SECOND_US, now_us  # noqa: E402
+from storage.times import HOUR_US, SECOND_US, now_us  # noqa: E402
 from sync.department.desk import api  # noqa: E402
 from sync.department.desk.calling import Calling  # noqa: E402
 from sync.department.desk.json_forms import to_json  # noqa: E402
@@ -46,8 +45,6 @@ from sync.department.ground.tls import client_context  # noqa: E402
 from sync.department.pages import app  # noqa: E402
 from sync.department.policy.roles import Role  # noqa: E402
 from sync.department.server import server  # noqa: E402
-from sync.department.server.open_desk import open_front  # noqa: E402
-from sync.department.server.server import Department  # noqa: E402
 
 MARK = re.compile(r'name="mark" value="([^"]+)"')
 ONCE = re.compile(r'name="once" value="([^"]+)"')
@@ -57,20 +54,8 @@ ROW = re.compile(r'action="(/search/\d+/picture)"')
 
 def found(folder: Path, people: int) -> DepartmentHome:
     """A department with so many dispatchers, three days of reads, a witness; it listens on loopback."""
-    desk_twins.START_US = now_us() + 5 * DAY_US - 3 * HOUR_US  # people are entered from three hours ago on
-    setattr(desk_twins, "UnitTwin", _NoUnit)  # noqa: B010 - the founding alone uses it
     PEOPLE.update({f"load{number:02d}": Role.DISPATCHER for number in range(people)})
-    desk_twins.found_department(folder)
-    path = folder / "home" / "department.toml"
-    changed = {
-        "host": '"localhost"',
-        "listen": '"127.0.0.1"',
-        "unit_port": free_port(),
-        "desk_port": free_port(),
-    }
-    lines = [line for line in path.read_text().splitlines() if line.partition("=")[0].strip() not in changed]
-    path.write_text("\n".join([*(f"{name} = {value}" for name, value in changed.items()), *lines]) + "\n")
-    home = DepartmentHome.open(folder / "home")
+    home = listen_on_loopback(found_today(folder, people_since_us=3 * HOUR_US))
     unit = UnitTwin(home, Ed25519PrivateKey.generate(), "car-7")
     start_us = now_us() - HOUR_US
     passes = [
@@ -81,42 +66,12 @@ def found(folder: Path, people: int) -> DepartmentHome:
     return home
 
 
-class _NoUnit:
-    """In place of the twin that brings reads of the days before."""
-
-    def __init__(self, *_facts: object) -> None:
-        return
-
-    def deliver(self, *_passes: object, received_us: int) -> list[str]:
-        del received_us
-        return []
-
-    def close(self) -> None:
-        return
-
-
 def serve(folder: Path) -> None:
     """The server's process; says a line once it listens."""
-    home = DepartmentHome.open(folder / "home")
-    department = Department(home)
-    witness = desk_twins.SwitchedWitness(folder / "witness", now_us)
-    front = open_front(
-        home,
-        store=department.store,
-        keys=department.keys,
-        packs=department.packs,
-        clock=department.time,
-        link=witness,
-        bell=department.bell,
-    )
-    calling = Calling(front)
-    routes = [*api.routes(front, calling), *app.routes(calling)]
-    try:
-        asyncio.run(server.serve(department, routes, lambda _units, _desk: print("ready", flush=True)))
-    finally:
-        front.close()
-        witness.close()
-        department.close()
+    with opened(folder) as department:
+        calling = Calling(department.front)
+        routes = [*api.routes(department.front, calling), *app.routes(calling)]
+        asyncio.run(server.serve(department.server, routes, lambda _units, _desk: print("ready", flush=True)))
 
 
 @dataclass

@@ -241,9 +241,14 @@ def quick_policy(document: bytes) -> bytes:
     return text.replace("argon2_passes = 3", "argon2_passes = 2").encode()
 
 
-def found_department(folder: Path, *, day_keys_ahead: int = 3) -> Path:
-    """Make a department in `folder`, the way people make one: keys, witness, people, training, reads."""
-    clock = StepClock(START_US - 5 * DAY_US)
+def found_department(
+    folder: Path, *, day_keys_ahead: int = 3, start_us: int = START_US, with_reads: bool = True
+) -> Path:
+    """Make a department in `folder`, the way people make one: keys, witness, people, training, reads.
+
+    `start_us`: when the tests begin; the people were entered five days before.
+    """
+    clock = StepClock(start_us - 5 * DAY_US)
     settings = Settings(name="Monrovia Police Department", day_keys_ahead=day_keys_ahead)
     home = found(folder / "home", settings, clocks=Clocks.simulated(clock)).home
     watched = WitnessFolder.create(folder / "witness", "witness.example/monrovia")
@@ -271,21 +276,27 @@ def found_department(folder: Path, *, day_keys_ahead: int = 3) -> Path:
         if user not in {"super", "vendor1"}:
             department.train(supervisor, user, "super")
     _review_the_first_accounts(department)
+    names = _deliver_three_days(home, start_us) if with_reads else []
+    department.close()
+    watched.close()
+    saved = {"secrets": department.secrets, "reads": names}
+    (folder / "secrets.json").write_text(json.dumps(saved))
+    return folder
+
+
+def _deliver_three_days(home: DepartmentHome, start_us: int) -> list[str]:
+    """A unit's reads of the three days before; their names."""
     unit = UnitTwin(home, Ed25519PrivateKey.generate(), "car-7")
     names: list[str] = []
     for day in range(3):
-        day_us = START_US - (3 - day) * DAY_US
+        day_us = start_us - (3 - day) * DAY_US
         passes = [
             Pass(plate=f"7ABC{day}{n:02d}", at_us=day_us + n * MINUTE_US, north_m=n * 100) for n in range(10)
         ]
         passes.append(Pass(plate="8XYZ123", at_us=day_us + HOUR_US, north_m=5000))
         names += unit.deliver(passes, received_us=day_us + 2 * HOUR_US)
     unit.close()
-    department.close()
-    watched.close()
-    saved = {"secrets": department.secrets, "reads": names}
-    (folder / "secrets.json").write_text(json.dumps(saved))
-    return folder
+    return names
 
 
 def _review_the_first_accounts(department: Department) -> None:
