@@ -102,7 +102,7 @@ BREAKS = (
         "if due_us is None:",
     ),
     Break(("463.8",), "server/open_desk.py", "if moment_us >= due_us + DAY_US:", "if False:"),
-    Break(("463.8",), "content/reads.py", "t.days.c.day >= query.since_us // DAY_US",
+    Break(("463.8",), "content/read_store.py", "t.days.c.day >= query.since_us // DAY_US",
           "t.days.c.day >= 1 << 40"),
     Break(("463.8",), "server/retention.py", "return (day + 1 + keep_days) * DAY_US",
           "return (day + keep_days) * DAY_US"),

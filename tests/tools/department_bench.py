@@ -34,7 +34,7 @@ from storage import leaf as leaves  # noqa: E402
 from sync import messages as m  # noqa: E402
 from sync.department.content.key_guard import Cover, KeyDoor  # noqa: E402
 from sync.department.content.key_service import LocalKeyService  # noqa: E402
-from sync.department.content.reads import StoreReads  # noqa: E402
+from sync.department.content.read_store import StoreReads  # noqa: E402
 from sync.department.ground.department_time import Clocks  # noqa: E402
 from sync.department.ground.tls import tls_context  # noqa: E402
 from sync.department.journal.entries import Query  # noqa: E402

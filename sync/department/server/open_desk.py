@@ -23,7 +23,8 @@ from sync.department.content.key_service import ContentKeys, LocalKeyService, Re
 from sync.department.content.opened_list import DATABASE as OPENED_DATABASE
 from sync.department.content.opened_list import OpenedCheck, OpenedList, read_lines
 from sync.department.content.proven_door import ProvenDoor
-from sync.department.content.reads import OpenedRead, StoreReads
+from sync.department.content.read_store import StoreReads
+from sync.department.content.reads import OpenedRead
 from sync.department.content.vault import FolderVault
 from sync.department.desk.context import Ending, Front
 from sync.department.desk.desk import Desk
