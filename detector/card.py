@@ -106,7 +106,9 @@ class ConfidenceRules:
     """``[confidence]``: a logistic model over the features of ``confidence.py``, fitted on held-out plates.
 
     ``bias`` and one weight a feature; ``report_from``: the confidence from which a text is put out
-    as sure (by default the one that gave 95 % right texts on the calibration plates).
+    as sure (by default the one that gave 95 % right texts on the calibration plates). ``usual_score``: the
+    detector's score of a plate, 0..1, by the mean of its log-odds; stands for that of a plate whose corners
+    were known, for which no detector looked.
     """
 
     bias: float = ranged(-50, 50, 0.0)
@@ -120,6 +122,7 @@ class ConfidenceRules:
     format: float = ranged(-50, 50, 0.0)
     frames: float = ranged(-50, 50, 0.0)
     report_from: float = ranged(0, 1, 0.5)
+    usual_score: float = ranged(0, 1, 0.88)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,10 +88,15 @@ def collect(reader: PlateReader, pictures: list[Picture], *, jitters: int, seed:
                 weight.append(1.0 / len(found))
     table = np.array(values)
     scores = table[:, NAMES.index("score")]
-    scores[np.isnan(scores)] = np.nanmean(
-        scores
-    )  # a plate that no detector looked for says nothing of its score
+    # a plate that no detector looked for says nothing of its score
+    scores[np.isnan(scores)] = np.nanmean(scores)
     return Sightings(table, np.array(right), np.array(weight))
+
+
+def usual_score(seen: Sightings) -> float:
+    """The mean of the detector's scores, 0..1, by their log-odds: what ``read_at`` takes for one."""
+    odds = float(np.average(seen.values[:, NAMES.index("score")], weights=seen.weight))
+    return 1.0 / (1.0 + math.exp(-odds))
 
 
 def drawn_pictures(count: int) -> list[tuple[NDArray[np.uint8], str]]:
@@ -285,7 +290,8 @@ def main(argv: list[str] | None = None) -> int:
     update_card(
         card,
         "confidence",
-        {name: round(value, 5) for name, value in rules.items()} | {"report_from": round(threshold, 4)},
+        {name: round(value, 5) for name, value in rules.items()}
+        | {"report_from": round(threshold, 4), "usual_score": round(usual_score(real), 3)},
     )
     print(
         f"{len(seen.right)} sightings, {seen.right.mean():.3f} right, calibration error "

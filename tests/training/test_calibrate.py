@@ -6,7 +6,7 @@ import numpy as np
 
 from detector.card import PlateRules
 from detector.plateness import SIGNS, PlateSigns, plateness
-from detector.training.calibrate import Boxes, fit_plates, least_score
+from detector.training.calibrate import NAMES, Boxes, Sightings, fit_plates, least_score, usual_score
 
 
 def _boxes(seed: int) -> Boxes:
@@ -38,3 +38,10 @@ def test_the_least_score_lets_no_more_false_boxes_pass_than_allowed() -> None:
         assert passed <= most * len(pictures)
     assert least_score(pictures, 1.0) == 0.05
     assert least_score(pictures, 0.5) == 0.41
+
+
+def test_the_usual_score_is_the_mean_of_the_log_odds() -> None:
+    values = np.zeros((3, len(NAMES)))
+    values[:, NAMES.index("score")] = [1.0, 3.0, 9.0]
+    seen = Sightings(values, np.ones(3, bool), np.array([1.0, 1.0, 0.0]))
+    assert usual_score(seen) == 1 / (1 + np.exp(-2.0))
