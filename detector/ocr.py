@@ -19,7 +19,7 @@ from .plateness import plateness, signs_of_look
 from .plates import F32, U8, Corners, Evidence, PlateBox
 from .rectify import corners_in_frame
 from .runtime import Net
-from .thin_strokes import count_thin
+from .thin_strokes import count_thin, lacks_strokes
 
 F64 = NDArray[np.float64]
 
@@ -74,16 +74,22 @@ class PatchReader:
         return plateness(signs, self._card.plate)
 
     def see(self, luma: U8, box: PlateBox, watch: Stopwatch) -> Sight:
-        """Reads what is known to be a plate. luma: uint8 (H, W) of a still. Raises DegenerateCornersError."""
+        """Reads what is known to be a plate. luma: uint8 (H, W) of a still. Raises DegenerateCornersError.
+
+        The box's own confidence is no detector's score, and says nothing of the text.
+        """
+        box = replace(box, confidence=self._card.confidence.usual_score)
         first = self._looker.first(luma, box.corners, watch)
         return self._see(luma, box, first, 1.0, watch, cut=False, still=True)
 
     def _see(
         self, luma: U8, box: PlateBox, first: Look, sure: float, watch: Stopwatch, *, cut: bool, still: bool
     ) -> Sight:
-        corners, looks = self._whole(luma, box, first, watch)
+        strokes = count_thin(first.patch.luma, first.columns)
+        # a stroke that the look has no character for is a character or, most often, the plate's rim
+        corners, looks = self._whole(luma, box, first, watch, doubt=lacks_strokes(first.path, [strokes]))
         patch = looks[-1].patch.luma
-        strokes = max(count_thin(look.patch.luma, look.columns) for look in looks)
+        strokes = min([strokes, *(count_thin(look.patch.luma, look.columns) for look in looks[1:])])
         trust = CUT_TRUST if cut else 1.0
         lines = self._lines.read(luma, box, first, watch, still=still)
         if lines is not None:
@@ -102,11 +108,13 @@ class PatchReader:
         watch.lap("text")
         return Sight(evidence, corners, patch, sure)
 
-    def _whole(self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch) -> tuple[Corners, list[Look]]:
+    def _whole(
+        self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch, *, doubt: bool
+    ) -> tuple[Corners, list[Look]]:
         """The corners of the plate and the looks at it: a second one where the first is in doubt."""
         rules = self._card.patch
         corners = self._corners(box, first) if rules.trust_corners else box.corners
-        if rules.second_look and first.sureness < rules.second_look_below:
+        if rules.second_look and (doubt or first.sureness < rules.second_look_below):
             margin = rules.second_margin_x, rules.second_margin_y
             try:
                 return corners, [first, self._looker.look(luma, corners, margin, watch)]

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from detector import ocr
 from detector.card import DetectorCard, ModelFile, NetInput, PlateRules
+from detector.confidence import log_odds
 from detector.errors import DegenerateCornersError, MissingModelError, PictureError
 from detector.more_looks import CUTS, more_cuts
 from detector.plates import Corners, PlateBox
@@ -170,6 +172,31 @@ def test_the_text_at_known_corners_is_read_without_finding() -> None:
         reader.read_at(FRAME, ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0)))
     with pytest.raises(PictureError):
         reader.read_at(np.zeros((4, 4, 3), np.uint8), corners)
+
+
+def test_known_corners_say_nothing_of_a_detectors_score() -> None:
+    reader, _ = drawn_reader(["7ABC123"], [])
+    seen = reader.read_at(FRAME, ((10.0, 10.0), (200.0, 10.0), (200.0, 80.0), (10.0, 80.0)))
+    assert seen.features["score"] == pytest.approx(log_odds(reader_card().confidence.usual_score))
+
+
+@pytest.mark.parametrize(
+    ("shown", "looks", "strokes"),
+    [
+        pytest.param([0], 1, 0, id="no stroke: the first look is enough"),
+        pytest.param([1, 0], 2, 0, id="the plate's rim, which the closer look leaves out"),
+        pytest.param([1, 2], 2, 1, id="a character that was left out"),
+    ],
+)
+def test_a_stroke_without_a_character_is_looked_at_again(
+    shown: list[int], looks: int, strokes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter(shown)
+    reader, net = drawn_reader(["7ABC923"], [(QUAD, 0.9)], second_look_below=0.2, more_looks_below=0.2)
+    monkeypatch.setattr(ocr, "count_thin", lambda _patch, _columns: next(counts))
+    (seen,) = reader.read(FRAME).readings
+    assert net.looks == looks
+    assert seen.evidence.strokes == strokes
 
 
 def test_the_hash_of_each_model_is_told() -> None:
