@@ -27,6 +27,9 @@ LINE_LOOKS = 4  # of a still's: where they differ, the text is in doubt
 LINES_AGREE = 3  # of the looks at a line of a still
 LINE_SURE = 0.4  # of each line's look, that both together are the text
 ONE_OF_TWO_TRUST = 0.4  # in the text of one line, where the box shows signs of two
+# But for a look at the whole box that gives so many characters so surely: over two lines it gives none, or
+# scraps of the larger one. The signs then come of a steep view or of what is printed over and under the line.
+WHOLE_CHARACTERS, WHOLE_SURE, WHOLE_TRUST = 5, 0.5, 0.8
 
 Pair = tuple[Look, Look]  # at the upper and at the lower line
 
@@ -75,7 +78,8 @@ class LineReader:
             pairs += [self._pair(luma, box.corners, gap.place + shift, watch) for shift in SPLITS]
         surest = _surest(pairs)
         if not surest:
-            return Lines(looks=(), trust=ONE_OF_TWO_TRUST)
+            one_line = len(first.path) >= WHOLE_CHARACTERS and first.sureness >= WHOLE_SURE
+            return Lines(looks=(), trust=WHOLE_TRUST if one_line else ONE_OF_TWO_TRUST)
         looks = [_joined(*one) for one in surest[:LINE_LOOKS]]
         if not still:  # once more, cut otherwise: where the looks differ, the text is in doubt
             other = self._pair(luma, box.corners, gap.place, watch, overlap=_OTHER_OVERLAP)

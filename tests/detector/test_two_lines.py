@@ -130,6 +130,13 @@ def test_a_line_that_is_a_states_name_leaves_one_line_that_is_not_sure() -> None
     assert seen.confidence < 0.5
 
 
+def test_a_whole_text_surely_read_is_hardly_doubted_where_the_box_shows_signs_of_two_lines() -> None:
+    seen = drawn(["7ABC123", "", "1451"], 130)
+    assert seen.text.text == "7ABC123"
+    assert 0.5 < seen.evidence.trust < 1.0
+    assert drawn(["7457", "", "1451"], 130).evidence.trust < 0.5  # as short a text may be one line of two
+
+
 @pytest.mark.parametrize(
     ("whole", "upper", "lower", "one"),
     [
