@@ -142,6 +142,18 @@ def expected_calibration_error(
     )
 
 
+def chance_calibration_error(confidence: NDArray[np.float64], bins: int = 10, draws: int = 200) -> float:
+    """The calibration error of texts that are right just as often as their confidence says, on average.
+
+    What is measured of few texts cannot be lower, however good the confidence: of 50 about 0.04.
+    """
+    if len(confidence) == 0:
+        return float("nan")
+    rng = np.random.default_rng(len(confidence))
+    drawn = rng.random((draws, len(confidence))) < confidence
+    return float(np.mean([expected_calibration_error(confidence, right, bins) for right in drawn]))
+
+
 def precision_at_coverage(
     confidence: NDArray[np.float64], right: NDArray[np.bool_], plates: int
 ) -> list[tuple[float, float, float]]:

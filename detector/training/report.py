@@ -14,6 +14,7 @@ import numpy as np
 from .measure import Measured
 from .metrics import (
     Outcome,
+    chance_calibration_error,
     coverage_at_precision,
     expected_calibration_error,
     figures,
@@ -40,6 +41,7 @@ _HEADS = {
     "per_character": "char",
     "character_error_rate": "CER",
     "calibration_error": "ECE",
+    "chance_calibration_error": "chance",
     "kept_at_95_precision": "kept95",
     "default_precision": "prec@d",
     "default_kept": "kept@d",
@@ -127,6 +129,7 @@ def trust(group: Sequence[Outcome], report_from: float) -> dict[str, float]:
     sure = confidence >= report_from
     return {
         "calibration_error": expected_calibration_error(confidence, right),
+        "chance_calibration_error": chance_calibration_error(confidence),
         "kept_at_95_precision": kept,
         "threshold_at_95_precision": threshold,
         "default_precision": float(right[sure].mean()) if sure.any() else math.nan,
@@ -208,7 +211,8 @@ def table(result: dict[str, Any]) -> str:
     ]
     lines.append(
         "rec, prec: boxes at IoU 0.5 (0.3); a box on an unlabeled plate counts against prec. exact: strict; "
-        "O0I1: O/0 and I/1 as one, as in all that follows. @d: texts at the default threshold."
+        "O0I1: O/0 and I/1 as one, as in all that follows. chance: the ECE of so few texts if they were "
+        "right just as often as their confidence says. @d: texts at the default threshold."
     )
     return "\n".join(lines)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from detector.training.metrics import (
     Outcome,
+    chance_calibration_error,
     coverage_at_precision,
     edit_distance,
     expected_calibration_error,
@@ -83,3 +84,11 @@ def test_calibration_error_is_zero_for_honest_and_large_for_boastful_confidence(
     right = rng.uniform(0, 1, 20_000) < confidence
     assert expected_calibration_error(confidence, right) < 0.02
     assert expected_calibration_error(np.full(100, 0.99), np.zeros(100, bool)) == pytest.approx(0.99)
+
+
+def test_few_texts_show_a_calibration_error_by_chance_and_many_hardly_any() -> None:
+    few, many = (chance_calibration_error(np.full(count, 0.9)) for count in (40, 10_000))
+    assert 0.05 < few < 0.2
+    assert many < 0.02
+    assert chance_calibration_error(np.full(40, 1.0)) == 0.0
+    assert np.isnan(chance_calibration_error(np.zeros(0)))
