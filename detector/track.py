@@ -177,20 +177,54 @@ class Tracker:
 
     def _end_late(self, time_us: int, frame_shape: tuple[int, int], changes: _Changes) -> None:
         """Ends the passes that were out of sight for too long."""
-        staying = []
-        for track in self._tracks:
-            patience = max(
-                _patience_us(track, time_us, frame_shape), PATIENCE_INTERVALS * self._pace.interval_us
-            )
-            if time_us - track.motion.last_us > patience:
-                self._end(track, changes)
-            else:
-                staying.append(track)
-        if len(staying) < len(self._tracks):
-            ids = {track.pass_id for track in staying}
+        late = [
+            track
+            for track in self._tracks
+            if time_us - track.motion.last_us
+            > max(_patience_us(track, time_us, frame_shape), PATIENCE_INTERVALS * self._pace.interval_us)
+        ]
+        gone: set[int] = set()
+        for track in late:
+            if track.pass_id in gone:
+                continue
+            gone.add(track.pass_id)
+            for rest in self._rests_of(track, time_us):
+                gone.add(rest.pass_id)
+                track.begin_with(rest)
+                changes.dropped.append(rest.pass_id)
+            self._end(track, changes)
+        if gone:
+            self._tracks = [track for track in self._tracks if track.pass_id not in gone]
+            ids = {track.pass_id for track in self._tracks}
             self._met = {pair for pair in self._met if ids.issuperset(pair)}
             self._near = {pair for pair in self._near if ids.issuperset(pair)}
-        self._tracks = staying
+
+    def _rests_of(self, track: LiveTrack, time_us: int) -> list[LiveTrack]:
+        """What was last seen of a pass that ends, and begun as one of its own: misread, for it was far away.
+
+        It outlives the pass by the moment that it came later, and would be told as a second vehicle.
+        """
+        return [
+            other
+            for other in self._tracks
+            if other is not track
+            and other.rival is None
+            and other.motion.first_us > track.motion.last_us
+            and time_us - other.motion.last_us >= self._pace.gap_us
+            and self._may_be_one(track, other)
+            and near_text(track.vote.leader, other.vote.leader)
+            and (other.tells_nothing or self._is_glimpse(other, track))
+        ]
+
+    def _may_be_one(self, one: LiveTrack, other: LiveTrack) -> bool:
+        """Whether one of two passes began near where the other was missed, and no frame showed both."""
+        pair = _pair(one, other)
+        return pair in self._near and pair not in self._met
+
+    def _is_glimpse(self, glimpse: LiveTrack, track: LiveTrack) -> bool:
+        """Whether a pass is a moment beside another: no vehicle is in view for so short a time."""
+        short = glimpse.motion.sightings <= _GLIMPSE and self._pace.interval_us <= _GLIMPSE_US
+        return short and _apart_us(track, glimpse) <= _GLIMPSE_US
 
     def _end(self, track: LiveTrack, changes: _Changes) -> None:
         if track.rival is not None:
@@ -226,13 +260,10 @@ class Tracker:
         The one was missed in the frames that showed the other, near there, and no vehicle is in view for
         so short a time.
         """
-        if glimpse.motion.sightings > _GLIMPSE or self._pace.interval_us > _GLIMPSE_US:
-            return None
         for track in self._tracks:
-            pair = _pair(track, glimpse)
-            if track is glimpse or pair not in self._near or pair in self._met:
+            if track is glimpse or not self._may_be_one(track, glimpse):
                 continue
-            if _apart_us(track, glimpse) <= _GLIMPSE_US and near_text(track.vote.leader, glimpse.vote.leader):
+            if self._is_glimpse(glimpse, track) and near_text(track.vote.leader, glimpse.vote.leader):
                 return track
         return None
 
@@ -244,8 +275,7 @@ class Tracker:
         if not far.tells_nothing:
             return None
         for track in self._tracks:
-            pair = _pair(track, far)
-            if track is not far and pair in self._near and pair not in self._met:
+            if track is not far and self._may_be_one(track, far):
                 return track
         return None
 

@@ -128,6 +128,27 @@ def test_a_jump_of_the_picture_with_a_misread_character_makes_no_second_pass(
     assert texts(replay.finish()) == ["7HE2333"]
 
 
+def test_the_last_far_glimpse_of_a_car_that_drives_away_is_part_of_its_pass() -> None:
+    replay = Replay(fps=20)
+    for step in range(30):
+        replay.show(frame(near("650VRC", 900 - 8 * step, 420 - 13 * step, 60 * 0.97**step)))
+    replay.show(frame(near("658VRC", 672, 52, 24)))  # the camera shook, a character was misread
+    for _ in range(100):
+        replay.show()
+    (one,) = replay.finish()
+    assert one.text.text == "650VRC"
+    assert one.last_us == 31 * 50_000
+
+
+def test_a_far_plate_still_in_view_when_another_of_its_fleet_has_gone_is_a_pass_of_its_own() -> None:
+    replay = Replay(fps=10)
+    for step in range(12):
+        replay.look(near(FLEET[0], 600, 300 - 22 * step, 60 * 0.95**step))
+    for step in range(40):
+        replay.look(near(FLEET[1], 600, 60, 28 * 1.03**step))
+    assert texts(replay.finish()) == sorted(FLEET[:2])
+
+
 @pytest.mark.parametrize("fps", [2.0, 4.0])
 def test_a_fleet_mate_seen_in_one_frame_in_a_slow_clip_stays_a_pass(fps: float) -> None:
     """At a few frames a second one frame may be all that there is of a vehicle."""
