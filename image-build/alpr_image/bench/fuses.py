@@ -14,7 +14,7 @@ from alpr_image import pack, wheels
 from alpr_image.bench import stand_in_firmware
 from alpr_image.bench.card import partition
 from alpr_image.bench.luks import Header
-from alpr_image.bench.story import Story
+from alpr_image.bench.story import SHORT_CLIP, Story
 from alpr_image.bench.visit import prompt, shown
 from alpr_image.image import Parts, assemble
 from alpr_image.root import Facts
@@ -34,11 +34,11 @@ _ioctl = StandInFirmware(bytes.fromhex("{KEY.hex()}")).ioctl  # type: ignore[ass
 def key_in_the_fuses(story: Story, parts: Parts) -> None:
     """It makes its data partition without a chip, starts again and opens it; another board's key does not."""
     card = _card(story.shop, parts, story.folder / "fuses.card")
-    machine = story.machine("fuses-unit")
+    machine, disks = story.machine("fuses-unit"), (story.clip_disk(frames=SHORT_CLIP),)
     for what in ("makes its data partition", "starts again and opens it"):
         with (
             story.step(f"key in the fuses, no chip: {what}") as told,
-            machine.running(f"file={card},format=raw", network=False, chip=False) as hands,
+            machine.running(f"file={card},format=raw", disks=disks, network=False, chip=False) as hands,
         ):
             prompt(hands, NAME)
             text = shown(hands, "selftest", f"{NAME}> ")

@@ -161,11 +161,11 @@ def _while_power_fails(trial: _Trial, stick: Stick, cut: CutCard) -> None:
     ):
         with story.step(f"refuses an update that is {why}") as told:
             told.append(trial.refused(one.name, words))
-    with story.step(f"power fails {CUTS} times in mid-write meanwhile") as told:
-        told.append(cut.told())
-    with story.step("power fails for good while an update is written into a slot") as told:
+    with story.step(f"power fails {CUTS} times in mid-write, the last while an update is written") as told:
         trial.begin(stick.good.name)
         written = cut.written("system_b", HALF_AN_UPDATE, INSTALL_LIMIT_S)
+        told.append(cut.told())
+    with story.step("power fails for good in the middle of that update") as told:
         trial.machine.cut()
         told.append(f"{written >> 20} MB into slot B, {cut.fail()} sectors lost")
 
