@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_root import PLATE, VICTIM, Root, problems
 from desk_server import serving
 from desk_twins import GROUND, PASSWORD, Department
 from starlette.applications import Starlette
 
-from storage.times import DAY_US, HOUR_US, MINUTE_US
+from storage.times import HOUR_US, MINUTE_US
 from sync.department.commands.client import RemoteDesk
 from sync.department.desk.api import routes
 from sync.department.desk.inquiry import forms as inquiries
@@ -25,86 +26,18 @@ from sync.department.desk.people.calls import CredentialForm, HandedOver
 from sync.department.desk.people.keys import new_key
 from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import read_token, secret_of
-from sync.department.journal import check_log
-from sync.department.journal.access_log import KEYS, AuditKeys
 from sync.department.journal.change_entries import ChangeUsed
 from sync.department.journal.entries import (
-    Access,
     AccountSet,
     CredentialSet,
     Entry,
-    Logon,
-    Query,
     SearchApproved,
     SearchProposed,
 )
-from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
-from sync.department.journal.statements import SESSION, certify, sign_call
+from sync.department.journal.statements import sign_call
 from sync.department.policy.refusals import DeskRefusal, NotProvenError, NotYetError
 from sync.department.policy.roles import Role
-
-VICTIM = "comm1"
-PLATE = "8XYZ123"
-
-
-class Root:
-    """Somebody who writes entries past the desk, with the log's own key."""
-
-    def __init__(self, department: Department) -> None:
-        self.department = department
-        self.log = department.desk.log
-        self.own = Ed25519PrivateKey.generate()
-
-    def stamp(self, user: str = VICTIM, session: bytes = bytes(32)) -> Stamp:
-        return Stamp(
-            at_us=max(self.department.clock(), self.log.newest_us()),
-            user=user,
-            role="communications",
-            organisation="Monrovia PD",
-            session=session,
-            demo=False,
-        )
-
-    def write(self, note: Note, stamp: Stamp, signed: bytes = b"") -> int:
-        return self.log.append(note, stamp, signed).sequence
-
-    def query(self, plate: str = PLATE) -> Query:
-        return self.department.plate(plate)
-
-    def look_up(self, plate: str = PLATE) -> Access:
-        query = self.query(plate)
-        return Access(
-            action="search",
-            elements=query.text(),
-            plate=query.plate,
-            ground=GROUND,
-            on_behalf_of="",
-            request=-1,
-            approval=-1,
-            reads=(),
-        )
-
-    def session(self, key: Ed25519PrivateKey, by: Ed25519PrivateKey, user: str = VICTIM) -> bytes:
-        """A logon of that user with a session's key, certified by the key at hand."""
-        session = digest_of("root's own token")
-        at_us, public = self.stamp().at_us, key.public_key()
-        logon = Logon(user=user, proven=True, reason="", session=session, post="", totp_step=0)
-        self.write(logon, self.stamp(user))
-        certificate = certify(by, self.log.log_id, user, SESSION, public, at_us)
-        self.write(
-            SessionKeySet(session=session, user=user, certificate=certificate), self.stamp(user, session)
-        )
-        return session
-
-    def statement(self, key: Ed25519PrivateKey, plate: str = PLATE, user: str = VICTIM) -> bytes:
-        form = RunForm(query=self.query(plate), ground=GROUND)
-        return sign_call(key, self.log.log_id, user, "inquiry/run", form, self.stamp().at_us)
-
-    def opens(self, entry: int, plate: str = PLATE) -> None:
-        """Ask the key service for the plate's tokens under an entry. Raises DeskRefusal."""
-        desk, door = self.department.desk, self.department.front.door
-        door.tokens(desk.covered(entry), self.query(plate), [self.department.clock.us // DAY_US])
 
 
 def genuine(department: Department, user: str = VICTIM) -> tuple[str, Entry]:
@@ -263,14 +196,6 @@ def by_an_invented_administrator(root: Root) -> int:
 WIDE = "8XYZ*"
 
 
-def accomplice(root: Root, user: str = VICTIM) -> tuple[Ed25519PrivateKey, bytes]:
-    """A person of the department who helps root: the key of an own session, and its digest."""
-    token = root.department.logon(user)
-    given = read_token(token)
-    assert given.key is not None
-    return given.key, digest_of(token)
-
-
 def proposal(root: Root, session: bytes) -> int:
     return root.write(
         SearchProposed(query=root.query(WIDE), ground=GROUND, request=-1), root.stamp(session=session)
@@ -285,16 +210,16 @@ def wide(root: Root, key: Ed25519PrivateKey, session: bytes, number: int) -> int
 
 
 def wide_without_a_second_person(root: Root) -> int:
-    return wide(root, *accomplice(root), -1)
+    return wide(root, *root.accomplice(VICTIM), -1)
 
 
 def wide_by_an_approval_that_nobody_gave(root: Root) -> int:
-    key, session = accomplice(root)
+    key, session = root.accomplice(VICTIM)
     return wide(root, key, session, proposal(root, session))
 
 
 def wide_by_an_approval_that_root_wrote(root: Root) -> int:
-    key, session = accomplice(root)
+    key, session = root.accomplice(VICTIM)
     number = proposal(root, session)
     note = SearchApproved(proposal=number, granted=True, reason="known to me")
     root.write(note, root.stamp("super", digest_of(root.department.logon("super"))))
@@ -302,7 +227,7 @@ def wide_by_an_approval_that_root_wrote(root: Root) -> int:
 
 
 def wide_by_ones_own_approval(root: Root) -> int:
-    key, session = accomplice(root)
+    key, session = root.accomplice(VICTIM)
     number = proposal(root, session)
     form = inquiries.DecideForm(proposal=number, granted=True, reason="known to me")
     signed = sign_call(key, root.log.log_id, VICTIM, "inquiry/approve", form, root.stamp().at_us)
@@ -313,9 +238,9 @@ def wide_by_ones_own_approval(root: Root) -> int:
 
 def wide_by_a_no_that_root_turned(root: Root) -> int:
     """The second person signed a no; root enters a yes with it."""
-    key, session = accomplice(root)
+    key, session = root.accomplice(VICTIM)
     number = proposal(root, session)
-    second, theirs = accomplice(root, "super")
+    second, theirs = root.accomplice("super")
     form = inquiries.DecideForm(proposal=number, granted=False, reason="no reason given")
     signed = sign_call(second, root.log.log_id, "super", "inquiry/approve", form, root.stamp().at_us)
     note = SearchApproved(proposal=number, granted=True, reason="no reason given")
@@ -325,9 +250,9 @@ def wide_by_a_no_that_root_turned(root: Root) -> int:
 
 def wide_by_an_approval_of_another_search(root: Root) -> int:
     """The second person said yes to another proposal."""
-    key, session = accomplice(root)
+    key, session = root.accomplice(VICTIM)
     number, other = proposal(root, session), proposal(root, session)
-    second, theirs = accomplice(root, "super")
+    second, theirs = root.accomplice("super")
     form = inquiries.DecideForm(proposal=other, granted=True, reason="known to me")
     signed = sign_call(second, root.log.log_id, "super", "inquiry/approve", form, root.stamp().at_us)
     root.write(SearchApproved(proposal=other, granted=True, reason="known to me"),
@@ -337,7 +262,7 @@ def wide_by_an_approval_of_another_search(root: Root) -> int:
 
 def by_an_administrator_alone(root: Root) -> int:
     """The administrator helps root: signs the victim's reset alone, where the desk asks for two."""
-    key, session = accomplice(root, "chief")
+    key, session = root.accomplice("chief")
     form = CredentialForm(user=VICTIM, reason="because I can")
     signed = sign_call(key, root.log.log_id, "chief", "user/credential", form, root.stamp().at_us)
     note = CredentialSet(user=VICTIM, digest=bytes(32), first=True)
@@ -353,7 +278,7 @@ def by_an_approval_of_another_reset(root: Root) -> int:
     assert isinstance(given, HandedOver)
     used = [one.note for one in root.log.entries(kinds=(ChangeUsed.KIND,))][-1]
     assert isinstance(used, ChangeUsed)
-    key, session = accomplice(root, "chief")
+    key, session = root.accomplice("chief")
     form = CredentialForm(user=VICTIM, reason="was lost", approval=used.proposal)
     signed = sign_call(key, root.log.log_id, "chief", "user/credential", form, root.stamp().at_us)
     note = CredentialSet(user=VICTIM, digest=bytes(32), first=True)
@@ -388,12 +313,6 @@ ATTACKS: tuple[Callable[[Root], int], ...] = (
     by_an_administrator_alone,
     by_an_approval_of_another_reset,
 )
-
-
-def problems(department: Department) -> tuple[str, ...]:
-    """What `department verify` says of the log."""
-    log = department.desk.log
-    return check_log.check(log.folder, log.public, keys=AuditKeys(log.folder / KEYS)).problems
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.__name__)

@@ -28,6 +28,7 @@ AGENCIES = ("Agency A", "Agency B & <C>")
 def enter(department: Department, notes: list[Note]) -> None:
     """Entries as of a log from before persons had keys: nobody signed them."""
     desk = department.desk
+    desk.book.signers.ever.clear()
     stamp = Stamp(
         at_us=department.clock.us,
         user="comm1",

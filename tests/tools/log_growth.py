@@ -69,6 +69,7 @@ def fill(department: Department, entries: int) -> None:
                     log.append(asked, replace(stamp, at_us=at_us, user="officer1"))
         print(f"{log.size():>9} entries", file=sys.stderr)
     department.clock.us = at_us + DAY_US // 24
+    desk.book.signers.ever.clear()  # no session lasts as long: none of the requests is signed
     desk.refresh()
     snapshot.write(log, desk.book)
 

@@ -23,32 +23,25 @@ from storage.errors import StorageError
 from storage.sealing import commitment
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, Opening, entry_from, parse_leaf
-from sync.department.journal.alert_entries import AlertKnown
-from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
-from sync.department.journal.entries import Access, Entry, InquiryAsked, SearchApproved, SearchProposed
+from sync.department.journal.change_entries import ChangeDecided, DocumentSigned, ListSent
+from sync.department.journal.entries import Access, Entry, SearchApproved, TrainingDone
+from sync.department.journal.entry_base import Note
 from sync.department.journal.folded import as_plain, as_value
+from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
+from sync.department.journal.made_by import MADE, MADE_KINDS
+from sync.department.journal.office_entries import GrantDelegated, GrantIssued
 from sync.department.journal.second_hands import Decision, Proposal, UnsignedError
 from sync.department.journal.sharing_entries import ShareDecided
-from sync.department.journal.signers import SIGNER_KINDS, NamedAlert, SignedLog, Waiting
+from sync.department.journal.signers import SIGNER_KINDS, NamedAlert, OpenedRecords, SignedLog, Waiting
 from sync.root_file import Root
 
 DATABASE = "followed.sqlite"
 MAX_STATE_BYTES = 64 << 20
 AT_ONCE = 1000  # leaves in one message
 JUDGED_US = HOUR_US + 10 * MINUTE_US  # an access opens content for an hour
-SECRET_KINDS = frozenset(
-    cls.KIND
-    for cls in (
-        Access,
-        InquiryAsked,
-        SearchProposed,
-        AlertKnown,
-        ChangeProposed,
-        ChangeDecided,
-        SearchApproved,
-        ShareDecided,
-    )
-)
+PLAIN = (TrainingDone, ReleaseAsked, HoldReleased, DocumentSigned, ListSent, GrantIssued, GrantDelegated)
+NAMING: tuple[type[Note], ...] = (Access, ChangeDecided, SearchApproved, ShareDecided, *MADE)
+SECRET_KINDS = frozenset(cls.KIND for cls in NAMING if cls not in PLAIN)
 """Kinds whose words can name a plate."""
 SNAPSHOT_EVERY = 200  # entries; those since the last snapshot are judged again at a start
 SCHEMA = """
@@ -78,7 +71,10 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What an entry that names a plate left behind: no plate, but what later entries are judged by."""
+    """What an entry that names a plate left behind: no plate, but what later entries are judged by.
+
+    `is_signed`: it holds by a signature; `opened`: records of alerts, by the statement of digest `opened_by`.
+    """
 
     judged: Judged
     used: tuple[bytes, ...] = ()
@@ -88,6 +84,10 @@ class Result:
     decides: int = -1  # a proposal, or the request of a sharing
     decision: Decision | None = None
     sharing: bool = False
+    is_signed: bool = False
+    emergency: Decision | None = None
+    opened: OpenedRecords | None = None
+    opened_by: bytes = b""
 
 
 @dataclass(slots=True)
@@ -152,7 +152,7 @@ class FollowedLog:
         since = "SELECT sequence, kind, content FROM followed_since WHERE log = ? ORDER BY sequence"
         for sequence, kind, content in self._db.execute(since, (self._log_id,)).fetchall():
             if kind in SECRET_KINDS:
-                _take_result(found, sequence, from_bytes(Result, bytes(content)))
+                _take_result(found, sequence, kind, from_bytes(Result, bytes(content)))
             else:
                 _judge(found, entry_from(kind, sequence, bytes(content)))
         row = self._row("SELECT peaks FROM followed_to WHERE log = ?")
@@ -253,19 +253,31 @@ class FollowedLog:
         if seen.digest() != self._root.digest():
             raise FollowError("the log has another root file than the one here", where="root file")
 
+    def demand_released(self, sequence: int) -> None:
+        """A release that two people signed, in the last weeks. Raises UnsignedError."""
+        known = self._known()
+        if sequence not in known.signed.signers.second.released:
+            judged = known.judged.get(sequence)
+            raise UnsignedError((judged.reason if judged else "") or "the release was not followed")
+
     def demand_signed(self, sequence: int) -> None:
         """An access that its person signed. Raises UnsignedError."""
+        known = self._known()
+        judged = known.judged.get(sequence)
+        if judged is None:
+            raise UnsignedError("the entry is more than an hour old, or was not followed")
+        if judged.reason:
+            raise UnsignedError(judged.reason)
+
+    def _known(self) -> Followed:
+        """What was followed, under the root file that is here or a later one. Raises UnsignedError."""
         with self._guard:
             self._load()
             known = self._held
         seen, here = known.signed.signers.root, self._root
         if here is not None and (seen is None or seen.version < here.version):
             raise UnsignedError("the log has an older root file than the one here")
-        judged = known.judged.get(sequence)
-        if judged is None:
-            raise UnsignedError("the entry is more than an hour old, or was not followed")
-        if judged.reason:
-            raise UnsignedError(judged.reason)
+        return known
 
 
 def _judge(known: Followed, entry: Entry) -> None:
@@ -285,9 +297,11 @@ def _judge(known: Followed, entry: Entry) -> None:
 
 def _result_of(known: Followed, entry: Entry) -> Result:
     """What `_judge` has just made of an entry."""
-    signed, at_us = known.signed, entry.stamp.at_us
+    signed, at_us, note = known.signed, entry.stamp.at_us, entry.note
     newest = next(reversed(signed.used.items()), None)
-    second, note, number, sharing = signed.signers.second, entry.note, -1, False
+    opened = next(reversed(signed.opened.items()), None)
+    fresh = isinstance(note, Access) and opened is not None and opened[1].at_us == at_us
+    second, number, sharing = signed.signers.second, -1, False
     if isinstance(note, ShareDecided):
         number, sharing = note.request, True
     elif isinstance(note, SearchApproved | ChangeDecided):
@@ -301,10 +315,14 @@ def _result_of(known: Followed, entry: Entry) -> Result:
         decides=number,
         decision=(second.shares if sharing else second.decided).get(number) if number >= 0 else None,
         sharing=sharing,
+        is_signed=bool(entry.signed) and not known.judged[entry.sequence].reason,
+        emergency=second.emergencies.get(entry.sequence),
+        opened=opened[1] if fresh and opened is not None else None,
+        opened_by=opened[0] if fresh and opened is not None else b"",
     )
 
 
-def _take_result(known: Followed, sequence: int, result: Result) -> None:
+def _take_result(known: Followed, sequence: int, kind: str, result: Result) -> None:
     """Take in again what an entry left behind."""
     signed = known.signed
     known.judged[sequence] = result.judged
@@ -314,6 +332,12 @@ def _take_result(known: Followed, sequence: int, result: Result) -> None:
     if result.alert is not None:
         signed.alerts[sequence] = result.alert
     second = signed.signers.second
+    if result.is_signed and kind in MADE_KINDS:
+        signed.signers.signed_kinds.add(kind)
+    if result.emergency is not None:
+        second.emergencies[sequence] = result.emergency
+    if result.opened is not None:
+        signed.opened[result.opened_by] = result.opened
     if result.proposal is not None:
         second.proposed[sequence] = result.proposal
     if result.decides >= 0:

@@ -337,6 +337,10 @@ class GuardedKeys:
 
     def release(self, cover: Cover) -> None:
         released, why, _ = self._shown(cover, HoldReleased)
+        try:
+            self._followed.demand_released(cover.sequence)
+        except UnsignedError as error:
+            raise _no(f"entry {cover.sequence} ends no hold: {error}", "unsigned") from None
         self._service.destroy_hold_key(why, self._hold_name(released.access))
 
     def _hold_name(self, access: int) -> str:

@@ -29,6 +29,7 @@ from sync.department.desk.sessions import Session
 from sync.department.desk.state import checked_policy
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import (
+    ALL_SIGNED,
     Entry,
     LogOpened,
     Refused,
@@ -115,7 +116,12 @@ class Desk(LogState):
         stamp = system_stamp(root, clock())
         with log.writing():
             log.append(
-                LogOpened(public_key=key.public_key().public_bytes_raw(), root_digest=root.digest()), stamp
+                LogOpened(
+                    public_key=key.public_key().public_bytes_raw(),
+                    root_digest=root.digest(),
+                    signs=ALL_SIGNED,
+                ),
+                stamp,
             )
             log.append(root_entry(root, root_file, policy, policy_document), stamp)
         log.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import sys
+import typing
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,7 @@ from sync.department.journal.entries import (
     RootSet,
 )
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
+from sync.department.journal.made_by import MADE
 from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
 from sync.department.journal.second_hands import DECISIONS, UnsignedError
@@ -47,7 +49,8 @@ from sync.root_file import Root, describe
 
 FOLDER = "desk"
 CREDENTIAL_KEY = 0  # beside the audit keys: seals credential records
-SIGNED = Access | AccountSet | CredentialSet | PasskeySet | DECISIONS  # by the statement of their call
+SIGNED = (Access, AccountSet, CredentialSet, PasskeySet, *typing.get_args(DECISIONS), *MADE)
+"""What is signed, by the statement of its call."""
 
 
 class LogState:
@@ -125,13 +128,15 @@ class LogState:
 
     def _signed(self, note: Note, stamp: Stamp) -> bytes:
         """The statement of the call under way, for an entry that needs one. Raises NotYetError."""
-        if not isinstance(note, SIGNED | PersonKeySet | SessionKeySet):
+        if not isinstance(note, (*SIGNED, PersonKeySet, SessionKeySet)):
             return b""
         signed = offered() if isinstance(note, SIGNED) else b""
         signers = self.book.signers
         try:
             entry = Entry(self.log.size(), stamp, note, signed)
-            if not isinstance(note, Access):
+            if isinstance(note, MADE):
+                signers.demand_made(entry)
+            elif not isinstance(note, Access):
                 signers.check(entry)
             elif signers.ever:
                 signers.demand_signed(entry)

@@ -6,7 +6,6 @@ that changes state, in order, and `policy` and `root` are those of the newest ro
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field
 
 from storage.errors import RecordError
@@ -28,6 +27,7 @@ from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.entries import Entry, LogOpened, RootSet, WitnessAway
 from sync.department.journal.hold_entries import Purged
 from sync.department.journal.machine_entries import PurgeAllowed
+from sync.department.journal.made_by import MADE
 from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.signers import Signers
 from sync.department.policy import policy_file
@@ -73,8 +73,17 @@ class Book:
         return self.rules
 
     def apply(self, entry: Entry) -> None:
-        """Take in one entry. Raises StorageError kinds for a root entry that does not follow the last."""
+        """Take in one entry. Raises StorageError kinds for a root entry that does not follow the last.
+
+        What a person did counts only as that person signed it; `department verify` names the rest.
+        """
         note = entry.note
+        self.seen = entry.sequence + 1
+        try:
+            self.signers.apply(entry)
+        except UnsignedError:
+            if isinstance(note, MADE):
+                return
         if isinstance(note, RootSet):
             self._set_root(note)
             self.policy_us = entry.stamp.at_us
@@ -105,9 +114,6 @@ class Book:
             self.redress,
         ):
             part.apply(entry)
-        with contextlib.suppress(UnsignedError):  # it changes nothing; `department verify` names it
-            self.signers.apply(entry)
-        self.seen = entry.sequence + 1
 
     def _set_root(self, note: RootSet) -> None:
         if self.root is None:

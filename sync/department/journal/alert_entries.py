@@ -16,6 +16,11 @@ def planted_name(token: str, record: str) -> str:
     return f"{PLANTED}{token}~{record}"
 
 
+def record_of(alert: str) -> str:
+    """LOG/number of the unit's record that an alert of this name shows; empty for a planted one without."""
+    return alert if not alert.startswith(PLANTED) else alert.partition("~")[2]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertKnown(Note):
     """An alert of a unit was opened at the desk for the first time, or a planted mismatch was made.
@@ -47,7 +52,7 @@ class AlertKnown(Note):
 
         Empty for a planted mismatch of an older log, which named none.
         """
-        return self.alert if not self.alert.startswith(PLANTED) else self.alert.partition("~")[2]
+        return record_of(self.alert)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

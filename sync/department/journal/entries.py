@@ -76,16 +76,22 @@ from sync.department.journal.sharing_entries import (
 )
 from sync.department.policy.roles import Role
 
+ALL_SIGNED = 2
 KEPT, ASKED_FOR, REPLACED, ISSUED = "kept", "asked-for", "replaced", "issued"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOpened(Note):
-    """The first entry: the log's public key and the digest of the root that vouches for it."""
+    """The first entry: the log's public key and the digest of the root that vouches for it.
+
+    `signs`: from `ALL_SIGNED` on, everything in it that a person made must be signed; in an older log a kind
+    must be from its first signed entry on.
+    """
 
     KIND: ClassVar[str] = "log_opened"
     public_key: bytes
     root_digest: bytes
+    signs: int = later(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,8 @@ from storage import envelope
 from storage.errors import StorageError
 from storage.times import DAY_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
-from sync.department.journal.entries import Access, Entry
+from sync.department.journal.entries import Access, Entry, TrainingDone
+from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import SearchApproved
 from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.statements import Statement
@@ -66,20 +67,37 @@ class Decision:
     at_us: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """A training as its signed entry has it."""
+
+    held_us: int
+    topics: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class SecondHands:
     """What the entries so far prove of second persons, and what the policy in force asks of them.
 
     `two_hands`: roles that two people give; `approvers`: roles that may approve; `approved_once`: who ever
-    had such a role; `fresh`: accounts that had no credential yet.
+    had such a role; `fresh`: accounts that had no credential yet; `asked_release`: by hold, who asked to end
+    it; `released`: entries of releases that hold, and when; `emergencies`: by access, who searched;
+    `permits`: by call, the roles that may make it; `trained`: each person's newest training.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
     decided: dict[int, Decision] = field(default_factory=dict)
     shares: dict[int, Decision] = field(default_factory=dict)
+    asked_release: dict[int, Decision] = field(default_factory=dict)
+    released: dict[int, int] = field(default_factory=dict)
+    emergencies: dict[int, Decision] = field(default_factory=dict)
     two_hands: tuple[Role, ...] = ()
     approvers: tuple[Role, ...] = ()
     full_plate: int = 1
+    permits: dict[str, tuple[Role, ...]] = field(default_factory=dict)
+    training_days: int = 0
+    topics: tuple[str, ...] = ()
+    trained: dict[str, Training] = field(default_factory=dict)
     approved_once: set[str] = field(default_factory=set)
     fresh: set[str] = field(default_factory=set)
 
@@ -102,6 +120,9 @@ class SecondHands:
         self.two_hands = tuple(role for role in Role if not TAKES_TWO.isdisjoint(calls[role]))
         self.approvers = tuple(role for role in Role if Call.CHANGE_APPROVE in calls[role])
         self.full_plate = policy.inquiry.full_plate_min
+        self.permits = {call.value: tuple(one for one in Role if call in calls[one]) for call in Call}
+        self.training_days = policy.training.valid_days
+        self.topics = tuple(topic.id for topic in policy.training.topics)
 
     def take_account(self, user: str, roles: Iterable[Role], *, is_new: bool) -> None:
         """An account that stands from now on."""
@@ -139,6 +160,50 @@ class SecondHands:
             return
         forget(known, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
         known[number] = Decision(user=entry.stamp.user, at_us=entry.stamp.at_us)
+
+    def demand_role(self, user: str, roles: Iterable[Role], call: Call) -> None:
+        """One of a person's roles may make this call. Raises UnsignedError."""
+        if set(roles).isdisjoint(self.permits.get(call.value, ())):
+            raise UnsignedError(f"no role of {user} may do that")
+
+    def train(self, note: TrainingDone) -> None:
+        """A training that its recorder signed."""
+        known = self.trained.get(note.user)
+        if known is None or note.held_us >= known.held_us:
+            self.trained[note.user] = Training(held_us=note.held_us, topics=note.topics)
+
+    def demand_training(self, user: str, at_us: int) -> None:
+        """463.3, 463.9: a person who opens content was trained within the year, in every topic. Raises
+        UnsignedError."""
+        known = self.trained.get(user)
+        if known is None or at_us >= known.held_us + self.training_days * DAY_US:
+            raise UnsignedError(f"no signed training of {user} is current")
+        if not set(self.topics) <= set(known.topics):
+            raise UnsignedError(f"{user} was not trained in a topic of the policy")
+
+    def ask_release(self, entry: Entry, note: ReleaseAsked) -> None:
+        """The first person's word that a hold may end."""
+        self.asked_release[note.hold] = Decision(user=entry.stamp.user, at_us=entry.stamp.at_us)
+
+    def release(self, entry: Entry, note: HoldReleased, *, signed: bool) -> None:
+        """The second person's. Raises UnsignedError where no other person asked for it."""
+        asked = self.asked_release.get(note.hold)
+        if signed and (asked is None or asked.user == entry.stamp.user or asked.user != note.asked_by):
+            raise UnsignedError("no other person asked for this release")
+        self.asked_release.pop(note.hold, None)
+        forget(self.released, lambda at: entry.stamp.at_us - at >= WAITS_US)
+        self.released[entry.sequence] = entry.stamp.at_us
+
+    def note_emergency(self, entry: Entry) -> None:
+        """A search on one person's word."""
+        forget(self.emergencies, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
+        self.emergencies[entry.sequence] = Decision(user=entry.stamp.user, at_us=entry.stamp.at_us)
+
+    def demand_other_judge(self, user: str, access: int) -> None:
+        """An emergency search is judged by another person than the one who made it. Raises UnsignedError."""
+        known = self.emergencies.get(access)
+        if known is not None and known.user == user:
+            raise UnsignedError("the person who searched does not judge it")
 
     def demand_access(self, said: Statement, access: Access) -> None:
         """The second person of an access, where it needs or names one. Raises UnsignedError."""

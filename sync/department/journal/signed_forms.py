@@ -16,6 +16,7 @@ from storage.codec import from_plain, to_plain
 from storage.errors import StorageError
 from storage.plate_text import normal_plate
 from sync.department.journal.entries import Access, Ground, Query
+from sync.department.journal.made_by import MAKING_CALLS
 from sync.department.journal.passkeys import PasskeySet, is_registered_by
 from sync.department.journal.statements import Statement
 
@@ -41,7 +42,7 @@ ROSTER_CALLS = frozenset({"user/set", "user/import", "user/hand-over", "user/cre
 BY_NUMBER = frozenset({"inquiry/run", "inquiry/begin", "inquiry/answer", "inquiry/answer-image"})
 PASSKEY_CALLS = frozenset({"user/passkey", "user/remove-passkey"})
 DECIDING_CALLS = frozenset({"inquiry/approve", "change/approve", "share/decide"})
-SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS | DECIDING_CALLS
+SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS | DECIDING_CALLS | MAKING_CALLS
 
 
 class Named(Protocol):

@@ -13,6 +13,9 @@ So an entry counts only where the chain holds, and `apply` says what does not:
   form asks for just that (`signed_forms.py`)
 - a second person's decision: by a signed call of that person; what needs one does not hold without it
   (`second_hands.py`)
+- whatever else a person did (training, hot lists, grants, releases, verdicts, alerts): by a signed call of
+  that person, in a role that may make it, whose form says so (`made_by.py`)
+- an access: only of a person whose training, by a signed record of another, is current
 
 What does not hold changes nothing here. The key service and `department verify` fold the same entries.
 """
@@ -31,9 +34,10 @@ from storage.leaf import log_id_of
 from storage.times import HOUR_US, MINUTE_US
 from sync import root_file
 from sync.department.journal import named_administrator
-from sync.department.journal.alert_entries import AlertKnown
-from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
+from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken, record_of
+from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, GlassJudged
 from sync.department.journal.entries import (
+    ALL_SIGNED,
     Access,
     AccountSet,
     CredentialSet,
@@ -43,10 +47,13 @@ from sync.department.journal.entries import (
     RootSet,
     SearchProposed,
     SessionEnded,
+    TrainingDone,
 )
-from sync.department.journal.entry_base import SYSTEM
+from sync.department.journal.entry_base import SYSTEM, Note
+from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import SearchApproved
 from sync.department.journal.machine_entries import AdministratorNamed
+from sync.department.journal.made_by import MADE, demand_made, takes_two
 from sync.department.journal.passkeys import (
     PasskeySet,
     credential_of,
@@ -56,6 +63,7 @@ from sync.department.journal.passkeys import (
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
 from sync.department.journal.second_hands import (
     DECISIONS,
+    EMERGENCY,
     WAITS_US,
     SecondHands,
     UnsignedError,
@@ -77,28 +85,23 @@ from sync.root_file import Root
 FRESH_US = 10 * MINUTE_US  # how far a person's clock and the department's may differ
 KEPT_US = HOUR_US  # what is too old to be fresh needs no memory
 MOST_ALERTS = 5000  # the newest, which can still be opened by their number
-SIGNER_KINDS = tuple(
-    cls.KIND
-    for cls in (
-        LogOpened,
-        RootSet,
-        AccountSet,
-        CredentialSet,
-        PersonKeySet,
-        PasskeySet,
-        SessionKeySet,
-        SessionEnded,
-        AdministratorNamed,
-        InquiryAsked,
-        SearchProposed,
-        AlertKnown,
-        ChangeProposed,
-        ChangeDecided,
-        SearchApproved,
-        ShareDecided,
-        Access,
-    )
+JUDGED: tuple[type[Note], ...] = (
+    LogOpened,
+    RootSet,
+    AccountSet,
+    CredentialSet,
+    PersonKeySet,
+    PasskeySet,
+    SessionKeySet,
+    SessionEnded,
+    AdministratorNamed,
+    ChangeDecided,
+    SearchApproved,
+    ShareDecided,
+    Access,
+    *MADE,
 )
+SIGNER_KINDS = tuple(cls.KIND for cls in JUDGED)
 """The kinds of entries that say who can sign, or must be signed."""
 
 
@@ -116,7 +119,8 @@ class Signers:
     """The keys that hold after the entries so far.
 
     `ever`: who ever had a key; `reset`: whose next key needs no certificate; `recent`: keys of sessions that
-    were certified within the hour; `named`: the administrator whom two offices named, until it is done.
+    were certified within the hour; `named`: the administrator whom two offices named, until it is done;
+    `all_signed`: whatever a person made must be signed; else `signed_kinds` alone.
     """
 
     department: bytes = b""
@@ -130,6 +134,8 @@ class Signers:
     recent: dict[bytes, int] = field(default_factory=dict)
     named: str = ""
     named_at: int = -1
+    all_signed: bool = False
+    signed_kinds: set[str] = field(default_factory=set)
     second: SecondHands = field(default_factory=SecondHands)
 
     def apply(self, entry: Entry) -> None:
@@ -138,6 +144,7 @@ class Signers:
         note = entry.note
         if isinstance(note, LogOpened):
             self.department = log_id_of(Ed25519PublicKey.from_public_bytes(note.public_key))
+            self.all_signed = note.signs >= ALL_SIGNED
         elif isinstance(note, RootSet):
             self._set_root(note)
         elif isinstance(note, AdministratorNamed):
@@ -152,8 +159,8 @@ class Signers:
             self._set_passkey(entry, note)
         elif isinstance(note, SessionKeySet):
             self._open_session(entry, note)
-        elif isinstance(note, ChangeProposed):
-            self.second.propose(entry, note)
+        elif isinstance(note, MADE):
+            self._make(entry)
         elif isinstance(note, DECISIONS):
             self.second.decide(entry, self.demand_signed(entry) if entry.signed or self.ever else None)
         elif isinstance(note, SessionEnded) and note.how in {"logoff", "ended"}:
@@ -162,10 +169,41 @@ class Signers:
     def check(self, entry: Entry) -> None:
         """Whether an entry would hold, before it is made. Raises UnsignedError."""
         trial = copy.copy(self)
-        for name in ("keys", "passkeys", "ever", "reset", "roles", "sessions", "recent"):
+        for name in ("keys", "passkeys", "ever", "reset", "roles", "sessions", "recent", "signed_kinds"):
             setattr(trial, name, copy.copy(getattr(self, name)))
         trial.second = self.second.trial()
         trial.apply(entry)
+
+    def demand_made(self, entry: Entry) -> Statement | None:
+        """The signed call that made this entry of a person's doing; None where it needs none. Raises
+        UnsignedError."""
+        kind = entry.note.KIND
+        if not entry.signed and not (self.ever and (self.all_signed or kind in self.signed_kinds)):
+            return None
+        said = self.demand_signed(entry)
+        rule = demand_made(entry.note, said)
+        call = rule.calls[said.call]
+        if call is not None:
+            self.second.demand_role(said.user, self.roles.get(said.user, ()), call)
+        if takes_two(rule, said):
+            self.second.demand_change(said, needed=True, people=self.ever)
+        if isinstance(entry.note, GlassJudged):
+            self.second.demand_other_judge(said.user, entry.note.access)
+        return said
+
+    def _make(self, entry: Entry) -> None:
+        """What an entry of a person's doing changes."""
+        note, said = entry.note, self.demand_made(entry)
+        if said is not None:
+            self.signed_kinds.add(note.KIND)
+        if isinstance(note, ChangeProposed):
+            self.second.propose(entry, note)
+        elif isinstance(note, TrainingDone):
+            self.second.train(note)
+        elif isinstance(note, ReleaseAsked):
+            self.second.ask_release(entry, note)
+        elif isinstance(note, HoldReleased):
+            self.second.release(entry, note, signed=said is not None)
 
     def demand_signed(self, entry: Entry) -> Statement:
         """The statement of an entry, by the key of its session, for the person whom it names. Raises
@@ -350,18 +388,27 @@ class NamedAlert:
     read: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedRecords:
+    """Units' records that an access to alerts opened, and when."""
+
+    records: tuple[str, ...]
+    at_us: int
+
+
 @dataclass(slots=True)
 class SignedLog:
     """Entries in their order, each judged by what held before it; what the key service and `verify` keep.
 
     `used`: statements of the hour; `waiting`, `alerts`: requests and proposals, and the newest alerts, which
-    a call may name by number.
+    a call may name by number; `opened`: by the digest of a statement, the records of alerts that it opened.
     """
 
     signers: Signers = field(default_factory=Signers)
     used: dict[bytes, int] = field(default_factory=dict)
     waiting: dict[int, Waiting] = field(default_factory=dict)
     alerts: dict[int, NamedAlert] = field(default_factory=dict)
+    opened: dict[bytes, OpenedRecords] = field(default_factory=dict)
 
     def judge(self, entry: Entry) -> None:
         """Take in an entry. Raises UnsignedError for one that is not of the person whom it names.
@@ -369,6 +416,11 @@ class SignedLog:
         Before the first person of a log had a key, accesses need no signature.
         """
         note, at_us = entry.note, entry.stamp.at_us
+        if isinstance(note, MADE):
+            said = self.signers.demand_made(entry)
+            if said is not None:
+                self._judge_alert(entry, said)
+            self.signers.apply(entry)
         if isinstance(note, InquiryAsked | SearchProposed):
             forget(self.waiting, lambda one: at_us - one.at_us >= WAITS_US)
             digest = ask_digest(note.query.plate, note.ground)
@@ -378,7 +430,8 @@ class SignedLog:
             while len(self.alerts) > MOST_ALERTS:
                 del self.alerts[next(iter(self.alerts))]
         elif not isinstance(note, Access):
-            self.signers.apply(entry)
+            if not isinstance(note, MADE):
+                self.signers.apply(entry)
         elif entry.signed or self.signers.ever:
             self._judge_access(entry, note)
 
@@ -394,14 +447,42 @@ class SignedLog:
             known = next((one for one in reversed(self.alerts.values()) if one.alert == name), None)
         return (known.alert, known.read) if known else ("", "")
 
+    def _judge_alert(self, entry: Entry, said: Statement) -> None:
+        """An alert, and a step with it, is of the record that was opened, or of the alert that was named.
+        Raises UnsignedError."""
+        note = entry.note
+        if isinstance(note, AlertKnown):
+            seen = self.opened.get(digest_of(said))
+            if seen is None or note.record not in seen.records:
+                raise UnsignedError("the signed call opened no such record")
+            if note.read.rpartition("/")[0] != note.record.rpartition("/")[0]:
+                raise UnsignedError("its read is of another unit's log")
+        elif isinstance(note, AlertStepTaken) and not note.unit:
+            named = said.fields().get("alert")
+            if not isinstance(named, str) or self.alert(named)[0] != record_of(note.alert):
+                raise UnsignedError("the signed call is about another alert")
+
     def _judge_access(self, entry: Entry, note: Access) -> None:
         said = self.signers.demand_signed(entry)
         if not fits_access(said, note, self):
             raise UnsignedError("the signed call asks for something else")
-        self.signers.second.demand_access(said, note)
+        second = self.signers.second
+        second.demand_access(said, note)
+        if self.signers.all_signed:
+            second.demand_training(said.user, entry.stamp.at_us)
         forget(self.used, lambda at: entry.stamp.at_us - at >= KEPT_US)
         place = f"{note.action} {note.elements}".encode()
         key = hashlib.sha256(to_bytes(said) + place).digest()
         if key in self.used:
             raise UnsignedError("the signature was used before")
         self.used[key] = entry.stamp.at_us
+        if said.call == EMERGENCY:
+            second.note_emergency(entry)
+        if note.action == "alert":
+            forget(self.opened, lambda one: entry.stamp.at_us - one.at_us >= KEPT_US)
+            self.opened[digest_of(said)] = OpenedRecords(records=note.reads, at_us=entry.stamp.at_us)
+
+
+def digest_of(said: Statement) -> bytes:
+    """SHA-256 of a statement: which call it was."""
+    return hashlib.sha256(to_bytes(said)).digest()

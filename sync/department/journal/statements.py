@@ -11,6 +11,7 @@ hold a random number; the rules for when they count are in `signers.py`.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -20,7 +21,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from storage import envelope
-from storage.codec import from_bytes, to_bytes
+from storage.codec import from_bytes, to_bytes, to_plain
 from storage.errors import RecordError
 from storage.times import HOUR_US
 
@@ -28,6 +29,8 @@ CERTIFICATE = b"alpr-department/certificate/v1"
 STATEMENT = b"alpr-department/statement/v1"
 SESSION, NEXT_KEY = "session", "next-key"
 LONGEST_US = 24 * HOUR_US
+SHA256 = "sha256"
+WHOLE_BYTES = 1024  # a document, a letter: longer bytes are in a statement as their digest
 MAX_BYTES = 256 * 1024  # a form with the names of a thousand reads
 
 
@@ -51,7 +54,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """A call as its caller made it. `form`: canonical CBOR of the form."""
+    """A call as its caller made it. `form`: as `form_bytes` has it."""
 
     department: bytes
     user: str
@@ -66,6 +69,19 @@ class Statement:
         if not isinstance(value, dict):
             raise RecordError("is no form", where="statement.form")
         return value
+
+
+def form_bytes(form: Any) -> bytes:
+    """Canonical CBOR of a form, its long byte strings each as {"sha256": digest}."""
+    plain: dict[str, Any] = to_plain(form)
+    return envelope.encode(
+        {
+            name: {SHA256: hashlib.sha256(value).digest()}
+            if isinstance(value, bytes) and len(value) > WHOLE_BYTES
+            else value
+            for name, value in plain.items()
+        }
+    )
 
 
 def certify(  # noqa: PLR0917 - what a certificate says
@@ -94,7 +110,7 @@ def sign_call(  # noqa: PLR0917 - what a statement says
 ) -> bytes:
     """A statement of one call by a session's key."""
     made = Statement(
-        department=department, user=user, call=call, form=to_bytes(form), at_us=at_us, nonce=os.urandom(16)
+        department=department, user=user, call=call, form=form_bytes(form), at_us=at_us, nonce=os.urandom(16)
     )
     return envelope.sign(to_bytes(made), key, context=STATEMENT)
 

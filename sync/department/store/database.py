@@ -23,6 +23,7 @@ from sync.department.store import tables
 from sync.errors import ConfigError, StoreAwayError, StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATION_LOCK = 463_463  # a number of our own among the advisory locks of a database
 LOCK_SECONDS = 30
 
 
@@ -224,5 +225,7 @@ def _migrate(store: Store) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with store.write() as connection:
+        if store.postgres:  # programs that start together migrate one after another, as SQLite's lock has it
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK:d})")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -10,10 +10,10 @@ import hashlib
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
-from storage.codec import to_bytes
 from storage.times import HOUR_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
 from sync.department.journal.entries import Entry
+from sync.department.journal.statements import form_bytes
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
@@ -88,7 +88,7 @@ def digest_of(call: str, form: Any) -> bytes:
     """SHA-256 of a form as it is proposed: everything in it but the approval itself."""
     mine = {one.name for one in fields(form)}
     plain = {name: value for name, value in (("propose", False), ("approval", -1)) if name in mine}
-    return hashlib.sha256(_DOMAIN + call.encode() + b"\x00" + to_bytes(replace(form, **plain))).digest()
+    return hashlib.sha256(_DOMAIN + call.encode() + b"\x00" + form_bytes(replace(form, **plain))).digest()
 
 
 def proposal_of(call: str, form: Any, about: str, summary: str) -> ChangeProposed:

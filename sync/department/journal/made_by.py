@@ -1,0 +1,216 @@
+"""Which signed call makes an entry of each kind, in which role, and what its form must say. No I/O.
+
+Root at the department's server can write any entry, but not the signature of the person's session. So what
+an entry says of a person's doing (a training, a grant, a hot list, a release, a verdict) is held against the
+form that this person signed. Accesses, accounts, credentials, keys and decisions have rules of their own
+(`signed_forms.py`, `signers.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from storage.alert_life import Step
+from storage.codec import to_plain
+from storage.errors import StorageError
+from sync.department.journal import entries as e
+from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
+from sync.department.journal.change_entries import (
+    ChangeProposed,
+    DesignationSet,
+    DocumentSigned,
+    GlassBroken,
+    GlassJudged,
+    HoldRests,
+    ListSent,
+)
+from sync.department.journal.entry_base import Note
+from sync.department.journal.hold_entries import (
+    HoldBooked,
+    HoldExported,
+    HoldPlaced,
+    HoldReleased,
+    ReleaseAsked,
+)
+from sync.department.journal.machine_entries import (
+    ClockConfirmed,
+    ClosedLogBrought,
+    PurgeAllowed,
+    PurgeAsked,
+    ResetHanded,
+    UnitCodeIssued,
+    UnitRevoked,
+)
+from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
+from sync.department.journal.redress_entries import RedressAnswered
+from sync.department.journal.second_hands import UnsignedError, change_digest
+from sync.department.journal.sharing_entries import ShareAsked, ShareDelivered, ShareReviewed, ShareRouted
+from sync.department.journal.statements import SHA256, Statement
+from sync.department.policy.roles import Call
+from sync.hot_lists.document import HEAD
+
+Form = Mapping[str, Any]
+LISTS = frozenset({"hotlist/push", "hotlist/add", "hotlist/withdraw"})
+TYPED = ("plate", "fit", "practicable", "text", "outcome")
+STEP_CALLS = {
+    Step.VIEWED: "alert/show",
+    Step.TRANSCRIBED: "alert/transcribe",
+    Step.ANSWERED: "alert/answer",
+    Step.CLETS: "alert/clets",
+    Step.CLOSED: "alert/close",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`calls` make it, each of a person whose role may make that call. `same`: fields of the entry that must
+    be as in the form, where the form has them; `fits`: what else; `two`: calls that two people make."""
+
+    calls: Mapping[str, Call | None]
+    same: tuple[str, ...] = ()
+    fits: Callable[[Any, Form, Statement], bool] | None = None
+    two: frozenset[str] = frozenset()
+
+
+def _rule(calls: str, call: Call | None, same: str = "", **more: Any) -> Rule:
+    return Rule(dict.fromkeys(calls.split(), call), tuple(same.split()), **more)
+
+
+def _of_class(note: e.TrainingDone, form: Form, said: Statement) -> bool:
+    """Of a class: one who signed the sheet. Never of the person who records it."""
+    users = form.get("users")
+    return note.user != said.user and (users is None or note.user in users)
+
+
+def _body_digest(value: object) -> bytes | None:
+    """SHA-256 of what a form says of a document: itself, or its digest."""
+    if isinstance(value, dict):
+        value = value.get(SHA256)
+        return value if isinstance(value, bytes) else None
+    return hashlib.sha256(value).digest() if isinstance(value, bytes) else None
+
+
+def _of_document(note: DocumentSigned, form: Form, said: Statement) -> bool:
+    if said.call == "document/sign":
+        kind, name = form.get("kind"), form.get("name")
+        named = note.name == ("configuration" if kind == "configuration" else f"{kind}/{name}")
+        return named and note.digest == _body_digest(form.get("body"))
+    if not note.name.startswith(f"{HEAD}/"):
+        return False
+    return said.call != "hotlist/push" or note.digest == _body_digest(form.get("body"))
+
+
+def _of_step(note: AlertStepTaken, form: Form, said: Statement) -> bool:
+    """A step of this person at the desk, as typed; or what a unit recorded, opened by a look at the list."""
+    step = to_plain(note.step)
+    if note.unit:
+        return said.call == "alert/list"
+    typed = all(
+        step[one] == form[one] for one in ("plate", "fit", "practicable", "text", "outcome") if one in form
+    )
+    return typed and note.step.user == said.user and said.call == STEP_CALLS.get(note.step.step)
+
+
+def _of_proposal(note: ChangeProposed, form: Form, said: Statement) -> bool:
+    return form.get("propose") is True and note.call == said.call and note.digest == change_digest(said)
+
+
+def _of_names(note: GrantsRevoked, form: Form, _said: Statement) -> bool:
+    names = form.get("names")
+    return isinstance(names, list) and set(note.names) == {str(one).strip() for one in names}
+
+
+def _of_hold(note: HoldPlaced, form: Form, _said: Statement) -> bool:
+    return note.ground == form.get("hold_ground")
+
+
+CHANGES = (
+    "user/set user/import user/hand-over user/credential hold/place hold/export document/sign hotlist/push "
+    "hotlist/add clock/confirm backlog/allow grant/issue"
+)
+RULES: Mapping[type[Note], Rule] = {
+    e.TrainingDone: _rule(
+        "training/record training/record-class",
+        Call.TRAINING_RECORD,
+        "user trainer course policy_version topics held_us",
+        fits=_of_class,
+    ),
+    AlertKnown: _rule("alert/list", Call.ALERT_LIST),
+    AlertRecordsOpened: _rule("alert/list", Call.ALERT_LIST),
+    AlertStepTaken: _rule(" ".join(("alert/list", *STEP_CALLS.values())), Call.ALERT_LIST, fits=_of_step),
+    DocumentSigned: _rule(
+        "document/sign hotlist/push hotlist/add hotlist/withdraw",
+        Call.DOCUMENT_SIGN,
+        "unit",
+        fits=_of_document,
+        two=frozenset({"document/sign", "hotlist/push", "hotlist/add"}),
+    ),
+    ListSent: _rule(" ".join(LISTS), Call.DOCUMENT_SIGN, "list_id source agency"),
+    GrantIssued: Rule(
+        {"grant/issue": Call.GRANT_ISSUE, "grant/enter": Call.GRANT_ENTER},
+        ("person", "organisation", "role", "purpose", "work_order"),
+    ),
+    GrantDelegated: _rule("grant/lend", Call.GRANT_ISSUE, "designee"),
+    GrantsRevoked: _rule("grant/revoke", Call.GRANT_ISSUE, "reason", fits=_of_names),
+    HoldPlaced: _rule("hold/place", Call.HOLD_PLACE, "reads authority number", fits=_of_hold),
+    HoldRests: _rule("hold/place", Call.HOLD_PLACE, "approval"),
+    HoldExported: _rule("hold/export", Call.HOLD_EXPORT, "hold medium"),
+    HoldBooked: _rule("hold/book", Call.HOLD_BOOK, "hold evidence_item"),
+    ReleaseAsked: _rule("hold/ask-release", Call.HOLD_RELEASE, "hold evidence_item"),
+    HoldReleased: _rule("hold/release", Call.HOLD_RELEASE, "hold evidence_item"),
+    GlassBroken: _rule("inquiry/break-glass", Call.INQUIRY_BREAK_GLASS, "danger"),
+    GlassJudged: _rule("inquiry/judge", Call.INQUIRY_APPROVE, "access justified reason"),
+    e.InquiryAsked: _rule("inquiry/request", Call.INQUIRY_REQUEST, "ground"),
+    e.SearchProposed: _rule("inquiry/propose", Call.INQUIRY_RUN, "request"),
+    ChangeProposed: _rule(CHANGES, None, fits=_of_proposal),
+    e.Disputed: _rule("inquiry/dispute", Call.INQUIRY_DISPUTE, "entry reason"),
+    e.FindingClosed: _rule("audit/close", Call.AUDIT_REVIEW, "finding verdict note"),
+    e.AuditDone: _rule("audit/run", Call.AUDIT_RUN),
+    e.LockoutLifted: _rule("user/lift-lockout", Call.USER_MANAGE, "user reason"),
+    DesignationSet: _rule("user/set", Call.USER_MANAGE, "user"),
+    IncidentSettled: _rule("incident/close", Call.INCIDENT_CLOSE, "incident finding"),
+    ClockConfirmed: _rule("clock/confirm", Call.CHANGE_APPROVE, "reason", two=frozenset({"clock/confirm"})),
+    PurgeAllowed: _rule("backlog/allow", Call.CHANGE_APPROVE, "reason", two=frozenset({"backlog/allow"})),
+    PurgeAsked: _rule("retention/purge", Call.CHANGE_APPROVE),
+    UnitCodeIssued: _rule("unit/enroll", Call.DOCUMENT_SIGN, "name"),
+    UnitRevoked: _rule("unit/revoke", Call.DOCUMENT_SIGN, "unit reason"),
+    ClosedLogBrought: _rule("incident/bring", Call.INCIDENT_CLOSE, "log records digest reason"),
+    ResetHanded: _rule("incident/reset", Call.INCIDENT_CLOSE),
+    ShareAsked: _rule(
+        "share/record", Call.SHARE_RECORD, "agency agency_kind person purpose number letter_name agreement"
+    ),
+    ShareRouted: _rule("share/record", Call.SHARE_RECORD, "agency person"),
+    ShareReviewed: _rule("share/review", Call.SHARE_REVIEW, "request note"),
+    ShareDelivered: _rule("share/deliver", Call.SHARE_DELIVER, "request"),
+    RedressAnswered: _rule("redress/answer", Call.REDRESS_ANSWER, "request outcome note"),
+}
+MADE = tuple(RULES)
+MADE_KINDS = frozenset(one.KIND for one in RULES)
+MAKING_CALLS = frozenset().union(*(one.calls for one in RULES.values()))
+
+
+def demand_made(note: Note, said: Statement) -> Rule:
+    """The rule of a kind, once this signed call makes just this entry. Raises UnsignedError."""
+    rule = RULES[type(note)]
+    if said.call not in rule.calls:
+        raise UnsignedError("the signed call makes no such entry")
+    try:
+        form = said.fields()
+    except StorageError:
+        raise UnsignedError("the signed form is malformed") from None
+    if form.get("propose") is True and not isinstance(note, ChangeProposed):
+        raise UnsignedError("the signed call only proposes it")
+    plain = to_plain(note)
+    if not all(plain[name] == form[name] for name in rule.same if name in form):
+        raise UnsignedError("the signed call says something else")
+    if rule.fits is not None and not rule.fits(note, form, said):
+        raise UnsignedError("the signed call says something else")
+    return rule
+
+
+def takes_two(rule: Rule, said: Statement) -> bool:
+    """Whether two people make this call. A configuration of units needs one."""
+    return said.call in rule.two and said.fields().get("kind") != "configuration"

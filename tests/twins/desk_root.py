@@ -1,0 +1,98 @@
+"""Somebody with root at the department's server: the log's key, the database, and no key of a person."""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_twins import GROUND, Department
+
+from storage.times import DAY_US
+from sync.department.desk.inquiry.forms import RunForm
+from sync.department.desk.sessions import digest_of
+from sync.department.ground.person_key import read_token
+from sync.department.journal import check_log
+from sync.department.journal.access_log import KEYS, AuditKeys
+from sync.department.journal.entries import Access, Logon, Query
+from sync.department.journal.entry_base import Note, Stamp
+from sync.department.journal.person_entries import SessionKeySet
+from sync.department.journal.statements import SESSION, certify, sign_call
+
+VICTIM = "comm1"
+PLATE = "8XYZ123"
+
+
+class Root:
+    """Somebody who writes entries past the desk, with the log's own key."""
+
+    def __init__(self, department: Department) -> None:
+        self.department = department
+        self.log = department.desk.log
+        self.own = Ed25519PrivateKey.generate()
+
+    def stamp(self, user: str = VICTIM, session: bytes = bytes(32)) -> Stamp:
+        return Stamp(
+            at_us=max(self.department.clock(), self.log.newest_us()),
+            user=user,
+            role="communications",
+            organisation="Monrovia PD",
+            session=session,
+            demo=False,
+        )
+
+    def write(self, note: Note, stamp: Stamp, signed: bytes = b"") -> int:
+        return self.log.append(note, stamp, signed).sequence
+
+    def query(self, plate: str = PLATE) -> Query:
+        return self.department.plate(plate)
+
+    def look_up(self, plate: str = PLATE) -> Access:
+        query = self.query(plate)
+        return Access(
+            action="search",
+            elements=query.text(),
+            plate=query.plate,
+            ground=GROUND,
+            on_behalf_of="",
+            request=-1,
+            approval=-1,
+            reads=(),
+        )
+
+    def session(self, key: Ed25519PrivateKey, by: Ed25519PrivateKey, user: str = VICTIM) -> bytes:
+        """A logon of that user with a session's key, certified by the key at hand."""
+        session = digest_of("root's own token")
+        at_us, public = self.stamp().at_us, key.public_key()
+        logon = Logon(user=user, proven=True, reason="", session=session, post="", totp_step=0)
+        self.write(logon, self.stamp(user))
+        certificate = certify(by, self.log.log_id, user, SESSION, public, at_us)
+        self.write(
+            SessionKeySet(session=session, user=user, certificate=certificate), self.stamp(user, session)
+        )
+        return session
+
+    def statement(self, key: Ed25519PrivateKey, plate: str = PLATE, user: str = VICTIM) -> bytes:
+        form = RunForm(query=self.query(plate), ground=GROUND)
+        return sign_call(key, self.log.log_id, user, "inquiry/run", form, self.stamp().at_us)
+
+    def opens(self, entry: int, plate: str = PLATE) -> None:
+        """Ask the key service for the plate's tokens under an entry. Raises DeskRefusal."""
+        desk, door = self.department.desk, self.department.front.door
+        door.tokens(desk.covered(entry), self.query(plate), [self.department.clock.us // DAY_US])
+
+    def accomplice(self, user: str) -> tuple[Ed25519PrivateKey, bytes]:
+        """A person of the department who helps: the key of an own session, and its digest."""
+        token = self.department.logon(user)
+        given = read_token(token)
+        assert given.key is not None
+        return given.key, digest_of(token)
+
+    def signed(self, user: str, call: str, form: object) -> tuple[Stamp, bytes]:
+        """What an accomplice signs: the stamp of an own session, and the statement of this call."""
+        key, session = self.accomplice(user)
+        stamp = self.stamp(user, session)
+        return stamp, sign_call(key, self.log.log_id, user, call, form, stamp.at_us)
+
+
+def problems(department: Department) -> tuple[str, ...]:
+    """What `department verify` says of the log."""
+    log = department.desk.log
+    return check_log.check(log.folder, log.public, keys=AuditKeys(log.folder / KEYS)).problems
