@@ -388,7 +388,7 @@ def test_root_destroys_no_held_evidence(department: Department, how: str) -> Non
         entry = root.write(note, stamp, signed)
     else:
         entry = root.write(note, root.stamp("chief", digest_of(department.logon("chief"))))
-    with pytest.raises(DeskRefusal) as refused:
+    with pytest.raises(DeskRefusal, match="ends no hold") as refused:
         department.front.door.release(department.desk.covered(entry))
     assert refused.value.code == "unsigned"
     export = ExportForm(hold=hold, medium="USB 2", ground=GROUND)

@@ -47,7 +47,9 @@ def test_a_snapshot_is_what_the_entries_add_up_to(department: Department) -> Non
     assert snapshot.to_bytes(kept) == snapshot.to_bytes(book)
     assert kept.root == book.root
     assert kept.policy == book.policy
-    assert kept.queue.open_requests() == book.queue.open_requests()
+    # signatures were judged as the entries came, and are not kept
+    asked = [replace(one, signed=b"") for one in book.queue.open_requests()]
+    assert kept.queue.open_requests() == asked
     assert kept.roster.accounts == book.roster.accounts
     assert dict(kept.grants.issued.items()) == book.grants.issued
     assert not snapshot.differs(log, book)
