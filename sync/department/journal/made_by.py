@@ -53,7 +53,6 @@ from sync.department.policy.roles import Call
 from sync.hot_lists.document import HEAD
 
 Form = Mapping[str, Any]
-LISTS = frozenset({"hotlist/push", "hotlist/add", "hotlist/withdraw"})
 TYPED = ("plate", "fit", "practicable", "text", "outcome")
 STEP_CALLS = {
     Step.VIEWED: "alert/show",
@@ -108,9 +107,7 @@ def _of_step(note: AlertStepTaken, form: Form, said: Statement) -> bool:
     step = to_plain(note.step)
     if note.unit:
         return said.call == "alert/list"
-    typed = all(
-        step[one] == form[one] for one in ("plate", "fit", "practicable", "text", "outcome") if one in form
-    )
+    typed = all(step[one] == form[one] for one in TYPED if one in form)
     return typed and note.step.user == said.user and said.call == STEP_CALLS.get(note.step.step)
 
 
@@ -148,7 +145,7 @@ RULES: Mapping[type[Note], Rule] = {
         fits=_of_document,
         two=frozenset({"document/sign", "hotlist/push", "hotlist/add"}),
     ),
-    ListSent: _rule(" ".join(LISTS), Call.DOCUMENT_SIGN, "list_id source agency"),
+    ListSent: _rule("hotlist/push hotlist/add hotlist/withdraw", Call.DOCUMENT_SIGN, "list_id source agency"),
     GrantIssued: Rule(
         {"grant/issue": Call.GRANT_ISSUE, "grant/enter": Call.GRANT_ENTER},
         ("person", "organisation", "role", "purpose", "work_order"),

@@ -160,7 +160,7 @@ class Signers:
         elif isinstance(note, SessionKeySet):
             self._open_session(entry, note)
         elif isinstance(note, MADE):
-            self._make(entry)
+            self.make(entry, self.demand_made(entry))
         elif isinstance(note, DECISIONS):
             self.second.decide(entry, self.demand_signed(entry) if entry.signed or self.ever else None)
         elif isinstance(note, SessionEnded) and note.how in {"logoff", "ended"}:
@@ -191,9 +191,10 @@ class Signers:
             self.second.demand_other_judge(said.user, entry.note.access)
         return said
 
-    def _make(self, entry: Entry) -> None:
-        """What an entry of a person's doing changes."""
-        note, said = entry.note, self.demand_made(entry)
+    def make(self, entry: Entry, said: Statement | None) -> None:
+        """What an entry of a person's doing changes, once `demand_made` gave the call that made it. Raises
+        UnsignedError."""
+        note = entry.note
         if said is not None:
             self.signed_kinds.add(note.KIND)
         if isinstance(note, ChangeProposed):
@@ -415,12 +416,21 @@ class SignedLog:
 
         Before the first person of a log had a key, accesses need no signature.
         """
-        note, at_us = entry.note, entry.stamp.at_us
+        note = entry.note
         if isinstance(note, MADE):
             said = self.signers.demand_made(entry)
             if said is not None:
                 self._judge_alert(entry, said)
+            self.signers.make(entry, said)
+            self._remember(entry)
+        elif not isinstance(note, Access):
             self.signers.apply(entry)
+        elif entry.signed or self.signers.ever:
+            self._judge_access(entry, note)
+
+    def _remember(self, entry: Entry) -> None:
+        """Keep what a later call may name by number: a request, a proposal, an alert."""
+        note, at_us = entry.note, entry.stamp.at_us
         if isinstance(note, InquiryAsked | SearchProposed):
             forget(self.waiting, lambda one: at_us - one.at_us >= WAITS_US)
             digest = ask_digest(note.query.plate, note.ground)
@@ -429,11 +439,6 @@ class SignedLog:
             self.alerts[entry.sequence] = NamedAlert(alert=note.record or note.alert, read=note.read)
             while len(self.alerts) > MOST_ALERTS:
                 del self.alerts[next(iter(self.alerts))]
-        elif not isinstance(note, Access):
-            if not isinstance(note, MADE):
-                self.signers.apply(entry)
-        elif entry.signed or self.signers.ever:
-            self._judge_access(entry, note)
 
     def asked(self, number: int) -> bytes | None:
         """`ask_digest` of a request or a proposal, by its entry."""
