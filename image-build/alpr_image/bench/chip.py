@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alpr_device.slots import PiSlots
-
-from alpr_image import pack
+from alpr_image.bench import variants
 from alpr_image.bench.story import SHORT_CLIP, Story
 from alpr_image.bench.visit import CLIP_LIMIT_S, READ_TO_ITS_END, START_LIMIT_S, prompt, shown
-from alpr_image.image import Parts, assemble
-from alpr_image.root import Facts
-from alpr_image.workshop import BuildError, Workshop, run
+from alpr_image.image import Parts
+from alpr_image.workshop import BuildError
 
 SLOT = "tpm:0x1500ab1"
 NAME = "reader-1"
@@ -19,7 +16,8 @@ NAME = "reader-1"
 
 def keys_in_the_chip(story: Story, parts: Parts) -> None:
     """It starts, reads, and has its keys in the chip; it starts again and opens what it has stored."""
-    card = _card(story.shop, parts, story.folder / "chip.card")
+    made = variants.card(story.shop, parts, name="chip", alter=_with_slot)
+    card = story.grown(made, story.folder / "chip.card")
     machine = story.machine("chip-unit")
     disks = (story.clip_disk(frames=SHORT_CLIP),)
     for what in ("first start", "next start"):
@@ -37,15 +35,7 @@ def keys_in_the_chip(story: Story, parts: Parts) -> None:
             told.append(" ".join(slot.split()))
 
 
-def _card(shop: Workshop, parts: Parts, card: Path) -> Path:
-    """A card of the last build's tree with the slot named in /etc/default."""
-    tree, out = shop.path / "root-variant", shop.folder("variant-chip")
-    run(["rm", "-rf", tree])
-    run(["cp", "-a", shop.path / f"root-{parts.board.name}", tree])
+def _with_slot(tree: Path) -> None:
+    """The last build's tree with the slot named in /etc/default."""
     with (tree / "etc/default/alpr-reader").open("a", encoding="utf-8") as file:
         file.write(f"INIT_OPTIONS=--slot {SLOT}\n")
-    verified, boot = assemble(shop, parts, Facts(board=parts.board.name, version=1, name="chip"), tree, out)
-    config = pack.config_partition(shop, PiSlots.autoboot("A"), out / "bootconfig.img")
-    made = pack.disk(shop, config=config, boot=boot, root=verified.image, out=out / "card.img")
-    run(["rm", "-rf", tree])
-    return Story.grown(made, card)

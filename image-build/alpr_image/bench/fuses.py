@@ -8,17 +8,15 @@ import shutil
 from pathlib import Path
 
 from alpr_device.data_key import LABEL
-from alpr_device.slots import PiSlots
 
-from alpr_image import pack, wheels
-from alpr_image.bench import stand_in_firmware
+from alpr_image import wheels
+from alpr_image.bench import stand_in_firmware, variants
 from alpr_image.bench.card import partition
 from alpr_image.bench.luks import Header
 from alpr_image.bench.story import SHORT_CLIP, Story
 from alpr_image.bench.visit import prompt, shown
-from alpr_image.image import Parts, assemble
-from alpr_image.root import Facts
-from alpr_image.workshop import BuildError, Workshop, run
+from alpr_image.image import Parts
+from alpr_image.workshop import BuildError
 
 NAME = "reader-1"
 KEY = bytes(range(32))
@@ -33,7 +31,8 @@ _ioctl = StandInFirmware(bytes.fromhex("{KEY.hex()}")).ioctl  # type: ignore[ass
 
 def key_in_the_fuses(story: Story, parts: Parts) -> None:
     """It makes its data partition without a chip, starts again and opens it; another board's key does not."""
-    card = _card(story.shop, parts, story.folder / "fuses.card")
+    made = variants.card(story.shop, parts, name="fuses", alter=_with_stand_in)
+    card = story.grown(made, story.folder / "fuses.card")
     machine, disks = story.machine("fuses-unit"), (story.clip_disk(frames=SHORT_CLIP),)
     for what in ("makes its data partition", "starts again and opens it"):
         with (
@@ -71,20 +70,11 @@ def _opens(story: Story, card: Path, start: int, key: bytes) -> bool:
     return True
 
 
-def _card(shop: Workshop, parts: Parts, card: Path) -> Path:
-    """A card of the last build's tree with the stand-in below the driver."""
-    tree, out = shop.path / "root-variant", shop.folder("variant-fuses")
-    run(["rm", "-rf", tree])
-    run(["cp", "-a", shop.path / f"root-{parts.board.name}", tree])
+def _with_stand_in(tree: Path) -> None:
+    """The last build's tree with the stand-in below the driver."""
     package = tree / wheels.FOLDER / "alpr_device"
     shutil.copyfile(Path(stand_in_firmware.__file__), package / "stand_in_firmware.py")
     with (package / "mailbox.py").open("a", encoding="utf-8") as file:
         file.write(_LAID_IN)
     for cached in package.glob("__pycache__/mailbox.*"):
         cached.unlink()
-    facts = Facts(board=parts.board.name, version=1, name="fuses")
-    verified, boot = assemble(shop, parts, facts, tree, out)
-    config = pack.config_partition(shop, PiSlots.autoboot("A"), out / "bootconfig.img")
-    made = pack.disk(shop, config=config, boot=boot, root=verified.image, out=out / "card.img")
-    run(["rm", "-rf", tree])
-    return Story.grown(made, card)

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alpr_device.luks_header import TPM_TOKEN, read_header
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from alpr_image.workshop import BuildError, Workshop
 
-_MAGIC = b"LUKS\xba\xbe"
-_HEAD = struct.Struct(">6sHQ")
 SECTOR = 512
 SRK = "0x81000001"
 
@@ -36,20 +34,16 @@ class Header:
     @classmethod
     def of(cls, path: Path, start: int) -> Header:
         """Read the header of the partition that begins at `start`. Raises BuildError."""
-        with path.open("rb") as file:
-            file.seek(start)
-            magic, version, size = _HEAD.unpack(file.read(_HEAD.size))
-            if magic != _MAGIC or version != 2:
-                raise BuildError(f"{path}: no LUKS2 header at byte {start}")
-            file.seek(start + 4096)
-            text = file.read(size - 4096).split(b"\0", 1)[0]
-        return cls(path, start, json.loads(text))
+        try:
+            return cls(path, start, read_header(path, start))
+        except (OSError, ValueError) as error:
+            raise BuildError(str(error)) from None
 
     @property
     def token(self) -> dict[str, Any]:
         """systemd's token. Raises BuildError."""
         for one in self.held["tokens"].values():
-            if one["type"] == "systemd-tpm2":
+            if one["type"] == TPM_TOKEN:
                 return dict(one)
         raise BuildError(f"{self.path}: not sealed by a chip")
 

@@ -1,4 +1,4 @@
-"""Images that must not stay: built from the good tree by one change each."""
+"""Images built from the good tree by one change each: updates that must not stay, and cards for a trial."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from alpr_image import wheels
+from alpr_device.slots import PiSlots
+
+from alpr_image import pack, wheels
 from alpr_image.bundle import rauc_bundle, update_file
 from alpr_image.image import Parts, assemble
 from alpr_image.release_log import ReleaseLog
@@ -35,14 +37,9 @@ def make(
     logged: bool = True,
 ) -> Variant:
     """Build an update from a copy of the good tree. logged: entered in the release log, with its proof."""
-    good, tree = shop.path / f"root-{parts.board.name}", shop.path / "root-variant"
-    run(["rm", "-rf", tree])
-    run(["cp", "-a", good, tree])
-    if alter is not None:
-        alter(tree)
-    out = shop.folder(f"variant-{name}")
     facts = Facts(board=parts.board.name, version=version, name=f"0.2.{version}")
-    verified, boot = assemble(shop, parts, facts, tree, out)
+    out = shop.folder(f"variant-{name}")
+    verified, boot = _assembled(shop, parts, facts, out, alter)
     bundle = rauc_bundle(
         shop, facts, root=verified.image, boot=boot, keys=parts.keys, out=out / "bundle.raucb", signer=signer
     )
@@ -52,8 +49,29 @@ def make(
     )
     for large in (bundle, out / "system.img", boot):
         large.unlink()
-    run(["rm", "-rf", tree])
     return Variant(update=update, version=version)
+
+
+def card(shop: Workshop, parts: Parts, *, name: str, alter: Alter) -> Path:
+    """A card with such a tree in slot A, as a build leaves one."""
+    facts, out = Facts(board=parts.board.name, version=1, name=name), shop.folder(f"variant-{name}")
+    verified, boot = _assembled(shop, parts, facts, out, alter)
+    config = pack.config_partition(shop, PiSlots.autoboot("A"), out / "bootconfig.img")
+    return pack.disk(shop, config=config, boot=boot, root=verified.image, out=out / "card.img")
+
+
+def _assembled(
+    shop: Workshop, parts: Parts, facts: Facts, out: Path, alter: Alter | None
+) -> tuple[pack.VerifiedRoot, Path]:
+    """The root and the boot partition of a copy of the good tree."""
+    good, tree = shop.path / f"root-{parts.board.name}", shop.path / "root-variant"
+    run(["rm", "-rf", tree])
+    run(["cp", "-a", good, tree])
+    if alter is not None:
+        alter(tree)
+    made = assemble(shop, parts, facts, tree, out)
+    run(["rm", "-rf", tree])
+    return made
 
 
 def without_models(tree: Path) -> None:

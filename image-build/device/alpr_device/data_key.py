@@ -8,9 +8,7 @@ partition keeps the source that it was made with: its LUKS header says which.
 
 from __future__ import annotations
 
-import json
 import os
-import struct
 import sys
 import time
 from collections.abc import Callable
@@ -18,16 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alpr_device.errors import DeviceError, KeySourceError
+from alpr_device.luks_header import TPM_TOKEN, read_header
 from alpr_device.mailbox import DEVICE, FirmwareKeys, Mailbox
 
 LABEL = b"alpr-reader data partition v1"
 PARTITION = "persistent"
 # a chip on the SPI bus is there seconds after the kernel; one that the header names is waited for
 NEW_CHIP_S, NAMED_CHIP_S = 15.0, 90.0
-_LUKS = struct.Struct(">6sHQ")
-_MAGIC = b"LUKS\xba\xbe"
-_HEADER_BYTES = 4096
-_MOST_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +82,9 @@ def source_of(places: Places) -> str | None:
     if device is None:
         return None
     try:
-        with device.open("rb") as file:
-            magic, version, size = _LUKS.unpack(file.read(_LUKS.size))
-            if magic != _MAGIC or version != 2 or not _HEADER_BYTES < size <= _MOST_BYTES:
-                return None
-            file.seek(_HEADER_BYTES)
-            text = file.read(size - _HEADER_BYTES).split(b"\0", 1)[0]
-        tokens = json.loads(text)["tokens"].values()
-        return "chip" if any(one["type"] == "systemd-tpm2" for one in tokens) else "fuses"
-    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError):
+        tokens = read_header(device)["tokens"].values()
+        return "chip" if any(one["type"] == TPM_TOKEN for one in tokens) else "fuses"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # cryptsetup reads the second header, or says what is wrong
 
 
