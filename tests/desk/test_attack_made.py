@@ -242,30 +242,23 @@ def a_hot_list_by_one_person(root: Root) -> tuple[Note, tuple[object, bytes]]:
     return note, root.signed("super", "hotlist/push", form)
 
 
+VENDOR_GRANT = GrantForm(
+    person="vendor1",
+    organisation="ACME",
+    role=GrantRole.VENDOR,
+    holder_key="ssh-ed25519 x",
+    purpose="repair: camera",
+    work_order="W-1",
+    units=("unit",),
+)
+
+
 def a_grant_by_no_administrator(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    form = GrantForm(
-        person="vendor1",
-        organisation="ACME",
-        role=GrantRole.VENDOR,
-        holder_key="ssh-ed25519 x",
-        purpose="repair: camera",
-        work_order="W-1",
-        units=("unit",),
-    )
-    return grant(), root.signed("officer1", "grant/issue", form)
+    return grant(), root.signed("officer1", "grant/issue", VENDOR_GRANT)
 
 
 def a_grant_for_another_person(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    form = GrantForm(
-        person="vendor1",
-        organisation="ACME",
-        role=GrantRole.VENDOR,
-        holder_key="ssh-ed25519 x",
-        purpose="repair: camera",
-        work_order="W-1",
-        units=("unit",),
-    )
-    return grant("pup"), root.signed("chief", "grant/issue", form)
+    return grant("pup"), root.signed("chief", "grant/issue", VENDOR_GRANT)
 
 
 def a_release_that_nobody_else_asked_for(root: Root) -> tuple[Note, tuple[object, bytes]]:

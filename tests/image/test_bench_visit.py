@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pty
 import shutil
-import subprocess
 import sys
-import tty
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -20,33 +14,7 @@ from alpr_image.bench.story import CLIP, Story
 from alpr_image.keys import KeyFolder
 from alpr_image.workshop import Workshop
 
-from hw.serial_port import FdPort
-from tests.tools.rehearsal import Hands
-
-
-@contextlib.contextmanager
-def console_of(home: Path) -> Iterator[Hands]:
-    """`reader console` at one end of a pseudo-terminal, hands at the other."""
-    ours, theirs = pty.openpty()
-    tty.setraw(theirs)
-    words = [
-        sys.executable,
-        "-m",
-        "firmware.cli",
-        "--home",
-        str(home),
-        "console",
-        "--port",
-        os.ttyname(theirs),
-    ]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield Hands(FdPort(ours, ours, name="cable"))
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-        os.close(ours)
-        os.close(theirs)
+from tests.tools.rehearsal import console_of
 
 
 @pytest.mark.slow
@@ -65,7 +33,7 @@ def test_every_step_of_the_bench_s_visit_passes_at_a_reader_of_this_machine(tmp_
     assert str(frames) in configuration.read_text()
     told: list[str] = []
     story = Story(Workshop(tmp_path / "shop"), cast("KeyFolder", None), told.append)
-    with office.open(), console_of(home) as hands:
+    with office.open(), console_of(home, [sys.executable, "-m", "firmware.cli"]) as hands:
         visit.first_visit(story, hands, office)
     assert visit.verified(office)
     assert [one.line() for one in story.seen if not one.good] == []

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -23,13 +20,6 @@ from sync.errors import LinkError
 from sync.hot_lists.entry import Entry
 
 PLATE = "7XKR219"
-
-
-@pytest.fixture
-def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
-    made = Joined(tmp_path / "unit", department, "unit")
-    yield made
-    made.close()
 
 
 def raise_alert(unit: Joined, read: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,26 +28,14 @@ from sync.department.store.tables import elements, logs, tokens
 from sync.errors import LinkError, RefusedByDepartmentError
 from sync.handover import HandedRecord, closed_logs, open_handover
 from sync.membership import SyncFolder
-from sync.succession import keep_keys, open_or_succeed, registration, succeed
-
-
-@pytest.fixture
-def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
-    made = Joined(tmp_path / "unit", department, "unit")
-    yield made
-    made.close()
+from sync.succession import open_or_succeed, registration
 
 
 def close_the_log(unit: Joined, department: Department) -> Path:
     """As a fork does: the log is set aside with its keys, another opened, and the department told."""
-    log_id, previous = unit.outbox.log_id, unit.outbox.anchored_note()
-    keep_keys(unit.folder, log_id, unit.outbox.sealed_keys())
-    unit.ledger.close()
-    unit.ledger = succeed(
-        unit.home, unit.slot, unit.clock, unit.folder, previous=previous, reason="the department refused it"
-    )
+    folder = unit.close_log()
     register(unit, department)
-    return unit.folder.path / "old" / log_id.hex()[:16]
+    return folder
 
 
 def register(unit: Joined, department: Department) -> None:

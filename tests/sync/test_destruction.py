@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,26 +30,8 @@ from sync.destruction import (
 from sync.errors import LinkError, MessageError, RefusedByDepartmentError
 
 
-@pytest.fixture
-def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
-    made = Joined(tmp_path / "unit", department, "unit")
-    yield made
-    made.close()
-
-
 def word(unit: Joined, left: list[int], **changes: object) -> Destroyed:
-    said = Destroyed(
-        log_id=unit.outbox.log_id,
-        unit_id=unit.folder.member().unit_id,
-        at_us=unit.clock.now().us,
-        size=unit.outbox.size(),
-        checkpoint=unit.outbox.head(),
-        grant_id="g-463",
-        undelivered=len(left),
-        ranges=ranges_of(left),
-        holds=(),
-    )
-    return replace(said, **changes)  # type: ignore[arg-type]
+    return replace(unit.last_word(left), **changes)  # type: ignore[arg-type]
 
 
 def signed(unit: Joined, said: Destroyed) -> bytes:

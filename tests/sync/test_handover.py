@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,25 +21,7 @@ from sync.department.server.server import Department
 from sync.documents import Carried, context_of, inbox_file
 from sync.errors import ConfigError
 from sync.handover import BadRecord, HandedRecord, closed_logs, open_handover
-from sync.succession import MOST_A_DAY, demand_no_quarrel, keep_keys, looked_at, succeed
-
-
-@pytest.fixture
-def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
-    made = Joined(tmp_path / "unit", department, "unit")
-    yield made
-    made.close()
-
-
-def close_the_log(unit: Joined) -> Path:
-    """As a fork does: the log is set aside with its keys, and another opened."""
-    log_id, previous = unit.outbox.log_id, unit.outbox.anchored_note()
-    keep_keys(unit.folder, log_id, unit.outbox.sealed_keys())
-    unit.ledger.close()
-    unit.ledger = succeed(
-        unit.home, unit.slot, unit.clock, unit.folder, previous=previous, reason="the department refused it"
-    )
-    return unit.folder.path / "old" / log_id.hex()[:16]
+from sync.succession import MOST_A_DAY, demand_no_quarrel, looked_at
 
 
 def test_what_the_department_lacks_of_a_closed_log_lies_in_its_folder_and_opens_there(
@@ -51,7 +32,7 @@ def test_what_the_department_lacks_of_a_closed_log_lies_in_its_folder_and_opens_
     held = unit.outbox.received_to()
     unsent = unit.add(3)
     leaves = unit.outbox.leaves(0, unit.outbox.size())
-    folder = close_the_log(unit)
+    folder = unit.close_log()
     before = sorted(folder.rglob("*"))
     with open_handover(folder) as handover:
         found = list(handover.records())
@@ -69,7 +50,7 @@ def test_what_the_department_lacks_of_a_closed_log_lies_in_its_folder_and_opens_
 
 def test_what_was_altered_is_handed_over_as_such(unit: Joined) -> None:
     first, second, third = unit.add(3)
-    folder = close_the_log(unit)
+    folder = unit.close_log()
     database = sqlite3.connect(folder / "store" / "ledger.sqlite3")
     with database:
         database.execute("UPDATE leaves SET leaf = zeroblob(99) WHERE sequence = ?", (first,))
@@ -93,7 +74,7 @@ def test_a_folder_without_keys_still_hands_over_its_records_and_one_without_a_le
     unit: Joined, tmp_path: Path
 ) -> None:
     unit.add(1)
-    folder = close_the_log(unit)
+    folder = unit.close_log()
     (folder / "keys.cbor").unlink()
     with open_handover(folder) as handover:
         assert handover.keys == ()
@@ -104,7 +85,7 @@ def test_a_folder_without_keys_still_hands_over_its_records_and_one_without_a_le
 
 def test_a_folder_without_its_key_and_without_a_record_names_no_log(unit: Joined) -> None:
     unit.add(1)
-    folder = close_the_log(unit)
+    folder = unit.close_log()
     for key in folder.rglob("*.pub"):
         key.unlink()
     ledger = next(folder.rglob("ledger.sqlite3"))
@@ -122,7 +103,7 @@ def test_a_record_whose_page_is_torn_is_handed_over_as_bad_and_its_neighbors_who
     unit: Joined, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unit.add(3)
-    folder = close_the_log(unit)
+    folder = unit.close_log()
     with open_handover(folder) as handover:
         whole = list(handover.records())
         torn = whole[1].sequence
@@ -156,7 +137,7 @@ def test_the_department_sees_what_it_lacks_of_a_closed_log_and_what_contradicts(
     held = unit.outbox.received_to()
     unsent = unit.add(3)
     size = unit.outbox.size()
-    folder = close_the_log(unit)
+    folder = unit.close_log()
     found = examine_closed_log(department.store, folder)
     assert (found.verified, found.bad, found.contradicting) == (size, 0, 0)
     assert found.lacking >= len(unsent)
@@ -173,7 +154,7 @@ def test_the_department_sees_what_it_lacks_of_a_closed_log_and_what_contradicts(
 
 def test_a_log_of_no_unit_is_not_compared(department: Department, unit: Joined, tmp_path: Path) -> None:
     unit.add(1)
-    folder = close_the_log(unit)
+    folder = unit.close_log()
     store = Department(found_department(tmp_path / "other"))
     try:
         with pytest.raises(ConfigError, match="log of no unit"):
@@ -189,7 +170,7 @@ def test_a_closed_log_is_undone_work_until_the_department_says_otherwise(
     converse(unit, department)
     assert closed_logs(unit.folder) == []
     unit.add(3, hit=True)
-    folder = close_the_log(unit)
+    folder = unit.close_log()
     [one] = closed_logs(unit.folder)
     assert (one.reads, one.folder) == (3, folder)
     name = f"handed-over/{folder.name}"
@@ -211,12 +192,12 @@ def command_key(unit: Joined) -> Ed25519PrivateKey:
 def test_a_log_with_nothing_to_deliver_is_no_undone_work(unit: Joined, department: Department) -> None:
     unit.add(2)
     converse(unit, department)
-    close_the_log(unit)
+    unit.close_log()
     assert closed_logs(unit.folder) == []
 
 
 def test_an_unreadable_closed_log_counts_as_not_delivered(unit: Joined) -> None:
-    folder = close_the_log(unit)
+    folder = unit.close_log()
     (folder / "store" / "ledger.sqlite3").write_bytes(b"no database")
     assert [one.reads for one in closed_logs(unit.folder)] == [-1]
 
@@ -224,7 +205,7 @@ def test_an_unreadable_closed_log_counts_as_not_delivered(unit: Joined) -> None:
 def test_two_living_clones_stop_closing_each_others_logs_until_a_person_looks(unit: Joined) -> None:
     for _ in range(MOST_A_DAY):
         demand_no_quarrel(unit.folder)
-        close_the_log(unit)
+        unit.close_log()
     with pytest.raises(LedgerError, match="another device acts as this unit") as refused:
         demand_no_quarrel(unit.folder)
     assert "--new-log" in refused.value.cure

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from postgres_twin import postgres_cluster
+from postgres_twin import empty, postgres_cluster
 from receiver_twins import Joined
 from sync_twins import LoopbackLink, checked, converse, found_department
 
@@ -17,10 +17,9 @@ from sync.closed_delivery import ClosedDelivery
 from sync.department.server.server import Department
 from sync.department.store.database import Store, open_store
 from sync.department.store.tables import destructions, elements, leaves, logs, metadata
-from sync.destruction import Destroyed, ranges_of
 from sync.handover import closed_logs
 from sync.messages import seal_message
-from sync.succession import keep_keys, registration, succeed
+from sync.succession import registration
 
 HEAD = "0005"
 UNDO = {
@@ -41,20 +40,9 @@ def department(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Depar
     changes = {}
     if request.param == "postgresql":
         url = request.getfixturevalue("cluster")
-        store = open_store(url, migrate=False)
-        with store.write() as connection:
-            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-            connection.exec_driver_sql("CREATE SCHEMA public")
-        store.close()
+        empty(url)
         changes = {"database": url}
     made = Department(found_department(tmp_path / "department", **changes))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
-    made = Joined(tmp_path / "unit", department, "unit")
     yield made
     made.close()
 
@@ -125,7 +113,7 @@ def test_a_filled_store_of_an_earlier_revision_is_kept_whole_and_takes_what_is_n
         assert closed_logs(unit.folder) == []
         unit.add(1)
         converse(unit, newer)
-        newer.receiver.answer("destroyed", seal_message(last_word(unit), unit.outbox.sign))  # revision 5
+        newer.receiver.answer("destroyed", seal_message(unit.last_word(), unit.outbox.sign))  # revision 5
         assert len(rows(newer.store, destructions)) == 1
         assert newer.retention.run() == []
     finally:
@@ -142,12 +130,7 @@ def shape_lacks(store: Store, before: str) -> bool:
 
 
 def close_the_log(unit: Joined, department: Department) -> None:
-    log_id, previous = unit.outbox.log_id, unit.outbox.anchored_note()
-    keep_keys(unit.folder, log_id, unit.outbox.sealed_keys())
-    unit.ledger.close()
-    unit.ledger = succeed(
-        unit.home, unit.slot, unit.clock, unit.folder, previous=previous, reason="the department refused it"
-    )
+    unit.close_log()
     message = registration(unit.outbox, unit.folder, unit.folder.unit_key(), previous=None, reason="a fork")
     department.enrollment.answer("new-log", message)
 
@@ -155,20 +138,6 @@ def close_the_log(unit: Joined, department: Department) -> None:
 def hand_over(unit: Joined, department: Department) -> None:
     key = department.home.log_key().public_key()
     ClosedDelivery(unit.outbox, LoopbackLink(department), key, parcel_bytes=1 << 20).run(unit.folder)
-
-
-def last_word(unit: Joined) -> Destroyed:
-    return Destroyed(
-        log_id=unit.outbox.log_id,
-        unit_id=unit.folder.member().unit_id,
-        at_us=unit.clock.now().us,
-        size=unit.outbox.size(),
-        checkpoint=unit.outbox.head(),
-        grant_id="g-463",
-        undelivered=0,
-        ranges=ranges_of([]),
-        holds=(),
-    )
 
 
 def test_programs_that_start_together_on_an_earlier_store_bring_it_up_once(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from receiver_twins import Joined
 from sync_twins import DepartmentProcess, FaultProxy, LoopbackLink, Unit, checked, converse
@@ -16,13 +13,6 @@ from sync.errors import LinkError, RefusedByDepartmentError
 from sync.parcels import frame_parcel
 from sync.pieces import PieceHeader, PieceHeld
 from sync.uplink import Conversation, ParcelSize
-
-
-@pytest.fixture
-def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
-    made = Joined(tmp_path / "unit", department, "unit")
-    yield made
-    made.close()
 
 
 def test_a_half_dead_line_gets_an_image_through_by_pieces(server: DepartmentProcess, enrolled: Unit) -> None:

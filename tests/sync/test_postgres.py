@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres_twin import postgres_cluster
+from postgres_twin import empty, postgres_cluster
 from receiver_twins import Joined
 from sqlalchemy import func, select, text
 from sync_twins import LoopbackLink, checked, converse, found_department
@@ -43,19 +43,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 def department(url: str, tmp_path: Path, clock: Clock) -> Iterator[Department]:
-    store = open_store(url, migrate=False)
-    with store.write() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    store.close()
+    empty(url)
     made = Department(found_department(tmp_path / "department", database=url), Clocks.simulated(clock))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
-    made = Joined(tmp_path / "unit", department, "unit")
     yield made
     made.close()
 

@@ -48,13 +48,6 @@ def department(tmp_path: Path, clock: Clock) -> Iterator[Department]:
     made.close()
 
 
-@pytest.fixture
-def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
-    made = Joined(tmp_path / "unit", department, "unit")
-    yield made
-    made.close()
-
-
 def held_now(department: Department) -> tuple[int, int]:
     with department.store.read() as connection:
         counts = [

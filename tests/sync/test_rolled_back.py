@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,6 @@ from sync import messages as m
 from sync.department.server.server import Department
 from sync.department.store import incidents
 from sync.succession import open_or_succeed, registration
-
-
-@pytest.fixture
-def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
-    made = Joined(tmp_path / "unit", department, "unit")
-    yield made
-    made.close()
 
 
 def roll_back(unit: Unit, tmp_path: Path) -> None:

@@ -22,13 +22,14 @@ HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[1] / "twins"), str(HERE.parents[2])]
 
 import structlog  # noqa: E402
+from desk_root import access_of  # noqa: E402
 from desk_twins import GROUND, Department, found_department, open_copy  # noqa: E402
 
 from storage.times import DAY_US, SECOND_US  # noqa: E402
 from sync.department.desk import snapshot  # noqa: E402
 from sync.department.desk.inquiry.forms import NothingForm, RunForm  # noqa: E402
 from sync.department.ground.person_key import read_token  # noqa: E402
-from sync.department.journal.entries import Access, AccessResult, InquiryAsked  # noqa: E402
+from sync.department.journal.entries import AccessResult, InquiryAsked  # noqa: E402
 from sync.department.journal.statements import sign_call  # noqa: E402
 
 AT_ONCE = 5000
@@ -45,16 +46,7 @@ def fill(department: Department, entries: int) -> None:
     query = department.plate("8XYZ123")
     form = RunForm(query=query, ground=GROUND)
     stamp = next(one for one in log.entries(log.size() - 1)).stamp
-    note = Access(
-        action="search",
-        elements=query.text(),
-        plate=query.plate,
-        ground=GROUND,
-        on_behalf_of="",
-        request=-1,
-        approval=-1,
-        reads=(),
-    )
+    note = access_of(query)
     at_us = max(log.newest_us(), department.clock.us)
     while log.size() < entries:
         with log.writing():

@@ -5,14 +5,20 @@ Used to record the session that the README shows, and by whoever wants to drive 
 
 from __future__ import annotations
 
+import os
+import pty
 import re
+import subprocess
 import time
-from collections.abc import Callable
+import tty
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from firmware.console.armour import to_lines
 from firmware.console.challenge import NAMESPACE, Answer, Challenge
 from hw.errors import LineGoneError
-from hw.serial_port import SerialPort
+from hw.serial_port import FdPort, SerialPort
 from storage.grant_format import Bundle
 from storage.ssh_signature import PrivateKey, sign
 
@@ -23,6 +29,25 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 class Silence(AssertionError):  # noqa: N818 - what happened
     """The words that were waited for did not come; carries what came instead."""
+
+
+@contextmanager
+def console_of(home: Path, reader: Sequence[str]) -> Iterator[Hands]:
+    """`reader console` at one end of a pseudo-terminal, hands at the other. `reader`: how it is started."""
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    process = subprocess.Popen(
+        [*reader, "--home", str(home), "console", "--port", os.ttyname(theirs)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield Hands(FdPort(ours, ours, name="pty"))
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+        os.close(theirs)
+        os.close(ours)
 
 
 class Hands:

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import pty
 import re
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import tty
 from collections.abc import Iterator
 from pathlib import Path
 
 from firmware.console.service import socket_of
-from hw.serial_port import FdPort
-from tests.tools.rehearsal import Hands
+from tests.tools.rehearsal import Hands, console_of
 
 BEGIN, END = "<!-- transcript: begin -->", "<!-- transcript: end -->"
 START_LIMIT_S = 60.0
@@ -93,25 +89,12 @@ class Visit:
     @contextlib.contextmanager
     def cable(self) -> Iterator[Hands]:
         """`reader console` on a pty; the hands are at the other end."""
-        master, slave = pty.openpty()
-        tty.setraw(slave)
-        name = os.ttyname(slave)
         self.call(self._reader, self.unit, "init")
         config = self.unit / "config.toml"
         text = config.read_text()
         config.write_text(re.sub(r"^source = .*$", f'source = "{self._source}"', text, flags=re.MULTILINE))
-        console = subprocess.Popen(
-            [self._reader, "--home", str(self.unit), "console", "--port", name],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            yield Hands(FdPort(master, master, name="pty"))
-        finally:
-            console.terminate()
-            console.wait(timeout=30)
-            os.close(slave)
-            os.close(master)
+        with console_of(self.unit, [self._reader]) as hands:
+            yield hands
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:

@@ -20,6 +20,20 @@ VICTIM = "comm1"
 PLATE = "8XYZ123"
 
 
+def access_of(query: Query) -> Access:
+    """The entry of a search that no desk ran."""
+    return Access(
+        action="search",
+        elements=query.text(),
+        plate=query.plate,
+        ground=GROUND,
+        on_behalf_of="",
+        request=-1,
+        approval=-1,
+        reads=(),
+    )
+
+
 class Root:
     """Somebody who writes entries past the desk, with the log's own key."""
 
@@ -45,17 +59,7 @@ class Root:
         return self.department.plate(plate)
 
     def look_up(self, plate: str = PLATE) -> Access:
-        query = self.query(plate)
-        return Access(
-            action="search",
-            elements=query.text(),
-            plate=query.plate,
-            ground=GROUND,
-            on_behalf_of="",
-            request=-1,
-            approval=-1,
-            reads=(),
-        )
+        return access_of(self.query(plate))
 
     def session(self, key: Ed25519PrivateKey, by: Ed25519PrivateKey, user: str = VICTIM) -> bytes:
         """A logon of that user with a session's key, certified by the key at hand."""

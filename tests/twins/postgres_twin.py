@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from sync.department.store.database import open_store
+
 VERSIONS = Path("/usr/lib/postgresql")
 
 
@@ -19,6 +21,15 @@ def binaries() -> Path | None:
     """The folder of PostgreSQL's server programs, newest first."""
     found = sorted(VERSIONS.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]), reverse=True)
     return found[0].parent if found else None
+
+
+def empty(url: str) -> None:
+    """Take everything out of a database."""
+    store = open_store(url, migrate=False)
+    with store.write() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    store.close()
 
 
 @contextmanager

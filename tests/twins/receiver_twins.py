@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,9 +18,11 @@ from sync.department.ground.home import load_ed25519
 from sync.department.server.server import Department
 from sync.department.store import incidents
 from sync.department.store import unit_logs as held
+from sync.destruction import Destroyed, ranges_of
 from sync.enrollment import make_vouch
 from sync.enrollment_code import EnrollmentCode
 from sync.membership import Member
+from sync.succession import keep_keys, succeed
 
 
 class Joined(Unit):
@@ -65,6 +68,35 @@ class Joined(Unit):
                 authority=answer.authority,
                 root=bytes(32),
             )
+        )
+
+    def close_log(self) -> Path:
+        """As a fork does: set the log aside with its keys, and open another; the folder of the closed one."""
+        log_id, previous = self.outbox.log_id, self.outbox.anchored_note()
+        keep_keys(self.folder, log_id, self.outbox.sealed_keys())
+        self.ledger.close()
+        self.ledger = succeed(
+            self.home,
+            self.slot,
+            self.clock,
+            self.folder,
+            previous=previous,
+            reason="the department refused it",
+        )
+        return self.folder.path / "old" / log_id.hex()[:16]
+
+    def last_word(self, left: Sequence[int] = ()) -> Destroyed:
+        """What a factory reset says; `left`: records that the department never had."""
+        return Destroyed(
+            log_id=self.outbox.log_id,
+            unit_id=self.folder.member().unit_id,
+            at_us=self.clock.now().us,
+            size=self.outbox.size(),
+            checkpoint=self.outbox.head(),
+            grant_id="g-463",
+            undelivered=len(left),
+            ranges=ranges_of(list(left)),
+            holds=(),
         )
 
 
