@@ -76,7 +76,7 @@ READ_AT_EVERY_START = (
     "usr/lib/systemd/systemd",
     "usr/lib/aarch64-linux-gnu/libc.so.6",
     "usr/bin/python3.13",
-    f"{wheels.FOLDER}/firmware/cli.py",
+    f"{wheels.FOLDER}/firmware/__pycache__/cli.cpython-313.pyc",  # its source is not opened
     f"{wheels.FOLDER}/detector/models/plate-reader.tflite",
 )
 _EXTENT = re.compile(r"(?m)^\s*\d+:\s+\d+\.\.\s*\d+ \|\s*\d+ :\s+(\d+)\.\.\s*(\d+) \|")
