@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import PLATE, Department, Reopen, SteppedTime, add_reads, ask_signed, check, query_body
+from flipped import flip
 
 from storage import access, codec, search, ssh_signature
 from storage.audit import AuditFilter, AuditLine, as_csv, read_lines
@@ -118,7 +119,7 @@ def break_proof(how: str) -> Callable[[dict[str, Any], Door, Ledger], dict[str, 
         if how == "none":
             return body | {"proof": None}
         if how == "flipped":
-            proof["signature"] = bytes([proof["signature"][-1] ^ 1]) + proof["signature"][1:]
+            proof["signature"] = flip(proof["signature"])
         if how == "another's":
             proof = query_body(door, ledger, user="demo-dispatcher", role="communications")["proof"]
         if how == "another request's":

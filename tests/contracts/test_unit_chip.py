@@ -9,6 +9,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from flipped import flip
 from tpm_twin import software_tpm
 
 from hw.errors import ChipFailedError, MissingDriverError
@@ -69,7 +70,7 @@ def test_what_is_sealed_opens_in_the_next_process_and_shows_nothing(chip: Open) 
 def test_a_damaged_seal_is_refused(chip: Open) -> None:
     sealed = chip().seal(b"secret")
     for at in (len(sealed) // 3, len(sealed) - 1):
-        damaged = sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :]
+        damaged = flip(sealed, at)
         with pytest.raises(ChipFailedError):
             chip().unseal(damaged)
     with pytest.raises(ChipFailedError):

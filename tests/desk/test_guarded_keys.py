@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from desk_twins import DAY_US, GROUND, HOUR_US, MINUTE_US, Department
+from flipped import flip
 
 from storage import envelope, merkle
 from storage.checkpoint import Checkpoint, sign_checkpoint
@@ -71,7 +72,7 @@ def test_the_true_cover_opens_what_was_searched(search: Search) -> None:
 
 
 def with_a_bit_of_the_entry_flipped(search: Search) -> None:
-    search.tokens(replace(search.cover, leaf=search.cover.leaf[:-1] + bytes([search.cover.leaf[-1] ^ 1])))
+    search.tokens(replace(search.cover, leaf=flip(search.cover.leaf)))
 
 
 def without_its_inclusion(search: Search) -> None:
@@ -149,7 +150,7 @@ def _next_entries(search: Search) -> LogPart:
 
 def with_entries_that_are_not_signed(search: Search) -> None:
     part = _next_entries(search)
-    search.department.front.door.follow(replace(part, leaves=(part.leaves[0][:-1] + b"x", *part.leaves[1:])))
+    search.department.front.door.follow(replace(part, leaves=(flip(part.leaves[0]), *part.leaves[1:])))
 
 
 def with_an_entry_left_out(search: Search) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_twins import DAY_US, GROUND, MINUTE_US, Department, open_department
+from flipped import flip
 from log_twins import Log
 
 from storage.cosigners import CosignerKey, Witnesses
@@ -140,7 +141,7 @@ def test_the_list_is_signed_in_a_chain(tmp_path: Path) -> None:
         messages[:3] + messages[4:],
         messages[1:],
         [*messages[:3], messages[4], messages[3], *messages[5:]],
-        [*messages[:4], messages[4][:-1] + bytes([messages[4][-1] ^ 1]), *messages[5:]],
+        [*messages[:4], flip(messages[4]), *messages[5:]],
         [*messages, messages[0]],
     ):
         with pytest.raises(LedgerError, match="list, line"):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import drawn_images
 import pytest
 from desk_twins import CAD, GROUND, Department
+from flipped import flip
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.content.key_guard import Cover
@@ -431,10 +432,10 @@ def test_no_content_is_opened_without_a_covered_entry(department: Department, to
     bad: list[tuple[Cover, Query]] = [
         (good, replace(query, plate="7ABC000")),
         (good, replace(query, until_us=query.until_us + 1)),
-        (replace(good, content=good.content[:-1] + b"\x00"), query),
+        (replace(good, content=flip(good.content)), query),
         (replace(good, sequence=good.sequence - 1), query),
         (replace(good, inclusion=good.inclusion[:-1]), query),
-        (replace(good, leaf=good.leaf[:-1] + bytes([good.leaf[-1] ^ 1])), query),
+        (replace(good, leaf=flip(good.leaf)), query),
         (replace(good, checkpoint=good.checkpoint.replace("\n—", "\n-", 1)), query),
         (desk.covered(0), query),
     ]

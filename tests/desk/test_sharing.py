@@ -9,6 +9,7 @@ from io import BytesIO
 
 import pytest
 from desk_twins import GROUND, Department
+from flipped import flip
 
 from storage.errors import PackageError
 from storage.times import DAY_US
@@ -280,7 +281,7 @@ def test_a_stranger_verifies_the_package_and_finds_every_change(
         with zipfile.ZipFile(BytesIO(made.package)) as source, zipfile.ZipFile(out, "w") as target:
             for one in names:
                 content = source.read(one)
-                changed = bytes([content[0] ^ 1]) + content[1:] if one == name else content
+                changed = flip(content, 0) if one == name else content
                 target.writestr(one, changed)
         with pytest.raises((PackageError, Exception), match=r".+"):
             package.check(out.getvalue(), public)

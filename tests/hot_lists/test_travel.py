@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from flipped import flip
 from receiver_twins import Joined
 from sync_twins import converse, found_department
 
@@ -265,5 +266,5 @@ def test_muted_sources_reach_a_unit_and_a_forged_word_mutes_nothing(
     unit.sync()
     assert unit.held.muted() == {"SVS"}
     path = unit.folder.inbox / inbox_file(MUTED)
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    path.write_bytes(flip(path.read_bytes()))
     assert unit.held.muted() == frozenset()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from custody_twins import OVERVIEW, PATCH, PLATE, make_read
+from flipped import flip
 
 from firmware.cli import main
 from firmware.custody.opening import create_ledger, open_ledger, serve_door
@@ -112,7 +113,7 @@ def test_verify_names_the_first_bad_record_and_exits_1(
     demo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = next(path for path in (demo / "store" / "blobs").rglob("*") if path.is_file())
-    image.write_bytes(image.read_bytes()[:-1] + b"\x00")
+    image.write_bytes(flip(image.read_bytes()))
     status, out, _ = run(capsys, demo, "verify", str(demo), "--json")
     answer = json.loads(out)
     assert (status, answer["ok"]) == (1, False)

@@ -27,6 +27,7 @@ from custody_twins import (
     make_read,
     query_body,
 )
+from flipped import flip
 
 from hw.secure_slot import LoopbackSlot
 from storage import codec, envelope, evidence, tlog_proof
@@ -264,7 +265,7 @@ def test_any_changed_added_or_removed_file_of_a_package_is_found(package: Path, 
     for path in sorted(package.rglob("*")):
         if path.is_file():
             data = path.read_bytes()
-            path.write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
+            path.write_bytes(flip(data, -2))
             assert not verify_package(package, ledger.public_key).ok, path.name
             path.unlink()
             assert not verify_package(package, ledger.public_key).ok, path.name

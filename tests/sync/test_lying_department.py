@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from flipped import flip
 from receiver_twins import Joined
 from sync_twins import LoopbackLink, converse
 
@@ -99,7 +100,7 @@ def test_an_answer_by_another_key_is_none(department: Department, unit: Joined) 
     class Stranger(LoopbackLink):
         def post(self, name: str, pieces: list[bytes]) -> bytes:  # type: ignore[override]
             data = super().post(name, pieces)
-            return data[:-1] + bytes([data[-1] ^ 1]) if name == "hello" else data
+            return flip(data) if name == "hello" else data
 
     with pytest.raises(LinkError, match="not the department's"):
         converse(unit, department, Stranger(department))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from flipped import flip
 from receiver_twins import Joined
 from sync_twins import DepartmentProcess, FaultProxy, LoopbackLink, Unit, checked, converse
 
@@ -155,7 +156,7 @@ def test_pieces_that_make_another_element_are_bad_and_sent_again(
     department: Department, unit: Joined, held_leaf: int
 ) -> None:
     stored, _ = image_of(unit, held_leaf)
-    wrong = bytes([stored[0] ^ 1]) + stored[1:]
+    wrong = flip(stored, 0)
     last = answer(department, piece(unit, held_leaf, wrong, 0, len(stored)))
     assert [(one.sequence, one.final) for one in last.bad] == [(held_leaf, False)]
     assert converse(unit, department).bad == 0

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flipped import flip
 from postgres_twin import empty, postgres_cluster
 from receiver_twins import Joined
 from sqlalchemy import func, select, text
@@ -102,7 +103,7 @@ def test_a_day_of_receipt_is_a_partition_and_a_purge_drops_it(
 def test_a_refused_batch_leaves_nothing_behind(department: Department, unit: Joined) -> None:
     unit.add(2)
     link = LoopbackLink(department)
-    link.before = lambda name, data: data[:-1] + bytes([data[-1] ^ 1]) if name == "leaves" else data
+    link.before = lambda name, data: flip(data) if name == "leaves" else data
     with pytest.raises(RefusedByDepartmentError, match="signature"):
         converse(unit, department, link)
     assert converse(unit, department).done

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from flipped import flip
 from receiver_twins import Joined, incident_kinds, size_held
 from sqlalchemy import select, update
 from sync_twins import LoopbackLink, checked, converse
@@ -22,7 +23,7 @@ from sync.errors import LinkError
 
 def damage_parcels(data: bytes) -> bytes:
     """Turn a bit in the last element of a parcel."""
-    return data[:-1] + bytes([data[-1] ^ 1])
+    return flip(data)
 
 
 def test_a_bad_record_is_asked_for_again_and_taken_when_it_comes_right(

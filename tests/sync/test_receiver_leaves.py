@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flipped import flip
 from receiver_twins import Joined, incident_kinds, signed_leaves, size_held
 
 from storage.checkpoint import Checkpoint, sign_checkpoint
@@ -34,7 +35,7 @@ def doubled(real: list[bytes]) -> list[bytes]:
 
 
 def flipped(real: list[bytes]) -> list[bytes]:
-    return [*real[:-1], real[-1][:-1] + bytes([real[-1][-1] ^ 1])]
+    return [*real[:-1], flip(real[-1])]
 
 
 def left_out(real: list[bytes]) -> list[bytes]:
