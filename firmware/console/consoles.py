@@ -11,9 +11,9 @@ from pathlib import Path
 
 from firmware.console.enrolling import join_at_console
 from firmware.console.errors import UnitRefusedError
+from firmware.console.failed_logins import FailedLogins
 from firmware.console.field_unit import FieldUnit, Parts
 from firmware.console.grant_use import GrantUse
-from firmware.console.lockout import Lockout
 from firmware.console.plate_spots import PlateSpots
 from firmware.console.selftest import sounder_of
 from firmware.console.service import serving
@@ -62,7 +62,7 @@ def consoles(
 
     lamps: gives the reader's buzzer and lamp of alerts to the self-test.
     """
-    lock, use = Lockout(home / "console.lockout", boottime_s), GrantUse(home / "console.grants")
+    failures, use = FailedLogins(home / "console.lockout", boottime_s), GrantUse(home / "console.grants")
     stopping = threading.Event()
     unit = FieldUnit(
         Parts(
@@ -73,7 +73,7 @@ def consoles(
             retune=retune, lamps=lamps,
         )
     )  # fmt: skip
-    with serving(home, lambda port: _console(port, unit, ledger, lock, use, stays=False)) as in_session:
+    with serving(home, lambda port: _console(port, unit, ledger, failures, use, stays=False)) as in_session:
         try:
             yield in_session
         finally:
@@ -108,9 +108,9 @@ def console_alone(
         )
     )  # fmt: skip
     with contextlib.closing(camera):
-        lock, use = Lockout(home / "console.lockout", boottime_s), GrantUse(home / "console.grants")
+        failures, use = FailedLogins(home / "console.lockout", boottime_s), GrantUse(home / "console.grants")
         yield _console(
-            port, unit, ledger, lock, use, stays=stays, notice=ALONE, wanted=partial(is_way_asked, home)
+            port, unit, ledger, failures, use, stays=stays, notice=ALONE, wanted=partial(is_way_asked, home)
         )
 
 
@@ -118,7 +118,7 @@ def _console(
     port: SerialPort,
     unit: FieldUnit,
     ledger: Ledger,
-    lock: Lockout,
+    failures: FailedLogins,
     use: GrantUse,
     *,
     stays: bool,
@@ -126,7 +126,7 @@ def _console(
     wanted: Callable[[], bool] = lambda: False,
 ) -> Console:
     return Console(
-        port, unit, ledger, keys=unit.command_keys, lockout=lock, use=use, stays=stays, notice=notice,
+        port, unit, ledger, keys=unit.command_keys, failures=failures, use=use, stays=stays, notice=notice,
         wanted=wanted,
     )  # fmt: skip
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from firmware.console.armour import Collector
 from firmware.console.challenge import LIFE_S, Challenge
 from firmware.console.errors import ClockLoginError, LineRefusedError, LoginRefusedError
+from firmware.console.failed_logins import FailedLogins
 from firmware.console.grant_use import GrantUse
 from firmware.console.hand import Hand
 from firmware.console.line_editor import Interrupted, Line, Spoiled
-from firmware.console.lockout import Lockout
 from firmware.console.login import Admission, CommandKeys, admit
 from firmware.console.unit import Unit
 from firmware.screen import printable
@@ -26,14 +26,14 @@ class Doorkeeper:
         self,
         unit: Unit,
         keys: CommandKeys,
-        lockout: Lockout,
+        failures: FailedLogins,
         hand: Hand,
         use: GrantUse,
         *,
         running_s: Callable[[], float],
         refused: Callable[[str], None],
     ) -> None:
-        self._unit, self._keys, self._lockout, self._hand, self._use = unit, keys, lockout, hand, use
+        self._unit, self._keys, self._failures, self._hand, self._use = unit, keys, failures, hand, use
         self._running_s, self._refused = running_s, refused
         self.answering_since_s: float | None = None
 
@@ -42,7 +42,7 @@ class Doorkeeper:
 
         A grant that is good but for the unit's clock raises ClockLoginError and counts as no failed login.
         """
-        self._lockout.check()
+        self._failures.check()
         challenge = Challenge.ask(self._unit.identity().unit, self._running_s())
         self._hand.say(
             "challenge:", "", challenge.text, "",
@@ -61,7 +61,7 @@ class Doorkeeper:
 
     def succeeded(self) -> None:
         """The login is on record: the count starts again."""
-        self._lockout.succeeded()
+        self._failures.succeeded()
 
     def _collect(self, challenge: Challenge) -> bytes | None:
         collector = Collector()
@@ -82,8 +82,8 @@ class Doorkeeper:
         raise LoginRefusedError(TOO_LATE)
 
     def _checked(self, answer: bytes, challenge: Challenge) -> Admission:
-        with self._lockout.turn:
-            self._lockout.check()  # another line may have locked it since the challenge
+        with self._failures.turn:
+            self._failures.check()  # another line may have locked it since the challenge
             try:
                 return admit(
                     answer, challenge, self._unit, self._keys, running_s=self._running_s(), use=self._use
@@ -93,6 +93,6 @@ class Doorkeeper:
                 raise
             except (StorageError, LoginRefusedError) as error:
                 reason = printable(str(error))  # it may quote what a stranger sent
-            locked = self._lockout.failed()
+            locked = self._failures.failed()
         self._refused(reason + (" (locked)" if locked else ""))
         raise LoginRefusedError(f"refused: {reason}")

@@ -20,10 +20,10 @@ from firmware.console.errors import (
     SessionEndedError,
     UnitRefusedError,
 )
+from firmware.console.failed_logins import FailedLogins
 from firmware.console.grant_use import GrantUse
 from firmware.console.hand import Hand
 from firmware.console.line_editor import Line, Spoiled
-from firmware.console.lockout import Lockout
 from firmware.console.login import Admission, CommandKeys
 from firmware.console.maintenance import MaintenanceLog, Recording, SessionLog
 from firmware.console.parser import FORMS, Command, completions, parse, recorded_form
@@ -62,7 +62,7 @@ class Console:
         log: MaintenanceLog,
         *,
         keys: CommandKeys,
-        lockout: Lockout,
+        failures: FailedLogins,
         use: GrantUse | None = None,
         running_s: Callable[[], float] = boottime_s,
         idle_s: float = IDLE_S,
@@ -86,7 +86,7 @@ class Console:
             pace_s=pace_s,
         )
         self._door = Doorkeeper(
-            unit, keys, lockout, self._hand, self._use, running_s=running_s, refused=self._record_refused
+            unit, keys, failures, self._hand, self._use, running_s=running_s, refused=self._record_refused
         )
         self._admission: Admission | None = None
         self._clock_setter: Grant | None = None  # whose grant would be good, but for the clock

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from firmware.console.lockout import Lockout
+from firmware.console.failed_logins import FailedLogins
 from firmware.console.maintenance import RememberedLog
 from firmware.console.session import Console
 from hw.serial_port import loopback_pair
@@ -60,7 +60,7 @@ class Bench:
     console: Console
     office: Office
     running: Running
-    lockout: Lockout
+    failures: FailedLogins
     thread: threading.Thread
 
     def enter(self, **changes: object) -> None:
@@ -98,18 +98,18 @@ def make_bench(office: Office) -> Iterator[Callable[..., Bench]]:
         unit: BenchUnit | None = None,
         *,
         desk: Office = office,
-        lockout: Lockout | None = None,
+        failures: FailedLogins | None = None,
         stays: bool = True,
     ) -> Bench:
         near, far = loopback_pair("console", "laptop")
         running, log, unit = Running(), RememberedLog(), unit or BenchUnit()
-        lockout = lockout or Lockout(None, running, "boot")
+        failures = failures or FailedLogins(None, running, "boot")
         console = Console(
-            near, unit, log, keys=lambda: [desk.command_key.public_key()], lockout=lockout, running_s=running,
-            tick_s=0.01, pace_s=0.0, stays=stays,
+            near, unit, log, keys=lambda: [desk.command_key.public_key()], failures=failures,
+            running_s=running, tick_s=0.01, pace_s=0.0, stays=stays,
         )  # fmt: skip
         thread = threading.Thread(target=console.serve, daemon=True)
-        bench = Bench(unit, log, Hands(far), console, desk, running, lockout, thread)
+        bench = Bench(unit, log, Hands(far), console, desk, running, failures, thread)
         benches.append(bench)
         thread.start()
         return bench

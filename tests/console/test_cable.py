@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from firmware.console.lockout import Lockout
+from firmware.console.failed_logins import FailedLogins
 from firmware.console.maintenance import RememberedLog
 from firmware.console.parser import FORMS
 from firmware.console.session import Console
@@ -118,10 +118,10 @@ def test_a_cable_that_drops_bytes_never_runs_another_command_than_was_typed(
 
 
 def test_the_console_serves_the_next_person_after_a_pulled_cable() -> None:
-    unit, log, lockout = BenchUnit(), RememberedLog(), Lockout(None, lambda: 0.0, "boot")
+    unit, log, failures = BenchUnit(), RememberedLog(), FailedLogins(None, lambda: 0.0, "boot")
     for _ in range(3):
         near, far = loopback_pair()
-        console = Console(near, unit, log, keys=lambda: [], lockout=lockout, tick_s=0.01)
+        console = Console(near, unit, log, keys=lambda: [], failures=failures, tick_s=0.01)
         thread = threading.Thread(target=console.serve, daemon=True)
         thread.start()
         far.write(b"help\r")

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from firmware.console.armour import to_lines
 from firmware.console.challenge import Challenge
-from firmware.console.errors import LockedOutError, UnitRefusedError
-from firmware.console.lockout import Lockout
+from firmware.console.errors import UnitRefusedError
 from firmware.console.unit import Identity
 from hw.errors import PartFailedError
 from storage.errors import StoreFullError
@@ -141,7 +139,7 @@ def test_a_session_ends_where_nobody_can_tell_whether_it_was_revoked(bench: Benc
 
 def test_lines_that_guess_together_get_no_more_tries_than_one(make_bench: Callable[..., Bench]) -> None:
     first = make_bench()
-    lines = [first, *(make_bench(lockout=first.lockout) for _ in range(3))]
+    lines = [first, *(make_bench(failures=first.failures) for _ in range(3))]
     for bench in lines:
         bench.hands.wait_for("unit-7> ")
     wrong = first.office.bundle(units=("unit-8",))
@@ -159,14 +157,7 @@ def test_lines_that_guess_together_get_no_more_tries_than_one(make_bench: Callab
     assert last.lines() == []
 
 
-def test_a_lock_holds_where_its_file_cannot_be_written(tmp_path: Path) -> None:
-    lockout = Lockout(tmp_path / "gone" / "console.lockout", lambda: 10.0, "boot")
-    assert [lockout.failed() for _ in range(5)] == [False] * 4 + [True]
-    with pytest.raises(LockedOutError):
-        lockout.check()
-
-
-def test_whoever_has_not_logged_in_is_slowed_down_and_nobody_else(
+def test_only_a_session_without_a_login_is_slowed_down(
     make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each line is two records of the log, so that a stranger's flood must not fill the card."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from firmware.console.lockout import Lockout
+from firmware.console.failed_logins import FailedLogins
 from firmware.console.maintenance import RememberedLog
 from firmware.console.service import pump, serving, socket_of
 from firmware.console.session import Console
@@ -29,11 +29,11 @@ class Cable:
 
 def test_cables_come_and_go_and_two_people_may_talk_at_once(tmp_path: Path, office: Any) -> None:
     unit, log = BenchUnit(), RememberedLog()
-    lock = Lockout(None, lambda: 0.0, "boot")
+    failures = FailedLogins(None, lambda: 0.0, "boot")
 
     def make(port: Any) -> Console:
         keys = [office.command_key.public_key()]
-        return Console(port, unit, log, keys=lambda: keys, lockout=lock, tick_s=0.02)
+        return Console(port, unit, log, keys=lambda: keys, failures=failures, tick_s=0.02)
 
     with serving(tmp_path, make):
         assert socket_of(tmp_path).stat().st_mode & 0o777 == 0o600
@@ -73,10 +73,10 @@ def test_a_moment_without_descriptors_ends_no_consoles(
         return real(listener)
 
     monkeypatch.setattr(socket.socket, "accept", accept)
-    lock = Lockout(None, lambda: 0.0, "boot")
+    failures = FailedLogins(None, lambda: 0.0, "boot")
 
     def make(port: Any) -> Console:
-        return Console(port, BenchUnit(), RememberedLog(), keys=lambda: [], lockout=lock, tick_s=0.02)
+        return Console(port, BenchUnit(), RememberedLog(), keys=lambda: [], failures=failures, tick_s=0.02)
 
     with serving(tmp_path, make):
         cable = Cable(tmp_path)

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from firmware.console.errors import LockedOutError
-from firmware.console.lockout import Lockout
+from firmware.console.failed_logins import FailedLogins
 from firmware.console.maintenance import RememberedLog
 from firmware.console.session import Console
 from hw.serial_port import loopback_pair
@@ -36,7 +35,7 @@ def test_whoever_keeps_a_unit_from_reading_is_told(office: Any, enrolled: bool, 
     near, far = loopback_pair()
     console = Console(
         near, BenchUnit(enrolled=enrolled, empty=True), RememberedLog(),
-        keys=lambda: [office.command_key.public_key()], lockout=Lockout(None, lambda: 0.0, "boot"),
+        keys=lambda: [office.command_key.public_key()], failures=FailedLogins(None, lambda: 0.0, "boot"),
         tick_s=0.01, stays=False, notice="nothing is read meanwhile",
     )  # fmt: skip
     thread = threading.Thread(target=console.serve, daemon=True)
@@ -289,23 +288,6 @@ def test_four_failures_and_a_good_login_start_the_count_anew(make_bench: Callabl
         bench.enter()
         bench.hands.type("exit")
         bench.hands.wait_for("bye")
-
-
-def test_a_lock_outlasts_a_restart_and_a_damaged_file(tmp_path: Any) -> None:
-    path = tmp_path / "lockout.json"
-    first = Lockout(path, lambda: 5000.0, "boot-1")
-    for _ in range(5):
-        first.failed()
-    assert path.stat().st_mode & 0o777 == 0o600
-    now = [10.0]
-    second = Lockout(path, lambda: now[0], "boot-2")
-    with pytest.raises(LockedOutError, match="15 min left"):
-        second.check()
-    now[0] += 15 * 60 + 1
-    second.check()
-    path.write_text("{")
-    with pytest.raises(LockedOutError, match="locked"):
-        Lockout(path, lambda: 10.0, "boot-3").check()
 
 
 @pytest.mark.parametrize(

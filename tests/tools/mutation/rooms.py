@@ -65,7 +65,7 @@ ROOMS: Mapping[str, Room] = {
     ),
     "console": Room(
         modules=("storage/grant_format.py", "firmware/console/login.py", "firmware/console/challenge.py",
-                 "firmware/console/doorkeeper.py", "firmware/console/lockout.py"),
+                 "firmware/console/doorkeeper.py", "firmware/console/failed_logins.py"),
         tests=("tests/console/test_grants.py", "tests/console/test_session.py",
                "tests/console/test_service.py"),
     ),

@@ -1,0 +1,96 @@
+"""The failed logins of a unit's consoles, in a file of the home; `storage.lockout` decides when they lock.
+
+The lock covers every console of the unit, for everybody, and survives a restart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from firmware.console.errors import LockedOutError
+from storage.lockout import CJIS
+from storage.times import MINUTE_US, SECOND_US
+
+
+def boot_id() -> str:
+    """Distinguishes this start of the machine from the last one."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return "unknown"
+
+
+class FailedLogins:
+    """Counts failures on CLOCK_BOOTTIME, which no console command can step.
+
+    That clock starts again with the machine, so after a restart the newest failure counts as of now and the
+    others keep their distance to it: pulling the power never shortens a lock.
+    """
+
+    def __init__(self, path: Path | None, running_s: Callable[[], float], boot: str | None = None) -> None:
+        """`path`: None keeps the count in memory only; `running_s`: seconds since the machine started."""
+        self._path, self._running_s, self._boot = path, running_s, boot if boot is not None else boot_id()
+        # Held from the check to the count, so that several lines together get no more tries than one.
+        self.turn = threading.RLock()
+        self._failures_us = self._load()
+
+    def check(self) -> None:
+        """Raises LockedOutError while the lock holds."""
+        left_us = CJIS.locked_until_us(self._failures_us) - self._now_us()
+        if left_us > 0:
+            raise LockedOutError(
+                f"locked after {CJIS.attempts} failed logins: {math.ceil(left_us / MINUTE_US)} min left"
+            )
+
+    def failed(self) -> bool:
+        """Count a failed login; True if it locked the consoles."""
+        now_us = self._now_us()
+        self._failures_us = [*CJIS.worth_keeping(self._failures_us, now_us), now_us]
+        self._save()
+        return CJIS.locked(self._failures_us, now_us)
+
+    def succeeded(self) -> None:
+        """A good login clears the count."""
+        if self._failures_us:
+            self._failures_us = []
+            self._save()
+
+    def _now_us(self) -> int:
+        return round(self._running_s() * SECOND_US)
+
+    def _load(self) -> list[int]:
+        if self._path is None or not self._path.exists():
+            return []
+        now_us = self._now_us()
+        try:
+            stored = json.loads(self._path.read_text(encoding="ascii")[:4096])
+            failures_us = [round(float(at) * SECOND_US) for at in stored["failures"]]
+            if stored["boot"] != self._boot:
+                newest_us = max(failures_us, default=now_us)
+                return [at_us + now_us - newest_us for at_us in failures_us]
+            return [min(at_us, now_us) for at_us in failures_us]
+        except (OSError, ValueError, OverflowError, KeyError, TypeError, RecursionError):
+            return [now_us] * CJIS.attempts  # a damaged count locks, as the worst that it could say
+
+    def _save(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk forgets at a restart; until then the memory counts
+            self._write()
+
+    def _write(self) -> None:
+        if self._path is None:
+            return
+        state = {"boot": self._boot, "failures": [at_us / SECOND_US for at_us in self._failures_us]}
+        fresh = self._path.with_suffix(".new")
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(fd, json.dumps(state).encode())
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        fresh.replace(self._path)
