@@ -22,6 +22,8 @@ PAGES = [
 ]
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 BRITISH = re.compile(r"licen[c]e[- ]plate|organi[s]ation|\bcolo[u]r|\bmet[r]es?\b|behavio[u]r", re.IGNORECASE)
+# A path in backticks: with a folder or an ending; NOUN and NAME stand for any name.
+PATH = re.compile(r"`((?:[\w.*-]+/)+[\w.*-]*|[\w-]+\.(?:py|md|toml|lock))`")
 AMERICAN = ("README.md", "SECURITY.md", "CONTRIBUTING.md", "firmware/TUTORIAL.md")
 
 
@@ -30,6 +32,36 @@ def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
     targets = [target for target, _ in LINK.findall(page.read_text(encoding="utf-8"))]
     local = [target for target in targets if "://" not in target]
     assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+def test_every_path_that_the_guide_for_contributors_names_exists() -> None:
+    named = PATH.findall((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    patterns = {name.replace("NOUN", "*").replace("NAME", "*").rstrip("/") for name in named}
+    assert len(patterns) > 30
+    there = [name if "/" in name else f"**/{name}" for name in patterns if not name.startswith("../")]
+    assert [name for name in sorted(there) if not any(ROOT.glob(name))] == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "paths"),
+    [
+        ("463.8", ["storage/retention.py", "sync/department/server/retention.py"]),
+        ("retention", ["sync/department/policy/policy-463.toml"]),
+        (
+            "second person",
+            ["sync/department/desk/inquiry/rules.py", "sync/department/desk/changes/rules.py"],
+        ),
+        ("metered", ["sync/schedule.py", "firmware/fleet/sync_conditions.py", "sync/runner.py"]),
+        ("sensor_failed", ["firmware/health/report.py", "sync/health.py", "tests/firmware/test_health.py"]),
+        ("POST /desk/hold/place", ["sync/department/desk/HTTP.md"]),
+    ],
+)
+def test_a_look_up_of_the_guide_leads_to_the_words_that_a_stranger_greps(
+    wanted: str, paths: list[str]
+) -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert [path for path in paths if f"`{path}`" not in guide] == []
+    assert [path for path in paths if wanted not in (ROOT / path).read_text(encoding="utf-8")] == []
 
 
 @pytest.mark.parametrize("name", AMERICAN)
