@@ -163,9 +163,8 @@ def inner_room(house: str, path: str) -> str:
 def files_at(revision: str) -> dict[str, str]:
     """Path to text of every module of the product at a revision. Raises CalledProcessError."""
     tops = [*sorted({house.partition(".")[0] for house in HOUSES}), IMAGE]
-    packed = subprocess.run(
-        ["git", "archive", revision, *tops], cwd=ROOT, capture_output=True, check=True
-    ).stdout
+    there = git("ls-tree", "--name-only", revision, *tops).decode().split()
+    packed = git("archive", revision, *there)
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         wanted = [one for one in archive.getmembers() if one.isfile() and one.name.endswith(".py")]
         return {
@@ -173,13 +172,18 @@ def files_at(revision: str) -> dict[str, str]:
         }
 
 
+def git(*words: str) -> bytes:
+    """What git prints. Raises CalledProcessError."""
+    return subprocess.run(["git", *words], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+
+
 def wheel_sizes(revision: str) -> tuple[int, int]:
     """(bytes of the unit's wheel, bytes that it takes unpacked) at a revision. Raises CalledProcessError."""
-    packed = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=True).stdout
+    packed = git("archive", revision)
     with tempfile.TemporaryDirectory(prefix="rooms-") as folder:
         tree, made = Path(folder) / "tree", Path(folder) / "made"
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(tree, filter="data")
+            archive.extractall(tree, filter="tar")  # our own files, absolute links among them
         alone = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index")
         subprocess.run(
             [sys.executable, "-m", "pip", "wheel", *alone, "--wheel-dir", str(made), str(tree)],
