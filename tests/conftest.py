@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +29,20 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real pictures at {folder}: set ALPR_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def derive_each_key_once() -> Iterator[None]:
+    """A key is made of a password slowly, on purpose, and the same people log on in thousands of tests.
+
+    The same password, salt and costs give the same seed, so a run keeps the seeds that it has.
+    """
+    if importlib.util.find_spec("argon2") is None:  # a unit's environment
+        yield
+        return
+    from sync.department.ground import person_key
+
+    derive = person_key.hash_secret_raw
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(person_key, "hash_secret_raw", functools.lru_cache(maxsize=4096)(derive))
+        yield

@@ -27,6 +27,7 @@ LATER_TERMS = {
 """Terms that files signed before them do not have: they mean section 463's values."""
 
 
+@functools.lru_cache(maxsize=16)  # a policy is frozen, and a desk asks for the one in force again and again
 def parse(document: bytes) -> Policy:
     """The policy of a TOML document. Raises RecordError naming the field."""
     if len(document) > MAX_POLICY_BYTES:
@@ -37,7 +38,7 @@ def parse(document: bytes) -> Policy:
 
 def _with_later_terms(table: dict[str, Any]) -> dict[str, Any]:
     """Files signed before there were these terms, with section 463's values for them."""
-    usual = tomllib.loads(default_document().decode())
+    usual = _default_table()
     result = {name: usual[name] for name in ("break_glass", "people", "unit")} | table
     for name, terms in LATER_TERMS.items():
         if isinstance(table.get(name), dict):
@@ -50,7 +51,7 @@ def _with_alerts(table: dict[str, Any]) -> dict[str, Any]:
     if "alerts" in table:
         return table
     named = {one.get("id") for one in table.get("lists", []) if isinstance(one, dict)}
-    usual = tomllib.loads(default_document().decode())["alerts"]
+    usual = _default_table()["alerts"]
     kept = [one for one in usual["categories"] if one["id"] in named]
     rest = {name: value for name, value in table.items() if name != "lists"}
     return rest | {"alerts": usual | {"categories": kept or usual["categories"]}}
@@ -81,6 +82,11 @@ def document_for(department: str, *, fips: bool = False) -> bytes:
         f'department = "{usual}"'.encode(), f'department = "{department}"'.encode(), 1
     )
     return document.replace(b'profile = "standard"', b'profile = "fips"', 1) if fips else document
+
+
+@functools.cache
+def _default_table() -> dict[str, Any]:
+    return tomllib.loads(default_document().decode())
 
 
 @functools.cache
