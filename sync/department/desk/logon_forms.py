@@ -76,28 +76,12 @@ class FreshlyProven:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedOn:
-    """A session: its token, whose it is, in which roles, until when; `locks_after_us`: idle time to its lock.
+class Me:
+    """Whose a session is, in which roles, until when; `locks_after_us`: idle time to its lock.
 
     `must_change`: why only the password can be changed: first-password, password-expired, or empty;
     `replaces_authenticator`: that change makes a new authenticator too, because another person made this one.
     """
-
-    token: str = field(repr=False)
-    user: str
-    name: str
-    organisation: str
-    roles: tuple[str, ...]
-    expires_us: int
-    locks_after_us: int
-    password_ends_us: int
-    must_change: str
-    replaces_authenticator: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Me:
-    """An open session, as its logon answered: all but the token."""
 
     user: str
     name: str
@@ -108,3 +92,10 @@ class Me:
     password_ends_us: int
     must_change: str
     replaces_authenticator: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedOn(Me):
+    """A session as its logon answers it: the same, and its token."""
+
+    token: str = field(repr=False)

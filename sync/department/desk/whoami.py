@@ -16,6 +16,12 @@ from sync.department.policy.roles import Call
 
 def logged_on(desk: Desk, token: str) -> LoggedOn:
     """The session of a token that was just given out. Raises NotProvenError."""
+    known = _session_of(desk, token)
+    return LoggedOn(token=token, **{one.name: getattr(known, one.name) for one in fields(Me)})
+
+
+def _session_of(desk: Desk, token: str) -> Me:
+    """Whose session a token opens. Raises NotProvenError."""
     session = sessions.find(desk.book.sessions, token)
     account = desk.book.roster.accounts[session.user]
     policy, now_us = desk.policy, desk.now_us()
@@ -25,9 +31,7 @@ def logged_on(desk: Desk, token: str) -> LoggedOn:
     must = (
         "first-password" if known is None or known.first else "password-expired" if now_us > ends_us else ""
     )
-    replaces = session.user not in desk.book.roster.own_secrets
-    return LoggedOn(
-        token=token,
+    return Me(
         user=session.user,
         name=account.name,
         organisation=account.organisation,
@@ -38,7 +42,7 @@ def logged_on(desk: Desk, token: str) -> LoggedOn:
         locks_after_us=-1 if posted else policy.sessions.lock_minutes * MINUTE_US,
         password_ends_us=ends_us,
         must_change=must,
-        replaces_authenticator=replaces,
+        replaces_authenticator=session.user not in desk.book.roster.own_secrets,
     )
 
 
@@ -47,8 +51,7 @@ def me(front: Front, token: str, form: NothingForm) -> Me:  # noqa: ARG001
     desk = front.desk
 
     def plan(_caller: Caller) -> Plan[Me]:
-        said = logged_on(desk, token)
-        shown = Me(**{one.name: getattr(said, one.name) for one in fields(Me)})
+        shown = _session_of(desk, token)
         return [], lambda _entries: shown
 
     return desk.act(token, Call.POLICY_READ, plan)
