@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from storage.alert_life import NEGATIVE, AlertStep, Answer, Step
 from sync.department.desk.json_forms import to_json
-from sync.department.desk.transparency.calls import counted, seen_now
+from sync.department.desk.transparency.counts import counted, seen_now
 from sync.department.desk.transparency.facts import facts_of
 from sync.department.desk.transparency.rules import HotList, Tally, count
 from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken

@@ -130,5 +130,10 @@ def test_the_page_minus_the_log_is_nought(department: Department, reader: Browse
         row = re.search(re.escape(agency) + r" (\d+) (\d+) 0 (\d+) (\d+)", text)
         assert row is not None, agency
         assert int(row[4]) == said[f"reads to {agency}"]
+    programs = reader().ask("GET", "/desk/transparency.json").json()
+    newest = department.front.public_counts.newest(department.desk)
+    assert (programs["reads_received"], programs["entries"]) == (said["reads"], newest.entries)
+    assert programs["checkpoint"] == newest.checkpoint
+    assert newest.checkpoint.splitlines()[2] in page.text, "page and program are given the same counts"
     assert "8XYZ123" not in page.html
     assert "comm1" not in page.html

@@ -21,6 +21,7 @@ from sync.department.desk.grants.signer import GrantOffice
 from sync.department.desk.inquiry.pace import Pace as SearchPace
 from sync.department.desk.inquiry.pace import UnderWay
 from sync.department.desk.redress.rules import Pace
+from sync.department.desk.transparency.counts import PublicCounts
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.store.incidents import Incident
@@ -131,7 +132,7 @@ class Front:
     this process; `opening`: held while it is. `bell`: rung when an alert arrives or changes; `watchers`: who
     follows; `planting`: when planted mismatches are due.
     `pace`, `under_way`: how fast searches open reads here, and how far those under way came.
-    `redress`: how often each address of the public asked.
+    `redress`: how often each address of the public asked; `public_counts`: what everyone may see.
     `let_join`: a one-time code for a new unit of that name, and its hours; `shut_out`: revoke a unit (name or
     id, why); `purge`: what the daily run purges, now; `take_reset`: keep a destruction
     receipt: its unit, reads not delivered, records.
@@ -169,6 +170,7 @@ class Front:
     time: DepartmentTime | None = None
     ending: Callable[[], list[Ending]] = list
     redress: Pace = field(default_factory=Pace)
+    public_counts: PublicCounts = field(default_factory=PublicCounts)
     keys_elsewhere: bool = False
     pace: SearchPace = field(default_factory=SearchPace)
     under_way: UnderWay = field(default_factory=UnderWay)

@@ -14,7 +14,6 @@ from sync.department.desk.context import Front
 from sync.department.desk.json_forms import read_form, to_json
 from sync.department.desk.openapi import document
 from sync.department.desk.redress.calls import RedressForm, ask
-from sync.department.desk.transparency.calls import PublicCounts
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import NO_STORE, problem
 from sync.department.policy.refusals import DeskRefusal, FormError
@@ -45,14 +44,13 @@ def _object(body: bytes) -> object:
 def public_routes(front: Front) -> list[BaseRoute]:
     """GET /desk/openapi.json, GET /desk/transparency.json, POST /desk/redress. None needs a session; the
     first two are cheap, the third is small and rare."""
-    counts = PublicCounts(front.desk)
     budget, limiter = Budget(MEMORY_BYTES), anyio.CapacityLimiter(1)
 
     async def openapi(_request: Request) -> Response:
         return Response(_description(), media_type="application/json", headers=HEADERS)
 
     async def transparency(_request: Request) -> Response:
-        newest = await anyio.to_thread.run_sync(counts.newest)
+        newest = await anyio.to_thread.run_sync(front.public_counts.newest, front.desk)
         return Response(json.dumps(to_json(newest), indent=1), media_type="application/json", headers=HEADERS)
 
     async def redress(request: Request) -> Response:

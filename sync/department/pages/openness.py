@@ -6,29 +6,21 @@ from starlette.responses import Response
 
 from sync.department.desk.redress import rules
 from sync.department.desk.redress.calls import RedressForm, ask
-from sync.department.desk.transparency.calls import PublicCounts
 from sync.department.pages.charts import chart_of
 from sync.department.pages.fields import Options
-from sync.department.pages.sheets import Ask, Listing, Sheet, pages_of
+from sync.department.pages.sheets import Ask, Listing, PageLink, Sheet, pages_of
 from sync.department.pages.visit import Page, Visit
-
-_COUNTS: dict[int, PublicCounts] = {}
-
-
-def _counts(visit: Visit) -> PublicCounts:
-    """One maker of counts for each server: computed once an hour at most, however many ask."""
-    desk = visit.calling.front.desk
-    return _COUNTS.setdefault(id(desk), PublicCounts(desk))
 
 
 async def show(visit: Visit) -> Response:
     """The public counts, computed from the log and nothing else, with the policy's text and the form."""
-    newest = await visit.calling.in_thread(_counts(visit).newest)
+    front = visit.calling.front
+    newest = await visit.calling.in_thread(lambda: front.public_counts.newest(front.desk))
     charts = [
         chart_of("Searches by purpose", [(one.name, one.count) for one in newest.inquiries_by_purpose]),
         chart_of("Accesses by kind", [(one.name, one.count) for one in newest.accesses]),
     ]
-    document = visit.calling.front.desk.policy_document.decode()
+    document = front.desk.policy_document.decode()
     about = _about(visit)
     return visit.page("transparency.html", counts=newest, charts=charts, document=document, about=about)
 
@@ -58,7 +50,10 @@ REDRESS = Sheet(
     title="Requests from the public",
     duty="463.4: a person asks whether a wrong read, a stop or a look-up concerned them. Examine it, inform "
     "the person, then enter the outcome.",
-    links=(("/redress/paper", "Paper form to print"), ("/transparency", "What the public sees")),
+    links=(
+        PageLink("/redress/paper", "Paper form to print"),
+        PageLink("/transparency", "What the public sees"),
+    ),
     listings=(
         Listing(
             operation="redress/list",

@@ -16,7 +16,7 @@ from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.calls import read_log
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.transparency import bundle
-from sync.department.desk.transparency.calls import counted
+from sync.department.desk.transparency.counts import counted
 from sync.department.desk.transparency.facts import KINDS, facts_of
 from sync.department.desk.transparency.rules import Tally
 from sync.department.journal.entries import Entry, LogRead
