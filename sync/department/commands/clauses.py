@@ -28,5 +28,6 @@ def clauses(common: Common, *, markdown: bool) -> int:
         else:
             print(f"{row.clause}  {row.duty}  {row.state}")
             print(textwrap.indent(textwrap.fill(row.sentence, 100), "    "))
-            print(f"    {row.how}: {row.test or 'not enforced'}")
+            print(textwrap.indent(textwrap.fill(row.how, 100), "    "))
+            print(f"    test: {row.test or 'not enforced'}")
     return DONE
