@@ -76,6 +76,8 @@ async def _work(visit: Visit) -> Work:
     name = _name(visit)
     known = visit.shelf.get(f"alert/{name}", visit.now_us)
     if isinstance(known, Work):
+        if known.images is not None:
+            await visit.demand("alert/show")  # a picture is kept for people who may still open it
         return known
     lines: tuple[AlertLine, ...] = await visit.call("alert/list")
     line = next((one for one in lines if one.alert == name), None)
@@ -126,7 +128,7 @@ async def _close(visit: Visit, name: str) -> Response:
 
 async def picture(visit: Visit) -> Response:
     """A picture that this session opened."""
-    await visit.demand("alert/list")
+    await visit.demand("alert/show")
     known = visit.shelf.get(f"alert/{_name(visit)}", visit.now_us)
     if not isinstance(known, Work) or known.images is None:
         raise FormError("that picture was not opened here", code="no-alert", clause=CLAUSE)

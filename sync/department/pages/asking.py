@@ -22,7 +22,7 @@ MINE_SHOWN = 200
 async def show(visit: Visit) -> Response:
     """The form of a request, and one's own requests."""
     rows = await visit.call("inquiry/requests")
-    return visit.page("ask.html", rows=rows, **grounds.carried(visit), **search_fields())
+    return visit.page("ask.html", rows=rows, **grounds.carried(visit), **await search_fields(visit))
 
 
 async def send(visit: Visit) -> Response:

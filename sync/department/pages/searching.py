@@ -52,15 +52,21 @@ def query_of(visit: Visit) -> dict[str, Any]:
     return query
 
 
-def search_fields(usual_range: str = "30") -> dict[str, Any]:
+async def search_fields(visit: Visit, usual_range: str = "30") -> dict[str, Any]:
     """What the fields of a search need."""
-    return {"ranges": RANGES, "usual_range": usual_range}
+    front, now_us = visit.calling.front, visit.now_us
+    units = await visit.calling.in_thread(lambda: front.state.units(now_us))
+    return {"ranges": RANGES, "usual_range": usual_range, "unit_names": [one.name for one in units]}
+
+
+OPENED_WITH = {"search": "inquiry/run", "emergency": "inquiry/break-glass", "answer": "inquiry/answer"}
+"""Kinds of look, and the call that opened one: what is kept of it is for people who still have that call."""
 
 
 async def show(visit: Visit) -> Response:
     """The form of a search."""
     await _demand_search(visit)
-    return visit.page("search.html", estimate=None, **grounds.carried(visit), **search_fields())
+    return visit.page("search.html", estimate=None, **grounds.carried(visit), **await search_fields(visit))
 
 
 async def _demand_search(visit: Visit) -> None:
@@ -75,7 +81,9 @@ async def send(visit: Visit) -> Response:
     what = visit.values.get("do", "run")
     if what == "estimate":
         found = await visit.call("inquiry/estimate", query=query, ground=ground)
-        return visit.page("search.html", estimate=found, **grounds.carried(visit), **search_fields())
+        return visit.page(
+            "search.html", estimate=found, **grounds.carried(visit), **await search_fields(visit)
+        )
     if what == "propose":
         found = await visit.call("inquiry/estimate", query=query, ground=ground)
         made = await visit.call("inquiry/propose", query=query, ground=ground)
@@ -150,7 +158,8 @@ async def results(visit: Visit) -> Response:
 
 
 async def _look(visit: Visit) -> Look:
-    """The look of the address. Raises FormError for one that this session has not, DeskRefusal if locked."""
+    """The look of the address. Raises FormError for one that this session has not; DeskRefusal if locked, and
+    for a person who could not open it now."""
     await visit.demand("policy/read")
     number = int(visit.request.path_params["number"])
     look = visit.shelf.get(f"look/{number}", visit.now_us)
@@ -161,6 +170,7 @@ async def _look(visit: Visit) -> Look:
             clause="463.5 (b)",
             cure="search again: an answer is kept for an hour, for the session that asked",
         )
+    await visit.demand(OPENED_WITH[look.kind])
     return look
 
 

@@ -80,7 +80,7 @@ async def show(visit: Visit) -> Response:
 
 
 async def _search(visit: Visit) -> Stepped:
-    await visit.demand("policy/read")
+    await visit.demand("inquiry/run")
     found = visit.shelf.get(_name(int(visit.request.path_params["number"])), visit.now_us)
     if not isinstance(found, Stepped):
         raise FormError(
