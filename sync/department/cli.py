@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "retention": ("sync.department.commands.retention", "what is purged when, and the purge receipts"),
     "redress": ("sync.department.commands.redress", "requests from the public: see and answer them"),
     "incident": ("sync.department.commands.incident", "contradictions in a unit's log; two people close one"),
+    "calendar": ("sync.department.commands.calendar", "what ends and when: training, passwords, grants"),
     "compliance": ("sync.department.commands.compliance", "list what is overdue; exit 1 if anything is"),
     "clauses": ("sync.department.commands.clauses", "every sentence of 463, and the test that guards it"),
     "controls": ("sync.department.commands.controls", "the CJIS control table with the current figures"),

@@ -29,6 +29,7 @@ from sync.department.desk.alerts.calls import (
 from sync.department.desk.alerts.planting import LOOK_ALIKES, Planting, altered
 from sync.department.desk.compliance import Overdue
 from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import Images, NothingForm
 from sync.department.journal.alert_entries import AlertStepTaken
 from sync.department.journal.entries import Access
@@ -61,7 +62,7 @@ def name_of(department: Department, line: AlertLine) -> str:
 
 
 def overdue(department: Department) -> list[Overdue]:
-    found = department.call("compliance/overdue", department.logon("super"), NothingForm())
+    found = department.call("compliance/overdue", department.logon("super"), OverdueForm())
     assert isinstance(found, tuple)
     return list(found)
 

@@ -23,6 +23,7 @@ from sync.department.desk.audit.calls import (
     look_daily,
 )
 from sync.department.desk.audit.rules import ACCESS_KINDS, CSV_COLUMNS, csv_text
+from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import (
     Answer,
     AskForm,
@@ -296,7 +297,7 @@ def test_reading_a_long_log_holds_nobody_up(
         ("audit/run", "super", PeriodForm()),
         ("inquiry/mine", "comm1", NothingForm()),
         ("inquiry/unfiled", "comm1", NothingForm()),
-        ("compliance/overdue", "chief", NothingForm()),
+        ("compliance/overdue", "chief", OverdueForm()),
     ):
         department.call(name, tokens(user), form)
     look_daily(department.front)

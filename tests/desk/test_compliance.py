@@ -11,8 +11,9 @@ from desk_twins import GROUND, START_US, Department
 from storage.times import DAY_US
 from sync.department.desk.audit.calls import PeriodForm
 from sync.department.desk.compliance import Overdue
+from sync.department.desk.due import OverdueForm
 from sync.department.desk.holds.calls import HoldForm
-from sync.department.desk.inquiry.forms import NothingForm, RunForm
+from sync.department.desk.inquiry.forms import RunForm
 from sync.department.policy.roles import Role
 from sync.department.store import incidents
 from sync.department.store.database import open_store
@@ -21,7 +22,7 @@ Tokens = Callable[[str], str]
 
 
 def kinds(department: Department, token: str) -> dict[str, str]:
-    found = department.call("compliance/overdue", token, NothingForm())
+    found = department.call("compliance/overdue", token, OverdueForm())
     assert isinstance(found, tuple)
     assert all(isinstance(one, Overdue) and one.what and "8XYZ" not in one.what for one in found)
     return {one.kind: one.clause for one in found}

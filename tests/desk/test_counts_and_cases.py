@@ -21,7 +21,7 @@ from sync.department.desk.audit.case_calls import Compared, CompareForm
 from sync.department.desk.audit.cases import number_key, read_export
 from sync.department.desk.audit.event_calls import Events, EventsForm
 from sync.department.desk.audit.events import EVENT_KINDS, NAMES, EventRow, csv_text
-from sync.department.desk.endings import endings
+from sync.department.desk.endings import of_people, soon
 from sync.department.desk.glass.calls import GlassForm
 from sync.department.desk.inquiry.filing import read_filings
 from sync.department.desk.inquiry.forms import (
@@ -38,7 +38,7 @@ from sync.department.desk.inquiry.forms import (
 )
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.people.sheets import read_people, read_sign_in
-from sync.department.desk.transparency.calls import PublicCounts, counted, seen_now
+from sync.department.desk.transparency.counts import PublicCounts, counted, seen_now
 from sync.department.desk.transparency.facts import Fact
 from sync.department.desk.transparency.rules import Tally, Transparency, count
 from sync.department.journal.entries import NOTES, Access, Refused
@@ -126,12 +126,12 @@ def test_what_no_witness_saw_is_not_counted(department: Department, tokens: Toke
 
 
 def test_many_who_ask_make_the_counts_once_an_hour(department: Department, tokens: Tokens) -> None:
-    public = PublicCounts(department.desk)
-    first = public.newest()
+    desk, public = department.desk, PublicCounts()
+    first = public.newest(desk)
     searched(department, tokens("comm1"))
-    assert public.newest() is first
+    assert public.newest(desk) is first
     department.clock.step(HOUR_US)
-    assert tallied(public.newest().accesses) == {"search": 1}
+    assert tallied(public.newest(desk).accesses) == {"search": 1}
     read = department.call("transparency/read", tokens("officer1"), NothingForm())
     assert isinstance(read, Transparency)
     assert tallied(read.accesses) == {"search": 1}
@@ -304,11 +304,12 @@ def test_what_ends_is_announced_thirty_days_ahead_and_not_before(department: Dep
     desk = department.desk
 
     def kinds(day: int) -> set[str]:
-        return {one.kind for one in endings(desk.policy, desk.book, department.clock.us + day * DAY_US)}
+        found = of_people(desk.policy, desk.book)
+        return {one.kind for one in soon(desk.policy, found, department.clock.us + day * DAY_US)}
 
     assert kinds(0) == set()
     assert kinds(320) == set()
-    assert kinds(334) == {"password", "training", "designation"}
+    assert kinds(334) == {"password", "training", "designation", "policy"}
     assert "password" not in kinds(365)
 
 

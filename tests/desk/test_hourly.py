@@ -11,6 +11,7 @@ import pytest
 from desk_twins import GROUND, Department, SwitchedWitness
 
 from storage.times import DAY_US, HOUR_US
+from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import NothingForm, RunForm
 from sync.department.journal.check_hours import HoursReport, check_hours
 from sync.department.journal.check_log import tree_of
@@ -150,7 +151,7 @@ def test_compliance_says_that_the_root_file_names_no_witness(department: Departm
     assert overdue(desk, desk.now_us()) == []
     root = department.new_root(witnesses=(), quorum=0)
     adopt_root(department.home, desk, root, desk.policy_document)
-    rows = department.call("compliance/overdue", department.logon("chief"), NothingForm())
+    rows = department.call("compliance/overdue", department.logon("chief"), OverdueForm())
     assert isinstance(rows, tuple)
     assert "the root file names no witness" in " ".join(row.what for row in rows if row.kind == "witness")
 

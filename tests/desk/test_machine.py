@@ -22,9 +22,10 @@ from starlette.routing import Route
 from storage.errors import RecordError, SignatureError, StorageError
 from storage.times import DAY_US, HOUR_US, day_text
 from sync.department.desk.changes.calls import DecideForm
+from sync.department.desk.due import endings_now
+from sync.department.desk.endings import soon
 from sync.department.desk.inquiry.forms import Entered, RunForm
 from sync.department.desk.machine.calls import ClockForm, PurgeForm
-from sync.department.desk.notices import ending
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import load_ed25519
 from sync.department.ground.settings import Settings
@@ -209,7 +210,9 @@ def test_a_statement_holds_once_and_for_its_own_root(department: Department) -> 
 
 def kinds(department: Department) -> set[str]:
     desk = department.desk
-    return {one.kind for one in ending(desk.policy, desk.book, desk.now_us())}
+    return {
+        one.kind for one in soon(desk.policy, endings_now(department.front, desk.now_us()), desk.now_us())
+    }
 
 
 def test_what_ends_is_told_thirty_days_before_and_not_earlier(department: Department) -> None:
@@ -221,7 +224,9 @@ def test_what_ends_is_told_thirty_days_before_and_not_earlier(department: Depart
     assert "password" in kinds(department)
     department.clock.step(29 * DAY_US)
     assert {"password", "training", "policy"} <= kinds(department)
-    found = ending(department.desk.policy, department.desk.book, department.clock.us)
+    found = soon(
+        department.desk.policy, endings_now(department.front, department.clock.us), department.clock.us
+    )
     assert [one.ends_us for one in found] == sorted(one.ends_us for one in found)
     assert all(" ends " in one.what or one.kind == "policy-training" for one in found)
 

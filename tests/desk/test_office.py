@@ -26,6 +26,7 @@ from storage.grant_format import (
 )
 from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, HOUR_US
+from sync.department.desk.due import OverdueForm
 from sync.department.desk.grants.calls import Granted, GrantForm, LendForm, Lent, SignedForm
 from sync.department.desk.grants.revoking import RevokeForm
 from sync.department.desk.incidents.calls import SettleForm, Settling
@@ -275,7 +276,7 @@ def test_the_store_alone_closes_no_incident_and_learns_a_closing_that_a_crash_ke
     department.front.incidents.settle(incident, "super", "chief", 2)
     (row,) = cast("list[Any]", department.call("incident/list", tokens("chief"), NothingForm()))
     assert row.state == "open"
-    found = department.call("compliance/overdue", tokens("chief"), NothingForm())
+    found = department.call("compliance/overdue", tokens("chief"), OverdueForm())
     assert "incident" in {one.kind for one in found}  # type: ignore[attr-defined]
     store = open_store(department.home.database_url)
     with store.write() as connection:

@@ -16,11 +16,12 @@ from starlette.applications import Starlette
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk import compliance
 from sync.department.desk.api import routes
+from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.public import MAX_REDRESS_BYTES
 from sync.department.desk.redress import rules
 from sync.department.desk.redress.calls import AnswerForm, PaperForm, RedressForm, RedressRow, ask
-from sync.department.desk.transparency.calls import counted
+from sync.department.desk.transparency.counts import counted
 from sync.department.desk.transparency.rules import Redress
 from sync.department.journal.redress_entries import RedressAsked
 from sync.department.policy.policy import Policy
@@ -143,7 +144,7 @@ def test_a_request_without_an_answer_is_overdue_after_its_days(
     ask(department.front, "192.0.2.1", FORM)
 
     def kinds() -> set[str]:
-        found: Any = department.call("compliance/overdue", department.logon("chief"), NothingForm())
+        found: Any = department.call("compliance/overdue", department.logon("chief"), OverdueForm())
         return {one.kind for one in found}
 
     assert "redress" not in kinds()
@@ -222,7 +223,7 @@ def test_a_paper_form_that_lay_too_long_is_entered_and_overdue_at_once(
         "redress/enter", tokens("chief"), on_paper(department, rules.ANSWER_DAYS + 1)
     )
     assert asked.days == 0
-    found: Any = department.call("compliance/overdue", tokens("chief"), NothingForm())
+    found: Any = department.call("compliance/overdue", tokens("chief"), OverdueForm())
     assert "redress" in {one.kind for one in found}
 
 

@@ -19,7 +19,7 @@ from storage.audit import AuditFilter
 from storage.door import Door, audit_subject
 from storage.errors import RefusedError, StorageError
 from storage.times import DAY_US, HOUR_US, now_us
-from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.due import OverdueForm
 from sync.department.desk.people.calls import AccountForm, TrainingForm
 from sync.department.ground.department_time import Clocks
 from sync.department.policy.policy_file import digest
@@ -163,7 +163,7 @@ def test_a_roster_that_could_not_be_signed_is_overdue_until_it_is(
     chief = department.logon("chief")
 
     def lags() -> bool:
-        found = department.call("compliance/overdue", chief, NothingForm())
+        found = department.call("compliance/overdue", chief, OverdueForm())
         return any(one.kind == "roster" for one in found)  # type: ignore[attr-defined]
 
     department.front.send_down()

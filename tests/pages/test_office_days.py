@@ -3,7 +3,6 @@ redress."""
 
 from __future__ import annotations
 
-import calendar
 import contextlib
 import io
 import itertools
@@ -324,28 +323,6 @@ def test_a_class_is_entered_from_its_sign_in_sheet(department: Department, reade
     done = upload(one, "/training", fields, sheet=("class.csv", b"user,signed\nofficer1,x\ndisp1,x\n"))
     assert "2 people are trained" in done.text, done.text[:300]
     assert entered(department, TrainingDone) == before + 2
-
-
-def test_the_calendar_shows_whose_training_expires_on_which_day(
-    department: Department, reader: Browser
-) -> None:
-    one = reader()
-    one.logon("super")
-    roster = department.desk.book.trainings.newest["officer1"]
-    ends = local(roster.held_us, department.desk.policy.zone) + timedelta(
-        days=department.desk.policy.training.valid_days
-    )
-    page = one.get(f"/training?month={ends:%Y-%m}")
-    assert f'<time datetime="{ends:%Y-%m-%d}">' in page.html
-    day = page.html.split(f'<time datetime="{ends:%Y-%m-%d}">')[1].split("</td>")[0]
-    assert "officer1" in day
-    assert page.html.count("<time ") == calendar.monthrange(ends.year, ends.month)[1]
-    officer = reader()
-    officer.logon("officer1")
-    own = officer.get(f"/training?month={ends:%Y-%m}")
-    assert "officer1" in own.html
-    assert "disp1" not in own.html
-    assert one.get("/training?month=2026-13").status == 422
 
 
 def test_a_sign_in_sheet_is_printed_filled_in_and_taken_back(department: Department, reader: Browser) -> None:

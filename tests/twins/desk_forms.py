@@ -12,6 +12,7 @@ from desk_twins import CAD, COURSE, GROUND, TOPICS, Department
 from storage.alert_life import Fit, Outcome
 from storage.grant_format import GrantRole
 from storage.times import DAY_US
+from sync.department.desk import due
 from sync.department.desk.alerts import calls as alerts
 from sync.department.desk.audit import calls as audits
 from sync.department.desk.audit import case_calls, event_calls, number_calls
@@ -142,6 +143,7 @@ def forms(department: Department) -> dict[str, Any]:
         ),
         "backlog/allow": machine.PurgeForm(through="2025-09-01", reason="the server was away"),
         "compliance/endings": nothing,
+        "calendar/list": due.CalendarForm(),
         "transparency/read": nothing,
         "change/approve": changes.DecideForm(proposal=0, granted=True, reason="known"),
         "document/sign": documents.SignForm(kind="configuration", body=b"a = 1", reason="new angle"),
@@ -207,6 +209,6 @@ def forms(department: Department) -> dict[str, Any]:
             received_us=department.clock.us - DAY_US,
         ),
         "redress/answer": redress.AnswerForm(request=0, outcome="corrected", note="one two three"),
-        "compliance/overdue": nothing,
+        "compliance/overdue": due.OverdueForm(),
         "policy/read": nothing,
     }

@@ -1,42 +1,177 @@
-"""What ends soon: passwords, training, designations, grants, announced before they end. No I/O."""
+"""What ends: passwords, training, designations, grants, certificates, keys, hot lists, and when. No I/O.
+
+One list. The calendar shows all of it, to each person what concerns them; `compliance` prints, and mails say,
+what of it ends within the policy's days of notice.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from storage.times import DAY_US, iso_text
+from sync.department.desk.context import Ending as MachineEnding
+from sync.department.desk.context import UnitRow
 from sync.department.desk.people import rules as people
 from sync.department.desk.people import training
 from sync.department.desk.state import Book
-from sync.department.journal.office_entries import GrantIssued
+from sync.department.journal.entries import AuditDone
+from sync.department.journal.office_entries import GrantDelegated, GrantIssued
 from sync.department.policy.policy import Policy
-from sync.department.policy.roles import CALLS, Role
+from sync.department.policy.roles import CALLS, Call, Role
+from sync.hot_lists.document import ListHead
+from sync.hot_lists.entry import Entry as ListEntry
+
+REVIEW_DAYS = 365  # a policy is read again once a year
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """One thing that ends, or that a newer policy has overtaken. `kind`: password, training, designation,
-    grant, policy-training."""
+    """One thing that ends, or that a newer policy has overtaken (`ends_us` 0).
+
+    `kind`: one of SEEN_WITH; `about`: whose it is, by user name, or what; `name`: that person's, where one
+    is on the roster; `what`: a line that says what ends when; `cure`, `command`: what to do, and with which
+    command.
+    """
 
     kind: str
     clause: str
     about: str
+    name: str = ""
     ends_us: int
     what: str
+    cure: str
+    command: str = ""
+
+    def is_soon(self, now_us: int, days: int) -> bool:
+        """Whether it ends within so many days, or within its kind's own notice."""
+        return now_us <= self.ends_us < now_us + min(days, NOTICE_DAYS.get(self.kind, days)) * DAY_US
 
 
-def endings(policy: Policy, book: Book, now_us: int) -> list[Ending]:
-    """Everything that ends within the policy's days of notice, the soonest first."""
-    until_us = now_us + policy.people.notice_days * DAY_US
-    found = [*_passwords(policy, book), *_trainings(policy, book), *_designations(book), *_grants(book)]
-    soon = [one for one in found if now_us <= one.ends_us < until_us]
-    return sorted([*soon, *_overtaken(policy, book)], key=lambda one: (one.ends_us, one.about))
+SEEN_WITH = {
+    "password": Call.USER_MANAGE,
+    "training": Call.TRAINING_RECORD,
+    "policy-training": Call.TRAINING_RECORD,
+    "designation": Call.USER_MANAGE,
+    "grant": Call.GRANT_READ,
+    "delegation": Call.GRANT_READ,
+    "hot-list": Call.DOCUMENT_SIGN,
+    "list-entry": Call.DOCUMENT_SIGN,
+    "unit-certificate": Call.DOCUMENT_SIGN,
+    "audit": Call.AUDIT_READ,
+    "policy": Call.COMPLIANCE_READ,
+    "authority": Call.COMPLIANCE_READ,
+    "certificate": Call.COMPLIANCE_READ,
+    "day-keys": Call.COMPLIANCE_READ,
+}
+"""Kinds, and the call whose people see all of a kind. People with compliance.read see every kind."""
+OF_PEOPLE = frozenset({"password", "training", "policy-training", "designation", "grant", "delegation"})
+"""Kinds whose `about` is a user name: that person sees their own."""
+PASSES = frozenset({"grant", "delegation", "list-entry"})
+"""Kinds that end for good: nothing is overdue when they have."""
+NOTICE_DAYS = {"hot-list": 0, "list-entry": 3, "unit-certificate": 14}
+"""Shorter notice than the policy's, of what is renewed within days: a list daily, a unit its certificate."""
 
 
-def _ending(kind: str, clause: str, about: str, ends_us: int) -> Ending:
-    what = f"the {kind} of {about} ends {iso_text(ends_us, to='second')}"
-    return Ending(kind=kind, clause=clause, about=about, ends_us=ends_us, what=what)
+def advice(one: Ending) -> str:
+    """What to do about it, and with which command."""
+    return f"{one.cure}: {one.command}" if one.command else one.cure
+
+
+def of_people(policy: Policy, book: Book) -> list[Ending]:
+    """What ends by the log alone."""
+    found = (
+        *_passwords(policy, book),
+        *_trainings(policy, book),
+        *_overtaken(policy, book),
+        *_designations(book),
+        *_grants(book),
+        *_delegations(book),
+        *_reviews(policy, book),
+    )
+    names = {user: one.name for user, one in book.roster.accounts.items()}
+    return [replace(one, name=names.get(one.about, "")) if one.kind in OF_PEOPLE else one for one in found]
+
+
+def of_machine(found: Iterable[MachineEnding]) -> list[Ending]:
+    """Certificates and keys of the server, as the machine lists them."""
+    return [_ending(kind, "463.5", what, ends_us, what, cure) for kind, what, ends_us, cure in found]
+
+
+def of_units(units: Iterable[UnitRow]) -> list[Ending]:
+    """Certificates of units."""
+    cure = "the unit renews it when it syncs; enroll it again if that is too late"
+    return [
+        _ending(
+            "unit-certificate",
+            "463.5",
+            one.name,
+            one.certificate_ends_us,
+            f"the certificate of {one.name}",
+            cure,
+            "department enroll",
+        )
+        for one in units
+        if one.certificate_ends_us > 0
+    ]
+
+
+def of_lists(lists: Iterable[ListHead], own: Iterable[ListEntry]) -> list[Ending]:
+    """Hot lists, and the department's own entries: whose, never of which vehicle."""
+    cure, command = "send its next version", "department hotlist push"
+    again = "enter it again with a second person, if the vehicle is still looked for"
+    return [
+        *(
+            _ending(
+                "hot-list", "463.7", one.list_id, one.expires_us, f"hot list {one.list_id}", cure, command
+            )
+            for one in lists
+        ),
+        *(
+            _ending(
+                "list-entry",
+                "463.7",
+                one.requester,
+                one.until_us,
+                f"an entry of {one.requester} on the department's own list",
+                again,
+                "department hotlist add",
+            )
+            for one in own
+            if one.until_us is not None
+        ),
+    ]
+
+
+def by_date(found: Iterable[Ending]) -> list[Ending]:
+    """The soonest first."""
+    return sorted(found, key=lambda one: (one.ends_us, one.kind, one.about))
+
+
+def soon(policy: Policy, found: Iterable[Ending], now_us: int) -> list[Ending]:
+    """What ends within the days of notice, and what a newer policy has overtaken; the soonest first."""
+    days = policy.people.notice_days
+    return by_date(one for one in found if one.ends_us == 0 or one.is_soon(now_us, days))
+
+
+def seen_by(found: Iterable[Ending], user: str, calls: Collection[Call]) -> list[Ending]:
+    """What of it a person who may make these calls sees; of their own, always."""
+    return [
+        one
+        for one in found
+        if Call.COMPLIANCE_READ in calls
+        or SEEN_WITH[one.kind] in calls
+        or (one.kind in OF_PEOPLE and one.about == user)
+    ]
+
+
+def _ending(  # noqa: PLR0917 - the columns of a table
+    kind: str, clause: str, about: str, ends_us: int, name: str, cure: str, command: str = ""
+) -> Ending:
+    what = f"{name} ends {iso_text(ends_us, to='second')}"
+    return Ending(
+        kind=kind, clause=clause, about=about, ends_us=ends_us, what=what, cure=cure, command=command
+    )
 
 
 def _active(book: Book) -> list[str]:
@@ -44,10 +179,12 @@ def _active(book: Book) -> list[str]:
 
 
 def _passwords(policy: Policy, book: Book) -> Iterator[Ending]:
+    cure, command = "the person changes it under My account", "department user password"
     for user in _active(book):
         set_us = book.roster.credential_us.get(user)
         if set_us is not None:
-            yield _ending("password", "CJIS IA-5", user, people.expires_us(policy.security, set_us))
+            ends_us = people.expires_us(policy.security, set_us)
+            yield _ending("password", "CJIS IA-5", user, ends_us, f"the password of {user}", cure, command)
 
 
 def _trained(policy: Policy, book: Book) -> list[str]:
@@ -62,11 +199,20 @@ def _trained(policy: Policy, book: Book) -> list[str]:
     ]
 
 
+RECORD = "department training record-class"
+
+
+def _class_cure(policy: Policy) -> str:
+    return f"the {policy.title(policy.training.conducted_by)} holds a class and enters it"
+
+
 def _trainings(policy: Policy, book: Book) -> Iterator[Ending]:
     for user in _trained(policy, book):
         done = book.trainings.newest.get(user)
         if done is not None:
-            yield _ending("training", "463.9", user, training.ends_us(policy, done))
+            ends_us = training.ends_us(policy, done)
+            name, cure = f"the training of {user}", _class_cure(policy)
+            yield _ending("training", "463.9", user, ends_us, name, cure, RECORD)
 
 
 def _overtaken(policy: Policy, book: Book) -> Iterator[Ending]:
@@ -75,21 +221,56 @@ def _overtaken(policy: Policy, book: Book) -> Iterator[Ending]:
         done = book.trainings.newest.get(user)
         if done is not None and done.policy_version < policy.version:
             what = f"{user} was trained on policy version {done.policy_version}, not {policy.version}"
-            yield Ending(kind="policy-training", clause="463.9 (b)", about=user, ends_us=0, what=what)
+            yield Ending(
+                kind="policy-training",
+                clause="463.9 (b)",
+                about=user,
+                ends_us=0,
+                what=what,
+                cure=_class_cure(policy),
+                command=RECORD,
+            )
 
 
 def _designations(book: Book) -> Iterator[Ending]:
+    cure, command = "the administrator designates the person again", "department user set"
     for user in _active(book):
         ends_us = book.roster.designations.get(user)
         if ends_us is not None and Role.DESIGNEE in book.roster.accounts[user].roles:
-            yield _ending("designation", "463.6 (b)", user, ends_us)
+            name = f"the designation of {user}"
+            yield _ending("designation", "463.6 (b)", user, ends_us, name, cure, command)
 
 
 def _grants(book: Book) -> Iterator[Ending]:
+    cure, command = "issue another one if the work continues", "department grant issue"
     for entry in book.grants.issued.values():
         note = entry.note
         if (
             isinstance(note, GrantIssued)
             and not {note.grant_id, note.person, note.holder} & book.grants.revoked
         ):
-            yield _ending("grant", "463.3", note.person, note.to_us)
+            name = f"the grant of {note.person}"
+            yield _ending("grant", "463.3", note.person, note.to_us, name, cure, command)
+
+
+def _delegations(book: Book) -> Iterator[Ending]:
+    cure, command = "the administrator delegates again", "department grant delegate"
+    for entry in book.grants.delegated.values():
+        note = entry.note
+        if isinstance(note, GrantDelegated):
+            name = f"the key of {note.designee} for grants at night"
+            yield _ending("delegation", "463.3", note.designee, note.to_us, name, cure, command)
+
+
+def _reviews(policy: Policy, book: Book) -> Iterator[Ending]:
+    """What the department does again in time: the periodic audit, the review of its policy."""
+    ends = [entry.note.to_us for entry in book.findings.audits if isinstance(entry.note, AuditDone)]
+    due_us = max(ends, default=book.opened_us) + policy.audit.every_days * DAY_US
+    name = "the time without a periodic audit"
+    cure, command = "run the periodic audit", "department audit run"
+    yield _ending("audit", policy.audit.clause, "the department", due_us, name, cure, command)
+    if book.policy_us:
+        review_us = book.policy_us + REVIEW_DAYS * DAY_US
+        cure, command = "adopt it again, as it is or changed", "department keys draft, sign, adopt"
+        name = "the year since the policy was last adopted"
+        yield _ending("policy", "1798.90.51", "the department", review_us, name, cure, command)

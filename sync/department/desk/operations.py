@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sync.department.desk import proofs, whoami
+from sync.department.desk import due, proofs, whoami
 from sync.department.desk.alerts import calls as alerts
 from sync.department.desk.audit import calls as audits
 from sync.department.desk.audit import case_calls, event_calls, number_calls
@@ -18,7 +18,6 @@ from sync.department.desk.context import Front
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.documents import calls as documents
 from sync.department.desk.documents import lists, local, sources
-from sync.department.desk.endings import Ending, endings
 from sync.department.desk.glass import calls as glass
 from sync.department.desk.grants import calls as grants
 from sync.department.desk.grants import revoking
@@ -61,17 +60,6 @@ def policy(front: Front, token: str, form: NothingForm) -> PolicyText:  # noqa: 
         return [], lambda _entries: shown
 
     return desk.act(token, Call.POLICY_READ, plan)
-
-
-def ending(front: Front, token: str, form: NothingForm) -> tuple[Ending, ...]:  # noqa: ARG001
-    """What ends soon: passwords, training, designations, grants."""
-    desk = front.desk
-
-    def plan(caller: Caller) -> Plan[tuple[Ending, ...]]:
-        found = tuple(endings(desk.policy, desk.book, caller.at_us))
-        return [], lambda _entries: found
-
-    return desk.act(token, Call.COMPLIANCE_READ, plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +179,9 @@ _TABLE: Mapping[str, Operation] = {
     "redress/list": Operation(Call.REDRESS_ANSWER, NothingForm, redress.listed),
     "redress/enter": Operation(Call.REDRESS_ANSWER, redress.PaperForm, redress.enter),
     "redress/answer": Operation(Call.REDRESS_ANSWER, redress.AnswerForm, redress.answer),
-    "compliance/overdue": Operation(Call.COMPLIANCE_READ, NothingForm, audits.overdue),
-    "compliance/endings": Operation(Call.COMPLIANCE_READ, NothingForm, ending),
+    "compliance/overdue": Operation(Call.COMPLIANCE_READ, due.OverdueForm, due.overdue),
+    "compliance/endings": Operation(Call.COMPLIANCE_READ, NothingForm, due.ending_soon),
+    "calendar/list": Operation(Call.POLICY_READ, due.CalendarForm, due.listed),
     "transparency/read": Operation(Call.POLICY_READ, NothingForm, transparency.read),
     "policy/read": Operation(Call.POLICY_READ, NothingForm, policy),
 }

@@ -7,12 +7,13 @@ from typing import Any
 
 from starlette.responses import Response
 
+from sync.department.desk.audit.events import NAMES
 from sync.department.desk.audit.rules import VERDICTS, csv_text
 from sync.department.desk.inquiry.filing import read_filings
 from sync.department.desk.json_forms import to_json
 from sync.department.pages.charts import Chart, chart_of
-from sync.department.pages.fields import Field
-from sync.department.pages.sheets import Ask, File, Listing, Opening, Sheet, download, pages_of
+from sync.department.pages.fields import Field, Options
+from sync.department.pages.sheets import Ask, File, Listing, Opening, PageLink, Sheet, download, pages_of
 from sync.department.pages.values import Values
 from sync.department.pages.visit import Page, Visit
 from sync.department.pages.wording import word_of
@@ -24,7 +25,16 @@ WHEN = (
     Field(name="until_us", kind="time", label="To", help="by the department's clock", required=False),
 )
 WHO = Field(name="user", kind="text", label="Person", help="who ran it, or in whose name", required=False)
-WHAT = Field(name="purpose", kind="text", label="Purpose", help="its id, e.g. investigation", required=False)
+WHAT = Field(name="purpose", kind="choice", label="Purpose", help="", required=False)
+KIND = Field(name="kind", kind="choice", label="Kind", help="", required=False)
+
+
+def _purposes(visit: Visit) -> Options:
+    return [(one.id, one.text) for one in visit.calling.front.desk.policy.purposes]
+
+
+def _event_kinds(_visit: Visit) -> Options:
+    return [(one, one) for one in NAMES]
 
 
 def _asked(visit: Visit, *names: str) -> dict[str, Any]:
@@ -64,7 +74,11 @@ SHEET = Sheet(
     title="Audit",
     duty="463.5 (c): ALPR system audits are conducted on a periodic basis. Every reading of the "
     "log is an entry too.",
-    links=(("/findings", "Findings"), ("/audit/requests", "ALPR Requests"), ("/audit/events", "Events")),
+    links=(
+        PageLink("/findings", "Findings", "audit/findings"),
+        PageLink("/audit/requests", "ALPR Requests", "audit/read"),
+        PageLink("/audit/events", "Events", "audit/events"),
+    ),
     filters=WHEN,
     listings=(
         Listing(
@@ -108,6 +122,7 @@ REQUESTS = Sheet(
     title="ALPR Requests",
     duty="463.5 (b): date and time, data elements, user name, purpose of every access.",
     filters=(*WHEN, WHO, WHAT),
+    offered={"purpose": _purposes},
     listings=(
         Listing(
             operation="audit/read",
@@ -138,7 +153,8 @@ EVENTS = Sheet(
     title="Events",
     duty="463.5 (c): refusals, failed logons, accounts, resets, training, approvals, each with "
     "its second person.",
-    filters=(*WHEN, WHO, Field(name="kind", kind="text", label="Kind", help="e.g. refusal", required=False)),
+    filters=(*WHEN, WHO, KIND),
+    offered={"kind": _event_kinds},
     listings=(
         Listing(
             operation="audit/events",
@@ -192,7 +208,7 @@ FINDING = Sheet(
     path="/findings/{number:int}",
     title="Accesses of a finding",
     duty="463.5 (c): what a reviewer judges: the elements searched for and the reason given.",
-    links=(("/findings", "All findings"),),
+    links=(PageLink("/findings", "All findings", "audit/findings"),),
     listings=(
         Listing(
             operation="audit/read",
@@ -228,7 +244,7 @@ FILING = Sheet(
     path="/filing",
     title="ALPR Requests for the RMS",
     duty="463.5 (b): personnel document the access in the Records Management System under ALPR Request.",
-    links=(("/filing.csv", "Download what is not filed yet, as CSV"),),
+    links=(PageLink("/filing.csv", "Download what is not filed yet, as CSV", "inquiry/unfiled"),),
     listings=(
         Listing(
             operation="inquiry/unfiled",

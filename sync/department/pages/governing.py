@@ -7,8 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from storage.times import DAY_US
-from sync.department.pages.sheets import File, Listing, Sheet, download, pages_of
+from sync.department.pages.sheets import File, Listing, PageLink, Sheet, download, pages_of
 from sync.department.pages.visit import Page, Visit
 from sync.department.pages.zones import plot_of_zones, rows_of
 from sync.department.policy.roles import MANAGES_USERS, Call, Role
@@ -28,6 +27,7 @@ COMPLIANCE = Sheet(
     path="/compliance",
     title="Compliance",
     duty="463.4: the administrator ensures that the system is operated in conformity with the policy.",
+    links=(PageLink("/calendar", "Calendar: everything that ends"),),
     listings=(
         Listing(
             operation="compliance/overdue",
@@ -38,26 +38,27 @@ COMPLIANCE = Sheet(
         Listing(
             operation="compliance/endings",
             title="Expires within 30 days",
-            columns=("kind", "about", "ends_us", "what", "clause"),
+            columns=("kind", "about", "ends_us", "cure", "clause"),
             empty="Nothing expires soon.",
-            late=lambda row, now_us: row.ends_us <= now_us + 7 * DAY_US,
         ),
     ),
 )
 POLICY = Sheet(
     path="/policy",
     title="Current policy",
-    duty="463.1: the signed file, with the enforcement and the test of each of its sentences.",
+    duty="463.1: each sentence of the policy that obliges, permits or forbids, how this system keeps it, and "
+    "the test that fails if it does not. The signed file is below.",
     links=(
-        ("#zones", "No-read zones"),
-        ("/policy.toml", "Download the signed file"),
-        ("/transparency", "What the public sees"),
+        PageLink("#zones", "No-read zones"),
+        PageLink("/policy.toml", "Download the signed file"),
+        PageLink("/transparency", "What the public sees"),
     ),
     listings=(
         Listing(
             operation="policy/read",
             title="Sentences",
-            columns=("clause", "duty", "sentence", "state", "how", "test"),
+            lead="The same table, with the name of each test: department clauses.",
+            columns=("clause", "duty", "sentence", "how", "state", "test"),
             rows=lambda answer: answer.clauses,
             facts=lambda answer: [("Version", answer.version)],
         ),

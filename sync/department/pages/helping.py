@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from sync.department.pages import shield
-from sync.department.pages.navigation import LAST, MENU
+from sync.department.pages.navigation import entries_for
 from sync.department.pages.visit import Page, Visit
 
 TASTES = {"theme": {"day", "night"}, "keys": {"on", "off"}, "quiet": {"yes", "no"}}
@@ -13,7 +13,7 @@ TASTES = {"theme": {"day", "night"}, "keys": {"on", "off"}, "quiet": {"yes", "no
 
 async def show(visit: Visit) -> Response:
     """Keys, and where each clause's duty is done."""
-    return visit.page("help.html", keys=[one for one in (*MENU, *LAST) if one.key != "?"])
+    return visit.page("help.html", keys=[one for one in entries_for(visit.may) if one.key not in {"", "?"}])
 
 
 async def look(visit: Visit) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sync.department.pages.fields import Options
-from sync.department.pages.sheets import Ask, File, Listing, Opening, Sheet, pages_of
+from sync.department.pages.sheets import Ask, File, Listing, Opening, PageLink, Sheet, pages_of
 from sync.department.pages.visit import Visit
 
 
@@ -29,7 +29,7 @@ SHEET = Sheet(
     duty="463.8: what is or will be evidence, or is requested by a court, is kept past its "
     "year: held, downloaded "
     "onto portable media, booked; released by two people.",
-    links=(("/holds/new", "Hold reads"),),
+    links=(PageLink("/holds/new", "Hold reads", "hold/place"),),
     listings=(
         Listing(
             operation="hold/list",

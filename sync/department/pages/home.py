@@ -6,19 +6,22 @@ asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from starlette.responses import Response
 
 from storage.times import DAY_US, HOUR_US
+from sync.department.desk.endings import SEEN_WITH
+from sync.department.pages.ends import place_of
+from sync.department.pages.rendering import clock_of
 from sync.department.pages.visit import Page, Visit
-from sync.department.pages.wording import word_of
+from sync.department.pages.wording import act_of, in_local_time, word_of
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import CALLS, Call
 
-NOTICE_US = 30 * DAY_US
+NOTICED = [kind for kind in SEEN_WITH if kind not in {"hot-list", "list-entry", "unit-certificate"}]
 SHOWN_ANSWERS_US = 72 * HOUR_US
 
 
@@ -40,11 +43,12 @@ Rows: TypeAlias = Callable[[Visit, Any], Iterable[Item]]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A list of the table and the items that its rows make. `call`: who is asked for it."""
+    """A list of the table and the items that its rows make. `call`: who is asked; `form`: with what."""
 
     call: Call
     operation: str
     rows: Rows
+    form: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _alerts(_visit: Visit, rows: Any) -> Iterable[Item]:
@@ -111,7 +115,7 @@ def _changes(visit: Visit, rows: Any) -> Iterable[Item]:
         if one.user != visit.person.user:
             yield Item(
                 since_us=one.at_us,
-                what=f"{one.user} proposes {one.call.replace('.', ' ')}: {one.about}",
+                what=f"{one.user} proposes: {act_of(one.call)} ({one.about})",
                 why="463.4: a second person approves or refuses",
                 path="/changes",
             )
@@ -165,13 +169,69 @@ def _incidents(_visit: Visit, rows: Any) -> Iterable[Item]:
             )
 
 
-def _endings(visit: Visit, rows: Any) -> Iterable[Item]:
+DONE_AT = {
+    "audit": "/audit",
+    "training": "/training",
+    "purge": "/retention",
+    "clock": "/retention",
+    "unit": "/units",
+    "health": "/units",
+    "roster": "/units",
+    "finding": "/findings",
+    "hold": "/holds",
+    "share": "/sharing",
+    "incident": "/incidents",
+    "redress": "/redress",
+    "emergency": "/emergencies",
+    "alert": "/alerts",
+    "clets": "/alerts",
+    "source": "/hotlists",
+}
+"""Kinds of what is overdue, and the page where it is mended."""
+
+
+def _overdue(visit: Visit, rows: Any) -> Iterable[Item]:
+    """What is overdue at the department, a line for each kind; not what another source of this page lists."""
+    listed = {
+        "share": Call.SHARE_REVIEW,
+        "incident": Call.INCIDENT_CLOSE,
+        "redress": Call.REDRESS_ANSWER,
+        "emergency": Call.INQUIRY_APPROVE,
+        "alert": Call.ALERT_LIST,
+    }
+    zone = visit.calling.front.desk.policy.zone
+    kinds: dict[str, list[Any]] = {}
     for one in rows:
+        call = listed.get(one.kind)
+        if call is None or not visit.may(call):
+            kinds.setdefault(one.kind, []).append(one)
+    for kind, found in kinds.items():
+        first = in_local_time(found[0].what, zone)
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
         yield Item(
-            since_us=min(one.ends_us, visit.now_us),
-            what=one.what[:1].upper() + one.what[1:],
-            why=f"{one.clause}: {word_of(one.kind)} of {one.about}",
-            path="/compliance",
+            since_us=visit.now_us,
+            what=f"{first[:1].upper()}{first[1:]}{more}",
+            why=f"{found[0].clause}: overdue at the department",
+            path=DONE_AT.get(kind, "/compliance"),
+            late=True,
+        )
+
+
+def _endings(visit: Visit, rows: Any) -> Iterable[Item]:
+    """What ends within the days of notice: one's own, and what one's roles watch or renew."""
+    desk = visit.calling.front.desk
+    clock, days = clock_of(desk.policy.zone), desk.policy.people.notice_days
+    for one in rows:
+        if one.ends_us != 0 and not one.is_soon(visit.now_us, days):
+            continue
+        whose = "your own" if one.about == visit.person.user else one.name or one.about
+        kind, place = word_of(one.kind), place_of(visit, one)
+        ends = f"ends {clock(one.ends_us)[:16]}" if one.ends_us else "is due"
+        yield Item(
+            since_us=min(one.ends_us, visit.now_us) or visit.now_us,
+            what=f"{kind[:1].upper()}{kind[1:]}, {whose}: {ends}",
+            why=f"{one.clause}: {one.cure}",
+            path=place.path if place is not None else f"/calendar?kind={one.kind}",
         )
 
 
@@ -210,7 +270,8 @@ SOURCES = (
     Source(Call.SHARE_READ, "share/list", _shares),
     Source(Call.HOLD_RELEASE, "hold/list", _holds),
     Source(Call.INCIDENT_CLOSE, "incident/list", _incidents),
-    Source(Call.COMPLIANCE_READ, "compliance/endings", _endings),
+    Source(Call.COMPLIANCE_READ, "compliance/overdue", _overdue, {"filings": False}),
+    Source(Call.POLICY_READ, "calendar/list", _endings, {"kinds": NOTICED}),
 )
 
 
@@ -226,7 +287,7 @@ async def show(visit: Visit) -> Response:
         if not visit.may(source.call) or (closed and touches):
             continue
         try:
-            found.extend(source.rows(visit, await visit.call(source.operation)))
+            found.extend(source.rows(visit, await visit.call(source.operation, **source.form)))
         except DeskRefusal as error:
             if error.status in {401, 423}:
                 raise

@@ -7,8 +7,9 @@ import io
 import zipfile
 from typing import Any
 
+from sync.department.pages import offers
 from sync.department.pages.fields import Options
-from sync.department.pages.sheets import Ask, File, Listing, Sheet, pages_of
+from sync.department.pages.sheets import Ask, File, Listing, PageLink, Sheet, pages_of
 from sync.department.pages.visit import Visit
 from sync.department.pages.wording import word_of
 from sync.hot_lists.layout import shipped
@@ -66,7 +67,11 @@ UNITS = Sheet(
     duty="463.8: data is transferred from vehicles to the designated storage. A unit that is "
     "silent or reports an"
     " alarm needs a person.",
-    links=(("/grants", "Grants"), ("/incidents", "Incidents"), ("/retention", "Retention")),
+    links=(
+        PageLink("/grants", "Grants", "grant/list"),
+        PageLink("/incidents", "Incidents", "incident/list"),
+        PageLink("/retention", "Retention", "retention/read"),
+    ),
     listings=(
         Listing(
             operation="unit/list",
@@ -77,6 +82,7 @@ UNITS = Sheet(
             ),
             empty="No unit is enrolled yet.",
             late=_late_unit,
+            late_word="see to it",
         ),
     ),
     asks=(
@@ -90,13 +96,14 @@ UNITS = Sheet(
             operation="unit/revoke",
             title="Take a unit out of service",
             button="Revoke",
+            options={"unit": offers.units},
             said=lambda _answer: "The unit is revoked.",
         ),
         Ask(
             operation="document/sign",
             title="Send a configuration or an update",
             button="Sign and send",
-            options={"kind": _kinds},
+            options={"kind": _kinds, "unit": offers.units},
             said=lambda answer: f"{answer.name}, version {answer.version}, is signed and offered to units.",
         ),
     ),
@@ -125,6 +132,7 @@ LISTS = Sheet(
             ),
             empty="No list yet.",
             late=lambda row, _now_us: row.expired,
+            late_word="expired",
         ),
         Listing(
             operation="alert/figures",
@@ -154,7 +162,7 @@ LISTS = Sheet(
             button="Add the entry",
             lead="A local entry needs a case and a second person, and expires within the policy's days. A "
             "covert one names the only people who see its alerts, and needs an administrator.",
-            options={"category": _categories},
+            options={"category": _categories, "plate_class": offers.plate_classes},
             said=_local,
         ),
         Ask(
@@ -195,7 +203,11 @@ GRANTS = Sheet(
             operation="grant/issue",
             title="Give access",
             button="Issue the grant",
-            options={"purpose": _purposes},
+            options={
+                "purpose": _purposes,
+                "units": offers.units_and_server,
+                "commands": offers.commands,
+            },
             file=_grant,
         ),
         Ask(
@@ -210,6 +222,7 @@ GRANTS = Sheet(
             button="Name the designee",
             lead="A designee signs grants of up to 4 hours for repair. The file holds a key, given once:"
             " hand it over in person.",
+            options={"designee": offers.designees},
             file=_lent,
         ),
         Ask(
@@ -260,7 +273,7 @@ RETENTION = Sheet(
     path="/retention",
     title="Retention",
     duty="463.8: data is stored for one year and purged thereafter, unless it is or will be evidence.",
-    links=(("/holds", "Holds"),),
+    links=(PageLink("/holds", "Holds", "hold/list"),),
     listings=(
         Listing(
             operation="retention/read",

@@ -39,6 +39,7 @@ MENU = (
     MenuEntry("/incidents", "Incidents", "d", (Call.INCIDENT_READ,)),
     MenuEntry("/retention", "Retention", "y", (Call.COMPLIANCE_READ,)),
     MenuEntry("/redress", "Redress", "x", (Call.REDRESS_ANSWER,)),
+    MenuEntry("/calendar", "Calendar", "k", (Call.POLICY_READ,)),
     MenuEntry("/compliance", "Compliance", "o", (Call.COMPLIANCE_READ,)),
     MenuEntry("/policy", "Policy", "z", (Call.POLICY_READ,)),
     MenuEntry("/setup", "Set-up", "", (Call.USER_MANAGE,)),

@@ -14,7 +14,7 @@ import jinja2
 
 from sync.department.ground.local_time import local
 from sync.department.pages.handing import secrets_of
-from sync.department.pages.wording import word_of
+from sync.department.pages.wording import act_of, word_of
 
 FOLDER = Path(__file__).parent
 ASSETS = {"desk.css": "text/css", "desk.js": "text/javascript"}
@@ -38,6 +38,7 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["word"] = word_of
+    made.filters["act"] = act_of
     made.filters["base64"] = lambda data: base64.b64encode(data).decode()
     made.globals["secrets"] = secrets_of
     made.tests["given"] = lambda value: value not in {None, "", -1, 0}

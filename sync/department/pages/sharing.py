@@ -22,7 +22,7 @@ def _kinds(visit: Visit) -> Options:
 
 
 def _agreements(visit: Visit) -> Options:
-    return [(one.id, one.id) for one in visit.calling.front.desk.policy.sharing.agreements]
+    return [(one.id, one.agency) for one in visit.calling.front.desk.policy.sharing.agreements]
 
 
 def _letter_name(visit: Visit) -> str:

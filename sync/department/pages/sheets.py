@@ -21,7 +21,7 @@ from sync.department.pages.charts import Chart
 from sync.department.pages.fields import SECOND, Field, Options, fields_of, value_of
 from sync.department.pages.values import Values, local_input
 from sync.department.pages.visit import Page, Visit
-from sync.department.pages.wording import alarm_of, title_of, word_of
+from sync.department.pages.wording import act_of, alarm_of, in_local_time, promise_of, title_of, word_of
 from sync.department.policy.refusals import FormError
 
 Choices: TypeAlias = Callable[[Visit], Options]
@@ -121,8 +121,8 @@ class Opening:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """One list. `columns`: attributes of a row, the first names it; `acts`: forms of a row; `late`: rows
-    that are overdue; `links`: (attribute, path with {}) of a cell; `rows`: the rows in the answer;
-    `value`: the form of the call, from the page's fields."""
+    that need a person, and `late_word` says why; `links`: (attribute, path with {}) of a cell; `rows`: the
+    rows in the answer; `value`: the form of the call, from the page's fields."""
 
     operation: str
     title: str
@@ -132,6 +132,7 @@ class Listing:
     acts: tuple[Ask, ...] = ()
     opens: tuple[Opening, ...] = ()
     late: Callable[[Any, int], bool] = lambda _row, _now_us: False
+    late_word: str = "overdue"
     links: Mapping[str, str] = field(default_factory=dict)
     rows: Callable[[Any], Sequence[Any]] = list
     value: Callable[[Visit], dict[str, Any]] = lambda _visit: {}
@@ -140,10 +141,19 @@ class Listing:
     limit: int = 500
 
 
+@dataclass(frozen=True, slots=True)
+class PageLink:
+    """A link under a page's title. `operation`: shown to people who may make that call."""
+
+    path: str
+    text: str
+    operation: str = "policy/read"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
     """One page. `duty`: the clause and what it asks, in a line; `filters`: fields of the page's own
-    address."""
+    address, and what is `offered` for some of them."""
 
     path: str
     title: str
@@ -151,9 +161,10 @@ class Sheet:
     listings: tuple[Listing, ...] = ()
     asks: tuple[Ask, ...] = ()
     filters: tuple[Field, ...] = ()
+    offered: Mapping[str, Choices] = field(default_factory=dict)
     more: Callable[[Visit], Awaitable[dict[str, Any]]] | None = None
     template: str = "sheet.html"
-    links: tuple[tuple[str, str], ...] = ()
+    links: tuple[PageLink, ...] = ()
 
     def every(self) -> list[Ask]:
         """Each form of the page."""
@@ -202,8 +213,15 @@ async def shown(sheet: Sheet, visit: Visit) -> Response:
         "asks": asks,
         "typed": visit.request.query_params,
         "facts": (),
+        "filters": [_offered(sheet, one, visit) for one in sheet.filters],
+        "links": [one for one in sheet.links if may(visit, one.operation)],
     }
     return visit.page(sheet.template, **(base | ground | more))
+
+
+def _offered(sheet: Sheet, one: Field, visit: Visit) -> Field:
+    choices = sheet.offered.get(one.name)
+    return one if choices is None else dataclasses.replace(one, kind="choice", options=choices(visit))
 
 
 def may(visit: Visit, operation: str) -> bool:
@@ -268,6 +286,9 @@ HEADINGS = {
     "on behalf of": "For",
     "seen": "Last heard",
     "report": "Report of",
+    "how": "How it is kept",
+    "test": "What its test proves",
+    "duty": "It",
 }
 
 
@@ -299,12 +320,18 @@ def cell_of(  # noqa: PLR0911 - one case per kind
         return Cell(", ".join(word_of(one) if isinstance(one, str) else str(one) for one in value) or "–")
     if value is None or value == -1:
         return Cell("–")
+    if column == "call":
+        return Cell(act_of(value))
+    if column in {"what", "detail", "summary"}:
+        return Cell(in_local_time(str(value), visit.calling.front.desk.policy.zone))
+    if column == "test":
+        return Cell(promise_of(value))
     if column in WORDED:
         return Cell(word_of(value))
     return Cell(str(value), CODED.get(column, "text"))
 
 
-CODED = {"plate": "read", "test": "code"}
+CODED = {"plate": "read"}
 ROLES = frozenset({"role", "roles", "keep_roles"})
 WORDED = frozenset(
     {"state", "kind", "ground", "detector", "verdict", "outcome", "purpose", "action", "clock", "about_what"}

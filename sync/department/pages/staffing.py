@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from sync.department.desk.people.sheets import read_people, read_sign_in
+from sync.department.pages import offers
 from sync.department.pages.fields import Field, Options
-from sync.department.pages.sheets import Ask, Listing, Sheet, pages_of
-from sync.department.pages.training_calendar import month_of
+from sync.department.pages.sheets import Ask, Listing, Opening, PageLink, Sheet, pages_of
 from sync.department.pages.values import local_input
 from sync.department.pages.visit import Visit
 from sync.department.policy.refusals import FormError
@@ -59,13 +59,6 @@ def _late(row: Any, now_us: int) -> bool:
     return bool(row.active and row.training != "none" and row.training_ends_us <= now_us)
 
 
-async def _calendar(visit: Visit) -> dict[str, Any]:
-    """The month that the page's address names. Raises FormError."""
-    people = await visit.call("training/list")
-    zone = visit.calling.front.desk.policy.zone
-    return {"month": month_of(people, visit.request.query_params.get("month", ""), zone, visit.now_us)}
-
-
 SHEET_FIELD = Field(
     name="sheet",
     kind="file",
@@ -79,9 +72,10 @@ TRAINING = Sheet(
     duty="463.9: all sworn officers, dispatchers and CCAT personnel are trained annually by the "
     "CCAT supervisor:"
     " (a) equipment, (b) department policy, (c) privacy usage policy. Without it, no page with data opens.",
-    links=(("/training/sheet", "Sign-in sheet to print"),),
-    more=_calendar,
-    template="training.html",
+    links=(
+        PageLink("/calendar?kind=training", "Calendar: whose training ends when"),
+        PageLink("/training/sheet", "Sign-in sheet to print", "training/record-class"),
+    ),
     listings=(
         Listing(
             operation="training/list",
@@ -91,6 +85,7 @@ TRAINING = Sheet(
                 (one for one in answer if one.active), key=lambda one: one.training_ends_us
             ),
             late=_late,
+            late_word="expired",
         ),
     ),
     asks=(
@@ -98,7 +93,7 @@ TRAINING = Sheet(
             operation="training/record-class",
             title="Enter a class from its sign-in sheet",
             button="Enter the class",
-            options={"course": _courses, "topics": _topics},
+            options={"course": _courses, "topics": _topics, "trainer": offers.people},
             first={"trainer": _me, "policy_version": _version, "held_us": _now},
             read={"users": _users},
             extra=(SHEET_FIELD,),
@@ -110,7 +105,7 @@ TRAINING = Sheet(
             title="Enter one person's training",
             button="Enter the training",
             lead="The administrator enters the CCAT supervisor's own.",
-            options={"course": _courses, "topics": _topics},
+            options={"course": _courses, "topics": _topics, "user": offers.people, "trainer": offers.people},
             first={"trainer": _me, "policy_version": _version, "held_us": _now},
             said=lambda answer: f"Entered, entry {answer.entry}.",
         ),
@@ -122,7 +117,10 @@ PEOPLE = Sheet(
     duty="463.3: sworn officers, dispatchers and CCAT personnel, trained; vendors for "
     "maintenance and repair. An"
     " account that searches, approves or reviews takes two people.",
-    links=(("/training", "Training"),),
+    links=(
+        PageLink("/training", "Training", "training/list"),
+        PageLink("/calendar", "Calendar: what ends when"),
+    ),
     listings=(
         Listing(
             operation="training/list",
@@ -130,6 +128,17 @@ PEOPLE = Sheet(
             columns=(
                 *("user", "name", "organisation", "roles", "shift", "active", "training", "training_ends_us"),
                 "designation_ends_us",
+            ),
+            opens=(
+                Opening(operation="user/set", path="/people?user={}#user-set", text="Change"),
+                Opening(
+                    operation="user/credential", path="/people?user={}#user-credential", text="New password"
+                ),
+                Opening(
+                    operation="user/lift-lockout",
+                    path="/people?user={}#user-lift-lockout",
+                    text="Lift lockout",
+                ),
             ),
         ),
     ),
@@ -139,13 +148,24 @@ PEOPLE = Sheet(
             title="Add or change a person",
             button="Enter the account",
             options={"roles": _roles},
-            first={"organisation": lambda visit: visit.calling.front.desk.policy.department},
+            lead="To change a person, follow Change in the roster: the form shows what is entered.",
+            first={
+                "user": offers.named,
+                "name": offers.name,
+                "organisation": offers.organisation,
+                "roles": offers.roles,
+                "shift": offers.shift,
+                "ssh_keys": offers.ssh_keys,
+                "ends_us": offers.designation_end,
+            },
             said=lambda answer: f"Entered, entry {answer.entry}. Next: a first password.",
         ),
         Ask(
             operation="user/credential",
             title="First password, or a new one for a person who lost theirs",
             button="Make it",
+            options={"user": offers.people},
+            first={"user": offers.named},
             template="secrets.html",
         ),
         Ask(
@@ -159,13 +179,15 @@ PEOPLE = Sheet(
             operation="user/hand-over",
             title="Hand over the administrator's office",
             button="Hand over",
-            options={"keep_roles": _roles},
+            options={"keep_roles": _roles, "user": offers.people},
             said=lambda _answer: "The office is handed over.",
         ),
         Ask(
             operation="user/lift-lockout",
             title="Lift a lockout",
             button="Lift",
+            options={"user": offers.people},
+            first={"user": offers.named},
             said=lambda _answer: "Lifted.",
         ),
     ),

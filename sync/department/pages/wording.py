@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
+from datetime import datetime, tzinfo
 
 from sync.department.desk.calling import Said
 from sync.department.desk.field_help import words_of
+from sync.department.desk.operations import OPERATIONS
 from sync.department.policy.policy import Policy
 from sync.department.policy.roles import Role
 from sync.health import ALARM_WORDS
@@ -29,6 +31,12 @@ WORDS = {
     "first-password": "this password was made by another person",
     "password-expired": "this password has expired",
     "policy-training": "training under an older policy",
+    "list-entry": "entry of our own hot list",
+    "delegation": "key for grants at night",
+    "authority": "certificate authority",
+    "certificate": "server certificate",
+    "audit": "periodic audit",
+    "policy": "yearly review of the policy",
     "same_plate": "same plate repeatedly",
     "break_glass": "emergency search",
 }
@@ -45,10 +53,44 @@ def alarm_of(code: object) -> str:
     return ALARM_WORDS.get(str(code), word_of(code))
 
 
+def promise_of(test: str) -> str:
+    """What a test proves, from its name: a.py::test_a_purpose_outside_463_2_is_refused."""
+    words = test.rpartition("::")[2].removeprefix("test_").replace("_", " ")
+    words = re.sub(r"(?<=\d) (?=\d)", ".", words)
+    words = re.sub(r"(?<=\d) ([a-d])\b", r" (\1)", words)
+    words = re.sub(r"\b(alpr|clets)\b", lambda found: found[0].upper(), words)
+    return words[:1].upper() + words[1:] or "none yet"
+
+
 def title_of(policy: Policy, role: object) -> str:
     """A role's title in the policy; of what is no role, its words."""
     known = {one.value: one for one in Role}.get(str(role))
     return policy.title(known) if known is not None else word_of(role)
+
+
+_UTC = re.compile(r"\b(\d{4}-\d\d-\d\dT\d\d:\d\d)(?::\d\d)?Z")
+
+
+def in_local_time(text: str, zone: tzinfo) -> str:
+    """A line with its UTC times as the department's clocks show them: 2026-11-26 06:05."""
+
+    def local_of(found: re.Match[str]) -> str:
+        try:
+            at = datetime.fromisoformat(f"{found[1]}:00+00:00")
+        except ValueError:
+            return found[0]
+        return at.astimezone(zone).strftime("%Y-%m-%d %H:%M")
+
+    return _UTC.sub(local_of, text)
+
+
+def act_of(operation: object) -> str:
+    """What a call does, in the words of the API's reference: its first sentence."""
+    known = OPERATIONS.get(str(operation))
+    if known is None:
+        return word_of(operation)
+    words = " ".join((known.make.__doc__ or "").split())
+    return re.split(r"[;:]|\.(?:\s|$)", words)[0] or word_of(operation)
 
 
 _FIELD = re.compile(

@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from storage.times import DAY_US, iso_text
-from sync.department.desk import compliance
 from sync.department.desk.audit import detectors
 from sync.department.desk.audit import rules as audit
 from sync.department.desk.audit.detectors import Emergency, Flag, LookUp, SingleMaking
@@ -360,21 +359,3 @@ def close(front: Front, token: str, form: CloseForm) -> Entered:
         return [note], lambda made: Entered(entry=made[0].sequence)
 
     return desk.act(token, Call.AUDIT_REVIEW, plan)
-
-
-def overdue(front: Front, token: str, form: NothingForm) -> tuple[compliance.Overdue, ...]:  # noqa: ARG001
-    """What is overdue: audits, training, purges, silent units, findings, requests not filed."""
-    desk = front.desk
-
-    desk.act(token, Call.COMPLIANCE_READ, lambda _caller: ([], lambda _entries: None))  # the role first
-    requests = audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS))
-
-    def plan(caller: Caller) -> Plan[tuple[compliance.Overdue, ...]]:
-        found = compliance.overdue(desk.policy, desk.book, requests, caller.at_us)
-        found += compliance.from_store(front.overdue_from_store(caller.at_us))
-        found += compliance.open_incidents(
-            ((one.number, one.kind, one.at_us) for one in front.incidents.listed()), desk.book, caller.at_us
-        )
-        return [], lambda _entries: tuple(found)
-
-    return desk.act(token, Call.COMPLIANCE_READ, plan)

@@ -7,20 +7,29 @@ from dataclasses import dataclass, field
 
 from storage.grant_format import DEPARTMENT
 from sync.department.journal.entries import Entry
-from sync.department.journal.office_entries import GrantIssued, GrantsRevoked, IncidentSettled
+from sync.department.journal.office_entries import (
+    GrantDelegated,
+    GrantIssued,
+    GrantsRevoked,
+    IncidentSettled,
+)
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
 
 @dataclass(slots=True)
 class Grants:
-    """Grants that were issued, and what was taken back."""
+    """Grants that were issued, who may sign some at night (the newest delegation of each), and what was taken
+    back."""
 
     issued: dict[str, Entry] = field(default_factory=dict)
+    delegated: dict[str, Entry] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
 
     def apply(self, entry: Entry) -> None:
         if isinstance(entry.note, GrantIssued):
             self.issued[entry.note.grant_id] = entry
+        elif isinstance(entry.note, GrantDelegated):
+            self.delegated[entry.note.designee] = entry
         elif isinstance(entry.note, GrantsRevoked):
             self.revoked.update(entry.note.names)
 

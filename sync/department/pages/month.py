@@ -1,14 +1,14 @@
-"""The calendar of training: whose training expires on which of the department's days. No I/O."""
+"""One month as a table of weeks, with what ends on which of the department's days. No I/O."""
 
 from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, tzinfo
 
-from sync.department.desk.people.calls import Person
+from sync.department.desk.endings import Ending
 from sync.department.ground.local_time import local
 from sync.department.policy.refusals import FormError
 
@@ -19,16 +19,16 @@ _SUNDAY_FIRST = calendar.Calendar(calendar.SUNDAY)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """One day. `within`: of the month that is shown; `people`: (user, name) whose training ends then."""
+    """One day. `within`: of the month that is shown; `ends`: what ends then."""
 
     day: date
     within: bool
-    people: tuple[tuple[str, str], ...]
+    ends: tuple[Ending, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ahead:
-    """One of the months to go to, and how many trainings end in it."""
+    """One of the months to go to, and how much ends in it."""
 
     key: str
     name: str
@@ -37,8 +37,7 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Month:
-    """One month by weeks from Sunday to Saturday. `never`: people without any training; `past`: people whose
-    training ended before today."""
+    """One month by weeks from Sunday to Saturday."""
 
     key: str
     name: str
@@ -47,12 +46,10 @@ class Month:
     today: date
     weeks: tuple[tuple[Day, ...], ...]
     count: int
-    never: int
-    past: int
     ahead: tuple[Ahead, ...]
 
 
-def month_of(people: Iterable[Person], asked: str, zone: tzinfo, now_us: int) -> Month:
+def month_of(found: Collection[Ending], asked: str, zone: tzinfo, now_us: int) -> Month:
     """The month `asked` (YYYY-MM; empty: this one). Raises FormError."""
     today = local(now_us, zone).date()
     if asked and not _MONTH.fullmatch(asked):
@@ -63,19 +60,15 @@ def month_of(people: Iterable[Person], asked: str, zone: tzinfo, now_us: int) ->
             cure="follow the links of the calendar",
         )
     year, number = (int(part) for part in asked.split("-")) if asked else (today.year, today.month)
-    active = [one for one in people if one.active]
-    ends = [(local(one.training_ends_us, zone).date(), one) for one in active if one.training_ends_us > 0]
-    weeks = tuple(_week(days, number, ends) for days in _SUNDAY_FIRST.monthdatescalendar(year, number))
+    ends = [(local(one.ends_us, zone).date(), one) for one in found if one.ends_us > 0]
     return Month(
         key=_key(year, number),
         name=_name(year, number),
         before=_key(*_moved(year, number, -1)),
         after=_key(*_moved(year, number, 1)),
         today=today,
-        weeks=weeks,
+        weeks=tuple(_week(days, number, ends) for days in _SUNDAY_FIRST.monthdatescalendar(year, number)),
         count=_count(ends, year, number),
-        never=sum(one.training_ends_us <= 0 for one in active),
-        past=sum(one.training_ends_us <= now_us for _, one in ends),
         ahead=tuple(
             Ahead(key=_key(*month), name=_name(*month), count=_count(ends, *month))
             for month in (_moved(today.year, today.month, by) for by in range(AHEAD))
@@ -83,13 +76,9 @@ def month_of(people: Iterable[Person], asked: str, zone: tzinfo, now_us: int) ->
     )
 
 
-def _week(days: Sequence[date], month: int, ends: Sequence[tuple[date, Person]]) -> tuple[Day, ...]:
+def _week(days: Sequence[date], month: int, ends: Iterable[tuple[date, Ending]]) -> tuple[Day, ...]:
     return tuple(
-        Day(
-            day=day,
-            within=day.month == month,
-            people=tuple(sorted((one.user, one.name) for end, one in ends if end == day)),
-        )
+        Day(day=day, within=day.month == month, ends=tuple(one for end, one in ends if end == day))
         for day in days
     )
 
@@ -99,7 +88,7 @@ def _moved(year: int, month: int, by: int) -> tuple[int, int]:
     return months // 12, months % 12 + 1
 
 
-def _count(ends: Sequence[tuple[date, Person]], year: int, month: int) -> int:
+def _count(ends: Iterable[tuple[date, Ending]], year: int, month: int) -> int:
     return sum((end.year, end.month) == (year, month) for end, _ in ends)
 
 

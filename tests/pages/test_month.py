@@ -1,4 +1,4 @@
-"""The calendar of training: every person on one day, the day of the department's clocks, refused months."""
+"""The month of the calendar: each end on one day, on the day of the department's clocks; refused months."""
 
 from __future__ import annotations
 
@@ -12,25 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.times import DAY_US
-from sync.department.desk.people.calls import Person
-from sync.department.pages.training_calendar import AHEAD, Month, month_of
+from sync.department.desk.endings import Ending
+from sync.department.pages.month import AHEAD, Month, month_of
 from sync.department.policy.refusals import FormError
-from sync.department.policy.roles import Role
 
 LOS_ANGELES = ZoneInfo("America/Los_Angeles")
 NOW_US = int(datetime(2026, 11, 26, 20, tzinfo=UTC).timestamp()) * 1_000_000
-DOE = Person(
-    user="o1",
+DOE = Ending(
+    kind="training",
+    clause="463.9",
+    about="o1",
     name="J. Doe",
-    organisation="Monrovia PD",
-    roles=(Role.OFFICER,),
-    active=True,
-    shift="",
-    ssh_keys=(),
-    training="current",
-    training_ends_us=NOW_US + DAY_US,
-    designation_ends_us=0,
-    ssh_lines=(),
+    ends_us=NOW_US + DAY_US,
+    what="the training of o1 ends",
+    cure="hold a class",
 )
 
 
@@ -42,33 +37,33 @@ def us(*when: int) -> int:
 def shown(month: Month) -> dict[str, list[str]]:
     """Day -> users."""
     return {
-        one.day.isoformat(): [user for user, _ in one.people]
+        one.day.isoformat(): [each.about for each in one.ends]
         for week in month.weeks
         for one in week
-        if one.within and one.people
+        if one.within and one.ends
     }
 
 
-def test_a_training_is_on_the_departments_own_day() -> None:
+def test_an_end_is_on_the_departments_own_day() -> None:
     """Eleven at night of the 30th is the 1st of the next month in Greenwich."""
-    late = replace(DOE, training_ends_us=us(2026, 11, 30, 23, 30))
-    early = replace(DOE, user="o2", training_ends_us=us(2026, 11, 1, 0, 30))
+    late = replace(DOE, ends_us=us(2026, 11, 30, 23, 30))
+    early = replace(DOE, about="o2", ends_us=us(2026, 11, 1, 0, 30))
     month = month_of([late, early], "2026-11", LOS_ANGELES, NOW_US)
     assert shown(month) == {"2026-11-30": ["o1"], "2026-11-01": ["o2"]}
     assert (month.name, month.before, month.after) == ("November 2026", "2026-10", "2026-12")
-    assert (month.count, month.past, month.never) == (2, 1, 0)
+    assert month.count == 2
     assert shown(month_of([late, early], "2026-12", LOS_ANGELES, NOW_US)) == {}
 
 
 def test_without_a_month_it_is_this_one_and_the_year_turns() -> None:
-    people = [DOE, replace(DOE, user="o2", active=False), replace(DOE, user="o3", training_ends_us=0)]
+    people = [DOE, replace(DOE, about="o3", ends_us=0)]
     month = month_of(people, "", LOS_ANGELES, NOW_US)
     assert (month.key, month.today.isoformat(), shown(month)) == (
         "2026-11",
         "2026-11-26",
         {"2026-11-27": ["o1"]},
     )
-    assert (month.count, month.never) == (1, 1)
+    assert month.count == 1
     assert [one.key for one in month.ahead][:3] == ["2026-11", "2026-12", "2027-01"]
     assert len(month.ahead) == AHEAD
     assert month.ahead[0].count == 1
@@ -89,22 +84,22 @@ def test_what_is_no_month_is_refused_in_words(asked: str) -> None:
     number=st.integers(1, 12),
     after=st.lists(st.integers(-800 * DAY_US, 800 * DAY_US), max_size=20),
 )
-def test_each_month_has_all_its_days_in_whole_weeks_and_each_person_once(
+def test_each_month_has_all_its_days_in_whole_weeks_and_each_end_once(
     year: int, number: int, after: list[int]
 ) -> None:
     key = f"{year}-{number:02}"
     start_us = us(year, number, 15)
-    people = [replace(DOE, user=f"o{at}", training_ends_us=start_us + one) for at, one in enumerate(after)]
+    people = [replace(DOE, about=f"o{at}", ends_us=start_us + one) for at, one in enumerate(after)]
     month = month_of(people, key, LOS_ANGELES, NOW_US)
     days = [one for week in month.weeks for one in week]
     assert {len(week) for week in month.weeks} == {7}
     assert {one.day.weekday() for one in days[::7]} == {calendar.SUNDAY}
     assert sum(one.within for one in days) == calendar.monthrange(year, number)[1]
-    named = [user for one in days if one.within for user, _ in one.people]
+    named = [each.about for one in days if one.within for each in one.ends]
     assert len(named) == len(set(named)) == month.count
     near = {
         f"o{at}"
         for at, one in enumerate(people)
-        if datetime.fromtimestamp(one.training_ends_us // 1_000_000, LOS_ANGELES).strftime("%Y-%m") == key
+        if datetime.fromtimestamp(one.ends_us // 1_000_000, LOS_ANGELES).strftime("%Y-%m") == key
     }
     assert set(named) == near

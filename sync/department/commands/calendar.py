@@ -1,0 +1,34 @@
+"""`department calendar`: what ends and when, as the desk's calendar page shows it."""
+
+from __future__ import annotations
+
+import click
+
+from sync.command_frame import noun
+from sync.department.commands import desk_access as desk
+from sync.department.desk.endings import SEEN_WITH
+
+LIST = "department calendar list --user chief"
+
+calendar = noun(
+    "calendar", "Passwords, training, designations, grants, certificates: what ends.", example=LIST
+)
+
+desk.form_verb(
+    calendar,
+    "list",
+    "calendar/list",
+    "List what ends, the soonest first: all that concerns you, or is yours to renew.",
+    click.option(
+        "--kind", "kinds", multiple=True, type=click.Choice(tuple(SEEN_WITH)), help="Only this kind; repeat."
+    ),
+    example=LIST,
+    columns={
+        "ends_us": "ends",
+        "kind": "kind",
+        "about": "whose or what",
+        "cure": "what to do",
+        "command": "command",
+        "clause": "clause",
+    },
+)

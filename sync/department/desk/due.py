@@ -1,0 +1,118 @@
+"""What a department owes and what ends, asked of one desk: one answer for pages, commands and mails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from storage.times import DAY_US
+from sync.department.desk import compliance
+from sync.department.desk.audit import rules as audit
+from sync.department.desk.compliance import Overdue
+from sync.department.desk.context import Front
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.documents.lists import LOCAL
+from sync.department.desk.endings import (
+    OF_PEOPLE,
+    PASSES,
+    SEEN_WITH,
+    Ending,
+    by_date,
+    of_lists,
+    of_machine,
+    of_people,
+    of_units,
+    seen_by,
+    soon,
+)
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.ground.department_time import span_text
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call
+
+GONE_DAYS = 30  # what ended for good longer ago is left out of the calendar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarForm:
+    """What of the calendar is asked. `kinds`: only these kinds; empty for all."""
+
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverdueForm:
+    """What of it is asked. `filings`: also requests not filed in the RMS, for which the whole log is read."""
+
+    filings: bool = True
+
+
+def overdue_now(front: Front, now_us: int, *, filings: bool = True) -> list[Overdue]:
+    """Everything overdue that log, store and clock know of."""
+    desk = front.desk
+    requests = audit.requests_of(desk.log.entries(kinds=audit.ACCESS_KINDS)) if filings else []
+    found = compliance.overdue(desk.policy, desk.book, requests, now_us)
+    found += compliance.from_store(front.overdue_from_store(now_us))
+    found += compliance.open_incidents(
+        ((one.number, one.kind, one.at_us) for one in front.incidents.listed()), desk.book, now_us
+    )
+    doubt = front.time.doubt() if front.time is not None else None
+    if doubt is not None:
+        what = (
+            f"the server's clock is {span_text(doubt.by_us)} {doubt.direction} of the confirmed time: "
+            "purges wait; set it, or two people confirm it (clock/confirm)"
+        )
+        found.append(Overdue(kind="clock", clause="463.8", what=what))
+    return found
+
+
+def endings_now(front: Front, now_us: int, kinds: frozenset[str] = frozenset(SEEN_WITH)) -> list[Ending]:
+    """Everything of these kinds that ends, the soonest first; what ended for good a while ago is left out."""
+    desk = front.desk
+    found = of_people(desk.policy, desk.book)
+    if kinds & {"authority", "certificate", "day-keys"}:
+        found += of_machine(front.ending())
+    if "unit-certificate" in kinds:
+        found += of_units(front.state.units(now_us))
+    if kinds & {"hot-list", "list-entry"}:
+        found += of_lists(front.lists_out(), front.list_entries(LOCAL))
+    return by_date(
+        one
+        for one in found
+        if one.kind in kinds and (one.kind not in PASSES or one.ends_us > now_us - GONE_DAYS * DAY_US)
+    )
+
+
+def overdue(front: Front, token: str, form: OverdueForm) -> tuple[Overdue, ...]:
+    """What is overdue: audits, training, purges, silent units, findings, requests not filed."""
+    desk = front.desk
+    desk.act(token, Call.COMPLIANCE_READ, lambda _caller: ([], lambda _entries: None))  # the role first
+    return tuple(overdue_now(front, desk.now_us(), filings=form.filings))
+
+
+def ending_soon(front: Front, token: str, form: NothingForm) -> tuple[Ending, ...]:  # noqa: ARG001
+    """What ends within the policy's days of notice: of people, of the server, of units."""
+    desk = front.desk
+    desk.act(token, Call.COMPLIANCE_READ, lambda _caller: ([], lambda _entries: None))  # the role first
+    now_us = desk.now_us()
+    return tuple(soon(desk.policy, endings_now(front, now_us), now_us))
+
+
+def listed(front: Front, token: str, form: CalendarForm) -> tuple[Ending, ...]:
+    """Everything that ends, the soonest first: to each person what concerns them or is theirs to renew."""
+    desk = front.desk
+    if not set(form.kinds) <= set(SEEN_WITH):
+        raise FormError(
+            "kinds: the calendar has no such kind", code="kinds", clause="463.4", cure=", ".join(SEEN_WITH)
+        )
+
+    def plan(caller: Caller) -> Plan[tuple[str, frozenset[Call], int]]:
+        calls = frozenset(
+            call for role in caller.roles for call in desk.policy.grants.get(role, frozenset[Call]())
+        )
+        return [], lambda _entries: (caller.user, calls, caller.at_us)
+
+    user, calls, now_us = desk.act(token, Call.POLICY_READ, plan)
+    every = Call.COMPLIANCE_READ in calls
+    kinds = {kind for kind, call in SEEN_WITH.items() if every or call in calls or kind in OF_PEOPLE}
+    found = endings_now(front, now_us, frozenset(kinds & set(form.kinds or SEEN_WITH)))
+    return tuple(seen_by(found, user, calls))

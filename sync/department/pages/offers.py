@@ -1,0 +1,97 @@
+"""What a form offers instead of an id typed by hand: people of the roster, units, commands of a console."""
+
+from __future__ import annotations
+
+from storage.grant_format import COMMANDS, DEPARTMENT
+from storage.ssh_signature import SshPublicKey
+from sync.department.journal.entries import AccountSet
+from sync.department.pages.fields import Options
+from sync.department.pages.values import local_input
+from sync.department.pages.visit import Visit
+from sync.department.policy.roles import Role
+from sync.hot_lists.entry import CLASSES
+
+
+def people(visit: Visit) -> Options:
+    """Everybody on the roster, by name."""
+    return [(one.user, f"{one.name} ({one.user})") for one in _active(visit)]
+
+
+def designees(visit: Visit) -> Options:
+    """People who are designees."""
+    return [(one.user, f"{one.name} ({one.user})") for one in _active(visit) if Role.DESIGNEE in one.roles]
+
+
+def _active(visit: Visit) -> list[AccountSet]:
+    accounts = visit.calling.front.desk.book.roster.accounts.values()
+    return sorted((one for one in accounts if one.active), key=lambda one: (one.name, one.user))
+
+
+def units(visit: Visit) -> Options:
+    """Every unit that is not revoked, by its name."""
+    return [(one.unit, one.name) for one in visit.calling.front.state.units(visit.now_us)]
+
+
+def units_and_server(visit: Visit) -> Options:
+    """Where a grant may let somebody in."""
+    return [(DEPARTMENT, "the department's server"), *units(visit)]
+
+
+def commands(_visit: Visit) -> Options:
+    """Commands of a unit's console."""
+    return [(one, one) for one in sorted(COMMANDS)]
+
+
+def plate_classes(_visit: Visit) -> Options:
+    """Kinds of vehicle that a plate is for."""
+    return [(one, one) for one in CLASSES if one]
+
+
+def named(visit: Visit) -> str:
+    """The person whom the page's address names, if there is one."""
+    account = _account(visit)
+    return account.user if account is not None else ""
+
+
+def _account(visit: Visit) -> AccountSet | None:
+    return visit.calling.front.desk.book.roster.accounts.get(visit.request.query_params.get("user", ""))
+
+
+def name(visit: Visit) -> str:
+    """That person's name."""
+    account = _account(visit)
+    return account.name if account is not None else ""
+
+
+def organisation(visit: Visit) -> str:
+    """That person's organization, else the department."""
+    account = _account(visit)
+    return account.organisation if account is not None else visit.calling.front.desk.policy.department
+
+
+def roles(visit: Visit) -> str:
+    """That person's roles, one a line."""
+    account = _account(visit)
+    return "\n".join(account.roles) if account is not None else ""
+
+
+def shift(visit: Visit) -> str:
+    """That person's shift."""
+    account = _account(visit)
+    return account.shift.text() if account is not None and account.shift is not None else ""
+
+
+def ssh_keys(visit: Visit) -> str:
+    """That person's keys for units' consoles, one a line."""
+    account = _account(visit)
+    return "\n".join(SshPublicKey(blob).line for blob in account.ssh_keys) if account is not None else ""
+
+
+def designation_end(visit: Visit) -> str:
+    """When that person's designation ends, as a field shows it."""
+    desk = visit.calling.front.desk
+    account = _account(visit)
+    if account is None or Role.DESIGNEE not in account.roles:
+        return ""
+    ends_us = desk.book.roster.designations.get(account.user, 0)
+    return local_input(ends_us, desk.policy.zone) if ends_us > visit.now_us else ""

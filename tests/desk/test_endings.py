@@ -1,0 +1,140 @@
+"""What ends: one list, whole for people who keep the policy, one's own for all others, no plate in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from desk_forms import forms
+from desk_twins import DAY_US, HOUR_US, PEOPLE, Department
+
+from sync.department.desk.due import CalendarForm, endings_now
+from sync.department.desk.endings import NOTICE_DAYS, OF_PEOPLE, PASSES, SEEN_WITH, Ending, advice, soon
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call, Role
+from sync.department.server.findings import standing
+
+Tokens = Callable[[str], str]
+ALL = {"chief", "super", "reviewer1"}  # compliance.read
+
+
+def listed(department: Department, token: str, *kinds: str) -> tuple[Ending, ...]:
+    found = department.call("calendar/list", token, CalendarForm(kinds=kinds))
+    assert isinstance(found, tuple)
+    assert all(isinstance(one, Ending) for one in found)
+    return found
+
+
+def with_lists_and_grants(department: Department) -> None:
+    """A hot list, an entry of the department's own, a grant, a key for grants at night."""
+    table = forms(department)
+    supervisor = department.logon("super")
+    department.two_hands("hotlist/push", supervisor, table["hotlist/push"], second="chief")
+    own = replace(table["hotlist/add"], recipients=(), until_us=department.clock.us + 9 * DAY_US)
+    department.two_hands("hotlist/add", supervisor, own, second="chief")
+    department.call("grant/lend", department.logon("chief"), table["grant/lend"])
+
+
+def test_everything_that_ends_is_in_the_one_list(department: Department) -> None:
+    with_lists_and_grants(department)
+    found = listed(department, department.logon("super"))
+    kinds = {one.kind for one in found}
+    assert kinds >= {
+        *("password", "training", "designation", "delegation", "hot-list", "list-entry"),
+        *("audit", "policy", "authority"),
+    }
+    assert kinds <= set(SEEN_WITH)
+    assert [one.ends_us for one in found] == sorted(one.ends_us for one in found)
+    for one in found:
+        assert one.cure, one
+        assert "8XYZ" not in repr(one)
+        assert "26-001234" not in repr(one), "the case of an own entry"
+        assert advice(one).endswith(one.command)
+    (entry,) = (one for one in found if one.kind == "list-entry")
+    assert entry.about == "super"
+
+
+@pytest.mark.parametrize("user", sorted(PEOPLE))
+def test_each_person_sees_their_own_and_what_their_roles_watch(department: Department, user: str) -> None:
+    with_lists_and_grants(department)
+    policy = department.desk.policy
+    calls = {call for role in policy.effective_roles((PEOPLE[user],)) for call in policy.grants[role]}
+    every = endings_now(department.front, department.clock.us)
+    found = listed(department, department.logon(user))
+    for one in found:
+        own = one.kind in OF_PEOPLE and one.about == user
+        assert own or user in ALL or SEEN_WITH[one.kind] in calls, (user, one)
+    if user in ALL:
+        assert {(one.kind, one.about) for one in found} == {(one.kind, one.about) for one in every}
+    others = {one.about for one in found if one.kind in {"password", "training"}} - {user}
+    assert bool(others) == (user in ALL)
+    assert any(one.kind == "password" and one.about == user for one in found)
+    assert ("hot-list" in {one.kind for one in found}) == (user in ALL or Call.DOCUMENT_SIGN in calls)
+
+
+def test_a_vendor_without_a_grant_sees_when_their_password_ends(department: Department) -> None:
+    assert {one.about for one in listed(department, department.logon("vendor1"))} == {"vendor1"}
+
+
+def test_kinds_narrow_it_and_others_are_refused(department: Department, tokens: Tokens) -> None:
+    found = listed(department, tokens("chief"), "password", "designation")
+    assert {one.kind for one in found} == {"password", "designation"}
+    assert {one.kind for one in listed(department, tokens("officer1"), "authority", "training")} == {
+        "training"
+    }
+    with pytest.raises(FormError, match="no such kind"):
+        listed(department, tokens("chief"), "everything")
+
+
+def test_what_ended_stays_until_it_is_renewed_and_a_grant_only_for_a_month(department: Department) -> None:
+    department.call("grant/issue", department.logon("chief"), forms(department)["grant/issue"])
+    ends_us = next(
+        one.ends_us for one in endings_now(department.front, department.clock.us) if one.kind == "grant"
+    )
+    for days, there in ((29, True), (31, False)):
+        found = endings_now(department.front, ends_us + days * DAY_US)
+        assert ("grant" in {one.kind for one in found}) == there
+    late = endings_now(department.front, ends_us + 400 * DAY_US)
+    assert {"training", "password"} <= {one.kind for one in late}
+    assert set(SEEN_WITH) >= PASSES
+
+
+def test_compliance_prints_what_the_calendar_shows_and_soon_is_no_second_list(
+    department: Department, tokens: Tokens
+) -> None:
+    department.clock.step(340 * DAY_US)
+    front, now_us = department.front, department.clock.us
+    shown = {
+        (one.kind, one.about, one.ends_us)
+        for one in soon(department.desk.policy, endings_now(front, now_us), now_us)
+    }
+    printed = {(one.kind, one.about, one.ends_us) for one in standing(front).ending}
+    assert printed == shown
+    assert {kind for kind, _, _ in shown} >= {"password", "training", "designation"}
+    lines = [one for one in standing(front).lines() if one.startswith("SOON")]
+    assert any("(the person changes it under My account: department user password)" in one for one in lines)
+
+
+def test_a_list_that_is_sent_daily_is_no_notice(department: Department) -> None:
+    """Else each day's mail would say what the day before said."""
+    with_lists_and_grants(department)
+    kinds = {one.kind for one in standing(department.front).ending}
+    assert not kinds & {"hot-list", "list-entry"}
+    department.clock.step(7 * DAY_US)
+    assert "list-entry" in {one.kind for one in standing(department.front).ending}
+    assert NOTICE_DAYS["list-entry"] * DAY_US < 9 * DAY_US + HOUR_US
+
+
+def test_the_end_of_a_designation_goes_with_the_office(department: Department, tokens: Tokens) -> None:
+    def designated() -> set[str]:
+        return {
+            one.about
+            for one in endings_now(department.front, department.clock.us)
+            if one.kind == "designation"
+        }
+
+    assert designated() == {"deputy"}
+    left = replace(forms(department)["user/set"], user="deputy", name="Deputy", roles=(Role.OFFICER,))
+    department.two_hands("user/set", tokens("chief"), left, second="super")
+    assert designated() == set()

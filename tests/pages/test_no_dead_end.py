@@ -1,0 +1,103 @@
+"""Every link that a page shows to a person opens for that person; forms offer people and units by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html import unescape
+
+import pytest
+from desk_cars import Car
+from desk_twins import DAY_US, PEOPLE, Department
+from page_reader import Reader
+
+Browser = Callable[[], Reader]
+NEEDS_A_GRANT = {"vendor1"}  # the menu's pages of a vendor say so (463.3)
+
+
+@pytest.mark.parametrize("user", sorted(PEOPLE))
+def test_every_link_of_every_page_opens(department: Department, reader: Browser, user: str) -> None:
+    car = Car(department)
+    try:
+        car.raises()
+        one = reader()
+        one.logon(user)
+        todo, seen = ["/"], set[str]()
+        while todo:
+            path = todo.pop()
+            if path in seen:
+                continue
+            seen.add(path)
+            answer = one.ask("GET", path)
+            without_grant = user in NEEDS_A_GRANT and "grant" in answer.text
+            assert answer.status_code in {200, 303} or without_grant, (path, answer.status_code)
+            if "html" not in answer.headers.get("content-type", ""):
+                continue
+            for found in re.findall(r'href="([^"]+)"', answer.text):
+                link = unescape(found).partition("#")[0]
+                link = path.partition("?")[0] + link if link.startswith("?") else link
+                if link.startswith("/") and not link.startswith("/assets/") and "month=" not in link:
+                    todo.append(link)
+        assert len(seen) > 10
+    finally:
+        car.unit.close()
+
+
+def test_the_keys_of_the_help_are_those_of_the_person(reader: Browser) -> None:
+    for user, there, away in (("officer1", "Ask", "Grants"), ("chief", "Grants", "Queue")):
+        one = reader()
+        one.logon(user)
+        keys = one.get("/help").html.split("<tbody>")[1].split("</tbody>")[0]
+        assert f"<td>{there}</td>" in keys
+        assert f"<td>{away}</td>" not in keys
+        assert "<kbd></kbd>" not in keys
+
+
+def test_a_person_is_changed_from_what_is_entered(department: Department, reader: Browser) -> None:
+    """No role is lost because nobody ticked it again."""
+    one = reader()
+    one.logon("chief")
+    row = next(part for part in one.get("/people").html.split("<tr ") if ">deputy<" in part)
+    link = unescape(next(found for found in re.findall(r'href="([^"]+)"', row) if "user-set" in found))
+    page = one.get(link.partition("#")[0])
+    fields = next(fields for path, fields in page.forms if fields.get("act") == "user/set")
+    account = department.desk.book.roster.accounts["deputy"]
+    assert (fields["user"], fields["name"], fields["roles"]) == ("deputy", account.name, "designee")
+    assert fields["ends_us"].startswith("2027-")
+    made = one.post("/people", fields | {"name": "Deputy Doe", "reason": "married", "do": "make"})
+    assert "Entered" in made.text, made.text[:300]
+    changed = department.desk.book.roster.accounts["deputy"]
+    assert (changed.name, changed.roles) == ("Deputy Doe", account.roles)
+    assert one.get("/people?user=<script>").status == 200
+
+
+def test_forms_offer_people_and_units_by_name(reader: Browser) -> None:
+    one = reader()
+    one.logon("chief")
+    for path, name, value in (
+        ("/people", "user", "officer1"),
+        ("/grants", "designee", "deputy"),
+        ("/grants", "units", "car-7"),
+        ("/grants", "commands", "reboot"),
+        ("/units", "unit", "car-7"),
+        ("/training", "user", "officer1"),
+        ("/audit/requests", "purpose", "investigation"),
+        ("/audit/events", "kind", "refusal"),
+    ):
+        html = one.get(path).html
+        options = re.findall(rf'name="{name}"[^>]*>(.*?)</select>', html, re.DOTALL)
+        ticks = re.findall(rf'name="{name}" type="checkbox" value="([^"]+)"', html)
+        assert any(f'value="{value}"' in each for each in options) or value in ticks, (path, name)
+    dispatcher = reader()
+    dispatcher.logon("disp1")
+    assert '<option value="car-7">' in dispatcher.get("/search").html
+
+
+def test_home_tells_the_administrator_what_is_overdue(department: Department, reader: Browser) -> None:
+    department.clock.step(100 * DAY_US)
+    chief, officer = reader(), reader()
+    home = chief.logon("chief")
+    assert "periodic audit was due" in home.text.lower()
+    assert 'href="/audit"' in home.html.split("What waits for you")[1]
+    assert not re.search(r"\d\dT\d\d:\d\d", home.text), "times are the department's"
+    assert "periodic audit" not in officer.logon("officer1").text.lower()
