@@ -9,6 +9,7 @@ each a 4-byte length and its bytes. A look-up costs a binary search; only a hit 
 from __future__ import annotations
 
 import os
+import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
@@ -40,7 +41,7 @@ def list_key(log_key: bytes) -> bytes:
     return HKDF(SHA256(), 32, salt=None, info=TAG.encode()).derive(log_key)
 
 
-def seal(key: bytes, name: str, section: int, content: bytes) -> bytes:
+def seal(key: bytes, name: str, section: int, content: bytes | memoryview) -> bytes:
     """One section as it is."""
     nonce = os.urandom(NONCE)
     return nonce + AESGCM(key).encrypt(nonce, content, encode([TAG, name, section]))
@@ -65,23 +66,27 @@ def write_list(
 
 
 class Collected:
-    """Entries that came in any order, in the order of their keys: little more than their own bytes."""
+    """Entries that came in any order, in the order of their keys: 20 bytes each beside their own."""
 
     def __init__(self, entries: Iterable[tuple[int, bytes]]) -> None:
-        self._held, self._keys, self._ends = bytearray(), array("Q"), array("Q")
+        """Raises RecordError for more than a list file can hold."""
+        self._held, self._keys, self._ends = bytearray(), array("Q"), array("I")
         for key, data in entries:
             self._keys.append(key)
             self._held += data
+            if len(self._held) > MAX_FILE_BYTES:
+                raise RecordError(f"holds over {MAX_FILE_BYTES} bytes", where="hot list")
             self._ends.append(len(self._held))
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        ends = self._ends
-        for at in np.array(self._keys, dtype=np.uint64).argsort(kind="stable"):
+        ends, held = self._ends, memoryview(self._held)
+        keys = np.frombuffer(self._keys, dtype=np.uint64) if self._keys else np.empty(0, np.uint64)
+        for at in keys.argsort(kind="stable").astype(np.uint32):
             first = ends[at - 1] if at else 0
-            yield self._keys[at], bytes(self._held[first : ends[at]])
+            yield self._keys[at], bytes(held[first : ends[at]])
 
 
 def write_sorted(  # noqa: PLR0917 - the parts of a file
@@ -113,7 +118,9 @@ def write_sorted(  # noqa: PLR0917 - the parts of a file
             _demand_count(len(keys), count, name)
             check()
             out.seek(at)
-            _put(out, seal(key, name, 1, np.array(keys, dtype="<u8").tobytes()))
+            if sys.byteorder == "big":
+                keys.byteswap()
+            _put(out, seal(key, name, 1, memoryview(keys).cast("B")))
         files.sync_file(descriptor)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -143,7 +150,8 @@ def _blocks(entries: Iterable[tuple[int, bytes]], keys: array[int]) -> Iterator[
 
 
 def _put(out: Any, stored: bytes) -> None:
-    out.write(len(stored).to_bytes(4, "big") + stored)
+    out.write(len(stored).to_bytes(4, "big"))
+    out.write(stored)
 
 
 class HotListFile:
