@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import ssl
+import sys
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import click
 import httpx
@@ -74,6 +78,7 @@ def logon(
                 "proof": None if proof is None else codec.to_plain(proof),
             }
             answer = client.post("/logon", content=encode(body))
+            name = named_by(answer)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         raise UsageError(f"{address}: not an address of the form https://HOST:PORT") from None
     except httpx.HTTPError as error:
@@ -81,13 +86,44 @@ def logon(
     if answer.status_code != 200:
         said = answer.json()
         raise FirmwareError(": ".join(part for part in (said.get("clause"), said.get("refused")) if part))
-    link = f"{address.rstrip('/')}/enter?ticket={decode(answer.content)['ticket']}"
+    by_name = address_by_name(address, name, resolved)
+    link = f"{(by_name or address).rstrip('/')}/enter?ticket={decode(answer.content)['ticket']}"
+    if not by_name and name and _is_number(address):
+        line = f"{urlsplit(address).hostname} {name}"
+        print(
+            f"reader: the browser will warn: the unit's certificate is for {name}. Add the line '{line}' to "
+            "this laptop's hosts file, and the next logon opens the page by that name",
+            file=sys.stderr,
+        )
     if open_page:
         webbrowser.open(link)
         print("the page opens in your browser")
     else:
         print(link)
     return DONE
+
+
+def named_by(answer: httpx.Response) -> str:
+    """The name in the certificate of the unit that answered, or empty."""
+    served: ssl.SSLSocket = answer.extensions["network_stream"].get_extra_info("ssl_object")
+    shown: Any = (served.getpeercert() or {}).get("subjectAltName", ())
+    return next((str(name) for kind, name in shown if kind == "DNS"), "")
+
+
+def resolved(name: str) -> str:
+    """The number of a name as this laptop knows it, or empty."""
+    try:
+        return socket.gethostbyname(name)
+    except OSError:
+        return ""
+
+
+def address_by_name(address: str, name: str, number_of: Callable[[str], str]) -> str:
+    """The page's address by the certificate's name, where this laptop knows it for the same machine."""
+    parts = urlsplit(address)
+    if not name or not _is_number(address) or number_of(name) != parts.hostname:
+        return ""
+    return urlunsplit(parts._replace(netloc=f"{name}:{parts.port}" if parts.port else name))
 
 
 def _is_number(address: str) -> bool:
