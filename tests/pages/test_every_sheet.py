@@ -114,7 +114,7 @@ def test_what_anybody_writes_stays_text_on_every_page(department: Department, re
     for user in ("super", "chief", "deputy", "reviewer1"):
         one = reader()
         one.logon(user)
-        for path in [sheet.path for sheet in PLAIN] + ["/trust", "/setup", "/transparency"]:
+        for path in [sheet.path for sheet in PLAIN] + ["/", "/calendar", "/trust", "/setup", "/transparency"]:
             page = one.get(path)
             tags = Parts(page.html).tags
             assert not [given for _tag, given in tags if any(name.startswith("on") for name in given)], path
@@ -130,7 +130,7 @@ def test_every_field_has_a_label_and_every_id_is_one(department: Department, rea
     for user in ("super", "chief", "reviewer1"):
         one = reader()
         one.logon(user)
-        for path in [sheet.path for sheet in PLAIN] + ["/transparency", "/setup", "/trust"]:
+        for path in [sheet.path for sheet in PLAIN] + ["/", "/calendar", "/transparency", "/setup", "/trust"]:
             page = one.get(path)
             if page.status != 200:
                 continue

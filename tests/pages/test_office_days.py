@@ -277,7 +277,7 @@ def test_days_that_go_and_units_that_are_silent_are_shown(department: Department
     department.clock.step(3 * DAY_US)
     one.logon("super")
     page = one.get("/units")
-    assert "overdue" in page.text
+    assert "car-7 see to it" in page.text
 
 
 def test_an_agreed_proposal_is_carried_out_from_a_later_session(

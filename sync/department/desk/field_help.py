@@ -210,7 +210,7 @@ _BY_FIELD: dict[str, FieldWords] = {
     "units": W("Units", "ids, one a line"),
     "until_us": W("To", "by the department's clock"),
     "user": W("User name"),
-    "users": W("People", "user names, one a line, as on the sign-in sheet"),
+    "users": W("People", "user names, as on the sign-in sheet"),
     "verdict": W("Verdict"),
     "work_order": W("Work order", "its number"),
 }

@@ -27,8 +27,9 @@ SHOWN_ANSWERS_US = 72 * HOUR_US
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One thing that waits. `since_us`: since when; `what`: a line without a plate; `why`: the rule in words;
-    `path`: where it is done; `late`: whether it is overdue; `now`: whether it is done before all else."""
+    """One thing that waits. `since_us`: since when, 0 if `what` says it; `what`: a line without a plate;
+    `why`: the rule in words; `path`: where it is done; `late`: whether it is overdue; `now`: whether it is
+    done before all else."""
 
     since_us: int
     what: str
@@ -209,7 +210,7 @@ def _overdue(visit: Visit, rows: Any) -> Iterable[Item]:
         first = in_local_time(found[0].what, zone)
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
         yield Item(
-            since_us=visit.now_us,
+            since_us=0,
             what=f"{first[:1].upper()}{first[1:]}{more}",
             why=f"{found[0].clause}: overdue at the department",
             path=DONE_AT.get(kind, "/compliance"),

@@ -33,7 +33,7 @@ def units(visit: Visit) -> Options:
 
 
 def units_and_server(visit: Visit) -> Options:
-    """Where a grant may let somebody in."""
+    """Where a grant lets a person in."""
     return [(DEPARTMENT, "the department's server"), *units(visit)]
 
 

@@ -49,9 +49,10 @@ def _people(visit: Visit) -> list[dict[str, Any]]:
 
 
 def _users(visit: Visit) -> list[str]:
-    """Those of the sign-in sheet, where one was uploaded, and those that were typed. Raises FormError."""
+    """Those of the sign-in sheet, where one was uploaded, and those that were ticked. Raises FormError."""
     sheet = visit.values.files.get("sheet")
-    typed = [one.strip() for one in visit.values.get("users", "").replace(",", "\n").splitlines()]
+    named = "\n".join(visit.values.all_of("users"))
+    typed = [one.strip() for one in named.replace(",", "\n").splitlines()]
     return [*(read_sign_in(sheet[1]) if sheet else ()), *(one for one in typed if one)]
 
 
@@ -93,7 +94,12 @@ TRAINING = Sheet(
             operation="training/record-class",
             title="Enter a class from its sign-in sheet",
             button="Enter the class",
-            options={"course": _courses, "topics": _topics, "trainer": offers.people},
+            options={
+                "course": _courses,
+                "topics": _topics,
+                "trainer": offers.people,
+                "users": offers.people,
+            },
             first={"trainer": _me, "policy_version": _version, "held_us": _now},
             read={"users": _users},
             extra=(SHEET_FIELD,),
