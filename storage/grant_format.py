@@ -283,7 +283,7 @@ def revocable(bundle: Bundle, grant: Grant) -> frozenset[str]:
 def check_not_revoked(names: Iterable[str], revoked: Iterable[str]) -> None:
     """Raises RevokedGrantError. names: see `revocable`; revoked: grant ids, key fingerprints and persons."""
     if set(names) & set(revoked):
-        raise RevokedGrantError("the grant was taken back, or who holds or signed it left the roster")
+        raise RevokedGrantError("the grant was revoked, or its holder or signer left the roster")
 
 
 def _opened(message: bytes, keys: Sequence[Ed25519PublicKey], context: bytes) -> bytes:

@@ -102,7 +102,7 @@ def _serve_port(port: SerialPort, home: Path, ending: _Ending) -> None:
         try:
             _visit(port, home, ending)
         except HomeLockedError:
-            port.write(b"the reader starts or stops: try again in a moment\r\n")
+            port.write(b"the reader is starting or stopping: try again in a moment\r\n")
             time.sleep(RETRY_S)
 
 
@@ -114,7 +114,7 @@ def _await_return(port: SerialPort) -> None:
 def _visit(port: SerialPort, home: Path, ending: _Ending) -> None:
     """In the reader's process if one runs, else here. Raises HomeLockedError."""
     if is_way_asked(home):
-        raise HomeLockedError("the reader starts", where=str(home), cure="try again in a moment")
+        raise HomeLockedError("the reader is starting", where=str(home), cure="try again in a moment")
     try:
         ledger = open_ledger(home)
     except HomeLockedError:

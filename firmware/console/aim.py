@@ -105,7 +105,7 @@ def aim_lines(view: AimView, *, preview: bool) -> Iterator[str]:
     if not view.plates:
         yield "no plate in view"
     if preview:
-        yield from view.preview or ("no preview: a plate is too near for a picture that shows none of it",)
+        yield from view.preview or ("no preview: a plate is too close to show a picture without it",)
 
 
 def _advice(plate: PlateView) -> str:

@@ -47,7 +47,7 @@ def bundle_lines(folder: SyncFolder) -> Sequence[str]:
 def laid_out(folder: SyncFolder, name: str) -> Iterator[Path]:
     """A bundle of the inbox as a file of its own, while the `with` runs. Raises UnitRefusedError."""
     if name not in _names(folder):
-        raise UnitRefusedError(f"no bundle {name} came with a sync; from a medium: update /PATH/OF/BUNDLE")
+        raise UnitRefusedError(f"no sync delivered a bundle {name}; from a medium: update /PATH/OF/BUNDLE")
     path = folder.path / f"{KIND}.bundle"
     files.replace(path, _opened(folder, name).body)
     try:
@@ -66,4 +66,4 @@ def _opened(folder: SyncFolder, name: str) -> Carried:
     try:
         return open_kept(folder.inbox, f"{KIND}/{name}", member)
     except (OSError, StorageError, SyncError) as error:
-        raise UnitRefusedError(f"bundle {name} is damaged ({error}): sync now, or ask for it again") from None
+        raise UnitRefusedError(f"bundle {name} is damaged ({error}): sync again") from None

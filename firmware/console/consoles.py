@@ -42,7 +42,7 @@ from sync.runner import Runner
 SYNC_WAIT_S = 120.0
 ALONE = (
     "No reader runs on this unit, and none can start while you are logged in.\n"
-    "Without a login the reader takes over as it starts."
+    "Without a login, a reader that starts takes over."
 )
 AIM_SIZE = (360, 640)  # of the camera's small picture while no reader runs
 
@@ -181,9 +181,9 @@ def _ask_uplink(folder: SyncFolder, stopping: threading.Event) -> str:
     until_s = time.monotonic() + SYNC_WAIT_S
     while folder.status().get("ended_us", 0) == before:
         if time.monotonic() >= until_s:
-            raise UnitRefusedError(f"no outcome in {SYNC_WAIT_S:.0f} s: ask again later")
+            raise UnitRefusedError(f"no result in {SYNC_WAIT_S:.0f} s: try again later")
         if stopping.wait(0.2):
-            raise UnitRefusedError("the reader stops: ask again once it runs")
+            raise UnitRefusedError("the reader is stopping: try again once it runs")
     return outcome_line(folder)
 
 

@@ -81,10 +81,10 @@ class LastWord:
         """Keep it for the first sync of the new unit; lines that print it for a hand-over meanwhile."""
         try:
             destruction.keep(home, self.log_id, self.message)
-            yield "the department was not reached: this receipt goes with the first sync after joining again"
+            yield "department not reached: the first sync after joining again sends this receipt"
         except OSError:
-            yield "the department was not reached, and this receipt could not be kept"
-        yield "or hand it over as it is: department incident receipt FILE"
+            yield "department not reached, and this receipt could not be stored"
+        yield "to deliver it by hand, copy these lines: department incident receipt FILE"
         yield from destruction.as_text(self.message)
 
 

@@ -210,8 +210,8 @@ class FieldUnit:
         try:
             self._parts.retune(self._config().camera)
         except HardwareError as error:
-            return f"kept, and in force at the next start: {error}"
-        return "kept, and in force from the next frame"
+            return f"saved; applies at the next start: {error}"
+        return "saved; applies from the next frame"
 
     def _rewrite_camera(self, name: str, value: str) -> None:
         path = self._parts.home / FILE_NAME
@@ -249,7 +249,7 @@ class FieldUnit:
         """See Unit.set_time."""
         floor_us, _ = self.time_us()
         if us < floor_us:
-            raise UnitRefusedError("the log already holds a later signed time: the clock is not set back")
+            raise UnitRefusedError("the log already holds a later signed time: the clock cannot go behind it")
         self._parts.machine.set_clock(us)
         self._by_hand_us += max(0, us - floor_us)
         if isinstance(self._parts.clock, DisciplinedClock):
@@ -259,7 +259,7 @@ class FieldUnit:
         """See Unit.sync."""
         if not self._folder.is_member():
             raise UnitRefusedError("not enrolled: enroll first")
-        yield "speaking to the department"
+        yield "contacting the department"
         yield self._parts.sync_now()
 
     def update_state(self) -> Sequence[str]:
@@ -268,8 +268,8 @@ class FieldUnit:
         ready = bundle_lines(self._folder) if self._folder.is_member() else ()
         sent = sent_configuration.newest(self._folder)
         if sent is not None:
-            lines.append(f"configuration {sent.version} of the department: {sent.refused or 'in force'}")
-        return [*lines, *(ready or ("no bundle came with a sync; from a medium: update /PATH/OF/BUNDLE",))]
+            lines.append(f"configuration {sent.version} from the department: {sent.refused or 'applied'}")
+        return [*lines, *(ready or ("no sync delivered a bundle; from a medium: update /PATH/OF/BUNDLE",))]
 
     def update(self, source: str) -> Iterator[str]:
         """See Unit.update: hands the bundle to the image's installer, which checks it."""
@@ -285,7 +285,7 @@ class FieldUnit:
         if "/" in source:
             return self._parts.machine.install_update(_bundle_at(source))
         if not self._folder.is_member():
-            raise UnitRefusedError("not enrolled: no bundle can have come with a sync")
+            raise UnitRefusedError("not enrolled: no sync can deliver a bundle")
         with laid_out(self._folder, source) as path:
             return self._parts.machine.install_update(str(path))
 
@@ -331,18 +331,18 @@ class FieldUnit:
         with store.lock:
             now = self.reset_obstacles()
             if now.unacknowledged > agreed.unacknowledged or not set(now.holds) <= set(agreed.holds):
-                raise UnitRefusedError("a read came in meanwhile: sync, and try again")
+                raise UnitRefusedError("a new read arrived: sync, then try again")
             word = LastWord.of(
                 parts.ledger, self._folder, self._undelivered(), now.holds, grant_id, parts.clock.now().us
             )
             destroy_keys(store)
             self._was_reset = True
-        yield "keys destroyed: the slot holds none any more"
+        yield "keys destroyed: the slot is empty"
         told = word is None or word.send(self._folder)
         left = clear_home(parts.home)
         if word is not None and not told:
             yield from word.keep(parts.home)
-        yield "home cleared" if not left else f"home cleared but for {len(left)} files that no key opens"
+        yield "home cleared" if not left else f"home cleared, except {len(left)} files that no key opens"
         with contextlib.suppress(HardwareError):
             parts.machine.reboot()
         yield "restarting as a new unit"

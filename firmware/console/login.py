@@ -68,7 +68,7 @@ def admit(
     if counted:  # no clock: the grant's own length, in all sessions together
         left_us = min(left_us, grant.to_us - grant.from_us - round(use.used_s(grant.grant_id) * 1e6))
         if left_us <= 0:
-            raise ClockLoginError("the grant's length is used up, and this clock knows no time", grant)
+            raise ClockLoginError("the grant's length is used up, and this unit's clock is not set", grant)
     else:
         left_us -= error_us  # as check_time counts: rather early than late
     until_s = running_s + min(left_us / 1e6, LONGEST_S)

@@ -49,7 +49,8 @@ FORMS: dict[str, Form] = {
             words=(r"[a-z_]{1,32}", r"[A-Za-z0-9._-]{1,32}"), optional=2, granted="camera",
         ),
         Form(
-            name="network", usage="network [wifi NAME]", about="links; join a network (asks the passphrase)",
+            name="network", usage="network [wifi NAME]",
+            about="links; join a network (asks for the passphrase)",
             words=("wifi", r".{1,32}", r".{0,64}"), optional=3, secret=2,
             granted="network", before_enrollment=True,
         ),
@@ -72,7 +73,7 @@ FORMS: dict[str, Form] = {
         ),
         Form(
             name="update", usage="update [NAME or PATH]",
-            about="versions; install a bundle that came with a sync, or is at PATH",
+            about="versions; install a bundle from a sync, or one at PATH",
             words=(r"[A-Za-z0-9/_.-]{1,128}",), optional=1, granted="update",
         ),
         Form(
@@ -88,7 +89,7 @@ FORMS: dict[str, Form] = {
             name="enroll", usage="enroll [CODE]", about="join a department (asks for the code)",
             words=(r"\S{8,200}",), optional=1, secret=0, before_enrollment=True,
         ),
-        Form(name="login", usage="login", about="prove a grant by its holder's key"),
+        Form(name="login", usage="login", about="log in with a grant and its holder's key"),
         Form(name="help", usage="help", about="this list", before_enrollment=True),
         Form(name="exit", usage="exit", about="end the session", before_enrollment=True),
     )
@@ -115,11 +116,11 @@ class Command:
 def parse(line: str) -> Command | None:
     """The command of a line, None for an empty one. Raises LineRefusedError."""
     if not line.isascii() or not line.isprintable():
-        raise LineRefusedError("only printable characters make a command")
+        raise LineRefusedError("a command has only printable characters")
     try:
         name, *words = shlex.split(line) or [""]
     except ValueError:
-        raise LineRefusedError("a quotation mark is left open") from None
+        raise LineRefusedError("a quotation mark is not closed") from None
     if not name:
         return None
     form = FORMS.get(SPELLED.get(name, name))
@@ -141,7 +142,7 @@ def recorded_form(line: str) -> str:
     word = line.split(" ", 1)[0] if line.strip() else ""
     if word in FORMS:
         return word if word == line.strip() else f"{word} ({len(line)} characters, refused)"
-    return f"({len(line)} characters, no command)"
+    return f"({len(line)} characters, not a command)"
 
 
 def completions(start: str, offered: Sequence[str]) -> Sequence[str]:

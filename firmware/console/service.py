@@ -106,7 +106,7 @@ def pump(port: SerialPort, home: Path) -> None:
                 connection.connect(name)
         except OSError:
             raise HomeLockedError(
-                "another process holds this home, and it serves no console",
+                "another process holds this home and serves no console",
                 where=str(home),
                 cure="stop it, or restart the reader",
             ) from None

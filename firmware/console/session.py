@@ -138,7 +138,7 @@ class Console:
         else:
             self._hand.say("Open without a login: enroll, aim, selftest, network.")
             if not identity.empty:
-                self._hand.say("This unit holds reads of before its enrollment; enroll destroys them.")
+                self._hand.say("This unit holds reads from before its enrollment; enroll destroys them.")
 
     def _once(self) -> None:
         self._completed = self._offered()  # once a line: a flood of tabs asks the unit nothing
@@ -177,7 +177,7 @@ class Console:
         """Raises SessionEndedError when the time is over, the grant revoked, the session idle, or we stop."""
         now_s = self._running_s()
         if self._stopped.is_set():
-            raise SessionEndedError("stopped", "the reader stops: press return in a moment")
+            raise SessionEndedError("stopped", "the reader is stopping: press return in a moment")
         since_s = self._door.answering_since_s
         if since_s is not None and now_s - max(since_s, self._served_s) > LIFE_S:
             raise LoginRefusedError(TOO_LATE)
@@ -186,7 +186,7 @@ class Console:
             self._check_stranger(now_s, busy=at_work or since_s is not None)
             return
         if now_s >= self._admission.until_s:
-            raise SessionEndedError("time over", "the time of this session is over: log in again")
+            raise SessionEndedError("time over", "the session time is up: log in again")
         if not at_work and now_s - self._hand.typed_s >= self._idle_s:
             raise SessionEndedError("idle", "locked after inactivity: log in again")
         if now_s - self._checked_s >= LOOK_EVERY_S:
@@ -196,12 +196,12 @@ class Console:
         """The ends for anyone who has not logged in."""
         joining = self._recording is not None and self._recording.line.startswith("enroll")
         if not joining and self._wanted():
-            raise SessionEndedError("reader starts", "the reader starts: press return to continue with it")
+            raise SessionEndedError("reader starts", "the reader is starting: press return to continue in it")
         if self._recording is not None and not joining and now_s - self._checked_s >= LOOK_EVERY_S:
             self._checked_s = now_s
             name = self._recording.line.partition(" ")[0]
             if name not in self._offered():  # another console has enrolled the unit
-                raise SessionEndedError("enrolled", "this unit was enrolled meanwhile: log in")
+                raise SessionEndedError("enrolled", "another console enrolled this unit: log in")
         if not busy and not self._stays and now_s - self._served_s >= STRANGER_S:
             raise SessionEndedError("idle", "disconnected: no login")
 
@@ -217,7 +217,7 @@ class Console:
         except (FirmwareError, StorageError, SyncError, OSError) as error:
             raise SessionEndedError("revocation unknown", told(error)) from None
         if self._admission.names & revoked:
-            raise SessionEndedError("revoked", "this grant was taken back")
+            raise SessionEndedError("revoked", "this grant was revoked")
 
     def _typed(self, text: str) -> None:
         try:
@@ -244,7 +244,7 @@ class Console:
             why = "log in first"
         else:
             why = "it needs a department: enroll first"
-        return f"{name} is not open to you here, {why}; open are: {open_here}"
+        return f"{name} is not available: {why}; available: {open_here}"
 
     def _refuse(self, recorded: str, reason: str) -> None:
         if self._admission is not None and not self._written(
@@ -284,7 +284,7 @@ class Console:
         left_min = (self._admission.until_s - self._running_s()) / 60
         self._hand.say(f"welcome {grant.person} ({grant.role}, {grant.organisation}): {grant.purpose}")
         if self._admission.counted:
-            self._hand.say("this unit's clock knows no time: the grant's length counts by running time")
+            self._hand.say("this unit's clock is not set: the grant's length counts in running time")
         self._hand.say(
             f"work order {grant.work_order}; this session lasts {left_min:.0f} min at most",
             "type help; before you pull the cable, type exit",
@@ -346,11 +346,11 @@ class Console:
             self._hand.write(text)
         self._recording, self._hand.typed_s = None, self._running_s()
         if name == "factory-reset" and result == "done":
-            raise SessionEndedError("reset", "the unit is empty and restarts")
+            raise SessionEndedError("reset", "the unit is empty and restarting")
         try:
             self._session.end(recording, result)
         except (StorageError, OSError) as error:
-            told_why = f"{name} ran, and its end cannot be recorded: {told(error)}"
+            told_why = f"{name} ran, but its end cannot be recorded: {told(error)}"
             raise SessionEndedError("not recorded", told_why) from None
         if name == "reboot" and result == "done":
             raise SessionEndedError("reboot", "the unit restarts")

@@ -111,7 +111,7 @@ def _time(context: Context, words: tuple[str, ...]) -> Iterator[str]:
         try:
             moment = datetime.strptime(words[0], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         except ValueError:
-            raise UnitRefusedError(f"{words[0]} is no time: usage: time 2026-05-01T12:30:00Z") from None
+            raise UnitRefusedError(f"not a time: {words[0]}; usage: time 2026-05-01T12:30:00Z") from None
         us = int(moment.timestamp()) * 1_000_000
         if context.clock_within is not None and not context.clock_within[0] <= us <= context.clock_within[1]:
             first, last = (iso_text(limit_us, to="second") for limit_us in context.clock_within)
@@ -128,7 +128,7 @@ def _sure_of_a_leap(context: Context, us: int, date: str) -> None:
     ahead_days = (us - context.unit.time_us()[0] + context.unit.set_by_hand_us()) / DAY_US
     if ahead_days <= 1:
         return
-    typed = context.ask(f"{ahead_days:.0f} days ahead, and there is no way back: type the date again: ")
+    typed = context.ask(f"{ahead_days:.0f} days ahead, which cannot be undone: type the date again: ")
     if typed.strip() != date:
         raise UnitRefusedError("not the same date: nothing was changed")
 
@@ -156,7 +156,7 @@ def _selftest(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
 def _logs(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     lines = context.unit.log_lines(int(words[0]) if words else LOG_LINES)
     if not lines:
-        yield "the system log holds no line of the reader"
+        yield "the system log has no lines from the reader"
     for line in lines:
         yield screened_log(line)
 
@@ -206,7 +206,7 @@ def _enroll(context: Context, words: tuple[str, ...]) -> Iterator[str]:
         raise UnitRefusedError("no code was given, nothing was changed")
     identity = context.unit.identity()
     if not identity.empty:
-        yield "this unit holds reads of before its enrollment: they are destroyed first, keys and all"
+        yield "this unit holds reads from before its enrollment: they are destroyed first, keys included"
         _confirmed(context, context.ask(f"type the unit's name ({identity.name}) to continue: ").strip())
     for line in context.unit.enroll(code):
         yield screened(line)

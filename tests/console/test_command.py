@@ -29,7 +29,7 @@ def test_between_two_visits_a_port_leaves_the_home_to_the_reader(home: Path) -> 
             hands.wait_for("press return", 60)
             with open_ledger(home):
                 hands.type("")
-                hands.wait_for("starts or stops", 60)  # somebody holds the home, and serves no console
+                hands.wait_for("starting or stopping", 60)  # a home held without a console
             hands.wait_for("press return", 60)
             hands.type("")
             hands.wait_for("reader-1> ", 60)

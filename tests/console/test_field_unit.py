@@ -186,7 +186,7 @@ def bundle(folder: SyncFolder, name: str, body: bytes, key: ed25519.Ed25519Priva
 
 def test_a_bundle_that_came_with_a_sync_is_named_and_handed_to_the_installer(home: Home) -> None:
     folder = home.enroll()
-    assert "no bundle came" in home.unit.update_state()[-1]
+    assert "no sync delivered" in home.unit.update_state()[-1]
     bundle(folder, "0.2.0", b"a bundle")
     assert home.unit.update_state()[-1].startswith("ready: 0.2.0, 0.0 MB, signed 2026-11-18")
     seen: list[bytes] = []
@@ -205,7 +205,7 @@ def test_a_bundle_that_nobody_signed_is_not_handed_on(home: Home) -> None:
     folder = home.enroll()
     bundle(folder, "0.3.0", b"evil", ed25519.Ed25519PrivateKey.generate())
     assert "bundle 0.3.0 is damaged" in home.unit.update_state()[-1]
-    for name, reason in (("0.3.0", "damaged"), ("0.9.0", "no bundle 0.9.0")):
+    for name, reason in (("0.3.0", "damaged"), ("0.9.0", "delivered a bundle 0.9.0")):
         with pytest.raises(UnitRefusedError, match=reason):
             list(home.unit.update(name))
     assert home.machine.asked == []

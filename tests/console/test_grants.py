@@ -128,7 +128,7 @@ def test_no_bad_grant_opens_any_command(
         bench.hands.wait_for("unit-7> ")
         bench.hands.log_in(bundle, key)
         assert reason in bench.hands.wait_for("unit-7> ")
-        assert "not open" in bench.hands.ask(typed, "unit-7> ")
+        assert "not available" in bench.hands.ask(typed, "unit-7> ")
         assert bench.unit.done == []
         assert [record.phase for record in bench.log.records] == ["end"]
         assert bench.log.records[0].result.startswith("refused: ")
@@ -143,13 +143,13 @@ def test_a_grant_of_one_command_opens_that_one_and_no_other(
     bench.enter(role=role, to_us=NOW_US + ROLES[role], commands=(granted,))
     for command, typed in TYPED.items():
         if command != granted:
-            assert "not open" in bench.ask(typed)
+            assert "not available" in bench.ask(typed)
     assert bench.unit.done == []
     bench.hands.type(TYPED[granted])
     if granted in {"reboot", "factory-reset"}:
         bench.over()
     else:
-        assert "not open" not in bench.hands.wait_for("unit-7 t.okafor> ")
+        assert "not available" not in bench.hands.wait_for("unit-7 t.okafor> ")
 
 
 @pytest.mark.parametrize("role", list(ROLES))
@@ -170,7 +170,7 @@ def test_a_recorded_answer_opens_no_second_session(make_bench: Callable[..., Ben
     bench.hands.log_in(bundle, bench.office.holder, lambda _data: kept[0])
     assert "does not hold" in bench.hands.wait_for("unit-7> ")
     for typed in TYPED.values():
-        assert "not open" in bench.hands.ask(typed, "unit-7> ")
+        assert "not available" in bench.hands.ask(typed, "unit-7> ")
     assert bench.unit.done == []
 
 
@@ -221,9 +221,9 @@ def test_a_short_grant_works_where_the_clock_knows_nothing(
     bench.hands.wait_for("unit-7> ")
     short = {"issued_us": NOW_US - HOUR_US, "from_us": NOW_US - HOUR_US, "to_us": NOW_US + 3 * HOUR_US}
     bench.enter(**short)
-    assert "counts by running time" in bench.hands.seen
+    assert "counts in running time" in bench.hands.seen
     bench.running.now_s += 4 * 3600 + 1
-    bench.hands.wait_for("the time of this session is over")
+    bench.hands.wait_for("the session time is up")
 
 
 def test_the_length_of_a_grant_is_used_up_over_all_its_sessions(make_bench: Callable[..., Bench]) -> None:
@@ -237,7 +237,7 @@ def test_the_length_of_a_grant_is_used_up_over_all_its_sessions(make_bench: Call
     bench.hands.type("exit")
     bench.hands.wait_for("unit-7> ")
     bench.enter(**short)
-    while "is over" not in bench.hands.seen:
+    while "time is up" not in bench.hands.seen:
         assert bench.running.now_s < 1000 + 7200 + 300
         bench.running.now_s += 280
         bench.hands.type("status")
@@ -295,7 +295,7 @@ def test_a_revoked_grant_person_or_key_is_refused(make_bench: Callable[..., Benc
     )
     bench.hands.wait_for("unit-7> ")
     bench.hands.log_in(bench.office.bundle(), bench.office.holder)
-    assert "taken back" in bench.hands.wait_for("unit-7> ")
+    assert "was revoked" in bench.hands.wait_for("unit-7> ")
 
 
 # -- limits of what may be signed ---
@@ -391,14 +391,14 @@ def test_what_a_designee_signed_ends_with_him(
         bench.hands.wait_for("unit-7 t.okafor> ")
         bench.unit.taken_back.add(taken_back)
         bench.running.now_s += 6
-    bench.hands.wait_for("taken back")
+    bench.hands.wait_for("was revoked")
 
 
 def test_a_session_ends_as_early_as_the_clock_may_be_late(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(BenchUnit(clock=SetClock(NOW_US, error_us=2 * HOUR_US)))
     bench.enter(to_us=NOW_US + 3 * HOUR_US)
     bench.running.now_s += 3601
-    bench.hands.wait_for("time of this session is over")
+    bench.hands.wait_for("session time is up")
 
 
 def test_a_designees_key_without_its_delegation_signs_nothing(office: Any) -> None:

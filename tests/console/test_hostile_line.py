@@ -71,7 +71,7 @@ def test_what_was_typed_ahead_is_not_done_after_the_end(bench: Bench) -> None:
 
     bench.unit.storage = late
     bench.hands.press(b"storage\rcamera gain 4.0\r")
-    bench.hands.wait_for("time of this session is over")
+    bench.hands.wait_for("session time is up")
     bench.hands.wait_for("unit-7> ")
     assert bench.unit.done == []
 
@@ -183,10 +183,10 @@ def test_a_session_ends_with_a_command_whose_end_cannot_be_recorded(bench: Bench
 
     bench.unit.sync = filling
     bench.hands.type("sync now")
-    bench.hands.wait_for("sync ran, and its end cannot be recorded: the disk is full")
+    bench.hands.wait_for("sync ran, but its end cannot be recorded: the disk is full")
     bench.hands.wait_for("unit-7> ")
     bench.log.failing = None
-    assert "not open" in bench.hands.ask("status", "unit-7> ")
+    assert "not available" in bench.hands.ask("status", "unit-7> ")
 
 
 @pytest.mark.parametrize("typed", ["aim 3600", "network wifi depot"], ids=["a live view", "a question"])
@@ -199,7 +199,7 @@ def test_what_is_open_to_all_ends_once_the_unit_is_enrolled(
     bench.hands.wait_for("no plate in view" if typed.startswith("aim") else "passphrase: ")
     bench.unit._identity = replace(bench.unit._identity, enrolled=True)
     bench.running.now_s += 6
-    bench.hands.wait_for("enrolled meanwhile: log in")
+    bench.hands.wait_for("another console enrolled this unit: log in")
     bench.over()
     assert bench.lines()[-1] == ("end", typed, "enrolled")
     assert bench.unit.done == []

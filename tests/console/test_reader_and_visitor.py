@@ -50,7 +50,7 @@ def test_a_stranger_at_the_port_keeps_no_reader_from_starting(home: Path) -> Non
         finally:
             stop.set()
             stranger.join()
-        hands.wait_for("the reader starts", 60)
+        hands.wait_for("the reader is starting", 60)
         assert reader.end(15) == 0
     assert verify_home(Home(home)).ok
 
@@ -110,7 +110,7 @@ def test_an_enrollment_at_the_console_leaves_no_read_of_before(
         hands.wait_for("enroll destroys them", 60)
         hands.wait_for("reader-1> ", 60)
         shown = hands.ask("selftest", "reader-1> ")
-        assert "not open" not in shown
+        assert "not available" not in shown
         hands.type("enroll")
         hands.wait_for("code: ")
         hands.type(code)

@@ -50,7 +50,7 @@ def test_cables_come_and_go_and_two_people_may_talk_at_once(tmp_path: Path, offi
             cable.hands.wait_for("unit-7> ")
         one.hands.log_in(office.bundle(), office.holder)
         one.hands.wait_for("unit-7 t.okafor> ")
-        assert "not open" in two.hands.ask("status", "unit-7> ")
+        assert "not available" in two.hands.ask("status", "unit-7> ")
     assert not socket_of(tmp_path).exists()
     ends = [record.result for record in log.records if record.line == "session"]
     assert ends == ["cable pulled"] * 6 + ["stopped"]

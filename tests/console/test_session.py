@@ -181,7 +181,7 @@ def test_a_mistyped_line_is_recorded_without_what_might_be_a_secret_in_it(bench:
     bench.ask("netwrk wifi depot hunter2")
     bench.ask("enroll hunter2-hunter2")
     assert "hunter2" not in str(bench.log.records)
-    assert ("end", "(25 characters, no command)", "refused") in bench.lines()
+    assert ("end", "(25 characters, not a command)", "refused") in bench.lines()
 
 
 @pytest.mark.parametrize(
@@ -204,17 +204,17 @@ def test_every_end_of_a_session_is_in_the_log(
         bench.over()
     elif name == "time":
         bench.running.now_s += 201
-        bench.hands.wait_for("time of this session is over")
+        bench.hands.wait_for("session time is up")
     elif name == "idle":
         bench.running.now_s += 301
         bench.hands.wait_for("locked after inactivity")
     elif name == "revoked":
         bench.unit.taken_back.add("t.okafor")
         bench.running.now_s += 6
-        bench.hands.wait_for("taken back")
+        bench.hands.wait_for("was revoked")
     else:
         bench.console.stop()
-        bench.hands.wait_for("the reader stops")
+        bench.hands.wait_for("the reader is stopping")
         bench.over()
     assert bench.lines()[-1] == ("end", "session", reason)
 
@@ -223,17 +223,17 @@ def test_after_its_end_a_session_gives_no_command(make_bench: Callable[..., Benc
     bench = make_bench()
     bench.enter(to_us=NOW_US + 200_000_000)
     bench.running.now_s += 201
-    bench.hands.wait_for("time of this session is over")
+    bench.hands.wait_for("session time is up")
     bench.hands.wait_for("unit-7> ")
     bench.hands.type("status")
-    assert "not open" in bench.hands.wait_for("unit-7> ")
+    assert "not available" in bench.hands.wait_for("unit-7> ")
 
 
 def test_a_leap_of_the_clock_is_asked_about_since_there_is_no_way_back(bench: Bench) -> None:
     bench.enter()
     for typed, done in (("", False), ("2036-05-03\r", False), ("2026-07-02\r", True)):
         bench.hands.type("time 2026-07-02T04:00:00Z")
-        bench.hands.wait_for("60 days ahead, and there is no way back: type the date again:")
+        bench.hands.wait_for("60 days ahead, which cannot be undone: type the date again:")
         bench.hands.press(typed.encode() or b"\x03")
         shown = bench.hands.wait_for("unit-7 t.okafor> ")
         assert ("holdover" in shown) is done
@@ -247,7 +247,7 @@ def test_setting_the_clock_never_lengthens_a_session(make_bench: Callable[..., B
     bench.enter(to_us=NOW_US + 200_000_000)
     assert "holdover" in bench.ask(typed)
     bench.running.now_s += 201
-    bench.hands.wait_for("time of this session is over")
+    bench.hands.wait_for("session time is up")
 
 
 def test_a_clock_set_back_reopens_no_ended_grant(make_bench: Callable[..., Bench]) -> None:
@@ -346,7 +346,7 @@ def test_an_empty_unit_that_is_not_enrolled_offers_four_commands_and_no_login(
     offered = [line.split()[0] for line in shown.replace("\r", "").splitlines()[1:-1]]
     assert offered == ["aim", "network", "selftest", "enroll", "help", "exit"]
     for refused in ("status", "login", "logs", "reboot unit-7", "factory-reset unit-7"):
-        assert "not open" in bench.hands.ask(refused, "unit-7> ")
+        assert "not available" in bench.hands.ask(refused, "unit-7> ")
     assert "enrolled at the department" in bench.hands.ask("enroll 0123456789abcdef", "unit-7> ")
     assert ("end", "enroll ***", "done") in bench.lines()
 
@@ -357,7 +357,7 @@ def test_a_unit_that_holds_reads_stays_open_to_whoever_holds_a_code(make_bench: 
     bench.hands.wait_for("unit-7> ")
     for opened in ("selftest", "network"):
         bench.hands.type(opened)
-        assert "not open" not in bench.hands.wait_for("unit-7> ")
+        assert "not available" not in bench.hands.wait_for("unit-7> ")
     bench.hands.type("aim")
     bench.hands.wait_for("no plate in view")
     bench.hands.press(b" ")
@@ -418,6 +418,6 @@ def test_a_vendor_gets_exactly_the_commands_that_were_signed(make_bench: Callabl
         "storage",
         "time",
     ):
-        assert "not open" in bench.ask(refused)
+        assert "not available" in bench.ask(refused)
     assert bench.unit.done == ["selftest"]
     assert sum(line[2] == "refused" for line in bench.lines()) == 8

@@ -90,7 +90,7 @@ def test_a_reset_takes_no_read_with_it_that_came_after_the_look(place: Place) ->
     agreed = place.unit.reset_obstacles()
     place.read()
     before = place.ledger.store.slot.read()
-    with pytest.raises(UnitRefusedError, match="came in meanwhile"):
+    with pytest.raises(UnitRefusedError, match="a new read arrived"):
         list(place.unit.factory_reset(agreed))
     assert place.ledger.store.slot.read() == before
     list(place.unit.factory_reset(place.unit.reset_obstacles()))
@@ -191,7 +191,7 @@ def test_a_reader_that_stops_closes_the_record_of_a_sync_that_waits(place: Place
         hands.log_in(office.bundle(**times), office.holder)
         hands.wait_for("unit-7 t.okafor> ")
         hands.type("sync now")
-        hands.wait_for("speaking to the department")
+        hands.wait_for("contacting the department")
     pumping.join(timeout=10)
     store = place.ledger.store
     records = [store.record(sequence) for sequence in range(store.log.frontier.size)]

@@ -1,5 +1,7 @@
 """A whole visit through a real pseudo-terminal: department, unit and laptop as programs of their own."""
 
+from __future__ import annotations
+
 import json
 import re
 import shutil
@@ -7,21 +9,51 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.transcript import visit
+from tests.tools.transcript import BEGIN, END, tidy, visit
 
-CLIP = Path(__file__).parent.parent / "replay" / "drive_by"
+ROOT = Path(__file__).resolve().parents[2]
+CLIP = ROOT / "tests" / "replay" / "drive_by"
+PAGE = ROOT / "firmware" / "console" / "README.md"
+RECORD = "python -m tests.tools.transcript --source tests/replay/drive_by --readme firmware/console/README.md"
+PROMPT = re.compile(r"^((?:reader-1|car-12)(?: t\.okafor)?)> (.*)$")
+MACHINE = re.compile(r"received \d|^ |^[X:# ]+$|^plate \d|^no plate")  # links, pictures, what is in view
 
 
-def test_a_technician_installs_aims_syncs_and_leaves_without_seeing_a_plate(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> str:
     if shutil.which("ssh-keygen") is None:
         pytest.skip("ssh-keygen not installed")
-    session = visit(tmp_path, CLIP)
+    return visit(tmp_path_factory.mktemp("visit"), CLIP)
+
+
+def label(line: str) -> str:
+    """What a line says on every machine: a table's row by its name, a sentence with its numbers masked."""
+    columns = re.split(r" {2,}", line.rstrip())
+    if columns[0] in {"ok", "skipped", "WRONG"} and len(columns) > 1:
+        return columns[1]
+    named = line if len(columns) == 1 else columns[0]
+    return re.sub(r"[0-9a-f]{8}\.\.\.|[a-z2-7]{8}\.\.\.|:[0-9a-f]{4}\b|\d+", "N", named)
+
+
+def shape(text: str) -> list[tuple[str, list[str]]]:
+    """(prompt and command, its lines) of a session, without what depends on the machine and its scene."""
+    found: list[tuple[str, list[str]]] = [("", [])]
+    for line in text.splitlines():
+        match = PROMPT.match(line)
+        if match:
+            found.append((match[0], []))
+        elif line.strip() and not MACHINE.search(line) and label(line) not in found[-1][1]:
+            found[-1][1].append(label(line))
+    return found
+
+
+def test_a_technician_installs_aims_syncs_and_leaves_without_seeing_a_plate(session: str) -> None:
     for words in (
         "Open without a login: enroll, aim, selftest, network.",
         "all parts that are here work",
         "of Monrovia PD",
         "welcome t.okafor (technician, the department): installation",
-        "kept, and in force from the next frame",
+        "saved; applies from the next frame",
         "department reachable",
         "bye",
     ):
@@ -31,3 +63,22 @@ def test_a_technician_installs_aims_syncs_and_leaves_without_seeing_a_plate(tmp_
     texts = {vehicle["text"] for vehicle in json.loads((CLIP / "truth.json").read_text())["vehicles"]}
     assert len(texts) >= 2
     assert not [text for text in texts if text in session.upper().replace(" ", "")]
+
+
+def test_the_page_shows_the_visit_that_the_console_gives_today(session: str) -> None:
+    shown = PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    recorded = shown.strip().removeprefix("```text").removesuffix("```").strip()
+    assert shape(recorded) == shape(session), f"record it again: {RECORD}"
+
+
+def test_the_page_shows_no_one_time_value_whole() -> None:
+    code, unit, log = "ALPR1-" + "K7Q5D3HB" * 12, "a3" * 16, "c7857c3e" * 6
+    seen = (
+        f"reader-1> enroll {code[:50]}\rreader-1> {code[45:90]}\rreader-1> {code[60:]}\r\n"
+        f"this unit is car-12 ({unit}) of Monrovia PD\r\n{unit}:{'x2' * 16}:d0a6\r\n"
+        f"log id                       {log}\r\n                             b543076d5ca93\r\nbye\r\n"
+    )
+    assert tidy(seen) == (
+        "reader-1> enroll CODE\nthis unit is car-12 (a3a3a3a3...) of Monrovia PD\n"
+        "a3a3a3a3...:x2x2x2x2...:d0a6\nlog id                       c7857c3e...\nbye"
+    )

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from alpr_image import debs, pack, sbom, wheels
 from alpr_image.bench.nbd import SECTOR, Card, CardServer, Cutter, cards_after
-from alpr_image.bench.visit import transcript
 from alpr_image.boot import Board, rpi_boot_files, unsigned
 from alpr_image.image import BOARDS
 from alpr_image.initramfs import module_closure
@@ -21,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.image.conftest import IMAGE_BUILD
+from tests.tools.rehearsal import as_shown
 
 GPT_ENTRY = re.compile(r"start=(\d+), size=(\d+), type=([0-9A-F-]{36}), uuid=([0-9a-f-]{36}), name=(\w+)")
 
@@ -314,13 +314,13 @@ def test_card_is_served_as_the_protocol_says(tmp_path: Path) -> None:
     card.close()
 
 
-def test_a_transcript_shows_a_redrawn_line_as_it_was_left_and_no_code() -> None:
+def test_a_transcript_shows_the_last_state_of_a_redrawn_line_and_no_code() -> None:
     code = "ALPR1-" + "K7Q5D3HB" * 12
     seen = (
         f"\r\nreader-1> enroll {code[:50]}\rreader-1> {code[45:90]}\x1b[K\rreader-1> {code[60:]}\r\n"
         "joining\r\nXXXXXXXXXXXXXXXXXXXXXXXX\r\ncar-12> status\r\nalarms       none\r\n"
     )
-    assert transcript(seen) == (
+    assert as_shown(seen) == (
         "\nreader-1> enroll CODE\njoining\nXXXXXXXXXXXXXXXXXXXXXXXX\ncar-12> status\nalarms       none\n\n"
     )
 

@@ -1,6 +1,6 @@
 """A person at the other end of the cable, played by a program: types, waits for words, pulls the plug.
 
-Used to record the session that the README shows, and by whoever wants to drive a console without hands.
+Records the session in the console's README, and drives a console in the tests and in the image's bench.
 """
 
 from __future__ import annotations
@@ -106,6 +106,13 @@ class Hands:
     def pull(self) -> None:
         """Pull the cable."""
         self._port.close()
+
+
+def as_shown(seen: str) -> str:
+    """What the terminal showed at last: a redrawn line in its final state, an enrollment code as CODE."""
+    rows = [row.rsplit("\r", 1)[-1].rstrip() for row in seen.replace("\r\n", "\n").split("\n")]
+    text = _ANSI.sub("", "\n".join(rows))
+    return re.sub(r"(?m)^(\S+> ).*[A-Z0-9]{20,}$", r"\1enroll CODE", text) + "\n"
 
 
 def answer_to(challenge: Challenge, bundle: Bundle, key: PrivateKey) -> Answer:

@@ -1,4 +1,4 @@
-"""Records a technician's first visit through a real pseudo-terminal, and keeps it in the README of this room.
+"""Records a technician's first visit through a real pseudo-terminal, for the console's README.
 
 Everything runs as it would: department, unit, laptop; only the cable is a pty and the camera a folder.
 
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from firmware.console.service import socket_of
-from tests.tools.rehearsal import Hands, console_of
+from tests.tools.rehearsal import Hands, as_shown, console_of
 
 BEGIN, END = "<!-- transcript: begin -->", "<!-- transcript: end -->"
 START_LIMIT_S = 60.0
@@ -36,7 +36,7 @@ def programs() -> tuple[str, str]:
 
 
 def free_port() -> int:
-    """A TCP port of this machine that nobody uses now."""
+    """A TCP port of this machine that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -152,10 +152,10 @@ def visit(folder: Path, source: Path) -> str:
         trip.grant(unit)
         hands.type("exit")
         hands.wait_for(INVITATION)
-        return _under_way(trip, hands, code)
+        return _under_way(trip, hands)
 
 
-def _under_way(trip: Visit, hands: Hands, code: str) -> str:
+def _under_way(trip: Visit, hands: Hands) -> str:
     """The rest of the visit, at a unit that reads."""
     with trip.reading():
         time.sleep(ROUND_S)
@@ -175,16 +175,14 @@ def _under_way(trip: Visit, hands: Hands, code: str) -> str:
             hands.wait_for(inside, SLOW_S)
         hands.type("exit")
         hands.wait_for("bye")
-        return tidy(hands.seen[: hands.seen.rindex("bye") + len("bye")], code)
+        return tidy(hands.seen[: hands.seen.rindex("bye") + len("bye")])
 
 
-def tidy(seen: str, code: str) -> str:
-    """The session for the page, its one-time values shortened."""
-    text = seen.replace("\r", "").replace(code, code[:8] + "...")
-    text = re.sub(r"([a-z2-7]{8})[a-z2-7]{24}(:[0-9a-f]{4})", r"\1...\2", text)
-    text = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{24,}\b", r"\1...", text)
-    text = re.sub(r"\n{3,}", "\n\n", text)
-    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+def tidy(seen: str) -> str:
+    """The session for the page, with its one-time values shortened."""
+    text = re.sub(r"([a-z2-7]{8})[a-z2-7]{24}(:[0-9a-f]{4})", r"\1...\2", as_shown(seen))
+    text = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{24,}\b(?:\n +[0-9a-f]+$)?", r"\1...", text, flags=re.MULTILINE)
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
 def write_into(readme: Path, session: str) -> None:

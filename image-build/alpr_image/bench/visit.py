@@ -14,7 +14,7 @@ from alpr_image.bench.office import PERSON, Office
 from alpr_image.bench.story import Story, clip_texts
 from alpr_image.image import Built
 from alpr_image.workshop import BuildError, run
-from tests.tools.rehearsal import Hands, Silence
+from tests.tools.rehearsal import Hands, Silence, as_shown
 
 UNIT = "car-12"
 START_LIMIT_S = 900.0
@@ -135,18 +135,11 @@ def first_visit(story: Story, hands: Hands, office: Office) -> None:
         hands.type("exit")
         hands.wait_for("bye", COMMAND_LIMIT_S)
         told.append("bye")
-    (story.folder / "visit.txt").write_text(transcript(hands.seen), encoding="utf-8")
-
-
-def transcript(seen: str) -> str:
-    """What the terminal showed at last, for a page: a redrawn line as it was left, a code left out."""
-    rows = [row.rsplit("\r", 1)[-1].rstrip() for row in seen.replace("\r\n", "\n").split("\n")]
-    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", "\n".join(rows))
-    return re.sub(r"(?m)^(\S+> ).*[A-Z0-9]{20,}$", r"\1enroll CODE", text) + "\n"
+    (story.folder / "visit.txt").write_text(as_shown(hands.seen), encoding="utf-8")
 
 
 def session_prompt() -> str:
-    """What stands before the cursor of whoever is logged in."""
+    """The prompt of the logged-in technician."""
     return f"{UNIT} {PERSON}> "
 
 
