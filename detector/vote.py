@@ -51,7 +51,7 @@ class Decoding:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VoteVerdict:
     """A vote's outcome: the text and what its confidence was made of."""
 
     text: PlateText
@@ -80,7 +80,7 @@ class Vote:
         self._lifts = np.empty((0, len(decoding.prior.codes)))  # of the formats, (N, J)
         self._twins: list[list[int]] = []  # texts that differ in nothing but O/0 and I/1
         self._ranking: _Ranking | None = None
-        self._verdict: Verdict | None = None
+        self._verdict: VoteVerdict | None = None
         self._settled: bool | None = None
         self._whole: Vote | None = None  # of the frames that show the whole text
         self._doubt = 1.0  # what a text is multiplied by that few frames show
@@ -134,7 +134,7 @@ class Vote:
             self.add(evidence)
         self.frames_given = given
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> VoteVerdict:
         """The winning text. Raises ValueError before the first frame."""
         if not self._frames:
             raise ValueError("a vote without a frame has no verdict")
@@ -283,7 +283,7 @@ class Vote:
     def _winner(self) -> Labels:
         return self._texts[self._rank().order[0]] if self._texts else ()
 
-    def _decide(self) -> Verdict:
+    def _decide(self) -> VoteVerdict:
         rules, prior = self._decoding.text, self._decoding.prior
         if not self._texts:
             return self._nothing()
@@ -298,7 +298,7 @@ class Vote:
         )
         features = self._features(first, float(ranking.posterior[first]), sure, ranking.chances)
         told = [(spelt(self._texts[i]), float(ranking.posterior[i])) for i in ranking.order[:_TEXTS_TOLD]]
-        return Verdict(
+        return VoteVerdict(
             PlateText(
                 text=text,
                 confidence=confidence(features, self._decoding.confidence) * self._trust(winner),
@@ -314,7 +314,7 @@ class Vote:
         strokes = STROKE_TRUST if lacks_strokes(winner, [frame.strokes for frame in self._frames]) else 1.0
         return strokes * self._doubt * float(np.median([frame.trust for frame in self._frames]))
 
-    def _nothing(self) -> Verdict:
+    def _nothing(self) -> VoteVerdict:
         """No frame showed a single character."""
         chances = self._chances()
         features = self._features(None, 0.0, np.zeros(0), chances)
@@ -325,7 +325,7 @@ class Vote:
             candidates=(),
             jurisdiction=_named(self._decoding.prior.codes, chances),
         )
-        return Verdict(text, features)
+        return VoteVerdict(text, features)
 
     def _slot_posterior(self, winner: Labels, chances: F64) -> F64:
         """Probability (S, 37) of each class in each slot of the winner, the other slots as they are."""

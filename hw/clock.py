@@ -16,7 +16,7 @@ SIMPLE_CLIENT_ERROR_US = 100_000  # of the network's delay; systemd-timesyncd re
 _TIME_ERROR = 5  # adjtimex(2): return value "clock not synchronised"
 
 
-class ClockState(enum.StrEnum):
+class TimeState(enum.StrEnum):
     """How a time was come by."""
 
     DISCIPLINED = "disciplined"  # held to a reference now
@@ -30,7 +30,7 @@ class UtcTime:
 
     us: int
     error_us: int
-    state: ClockState
+    state: TimeState
 
     def shifted(self, by_us: int, *, more_error_us: int = 0) -> UtcTime:
         """The same clock's time by_us later (earlier if negative), its bound widened by more_error_us."""
@@ -87,14 +87,14 @@ class SystemClock:
             timex = _Timex()
             verdict = self._adjtimex(ctypes.byref(timex))
             if 0 <= verdict < _TIME_ERROR and 0 <= timex.maxerror <= _KERNEL_ERROR_CEILING_US:
-                return UtcTime(us=us, error_us=kernel_bound_us(timex), state=ClockState.DISCIPLINED)
-        return UtcTime(us=us, error_us=UNKNOWN_ERROR_US, state=ClockState.UNKNOWN)
+                return UtcTime(us=us, error_us=kernel_bound_us(timex), state=TimeState.DISCIPLINED)
+        return UtcTime(us=us, error_us=UNKNOWN_ERROR_US, state=TimeState.UNKNOWN)
 
 
 class SetClock:
     """The twin: a clock that stops until a test moves it."""
 
-    def __init__(self, us: int, *, error_us: int = 1000, state: ClockState = ClockState.DISCIPLINED) -> None:
+    def __init__(self, us: int, *, error_us: int = 1000, state: TimeState = TimeState.DISCIPLINED) -> None:
         self._now = UtcTime(us=us, error_us=error_us, state=state)
 
     def now(self) -> UtcTime:
@@ -105,6 +105,6 @@ class SetClock:
         """Move by by_us microseconds, forwards or back."""
         self._now = self._now.shifted(by_us)
 
-    def lose_reference(self, state: ClockState = ClockState.HOLDOVER) -> None:
+    def lose_reference(self, state: TimeState = TimeState.HOLDOVER) -> None:
         """From now on the clock says that nothing holds it."""
         self._now = UtcTime(us=self._now.us, error_us=self._now.error_us, state=state)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hw.chrony import TimeDaemon, Tracking
-from hw.clock import UNKNOWN_ERROR_US, Clock, ClockState, UtcTime
+from hw.clock import UNKNOWN_ERROR_US, Clock, TimeState, UtcTime
 from hw.errors import PartFailedError
 from hw.position import Fix, FixQuality, PositionSource
 from hw.pps import Pulse, PulseSource
@@ -54,7 +54,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class ClockEvidence:
     """What the sources say at one moment. None: not fitted, or silent.
 
     system_us: the system clock; running_s: CLOCK_BOOTTIME; fix_system_us: system clock when the fix was
@@ -100,7 +100,7 @@ class Judgment:
     clock was set, which says nothing of it now.
     """
 
-    state: ClockState
+    state: TimeState
     error_us: int
     source: str
     system_us: int
@@ -110,12 +110,12 @@ class Judgment:
 
     def aged(self, running_s: float) -> int:
         """The error bound at a later moment, in us: grown by the drift of a free crystal."""
-        if self.state is ClockState.UNKNOWN:
+        if self.state is TimeState.UNKNOWN:
             return UNKNOWN_ERROR_US
         return min(self.error_us + round(max(0.0, running_s - self.running_s) * DRIFT_PPM), UNKNOWN_ERROR_US)
 
 
-def judge(evidence: Evidence, before: Judgment | None) -> Judgment:
+def judge(evidence: ClockEvidence, before: Judgment | None) -> Judgment:
     """The best that can be said now. before: the last judgment, None at start. Pure."""
     if before is not None and before.source in _RECEIVERS and evidence.belies(evidence.system_us):
         before = None
@@ -128,13 +128,13 @@ def judge(evidence: Evidence, before: Judgment | None) -> Judgment:
     speaking = [found for found in sources if found is not None]
     error_us, source = min(speaking, default=(UNKNOWN_ERROR_US, "nothing"))
     if error_us <= DISCIPLINED_LIMIT_US:
-        state = ClockState.DISCIPLINED
+        state = TimeState.DISCIPLINED
     else:
         said_us = error_us if speaking else 0
         state, error_us, source = _weighed(evidence.heard, evidence, _carried(evidence, before))
         error_us = max(error_us, said_us)
         if error_us >= UNKNOWN_ERROR_US:
-            state, error_us, source = ClockState.UNKNOWN, UNKNOWN_ERROR_US, "nothing"
+            state, error_us, source = TimeState.UNKNOWN, UNKNOWN_ERROR_US, "nothing"
     return Judgment(
         state=state, error_us=error_us, source=source,
         system_us=evidence.system_us, running_s=evidence.running_s,
@@ -142,7 +142,7 @@ def judge(evidence: Evidence, before: Judgment | None) -> Judgment:
     )  # fmt: skip
 
 
-def _step_us(evidence: Evidence, before: Judgment) -> int:
+def _step_us(evidence: ClockEvidence, before: Judgment) -> int:
     """By how much the clock was set since then; 0 for what a slew or a slow look explains."""
     ran_us = (evidence.running_s - before.running_s) * 1e6
     step_us = abs(round(evidence.system_us - before.system_us - ran_us))
@@ -153,7 +153,7 @@ def _follows_servers(tracking: Tracking) -> bool:
     return tracking.synchronised and tracking.reference != _LOCAL_REFERENCE
 
 
-def _by_daemon(evidence: Evidence, doubted_s: float | None) -> tuple[int, str] | None:
+def _by_daemon(evidence: ClockEvidence, doubted_s: float | None) -> tuple[int, str] | None:
     tracking = evidence.tracking
     if tracking is None or not _follows_servers(tracking):
         return None
@@ -169,16 +169,16 @@ def _by_daemon(evidence: Evidence, doubted_s: float | None) -> tuple[int, str] |
     return error_us, "chrony" if tracking.by_server else "chrony's own receiver"
 
 
-def _by_kernel(evidence: Evidence) -> tuple[int, str] | None:
+def _by_kernel(evidence: ClockEvidence) -> tuple[int, str] | None:
     kernel = evidence.kernel
-    if kernel is None or kernel.state is not ClockState.DISCIPLINED:
+    if kernel is None or kernel.state is not TimeState.DISCIPLINED:
         return None
     if evidence.receiver and evidence.belies(evidence.system_us):  # the clock may have been taken from it
         return None
     return kernel.error_us, "kernel"
 
 
-def _by_satellites(evidence: Evidence) -> tuple[int, str] | None:
+def _by_satellites(evidence: ClockEvidence) -> tuple[int, str] | None:
     fix = evidence.fix
     if fix is None or fix.quality not in {FixQuality.SATELLITE, FixQuality.CORRECTED}:
         return None
@@ -200,27 +200,27 @@ def _by_satellites(evidence: Evidence) -> tuple[int, str] | None:
     return coarse, "gps"
 
 
-def _carried(evidence: Evidence, before: Judgment | None) -> tuple[ClockState, int, str]:
-    if before is not None and before.state is not ClockState.UNKNOWN:
+def _carried(evidence: ClockEvidence, before: Judgment | None) -> tuple[TimeState, int, str]:
+    if before is not None and before.state is not TimeState.UNKNOWN:
         error_us = before.aged(evidence.running_s) + _step_us(evidence, before)
         if error_us < UNKNOWN_ERROR_US:
-            return ClockState.HOLDOVER, error_us, before.source
+            return TimeState.HOLDOVER, error_us, before.source
     tracking = evidence.tracking
     if before is None and tracking is not None and tracking.by_server and _follows_servers(tracking):
         # servers that were silent for long when we began
         since_us = evidence.system_us - round(tracking.reference_time_s * 1e6)
         error_us = tracking.error_bound_us + since_us * DRIFT_PPM // 1_000_000
         if since_us > REFERENCE_FRESH_S * 1e6 and error_us < UNKNOWN_ERROR_US:
-            return ClockState.HOLDOVER, error_us, "chrony"
+            return TimeState.HOLDOVER, error_us, "chrony"
     if evidence.rtc_s is not None and evidence.rtc_s >= EARLIEST_S:
         apart_us = abs(evidence.system_us - evidence.rtc_s * 1_000_000)
-        return ClockState.HOLDOVER, RTC_ERROR_US + apart_us, "battery clock"
-    return ClockState.UNKNOWN, UNKNOWN_ERROR_US, "nothing"
+        return TimeState.HOLDOVER, RTC_ERROR_US + apart_us, "battery clock"
+    return TimeState.UNKNOWN, UNKNOWN_ERROR_US, "nothing"
 
 
 def _weighed(
-    heard: Heard | None, evidence: Evidence, carried: tuple[ClockState, int, str]
-) -> tuple[ClockState, int, str]:
+    heard: Heard | None, evidence: ClockEvidence, carried: tuple[TimeState, int, str]
+) -> tuple[TimeState, int, str]:
     """What is carried on beside what was signed: the better of the two, unless one belies the other."""
     if heard is None:
         return carried
@@ -229,8 +229,8 @@ def _weighed(
     error_us = HEARD_ERROR_US + apart_us + round(since_s * DRIFT_PPM)
     state, carried_us, _ = carried
     belied = apart_us > carried_us + HEARD_ERROR_US
-    if state is ClockState.UNKNOWN or belied or error_us < carried_us:
-        return ClockState.HOLDOVER, error_us, "department"
+    if state is TimeState.UNKNOWN or belied or error_us < carried_us:
+        return TimeState.HOLDOVER, error_us, "department"
     return carried
 
 
@@ -270,8 +270,8 @@ class DisciplinedClock:
     def now(self) -> UtcTime:
         """System time with its error bound and state."""
         held, running_s = self.judgment, self._running_s()
-        stale = held.state is ClockState.DISCIPLINED and running_s - held.running_s > JUDGMENT_FRESH_S
-        state = ClockState.HOLDOVER if stale else held.state
+        stale = held.state is TimeState.DISCIPLINED and running_s - held.running_s > JUDGMENT_FRESH_S
+        state = TimeState.HOLDOVER if stale else held.state
         return UtcTime(us=self._system_us(), error_us=held.aged(running_s), state=state)
 
     def refresh(self) -> Judgment:
@@ -294,7 +294,7 @@ class DisciplinedClock:
             self._kernel = None  # the daemon knows better than the flag that it leaves in the kernel
         fix = self._position.latest() if self._position else None
         system_us, heard_ago_s = self._system_us(), self._monotonic() - (fix.heard_s if fix else 0.0)
-        evidence = Evidence(
+        evidence = ClockEvidence(
             system_us=system_us, running_s=self._running_s(), fix=fix,
             kernel=self._kernel.now() if self._kernel else None, tracking=tracking, pulse=pulse,
             rtc_s=rtc_s, fix_system_us=system_us - round(heard_ago_s * 1e6), heard=self._heard,
@@ -340,7 +340,7 @@ class DisciplinedClock:
     def set_by_hand(self) -> Judgment:
         """A person has just set the system clock: holdover at most, whatever it was before."""
         self._judgment = Judgment(
-            state=ClockState.HOLDOVER, error_us=BY_HAND_ERROR_US, source="set by hand",
+            state=TimeState.HOLDOVER, error_us=BY_HAND_ERROR_US, source="set by hand",
             system_us=self._system_us(), running_s=self._running_s(),
             measured_s=self.judgment.measured_s, doubted_s=self.judgment.measured_s,
         )  # fmt: skip

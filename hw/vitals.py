@@ -26,7 +26,7 @@ _HEX = re.compile(r"0x([0-9a-fA-F]{1,2})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class NetworkLink:
     """One network interface. address: IPv4, "" where none; signal_dbm: of a wireless one, else None."""
 
     name: str
@@ -51,7 +51,7 @@ class Vitals:
     card_wear_percent: int | None
     memory_free_bytes: int | None
     running_s: float
-    links: tuple[Link, ...]
+    links: tuple[NetworkLink, ...]
     card: CardWrites | None = None
     swaps_to_card: bool | None = None
 
@@ -111,10 +111,10 @@ class SysfsBoard:
         )
         return int(match[1]) * 1024 if match else None
 
-    def _links(self) -> list[Link]:
+    def _links(self) -> list[NetworkLink]:
         signals = dict(_SIGNAL.findall(_text(self._procfs / "net/wireless", 4096) or ""))
         return [
-            Link(
+            NetworkLink(
                 name=folder.name,
                 up=_text(folder / "operstate") == "up",
                 received_bytes=_number(folder / "statistics/rx_bytes") or 0,
@@ -136,8 +136,8 @@ class ScriptedBoard:
             memory_free_bytes=1 << 30, running_s=3600.0,
             card=CardWrites(written_bytes=1_000_000, flushes=20), swaps_to_card=False,
             links=(
-                Link(name="eth0", up=True, received_bytes=1000, sent_bytes=2000, address="10.0.3.7"),
-                Link(name="wlan0", up=True, received_bytes=3000, sent_bytes=4000, signal_dbm=-61),
+                NetworkLink(name="eth0", up=True, received_bytes=1000, sent_bytes=2000, address="10.0.3.7"),
+                NetworkLink(name="wlan0", up=True, received_bytes=3000, sent_bytes=4000, signal_dbm=-61),
             ),
         )  # fmt: skip
 

@@ -13,7 +13,7 @@ from storage import codec, ssh_signature
 from storage.envelope import encode
 from storage.errors import RecordError, RefusedError
 from storage.policy import ROLES, CustodyPolicy
-from storage.roster import Person, Roster, password_holds
+from storage.roster import Roster, RosterPerson, password_holds
 from storage.ssh_signature import SshPublicKey, SshSignatureError
 from storage.times import DAY_US, MINUTE_US
 
@@ -84,7 +84,7 @@ def normal_role(role: str) -> str:
 
 def prove(
     roster: Roster, request: Request, proof: Proof | None, *, log_id: bytes, fresh: bool, locked: bool
-) -> Person:
+) -> RosterPerson:
     """The person who asks, proven. Raises RefusedError, the same for an unknown user as for a bad key."""
     if locked:
         raise RefusedError("locked: five failed logons within 15 minutes", clause="CJIS AC-7", cure="wait")
@@ -96,7 +96,7 @@ def prove(
     return person
 
 
-def _holds(person: Person, request: Request, proof: Proof, log_id: bytes) -> bool:
+def _holds(person: RosterPerson, request: Request, proof: Proof, log_id: bytes) -> bool:
     if proof.password is not None:
         return password_holds(person, proof.password)
     message = challenge(log_id, proof.nonce, request)
@@ -109,7 +109,9 @@ def _holds(person: Person, request: Request, proof: Proof, log_id: bytes) -> boo
     return False
 
 
-def permit(person: Person, request: Request, policy: CustodyPolicy, *, now_us: int, enrolled: bool) -> None:
+def permit(
+    person: RosterPerson, request: Request, policy: CustodyPolicy, *, now_us: int, enrolled: bool
+) -> None:
     """Whether a proven person may do this. Raises RefusedError with the clause that refuses."""
     role = request.role
     if person.revoked:
@@ -148,7 +150,7 @@ def permit(person: Person, request: Request, policy: CustodyPolicy, *, now_us: i
 ALERT_ROLES = frozenset({"sworn-officer", "dispatcher", "communications", "ccat", "ccat-supervisor"})  # 463.3
 
 
-def permit_alerts(person: Person, role: str, policy: CustodyPolicy, *, now_us: int) -> None:
+def permit_alerts(person: RosterPerson, role: str, policy: CustodyPolicy, *, now_us: int) -> None:
     """Whether a proven person may work on alerts (463.3, 463.7). Raises RefusedError."""
     if person.revoked:
         raise RefusedError("this user's access was revoked", clause="463.3")
@@ -159,7 +161,7 @@ def permit_alerts(person: Person, role: str, policy: CustodyPolicy, *, now_us: i
     _demand_training(person, policy, now_us)
 
 
-def _demand_training(person: Person, policy: CustodyPolicy, now_us: int) -> None:
+def _demand_training(person: RosterPerson, policy: CustodyPolicy, now_us: int) -> None:
     if not set(policy.topics) <= set(person.topics):
         raise RefusedError("training does not cover every topic of the policy", clause="463.9")
     if not person.trained_us <= now_us < person.trained_us + policy.training_days * DAY_US:

@@ -19,7 +19,7 @@ CLAUSE = "463.7"
 _FOLD = str.maketrans("OI", "01")
 
 
-class Step(StrEnum):
+class AlertEvent(StrEnum):
     """What happened to an alert."""
 
     SHOWN = "shown"
@@ -39,7 +39,7 @@ class Fit(StrEnum):
     CANNOT_TELL = "cannot-tell"
 
 
-class Answer(StrEnum):
+class AlertAnswer(StrEnum):
     """What an alert came to. Only CONFIRMED may be acted on, and CLETS is asked first where practicable."""
 
     CONFIRMED = "confirmed"
@@ -49,7 +49,7 @@ class Answer(StrEnum):
     CANNOT_TELL = "cannot-tell"
 
 
-NEGATIVE = frozenset({Answer.WRONG_CHARACTER, Answer.WRONG_STATE, Answer.NOT_THIS_VEHICLE})
+NEGATIVE = frozenset({AlertAnswer.WRONG_CHARACTER, AlertAnswer.WRONG_STATE, AlertAnswer.NOT_THIS_VEHICLE})
 
 
 class Outcome(StrEnum):
@@ -71,14 +71,14 @@ class AlertStep:
     not practicable; the words of an outcome. `practicable`: of a CLETS step. `ground`: of a recall.
     """
 
-    step: Step
+    step: AlertEvent
     user: str
     role: str
     at_us: int
     plate: str = field(default="", repr=False)
     state: str = ""
     fit: Fit | None = None
-    answer: Answer | None = None
+    answer: AlertAnswer | None = None
     outcome: Outcome | None = None
     practicable: bool | None = None
     text: str = field(default="", repr=False)
@@ -113,29 +113,29 @@ class AlertState:
     raised_us: int
     steps: tuple[AlertStep, ...] = ()
 
-    def last(self, step: Step) -> AlertStep | None:
+    def last(self, step: AlertEvent) -> AlertStep | None:
         """The newest step of this kind."""
         return next((one for one in reversed(self.steps) if one.step is step), None)
 
     @property
     def recalled(self) -> bool:
         """Whether the entry was withdrawn while the alert was open."""
-        return self.last(Step.RECALLED) is not None
+        return self.last(AlertEvent.RECALLED) is not None
 
     @property
-    def answer(self) -> Answer | None:
+    def answer(self) -> AlertAnswer | None:
         """The newest answer."""
-        found = self.last(Step.ANSWERED)
+        found = self.last(AlertEvent.ANSWERED)
         return None if found is None else found.answer
 
     @property
     def closed(self) -> bool:
-        return self.last(Step.CLOSED) is not None
+        return self.last(AlertEvent.CLOSED) is not None
 
     def clets_due_us(self, minutes: int) -> int | None:
         """When a confirmed alert without a CLETS reference is asked about again; None: nothing is owed."""
-        answered, checked = self.last(Step.ANSWERED), self.last(Step.CLETS)
-        if answered is None or answered.answer is not Answer.CONFIRMED or self.closed or self.recalled:
+        answered, checked = self.last(AlertEvent.ANSWERED), self.last(AlertEvent.CLETS)
+        if answered is None or answered.answer is not AlertAnswer.CONFIRMED or self.closed or self.recalled:
             return None
         if checked is not None and checked.at_us >= answered.at_us:
             return None
@@ -151,12 +151,12 @@ class AlertState:
         waits = [
             (self.closed, "nothing: it is closed"),
             (self.recalled, "close: the entry was withdrawn"),
-            (self.last(Step.VIEWED) is None, "look at the image"),
-            (self.last(Step.TRANSCRIBED) is None, "type plate and state"),
+            (self.last(AlertEvent.VIEWED) is None, "look at the image"),
+            (self.last(AlertEvent.TRANSCRIBED) is None, "type plate and state"),
             (self.answer is None, "say whether the vehicle fits"),
             (due_us is not None and now_us >= due_us, "CLETS reference overdue"),
             (due_us is not None, "CLETS reference"),
-            (self.answer is Answer.CONFIRMED, "outcome"),
+            (self.answer is AlertAnswer.CONFIRMED, "outcome"),
         ]
         return next((words for holds, words in waits if holds), "close")
 
@@ -184,26 +184,26 @@ def demand_step(state: AlertState, step: AlertStep, wanted: Wanted) -> None:
     """Whether a step may follow. Raises RefusedError with the clause."""
     if state.closed:
         raise _refuse("this alert is closed", "raise a new one with the next sighting")
-    if state.recalled and step.step not in {Step.CLOSED, Step.SHOWN}:
+    if state.recalled and step.step not in {AlertEvent.CLOSED, AlertEvent.SHOWN}:
         raise _refuse("the entry was withdrawn: this alert is recalled", "close it; do not act on it")
     if state.steps and step.at_us < state.steps[-1].at_us:
         raise _refuse("is dated before the step that it follows", "check the clock")
     check = {
-        Step.TRANSCRIBED: _transcription,
-        Step.ANSWERED: _answer,
-        Step.CLETS: _clets,
-        Step.CLOSED: _outcome,
+        AlertEvent.TRANSCRIBED: _transcription,
+        AlertEvent.ANSWERED: _answer,
+        AlertEvent.CLETS: _clets,
+        AlertEvent.CLOSED: _outcome,
     }.get(step.step)
     if check is not None:
         check(state, step, wanted)
 
 
 def _transcription(state: AlertState, step: AlertStep, wanted: Wanted) -> None:
-    if all(one.user != step.user for one in state.steps if one.step is Step.VIEWED):
+    if all(one.user != step.user for one in state.steps if one.step is AlertEvent.VIEWED):
         raise _refuse("look at the image first", "open the image of this alert")
     if step.user and step.user == wanted.requester:
         raise _refuse("who requested an entry does not verify its alerts", "ask a colleague")
-    seen = [one for one in state.steps if one.step is Step.TRANSCRIBED and one.user == step.user]
+    seen = [one for one in state.steps if one.step is AlertEvent.TRANSCRIBED and one.user == step.user]
     if seen:
         raise _refuse("the entry was shown to you when you typed this plate", "ask a colleague to verify")
     plate = normal_plate(step.plate)
@@ -222,7 +222,7 @@ def _answer(state: AlertState, step: AlertStep, wanted: Wanted) -> None:
 
 
 def _clets(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
-    if state.answer is not Answer.CONFIRMED:
+    if state.answer is not AlertAnswer.CONFIRMED:
         raise _refuse("CLETS is asked about a confirmed alert", "verify the image first")
     if step.practicable is None or len(step.text.strip()) < (3 if step.practicable else 8):
         raise _refuse("give the CLETS reference, or say why it was not practicable", "")
@@ -232,7 +232,7 @@ def _outcome(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
     if step.outcome is None or not step.user:
         raise _refuse("an alert ends with an outcome, entered by a person", "")
     acted = {Outcome.STOP, Outcome.ARREST}
-    if step.outcome in acted and state.answer is not Answer.CONFIRMED:
+    if step.outcome in acted and state.answer is not AlertAnswer.CONFIRMED:
         raise _refuse(
             "an alert that was not confirmed ends without action",
             "verify it, or close it as no-stop, unfounded or handed-over",
@@ -240,27 +240,27 @@ def _outcome(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
 
 
 def _typed_by(state: AlertState, user: str) -> AlertStep | None:
-    typed = [one for one in state.steps if one.step is Step.TRANSCRIBED and one.user == user]
+    typed = [one for one in state.steps if one.step is AlertEvent.TRANSCRIBED and one.user == user]
     return typed[-1] if typed else None
 
 
-def verdict_of(typed: AlertStep, fit: Fit, wanted: Wanted) -> Answer:
+def verdict_of(typed: AlertStep, fit: Fit, wanted: Wanted) -> AlertAnswer:
     """What a transcription and the look at the vehicle come to. Confirmed only by all three.
 
     A planted mismatch is never confirmed: a person who types its entry did not look at the image.
     """
     slots = compare(typed.plate, wanted.plate)
     if any(not one.agrees and one.typed != "?" for one in slots):
-        return Answer.WRONG_CHARACTER
+        return AlertAnswer.WRONG_CHARACTER
     if wanted.state and typed.state and typed.state != wanted.state:
-        return Answer.WRONG_STATE
+        return AlertAnswer.WRONG_STATE
     if fit is Fit.NO:
-        return Answer.NOT_THIS_VEHICLE
+        return AlertAnswer.NOT_THIS_VEHICLE
     if any(one.typed == "?" for one in slots) or fit is Fit.CANNOT_TELL:
-        return Answer.CANNOT_TELL
+        return AlertAnswer.CANNOT_TELL
     if wanted.state and not typed.state:
-        return Answer.CANNOT_TELL
-    return Answer.WRONG_CHARACTER if wanted.planted else Answer.CONFIRMED
+        return AlertAnswer.CANNOT_TELL
+    return AlertAnswer.WRONG_CHARACTER if wanted.planted else AlertAnswer.CONFIRMED
 
 
 def caught(typed: AlertStep, wanted: Wanted) -> bool:

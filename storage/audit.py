@@ -8,10 +8,10 @@ import re
 from dataclasses import dataclass, field
 
 from storage import holds
-from storage.audit_records import Access, AccessResult
+from storage.audit_records import UnitAccess, UnitAccessEnded
 from storage.plate_text import normal_plate
 from storage.search import matches
-from storage.store import Store
+from storage.store import UnitStore
 from storage.times import utc_text
 
 COLUMNS = (
@@ -33,7 +33,7 @@ SEARCHED = re.compile(r"\bplate=([A-Z0-9?]{1,16})(?![A-Z0-9?])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditFilter:
+class UnitAuditFilter:
     """Which entries: a period, a user, a purpose, a plate that was searched for."""
 
     since_us: int
@@ -79,16 +79,16 @@ class AuditLine:
         )
 
 
-def read_lines(store: Store, wanted: AuditFilter) -> list[AuditLine]:
+def read_lines(store: UnitStore, wanted: UnitAuditFilter) -> list[AuditLine]:
     """All entries that match, oldest first; refused requests are entries too."""
     plate = None if wanted.plate is None else normal_plate(wanted.plate)
     shown: dict[int, int] = {}
-    entries: list[tuple[int, Access]] = []
+    entries: list[tuple[int, UnitAccess]] = []
     for sequence in holds.audit_sequences(store):
         record = store.record(sequence)
-        if isinstance(record, AccessResult):
+        if isinstance(record, UnitAccessEnded):
             shown[record.access] = len(record.records)
-        elif isinstance(record, Access) and _wanted(record, wanted, plate):
+        elif isinstance(record, UnitAccess) and _wanted(record, wanted, plate):
             entries.append((sequence, record))
     return [
         AuditLine(
@@ -109,7 +109,7 @@ def read_lines(store: Store, wanted: AuditFilter) -> list[AuditLine]:
     ]
 
 
-def _wanted(record: Access, wanted: AuditFilter, plate: str | None) -> bool:
+def _wanted(record: UnitAccess, wanted: UnitAuditFilter, plate: str | None) -> bool:
     if not wanted.since_us <= record.at_us < wanted.until_us:
         return False
     if wanted.user is not None and record.user != wanted.user:

@@ -10,7 +10,7 @@ from storage.record_base import ClockState, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access(Record):
+class UnitAccess(Record):
     """A look-up, allowed or refused: 463.5 (b), Cal. Civ. Code 1798.90.52. In the log before any answer."""
 
     KIND: ClassVar[str] = "access"
@@ -31,7 +31,7 @@ class Access(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccessResult(Record):
+class UnitAccessEnded(Record):
     """How a logged look-up ended: which records its answer showed."""
 
     KIND: ClassVar[str] = "access_result"

@@ -100,7 +100,7 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class NoticedStep:
     """A jump or a walk that was noticed, for the log."""
 
     from_us: int
@@ -110,7 +110,7 @@ class Step:
     sources: tuple[str, ...]
 
 
-def advance(trust: Trust, reading: Reading) -> tuple[Trust, Step | None]:
+def advance(trust: Trust, reading: Reading) -> tuple[Trust, NoticedStep | None]:
     """Follow one reading. Pure. The time never goes back and never moves on by less than running time."""
     here = trust.us + max(0, reading.boot_us - trust.boot_us)
     others = tuple(one for one in trust.readings if one.source != reading.source)
@@ -132,7 +132,7 @@ def _agree(one: Reading, other: Reading) -> bool:
     return disciplined and one.independent_of(other) and apart_us <= AGREEMENT_US
 
 
-def _agreed(held: Trust, reading: Reading, others: list[Reading]) -> tuple[Trust, Step | None]:
+def _agreed(held: Trust, reading: Reading, others: list[Reading]) -> tuple[Trust, NoticedStep | None]:
     """Two agree: the earlier of them is believed, and what is already believed beyond it stays spent."""
     agreed_us = max(min(one.at(reading.boot_us), reading.us) for one in others)
     us = max(held.us, agreed_us)
@@ -140,21 +140,21 @@ def _agreed(held: Trust, reading: Reading, others: list[Reading]) -> tuple[Trust
     step = None
     if us - held.us > NOTICE_US:
         names = tuple(sorted({reading.source, *(one.source for one in others)}))
-        step = Step(from_us=held.us, to_us=us, accepted=True, state=reading.state, sources=names)
+        step = NoticedStep(from_us=held.us, to_us=us, accepted=True, state=reading.state, sources=names)
     trust = replace(
         held, us=us, lead_us=lead_us, noted_us=min(held.noted_us, lead_us), refused=None, walked_us=0
     )
     return trust, step
 
 
-def _alone(held: Trust, reading: Reading) -> tuple[Trust, Step | None]:
+def _alone(held: Trust, reading: Reading) -> tuple[Trust, NoticedStep | None]:
     """A single disciplined source: followed forward within the rest of its budget."""
     move_us = reading.us - held.us
     if not -NOTICE_US <= move_us <= LONE_LIMIT_US - held.lead_us:
         refused, known = held.refused, False
         if refused is not None and refused.source == reading.source:
             known = abs(refused.at(reading.boot_us) - reading.us) <= NOTICE_US
-        step = Step(
+        step = NoticedStep(
             from_us=held.us, to_us=reading.us, accepted=False, state=reading.state, sources=(reading.source,)
         )
         return replace(held, refused=refused if known else reading), None if known else step
@@ -171,7 +171,7 @@ def _alone(held: Trust, reading: Reading) -> tuple[Trust, Step | None]:
     if lead_us - held.noted_us <= NOTICE_US:
         return trust, None
     from_us = trust.us - (lead_us - held.noted_us)  # a drift in small steps is reported as one
-    step = Step(
+    step = NoticedStep(
         from_us=from_us, to_us=trust.us, accepted=True, state=reading.state, sources=(reading.source,)
     )
     return replace(trust, noted_us=lead_us), step
@@ -201,7 +201,7 @@ class TrustedTime:
         start = max(floor_us, clock.now().us) if first else floor_us
         self._trust = Trust(us=start, boot_us=boot(), lead_us=lead_us, noted_us=lead_us)
         self.heard: tuple[int, int] | None = None  # the newest time of another source, and its boot time, us
-        self.steps: list[Step] = []
+        self.steps: list[NoticedStep] = []
 
     @property
     def trusted_us(self) -> int:

@@ -11,14 +11,14 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from storage import access, audit, codec, evidence, holds, purge, search
-from storage.audit_records import Access, AccessResult, Export
+from storage.audit_records import Export, UnitAccess, UnitAccessEnded
 from storage.clock_trust import boottime_us
 from storage.errors import KeyLostError, RecordError, RefusedError, StorageError
 from storage.leaf import IMAGES
 from storage.ledger import Ledger
 from storage.lockout import CJIS
 from storage.plate_text import normal_plate
-from storage.roster import Person
+from storage.roster import RosterPerson
 from storage.times import utc_text
 
 T = TypeVar("T")
@@ -68,8 +68,8 @@ class Door:
         body: dict[str, Any],
         action: str,
         subject: str,
-        demand: Callable[[Person], tuple[int, ...]] = lambda _person: (),
-    ) -> tuple[Person, int]:
+        demand: Callable[[RosterPerson], tuple[int, ...]] = lambda _person: (),
+    ) -> tuple[RosterPerson, int]:
         """Prove and permit, with the entry in the log either way. The person and the entry's place.
 
         subject: what is about to be done; it must be what was signed. demand: what else must hold, asked
@@ -111,7 +111,7 @@ class Door:
         if request.action != "audit":
             purpose = self._store.policy.purpose(purpose)
         kind = "none" if proof is None else "password" if proof.password is not None else "ssh signature"
-        entry = Access(
+        entry = UnitAccess(
             action=request.action,
             at_us=moment.us,
             clock_state=moment.state,
@@ -134,7 +134,7 @@ class Door:
         times: list[int] = []
         for sequence in reversed(holds.audit_sequences(self._store)):
             record = self._store.record(sequence)
-            if isinstance(record, Access):
+            if isinstance(record, UnitAccess):
                 if record.at_us < now_us - CJIS.window_us - CJIS.lock_us:
                     break
                 failed = record.refusal is not None and access.BAD_CREDENTIAL in record.refusal
@@ -145,7 +145,7 @@ class Door:
 
     def _query(self, body: dict[str, Any]) -> dict[str, Any]:
         store = self._store
-        query = codec.from_plain(search.Query, body.get("query"))
+        query = codec.from_plain(search.UnitQuery, body.get("query"))
         images = bool(body.get("images"))
         limit = max(0, min(int(body.get("limit", MAX_ANSWERS)), MAX_ANSWERS))
         _, entry = self._admit(body, "query", subject_of(query, images=images))
@@ -169,7 +169,7 @@ class Door:
                 facts["images"] = self._images(sequence)
             found.append(facts)
         shown = tuple(int(one["sequence"]) for one in found)
-        self._ledger.append(AccessResult(access=entry, records=shown, at_us=store.time.now().us))
+        self._ledger.append(UnitAccessEnded(access=entry, records=shown, at_us=store.time.now().us))
         return {"reads": found, "more": more, "entry": entry, "demo": self._ledger.standing.roster.demo}
 
     def _images(self, sequence: int) -> dict[str, bytes]:
@@ -179,7 +179,7 @@ class Door:
         }
 
     def _audit(self, body: dict[str, Any]) -> dict[str, Any]:
-        wanted = codec.from_plain(audit.AuditFilter, body.get("filter"))
+        wanted = codec.from_plain(audit.UnitAuditFilter, body.get("filter"))
         _, entry = self._admit(body, "audit", f"access log {audit_subject(wanted)}")
         if wanted.purpose is not None:
             wanted = replace(wanted, purpose=self._store.policy.purpose(wanted.purpose))
@@ -191,7 +191,7 @@ class Door:
         records = _numbers(body.get("records"))
         ground, authority, number = (_text(body, name) for name in ("ground", "authority", "number"))
 
-        def demand(_person: Person) -> tuple[int, ...]:
+        def demand(_person: RosterPerson) -> tuple[int, ...]:
             access.demand_ground(self._store.policy, ground, authority, number)
             holds.demand_reads(self._store, records)
             return records
@@ -216,7 +216,7 @@ class Door:
         if not isinstance(second_body, dict):
             raise RecordError("is missing: a release is signed by two people", where="second")
 
-        def demand(second: Person) -> tuple[int, ...]:
+        def demand(second: RosterPerson) -> tuple[int, ...]:
             return holds.demand_release(self._store, hold, item, person.user, second.user).records
 
         person, _ = self._admit(body, "release", subject)
@@ -239,7 +239,7 @@ class Door:
         number = _text(body, "number")
         records: tuple[int, ...] = asked
 
-        def demand(_person: Person) -> tuple[int, ...]:
+        def demand(_person: RosterPerson) -> tuple[int, ...]:
             nonlocal records
             records = asked if hold is None else holds.find(store, int(hold)).records
             holds.demand_reads(store, records)
@@ -248,7 +248,7 @@ class Door:
         subject = export_subject(asked, hold, number, withhold)
         person, entry = self._admit(body, "export", subject, demand)
         demo = self._ledger.standing.roster.demo
-        order = evidence.Order(
+        order = evidence.ExportOrder(
             records=records,
             withhold=withhold,
             number=number,
@@ -276,7 +276,7 @@ class Door:
         return {"items": [codec.to_plain(one) for one in self._ledger.retention_plan()]}
 
     def _apply(self, _body: dict[str, Any]) -> dict[str, Any]:
-        receipt: purge.Receipt | None = self._ledger.apply_retention(by="retention apply")
+        receipt: purge.PurgeResult | None = self._ledger.apply_retention(by="retention apply")
         if receipt is None:
             return {"receipt": None, "waits_until_us": self._ledger.purge_waits_until_us()}
         return {"receipt": codec.to_plain(receipt.record), "sequence": receipt.sequence}
@@ -285,7 +285,7 @@ class Door:
         return codec.to_plain(self._ledger.status())  # type: ignore[no-any-return]
 
 
-def subject_of(query: search.Query, *, images: bool = False) -> str:
+def subject_of(query: search.UnitQuery, *, images: bool = False) -> str:
     """The data elements of a query, as they are in the log (463.5 (b) 2)."""
     shown = " with images" if images else ""
     plate = "any plate" if query.plate is None else f"plate={query.plate}"
@@ -293,7 +293,7 @@ def subject_of(query: search.Query, *, images: bool = False) -> str:
     return f"{plate} since={utc_text(query.since_us)} until={until}{shown}"
 
 
-def audit_subject(wanted: audit.AuditFilter) -> str:
+def audit_subject(wanted: audit.UnitAuditFilter) -> str:
     plate = "" if wanted.plate is None else f" plate={normal_plate(wanted.plate)}"
     purpose = "" if wanted.purpose is None else f" purpose={wanted.purpose}"
     until = "now" if wanted.until_us > 1 << 60 else utc_text(wanted.until_us)

@@ -39,7 +39,7 @@ class EpochFacts:
 
 
 @dataclass(slots=True)
-class Book:
+class LogFacts:
     """All facts of a log, by its open records in order."""
 
     opened: LogOpened | None = None

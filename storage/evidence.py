@@ -19,13 +19,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from storage import codec, cover, holds, misreads, tlog_proof
-from storage.audit_records import Access, AccessResult, Decision, Export, Hold, Release
+from storage.audit_records import Decision, Export, Hold, Release, UnitAccess, UnitAccessEnded
 from storage.errors import KeyLostError, LedgerError
 from storage.leaf import ENTRY, IMAGES, Leaf
 from storage.read_records import Alert, ReadPlace, ReadText
 from storage.records import RECORDS
 from storage.sealing import Opened
-from storage.store import Store
+from storage.store import UnitStore
 from storage.times import utc_text
 
 FORMAT = 1
@@ -53,7 +53,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PackageHead:
+class UnitPackageHead:
     """What the log key signs over a package."""
 
     format: int
@@ -71,7 +71,7 @@ class PackageHead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class ExportOrder:
     """What to export: records, which elements to withhold, the case or evidence number.
 
     facts: what else the unit knows of itself, e.g. the figures of its models' cards.
@@ -102,7 +102,7 @@ def plain_view(kind: str, name: str, content: bytes) -> bytes:
     return cover.as_json(codec.from_bytes(cls, content))
 
 
-def build(store: Store, order: Order) -> dict[str, bytes]:
+def build(store: UnitStore, order: ExportOrder) -> dict[str, bytes]:
     """All files of a package. The caller logs the access before and the export after. Raises KeyLostError."""
     holds.demand_reads(store, order.records)
     with store.lock:
@@ -137,7 +137,7 @@ def build(store: Store, order: Order) -> dict[str, bytes]:
         )
         files["cover.txt"] = cover.as_text(story).encode()
         files["cover.html"] = cover.as_html(story).encode()
-        head = PackageHead(
+        head = UnitPackageHead(
             format=FORMAT,
             log_id=store.log_id,
             number=order.number,
@@ -156,7 +156,7 @@ def build(store: Store, order: Order) -> dict[str, bytes]:
     return files
 
 
-def _anchor(store: Store, size: int) -> dict[str, bytes]:
+def _anchor(store: UnitStore, size: int) -> dict[str, bytes]:
     """The newest co-signed checkpoint, with the proof that the package's own continues it."""
     row = store.db.execute("SELECT size, note FROM anchors ORDER BY size DESC LIMIT 1").fetchone()
     if row is None:
@@ -188,16 +188,16 @@ def _record_files(
     return files
 
 
-def accesses_to(store: Store, records: Iterable[int]) -> list[int]:
+def accesses_to(store: UnitStore, records: Iterable[int]) -> list[int]:
     """Where the log is about access to any of these records: look-ups, holds, exports, alerts decided on."""
     wanted, found = set(records), set()
     held: set[int] = set()
     for sequence in holds.audit_sequences(store, min(wanted, default=0)):
         record = store.record(sequence)
         match record:
-            case Access() | Hold() | Export():
+            case UnitAccess() | Hold() | Export():
                 touches = bool(wanted & set(record.records))
-            case AccessResult():
+            case UnitAccessEnded():
                 touches = bool(wanted & set(record.records))
                 found |= {record.access} if touches else set()
             case Release():
@@ -212,7 +212,7 @@ def accesses_to(store: Store, records: Iterable[int]) -> list[int]:
     return sorted(found)
 
 
-def _alerted(store: Store, alert: int) -> int | None:
+def _alerted(store: UnitStore, alert: int) -> int | None:
     """The read that an alert names, None if it can no longer be opened."""
     try:
         record = store.record(alert)
@@ -221,7 +221,7 @@ def _alerted(store: Store, alert: int) -> int | None:
     return record.read if isinstance(record, Alert) else None
 
 
-def _access_line(store: Store, sequence: int) -> str:
+def _access_line(store: UnitStore, sequence: int) -> str:
     record = store.record(sequence)
     user = getattr(record, "user", "")
     what = getattr(record, "action", record.KIND)

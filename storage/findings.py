@@ -14,7 +14,7 @@ MAX_FINDINGS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class UnitFinding:
     """One thing that is wrong. `record`: its sequence number, or None for what is no record."""
 
     where: str
@@ -23,7 +23,7 @@ class Finding:
 
 
 @dataclass(slots=True, kw_only=True)
-class Report:
+class UnitReport:
     """What a check found. `ok` is the verdict; `notes` are facts that are no fault.
 
     anchored: how many records an anchor covers that not everybody can write; anchored_by: "department",
@@ -37,7 +37,7 @@ class Report:
     anchored_by: str = ""
     generation: int = 0
     slot_checked: bool = False
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[UnitFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
 
@@ -51,18 +51,18 @@ class Report:
         return not self.unchecked
 
     @property
-    def first_bad(self) -> Finding | None:
+    def first_bad(self) -> UnitFinding | None:
         """The first bad record in log order; what is no record comes after."""
         numbered = [one for one in self.findings if one.record is not None]
         return min(numbered, key=lambda one: one.record or 0) if numbered else next(iter(self.findings), None)
 
     def add(self, where: str, what: str, record: int | None = None) -> None:
         if len(self.findings) < MAX_FINDINGS:
-            self.findings.append(Finding(where=where, what=what, record=record))
+            self.findings.append(UnitFinding(where=where, what=what, record=record))
 
 
 @contextlib.contextmanager
-def caught(report: Report, where: str, record: int | None = None) -> Iterator[None]:
+def caught(report: UnitReport, where: str, record: int | None = None) -> Iterator[None]:
     """Turn what a check raises into a finding; what is this machine's fault is no fault of the home's."""
     try:
         yield

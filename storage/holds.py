@@ -17,7 +17,7 @@ from storage.log_records import HoldEnded, Resealed
 from storage.record_base import KeyClass
 from storage.sealing import Sealed
 from storage.state import IMAGES_AHEAD
-from storage.store import MOST_STRAYS, Store
+from storage.store import MOST_STRAYS, UnitStore
 
 MAX_RECORDS = 1000
 
@@ -36,7 +36,7 @@ class HoldOrder:
     demo: bool
 
 
-def demand_reads(store: Store, records: Sequence[int]) -> None:
+def demand_reads(store: UnitStore, records: Sequence[int]) -> None:
     """Raises LedgerError unless all are reads of this log."""
     if not 1 <= len(set(records)) <= MAX_RECORDS or len(set(records)) != len(records):
         raise LedgerError(f"names 1 to {MAX_RECORDS} records, each once", where="records")
@@ -45,7 +45,7 @@ def demand_reads(store: Store, records: Sequence[int]) -> None:
             raise LedgerError("is no read of this log", where=f"record {sequence}")
 
 
-def place(store: Store, order: HoldOrder) -> LeafRef:
+def place(store: UnitStore, order: HoldOrder) -> LeafRef:
     """Hold records. Raises LedgerError, KeyLostError if content is gone; then nothing is held."""
     demand_reads(store, order.records)
     written: list[Sealed] = []
@@ -81,7 +81,7 @@ def place(store: Store, order: HoldOrder) -> LeafRef:
             raise
 
 
-def _reseal(store: Store, sequence: int, hold: int, epoch: int) -> list[Sealed]:
+def _reseal(store: UnitStore, sequence: int, hold: int, epoch: int) -> list[Sealed]:
     """One record's elements under the hold's key; returns the images written."""
     leaf = store.leaf(sequence)
     sealed = [
@@ -96,7 +96,7 @@ def _reseal(store: Store, sequence: int, hold: int, epoch: int) -> list[Sealed]:
     return list(images)
 
 
-def find(store: Store, hold: int) -> Hold:
+def find(store: UnitStore, hold: int) -> Hold:
     """The hold at a sequence number. Raises LedgerError."""
     record = store.record(hold) if 0 <= hold < store.log.frontier.size else None
     if not isinstance(record, Hold):
@@ -104,7 +104,7 @@ def find(store: Store, hold: int) -> Hold:
     return record
 
 
-def demand_release(store: Store, hold: int, evidence_item: str, user: str, second_user: str) -> Hold:
+def demand_release(store: UnitStore, hold: int, evidence_item: str, user: str, second_user: str) -> Hold:
     """The hold, where it may be ended so. Raises RefusedError, LedgerError."""
     held = find(store, hold)
     if held.hold_epoch in store.book.released:
@@ -119,7 +119,7 @@ def demand_release(store: Store, hold: int, evidence_item: str, user: str, secon
 
 
 def release(
-    store: Store, hold: int, *, evidence_item: str, user: str, second_user: str, demo: bool
+    store: UnitStore, hold: int, *, evidence_item: str, user: str, second_user: str, demo: bool
 ) -> LeafRef:
     """End a hold. Raises as `demand_release`."""
     held = demand_release(store, hold, evidence_item, user, second_user)
@@ -140,12 +140,12 @@ def release(
     return ref
 
 
-def audit_records(store: Store, first: int = 0) -> list[object]:
+def audit_records(store: UnitStore, first: int = 0) -> list[object]:
     """All audit records from a sequence number on, opened, oldest first."""
     return [store.record(sequence) for sequence in audit_sequences(store, first)]
 
 
-def audit_sequences(store: Store, first: int = 0) -> list[int]:
+def audit_sequences(store: UnitStore, first: int = 0) -> list[int]:
     """The places of audit records that can still be opened."""
     epochs = [
         f.epoch for f in store.book.epochs.values() if f.key_class is KeyClass.AUDIT and f.epoch in store.live

@@ -25,11 +25,11 @@ from storage.leaf import LeafRef
 from storage.log_records import Incident
 from storage.read_records import Read, ReadPlace, ReadText
 from storage.record_base import KeyClass, Record
-from storage.retention import Item, plan_purge
+from storage.retention import PlannedEpoch, plan_purge
 from storage.sealing import Opened, Sealed
 from storage.slot import EffaceableSlot
-from storage.standing import Standing
-from storage.store import READS_TOGETHER, Store
+from storage.standing import UnitFiles
+from storage.store import READS_TOGETHER, UnitStore
 from storage.times import HOUR_US, MINUTE_US
 
 MB = 1 << 20
@@ -96,7 +96,7 @@ class _Parts:
 class Ledger:
     """The open ledger of one home. Thread-safe; one process at a time."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: UnitStore) -> None:
         self.store = store
         self._without_overview = 0
         self._without_patch = 0
@@ -104,7 +104,7 @@ class Ledger:
         self._tend_again_us = 0  # when an append may tend again, after a failure
         self._steps_hour, self._steps_noted, self._steps_left_out = -1, 0, 0
         self.closed = False
-        self.standing = Standing(store)
+        self.standing = UnitFiles(store)
         self.free_bytes: Callable[[], int] = lambda: shutil.disk_usage(store.home.folder).free
 
     @classmethod
@@ -262,7 +262,7 @@ class Ledger:
         """One element of a record, opened and matched to its commitment."""
         return self.store.open_element(self.store.leaf(sequence), name)
 
-    def retention_plan(self) -> tuple[Item, ...]:
+    def retention_plan(self) -> tuple[PlannedEpoch, ...]:
         """Every epoch that holds content, when it is due, and why. Changes nothing."""
         store = self.store
         with store.lock:
@@ -274,7 +274,7 @@ class Ledger:
                 live=store.live.keys(),
             )
 
-    def apply_retention(self, *, by: str) -> purge.Receipt | None:
+    def apply_retention(self, *, by: str) -> purge.PurgeResult | None:
         """Purge what is due now, in one turn of the slot; None if nothing is, or nothing can go yet.
 
         Within an hour of the last turn only that goes whose key is on no card; `purge_waits_until_us`
@@ -306,7 +306,7 @@ class Ledger:
         turned_us = self.store.book.turned_us
         return 0 if turned_us is None else turned_us + TURN_EVERY_US
 
-    def tend(self) -> purge.Receipt | None:
+    def tend(self) -> purge.PurgeResult | None:
         """Hourly care, also called by every append: purge what is due, else anchor the head in the slot.
 
         It looks at what is due first after a start, then hourly, or when a purge that waited for the slot

@@ -14,7 +14,7 @@ from storage.audit_records import Decision, Verdict
 from storage.errors import KeyLostError
 from storage.read_records import ReadText
 from storage.record_base import KeyClass
-from storage.store import Store
+from storage.store import UnitStore
 
 NEWEST = 1000  # reads whose confidence counts
 
@@ -42,7 +42,7 @@ class Misreads:
         }
 
 
-def of(store: Store) -> Misreads:
+def of(store: UnitStore) -> Misreads:
     """Count. Costs the opening of at most NEWEST texts and of all audit entries."""
     with store.lock:
         checked = [one for one in _decisions(store) if one.verdict in {Verdict.CONFIRMED, Verdict.MISREAD}]
@@ -55,7 +55,7 @@ def of(store: Store) -> Misreads:
     )
 
 
-def _decisions(store: Store) -> list[Decision]:
+def _decisions(store: UnitStore) -> list[Decision]:
     """The last word on each alert whose image was looked at."""
     last: dict[int, Decision] = {}
     for record in holds.audit_records(store):
@@ -64,7 +64,7 @@ def _decisions(store: Store) -> list[Decision]:
     return list(last.values())
 
 
-def _doubts(store: Store) -> list[float]:
+def _doubts(store: UnitStore) -> list[float]:
     """1 - confidence of the newest reads that can be opened here."""
     doubts: list[float] = []
     kinds = {KeyClass.READ, KeyClass.HIT}

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from storage import checkpoint, codec, envelope, files, keyring, merkle, schema, sealing, slot
 from storage import leaf as leaves
 from storage.clock_trust import TrustedTime, WallClock, boottime_us
-from storage.epochs import Book
+from storage.epochs import LogFacts
 from storage.errors import (
     DamagedError,
     LedgerError,
@@ -28,9 +28,9 @@ from storage.errors import (
 from storage.home import Home, HomeLock
 from storage.log import LogReader
 from storage.log_records import LogOpened
-from storage.state import ANCHORING, LEAD, MAX_STATE_BYTES, State
+from storage.state import ANCHORING, LEAD, MAX_STATE_BYTES, LedgerState
 from storage.state import CONTEXT as STATE_CONTEXT
-from storage.store import Store, bound, open_database, read_book, unbound
+from storage.store import UnitStore, bound, open_database, read_book, unbound
 
 DAMAGE_CURE = "reader verify names the first bad record; a unit of no department: reader init --set-aside"
 
@@ -43,7 +43,7 @@ def create(
     boot: Callable[[], int] = boottime_us,
     previous: str | None = None,
     reason: str | None = None,
-) -> Store:
+) -> UnitStore:
     """Make a new log in an empty home. Raises LedgerError, SlotError."""
     if home.exists():
         raise LedgerError("already holds a ledger", where=str(home.root))
@@ -70,7 +70,7 @@ def create(
             stray.unlink()
         database = schema.connect(beside)
         schema.migrate(database, 0)
-        store = Store(home, lock, database, effaceable, content, ring, Book(), time)
+        store = UnitStore(home, lock, database, effaceable, content, ring, LogFacts(), time)
         moment = time.now()
         first = LogOpened(
             public_key=envelope.raw_public(private.public_key()),
@@ -84,7 +84,7 @@ def create(
         )
         with store.adding():
             store.add_open(first, (bound(leaves.KEYRING, ring.wrapped(kek, log_id, 1)),))
-            store.state = State(size=1, trusted_us=time.trusted_us, anchored_us=content.anchor_us)
+            store.state = LedgerState(size=1, trusted_us=time.trusted_us, anchored_us=content.anchor_us)
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         database.close()
         beside.chmod(files.PRIVATE_FILE)
@@ -101,7 +101,7 @@ def create(
 
 def reopen(
     home: Home, effaceable: slot.EffaceableSlot, clock: WallClock, *, boot: Callable[[], int] = boottime_us
-) -> Store:
+) -> UnitStore:
     """Open an existing home as its one writer.
 
     Raises HomeLockedError, SlotError, RolledBackError, LedgerError: nothing is repaired by guessing.
@@ -126,7 +126,7 @@ def reopen(
         # what other signed times are ahead of the state's may have been a lone source's doing
         lead_us = state.cursor(LEAD) + floor - state.trusted_us
         time = TrustedTime(clock, floor, lead_us=lead_us, boot=boot)
-        store = Store(home, lock, database, effaceable, content, ring, book, time)
+        store = UnitStore(home, lock, database, effaceable, content, ring, book, time)
         store.state = state
         check_head(store)
         check_anchor(store)
@@ -210,7 +210,7 @@ def free_slot(effaceable: slot.EffaceableSlot, *, successor: bool) -> None:
         )
 
 
-def read_ring(database: sqlite_utils.Database, book: Book, content: slot.SlotContent) -> keyring.Keyring:
+def read_ring(database: sqlite_utils.Database, book: LogFacts, content: slot.SlotContent) -> keyring.Keyring:
     """The keys under the slot's KEK: its generation's keyring, and epochs opened since. Raises SealError."""
     at, generation = book.keyring_at, book.generation
     if book.pending is not None and book.generation != content.generation == book.pending[1].generation:
@@ -241,16 +241,16 @@ def read_ring(database: sqlite_utils.Database, book: Book, content: slot.SlotCon
     return ring
 
 
-def read_state(database: sqlite_utils.Database, public: Ed25519PublicKey) -> State:
+def read_state(database: sqlite_utils.Database, public: Ed25519PublicKey) -> LedgerState:
     """The signed mutable record. Raises EnvelopeError, LedgerError."""
     row = database.execute("SELECT body FROM state").fetchone()
     if row is None:
         raise LedgerError("the state record is missing", where="table state")
     body = envelope.open_signed(bytes(row[0]), public, context=STATE_CONTEXT, limit=MAX_STATE_BYTES)
-    return codec.from_bytes(State, body, limit=MAX_STATE_BYTES)
+    return codec.from_bytes(LedgerState, body, limit=MAX_STATE_BYTES)
 
 
-def check_head(store: Store) -> None:
+def check_head(store: UnitStore) -> None:
     """The signed head must be about exactly the leaves that are there. Raises LedgerError."""
     note = store.log.head_note()
     if note is None:
@@ -264,13 +264,13 @@ def check_head(store: Store) -> None:
         )
 
 
-def check_state(store: Store) -> None:
+def check_state(store: UnitStore) -> None:
     """The state must be as new as the head, and the slot as new as the state. Raises RolledBackError."""
     for what in stale(store.state, store.slot_content, store.log.frontier.size):
         raise RolledBackError(what, where="ledger.sqlite3", cure="reader verify shows more")
 
 
-def stale(state: State, content: slot.SlotContent | None, size: int) -> list[str]:
+def stale(state: LedgerState, content: slot.SlotContent | None, size: int) -> list[str]:
     """What is of an earlier day: the state beside a log of `size` records, or beside what its slot holds."""
     if not state.with_every_head:
         return ["the state was written when the log was longer"] if state.size > size else []
@@ -283,7 +283,7 @@ def stale(state: State, content: slot.SlotContent | None, size: int) -> list[str
     return found
 
 
-def check_anchor(store: Store) -> None:
+def check_anchor(store: UnitStore) -> None:
     """The slot's anchor and the newest co-signed checkpoint must be in this log. Raises RolledBackError."""
     anchors = [("the slot", store.slot_content.anchor_size, store.slot_content.anchor_root)]
     newest = "SELECT note FROM anchors ORDER BY size DESC LIMIT 1"  # it contains the older ones

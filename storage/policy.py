@@ -55,7 +55,7 @@ TERM_ID = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
+class PolicyTerm:
     """One value of the policy with its words: a purpose, or a ground for a hold."""
 
     id: str
@@ -81,8 +81,8 @@ class NoReadZone:
                 raise RecordError("a corner is not on the earth", where=where)
 
 
-def _terms(sentences: Mapping[str, str], clause: str) -> tuple[Term, ...]:
-    return tuple(Term(id=name, clause=clause, text=text) for name, text in sentences.items())
+def _terms(sentences: Mapping[str, str], clause: str) -> tuple[PolicyTerm, ...]:
+    return tuple(PolicyTerm(id=name, clause=clause, text=text) for name, text in sentences.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +102,8 @@ class CustodyPolicy:
     hold_roles: tuple[str, ...] = ("administrator", "designee", "ccat-supervisor")
     audit_roles: tuple[str, ...] = ("administrator", "ccat-supervisor", "reviewer")
     training_days: int = 365  # 463.9: annually
-    purposes: tuple[Term, ...] = _terms(PURPOSES, "463.2")
-    grounds: tuple[Term, ...] = _terms(GROUNDS, "463.8")
+    purposes: tuple[PolicyTerm, ...] = _terms(PURPOSES, "463.2")
+    grounds: tuple[PolicyTerm, ...] = _terms(GROUNDS, "463.8")
     topics: tuple[str, ...] = TRAINING_TOPICS
     case_pattern: str = CASE_PATTERN  # 463.5 (a): what the number of a case looks like ...
     case_refused: str = CASE_REFUSED  # ... and what is none, although it looks so

@@ -19,7 +19,7 @@ from storage.errors import LedgerError
 from storage.log_records import EpochPurged, PurgeAbandoned, PurgeIntent, PurgeReceipt
 from storage.record_base import KeyClass
 from storage.retention import EpochCount
-from storage.store import Store, bound
+from storage.store import UnitStore, bound
 
 ESCROWED = (
     "escrow: an older copy of the card still opens with the department's key of the day, "
@@ -28,7 +28,7 @@ ESCROWED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class PurgeResult:
     """The purge receipt, where it is in the log, and the KEK generation before it."""
 
     sequence: int
@@ -36,7 +36,7 @@ class Receipt:
     before: int
 
 
-def carry_out(store: Store, epochs: tuple[EpochPurged, ...], *, by: str) -> Receipt:
+def carry_out(store: UnitStore, epochs: tuple[EpochPurged, ...], *, by: str) -> PurgeResult:
     """Purge whole epochs. Raises LedgerError, SlotError, StoreFullError; a cut is ended by `settle`."""
     if not epochs:
         raise LedgerError("nothing is due", where="purge")
@@ -49,7 +49,7 @@ def carry_out(store: Store, epochs: tuple[EpochPurged, ...], *, by: str) -> Rece
         return _finish(store)
 
 
-def settle(store: Store) -> Receipt | None:
+def settle(store: UnitStore) -> PurgeResult | None:
     """End a purge that was cut: carry it on where the slot has turned, else abandon it.
 
     What the slot holds is asked again: a write that failed may have been done. Raises SlotError.
@@ -70,7 +70,7 @@ def settle(store: Store) -> Receipt | None:
     return None
 
 
-def _intend(store: Store, epochs: tuple[EpochPurged, ...], by: str) -> bytes | None:
+def _intend(store: UnitStore, epochs: tuple[EpochPurged, ...], by: str) -> bytes | None:
     """Step 1. The new KEK, or None if no key of these epochs is on the card."""
     names = {one.epoch for one in epochs}
     on_card = any(store.key_on_card(epoch) for epoch in names)
@@ -95,7 +95,7 @@ def _intend(store: Store, epochs: tuple[EpochPurged, ...], by: str) -> bytes | N
     return kek
 
 
-def _turn_slot(store: Store, kek: bytes) -> None:
+def _turn_slot(store: UnitStore, kek: bytes) -> None:
     """Step 2: what the old KEK wrapped is noise from here on."""
     pending = store.book.pending
     if pending is None:
@@ -114,7 +114,7 @@ def _turn_slot(store: Store, kek: bytes) -> None:
     store.slot_unsure = False
 
 
-def _finish(store: Store) -> Receipt:
+def _finish(store: UnitStore) -> PurgeResult:
     """Steps 3 and 4; repeatable."""
     pending = store.book.pending
     if pending is None:
@@ -143,10 +143,10 @@ def _finish(store: Store) -> Receipt:
     )
     with store.adding():
         ref = store.add_open(receipt)
-    return Receipt(ref.sequence, receipt, before)
+    return PurgeResult(ref.sequence, receipt, before)
 
 
-def _deletions(store: Store, intent: int, epochs: set[int], *, turned: bool) -> list[Callable[[], None]]:
+def _deletions(store: UnitStore, intent: int, epochs: set[int], *, turned: bool) -> list[Callable[[], None]]:
     """Step 3 as a list: each entry may run twice."""
 
     def rows() -> None:
@@ -177,7 +177,7 @@ def _deletions(store: Store, intent: int, epochs: set[int], *, turned: bool) -> 
     return [blobs, rows]
 
 
-def _drop_old_wraps(store: Store, intent: int) -> None:
+def _drop_old_wraps(store: UnitStore, intent: int) -> None:
     """Everything that the old KEK wrapped."""
     old = [facts.sequence for facts in store.book.epochs.values() if facts.sequence < intent]
     connection = store.db.conn
@@ -187,7 +187,7 @@ def _drop_old_wraps(store: Store, intent: int) -> None:
     )
 
 
-def counts(store: Store) -> dict[int, EpochCount]:
+def counts(store: UnitStore) -> dict[int, EpochCount]:
     """Records and receipts of every epoch, for the plan."""
     found: dict[int, EpochCount] = {}
     sql = "SELECT epoch, count(*), min(sequence), max(sequence) FROM leaves WHERE epoch > 0 GROUP BY epoch"

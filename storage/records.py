@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from storage.audit_records import (
-    Access,
-    AccessResult,
     ClockStep,
     Configuration,
     Decision,
@@ -13,6 +11,8 @@ from storage.audit_records import (
     Hold,
     MaintenanceLine,
     Release,
+    UnitAccess,
+    UnitAccessEnded,
     Update,
 )
 from storage.log_records import (
@@ -46,8 +46,8 @@ RECORDS: dict[str, type[Record]] = {
         FileInForce,
         Incident,
         UncleanStart,
-        Access,
-        AccessResult,
+        UnitAccess,
+        UnitAccessEnded,
         Hold,
         Release,
         Export,

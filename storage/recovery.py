@@ -12,10 +12,10 @@ from storage import files, leaf, purge
 from storage.errors import StoreFullError
 from storage.log_records import Incident, UncleanStart
 from storage.state import IMAGES_AHEAD, RUNNING
-from storage.store import MOST_STRAYS, Store
+from storage.store import MOST_STRAYS, UnitStore
 
 
-def settle(store: Store) -> None:
+def settle(store: UnitStore) -> None:
     """Bring an opened home to rest. Nothing is guessed: a shorter or altered log has been refused before."""
     with contextlib.suppress(StoreFullError):  # then the next start does it
         note_unclean_start(store)
@@ -27,7 +27,7 @@ def settle(store: Store) -> None:
             store.anchor()
 
 
-def note_unclean_start(store: Store) -> None:
+def note_unclean_start(store: UnitStore) -> None:
     """Set stray images aside and log what an end without a stop left behind."""
     size = store.log.frontier.size
     found = stray_images(store)
@@ -58,12 +58,12 @@ def note_unclean_start(store: Store) -> None:
         _set_aside(store, found, size)
 
 
-def _set_aside(store: Store, found: dict[int, set[str]], size: int) -> None:
+def _set_aside(store: UnitStore, found: dict[int, set[str]], size: int) -> None:
     for epoch, names in found.items():
         store.blobs.set_aside(epoch, names, store.home.strays / f"{epoch:08d}-{size}")
 
 
-def stray_images(store: Store) -> dict[int, set[str]]:
+def stray_images(store: UnitStore) -> dict[int, set[str]]:
     """Per epoch the files among the images that no record names; epochs without a record of theirs too."""
     found = {}
     for epoch in store.blobs.epochs():
@@ -77,14 +77,14 @@ def stray_images(store: Store) -> dict[int, set[str]]:
     return found
 
 
-def most_strays(store: Store, epoch: int) -> int:
+def most_strays(store: UnitStore, epoch: int) -> int:
     """How many images without a record a power cut can have left in an epoch's folder."""
     facts = store.book.epochs.get(epoch)
     at_work = epoch == store.book.next_epoch() if facts is None else facts.purged_by is None
     return max(MOST_STRAYS, store.state.cursor(IMAGES_AHEAD)) if at_work else 0
 
 
-def named_images(store: Store, epoch: int) -> set[str]:
+def named_images(store: UnitStore, epoch: int) -> set[str]:
     """File names of all images that records of this epoch name, re-sealed ones of a hold among them."""
     rows = store.db.conn.execute("SELECT leaf FROM leaves WHERE epoch = ?", (epoch,)).fetchall()
     rows += [(store.log.leaf(sequence),) for sequence in store.book.resealed_under(epoch)]

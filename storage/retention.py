@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
-from storage.epochs import Book, EpochFacts
+from storage.epochs import EpochFacts, LogFacts
 from storage.keyring import AT_MEMORY
 from storage.log_records import EpochPurged
 from storage.policy import CustodyPolicy
@@ -28,7 +28,7 @@ class EpochCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class PlannedEpoch:
     """One epoch in the plan. `due_us`: when it is or was due; `due`: now."""
 
     epoch: int
@@ -52,13 +52,13 @@ class Item:
 
 
 def plan_purge(
-    book: Book,
+    book: LogFacts,
     counts: Mapping[int, EpochCount],
     policy: CustodyPolicy,
     *,
     now_us: int,
     live: Set[int],
-) -> tuple[Item, ...]:
+) -> tuple[PlannedEpoch, ...]:
     """The plan for every epoch with content, oldest first. `live`: epochs with a key in memory."""
     items = []
     content_left = _oldest_content(book)
@@ -76,7 +76,7 @@ def plan_purge(
         if facts.key_class is KeyClass.HOLD:
             ended = True
         items.append(
-            Item(
+            PlannedEpoch(
                 epoch=facts.epoch,
                 key_class=facts.key_class,
                 records=count.records,
@@ -94,7 +94,7 @@ def plan_purge(
 _NEVER = (1 << 63) - 1
 
 
-def _oldest_content(book: Book) -> int:
+def _oldest_content(book: LogFacts) -> int:
     """When the oldest content that is still there was opened; audit entries outlive what they are about."""
     kept = [
         f.opened_us for f in book.epochs.values() if f.purged_by is None and f.key_class is not KeyClass.AUDIT

@@ -33,7 +33,7 @@ DEMO_PEOPLE = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class RosterPerson:
     """One entry. `ssh_keys`: public keys in SSH's binary form; `password`: salt (16) || hash (32)."""
 
     user: str
@@ -65,14 +65,14 @@ class Roster:
 
     version: int
     demo: bool
-    people: tuple[Person, ...]
+    people: tuple[RosterPerson, ...]
 
     def check(self) -> None:
         names = [person.user for person in self.people]
         if len(set(names)) != len(names):
             raise RecordError("names a person twice", where="roster")
 
-    def person(self, user: str) -> Person | None:
+    def person(self, user: str) -> RosterPerson | None:
         return next((one for one in self.people if one.user == user), None)
 
 
@@ -82,7 +82,7 @@ def password_verifier(password: str, salt: bytes | None = None) -> bytes:
     return salt + hashlib.pbkdf2_hmac("sha256", password.encode(), salt, PBKDF2_ROUNDS)
 
 
-def password_holds(person: Person, password: str) -> bool:
+def password_holds(person: RosterPerson, password: str) -> bool:
     """Whether this is the person's password; as slow for a person without one."""
     known = person.password or bytes(48)
     same = hmac.compare_digest(password_verifier(password, known[:16]), known)
@@ -93,7 +93,7 @@ def demo_roster(now_us: int) -> tuple[Roster, dict[str, Ed25519PrivateKey]]:
     """The roster of a home that belongs to no department, with its people's private keys."""
     keys = {user: Ed25519PrivateKey.generate() for user in DEMO_PEOPLE}
     people = tuple(
-        Person(
+        RosterPerson(
             user=user,
             roles=roles,
             organisation="demo",

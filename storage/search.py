@@ -32,7 +32,7 @@ _TEXT_HEAD = re.compile(rb"[\xa2-\xb7]ddemo[\xf4\xf5]dtext[\x61-\x70]([A-Z0-9?]{
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class UnitQuery:
     """What is searched: `plate` pattern or all, within [since, until) UTC microseconds."""
 
     plate: str | None = field(repr=False)
@@ -104,7 +104,9 @@ def _text(sequence: int, frame: bytes) -> str:
     return text
 
 
-def candidates(epochs: Mapping[int, EpochFacts], keys: Mapping[int, bytes], query: Query) -> list[EpochFacts]:
+def candidates(
+    epochs: Mapping[int, EpochFacts], keys: Mapping[int, bytes], query: UnitQuery
+) -> list[EpochFacts]:
     """Epochs with reads, an openable key and a time that may overlap the query's."""
     slack = HOUR_US  # an epoch's times are custody's, a read's are the camera's
     return [

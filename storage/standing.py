@@ -22,14 +22,14 @@ from storage.log_records import FileInForce
 from storage.policy import CustodyPolicy, parse_custody_policy
 from storage.record_base import KeyClass
 from storage.roster import Roster, demo_roster
-from storage.store import Store
+from storage.store import UnitStore
 
 ENROLLMENT, POLICY, ROSTER, DAY_KEYS = "enrolment", "policy", "roster", "day-keys"
 MAX_DOCUMENT_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enrollment:
+class UnitEnrollment:
     """Joining a department. `command_key`: signs files; `department`: the department log's vkey (C2SP)."""
 
     version: int
@@ -60,12 +60,12 @@ def context_of(name: str) -> bytes:
     return f"alpr-reader/document/{name}/v1".encode()
 
 
-class Standing:
+class UnitFiles:
     """The files in force, opened once and kept."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: UnitStore) -> None:
         self._store = store
-        self.enrollment: Enrollment | None = None
+        self.enrollment: UnitEnrollment | None = None
         self.roster = Roster(version=0, demo=True, people=())
         for name in (ENROLLMENT, POLICY, ROSTER, DAY_KEYS):
             entry = store.book.files.get(name)
@@ -82,7 +82,7 @@ class Standing:
         """Put a checked document into force in memory."""
         store = self._store
         if name == ENROLLMENT:
-            self.enrollment = codec.from_bytes(Enrollment, document)
+            self.enrollment = codec.from_bytes(UnitEnrollment, document)
             store.enrolled = True
             self._end_content()
             return
@@ -111,7 +111,7 @@ class Standing:
         entry = self._store.book.files.get(name)
         return -1 if entry is None else entry.version
 
-    def enroll(self, enrollment: Enrollment) -> None:
+    def enroll(self, enrollment: UnitEnrollment) -> None:
         """Join a department; the caller has checked who it is. Raises RecordError, OutdatedError."""
         enrollment.check()
         self._log(ENROLLMENT, enrollment.version, codec.to_bytes(enrollment))

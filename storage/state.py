@@ -13,7 +13,7 @@ ANCHORING = "anchoring_us"  # the time of the anchor that is being written into 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class LedgerState:
     """What may change without being a record. `size`: the tree size when it was written, always the head's.
 
     anchored_us: the time in the slot's newest anchor. Where a power cut came between the slot and this
@@ -33,5 +33,5 @@ class State:
         """Whether it was written by a program that writes it with every head; earlier ones did not."""
         return LEAD in dict(self.cursors)
 
-    def with_cursor(self, name: str, value: int) -> State:
+    def with_cursor(self, name: str, value: int) -> LedgerState:
         return replace(self, cursors=tuple(sorted((dict(self.cursors) | {name: value}).items())))

@@ -1,6 +1,6 @@
 """The core of every custody operation: one lock, one transaction, keys in memory, the open book.
 
-`Store.adding()` is the only way to write: leaves, elements, head and state go into one transaction, and a
+`UnitStore.adding()` is the only way to write: leaves, elements, head and state go into one transaction, and a
 failure puts the tree, the book and the keys back to where they were.
 """
 
@@ -18,7 +18,7 @@ from storage import codec, day_keys, files, keyring, schema, sealing, slot
 from storage import leaf as leaves
 from storage.blobs import Blobs
 from storage.clock_trust import TrustedTime
-from storage.epochs import Book, EpochFacts
+from storage.epochs import EpochFacts, LogFacts
 from storage.errors import DamagedError, KeyLostError, LedgerError, SlotError
 from storage.home import Home, HomeLock
 from storage.leaf import ENTRY, Leaf, LeafRef, Mark
@@ -28,7 +28,7 @@ from storage.policy import CustodyPolicy
 from storage.record_base import KeyClass, Record
 from storage.records import RECORDS
 from storage.sealing import Opened, Sealed
-from storage.state import ANCHORING, LEAD, RUNNING, State
+from storage.state import ANCHORING, LEAD, RUNNING, LedgerState
 from storage.state import CONTEXT as STATE_CONTEXT
 from storage.times import DAY_US, HOUR_US
 
@@ -41,7 +41,7 @@ MOST_STRAYS = (
 )  # images that it writes before their records: what a power cut may leave without one
 
 
-class Store:
+class UnitStore:
     """The open home of one writer. Not for use outside this room: see `Ledger`."""
 
     def __init__(  # noqa: PLR0917 - called once, by opening.py
@@ -52,7 +52,7 @@ class Store:
         effaceable: slot.EffaceableSlot,
         content: slot.SlotContent,
         ring: keyring.Keyring,
-        book: Book,
+        book: LogFacts,
         time: TrustedTime,
     ) -> None:
         self.home, self.home_lock, self.db = home, lock, database
@@ -65,7 +65,7 @@ class Store:
         self.policy = CustodyPolicy()
         self.day_keys: tuple[day_keys.DayKey, ...] = ()
         self.enrolled = False
-        self.state = State(size=0, trusted_us=0, anchored_us=0)
+        self.state = LedgerState(size=0, trusted_us=0, anchored_us=0)
         self.lock = threading.RLock()
         self._depth = 0
         self.slot_unsure = False
@@ -384,9 +384,9 @@ def unbound(name: str, sequence: int, stored: bytes, expected: bytes) -> bytes:
 
 def read_book(
     database: sqlite_utils.Database, log: LogReader, public: Ed25519PublicKey | None = None
-) -> Book:
+) -> LogFacts:
     """Read the open records of a log, signatures checked where `public` is given. Raises StorageError."""
-    book = Book()
+    book = LogFacts()
     rows = database.conn.execute("SELECT sequence FROM leaves WHERE epoch = 0 ORDER BY sequence").fetchall()
     for (sequence,) in rows:
         data = log.leaf(sequence)

@@ -15,7 +15,7 @@ import sqlite_utils
 
 from storage import envelope, schema, slot
 from storage.checkpoint import NoteKey
-from storage.findings import Report, caught
+from storage.findings import UnitReport, caught
 from storage.home import Home
 from storage.leaf import log_id_of, origin_of
 from storage.verify_files import check_folder
@@ -29,7 +29,7 @@ def verify_home(
     department: NoteKey | None = None,
     *,
     given_up: bool = False,
-) -> Report:
+) -> UnitReport:
     """Check a home against `key` (its own log.pub if None) and, where given, what its slot holds.
 
     `department`: its log's key; checks co-signatures and upload receipts too, without it a note says that
@@ -37,7 +37,7 @@ def verify_home(
     nothing, beside the home neither. Raises LedgerError only where there is no home to check at all.
     """
     home.need()
-    report = Report()
+    report = UnitReport()
     slot_uri = check_folder(home, report, given_up=given_up)
     with caught(report, "log.pub"):
         own = home.read_public_key()

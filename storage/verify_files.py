@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from storage.blobs import MAX_BLOB_BYTES, Blobs
-from storage.epochs import Book
+from storage.epochs import LogFacts
 from storage.errors import LedgerError
-from storage.findings import Report, caught
+from storage.findings import UnitReport, caught
 from storage.home import Home
 from storage.store import MOST_STRAYS
 
@@ -19,7 +19,7 @@ OWN_FOLDERS = frozenset({"blobs", "strays", "demo-people"})
 UNFINISHED = (".new",)  # what a power cut leaves of a file that was being replaced
 
 
-def check_folder(home: Home, report: Report, *, given_up: bool) -> str:
+def check_folder(home: Home, report: UnitReport, *, given_up: bool) -> str:
     """Every file is in its place, and a slot that is a file exists. The slot's URI, "" if unknown."""
     uri = ""
     with caught(report, "slot.uri"):
@@ -47,7 +47,7 @@ def _own_file(path: Path, known: frozenset[str] | set[str]) -> bool:
 
 
 def check_images(
-    home: Home, book: Book, named: dict[int, set[str]], report: Report, *, images_ahead: int
+    home: Home, book: LogFacts, named: dict[int, set[str]], report: UnitReport, *, images_ahead: int
 ) -> None:
     """Images without a record: as many as a power cut leaves are a note, more are a finding.
 
@@ -76,7 +76,7 @@ CUT = "the log was cut short, or they were planted"
 
 
 def _epoch(  # noqa: PLR0917 - one call
-    blobs: Blobs, book: Book, epoch: int, named: set[str], report: Report, most: int
+    blobs: Blobs, book: LogFacts, epoch: int, named: set[str], report: UnitReport, most: int
 ) -> None:
     where = f"blobs/{epoch:08d}"
     for name in sorted(blobs.names(epoch)):

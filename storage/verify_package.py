@@ -10,8 +10,8 @@ from pathlib import Path
 from storage import codec, envelope, evidence, merkle, sealing, tlog_proof
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
 from storage.errors import PackageError, ProofError
-from storage.evidence import PackageHead, Shown
-from storage.findings import Report, caught
+from storage.evidence import Shown, UnitPackageHead
+from storage.findings import UnitReport, caught
 from storage.leaf import log_id_of, open_leaf, origin_of
 
 HEAD_FILE, KEY_FILE, ANCHOR = "package.cose", "log.pub", "anchor"
@@ -23,12 +23,12 @@ def is_package(path: Path) -> bool:
     return (path / HEAD_FILE).is_file()
 
 
-def verify_package(folder: Path, key: NoteKey | None = None, department: NoteKey | None = None) -> Report:
+def verify_package(folder: Path, key: NoteKey | None = None, department: NoteKey | None = None) -> UnitReport:
     """Check a package against `key` (its own log.pub if None: consistent then, but not proven).
 
     department: its log's key, which must have co-signed this log: that too proves whose the log key is.
     """
-    report = Report()
+    report = UnitReport()
     with caught(report, KEY_FILE):
         own = NoteKey.parse(_read(folder, KEY_FILE).decode())
         if key is not None and envelope.raw_public(own.public) != envelope.raw_public(key.public):
@@ -40,7 +40,7 @@ def verify_package(folder: Path, key: NoteKey | None = None, department: NoteKey
     report.log_id = log_id_of(key.public).hex()
     with caught(report, HEAD_FILE):
         head_bytes = envelope.open_signed(_read(folder, HEAD_FILE), key.public, context=evidence.CONTEXT)
-        head = codec.from_bytes(PackageHead, head_bytes)
+        head = codec.from_bytes(UnitPackageHead, head_bytes)
         if head.format != evidence.FORMAT or head.log_id != log_id_of(key.public):
             raise PackageError("of another format or another log", where=HEAD_FILE)
         _files(folder, head, report)
@@ -79,7 +79,7 @@ def _read(folder: Path, name: str) -> bytes:
     return path.read_bytes()
 
 
-def _files(folder: Path, head: PackageHead, report: Report) -> None:
+def _files(folder: Path, head: UnitPackageHead, report: UnitReport) -> None:
     """Every listed file there and unaltered, and nothing besides."""
     listed = dict(head.files)
     there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir() or p.is_symlink()}
@@ -96,7 +96,7 @@ def _files(folder: Path, head: PackageHead, report: Report) -> None:
             report.add("SHA256SUMS", "differs from the signed list")
 
 
-def _record(folder: Path, sequence: int, key: NoteKey, report: Report) -> None:
+def _record(folder: Path, sequence: int, key: NoteKey, report: UnitReport) -> None:
     """One record: leaf, proof, commitments, and the plain files against what was committed."""
     data = _read(folder, "leaf.cose")
     leaf = open_leaf(data, key.public)

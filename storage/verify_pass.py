@@ -12,9 +12,9 @@ import sqlite_utils
 from storage import codec, envelope, merkle, receipts, schema, sealing, slot
 from storage.blobs import Blobs
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
-from storage.epochs import Book
+from storage.epochs import LogFacts
 from storage.errors import CheckpointError
-from storage.findings import Report, caught
+from storage.findings import UnitReport, caught
 from storage.home import Home
 from storage.keyring import AT_BOTH, AT_DAY, AT_KEK, AT_MEMORY, EpochKey
 from storage.leaf import ENTRY, ESCROW, IMAGES, KEYRING, WRAP, Leaf, Mark, log_id_of, open_leaf
@@ -24,7 +24,7 @@ from storage.opening import read_ring, stale
 from storage.receipts import ReceivedRanges
 from storage.record_base import KeyClass, Record
 from storage.records import RECORDS
-from storage.state import CONTEXT, IMAGES_AHEAD, MAX_STATE_BYTES, State
+from storage.state import CONTEXT, IMAGES_AHEAD, MAX_STATE_BYTES, LedgerState
 from storage.store import read_book
 from storage.verify_files import check_images, image_bytes
 
@@ -39,7 +39,7 @@ class HomeCheck:
         home: Home,
         database: sqlite_utils.Database,
         key: NoteKey,
-        report: Report,
+        report: UnitReport,
         department: NoteKey | None,
         slot_uri: str,
     ) -> None:
@@ -50,7 +50,7 @@ class HomeCheck:
         self.home, self.slot_uri = home, slot_uri
         self.blobs = Blobs(home.blobs)
         self.images_ahead = 0
-        self.book = Book()
+        self.book = LogFacts()
         self.openings: dict[KeyClass, list[int]] = {}
         self.named: dict[int, set[str]] = {}
 
@@ -273,7 +273,7 @@ class HomeCheck:
             body = envelope.open_signed(
                 bytes(rows[0][0]), self.key.public, context=CONTEXT, limit=MAX_STATE_BYTES
             )
-            state = codec.from_bytes(State, body, limit=MAX_STATE_BYTES)
+            state = codec.from_bytes(LedgerState, body, limit=MAX_STATE_BYTES)
             self.images_ahead = state.cursor(IMAGES_AHEAD)
             for what in stale(state, content, size):
                 self.report.add("state", what)
@@ -335,7 +335,7 @@ class HomeCheck:
 class Elements:
     """The elements table read once, in step with the leaves."""
 
-    def __init__(self, database: sqlite_utils.Database, report: Report) -> None:
+    def __init__(self, database: sqlite_utils.Database, report: UnitReport) -> None:
         self._rows = self._read(database)
         self._ahead = next(self._rows, None)
         self._report = report

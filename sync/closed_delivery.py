@@ -44,7 +44,7 @@ class Parcel:
     """Records of a closed log, and elements of them with their stored bytes; none makes it an offer."""
 
     leaves: tuple[bytes, ...]
-    items: tuple[m.Item, ...] = ()
+    items: tuple[m.ParcelElement, ...] = ()
     parts: tuple[bytes, ...] = ()
 
 
@@ -148,7 +148,7 @@ def portions(records: Iterable[HandedRecord]) -> Iterator[list[HandedRecord]]:
 def cut(records: Iterable[HandedRecord], most_bytes: int) -> Iterator[Parcel]:
     """Parcels of about this size. What the folder lost is sent empty: it is noted as gone."""
     leaves: list[bytes] = []
-    items: list[m.Item] = []
+    items: list[m.ParcelElement] = []
     parts: list[bytes] = []
     size = 0
     for one in records:
@@ -160,7 +160,7 @@ def cut(records: Iterable[HandedRecord], most_bytes: int) -> Iterator[Parcel]:
                 leaves, items, parts, size = [], [], [], 0
             if not leaves or leaves[-1] != one.leaf:
                 leaves.append(one.leaf)
-            items.append(m.Item(sequence=one.sequence, name=name, length=len(data)))
+            items.append(m.ParcelElement(sequence=one.sequence, name=name, length=len(data)))
             parts.append(data)
             size += len(data)
     if items:

@@ -22,8 +22,8 @@ from sync.messages import (
     MAX_ITEMS,
     MAX_KEYS,
     Bad,
-    Item,
     Message,
+    ParcelElement,
     SealedKey,
 )
 
@@ -40,7 +40,7 @@ class ClosedHeader(Message):
     closed: bytes  # whose records they are
     keys: tuple[SealedKey, ...]
     leaves: tuple[bytes, ...] = field(repr=False)
-    items: tuple[Item, ...]
+    items: tuple[ParcelElement, ...]
 
     def check(self) -> None:
         self.check_version()

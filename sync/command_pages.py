@@ -28,7 +28,7 @@ COMMON = frozenset({"--home DIR", "--json", "-h, --help"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class CommandPage:
     """One command of a page. `words`: what leads to it, e.g. "department hold place"."""
 
     words: str
@@ -39,14 +39,14 @@ class Page:
     example: str
 
 
-def pages(program: Program) -> Iterator[Page]:
+def pages(program: Program) -> Iterator[CommandPage]:
     """The page of the program, then of every command in the order of the help."""
     context = click.Context(program, info_name=program.program, **program.context_settings)
     yield _page(program, context, program.example)
     yield from _below(program, context)
 
 
-def _below(group: click.Group, context: click.Context) -> Iterator[Page]:
+def _below(group: click.Group, context: click.Context) -> Iterator[CommandPage]:
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         if not isinstance(command, Verb | Noun):
@@ -57,7 +57,7 @@ def _below(group: click.Group, context: click.Context) -> Iterator[Page]:
             yield from _below(command, inner)
 
 
-def _page(command: click.Command, context: click.Context, example: str) -> Page:
+def _page(command: click.Command, context: click.Context, example: str) -> CommandPage:
     verbs: tuple[tuple[str, str], ...] = ()
     if isinstance(command, Program):
         verbs = tuple((name, about) for name, (_, about) in command.table.items())
@@ -66,7 +66,7 @@ def _page(command: click.Command, context: click.Context, example: str) -> Page:
         verbs = tuple((name, one.get_short_help_str(200)) for name, one in below if one is not None)
     options = (one.get_help_record(context) for one in command.get_params(context))
     pieces = " ".join(command.collect_usage_pieces(context))
-    return Page(
+    return CommandPage(
         words=context.command_path,
         usage=f"{context.command_path} {pieces}".rstrip(),
         text=cleandoc(command.help or ""),
@@ -76,7 +76,7 @@ def _page(command: click.Command, context: click.Context, example: str) -> Page:
     )
 
 
-def manual(page: Page, version: str) -> str:
+def manual(page: CommandPage, version: str) -> str:
     """A manual page in roff (man(7))."""
     name = page.words.replace(" ", "-")
     summary = page.text.partition("\n\n")[0].replace("\n", " ").rstrip(".")

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from storage.checkpoint import NoteKey
 from storage.errors import OutdatedError, StorageError
-from storage.standing import Enrollment
+from storage.standing import UnitEnrollment
 from sync import messages as m
 from sync.enrollment_code import EnrollmentCode
 from sync.errors import LinkError, MessageError, NotEnrolledError
@@ -41,7 +41,7 @@ class Joiner(Protocol):
     def sign(self, body: bytes, context: bytes) -> bytes:
         """COSE_Sign1 by the log key."""
 
-    def take_membership(self, enrollment: Enrollment) -> None:
+    def take_membership(self, enrollment: UnitEnrollment) -> None:
         """Log that the unit belongs to a department; the same one again changes nothing."""
 
     def take_document(self, name: str, message: bytes) -> None:
@@ -169,7 +169,7 @@ def join(
     )
     folder.save_certificate(answer.certificate)
     joiner.take_membership(
-        Enrollment(
+        UnitEnrollment(
             version=answer.at_us,
             organisation=answer.department,
             unit=answer.unit_id,

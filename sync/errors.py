@@ -10,7 +10,7 @@
     ├── LinkError                the department cannot be reached now: try again later
     └── DepartmentError          the department's own home
         ├── HomeError            absent, foreign, locked or damaged
-        ├── ConfigError          a setting that is unknown, out of range or beyond the policy
+        ├── InvalidInputError    a setting, option or file that is unknown, out of range or beyond the policy
         ├── StoreError           the store refuses: a record that contradicts another
         │   └── StoreAwayError   the database does not answer: exit status 3
         ├── KeyServiceError      a key that is not there, was destroyed, or does not open
@@ -80,8 +80,8 @@ class HomeError(DepartmentError):
     exit_status = 2
 
 
-class ConfigError(DepartmentError):
-    """A setting that is unknown, out of range, or beyond what the policy allows."""
+class InvalidInputError(DepartmentError):
+    """A setting, option or file that is unknown, out of range, or beyond what the policy allows."""
 
     exit_status = 2
 

@@ -46,7 +46,7 @@ def _need(good: bool, what: str, where: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Health(Message):
+class HealthMessage(Message):
     """Unit: how I am. None: not fitted, or not known yet. Answered by HealthHeld."""
 
     KIND: ClassVar[str] = "health"

@@ -16,7 +16,7 @@ from storage.ledger import Ledger
 from storage.log_records import FileInForce
 from storage.outgoing import Outgoing
 from storage.record_base import KeyClass
-from storage.standing import DOCUMENTS, Enrollment
+from storage.standing import DOCUMENTS, UnitEnrollment
 from sync.documents import inbox_file, open_carried
 from sync.hot_lists.held import is_hot_list, lists_folder, needs_snapshot, seal_document, snapshot_of
 
@@ -55,7 +55,7 @@ class LedgerOutbox(Outgoing):
             row = self._store.db.execute("SELECT note FROM anchors ORDER BY size DESC LIMIT 1").fetchone()
         return None if row is None else str(row[0])
 
-    def take_membership(self, enrollment: Enrollment) -> None:
+    def take_membership(self, enrollment: UnitEnrollment) -> None:
         """Log that the unit belongs to a department; the same one again changes nothing."""
         held = self._ledger.standing.enrollment
         same = held is not None and (held.unit, held.command_key, held.department) == (

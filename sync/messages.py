@@ -178,7 +178,7 @@ class SealedKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class ParcelElement:
     """One element in a parcel. `length` 0: its bytes are no more (purged before they could be sent)."""
 
     sequence: int
@@ -198,7 +198,7 @@ class ParcelHeader(Message):
     LIMIT: ClassVar[int] = MAX_HEADER_BYTES
     log_id: bytes
     keys: tuple[SealedKey, ...]
-    items: tuple[Item, ...]
+    items: tuple[ParcelElement, ...]
     leaf: bytes | None = field(default=None, repr=False)
 
     def check(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sync.errors import MessageError
-from sync.messages import MAX_HEADER_BYTES, MAX_PARCEL_BYTES, Item
+from sync.messages import MAX_HEADER_BYTES, MAX_PARCEL_BYTES, ParcelElement
 
 
 def frame_parcel(header: bytes, bodies: Iterable[bytes]) -> list[bytes]:
@@ -28,7 +28,7 @@ def split_parcel(data: bytes) -> tuple[bytes, memoryview]:
     return data[4 : 4 + length], memoryview(data)[4 + length :]
 
 
-def cut_items(items: Sequence[Item], body: memoryview) -> list[bytes]:
+def cut_items(items: Sequence[ParcelElement], body: memoryview) -> list[bytes]:
     """The elements' bytes, in order. Raises MessageError when the lengths do not add up."""
     if sum(item.length for item in items) != len(body):
         raise MessageError("the lengths in the header do not add up to the body", where="parcel")

@@ -22,13 +22,13 @@ from sync.closed_delivery import ClosedDelivery, Delivered
 from sync.destruction import send_kept
 from sync.enrollment import open_link, renew_if_due, take_renewed
 from sync.errors import BatchRefusedError, LinkError, NotEnrolledError, RefusedByDepartmentError
-from sync.health import Health
+from sync.health import HealthMessage
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import Member, SyncFolder
 from sync.schedule import Conditions, Go, Past, Schedule
 from sync.succession import registration
 from sync.transport import HttpsLink
-from sync.uplink import Conversation, ParcelSize, Progress
+from sync.uplink import Conversation, ParcelSize, SyncProgress
 
 log_events = structlog.get_logger("uplink")
 LOOK_S = 1.0
@@ -40,10 +40,10 @@ class Attempt:
 
     outcome: str
     what: str
-    progress: Progress
+    progress: SyncProgress
 
 
-def _ended(progress: Progress, handed: Delivered) -> tuple[str, str]:
+def _ended(progress: SyncProgress, handed: Delivered) -> tuple[str, str]:
     """Outcome and words of a conversation that the line let end."""
     if progress.bad or handed.bad:
         return "bad-records", f"{progress.bad + handed.bad} sealed parts were refused"
@@ -66,7 +66,7 @@ class Runner:
         conditions: Callable[[], Conditions] = Conditions,
         on_log_refused: Callable[[str], None] | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
-        health: Callable[[], Health | None] = lambda: None,
+        health: Callable[[], HealthMessage | None] = lambda: None,
     ) -> None:
         self._outbox, self._folder, self._schedule = outbox, folder, schedule
         self._now_us, self._conditions, self._on_log_refused = now_us, conditions, on_log_refused

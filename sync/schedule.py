@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from storage.times import MINUTE_US, SECOND_US
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 
 DAY_MINUTES = 1440
 ALERT_RETRY_S = 15  # the longest that an alert waits for a line that failed
@@ -26,7 +26,7 @@ class Window:
 
     def check(self) -> None:
         if not (0 <= self.start_min < DAY_MINUTES and 0 < self.end_min <= DAY_MINUTES):
-            raise ConfigError("minutes of a day must be in 0 to 1440", where="sync.windows")
+            raise InvalidInputError("minutes of a day must be in 0 to 1440", where="sync.windows")
 
     def holds(self, minute: int) -> bool:
         if self.start_min < self.end_min:
@@ -53,7 +53,7 @@ class Schedule:
     last_retry_s: int = 1800
 
     def check(self) -> None:
-        """Raises ConfigError naming the setting."""
+        """Raises InvalidInputError naming the setting."""
         ranges = (
             ("interval_s", self.interval_s, 10, 7 * 86_400),
             ("jitter", self.jitter, 0.0, 0.5),
@@ -64,7 +64,7 @@ class Schedule:
         )
         for name, value, low, high in ranges:
             if not low <= value <= high:
-                raise ConfigError(f"{value} must be in {low} to {high}", where=f"sync.{name}")
+                raise InvalidInputError(f"{value} must be in {low} to {high}", where=f"sync.{name}")
         for window in self.windows:
             window.check()
 

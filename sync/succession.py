@@ -23,7 +23,7 @@ from storage.leaf import log_id_of
 from storage.ledger import Ledger
 from storage.salvage import salvage
 from storage.slot import EffaceableSlot
-from storage.standing import DAY_KEYS, DOCUMENTS, MAX_DOCUMENT_BYTES, Enrollment, context_of
+from storage.standing import DAY_KEYS, DOCUMENTS, MAX_DOCUMENT_BYTES, UnitEnrollment, context_of
 from storage.times import DAY_US, now_us
 from sync import messages as m
 from sync.enrollment import make_vouch
@@ -176,7 +176,7 @@ def _take_over(ledger: Ledger, member: Member, folder: SyncFolder) -> None:
     outbox = LedgerOutbox(ledger, folder.inbox)
     department = member.department_public()
     outbox.take_membership(
-        Enrollment(
+        UnitEnrollment(
             version=now_us(),
             organisation=member.department,
             unit=member.unit_id,

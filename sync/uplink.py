@@ -21,7 +21,7 @@ from storage.read_records import Alert
 from sync import messages as m
 from sync import parcels
 from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError
-from sync.health import Health, HealthHeld
+from sync.health import HealthHeld, HealthMessage
 from sync.outbox import Outbox
 from sync.pieces import PieceHeader, PieceHeld
 from sync.transport import Link
@@ -37,7 +37,7 @@ NEAR = 200  # records; a backlog of so few is as fast as a single alert
 
 
 @dataclass(slots=True, kw_only=True)
-class Progress:
+class SyncProgress:
     """What one conversation did so far."""
 
     leaves: int = 0
@@ -81,7 +81,7 @@ class _Parcel:
     """One parcel as it is filled."""
 
     keys: list[m.SealedKey] = field(default_factory=list)
-    items: list[m.Item] = field(default_factory=list)
+    items: list[m.ParcelElement] = field(default_factory=list)
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
     in_pieces: bool = False
@@ -98,17 +98,17 @@ class Conversation:
         parcel_size: ParcelSize,
         now_us: Callable[[], int],
         *,
-        health: Callable[[], Health | None] = lambda: None,
+        health: Callable[[], HealthMessage | None] = lambda: None,
     ) -> None:
         self._outbox, self._link, self._department = outbox, link, department
         self._parcel_size, self._now_us, self._health = parcel_size, now_us, health
-        self.progress = Progress()
+        self.progress = SyncProgress()
         self._sent_keys: set[int] = set()
         self._purged: set[tuple[int, str]] = set()  # elements that were found purged here
         self._resent_from: int | None = None
         self._alerts_to = 0  # alerts before this record are reported
 
-    def run(self, *, alerts_only: bool = False, goes_on: Callable[[], bool] = lambda: True) -> Progress:
+    def run(self, *, alerts_only: bool = False, goes_on: Callable[[], bool] = lambda: True) -> SyncProgress:
         """Sync until everything is delivered. Raises LinkError, RefusedByDepartmentError, StorageError.
 
         `goes_on` is asked between messages; when it says no, the rest waits for the next time.
@@ -130,7 +130,7 @@ class Conversation:
             self.progress.sent_bytes = self._link.sent_bytes
         return self.progress
 
-    def deliver(self, goes_on: Callable[[], bool] = lambda: True) -> Progress:
+    def deliver(self, goes_on: Callable[[], bool] = lambda: True) -> SyncProgress:
         """Send the content of the records that are held there, and fetch the receipt: for a refused log."""
         state = self._hello()
         self._elements(state, min(state.size, self._outbox.size()), goes_on)
@@ -264,7 +264,7 @@ class Conversation:
                     yield parcel
                     parcel = _Parcel()
                 self._add_key(parcel, leaf)
-                parcel.items.append(m.Item(sequence=leaf.sequence, name=name, length=len(stored)))
+                parcel.items.append(m.ParcelElement(sequence=leaf.sequence, name=name, length=len(stored)))
                 parcel.parts.append(stored)
                 parcel.size += len(stored)
                 if parcel.size > self._parcel_size.size < FIRST_PARCEL:  # the line was cut with less on it
@@ -393,7 +393,7 @@ class Conversation:
         for name in m.traveling(leaf):
             stored = self._stored(leaf, name)
             self._add_key(parcel, leaf)
-            parcel.items.append(m.Item(sequence=number, name=name, length=len(stored)))
+            parcel.items.append(m.ParcelElement(sequence=number, name=name, length=len(stored)))
             parcel.parts.append(stored)
         self._note(parcel, self._open(m.ParcelHeld, self._link.post("alert", self._framed(parcel, data))))
         self._sent_keys = sent

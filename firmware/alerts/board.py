@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.episodes import Episodes
-from firmware.alerts.matching import Match
+from firmware.alerts.matching import ListMatch
 from storage.alert_life import (
     NEGATIVE,
+    AlertAnswer,
+    AlertEvent,
     AlertState,
     AlertStep,
-    Answer,
-    Step,
     Wanted,
     demand_step,
 )
@@ -28,14 +28,14 @@ from storage.errors import RefusedError
 from storage.ledger import Ledger
 from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
-from sync.hot_lists.entry import Entry, fold
+from sync.hot_lists.entry import ListEntry, fold
 
 MOST_OPEN = 500  # beyond, the oldest silent ones are counted and left to the desk
 _VERDICTS = {
-    Answer.CONFIRMED: Verdict.CONFIRMED,
-    Answer.WRONG_CHARACTER: Verdict.MISREAD,
-    Answer.WRONG_STATE: Verdict.DISMISSED,
-    Answer.NOT_THIS_VEHICLE: Verdict.DISMISSED,
+    AlertAnswer.CONFIRMED: Verdict.CONFIRMED,
+    AlertAnswer.WRONG_CHARACTER: Verdict.MISREAD,
+    AlertAnswer.WRONG_STATE: Verdict.DISMISSED,
+    AlertAnswer.NOT_THIS_VEHICLE: Verdict.DISMISSED,
 }
 
 
@@ -46,10 +46,10 @@ class OpenAlert:
     number: int
     read: int
     says: str
-    entry: Entry = field(repr=False)
+    entry: ListEntry = field(repr=False)
     entry_digest: bytes = field(repr=False)
     form: str = field(repr=False)
-    match: Match = field(repr=False)
+    match: ListMatch = field(repr=False)
     state: AlertState
     sightings: int = 1
     last_us: int = 0
@@ -79,7 +79,7 @@ class AlertBoard:
         self.raised = 0  # alerts of this run
         self.began = ledger.store.log.size()  # records from here on are of this run
 
-    def raise_alerts(self, read: int, matches: list[Match], at_us: int) -> list[OpenAlert]:
+    def raise_alerts(self, read: int, matches: list[ListMatch], at_us: int) -> list[OpenAlert]:
         """Record the matches of a stored read; the new alerts, durable. Raises StorageError, OSError."""
         made = []
         for one in matches:
@@ -97,7 +97,7 @@ class AlertBoard:
             made.append(self._raise(read, form, one, at_us))
         return made
 
-    def _raise(self, read: int, form: str, one: Match, at_us: int) -> OpenAlert:
+    def _raise(self, read: int, form: str, one: ListMatch, at_us: int) -> OpenAlert:
         category = self._terms().category(one.entry.category)
         record = Alert(
             read=read,
@@ -167,9 +167,9 @@ class AlertBoard:
             self._ledger.append(AlertStepped(alert=number, step=step))
             alert = replace(alert, state=alert.state.after(step))
             self._open[number] = alert
-            if step.step is Step.CLOSED:
+            if step.step is AlertEvent.CLOSED:
                 del self._open[number]
-        if step.step is Step.ANSWERED and step.answer is not None:
+        if step.step is AlertEvent.ANSWERED and step.answer is not None:
             self._decided(alert, step)
         self._changed(alert, str(step.step))
         return alert
@@ -194,7 +194,7 @@ class AlertBoard:
         """Recall every open alert whose entry was withdrawn; those. Raises StorageError, OSError."""
         gone = [one for one in self.open_alerts() if not one.state.recalled and not still_listed(one)]
         step = AlertStep(
-            step=Step.RECALLED, user="", role="system", at_us=at_us, text="the entry was withdrawn"
+            step=AlertEvent.RECALLED, user="", role="system", at_us=at_us, text="the entry was withdrawn"
         )
         return [self.take_step(one.number, step) for one in gone]
 

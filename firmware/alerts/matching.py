@@ -15,7 +15,7 @@ from firmware.alerts.likelihood import likely_forms
 from storage.alert_terms import AlertTerms
 from storage.times import HOUR_US
 from sync.hot_lists.document import ListHead, digest_of
-from sync.hot_lists.entry import Entry, fold, key_of
+from sync.hot_lists.entry import ListEntry, fold, key_of
 
 LEAST_LOOKS = 2
 ONE_LOOK_SCORE = 0.98  # in a single look a misreading can be sure of itself; over frames it hardly ever is
@@ -33,7 +33,7 @@ class ListInForce(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class ListMatch:
     """One entry that a read may be.
 
     `score`: the probability under the vote. `twin`: the list writes O where the read says 0, or I for 1, or
@@ -42,7 +42,7 @@ class Match:
     """
 
     head: ListHead
-    entry: Entry = field(repr=False)
+    entry: ListEntry = field(repr=False)
     entry_digest: bytes = field(repr=False)
     score: float
     twin: bool
@@ -66,7 +66,7 @@ def match(  # noqa: PLR0917 - one read, against what is in force
     frames: int = LEAST_LOOKS,
     cleared: Collection[tuple[str, bytes]] = (),
     muted: Collection[str] = (),
-) -> list[Match]:
+) -> list[ListMatch]:
     """The matches of one read, the surest first. frames: how many looks the vote is of.
 
     cleared: (folded plate, entry digest) that a person found to be wrong. muted: sources whose hits were
@@ -74,7 +74,7 @@ def match(  # noqa: PLR0917 - one read, against what is in force
     """
     forms = likely_forms(text, terms.list_score, exact_only=terms.exact_only)
     keys = [(form, score, key_of(form)) for form, score in forms]
-    found: dict[bytes, Match] = {}
+    found: dict[bytes, ListMatch] = {}
     for one in lists:
         head = one.head
         if now_us >= head.expires_us or (head.agency and head.agency not in terms.agencies):
@@ -85,7 +85,7 @@ def match(  # noqa: PLR0917 - one read, against what is in force
                 name = digest_of(data)
                 if (form, name) in cleared:
                     continue
-                entry = Entry.from_bytes(data)
+                entry = ListEntry.from_bytes(data)
                 if terms.category(entry.category) is None or not _runs(entry, now_us):
                     continue
                 against = disagreement(text, box, entry.state, entry.plate_class, known_states).names
@@ -96,7 +96,7 @@ def match(  # noqa: PLR0917 - one read, against what is in force
                     silent.append("one look")
                 if head.source in muted:
                     silent.append("source")
-                made = Match(
+                made = ListMatch(
                     head=head,
                     entry=entry,
                     entry_digest=name,
@@ -111,7 +111,7 @@ def match(  # noqa: PLR0917 - one read, against what is in force
     return sorted(found.values(), key=lambda made: (not made.sounds, -made.score, made.entry_digest))
 
 
-def _runs(entry: Entry, now_us: int) -> bool:
+def _runs(entry: ListEntry, now_us: int) -> bool:
     return (entry.from_us is None or entry.from_us <= now_us) and (
         entry.until_us is None or now_us < entry.until_us
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from firmware.alerts.board import AlertBoard, OpenAlert
 from firmware.alerts.sessions import Officer, PageSessions
-from storage.alert_life import AlertStep, Fit, Outcome, Step, compare, verdict_of
+from storage.alert_life import AlertEvent, AlertStep, Fit, Outcome, compare, verdict_of
 from storage.errors import RecordError, RefusedError
 from storage.ledger import Ledger
 from storage.plate_states import typed_state
@@ -56,7 +56,7 @@ class PageApi:
         self._sessions.enter_look(
             officer, one.read, number, self._purpose(one), one.entry.case or f"alert {number}"
         )
-        made = self._step(officer, number, Step.VIEWED)
+        made = self._step(officer, number, AlertEvent.VIEWED)
         leaf = self._ledger.store.leaf(one.read)
         return self._told(made) | {"images": [name for name in IMAGES if name in leaf.elements]}
 
@@ -65,7 +65,7 @@ class PageApi:
         one = self._mine(officer, number)
         if name not in IMAGES:
             raise RecordError("is patch or overview", where="image")
-        if not any(step.step is Step.VIEWED and step.user == officer.user for step in one.state.steps):
+        if not any(step.step is AlertEvent.VIEWED and step.user == officer.user for step in one.state.steps):
             raise RefusedError(
                 "open the alert first", clause="463.7", cure="the look is logged before it is shown"
             )
@@ -76,7 +76,7 @@ class PageApi:
         """Type plate and state from the image; the answer shows the entry, slot by slot."""
         self._mine(officer, number)
         state = typed_state(_text(body, "state"))
-        made = self._step(officer, number, Step.TRANSCRIBED, plate=_text(body, "plate"), state=state)
+        made = self._step(officer, number, AlertEvent.TRANSCRIBED, plate=_text(body, "plate"), state=state)
         return self._told(made) | self._compared(made, officer)
 
     def answer(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class PageApi:
             raise RefusedError("type plate and state first", clause="463.7")
         fit = _member(Fit, body, "fit")
         verdict = verdict_of(typed, fit, one.wanted)
-        made = self._step(officer, number, Step.ANSWERED, fit=fit, answer=verdict)
+        made = self._step(officer, number, AlertEvent.ANSWERED, fit=fit, answer=verdict)
         return self._told(made) | self._compared(made, officer)
 
     def clets(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,14 +96,16 @@ class PageApi:
         practicable = body.get("practicable")
         if not isinstance(practicable, bool):
             raise RecordError("is true or false", where="practicable")
-        made = self._step(officer, number, Step.CLETS, practicable=practicable, text=_text(body, "text"))
+        made = self._step(
+            officer, number, AlertEvent.CLETS, practicable=practicable, text=_text(body, "text")
+        )
         return self._told(made) | self._compared(made, officer)
 
     def close(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
         """End an alert with its outcome."""
         self._mine(officer, number)
         outcome = _member(Outcome, body, "outcome")
-        made = self._step(officer, number, Step.CLOSED, outcome=outcome, text=_text(body, "text"))
+        made = self._step(officer, number, AlertEvent.CLOSED, outcome=outcome, text=_text(body, "text"))
         return self._told(made)
 
     def _mine(self, officer: Officer, number: int) -> OpenAlert:
@@ -117,11 +119,11 @@ class PageApi:
         return not alert.entry.covert or officer.user in alert.entry.recipients
 
     def _show(self, officer: Officer, alert: OpenAlert) -> OpenAlert:
-        if any(one.step is Step.SHOWN and one.user == officer.user for one in alert.state.steps):
+        if any(one.step is AlertEvent.SHOWN and one.user == officer.user for one in alert.state.steps):
             return alert
-        return self._step(officer, alert.number, Step.SHOWN)
+        return self._step(officer, alert.number, AlertEvent.SHOWN)
 
-    def _step(self, officer: Officer, number: int, kind: Step, **fields: Any) -> OpenAlert:
+    def _step(self, officer: Officer, number: int, kind: AlertEvent, **fields: Any) -> OpenAlert:
         step = AlertStep(step=kind, user=officer.user, role=officer.role, at_us=self._now_us(), **fields)
         return self._board.take_step(number, step)
 
@@ -175,7 +177,9 @@ class PageApi:
 
 
 def _typed(alert: OpenAlert, officer: Officer) -> AlertStep | None:
-    typed = [one for one in alert.state.steps if one.step is Step.TRANSCRIBED and one.user == officer.user]
+    typed = [
+        one for one in alert.state.steps if one.step is AlertEvent.TRANSCRIBED and one.user == officer.user
+    ]
     return typed[-1] if typed else None
 
 

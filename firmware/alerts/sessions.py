@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage import access, codec
-from storage.audit_records import Access
+from storage.audit_records import UnitAccess
 from storage.clock_trust import boottime_us
 from storage.errors import RecordError, RefusedError, StorageError
 from storage.ledger import Ledger
@@ -161,7 +161,7 @@ class PageSessions:
         records: tuple[int, ...],
     ) -> int:
         moment = self._ledger.store.time.now()
-        entry = Access(
+        entry = UnitAccess(
             action=ACTION,
             at_us=moment.us,
             clock_state=moment.state,

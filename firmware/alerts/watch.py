@@ -14,7 +14,7 @@ import structlog
 
 from firmware.alerts.board import AlertBoard
 from firmware.alerts.cleared import ClearedPlates
-from firmware.alerts.matching import Match, match
+from firmware.alerts.matching import ListMatch, match
 from firmware.frames.pipeline import EndedPass
 from storage.alert_terms import AlertTerms
 from storage.errors import StorageError
@@ -55,7 +55,7 @@ class HotListWatch:
     ) -> None:
         self._held, self._cleared, self._board = held, cleared, board
         self._terms, self._known, self._now_us, self._log = terms, known_states, now_us, log
-        self._found: list[Match] = []
+        self._found: list[ListMatch] = []
         self._cleared_there: frozenset[bytes] = frozenset()
         self._muted: frozenset[str] = frozenset()
         self._told: set[tuple[str, str]] = set()

@@ -10,7 +10,7 @@ import click
 from firmware.commands.person import credential_option, period_options
 from firmware.custody.asking import asking, signed
 from storage.access import Request, normal_role
-from storage.audit import AuditFilter, AuditLine, as_csv
+from storage.audit import AuditLine, UnitAuditFilter, as_csv
 from storage.codec import from_plain, to_plain
 from storage.door import audit_subject
 from sync.command_frame import DONE, Common, verb
@@ -44,7 +44,7 @@ def audit(
 
     For the administrator, a CCAT supervisor or a reviewer. Reading the access log makes an entry too.
     """
-    wanted = AuditFilter(
+    wanted = UnitAuditFilter(
         since_us=since_us,
         until_us=until_us,
         user=user,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from firmware.commands.person import FILE, Person, person_options
+from firmware.commands.person import FILE, Requester, person_options
 from firmware.custody.asking import asking, signed
 from firmware.errors import UsageError
 from storage.door import export_subject
@@ -35,7 +35,7 @@ def export(
     number: str,
     to: Path,
     withhold: tuple[str, ...],
-    person: Person,
+    person: Requester,
 ) -> int:
     """Write an evidence package: content, images, signatures, proofs, cover sheet, every access (463.8).
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from firmware.commands.person import FILE
 from firmware.console.armour import to_lines
-from firmware.console.challenge import NAMESPACE, Answer, Challenge
+from firmware.console.challenge import NAMESPACE, Challenge, ChallengeAnswer
 from firmware.errors import MissingPartError, UsageError
 from storage.codec import from_bytes
 from storage.envelope import split
@@ -47,7 +47,7 @@ def grant(_common: Common, *, file: Path, key: Path | None, challenge: str | Non
         raise UsageError("--key FILE is needed to answer a challenge")
     signature = _signature(Challenge.parse(challenge).message(bundle), key.expanduser())
     print("paste these lines into the console:", file=sys.stderr)
-    for line in to_lines(Answer(bundle=bundle.to_bytes(), signature=signature).to_bytes()):
+    for line in to_lines(ChallengeAnswer(bundle=bundle.to_bytes(), signature=signature).to_bytes()):
         print(line)
     return DONE
 

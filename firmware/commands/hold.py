@@ -6,7 +6,7 @@ import json
 
 import click
 
-from firmware.commands.person import Person, person_options
+from firmware.commands.person import Requester, person_options
 from firmware.custody.asking import asking, signed
 from storage.door import hold_subject
 from storage.policy import GROUNDS
@@ -24,7 +24,7 @@ from sync.command_frame import DONE, Common, verb
 @click.option("--authority", required=True, help="The authority that orders it.")
 @click.option("--number", required=True, help="The authority's number for it.")
 def hold(
-    common: Common, *, records: tuple[int, ...], ground: str, authority: str, number: str, person: Person
+    common: Common, *, records: tuple[int, ...], ground: str, authority: str, number: str, person: Requester
 ) -> int:
     """Keep the content of reads past their retention, under a separate key (463.8).
 

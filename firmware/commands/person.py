@@ -25,7 +25,7 @@ credential_option = click.option(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class Requester:
     """The person, role and purpose; the credential proves the person."""
 
     user: str
@@ -48,7 +48,7 @@ class Person:
 
 person_options = collected(
     "person",
-    Person,
+    Requester,
     click.option("--user", required=True, help="User name on the roster."),
     click.option("--role", default="", help="Role of the user, e.g. ccat-supervisor."),
     click.option("--purpose", default="", help="A purpose of 463.2: short name, number 1-6 or sentence."),
@@ -57,7 +57,7 @@ person_options = collected(
 )
 
 
-class Time(click.ParamType[int]):
+class TimeOrAge(click.ParamType[int]):
     """UTC microseconds of an ISO time or an age."""
 
     name = "time"
@@ -75,9 +75,14 @@ class Time(click.ParamType[int]):
 def period_options(function: F) -> F:
     """Add --since and --until, as `since_us` and `until_us`."""
     until = click.option(
-        "--until", "until_us", type=Time(), default=FOR_EVER_US, metavar="T", help="As --since."
+        "--until", "until_us", type=TimeOrAge(), default=FOR_EVER_US, metavar="T", help="As --since."
     )
     since = click.option(
-        "--since", "since_us", type=Time(), default=0, metavar="T", help="ISO time (UTC) or age: 12h, 3d."
+        "--since",
+        "since_us",
+        type=TimeOrAge(),
+        default=0,
+        metavar="T",
+        help="ISO time (UTC) or age: 12h, 3d.",
     )
     return since(until(function))

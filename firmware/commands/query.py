@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from firmware.commands.person import FILE, Person, period_options, person_options
+from firmware.commands.person import FILE, Requester, period_options, person_options
 from firmware.custody.asking import asking, signed
 from storage.codec import to_plain
 from storage.door import subject_of
 from storage.plate_text import normal_plate
-from storage.search import Query
+from storage.search import UnitQuery
 from storage.times import utc_text
 from sync.command_frame import DONE, Common, verb
 
@@ -37,14 +37,14 @@ def query(
     until_us: int,
     limit: int,
     images: Path | None,
-    person: Person,
+    person: Requester,
 ) -> int:
     """Show stored reads to a person on the roster, for a purpose of 463.2 and a case.
 
     The log records every request before the answer, including refused ones. On an enrolled unit this is off
     unless the signed policy enables it.
     """
-    wanted = Query(plate=normal_plate(plate) if plate else None, since_us=since_us, until_us=until_us)
+    wanted = UnitQuery(plate=normal_plate(plate) if plate else None, since_us=since_us, until_us=until_us)
     wanted.check()
     with_images = images is not None
     with asking(common.home) as ask:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from firmware.commands.person import FILE, Person, person_options
+from firmware.commands.person import FILE, Requester, person_options
 from firmware.custody.asking import asking, signed
 from sync.command_frame import DONE, Common, verb
 
@@ -32,7 +32,7 @@ def release(
     second: str,
     second_role: str,
     second_credential: Path | None,
-    person: Person,
+    person: Requester,
 ) -> int:
     """End an exported hold (463.8). The next purge destroys its content."""
     other = dataclasses.replace(person, user=second, role=second_role, credential=second_credential)

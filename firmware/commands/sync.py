@@ -25,7 +25,7 @@ from storage.ledger import Ledger
 from storage.times import utc_text
 from sync.command_frame import DONE, FOUND_WRONG, Common, noun
 from sync.handover import closed_logs
-from sync.health import Health
+from sync.health import HealthMessage
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Runner
@@ -112,7 +112,7 @@ def _speak(home: Path, folder: SyncFolder) -> None:
         Runner(LedgerOutbox(ledger, folder.inbox), folder, schedule).attempt()
 
 
-def _health(home: Path, ledger: Ledger, folder: SyncFolder) -> Health:
+def _health(home: Path, ledger: Ledger, folder: SyncFolder) -> HealthMessage:
     """The report of a unit that is not reading now."""
     watch = HealthWatch(
         board=SysfsBoard(home),

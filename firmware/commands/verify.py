@@ -16,7 +16,7 @@ from hw.errors import HardwareError
 from storage import slot
 from storage.checkpoint import NoteKey
 from storage.errors import CheckpointError, LedgerError, SlotError
-from storage.findings import Report
+from storage.findings import UnitReport
 from storage.home import Home
 from storage.verify import verify_home
 from storage.verify_package import is_package, verify_package
@@ -80,7 +80,7 @@ def read_key(text: str, option: str = "--key") -> NoteKey:
         raise UsageError(f"{option} {text[:80]}: neither a file of text nor a public key") from None
 
 
-def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = None) -> Report:
+def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = None) -> UnitReport:
     """The home's report, with its slot's content if this machine can read it."""
     content: slot.SlotContent | None = None
     wrong = absent = ""
@@ -92,7 +92,7 @@ def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = Non
         wrong = str(error)
     except (HardwareError, OSError) as error:
         absent = f" ({error})"
-    membership = Report()
+    membership = UnitReport()
     department = department or _own_department(path, membership)
     report = verify_home(Home(path), key, content, department, given_up=given_up)
     report.findings += membership.findings
@@ -105,7 +105,7 @@ def check_home(path: Path, key: NoteKey | None, department: NoteKey | None = Non
     return report
 
 
-def _own_department(path: Path, report: Report) -> NoteKey | None:
+def _own_department(path: Path, report: UnitReport) -> NoteKey | None:
     """The department that the home names; a damaged file that names it is a finding."""
     folder = SyncFolder.of(path)
     if not folder.is_member():
@@ -118,7 +118,7 @@ def _own_department(path: Path, report: Report) -> NoteKey | None:
     return NoteKey(department_origin(public), public)
 
 
-def show(report: Report, path: Path, kind: str, *, proven: bool, as_json: bool) -> None:
+def show(report: UnitReport, path: Path, kind: str, *, proven: bool, as_json: bool) -> None:
     """The verdict as text, or as one JSON object."""
     first = report.first_bad
     if as_json:

@@ -63,7 +63,7 @@ def _check(unit: str, letters: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ChallengeAnswer:
     """What the laptop sends: the grant file's content and the signature."""
 
     bundle: bytes
@@ -74,7 +74,7 @@ class Answer:
         return to_bytes(self)
 
     @classmethod
-    def parse(cls, data: bytes) -> Answer:
+    def parse(cls, data: bytes) -> ChallengeAnswer:
         """Raises LoginRefusedError."""
         try:
             return from_bytes(cls, data, limit=ANSWER_LIMIT)
@@ -83,7 +83,7 @@ class Answer:
 
 
 def check_holder(
-    answer: Answer, bundle: Bundle, grant: Grant, challenge: Challenge, running_s: float
+    answer: ChallengeAnswer, bundle: Bundle, grant: Grant, challenge: Challenge, running_s: float
 ) -> None:
     """The answer is to this challenge, in time, by the key that the grant names. Raises LoginRefusedError."""
     if not 0 <= running_s - challenge.asked_s <= LIFE_S:

@@ -12,7 +12,7 @@ from firmware.console.grant_use import GrantUse
 from firmware.console.hand import Hand
 from firmware.console.line_editor import Interrupted, Line, Spoiled
 from firmware.console.login import Admission, CommandKeys, admit
-from firmware.console.unit import Unit
+from firmware.console.unit import MaintainedUnit
 from firmware.screen import printable
 from storage.errors import StorageError
 
@@ -24,7 +24,7 @@ class Doorkeeper:
 
     def __init__(
         self,
-        unit: Unit,
+        unit: MaintainedUnit,
         keys: CommandKeys,
         failures: FailedLogins,
         hand: Hand,

@@ -18,7 +18,7 @@ from hw.errors import SlotFailedError
 from storage.errors import StorageError
 from storage.ledger import Ledger
 from storage.slot import SLOT_BYTES
-from storage.store import Store
+from storage.store import UnitStore
 from sync import destruction
 from sync import messages as m
 from sync.enrollment import open_link
@@ -88,7 +88,7 @@ class LastWord:
         yield from destruction.as_text(self.message)
 
 
-def destroy_keys(store: Store) -> None:
+def destroy_keys(store: UnitStore) -> None:
     """Clear the slot, and the keys in memory. Raises UnitRefusedError. Under the store's lock."""
     slot = store.slot
     slot.write(bytes(SLOT_BYTES))

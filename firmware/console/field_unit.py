@@ -19,7 +19,7 @@ from firmware.console.errors import UnitRefusedError
 from firmware.console.factory_reset import LastWord, clear_home, destroy_keys
 from firmware.console.plate_spots import Spots
 from firmware.console.selftest import self_test
-from firmware.console.unit import Check, Identity, ResetObstacles
+from firmware.console.unit import Identity, ResetObstacles, SelfTestLine
 from firmware.errors import FirmwareError
 from firmware.fleet import sent_configuration
 from firmware.frames.record import software_version
@@ -40,7 +40,7 @@ from hw.clock_discipline import DisciplinedClock
 from hw.errors import HardwareError
 from hw.lamps import Lamps
 from hw.machine import Machine
-from hw.vitals import Board, Link, can_reach
+from hw.vitals import Board, NetworkLink, can_reach
 from storage import envelope
 from storage.errors import StorageError
 from storage.ledger import Ledger
@@ -80,7 +80,7 @@ class Parts:
 
 
 class FieldUnit:
-    """A real unit; see firmware.console.unit.Unit."""
+    """A real unit; see firmware.console.unit.MaintainedUnit."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -168,7 +168,7 @@ class FieldUnit:
             gain=frame.gain,
         )
 
-    def selftest(self) -> Iterator[Check]:
+    def selftest(self) -> Iterator[SelfTestLine]:
         """See Unit.selftest."""
         parts = self._parts
         yield from self_test(
@@ -368,7 +368,7 @@ def _bundle_at(path: str) -> str:
     return path
 
 
-def _link_line(link: Link) -> str:
+def _link_line(link: NetworkLink) -> str:
     signal = "" if link.signal_dbm is None else f", signal {link.signal_dbm} dBm"
     return (
         f"{link.name:<8} {'up' if link.up else 'down':<5} {link.address or '-':<15} "

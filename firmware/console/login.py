@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from firmware.console.challenge import Answer, Challenge, check_holder
+from firmware.console.challenge import Challenge, ChallengeAnswer, check_holder
 from firmware.console.errors import ClockLoginError
 from firmware.console.grant_use import GrantUse
-from firmware.console.unit import Unit
+from firmware.console.unit import MaintainedUnit
 from storage.grant_format import (
     Bundle,
     Grant,
@@ -46,10 +46,16 @@ class Admission:
 
 
 def admit(
-    data: bytes, challenge: Challenge, unit: Unit, keys: CommandKeys, *, running_s: float, use: GrantUse
+    data: bytes,
+    challenge: Challenge,
+    unit: MaintainedUnit,
+    keys: CommandKeys,
+    *,
+    running_s: float,
+    use: GrantUse,
 ) -> Admission:
     """Check an answer. Raises LoginRefusedError, GrantError; ClockLoginError where the clock alone fails."""
-    answer = Answer.parse(data)
+    answer = ChallengeAnswer.parse(data)
     bundle = Bundle.parse(answer.bundle)
     grant = open_bundle(bundle, keys())
     check_holder(answer, bundle, grant, challenge, running_s)

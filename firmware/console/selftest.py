@@ -11,13 +11,13 @@ from functools import partial
 
 from detector.errors import DetectorError
 from firmware.console.plate_spots import Spots
-from firmware.console.unit import Check
+from firmware.console.unit import SelfTestLine
 from firmware.frames.frame_tap import FrameWithheldError
 from firmware.frames.picture_quality import picture_quality
 from firmware.screen import screened_name
 from firmware.settings.config import PartsSettings
 from hw.camera import Frame
-from hw.clock import Clock, ClockState
+from hw.clock import Clock, TimeState
 from hw.errors import EndOfSourceError, HardwareError, MissingDriverError, NoSuchSourceError
 from hw.lamps import GpioLamps, Lamps
 from hw.vitals import Board
@@ -41,7 +41,7 @@ def self_test(
     newest: Callable[[], Frame],
     find: Callable[[Frame], Spots],
     lamps: Callable[[], Lamps] | None = None,
-) -> Iterator[Check]:
+) -> Iterator[SelfTestLine]:
     """All checks; each fails alone. lamps: opens buzzer and lamp of alerts, where the unit has one."""
     yield _slot(ledger)
     yield _log(ledger)
@@ -52,56 +52,58 @@ def self_test(
     try:
         frame = newest()
     except (MissingDriverError, NoSuchSourceError, EndOfSourceError, FrameWithheldError) as error:
-        yield Check(name="camera", good=None, said=str(error))
+        yield SelfTestLine(name="camera", good=None, said=str(error))
         return
     except HardwareError as error:
-        yield Check(name="camera", good=False, said=str(error))
+        yield SelfTestLine(name="camera", good=False, said=str(error))
         return
     height, width = frame.luma.shape
-    yield Check(name="camera", good=True, detail=f"{width} x {height}")
+    yield SelfTestLine(name="camera", good=True, detail=f"{width} x {height}")
     yield _picture(frame)
     yield _detector(frame, find)
 
 
-def _slot(ledger: Ledger) -> Check:
+def _slot(ledger: Ledger) -> SelfTestLine:
     slot = ledger.store.slot
     try:
         generation = load_slot(slot).generation
     except (StorageError, HardwareError) as error:
-        return Check(name="key slot", good=False, said=str(error))
+        return SelfTestLine(name="key slot", good=False, said=str(error))
     said, own = (slot.uri, ()) if _OWN_SLOT.fullmatch(slot.uri) is None else ("", (slot.uri,))
-    return Check(name="key slot", good=True, said=said, detail=", ".join((*own, f"generation {generation}")))
+    return SelfTestLine(
+        name="key slot", good=True, said=said, detail=", ".join((*own, f"generation {generation}"))
+    )
 
 
-def _log(ledger: Ledger) -> Check:
+def _log(ledger: Ledger) -> SelfTestLine:
     status = ledger.status()
     with ledger.store.lock:
         head = ledger.store.log.head_note()
     if head is None:
-        return Check(name="log", good=False, detail="no signed head: run reader verify")
-    return Check(name="log", good=True, detail=f"{status.records} records, signed head present")
+        return SelfTestLine(name="log", good=False, detail="no signed head: run reader verify")
+    return SelfTestLine(name="log", good=True, detail=f"{status.records} records, signed head present")
 
 
-def _board(board: Board) -> Iterator[Check]:
+def _board(board: Board) -> Iterator[SelfTestLine]:
     vitals = board.look()
     free = vitals.disk_free_bytes
-    yield Check(name="disk", good=free >= FREE_LEAST, detail=f"{free >> 20} MB free")
+    yield SelfTestLine(name="disk", good=free >= FREE_LEAST, detail=f"{free >> 20} MB free")
     if vitals.swaps_to_card is not None:
         told = "on the card: turn it off (sudo swapoff -a)" if vitals.swaps_to_card else "none on the card"
-        yield Check(name="swap", good=not vitals.swaps_to_card, detail=told)
+        yield SelfTestLine(name="swap", good=not vitals.swaps_to_card, detail=told)
     if vitals.temperature_c is None:
-        yield Check(name="temperature", good=None, detail="no sensor")
+        yield SelfTestLine(name="temperature", good=None, detail="no sensor")
     else:
         warm = f"{vitals.temperature_c:.0f} C"
-        yield Check(name="temperature", good=vitals.temperature_c < HOT_C, detail=warm)
+        yield SelfTestLine(name="temperature", good=vitals.temperature_c < HOT_C, detail=warm)
     up = [screened_name(link.name) for link in vitals.links if link.up]
-    yield Check(name="network", good=bool(up) or None, detail=", ".join(up) or "no link is up")
+    yield SelfTestLine(name="network", good=bool(up) or None, detail=", ".join(up) or "no link is up")
 
 
-def _clock(clock: Clock) -> Check:
+def _clock(clock: Clock) -> SelfTestLine:
     now = clock.now()
     detail = f"{now.state}, within {now.error_us / 1e6:.3f} s"
-    return Check(name="clock", good=now.state is not ClockState.UNKNOWN or None, detail=detail)
+    return SelfTestLine(name="clock", good=now.state is not TimeState.UNKNOWN or None, detail=detail)
 
 
 def sounder_of(parts: PartsSettings) -> Callable[[], Lamps] | None:
@@ -111,35 +113,37 @@ def sounder_of(parts: PartsSettings) -> Callable[[], Lamps] | None:
     return partial(GpioLamps, buzzer_pin=parts.buzzer_pin, alert_pin=parts.alert_pin)
 
 
-def _sounder(lamps: Callable[[], Lamps]) -> Check:
+def _sounder(lamps: Callable[[], Lamps]) -> SelfTestLine:
     """Buzzer and lamp continue for a moment: the installer hears and sees it."""
     try:
         part = lamps()
     except HardwareError as error:
-        return Check(name="alert sounder", good=False, said=str(error))
+        return SelfTestLine(name="alert sounder", good=False, said=str(error))
     try:
         part.buzzer(on=True)
         part.alert(on=True)
         lit = part.lit & {"buzzer", "alert"}
         time.sleep(BEEP_S)
     except HardwareError as error:
-        return Check(name="alert sounder", good=False, said=str(error))
+        return SelfTestLine(name="alert sounder", good=False, said=str(error))
     finally:
         part.close()
-    return Check(name="alert sounder", good=bool(lit), detail=f"switched: {', '.join(sorted(lit)) or 'none'}")
+    return SelfTestLine(
+        name="alert sounder", good=bool(lit), detail=f"switched: {', '.join(sorted(lit)) or 'none'}"
+    )
 
 
-def _picture(frame: Frame) -> Check:
+def _picture(frame: Frame) -> SelfTestLine:
     quality = picture_quality(frame.luma[::2, ::2])
     detail = (
         f"sharpness {quality.sharpness:.0f}, brightness {quality.mean:.0f}, contrast {quality.contrast:.0f}"
     )
-    return Check(name="picture", good=quality.contrast >= 4.0, detail=detail)
+    return SelfTestLine(name="picture", good=quality.contrast >= 4.0, detail=detail)
 
 
-def _detector(frame: Frame, find: Callable[[Frame], Spots]) -> Check:
+def _detector(frame: Frame, find: Callable[[Frame], Spots]) -> SelfTestLine:
     try:
         count = len(find(frame).plates)
     except DetectorError as error:
-        return Check(name="detector", good=False, said=str(error))
-    return Check(name="detector", good=True, detail=f"ran; plates in view: {count}")
+        return SelfTestLine(name="detector", good=False, said=str(error))
+    return SelfTestLine(name="detector", good=True, detail=f"ran; plates in view: {count}")

@@ -27,7 +27,7 @@ from firmware.console.line_editor import Line, Spoiled
 from firmware.console.login import Admission, CommandKeys
 from firmware.console.maintenance import MaintenanceLog, Recording, SessionLog
 from firmware.console.parser import FORMS, Command, completions, parse, recorded_form
-from firmware.console.unit import Unit
+from firmware.console.unit import MaintainedUnit
 from firmware.console.verbs import Context, boottime_s, carry_out, told
 from firmware.errors import FirmwareError
 from hw.errors import LineGoneError
@@ -58,7 +58,7 @@ class Console:
     def __init__(
         self,
         port: SerialPort,
-        unit: Unit,
+        unit: MaintainedUnit,
         log: MaintenanceLog,
         *,
         keys: CommandKeys,

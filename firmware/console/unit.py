@@ -30,7 +30,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class SelfTestLine:
     """One line of a self-test. good None: could not be tested here, and why.
 
     detail: the unit's own words and measured numbers, which no plate can be in. said: what a library, a
@@ -56,7 +56,7 @@ class ResetObstacles:
     holds: tuple[int, ...]
 
 
-class Unit(Protocol):
+class MaintainedUnit(Protocol):
     """The unit behind the console. Every call may raise UnitRefusedError, whose text is shown."""
 
     def identity(self) -> Identity:
@@ -98,7 +98,7 @@ class Unit(Protocol):
     def sync(self) -> Iterator[str]:
         """Sync now; lines of progress."""
 
-    def selftest(self) -> Iterator[Check]:
+    def selftest(self) -> Iterator[SelfTestLine]:
         """Test every part without a plate."""
 
     def log_lines(self, count: int) -> Sequence[str]:

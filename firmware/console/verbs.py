@@ -15,7 +15,7 @@ from detector.errors import DetectorError
 from firmware.console.aim import aim_lines
 from firmware.console.errors import ConsoleError, UnitRefusedError
 from firmware.console.parser import FORMS, Command
-from firmware.console.unit import Unit
+from firmware.console.unit import MaintainedUnit
 from firmware.errors import FirmwareError
 from firmware.health.report import report_lines
 from firmware.screen import printable, screened, screened_link, screened_log
@@ -37,7 +37,7 @@ class Context:
     to end a live view.
     """
 
-    unit: Unit
+    unit: MaintainedUnit
     grant: Grant | None
     offered: tuple[str, ...]
     ask_secret: Callable[[str], str]

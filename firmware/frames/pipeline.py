@@ -41,7 +41,7 @@ class EndedPass:
 
 
 @dataclass(slots=True, kw_only=True)
-class Counts:
+class PipelineCounts:
     """Counts since the start. One stage writes each; any thread reads them."""
 
     frames: int = 0
@@ -56,7 +56,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Progress:
+class RunProgress:
     """After one frame: what is in view and how long each stage took."""
 
     sequence: int
@@ -138,8 +138,8 @@ class ReadStage:
         reader: Eyes,
         tracker: Tracker,
         *,
-        counts: Counts,
-        on_progress: Callable[[Progress], None],
+        counts: PipelineCounts,
+        on_progress: Callable[[RunProgress], None],
         hand_on: Callable[[EndedPass], None],
     ) -> None:
         self._reader = reader
@@ -163,7 +163,7 @@ class ReadStage:
         track_ms = (time.perf_counter() - begun) * 1000
         self._counts.read += 1
         self._on_progress(
-            Progress(sequence=frame.sequence, live=step.live, ms={**seen.ms, "track": track_ms})
+            RunProgress(sequence=frame.sequence, live=step.live, ms={**seen.ms, "track": track_ms})
         )
 
     def finish(self) -> None:
@@ -218,7 +218,7 @@ class Pipeline:
         queue_passes: int = 16,
         on_frame: Callable[[Frame], None],
         on_broken: Callable[[BrokenFrameError], None],
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[RunProgress], None],
         permitted: Callable[[Frame], bool] = lambda _frame: True,
         urgent: Callable[[EndedPass], bool] = lambda _ended: False,
         gather_s: float = GATHER_S,
@@ -235,7 +235,7 @@ class Pipeline:
         self._store, self._glance, self._permitted = store, glance, permitted
         self._urgent, self._gather_s = urgent, gather_s
         self._stop = threading.Event()
-        self._counts = Counts()
+        self._counts = PipelineCounts()
         self._frames: BoundedQueue[Frame] = BoundedQueue(queue_frames, dropping=live)
         self._passes: BoundedQueue[EndedPass] = BoundedQueue(queue_passes, dropping=False)
         self._capture = Capture(camera, self._frames, stop=self._stop, on_frame=on_frame, on_broken=on_broken)
@@ -273,7 +273,7 @@ class Pipeline:
                     raise stage.failure
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> PipelineCounts:
         """Counts up to now."""
         counts = self._counts
         counts.frames, counts.broken = self._capture.frames, self._capture.broken

@@ -6,15 +6,15 @@ from dataclasses import fields
 
 from firmware.frames.record import software_version
 from firmware.health.report import HealthReport
-from sync.health import Health
+from sync.health import HealthMessage
 
-_KNOWN = {field.name: "float" in str(field.type) for field in fields(Health)}  # name: a float or None
+_KNOWN = {field.name: "float" in str(field.type) for field in fields(HealthMessage)}  # name: a float or None
 
 
-def health_message(report: HealthReport, log_id: bytes) -> Health:
+def health_message(report: HealthReport, log_id: bytes) -> HealthMessage:
     """The message of one report: the same fields by name. What only the unit shows is left out."""
     facts = {name: value for name, value in report.plain().items() if name in _KNOWN}
     alarms = tuple(facts.pop("alarms"))
     for name, value in facts.items():
         facts[name] = float(value) if _KNOWN[name] and value is not None else value
-    return Health(log_id=log_id, software=software_version()[:64], alarms=alarms, **facts)
+    return HealthMessage(log_id=log_id, software=software_version()[:64], alarms=alarms, **facts)

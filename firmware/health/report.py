@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from firmware.health.read_habit import ReadHabit
 from firmware.health.scene_watch import SceneWatch
 from firmware.health.wear import wear_budget
-from hw.clock import ClockState, UtcTime
+from hw.clock import TimeState, UtcTime
 from hw.errors import HardwareError
 from hw.power import PowerSource, Supply
 from hw.vitals import Board
@@ -194,7 +194,7 @@ class HealthWatch:
             self.habit.tick(now.us)
             seeing = self._scene.alarms(now_s)
             no_frames = self._no_frames(now_s)
-            if seeing or no_frames or now.state is ClockState.UNKNOWN:
+            if seeing or no_frames or now.state is TimeState.UNKNOWN:
                 self.habit.blind()
             recent = [at for at in self._arrivals if now_s - at <= RATE_WINDOW_S]
             span_s = min(RATE_WINDOW_S, max(now_s - self._begun_s, 1e-3))
@@ -210,9 +210,9 @@ class HealthWatch:
                 Alarm.UNDERVOLTAGE: bool(supply and supply.undervoltage),
                 Alarm.DISK_LOW: vitals.disk_free_bytes < vitals.disk_total_bytes * DISK_LOW_SHARE,
                 Alarm.CARD_WORN: (vitals.card_wear_percent or 0) >= WORN_PERCENT,
-                Alarm.CLOCK_UNKNOWN: settled and now.state is ClockState.UNKNOWN,
+                Alarm.CLOCK_UNKNOWN: settled and now.state is TimeState.UNKNOWN,
                 Alarm.CLOCK_LOOSE: settled
-                and now.state is not ClockState.UNKNOWN
+                and now.state is not TimeState.UNKNOWN
                 and now.error_us > CLOCK_LOOSE_US,
                 Alarm.SYNC_LATE: self._sync_late(custody, now),
                 Alarm.CONFIGURATION_REFUSED: custody.configuration_refused,
@@ -271,7 +271,7 @@ class HealthWatch:
 
     def _few_reads(self, now: UtcTime) -> bool:
         """Without a known hour, or while the unit drives, no habit defines what is few."""
-        known = self._watching and self._stays and now.state is not ClockState.UNKNOWN
+        known = self._watching and self._stays and now.state is not TimeState.UNKNOWN
         return known and self.habit.too_quiet(now.us)
 
     def _supply(self) -> tuple[Supply | None, bool]:

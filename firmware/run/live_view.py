@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from firmware.frames.pipeline import Counts, Progress
+from firmware.frames.pipeline import PipelineCounts, RunProgress
 from storage.read_records import Read
 
 UNKNOWN = "-"
@@ -86,7 +86,7 @@ class LiveView:
         if self._live is not None:
             self._live.stop()
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: RunProgress) -> None:
         """A frame was read; called from the reading thread."""
         with self._lock:
             self._times.add(progress.ms)
@@ -107,7 +107,7 @@ class LiveView:
             if self._live is None:
                 self._line(self._rows[-1])
 
-    def refresh(self, counts: Counts, blind_s: float) -> None:
+    def refresh(self, counts: PipelineCounts, blind_s: float) -> None:
         """Redraw, on a terminal; called from the main thread."""
         if self._live is None:
             return
@@ -118,7 +118,7 @@ class LiveView:
                 table.add_row(*row)
         self._live.update(table, refresh=True)
 
-    def summary(self, counts: Counts, blind_s: float, alerts: int = 0) -> str:
+    def summary(self, counts: PipelineCounts, blind_s: float, alerts: int = 0) -> str:
         """One line about the whole run. alerts: how many were raised."""
         stages = ", ".join(f"{stage} {mean:.1f}" for stage, mean in self._times.means().items())
         lost = counts.lost_passes + counts.without_frame
@@ -126,7 +126,7 @@ class LiveView:
         told = f"{_flow(counts, blind_s)}; {counts.stored} reads stored{raised}, {lost} lost"
         return f"{told}; ms a frame: {stages}"
 
-    def _caption(self, counts: Counts, blind_s: float) -> str:
+    def _caption(self, counts: PipelineCounts, blind_s: float) -> str:
         return f"{_flow(counts, blind_s)}, {self._in_view} in view, {counts.stored} stored"
 
     def _line(self, row: tuple[str, ...]) -> None:
@@ -173,7 +173,7 @@ def _facts(number: int, read: Read, means: Mapping[str, float]) -> dict[str, obj
     }
 
 
-def _flow(counts: Counts, blind_s: float) -> str:
+def _flow(counts: PipelineCounts, blind_s: float) -> str:
     frames = f"{counts.frames} frames, {counts.dropped} dropped, {counts.broken} broken"
     return f"{frames}, blind {blind_s:.1f} s"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from firmware.frames.pipeline import Counts
+from firmware.frames.pipeline import PipelineCounts
 from firmware.run.live_view import LiveView
 
 
@@ -46,7 +46,7 @@ class RunResult:
         )
 
 
-def result_of(counts: Counts, blind_s: float, view: LiveView, alerts: int = 0) -> RunResult:
+def result_of(counts: PipelineCounts, blind_s: float, view: LiveView, alerts: int = 0) -> RunResult:
     """How a run ended that counted this. alerts: how many were raised."""
     return RunResult(
         frames=counts.frames,

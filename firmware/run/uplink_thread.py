@@ -19,7 +19,7 @@ import structlog
 from firmware.custody.opening import sync_folder
 from storage.ledger import Ledger
 from storage.times import now_us as wall_us
-from sync.health import Health
+from sync.health import HealthMessage
 from sync.ledger_outbox import LedgerOutbox
 from sync.runner import Attempt, Runner
 from sync.schedule import Conditions, Schedule
@@ -43,7 +43,7 @@ class UplinkThread:
         conditions: Callable[[], Conditions] = Conditions,
         on_log_refused: Callable[[str], None] | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
-        health: Callable[[], Health | None] = lambda: None,
+        health: Callable[[], HealthMessage | None] = lambda: None,
     ) -> None:
         self._folder = sync_folder(home)
         self._log = log

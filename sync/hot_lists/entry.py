@@ -43,7 +43,7 @@ def key_of(plate: str) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ListEntry:
     """Who is looked for. Empty texts and None mean that the source does not say.
 
     `state`: ISO 3166, e.g. US-CA or MX. `plate_class`: car, motorcycle, trailer, truck. `vin_tail`: its last
@@ -108,7 +108,7 @@ class Entry:
         return encode(values)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Entry:
+    def from_bytes(cls, data: bytes) -> ListEntry:
         """Raises EnvelopeError, RecordError."""
         values = decode(data, limit=MAX_ENTRY_BYTES)
         if not isinstance(values, list) or not 2 <= len(values) <= len(_NAMES):
@@ -125,7 +125,7 @@ class Entry:
         return entry
 
 
-_NAMES = tuple(one.name for one in fields(Entry))
+_NAMES = tuple(one.name for one in fields(ListEntry))
 _NUMBERS = frozenset({"year", "from_us", "until_us"})
 _TEXTS = tuple(
     name

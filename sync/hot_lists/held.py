@@ -28,8 +28,8 @@ from sync.hot_lists.document import (
     part_name,
     unpack_part,
 )
-from sync.hot_lists.entry import Entry
-from sync.hot_lists.rewriting import Changes, rewrite
+from sync.hot_lists.entry import ListEntry
+from sync.hot_lists.rewriting import ListChanges, rewrite
 from sync.membership import Member
 
 FOLDER = "hotlists"
@@ -172,7 +172,7 @@ class HeldLists:
         """Write a list and put it into force. Raises OSError, StorageError."""
         files.make_dir(self._folder)
         path = self._folder / f"{head.list_id}.list"
-        pairs = ((Entry.from_bytes(one).key, one) for one in entries)
+        pairs = ((ListEntry.from_bytes(one).key, one) for one in entries)
         write_list(path, self._key, head.list_id, codec.to_plain(head), pairs)
         (self._folder / f"{head.list_id}.need").unlink(missing_ok=True)
         self._open(path, head.list_id)
@@ -264,7 +264,7 @@ class HeldLists:
             return False
         try:
             entries = Collected(
-                (Entry.from_bytes(one).key, one)
+                (ListEntry.from_bytes(one).key, one)
                 for number in range(head.parts)
                 for one in self._part(head, number, member)
             )
@@ -276,9 +276,9 @@ class HeldLists:
         body = self._document(part_name(head.list_id, number), member).body
         return unpack_part(body, head.list_id, head.snapshot)
 
-    def _changes(self, sequence: int, head: ListHead, member: Member) -> Changes | None:
+    def _changes(self, sequence: int, head: ListHead, member: Member) -> ListChanges | None:
         """What the deltas after `sequence` come to; None if one is not here."""
-        changes = Changes()
+        changes = ListChanges()
         for number in range(sequence + 1, head.sequence + 1):
             try:
                 delta = parse_delta(self._document(delta_name(head.list_id, number), member).body)

@@ -19,7 +19,7 @@ from storage.errors import RecordError, StorageError
 from storage.plate_states import US
 from storage.plate_text import normal_plate
 from storage.times import DAY_US
-from sync.hot_lists.entry import CLASSES, PLATE, Entry
+from sync.hot_lists.entry import CLASSES, PLATE, ListEntry
 from sync.hot_lists.layout import MAX_LINE, Layout, Span
 
 MAX_ENTRIES = 2_000_000
@@ -44,14 +44,14 @@ class BadLine:
 
 
 @dataclass(slots=True, kw_only=True)
-class Imported:
+class ImportedList:
     """What a file came to.
 
     `refused`: by the policy, counted by the source's word. `ended`: over already. `twins`: entries that
     differ from an earlier one by O and 0 or I and 1 alone; they are one entry when a plate is matched.
     """
 
-    entries: list[Entry] = field(default_factory=list, repr=False)
+    entries: list[ListEntry] = field(default_factory=list, repr=False)
     lines: int = 0
     bad: list[BadLine] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
@@ -77,7 +77,7 @@ class Imported:
 
 def import_list(
     stream: BinaryIO, layout: Layout, terms: AlertTerms, *, category: str | None, now_us: int
-) -> Imported:
+) -> ImportedList:
     """Read a whole list. `category`: of every entry where the layout has none. Raises ListRefusedError."""
     if "category" not in layout.fields and category is None:
         raise ListRefusedError(
@@ -86,7 +86,7 @@ def import_list(
     if category is not None and terms.category(category) is None:
         allowed = ", ".join(one.id for one in terms.categories)
         raise ListRefusedError(f"the policy allows {allowed}", where=f"category {category[:32]}")
-    made = Imported()
+    made = ImportedList()
     reader = _Lines(stream, layout)
     seen: dict[int, set[str]] = {}
     for number, cells in reader:
@@ -113,7 +113,7 @@ def import_list(
     return made
 
 
-def _demand_good(made: Imported, terms: AlertTerms) -> None:
+def _demand_good(made: ImportedList, terms: AlertTerms) -> None:
     allowed = max(ALWAYS_ALLOWED, made.lines * terms.bad_lines_per_thousand // 1000)
     if len(made.bad) > allowed:
         first = "; ".join(f"line {one.number}: {one.why}" for one in made.bad[:3])
@@ -218,9 +218,9 @@ def _entry(  # noqa: PLR0917 - one line of one file
     layout: Layout,
     terms: AlertTerms,
     category: str | None,
-    made: Imported,
+    made: ImportedList,
     now_us: int,
-) -> Entry | None:
+) -> ListEntry | None:
     """The entry of a line; None if the policy refuses it or it has ended. Raises RecordError."""
     plate = _plate(cells.get("plate", ""))
     said = {name: _text(cells.get(name, "")) for name in cells if name != "plate"}
@@ -240,7 +240,7 @@ def _entry(  # noqa: PLR0917 - one line of one file
             made.ended += 1
             return None
     plate_class = layout.word("plate_class", said.get("plate_class", "")).casefold()
-    return Entry(
+    return ListEntry(
         plate=plate,
         category=found.id,
         state=_state(said.get("state", ""), layout.country),
@@ -259,7 +259,7 @@ def _entry(  # noqa: PLR0917 - one line of one file
     )
 
 
-def _count(made: Imported, word: str) -> None:
+def _count(made: ImportedList, word: str) -> None:
     name = word[:40]
     made.refused[name if name in made.refused or len(made.refused) < MAX_WORDS else "(others)"] += 1
 

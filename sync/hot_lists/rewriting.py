@@ -11,10 +11,10 @@ from storage import codec
 from storage.errors import RecordError
 from storage.hot_list_file import write_sorted
 from sync.hot_lists.document import ListDelta, ListHead, digest_of
-from sync.hot_lists.entry import Entry
+from sync.hot_lists.entry import ListEntry
 
 
-class Changes:
+class ListChanges:
     """What several deltas, one after the other, come to: entries by their digest."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Changes:
 
     def applied(self, entries: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
         """(key, entry) after the changes. entries: those of before, in the order of their keys."""
-        added = sorted((Entry.from_bytes(data).key, data) for data in self.fresh.values())
+        added = sorted((ListEntry.from_bytes(data).key, data) for data in self.fresh.values())
         return heapq.merge(self._kept(entries), added, key=itemgetter(0))
 
     def _kept(self, entries: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:

@@ -14,8 +14,8 @@ from firmware.alerts import board as boards
 from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.episodes import EPISODE_US
-from firmware.alerts.matching import Match, match
-from storage.alert_life import AlertStep, Answer, Fit, Outcome, Step
+from firmware.alerts.matching import ListMatch, match
+from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit, Outcome
 from storage.alert_terms import DEFAULT_ALERTS
 from storage.audit_records import Decision, Verdict
 from storage.errors import RefusedError
@@ -23,13 +23,13 @@ from storage.ledger import Ledger
 from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
 from storage.times import HOUR_US, MINUTE_US
-from sync.hot_lists.entry import Entry
+from sync.hot_lists.entry import ListEntry
 
 
 class Car:
     """A unit with one list, a board, and somebody who checks."""
 
-    def __init__(self, ledger: Ledger, time: SteppedTime, entries: list[Entry]) -> None:
+    def __init__(self, ledger: Ledger, time: SteppedTime, entries: list[ListEntry]) -> None:
         self.ledger, self.time = ledger, time
         self.held = Held(
             entries,
@@ -45,7 +45,7 @@ class Car:
             changed=lambda alert, what: self.said.append((alert.number, what)),
         )
 
-    def matched(self, text: PlateText) -> list[Match]:
+    def matched(self, text: PlateText) -> list[ListMatch]:
         now_us = self.time.now().us
         cleared = self.cleared.all
         return match(text, plate_box(), [self.held], DEFAULT_ALERTS, KNOWN, now_us, cleared=cleared)
@@ -56,22 +56,22 @@ class Car:
         read = add_reads(self.ledger, self.time, 1, hit=bool(found))[0]
         return self.board.raise_alerts(read, found, self.time.now().us)
 
-    def step(self, alert: OpenAlert, kind: Step, user: str = "o.diaz", **fields: object) -> OpenAlert:
+    def step(self, alert: OpenAlert, kind: AlertEvent, user: str = "o.diaz", **fields: object) -> OpenAlert:
         at_us = self.time.now().us
         made = AlertStep(step=kind, user=user, role="sworn-officer", at_us=at_us, **fields)  # type: ignore[arg-type]
         return self.board.take_step(alert.number, made)
 
-    def check(self, alert: OpenAlert, plate: str, state: str = "US-CA", fit: Fit = Fit.YES) -> Answer:
+    def check(self, alert: OpenAlert, plate: str, state: str = "US-CA", fit: Fit = Fit.YES) -> AlertAnswer:
         """Look, type, answer with what follows."""
         from storage.alert_life import verdict_of
 
-        self.step(alert, Step.SHOWN)
-        self.step(alert, Step.VIEWED)
-        typed = self.step(alert, Step.TRANSCRIBED, plate=plate, state=state)
-        last = typed.state.last(Step.TRANSCRIBED)
+        self.step(alert, AlertEvent.SHOWN)
+        self.step(alert, AlertEvent.VIEWED)
+        typed = self.step(alert, AlertEvent.TRANSCRIBED, plate=plate, state=state)
+        last = typed.state.last(AlertEvent.TRANSCRIBED)
         assert last is not None
         answer = verdict_of(last, fit, alert.wanted)
-        self.step(alert, Step.ANSWERED, fit=fit, answer=answer)
+        self.step(alert, AlertEvent.ANSWERED, fit=fit, answer=answer)
         return answer
 
 
@@ -80,7 +80,7 @@ MakeCar = Callable[..., Car]
 
 @pytest.fixture
 def make_car(ledger: Ledger, time: SteppedTime) -> MakeCar:
-    def make(*entries: Entry) -> Car:
+    def make(*entries: ListEntry) -> Car:
         return Car(ledger, time, list(entries) or [entry()])
 
     return make
@@ -93,7 +93,7 @@ def test_a_hit_is_sealed_as_a_hit_and_its_alert_is_a_record(make_car: MakeCar, l
     record = ledger.store.record(alert.number)
     assert isinstance(record, Alert)
     assert (record.read, record.list_id, record.category) == (alert.read, "doj", "stolen-vehicle")
-    assert Entry.from_bytes(record.entry) == entry()
+    assert ListEntry.from_bytes(record.entry) == entry()
     assert (alert.says, alert.match.sounds) == ("Stolen vehicle", True)
     assert check(ledger.store.home.root, ledger.store.slot).ok
 
@@ -115,13 +115,20 @@ def test_every_step_is_a_signed_record_and_a_confirmation_a_decision(
 ) -> None:
     car = make_car()
     (alert,) = car.passes(seen("7XKR219"))
-    assert car.check(alert, "7XKR219") is Answer.CONFIRMED
-    car.step(alert, Step.CLETS, practicable=True, text="CLETS 4711")
-    car.step(alert, Step.CLOSED, outcome=Outcome.STOP)
+    assert car.check(alert, "7XKR219") is AlertAnswer.CONFIRMED
+    car.step(alert, AlertEvent.CLETS, practicable=True, text="CLETS 4711")
+    car.step(alert, AlertEvent.CLOSED, outcome=Outcome.STOP)
     assert car.board.open_alerts() == []
     records = [ledger.store.record(number) for number in range(alert.number, ledger.store.log.size())]
     steps = [one.step.step for one in records if isinstance(one, AlertStepped)]
-    assert steps == [Step.SHOWN, Step.VIEWED, Step.TRANSCRIBED, Step.ANSWERED, Step.CLETS, Step.CLOSED]
+    assert steps == [
+        AlertEvent.SHOWN,
+        AlertEvent.VIEWED,
+        AlertEvent.TRANSCRIBED,
+        AlertEvent.ANSWERED,
+        AlertEvent.CLETS,
+        AlertEvent.CLOSED,
+    ]
     assert [one.verdict for one in records if isinstance(one, Decision)] == [Verdict.CONFIRMED]
     assert check(ledger.store.home.root, ledger.store.slot).ok
 
@@ -131,9 +138,9 @@ def test_a_refused_step_changes_nothing(make_car: MakeCar, ledger: Ledger) -> No
     (alert,) = car.passes(seen("7XKR219"))
     size = ledger.store.log.size()
     with pytest.raises(RefusedError, match="look at the image"):
-        car.step(alert, Step.TRANSCRIBED, plate="7XKR219", state="US-CA")
+        car.step(alert, AlertEvent.TRANSCRIBED, plate="7XKR219", state="US-CA")
     with pytest.raises(RefusedError, match="no such alert"):
-        car.board.take_step(10**6, AlertStep(step=Step.VIEWED, user="o.diaz", role="", at_us=1))
+        car.board.take_step(10**6, AlertStep(step=AlertEvent.VIEWED, user="o.diaz", role="", at_us=1))
     assert ledger.store.log.size() == size
     assert car.board.find(alert.number).state.steps == ()
 
@@ -143,7 +150,7 @@ def test_a_negative_answer_clears_the_plate_until_the_entry_changes(
 ) -> None:
     car = make_car()
     (alert,) = car.passes(seen("7XKR219"))
-    assert car.check(alert, "7XKR279") is Answer.WRONG_CHARACTER
+    assert car.check(alert, "7XKR279") is AlertAnswer.WRONG_CHARACTER
     time.run(24 * HOUR_US - MINUTE_US)
     assert car.passes(seen("7XKR219")) == []
     again = ClearedPlates(ledger.store.home.root / "hotlists", ledger.hot_list_key())
@@ -171,8 +178,8 @@ def test_an_entry_that_is_withdrawn_recalls_its_open_alerts(make_car: MakeCar, t
     assert recalled.number == alert.number
     assert (alert.number, "recalled") in car.said
     with pytest.raises(RefusedError, match="withdrawn"):
-        car.step(alert, Step.VIEWED)
-    car.step(alert, Step.CLOSED, outcome=Outcome.UNFOUNDED)
+        car.step(alert, AlertEvent.VIEWED)
+    car.step(alert, AlertEvent.CLOSED, outcome=Outcome.UNFOUNDED)
 
 
 def test_the_machine_never_closes_an_alert_but_says_what_it_leaves_to_the_desk(
@@ -207,10 +214,10 @@ def test_green_v_san_francisco_a_three_read_as_a_seven_is_not_confirmed(make_car
     car = make_car(entry("5SOW750", make="GMC", plate_class="truck"))
     (alert,) = car.passes(seen("5SOW750"))
     with pytest.raises(RefusedError, match="look at the image"):
-        car.step(alert, Step.TRANSCRIBED, plate="5SOW350", state="US-CA")
-    assert car.check(alert, "5SOW350") is Answer.WRONG_CHARACTER
+        car.step(alert, AlertEvent.TRANSCRIBED, plate="5SOW350", state="US-CA")
+    assert car.check(alert, "5SOW350") is AlertAnswer.WRONG_CHARACTER
     with pytest.raises(RefusedError, match="without action"):
-        car.step(alert, Step.CLOSED, outcome=Outcome.STOP)
+        car.step(alert, AlertEvent.CLOSED, outcome=Outcome.STOP)
     assert car.passes(seen("5SOW750")) == []
 
 
@@ -220,20 +227,20 @@ def test_aurora_2020_the_right_text_of_another_states_motorcycle_does_not_sound(
     (alert,) = car.passes(seen("BTI268", state="US-CO"))
     assert not alert.match.sounds
     assert "state" in alert.match.disagrees
-    assert car.check(alert, "BTI268", state="US-CO") is Answer.WRONG_STATE
+    assert car.check(alert, "BTI268", state="US-CO") is AlertAnswer.WRONG_STATE
     assert car.passes(seen("BTI268", state="US-CO")) == []
 
 
 def test_aurora_2020_without_a_named_state_the_look_at_the_vehicle_ends_it(make_car: MakeCar) -> None:
     car = make_car(entry("BTI268", state="", plate_class="motorcycle"))
     (alert,) = car.passes(seen("BTI268", state=""))
-    assert car.check(alert, "BTI268", state="", fit=Fit.NO) is Answer.NOT_THIS_VEHICLE
+    assert car.check(alert, "BTI268", state="", fit=Fit.NO) is AlertAnswer.NOT_THIS_VEHICLE
 
 
 def test_toledo_2024_a_seven_read_as_a_two_is_not_confirmed(make_car: MakeCar) -> None:
     car = make_car(entry("JXA2214", state="US-OH"))
     (alert,) = car.passes(seen("JXA2214", state="US-OH"))
-    assert car.check(alert, "JXA7214", state="US-OH") is Answer.WRONG_CHARACTER
+    assert car.check(alert, "JXA7214", state="US-OH") is AlertAnswer.WRONG_CHARACTER
     assert car.passes(seen("JXA2214", state="US-OH")) == []
 
 
@@ -243,7 +250,7 @@ def test_colorado_2026_o_and_zero_are_one_and_the_cleared_driver_passes_again(
     car = make_car(entry("BQO512", state="US-CO", reason="warrant"))
     (alert,) = car.passes(seen("BQ0512", state="US-CO"))
     assert alert.match.twin
-    assert car.check(alert, "BQ0512", state="US-CO", fit=Fit.NO) is Answer.NOT_THIS_VEHICLE
+    assert car.check(alert, "BQ0512", state="US-CO", fit=Fit.NO) is AlertAnswer.NOT_THIS_VEHICLE
     for _ in range(3):
         time.run(EPISODE_US + MINUTE_US)
         assert car.passes(seen("BQ0512", state="US-CO")) == []

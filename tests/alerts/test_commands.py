@@ -15,7 +15,7 @@ from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.matching import match
 from firmware.cli import main
 from firmware.custody.opening import create_ledger, open_ledger
-from storage.alert_life import AlertStep, Outcome, Step
+from storage.alert_life import AlertEvent, AlertStep, Outcome
 from storage.alert_terms import DEFAULT_ALERTS, AlertTerms
 from storage.read_records import AlertStepped
 from storage.times import HOUR_US
@@ -120,7 +120,9 @@ def test_what_earlier_runs_raised_is_listed_without_a_department_and_without_a_p
     assert "only the department can open them" not in said
     assert "7XKR" not in said
     with open_ledger(home) as ledger:
-        closed = AlertStep(step=Step.CLOSED, user="o", role="", at_us=now_us + 1, outcome=Outcome.UNFOUNDED)
+        closed = AlertStep(
+            step=AlertEvent.CLOSED, user="o", role="", at_us=now_us + 1, outcome=Outcome.UNFOUNDED
+        )
         ledger.append(AlertStepped(alert=numbers[0], step=closed))
     assert reader(home, "--json", "alerts") == 0
     (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -14,10 +14,10 @@ from scripted_eyes import DECODING, PLATE, SIZE, ScriptedEyes
 from detector.track import LivePass, Tracker
 from firmware.custody.bookkeeper import Bookkeeper
 from firmware.custody.opening import create_ledger
-from firmware.frames.pipeline import GLANCE_EVERY_US, Counts, EndedPass, Glances, ReadStage
+from firmware.frames.pipeline import GLANCE_EVERY_US, EndedPass, Glances, PipelineCounts, ReadStage
 from firmware.frames.record import Surroundings
 from hw.camera import Frame
-from hw.clock import ClockState, SystemClock, UtcTime
+from hw.clock import SystemClock, TimeState, UtcTime
 from storage.ledger import Ledger
 from storage.read_records import Read
 from sync.event_log import event_log
@@ -41,7 +41,7 @@ class Street:
         self.hits: list[int] = []
         self.frame_of_hit: list[int] = []
         self.frames = 0
-        self.counts = Counts()
+        self.counts = PipelineCounts()
         self.ends: list[EndedPass] = []
         self.bookkeeper = Bookkeeper(
             ledger,
@@ -96,7 +96,7 @@ def _frame(sequence: int, at_us: int, luma: np.ndarray[Any, np.dtype[np.uint8]])
         chroma=None,
         lores=None,
         sequence=sequence,
-        captured=UtcTime(us=at_us, error_us=1000, state=ClockState.DISCIPLINED),
+        captured=UtcTime(us=at_us, error_us=1000, state=TimeState.DISCIPLINED),
         exposure_us=800,
         gain=1.0,
         source="test",

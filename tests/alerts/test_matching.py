@@ -12,16 +12,16 @@ from alert_twins import plate_box as box
 
 from detector.plates import PlateBox, PlateText
 from firmware.alerts.agreement import contradicts_class, contradicts_state
-from firmware.alerts.matching import Match, match
+from firmware.alerts.matching import ListMatch, match
 from storage.alert_terms import DEFAULT_ALERTS, AlertTerms
 from storage.times import HOUR_US
 from sync.hot_lists.document import ListHead, digest_of
-from sync.hot_lists.entry import Entry, fold
+from sync.hot_lists.entry import ListEntry, fold
 
 
 def matched(
     text: PlateText,
-    entries: Iterable[Entry] = (entry(),),
+    entries: Iterable[ListEntry] = (entry(),),
     *,
     plate: PlateBox | None = None,
     head: ListHead = HEAD,
@@ -29,7 +29,7 @@ def matched(
     now_us: int = NOW_US,
     cleared: frozenset[tuple[str, bytes]] = frozenset(),
     muted: frozenset[str] = frozenset(),
-) -> list[Match]:
+) -> list[ListMatch]:
     held = Held(list(entries), head)
     return match(text, plate or box(), [held], terms, KNOWN, now_us, cleared=cleared, muted=muted)
 
@@ -98,7 +98,7 @@ def test_an_expired_list_matches_nothing_and_an_old_extract_is_stale() -> None:
 
 
 def test_a_category_that_the_policy_does_not_name_matches_nothing() -> None:
-    stranger = Entry(plate="7XKR219", category="immigration", state="US-CA")
+    stranger = ListEntry(plate="7XKR219", category="immigration", state="US-CA")
     assert matched(seen("7XKR219"), [stranger]) == []
 
 

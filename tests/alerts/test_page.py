@@ -17,7 +17,7 @@ from firmware.alerts.page_server import MAX_BODY
 from firmware.alerts.sessions import SHIFT_US, TICKET_US
 from firmware.custody.asking import proof_of
 from storage import access, codec
-from storage.audit_records import Access
+from storage.audit_records import UnitAccess
 from storage.envelope import decode, encode
 from storage.roster import DEMO_PEOPLE
 from storage.times import MINUTE_US
@@ -66,7 +66,7 @@ def test_the_look_is_an_access_entry_before_the_image_leaves(car: Car) -> None:
     size = car.ledger.store.log.size()
     post(client, f"{base}/view")
     looked = car.ledger.store.record(size)
-    assert isinstance(looked, Access)
+    assert isinstance(looked, UnitAccess)
     assert (looked.user, looked.purpose, looked.case_number) == ("demo-officer", "enforcement", "26-1042")
     assert looked.records == (alert.read,)
     assert client.get(f"{base}/patch").status_code == 200
@@ -88,7 +88,7 @@ def test_who_may_not_see_alerts_is_refused_and_entered(car: Car, user: str, role
     assert answer.status_code == 403
     assert why in answer.text
     refused = car.ledger.store.record(car.ledger.store.log.size() - 1)
-    assert isinstance(refused, Access)
+    assert isinstance(refused, UnitAccess)
     assert (refused.allowed, refused.user) == (False, user)
 
 

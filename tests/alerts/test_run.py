@@ -20,13 +20,13 @@ from storage.read_records import Alert
 from storage.record_base import KeyClass
 from storage.times import HOUR_US
 from sync.hot_lists.document import ListHead, digest_of, total_digest
-from sync.hot_lists.entry import Entry
+from sync.hot_lists.entry import ListEntry
 from sync.membership import SyncFolder
 
 pytestmark = pytest.mark.slow
 
 
-def give_list(home: Path, entries: list[Entry], *, hours: int = 24) -> None:
+def give_list(home: Path, entries: list[ListEntry], *, hours: int = 24) -> None:
     """A list as a sync would have left it, good for so many hours more."""
     ledger = open_ledger(home)
     now_us = ledger.store.time.now().us

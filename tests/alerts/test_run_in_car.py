@@ -24,7 +24,7 @@ from firmware.custody.opening import open_ledger
 from storage import codec
 from storage.policy import TRAINING_TOPICS
 from storage.read_records import Alert, AlertStepped
-from storage.roster import Person, Roster
+from storage.roster import Roster, RosterPerson
 from storage.times import HOUR_US, now_us
 from storage.verify import verify_home
 from sync.department.content.alert_records import StoreAlerts
@@ -32,7 +32,7 @@ from sync.department.ground.home import load_ed25519
 from sync.department.server.server import Department
 from sync.department.units.documents import publish, sign_document
 from sync.department.units.hot_lists import Offer, publish_list
-from sync.hot_lists.entry import Entry
+from sync.hot_lists.entry import ListEntry
 
 pytestmark = pytest.mark.slow
 T = TypeVar("T")
@@ -51,14 +51,14 @@ def awaited(look: Callable[[], T | None], what: str) -> T:
     raise AssertionError(f"no {what} in {PATIENCE_S:.0f} s")
 
 
-def officer(folder: Path) -> Person:
+def officer(folder: Path) -> RosterPerson:
     """A trained officer, whose SSH key is in the folder."""
     key = Ed25519PrivateKey.generate()
     path = folder / "id_ed25519"
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
     path.chmod(0o600)
     line = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-    return Person(
+    return RosterPerson(
         user="o.diaz",
         roles=("sworn-officer",),
         organisation="Monrovia PD",
@@ -84,8 +84,10 @@ def department(tmp_path: Path) -> Iterator[DepartmentProcess]:
         list_id="doj", issuer="DOJ", source="SVS", agency="", extracted_us=now_us() - HOUR_US, hours=24
     )
     entries = [
-        Entry(plate=PLATE, category="stolen-vehicle", state="", make="KIA", reason="garage", case="26-1042"),
-        Entry(plate="0ZZZ000", category="stolen-vehicle", state=""),
+        ListEntry(
+            plate=PLATE, category="stolen-vehicle", state="", make="KIA", reason="garage", case="26-1042"
+        ),
+        ListEntry(plate="0ZZZ000", category="stolen-vehicle", state=""),
     ]
     publish_list(home, department.store, offer, entries, now_us())
     department.close()

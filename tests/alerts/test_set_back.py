@@ -18,15 +18,15 @@ from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.lasting_time import LastingTime
 from firmware.alerts.watch import HotListWatch
 from firmware.custody.opening import create_ledger, open_ledger
-from hw.clock import ClockState
-from storage.alert_life import AlertStep, Step
+from hw.clock import TimeState
+from storage.alert_life import AlertEvent, AlertStep
 from storage.alert_terms import DEFAULT_ALERTS
 from storage.clock_trust import Moment
 from storage.ledger import Ledger
-from storage.record_base import ClockState as RecordClockState
+from storage.record_base import ClockState
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.hot_lists.document import digest_of, total_digest
-from sync.hot_lists.entry import Entry
+from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import HeldLists
 
 
@@ -41,7 +41,9 @@ class _Pass:
 class Unit:
     """A unit's lists, board and watch over its real ledger."""
 
-    def __init__(self, ledger: Ledger, time: SteppedTime, one: Entry, *, hours: int, aged_h: int = 1) -> None:
+    def __init__(
+        self, ledger: Ledger, time: SteppedTime, one: ListEntry, *, hours: int, aged_h: int = 1
+    ) -> None:
         home, now_us = ledger.store.home.root, time.now().us
         data = [one.to_bytes()]
         head = replace(
@@ -82,19 +84,19 @@ MakeUnit = Callable[..., Unit]
 
 @pytest.fixture
 def make_unit(ledger: Ledger, time: SteppedTime) -> MakeUnit:
-    def make(one: Entry | None = None, *, hours: int = 2, aged_h: int = 1) -> Unit:
+    def make(one: ListEntry | None = None, *, hours: int = 2, aged_h: int = 1) -> Unit:
         return Unit(ledger, time, one or entry(), hours=hours, aged_h=aged_h)
 
     return make
 
 
-STATES = [ClockState.DISCIPLINED, ClockState.HOLDOVER]
+STATES = [TimeState.DISCIPLINED, TimeState.HOLDOVER]
 
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("back_us", [3 * HOUR_US, 40 * DAY_US])
 def test_a_list_that_expired_matches_nothing_when_the_clock_is_set_back(
-    make_unit: MakeUnit, time: SteppedTime, state: ClockState, back_us: int
+    make_unit: MakeUnit, time: SteppedTime, state: TimeState, back_us: int
 ) -> None:
     unit = make_unit(hours=2)
     time.lose(state)
@@ -110,7 +112,7 @@ def test_a_list_that_expired_matches_nothing_when_the_clock_is_set_back(
 
 @pytest.mark.parametrize("state", STATES)
 def test_a_clock_that_jumped_over_the_end_and_back_revives_no_list(
-    make_unit: MakeUnit, time: SteppedTime, state: ClockState
+    make_unit: MakeUnit, time: SteppedTime, state: TimeState
 ) -> None:
     unit = make_unit(hours=2)
     time.lose(state)
@@ -152,7 +154,7 @@ def test_an_alert_goes_on_after_the_clock_was_set_back(
     read = add_reads(ledger, time, 1, hit=True)[0]
     (alert,) = unit.board.raise_alerts(read, unit.watch._found, now_us)
     time.run(HOUR_US)
-    for kind, jump_us in ((Step.SHOWN, 0), (Step.VIEWED, -5 * HOUR_US), (Step.SHOWN, 0)):
+    for kind, jump_us in ((AlertEvent.SHOWN, 0), (AlertEvent.VIEWED, -5 * HOUR_US), (AlertEvent.SHOWN, 0)):
         time.jump(jump_us)
         step = AlertStep(step=kind, user="o.diaz", role="sworn-officer", at_us=unit.now())
         unit.board.take_step(alert.number, step)
@@ -160,10 +162,10 @@ def test_an_alert_goes_on_after_the_clock_was_set_back(
 
 def test_a_clock_that_knows_no_time_is_followed_and_not_kept() -> None:
     told = [
-        Moment(us=100, state=RecordClockState.DISCIPLINED),
-        Moment(us=10**12, state=RecordClockState.UNKNOWN),
-        Moment(us=90, state=RecordClockState.DISCIPLINED),
-        Moment(us=110, state=RecordClockState.HOLDOVER),
+        Moment(us=100, state=ClockState.DISCIPLINED),
+        Moment(us=10**12, state=ClockState.UNKNOWN),
+        Moment(us=90, state=ClockState.DISCIPLINED),
+        Moment(us=110, state=ClockState.HOLDOVER),
     ]
     clock = LastingTime(lambda: told.pop(0))
     assert [clock() for _ in range(4)] == [100, 10**12, 100, 110]

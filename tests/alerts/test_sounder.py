@@ -22,7 +22,7 @@ from firmware.settings.config import Config, PartsSettings, load_config, write_c
 from hw.errors import MissingDriverError, PartFailedError
 from hw.lamps import GpioLamps, Lamps, RememberedLamps
 from hw.late_parts import LateLamps
-from storage.alert_life import AlertState, AlertStep, Answer, Step
+from storage.alert_life import AlertAnswer, AlertEvent, AlertState, AlertStep
 from storage.alert_terms import DEFAULT_ALERTS
 from sync.event_log import event_log
 
@@ -39,7 +39,7 @@ def raised(number: int = 4, *, state: str = "US-CA", **fields: Any) -> OpenAlert
     )  # fmt: skip
 
 
-def after(alert: OpenAlert, step: Step, **fields: Any) -> OpenAlert:
+def after(alert: OpenAlert, step: AlertEvent, **fields: Any) -> OpenAlert:
     made = AlertStep(step=step, user="o.diaz", role="", at_us=NOW_US, **fields)
     return replace(alert, state=alert.state.after(made))
 
@@ -76,22 +76,22 @@ def test_an_alert_beeps_until_it_is_seen_and_is_lit_until_it_is_answered() -> No
     assert car.lamps.lit == {"buzzer", "alert"}
     share = BEEP_S / (BEEP_S + PAUSE_S)
     assert car.passes(4.0) == pytest.approx(4.0 * share, abs=BEEP_S)
-    shown = after(alert, Step.SHOWN)
+    shown = after(alert, AlertEvent.SHOWN)
     car.tell(shown, "shown")
     car.passes(BEEP_S)
     assert car.lamps.lit == {"alert"}
     assert car.passes(20.0) == 0.0
-    typed = after(shown, Step.TRANSCRIBED, plate=PLATE)
+    typed = after(shown, AlertEvent.TRANSCRIBED, plate=PLATE)
     car.tell(typed, "transcribed")
     assert car.lamps.lit == {"alert"}
-    car.tell(after(typed, Step.ANSWERED, answer=Answer.CONFIRMED), "answered")
+    car.tell(after(typed, AlertEvent.ANSWERED, answer=AlertAnswer.CONFIRMED), "answered")
     assert car.lamps.lit == frozenset()
 
 
 def test_an_alert_that_is_seen_at_once_is_still_heard_for_one_beep() -> None:
     car, alert = Car(), raised()
     car.tell(alert)
-    car.tell(after(alert, Step.SHOWN), "shown")
+    car.tell(after(alert, AlertEvent.SHOWN), "shown")
     assert "buzzer" in car.lamps.lit
     assert car.passes(10.0) == pytest.approx(BEEP_S, abs=0.05)
 
@@ -117,8 +117,8 @@ def test_what_does_not_sound_is_neither_heard_nor_lit(alert: OpenAlert) -> None:
     assert car.lamps.lit == frozenset()
 
 
-@pytest.mark.parametrize("step", [Step.RECALLED, Step.CLOSED])
-def test_an_alert_that_is_recalled_or_closed_is_quiet(step: Step) -> None:
+@pytest.mark.parametrize("step", [AlertEvent.RECALLED, AlertEvent.CLOSED])
+def test_an_alert_that_is_recalled_or_closed_is_quiet(step: AlertEvent) -> None:
     car, alert = Car(), raised()
     car.tell(alert)
     car.tell(after(alert, step), str(step))
@@ -130,9 +130,9 @@ def test_a_second_alert_sounds_although_the_first_was_seen() -> None:
     car, first, second = Car(), raised(4), raised(9)
     car.tell(first)
     car.tell(second)
-    car.tell(after(first, Step.SHOWN), "shown")
+    car.tell(after(first, AlertEvent.SHOWN), "shown")
     assert car.passes(5.0) > 1.0
-    car.tell(after(second, Step.VIEWED), "viewed")
+    car.tell(after(second, AlertEvent.VIEWED), "viewed")
     car.passes(BEEP_S)
     assert "buzzer" not in car.lamps.lit
 

@@ -13,18 +13,18 @@ from custody_twins import PLATE, Department, Reopen, SteppedTime, add_reads, ask
 from flipped import flip
 
 from storage import access, codec, search, ssh_signature
-from storage.audit import AuditFilter, AuditLine, as_csv, read_lines
-from storage.audit_records import Access, AccessResult
+from storage.audit import AuditLine, UnitAuditFilter, as_csv, read_lines
+from storage.audit_records import UnitAccess, UnitAccessEnded
 from storage.door import Door, audit_subject, hold_subject, subject_of
 from storage.errors import RefusedError, StorageError
 from storage.ledger import Ledger
 from storage.policy import TRAINING_TOPICS, CustodyPolicy
-from storage.roster import Person, Roster, password_verifier
+from storage.roster import Roster, RosterPerson, password_verifier
 from storage.ssh_signature import SshPublicKey
 from storage.standing import POLICY, ROSTER
 from storage.times import DAY_US
 
-EVERYTHING = AuditFilter(since_us=0, until_us=1 << 62, user=None, purpose=None, plate=None)
+EVERYTHING = UnitAuditFilter(since_us=0, until_us=1 << 62, user=None, purpose=None, plate=None)
 
 
 def entries(ledger: Ledger) -> list[AuditLine]:
@@ -42,8 +42,8 @@ def test_a_look_up_is_in_the_log_before_its_answer(ledger: Ledger, door: Door, t
     answer = door.answer("query", query_body(door, ledger))
     assert [one["text"] for one in answer["reads"]] == [PLATE]
     entry, result = ledger.store.record(answer["entry"]), ledger.store.record(answer["entry"] + 1)
-    assert isinstance(entry, Access)
-    assert isinstance(result, AccessResult)
+    assert isinstance(entry, UnitAccess)
+    assert isinstance(result, UnitAccessEnded)
     assert (entry.user, entry.purpose, entry.case_number) == (
         "demo-supervisor",
         "investigation",
@@ -161,7 +161,7 @@ def test_a_proof_serves_once_and_not_after_two_minutes(ledger: Ledger, door: Doo
 def test_what_is_searched_is_what_was_signed(ledger: Ledger, door: Door, time: SteppedTime) -> None:
     add_reads(ledger, time, 1)
     body = query_body(door, ledger, plate="ABC123")
-    wider = search.Query(plate=None, since_us=0, until_us=(1 << 62) - 1)
+    wider = search.UnitQuery(plate=None, since_us=0, until_us=(1 << 62) - 1)
     with pytest.raises(RefusedError, match="something else"):
         door.answer("query", body | {"query": codec.to_plain(wider)})
     assert subject_of(wider).startswith("any plate")
@@ -261,7 +261,7 @@ class Officer:
 
     def __init__(self, trained_us: int) -> None:
         self.key = Ed25519PrivateKey.generate()
-        self.person = Person(
+        self.person = RosterPerson(
             user="r.diaz",
             roles=("ccat-supervisor",),
             organisation="Monrovia PD",
@@ -274,7 +274,7 @@ class Officer:
         )
 
     def ask(self, door: Door) -> dict[str, Any]:
-        query = search.Query(plate=PLATE, since_us=0, until_us=(1 << 62) - 1)
+        query = search.UnitQuery(plate=PLATE, since_us=0, until_us=(1 << 62) - 1)
         request = access.Request(
             action="query",
             user="r.diaz",

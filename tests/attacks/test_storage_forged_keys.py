@@ -17,7 +17,7 @@ from storage.leaf import KEYRING, Mark
 from storage.ledger import Ledger
 from storage.record_base import KeyClass
 from storage.slot import load
-from storage.store import Store, bound
+from storage.store import UnitStore, bound
 
 
 def wrapped(ledger: Ledger, ring: keyring.Keyring) -> None:
@@ -49,11 +49,11 @@ def key_of(
     return EpochKey(epoch=epoch, key_class=key_class, own=own, day=day, day_key=day_key)
 
 
-def with_a_purged_key(store: Store, ring: keyring.Keyring) -> keyring.Keyring:
+def with_a_purged_key(store: UnitStore, ring: keyring.Keyring) -> keyring.Keyring:
     return ring.plus(key_of(epoch_of(store, KeyClass.READ, purged=True), KeyClass.READ))
 
 
-Change = Callable[[Store, keyring.Keyring], keyring.Keyring]
+Change = Callable[[UnitStore, keyring.Keyring], keyring.Keyring]
 
 
 KEYRINGS = [

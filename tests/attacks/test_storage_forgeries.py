@@ -24,18 +24,18 @@ from storage.log_records import Incident, Resealed, UploadReceipt
 from storage.record_base import KeyClass
 from storage.sealing import Sealed
 from storage.slot import load
-from storage.store import Store, bound
+from storage.store import UnitStore, bound
 
 Forgery = Callable[[Ledger, Department, SteppedTime], None]
 
 
-def forge(store: Store, kind: str, epoch: int, key_class: KeyClass, *sealed: Sealed) -> None:
+def forge(store: UnitStore, kind: str, epoch: int, key_class: KeyClass, *sealed: Sealed) -> None:
     """A record that only the log key can make, with head and state."""
     with store.adding():
         store.add_leaf(kind, epoch, key_class, list(sealed))
 
 
-def sealed_gap(store: Store, epoch: int) -> Sealed:
+def sealed_gap(store: UnitStore, epoch: int) -> Sealed:
     gap = codec.to_bytes(Gap(reason="forged", from_us=1, to_us=2, lost=0))
     return sealing.seal(store.live.get(epoch, bytes(32)), store.log_id, store.next_sequence(),
                         sealing.fresh(ENTRY, gap))  # fmt: skip

@@ -21,7 +21,7 @@ from storage.audit_records import Gap
 from storage.checkpoint import NoteKey
 from storage.door import Door, hold_subject
 from storage.errors import SlotError
-from storage.findings import Report
+from storage.findings import UnitReport
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.slot import load
@@ -400,5 +400,5 @@ def test_an_image_that_no_record_names_is_found(lived_in: Path, slot: LoopbackSl
 
 def test_a_whole_log_by_another_key_is_not_the_units(lived_in: Path, slot: LoopbackSlot) -> None:
     stranger = NoteKey("x", Ed25519PrivateKey.generate().public_key())
-    report: Report = verify_home(Home(lived_in), stranger)
+    report: UnitReport = verify_home(Home(lived_in), stranger)
     assert not report.ok

@@ -16,10 +16,10 @@ from storage.policy import (
     TRAVELED_LATER,
     CustodyPolicy,
     NoReadZone,
-    Term,
+    PolicyTerm,
     parse_custody_policy,
 )
-from storage.roster import Person
+from storage.roster import RosterPerson
 from storage.standing import MAX_DOCUMENT_BYTES
 from sync.department.policy.policy_file import default_document, parse
 from sync.department.policy.roles import Role
@@ -38,8 +38,8 @@ hold_roles = ["administrator"]
 audit_roles = ["reviewer"]
 no_read_zones = [{id = "clinic", corners = [[34.15, -118.0], [34.16, -118.0], [34.16, -117.9]]}]
 """
-PATROL = Term(id="patrol", clause="9.2", text="Patrol by order of the chief")
-COURT = Term(id="court-order", clause="9.8", text="A court ordered it")
+PATROL = PolicyTerm(id="patrol", clause="9.2", text="Patrol by order of the chief")
+COURT = PolicyTerm(id="court-order", clause="9.8", text="A court ordered it")
 
 
 def own_document() -> bytes:
@@ -227,8 +227,8 @@ def test_grounds_of_the_policy_hold_at_the_unit(ledger: Ledger, door: Door, time
     assert place("court-order")["hold"]
 
 
-def _person(time: SteppedTime, *topics: str) -> Person:
-    return Person(
+def _person(time: SteppedTime, *topics: str) -> RosterPerson:
+    return RosterPerson(
         user="r.diaz",
         roles=("ccat-supervisor",),
         organisation="Monrovia PD",

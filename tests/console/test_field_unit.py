@@ -22,18 +22,18 @@ from firmware.health.report import HealthWatch
 from firmware.run.app import prepare_home
 from firmware.settings.config import CameraSettings, load_config
 from hw.camera import Frame
-from hw.clock import ClockState, SetClock
+from hw.clock import SetClock, TimeState
 from hw.errors import CameraStalledError, HardwareError, MissingDriverError, SlotFailedError
 from hw.lamps import BorrowedLamps, RememberedLamps
 from hw.machine import RememberedMachine
-from hw.vitals import Link, ScriptedBoard
+from hw.vitals import NetworkLink, ScriptedBoard
 from storage import codec, envelope
 from storage.audit_records import Configuration
 from storage.errors import SlotError
 from storage.ledger import Ledger
 from storage.read_records import Read
-from storage.record_base import ClockState as RecordClockState
-from storage.roster import Person, Roster
+from storage.record_base import ClockState
+from storage.roster import Roster, RosterPerson
 from sync import messages as m
 from sync.destruction import Destroyed, of_text
 from sync.documents import Carried, context_of
@@ -48,7 +48,7 @@ NOW_US = 1_795_000_000_000_000
 def a_read() -> Read:
     return Read(
         text="7ABC123", confidence=0.9, first_us=NOW_US, last_us=NOW_US, time_error_us=1,
-        clock_state=RecordClockState.DISCIPLINED, camera="test", plate_box=(0.0, 0.0, 1.0, 1.0),
+        clock_state=ClockState.DISCIPLINED, camera="test", plate_box=(0.0, 0.0, 1.0, 1.0),
     )  # fmt: skip
 
 
@@ -133,8 +133,8 @@ def test_the_roster_ends_grants_with_training_and_removal_and_asks_no_training_o
     home.enroll()
     trained = NOW_US - 370 * 86_400_000_000
 
-    def person(user: str, role: str, trained_us: int, *, revoked: bool = False) -> Person:
-        return Person(
+    def person(user: str, role: str, trained_us: int, *, revoked: bool = False) -> RosterPerson:
+        return RosterPerson(
             user=user, roles=(role,), organisation="d", ssh_keys=(), password=None, trained_us=trained_us,
             topics=(), trainer="super", revoked=revoked,
         )  # fmt: skip
@@ -322,7 +322,7 @@ def test_a_self_test_tells_a_silent_camera_from_a_dark_one(home: Home) -> None:
     home.frames.append(a_frame(640, 360))
     checks = {check.name: check.good for check in home.unit.selftest()}
     assert (checks["camera"], checks["picture"]) == (True, False)
-    home.clock.lose_reference(ClockState.UNKNOWN)
+    home.clock.lose_reference(TimeState.UNKNOWN)
     assert {check.name: check.good for check in home.unit.selftest()}["clock"] is None
 
 
@@ -350,7 +350,7 @@ def test_a_self_test_shows_every_number_that_the_unit_measured(
     assert isinstance(board, ScriptedBoard)
     board.vitals = replace(
         board.vitals, disk_free_bytes=free_mb << 20, temperature_c=float(warm),
-        links=tuple(Link(name=name, up=True, received_bytes=1, sent_bytes=1) for name in links),
+        links=tuple(NetworkLink(name=name, up=True, received_bytes=1, sent_bytes=1) for name in links),
     )  # fmt: skip
     home.frames[:] = [a_frame(*size)]
     lines = selftest_lines(home)
@@ -368,7 +368,7 @@ def test_a_plate_that_looks_like_a_size_is_blotted_where_a_driver_says_it(home: 
     assert isinstance(board, ScriptedBoard)
     board.vitals = replace(
         board.vitals,
-        links=(Link(name=plate.replace(" ", ""), up=True, received_bytes=1, sent_bytes=1),),
+        links=(NetworkLink(name=plate.replace(" ", ""), up=True, received_bytes=1, sent_bytes=1),),
     )
     home.unit._parts = replace(home.unit._parts, newest=failing_with(f"bad frame of {plate} in /tmp"))
     lines = selftest_lines(home)

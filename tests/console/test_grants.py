@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from firmware.cli import main
-from firmware.console.challenge import LIFE_S, Answer, Challenge
+from firmware.console.challenge import LIFE_S, Challenge, ChallengeAnswer
 from firmware.console.errors import LineRefusedError, LoginRefusedError
 from hw.clock import SetClock
 from storage.codec import from_bytes, to_bytes
@@ -457,7 +457,7 @@ def test_a_challenge_that_was_mistyped_is_not_signed(change: Callable[[str], str
 
 def test_what_is_no_answer_is_refused_with_its_reason() -> None:
     with pytest.raises(LoginRefusedError, match="not an answer"):
-        Answer.parse(b"\xff no answer")
+        ChallengeAnswer.parse(b"\xff no answer")
 
 
 def test_an_answer_that_is_typed_for_too_long_is_not_waited_for(make_bench: Callable[..., Bench]) -> None:

@@ -19,7 +19,7 @@ from firmware.console.preview import BLOT, COLUMNS, ROWS, SHADES, masked_preview
 from firmware.screen import screened, screened_link, screened_log
 from firmware.settings.config import PLATE_LEAST_PX, Config, config_text
 from hw.camera import Frame
-from hw.clock import ClockState, UtcTime
+from hw.clock import TimeState, UtcTime
 from tests.tools.bench_unit import BenchUnit
 
 Scene = tuple[NDArray[np.uint8], list[tuple[float, float, float, float]], list[str]]
@@ -72,7 +72,7 @@ def everything(shared_data: Path, real: list[Scene]) -> list[Scene]:
 
 
 def frame_of(luma: NDArray[np.uint8]) -> Frame:
-    time = UtcTime(us=0, error_us=0, state=ClockState.UNKNOWN)
+    time = UtcTime(us=0, error_us=0, state=TimeState.UNKNOWN)
     return Frame(
         luma=luma,
         chroma=None,

@@ -15,7 +15,7 @@ from desk_twins import PASSWORD, PEOPLE, Department
 from starlette.applications import Starlette
 from starlette.types import Message
 
-from storage.alert_life import AlertStep, Step
+from storage.alert_life import AlertEvent, AlertStep
 from storage.times import DAY_US, MINUTE_US
 from sync.department.desk.alerts.calls import AlertForm
 from sync.department.desk.alerts.events import AlertEvents, AlertStream, EventStream
@@ -107,7 +107,9 @@ def test_no_event_says_more_than_number_state_sound_and_counts(
 
     async def work(stream: AlertStream) -> None:
         alert = car.raises(silent=("state",))
-        car.steps(alert, AlertStep(step=Step.VIEWED, user="officer1", role="", at_us=department.clock.us))
+        car.steps(
+            alert, AlertStep(step=AlertEvent.VIEWED, user="officer1", role="", at_us=department.clock.us)
+        )
         department.front.bell.ring()
         wanted = 2
         async for data in stream:

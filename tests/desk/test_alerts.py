@@ -14,7 +14,7 @@ from desk_cars import PLATE, Car
 from desk_twins import PEOPLE, Department
 from sqlalchemy import update
 
-from storage.alert_life import AlertStep, Answer, Fit, Outcome, Step
+from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit, Outcome
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.desk.alerts.calls import (
     AlertForm,
@@ -32,8 +32,7 @@ from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import Images, NothingForm
 from sync.department.journal.alert_entries import AlertStepTaken
-from sync.department.journal.entries import Access
-from sync.department.journal.entries import Entry as LogEntry
+from sync.department.journal.entries import Access, Entry
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.store.database import open_store
 from sync.department.store.tables import units
@@ -67,7 +66,7 @@ def overdue(department: Department) -> list[Overdue]:
     return list(found)
 
 
-def given(plan: Plan[LogEntry], _caller: Caller) -> Plan[LogEntry]:
+def given(plan: Plan[Entry], _caller: Caller) -> Plan[Entry]:
     return plan
 
 
@@ -220,7 +219,7 @@ def test_an_entry_of_an_alert_opens_no_image_and_one_of_an_image_no_text(
         ("alert", "alert-image"), (("patch",), ("text",)), calls, strict=True
     ):
         note = access_of(action, "x", (read,))
-        plan: Plan[LogEntry] = ([note], itemgetter(0))
+        plan: Plan[Entry] = ([note], itemgetter(0))
         with signing(department.desk, tokens("disp1"), f"alert/{name}", form):
             made = department.desk.act(tokens("disp1"), Call.ALERT_VERIFY, partial(given, plan))
         cover = department.desk.covered(made.sequence)
@@ -256,17 +255,17 @@ def test_steps_in_the_car_are_the_same_alerts_steps(department: Department, toke
     at_us = department.clock.us
     car.steps(
         alert,
-        AlertStep(step=Step.VIEWED, user="officer1", role="sworn-officer", at_us=at_us),
+        AlertStep(step=AlertEvent.VIEWED, user="officer1", role="sworn-officer", at_us=at_us),
         AlertStep(
-            step=Step.TRANSCRIBED, user="officer1", role="", at_us=at_us, plate="7XKR279", state="US-CA"
+            step=AlertEvent.TRANSCRIBED, user="officer1", role="", at_us=at_us, plate="7XKR279", state="US-CA"
         ),
         AlertStep(
-            step=Step.ANSWERED,
+            step=AlertEvent.ANSWERED,
             user="officer1",
             role="",
             at_us=at_us,
             fit=Fit.YES,
-            answer=Answer.WRONG_CHARACTER,
+            answer=AlertAnswer.WRONG_CHARACTER,
         ),
     )
     (line,) = lines(department, tokens("disp1"))

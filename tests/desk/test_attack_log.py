@@ -28,8 +28,8 @@ from sync.department.journal.access_log import (
     leaf_payload,
     parse_leaf,
 )
-from sync.department.journal.entries import AccessResult
-from sync.department.journal.publisher import Publisher, Watcher
+from sync.department.journal.entries import AccessEnded
+from sync.department.journal.publisher import Publisher, WatchingWitness
 from sync.department.journal.witness_link import FolderWitness
 from sync.department.journal.witness_server import WitnessFolder
 
@@ -46,7 +46,7 @@ def publish(log: AccessLog, link: FolderWitness, key: CosignerKey) -> None:
     """Have the whole log co-signed, as the desk does."""
     publisher = Publisher(log, log.folder)
     try:
-        publisher.cover(log.size() - 1, Witnesses(((key,),), 1), [Watcher((key,), link)])
+        publisher.cover(log.size() - 1, Witnesses(((key,),), 1), [WatchingWitness((key,), link)])
     finally:
         publisher.close()
 
@@ -63,7 +63,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ed25519Priv
     link = FolderWitness(witness, lambda: clock[0])
     for number in range(LOOK_UPS):
         entry = log.append(look_up(number), stamp(number))
-        log.append(AccessResult(access=entry.sequence, count=1, reads=(), unwitnessed=False), stamp(number))
+        log.append(AccessEnded(access=entry.sequence, count=1, reads=(), unwitnessed=False), stamp(number))
         clock[0] = stamp(number).at_us
         if number % 7 == 0:
             publish(log, link, witness.keys[0])

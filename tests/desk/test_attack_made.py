@@ -16,19 +16,18 @@ from desk_cars import Car
 from desk_root import VICTIM, Root, problems
 from desk_twins import COURSE, GROUND, TOPICS, Department
 
-from storage.alert_life import AlertStep, Answer, Fit, Step
+from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit
 from storage.grant_format import GrantRole
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.alerts.calls import AlertForm
 from sync.department.desk.alerts.opening import access_of
-from sync.department.desk.audit.calls import CloseForm
+from sync.department.desk.audit.calls import AuditCloseForm
 from sync.department.desk.documents.calls import SignForm
 from sync.department.desk.documents.lists import ListForm
 from sync.department.desk.glass.calls import GlassForm, JudgeForm
 from sync.department.desk.grants.calls import GrantForm
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed
-from sync.department.desk.inquiry.forms import Answer as Found
-from sync.department.desk.inquiry.forms import Images, NothingForm, RunForm
+from sync.department.desk.inquiry.forms import Answer, Images, NothingForm, RunForm
 from sync.department.desk.people.calls import TrainingForm
 from sync.department.desk.sessions import digest_of
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
@@ -40,11 +39,11 @@ from sync.department.journal.change_entries import (
     ListSent,
 )
 from sync.department.journal.entries import (
+    AccessLogOpened,
     Disputed,
     FindingClosed,
     InquiryAsked,
     LockoutLifted,
-    LogOpened,
     Query,
     SearchProposed,
     TrainingDone,
@@ -111,7 +110,12 @@ def grant(person: str = "vendor1") -> GrantIssued:
 
 
 STEP = AlertStep(
-    step=Step.ANSWERED, user=VICTIM, role="communications", at_us=1, answer=Answer.CONFIRMED, fit=Fit.YES
+    step=AlertEvent.ANSWERED,
+    user=VICTIM,
+    role="communications",
+    at_us=1,
+    answer=AlertAnswer.CONFIRMED,
+    fit=Fit.YES,
 )
 NO_QUERY = Query(plate="8XYZ123", since_us=0, until_us=1, area=None, unit="")
 INVENTED: dict[str, Note] = {
@@ -274,14 +278,14 @@ def ones_own_emergency_judged(root: Root) -> tuple[Note, tuple[object, bytes]]:
         danger="child in the car",
     )
     answer = department.call("inquiry/break-glass", department.logon("super"), form)
-    assert isinstance(answer, Found)
+    assert isinstance(answer, Answer)
     judge = JudgeForm(access=answer.access, justified=True, reason="I was right to do it")
     note = GlassJudged(access=answer.access, justified=True, reason=judge.reason)
     return note, root.signed("super", "inquiry/judge", judge)
 
 
 def a_verdict_turned(root: Root) -> tuple[Note, tuple[object, bytes]]:
-    form = CloseForm(finding=1, verdict="misuse", note="searched his neighbor twice")
+    form = AuditCloseForm(finding=1, verdict="misuse", note="searched his neighbor twice")
     note = FindingClosed(finding=1, verdict="justified", note=form.note)
     return note, root.signed("reviewer1", "audit/close", form)
 
@@ -421,7 +425,7 @@ def test_an_older_log_demands_a_kind_from_its_first_signed_entry_on(department: 
 
     entries = list(department.desk.log.entries())
     first = entries[0].note
-    assert isinstance(first, LogOpened)
+    assert isinstance(first, AccessLogOpened)
     older = SignedLog()
     older.judge(replace(entries[0], note=replace(first, signs=0)))
     trained = [one for one in entries if isinstance(one.note, TrainingDone)]

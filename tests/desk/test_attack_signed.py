@@ -229,7 +229,7 @@ def wide_by_an_approval_that_root_wrote(root: Root) -> int:
 def wide_by_ones_own_approval(root: Root) -> int:
     key, session = root.accomplice(VICTIM)
     number = proposal(root, session)
-    form = inquiries.DecideForm(proposal=number, granted=True, reason="known to me")
+    form = inquiries.InquiryDecideForm(proposal=number, granted=True, reason="known to me")
     signed = sign_call(key, root.log.log_id, VICTIM, "inquiry/approve", form, root.stamp().at_us)
     note = SearchApproved(proposal=number, granted=True, reason="known to me")
     root.write(note, root.stamp(session=session), signed)
@@ -241,7 +241,7 @@ def wide_by_a_no_that_root_turned(root: Root) -> int:
     key, session = root.accomplice(VICTIM)
     number = proposal(root, session)
     second, theirs = root.accomplice("super")
-    form = inquiries.DecideForm(proposal=number, granted=False, reason="no reason given")
+    form = inquiries.InquiryDecideForm(proposal=number, granted=False, reason="no reason given")
     signed = sign_call(second, root.log.log_id, "super", "inquiry/approve", form, root.stamp().at_us)
     note = SearchApproved(proposal=number, granted=True, reason="no reason given")
     root.write(note, root.stamp("super", theirs), signed)
@@ -253,7 +253,7 @@ def wide_by_an_approval_of_another_search(root: Root) -> int:
     key, session = root.accomplice(VICTIM)
     number, other = proposal(root, session), proposal(root, session)
     second, theirs = root.accomplice("super")
-    form = inquiries.DecideForm(proposal=other, granted=True, reason="known to me")
+    form = inquiries.InquiryDecideForm(proposal=other, granted=True, reason="known to me")
     signed = sign_call(second, root.log.log_id, "super", "inquiry/approve", form, root.stamp().at_us)
     root.write(SearchApproved(proposal=other, granted=True, reason="known to me"),
                root.stamp("super", theirs), signed)  # fmt: skip

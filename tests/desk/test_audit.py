@@ -15,9 +15,9 @@ from desk_twins import GROUND, Department
 
 from storage.times import MINUTE_US
 from sync.department.desk.audit.calls import (
+    AuditCloseForm,
     AuditForm,
     AuditReport,
-    CloseForm,
     Finding,
     PeriodForm,
     look_daily,
@@ -171,7 +171,7 @@ def test_a_finding_is_closed_by_its_reviewer_alone(department: Department, token
         search(department, comm)
     report = department.call("audit/run", tokens("super"), PeriodForm())
     assert isinstance(report, AuditReport)
-    form = CloseForm(finding=report.findings[0], verdict="misuse", note="no such case exists")
+    form = AuditCloseForm(finding=report.findings[0], verdict="misuse", note="no such case exists")
     for user, change, code in (
         ("chief", {}, "other-reviewer"),
         ("reviewer1", {"verdict": "fine"}, "verdict"),
@@ -252,7 +252,9 @@ def test_a_reviewer_sees_what_he_judges_and_why_it_was_disputed(
         department.call("audit/read", reviewer, AuditForm(finding=one.finding + 9))
     assert refused.value.code == "no-finding"
     words = "he was on duty, the log shows it"
-    department.call("audit/close", reviewer, CloseForm(finding=one.finding, verdict="unclear", note=words))
+    department.call(
+        "audit/close", reviewer, AuditCloseForm(finding=one.finding, verdict="unclear", note=words)
+    )
     found = department.call("audit/findings", reviewer, NothingForm())
     assert [one.note for one in found if one.detector == "disputed"] == [words]  # type: ignore[attr-defined]
 

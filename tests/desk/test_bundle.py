@@ -153,7 +153,7 @@ def drop_opening(files: Files) -> None:
 
 def alter_opening(files: Files) -> None:
     parts = list(bundle._unframed(files["openings.bin"], ""))
-    one = codec.from_bytes(bundle.Opening, parts[-1])
+    one = codec.from_bytes(bundle.BundleOpening, parts[-1])
     changed = replace(one, content=one.content.replace(b"\x0b", b"\x0a"))
     assert changed != one
     files["openings.bin"] = bundle._framed([*parts[:-1], codec.to_bytes(changed)])

@@ -6,7 +6,7 @@ import pytest
 from desk_twins import Department
 
 from storage.times import HOUR_US
-from sync.department.desk.changes.rules import Changes, state_of
+from sync.department.desk.changes.rules import ChangeStates, state_of
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
 from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Note, Stamp
@@ -34,7 +34,7 @@ def test_the_hours_of_an_approval_count_from_the_decision(
     department: Department, decided_h: float | None, granted: bool, used: bool, now_h: float, expected: str
 ) -> None:
     """`decided_h`, `now_h`: in the hours that an approval holds, after the proposal."""
-    policy, changes = department.desk.policy, Changes()
+    policy, changes = department.desk.policy, ChangeStates()
     span = policy.inquiry.approval_hours * HOUR_US
     proposed = entry(4, PROPOSED_US, ChangeProposed(call="account", about="comm1", digest=b"", summary=""))
     changes.apply(proposed)

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.times import DAY_US, HOUR_US
-from sync.department.desk.audit.calls import CloseForm, look_daily
-from sync.department.desk.audit.case_calls import Compared, CompareForm
+from sync.department.desk.audit.calls import AuditCloseForm, look_daily
+from sync.department.desk.audit.case_calls import AuditCompared, CompareForm
 from sync.department.desk.audit.cases import number_key, read_export
 from sync.department.desk.audit.event_calls import Events, EventsForm
 from sync.department.desk.audit.events import EVENT_KINDS, NAMES, EventRow, csv_text
@@ -149,7 +149,7 @@ def test_look_ups_whose_case_does_not_exist_are_findings_and_counted(
     fresh = searched(department, department.logon("disp1"), "26-777777")  # its case may come tomorrow
     export = b"Case_Number,opened\n26 001234,2026-09-01\n26-555555,\n"
     made = department.call("audit/compare", department.logon("super"), CompareForm(export=export))
-    assert isinstance(made, Compared)
+    assert isinstance(made, AuditCompared)
     assert (made.accesses, made.known, made.unknown) == (3, 1, tuple(invented))
     look_daily(department.front)
     found = [
@@ -162,7 +162,7 @@ def test_look_ups_whose_case_does_not_exist_are_findings_and_counted(
     department.desk.try_cover(department.desk.log.size() - 1)
     assert counted(department.desk).case_numbers.share == pytest.approx(1 / 3)
     again = department.call("audit/compare", department.logon("super"), CompareForm(export=export))
-    assert isinstance(again, Compared)
+    assert isinstance(again, AuditCompared)
     assert again.accesses == 0  # each look-up is held against CAD once
 
 
@@ -266,7 +266,7 @@ def test_a_closed_finding_covers_what_it_found_and_nothing_later(
     (first,) = look_daily(department.front)
     searched(department, comm, "26-006234")
     assert look_daily(department.front) == []  # it grows under the open finding
-    close = CloseForm(finding=first, verdict="justified", note="read the case files")
+    close = AuditCloseForm(finding=first, verdict="justified", note="read the case files")
     department.call("audit/close", tokens("reviewer1"), close)
     (second,) = look_daily(department.front)
     seen = [department.desk.log.entry(one).note.accesses for one in (first, second)]  # type: ignore[attr-defined]

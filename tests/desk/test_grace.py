@@ -11,7 +11,7 @@ from desk_twins import GROUND, Department
 from storage.times import MINUTE_US
 from sync.department.desk.audit.calls import AuditForm
 from sync.department.desk.inquiry.forms import Answer, RunForm
-from sync.department.journal.entries import AccessResult, WitnessAway
+from sync.department.journal.entries import AccessEnded, WitnessAway
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.open_desk import adopt_root
 
@@ -33,8 +33,8 @@ def test_answers_are_marked_in_the_grace_and_refused_after_it(department: Depart
     assert answer.unwitnessed
     assert answer.count == 3
     log = department.desk.log
-    ended = [entry.note for entry in log.entries(answer.access, kinds=(AccessResult.KIND,))]
-    assert isinstance(ended[0], AccessResult)
+    ended = [entry.note for entry in log.entries(answer.access, kinds=(AccessEnded.KIND,))]
+    assert isinstance(ended[0], AccessEnded)
     assert ended[0].unwitnessed
     department.clock.step(14 * MINUTE_US)
     assert search(department, token).unwitnessed

@@ -27,7 +27,7 @@ from sync.department.content.opened_list import (
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal import check_log
 from sync.department.journal.entries import WitnessAway
-from sync.department.journal.publisher import Publisher, Watcher
+from sync.department.journal.publisher import Publisher, WatchingWitness
 from sync.department.policy.refusals import DeskRefusal
 from sync.errors import LinkError
 
@@ -191,9 +191,9 @@ def test_two_processes_that_publish_at_once_get_no_absence(tmp_path: Path) -> No
     """The server and a command beside it: each with its own publisher and its own memory of the witness."""
     log = Log(tmp_path)
     other = Publisher(log.log, tmp_path)
-    watcher = Watcher(log.watchers[0].keys, log.links[0])
+    watcher = WatchingWitness(log.watchers[0].keys, log.links[0])
 
-    def covered(publisher: Publisher, watchers: list[Watcher]) -> int:
+    def covered(publisher: Publisher, watchers: list[WatchingWitness]) -> int:
         done = 0
         for _ in range(50):
             entry = log.add()
@@ -272,7 +272,7 @@ def test_a_witness_that_was_away_catches_up_from_its_own_size(tmp_path: Path) ->
 def test_an_answer_with_another_keys_signature_is_no_cosignature(tmp_path: Path) -> None:
     log = Log(tmp_path)
     stranger = CosignerKey.of("w0.example/1", Ed25519PrivateKey.generate())
-    watcher = Watcher((stranger,), log.links[0])
+    watcher = WatchingWitness((stranger,), log.links[0])
     entry = log.add()
     with pytest.raises(LinkError, match="not co-signed"):
         log.publisher.cover(entry, Witnesses(((stranger,),), 1), [watcher])

@@ -18,7 +18,7 @@ from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.journal.entries import Access, Refused, WitnessAway
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.policy.refusals import DeskRefusal
-from sync.department.server.retention import Retention
+from sync.department.server.retention import StoreRetention
 from sync.department.store.blobs import FolderPacks
 from sync.department.store.database import open_store
 from sync.errors import HomeError
@@ -137,7 +137,7 @@ def test_a_held_read_outlives_its_purged_day_and_no_other_does(
     packs = FolderPacks(department.home.blobs)
     time = DepartmentTime(department.home.path, Clocks.simulated(department.clock))
     time.found()
-    retention = Retention(store, keys, packs, department.home.log_key(), department.home.settings, time)
+    retention = StoreRetention(store, keys, packs, department.home.log_key(), department.home.settings, time)
     assert len(retention.run(through=START_US // DAY_US)) == 2
     store.close()
     keys.close()

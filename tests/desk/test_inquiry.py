@@ -16,19 +16,19 @@ from sync.department.desk.audit.rules import requests_of
 from sync.department.desk.inquiry.forms import (
     Answer,
     AskForm,
-    DecideForm,
     DeclineForm,
     DisputeForm,
     Entered,
     FileForm,
     ImageForm,
     Images,
+    InquiryDecideForm,
     NothingForm,
     ProposeForm,
     RequestForm,
     RunForm,
 )
-from sync.department.journal.entries import Access, AccessResult, Area, Ground, Query, Refused
+from sync.department.journal.entries import Access, AccessEnded, Area, Ground, Query, Refused
 from sync.department.policy.refusals import DeskRefusal
 
 Tokens = Callable[[str], str]
@@ -66,8 +66,8 @@ def test_the_entry_holds_what_463_5_b_asks(department: Department, tokens: Token
     assert entry.stamp.user == "comm1"
     assert entry.stamp.organisation == "Monrovia PD"
     assert entry.note.ground == GROUND
-    ended = [one.note for one in log.entries(answer.access, kinds=(AccessResult.KIND,))]
-    assert isinstance(ended[0], AccessResult)
+    ended = [one.note for one in log.entries(answer.access, kinds=(AccessEnded.KIND,))]
+    assert isinstance(ended[0], AccessEnded)
     assert (ended[0].access, ended[0].count) == (answer.access, 3)
 
 
@@ -206,7 +206,7 @@ def test_a_search_without_a_full_plate_needs_a_second_person(
     with pytest.raises(DeskRefusal) as refused:
         run(department, tokens("comm1"), query, proposal=proposal)
     assert refused.value.code == "second-person"
-    yes = DecideForm(proposal=proposal, granted=True, reason="known case")
+    yes = InquiryDecideForm(proposal=proposal, granted=True, reason="known case")
     with pytest.raises(DeskRefusal) as refused:
         department.call("inquiry/approve", tokens("comm1"), yes)
     assert refused.value.code == "second-person"
@@ -233,7 +233,7 @@ def test_an_approval_holds_for_that_search_by_that_person_for_a_day(
         department.call("inquiry/propose", tokens("comm1"), ProposeForm(query=query, ground=GROUND))
     )
     department.call(
-        "inquiry/approve", tokens("super"), DecideForm(proposal=proposal, granted=True, reason="ok")
+        "inquiry/approve", tokens("super"), InquiryDecideForm(proposal=proposal, granted=True, reason="ok")
     )
     for other, form in (
         ("disp1", RunForm(query=query, ground=GROUND, proposal=proposal)),
@@ -255,7 +255,7 @@ def test_a_declined_proposal_is_not_run(department: Department, tokens: Tokens) 
         department.call("inquiry/propose", tokens("comm1"), ProposeForm(query=query, ground=GROUND))
     )
     department.call(
-        "inquiry/approve", tokens("super"), DecideForm(proposal=proposal, granted=False, reason="no")
+        "inquiry/approve", tokens("super"), InquiryDecideForm(proposal=proposal, granted=False, reason="no")
     )
     with pytest.raises(DeskRefusal) as refused:
         run(department, tokens("comm1"), query, proposal=proposal)

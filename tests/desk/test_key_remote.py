@@ -15,7 +15,7 @@ from sync.department.content.key_server import CALLS, RECEIVES, key_app
 from sync.department.content.key_service import LocalKeyService
 from sync.department.content.opened_list import OpenedList
 from sync.department.content.proven_door import ProvenDoor
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal.entries import Access
@@ -29,7 +29,7 @@ TOKEN = "0" * 64
 @pytest.fixture
 def elsewhere(
     department: Department, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[RemoteKeyService, Front, str]]:
+) -> Iterator[tuple[RemoteKeyService, DeskContext, str]]:
     """(the receiver's client, a desk through the remote door, the service's address)."""
     keys = LocalKeyService(department.home.keys, department.clock)
     opened = OpenedList(tmp_path_factory.mktemp("elsewhere"))
@@ -45,7 +45,7 @@ def elsewhere(
 
 
 def test_a_search_runs_through_the_key_service_elsewhere(
-    department: Department, elsewhere: tuple[RemoteKeyService, Front, str]
+    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
 ) -> None:
     department.front = elsewhere[1]
     form = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
@@ -55,7 +55,7 @@ def test_a_search_runs_through_the_key_service_elsewhere(
 
 
 def test_root_on_the_departments_server_gets_no_content_from_it(
-    department: Department, elsewhere: tuple[RemoteKeyService, Front, str]
+    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
 ) -> None:
     service, front, url = elsewhere
     for name in ("open_stored", "tokens", "hold_stored", "open_held", "destroy_hold_key"):
@@ -71,7 +71,7 @@ def test_root_on_the_departments_server_gets_no_content_from_it(
 
 
 def test_what_the_receiver_needs_works_over_there(
-    department: Department, elsewhere: tuple[RemoteKeyService, Front, str]
+    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
 ) -> None:
     service = elsewhere[0]
     keys = service.issue_day_keys(20_800, 3)
@@ -92,7 +92,7 @@ def test_what_the_receiver_needs_works_over_there(
 
 
 def test_held_content_is_opened_over_there_for_an_export_entry_alone(
-    department: Department, elsewhere: tuple[RemoteKeyService, Front, str]
+    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
 ) -> None:
     """Root holds the ciphertext of a hold and every entry of the log; only an export's entry opens it."""
     department.front = elsewhere[1]
@@ -159,7 +159,7 @@ def test_held_content_is_opened_over_there_for_an_export_entry_alone(
 
 
 def test_a_guessed_plate_gets_no_token_for_a_day_gone_by(
-    department: Department, elsewhere: tuple[RemoteKeyService, Front, str]
+    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
 ) -> None:
     """Root seals a plate of his choice and has it received for an old day, to compare tokens."""
     today = department.clock.us // DAY_US

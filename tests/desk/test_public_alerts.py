@@ -14,7 +14,7 @@ from desk_twins import Department, open_copy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.alert_life import NEGATIVE, AlertStep, Answer, Step
+from storage.alert_life import NEGATIVE, AlertAnswer, AlertEvent, AlertStep
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.transparency.counts import counted, seen_now
 from sync.department.desk.transparency.facts import facts_of
@@ -45,7 +45,9 @@ def known(alert: str, *, source: str = "SVS", silent: bool = False, planted: str
     )
 
 
-def step(alert: str, kind: Step, *, answer: Answer | None = None, plate: str = "") -> AlertStepTaken:
+def step(
+    alert: str, kind: AlertEvent, *, answer: AlertAnswer | None = None, plate: str = ""
+) -> AlertStepTaken:
     taken = AlertStep(step=kind, user="comm1", role="communications", at_us=0, plate=plate, answer=answer)
     return AlertStepTaken(alert=alert, unit="", step=taken)
 
@@ -57,20 +59,20 @@ def entries(*notes: Note) -> list[Entry]:
 def test_misreads_tests_and_what_sounded_are_told_apart(department: Department) -> None:
     notes = entries(
         known("a/1"),
-        step("a/1", Step.TRANSCRIBED, plate="8XYZ128"),
-        step("a/1", Step.ANSWERED, answer=Answer.WRONG_CHARACTER),
+        step("a/1", AlertEvent.TRANSCRIBED, plate="8XYZ128"),
+        step("a/1", AlertEvent.ANSWERED, answer=AlertAnswer.WRONG_CHARACTER),
         known("a/2", silent=True),
-        step("a/2", Step.ANSWERED, answer=Answer.CANNOT_TELL),
-        step("a/2", Step.ANSWERED, answer=Answer.NOT_THIS_VEHICLE),  # the newest answer counts
+        step("a/2", AlertEvent.ANSWERED, answer=AlertAnswer.CANNOT_TELL),
+        step("a/2", AlertEvent.ANSWERED, answer=AlertAnswer.NOT_THIS_VEHICLE),  # the newest answer counts
         known("a/3"),
-        step("a/3", Step.ANSWERED, answer=Answer.CONFIRMED),
+        step("a/3", AlertEvent.ANSWERED, answer=AlertAnswer.CONFIRMED),
         known("p/1", planted="8XYZ123"),
-        step("p/1", Step.TRANSCRIBED, plate="8XYZ128"),
-        step("p/1", Step.ANSWERED, answer=Answer.WRONG_CHARACTER),
+        step("p/1", AlertEvent.TRANSCRIBED, plate="8XYZ128"),
+        step("p/1", AlertEvent.ANSWERED, answer=AlertAnswer.WRONG_CHARACTER),
         known("p/2", planted="8XYZ123"),
-        step("p/1", Step.CLOSED),
-        step("p/2", Step.TRANSCRIBED, plate="8XYZ123"),
-        step("p/2", Step.CLOSED),
+        step("p/1", AlertEvent.CLOSED),
+        step("p/2", AlertEvent.TRANSCRIBED, plate="8XYZ123"),
+        step("p/2", AlertEvent.CLOSED),
     )
     hits = count(facts_of(notes), seen_now(department.desk, 0, "")).hits
     assert (hits.raised, hits.silent, hits.answered) == (3, 1, 3)
@@ -81,8 +83,8 @@ def test_misreads_tests_and_what_sounded_are_told_apart(department: Department) 
 def test_a_planted_mismatch_is_counted_as_a_hit_until_it_is_closed(department: Department) -> None:
     """Whoever reads the counts between two steps learns nothing of an open alert."""
     life = [
-        step("a/2", Step.TRANSCRIBED, plate="8XYZ128"),
-        step("a/2", Step.ANSWERED, answer=Answer.WRONG_CHARACTER),
+        step("a/2", AlertEvent.TRANSCRIBED, plate="8XYZ128"),
+        step("a/2", AlertEvent.ANSWERED, answer=AlertAnswer.WRONG_CHARACTER),
     ]
     real = [known("a/1"), known("a/2"), *life]
     planted = [known("a/1"), known("a/2", planted="8XYZ123"), *life]
@@ -90,7 +92,7 @@ def test_a_planted_mismatch_is_counted_as_a_hit_until_it_is_closed(department: D
     for size in range(1, len(real) + 1):
         told = [count(facts_of(entries(*notes[:size])), seen) for notes in (real, planted)]
         assert told[0] == told[1]
-    closed = count(facts_of(entries(*planted, step("a/2", Step.CLOSED))), seen).hits
+    closed = count(facts_of(entries(*planted, step("a/2", AlertEvent.CLOSED))), seen).hits
     assert (closed.raised, closed.answered, closed.tests, closed.tests_caught) == (1, 0, 1, 1)
 
 
@@ -104,13 +106,13 @@ def lasting(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     department.close()
 
 
-@given(answers=st.lists(st.sampled_from(Answer), min_size=0, max_size=60))
-def test_a_source_is_silent_as_the_desk_has_it(lasting: Department, answers: list[Answer]) -> None:
+@given(answers=st.lists(st.sampled_from(AlertAnswer), min_size=0, max_size=60))
+def test_a_source_is_silent_as_the_desk_has_it(lasting: Department, answers: list[AlertAnswer]) -> None:
     notes: list[Note] = []
     for number, answer in enumerate(answers):
-        notes += [known(f"a/{number}"), step(f"a/{number}", Step.ANSWERED, answer=answer)]
+        notes += [known(f"a/{number}"), step(f"a/{number}", AlertEvent.ANSWERED, answer=answer)]
     terms = lasting.desk.policy.alerts
-    told = [one for one in answers if one is not Answer.CANNOT_TELL]
+    told = [one for one in answers if one is not AlertAnswer.CANNOT_TELL]
     wrong = sum(one in NEGATIVE for one in told)
     muted = len(told) >= terms.source_rejected_least and wrong * 100 > terms.source_rejected_percent * len(
         told

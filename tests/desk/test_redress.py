@@ -20,7 +20,7 @@ from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.public import MAX_REDRESS_BYTES
 from sync.department.desk.redress import rules
-from sync.department.desk.redress.calls import AnswerForm, PaperForm, RedressForm, RedressRow, ask
+from sync.department.desk.redress.calls import PaperForm, RedressAnswerForm, RedressForm, RedressRow, ask
 from sync.department.desk.transparency.counts import counted
 from sync.department.desk.transparency.rules import Redress
 from sync.department.journal.redress_entries import RedressAsked
@@ -61,7 +61,7 @@ def test_a_request_waits_for_the_administrator_and_is_answered_once(
     (row,) = rows(department, tokens("chief"))
     assert (row.request, row.outcome, row.contact) == (number, "", FORM.contact)
     assert row.words == "I was stopped at gunpoint on Huntington Drive, May 4"
-    settle = AnswerForm(request=number, outcome="corrected", note="list corrected, told by mail")
+    settle = RedressAnswerForm(request=number, outcome="corrected", note="list corrected, told by mail")
     for bad, code in (
         (replace(settle, outcome="whatever"), "outcome"),
         (replace(settle, note="done"), "note"),
@@ -210,7 +210,9 @@ def test_a_paper_form_is_entered_with_the_day_it_came_and_is_due_from_then(
     assert (row.at_us, row.due_us) == (form.received_us, form.received_us + rules.ANSWER_DAYS * DAY_US)
     (entry,) = department.desk.log.entries(kinds=(RedressAsked.KIND,))
     assert entry.stamp.user == "chief"
-    settle = AnswerForm(request=asked.request, outcome="corrected", note="list corrected, told by letter")
+    settle = RedressAnswerForm(
+        request=asked.request, outcome="corrected", note="list corrected, told by letter"
+    )
     department.call("redress/answer", tokens("deputy"), settle)
     department.desk.try_cover(department.desk.log.size() - 1)
     assert counted(department.desk).redress == Redress(asked=1, answered=1)

@@ -13,16 +13,16 @@ from desk_forms import forms
 from desk_twins import COURSE, GROUND, TOPICS, Department
 
 from storage.times import DAY_US, HOUR_US, MINUTE_US
-from sync.department.desk.audit.calls import CloseForm, PeriodForm, look_daily
+from sync.department.desk.audit.calls import AuditCloseForm, PeriodForm, look_daily
 from sync.department.desk.audit.event_calls import EventsForm
-from sync.department.desk.changes.calls import DecideForm as ChangeWord
+from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.holds.calls import ExportForm, HoldForm, Placed
 from sync.department.desk.inquiry.forms import (
     AskForm,
-    DecideForm,
     Entered,
     FileForm,
     FileManyForm,
+    InquiryDecideForm,
     NothingForm,
     ProposeForm,
     RunForm,
@@ -169,7 +169,7 @@ def test_the_person_a_finding_is_about_does_not_close_it(department: Department,
     assert isinstance(entry.note, FindingOpened)
     about = replace(entry.note, about="reviewer1")
     department.desk.book.findings.opened[finding] = Entry(entry.sequence, entry.stamp, about)
-    close = CloseForm(finding=finding, verdict="justified", note="read the case file")
+    close = AuditCloseForm(finding=finding, verdict="justified", note="read the case file")
     assert code_of(department, "audit/close", tokens("reviewer1"), close) == "own-finding"
 
 
@@ -185,7 +185,7 @@ def test_the_officer_who_asked_is_not_the_second_person_of_the_search_that_answe
     assert isinstance(asked, Entered)
     proposed = department.call("inquiry/propose", tokens("comm1"), ProposeForm(request=asked.entry))
     assert isinstance(proposed, Entered)
-    yes = DecideForm(proposal=proposed.entry, granted=True, reason="my own request")
+    yes = InquiryDecideForm(proposal=proposed.entry, granted=True, reason="my own request")
     assert code_of(department, "inquiry/approve", tokens("disp1"), yes) == "second-person"
     assert code_of(department, "inquiry/approve", tokens("comm1"), yes) == "second-person"
     department.call("inquiry/approve", tokens("super"), yes)
@@ -263,7 +263,7 @@ def test_who_leaves_between_the_approval_and_the_act_takes_neither_back(
     form = account(user="pup", roles=(Role.DISPATCHER,))
     made = department.call("user/set", tokens("chief"), replace(form, propose=True))
     assert isinstance(made, Entered)
-    yes = ChangeWord(proposal=made.entry, granted=True, reason="known to me")
+    yes = DecideForm(proposal=made.entry, granted=True, reason="known to me")
     department.call("change/approve", tokens("deputy"), yes)
     department.call("user/set", tokens("chief"), account(user="deputy", roles=(), active=False))
     department.call("user/set", tokens("chief"), replace(form, approval=made.entry))

@@ -32,7 +32,7 @@ from sync.department.policy.refusals import (
     NotYetError,
 )
 from sync.department.policy.roles import Role
-from sync.errors import ConfigError, LinkError
+from sync.errors import InvalidInputError, LinkError
 
 Tokens = Callable[[str], str]
 
@@ -149,7 +149,7 @@ def test_an_answer_that_no_witness_saw_is_marked_here_too(department: Department
     ],
 )
 def test_an_address_that_would_send_a_token_in_clear_or_is_none_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(InvalidInputError):
         RemoteDesk(url, "token")
 
 
@@ -171,7 +171,7 @@ def test_the_environment_names_the_desk(monkeypatch: pytest.MonkeyPatch, url: st
     with RemoteDesk.of_environment() as desk, pytest.raises(NotProvenError):
         desk.call("inquiry/mine", NothingForm())
     monkeypatch.setenv(clients.CA, "/nonexistent/ca.pem")
-    with pytest.raises(ConfigError):
+    with pytest.raises(InvalidInputError):
         RemoteDesk.of_environment()
 
 

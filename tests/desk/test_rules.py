@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sync.department.desk.grants.rules import Settled, to_settle
-from sync.department.desk.inquiry.rules import Queue, proposal_to_decide
+from sync.department.desk.inquiry.rules import InquiryQueue, proposal_to_decide
 from sync.department.desk.transparency.facts import Fact
 from sync.department.desk.transparency.rules import Seen, count
 from sync.department.journal.entries import Entry, Ground, Query, SearchApproved, SearchProposed
@@ -25,8 +25,8 @@ def entry(sequence: int, user: str, note: Note) -> Entry:
     return Entry(sequence=sequence, stamp=stamp, note=note)
 
 
-def queue_with(*entries: Entry) -> Queue:
-    queue = Queue()
+def queue_with(*entries: Entry) -> InquiryQueue:
+    queue = InquiryQueue()
     for one in entries:
         queue.apply(one)
     return queue
@@ -37,7 +37,7 @@ def proposed(by: str) -> Entry:
     return entry(4, by, SearchProposed(query=query, ground=GROUND, request=-1))
 
 
-def code_of_deciding(queue: Queue, number: int, second: str) -> str:
+def code_of_deciding(queue: InquiryQueue, number: int, second: str) -> str:
     with pytest.raises(DeskRefusal) as refused:
         proposal_to_decide(queue, number, second)
     return refused.value.code

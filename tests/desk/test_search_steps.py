@@ -28,9 +28,9 @@ from sync.department.desk.inquiry.forms import (
     Answer,
     AskForm,
     BegunSearch,
-    DecideForm,
     Entered,
     Estimate,
+    InquiryDecideForm,
     ProposeForm,
     RunForm,
     Step,
@@ -38,9 +38,9 @@ from sync.department.desk.inquiry.forms import (
     StopForm,
     StoppedSearch,
 )
-from sync.department.desk.inquiry.pace import Pace
+from sync.department.desk.inquiry.pace import SearchPace
 from sync.department.desk.json_forms import to_json
-from sync.department.journal.entries import AccessResult, Query, SearchEnded, SearchStep
+from sync.department.journal.entries import AccessEnded, Query, SearchEnded, SearchStep
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
 Tokens = Callable[[str], str]
@@ -48,7 +48,7 @@ ALL = 33  # reads of the department's three days
 
 
 @dataclass(slots=True)
-class FewAtATime(Pace):
+class FewAtATime(SearchPace):
     """Steps of five reads."""
 
     def step(self) -> int:
@@ -68,7 +68,7 @@ def approved(department: Department, token: str, query: Query) -> int:
     """A proposal of this search that the supervisor agreed to."""
     made = department.call("inquiry/propose", token, ProposeForm(query=query, ground=GROUND))
     assert isinstance(made, Entered)
-    yes = DecideForm(proposal=made.entry, granted=True, reason="known case")
+    yes = InquiryDecideForm(proposal=made.entry, granted=True, reason="known case")
     department.call("inquiry/approve", department.logon("super"), yes)
     return made.entry
 
@@ -229,7 +229,7 @@ def test_two_searches_at_once_are_two_in_the_log_and_at_the_keys(
         "inquiry/propose", other, ProposeForm(query=everything("8XYZ*"), ground=GROUND)
     )
     assert isinstance(proposal, Entered)
-    yes = DecideForm(proposal=proposal.entry, granted=True, reason="known case")
+    yes = InquiryDecideForm(proposal=proposal.entry, granted=True, reason="known case")
     department.call("inquiry/approve", comm, yes)
     second = department.call("inquiry/begin", other, RunForm(proposal=proposal.entry))
     assert isinstance(second, BegunSearch)
@@ -342,7 +342,7 @@ def test_a_request_is_answered_when_its_search_is_done_and_stays_open_when_cance
     for cancelled in (True, False):
         made = department.call("inquiry/propose", comm, ProposeForm(request=asked.entry))
         assert isinstance(made, Entered)
-        yes = DecideForm(proposal=made.entry, granted=True, reason="known case")
+        yes = InquiryDecideForm(proposal=made.entry, granted=True, reason="known case")
         department.call("inquiry/approve", department.logon("super"), yes)
         form = RunForm(request=asked.entry, proposal=made.entry)
         search = department.call("inquiry/begin", comm, form)
@@ -354,8 +354,8 @@ def test_a_request_is_answered_when_its_search_is_done_and_stays_open_when_cance
             department.call("inquiry/stop", comm, StopForm(access=search.access))
         waits = {one.sequence for one in department.desk.book.queue.open_requests()}
         assert (asked.entry in waits) == cancelled
-    results = [one.note for one in department.desk.log.entries(kinds=(AccessResult.KIND,))]
-    assert [one.count for one in results if isinstance(one, AccessResult)][-1] == 3
+    results = [one.note for one in department.desk.log.entries(kinds=(AccessEnded.KIND,))]
+    assert [one.count for one in results if isinstance(one, AccessEnded)][-1] == 3
 
 
 # the stream -----------------------------------------------------------------------------------------------

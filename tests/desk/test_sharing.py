@@ -23,9 +23,9 @@ from sync.department.desk.sharing.calls import (
     Delivery,
     Letter,
     Recorded,
-    RequestForm,
     ReviewForm,
     ShareForm,
+    SharingRequestForm,
 )
 from sync.department.journal.entries import Access, LogRead, Refused
 from sync.department.journal.sharing_entries import Scope, ShareAsked, ShareRouted
@@ -208,14 +208,14 @@ def test_requests_are_listed_and_the_letter_is_read_by_who_reviews_it_as_an_entr
 ) -> None:
     request = recorded(department, tokens("super"), form)
     department.call("share/record", tokens("super"), replace(form, agency_kind="insurer", agreement=""))
-    shown = department.call("share/letter", tokens("deputy"), RequestForm(request=request))
+    shown = department.call("share/letter", tokens("deputy"), SharingRequestForm(request=request))
     assert isinstance(shown, Letter)
     assert (shown.letter, shown.name, shown.scope) == (LETTER, "letter.pdf", scope)
     entry = list(department.desk.log.entries(kinds=(LogRead.KIND,)))[-1]
     assert (entry.stamp.user, entry.note.elements) == ("deputy", f"letter of request {request}")  # type: ignore[attr-defined]
     for user, code in (("officer1", "role"), ("vendor1", "role")):
         with pytest.raises(DeskRefusal) as refused:
-            department.call("share/letter", tokens(user), RequestForm(request=request))
+            department.call("share/letter", tokens(user), SharingRequestForm(request=request))
         assert refused.value.code == code
 
     def states() -> list[tuple[str, int]]:

@@ -13,16 +13,16 @@ from flipped import flip
 from storage import envelope, sealing
 from sync.department.desk import snapshot
 from sync.department.desk.inquiry.forms import AskForm, NothingForm, RunForm
-from sync.department.desk.state import Book
+from sync.department.desk.state import DeskState
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import STATE_KINDS
 from sync.department.journal.folded import MAX_BYTES
 from sync.department.policy.roles import Role
 
 
-def folded(log: AccessLog) -> Book:
+def folded(log: AccessLog) -> DeskState:
     """What the entries add up to, from the first."""
-    book = Book()
+    book = DeskState()
     for entry in log.entries(kinds=STATE_KINDS):
         book.apply(entry)
     book.seen = log.size()

@@ -15,7 +15,7 @@ from receiver_twins import Joined
 from sync_twins import converse
 
 from storage import access, codec, ssh_signature
-from storage.audit import AuditFilter
+from storage.audit import UnitAuditFilter
 from storage.door import Door, audit_subject
 from storage.errors import RefusedError, StorageError
 from storage.times import DAY_US, HOUR_US, now_us
@@ -77,7 +77,7 @@ def audits(unit: Joined, user: str = "reviewer1", key: Ed25519PrivateKey = REVIE
     """Read the unit's own access log there, as a person with a key does."""
     door = Door(unit.ledger)
     nonce = door.answer("challenge", {})["nonce"]
-    wanted = AuditFilter(since_us=0, until_us=1 << 62, user=None, purpose=None, plate=None)
+    wanted = UnitAuditFilter(since_us=0, until_us=1 << 62, user=None, purpose=None, plate=None)
     request = access.Request(
         action="audit",
         user=user,

@@ -21,7 +21,7 @@ from firmware.run.run_result import RunOptions
 from firmware.settings.config import Config, PartsSettings
 from hw import late_parts, receiver
 from hw.chrony import ScriptedDaemon, Tracking
-from hw.clock import ClockState
+from hw.clock import TimeState
 from hw.errors import MissingDriverError
 from hw.lamps import RememberedLamps
 from hw.position import nmea_second
@@ -52,7 +52,7 @@ def no_chrony() -> ScriptedDaemon:
 def test_a_clock_set_by_hand_is_holdover_on_a_machine_without_any_source() -> None:
     clock = field_parts.clock_of(None)
     clock.set_by_hand()
-    assert clock.now().state is ClockState.HOLDOVER
+    assert clock.now().state is TimeState.HOLDOVER
 
 
 def test_a_receiver_that_is_pulled_is_named_and_used_again_once_it_is_back(
@@ -94,10 +94,10 @@ def test_a_time_daemon_that_comes_up_after_the_reader_is_asked(monkeypatch: pyte
         assert parts.clock.judgment.source != "chrony"
         late.append(ScriptedDaemon(tracking))
         until(lambda: parts.clock.judgment.source == "chrony")
-        assert parts.clock.now().state is ClockState.DISCIPLINED
+        assert parts.clock.now().state is TimeState.DISCIPLINED
         late[0].estimate = None
         until(lambda: parts.troubles.lasting)
-        assert parts.clock.now().state is ClockState.HOLDOVER
+        assert parts.clock.now().state is TimeState.HOLDOVER
         late[0].estimate = tracking
         until(lambda: not parts.troubles.lasting)
 
@@ -174,7 +174,7 @@ def test_a_battery_clock_that_comes_up_after_the_reader_is_asked(monkeypatch: py
     monkeypatch.setattr(field_parts, "SystemClock", lambda: None)
     monkeypatch.setattr(field_parts, "KernelRtc", rtc)
     with field_parts.field_parts(Config(), on_order=lambda _order: None) as parts:
-        assert parts.clock.now().state is ClockState.UNKNOWN
+        assert parts.clock.now().state is TimeState.UNKNOWN
         found.append(ScriptedRtc(int(time.time())))
         until(lambda: parts.clock.judgment.source == "battery clock")
 

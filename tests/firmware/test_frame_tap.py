@@ -13,12 +13,12 @@ from firmware.frames.frame_tap import FrameTap, FrameWithheldError
 from hw.camera import Frame
 from hw.camera_replay import ReplaySource
 from hw.camera_watch import WatchedCamera
-from hw.clock import ClockState, SystemClock, UtcTime
+from hw.clock import SystemClock, TimeState, UtcTime
 from hw.errors import CameraStalledError, EndOfSourceError, PartFailedError
 
 FRAME = Frame(
     luma=np.zeros((36, 64), np.uint8), chroma=None, lores=None, sequence=7, exposure_us=None, gain=None,
-    captured=UtcTime(us=0, error_us=0, state=ClockState.UNKNOWN), source="test",
+    captured=UtcTime(us=0, error_us=0, state=TimeState.UNKNOWN), source="test",
 )  # fmt: skip
 
 

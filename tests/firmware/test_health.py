@@ -25,7 +25,7 @@ from firmware.health.read_habit import ReadHabit
 from firmware.health.report import Alarm, Custody, HealthReport, HealthWatch, report_lines
 from firmware.health.scene_watch import LEARN_S, SceneWatch
 from firmware.settings.config import SyncSettings
-from hw.clock import ClockState, SetClock
+from hw.clock import SetClock, TimeState
 from hw.power import ScriptedPower
 from hw.vitals import ScriptedBoard
 from storage.times import HOUR_US, MINUTE_US
@@ -98,7 +98,7 @@ def spoil(**vitals: Any) -> Any:
             id="the receiver's line is gone",
         ),
         pytest.param(
-            lambda bench: bench.clock.lose_reference(ClockState.UNKNOWN), "clock_unknown", id="no clock"
+            lambda bench: bench.clock.lose_reference(TimeState.UNKNOWN), "clock_unknown", id="no clock"
         ),
         pytest.param(
             lambda bench: setattr(bench.clock, "_now", replace(bench.clock.now(), error_us=3_000_000)),
@@ -177,7 +177,7 @@ def test_sync_is_late_by_the_schedule_and_not_on_the_day_of_enrollment(
 
 def test_a_clock_that_is_still_finding_the_time_after_a_start_is_no_alarm_yet() -> None:
     bench = Bench()
-    bench.clock.lose_reference(ClockState.UNKNOWN)
+    bench.clock.lose_reference(TimeState.UNKNOWN)
     for seconds, alarms in ((2.0, set()), (61.0, {"clock_unknown"})):
         bench.now_s = seconds
         bench.frame(road())
@@ -401,7 +401,7 @@ def test_an_hour_in_which_the_camera_was_blind_teaches_nothing() -> None:
 @pytest.mark.parametrize(("stays", "known"), [(True, False), (False, True)])
 def test_a_vehicle_and_a_unit_that_does_not_know_the_hour_have_no_habit(stays: bool, known: bool) -> None:
     habit = ReadHabit([100.0] * 168)
-    state = ClockState.HOLDOVER if known else ClockState.UNKNOWN
+    state = TimeState.HOLDOVER if known else TimeState.UNKNOWN
     clock, now_us = SetClock(T0_US, state=state), T0_US
     watch = HealthWatch(board=ScriptedBoard(), now=clock.now, habit=habit, stays=stays, monotonic=lambda: 0.0)
     watch.report()

@@ -10,7 +10,7 @@ import pytest
 
 from firmware.frames.lighting import Lighting
 from hw.camera import Frame
-from hw.clock import ClockState, UtcTime
+from hw.clock import TimeState, UtcTime
 from hw.daylight import DaylightPolicy
 from hw.errors import PartFailedError
 from hw.lamps import RememberedLamps
@@ -26,7 +26,7 @@ class Clockwork:
 
 
 def frame(luma: int, *, exposure_us: int | None, gain: float | None) -> Frame:
-    time = UtcTime(us=0, error_us=0, state=ClockState.UNKNOWN)
+    time = UtcTime(us=0, error_us=0, state=TimeState.UNKNOWN)
     plane = np.full((90, 160), luma, np.uint8)
     return Frame(
         luma=plane, chroma=None, lores=None, sequence=0, captured=time, exposure_us=exposure_us, gain=gain,

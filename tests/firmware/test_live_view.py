@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from firmware.frames.pipeline import Counts, Progress
+from firmware.frames.pipeline import PipelineCounts, RunProgress
 from firmware.run.live_view import LiveView, StageTimes
 from storage.read_records import Read
 from storage.record_base import ClockState
@@ -36,9 +36,9 @@ def shown(*, reads: bool, as_json: bool, terminal: bool) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=160)
     with LiveView(console, reads=reads, as_json=as_json) as view:
-        view.progress(Progress(sequence=1, live=(), ms={"find": 10.0, "decode": 2.0, "read": 5.0}))
+        view.progress(RunProgress(sequence=1, live=(), ms={"find": 10.0, "decode": 2.0, "read": 5.0}))
         view.stored(7, READ)
-        view.refresh(Counts(frames=1), 0.0)
+        view.refresh(PipelineCounts(frames=1), 0.0)
     return out.getvalue()
 
 

@@ -22,7 +22,7 @@ from detector.track import Tracker
 from firmware.custody.bookkeeper import FAILED_LIMIT_S, Bookkeeper
 from firmware.custody.opening import create_ledger
 from firmware.frames.pictures import overview_jpeg
-from firmware.frames.pipeline import Counts, EndedPass, Pipeline, ReadStage
+from firmware.frames.pipeline import EndedPass, Pipeline, PipelineCounts, ReadStage
 from firmware.frames.record import Surroundings
 from hw.camera import Frame
 from hw.camera_replay import ReplaySource
@@ -453,7 +453,7 @@ def test_a_clock_that_is_set_while_vehicles_pass_stops_no_pass_from_ending(
     stage = ReadStage(
         eyes,
         Tracker(DECODING),
-        counts=Counts(),
+        counts=PipelineCounts(),
         on_progress=lambda progress: None,
         hand_on=lambda one: None if one.goes_on else ended.append(one),
     )

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from storage.envelope import encode
 from storage.errors import EnvelopeError, RecordError
-from sync.hot_lists.entry import Entry, fold, key_of
+from sync.hot_lists.entry import ListEntry, fold, key_of
 
 PLATES = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=1, max_size=16)
 TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
 ENTRIES = st.builds(
-    Entry,
+    ListEntry,
     plate=PLATES,
     category=st.sampled_from(["stolen-vehicle", "wanted-person"]),
     state=st.sampled_from(["", "US-CA", "MX", "CA-ON"]),
@@ -31,14 +31,14 @@ ENTRIES = st.builds(
 
 
 @given(ENTRIES)
-def test_an_entry_comes_back_from_its_bytes(entry: Entry) -> None:
-    assert Entry.from_bytes(entry.to_bytes()) == entry
+def test_an_entry_comes_back_from_its_bytes(entry: ListEntry) -> None:
+    assert ListEntry.from_bytes(entry.to_bytes()) == entry
 
 
 @given(st.binary(max_size=60))
 def test_no_bytes_raise_anything_but_a_refusal(data: bytes) -> None:
     try:
-        entry = Entry.from_bytes(data)
+        entry = ListEntry.from_bytes(data)
     except (EnvelopeError, RecordError):
         return
     assert entry.to_bytes() == data
@@ -62,7 +62,7 @@ def test_a_key_fits_64_bits_and_a_leading_zero_counts() -> None:
     assert 1 << 63 <= key_of("Z" * 16) < 1 << 64
 
 
-GOOD = Entry(plate="7XKR219", category="stolen-vehicle")
+GOOD = ListEntry(plate="7XKR219", category="stolen-vehicle")
 BAD: list[tuple[str, object]] = [
     ("plate", ""),
     ("plate", "7XKR21?"),
@@ -102,7 +102,7 @@ WRONG = [
 @pytest.mark.parametrize("value", WRONG, ids=ascii)
 def test_bytes_of_another_form_are_refused(value: object) -> None:
     with pytest.raises(RecordError):
-        Entry.from_bytes(encode(value))
+        ListEntry.from_bytes(encode(value))
 
 
 def test_no_plate_shows_in_a_repr() -> None:

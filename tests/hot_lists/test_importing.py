@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from storage.alert_terms import DEFAULT_ALERTS
 from storage.errors import RecordError
 from sync.hot_lists import importing
-from sync.hot_lists.entry import Entry
-from sync.hot_lists.importing import Imported, ListRefusedError, import_list
+from sync.hot_lists.entry import ListEntry
+from sync.hot_lists.importing import ImportedList, ListRefusedError, import_list
 from sync.hot_lists.layout import Layout, find_layout, parse_layout, shipped
 
 NOW_US = 1_795_000_000_000_000  # 2026-11-18
@@ -22,7 +22,7 @@ FORBIDDEN = ("immigration", "ice", "civil immigration", "", "parking", "Stolen; 
 
 def taken(
     layout: str | Layout, data: bytes | str, *, category: str | None = None, now_us: int = NOW_US
-) -> Imported:
+) -> ImportedList:
     plan = find_layout(layout) if isinstance(layout, str) else layout
     raw = data.encode() if isinstance(data, str) else data
     return import_list(io.BytesIO(raw), plan, DEFAULT_ALERTS, category=category, now_us=now_us)
@@ -218,7 +218,7 @@ def test_no_file_raises_anything_but_a_refusal_or_lets_a_forbidden_entry_in(
         return
     allowed = {one.id for one in DEFAULT_ALERTS.categories}
     assert all(one.category in allowed for one in made.entries)
-    assert [Entry.from_bytes(one.to_bytes()) for one in made.entries] == made.entries
+    assert [ListEntry.from_bytes(one.to_bytes()) for one in made.entries] == made.entries
 
 
 BAD_LAYOUTS = [

@@ -17,7 +17,7 @@ from sync.department.server.server import Department
 from sync.department.units.documents import out
 from sync.department.units.hot_lists import Offer, publish_list
 from sync.hot_lists.document import delta_name, head_name, part_name
-from sync.hot_lists.entry import Entry
+from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import HeldLists
 
 VERSIONS: tuple[frozenset[int], ...] = (
@@ -37,8 +37,8 @@ def department(tmp_path: Path) -> Iterator[Department]:
     made.close()
 
 
-def entry(number: int) -> Entry:
-    return Entry(plate=f"7ABC{number:03}", category="stolen-vehicle", state="US-CA")
+def entry(number: int) -> ListEntry:
+    return ListEntry(plate=f"7ABC{number:03}", category="stolen-vehicle", state="US-CA")
 
 
 def push(department: Department, numbers: frozenset[int]) -> None:

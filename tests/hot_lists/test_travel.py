@@ -17,12 +17,12 @@ from sync.department.server.server import Department
 from sync.department.units.documents import out, send, sign_document
 from sync.department.units.hot_lists import Offer, Published, held_list, listed, names_out, publish_list
 from sync.documents import Carried, inbox_file
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 from sync.hot_lists import document
 from sync.hot_lists.document import ListHead, head_name
-from sync.hot_lists.entry import Entry, key_of
+from sync.hot_lists.entry import ListEntry, key_of
 from sync.hot_lists.held import MUTED, HeldLists, ListChange, MutedSources, lists_folder
-from sync.uplink import Progress
+from sync.uplink import SyncProgress
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ class Listening(Joined):
             self.folder.path.parent, self.folder.inbox, self.ledger.hot_list_key(), self.folder.member
         )
 
-    def sync(self) -> tuple[Progress, list[ListChange]]:
+    def sync(self) -> tuple[SyncProgress, list[ListChange]]:
         progress = converse(self, self.department)
         return progress, self.held.refresh()
 
@@ -61,11 +61,13 @@ def unit(tmp_path: Path, department: Department) -> Iterator[Listening]:
     made.close()
 
 
-def plates(*numbers: int) -> list[Entry]:
-    return [Entry(plate=f"7ABC{number:03}", category="stolen-vehicle", state="US-CA") for number in numbers]
+def plates(*numbers: int) -> list[ListEntry]:
+    return [
+        ListEntry(plate=f"7ABC{number:03}", category="stolen-vehicle", state="US-CA") for number in numbers
+    ]
 
 
-def push(department: Department, entries: list[Entry], **changes: object) -> Published:
+def push(department: Department, entries: list[ListEntry], **changes: object) -> Published:
     offer = Offer(
         list_id="doj", issuer="DOJ", source="SVS", agency="", extracted_us=now_us() - HOUR_US, hours=24
     )
@@ -228,12 +230,12 @@ def test_the_department_keeps_the_newest_version_and_bounds_what_is_out(departme
 
 @pytest.mark.parametrize("hours", [0, 24 * 31 + 1])
 def test_a_list_ends_within_a_month(department: Department, hours: int) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(InvalidInputError):
         push(department, plates(1), hours=hours)
 
 
 def test_an_extract_from_the_future_is_refused(department: Department) -> None:
-    with pytest.raises(ConfigError, match="future"):
+    with pytest.raises(InvalidInputError, match="future"):
         push(department, plates(1), extracted_us=now_us() + 2 * HOUR_US)
 
 
@@ -243,7 +245,7 @@ def test_a_list_that_the_unit_imported_itself_goes_once_it_has_a_department(
     """One person at a unit made it; at a department a list takes two."""
     head = push(department, plates(1)).head
     own = replace(head, list_id="own")
-    data = [Entry(plate="8XYZ123", category="stolen-vehicle").to_bytes()]
+    data = [ListEntry(plate="8XYZ123", category="stolen-vehicle").to_bytes()]
     unit.held.keep_own(own, data)
     unit.held.keep_own(replace(head, sequence=head.sequence + 5), data)  # under the name of the department's
     assert unit.holds("8XYZ123")

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw.chrony import ScriptedDaemon, Tracking
-from hw.clock import UNKNOWN_ERROR_US, ClockState, SetClock, UtcTime, kernel_bound_us
+from hw.clock import UNKNOWN_ERROR_US, SetClock, TimeState, UtcTime, kernel_bound_us
 from hw.clock_discipline import (
     BY_HAND_ERROR_US,
     DRIFT_PPM,
     HEARD_ERROR_US,
     RTC_ERROR_US,
+    ClockEvidence,
     DisciplinedClock,
-    Evidence,
     Heard,
     Judgment,
     judge,
@@ -33,9 +33,9 @@ TRACKING = Tracking(
 )  # fmt: skip
 
 
-NOTHING = (ClockState.UNKNOWN, "nothing", UNKNOWN_ERROR_US)
-CHRONY = (ClockState.DISCIPLINED, "chrony", 3200)
-BATTERY = (ClockState.HOLDOVER, "battery clock", RTC_ERROR_US)
+NOTHING = (TimeState.UNKNOWN, "nothing", UNKNOWN_ERROR_US)
+CHRONY = (TimeState.DISCIPLINED, "chrony", 3200)
+BATTERY = (TimeState.HOLDOVER, "battery clock", RTC_ERROR_US)
 
 
 def fix(**changes: object) -> Fix:
@@ -46,18 +46,18 @@ def fix(**changes: object) -> Fix:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def evidence(**changes: object) -> Evidence:
-    return replace(Evidence(system_us=T0_US, running_s=10.0, fix_system_us=T0_US + 300_000), **changes)  # type: ignore[arg-type]
+def evidence(**changes: object) -> ClockEvidence:
+    return replace(ClockEvidence(system_us=T0_US, running_s=10.0, fix_system_us=T0_US + 300_000), **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("sources", "state", "source", "at_most_us"),
     [
         pytest.param({"tracking": TRACKING}, *CHRONY, id="chrony"),
-        pytest.param({"fix": fix()}, ClockState.DISCIPLINED, "gps", 1_000_000, id="gps without pulse"),
+        pytest.param({"fix": fix()}, TimeState.DISCIPLINED, "gps", 1_000_000, id="gps without pulse"),
         pytest.param(
             {"fix": fix(), "pulse": Pulse(system_ns=T0_US * 1000 + 20_000, sequence=5)},
-            ClockState.DISCIPLINED, "gps+pps", 1100, id="gps with pulse",
+            TimeState.DISCIPLINED, "gps+pps", 1100, id="gps with pulse",
         ),
         pytest.param({"tracking": TRACKING, "fix": fix()}, *CHRONY, id="the better of two"),
         pytest.param({"rtc_s": T0_US // 1_000_000}, *BATTERY, id="battery clock"),
@@ -73,12 +73,12 @@ def evidence(**changes: object) -> Evidence:
         pytest.param({"fix": fix(utc_us=T0_US - 3_600_000_000)}, *NOTHING, id="gps an hour away"),
         pytest.param(
             {"fix": fix(), "pulse": Pulse(system_ns=T0_US * 1000 - 60_000_000_000, sequence=5)},
-            ClockState.DISCIPLINED, "gps", 1_000_000, id="a pulse that stopped a minute ago",
+            TimeState.DISCIPLINED, "gps", 1_000_000, id="a pulse that stopped a minute ago",
         ),
     ],
 )  # fmt: skip
 def test_the_best_source_decides(
-    sources: dict[str, object], state: ClockState, source: str, at_most_us: int
+    sources: dict[str, object], state: TimeState, source: str, at_most_us: int
 ) -> None:
     judged = judge(evidence(**sources), None)
     assert (judged.state, judged.source) == (state, source)
@@ -89,7 +89,7 @@ WEEKS_1024_US = 1024 * 7 * 86_400_000_000
 AHEAD_US = T0_US + WEEKS_1024_US
 RTC_S = T0_US // 1_000_000
 SHM = replace(TRACKING, reference="47505300", by_server=False)
-DISCIPLINED_KERNEL = UtcTime(us=0, error_us=5000, state=ClockState.DISCIPLINED)
+DISCIPLINED_KERNEL = UtcTime(us=0, error_us=5000, state=TimeState.DISCIPLINED)
 HEARD = Heard(us=T0_US, running_s=10.0)
 
 
@@ -122,7 +122,7 @@ def test_a_receiver_1024_weeks_ahead_disciplines_no_clock_that_was_taken_from_it
         ),
         None,
     )  # fmt: skip
-    assert judged.state is ClockState.UNKNOWN
+    assert judged.state is TimeState.UNKNOWN
 
 
 def test_a_receiver_that_rolled_over_does_not_spoil_a_clock_that_the_battery_kept() -> None:
@@ -133,9 +133,9 @@ def test_a_receiver_that_rolled_over_does_not_spoil_a_clock_that_the_battery_kep
 def test_a_clock_that_a_receiver_held_is_not_carried_on_once_another_clock_belies_it() -> None:
     early_us = T0_US + 400 * 86_400_000_000
     before = judge(evidence(system_us=early_us, fix=fix(utc_us=early_us), fix_system_us=early_us), None)
-    assert before.state is ClockState.DISCIPLINED
+    assert before.state is TimeState.DISCIPLINED
     later = judge(evidence(system_us=early_us + 1_000_000, running_s=11.0, heard=HEARD), before)
-    assert later.state is ClockState.UNKNOWN
+    assert later.state is TimeState.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -149,12 +149,12 @@ def test_a_clock_that_a_receiver_held_is_not_carried_on_once_another_clock_belie
 )
 def test_a_receiver_that_another_clock_bears_out_is_believed(told: dict[str, object]) -> None:
     judged = judge(evidence(fix=fix(), receiver=True, **told), None)
-    assert (judged.state, judged.source) == (ClockState.DISCIPLINED, "gps")
+    assert (judged.state, judged.source) == (TimeState.DISCIPLINED, "gps")
 
 
 def test_servers_are_believed_against_a_battery_clock() -> None:
     judged = judge(evidence(tracking=TRACKING, rtc_s=RTC_S - 90 * 86_400, receiver=True), None)
-    assert (judged.state, judged.source) == (ClockState.DISCIPLINED, "chrony")
+    assert (judged.state, judged.source) == (TimeState.DISCIPLINED, "chrony")
 
 
 class _Receiver:
@@ -186,9 +186,9 @@ def test_what_the_department_signed_before_bounds_the_date() -> None:
     nine_years_us = T0_US + 9 * 365 * 86_400_000_000
     receiver = _Receiver(fix(utc_us=nine_years_us, heard_s=0.0))
     clock = DisciplinedClock(position=receiver, system_us=lambda: nine_years_us, monotonic=lambda: 0.0)
-    assert clock.refresh().state is ClockState.DISCIPLINED
+    assert clock.refresh().state is TimeState.DISCIPLINED
     clock.know(T0_US - 365 * 86_400_000_000)
-    assert clock.refresh().state is ClockState.UNKNOWN
+    assert clock.refresh().state is TimeState.UNKNOWN
 
 
 @settings(deadline=None)
@@ -212,7 +212,7 @@ def test_the_bound_of_a_gps_clock_holds_the_truth(
         ),
         None,
     )
-    assert judged.state is ClockState.UNKNOWN or judged.error_us >= abs(off_us)
+    assert judged.state is TimeState.UNKNOWN or judged.error_us >= abs(off_us)
     if with_pulse and 150_000 <= delay_us <= 850_000:  # as receivers do: then the pulse leaves no doubt
         assert judged.error_us <= abs(off_us) + 2_000
 
@@ -220,7 +220,7 @@ def test_the_bound_of_a_gps_clock_holds_the_truth(
 def test_without_a_source_the_bound_grows_with_the_drift_and_never_shrinks() -> None:
     before = judge(evidence(tracking=TRACKING), None)
     later = judge(evidence(system_us=T0_US + 3_600_000_000, running_s=3610.0), before)
-    assert later.state is ClockState.HOLDOVER
+    assert later.state is TimeState.HOLDOVER
     assert later.error_us == before.error_us + 3600 * DRIFT_PPM
     assert (
         judge(evidence(system_us=T0_US + 3_600_000_000, running_s=3610.0), later).error_us == later.error_us
@@ -231,7 +231,7 @@ def test_without_a_source_the_bound_grows_with_the_drift_and_never_shrinks() -> 
 def test_an_unexplained_step_widens_the_bound_by_its_size(step_us: int) -> None:
     before = judge(evidence(tracking=TRACKING), None)
     after = judge(evidence(system_us=T0_US + 1_000_000 + step_us, running_s=11.0), before)
-    assert after.state is ClockState.HOLDOVER
+    assert after.state is TimeState.HOLDOVER
     assert after.error_us >= abs(step_us)
 
 
@@ -241,22 +241,22 @@ def test_a_daemon_that_has_not_measured_since_a_step_does_not_explain_it(step_us
     for second in range(1, 5):  # the daemon asks its servers every few minutes
         now_us = T0_US + second * 1_000_000 + step_us
         judged = judge(evidence(system_us=now_us, running_s=10.0 + second, tracking=TRACKING), judged)
-        assert judged.state is ClockState.HOLDOVER
+        assert judged.state is TimeState.HOLDOVER
         assert judged.error_us >= abs(step_us)
     measured = replace(TRACKING, reference_time_s=now_us / 1e6 - 0.1)
     judged = judge(evidence(system_us=now_us, running_s=14.0, tracking=measured), judged)
-    assert judged.state is ClockState.DISCIPLINED
+    assert judged.state is TimeState.DISCIPLINED
 
 
 def test_a_daemon_whose_servers_are_silent_for_hours_disciplines_no_more() -> None:
     before = judge(evidence(tracking=TRACKING), None)
-    for hours, state in ((3, ClockState.DISCIPLINED), (5, ClockState.HOLDOVER), (50, ClockState.HOLDOVER)):
+    for hours, state in ((3, TimeState.DISCIPLINED), (5, TimeState.HOLDOVER), (50, TimeState.HOLDOVER)):
         late = evidence(
             system_us=T0_US + hours * 3_600_000_000, running_s=10.0 + hours * 3600, tracking=TRACKING
         )
         assert judge(late, before).state is state
         assert judge(late, None).state is state
-        if state is ClockState.HOLDOVER:
+        if state is TimeState.HOLDOVER:
             assert judge(late, None).error_us >= hours * 3600 * DRIFT_PPM
 
 
@@ -264,24 +264,24 @@ def test_a_bound_never_lies_below_what_the_only_source_that_speaks_says() -> Non
     before = judge(evidence(tracking=TRACKING), None)
     far = {"system_us": T0_US + 1_000_000, "running_s": 11.0}
     slewing = judge(evidence(**far, tracking=replace(TRACKING, correction_s=40.0)), before)
-    assert slewing.state is ClockState.HOLDOVER
+    assert slewing.state is TimeState.HOLDOVER
     assert 40_000_000 < slewing.error_us < 41_000_000
     by_gps = judge(
         evidence(**far, fix=fix(utc_us=T0_US - 60_000_000), fix_system_us=T0_US + 1_000_000), before
     )
-    assert by_gps.state is ClockState.HOLDOVER
+    assert by_gps.state is TimeState.HOLDOVER
     assert by_gps.error_us >= 60_000_000
     by_rolled_over = judge(
         evidence(**far, fix=fix(utc_us=T0_US + 1024 * 7 * 86_400_000_000), fix_system_us=T0_US), before
     )
-    assert by_rolled_over.state is ClockState.HOLDOVER  # the calendar alone tells that it rolled over
+    assert by_rolled_over.state is TimeState.HOLDOVER  # the calendar alone tells that it rolled over
     assert by_rolled_over.error_us < 1_000_000
 
 
 def test_a_step_beyond_all_bounds_leaves_an_unknown_clock() -> None:
     before = judge(evidence(tracking=TRACKING), None)
     after = judge(evidence(system_us=T0_US + 30 * 86_400_000_000, running_s=11.0), before)
-    assert after.state is ClockState.UNKNOWN
+    assert after.state is TimeState.UNKNOWN
 
 
 def test_a_time_set_by_hand_is_holdover_at_most_even_beside_a_disciplined_past() -> None:
@@ -292,11 +292,11 @@ def test_a_time_set_by_hand_is_holdover_at_most_even_beside_a_disciplined_past()
         running_s=lambda: 10.0,
         monotonic=lambda: 1.0,
     )
-    assert clock.now().state is ClockState.DISCIPLINED
+    assert clock.now().state is TimeState.DISCIPLINED
     system_us[0] += 4_000_000
     clock.set_by_hand()
     for _ in range(3):
-        assert clock.now().state is ClockState.HOLDOVER
+        assert clock.now().state is TimeState.HOLDOVER
         assert clock.now().error_us >= BY_HAND_ERROR_US
         clock.refresh()
 
@@ -305,7 +305,7 @@ def test_a_source_that_fails_is_named_and_counts_as_silent() -> None:
     clock = DisciplinedClock(
         daemon=ScriptedDaemon(None), rtc=ScriptedRtc(None), system_us=lambda: T0_US, running_s=lambda: 10.0
     )
-    assert clock.now().state is ClockState.UNKNOWN
+    assert clock.now().state is TimeState.UNKNOWN
     assert len(clock.failures) == 2
 
 
@@ -313,13 +313,13 @@ def test_the_kernels_word_counts_until_the_daemon_has_answered_once() -> None:
     daemon = ScriptedDaemon(None)
     kernel = SetClock(T0_US, error_us=70_000)
     clock = DisciplinedClock(kernel=kernel, daemon=daemon, system_us=lambda: T0_US, running_s=lambda: 10.0)
-    assert (clock.judgment.source, clock.now().state) == ("kernel", ClockState.DISCIPLINED)
+    assert (clock.judgment.source, clock.now().state) == ("kernel", TimeState.DISCIPLINED)
     daemon.estimate = replace(TRACKING, synchronised=False)
     clock.refresh()
-    assert clock.now().state is ClockState.HOLDOVER
+    assert clock.now().state is TimeState.HOLDOVER
     daemon.estimate = None
     clock.refresh()
-    assert clock.now().state is ClockState.HOLDOVER
+    assert clock.now().state is TimeState.HOLDOVER
 
 
 def test_a_reading_between_two_judgments_carries_the_drift_since() -> None:
@@ -352,14 +352,14 @@ def test_a_judgment_that_nobody_renewed_is_holdover() -> None:
     clock = DisciplinedClock(
         daemon=ScriptedDaemon(TRACKING), system_us=lambda: T0_US, running_s=lambda: running[0]
     )
-    assert clock.now().state is ClockState.DISCIPLINED
+    assert clock.now().state is TimeState.DISCIPLINED
     running[0] += 60
-    assert clock.now().state is ClockState.HOLDOVER
+    assert clock.now().state is TimeState.HOLDOVER
 
 
-def heard_after(ahead_us: int, *, since_s: float = 0.0) -> Evidence:
+def heard_after(ahead_us: int, *, since_s: float = 0.0) -> ClockEvidence:
     """The department signed T0 since_s ago, and the system clock is ahead of what follows."""
-    return Evidence(
+    return ClockEvidence(
         system_us=T0_US + ahead_us + round(since_s * 1e6), running_s=100.0 + since_s,
         heard=Heard(us=T0_US, running_s=100.0),
     )  # fmt: skip
@@ -378,7 +378,7 @@ def test_a_signed_time_makes_an_unknown_clock_holdover_within_what_it_tells(
     ahead_us: int, since_s: float, bound_us: int
 ) -> None:
     seen = judge(heard_after(ahead_us, since_s=since_s), None)
-    assert (seen.state, seen.source, seen.error_us) == (ClockState.HOLDOVER, "department", bound_us)
+    assert (seen.state, seen.source, seen.error_us) == (TimeState.HOLDOVER, "department", bound_us)
 
 
 def test_a_signed_time_belies_a_hand_that_set_the_clock_wrong_and_widens_no_better_source() -> None:
@@ -387,9 +387,9 @@ def test_a_signed_time_belies_a_hand_that_set_the_clock_wrong_and_widens_no_bett
     clock.hear(Heard(us=T0_US, running_s=100.0))
     assert clock.refresh().error_us == HEARD_ERROR_US + HOUR_US
     good = judge(replace(heard_after(0), tracking=TRACKING), None)
-    assert good.state is ClockState.DISCIPLINED
+    assert good.state is TimeState.DISCIPLINED
     assert judge(heard_after(0), good).error_us < HEARD_ERROR_US
 
 
 def test_a_signed_time_disciplines_nothing() -> None:
-    assert judge(heard_after(0), None).state is not ClockState.DISCIPLINED
+    assert judge(heard_after(0), None).state is not TimeState.DISCIPLINED

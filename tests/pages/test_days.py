@@ -9,7 +9,7 @@ from desk_cars import Car
 from desk_twins import PASSWORD, Department
 from page_reader import Reader, Sheet
 
-from storage.alert_life import Answer
+from storage.alert_life import AlertAnswer
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import Access, Disputed, Entry, SearchApproved
 
@@ -144,7 +144,7 @@ def test_an_alert_is_read_before_its_entry_is_shown(department: Department, read
     assert (ended.path, ended.status) == ("/alerts", 200)
     assert "No alert is open" in ended.text
     (row,) = department.desk.book.alerts.rows.values()
-    assert row.state.answer is Answer.CONFIRMED
+    assert row.state.answer is AlertAnswer.CONFIRMED
     assert row.state.closed
     car.unit.close()
 
@@ -161,7 +161,7 @@ def test_a_misread_alert_is_rejected_by_what_was_typed(department: Department, r
     assert "1 of 7 characters differ" in compared.text
     rejected = one.send(compared, path, **{"fit": "yes"})
     assert "Do not act on this alert" in rejected.text
-    assert department.desk.book.alerts.open()[0].state.answer is Answer.WRONG_CHARACTER
+    assert department.desk.book.alerts.open()[0].state.answer is AlertAnswer.WRONG_CHARACTER
     car.unit.close()
 
 

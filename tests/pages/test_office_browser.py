@@ -17,8 +17,8 @@ from axe_playwright_python.sync_playwright import Axe
 from page_browser import CHROMIUM, Window, Windows, prove, windows
 
 from sync.department.desk.inquiry import calls
-from sync.department.desk.inquiry.forms import DecideForm
-from sync.department.desk.inquiry.pace import Pace
+from sync.department.desk.inquiry.forms import InquiryDecideForm
+from sync.department.desk.inquiry.pace import SearchPace
 from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.journal.entries import SearchEnded, SearchStep
 from sync.department.journal.hold_entries import HoldPlaced
@@ -39,7 +39,7 @@ PLAIN = sorted({one.path for one in SHEETS if "{" not in one.path} | {"/setup", 
 
 
 @dataclass(slots=True)
-class StepByStep(Pace):
+class StepByStep(SearchPace):
     """Steps of twenty reads, each once a test lets it begin, or once `cancelled` says that it need not."""
 
     let: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -189,7 +189,7 @@ def on_its_page(one: Window, department: Department) -> int:
     page.get_by_role("button", name="Propose to a second person").click()
     page.get_by_role("heading", name="Proposal").wait_for()
     number = int(page.url.rpartition("/")[2])
-    yes = DecideForm(proposal=number, granted=True, reason="known case")
+    yes = InquiryDecideForm(proposal=number, granted=True, reason="known case")
     department.call("inquiry/approve", department.logon("super"), yes)
     page.get_by_role("button", name="Run it now").click()
     page.get_by_role("heading", name="This search opens 33 reads").wait_for()

@@ -11,8 +11,8 @@ from page_reader import Reader, Sheet
 
 from storage.times import DAY_US
 from sync.department.desk.inquiry import calls
-from sync.department.desk.inquiry.forms import DecideForm
-from sync.department.desk.inquiry.pace import Pace
+from sync.department.desk.inquiry.forms import InquiryDecideForm
+from sync.department.desk.inquiry.pace import SearchPace
 from sync.department.desk.json_forms import to_json
 from sync.department.ground.local_time import local
 from sync.department.journal.entries import SearchEnded, SearchStep
@@ -24,7 +24,7 @@ HOLD = {"hold_ground": "discovery", "authority": "Superior Court", "own.number":
 
 
 @dataclass(slots=True)
-class FewAtATime(Pace):
+class FewAtATime(SearchPace):
     """Steps of twenty reads."""
 
     def step(self) -> int:
@@ -48,7 +48,7 @@ def begun(department: Department, one: Reader) -> Sheet:
     asked = given | WHY | {"plate": "7ABC*", "range": "given", "do": "propose"}
     proposed = one.send(one.get("/search"), "/search", **asked)
     assert "33 reads of 3 days" in proposed.text, proposed.text
-    yes = DecideForm(proposal=int(proposed.path.rpartition("/")[2]), granted=True, reason="known case")
+    yes = InquiryDecideForm(proposal=int(proposed.path.rpartition("/")[2]), granted=True, reason="known case")
     department.call("inquiry/approve", department.logon("super"), yes)
     return one.send(proposed, proposed.path)
 

@@ -15,7 +15,7 @@ from page_reader import Reader
 from street_map_twin import drawn_map
 
 from storage.policy import NoReadZone
-from sync.department.pages.plotting import EDGE, SIDE, Frame
+from sync.department.pages.plotting import EDGE, SIDE, PlotFrame
 from sync.department.pages.street_map import StreetMap
 from sync.department.pages.wording import alarm_of, title_of, word_of
 from sync.department.pages.zones import plot_of_zones, rows_of, zones_text
@@ -58,7 +58,7 @@ PLACES = st.lists(st.tuples(st.floats(-80, 80), st.floats(-179, 179)), min_size=
 
 @given(PLACES)
 def test_every_place_of_a_frame_is_on_its_plot_with_north_up(places: list[tuple[float, float]]) -> None:
-    frame = Frame.around(places)
+    frame = PlotFrame.around(places)
     drawn = [frame.place(*one) for one in places]
     assert all(EDGE - 1 <= value <= SIDE - EDGE + 1 for one in drawn for value in one)
     northmost, southmost = max(range(len(places)), key=lambda at: places[at][0]), 0

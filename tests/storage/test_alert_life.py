@@ -11,12 +11,12 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from storage.alert_life import (
     NEGATIVE,
+    AlertAnswer,
+    AlertEvent,
     AlertState,
     AlertStep,
-    Answer,
     Fit,
     Outcome,
-    Step,
     Wanted,
     caught,
     compare,
@@ -30,7 +30,7 @@ WANTED = Wanted(plate="5SOW750", state="US-CA", requester="det.lee")
 PLATES = st.text("ABO01I?8", min_size=1, max_size=8)
 
 
-def step(kind: Step, at_us: int = 1, user: str = "o.diaz", **fields: object) -> AlertStep:
+def step(kind: AlertEvent, at_us: int = 1, user: str = "o.diaz", **fields: object) -> AlertStep:
     return AlertStep(step=kind, user=user, role="dispatcher", at_us=at_us, **fields)  # type: ignore[arg-type]
 
 
@@ -38,9 +38,9 @@ def state(*steps: AlertStep) -> AlertState:
     return AlertState(raised_us=0, steps=steps)
 
 
-LOOK = step(Step.VIEWED)
-TYPED = step(Step.TRANSCRIBED, plate="5SOW750", state="US-CA")
-CONFIRMED = step(Step.ANSWERED, fit=Fit.YES, answer=Answer.CONFIRMED)
+LOOK = step(AlertEvent.VIEWED)
+TYPED = step(AlertEvent.TRANSCRIBED, plate="5SOW750", state="US-CA")
+CONFIRMED = step(AlertEvent.ANSWERED, fit=Fit.YES, answer=AlertAnswer.CONFIRMED)
 
 
 def walk(*steps: AlertStep, wanted: Wanted = WANTED) -> AlertState:
@@ -53,7 +53,7 @@ def walk(*steps: AlertStep, wanted: Wanted = WANTED) -> AlertState:
 
 
 def test_a_look_a_transcription_and_a_vehicle_that_fits_confirm() -> None:
-    assert walk(LOOK, TYPED, CONFIRMED).answer is Answer.CONFIRMED
+    assert walk(LOOK, TYPED, CONFIRMED).answer is AlertAnswer.CONFIRMED
 
 
 REFUSED = [
@@ -85,24 +85,32 @@ REFUSED = [
     pytest.param((LOOK, replace(TYPED, plate="")), "type the plate", id="typed nothing"),
     pytest.param((LOOK, replace(TYPED, plate="5ЅOW750")), "type the plate", id="a Cyrillic letter"),
     pytest.param(
-        (step(Step.CLETS, practicable=True, text="CLETS 1"),), "confirmed alert", id="CLETS unconfirmed"
+        (step(AlertEvent.CLETS, practicable=True, text="CLETS 1"),), "confirmed alert", id="CLETS unconfirmed"
     ),
     pytest.param(
-        (LOOK, TYPED, CONFIRMED, step(Step.CLETS, practicable=False, text="no")),
+        (LOOK, TYPED, CONFIRMED, step(AlertEvent.CLETS, practicable=False, text="no")),
         "why it was not",
         id="CLETS unsaid",
     ),
     pytest.param(
-        (LOOK, TYPED, CONFIRMED, step(Step.CLETS, text="reference")), "give the CLETS", id="CLETS undecided"
+        (LOOK, TYPED, CONFIRMED, step(AlertEvent.CLETS, text="reference")),
+        "give the CLETS",
+        id="CLETS undecided",
     ),
-    pytest.param((step(Step.CLOSED),), "with an outcome", id="closed without an outcome"),
+    pytest.param((step(AlertEvent.CLOSED),), "with an outcome", id="closed without an outcome"),
     pytest.param(
-        (step(Step.CLOSED, user="", outcome=Outcome.NO_STOP),), "by a person", id="closed by the machine"
+        (step(AlertEvent.CLOSED, user="", outcome=Outcome.NO_STOP),),
+        "by a person",
+        id="closed by the machine",
     ),
-    pytest.param((step(Step.CLOSED, outcome=Outcome.ARREST),), "without action", id="an arrest unconfirmed"),
-    pytest.param((step(Step.CLOSED, outcome=Outcome.STOP),), "without action", id="a stop unconfirmed"),
-    pytest.param((step(Step.CLOSED, outcome=Outcome.NO_STOP), LOOK), "is closed", id="a step after the end"),
-    pytest.param((step(Step.RECALLED), LOOK), "withdrawn", id="a look after the recall"),
+    pytest.param(
+        (step(AlertEvent.CLOSED, outcome=Outcome.ARREST),), "without action", id="an arrest unconfirmed"
+    ),
+    pytest.param((step(AlertEvent.CLOSED, outcome=Outcome.STOP),), "without action", id="a stop unconfirmed"),
+    pytest.param(
+        (step(AlertEvent.CLOSED, outcome=Outcome.NO_STOP), LOOK), "is closed", id="a step after the end"
+    ),
+    pytest.param((step(AlertEvent.RECALLED), LOOK), "withdrawn", id="a look after the recall"),
     pytest.param((replace(LOOK, at_us=5), replace(TYPED, at_us=4)), "is dated before", id="a clock set back"),
 ]
 
@@ -116,35 +124,37 @@ def test_a_step_out_of_its_order_is_refused_with_the_clause(steps: tuple[AlertSt
 
 
 VERDICTS = [
-    ("5SOW750", "US-CA", Fit.YES, Answer.CONFIRMED),
-    ("5S0W75O", "US-CA", Fit.YES, Answer.CONFIRMED),  # O and 0 are one
-    ("5sow 750", "US-CA", Fit.YES, Answer.CONFIRMED),
-    ("5SOW350", "US-CA", Fit.YES, Answer.WRONG_CHARACTER),
-    ("5SOW75", "US-CA", Fit.YES, Answer.WRONG_CHARACTER),
-    ("5SOW7500", "US-CA", Fit.YES, Answer.WRONG_CHARACTER),
-    ("5SOW750", "US-MT", Fit.YES, Answer.WRONG_STATE),
-    ("5SOW750", "US-CA", Fit.NO, Answer.NOT_THIS_VEHICLE),
-    ("5SOW75?", "US-CA", Fit.YES, Answer.CANNOT_TELL),
-    ("5SOW750", "", Fit.YES, Answer.CANNOT_TELL),
-    ("5SOW750", "US-CA", Fit.CANNOT_TELL, Answer.CANNOT_TELL),
+    ("5SOW750", "US-CA", Fit.YES, AlertAnswer.CONFIRMED),
+    ("5S0W75O", "US-CA", Fit.YES, AlertAnswer.CONFIRMED),  # O and 0 are one
+    ("5sow 750", "US-CA", Fit.YES, AlertAnswer.CONFIRMED),
+    ("5SOW350", "US-CA", Fit.YES, AlertAnswer.WRONG_CHARACTER),
+    ("5SOW75", "US-CA", Fit.YES, AlertAnswer.WRONG_CHARACTER),
+    ("5SOW7500", "US-CA", Fit.YES, AlertAnswer.WRONG_CHARACTER),
+    ("5SOW750", "US-MT", Fit.YES, AlertAnswer.WRONG_STATE),
+    ("5SOW750", "US-CA", Fit.NO, AlertAnswer.NOT_THIS_VEHICLE),
+    ("5SOW75?", "US-CA", Fit.YES, AlertAnswer.CANNOT_TELL),
+    ("5SOW750", "", Fit.YES, AlertAnswer.CANNOT_TELL),
+    ("5SOW750", "US-CA", Fit.CANNOT_TELL, AlertAnswer.CANNOT_TELL),
 ]
 
 
 @pytest.mark.parametrize(("plate", "where", "fit", "answer"), VERDICTS)
-def test_the_answer_is_computed_from_what_was_typed(plate: str, where: str, fit: Fit, answer: Answer) -> None:
-    assert verdict_of(step(Step.TRANSCRIBED, plate=plate, state=where), fit, WANTED) is answer
+def test_the_answer_is_computed_from_what_was_typed(
+    plate: str, where: str, fit: Fit, answer: AlertAnswer
+) -> None:
+    assert verdict_of(step(AlertEvent.TRANSCRIBED, plate=plate, state=where), fit, WANTED) is answer
 
 
 def test_an_entry_without_a_state_is_confirmed_without_one() -> None:
     wanted = replace(WANTED, state="")
-    assert verdict_of(step(Step.TRANSCRIBED, plate="5SOW750"), Fit.YES, wanted) is Answer.CONFIRMED
+    assert verdict_of(step(AlertEvent.TRANSCRIBED, plate="5SOW750"), Fit.YES, wanted) is AlertAnswer.CONFIRMED
 
 
 @given(PLATES, st.sampled_from(list(Fit)), st.sampled_from(["US-CA", "US-MT", ""]))
 def test_a_planted_mismatch_is_never_confirmed(plate: str, fit: Fit, where: str) -> None:
     wanted = Wanted(plate="A8I0", state="US-CA", planted=True)
-    typed = step(Step.TRANSCRIBED, plate=plate, state=where)
-    assert verdict_of(typed, fit, wanted) is not Answer.CONFIRMED
+    typed = step(AlertEvent.TRANSCRIBED, plate=plate, state=where)
+    assert verdict_of(typed, fit, wanted) is not AlertAnswer.CONFIRMED
     assert caught(typed, wanted) == any(not one.agrees for one in compare(plate, "A8I0"))
 
 
@@ -159,22 +169,22 @@ def test_slots_agree_exactly_where_the_folded_plates_do(typed: str, wanted: str)
 def test_a_confirmed_alert_owes_a_clets_answer_after_its_minutes() -> None:
     made = walk(LOOK, TYPED, CONFIRMED)
     assert made.clets_due_us(10) == 1 + 10 * MINUTE_US
-    asked = made.after(step(Step.CLETS, practicable=True, text="CLETS 123"))
+    asked = made.after(step(AlertEvent.CLETS, practicable=True, text="CLETS 123"))
     assert asked.clets_due_us(10) is None
     assert walk(LOOK, TYPED).clets_due_us(10) is None
-    assert made.after(step(Step.RECALLED)).clets_due_us(10) is None
+    assert made.after(step(AlertEvent.RECALLED)).clets_due_us(10) is None
 
 
 def test_an_alert_without_an_outcome_is_overdue_and_never_closes_by_itself() -> None:
     made = walk(LOOK, TYPED, CONFIRMED)
     assert not made.overdue(24 * HOUR_US - 1, 24)
     assert made.overdue(24 * HOUR_US, 24)
-    ended = made.after(step(Step.CLOSED, outcome=Outcome.ARREST))
+    ended = made.after(step(AlertEvent.CLOSED, outcome=Outcome.ARREST))
     assert not ended.overdue(10**18, 24)
 
 
 def test_negative_answers_are_those_that_clear_a_plate() -> None:
-    assert {Answer.WRONG_CHARACTER, Answer.WRONG_STATE, Answer.NOT_THIS_VEHICLE} == NEGATIVE
+    assert {AlertAnswer.WRONG_CHARACTER, AlertAnswer.WRONG_STATE, AlertAnswer.NOT_THIS_VEHICLE} == NEGATIVE
 
 
 def test_no_plate_shows_in_a_repr() -> None:
@@ -191,12 +201,12 @@ class AnyOrder(RuleBasedStateMachine):
         self.at_us = 1
 
     @rule(
-        kind=st.sampled_from(list(Step)),
+        kind=st.sampled_from(list(AlertEvent)),
         user=st.sampled_from(["a", "b", "det.lee", ""]),
         plate=st.sampled_from(["5SOW750", "5S0W750", "5SOW350", ""]),
         where=st.sampled_from(["US-CA", "US-MT", ""]),
         fit=st.sampled_from([None, *Fit]),
-        answer=st.sampled_from([None, *Answer]),
+        answer=st.sampled_from([None, *AlertAnswer]),
         outcome=st.sampled_from([None, *Outcome]),
         practicable=st.sampled_from([None, True, False]),
         text=st.sampled_from(["", "CLETS 4711", "no terminal in the car"]),
@@ -204,12 +214,12 @@ class AnyOrder(RuleBasedStateMachine):
     )
     def take(
         self,
-        kind: Step,
+        kind: AlertEvent,
         user: str,
         plate: str,
         where: str,
         fit: Fit | None,
-        answer: Answer | None,
+        answer: AlertAnswer | None,
         outcome: Outcome | None,
         practicable: bool | None,
         text: str,
@@ -225,16 +235,16 @@ class AnyOrder(RuleBasedStateMachine):
             return
         self.at_us = max(self.at_us, asked.at_us)
         before, self.made = self.made, self.made.after(asked)
-        if kind is Step.ANSWERED and answer is Answer.CONFIRMED:
+        if kind is AlertEvent.ANSWERED and answer is AlertAnswer.CONFIRMED:
             mine = [one for one in before.steps if one.user == user]
-            assert any(one.step is Step.VIEWED for one in mine)
-            typed = next(one for one in mine if one.step is Step.TRANSCRIBED)
+            assert any(one.step is AlertEvent.VIEWED for one in mine)
+            typed = next(one for one in mine if one.step is AlertEvent.TRANSCRIBED)
             assert all(one.agrees for one in compare(typed.plate, WANTED.plate))
             assert (typed.state, fit, user != "det.lee") == ("US-CA", Fit.YES, True)
-        if kind is Step.CLOSED:
+        if kind is AlertEvent.CLOSED:
             assert user
             assert outcome is not None
-            assert outcome not in {Outcome.STOP, Outcome.ARREST} or before.answer is Answer.CONFIRMED
+            assert outcome not in {Outcome.STOP, Outcome.ARREST} or before.answer is AlertAnswer.CONFIRMED
 
 
 AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
@@ -242,7 +252,7 @@ TestAnyOrder = AnyOrder.TestCase
 
 
 def test_a_closed_alert_asks_for_no_next_step() -> None:
-    closed = step(Step.CLOSED, outcome=Outcome.NO_STOP)
+    closed = step(AlertEvent.CLOSED, outcome=Outcome.NO_STOP)
     assert state().next_step(5, 10) == "look at the image"
     assert state(LOOK).next_step(5, 10) == "type plate and state"
     assert state(LOOK, closed).next_step(5, 10) == "nothing: it is closed"

@@ -219,7 +219,7 @@ def test_a_package_that_the_stolen_log_key_signs_again_is_found(
     change(files)
     private = ledger.store.log._key
     body = envelope.open_signed(files["package.cose"], ledger.public_key.public, context=evidence.CONTEXT)
-    head = codec.from_bytes(evidence.PackageHead, body)
+    head = codec.from_bytes(evidence.UnitPackageHead, body)
     listed = tuple((name, hashlib.sha256(files[name]).digest()) for name, _ in head.files)
     signed = codec.to_bytes(replace(head, files=listed))
     files["package.cose"] = envelope.sign(signed, private, context=evidence.CONTEXT)
@@ -368,7 +368,7 @@ def test_the_departments_co_signature_proves_the_logs_key_too(
     ledger.append(
         Decision(alert=0, user="x", role="y", image_viewed=False, verdict=Verdict.DISMISSED, at_us=1)
     )
-    order = evidence.Order(
+    order = evidence.ExportOrder(
         records=(sequence,), withhold=(), number="E-2", hold=None, user="x", demo=False, facts={}
     )
     package = written(evidence.build(ledger.store, order), tmp_path / "package")

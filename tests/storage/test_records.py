@@ -9,7 +9,7 @@ from custody_twins import Department, Reopen, SteppedTime, add_reads, ask_signed
 
 from hw.secure_slot import LoopbackSlot
 from storage import purge
-from storage.alert_life import AlertStep, Answer, Fit, Step
+from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit
 from storage.audit_records import ClockStep, Configuration, Decision, Gap, MaintenanceLine, Update, Verdict
 from storage.door import Door, export_subject, hold_subject
 from storage.ledger import Ledger
@@ -36,13 +36,23 @@ LINES: list[Record] = [
     AlertStepped(
         alert=9,
         step=AlertStep(
-            step=Step.TRANSCRIBED, user="o.lee", role="dispatcher", at_us=2, plate="7XKR219", state="US-CA"
+            step=AlertEvent.TRANSCRIBED,
+            user="o.lee",
+            role="dispatcher",
+            at_us=2,
+            plate="7XKR219",
+            state="US-CA",
         ),
     ),
     AlertStepped(
         alert=9,
         step=AlertStep(
-            step=Step.ANSWERED, user="o.lee", role="", at_us=3, fit=Fit.YES, answer=Answer.CONFIRMED
+            step=AlertEvent.ANSWERED,
+            user="o.lee",
+            role="",
+            at_us=3,
+            fit=Fit.YES,
+            answer=AlertAnswer.CONFIRMED,
         ),
     ),
     Decision(alert=9, user="o.lee", role="dispatcher", image_viewed=True, verdict=Verdict.CONFIRMED, at_us=2),

@@ -17,14 +17,14 @@ from sync.department.store import database
 from sync.department.store import unit_logs as held
 from sync.department.store.tables import alert_records, alerts, elements
 from sync.errors import LinkError
-from sync.hot_lists.entry import Entry
+from sync.hot_lists.entry import ListEntry
 
 PLATE = "7XKR219"
 
 
 def raise_alert(unit: Joined, read: int) -> int:
     """An alert of a read, as the board records it; its number."""
-    entry = Entry(plate=PLATE, state="US-CA", category="stolen-vehicle")
+    entry = ListEntry(plate=PLATE, state="US-CA", category="stolen-vehicle")
     record = Alert(
         read=read, list_id="doj", list_version=1, source="SVS", entry=entry.to_bytes(),
         category="stolen-vehicle", score=0.97, twin=False, disagrees=(), silent=(), stale=False,

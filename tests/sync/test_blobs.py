@@ -17,7 +17,7 @@ from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
 from sync.department.store.blobs import FolderPacks, PackStore, open_packs
 from sync.department.store.blobs_s3 import open_s3
-from sync.errors import ConfigError, LinkError, StoreError
+from sync.errors import InvalidInputError, LinkError, StoreError
 
 DAY = 20_500
 
@@ -112,5 +112,5 @@ def test_a_store_that_is_away_refuses_and_nothing_is_half_taken(tmp_path: Path, 
 @pytest.mark.parametrize("url", ["s3:", "s3:///prefix", "s3://user@bucket", "s3://bucket?x=1"])
 def test_an_address_that_names_no_bucket_is_refused_with_its_setting(tmp_path: Path, url: str) -> None:
     home = found_department(tmp_path / "d", blobs_folder=url)
-    with pytest.raises(ConfigError, match="blobs_folder"):
+    with pytest.raises(InvalidInputError, match="blobs_folder"):
         open_packs(home)

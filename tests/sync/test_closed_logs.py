@@ -226,7 +226,7 @@ def ready(unit: Joined, department: Department) -> tuple[ClosedHeader, list[byte
         for one in some:
             stored = dict(one.elements)
             for name in m.traveling(unchecked(one.leaf)):
-                items.append(m.Item(sequence=one.sequence, name=name, length=len(stored[name])))
+                items.append(m.ParcelElement(sequence=one.sequence, name=name, length=len(stored[name])))
                 parts.append(stored[name])
         keys = {key.epoch: key for key in handover.keys}
         parcel = Parcel(tuple(one.leaf for one in some), tuple(items), tuple(parts))

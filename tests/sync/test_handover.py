@@ -19,7 +19,7 @@ from storage.times import DAY_US, now_us
 from sync.department.server.closed_logs import examine_closed_log
 from sync.department.server.server import Department
 from sync.documents import Carried, context_of, inbox_file
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 from sync.handover import BadRecord, HandedRecord, closed_logs, open_handover
 from sync.succession import MOST_A_DAY, demand_no_quarrel, looked_at
 
@@ -148,7 +148,7 @@ def test_the_department_sees_what_it_lacks_of_a_closed_log_and_what_contradicts(
         database.execute("UPDATE leaves SET leaf = zeroblob(99) WHERE sequence = ?", (held - 1,))
     database.close()
     assert examine_closed_log(department.store, folder).contradicting == 1
-    with pytest.raises(ConfigError, match="holds no closed log"):
+    with pytest.raises(InvalidInputError, match="holds no closed log"):
         examine_closed_log(department.store, tmp_path)
 
 
@@ -157,7 +157,7 @@ def test_a_log_of_no_unit_is_not_compared(department: Department, unit: Joined, 
     folder = unit.close_log()
     store = Department(found_department(tmp_path / "other"))
     try:
-        with pytest.raises(ConfigError, match="log of no unit"):
+        with pytest.raises(InvalidInputError, match="log of no unit"):
             examine_closed_log(store.store, folder)
     finally:
         store.close()

@@ -13,7 +13,7 @@ from sync_twins import DepartmentProcess, Unit
 from firmware import cli as reader
 from firmware.health.health_message import health_message
 from firmware.health.report import Alarm, HealthReport, HealthWatch
-from hw.clock import ClockState, SetClock
+from hw.clock import SetClock, TimeState
 from hw.vitals import ScriptedBoard
 from storage import codec, envelope
 from sync import messages as m
@@ -22,7 +22,7 @@ from sync.department.server.server import Department
 from sync.department.store import unit_health
 from sync.enrollment import open_link
 from sync.errors import MessageError, RefusedByDepartmentError
-from sync.health import ALARMS, CLOCK_STATES, Health
+from sync.health import ALARMS, CLOCK_STATES, HealthMessage
 from sync.runner import Runner
 from sync.schedule import Schedule
 
@@ -30,7 +30,7 @@ KEY = Ed25519PrivateKey.generate()
 LOG = bytes(range(32))
 
 
-def sample(**changes: Any) -> Health:
+def sample(**changes: Any) -> HealthMessage:
     clock = SetClock(1_780_000_000_000_000)
     report = HealthWatch(board=ScriptedBoard(), now=clock.now, watching=False).report()
     return dataclasses.replace(health_message(report, LOG), **changes)
@@ -38,7 +38,7 @@ def sample(**changes: Any) -> Health:
 
 def test_the_words_on_the_wire_are_those_of_the_unit() -> None:
     assert tuple(str(alarm) for alarm in Alarm) == ALARMS
-    assert tuple(str(state) for state in ClockState) == CLOCK_STATES
+    assert tuple(str(state) for state in TimeState) == CLOCK_STATES
     own = {field.name for field in dataclasses.fields(HealthReport)}
     own -= {
         "card_bytes_an_hour",
@@ -46,12 +46,16 @@ def test_the_words_on_the_wire_are_those_of_the_unit() -> None:
         "card_years",
         "swaps_to_card",
     }  # shown at the unit alone
-    assert {field.name for field in dataclasses.fields(Health)} == own | {"version", "log_id", "software"}
+    assert {field.name for field in dataclasses.fields(HealthMessage)} == own | {
+        "version",
+        "log_id",
+        "software",
+    }
 
 
 def test_a_report_is_read_as_it_was_written() -> None:
     report = sample(alarms=("camera_dark", "disk_low"))
-    assert m.open_message(Health, m.seal_message(report, KEY), KEY.public_key()) == report
+    assert m.open_message(HealthMessage, m.seal_message(report, KEY), KEY.public_key()) == report
 
 
 @pytest.mark.parametrize(
@@ -73,16 +77,16 @@ def test_a_report_is_read_as_it_was_written() -> None:
 )
 def test_a_report_beyond_its_schema_is_refused(changes: dict[str, Any]) -> None:
     body = codec.to_bytes(sample(**changes))
-    data = envelope.sign(body, KEY, context=m.context_of(Health))
+    data = envelope.sign(body, KEY, context=m.context_of(HealthMessage))
     with pytest.raises((MessageError, ValueError)):
-        m.open_message(Health, data, KEY.public_key())
+        m.open_message(HealthMessage, data, KEY.public_key())
 
 
 def test_a_report_with_a_field_too_many_is_refused() -> None:
     plain = codec.to_plain(sample()) | {"note": "7XKR219"}
-    data = envelope.sign(envelope.encode(plain), KEY, context=m.context_of(Health))
+    data = envelope.sign(envelope.encode(plain), KEY, context=m.context_of(HealthMessage))
     with pytest.raises(MessageError, match="unknown fields"):
-        m.open_message(Health, data, KEY.public_key())
+        m.open_message(HealthMessage, data, KEY.public_key())
 
 
 def tell(unit: Unit, **changes: Any) -> str:

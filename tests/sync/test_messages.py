@@ -44,7 +44,7 @@ def test_a_hello_is_read_as_it_was_written(
 
 
 items = st.builds(
-    m.Item,
+    m.ParcelElement,
     sequence=count,
     name=st.text("abc_", min_size=1, max_size=8),
     length=st.integers(0, 50),
@@ -52,7 +52,7 @@ items = st.builds(
 
 
 @given(listed=st.lists(items, max_size=20))
-def test_a_parcel_is_cut_as_it_was_put_together(listed: list[m.Item]) -> None:
+def test_a_parcel_is_cut_as_it_was_put_together(listed: list[m.ParcelElement]) -> None:
     parts = [bytes([at % 256]) * item.length for at, item in enumerate(listed)]
     header = m.ParcelHeader(log_id=LOG, keys=(), items=tuple(listed))
     data = b"".join(parcels.frame_parcel(m.seal_message(header, KEY), parts))
@@ -128,13 +128,13 @@ def test_a_parcel_with_a_wrong_frame_is_refused(data: bytes) -> None:
 
 
 def test_lengths_that_do_not_add_up_are_refused() -> None:
-    item = m.Item(sequence=1, name="text", length=5)
+    item = m.ParcelElement(sequence=1, name="text", length=5)
     with pytest.raises(MessageError, match="add up"):
         parcels.cut_items([item], memoryview(b"four"))
 
 
 def test_a_parcel_may_not_promise_more_than_its_limit() -> None:
-    item = m.Item(sequence=1, name="text", length=m.MAX_ELEMENT_BYTES)
+    item = m.ParcelElement(sequence=1, name="text", length=m.MAX_ELEMENT_BYTES)
     header = m.ParcelHeader(log_id=LOG, keys=(), items=(item, item))
     with pytest.raises(MessageError, match="at most"):
         m.open_message(m.ParcelHeader, m.seal_message(header, KEY), KEY.public_key())

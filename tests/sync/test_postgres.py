@@ -21,7 +21,7 @@ from sync.department.store import incidents
 from sync.department.store import unit_logs as held
 from sync.department.store.database import open_store
 from sync.department.store.tables import elements, metadata, tokens
-from sync.errors import BatchRefusedError, ConfigError, RefusedByDepartmentError
+from sync.errors import BatchRefusedError, InvalidInputError, RefusedByDepartmentError
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_the_migrations_make_the_tables_that_the_code_knows(department: Departme
 
 @pytest.mark.parametrize("bad", ["mysql://x/y", "no url", "postgresql+nosuch://x/y"])
 def test_another_database_is_refused_with_its_setting(bad: str) -> None:
-    with pytest.raises(ConfigError, match="database"):
+    with pytest.raises(InvalidInputError, match="database"):
         open_store(bad)
 
 

@@ -23,7 +23,7 @@ from sync.department.store import incidents
 from sync.department.store import unit_logs as held
 from sync.department.store.tables import elements, leaves, tokens, units
 from sync.department.units import documents as down
-from sync.errors import BatchRefusedError, ConfigError, RefusedByDepartmentError
+from sync.errors import BatchRefusedError, InvalidInputError, RefusedByDepartmentError
 from sync.membership import SyncFolder
 from sync.succession import keep_keys, registration, succeed
 from sync.vouch import FileUnitKey
@@ -153,7 +153,7 @@ def test_an_incident_is_closed_by_two_people(department: Department, unit: Joine
     with department.store.write() as connection:
         number = incidents.record(connection, kind="fork", detail="x", unit_id=None, log_id=None, now_us=1)
         assert not incidents.close(connection, number, "ann", 2)
-        with pytest.raises(ConfigError, match="another one"):
+        with pytest.raises(InvalidInputError, match="another one"):
             incidents.close(connection, number, "ann", 3)
         assert incidents.close(connection, number, "ben", 4)
 
@@ -213,7 +213,7 @@ def test_documents_come_down_signed_and_only_rise(department: Department, unit: 
         unit.outbox.take_document("update/camera", document(4))
     with pytest.raises(SignatureError):
         unit.outbox.take_document("update/camera", document(6, Ed25519PrivateKey.generate()))
-    with pytest.raises(ConfigError, match="versions only rise"), department.store.write() as connection:
+    with pytest.raises(InvalidInputError, match="versions only rise"), department.store.write() as connection:
         down.publish(connection, "update/camera", 5, document(5), 1)
 
 

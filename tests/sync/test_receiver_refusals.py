@@ -53,7 +53,7 @@ class Sender:
         return replace(hello, **changes)  # type: ignore[arg-type]
 
     def parcel(self, sequence: int, name: str, leaf: bytes | None = None) -> m.ParcelHeader:
-        item = m.Item(sequence=sequence, name=name, length=1)
+        item = m.ParcelElement(sequence=sequence, name=name, length=1)
         return m.ParcelHeader(log_id=self.unit.outbox.log_id, keys=(), items=(item,), leaf=leaf)
 
     def head(self, size: int, root: bytes) -> str:

@@ -17,10 +17,10 @@ from sync.department.content.key_service import LocalKeyService
 from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.settings import Settings, load_settings, settings_text
-from sync.department.server.retention import PurgeReceipt
+from sync.department.server.retention import DayPurgeReceipt
 from sync.department.server.server import Department
 from sync.department.store.tables import alerts, days, elements, tokens
-from sync.errors import ConfigError, KeyServiceError, StoreError
+from sync.errors import InvalidInputError, KeyServiceError, StoreError
 
 
 class Clock:
@@ -60,7 +60,7 @@ def held_now(department: Department) -> tuple[int, int]:
 def test_no_setting_keeps_less_or_more_than_the_year(tmp_path: Path, keep_days: int) -> None:
     path = tmp_path / SETTINGS_FILE
     path.write_text(settings_text(Settings(keep_days=keep_days)))
-    with pytest.raises(ConfigError, match=r"keep_days.*outside 365 .*463\.8"):
+    with pytest.raises(InvalidInputError, match=r"keep_days.*outside 365 .*463\.8"):
         load_settings(path)
 
 
@@ -76,7 +76,7 @@ def test_no_setting_keeps_less_or_more_than_the_year(tmp_path: Path, keep_days: 
 def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, line: str, named: str) -> None:
     path = tmp_path / SETTINGS_FILE
     path.write_text(line + "\n")
-    with pytest.raises(ConfigError, match=named) as refused:
+    with pytest.raises(InvalidInputError, match=named) as refused:
         load_settings(path)
     assert str(path) in str(refused.value)
 
@@ -114,7 +114,7 @@ def test_after_the_year_everything_of_the_day_is_gone_and_its_receipt_says_so(
     assert department.packs.names(day) == set()
     assert not department.keys.has_store_key(day)
     ((_, message),) = department.retention.receipts()
-    assert m.open_message(PurgeReceipt, message, department.home.log_key().public_key()) == receipt
+    assert m.open_message(DayPurgeReceipt, message, department.home.log_key().public_key()) == receipt
     assert checked(department.home).problems == []
     assert department.retention.run() == []
 

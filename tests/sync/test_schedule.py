@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 from sync.schedule import Conditions, Go, Past, Schedule, Wait, Window, decide
 
 NOON = int(datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()) * 1_000_000
@@ -112,5 +112,5 @@ def test_the_wait_for_a_window_ends_inside_it(start: int, end: int, minute: int)
     [Schedule(interval_s=1), Schedule(jitter=0.9), Schedule(windows=(Window(start_min=2000, end_min=1),))],
 )
 def test_a_schedule_out_of_range_is_refused(schedule: Schedule) -> None:
-    with pytest.raises(ConfigError, match="sync"):
+    with pytest.raises(InvalidInputError, match="sync"):
         schedule.check()

@@ -43,18 +43,18 @@ from detector.track import Tracker  # noqa: E402
 from firmware.alerts.running import alerting  # noqa: E402
 from firmware.alerts.sessions import Officer, PageSessions  # noqa: E402
 from firmware.custody.bookkeeper import Bookkeeper  # noqa: E402
-from firmware.frames.pipeline import Counts, EndedPass, ReadStage  # noqa: E402
+from firmware.frames.pipeline import EndedPass, PipelineCounts, ReadStage  # noqa: E402
 from firmware.frames.record import Surroundings  # noqa: E402
 from firmware.run.uplink_thread import UplinkThread  # noqa: E402
 from hw.camera import Frame  # noqa: E402
-from hw.clock import ClockState, SystemClock, UtcTime  # noqa: E402
+from hw.clock import SystemClock, TimeState, UtcTime  # noqa: E402
 from storage.times import HOUR_US, now_us  # noqa: E402
 from sync.department.desk import api  # noqa: E402
 from sync.department.ground.home import DepartmentHome  # noqa: E402
 from sync.department.server import server  # noqa: E402
 from sync.department.server.server import Department  # noqa: E402
 from sync.department.units.hot_lists import Offer, publish_list  # noqa: E402
-from sync.hot_lists.entry import Entry  # noqa: E402
+from sync.hot_lists.entry import ListEntry  # noqa: E402
 from sync.schedule import Schedule  # noqa: E402
 
 UNITS_A_PROCESS = 10
@@ -77,7 +77,9 @@ def found(folder: Path, units: int, passes: int) -> DepartmentHome:
     home = listen_on_loopback(found_today(folder))
     department = Department(home)
     entries = [
-        Entry(plate=plate_of(unit, number), state="", category="stolen-vehicle", reason="latency", case="1")
+        ListEntry(
+            plate=plate_of(unit, number), state="", category="stolen-vehicle", reason="latency", case="1"
+        )
         for unit in range(units)
         for number in range(passes)
     ]
@@ -195,7 +197,7 @@ class PatrolCar:
         stage = ReadStage(
             ScriptedEyes(names),
             Tracker(DECODING),
-            counts=Counts(),
+            counts=PipelineCounts(),
             on_progress=lambda _p: None,
             hand_on=self._take,
         )
@@ -240,7 +242,7 @@ class PatrolCar:
             x, y = 40 + at * 4, 60 + at * 4
             picture[0, :4] = (index, x, y, 1)
             picture[y : y + PLATE[1], x : x + PLATE[0]] = 200
-        captured = UtcTime(us=now_us(), error_us=1000, state=ClockState.DISCIPLINED)
+        captured = UtcTime(us=now_us(), error_us=1000, state=TimeState.DISCIPLINED)
         return Frame(
             luma=picture, chroma=None, lores=None, sequence=sequence, captured=captured,
             exposure_us=800, gain=1.0, source="latency",

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from firmware.console.aim import AimView, look
 from firmware.console.errors import UnitRefusedError
 from firmware.console.preview import Corners
-from firmware.console.unit import Check, Identity, ResetObstacles
+from firmware.console.unit import Identity, ResetObstacles, SelfTestLine
 from firmware.health.report import Custody, HealthReport, HealthWatch
-from hw.clock import ClockState, SetClock
+from hw.clock import SetClock, TimeState
 from hw.power import ScriptedPower
 from hw.vitals import ScriptedBoard
 
@@ -122,7 +122,7 @@ class BenchUnit:
             raise UnitRefusedError("the log already holds a later signed time")
         self.by_hand_us += max(0, us - self.clock.now().us)
         self.clock.step(us - self.clock.now().us)
-        self.clock.lose_reference(ClockState.HOLDOVER)
+        self.clock.lose_reference(TimeState.HOLDOVER)
         self.done.append("time")
 
     def storage(self) -> Mapping[str, str]:
@@ -135,11 +135,11 @@ class BenchUnit:
         yield "3 batches sent"
         yield "everything acknowledged"
 
-    def selftest(self) -> Iterator[Check]:
+    def selftest(self) -> Iterator[SelfTestLine]:
         """See Unit.selftest."""
         self.done.append("selftest")
-        yield Check(name="camera", good=True, detail="640 x 360")
-        yield Check(name="gps", good=None, detail="not fitted")
+        yield SelfTestLine(name="camera", good=True, detail="640 x 360")
+        yield SelfTestLine(name="gps", good=None, detail="not fitted")
 
     def log_lines(self, count: int) -> Sequence[str]:
         """See Unit.log_lines."""

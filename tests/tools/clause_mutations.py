@@ -87,7 +87,7 @@ BREAKS = (
         ("463.7",),
         "desk/alerts/calls.py",
         "step = _step(caller, kind, fit=step.fit, answer=computed_answer(typed, step.fit, wanted))",
-        "step = _step(caller, kind, fit=step.fit, answer=Answer.CANNOT_TELL)",
+        "step = _step(caller, kind, fit=step.fit, answer=AlertAnswer.CANNOT_TELL)",
     ),
     Break(
         ("463.7",),

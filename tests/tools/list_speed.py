@@ -17,8 +17,8 @@ from pathlib import Path
 
 from storage.hot_list_file import Collected, HotListFile, list_key, write_list
 from sync.hot_lists.document import ListDelta, ListHead, digest_of, total_digest
-from sync.hot_lists.entry import Entry
-from sync.hot_lists.rewriting import Changes, rewrite
+from sync.hot_lists.entry import ListEntry
+from sync.hot_lists.rewriting import ListChanges, rewrite
 
 ENTRIES, LOOKUPS = 1_000_000, 200_000
 LETTERS, DIGITS = "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789"
@@ -29,7 +29,7 @@ def entries(rng: random.Random) -> Iterator[tuple[int, bytes]]:
     for number in range(ENTRIES):
         plate = rng.choice(DIGITS) + "".join(rng.choices(LETTERS, k=3)) + "".join(rng.choices(DIGITS, k=3))
         case = f"26-{number:06}"
-        made = Entry(plate=plate, category="stolen-vehicle", state="US-CA", make="TOYT", case=case)
+        made = ListEntry(plate=plate, category="stolen-vehicle", state="US-CA", make="TOYT", case=case)
         yield made.key, made.to_bytes()
 
 
@@ -71,8 +71,10 @@ def _change(path: Path, what: str) -> int:
     """A delta that replaces 100 entries; or all entries as they come with a snapshot, in another order."""
     held = HotListFile(path, list_key(bytes(32)), "doj")
     old = [data for _, data in islice(held.entries(), 100)]
-    fresh = [Entry(plate=f"9ZZZ{number:03}", category="stolen-vehicle").to_bytes() for number in range(100)]
-    changes = Changes()
+    fresh = [
+        ListEntry(plate=f"9ZZZ{number:03}", category="stolen-vehicle").to_bytes() for number in range(100)
+    ]
+    changes = ListChanges()
     changes.then(ListDelta(list_id="doj", sequence=2, removed=tuple(map(digest_of, old)), added=tuple(fresh)))
     head = _head((data for _, data in changes.applied(held.entries())), held.count)
     before, started = most_mb(), time.process_time()

@@ -29,7 +29,7 @@ from storage.times import DAY_US, SECOND_US  # noqa: E402
 from sync.department.desk import snapshot  # noqa: E402
 from sync.department.desk.inquiry.forms import NothingForm, RunForm  # noqa: E402
 from sync.department.ground.person_key import read_token  # noqa: E402
-from sync.department.journal.entries import AccessResult, InquiryAsked  # noqa: E402
+from sync.department.journal.entries import AccessEnded, InquiryAsked  # noqa: E402
 from sync.department.journal.statements import sign_call  # noqa: E402
 
 AT_ONCE = 5000
@@ -54,7 +54,7 @@ def fill(department: Department, entries: int) -> None:
                 at_us += ENTRY_US
                 signed = sign_call(given.key, log.log_id, "comm1", "inquiry/run", form, at_us)
                 made = log.append(note, replace(stamp, at_us=at_us, user="comm1"), signed)
-                result = AccessResult(access=made.sequence, count=3, reads=(), unwitnessed=False)
+                result = AccessEnded(access=made.sequence, count=3, reads=(), unwitnessed=False)
                 log.append(result, replace(stamp, at_us=at_us, user="comm1"))
                 if made.sequence % 40 == 0:
                     asked = InquiryAsked(query=query, ground=GROUND)

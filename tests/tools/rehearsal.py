@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from firmware.console.armour import to_lines
-from firmware.console.challenge import NAMESPACE, Answer, Challenge
+from firmware.console.challenge import NAMESPACE, Challenge, ChallengeAnswer
 from hw.errors import LineGoneError
 from hw.serial_port import FdPort, SerialPort
 from storage.grant_format import Bundle
@@ -115,8 +115,8 @@ def as_shown(seen: str) -> str:
     return re.sub(r"(?m)^(\S+> ).*[A-Z0-9]{20,}$", r"\1enroll CODE", text) + "\n"
 
 
-def answer_to(challenge: Challenge, bundle: Bundle, key: PrivateKey) -> Answer:
+def answer_to(challenge: Challenge, bundle: Bundle, key: PrivateKey) -> ChallengeAnswer:
     """What the holder's laptop answers."""
-    return Answer(
+    return ChallengeAnswer(
         bundle=bundle.to_bytes(), signature=sign(challenge.message(bundle), key, namespace=NAMESPACE)
     )

@@ -166,7 +166,7 @@ def at_size(folder: Path, count: int, *, verify: bool) -> None:
     proof = median_ms(lambda n: store.log.inclusion(n * 97 % count, store.log.frontier.size), 50)
 
     def look(since_us: int) -> int:
-        query = search.Query(plate=f"{count // 2:07d}", since_us=since_us, until_us=moments.us + DAY_US)
+        query = search.UnitQuery(plate=f"{count // 2:07d}", since_us=since_us, until_us=moments.us + DAY_US)
         epochs = search.candidates(store.book.epochs, store.live, query)
         return sum(1 for _ in search.find_texts(store.home, epochs, store.live, store.log_id, query.plate))
 

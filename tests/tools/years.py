@@ -38,7 +38,7 @@ from sqlalchemy import update  # noqa: E402
 from storage import files  # noqa: E402
 from storage.times import DAY_US, HOUR_US, day_text, utc_text  # noqa: E402
 from sync import root_file  # noqa: E402
-from sync.department.desk.audit.calls import CloseForm, PeriodForm  # noqa: E402
+from sync.department.desk.audit.calls import AuditCloseForm, PeriodForm  # noqa: E402
 from sync.department.desk.inquiry.forms import Answer, FileForm, RunForm  # noqa: E402
 from sync.department.desk.machine.calls import PurgeForm  # noqa: E402
 from sync.department.desk.people.calls import AccountForm  # noqa: E402
@@ -47,7 +47,7 @@ from sync.department.ground.home import load_ed25519  # noqa: E402
 from sync.department.journal import check_log  # noqa: E402
 from sync.department.policy.policy_file import digest  # noqa: E402
 from sync.department.server import daily, naming  # noqa: E402
-from sync.department.server.findings import Standing, standing  # noqa: E402
+from sync.department.server.findings import DueWork, standing  # noqa: E402
 from sync.department.server.founding import OFFICES  # noqa: E402
 from sync.department.server.open_desk import adopt_root, open_front, opened_of  # noqa: E402
 from sync.department.server.server import Department as Server  # noqa: E402
@@ -154,7 +154,7 @@ class Life:
 
     # people ----------------------------------------------------------------------------------------------
 
-    def _act_on(self, now: Standing) -> bool:
+    def _act_on(self, now: DueWork) -> bool:
         """What people do, each for a line that `compliance` shows; whether they did anything."""
         before = self.year.acts.total()
         if self.step_days > 1 and any(one.kind == "purge" for one in now.overdue):
@@ -213,7 +213,9 @@ class Life:
     def _close_findings(self) -> None:
         for entry in self.department.desk.book.findings.open_findings():
             reviewer = getattr(entry.note, "reviewer", "")
-            form = CloseForm(finding=entry.sequence, verdict="justified", note="looked at with the person")
+            form = AuditCloseForm(
+                finding=entry.sequence, verdict="justified", note="looked at with the person"
+            )
             self.department.call("audit/close", self.department.logon(reviewer), form)
             self.year.acts["finding"] += 1
 

@@ -9,7 +9,7 @@ from alert_twins import plate_box, seen
 
 from detector.plates import PlateBox, PlateText
 from storage.alert_life import Fit
-from sync.hot_lists.entry import Entry
+from sync.hot_lists.entry import ListEntry
 
 CAR = plate_box(2.0)
 
@@ -19,7 +19,7 @@ class Case:
     """One of them. `read`: what the reader made of the plate; `shown`: what the picture shows."""
 
     name: str
-    entry: Entry
+    entry: ListEntry
     read: PlateText
     box: PlateBox = CAR
     shown: tuple[str, str]
@@ -28,8 +28,10 @@ class Case:
     sounds: bool
 
 
-def entry(plate: str, state: str, **facts: Any) -> Entry:
-    return Entry(plate=plate, state=state, category="stolen-vehicle", reason="reported", case="1", **facts)
+def entry(plate: str, state: str, **facts: Any) -> ListEntry:
+    return ListEntry(
+        plate=plate, state=state, category="stolen-vehicle", reason="reported", case="1", **facts
+    )
 
 
 CASES = (

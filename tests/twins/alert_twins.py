@@ -10,7 +10,7 @@ import numpy as np
 from detector.plates import ALPHABET, CLASSES, Corners, PlateBox, PlateText
 from storage.times import HOUR_US
 from sync.hot_lists.document import ListHead
-from sync.hot_lists.entry import Entry
+from sync.hot_lists.entry import ListEntry
 
 NOW_US = 1_795_000_000_000_000
 KNOWN = ("US-CA", "US-CO", "US-MT", "US-OH", "US-TX", "EU", "MX")
@@ -34,7 +34,7 @@ HEAD = ListHead(
 class Held:
     """A list in memory."""
 
-    entries: list[Entry]
+    entries: list[ListEntry]
     head: ListHead = HEAD
     asked: list[int] = field(default_factory=list)
 
@@ -58,6 +58,6 @@ def seen(text: str, confidence: float = 0.97, *, state: str = "US-CA", sure: flo
     return PlateText(text=text, confidence=confidence, slots=slots, candidates=(), jurisdiction=named)
 
 
-def entry(plate: str = "7XKR219", **fields: Any) -> Entry:
+def entry(plate: str = "7XKR219", **fields: Any) -> ListEntry:
     """A stolen vehicle of California."""
-    return Entry(plate=plate, category="stolen-vehicle", **{"state": "US-CA", **fields})
+    return ListEntry(plate=plate, category="stolen-vehicle", **{"state": "US-CA", **fields})

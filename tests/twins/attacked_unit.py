@@ -12,10 +12,10 @@ from custody_twins import DAY_US, Department, SteppedTime, add_reads, check
 
 from hw.secure_slot import LoopbackSlot
 from storage.audit_records import Gap
-from storage.findings import Report
+from storage.findings import UnitReport
 from storage.ledger import Ledger
 from storage.record_base import KeyClass
-from storage.store import Store
+from storage.store import UnitStore
 
 SQL = Callable[[sqlite3.Connection], object]
 
@@ -43,7 +43,7 @@ class Unit:
     def open(self) -> Ledger:
         return Ledger.open(self.home, self.chip, self.time, boot=self.time.boot)
 
-    def check(self, *, slot: bool = True) -> Report:
+    def check(self, *, slot: bool = True) -> UnitReport:
         return check(self.home, self.chip if slot else None, self.department.note_key)
 
     def sql(self, attack: SQL) -> None:
@@ -75,11 +75,11 @@ def unit(original: Unit, tmp_path: Path) -> Unit:
     return copy
 
 
-def said(report: Report) -> list[str]:
+def said(report: UnitReport) -> list[str]:
     return [f"{one.where}: {one.what}" for one in report.findings]
 
 
-def epoch_of(store: Store, key_class: KeyClass, *, purged: bool = False, last: bool = False) -> int:
+def epoch_of(store: UnitStore, key_class: KeyClass, *, purged: bool = False, last: bool = False) -> int:
     found = [
         one.epoch
         for one in store.book.epochs.values()

@@ -29,7 +29,7 @@ from storage.envelope import decode, encode
 from storage.ledger import Ledger
 from storage.times import HOUR_US
 from sync.department.units.authority import Authority
-from sync.hot_lists.entry import Entry
+from sync.hot_lists.entry import ListEntry
 from sync.membership import SyncFolder
 from sync.vouch import public_der
 
@@ -91,12 +91,12 @@ class Car:
         assert entered.status_code == 303
         return client
 
-    def passes(self, text: str = "7XKR219", found: Entry | None = None) -> OpenAlert:
+    def passes(self, text: str = "7XKR219", found: ListEntry | None = None) -> OpenAlert:
         wanted = found or entry(make="KIA", reason="VICTIM armed", case="26-1042")
         (made,) = self.meets(seen(text), wanted)
         return made
 
-    def meets(self, text: PlateText, wanted: Entry, box: PlateBox | None = None) -> list[OpenAlert]:
+    def meets(self, text: PlateText, wanted: ListEntry, box: PlateBox | None = None) -> list[OpenAlert]:
         """A vehicle passes: the alerts that it raises, none for what a person cleared."""
         now_us = self.time.now().us
         head = replace(HEAD, extracted_us=now_us - HOUR_US, expires_us=now_us + HOUR_US)

@@ -11,20 +11,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-from hw.clock import ClockState, SetClock, UtcTime
+from hw.clock import SetClock, TimeState, UtcTime
 from hw.secure_slot import LoopbackSlot, SecureSlot
 from storage import access, codec, envelope, receipts, search, ssh_signature
 from storage.checkpoint import NoteKey, cosign
 from storage.day_keys import DayKey, DayKeys
 from storage.door import Door, subject_of
-from storage.findings import Report
+from storage.findings import UnitReport
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.outgoing import Outgoing
 from storage.policy import CustodyPolicy
 from storage.read_records import Read
 from storage.slot import load
-from storage.standing import DAY_KEYS, POLICY, Enrollment, context_of
+from storage.standing import DAY_KEYS, POLICY, UnitEnrollment, context_of
 from storage.verify import verify_home
 
 START_US = 1_780_000_000_000_000
@@ -57,7 +57,7 @@ class SteppedTime:
         """The wall clock alone is set."""
         self.clock.step(us)
 
-    def lose(self, state: ClockState = ClockState.HOLDOVER) -> None:
+    def lose(self, state: TimeState = TimeState.HOLDOVER) -> None:
         self.clock.lose_reference(state)
 
 
@@ -72,7 +72,7 @@ def make_read(at_us: int = START_US, text: str = PLATE, **changes: object) -> Re
         "first_us": at_us,
         "last_us": at_us + 400_000,
         "time_error_us": 900,
-        "clock_state": ClockState.DISCIPLINED,
+        "clock_state": TimeState.DISCIPLINED,
         "camera": "north",
         "frames_voted": 9,
         "plate_box": (10.0, 20.0, 90.0, 40.0),
@@ -121,12 +121,12 @@ def query_body(
     **changes: str,
 ) -> dict[str, Any]:
     """A whole query of a demo user."""
-    query = search.Query(plate=plate, since_us=0, until_us=(1 << 62) - 1)
+    query = search.UnitQuery(plate=plate, since_us=0, until_us=(1 << 62) - 1)
     body = ask_signed(door, ledger, user, role, "query", subject_of(query), **changes)
     return body | {"query": codec.to_plain(query)}
 
 
-def check(home: Path, slot: SecureSlot | None = None, department: NoteKey | None = None) -> Report:
+def check(home: Path, slot: SecureSlot | None = None, department: NoteKey | None = None) -> UnitReport:
     """The verdict on a home, with its slot and its department's key where they are given."""
     return verify_home(Home(home), None, None if slot is None else load(slot), department)
 
@@ -144,7 +144,7 @@ class Department:
 
     def enroll(self, ledger: Ledger, **policy: object) -> None:
         ledger.standing.enroll(
-            Enrollment(
+            UnitEnrollment(
                 version=1,
                 organisation="Monrovia PD",
                 unit="unit-7",

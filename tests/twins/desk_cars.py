@@ -11,7 +11,7 @@ from desk_units import Pass, UnitTwin
 from storage.alert_life import AlertStep
 from storage.read_records import Alert, AlertStepped
 from storage.times import MINUTE_US
-from sync.hot_lists.entry import Entry
+from sync.hot_lists.entry import ListEntry
 
 PLATE = "7XKR219"
 
@@ -29,7 +29,7 @@ class Car:
         now_us = self.department.clock.us
         read = self.unit.deliver([Pass(plate=plate, at_us=now_us - MINUTE_US)], received_us=now_us)[0]
         facts = {"state": "US-CA", "make": "KIA", "reason": "VICTIM armed", "case": "26-1042"} | fields
-        entry = Entry(plate=plate, category="stolen-vehicle", **facts)
+        entry = ListEntry(plate=plate, category="stolen-vehicle", **facts)
         record = Alert(
             read=int(read.partition("/")[2]),
             list_id="doj",

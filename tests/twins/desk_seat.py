@@ -13,7 +13,7 @@ from desk_twins import Department
 
 from sync.department.cli import main
 from sync.department.commands import desk_access, grant
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 
 
 class Seat:
@@ -30,7 +30,7 @@ class Seat:
         self.department = department
 
         @contextlib.contextmanager
-        def session(_terminal: desk_access.Terminal) -> Iterator[tuple[Front, str]]:
+        def session(_terminal: desk_access.Terminal) -> Iterator[tuple[DeskContext, str]]:
             yield department.front, tokens(self._who)
 
         monkeypatch.setenv("DEPARTMENT_HOME", str(department.home.path))

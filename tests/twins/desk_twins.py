@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_units import Pass, UnitTwin
 
 from sync import root_file
-from sync.department.desk.audit.calls import CloseForm, look_daily
+from sync.department.desk.audit.calls import AuditCloseForm, look_daily
 from sync.department.desk.changes.calls import DecideForm
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Desk
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.desk.operations import OPERATIONS
@@ -109,7 +109,7 @@ class Department:
     """An opened department with everything a test steps."""
 
     home: DepartmentHome
-    front: Front
+    front: DeskContext
     clock: StepClock
     witness: SwitchedWitness
     secrets: dict[str, tuple[str, str]] = field(repr=False)
@@ -303,7 +303,7 @@ def _review_the_first_accounts(department: Department) -> None:
     """The first approver's account was made by the administrator alone: the reviewer closes that finding."""
     (number,) = look_daily(department.front)
     reviewer = department.logon("reviewer1")
-    form = CloseForm(finding=number, verdict="justified", note="the first account of the department")
+    form = AuditCloseForm(finding=number, verdict="justified", note="the first account of the department")
     department.call("audit/close", reviewer, form)
 
 

@@ -12,7 +12,7 @@ from storage.cosigners import Witnesses
 from storage.errors import ForkedLogError
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import Access, Stamp
-from sync.department.journal.publisher import Publisher, Watcher
+from sync.department.journal.publisher import Publisher, WatchingWitness
 from sync.department.journal.witness_link import FolderWitness
 from sync.department.journal.witness_server import WitnessFolder
 from sync.errors import LinkError
@@ -60,7 +60,7 @@ class Log:
         self.now = 0.0
         self.links = [SlowLink(self, FolderWitness(one)) for one in self.folders]
         self.watchers = [
-            Watcher(key, link, lambda: self.now) for key, link in zip(keys, self.links, strict=True)
+            WatchingWitness(key, link, lambda: self.now) for key, link in zip(keys, self.links, strict=True)
         ]
         self.publisher = Publisher(self.log, folder)
 

@@ -12,7 +12,7 @@ from sync_twins import Unit, issue_code
 from storage import merkle
 from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
 from storage.leaf import origin_of
-from storage.standing import Enrollment
+from storage.standing import UnitEnrollment
 from sync import messages as m
 from sync.department.ground.home import load_ed25519
 from sync.department.server.server import Department
@@ -46,7 +46,7 @@ class Joined(Unit):
         command = load_ed25519(department.home.path / "command.key").public_key().public_bytes_raw()
         note = NoteKey(m.department_origin(key), key).text()
         outbox.take_membership(
-            Enrollment(
+            UnitEnrollment(
                 version=1,
                 organisation=answer.department,
                 unit=answer.unit_id,

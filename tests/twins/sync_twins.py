@@ -28,7 +28,7 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.ground.settings import Settings
 from sync.department.server.founding import found
 from sync.department.server.server import Department
-from sync.department.server.verify import Checker, Report
+from sync.department.server.verify import Checker, StoreReport
 from sync.department.units import documents as down
 from sync.enrollment import join
 from sync.errors import BatchRefusedError, LinkError, RefusedByDepartmentError
@@ -37,7 +37,7 @@ from sync.membership import SyncFolder
 from sync.root_file import describe
 from sync.runner import Attempt, Runner
 from sync.schedule import Schedule
-from sync.uplink import Conversation, ParcelSize, Progress
+from sync.uplink import Conversation, ParcelSize, SyncProgress
 
 HOST = "localhost"
 
@@ -60,7 +60,7 @@ def found_department(path: Path, **changes: object) -> DepartmentHome:
     return found(path, Settings(**(facts | changes)), demo=True).home  # type: ignore[arg-type]
 
 
-def checked(home: DepartmentHome) -> Report:
+def checked(home: DepartmentHome) -> StoreReport:
     """The verdict of `department verify`."""
     department = Department(home)
     try:
@@ -225,7 +225,7 @@ class LoopbackLink:
             raise kind(error.what, code=error.code, held=error.held) from None
 
 
-def converse(unit: Unit, department: Department, link: LoopbackLink | None = None) -> Progress:
+def converse(unit: Unit, department: Department, link: LoopbackLink | None = None) -> SyncProgress:
     """One conversation over the loopback link."""
     key = department.home.log_key().public_key()
     now = unit.clock.now

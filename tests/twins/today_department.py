@@ -11,7 +11,7 @@ import desk_twins
 from sync_twins import free_port
 
 from storage.times import DAY_US, HOUR_US, now_us
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.open_desk import open_front
 from sync.department.server.server import Department
@@ -23,7 +23,7 @@ class Opened:
 
     home: DepartmentHome
     server: Department
-    front: Front
+    front: DeskContext
     witness: desk_twins.SwitchedWitness
 
 

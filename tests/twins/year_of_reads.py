@@ -24,7 +24,7 @@ from storage.read_records import Read, ReadPlace, ReadText
 from storage.record_base import KeyClass
 from storage.sealing import Opened
 from storage.times import DAY_US
-from sync.department.content.key_guard import Cover, Match, Row, matches
+from sync.department.content.key_guard import Cover, MatchedRead, Row, matches
 from sync.department.content.key_service import Arrived, LocalKeyService
 from sync.department.journal.entries import Query
 from sync.department.store import tables as t
@@ -63,7 +63,9 @@ class OpenDoor:
     def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         return self._keys.tokens("bench", query.plate, days)
 
-    def match(self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]) -> list[Match]:
+    def match(
+        self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]
+    ) -> list[MatchedRead]:
         wanted = [(row.sequence, name, *row.elements[name]) for row in rows for name in ("text", "place")]
         opened = self._keys.open_stored("bench", day, log_id, wanted)
         found = []
@@ -71,7 +73,7 @@ class OpenDoor:
             text = codec.from_bytes(ReadText, opened[2 * at].content)
             place = codec.from_bytes(ReadPlace, opened[2 * at + 1].content)
             if matches(query, text, place):
-                found.append(Match(row.sequence, text, place))
+                found.append(MatchedRead(row.sequence, text, place))
         return found
 
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:

@@ -51,7 +51,7 @@ from sync.department.policy.refusals import (
     NotProvenError,
     NotYetError,
 )
-from sync.errors import ConfigError, LinkError
+from sync.errors import InvalidInputError, LinkError
 
 URL, TOKEN, CA = "DEPARTMENT_URL", "DEPARTMENT_TOKEN", "DEPARTMENT_CA"
 SECONDS = 60.0
@@ -71,13 +71,15 @@ class RemoteDesk:
     """The desk at an address. Close it after use."""
 
     def __init__(self, url: str, token: str = "", *, ca: str = "") -> None:
-        """Raises ConfigError for an invalid address, or one that would send a token in the clear."""
+        """Raises InvalidInputError for an invalid address, or one that would send a token in the clear."""
         parts = urlsplit(url)
         plain = parts.scheme == "http" and parts.hostname in LOOPBACK
         if not parts.hostname or not (parts.scheme == "https" or plain) or parts.path.strip("/"):
-            raise ConfigError("must be https://HOST:PORT", where=URL)
+            raise InvalidInputError("must be https://HOST:PORT", where=URL)
         if ca and not Path(ca).is_file():
-            raise ConfigError("is not a file", where=CA, cure="the PEM file of the department's authority")
+            raise InvalidInputError(
+                "is not a file", where=CA, cure="the PEM file of the department's authority"
+            )
         self._token = read_token(token)
         self._client = httpx.Client(
             base_url=f"{parts.scheme}://{parts.netloc}",
@@ -88,7 +90,7 @@ class RemoteDesk:
 
     @classmethod
     def of_environment(cls) -> RemoteDesk:
-        """The desk that the environment names. Raises ConfigError."""
+        """The desk that the environment names. Raises InvalidInputError."""
         return cls(os.environ.get(URL, ""), os.environ.get(TOKEN, ""), ca=os.environ.get(CA, ""))
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ from storage.errors import CheckpointError, RecordError
 from storage.times import DAY_US, MINUTE_US, now_us, parse_utc
 from sync.command_frame import DONE, Common, Decorator, Noun, Verb, collected
 from sync.department.commands import client
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
@@ -40,7 +40,7 @@ from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import parse
 from sync.department.policy.refusals import FRESH_PROOF, NotProvenError
 from sync.department.server.open_desk import open_front
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 
 TOKEN, PASSWORD, CODE = "DEPARTMENT_TOKEN", "DEPARTMENT_PASSWORD", "DEPARTMENT_CODE"
 FILE = click.Path(path_type=Path)
@@ -153,7 +153,7 @@ def form_verb(
 
 
 def secret(variable: str, prompt: str) -> str:
-    """A secret from the environment, else from the terminal. Raises ConfigError if it would be echoed."""
+    """A secret from the environment, else from the terminal. Raises InvalidInputError if it would echo."""
     value = os.environ.get(variable)
     if value is not None:
         return value
@@ -162,17 +162,17 @@ def secret(variable: str, prompt: str) -> str:
             warnings.simplefilter("error", getpass.GetPassWarning)
             return getpass.getpass(f"{prompt}: ")
     except (getpass.GetPassWarning, EOFError):
-        raise ConfigError(
+        raise InvalidInputError(
             f"no terminal to type the {prompt} at", where=variable, cure=f"set {variable}"
         ) from None
 
 
 @contextlib.contextmanager
-def session(terminal: Terminal) -> Iterator[tuple[Front, str]]:
-    """The desk of the home and a session at it; one made for this command ends with it. Raises ConfigError
-    where DEPARTMENT_URL names a desk elsewhere."""
+def session(terminal: Terminal) -> Iterator[tuple[DeskContext, str]]:
+    """The desk of the home and a session at it; one made for this command ends with it. Raises
+    InvalidInputError where DEPARTMENT_URL names a desk elsewhere."""
     if client.configured():
-        raise ConfigError(
+        raise InvalidInputError(
             "this command works only on the department's own machine",
             where=client.URL,
             cure=f"run it there, without {client.URL}",
@@ -184,7 +184,7 @@ def session(terminal: Terminal) -> Iterator[tuple[Front, str]]:
             yield front, token
             return
         if not terminal.user:
-            raise ConfigError("no user is given", where="--user", cure=f"give --user, or set {TOKEN}")
+            raise InvalidInputError("no user is given", where="--user", cure=f"give --user, or set {TOKEN}")
         token = front.desk.logons.logon(
             terminal.user, secret(PASSWORD, "password"), secret(CODE, "code"), proves=True
         )
@@ -238,7 +238,7 @@ def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callabl
                 proves=True,
             )
         elif not os.environ.get(TOKEN):
-            raise ConfigError("no user is given", where="--user", cure=f"give --user, or set {TOKEN}")
+            raise InvalidInputError("no user is given", where="--user", cure=f"give --user, or set {TOKEN}")
         try:
             yield proving(remote.call, remote.prove)
         finally:
@@ -373,19 +373,19 @@ query = collected(
 
 
 def key_of(text: str, where: str) -> NoteKey:
-    """A log's or a witness's public key that was typed. Raises ConfigError."""
+    """A log's or a witness's public key that was typed. Raises InvalidInputError."""
     try:
         return NoteKey.parse(text)
     except CheckpointError as error:
-        raise ConfigError(error.what, where=where) from None
+        raise InvalidInputError(error.what, where=where) from None
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file of the command line. Raises ConfigError."""
+    """A file of the command line. Raises InvalidInputError."""
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
+        raise InvalidInputError(f"cannot be read: {error.strerror}", where=str(path)) from None
 
 
 def wait_words(proposal: int) -> str:

@@ -37,7 +37,7 @@ from sync.department.journal.access_log import DATABASE
 from sync.department.policy import policy_file
 from sync.department.server.open_desk import POLICY_FILE
 from sync.department.server.server import Department
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 
 _LENGTH = re.compile(r"(\d{1,4})([hd])")
 _HOURS = {"h": 1, "d": 24}
@@ -58,7 +58,7 @@ grant = noun(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class GrantOrder:
     """A grant as the command line describes it."""
 
     person: str
@@ -77,7 +77,7 @@ class Order:
 
 order_options = collected(
     "order",
-    Order,
+    GrantOrder,
     click.option("--person", required=True, help="User name of the holder."),
     click.option("--organization", default="the department", show_default=True, help="The holder's."),
     click.option("--role", required=True, type=click.Choice([str(role) for role in GrantRole])),
@@ -118,12 +118,17 @@ order_options = collected(
 @click.option("--delegation", type=desk.FILE, metavar="FILE", help="The delegation of that key.")
 @desk.out_option("FILE", "File for the grant.")
 def issue_grant(
-    terminal: desk.Terminal, *, order: Order, designee_key: Path | None, delegation: Path | None, out: Path
+    terminal: desk.Terminal,
+    *,
+    order: GrantOrder,
+    designee_key: Path | None,
+    delegation: Path | None,
+    out: Path,
 ) -> int:
     """Sign a grant with the command key, or up to 4 hours of repair with --designee-key."""
     home = DepartmentHome.open(terminal.common.home)
     if (designee_key is None) != (delegation is None):
-        raise ConfigError("--designee-key and --delegation belong together")
+        raise InvalidInputError("--designee-key and --delegation belong together")
     if designee_key is not None and delegation is not None:
         made = _sign(home, order, load_ed25519(designee_key), lent=desk.read_bytes(delegation))
         with new_file(out) as file:
@@ -155,7 +160,7 @@ def _office(home: DepartmentHome) -> Iterator[GrantOffice]:
         department.close()
 
 
-def _form(home: DepartmentHome, order: Order) -> forms.GrantForm:
+def _form(home: DepartmentHome, order: GrantOrder) -> forms.GrantForm:
     role = GrantRole(order.role)
     return forms.GrantForm(
         person=order.person,
@@ -172,7 +177,7 @@ def _form(home: DepartmentHome, order: Order) -> forms.GrantForm:
     )
 
 
-def _sign(home: DepartmentHome, order: Order, key: Ed25519PrivateKey, *, lent: bytes | None) -> Bundle:
+def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, lent: bytes | None) -> Bundle:
     """Sign here: a designee under the delegation `lent`, or the command key where there is no desk yet."""
     role, now_us = GrantRole(order.role), time.time_ns() // 1000
     offered = COMMANDS - {"factory-reset"} if lent is None else REPAIR_COMMANDS
@@ -198,7 +203,7 @@ def _sign(home: DepartmentHome, order: Order, key: Ed25519PrivateKey, *, lent: b
     return issue(signed, key) if lent is None else issue(signed, key, delegation=lent)
 
 
-def _ends(home: DepartmentHome, order: Order, now_us: int, usual: str) -> int:
+def _ends(home: DepartmentHome, order: GrantOrder, now_us: int, usual: str) -> int:
     to_us = now_us + _length_us(order.length or usual)
     if order.until is None:
         return to_us
@@ -290,7 +295,7 @@ def enter(terminal: desk.Terminal, *, file: Path) -> int:
 def _length_us(text: str) -> int:
     match = _LENGTH.fullmatch(text)
     if match is None:
-        raise ConfigError(f"{text} is not a length: write hours or days, e.g. 8h or 14d", where="--for")
+        raise InvalidInputError(f"{text} is not a length: write hours or days, e.g. 8h or 14d", where="--for")
     return round(timedelta(hours=int(match[1]) * _HOURS[match[2]]).total_seconds() * 1e6)
 
 
@@ -298,7 +303,7 @@ def _end_of(day: str, zone: tzinfo) -> int:
     try:
         moment = datetime.strptime(day, "%Y-%m-%d")
     except ValueError:
-        raise ConfigError(f"{day} is not a day: write YYYY-MM-DD", where="--until") from None
+        raise InvalidInputError(f"{day} is not a day: write YYYY-MM-DD", where="--until") from None
     return end_of_day_us(moment, zone)
 
 
@@ -307,4 +312,4 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="ascii")[:2000]
     except (OSError, UnicodeDecodeError) as error:
         what = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ConfigError(f"cannot be read: {what}", where=str(path)) from None
+        raise InvalidInputError(f"cannot be read: {what}", where=str(path)) from None

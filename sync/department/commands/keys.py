@@ -19,14 +19,14 @@ from sync.department.commands.out_files import folder as private_folder
 from sync.department.commands.out_files import write_new
 from sync.department.content.key_service import LocalKeyService
 from sync.department.content.opened_list import OpenedList
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.state import checked_policy
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.ports import demand_free
 from sync.department.server import ceremony, naming
 from sync.department.server.open_desk import POLICY_FILE, adopt_root, open_desk, open_front, root_in
-from sync.errors import ConfigError, SyncError
+from sync.errors import InvalidInputError, SyncError
 
 keys = noun(
     "keys",
@@ -237,7 +237,7 @@ def serve(
         root = desk.read_bytes(root_path)
         root_file.describe(root)
     except StorageError as error:
-        raise ConfigError(f"is not a root file: {error}", where=str(root_path)) from None
+        raise InvalidInputError(f"is not a root file: {error}", where=str(root_path)) from None
     context = tls_context(certificate, tls_key, approved=fips)
     demand_free(host, port, "--port")
     private_folder(folder)
@@ -267,7 +267,7 @@ def serve(
     return DONE
 
 
-def _offer_to_units(front: Front) -> None:
+def _offer_to_units(front: DeskContext) -> None:
     """Offer a changed policy at once; if that fails, the server retries daily."""
     try:
         if sent := front.send_down():

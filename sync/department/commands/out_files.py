@@ -10,19 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from storage import files
-from sync.errors import ConfigError, LackingError
+from sync.errors import InvalidInputError, LackingError
 
 
 class NewFile:
     """A file with an unused name, 0600, empty until filled."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ConfigError if it cannot be made."""
+        """Raises InvalidInputError if it cannot be made."""
         self.path, self.filled = path, False
         try:
             files.write_new(path, b"")
         except FileExistsError:
-            raise ConfigError("already exists", where=str(path), cure="name a new file") from None
+            raise InvalidInputError("already exists", where=str(path), cure="name a new file") from None
         except OSError as error:
             raise _unusable(path, error) from None
 
@@ -51,17 +51,17 @@ def new_file(path: Path) -> Iterator[NewFile]:
 
 
 def folder(path: Path) -> None:
-    """A private folder that can be written into. Raises ConfigError."""
+    """A private folder that can be written into. Raises InvalidInputError."""
     try:
         path.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
     except OSError as error:
         raise _unusable(path, error) from None
     if not os.access(path, os.W_OK | os.X_OK):
-        raise ConfigError("cannot be written into", where=str(path), cure="name another folder")
+        raise InvalidInputError("cannot be written into", where=str(path), cure="name another folder")
 
 
-def _unusable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"cannot be made: {error.strerror}", where=str(path), cure="name another place")
+def _unusable(path: Path, error: OSError) -> InvalidInputError:
+    return InvalidInputError(f"cannot be made: {error.strerror}", where=str(path), cure="name another place")
 
 
 def write_new(path: Path, data: bytes) -> None:

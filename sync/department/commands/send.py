@@ -10,7 +10,7 @@ from sync.command_frame import Common, verb
 from sync.department.commands import desk_access as desk
 from sync.department.commands.signing import sign
 from sync.department.desk.documents.calls import SignForm
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 
 
 @verb("send", example="department send configuration reader.toml --why 'new camera angle' --user super")
@@ -40,7 +40,7 @@ def send(
     offers: `department hotlist list`.
     """
     if kind == "update" and not update_id:
-        raise ConfigError(
+        raise InvalidInputError(
             "an update needs a name", where="--id", cure="department send update --id 0.2.0 FILE"
         )
     form = SignForm(

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 from sync.command_frame import DONE, Common, verb
 from sync.department.desk import api
 from sync.department.desk.calling import Calling
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.ground.home import DepartmentHome
 from sync.department.pages import app as pages
 from sync.department.pages import street_map
@@ -68,18 +68,18 @@ def _map_of(name: str) -> street_map.StreetMap | None:
         return None
 
 
-def _routes(front: Front | None, streets: street_map.StreetMap | None) -> list[BaseRoute]:
+def _routes(front: DeskContext | None, streets: street_map.StreetMap | None) -> list[BaseRoute]:
     """The desk for programs and for browsers, under one limit."""
     calling = Calling(front) if front is not None else None
     return [*api.routes(front, calling), *pages.routes(calling, street_map=streets)]
 
 
-def _hourly(front: Front | None, department: Department) -> None:
+def _hourly(front: DeskContext | None, department: Department) -> None:
     if front is not None:
         fips = department.home.fips
         hourly.run(front.desk, lambda one: link_of(one.url, approved=fips))
 
 
-def _daily(front: Front | None, department: Department) -> None:
+def _daily(front: DeskContext | None, department: Department) -> None:
     if front is not None:
         daily.run(front, department.retention, ways_of(department.home.settings))

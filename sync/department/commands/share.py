@@ -91,7 +91,7 @@ desk.form_verb(
 def letter(terminal: desk.Terminal, *, request: int, out: Path) -> int:
     """Read a written request: save the letter, and show its scope."""
     with new_file(out) as file:
-        shown = terminal.call("share/letter", forms.RequestForm(request=request))
+        shown = terminal.call("share/letter", forms.SharingRequestForm(request=request))
         file.fill(shown.letter)
     scope = shown.scope
     if terminal.common.json:

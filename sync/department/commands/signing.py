@@ -14,7 +14,7 @@ from sync.department.journal.access_log import DATABASE
 from sync.department.policy.refusals import FormError
 from sync.department.server.server import Department
 from sync.department.units import documents
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 
 
 def has_desk(home: DepartmentHome) -> bool:
@@ -42,7 +42,7 @@ def _sign_alone(home: DepartmentHome, form: SignForm) -> Signed:
         name, now = name_of(form), now_us()
         check(form)
     except FormError as error:
-        raise ConfigError(error.what, cure=error.cure) from None
+        raise InvalidInputError(error.what, cure=error.cure) from None
     department = Department(home)
     try:
         version = documents.send(home, department.store, name, form.body, now, form.unit)

@@ -30,7 +30,7 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.journal.entries import Shift
 from sync.department.policy.roles import Role
 from sync.department.server.open_desk import first_administrator, open_desk
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 
 _SHIFT = re.compile(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)")
 MUST_CHANGE = {
@@ -334,7 +334,7 @@ def remove_passkey(terminal: desk.Terminal, *, identity: str) -> int:
     try:
         raw = base64.b64decode(identity, validate=True)
     except ValueError:
-        raise ConfigError("is no passkey's id", where="ID", cure="department user passkeys") from None
+        raise InvalidInputError("is no passkey's id", where="ID", cure="department user passkeys") from None
     return terminal.show(terminal.call("user/remove-passkey", PasskeyIdForm(credential_id=raw)))
 
 
@@ -347,7 +347,9 @@ def _shift(text: str) -> Shift:
     try:
         shift.check()
     except RecordError:
-        raise ConfigError("must be HH:MM-HH:MM", where="--shift", cure="e.g. 22:00-06:00, or none") from None
+        raise InvalidInputError(
+            "must be HH:MM-HH:MM", where="--shift", cure="e.g. 22:00-06:00, or none"
+        ) from None
     return shift
 
 

@@ -18,7 +18,7 @@ from sync.department.server.verify import Checker
 @verb("verify", example="department verify --home /srv/alpr")
 @verify_log.stranger_options
 @click.option("--quick", is_flag=True, help="Check only signatures and trees, no content.")
-def verify(common: Common, *, given: verify_log.Given, quick: bool) -> int:
+def verify(common: Common, *, given: verify_log.VerifyInput, quick: bool) -> int:
     """Check the store, or with PACKAGE or --log the files that a stranger received. Checks every leaf and
     its signature, every tree against the co-signed checkpoints, every receipt, and every element against its
     commitment; a missing element needs a purge receipt. PACKAGE is an evidence package (ZIP), checked with

@@ -26,7 +26,7 @@ from sync.department.content.opened_list import OpenedCheck, parse_list, read_li
 from sync.department.desk import snapshot
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.log_state import FOLDER
-from sync.department.desk.state import Book
+from sync.department.desk.state import DeskState
 from sync.department.desk.transparency import bundle
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal import check_log
@@ -37,12 +37,12 @@ from sync.department.journal.entries import STATE_KINDS
 from sync.department.journal.hourly_heads import hourly_origin
 from sync.department.server.ceremony import witness_of
 from sync.department.server.open_desk import link_of, opened_of, root_in
-from sync.errors import ConfigError, LinkError
+from sync.errors import InvalidInputError, LinkError
 from sync.root_file import Root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class VerifyInput:
     """The input of a stranger: the file to check, and keys from elsewhere."""
 
     package: Path | None
@@ -61,7 +61,7 @@ class Given:
 
 stranger_options = collected(
     "given",
-    Given,
+    VerifyInput,
     click.argument("package", type=FILE, required=False),
     click.option("--key", metavar="KEY", help="The department log's key (`department witness log-key`)."),
     click.option("--log", type=FILE, metavar="FOLDER", help="The copy of the access log to check."),
@@ -108,15 +108,15 @@ def worst(*statuses: int) -> int:
     return FOUND_WRONG if FOUND_WRONG in statuses else max(statuses)
 
 
-def check_given(common: Common, given: Given) -> int:
+def check_given(common: Common, given: VerifyInput) -> int:
     """Check a package or a copied log with the keys given."""
     if not given.key:
-        raise ConfigError("needs the department log's key, from elsewhere", where="--key")
+        raise InvalidInputError("needs the department log's key, from elsewhere", where="--key")
     key = key_of(given.key, "--key")
     if given.package is not None and not given.witness_key:
         return _check_package(common, given.package, key.public)
     if (given.log is None and given.package is None) or not given.witness_key:
-        raise ConfigError("needs the witness's key, from the witness", where="--witness-key")
+        raise InvalidInputError("needs the witness's key, from the witness", where="--witness-key")
     keys = _keys_of(given.witness_key, "--witness-key")
     witnesses = Witnesses(keys, given.quorum or len(keys))
     if given.log is None:
@@ -132,12 +132,12 @@ def check_given(common: Common, given: Given) -> int:
 
 
 def _keys_of(texts: Sequence[str], option: str) -> tuple[tuple[CosignerKey, ...], ...]:
-    """The keys of each witness that an option names. Raises ConfigError."""
+    """The keys of each witness that an option names. Raises InvalidInputError."""
     named = [witness_of(text, "", option) for text in texts]
     return tuple(tuple(CosignerKey.parse(text) for text in one.keys) for one in named)
 
 
-def _check_given_hours(common: Common, given: Given, folder: Path, public: Ed25519PublicKey) -> int:
+def _check_given_hours(common: Common, given: VerifyInput, folder: Path, public: Ed25519PublicKey) -> int:
     """Match the hourly heads of a copy to its access log, and to public witnesses whose keys were given."""
     keys = _keys_of(given.public_witness_key, "--public-witness-key")
     log_id = log_id_of(public)
@@ -148,21 +148,23 @@ def _check_given_hours(common: Common, given: Given, folder: Path, public: Ed255
     return _report_hours(common, check_hours(folder, log_id, origin, tree, witnesses, notes, at_home=False))
 
 
-def _opened_file(given: Given) -> OpenedCheck | None:
-    """The key service's list from a file, with its key. Raises ConfigError."""
+def _opened_file(given: VerifyInput) -> OpenedCheck | None:
+    """The key service's list from a file, with its key. Raises InvalidInputError."""
     if given.opened is None:
         return None
     try:
         public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(given.opened_key))
     except ValueError:
-        raise ConfigError("needs the key of the key service's list, in hex", where="--opened-key") from None
+        raise InvalidInputError(
+            "needs the key of the key service's list, in hex", where="--opened-key"
+        ) from None
     return OpenedCheck(read_lines(parse_list(read_bytes(given.opened)), public))
 
 
-def _package_of(given: Given) -> Path:
-    """Raises ConfigError."""
+def _package_of(given: VerifyInput) -> Path:
+    """Raises InvalidInputError."""
     if given.package is None:
-        raise ConfigError("needs the file to check", where="PACKAGE")
+        raise InvalidInputError("needs the file to check", where="PACKAGE")
     return given.package
 
 
@@ -188,7 +190,7 @@ def _check_bundle(common: Common, data: bytes, public: Ed25519PublicKey, witness
 def _check_package(common: Common, path: Path, public: Ed25519PublicKey) -> int:
     data = read_bytes(path)
     if bundle.is_bundle(data):
-        raise ConfigError("an auditor's bundle needs the witnesses' keys too", where="--witness-key")
+        raise InvalidInputError("an auditor's bundle needs the witnesses' keys too", where="--witness-key")
     try:
         head = package.check(data, public)
     except StorageError as error:
@@ -275,7 +277,7 @@ def _check_snapshot(folder: Path, home: DepartmentHome) -> bool:
         kept = snapshot.read(log)
         if kept is None:
             return False
-        book = Book()
+        book = DeskState()
         for entry in log.entries(0, kept.seen, STATE_KINDS):
             book.apply(entry)
         book.seen = kept.seen

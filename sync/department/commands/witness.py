@@ -16,7 +16,7 @@ from sync.department.ground.ports import demand_free
 from sync.department.ground.tls import tls_context
 from sync.department.journal.witness_server import WitnessFolder, witness_app
 from sync.department.server.open_desk import open_desk
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 
 witness = noun(
     "witness", "A witness outside the department.", example="department witness serve --folder /srv/witness"
@@ -80,7 +80,7 @@ def serve(
     opened = WitnessFolder(folder)
     try:
         if (certificate is None) != (tls_key is None) or (fips and certificate is None):
-            raise ConfigError("belongs with --key; --fips needs both", where="--certificate")
+            raise InvalidInputError("belongs with --key; --fips needs both", where="--certificate")
         demand_free(host, port, "--port")
         print(f"witness {opened.name} on {host}:{port}; Ctrl-C stops", file=sys.stderr, flush=True)
         uvicorn.run(

@@ -22,7 +22,7 @@ from storage.codec import from_bytes, to_bytes
 from storage.errors import StorageError
 from storage.sealing import commitment
 from storage.times import HOUR_US, MINUTE_US
-from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, Opening, entry_from, parse_leaf
+from sync.department.journal.access_log import CONTEXT, ELEMENT, EntryOpening, LogPart, entry_from, parse_leaf
 from sync.department.journal.change_entries import ChangeDecided, DocumentSigned, ListSent
 from sync.department.journal.entries import Access, Entry, SearchApproved, TrainingDone
 from sync.department.journal.entry_base import Note
@@ -30,7 +30,7 @@ from sync.department.journal.folded import as_plain, as_value
 from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
 from sync.department.journal.made_by import MADE, MADE_KINDS
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued
-from sync.department.journal.second_hands import Decision, Proposal, UnsignedError
+from sync.department.journal.second_hands import Proposal, SignedDecision, UnsignedError
 from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.signers import SIGNER_KINDS, NamedAlert, OpenedRecords, SignedLog, Waiting
 from sync.root_file import Root
@@ -62,7 +62,7 @@ LOST = "the log does not continue the one that was followed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class JudgedAccess:
     """Why an access does not count as its person's, empty if it does; and when it was made."""
 
     reason: str
@@ -76,16 +76,16 @@ class Result:
     `is_signed`: it holds by a signature; `opened`: records of alerts, by the statement of digest `opened_by`.
     """
 
-    judged: Judged
+    judged: JudgedAccess
     used: tuple[bytes, ...] = ()
     waiting: Waiting | None = None
     alert: NamedAlert | None = None
     proposal: Proposal | None = None
     decides: int = -1  # a proposal, or the request of a sharing
-    decision: Decision | None = None
+    decision: SignedDecision | None = None
     sharing: bool = False
     is_signed: bool = False
-    emergency: Decision | None = None
+    emergency: SignedDecision | None = None
     opened: OpenedRecords | None = None
     opened_by: bytes = b""
 
@@ -96,7 +96,7 @@ class Followed:
 
     peaks: tuple[bytes, ...] = ()
     signed: SignedLog = field(default_factory=SignedLog)
-    judged: dict[int, Judged] = field(default_factory=dict)
+    judged: dict[int, JudgedAccess] = field(default_factory=dict)
 
 
 class FollowError(StorageError):
@@ -228,7 +228,7 @@ class FollowedLog:
         return frontier.size, fresh
 
     def _take(
-        self, known: Followed, leaf: bytes, sequence: int, openings: dict[int, Opening]
+        self, known: Followed, leaf: bytes, sequence: int, openings: dict[int, EntryOpening]
     ) -> tuple[Kept, ...]:
         """Take in one leaf; what to keep of its entry, if it is judged."""
         payload = envelope.open_signed(leaf, self._log.public, context=CONTEXT, limit=4096)
@@ -292,7 +292,7 @@ def _judge(known: Followed, entry: Entry) -> None:
         if entry.stamp.at_us - known.judged[first].at_us < JUDGED_US:
             break
         del known.judged[first]
-    known.judged[entry.sequence] = Judged(reason=reason, at_us=entry.stamp.at_us)
+    known.judged[entry.sequence] = JudgedAccess(reason=reason, at_us=entry.stamp.at_us)
 
 
 def _result_of(known: Followed, entry: Entry) -> Result:

@@ -99,7 +99,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class MatchedRead:
     """A read that matched, opened."""
 
     sequence: int
@@ -148,7 +148,9 @@ class KeyDoor(Protocol):
         """The query's plate, and the forms of it that a reader may have written, as each day's tokens."""
         ...
 
-    def match(self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]) -> list[Match]:
+    def match(
+        self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]
+    ) -> list[MatchedRead]:
         """Open texts and places of one day and log, in memory; give those that match."""
         ...
 
@@ -295,7 +297,9 @@ class GuardedKeys:
         _demand_query(access, query)
         return self._service.tokens(why, query.plate, days)
 
-    def match(self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]) -> list[Match]:
+    def match(
+        self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]
+    ) -> list[MatchedRead]:
         access, why, found = self._admit(cover)
         _demand_query(access, query)
         wanted = [(row.sequence, name, *row.elements[name]) for row in rows for name in ("text", "place")]
@@ -306,7 +310,7 @@ class GuardedKeys:
             place = from_bytes(ReadPlace, opened[2 * at + 1].content)
             if matches(query, text, place):
                 found.add(read_name(log_id, row.sequence))
-                result.append(Match(row.sequence, text, place))
+                result.append(MatchedRead(row.sequence, text, place))
         return result
 
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:

@@ -37,12 +37,12 @@ class Reseal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resealed:
+class ResealedRows:
     kept: tuple[Kept, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class CheckPlates:
     day: int
     log_id: bytes
     wanted: tuple[tuple[int, str, bytes, bytes], ...]

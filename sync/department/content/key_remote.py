@@ -16,7 +16,7 @@ from storage.codec import from_bytes, to_bytes
 from storage.day_keys import DayKey
 from storage.errors import StorageError
 from storage.sealing import Opened
-from sync.department.content.key_guard import Cover, HeadAskedError, KeyDoor, Match, Row
+from sync.department.content.key_guard import Cover, HeadAskedError, KeyDoor, MatchedRead, Row
 from sync.department.content.key_messages import (
     MAX_MESSAGE_BYTES,
     SECONDS,
@@ -24,8 +24,8 @@ from sync.department.content.key_messages import (
     AskHeld,
     AskRelease,
     AskTokens,
-    Check,
     Checked,
+    CheckPlates,
     DayKeysMade,
     Days,
     HeldRows,
@@ -35,7 +35,7 @@ from sync.department.content.key_messages import (
     Number,
     OpenedRows,
     Reseal,
-    Resealed,
+    ResealedRows,
     Tokens,
     to_wire,
 )
@@ -45,7 +45,7 @@ from sync.department.ground.tls import client_context
 from sync.department.journal.access_log import LogPart
 from sync.department.journal.entries import Query
 from sync.department.policy.refusals import DeskRefusal
-from sync.errors import ConfigError, KeyServiceError
+from sync.errors import InvalidInputError, KeyServiceError
 
 ADDRESS_FILE = "keys.remote"
 T = TypeVar("T")
@@ -61,14 +61,14 @@ class Address:
 
 
 def address_of(home: DepartmentHome) -> Address | None:
-    """The key service that a home uses, or None for one in its own process. Raises ConfigError."""
+    """The key service that a home uses, or None for one in its own process. Raises InvalidInputError."""
     path = home.path / ADDRESS_FILE
     if not path.exists():
         return None
     try:
         return Address(**tomllib.loads(path.read_text()))
     except (TypeError, tomllib.TOMLDecodeError, OSError, UnicodeDecodeError):
-        raise ConfigError(
+        raise InvalidInputError(
             "must be TOML: url and token, and ca (a PEM file) where its certificate needs one",
             where=str(path),
         ) from None
@@ -125,13 +125,15 @@ class RemoteKeyService:
     ) -> list[Kept]:
         epochs = tuple((epoch, *parts) for epoch, parts in sorted(epoch_keys.items()))
         return list(
-            self._wire.ask("reseal", Reseal(day=day, epochs=epochs, arrived=tuple(arrived)), Resealed).kept
+            self._wire.ask(
+                "reseal", Reseal(day=day, epochs=epochs, arrived=tuple(arrived)), ResealedRows
+            ).kept
         )
 
     def check_stored(
         self, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
     ) -> list[str | None]:
-        ask = Check(day=day, log_id=log_id, wanted=tuple(wanted))
+        ask = CheckPlates(day=day, log_id=log_id, wanted=tuple(wanted))
         return [one or None for one in self._wire.ask("check", ask, Checked).found]
 
     def destroy_store_key(self, day: int) -> None:
@@ -168,10 +170,13 @@ class RemoteDoor:
             self._wire.ask("tokens", AskTokens(cover=cover, query=query, days=tuple(days)), Tokens).tokens
         )
 
-    def match(self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]) -> list[Match]:
+    def match(
+        self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]
+    ) -> list[MatchedRead]:
         ask = AskContent(cover=cover, query=query, day=day, log_id=log_id, rows=to_wire(rows))
         return [
-            Match(one.sequence, one.text, one.place) for one in self._wire.ask("match", ask, Matches).matches
+            MatchedRead(one.sequence, one.text, one.place)
+            for one in self._wire.ask("match", ask, Matches).matches
         ]
 
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:

@@ -33,8 +33,8 @@ from sync.department.content.key_messages import (
     AskHeld,
     AskRelease,
     AskTokens,
-    Check,
     Checked,
+    CheckPlates,
     DayKeysMade,
     Days,
     HeldRows,
@@ -44,7 +44,7 @@ from sync.department.content.key_messages import (
     Number,
     OpenedRows,
     Reseal,
-    Resealed,
+    ResealedRows,
     Tokens,
     WireMatch,
     of_wire,
@@ -105,15 +105,15 @@ class _Service:
             raise RecordError("1 to 1000 days", where="issue.count")
         return DayKeysMade(keys=self._service.issue_day_keys(ask.first, ask.count))
 
-    def _reseal(self, body: bytes) -> Resealed:
+    def _reseal(self, body: bytes) -> ResealedRows:
         ask = from_bytes(Reseal, body, limit=MAX_MESSAGE_BYTES)
         if abs(ask.day - self._clock() // DAY_US) > 1:  # no token of a guessed plate for days gone by
             raise RecordError("content is received today", where="reseal.day")
         epochs = {epoch: (key_id, sealed) for epoch, key_id, sealed in ask.epochs}
-        return Resealed(kept=tuple(self._service.open_and_reseal(ask.day, epochs, ask.arrived)))
+        return ResealedRows(kept=tuple(self._service.open_and_reseal(ask.day, epochs, ask.arrived)))
 
     def _check(self, body: bytes) -> Checked:
-        ask = from_bytes(Check, body, limit=MAX_MESSAGE_BYTES)
+        ask = from_bytes(CheckPlates, body, limit=MAX_MESSAGE_BYTES)
         found = self._service.check_stored(ask.day, ask.log_id, ask.wanted)
         return Checked(found=tuple(one or "" for one in found))
 

@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS heads (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class OpenedLine:
     """One line. A head: `size`, `root`, `witnessed`. An entry opened for: its place and its leaf's hash, and
     whether the head that showed it was witnessed."""
 
@@ -168,7 +168,7 @@ class OpenedList:
             row = self._db.execute(
                 "SELECT number, message FROM lines ORDER BY number DESC LIMIT 1"
             ).fetchone()
-            line = Line(
+            line = OpenedLine(
                 number=row[0] + 1 if row else 0,
                 before=hashlib.sha256(row[1]).digest() if row else FIRST,
                 at_us=at_us,
@@ -212,15 +212,15 @@ def _key_in(folder: Path, *, fresh: bool) -> Ed25519PrivateKey:
         ) from None
 
 
-def read_lines(messages: Iterable[bytes], public: Ed25519PublicKey) -> list[Line]:
+def read_lines(messages: Iterable[bytes], public: Ed25519PublicKey) -> list[OpenedLine]:
     """The lines of a list, from its first. Raises LedgerError for one that is forged, missing or moved."""
-    found: list[Line] = []
+    found: list[OpenedLine] = []
     before = FIRST
     for message in messages:
         where = f"the key service's list, line {len(found)}"
         try:
             line = from_bytes(
-                Line, envelope.open_signed(message, public, context=CONTEXT, limit=MAX_LINE_BYTES)
+                OpenedLine, envelope.open_signed(message, public, context=CONTEXT, limit=MAX_LINE_BYTES)
             )
         except StorageError as error:
             raise LedgerError(f"does not hold: {type(error).__name__}", where=where) from None
@@ -251,7 +251,7 @@ def parse_list(data: bytes) -> list[bytes]:
 class OpenedCheck:
     """A list, to be held against an access log (`check_log.OpenedEntries`)."""
 
-    lines: Sequence[Line]
+    lines: Sequence[OpenedLine]
 
     def compare(self, tree: Tree, problems: list[str]) -> None:
         """Add every entry that content was opened for and every head accepted that the log does not hold."""

@@ -73,7 +73,7 @@ class PackageHead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class PackageOrder:
     """What a package is made for: its number, and (label, value) for its cover sheet: why, and by whom."""
 
     number: str
@@ -90,7 +90,7 @@ class Maker:
     created_us: int
 
 
-def build(reads: Sequence[OpenedRead], order: Order, maker: Maker) -> bytes:
+def build(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> bytes:
     """The package's bytes. Raises HomeError for an authority that is half there."""
     files: dict[str, bytes] = {}
     packaged = []
@@ -137,7 +137,7 @@ def build(reads: Sequence[OpenedRead], order: Order, maker: Maker) -> bytes:
     return _zipped(files)
 
 
-def manifests(reads: Sequence[OpenedRead], order: Order, maker: Maker) -> tuple[dict[str, bytes], str]:
+def manifests(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> tuple[dict[str, bytes], str]:
     """(the images' manifests and their authority's certificate, why there are none)."""
     images = [(at, one, name) for at, one in enumerate(reads) for name in sorted(IMAGES & set(one.elements))]
     if not images:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from storage.sealing import Opened
 from sync.department.content.followed_log import AT_ONCE
-from sync.department.content.key_guard import Cover, HeadAskedError, KeyDoor, Match, Row
+from sync.department.content.key_guard import Cover, HeadAskedError, KeyDoor, MatchedRead, Row
 from sync.department.journal.access_log import AccessLog, LogPart
 from sync.department.journal.entries import Query
 from sync.department.policy.refusals import NotYetError
@@ -68,7 +68,9 @@ class ProvenDoor:
     def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         return self._ask(cover, lambda shown: self._door.tokens(shown, query, days))
 
-    def match(self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]) -> list[Match]:
+    def match(
+        self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]
+    ) -> list[MatchedRead]:
         return self._ask(cover, lambda shown: self._door.match(shown, query, day, log_id, rows))
 
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:

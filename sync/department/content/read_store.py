@@ -19,8 +19,8 @@ from sync.department.content.key_guard import Cover, KeyDoor, Row
 from sync.department.content.reads import (
     FoundRead,
     OpenedRead,
-    Page,
     Part,
+    ResultPage,
     StoredRead,
     found_read,
     page_of,
@@ -64,7 +64,7 @@ class StoreReads:
                 wanted = wanted.where(e.log_no.in_(_logs_of(query.unit)))
             return len(days), int(connection.execute(wanted).scalar_one())
 
-    def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int, after: str = "") -> Page:
+    def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int, after: str = "") -> ResultPage:
         with self._store.read() as connection:
             days = _days(connection, query)
             units = self._units(connection)

@@ -12,7 +12,7 @@ from storage.codec import from_bytes
 from storage.read_records import Position, ReadPlace, ReadText
 from storage.sealing import Opened
 from sync.department.content import likeness
-from sync.department.content.key_guard import Cover, KeyDoor, Match, Row, read_name
+from sync.department.content.key_guard import Cover, KeyDoor, MatchedRead, Row, read_name
 from sync.department.journal.entries import Query
 from sync.department.policy.refusals import FormError
 
@@ -68,7 +68,7 @@ class FoundRead:
         return found_read(
             one.log_id,
             one.unit,
-            Match(
+            MatchedRead(
                 one.sequence,
                 from_bytes(ReadText, one.elements["text"].content),
                 from_bytes(ReadPlace, one.elements["place"].content),
@@ -79,7 +79,7 @@ class FoundRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ResultPage:
     """Reads that a search found, the newest first, and those near its plate, never mixed.
 
     `count`, `near_count`: all of them; `reads` and `near` together hold at most the page's limit; `next`: the
@@ -144,7 +144,7 @@ class Reads(Protocol):
         """Whether a unit was ever enrolled under this name."""
         ...
 
-    def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int, after: str = "") -> Page:
+    def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int, after: str = "") -> ResultPage:
         """At most `limit` matches, the newest first, after those up to a cursor."""
         ...
 
@@ -196,7 +196,7 @@ def cursor_of(one: FoundRead) -> str:
     return f"{one.first_us}:{one.read}"
 
 
-def page_of(found: Iterable[FoundRead], limit: int, after: str) -> Page:
+def page_of(found: Iterable[FoundRead], limit: int, after: str) -> ResultPage:
     """A page of matches, the newest first. Raises FormError for a cursor that none of the answers gave."""
     ordered = sorted(found, key=lambda one: (-one.first_us, one.read))
     rest = ordered
@@ -206,7 +206,7 @@ def page_of(found: Iterable[FoundRead], limit: int, after: str) -> Page:
             raise FormError("that is no cursor of an answer", code="cursor", clause="463.5 (b) 2")
         rest = [one for one in ordered if (-one.first_us, one.read) > (-int(time), read)]
     shown = rest[:limit]
-    return Page(
+    return ResultPage(
         count=sum(one.fit == 1.0 for one in ordered),
         near_count=sum(one.fit < 1.0 for one in ordered),
         reads=tuple(one for one in shown if one.fit == 1.0),
@@ -215,7 +215,7 @@ def page_of(found: Iterable[FoundRead], limit: int, after: str) -> Page:
     )
 
 
-def found_read(log_id: bytes, unit: str, one: Match, plate: str, *, closed_log: bool) -> FoundRead:
+def found_read(log_id: bytes, unit: str, one: MatchedRead, plate: str, *, closed_log: bool) -> FoundRead:
     """A result of a search; `plate`: what was searched without wildcards, for its fit, or empty."""
     return FoundRead(
         read=read_name(log_id, one.sequence),

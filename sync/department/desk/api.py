@@ -34,7 +34,7 @@ from starlette.routing import BaseRoute, Route
 from storage.errors import StorageError
 from sync.department.desk.alerts.events import EventStream, last_id_of
 from sync.department.desk.calling import Calling, said_of
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.inquiry.stream import SearchStream
 from sync.department.desk.json_forms import read_form, to_json
 from sync.department.desk.logon_forms import BeginForm, LogonForm, ProveForm, UnlockForm
@@ -111,7 +111,7 @@ def _alert_events(calling: Calling | None, events: Sparingly) -> BaseRoute:
     return Route("/desk/alert/events", answer, methods=["GET"])
 
 
-def routes(front: Front | None, shared: Calling | None = None) -> list[BaseRoute]:
+def routes(front: DeskContext | None, shared: Calling | None = None) -> list[BaseRoute]:
     """The desk's routes; without a front (no desk yet) they answer 503. `shared`: with the pages."""
     calling = shared if shared is not None or front is None else Calling(front)
     budget = Budget(MEMORY_BYTES)

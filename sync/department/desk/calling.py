@@ -15,7 +15,7 @@ import anyio
 from storage.errors import RecordError
 from storage.times import MINUTE_US
 from sync.department.desk.alerts.events import AlertEvents
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.idempotency import MadeOnce
 from sync.department.desk.json_forms import read_form
 from sync.department.desk.logon_forms import (
@@ -81,7 +81,7 @@ def known_operation(name: str) -> Operation:
 class Calling:
     """Calls of one front, each in a thread, so many at once."""
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: DeskContext) -> None:
         self.front = front
         self._limiter = anyio.CapacityLimiter(THREADS)
         self._logons = anyio.CapacityLimiter(LOGON_THREADS)

@@ -10,7 +10,7 @@ from storage.times import DAY_US, iso_text
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.people import training
 from sync.department.desk.redress.rules import due_us
-from sync.department.desk.state import Book
+from sync.department.desk.state import DeskState
 from sync.department.journal.change_entries import GlassBroken
 from sync.department.journal.entries import AuditDone, FindingOpened
 from sync.department.journal.sharing_entries import ShareAsked
@@ -32,7 +32,7 @@ class Overdue:
     what: str
 
 
-def overdue(policy: Policy, book: Book, requests: Sequence[AlprRequest], now_us: int) -> list[Overdue]:
+def overdue(policy: Policy, book: DeskState, requests: Sequence[AlprRequest], now_us: int) -> list[Overdue]:
     """Everything overdue that the log knows of."""
     return [
         *_audits(policy, book, now_us),
@@ -48,7 +48,7 @@ def overdue(policy: Policy, book: Book, requests: Sequence[AlprRequest], now_us:
     ]
 
 
-def open_incidents(listed: Iterable[tuple[int, str, int]], book: Book, now_us: int) -> list[Overdue]:
+def open_incidents(listed: Iterable[tuple[int, str, int]], book: DeskState, now_us: int) -> list[Overdue]:
     """(number, kind, time) of incidents that two people have not closed in time."""
     return [
         Overdue(
@@ -66,7 +66,7 @@ def from_store(rows: Iterable[tuple[str, str, str]]) -> list[Overdue]:
     return [Overdue(kind=kind, clause=clause, what=what) for kind, clause, what in rows]
 
 
-def _audits(policy: Policy, book: Book, now_us: int) -> list[Overdue]:
+def _audits(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
     ends = [entry.note.to_us for entry in book.findings.audits if isinstance(entry.note, AuditDone)]
     due_us = max(ends, default=book.opened_us) + policy.audit.every_days * DAY_US
     if now_us < due_us:
@@ -80,7 +80,7 @@ def _audits(policy: Policy, book: Book, now_us: int) -> list[Overdue]:
     ]
 
 
-def _training(policy: Policy, book: Book, now_us: int) -> list[Overdue]:
+def _training(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
     """People with a call that touches data."""
     found = []
     for user, account in sorted(book.roster.accounts.items()):
@@ -97,7 +97,7 @@ def _training(policy: Policy, book: Book, now_us: int) -> list[Overdue]:
     return found
 
 
-def _findings(book: Book, now_us: int) -> list[Overdue]:
+def _findings(book: DeskState, now_us: int) -> list[Overdue]:
     return [
         Overdue(
             kind="finding",
@@ -119,7 +119,7 @@ def _filings(policy: Policy, requests: Sequence[AlprRequest], now_us: int) -> li
     return [Overdue(kind="filing", clause="463.5 (b)", what=what)]
 
 
-def _emergencies(book: Book, now_us: int) -> list[Overdue]:
+def _emergencies(book: DeskState, now_us: int) -> list[Overdue]:
     return [
         Overdue(
             kind="emergency",
@@ -131,7 +131,7 @@ def _emergencies(book: Book, now_us: int) -> list[Overdue]:
     ]
 
 
-def _alerts(policy: Policy, book: Book, now_us: int) -> list[Overdue]:
+def _alerts(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
     """Alerts without an outcome, confirmations without CLETS, sources that went silent (463.7)."""
     terms, alerts = policy.alerts, book.alerts
     late, owed = alerts.overdue(terms, now_us), alerts.clets_owed(terms, now_us)
@@ -149,7 +149,7 @@ def _alerts(policy: Policy, book: Book, now_us: int) -> list[Overdue]:
     return found
 
 
-def _redress(book: Book, now_us: int) -> list[Overdue]:
+def _redress(book: DeskState, now_us: int) -> list[Overdue]:
     return [
         Overdue(kind="redress", clause="463.4", what=f"request {entry.sequence} of the public has no answer")
         for entry in book.redress.waiting()
@@ -165,7 +165,7 @@ def _without_answerer(policy: Policy) -> list[Overdue]:
     return [Overdue(kind="redress", clause="463.4", what=what)]
 
 
-def _shares(book: Book, now_us: int) -> list[Overdue]:
+def _shares(book: DeskState, now_us: int) -> list[Overdue]:
     return [
         Overdue(
             kind="share", clause="463.6 (b)", what=f"sharing request {number} waits for review or decision"
@@ -177,7 +177,7 @@ def _shares(book: Book, now_us: int) -> list[Overdue]:
     ]
 
 
-def _holds(book: Book, now_us: int) -> list[Overdue]:
+def _holds(book: DeskState, now_us: int) -> list[Overdue]:
     return [
         Overdue(kind="hold", clause="463.8", what=f"hold {entry.sequence} is not booked into evidence")
         for entry in book.holds.open_holds()

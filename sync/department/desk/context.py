@@ -12,22 +12,21 @@ from storage.read_records import Alert
 from storage.sealing import Opened
 from sync.department.content.alert_records import AlertRecords
 from sync.department.content.key_guard import KeyDoor
-from sync.department.content.package import Order
+from sync.department.content.package import PackageOrder
 from sync.department.content.reads import OpenedRead, Reads, StoredRead
 from sync.department.desk.alerts.planting import Planting
 from sync.department.desk.alerts.watchers import Watchers
 from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
-from sync.department.desk.inquiry.pace import Pace as SearchPace
-from sync.department.desk.inquiry.pace import UnderWay
-from sync.department.desk.redress.rules import Pace
+from sync.department.desk.inquiry.pace import SearchPace, UnderWay
+from sync.department.desk.redress.rules import AddressPace
 from sync.department.desk.transparency.counts import PublicCounts
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
-from sync.department.store.incidents import Incident
+from sync.department.store.incidents import StoredIncident
 from sync.department.units.hot_lists import Offer, Published
 from sync.hot_lists.document import ListHead
-from sync.hot_lists.entry import Entry as ListEntry
+from sync.hot_lists.entry import ListEntry
 
 
 class Vault(Protocol):
@@ -53,7 +52,7 @@ class Vault(Protocol):
 class Incidents(Protocol):
     """Incidents of units' logs, as the store has them."""
 
-    def listed(self) -> list[Incident]:
+    def listed(self) -> list[StoredIncident]:
         """All of them, oldest first."""
         ...
 
@@ -120,7 +119,7 @@ Ending: TypeAlias = tuple[str, str, int, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class DeskContext:
     """One department's desk with its content behind it.
 
     `tell_units`: offer units the current roster; if that fails, `compliance` says so.
@@ -143,7 +142,7 @@ class Front:
     reads: Reads
     door: KeyDoor
     vault: Vault
-    package: Callable[[list[OpenedRead], Order], bytes]
+    package: Callable[[list[OpenedRead], PackageOrder], bytes]
     overdue_from_store: Callable[[int], list[tuple[str, str, str]]]
     tell_units: Callable[[], None]
     send_down: Callable[[], list[str]]
@@ -169,7 +168,7 @@ class Front:
     opened: tuple[Callable[[], None], ...] = ()
     time: DepartmentTime | None = None
     ending: Callable[[], list[Ending]] = list
-    redress: Pace = field(default_factory=Pace)
+    redress: AddressPace = field(default_factory=AddressPace)
     public_counts: PublicCounts = field(default_factory=PublicCounts)
     keys_elsewhere: bool = False
     pace: SearchPace = field(default_factory=SearchPace)
@@ -183,4 +182,4 @@ class Front:
 
 
 ELEMENTS = ("overview", "patch", "place", "text")
-__all__ = ["ELEMENTS", "Front", "Opened", "Vault"]
+__all__ = ["ELEMENTS", "DeskContext", "Opened", "Vault"]

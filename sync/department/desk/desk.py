@@ -30,8 +30,8 @@ from sync.department.desk.state import checked_policy
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import (
     ALL_SIGNED,
+    AccessLogOpened,
     Entry,
-    LogOpened,
     Refused,
     SessionEnded,
     WitnessAway,
@@ -116,7 +116,7 @@ class Desk(LogState):
         stamp = system_stamp(root, clock())
         with log.writing():
             log.append(
-                LogOpened(
+                AccessLogOpened(
                     public_key=key.public_key().public_bytes_raw(),
                     root_digest=root.digest(),
                     signs=ALL_SIGNED,

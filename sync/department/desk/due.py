@@ -8,7 +8,7 @@ from storage.times import DAY_US
 from sync.department.desk import compliance
 from sync.department.desk.audit import rules as audit
 from sync.department.desk.compliance import Overdue
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.documents.lists import LOCAL
 from sync.department.desk.endings import (
@@ -46,7 +46,7 @@ class OverdueForm:
     filings: bool = True
 
 
-def overdue_now(front: Front, now_us: int, *, filings: bool = True) -> list[Overdue]:
+def overdue_now(front: DeskContext, now_us: int, *, filings: bool = True) -> list[Overdue]:
     """Everything overdue that log, store and clock know of."""
     desk = front.desk
     requests = audit.requests_of(desk.log.entries(kinds=audit.ACCESS_KINDS)) if filings else []
@@ -65,7 +65,9 @@ def overdue_now(front: Front, now_us: int, *, filings: bool = True) -> list[Over
     return found
 
 
-def endings_now(front: Front, now_us: int, kinds: frozenset[str] = frozenset(SEEN_WITH)) -> list[Ending]:
+def endings_now(
+    front: DeskContext, now_us: int, kinds: frozenset[str] = frozenset(SEEN_WITH)
+) -> list[Ending]:
     """Everything of these kinds that ends, the soonest first; what ended for good a while ago is left out."""
     desk = front.desk
     found = of_people(desk.policy, desk.book)
@@ -82,14 +84,14 @@ def endings_now(front: Front, now_us: int, kinds: frozenset[str] = frozenset(SEE
     )
 
 
-def overdue(front: Front, token: str, form: OverdueForm) -> tuple[Overdue, ...]:
+def overdue(front: DeskContext, token: str, form: OverdueForm) -> tuple[Overdue, ...]:
     """What is overdue: audits, training, purges, silent units, findings, requests not filed."""
     desk = front.desk
     desk.act(token, Call.COMPLIANCE_READ, lambda _caller: ([], lambda _entries: None))  # the role first
     return tuple(overdue_now(front, desk.now_us(), filings=form.filings))
 
 
-def ending_soon(front: Front, token: str, form: NothingForm) -> tuple[Ending, ...]:  # noqa: ARG001
+def ending_soon(front: DeskContext, token: str, form: NothingForm) -> tuple[Ending, ...]:  # noqa: ARG001
     """What ends within the policy's days of notice: of people, of the server, of units."""
     desk = front.desk
     desk.act(token, Call.COMPLIANCE_READ, lambda _caller: ([], lambda _entries: None))  # the role first
@@ -97,7 +99,7 @@ def ending_soon(front: Front, token: str, form: NothingForm) -> tuple[Ending, ..
     return tuple(soon(desk.policy, endings_now(front, now_us), now_us))
 
 
-def listed(front: Front, token: str, form: CalendarForm) -> tuple[Ending, ...]:
+def listed(front: DeskContext, token: str, form: CalendarForm) -> tuple[Ending, ...]:
     """Everything that ends, the soonest first: to each person what concerns them or is theirs to renew."""
     desk = front.desk
     if not set(form.kinds) <= set(SEEN_WITH):

@@ -14,13 +14,13 @@ from sync.department.desk.context import Ending as MachineEnding
 from sync.department.desk.context import UnitRow
 from sync.department.desk.people import rules as people
 from sync.department.desk.people import training
-from sync.department.desk.state import Book
+from sync.department.desk.state import DeskState
 from sync.department.journal.entries import AuditDone
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued
 from sync.department.policy.policy import Policy
 from sync.department.policy.roles import CALLS, Call, Role
 from sync.hot_lists.document import ListHead
-from sync.hot_lists.entry import Entry as ListEntry
+from sync.hot_lists.entry import ListEntry
 
 REVIEW_DAYS = 365  # a policy is read again once a year
 
@@ -78,7 +78,7 @@ def advice(one: Ending) -> str:
     return f"{one.cure}: {one.command}" if one.command else one.cure
 
 
-def of_people(policy: Policy, book: Book) -> list[Ending]:
+def of_people(policy: Policy, book: DeskState) -> list[Ending]:
     """What ends by the log alone."""
     found = (
         *_passwords(policy, book),
@@ -174,11 +174,11 @@ def _ending(  # noqa: PLR0917 - the columns of a table
     )
 
 
-def _active(book: Book) -> list[str]:
+def _active(book: DeskState) -> list[str]:
     return sorted(user for user, one in book.roster.accounts.items() if one.active)
 
 
-def _passwords(policy: Policy, book: Book) -> Iterator[Ending]:
+def _passwords(policy: Policy, book: DeskState) -> Iterator[Ending]:
     cure, command = "the person changes it under My account", "department user password"
     for user in _active(book):
         set_us = book.roster.credential_us.get(user)
@@ -187,7 +187,7 @@ def _passwords(policy: Policy, book: Book) -> Iterator[Ending]:
             yield _ending("password", "CJIS IA-5", user, ends_us, f"the password of {user}", cure, command)
 
 
-def _trained(policy: Policy, book: Book) -> list[str]:
+def _trained(policy: Policy, book: DeskState) -> list[str]:
     """People with a call that touches data."""
     return [
         user
@@ -206,7 +206,7 @@ def _class_cure(policy: Policy) -> str:
     return f"the {policy.title(policy.training.conducted_by)} holds a class and enters it"
 
 
-def _trainings(policy: Policy, book: Book) -> Iterator[Ending]:
+def _trainings(policy: Policy, book: DeskState) -> Iterator[Ending]:
     for user in _trained(policy, book):
         done = book.trainings.newest.get(user)
         if done is not None:
@@ -215,7 +215,7 @@ def _trainings(policy: Policy, book: Book) -> Iterator[Ending]:
             yield _ending("training", "463.9", user, ends_us, name, cure, RECORD)
 
 
-def _overtaken(policy: Policy, book: Book) -> Iterator[Ending]:
+def _overtaken(policy: Policy, book: DeskState) -> Iterator[Ending]:
     """463.9 (b), (c): a training reviewed the policy of its day; a newer one is in force."""
     for user in _trained(policy, book):
         done = book.trainings.newest.get(user)
@@ -232,7 +232,7 @@ def _overtaken(policy: Policy, book: Book) -> Iterator[Ending]:
             )
 
 
-def _designations(book: Book) -> Iterator[Ending]:
+def _designations(book: DeskState) -> Iterator[Ending]:
     cure, command = "the administrator designates the person again", "department user set"
     for user in _active(book):
         ends_us = book.roster.designations.get(user)
@@ -241,7 +241,7 @@ def _designations(book: Book) -> Iterator[Ending]:
             yield _ending("designation", "463.6 (b)", user, ends_us, name, cure, command)
 
 
-def _grants(book: Book) -> Iterator[Ending]:
+def _grants(book: DeskState) -> Iterator[Ending]:
     cure, command = "issue another one if the work continues", "department grant issue"
     for entry in book.grants.issued.values():
         note = entry.note
@@ -253,7 +253,7 @@ def _grants(book: Book) -> Iterator[Ending]:
             yield _ending("grant", "463.3", note.person, note.to_us, name, cure, command)
 
 
-def _delegations(book: Book) -> Iterator[Ending]:
+def _delegations(book: DeskState) -> Iterator[Ending]:
     cure, command = "the administrator delegates again", "department grant delegate"
     for entry in book.grants.delegated.values():
         note = entry.note
@@ -262,7 +262,7 @@ def _delegations(book: Book) -> Iterator[Ending]:
             yield _ending("delegation", "463.3", note.designee, note.to_us, name, cure, command)
 
 
-def _reviews(policy: Policy, book: Book) -> Iterator[Ending]:
+def _reviews(policy: Policy, book: DeskState) -> Iterator[Ending]:
     """What the department does again in time: the periodic audit, the review of its policy."""
     ends = [entry.note.to_us for entry in book.findings.audits if isinstance(entry.note, AuditDone)]
     due_us = max(ends, default=book.opened_us) + policy.audit.every_days * DAY_US

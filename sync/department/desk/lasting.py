@@ -18,7 +18,7 @@ SEND_S = 20.0  # a reader that takes nothing for so long is dropped
 HEADERS = {**NO_STORE, "x-accel-buffering": "no"}
 
 
-class Parts(Protocol):
+class AnswerParts(Protocol):
     """What is sent; closed when nothing more is."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
@@ -29,7 +29,7 @@ class Parts(Protocol):
 class LastingAnswer(StreamingResponse):
     """One such answer. `unwitnessed`: it began while the witness was away."""
 
-    def __init__(self, parts: Parts, *, unwitnessed: bool, send_s: float = SEND_S) -> None:
+    def __init__(self, parts: AnswerParts, *, unwitnessed: bool, send_s: float = SEND_S) -> None:
         super().__init__(parts, headers=HEADERS | ({"X-Not-Witnessed": WORDS} if unwitnessed else {}))
         self._parts, self._send_s = parts, send_s
 

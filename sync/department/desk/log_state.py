@@ -24,7 +24,7 @@ from storage.times import now_us
 from sync.department.desk import snapshot
 from sync.department.desk.people.rules import Credential
 from sync.department.desk.people.throttle import LogonThrottle
-from sync.department.desk.state import Book, checked_policy
+from sync.department.desk.state import DeskState, checked_policy
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import (
     ISSUED,
@@ -87,9 +87,9 @@ class LogState:
             with contextlib.suppress(OSError):  # a full disk: the entries are there, and are folded again
                 snapshot.write(self.log, self.book)
 
-    def kept_book(self) -> Book:
+    def kept_book(self) -> DeskState:
         """The book of the newest snapshot, or an empty one."""
-        book = snapshot.read(self.log) or Book()
+        book = snapshot.read(self.log) or DeskState()
         self._snapshot_at = book.seen
         return book
 
@@ -172,7 +172,7 @@ class LogState:
         """Put a new root file in force: 2 of 3 keys, a higher version, its policy. Raises StorageError
         kinds."""
         with self.deciding() as moment:
-            trial = Book(root=self.book.root, rules=self.book.rules)
+            trial = DeskState(root=self.book.root, rules=self.book.rules)
             entry = self._root_candidate(root_file, policy_document)
             trial.apply(Entry(self.log.size(), system_stamp(self.root, moment.at_us), entry))
             self.add(entry, system_stamp(self.root, moment.at_us))

@@ -98,10 +98,7 @@ class _Schemas:
     def _named(self, cls: type[Any]) -> str:
         if cls in self._names:
             return self._names[cls]
-        name = cls.__name__
-        if name in self.made:  # two nouns have a form of this name
-            name = f"{cls.__module__.split('.')[-2].capitalize()}{name}"
-        self._names[cls] = name
+        name = self._names[cls] = cls.__name__  # which the product defines once
         self.made[name] = {}
         hints = typing.get_type_hints(cls)
         properties = {one.name: self._property(one, hints[one.name]) for one in dataclasses.fields(cls)}

@@ -14,7 +14,7 @@ from sync.department.desk.alerts import calls as alerts
 from sync.department.desk.audit import calls as audits
 from sync.department.desk.audit import case_calls, event_calls, number_calls
 from sync.department.desk.changes import calls as changes
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.documents import calls as documents
 from sync.department.desk.documents import lists, local, sources
@@ -49,7 +49,7 @@ class PolicyText:
     clauses: tuple[ClauseRow, ...]
 
 
-def policy(front: Front, token: str, form: NothingForm) -> PolicyText:  # noqa: ARG001
+def policy(front: DeskContext, token: str, form: NothingForm) -> PolicyText:  # noqa: ARG001
     """The policy in force."""
     desk = front.desk
 
@@ -68,10 +68,10 @@ class Operation:
 
     call: Call
     form: type[Any]
-    make: Callable[[Front, str, Any], Any]
+    make: Callable[[DeskContext, str, Any], Any]
     name: str = ""
 
-    def run(self, front: Front, token: str, form: Any) -> Any:
+    def run(self, front: DeskContext, token: str, form: Any) -> Any:
         """Make the call. Raises DeskRefusal; FormError for a text with invisible characters.
 
         Where the token holds the session's key and no statement came with the call, it is signed here.
@@ -87,7 +87,7 @@ _TABLE: Mapping[str, Operation] = {
     "inquiry/queue": Operation(Call.INQUIRY_QUEUE, NothingForm, inquiries.queue),
     "inquiry/decline": Operation(Call.INQUIRY_RUN, inquiry_forms.DeclineForm, inquiries.decline),
     "inquiry/propose": Operation(Call.INQUIRY_RUN, inquiry_forms.ProposeForm, inquiries.propose),
-    "inquiry/approve": Operation(Call.INQUIRY_APPROVE, inquiry_forms.DecideForm, inquiries.decide),
+    "inquiry/approve": Operation(Call.INQUIRY_APPROVE, inquiry_forms.InquiryDecideForm, inquiries.decide),
     "inquiry/run": Operation(Call.INQUIRY_RUN, inquiry_forms.RunForm, inquiries.run),
     "inquiry/begin": Operation(Call.INQUIRY_RUN, inquiry_forms.RunForm, stepping.begin),
     "inquiry/step": Operation(Call.INQUIRY_RUN, inquiry_forms.StepForm, stepping.step),
@@ -133,13 +133,13 @@ _TABLE: Mapping[str, Operation] = {
     "audit/bundle": Operation(Call.AUDIT_READ, NothingForm, number_calls.bundled),
     "audit/run": Operation(Call.AUDIT_RUN, audits.PeriodForm, audits.run),
     "audit/findings": Operation(Call.AUDIT_READ, NothingForm, audits.findings),
-    "audit/close": Operation(Call.AUDIT_REVIEW, audits.CloseForm, audits.close),
+    "audit/close": Operation(Call.AUDIT_REVIEW, audits.AuditCloseForm, audits.close),
     "share/record": Operation(Call.SHARE_RECORD, shares.ShareForm, shares.record),
     "share/review": Operation(Call.SHARE_REVIEW, shares.ReviewForm, shares.review),
     "share/decide": Operation(Call.SHARE_APPROVE, shares.DecisionForm, shares.decide),
     "share/deliver": Operation(Call.SHARE_DELIVER, shares.DeliverForm, shares.deliver),
     "share/list": Operation(Call.SHARE_READ, NothingForm, shares.listed),
-    "share/letter": Operation(Call.SHARE_READ, shares.RequestForm, shares.letter),
+    "share/letter": Operation(Call.SHARE_READ, shares.SharingRequestForm, shares.letter),
     "hold/list": Operation(Call.HOLD_READ, NothingForm, holds.listed),
     "clock/confirm": Operation(Call.CHANGE_APPROVE, machine.ClockForm, machine.confirm_clock),
     "backlog/allow": Operation(Call.CHANGE_APPROVE, machine.PurgeForm, machine.allow_purge),
@@ -178,7 +178,7 @@ _TABLE: Mapping[str, Operation] = {
     "alert/figures": Operation(Call.COMPLIANCE_READ, NothingForm, alerts.figures),
     "redress/list": Operation(Call.REDRESS_ANSWER, NothingForm, redress.listed),
     "redress/enter": Operation(Call.REDRESS_ANSWER, redress.PaperForm, redress.enter),
-    "redress/answer": Operation(Call.REDRESS_ANSWER, redress.AnswerForm, redress.answer),
+    "redress/answer": Operation(Call.REDRESS_ANSWER, redress.RedressAnswerForm, redress.answer),
     "compliance/overdue": Operation(Call.COMPLIANCE_READ, due.OverdueForm, due.overdue),
     "compliance/endings": Operation(Call.COMPLIANCE_READ, NothingForm, due.ending_soon),
     "calendar/list": Operation(Call.POLICY_READ, due.CalendarForm, due.listed),

@@ -12,22 +12,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from sync.department.desk.state import Book
+from sync.department.desk.state import DeskState
 from sync.department.journal.change_entries import ChangeProposed
 
-Asks = Callable[[Any, Book], bool]
+Asks = Callable[[Any, DeskState], bool]
 
 
-def _made_now(form: Any, _book: Book) -> bool:
+def _made_now(form: Any, _book: DeskState) -> bool:
     """The act itself, and not the question to a second person."""
     return not getattr(form, "propose", False)
 
 
-def _covert(form: Any, book: Book) -> bool:
+def _covert(form: Any, book: DeskState) -> bool:
     return bool(form.recipients) and _made_now(form, book)
 
 
-def _second_word(form: Any, book: Book) -> bool:
+def _second_word(form: Any, book: DeskState) -> bool:
     """A yes to an act that itself asks for a proof."""
     entry = book.changes.proposed.get(form.proposal)
     note = entry.note if entry is not None else None
@@ -54,7 +54,7 @@ PROVEN_CALLS: Mapping[str, Asks] = {
 _demanded: ContextVar[bool] = ContextVar("fresh proof", default=False)
 
 
-def asks(name: str, form: Any, book: Book) -> bool:
+def asks(name: str, form: Any, book: DeskState) -> bool:
     """Whether a call asks for a fresh proof."""
     wanted = PROVEN_CALLS.get(name)
     return wanted is not None and wanted(form, book)

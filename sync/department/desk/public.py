@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.json_forms import read_form, to_json
 from sync.department.desk.openapi import document
 from sync.department.desk.redress.calls import RedressForm, ask
@@ -41,7 +41,7 @@ def _object(body: bytes) -> object:
     return value
 
 
-def public_routes(front: Front) -> list[BaseRoute]:
+def public_routes(front: DeskContext) -> list[BaseRoute]:
     """GET /desk/openapi.json, GET /desk/transparency.json, POST /desk/redress. None needs a session; the
     first two are cheap, the third is small and rare."""
     budget, limiter = Budget(MEMORY_BYTES), anyio.CapacityLimiter(1)

@@ -20,7 +20,7 @@ from typing import Any
 from storage import envelope, files, sealing
 from storage.checkpoint import open_checkpoint
 from storage.errors import StorageError
-from sync.department.desk.state import Book
+from sync.department.desk.state import DeskState
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import NOTES
 from sync.department.journal.folded import MAX_BYTES, as_plain, as_value, hints_of
@@ -49,25 +49,25 @@ def form() -> bytes:
             for one in hints.values():
                 walk(one)
 
-    walk(Book)
+    walk(DeskState)
     for note in NOTES.values():
         walk(note)
     return hashlib.sha256(repr(sorted(seen.items())).encode()).digest()
 
 
-def to_bytes(book: Book) -> bytes:
+def to_bytes(book: DeskState) -> bytes:
     """A book's parts, in their canonical form."""
-    return envelope.encode(as_plain(Book, book))
+    return envelope.encode(as_plain(DeskState, book))
 
 
-def write(log: AccessLog, book: Book) -> None:
+def write(log: AccessLog, book: DeskState) -> None:
     """Keep a book of this log. Raises OSError, HomeError."""
     content = envelope.encode([form(), book.seen, log.signed_head(book.seen), to_bytes(book)])
     key = log.keys.of(KEY_YEAR, make=True)
     files.replace(log.folder / FILE, sealing.wrap(key, log.log_id, 0, ELEMENT, content))
 
 
-def read(log: AccessLog) -> Book | None:
+def read(log: AccessLog) -> DeskState | None:
     """The stored book of this log, or None if there is no valid one."""
     path: Path = log.folder / FILE
     try:
@@ -78,14 +78,14 @@ def read(log: AccessLog) -> Book | None:
         head = open_checkpoint(value[2], log.note_key)
         if head.size != value[1] or not 0 < head.size <= log.size() or log.head(head.size).root != head.root:
             return None
-        book: Book = as_value(Book, envelope.decode(value[3], limit=MAX_BYTES))
+        book: DeskState = as_value(DeskState, envelope.decode(value[3], limit=MAX_BYTES))
         book.rules = parse(book.document)
     except (OSError, StorageError, HomeError, ValueError, TypeError, KeyError, IndexError, AttributeError):
         return None
     return book if book.seen == head.size else None
 
 
-def differs(log: AccessLog, folded: Book) -> bool:
+def differs(log: AccessLog, folded: DeskState) -> bool:
     """Whether the snapshot of this log says something else than its entries, folded as far as it goes."""
     kept = read(log)
     return kept is not None and kept.seen == folded.seen and to_bytes(kept) != to_bytes(folded)

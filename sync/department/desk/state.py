@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 
 from storage.errors import RecordError
 from sync import root_file
-from sync.department.desk.alerts.rules import Alerts
+from sync.department.desk.alerts.rules import AlertStates
 from sync.department.desk.audit.cases import Cases
 from sync.department.desk.audit.rules import Findings
-from sync.department.desk.changes.rules import Changes
+from sync.department.desk.changes.rules import ChangeStates
 from sync.department.desk.glass.rules import Glass
 from sync.department.desk.grants.rules import Grants, Settled
 from sync.department.desk.holds.rules import Holds
-from sync.department.desk.inquiry.rules import Queue
-from sync.department.desk.people.rules import Roster
+from sync.department.desk.inquiry.rules import InquiryQueue
+from sync.department.desk.people.rules import Accounts
 from sync.department.desk.people.training import Trainings
 from sync.department.desk.redress.rules import Requests
 from sync.department.desk.sessions import Sessions
 from sync.department.desk.sharing.rules import Shares
 from sync.department.journal.change_entries import DayCounted
-from sync.department.journal.entries import Entry, LogOpened, RootSet, WitnessAway
+from sync.department.journal.entries import AccessLogOpened, Entry, RootSet, WitnessAway
 from sync.department.journal.hold_entries import Purged
 from sync.department.journal.machine_entries import PurgeAllowed
 from sync.department.journal.made_by import MADE
@@ -36,19 +36,19 @@ from sync.root_file import Root
 
 
 @dataclass(slots=True)
-class Book:
+class DeskState:
     """The folded state, up to (not including) entry `seen`."""
 
     seen: int = 0
     root: Root | None = None
     rules: Policy | None = None
     document: bytes = b""
-    roster: Roster = field(default_factory=Roster)
+    roster: Accounts = field(default_factory=Accounts)
     trainings: Trainings = field(default_factory=Trainings)
     sessions: Sessions = field(default_factory=Sessions)
     signers: Signers = field(default_factory=Signers)
-    queue: Queue = field(default_factory=Queue)
-    changes: Changes = field(default_factory=Changes)
+    queue: InquiryQueue = field(default_factory=InquiryQueue)
+    changes: ChangeStates = field(default_factory=ChangeStates)
     cases: Cases = field(default_factory=Cases)
     glass: Glass = field(default_factory=Glass)
     findings: Findings = field(default_factory=Findings)
@@ -56,7 +56,7 @@ class Book:
     holds: Holds = field(default_factory=Holds)
     grants: Grants = field(default_factory=Grants)
     settled: Settled = field(default_factory=Settled)
-    alerts: Alerts = field(default_factory=Alerts)
+    alerts: AlertStates = field(default_factory=AlertStates)
     redress: Requests = field(default_factory=Requests)
     away: Entry | None = None
     opened_us: int = 0
@@ -87,7 +87,7 @@ class Book:
         if isinstance(note, RootSet):
             self._set_root(note)
             self.policy_us = entry.stamp.at_us
-        elif isinstance(note, LogOpened):
+        elif isinstance(note, AccessLogOpened):
             self.opened_us = entry.stamp.at_us
         elif isinstance(note, WitnessAway):
             self.away = entry

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.desk import sessions
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.logon_forms import LoggedOn, Me
@@ -46,7 +46,7 @@ def _session_of(desk: Desk, token: str) -> Me:
     )
 
 
-def me(front: Front, token: str, form: NothingForm) -> Me:  # noqa: ARG001
+def me(front: DeskContext, token: str, form: NothingForm) -> Me:  # noqa: ARG001
     """Whose session this is, what ends when, and whether a new password makes a new authenticator too."""
     desk = front.desk
 

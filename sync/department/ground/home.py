@@ -33,7 +33,7 @@ class DepartmentHome:
 
     @classmethod
     def open(cls, path: Path) -> DepartmentHome:
-        """Raises HomeError when there is none, ConfigError when its settings are wrong."""
+        """Raises HomeError when there is none, InvalidInputError when its settings are wrong."""
         if not (path / SETTINGS_FILE).is_file():
             raise HomeError(
                 "no department lives here", where=str(path), cure="run: department init --home DIR"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 from sync.toml_settings import SettingError, load_table, setting, write_table
 
 HEADER = "# Settings of the department server. Changes take effect at the next start.\n\n"
@@ -61,18 +61,18 @@ class Settings:
 
 
 def load_settings(path: Path) -> Settings:
-    """Parse and check. Raises ConfigError naming file and key."""
+    """Parse and check. Raises InvalidInputError naming file and key."""
     try:
         return load_table(path.read_text(encoding="utf-8"), str(path), Settings)
     except UnicodeDecodeError as error:
-        raise ConfigError(f"is not UTF-8: byte {error.start}", where=str(path)) from None
+        raise InvalidInputError(f"is not UTF-8: byte {error.start}", where=str(path)) from None
     except SettingError as error:
-        raise ConfigError(error.reason, where=f"{path}: {error.key}") from None
+        raise InvalidInputError(error.reason, where=f"{path}: {error.key}") from None
 
 
 def settings_text(settings: Settings) -> str:
-    """A settings file with comments; `load_settings` reads it back. Raises ConfigError."""
+    """A settings file with comments; `load_settings` reads it back. Raises InvalidInputError."""
     try:
         return HEADER + write_table(settings)
     except ValueError as error:
-        raise ConfigError(str(error)) from None
+        raise InvalidInputError(str(error)) from None

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sync.errors import ConfigError, LackingError
+from sync.errors import InvalidInputError, LackingError
 
 CURVE = "prime256v1"
 APPROVED_SUITES = frozenset({"TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"})
@@ -35,7 +35,7 @@ def tls_context(
     try:
         context.load_cert_chain(certificate, key)
     except OSError as error:  # an SSLError is one too
-        raise ConfigError(
+        raise InvalidInputError(
             f"no certificate chain with its key: {error.strerror or type(error).__name__}",
             where=f"{certificate}, {key}",
             cure="two PEM files: the chain, and its own key without a password",

@@ -89,7 +89,7 @@ def parse_leaf(payload: bytes) -> tuple[bytes, str, int, int, Mark]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class EntryOpening:
     """What opens an entry's commitment. The repr hides the content."""
 
     sequence: int
@@ -104,7 +104,7 @@ class LogPart:
 
     start: int
     leaves: tuple[bytes, ...]
-    openings: tuple[Opening, ...]
+    openings: tuple[EntryOpening, ...]
     checkpoint: str
 
 
@@ -353,7 +353,7 @@ class AccessLog:
         for sequence, kind, _ in rows:
             if kind in SIGNER_KINDS:
                 opened = self.opening(sequence)[1]
-                openings.append(Opening(sequence=sequence, salt=opened.salt, content=opened.content))
+                openings.append(EntryOpening(sequence=sequence, salt=opened.salt, content=opened.content))
         return LogPart(
             start=start,
             leaves=tuple(bytes(row[2]) for row in rows),

@@ -41,7 +41,7 @@ from sync.department.journal.hold_entries import (
 )
 from sync.department.journal.inquiry_entries import (
     Access,
-    AccessResult,
+    AccessEnded,
     ApprovalUsed,
     Area,
     Ground,
@@ -81,7 +81,7 @@ KEPT, ASKED_FOR, REPLACED, ISSUED = "kept", "asked-for", "replaced", "issued"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogOpened(Note):
+class AccessLogOpened(Note):
     """The first entry: the log's public key and the digest of the root that vouches for it.
 
     `signs`: from `ALL_SIGNED` on, everything in it that a person made must be signed; in an older log a kind
@@ -313,7 +313,7 @@ class WitnessAway(Note):
 NOTES: dict[str, type[Note]] = {
     cls.KIND: cls
     for cls in (
-        LogOpened,
+        AccessLogOpened,
         RootSet,
         AccountSet,
         CredentialSet,
@@ -330,7 +330,7 @@ NOTES: dict[str, type[Note]] = {
         SearchApproved,
         ApprovalUsed,
         Access,
-        AccessResult,
+        AccessEnded,
         SearchStep,
         SearchEnded,
         LogRead,
@@ -405,7 +405,8 @@ __all__ = [
     "STATE_KINDS",
     "SYSTEM",
     "Access",
-    "AccessResult",
+    "AccessEnded",
+    "AccessLogOpened",
     "AccountSet",
     "ApprovalUsed",
     "Area",
@@ -440,7 +441,6 @@ __all__ = [
     "InquiryAsked",
     "ListSent",
     "LockoutLifted",
-    "LogOpened",
     "LogRead",
     "Logon",
     "Note",

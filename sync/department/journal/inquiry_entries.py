@@ -113,7 +113,7 @@ class Access(Note):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccessResult(Note):
+class AccessEnded(Note):
     """How an access, or a reading of the log, ended: how many results, which reads, whether the witness was
     away at the time."""
 

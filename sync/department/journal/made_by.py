@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from storage.alert_life import Step
+from storage.alert_life import AlertEvent
 from storage.codec import to_plain
 from storage.errors import StorageError
 from sync.department.journal import entries as e
@@ -55,11 +55,11 @@ from sync.hot_lists.document import HEAD
 Form = Mapping[str, Any]
 TYPED = ("plate", "fit", "practicable", "text", "outcome")
 STEP_CALLS = {
-    Step.VIEWED: "alert/show",
-    Step.TRANSCRIBED: "alert/transcribe",
-    Step.ANSWERED: "alert/answer",
-    Step.CLETS: "alert/clets",
-    Step.CLOSED: "alert/close",
+    AlertEvent.VIEWED: "alert/show",
+    AlertEvent.TRANSCRIBED: "alert/transcribe",
+    AlertEvent.ANSWERED: "alert/answer",
+    AlertEvent.CLETS: "alert/clets",
+    AlertEvent.CLOSED: "alert/close",
 }
 
 

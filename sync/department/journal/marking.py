@@ -12,20 +12,20 @@ from contextvars import ContextVar
 WORDS = "NOT WITNESSED: the witness is away"
 
 
-class Mark:
+class WitnessMark:
     """Whether something that was covered since the watch began lacks the witness's signature."""
 
     def __init__(self) -> None:
         self.unwitnessed = False
 
 
-_watch: ContextVar[Mark | None] = ContextVar("mark", default=None)
+_watch: ContextVar[WitnessMark | None] = ContextVar("mark", default=None)
 
 
 @contextlib.contextmanager
-def watching() -> Iterator[Mark]:
+def watching() -> Iterator[WitnessMark]:
     """The mark of what is covered inside, in this context and in threads that it starts."""
-    mark = Mark()
+    mark = WitnessMark()
     before = _watch.set(mark)
     try:
         yield mark

@@ -22,7 +22,7 @@ MAX_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class AdministratorStatement:
     """Who is to be the administrator, under which root, of a log that had `log_size` entries then."""
 
     department: str
@@ -42,15 +42,15 @@ class _File:
     signatures: tuple[bytes, ...]
 
 
-def unsigned(statement: Statement) -> bytes:
+def unsigned(statement: AdministratorStatement) -> bytes:
     """A statement as an unsigned file."""
     return to_bytes(_File(statement=to_bytes(statement), signatures=()))
 
 
-def parse(data: bytes) -> tuple[Statement, tuple[bytes, ...]]:
+def parse(data: bytes) -> tuple[AdministratorStatement, tuple[bytes, ...]]:
     """(the statement, its signatures). Raises StorageError kinds."""
     file = from_bytes(_File, data, limit=MAX_BYTES)
-    return from_bytes(Statement, file.statement, limit=MAX_BYTES), file.signatures
+    return from_bytes(AdministratorStatement, file.statement, limit=MAX_BYTES), file.signatures
 
 
 def is_statement(data: bytes) -> bool:
@@ -71,7 +71,7 @@ def add_signature(data: bytes, key: Ed25519PrivateKey) -> bytes:
     return to_bytes(_File(statement=to_bytes(statement), signatures=(*kept, signed)))
 
 
-def signers(root: Root, statement: Statement, signatures: Sequence[bytes]) -> list[str]:
+def signers(root: Root, statement: AdministratorStatement, signatures: Sequence[bytes]) -> list[str]:
     """The offices whose signature holds, each once."""
     found = []
     for key in root.keys:

@@ -71,7 +71,7 @@ class WitnessedLog(Protocol):
         ...
 
 
-class Watcher:
+class WatchingWitness:
     """One witness: its link, its keys, the size it co-signed last, and whether it was away a moment ago."""
 
     def __init__(
@@ -132,10 +132,10 @@ class WitnessLinks:
 
     def __init__(self, link_of: Callable[[RootWitness], WitnessLink], *, public: bool = False) -> None:
         self._link_of, self._public = link_of, public
-        self._known: dict[RootWitness, Watcher] = {}
+        self._known: dict[RootWitness, WatchingWitness] = {}
         self._guard = threading.Lock()
 
-    def watchers(self, root: Root) -> list[Watcher]:
+    def watchers(self, root: Root) -> list[WatchingWitness]:
         """One for each witness of the root."""
         named = root.public_witnesses if self._public else root.witnesses
         with self._guard:
@@ -144,7 +144,7 @@ class WitnessLinks:
             for one in named:
                 if one not in self._known:
                     keys = tuple(CosignerKey.parse(text) for text in one.keys)
-                    self._known[one] = Watcher(keys, self._link_of(one))
+                    self._known[one] = WatchingWitness(keys, self._link_of(one))
             return [self._known[one] for one in named]
 
     def close(self) -> None:
@@ -166,7 +166,7 @@ class Publisher:
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def cover(self, sequence: int, witnesses: Witnesses, watchers: Sequence[Watcher]) -> Covered:
+    def cover(self, sequence: int, witnesses: Witnesses, watchers: Sequence[WatchingWitness]) -> Covered:
         """A co-signed head that covers an entry. Raises LinkError while there is no quorum, ForkedLogError
         where a witness refuses to continue this log."""
         known = self._known(sequence, witnesses)
@@ -190,7 +190,7 @@ class Publisher:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _publish(self, witnesses: Witnesses, watchers: Sequence[Watcher]) -> Covered:
+    def _publish(self, witnesses: Witnesses, watchers: Sequence[WatchingWitness]) -> Covered:
         size = self._log.size()
         try:
             return self._ask(size, witnesses, watchers)
@@ -205,7 +205,7 @@ class Publisher:
                 ) from None
         return self._ask(size, witnesses, watchers)  # another process of ours was faster
 
-    def _ask(self, size: int, witnesses: Witnesses, watchers: Sequence[Watcher]) -> Covered:
+    def _ask(self, size: int, witnesses: Witnesses, watchers: Sequence[WatchingWitness]) -> Covered:
         note = self._log.signed_head(size)
         asked = {self._pool.submit(one.cosign, self._log, size, note): one for one in watchers}
         pending: set[Future[str]] = set(asked)

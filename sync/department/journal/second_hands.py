@@ -60,7 +60,7 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class SignedDecision:
     """A second person's yes."""
 
     user: str
@@ -86,11 +86,11 @@ class SecondHands:
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
-    decided: dict[int, Decision] = field(default_factory=dict)
-    shares: dict[int, Decision] = field(default_factory=dict)
-    asked_release: dict[int, Decision] = field(default_factory=dict)
+    decided: dict[int, SignedDecision] = field(default_factory=dict)
+    shares: dict[int, SignedDecision] = field(default_factory=dict)
+    asked_release: dict[int, SignedDecision] = field(default_factory=dict)
     released: dict[int, int] = field(default_factory=dict)
-    emergencies: dict[int, Decision] = field(default_factory=dict)
+    emergencies: dict[int, SignedDecision] = field(default_factory=dict)
     two_hands: tuple[Role, ...] = ()
     approvers: tuple[Role, ...] = ()
     full_plate: int = 1
@@ -159,7 +159,7 @@ class SecondHands:
             known.pop(number, None)
             return
         forget(known, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
-        known[number] = Decision(user=entry.stamp.user, at_us=entry.stamp.at_us)
+        known[number] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us)
 
     def demand_role(self, user: str, roles: Iterable[Role], call: Call) -> None:
         """One of a person's roles may make this call. Raises UnsignedError."""
@@ -183,7 +183,7 @@ class SecondHands:
 
     def ask_release(self, entry: Entry, note: ReleaseAsked) -> None:
         """The first person's word that a hold may end."""
-        self.asked_release[note.hold] = Decision(user=entry.stamp.user, at_us=entry.stamp.at_us)
+        self.asked_release[note.hold] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us)
 
     def release(self, entry: Entry, note: HoldReleased, *, signed: bool) -> None:
         """The second person's. Raises UnsignedError where no other person asked for it."""
@@ -197,7 +197,7 @@ class SecondHands:
     def note_emergency(self, entry: Entry) -> None:
         """A search on one person's word."""
         forget(self.emergencies, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
-        self.emergencies[entry.sequence] = Decision(user=entry.stamp.user, at_us=entry.stamp.at_us)
+        self.emergencies[entry.sequence] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us)
 
     def demand_other_judge(self, user: str, access: int) -> None:
         """An emergency search is judged by another person than the one who made it. Raises UnsignedError."""

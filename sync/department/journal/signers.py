@@ -39,11 +39,11 @@ from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import (
     ALL_SIGNED,
     Access,
+    AccessLogOpened,
     AccountSet,
     CredentialSet,
     Entry,
     InquiryAsked,
-    LogOpened,
     RootSet,
     SearchProposed,
     SessionEnded,
@@ -86,7 +86,7 @@ FRESH_US = 10 * MINUTE_US  # how far a person's clock and the department's may d
 KEPT_US = HOUR_US  # what is too old to be fresh needs no memory
 MOST_ALERTS = 5000  # the newest, which can still be opened by their number
 JUDGED: tuple[type[Note], ...] = (
-    LogOpened,
+    AccessLogOpened,
     RootSet,
     AccountSet,
     CredentialSet,
@@ -142,7 +142,7 @@ class Signers:
         """Take in an entry of a kind that changes who can sign. Raises UnsignedError for one that does not
         hold; it changes nothing."""
         note = entry.note
-        if isinstance(note, LogOpened):
+        if isinstance(note, AccessLogOpened):
             self.department = log_id_of(Ed25519PublicKey.from_public_bytes(note.public_key))
             self.all_signed = note.signs >= ALL_SIGNED
         elif isinstance(note, RootSet):

@@ -29,7 +29,7 @@ _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WitnessAnswer:
     """What goes back to the log, and the tree head to remember first (None: nothing changes)."""
 
     status: int
@@ -98,34 +98,34 @@ class Witness:
         _, _, note = parse_request(body)
         return Checkpoint.parse(split_note(note)[0]).origin
 
-    def judge(self, body: bytes, last: Checkpoint | None, *, time_s: int) -> Answer:  # noqa: PLR0911
+    def judge(self, body: bytes, last: Checkpoint | None, *, time_s: int) -> WitnessAnswer:  # noqa: PLR0911
         """Answer an add-checkpoint request. `last`: the tree head last co-signed for its origin."""
         try:
             old, proof, note = parse_request(body)
             origin = Checkpoint.parse(split_note(note)[0]).origin
         except CheckpointError as error:
-            return Answer(400, f"{error}\n")
+            return WitnessAnswer(400, f"{error}\n")
         known = self._logs.get(origin)
         if known is None:
-            return Answer(404, "this witness does not know that log\n")
+            return WitnessAnswer(404, "this witness does not know that log\n")
         try:
             head = open_checkpoint(note, known)
         except CheckpointError as error:
-            return Answer(403, f"{error}\n")
+            return WitnessAnswer(403, f"{error}\n")
         if old > head.size:
-            return Answer(400, "the old size is above the checkpoint's\n")
+            return WitnessAnswer(400, "the old size is above the checkpoint's\n")
         seen = last.size if last else 0
         if old != seen:
-            return Answer(409, f"{seen}\n", SIZE_TYPE)
+            return WitnessAnswer(409, f"{seen}\n", SIZE_TYPE)
         try:
             _demand_sound(old, last, head, proof)
             merkle.verify_consistency(
                 old, last.root if last else merkle.EMPTY_ROOT, head.size, head.root, proof
             )
         except ProofError as error:
-            return Answer(422, f"{error}\n")
+            return WitnessAnswer(422, f"{error}\n")
         lines = "".join(cosignature_line(note, self.name, one, time_s=time_s) for one in self._keys)
-        return Answer(200, lines, remember=head, note=note + lines)
+        return WitnessAnswer(200, lines, remember=head, note=note + lines)
 
 
 def _demand_sound(old: int, last: Checkpoint | None, head: Checkpoint, proof: list[bytes]) -> None:

@@ -35,7 +35,7 @@ from storage import files
 from storage.checkpoint import Checkpoint, NoteKey, split_note
 from storage.cosigners import CosignerKey, PrivateCosigner
 from storage.errors import CheckpointError
-from sync.department.journal.witness import MAX_REQUEST_BYTES, PLAIN_TYPE, Answer, Witness, origin_hash
+from sync.department.journal.witness import MAX_REQUEST_BYTES, PLAIN_TYPE, Witness, WitnessAnswer, origin_hash
 from sync.errors import HomeError
 
 KEY_FILE = "witness.pem"
@@ -139,7 +139,7 @@ class WitnessFolder:
         """Its verifying keys: Ed25519, and ML-DSA-44 where it has one."""
         return Witness(self.name, self._keys, {}).keys
 
-    def add_checkpoint(self, body: bytes, *, time_s: int) -> Answer:
+    def add_checkpoint(self, body: bytes, *, time_s: int) -> WitnessAnswer:
         """Judge a request against the newest tree head and replace that in the same transaction."""
         with self._transaction() as db:
             witness = self._witness(db)

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.responses import Response
 
 from sync.department.pages import grounds
-from sync.department.pages.looks import Look, ground_value, query_value
+from sync.department.pages.looks import SearchLook, ground_value, query_value
 from sync.department.pages.searching import asked_of, keep_look, query_of, search_fields
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import FormError
@@ -42,7 +42,7 @@ async def answer(visit: Visit) -> Response:
     if row is None:
         raise FormError("that is not a request of yours", code="other-request", clause="463.5 (a)")
     found = await visit.call("inquiry/answer", request=number)
-    look = Look("answer", query_value(row.query), ground_value(row.ground), [found], number=number)
+    look = SearchLook("answer", query_value(row.query), ground_value(row.ground), [found], number=number)
     return keep_look(visit, look)
 
 
@@ -80,7 +80,7 @@ async def take(visit: Visit) -> Response:
     if what == "run":
         found = await visit.call("inquiry/run", request=number)
         query, ground = asked_of(visit, number)
-        return keep_look(visit, Look("search", query, ground, [found]))
+        return keep_look(visit, SearchLook("search", query, ground, [found]))
     if what == "propose":
         made = await visit.call("inquiry/propose", request=number)
         return visit.to(f"/search/proposed/{made.entry}")

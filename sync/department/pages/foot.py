@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from storage.times import MINUTE_US
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Foot:
     policy: str
 
 
-def foot_of(front: Front, now_us: int) -> Foot:
+def foot_of(front: DeskContext, now_us: int) -> Foot:
     """The state as this process knows it; nothing is asked of the witness."""
     desk = front.desk
     size, signed = desk.log.size(), desk.log.cosigned()[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from sync.department.pages import grounds
-from sync.department.pages.looks import Look
+from sync.department.pages.looks import SearchLook
 from sync.department.pages.searching import keep_look, query_of, search_fields
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import FormError
@@ -31,7 +31,7 @@ async def send(visit: Visit) -> Response:
         "inquiry/break-glass", query=query, ground=ground, danger=visit.values.text("danger")
     )
     visit.say("This emergency search waits for a second person's judgment, and a finding is open.")
-    return keep_look(visit, Look("emergency", query, ground, [answer]))
+    return keep_look(visit, SearchLook("emergency", query, ground, [answer]))
 
 
 async def waiting(visit: Visit) -> Response:

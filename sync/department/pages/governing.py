@@ -92,7 +92,7 @@ async def trust(visit: Visit) -> Response:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class SetUpStep:
     """One step of the set-up. `command`: how it is done without this page; `path`: where it is done here."""
 
     title: str
@@ -102,7 +102,7 @@ class Step:
     path: str = ""
 
 
-def steps(visit: Visit) -> list[Step]:
+def steps(visit: Visit) -> list[SetUpStep]:
     """The steps, each with whether it was done."""
     desk, front = visit.calling.front.desk, visit.calling.front
     accounts = [one for one in desk.book.roster.accounts.values() if one.active]
@@ -113,7 +113,7 @@ def steps(visit: Visit) -> list[Step]:
     passwords = desk.book.roster.credentials
     own = all(user in passwords and not passwords[user].first for user in offices)
     return [
-        Step(
+        SetUpStep(
             title="Set your own password and authenticator",
             why="CJIS IA-5: the first password was made by another person or the server. Only what you alone "
             "know signs in your name; until it is set, nothing else opens. Under My account you can add a "
@@ -122,21 +122,21 @@ def steps(visit: Visit) -> list[Step]:
             done=own,
             path="/account/password",
         ),
-        Step(
+        SetUpStep(
             title="Move the root keys to their offices, and sign with two of them",
             why="Two of three offices change policy, witness and keys. They are in HOME/root-keys until you "
             "move each to its office and delete it here.",
             command="department keys sign next.root --key OFFICE.key",
             done=desk.root.version > 1,
         ),
-        Step(
+        SetUpStep(
             title="Name a witness outside the department",
             why="Until one co-signs the log, no answer leaves.",
             command="department keys draft --out next.root --witness KEY --witness-url URL",
             done=desk.root.witnessing() is not None,
             path="/trust",
         ),
-        Step(
+        SetUpStep(
             title="Enter the people",
             why="463.3: a CCAT supervisor and a reviewer at least. The first administrator acts "
             "alone only until"
@@ -145,7 +145,7 @@ def steps(visit: Visit) -> list[Step]:
             done=wanted <= held,
             path="/people",
         ),
-        Step(
+        SetUpStep(
             title="Enter their training",
             why="463.9: without it no page with data opens. You enter the supervisor's own.",
             command="department training record USER --trainer USER --course COURSE",
@@ -153,14 +153,14 @@ def steps(visit: Visit) -> list[Step]:
             and all(one.user in trained for one in accounts if Role.CCAT_SUPERVISOR in one.roles),
             path="/training",
         ),
-        Step(
+        SetUpStep(
             title="Enroll the first unit",
             why="A one-time code enrolls a unit; from then on the unit sends its reads.",
             command="department enroll --name 'Car 1' --user chief",
             done=bool(front.state.units(visit.now_us)),
             path="/units",
         ),
-        Step(
+        SetUpStep(
             title="Send the first hot list",
             why="463.7: a list is the source of alerts; two people send it, units match it themselves.",
             command="department hotlist push FILE --id doj --layout LAYOUT --issuer DOJ "

@@ -26,7 +26,7 @@ SHOWN_ANSWERS_US = 72 * HOUR_US
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class HomeItem:
     """One thing that waits. `since_us`: since when, 0 if `what` says it; `what`: a line without a plate;
     `why`: the rule in words; `path`: where it is done; `late`: whether it is overdue; `now`: whether it is
     done before all else."""
@@ -39,7 +39,7 @@ class Item:
     now: bool = False
 
 
-Rows: TypeAlias = Callable[[Visit, Any], Iterable[Item]]
+Rows: TypeAlias = Callable[[Visit, Any], Iterable[HomeItem]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class Source:
     form: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _alerts(_visit: Visit, rows: Any) -> Iterable[Item]:
+def _alerts(_visit: Visit, rows: Any) -> Iterable[HomeItem]:
     for one in rows:
         why = "463.7: an alert waits for a person"
-        yield Item(
+        yield HomeItem(
             since_us=one.raised_us,
             what=f"Alert of {one.unit}: {one.says}. Next: {word_of(one.next)}",
             why=f"{why}; silent: {', '.join(one.silent)}" if one.silent else why,
@@ -65,7 +65,7 @@ def _alerts(_visit: Visit, rows: Any) -> Iterable[Item]:
         )
 
 
-def _queue(visit: Visit, rows: Any) -> Iterable[Item]:
+def _queue(visit: Visit, rows: Any) -> Iterable[HomeItem]:
     for one in rows:
         if one.user == visit.person.user:
             continue
@@ -76,22 +76,22 @@ def _queue(visit: Visit, rows: Any) -> Iterable[Item]:
             else "463.5 (a): a second person approves or refuses"
         )
         path = f"/queue#entry-{one.entry}"
-        yield Item(
+        yield HomeItem(
             since_us=one.at_us, what=f"{one.user} {asks} under {one.ground.number}", why=why, path=path
         )
 
 
-def _requests(visit: Visit, rows: Any) -> Iterable[Item]:
+def _requests(visit: Visit, rows: Any) -> Iterable[HomeItem]:
     for one in rows:
         if one.state == "waiting":
-            yield Item(
+            yield HomeItem(
                 since_us=one.at_us,
                 what=f"Your request under {one.ground.number} waits",
                 why="463.5 (c): another person runs it",
                 path="/ask",
             )
         elif visit.now_us - one.at_us < SHOWN_ANSWERS_US:
-            yield Item(
+            yield HomeItem(
                 since_us=one.at_us,
                 what=f"Your request under {one.ground.number} was {one.state}",
                 why="463.5 (a): the answer can be seen for the policy's hours",
@@ -99,10 +99,10 @@ def _requests(visit: Visit, rows: Any) -> Iterable[Item]:
             )
 
 
-def _emergencies(visit: Visit, rows: Any) -> Iterable[Item]:
+def _emergencies(visit: Visit, rows: Any) -> Iterable[HomeItem]:
     for one in rows:
         if one.user != visit.person.user:
-            yield Item(
+            yield HomeItem(
                 since_us=one.at_us,
                 what=f"Emergency search of {one.user} under {one.number}",
                 why="463.5 (a): a second person judges it afterwards",
@@ -111,10 +111,10 @@ def _emergencies(visit: Visit, rows: Any) -> Iterable[Item]:
             )
 
 
-def _changes(visit: Visit, rows: Any) -> Iterable[Item]:
+def _changes(visit: Visit, rows: Any) -> Iterable[HomeItem]:
     for one in rows:
         if one.user != visit.person.user:
-            yield Item(
+            yield HomeItem(
                 since_us=one.at_us,
                 what=f"{one.user} proposes: {act_of(one.call)} ({one.about})",
                 why="463.4: a second person approves or refuses",
@@ -122,10 +122,10 @@ def _changes(visit: Visit, rows: Any) -> Iterable[Item]:
             )
 
 
-def _findings(visit: Visit, rows: Any) -> Iterable[Item]:
+def _findings(visit: Visit, rows: Any) -> Iterable[HomeItem]:
     for one in rows:
         if not one.verdict and one.reviewer == visit.person.user:
-            yield Item(
+            yield HomeItem(
                 since_us=one.due_us - 30 * DAY_US,
                 what=f"Finding {one.finding}: {word_of(one.detector)}, about {one.about}",
                 why="463.5 (c): assigned to you",
@@ -134,12 +134,12 @@ def _findings(visit: Visit, rows: Any) -> Iterable[Item]:
             )
 
 
-def _shares(visit: Visit, rows: Any) -> Iterable[Item]:
+def _shares(visit: Visit, rows: Any) -> Iterable[HomeItem]:
     wanted = {"asked": Call.SHARE_REVIEW, "reviewed": Call.SHARE_APPROVE, "approved": Call.SHARE_DELIVER}
     for one in rows:
         call = wanted.get(one.state)
         if call is not None and visit.may(call) and not (one.state == "approved" and one.delivered):
-            yield Item(
+            yield HomeItem(
                 since_us=one.at_us,
                 what=f"Request of {one.agency}: {one.state}",
                 why="463.6 (b): reviewed, approved, then delivered",
@@ -148,10 +148,10 @@ def _shares(visit: Visit, rows: Any) -> Iterable[Item]:
             )
 
 
-def _holds(_visit: Visit, rows: Any) -> Iterable[Item]:
+def _holds(_visit: Visit, rows: Any) -> Iterable[HomeItem]:
     for one in rows:
         if one.state == "release asked":
-            yield Item(
+            yield HomeItem(
                 since_us=one.at_us,
                 what=f"Hold {one.hold} under {one.number}: release requested",
                 why="463.8: a second person releases",
@@ -159,10 +159,10 @@ def _holds(_visit: Visit, rows: Any) -> Iterable[Item]:
             )
 
 
-def _incidents(_visit: Visit, rows: Any) -> Iterable[Item]:
+def _incidents(_visit: Visit, rows: Any) -> Iterable[HomeItem]:
     for one in rows:
         if one.state != "closed":
-            yield Item(
+            yield HomeItem(
                 since_us=one.at_us,
                 what=f"Incident {one.incident} of {one.unit_name}: {word_of(one.kind)}",
                 why="463.8: two people close it",
@@ -191,7 +191,7 @@ DONE_AT = {
 """Kinds of what is overdue, and the page where it is mended."""
 
 
-def _overdue(visit: Visit, rows: Any) -> Iterable[Item]:
+def _overdue(visit: Visit, rows: Any) -> Iterable[HomeItem]:
     """What is overdue at the department, a line for each kind; not what another source of this page lists."""
     listed = {
         "share": Call.SHARE_REVIEW,
@@ -209,7 +209,7 @@ def _overdue(visit: Visit, rows: Any) -> Iterable[Item]:
     for kind, found in kinds.items():
         first = in_local_time(found[0].what, zone)
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-        yield Item(
+        yield HomeItem(
             since_us=0,
             what=f"{first[:1].upper()}{first[1:]}{more}",
             why=f"{found[0].clause}: overdue at the department",
@@ -218,7 +218,7 @@ def _overdue(visit: Visit, rows: Any) -> Iterable[Item]:
         )
 
 
-def _endings(visit: Visit, rows: Any) -> Iterable[Item]:
+def _endings(visit: Visit, rows: Any) -> Iterable[HomeItem]:
     """What ends within the days of notice: one's own, and what one's roles watch or renew."""
     desk = visit.calling.front.desk
     clock, days = clock_of(desk.policy.zone), desk.policy.people.notice_days
@@ -228,7 +228,7 @@ def _endings(visit: Visit, rows: Any) -> Iterable[Item]:
         whose = "your own" if one.about == visit.person.user else one.name or one.about
         kind, place = word_of(one.kind), place_of(visit, one)
         ends = f"ends {clock(one.ends_us)[:16]}" if one.ends_us else "is due"
-        yield Item(
+        yield HomeItem(
             since_us=min(one.ends_us, visit.now_us) or visit.now_us,
             what=f"{kind[:1].upper()}{kind[1:]}, {whose}: {ends}",
             why=f"{one.clause}: {one.cure}",
@@ -236,10 +236,10 @@ def _endings(visit: Visit, rows: Any) -> Iterable[Item]:
         )
 
 
-def _redress(visit: Visit, rows: Any) -> Iterable[Item]:
+def _redress(visit: Visit, rows: Any) -> Iterable[HomeItem]:
     for one in rows:
         if not one.outcome:
-            yield Item(
+            yield HomeItem(
                 since_us=one.at_us,
                 what=f"Request {one.request} of the public: {word_of(one.about)}",
                 why="463.4: the department answers within 30 days",
@@ -248,10 +248,10 @@ def _redress(visit: Visit, rows: Any) -> Iterable[Item]:
             )
 
 
-def _own_changes(_visit: Visit, rows: Any) -> Iterable[Item]:
+def _own_changes(_visit: Visit, rows: Any) -> Iterable[HomeItem]:
     for one in rows:
         if one.state == "approved":
-            yield Item(
+            yield HomeItem(
                 since_us=one.at_us,
                 what=f"Your proposal {one.proposal} was agreed to: {one.about}",
                 why="463.4: carry it out; the approval is valid once, for the policy's hours",
@@ -281,7 +281,7 @@ async def show(visit: Visit) -> Response:
     await visit.demand("policy/read")
     if visit.person.must_change:
         return visit.to("/account/password")
-    found: list[Item] = []
+    found: list[HomeItem] = []
     closed: list[DeskRefusal] = []
     for source in SOURCES:
         touches = CALLS[source.call].touches_data

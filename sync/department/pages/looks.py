@@ -10,7 +10,7 @@ from storage.policy import NoReadZone
 from sync.department.content.reads import FoundRead
 from sync.department.desk.inquiry.forms import Answer, Images
 from sync.department.journal.entries import Ground, Query
-from sync.department.pages.plotting import Frame
+from sync.department.pages.plotting import PlotFrame
 from sync.department.pages.street_map import spots_text
 from sync.department.pages.zones import Shape, shapes_of
 
@@ -32,7 +32,7 @@ def ground_value(ground: Ground) -> dict[str, str]:
 
 
 @dataclass(slots=True)
-class Look:
+class SearchLook:
     """A search, an emergency search, or the answer to a request (`kind`), as one session sees it.
 
     `query`, `ground`: as the calls take them; `number`: the request of an answer.
@@ -92,7 +92,7 @@ class Plot:
     """Where reads were made, and the no-read zones there."""
 
     spots: tuple[Spot, ...]
-    frame: Frame
+    frame: PlotFrame
     zones: tuple[Shape, ...]
 
     @property
@@ -111,7 +111,7 @@ def plot_of(
     ][:SPOTS]
     if not placed:
         return None
-    frame = Frame.around((one.latitude, one.longitude) for _, one, _ in placed)
+    frame = PlotFrame.around((one.latitude, one.longitude) for _, one, _ in placed)
     spots = tuple(
         Spot(*frame.place(one.latitude, one.longitude), at, is_near, one.latitude, one.longitude)
         for at, one, is_near in placed

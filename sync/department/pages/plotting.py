@@ -13,7 +13,7 @@ LEAST_M = 200.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class PlotFrame:
     """What a plot shows: its bounds in degrees (WGS 84), meters a pixel, and how narrow a degree of longitude
     is there. `scale_m`: what `scale_px` stands for."""
 
@@ -27,7 +27,7 @@ class Frame:
     scale_px: float
 
     @classmethod
-    def around(cls, places: Iterable[tuple[float, float]]) -> Frame:
+    def around(cls, places: Iterable[tuple[float, float]]) -> PlotFrame:
         """The frame of some places (latitude, longitude). Raises ValueError for none."""
         latitudes, longitudes = zip(*places, strict=True)
         south, north, west, east = min(latitudes), max(latitudes), min(longitudes), max(longitudes)

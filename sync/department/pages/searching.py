@@ -10,7 +10,7 @@ from storage.times import DAY_US, HOUR_US
 from sync.department.desk.inquiry.rules import is_full, plate_of
 from sync.department.desk.inquiry.searching import MUCH
 from sync.department.pages import grounds, stepping
-from sync.department.pages.looks import Look, ground_value, plot_of, query_value
+from sync.department.pages.looks import SearchLook, ground_value, plot_of, query_value
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import FormError, NotYetError
 
@@ -91,17 +91,17 @@ async def send(visit: Visit) -> Response:
         visit.shelf.put(f"proposed/{made.entry}", (query, ground, found), visit.now_us)
         return visit.to(f"/search/proposed/{made.entry}")
     answer = await visit.call("inquiry/run", query=query, ground=ground)
-    return keep_look(visit, Look("search", query, ground, [answer]))
+    return keep_look(visit, SearchLook("search", query, ground, [answer]))
 
 
-def keep_look(visit: Visit, look: Look) -> Response:
+def keep_look(visit: Visit, look: SearchLook) -> Response:
     """Keep an answer for its session and go to its page."""
     grounds.remember(visit, look.ground)
     visit.shelf.put(f"look/{look.access}", look, visit.now_us, _size(look))
     return visit.to(f"/search/{look.access}")
 
 
-def _size(look: Look) -> int:
+def _size(look: SearchLook) -> int:
     pictures = sum(len(one.patch) + len(one.overview) for one in look.pictures.values())
     return 400 * (len(look.reads) + len(look.near)) + pictures
 
@@ -131,7 +131,7 @@ async def run_waiting(visit: Visit, number: int, **how: int) -> Response:
         query, ground = asked_of(visit, number)
         return await stepping.begin(visit, query, ground, **how)
     query, ground = asked_of(visit, number)
-    return keep_look(visit, Look("search", query, ground, [answer]))
+    return keep_look(visit, SearchLook("search", query, ground, [answer]))
 
 
 def asked_of(visit: Visit, number: int) -> tuple[dict[str, Any], dict[str, str]]:
@@ -157,13 +157,13 @@ async def results(visit: Visit) -> Response:
     )
 
 
-async def _look(visit: Visit) -> Look:
+async def _look(visit: Visit) -> SearchLook:
     """The look of the address. Raises FormError for one that this session has not; DeskRefusal if locked, and
     for a person who could not open it now."""
     await visit.demand("policy/read")
     number = int(visit.request.path_params["number"])
     look = visit.shelf.get(f"look/{number}", visit.now_us)
-    if not isinstance(look, Look):
+    if not isinstance(look, SearchLook):
         raise FormError(
             "this answer is no longer kept",
             code="old-search",

@@ -17,7 +17,7 @@ from sync.department.content.reads import FoundRead
 from sync.department.desk.inquiry.forms import Answer, BegunSearch, Step, StoppedSearch
 from sync.department.desk.json_forms import to_json
 from sync.department.pages import grounds
-from sync.department.pages.looks import Look
+from sync.department.pages.looks import SearchLook
 from sync.department.pages.rendering import clock_of
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import FormError
@@ -46,7 +46,7 @@ class Stepped:
         self.done, self.cancelled = not step.after, step.cancelled
         self.unwitnessed = self.unwitnessed or step.unwitnessed
 
-    def look(self) -> Look:
+    def look(self) -> SearchLook:
         """What was found so far, as the page of results shows it."""
         answer = Answer(
             access=self.begun.access,
@@ -54,7 +54,7 @@ class Stepped:
             reads=tuple(sorted(self.reads, key=lambda one: (-one.first_us, one.read))),
             unwitnessed=self.unwitnessed,
         )
-        look = Look("search", self.query, self.ground, [answer], cancelled=self.cancelled)
+        look = SearchLook("search", self.query, self.ground, [answer], cancelled=self.cancelled)
         look.opened, look.of = self.opened, self.begun.reads
         return look
 
@@ -138,7 +138,7 @@ def _keep(visit: Visit, search: Stepped) -> None:
     visit.shelf.put(_name(search.begun.access), search, visit.now_us, size)
     name, look = f"look/{search.begun.access}", search.look()
     known = visit.shelf.get(name, visit.now_us)
-    if isinstance(known, Look):
+    if isinstance(known, SearchLook):
         look.pictures = known.pictures
     visit.shelf.put(name, look, visit.now_us, size)
 

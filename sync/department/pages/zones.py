@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from storage.policy import NoReadZone
-from sync.department.pages.plotting import DEGREE_M, Frame
+from sync.department.pages.plotting import DEGREE_M, PlotFrame
 from sync.department.pages.wording import word_of
 
 
@@ -40,7 +40,7 @@ class ZoneRow:
 class ZonePlot:
     """All zones in one frame."""
 
-    frame: Frame
+    frame: PlotFrame
     shapes: tuple[Shape, ...]
 
 
@@ -50,7 +50,7 @@ def rows_of(zones: Sequence[NoReadZone]) -> tuple[ZoneRow, ...]:
     return tuple(sorted(rows, key=lambda one: one.name))
 
 
-def shapes_of(zones: Sequence[NoReadZone], frame: Frame) -> tuple[Shape, ...]:
+def shapes_of(zones: Sequence[NoReadZone], frame: PlotFrame) -> tuple[Shape, ...]:
     """The zones in a frame, also those that reach out of it."""
     return tuple(
         Shape(
@@ -65,7 +65,7 @@ def plot_of_zones(zones: Sequence[NoReadZone]) -> ZonePlot | None:
     """The plot of all zones; None where there is none."""
     if not zones:
         return None
-    frame = Frame.around(corner for one in zones for corner in one.corners)
+    frame = PlotFrame.around(corner for one in zones for corner in one.corners)
     return ZonePlot(frame=frame, shapes=shapes_of(zones, frame))
 
 

@@ -9,7 +9,7 @@ from storage.cosigners import CosignerKey
 from storage.errors import CheckpointError
 from sync import root_file
 from sync.department.policy import policy_file
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 from sync.root_file import Root, RootWitness
 
 
@@ -25,7 +25,7 @@ def draft_root(
     offices: Sequence[str] = (),
     key_service: str = "",
 ) -> Root:
-    """The root that follows `root`, unsigned. Raises ConfigError, RecordError.
+    """The root that follows `root`, unsigned. Raises InvalidInputError, RecordError.
 
     `witnesses` are added, or take the place of those of the same name; `without`: names of witnesses that go.
     `quorum`: by default more than half of them. `offices`: HOLDER=KEY, root keys that change. `key_service`:
@@ -35,7 +35,9 @@ def draft_root(
     shown = _changed(root.public_witnesses, public_witnesses, without)
     known = {name_of(one) for one in (*root.witnesses, *root.public_witnesses)}
     if unknown := set(without) - known:
-        raise ConfigError(f"names no witness of the root file: {', '.join(sorted(unknown))}", where="without")
+        raise InvalidInputError(
+            f"names no witness of the root file: {', '.join(sorted(unknown))}", where="without"
+        )
     usual = root.quorum if named == root.witnesses else len(named) // 2 + 1 if named else 0
     return replace(
         root,
@@ -52,13 +54,13 @@ def draft_root(
 
 
 def witness_of(text: str, url: str, where: str = "--witness") -> RootWitness:
-    """One witness of its keys, separated by commas, and its URL. Raises ConfigError naming `where`."""
+    """One witness of its keys, separated by commas, and its URL. Raises InvalidInputError naming `where`."""
     made = RootWitness(keys=tuple(one.strip() for one in text.split(",")), url=url)
     try:
         for one in made.keys:
             CosignerKey.parse(one)
     except CheckpointError as error:
-        raise ConfigError(
+        raise InvalidInputError(
             str(error),
             where=where,
             cure="as `department witness init` printed it, not the log's",
@@ -67,9 +69,11 @@ def witness_of(text: str, url: str, where: str = "--witness") -> RootWitness:
 
 
 def witnesses_of(keys: Sequence[str], urls: Sequence[str], where: str) -> list[RootWitness]:
-    """Witnesses of their keys, each with its URL. Raises ConfigError naming `where`."""
+    """Witnesses of their keys, each with its URL. Raises InvalidInputError naming `where`."""
     if len(keys) != len(urls):
-        raise ConfigError("each witness has its URL", where=f"{where}-url", cure=f"one for each {where}")
+        raise InvalidInputError(
+            "each witness has its URL", where=f"{where}-url", cure=f"one for each {where}"
+        )
     return [witness_of(text, url, where) for text, url in zip(keys, urls, strict=True)]
 
 
@@ -87,13 +91,13 @@ def _changed(
 
 
 def _offices(keys: tuple[root_file.RootKey, ...], changes: Sequence[str]) -> tuple[root_file.RootKey, ...]:
-    """The three offices with the keys that are replaced. Raises ConfigError."""
+    """The three offices with the keys that are replaced. Raises InvalidInputError."""
     known = {one.holder: one.public for one in keys}
     for change in changes:
         holder, _, text = change.partition("=")
         public = _hex(text)
         if holder not in known or len(public) != 32:
-            raise ConfigError(
+            raise InvalidInputError(
                 "names an office and its new key", where="--office", cure="one of " + ", ".join(known)
             )
         known[holder] = public
@@ -105,7 +109,7 @@ def _others(others: tuple[root_file.NamedKey, ...], key_service: str) -> tuple[r
         return others
     public = _hex(key_service)
     if len(public) != 32:
-        raise ConfigError("is no key of 32 bytes in hex", where="--key-service")
+        raise InvalidInputError("is no key of 32 bytes in hex", where="--key-service")
     kept = tuple(one for one in others if one.name != root_file.KEY_SERVICE)
     return (*kept, root_file.NamedKey(name=root_file.KEY_SERVICE, public=public))
 

@@ -20,7 +20,7 @@ from sync.department.store import closed_records
 from sync.department.store import unit_logs as held
 from sync.department.store.database import Store
 from sync.department.units import documents
-from sync.errors import ConfigError, RefusedByDepartmentError
+from sync.errors import InvalidInputError, RefusedByDepartmentError
 from sync.handover import DOCUMENT, BadRecord, HandedRecord, Handover, open_handover
 
 AT_ONCE = 200
@@ -49,11 +49,11 @@ class Examined:
 
 
 def examine_closed_log(store: Store, folder: Path) -> Examined:
-    """Hold a folder `sync/old/LOG` of a unit against the store. Reads only. Raises ConfigError."""
+    """Hold a folder `sync/old/LOG` of a unit against the store. Reads only. Raises InvalidInputError."""
     with _opened(folder) as handover, store.read() as connection:
         log = held.find_log(connection, handover.log_id)
         if log is None:
-            raise ConfigError("is the log of no unit of this department", where=str(folder))
+            raise InvalidInputError("is the log of no unit of this department", where=str(folder))
         counts = dict.fromkeys(("verified", "bad", "received", "lacking", "contradicting", "lost"), 0)
         for some in _portions(handover.records()):
             _count(connection, log, some, counts)
@@ -72,7 +72,10 @@ class TakenIn:
 
 
 def outline(folder: Path) -> tuple[bytes, int, bytes]:
-    """(the log's id, how many records verify, SHA-256 over their leaves) of a folder. Raises ConfigError."""
+    """(the log's id, how many records verify, SHA-256 over their leaves) of a folder.
+
+    Raises InvalidInputError.
+    """
     digest, count = hashlib.sha256(), 0
     with _opened(folder) as handover:
         for one in handover.records():
@@ -83,14 +86,14 @@ def outline(folder: Path) -> tuple[bytes, int, bytes]:
 
 
 def take_in(department: Department, folder: Path) -> TakenIn:
-    """Take in everything in a folder that verifies, and tell the unit. Raises ConfigError, StoreError."""
+    """Take in everything in a folder that verifies; tell the unit. Raises InvalidInputError, StoreError."""
     arrival = department.receiver.closed_arrival
     bad = held_whole = lacking = 0
     with _opened(folder) as handover:
         with department.store.read() as connection:
             log = held.find_log(connection, handover.log_id)
         if log is None:
-            raise ConfigError("is the log of no unit of this department", where=str(folder))
+            raise InvalidInputError("is the log of no unit of this department", where=str(folder))
         keys = {key.epoch: key for key in handover.keys}
 
         def sound() -> Iterator[HandedRecord]:
@@ -128,18 +131,18 @@ def _tell_unit(department: Department, log: held.HeldLog, log_id: bytes) -> bool
 
 @contextlib.contextmanager
 def _opened(folder: Path) -> Iterator[Handover]:
-    """Raises ConfigError."""
+    """Raises InvalidInputError."""
     try:
         with open_handover(folder) as handover:
             yield handover
     except NoHomeError:
-        raise ConfigError(
+        raise InvalidInputError(
             "holds no closed log", where=str(folder), cure="name HOME/sync/old/LOG of the unit, copied whole"
         ) from None
     except (StorageError, OSError, sqlite3.Error) as error:
-        raise ConfigError(f"cannot be read as a closed log: {error}", where=str(folder)) from None
+        raise InvalidInputError(f"cannot be read as a closed log: {error}", where=str(folder)) from None
     except RefusedByDepartmentError as error:
-        raise ConfigError(f"is not taken in: {error.what}", where=str(folder)) from None
+        raise InvalidInputError(f"is not taken in: {error.what}", where=str(folder)) from None
 
 
 def _portions(

@@ -16,7 +16,7 @@ from storage.times import DAY_US, day_text
 from sync import messages as m
 from sync.department.desk.audit import calls as calls_audit
 from sync.department.desk.audit import case_calls
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Desk
 from sync.department.desk.holds import calls as calls_holds
 from sync.department.desk.incidents import calls as calls_incidents
@@ -25,13 +25,13 @@ from sync.department.journal.hold_entries import Purged
 from sync.department.policy.refusals import FormError
 from sync.department.server.findings import standing
 from sync.department.server.notify import Way, notify
-from sync.department.server.retention import PurgeReceipt, Retention
+from sync.department.server.retention import DayPurgeReceipt, StoreRetention
 from sync.errors import SyncError
 
 log_events = structlog.get_logger("department.desk")
 
 
-def enter_purges(desk: Desk, retention: Retention) -> list[int]:
+def enter_purges(desk: Desk, retention: StoreRetention) -> list[int]:
     """Enter every purge of the store that the log does not know yet: the entries' numbers.
 
     The store's receipts are the truth of what was destroyed; whatever kept one from being entered (a crash,
@@ -40,7 +40,7 @@ def enter_purges(desk: Desk, retention: Retention) -> list[int]:
     notes = []
     for day, data in retention.receipts():
         name = day_text(day)
-        receipt = m.open_message(PurgeReceipt, data, desk.log.public)
+        receipt = m.open_message(DayPurgeReceipt, data, desk.log.public)
         notes.append(
             Purged(
                 day=name,
@@ -59,7 +59,7 @@ def enter_purges(desk: Desk, retention: Retention) -> list[int]:
     return [entry.sequence for entry in entries]
 
 
-def count_days(front: Front) -> int:
+def count_days(front: DeskContext) -> int:
     """Enter how many reads came in on each day of receipt that is over: how many days were entered.
 
     A day that was purged before it was counted is in the log by its purge.
@@ -81,7 +81,7 @@ def count_days(front: Front) -> int:
     return len(notes)
 
 
-def compare_cases(front: Front, folder: Path) -> int:
+def compare_cases(front: DeskContext, folder: Path) -> int:
     """Hold look-ups against the newest export in the drop folder, and set it aside: how many look-ups.
 
     CAD or RMS writes `*.csv` there; an invalid file is set aside too, as `*.refused`.
@@ -98,14 +98,14 @@ def compare_cases(front: Front, folder: Path) -> int:
     return done
 
 
-def tell_people(front: Front, ways: Sequence[Way]) -> bool:
+def tell_people(front: DeskContext, ways: Sequence[Way]) -> bool:
     """Mail what is overdue and what ends soon, where the settings name a person."""
     if not ways:
         return False
     return notify(front.desk.log.folder, ways, standing(front).lines(), front.desk.now_us())
 
 
-def run(front: Front, retention: Retention, ways: Sequence[Way] = ()) -> None:
+def run(front: DeskContext, retention: StoreRetention, ways: Sequence[Way] = ()) -> None:
     """All of it. `ways`: how people are notified (`notify.ways_of`)."""
     parts: tuple[tuple[str, Callable[[], object]], ...] = (
         ("purges", lambda: enter_purges(front.desk, retention)),

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from sync.department.desk import due
 from sync.department.desk.compliance import Overdue
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.endings import Ending, advice, soon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class DueWork:
     """What is overdue, and what ends soon."""
 
     overdue: tuple[Overdue, ...]
@@ -25,10 +25,10 @@ class Standing:
         ]
 
 
-def standing(front: Front) -> Standing:
+def standing(front: DeskContext) -> DueWork:
     """The state of the department now, by its own time."""
     desk = front.desk
     desk.refresh()
     now_us = desk.now_us()
     ending = soon(desk.policy, due.endings_now(front, now_us), now_us)
-    return Standing(overdue=tuple(due.overdue_now(front, now_us)), ending=tuple(ending))
+    return DueWork(overdue=tuple(due.overdue_now(front, now_us)), ending=tuple(ending))

@@ -23,7 +23,7 @@ from sync.department.policy.policy_file import document_for
 from sync.department.policy.policy_file import parse as parse_policy
 from sync.department.store.database import open_store
 from sync.department.units.authority import Authority
-from sync.errors import ConfigError, HomeError
+from sync.errors import HomeError, InvalidInputError
 
 MAX_HOST = 253  # RFC 1035, as text
 HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
@@ -83,13 +83,13 @@ def _clear(folder: Path, but: set[Path] | None) -> None:
 
 
 def check_host(host: str) -> None:
-    """A name or an address as units reach it, without scheme, port or path. Raises ConfigError."""
+    """A name or an address as units reach it, without scheme, port or path. Raises InvalidInputError."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
         if len(host) <= MAX_HOST and HOST.fullmatch(host):
             return
-        raise ConfigError(
+        raise InvalidInputError(
             f"{host[:64]!r} is no host name or address",
             where="--host",
             cure="the name alone, e.g. alpr.example.gov or 192.0.2.7, without https:// or a port",

@@ -14,7 +14,7 @@ from sync.department.desk.people.calls import HandedOver
 from sync.department.journal.entries import AccountSet
 from sync.department.journal.machine_entries import AdministratorNamed
 from sync.department.journal.named_administrator import (
-    Statement,
+    AdministratorStatement,
     add_signature,
     is_statement,
     parse,
@@ -29,7 +29,7 @@ def draft(desk: Desk, user: str, name: str) -> bytes:
     """An unsigned statement. Raises FormError for an invalid name."""
     account = _account(desk, user, name)
     people.check_account(desk.policy, account)
-    made = Statement(
+    made = AdministratorStatement(
         department=desk.root.department,
         user=user,
         name=account.name,
@@ -97,4 +97,12 @@ def _account(desk: Desk, user: str, name: str) -> AccountSet:
     )
 
 
-__all__ = ["Statement", "add_signature", "draft", "is_statement", "name_administrator", "parse", "signers"]
+__all__ = [
+    "AdministratorStatement",
+    "add_signature",
+    "draft",
+    "is_statement",
+    "name_administrator",
+    "parse",
+    "signers",
+]

@@ -17,7 +17,7 @@ from storage.sealing import Opened
 from storage.times import DAY_US, SECOND_US, day_text, iso_text
 from sync.department.content import package
 from sync.department.content.alert_records import StoreAlerts
-from sync.department.content.key_guard import Cover, GuardedKeys, KeyDoor, Match, Row
+from sync.department.content.key_guard import Cover, GuardedKeys, KeyDoor, MatchedRead, Row
 from sync.department.content.key_remote import ADDRESS_FILE, address_of, remote
 from sync.department.content.key_service import ContentKeys, LocalKeyService, ReceivingKeys
 from sync.department.content.opened_list import DATABASE as OPENED_DATABASE
@@ -26,7 +26,7 @@ from sync.department.content.proven_door import ProvenDoor
 from sync.department.content.read_store import StoreReads
 from sync.department.content.reads import OpenedRead
 from sync.department.content.vault import FolderVault
-from sync.department.desk.context import Ending, Front
+from sync.department.desk.context import DeskContext, Ending
 from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
 from sync.department.desk.log_state import FOLDER
@@ -104,7 +104,9 @@ class RootedDoor:
     def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         return self._door().tokens(cover, query, days)
 
-    def match(self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]) -> list[Match]:
+    def match(
+        self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]
+    ) -> list[MatchedRead]:
         return self._door().match(cover, query, day, log_id, rows)
 
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
@@ -219,7 +221,7 @@ def open_front(
     clock: Callable[[], int] | None = None,
     link: WitnessLink | None = None,
     bell: Bell | None = None,
-) -> Front:
+) -> DeskContext:
     """Everything that the desk's calls need; the server gives what it has open already. Raises HomeError."""
     clock = clock or DepartmentTime(home.path)
     desk = open_desk(home, clock=clock, link=link)
@@ -247,13 +249,13 @@ def open_front(
         opened.append(listed.close)
         door = RootedDoor(desk, service, listed)
 
-    def packed(reads: list[OpenedRead], order: package.Order) -> bytes:
+    def packed(reads: list[OpenedRead], order: package.PackageOrder) -> bytes:
         maker = package.Maker(
             department=desk.policy.department, key=key, authority=home.evidence, created_us=clock()
         )
         return package.build(reads, order, maker)
 
-    return Front(
+    return DeskContext(
         desk=desk,
         reads=StoreReads(store, packs),
         door=ProvenDoor(door, desk.log),
@@ -308,7 +310,7 @@ class StoreIncidents:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def listed(self) -> list[incidents.Incident]:
+    def listed(self) -> list[incidents.StoredIncident]:
         with self._store.read() as connection:
             return incidents.listed(connection)
 
@@ -397,7 +399,7 @@ def adopt_root(home: DepartmentHome, desk: Desk, root_file: bytes, policy_docume
     return root
 
 
-def front_of(department: Department) -> Front | None:
+def front_of(department: Department) -> DeskContext | None:
     """The desk of a running server, over what that has open already; None before its first administrator."""
     home = department.home
     if not (home.path / FOLDER / DATABASE).is_file():

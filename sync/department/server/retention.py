@@ -36,7 +36,7 @@ PACE_US = 20 * HOUR_US  # the daily run purges one day of receipt; more at once 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PurgeReceipt(m.Message):
+class DayPurgeReceipt(m.Message):
     """Signed by the department log: this day of receipt is no more. `day`: days since 1970-01-01."""
 
     KIND: ClassVar[str] = "department-purge"
@@ -93,7 +93,7 @@ def keep_days_of(home: DepartmentHome) -> int:
     return min(policy.retention.keep_days, home.settings.keep_days)
 
 
-class Retention:
+class StoreRetention:
     """The plan and the deed, for one store."""
 
     def __init__(  # noqa: PLR0917 - called once, by the server
@@ -145,7 +145,7 @@ class Retention:
             ).one()
         return int(row[0]), int(row[1])
 
-    def run(self, through: int = -1) -> list[PurgeReceipt]:
+    def run(self, through: int = -1) -> list[DayPurgeReceipt]:
         """Purge the day that is due, and finish what was begun.
 
         More than one day at once is no daily run but a clock or a long absence: the others wait for their own
@@ -208,7 +208,7 @@ class Retention:
         with self._store.write() as connection:
             connection.execute(delete(alerts).where(alerts.c.received_us < last))
 
-    def _purge(self, due: Due) -> PurgeReceipt:
+    def _purge(self, due: Due) -> DayPurgeReceipt:
         started = self._now_us()
         if not due.begun:
             for keeper in self._before:
@@ -218,7 +218,7 @@ class Retention:
         records, parts = self.counted(due.day)
         self._keys.destroy_store_key(due.day)
         packs = self._packs.drop(due.day)
-        receipt = PurgeReceipt(
+        receipt = DayPurgeReceipt(
             department=self._settings.name,
             day=due.day,
             records=records,

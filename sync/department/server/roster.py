@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import codec, envelope
 from storage.errors import StorageError
-from storage.roster import Person, Roster
+from storage.roster import Roster, RosterPerson
 from sync.department.content.key_service import ReceivingKeys
 from sync.department.desk.desk import Desk
-from sync.department.desk.state import Book
+from sync.department.desk.state import DeskState
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.journal.entries import AccountSet
 from sync.department.store.database import Store
@@ -27,20 +27,20 @@ from sync.messages import MAX_DOCUMENT_BYTES
 NAME = "roster"
 
 
-def people_of(book: Book) -> tuple[Person, ...]:
+def people_of(book: DeskState) -> tuple[RosterPerson, ...]:
     """Everybody who ever held a role, by name."""
     found = (_person(book, account) for _, account in sorted(book.roster.accounts.items()))
     return tuple(person for person in found if person is not None)
 
 
-def _person(book: Book, account: AccountSet) -> Person | None:
+def _person(book: DeskState, account: AccountSet) -> RosterPerson | None:
     roles = book.policy.effective_roles(account.roles or book.roster.last_roles.get(account.user, ()))
     if not roles:
         return None
     done = book.trainings.newest.get(account.user)
     wanted = {topic.id for topic in book.policy.training.topics}
     whole = done is not None and wanted <= set(done.topics)  # a topic that came since ends it here as there
-    return Person(
+    return RosterPerson(
         user=account.user,
         roles=tuple(str(role) for role in roles),
         organisation=account.organisation,
@@ -78,7 +78,7 @@ def is_out(store: Store, desk: Desk) -> bool:
         return False
 
 
-def _people_in(message: bytes, command: bytes) -> Sequence[Person]:
+def _people_in(message: bytes, command: bytes) -> Sequence[RosterPerson]:
     payload = envelope.open_signed(
         message,
         Ed25519PublicKey.from_public_bytes(command),

@@ -26,7 +26,7 @@ from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.ports import demand_free
 from sync.department.ground.tls import tls_context
 from sync.department.server.listener import BoundedHttp, BoundedServer, Bounds, quiet_loop, raise_file_limit
-from sync.department.server.retention import PurgeReceipt, Retention, keep_days_of
+from sync.department.server.retention import DayPurgeReceipt, StoreRetention, keep_days_of
 from sync.department.store.blobs import open_packs
 from sync.department.store.database import newest_in, open_store
 from sync.department.store.partials import Partials
@@ -81,11 +81,11 @@ class Department:
             alerted=self.bell.ring,
         )
         self.enrollment = Enrollment(self.store, self.authority, log_key, settings, home.root_file, self.time)
-        self.retention = Retention(
+        self.retention = StoreRetention(
             self.store, self.keys, self.packs, log_key, settings, self.time, keep_days=keep_days
         )
 
-    def retain(self) -> list[PurgeReceipt]:
+    def retain(self) -> list[DayPurgeReceipt]:
         """The daily purge: whole days of receipt by their receipts, and abandoned pieces."""
         done = self.retention.run(self.purge_through())
         self._partials.drop_older(keep_days_of(self.home), self.time())

@@ -11,7 +11,7 @@ from sync.department.desk.desk import Desk
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import DepartmentHome
 from sync.department.server import daily
-from sync.department.server.retention import Retention
+from sync.department.server.retention import StoreRetention
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.units import destructions, documents
@@ -29,7 +29,7 @@ def enrollment_of(home: DepartmentHome, store: Store, clock: Callable[[], int]) 
 def let_join(
     home: DepartmentHome, store: Store, keys: ReceivingKeys, name: str, clock: Callable[[], int]
 ) -> tuple[str, int]:
-    """A one-time code for a new unit of that name, and for how many hours it is good. Raises ConfigError."""
+    """A one-time code for a new unit of that name, and its hours. Raises InvalidInputError."""
     if (home.path / "command.key").exists():  # else its holder signs the documents by hand
         documents.refresh(home, store, keys, clock())
     enrollment = enrollment_of(home, store, clock)
@@ -56,7 +56,7 @@ def purge(  # noqa: PLR0917 - what a purge touches
     time = clock
     if not isinstance(time, DepartmentTime):
         time = DepartmentTime(home.path, Clocks(wall=clock, running=clock, boot=lambda: "as given"))
-    retention = Retention(
+    retention = StoreRetention(
         store,
         keys,
         packs,

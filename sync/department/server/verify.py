@@ -20,7 +20,7 @@ from storage.errors import StorageError
 from storage.receipts import open_receipt
 from sync import messages as m
 from sync.department.content.key_service import ReceivingKeys
-from sync.department.server.retention import PurgeReceipt
+from sync.department.server.retention import DayPurgeReceipt
 from sync.department.store import closed_records
 from sync.department.store import unit_logs as held
 from sync.department.store.blobs import PackStore
@@ -35,7 +35,7 @@ MAX_PROBLEMS = 1000
 
 
 @dataclass(slots=True)
-class Report:
+class StoreReport:
     """What was checked, and what is wrong, in the order found."""
 
     logs: int = 0
@@ -67,10 +67,10 @@ class Checker:
         self, store: Store, keys: ReceivingKeys, packs: PackStore, department: Ed25519PublicKey
     ) -> None:
         self._store, self._keys, self._packs, self._department = store, keys, packs, department
-        self.report = Report()
+        self.report = StoreReport()
         self._absent = 0
 
-    def run(self, *, content: bool = True) -> Report:
+    def run(self, *, content: bool = True) -> StoreReport:
         """Everything; without `content`, signatures and trees alone."""
         with self._store.read() as connection:
             rows = connection.execute(
@@ -275,7 +275,7 @@ class Checker:
         for day, message in connection.execute(query).all():
             self.report.purged_days += 1
             try:
-                receipt = m.open_message(PurgeReceipt, bytes(message or b""), self._department)
+                receipt = m.open_message(DayPurgeReceipt, bytes(message or b""), self._department)
             except (StorageError, SyncError) as error:
                 self.report.wrong(f"purge of day {day}: its receipt: {error}")
                 continue

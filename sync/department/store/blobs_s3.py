@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from sync.errors import ConfigError, StoreError
+from sync.errors import InvalidInputError, StoreError
 
 SCHEME = "s3"
 CONNECT_S, READ_S, TRIES = 10, 60, 4
@@ -101,16 +101,16 @@ class S3Packs:
 
 
 def open_s3(url: str, endpoint: str) -> S3Packs:
-    """Packs at s3://BUCKET/PREFIX; `endpoint` empty for AWS. Raises ConfigError."""
+    """Packs at s3://BUCKET/PREFIX; `endpoint` empty for AWS. Raises InvalidInputError."""
     parts = urlsplit(url)
     if parts.scheme != SCHEME or not parts.netloc or parts.query or parts.username:
-        raise ConfigError("must be s3://BUCKET or s3://BUCKET/PREFIX", where="blobs_folder")
+        raise InvalidInputError("must be s3://BUCKET or s3://BUCKET/PREFIX", where="blobs_folder")
     try:
         import boto3  # noqa: PLC0415 - a driver imports late
         from botocore.config import Config  # noqa: PLC0415
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415
     except ModuleNotFoundError:
-        raise ConfigError(
+        raise InvalidInputError(
             "boto3 is not installed", where="blobs_folder", cure="pip install 'alpr-reader[s3]'"
         ) from None
     terms = Config(
@@ -122,5 +122,5 @@ def open_s3(url: str, endpoint: str) -> S3Packs:
     try:
         client = boto3.session.Session().client("s3", endpoint_url=endpoint or None, config=terms)
     except (BotoCoreError, ValueError) as error:
-        raise ConfigError(f"{type(error).__name__}: {error}", where="blobs_endpoint") from None
+        raise InvalidInputError(f"{type(error).__name__}: {error}", where="blobs_endpoint") from None
     return S3Packs(client, parts.netloc, parts.path.strip("/"))

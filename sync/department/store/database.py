@@ -20,7 +20,7 @@ from sqlalchemy import event, insert, select
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from sync.department.store import tables
-from sync.errors import ConfigError, StoreAwayError, StoreError
+from sync.errors import InvalidInputError, StoreAwayError, StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 463_463  # a number of our own among the advisory locks of a database
@@ -192,21 +192,21 @@ def _on_sqlite_begin(connection: sa.Connection) -> None:
 
 
 def open_store(url: str, *, migrate: bool = True) -> Store:
-    """Open and migrate. Raises ConfigError for a bad URL, StoreError when the database does not answer."""
+    """Open and migrate. Raises InvalidInputError for a bad URL, StoreError when the database is silent."""
     try:
         parsed = sa.make_url(url)
         postgres = parsed.get_backend_name() == "postgresql"
         options: dict[str, Any] = {"pool_size": 8, "max_overflow": 24} if postgres else {}
         engine = sa.create_engine(parsed, hide_parameters=True, **options)
     except (ArgumentError, NoSuchModuleError) as error:
-        raise ConfigError(f"is no database URL: {error}", where="database") from None
+        raise InvalidInputError(f"is no database URL: {error}", where="database") from None
     except ModuleNotFoundError as error:
-        raise ConfigError(
+        raise InvalidInputError(
             f"{error.name} is not installed", where="database", cure="pip install 'alpr-reader[postgres]'"
         ) from None
     if not postgres:
         if parsed.get_backend_name() != "sqlite":
-            raise ConfigError("must be SQLite or PostgreSQL", where="database")
+            raise InvalidInputError("must be SQLite or PostgreSQL", where="database")
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)
     store = Store(engine)

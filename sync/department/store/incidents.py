@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy import insert, select, update
 
 from sync.department.store.tables import incidents, units
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
+class StoredIncident:
     """One incident with its state."""
 
     number: int
@@ -60,14 +60,14 @@ def record(
     return int(key[0]) if key is not None else 0
 
 
-def listed(connection: sa.Connection, *, only_open: bool = False) -> list[Incident]:
+def listed(connection: sa.Connection, *, only_open: bool = False) -> list[StoredIncident]:
     """All incidents, oldest first."""
     named = incidents.outerjoin(units, units.c.unit_id == incidents.c.unit_id)
     query = select(incidents, units.c.name).select_from(named).order_by(incidents.c.incident_no)
     if only_open:
         query = query.where(incidents.c.closed_us.is_(None))
     return [
-        Incident(
+        StoredIncident(
             number=row.incident_no,
             at_us=row.at_us,
             unit_id=row.unit_id,
@@ -93,17 +93,17 @@ def settle(connection: sa.Connection, number: int, first: str, second: str, now_
 
 
 def close(connection: sa.Connection, number: int, person: str, now_us: int) -> bool:
-    """One person's word that an incident is settled; whether it is closed now. Raises ConfigError."""
+    """One person's word that an incident is settled; whether it is closed now. Raises InvalidInputError."""
     where = incidents.c.incident_no == number
     row = connection.execute(select(incidents).where(where)).first()
     if row is None:
-        raise ConfigError(f"there is no incident {number}")
+        raise InvalidInputError(f"there is no incident {number}")
     if row.closed_us is not None:
         return True
     if row.closed_by is None:
         connection.execute(update(incidents).where(where).values(closed_by=person))
         return False
     if row.closed_by == person:
-        raise ConfigError("the second person must be another one", where=f"incident {number}")
+        raise InvalidInputError("the second person must be another one", where=f"incident {number}")
     connection.execute(update(incidents).where(where).values(second_by=person, closed_us=now_us))
     return True

@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, select
 from storage import codec, envelope
 from storage.errors import StorageError
 from sync.department.store.tables import unit_health, units
-from sync.health import ALARM_WORDS, Health
+from sync.health import ALARM_WORDS, HealthMessage
 
 SILENT_DAYS = 3  # a unit that did not sync for this long is overdue
 
@@ -24,7 +24,7 @@ class UnitState:
     enrolled_us: int
     seen_us: int | None
     received_us: int | None
-    report: Health | None
+    report: HealthMessage | None
 
 
 def keep(connection: sa.Connection, unit_id: str, message: bytes, now_us: int) -> None:
@@ -53,10 +53,12 @@ def states(connection: sa.Connection) -> list[UnitState]:
     ]  # fmt: skip
 
 
-def _opened(message: bytes) -> Health | None:
+def _opened(message: bytes) -> HealthMessage | None:
     """The report in a stored message, whose signature was checked when it came; None for a foreign row."""
     try:
-        return codec.from_bytes(Health, envelope.split(message, limit=Health.LIMIT)[1], limit=Health.LIMIT)
+        return codec.from_bytes(
+            HealthMessage, envelope.split(message, limit=HealthMessage.LIMIT)[1], limit=HealthMessage.LIMIT
+        )
     except StorageError:
         return None
 

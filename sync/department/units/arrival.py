@@ -138,7 +138,7 @@ class Arrival:
 
 def _sort(  # noqa: PLR0917 - one call
     log: HeldLog,
-    items: Sequence[m.Item],
+    items: Sequence[m.ParcelElement],
     parts: Sequence[bytes],
     rows: dict[int, tuple[bytes, int]],
     parsed: dict[int, leaves.Leaf],
@@ -168,7 +168,7 @@ def _sort(  # noqa: PLR0917 - one call
     return found
 
 
-def _judge(found: _Sorted, log: HeldLog, leaf: leaves.Leaf, item: m.Item, stored: bytes) -> None:
+def _judge(found: _Sorted, log: HeldLog, leaf: leaves.Leaf, item: m.ParcelElement, stored: bytes) -> None:
     mark = leaf.elements[item.name]
     if not stored:
         found.bad.append((item.sequence, item.name, GONE, True))

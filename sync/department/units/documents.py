@@ -15,8 +15,7 @@ from sqlalchemy import insert, select, update
 
 from storage import codec, envelope
 from storage.day_keys import DayKeys
-from storage.policy import CustodyPolicy
-from storage.policy import Term as CustodyTerm
+from storage.policy import CustodyPolicy, PolicyTerm
 from storage.roster import Roster
 from storage.times import DAY_US
 from sync.department.content.key_service import ReceivingKeys
@@ -27,7 +26,7 @@ from sync.department.policy.term_base import Term
 from sync.department.store.database import Store
 from sync.department.store.tables import documents, units
 from sync.documents import Carried, context_of
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 from sync.messages import MAX_DOCUMENT_BYTES, SignedDocument
 
 NAME = re.compile(r"[a-z][a-z-]{0,31}(/[A-Za-z0-9._-]{1,31})?")
@@ -36,22 +35,24 @@ RENEW_WHEN_LEFT_DAYS = 300
 
 
 def sign_document(name: str, body: bytes, key: Ed25519PrivateKey) -> bytes:
-    """The document as it travels. Raises ConfigError for a name or size that no unit takes."""
+    """The document as it travels. Raises InvalidInputError for a name or size that no unit takes."""
     if not NAME.fullmatch(name):
-        raise ConfigError("a document's name is KIND or KIND/ID in small letters", where=name)
+        raise InvalidInputError("a document's name is KIND or KIND/ID in small letters", where=name)
     if len(body) > MAX_DOCUMENT_BYTES - 1024:
-        raise ConfigError(f"is over {MAX_DOCUMENT_BYTES} bytes", where=name)
+        raise InvalidInputError(f"is over {MAX_DOCUMENT_BYTES} bytes", where=name)
     return envelope.sign(body, key, context=context_of(name))
 
 
 def publish(  # noqa: PLR0917 - one row
     connection: sa.Connection, name: str, version: int, message: bytes, now_us: int, unit_id: str = ""
 ) -> None:
-    """Offer a document to one unit, or to all. Raises ConfigError unless the version rises."""
+    """Offer a document to one unit, or to all. Raises InvalidInputError unless the version rises."""
     where = (documents.c.name == name) & (documents.c.unit_id == unit_id)
     held = connection.execute(select(documents.c.version).where(where)).scalar()
     if held is not None and version <= held:
-        raise ConfigError(f"version {version} where {held} is out already: versions only rise", where=name)
+        raise InvalidInputError(
+            f"version {version} where {held} is out already: versions only rise", where=name
+        )
     values = {"version": version, "message": message, "at_us": now_us}
     if held is None:
         connection.execute(insert(documents).values(name=name, unit_id=unit_id, **values))
@@ -73,18 +74,18 @@ def out(connection: sa.Connection, name: str) -> tuple[int, bytes]:
 
 
 def at_enrollment(connection: sa.Connection) -> list[SignedDocument]:
-    """What a new unit gets at once. Raises ConfigError when it was never signed."""
+    """What a new unit gets at once. Raises InvalidInputError when it was never signed."""
     query = select(documents.c.name, documents.c.message).where(
         documents.c.unit_id == "", documents.c.name.in_(AT_ENROLLMENT)
     )
     found = {row[0]: bytes(row[1]) for row in connection.execute(query)}
     if missing := [name for name in AT_ENROLLMENT if name not in found]:
-        raise ConfigError(f"no {missing[0]} was signed for units yet", cure="run: department enroll")
+        raise InvalidInputError(f"no {missing[0]} was signed for units yet", cure="run: department enroll")
     return [SignedDocument(name=name, message=found[name]) for name in AT_ENROLLMENT]
 
 
-def _terms(terms: tuple[Term, ...]) -> tuple[CustodyTerm, ...]:
-    return tuple(CustodyTerm(id=one.id, clause=one.clause, text=one.text) for one in terms)
+def _terms(terms: tuple[Term, ...]) -> tuple[PolicyTerm, ...]:
+    return tuple(PolicyTerm(id=one.id, clause=one.clause, text=one.text) for one in terms)
 
 
 def custody_policy(policy: Policy, organisation: str) -> CustodyPolicy:
@@ -123,13 +124,13 @@ def send(  # noqa: PLR0917 - a document has these parts
     unit_id: str = "",
     expires_us: int | None = None,
 ) -> int:
-    """Sign a document that units carry, and offer it; its version. Raises ConfigError."""
+    """Sign a document that units carry, and offer it; its version. Raises InvalidInputError."""
     with store.write() as connection:
         if (
             unit_id
             and not connection.execute(select(units.c.unit_id).where(units.c.unit_id == unit_id)).first()
         ):
-            raise ConfigError(
+            raise InvalidInputError(
                 f"no unit has the id {unit_id}", where="--unit", cure="department enroll --list"
             )
         # seconds: rises with every document, and says when

@@ -25,14 +25,14 @@ from sync.department.store.tables import certificates, codes, units
 from sync.department.units import documents as down
 from sync.department.units.authority import Authority
 from sync.enrollment_code import EnrollmentCode
-from sync.errors import ConfigError, MessageError, refuse
+from sync.errors import InvalidInputError, MessageError, refuse
 from sync.vouch import Vouch, open_vouch, unit_id_of
 
 log_events = structlog.get_logger("department.enroll")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
+class EnrolledUnit:
     """A unit as it is listed."""
 
     unit_id: str
@@ -70,16 +70,16 @@ class Enrollment:
     # --- codes and units, from the command line -----------------------------------------------------------
 
     def issue_code(self, name: str, root_digest: bytes) -> EnrollmentCode:
-        """A code for one new unit. Raises ConfigError if an enrolled unit has that name."""
+        """A code for one new unit. Raises InvalidInputError if an enrolled unit has that name."""
         if not 1 <= len(name) <= 64 or not name.isprintable():
-            raise ConfigError("a unit's name has 1 to 64 printable characters", where="--name")
+            raise InvalidInputError("a unit's name has 1 to 64 printable characters", where="--name")
         address = f"{self._settings.host}:{self._settings.desk_port}"
         code = EnrollmentCode.new(root_digest, address)
         now = self._now_us()
         with self._store.write() as connection:
             row = connection.execute(select(units.c.revoked_us).where(units.c.name == name)).first()
             if row is not None and row.revoked_us is None:
-                raise ConfigError(
+                raise InvalidInputError(
                     f"a unit named {name} is enrolled",
                     where="--name",
                     cure="revoke it first, or choose another",
@@ -95,7 +95,7 @@ class Enrollment:
         return code
 
     def revoke(self, name: str, why: str) -> None:
-        """Revoke the unit with this name or id. Raises ConfigError."""
+        """Revoke the unit with this name or id. Raises InvalidInputError."""
         with self._store.write() as connection:
             done = connection.execute(
                 update(units)
@@ -103,14 +103,14 @@ class Enrollment:
                 .values(revoked_us=self._now_us(), revoked_why=why)
             )
             if not done.rowcount:
-                raise ConfigError(f"no enrolled unit is named {name}", where="--revoke")
+                raise InvalidInputError(f"no enrolled unit is named {name}", where="--revoke")
 
-    def listed(self) -> list[Unit]:
+    def listed(self) -> list[EnrolledUnit]:
         """All units, by name."""
         with self._store.read() as connection:
             rows = connection.execute(select(units).order_by(units.c.name)).all()
         return [
-            Unit(
+            EnrolledUnit(
                 unit_id=row.unit_id,
                 name=row.name,
                 enrolled_us=row.enrolled_us,

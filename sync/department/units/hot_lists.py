@@ -17,7 +17,7 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.store.database import Store
 from sync.department.store.tables import documents
 from sync.department.units.documents import send
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 from sync.hot_lists.document import (
     DELTAS,
     MAX_DELTA_ENTRIES,
@@ -33,7 +33,7 @@ from sync.hot_lists.document import (
     part_name,
     total_digest,
 )
-from sync.hot_lists.entry import Entry
+from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import lists_folder
 
 KEY_FILE = "hotlists.key"
@@ -64,16 +64,18 @@ class Published:
 
 
 def publish_list(
-    home: DepartmentHome, store: Store, offer: Offer, entries: Iterable[Entry], now_us: int
+    home: DepartmentHome, store: Store, offer: Offer, entries: Iterable[ListEntry], now_us: int
 ) -> Published:
     """Sign the next version of a list and offer it to every unit.
 
-    Raises ConfigError for hours out of range or an extract from the future, StorageError, OSError.
+    Raises InvalidInputError for hours out of range or an extract from the future, StorageError, OSError.
     """
     if not 1 <= offer.hours <= LONGEST_HOURS:
-        raise ConfigError(f"1 to {LONGEST_HOURS} hours", where="--hours")
+        raise InvalidInputError(f"1 to {LONGEST_HOURS} hours", where="--hours")
     if offer.extracted_us > now_us + HOUR_US:
-        raise ConfigError("was extracted in the future", where=offer.list_id, cure="check the extract's time")
+        raise InvalidInputError(
+            "was extracted in the future", where=offer.list_id, cure="check the extract's time"
+        )
     new = sorted({one.to_bytes() for one in entries})
     before = held_list(home, offer.list_id)
     old = [] if before is None else [one for _, one in before.entries()]
@@ -146,13 +148,13 @@ def listed(home: DepartmentHome) -> list[ListHead]:
     return found
 
 
-def entries_of(home: DepartmentHome, list_id: str) -> list[Entry]:
+def entries_of(home: DepartmentHome, list_id: str) -> list[ListEntry]:
     """The entries of the newest version of a list; none if there is no such list. Raises StorageError."""
     held = held_list(home, list_id)
     if held is None:
         return []
     try:
-        return [Entry.from_bytes(one) for _, one in held.entries()]
+        return [ListEntry.from_bytes(one) for _, one in held.entries()]
     finally:
         held.close()
 
@@ -183,5 +185,5 @@ def list_key_of(home: DepartmentHome) -> bytes:
 def _keep(home: DepartmentHome, head: ListHead, entries: list[bytes]) -> None:
     folder = lists_folder(home.path)
     files.make_dir(folder)
-    pairs = ((Entry.from_bytes(one).key, one) for one in entries)
+    pairs = ((ListEntry.from_bytes(one).key, one) for one in entries)
     write_list(folder / f"{head.list_id}.list", list_key_of(home), head.list_id, codec.to_plain(head), pairs)

@@ -22,7 +22,7 @@ from sync.department.ground.sparingly import Sparingly
 from sync.department.units.enrollment import Enrollment
 from sync.department.units.receiver import Receiver
 from sync.errors import RefusedByDepartmentError, refuse
-from sync.health import Health
+from sync.health import HealthMessage
 
 STATUS = {
     "malformed": 400,
@@ -47,7 +47,7 @@ LIMITS = {
     "destroyed": m.MAX_SMALL_BYTES,
     "receipt": m.ReceiptWanted.LIMIT,
     "document": m.DocumentWanted.LIMIT,
-    "health": Health.LIMIT,
+    "health": HealthMessage.LIMIT,
     "new-log": m.MAX_SMALL_BYTES,
     "renew": m.MAX_SMALL_BYTES,
 }

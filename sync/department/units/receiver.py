@@ -45,7 +45,7 @@ from sync.department.units.arrival import Arrival
 from sync.department.units.closed_arrival import ClosedArrival
 from sync.destruction import DestroyedHeld
 from sync.errors import KeyServiceError, MessageError, RefusedByDepartmentError, StoreError, refuse
-from sync.health import Health, HealthHeld
+from sync.health import HealthHeld, HealthMessage
 from sync.pieces import PieceHeader, PieceHeld
 
 log_events = structlog.get_logger("department.receiver")
@@ -345,7 +345,7 @@ class Receiver:
             here = self._partials.add(now.log_no, header, body)
             if here < header.total:
                 return PieceHeld(log_id=now.log_id, held=here, done=False, bad=())
-            item = m.Item(sequence=header.sequence, name=header.name, length=header.total)
+            item = m.ParcelElement(sequence=header.sequence, name=header.name, length=header.total)
             parcel = m.ParcelHeader(log_id=now.log_id, keys=header.keys, items=(item,))
             _, bad = self._arrival.take(now, parcel, [self._partials.whole(now.log_no, header)])
             self._partials.drop(now.log_no)
@@ -452,7 +452,7 @@ class Receiver:
 
     def health(self, data: bytes) -> HealthHeld:
         """A unit's report on itself takes the place of the one before."""
-        report, log = self._open(Health, data)
+        report, log = self._open(HealthMessage, data)
         with self.store.write() as connection:
             unit_health.keep(connection, log.unit_id, data, self._now_us())
         return HealthHeld(log_id=log.log_id, at_us=report.at_us)

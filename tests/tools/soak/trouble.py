@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from hw.camera import Camera, Frame
 from hw.camera_replay import ReplaySource
-from hw.clock import ClockState, SystemClock, UtcTime
+from hw.clock import SystemClock, TimeState, UtcTime
 from hw.errors import CameraStalledError
 
 CLOCK_ERROR_US = 100_000
@@ -32,7 +32,7 @@ class SteppedClock:
     def now(self) -> UtcTime:
         """See Clock.now."""
         us = self._inner.now().us + self._offset_us
-        return UtcTime(us=us, error_us=CLOCK_ERROR_US, state=ClockState.DISCIPLINED)
+        return UtcTime(us=us, error_us=CLOCK_ERROR_US, state=TimeState.DISCIPLINED)
 
     def step(self, seconds: float) -> None:
         """Move the clock."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from storage.alert_life import AlertState, AlertStep, Fit, Outcome, Step, Wanted, compare, demand_step
+from storage.alert_life import AlertEvent, AlertState, AlertStep, Fit, Outcome, Wanted, compare, demand_step
 from storage.alert_life import verdict_of as computed_answer
 from storage.errors import RecordError, RefusedError
 from storage.plate_states import typed_state
@@ -18,7 +18,7 @@ from sync.department.content.alert_records import open_records
 from sync.department.content.reads import parse_name
 from sync.department.desk.alerts.opening import access_of, open_waiting
 from sync.department.desk.alerts.rules import AlertRow
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Images, NothingForm
 from sync.department.desk.inquiry.searching import open_reads
@@ -26,7 +26,7 @@ from sync.department.journal.alert_entries import AlertStepTaken
 from sync.department.journal.entries import Entry, LogRead
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Call
-from sync.hot_lists.entry import Entry as ListEntry
+from sync.hot_lists.entry import ListEntry
 
 CLAUSE = "463.7"
 IMAGES = ("overview", "patch")
@@ -133,7 +133,7 @@ class Figures:
     overdue: int
 
 
-def listed(front: Front, token: str, form: NothingForm) -> tuple[AlertLine, ...]:  # noqa: ARG001
+def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[AlertLine, ...]:  # noqa: ARG001
     """The open alerts. What units recorded since the last call is opened first, as an access."""
     desk = front.desk
     caller = open_waiting(front, token)
@@ -152,7 +152,7 @@ def _enter_list(desk: Desk, token: str) -> tuple[Caller, Entry]:
     return desk.act(token, Call.ALERT_LIST, plan)
 
 
-def show(front: Front, token: str, form: AlertForm) -> Images:
+def show(front: DeskContext, token: str, form: AlertForm) -> Images:
     """Look at the images: an access of its own, and the step without which nothing is typed.
 
     The read is not named: the number of an old one would tell a planted mismatch.
@@ -162,7 +162,7 @@ def show(front: Front, token: str, form: AlertForm) -> Images:
     def plan(caller: Caller) -> Plan[tuple[Entry, str]]:
         row = _row(desk, caller, form.alert)
         parse_name(row.known.read)
-        step = _step(caller, Step.VIEWED)
+        step = _step(caller, AlertEvent.VIEWED)
         _demand(row, step, Wanted(plate="", state=""))
         note = access_of("alert-image", f"images of alert {row.number}", (row.known.read,))
         taken = AlertStepTaken(alert=row.known.alert, unit="", step=step)
@@ -181,7 +181,7 @@ def show(front: Front, token: str, form: AlertForm) -> Images:
     )
 
 
-def transcribe(front: Front, token: str, form: TranscribeForm) -> Compared:
+def transcribe(front: DeskContext, token: str, form: TranscribeForm) -> Compared:
     """Type plate and state from the image; the answer shows the entry, slot by slot."""
     record = _record(front, token, form.alert)
     try:
@@ -189,28 +189,28 @@ def transcribe(front: Front, token: str, form: TranscribeForm) -> Compared:
     except RecordError as error:
         raise FormError(error.what, code="state", clause=CLAUSE) from None
     fields = {"plate": form.plate, "state": state}
-    return _taken(front, token, form.alert, Step.TRANSCRIBED, record, fields)
+    return _taken(front, token, form.alert, AlertEvent.TRANSCRIBED, record, fields)
 
 
-def answer(front: Front, token: str, form: AnswerForm) -> Compared:
+def answer(front: DeskContext, token: str, form: AnswerForm) -> Compared:
     """Say whether the vehicle fits. What the alert comes to is computed from what was typed."""
     record = _record(front, token, form.alert)
-    return _taken(front, token, form.alert, Step.ANSWERED, record, {"fit": form.fit})
+    return _taken(front, token, form.alert, AlertEvent.ANSWERED, record, {"fit": form.fit})
 
 
-def clets(front: Front, token: str, form: CletsForm) -> AlertLine:
+def clets(front: DeskContext, token: str, form: CletsForm) -> AlertLine:
     """The CLETS reference of a confirmed alert."""
     fields = {"practicable": form.practicable, "text": form.text}
-    return _taken(front, token, form.alert, Step.CLETS, None, fields).line
+    return _taken(front, token, form.alert, AlertEvent.CLETS, None, fields).line
 
 
-def close(front: Front, token: str, form: CloseForm) -> AlertLine:
+def close(front: DeskContext, token: str, form: CloseForm) -> AlertLine:
     """End an alert with its outcome."""
     fields = {"outcome": form.outcome, "text": form.text}
-    return _taken(front, token, form.alert, Step.CLOSED, None, fields).line
+    return _taken(front, token, form.alert, AlertEvent.CLOSED, None, fields).line
 
 
-def figures(front: Front, token: str, form: NothingForm) -> Figures:  # noqa: ARG001
+def figures(front: DeskContext, token: str, form: NothingForm) -> Figures:  # noqa: ARG001
     """Sources by their share of rejected hits, verifiers by their planted mismatches."""
     desk = front.desk
 
@@ -230,7 +230,7 @@ def figures(front: Front, token: str, form: NothingForm) -> Figures:  # noqa: AR
     return desk.act(token, Call.COMPLIANCE_READ, plan)
 
 
-def _record(front: Front, token: str, number: str) -> Alert | None:
+def _record(front: DeskContext, token: str, number: str) -> Alert | None:
     """What the unit recorded of an alert, opened as an access where this process has not.
 
     Of a planted mismatch: what was recorded of its picture's alert. None: one of an older log, or no alert.
@@ -260,7 +260,7 @@ def _record(front: Front, token: str, number: str) -> Alert | None:
 
 
 def _taken(  # noqa: PLR0917 - one step
-    front: Front, token: str, name: str, kind: Step, record: Alert | None, fields: dict[str, Any]
+    front: DeskContext, token: str, name: str, kind: AlertEvent, record: Alert | None, fields: dict[str, Any]
 ) -> Compared:
     """Take a step and tell what follows."""
     desk = front.desk
@@ -269,7 +269,7 @@ def _taken(  # noqa: PLR0917 - one step
         row = _row(desk, caller, name)
         wanted = _wanted(row, record)
         step = _step(caller, kind, **fields)
-        if kind is Step.ANSWERED and step.fit is not None:
+        if kind is AlertEvent.ANSWERED and step.fit is not None:
             typed = _typed(row.state, caller.user)
             if typed is None:
                 raise DeskRefusal("type plate and state first", code="transcribe", clause=CLAUSE)
@@ -282,7 +282,7 @@ def _taken(  # noqa: PLR0917 - one step
     entry, told = desk.act(token, Call.ALERT_VERIFY, plan)
     front.bell.ring()
     desk.covered(entry.sequence)
-    if kind is Step.ANSWERED:
+    if kind is AlertEvent.ANSWERED:
         front.tell_cleared()
     return told
 
@@ -294,7 +294,7 @@ def _row(desk: Desk, caller: Caller, name: str) -> AlertRow:
     return row
 
 
-def _step(caller: Caller, kind: Step, **fields: Any) -> AlertStep:
+def _step(caller: Caller, kind: AlertEvent, **fields: Any) -> AlertStep:
     return AlertStep(step=kind, user=caller.user, role=caller.role.value, at_us=caller.at_us, **fields)
 
 
@@ -316,7 +316,7 @@ def _wanted(row: AlertRow, record: Alert | None) -> Wanted:
 
 
 def _typed(state: AlertState, user: str) -> AlertStep | None:
-    typed = [one for one in state.steps if one.step is Step.TRANSCRIBED and one.user == user]
+    typed = [one for one in state.steps if one.step is AlertEvent.TRANSCRIBED and one.user == user]
     return typed[-1] if typed else None
 
 

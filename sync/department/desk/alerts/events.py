@@ -22,7 +22,7 @@ from starlette.requests import Request
 from storage.errors import StorageError
 from sync.department.desk.alerts.opening import open_waiting
 from sync.department.desk.alerts.watchers import Watcher, Watchers
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.lasting import SEND_S, LastingAnswer
@@ -89,7 +89,7 @@ async def _nothing() -> AsyncIterator[bytes]:
 class AlertEvents:
     """Streams over one front."""
 
-    def __init__(self, front: Front, *, heartbeat_s: float = HEARTBEAT_S) -> None:
+    def __init__(self, front: DeskContext, *, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._front, self._heartbeat_s = front, heartbeat_s
         self._threads = anyio.CapacityLimiter(THREADS)
         self._opened_at = -1  # the bell's count when everything that waited was opened

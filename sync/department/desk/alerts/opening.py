@@ -11,19 +11,19 @@ from storage.read_records import Alert, AlertStepped
 from sync.department.content.alert_records import SealedRecord, open_records
 from sync.department.content.key_guard import Cover, read_name
 from sync.department.desk.alerts.planting import Plant
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
-from sync.department.journal.entries import Access, AccessResult, Entry, Ground
+from sync.department.journal.entries import Access, AccessEnded, Entry, Ground
 from sync.department.journal.entry_base import Note
 from sync.department.policy.roles import Call
 from sync.hot_lists.document import digest_of
-from sync.hot_lists.entry import Entry as ListEntry
+from sync.hot_lists.entry import ListEntry
 
 BEFORE_ENROLLMENT = "before enrollment"  # its list was never approved by two people of this department
 
 
-def open_waiting(front: Front, token: str, *, touch: bool = True) -> Caller | None:
+def open_waiting(front: DeskContext, token: str, *, touch: bool = True) -> Caller | None:
     """Open what waits as the caller's access; None where nothing does, and then nothing is entered.
 
     A planted mismatch that is due is opened and entered as what a unit raised. `touch`: whether the session
@@ -46,7 +46,7 @@ def open_waiting(front: Front, token: str, *, touch: bool = True) -> Caller | No
     return caller
 
 
-def _planned(front: Front) -> list[tuple[Plant, SealedRecord]]:
+def _planned(front: DeskContext) -> list[tuple[Plant, SealedRecord]]:
     """The planted mismatches that are due, each with the record whose entry it shows."""
     desk, now_us = front.desk, front.desk.now_us()
     if not front.planting.is_due(now_us):
@@ -60,7 +60,7 @@ def _planned(front: Front) -> list[tuple[Plant, SealedRecord]]:
     return found
 
 
-def _verifiers(front: Front, at_us: int) -> frozenset[str]:
+def _verifiers(front: DeskContext, at_us: int) -> frozenset[str]:
     """Who may verify alerts."""
     desk = front.desk
     policy, roster = desk.policy, desk.book.roster
@@ -73,7 +73,7 @@ def _verifiers(front: Front, at_us: int) -> frozenset[str]:
 
 
 def _take_in(
-    front: Front,
+    front: DeskContext,
     caller: Caller,
     entry: Entry,
     waiting: Sequence[SealedRecord],
@@ -96,14 +96,14 @@ def _take_in(
     if steps:
         notes.append(AlertRecordsOpened(records=steps))
     count = len(waiting) + len(planned)
-    notes.append(AccessResult(access=entry.sequence, count=count, reads=(), unwitnessed=cover.unwitnessed))
+    notes.append(AccessEnded(access=entry.sequence, count=count, reads=(), unwitnessed=cover.unwitnessed))
     desk.follow_up(caller.stamp(), *notes)
     for _ in range(raised):
         front.planting.consider(desk.policy.alerts.planted_per_thousand, caller.at_us)
 
 
 def _add_planted(
-    front: Front, cover: Cover, notes: list[Note], planned: Sequence[tuple[Plant, SealedRecord]]
+    front: DeskContext, cover: Cover, notes: list[Note], planned: Sequence[tuple[Plant, SealedRecord]]
 ) -> None:
     """Put each planted mismatch somewhere among the others: no number reveals it."""
     known = front.desk.book.alerts.rows.values()

@@ -14,9 +14,9 @@ import threading
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from storage.alert_life import Answer, Step
+from storage.alert_life import AlertAnswer, AlertEvent
 from storage.times import DAY_US, HOUR_US, SECOND_US
-from sync.department.desk.alerts.rules import AlertRow, Alerts
+from sync.department.desk.alerts.rules import AlertRow, AlertStates
 from sync.department.journal.alert_entries import AlertKnown, planted_name
 
 LOOK_ALIKES = {
@@ -74,7 +74,7 @@ class Planting:
         with self._guard:
             return self._chance.randrange(count + 1)
 
-    def plan(self, alerts: Alerts, due_us: int, verifiers: Collection[str], at_us: int) -> Plant | None:
+    def plan(self, alerts: AlertStates, due_us: int, verifiers: Collection[str], at_us: int) -> Plant | None:
         """A planted mismatch that one of `verifiers` can work; None where no picture serves for it."""
         raised_us, wanted = self.raised_us(due_us, at_us), set(verifiers)
         seen = alerts.onlookers()
@@ -109,7 +109,7 @@ class Plant:
     def known(self, newest: Iterable[AlertKnown]) -> AlertKnown:
         """Its entry. newest: alerts, the newest first; the first of the same list says whether it is old."""
         source = self.row.known
-        typed = self.row.state.last(Step.TRANSCRIBED)
+        typed = self.row.state.last(AlertEvent.TRANSCRIBED)
         plate = "" if typed is None else typed.plate.upper().replace(" ", "").replace("-", "")
         fresh = (one for one in newest if (one.list_id, one.source) == (source.list_id, source.source))
         return AlertKnown(
@@ -132,12 +132,12 @@ class Plant:
 
 def _serves(row: AlertRow, at_us: int) -> bool:
     """Whether an alert's picture may be shown again: confirmed, closed, of this season and this light."""
-    known, typed = row.known, row.state.last(Step.TRANSCRIBED)
+    known, typed = row.known, row.state.last(AlertEvent.TRANSCRIBED)
     if row.planted or known.recipients or not row.state.closed or typed is None or "?" in typed.plate:
         return False
     apart_us = (at_us - known.raised_us) % DAY_US
     light = min(apart_us, DAY_US - apart_us) <= SAME_LIGHT_US
-    return row.state.answer is Answer.CONFIRMED and light and at_us - known.raised_us <= OLDEST_US
+    return row.state.answer is AlertAnswer.CONFIRMED and light and at_us - known.raised_us <= OLDEST_US
 
 
 def altered(plate: str, number: int) -> str:

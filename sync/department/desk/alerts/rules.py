@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from storage.alert_life import NEGATIVE, AlertState, Answer, Step, Wanted, caught
+from storage.alert_life import NEGATIVE, AlertAnswer, AlertEvent, AlertState, Wanted, caught
 from storage.alert_terms import AlertTerms
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.entries import Entry
@@ -76,7 +76,7 @@ class Onlookers:
 
 
 @dataclass(slots=True)
-class Alerts:
+class AlertStates:
     """All alerts, by name. `numbers`: names by number. `opened`: units' records that the desk knows."""
 
     rows: dict[str, AlertRow] = field(default_factory=dict)
@@ -162,7 +162,7 @@ class Alerts:
         checked, rejected = Counter[str](), Counter[str]()
         for row in self.rows.values():
             answer = row.state.answer
-            if row.planted or answer is None or answer is Answer.CANNOT_TELL:
+            if row.planted or answer is None or answer is AlertAnswer.CANNOT_TELL:
                 continue
             checked[row.known.source] += 1
             rejected[row.known.source] += answer in NEGATIVE
@@ -176,7 +176,7 @@ class Alerts:
                 continue
             wanted = Wanted(plate=row.known.planted_plate, state=row.known.planted_state, planted=True)
             for one in row.state.steps:
-                if one.step is Step.TRANSCRIBED:
+                if one.step is AlertEvent.TRANSCRIBED:
                     shown[one.user] += 1
                     found[one.user] += caught(one, wanted)
         return [VerifierShare(user, shown[user], found[user]) for user in sorted(shown)]

@@ -11,12 +11,12 @@ from sync.department.desk.audit import detectors
 from sync.department.desk.audit import rules as audit
 from sync.department.desk.audit.detectors import Emergency, Flag, LookUp, SingleMaking
 from sync.department.desk.audit.rules import ACCESS_KINDS, AlprRequest, AuditFilter
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.calls import read_log
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.inquiry.rules import plate_of
-from sync.department.desk.state import Book
+from sync.department.desk.state import DeskState
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import (
     Access,
@@ -61,7 +61,7 @@ class PeriodForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CloseForm:
+class AuditCloseForm:
     """A finding's verdict (justified, unclear, misuse) and what was found."""
 
     finding: int
@@ -96,7 +96,7 @@ class Finding:
     note: str = field(repr=False)
 
 
-def read(front: Front, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
+def read(front: DeskContext, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
     """ALPR Requests of the log; reading them is an entry too."""
     wanted = [
         AuditFilter(
@@ -128,14 +128,14 @@ def read(front: Front, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
     )
 
 
-def unfiled(front: Front, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
+def unfiled(front: DeskContext, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
     """The hand-over to the RMS: every ALPR Request that has no number there yet; an entry too (463.5 b)."""
     return read_log(
         front, token, Call.RMS_FILE, "not filed", lambda one, _user: one.rms_number == audit.NOT_FILED
     )
 
 
-def run(front: Front, token: str, form: PeriodForm) -> AuditReport:
+def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
     """The periodic audit: detectors over the whole log, a sample of the period, findings with reviewers."""
     desk = front.desk
 
@@ -183,7 +183,7 @@ def run(front: Front, token: str, form: PeriodForm) -> AuditReport:
     )
 
 
-def look_daily(front: Front) -> list[int]:
+def look_daily(front: DeskContext) -> list[int]:
     """Open findings for what the detectors see today, so that the fifth look-up waits for no audit.
 
     The entries are the system's; the periodic audit goes over everything again and takes its sample. Raises
@@ -230,7 +230,7 @@ def detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
     ]
 
 
-def _trained_by_their_maker(book: Book) -> list[SingleMaking]:
+def _trained_by_their_maker(book: DeskState) -> list[SingleMaking]:
     """The newest training of each account that a person recorded or gave who had also made or reset it."""
     makers: dict[str, set[str]] = {}
     for one in book.roster.makings:
@@ -242,7 +242,7 @@ def _trained_by_their_maker(book: Book) -> list[SingleMaking]:
     ]
 
 
-def _emergencies(book: Book) -> list[Emergency]:
+def _emergencies(book: DeskState) -> list[Emergency]:
     found = []
     for access, entry in book.glass.broken.items():
         judged = book.glass.judged.get(access)
@@ -312,7 +312,7 @@ def assign(desk: Desk, flags: list[Flag], now_us: int) -> list[FindingOpened]:
     return opened
 
 
-def findings(front: Front, token: str, form: NothingForm) -> tuple[Finding, ...]:  # noqa: ARG001
+def findings(front: DeskContext, token: str, form: NothingForm) -> tuple[Finding, ...]:  # noqa: ARG001
     """All findings, the open ones first."""
     desk = front.desk
 
@@ -349,7 +349,7 @@ def _finding(desk: Desk, entry: Entry) -> Finding:
     )
 
 
-def close(front: Front, token: str, form: CloseForm) -> Entered:
+def close(front: DeskContext, token: str, form: AuditCloseForm) -> Entered:
     """Close a finding that is assigned to the caller."""
     desk = front.desk
 

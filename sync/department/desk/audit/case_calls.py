@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sync.department.desk.audit import cases
 from sync.department.desk.audit import rules as audit
 from sync.department.desk.audit.rules import ACCESS_KINDS
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.journal.change_entries import CasesCompared
 from sync.department.policy.roles import Call
@@ -21,7 +21,7 @@ class CompareForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class AuditCompared:
     """A comparison: its entry, how many look-ups, how many of them under a number that exists."""
 
     entry: int
@@ -30,16 +30,16 @@ class Compared:
     unknown: tuple[int, ...]
 
 
-def compare_cases(front: Front, token: str, form: CompareForm) -> Compared:
+def compare_cases(front: DeskContext, token: str, form: CompareForm) -> AuditCompared:
     """Hold the look-ups since the last comparison against an export; the next audit assigns what it lacks."""
     desk = front.desk
     numbers = cases.read_export(form.export)
     desk.act(token, Call.AUDIT_RUN, lambda _caller: ([], lambda _entries: None))  # the role first
     requests = audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS))
 
-    def plan(caller: Caller) -> Plan[Compared]:
+    def plan(caller: Caller) -> Plan[AuditCompared]:
         note = cases.compare(requests, numbers, form.export, since_us=compared_to(desk), now_us=caller.at_us)
-        return [note], lambda made: Compared(
+        return [note], lambda made: AuditCompared(
             entry=made[0].sequence, accesses=note.accesses, known=note.known, unknown=note.unknown
         )
 
@@ -54,7 +54,7 @@ def compared_to(desk: Desk) -> int:
     )
 
 
-def compare_daily(front: Front, export: bytes) -> int:
+def compare_daily(front: DeskContext, export: bytes) -> int:
     """The same by the system, from the drop folder: how many look-ups were held against it."""
     desk = front.desk
     numbers = cases.read_export(export)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sync.department.desk.audit import events as event_rows
 from sync.department.desk.audit.calls import FOREVER_US
 from sync.department.desk.audit.events import EventRow
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.journal.entries import Entry, LogRead
 from sync.department.policy.refusals import FormError
@@ -36,7 +36,7 @@ class Events:
     next: int
 
 
-def events(front: Front, token: str, form: EventsForm) -> Events:
+def events(front: DeskContext, token: str, form: EventsForm) -> Events:
     """Refusals, failed logons, accounts, resets, training, approvals: what no access shows (463.5 (c))."""
     desk = front.desk
 

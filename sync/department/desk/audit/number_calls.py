@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from storage.times import DAY_US, day_text
 from sync.department.desk.audit.calls import FOREVER_US
 from sync.department.desk.audit.rules import NOT_FILED
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.calls import read_log
 from sync.department.desk.inquiry.forms import NothingForm
@@ -59,7 +59,7 @@ def _largest(counter: Counter[str]) -> tuple[Tally, ...]:
     return tuple(Tally(name=name, count=number) for name, number in rows)
 
 
-def numbers(front: Front, token: str, form: NumbersForm) -> Numbers:
+def numbers(front: DeskContext, token: str, form: NumbersForm) -> Numbers:
     """Count accesses by purpose, person, action and day; an entry too."""
     found = read_log(
         front,
@@ -79,7 +79,7 @@ def numbers(front: Front, token: str, form: NumbersForm) -> Numbers:
     )
 
 
-def bundled(front: Front, token: str, form: NothingForm) -> Bundled:  # noqa: ARG001
+def bundled(front: DeskContext, token: str, form: NothingForm) -> Bundled:  # noqa: ARG001
     """The auditor's bundle: the log's tree and the public counts, without a plate. An entry too."""
     desk = front.desk
 
@@ -100,7 +100,7 @@ def bundled(front: Front, token: str, form: NothingForm) -> Bundled:  # noqa: AR
     return Bundled(entries=counts.entries, digest=hashlib.sha256(data).hexdigest(), bundle=data)
 
 
-def _openings(desk: Desk, size: int) -> Iterator[bundle.Opening]:
+def _openings(desk: Desk, size: int) -> Iterator[bundle.BundleOpening]:
     for entry in desk.log.entries(0, size, tuple(sorted(bundle.OPENED))):
         opened = desk.log.opening(entry.sequence)[1]
-        yield bundle.Opening(entry=entry.sequence, salt=opened.salt, content=opened.content)
+        yield bundle.BundleOpening(entry=entry.sequence, salt=opened.salt, content=opened.content)

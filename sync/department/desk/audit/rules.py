@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 
 from storage.times import iso_text
 from sync.department.desk.audit.detectors import Flag, LookUp
-from sync.department.desk.people.rules import Roster
+from sync.department.desk.people.rules import Accounts
 from sync.department.desk.words import weight
 from sync.department.journal.change_entries import ChangeDecided, GlassJudged
 from sync.department.journal.entries import (
     Access,
-    AccessResult,
+    AccessEnded,
     AuditDone,
     Entry,
     Filed,
@@ -35,7 +35,7 @@ CLASSIFICATION = "ALPR Request"
 VERDICTS = ("justified", "unclear", "misuse")
 ACCESS_KINDS = (
     Access.KIND,
-    AccessResult.KIND,
+    AccessEnded.KIND,
     Filed.KIND,
     SearchApproved.KIND,
     ChangeDecided.KIND,
@@ -113,7 +113,7 @@ class AuditFilter:
 def requests_of(entries: Iterable[Entry]) -> list[AlprRequest]:
     """Accesses joined with their results and RMS numbers, in order."""
     accesses: dict[int, Entry] = {}
-    results: dict[int, AccessResult] = {}
+    results: dict[int, AccessEnded] = {}
     filed: dict[int, str] = {}
     second: dict[int, str] = {}
     judged: dict[int, str] = {}
@@ -121,7 +121,7 @@ def requests_of(entries: Iterable[Entry]) -> list[AlprRequest]:
         note = entry.note
         if isinstance(note, Access):
             accesses[entry.sequence] = entry
-        elif isinstance(note, AccessResult):
+        elif isinstance(note, AccessEnded):
             results[note.access] = note
         elif isinstance(note, Filed):
             filed[note.access] = note.rms_number
@@ -142,7 +142,7 @@ def requests_of(entries: Iterable[Entry]) -> list[AlprRequest]:
     ]
 
 
-def _request(entry: Entry, result: AccessResult | None, rms_number: str, second: str) -> AlprRequest:
+def _request(entry: Entry, result: AccessEnded | None, rms_number: str, second: str) -> AlprRequest:
     note, stamp = entry.note, entry.stamp
     if not isinstance(note, Access):
         raise TypeError("an access entry")
@@ -254,7 +254,7 @@ class Findings:
         return covered, still_open
 
 
-def reviewer_for(roster: Roster, load: Mapping[str, int], searchers: set[str]) -> str:
+def reviewer_for(roster: Accounts, load: Mapping[str, int], searchers: set[str]) -> str:
     """The least busy reviewer who is not a searcher; the administrator where no reviewer is left.
 
     Raises NotYetError if there is none.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sync.department.desk.changes import rules
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.words import demand_words
@@ -37,7 +37,7 @@ class ChangeRow:
     summary: str = field(repr=False)
 
 
-def listed(front: Front, token: str, form: NothingForm) -> tuple[ChangeRow, ...]:  # noqa: ARG001
+def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[ChangeRow, ...]:  # noqa: ARG001
     """Changes that wait for a second person, the oldest first."""
     desk = front.desk
 
@@ -76,7 +76,7 @@ class MyChange:
     reason: str
 
 
-def mine(front: Front, token: str, form: NothingForm) -> tuple[MyChange, ...]:  # noqa: ARG001
+def mine(front: DeskContext, token: str, form: NothingForm) -> tuple[MyChange, ...]:  # noqa: ARG001
     """What the caller proposed, the newest first, and how far each came."""
     desk = front.desk
 
@@ -109,7 +109,7 @@ def _my_change(desk: Desk, entry: Entry, now_us: int) -> MyChange:
     )
 
 
-def decide(front: Front, token: str, form: DecideForm) -> Entered:
+def decide(front: DeskContext, token: str, form: DecideForm) -> Entered:
     """The second person's yes or no."""
     desk = front.desk
 

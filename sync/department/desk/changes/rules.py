@@ -32,7 +32,7 @@ class ChangeForm(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedChange:
     """A call that may need a second person: by whom, about whom or what, in words."""
 
     call: str
@@ -43,7 +43,7 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Changes:
+class ChangeStates:
     """What the log says of changes that wait for a second person."""
 
     proposed: dict[int, Entry] = field(default_factory=dict)
@@ -72,7 +72,7 @@ def _in_time(policy: Policy, entry: Entry, now_us: int) -> bool:
     return 0 <= now_us - entry.stamp.at_us <= policy.inquiry.approval_hours * HOUR_US
 
 
-def state_of(policy: Policy, changes: Changes, entry: Entry, now_us: int) -> str:
+def state_of(policy: Policy, changes: ChangeStates, entry: Entry, now_us: int) -> str:
     """How far a proposal came: waiting, approved, refused, made, out of date."""
     decision = changes.decided.get(entry.sequence)
     if entry.sequence in changes.used:
@@ -96,7 +96,7 @@ def proposal_of(call: str, form: Any, about: str, summary: str) -> ChangePropose
     return ChangeProposed(call=call, about=about, digest=digest_of(call, form), summary=summary)
 
 
-def to_decide(policy: Policy, changes: Changes, number: int, second: str, now_us: int) -> ChangeProposed:
+def to_decide(policy: Policy, changes: ChangeStates, number: int, second: str, now_us: int) -> ChangeProposed:
     """The proposal that a second person decides. Raises DeskRefusal."""
     entry = changes.proposed.get(number)
     if entry is None or not isinstance(entry.note, ChangeProposed):
@@ -112,7 +112,7 @@ def to_decide(policy: Policy, changes: Changes, number: int, second: str, now_us
     return entry.note
 
 
-def to_use(policy: Policy, changes: Changes, form: ChangeForm, wanted: Wanted) -> ChangeUsed:
+def to_use(policy: Policy, changes: ChangeStates, form: ChangeForm, wanted: WantedChange) -> ChangeUsed:
     """The second person's fresh, unused yes to exactly this form by this person. Raises DeskRefusal."""
     number = form.approval
     entry, decision = changes.proposed.get(number), changes.decided.get(number)
@@ -145,9 +145,9 @@ def used_for(used: ChangeUsed, about: str) -> ChangeUsed:
 
 def second_person(
     policy: Policy,
-    changes: Changes,
+    changes: ChangeStates,
     form: ChangeForm,
-    wanted: Wanted,
+    wanted: WantedChange,
     *,
     needed: bool,
     alone: bool = False,

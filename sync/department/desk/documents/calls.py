@@ -11,14 +11,14 @@ import tomllib
 from dataclasses import dataclass, field
 
 from sync.department.desk.changes import rules as changes
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
 from sync.department.journal.entries import Entry
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 
 CLAUSE = "463.4"
 KINDS = ("configuration", "update")
@@ -89,7 +89,7 @@ def check(form: SignForm) -> None:
             raise FormError("the configuration is not TOML", code="document", clause=CLAUSE) from None
 
 
-def sign(front: Front, token: str, form: SignForm) -> Signed:
+def sign(front: DeskContext, token: str, form: SignForm) -> Signed:
     """Sign a document and offer it to units; the entry comes first."""
     desk = front.desk
     digest = hashlib.sha256(form.body).digest()
@@ -97,7 +97,7 @@ def sign(front: Front, token: str, form: SignForm) -> Signed:
     def plan(caller: Caller) -> Plan[tuple[Entry, int, bool]]:
         name = name_of(form)
         check(form)
-        wanted = changes.Wanted(
+        wanted = changes.WantedChange(
             call="document/sign",
             about=name,
             summary=f"{name}, {len(form.body)} bytes, SHA-256 {digest.hex()[:16]}; {form.reason}",
@@ -117,7 +117,7 @@ def sign(front: Front, token: str, form: SignForm) -> Signed:
         return Signed(entry=-1, name=name, version=0, digest=digest.hex(), proposal=entry.sequence)
     try:
         version = front.sign_document(name, form.body, at_us, form.unit)
-    except ConfigError as error:
+    except InvalidInputError as error:
         raise FormError(error.what, code="unit", clause=CLAUSE, cure=error.cure) from None
     desk.try_cover(entry.sequence)
     return Signed(entry=entry.sequence, name=name, version=version, digest=digest.hex())

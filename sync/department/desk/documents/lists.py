@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from storage.errors import StorageError
 from storage.times import HOUR_US
 from sync.department.desk.changes import rules as changes
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
@@ -22,9 +22,9 @@ from sync.department.journal.entries import Entry, LogRead
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 from sync.department.units.hot_lists import LONGEST_HOURS, Offer, Published
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 from sync.hot_lists.document import ListHead, head_name
-from sync.hot_lists.importing import Imported, ListRefusedError, import_list
+from sync.hot_lists.importing import ImportedList, ListRefusedError, import_list
 from sync.hot_lists.layout import shipped
 
 CLAUSE = "463.7"
@@ -85,15 +85,15 @@ class ListLine:
     expired: bool
 
 
-def push(front: Front, token: str, form: ListForm) -> Pushed:
+def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
     """Import a list, and sign and offer its next version. The entry comes first."""
     desk = front.desk
     digest = hashlib.sha256(form.body).digest()
 
-    def plan(caller: Caller) -> Plan[tuple[Entry, int, Imported, bool]]:
+    def plan(caller: Caller) -> Plan[tuple[Entry, int, ImportedList, bool]]:
         made = imported(desk, form, caller.at_us)
         name = head_name(form.list_id)
-        wanted = changes.Wanted(
+        wanted = changes.WantedChange(
             call="hotlist/push",
             about=name,
             summary=f"{name}: {made.summary()}; SHA-256 {digest.hex()[:16]}; {form.reason}",
@@ -125,13 +125,13 @@ def push(front: Front, token: str, form: ListForm) -> Pushed:
     )
     try:
         out = front.publish_list(offer, made.entries, at_us)
-    except (ConfigError, StorageError) as error:
+    except (InvalidInputError, StorageError) as error:
         raise FormError(error.what, code="document", clause=CLAUSE, cure=error.cure) from None
     desk.try_cover(entry.sequence)
     return _pushed(form, made, out, entry=entry.sequence, proposal=-1)
 
 
-def listed(front: Front, token: str, _form: object) -> tuple[ListLine, ...]:
+def listed(front: DeskContext, token: str, _form: object) -> tuple[ListLine, ...]:
     """The newest version of each list."""
     desk = front.desk
     heads = front.lists_out()
@@ -157,7 +157,7 @@ def _line(head: ListHead, now_us: int) -> ListLine:
     )
 
 
-def _told(form: ListForm, made: Imported) -> ListSent:
+def _told(form: ListForm, made: ImportedList) -> ListSent:
     """The public facts of the list."""
     categories = Counter(one.category for one in made.entries)
     return ListSent(
@@ -170,7 +170,7 @@ def _told(form: ListForm, made: Imported) -> ListSent:
     )
 
 
-def imported(desk: Desk, form: ListForm, now_us: int) -> Imported:
+def imported(desk: Desk, form: ListForm, now_us: int) -> ImportedList:
     """What a file comes to under the policy. Raises FormError."""
     terms = desk.policy.alerts
     demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
@@ -205,7 +205,9 @@ def imported(desk: Desk, form: ListForm, now_us: int) -> Imported:
         raise FormError(str(error), code="list", clause=CLAUSE) from None
 
 
-def _pushed(form: ListForm, made: Imported, out: Published | None, *, entry: int, proposal: int) -> Pushed:
+def _pushed(
+    form: ListForm, made: ImportedList, out: Published | None, *, entry: int, proposal: int
+) -> Pushed:
     return Pushed(
         entry=entry,
         list_id=form.list_id,

@@ -15,18 +15,18 @@ from storage.plate_states import typed_state
 from storage.plate_text import normal_plate
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.changes import rules as changes
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.documents import lists
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
-from sync.department.journal.entries import Entry as LogEntry
+from sync.department.journal.entries import Entry
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Call, Role
 from sync.department.units.hot_lists import LONGEST_HOURS, Offer, Published
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 from sync.hot_lists.document import digest_of, head_name
-from sync.hot_lists.entry import Entry
+from sync.hot_lists.entry import ListEntry
 
 LIST = lists.LOCAL
 CLAUSE = lists.CLAUSE
@@ -74,15 +74,15 @@ class LocalChanged:
     proposal: int = -1
 
 
-def add(front: Front, token: str, form: LocalForm) -> LocalChanged:
+def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
     """Enter a vehicle that this department looks for, with a second person's approval; units get it."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[tuple[LogEntry, Caller, list[Entry] | None]]:
+    def plan(caller: Caller) -> Plan[tuple[Entry, Caller, list[ListEntry] | None]]:
         fresh = _entry(desk, form, caller)
         name = head_name(LIST)
         kind = "covert entry" if form.recipients else "entry"
-        wanted = changes.Wanted(
+        wanted = changes.WantedChange(
             call="hotlist/add",
             about=name,
             summary=f"{kind} of category {form.category}, ends within {desk.policy.alerts.local_days} days",
@@ -105,11 +105,11 @@ def add(front: Front, token: str, form: LocalForm) -> LocalChanged:
     return _out(front, entry, caller, entries)
 
 
-def withdraw(front: Front, token: str, form: WithdrawForm) -> LocalChanged:
+def withdraw(front: DeskContext, token: str, form: WithdrawForm) -> LocalChanged:
     """End the entries of a case; units recall their open alerts with the next conversation."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[tuple[LogEntry, Caller, list[Entry]]]:
+    def plan(caller: Caller) -> Plan[tuple[Entry, Caller, list[ListEntry]]]:
         demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
         held = front.list_entries(LIST)
         entries = [one for one in held if one.case != form.case]
@@ -121,7 +121,7 @@ def withdraw(front: Front, token: str, form: WithdrawForm) -> LocalChanged:
     return _out(front, *desk.act(token, Call.DOCUMENT_SIGN, plan))
 
 
-def _entry(desk: Desk, form: LocalForm, caller: Caller) -> Entry:
+def _entry(desk: Desk, form: LocalForm, caller: Caller) -> ListEntry:
     """The entry as it would go out. Raises FormError naming what is missing."""
     terms = desk.policy.alerts
     demand_words(form.case, "a local entry needs a case number", code="case", clause=CLAUSE)
@@ -149,7 +149,7 @@ def _entry(desk: Desk, form: LocalForm, caller: Caller) -> Entry:
     if unknown:
         raise FormError("a recipient has no account here", code="recipients", clause=CLAUSE)
     try:
-        return Entry(
+        return ListEntry(
             plate=normal_plate(form.plate),
             category=form.category,
             state=typed_state(form.state),
@@ -182,12 +182,12 @@ def _demand_administrator(desk: Desk, caller: Caller, approver: str) -> None:
     )
 
 
-def _in_time(front: Front, now_us: int) -> list[Entry]:
+def _in_time(front: DeskContext, now_us: int) -> list[ListEntry]:
     """The local entries that have not ended."""
     return [one for one in front.list_entries(LIST) if one.until_us is None or now_us < one.until_us]
 
 
-def _notes(entries: list[Entry], now_us: int) -> list[ListSent | DocumentSigned]:
+def _notes(entries: list[ListEntry], now_us: int) -> list[ListSent | DocumentSigned]:
     """What the log says of the list: counts for the public, and a digest; no plate."""
     categories = Counter(one.category for one in entries)
     whole = hashlib.sha256(b"".join(sorted(digest_of(one.to_bytes()) for one in entries))).digest()
@@ -210,7 +210,7 @@ def _notes(entries: list[Entry], now_us: int) -> list[ListSent | DocumentSigned]
     ]
 
 
-def _out(front: Front, entry: LogEntry, caller: Caller, entries: list[Entry]) -> LocalChanged:
+def _out(front: DeskContext, entry: Entry, caller: Caller, entries: list[ListEntry]) -> LocalChanged:
     desk = front.desk
     offer = Offer(
         list_id=LIST,
@@ -222,7 +222,7 @@ def _out(front: Front, entry: LogEntry, caller: Caller, entries: list[Entry]) ->
     )
     try:
         made: Published = front.publish_list(offer, entries, caller.at_us)
-    except (ConfigError, StorageError) as error:
+    except (InvalidInputError, StorageError) as error:
         raise FormError(error.what, code="document", clause=CLAUSE, cure=error.cure) from None
     desk.try_cover(entry.sequence)
     return LocalChanged(

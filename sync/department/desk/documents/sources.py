@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.documents.lists import ListForm, imported
 from sync.department.desk.inquiry.forms import NothingForm
@@ -54,7 +54,7 @@ class SourceLine:
     least: int
 
 
-def diff(front: Front, token: str, form: DiffForm) -> ListDiff:
+def diff(front: DeskContext, token: str, form: DiffForm) -> ListDiff:
     """Compare a file with the newest version of its list: how many entries would go and come."""
     desk = front.desk
 
@@ -89,7 +89,7 @@ def diff(front: Front, token: str, form: DiffForm) -> ListDiff:
     return desk.act(token, Call.DOCUMENT_SIGN, plan)
 
 
-def sources(front: Front, token: str, form: NothingForm) -> tuple[SourceLine, ...]:  # noqa: ARG001
+def sources(front: DeskContext, token: str, form: NothingForm) -> tuple[SourceLine, ...]:  # noqa: ARG001
     """Each source with the share of its hits that people rejected."""
     desk = front.desk
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from storage.times import DAY_US
 from sync.department.desk.audit.rules import reviewer_for
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.glass import rules
 from sync.department.desk.inquiry.forms import Answer, Entered, NothingForm
@@ -52,7 +52,7 @@ class GlassRow:
     elements: str = field(repr=False)
 
 
-def break_glass(front: Front, token: str, form: GlassForm) -> Answer:
+def break_glass(front: DeskContext, token: str, form: GlassForm) -> Answer:
     """Run an emergency search: its access, the danger and a finding are in the log before a key is used."""
     desk, query = front.desk, tidy(form.query)
 
@@ -97,7 +97,7 @@ def _finding(desk: Desk, caller: Caller, access: int) -> list[FindingOpened]:
     ]
 
 
-def judge(front: Front, token: str, form: JudgeForm) -> Entered:
+def judge(front: DeskContext, token: str, form: JudgeForm) -> Entered:
     """Be the second person, afterwards."""
     desk = front.desk
 
@@ -109,7 +109,7 @@ def judge(front: Front, token: str, form: JudgeForm) -> Entered:
     return desk.act(token, Call.INQUIRY_APPROVE, plan)
 
 
-def listed(front: Front, token: str, form: NothingForm) -> tuple[GlassRow, ...]:  # noqa: ARG001
+def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[GlassRow, ...]:  # noqa: ARG001
     """Emergency searches that wait for a second person, the oldest first."""
     desk = front.desk
 

@@ -16,7 +16,7 @@ from storage.errors import StorageError
 from storage.grant_format import COMMANDS, FORMAT, Grant, GrantRole
 from storage.ssh_signature import SshPublicKey, SshSignatureError
 from storage.times import DAY_US, HOUR_US
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.grants.revoking import demand_not_taken_back
 from sync.department.desk.grants.signer import SIGNER
@@ -26,7 +26,7 @@ from sync.department.journal.entries import Entry
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Call, Role
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 
 CLAUSE = "463.3"
 PURPOSES = ("maintenance", "repair")
@@ -160,7 +160,7 @@ def _note(grant: Grant, signer: str) -> GrantIssued:
     )
 
 
-def issue(front: Front, token: str, form: GrantForm) -> Granted:
+def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
     """Issue a grant."""
     desk = front.desk
 
@@ -208,14 +208,14 @@ def _limits(error: StorageError) -> FormError:
     return FormError(what, code="grant", clause=CLAUSE, cure=error.cure)
 
 
-def _units(front: Front, names: tuple[str, ...]) -> tuple[str, ...]:
+def _units(front: DeskContext, names: tuple[str, ...]) -> tuple[str, ...]:
     try:
         return front.grants.unit_ids(names)
-    except ConfigError as error:
+    except InvalidInputError as error:
         raise FormError(error.what, code="unit", clause=CLAUSE, cure=error.cure) from None
 
 
-def enter(front: Front, token: str, form: SignedForm) -> Entered:
+def enter(front: DeskContext, token: str, form: SignedForm) -> Entered:
     """Enter a grant that a designee signed at night."""
     desk = front.desk
 
@@ -232,7 +232,7 @@ def enter(front: Front, token: str, form: SignedForm) -> Entered:
     return desk.act(token, Call.GRANT_ENTER, plan)
 
 
-def lend(front: Front, token: str, form: LendForm) -> Lent:
+def lend(front: DeskContext, token: str, form: LendForm) -> Lent:
     """Let a designee sign grants of up to four hours of repair."""
     desk = front.desk
 
@@ -260,7 +260,7 @@ def lend(front: Front, token: str, form: LendForm) -> Lent:
     return Lent(entry=entry.sequence, delegation=signed, key=key)
 
 
-def listed(front: Front, token: str, form: NothingForm) -> tuple[GrantRow, ...]:  # noqa: ARG001
+def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[GrantRow, ...]:  # noqa: ARG001
     """All grants, the newest first."""
     desk = front.desk
 

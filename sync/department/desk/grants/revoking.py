@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from storage.grant_format import Grant
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.words import weight
 from sync.department.journal.office_entries import GrantsRevoked
@@ -38,7 +38,7 @@ class Revoked:
     ended: int
 
 
-def revoke(front: Front, token: str, form: RevokeForm) -> Revoked:
+def revoke(front: DeskContext, token: str, form: RevokeForm) -> Revoked:
     """Take grants back; units learn it with their next sync."""
     desk = front.desk
 

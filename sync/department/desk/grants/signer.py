@@ -16,7 +16,7 @@ from sync.department.store.database import Store
 from sync.department.store.tables import units
 from sync.department.units import documents as down
 from sync.documents import Carried, context_of
-from sync.errors import ConfigError
+from sync.errors import InvalidInputError
 
 REVOCATIONS = "revocations"
 SIGNER = "command"
@@ -34,14 +34,16 @@ class GrantOffice:
 
     def unit_ids(self, names: Sequence[str]) -> tuple[str, ...]:
         """The ids of enrolled units by id or name; the department's own server by its word. Raises
-        ConfigError."""
+        InvalidInputError."""
         with self.store.read() as connection:
             rows = connection.execute(select(units.c.unit_id, units.c.name)).all()
         by_name = {row.name: row.unit_id for row in rows} | {row.unit_id: row.unit_id for row in rows}
         by_name[DEPARTMENT] = DEPARTMENT
         unknown = [name for name in names if name not in by_name]
         if unknown:
-            raise ConfigError(f"no such unit: {', '.join(unknown)}", cure="see: department enroll --list")
+            raise InvalidInputError(
+                f"no such unit: {', '.join(unknown)}", cure="see: department enroll --list"
+            )
         return tuple(by_name[name] for name in names)
 
     def unit_names(self) -> dict[str, str]:

@@ -6,10 +6,10 @@ import hashlib
 from dataclasses import dataclass, field
 
 from storage.times import DAY_US, utc_text
-from sync.department.content.package import Order
+from sync.department.content.package import PackageOrder
 from sync.department.content.reads import parse_name
 from sync.department.desk.changes import rules as changes
-from sync.department.desk.context import ELEMENTS, Front
+from sync.department.desk.context import ELEMENTS, DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.holds import rules as holds
 from sync.department.desk.inquiry import rules as inquiry
@@ -17,7 +17,7 @@ from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.inquiry.searching import found_by, note_refusal
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, HoldRests
-from sync.department.journal.entries import Access, AccessResult, Entry, Ground, LogRead
+from sync.department.journal.entries import Access, AccessEnded, Entry, Ground, LogRead
 from sync.department.journal.hold_entries import (
     HoldBooked,
     HoldExported,
@@ -135,7 +135,7 @@ class HoldRow:
     state: str
 
 
-def listed(front: Front, token: str, form: NothingForm) -> tuple[HoldRow, ...]:  # noqa: ARG001
+def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[HoldRow, ...]:  # noqa: ARG001
     """All holds, the newest first."""
     desk = front.desk
 
@@ -177,14 +177,14 @@ def _state(known: holds.Holds, number: int) -> str:
     return next((name for where, name in steps if number in where), "placed")
 
 
-def _found(front: Front, accesses: tuple[int, ...], caller: Caller) -> set[str]:
+def _found(front: DeskContext, accesses: tuple[int, ...], caller: Caller) -> set[str]:
     """The reads that searches of the caller found. Raises FormError for too many of them."""
     if len(accesses) > MAX_SEARCHES:
         raise FormError(f"name at most {MAX_SEARCHES} searches", code="accesses", clause="463.8")
     return set().union(*(found_by(front, access, caller.user) for access in accesses))
 
 
-def place(front: Front, token: str, form: HoldForm) -> Placed:
+def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
     """Hold reads: their content goes under a key of the hold's own, so that their day can still be purged."""
     desk = front.desk
 
@@ -195,7 +195,7 @@ def place(front: Front, token: str, form: HoldForm) -> Placed:
             parse_name(name)
         found = _found(front, form.accesses, caller)
         summary = f"hold {len(form.reads)} reads under {form.number}, which no search of {caller.user} found"
-        wanted = changes.Wanted(
+        wanted = changes.WantedChange(
             call="hold/place", about=form.number, summary=summary, user=caller.user, now_us=caller.at_us
         )
         needed = not found >= set(form.reads)
@@ -213,7 +213,7 @@ def place(front: Front, token: str, form: HoldForm) -> Placed:
     with note_refusal(front, entry, Call.HOLD_PLACE):
         sealed = front.reads.hold(front.door, cover, form.reads, ELEMENTS)
     front.vault.keep(entry.sequence, sealed)
-    result = AccessResult(
+    result = AccessEnded(
         access=entry.sequence, count=len(sealed), reads=form.reads, unwitnessed=cover.unwitnessed
     )
     note = HoldPlaced(
@@ -233,7 +233,7 @@ def place(front: Front, token: str, form: HoldForm) -> Placed:
     return Placed(hold=made.sequence, reads=len(sealed))
 
 
-def export(front: Front, token: str, form: ExportForm) -> Exported:
+def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
     """Download a hold as a package that a stranger can verify."""
     desk = front.desk
 
@@ -244,7 +244,7 @@ def export(front: Front, token: str, form: ExportForm) -> Exported:
         searches = (*form.accesses, *holds.searches_of(desk.book.holds, form.hold, caller.user))
         needed = not _found(front, searches, caller) >= set(held.reads)
         summary = f"export hold {form.hold}: {len(held.reads)} reads, which no search of {caller.user} found"
-        wanted = changes.Wanted(
+        wanted = changes.WantedChange(
             call="hold/export", about=str(form.hold), summary=summary, user=caller.user, now_us=caller.at_us
         )
         second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed)
@@ -264,9 +264,9 @@ def export(front: Front, token: str, form: ExportForm) -> Exported:
         one.opened(front.door.open_held(cover, held.access, one.log_id, [one.row])[0])
         for one in front.vault.stored(held.access)
     ]
-    package = front.package(reads, Order(number=held.number, facts=_sheet(desk, form, held, entry)))
+    package = front.package(reads, PackageOrder(number=held.number, facts=_sheet(desk, form, held, entry)))
     digest = hashlib.sha256(package).digest()
-    result = AccessResult(
+    result = AccessEnded(
         access=entry.sequence, count=len(reads), reads=held.reads, unwitnessed=cover.unwitnessed
     )
     exported = HoldExported(hold=form.hold, access=entry.sequence, package=digest, medium=form.medium)
@@ -294,7 +294,7 @@ def _sheet(desk: Desk, form: ExportForm, held: HoldPlaced, entry: Entry) -> tupl
     )
 
 
-def book(front: Front, token: str, form: BookForm) -> Booked:
+def book(front: DeskContext, token: str, form: BookForm) -> Booked:
     """Enter the evidence item number under which the medium was booked."""
     desk = front.desk
 
@@ -307,7 +307,7 @@ def book(front: Front, token: str, form: BookForm) -> Booked:
     return desk.act(token, Call.HOLD_BOOK, plan)
 
 
-def ask_release(front: Front, token: str, form: BookForm) -> Entered:
+def ask_release(front: DeskContext, token: str, form: BookForm) -> Entered:
     """The first person asks for a release, with the item number."""
     desk = front.desk
 
@@ -318,7 +318,7 @@ def ask_release(front: Front, token: str, form: BookForm) -> Entered:
     return desk.act(token, Call.HOLD_RELEASE, plan)
 
 
-def release(front: Front, token: str, form: BookForm) -> Entered:
+def release(front: DeskContext, token: str, form: BookForm) -> Entered:
     """The second person releases; the hold's key and content are destroyed once the entry is co-signed."""
     desk = front.desk
 
@@ -334,7 +334,7 @@ def release(front: Front, token: str, form: BookForm) -> Entered:
     return made
 
 
-def finish(front: Front) -> None:
+def finish(front: DeskContext) -> None:
     """What a crash or an absent witness left undone: released keys destroyed, content that no hold names.
 
     Raises DeskRefusal while the witness is away: tried again the next day.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.grants import rules as office
 from sync.department.desk.inquiry.forms import Entered, NothingForm
@@ -16,7 +16,7 @@ from sync.department.journal.entries import Entry
 from sync.department.journal.office_entries import IncidentSettled
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
-from sync.department.store.incidents import Incident
+from sync.department.store.incidents import StoredIncident
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class IncidentRow:
     finding: str
 
 
-def listed(front: Front, token: str, form: NothingForm) -> tuple[IncidentRow, ...]:  # noqa: ARG001
+def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[IncidentRow, ...]:  # noqa: ARG001
     """All incidents, the open ones first."""
     desk = front.desk
 
@@ -64,7 +64,7 @@ def listed(front: Front, token: str, form: NothingForm) -> tuple[IncidentRow, ..
     return desk.act(token, Call.INCIDENT_READ, plan)
 
 
-def _row(front: Front, one: Incident) -> IncidentRow:
+def _row(front: DeskContext, one: StoredIncident) -> IncidentRow:
     settled = front.desk.book.settled
     first, second = settled.first.get(one.number), settled.closed.get(one.number)
     state = "closed" if second else "waits for a second person" if first else "open"
@@ -87,7 +87,7 @@ def _finding(entry: Entry) -> str:
     return entry.note.finding if isinstance(entry.note, IncidentSettled) else ""
 
 
-def close(front: Front, token: str, form: SettleForm) -> Settling:
+def close(front: DeskContext, token: str, form: SettleForm) -> Settling:
     """Say that an incident is settled; the second person's word closes it."""
     desk = front.desk
 
@@ -112,7 +112,7 @@ def close(front: Front, token: str, form: SettleForm) -> Settling:
     return made
 
 
-def repeat(front: Front) -> None:
+def repeat(front: DeskContext) -> None:
     """Write into the store what the log says of closed incidents: after each word, and daily. Raises
     StoreError."""
     settled = front.desk.book.settled

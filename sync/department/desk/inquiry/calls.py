@@ -7,16 +7,16 @@ from dataclasses import replace
 
 from sync.department.content.reads import FoundRead
 from sync.department.desk.audit.rules import ACCESS_KINDS, AlprRequest, requests_of
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules as inquiry
 from sync.department.desk.inquiry.forms import (
     Answer,
     AskForm,
-    DecideForm,
     DeclineForm,
     DisputeForm,
     Entered,
+    InquiryDecideForm,
     MyRequest,
     NothingForm,
     Pending,
@@ -55,7 +55,7 @@ from sync.department.policy.roles import Call
 AT_ONE_GO = 5_000  # reads that a search opens without steps: some three seconds
 
 
-def ask(front: Front, token: str, form: AskForm) -> Entered:
+def ask(front: DeskContext, token: str, form: AskForm) -> Entered:
     """Put a request into the queue."""
     desk, query = front.desk, tidy(form.query)
 
@@ -69,7 +69,7 @@ def ask(front: Front, token: str, form: AskForm) -> Entered:
     return desk.act(token, Call.INQUIRY_REQUEST, plan)
 
 
-def propose(front: Front, token: str, form: ProposeForm) -> Entered:
+def propose(front: DeskContext, token: str, form: ProposeForm) -> Entered:
     """Propose a search without a full plate to a second person."""
     desk = front.desk
     query, ground, request = pending_search(front, form.query, form.ground, form.request, -1)
@@ -85,7 +85,7 @@ def propose(front: Front, token: str, form: ProposeForm) -> Entered:
     return desk.act(token, Call.INQUIRY_RUN, plan)
 
 
-def decide(front: Front, token: str, form: DecideForm) -> Entered:
+def decide(front: DeskContext, token: str, form: InquiryDecideForm) -> Entered:
     """The second person's yes or no."""
     desk = front.desk
 
@@ -98,7 +98,7 @@ def decide(front: Front, token: str, form: DecideForm) -> Entered:
     return desk.act(token, Call.INQUIRY_APPROVE, plan)
 
 
-def queue(front: Front, token: str, form: NothingForm) -> tuple[Pending, ...]:  # noqa: ARG001
+def queue(front: DeskContext, token: str, form: NothingForm) -> tuple[Pending, ...]:  # noqa: ARG001
     """Requests and proposals that wait."""
     desk = front.desk
 
@@ -127,7 +127,7 @@ def _pending(entry: Entry) -> Pending:
     )
 
 
-def decline(front: Front, token: str, form: DeclineForm) -> Entered:
+def decline(front: DeskContext, token: str, form: DeclineForm) -> Entered:
     """Say no to a request, with a reason that its asker sees."""
     desk = front.desk
 
@@ -140,7 +140,7 @@ def decline(front: Front, token: str, form: DeclineForm) -> Entered:
     return desk.act(token, Call.INQUIRY_RUN, plan)
 
 
-def run(front: Front, token: str, form: RunForm) -> Answer:
+def run(front: DeskContext, token: str, form: RunForm) -> Answer:
     """Run a search. The access entry is in the log, and covered by the witness, before a key is used."""
     desk = front.desk
     query, ground, request = pending_search(front, form.query, form.ground, form.request, form.proposal)
@@ -150,7 +150,7 @@ def run(front: Front, token: str, form: RunForm) -> Answer:
     return carry_out(front, entry, query, request=request)
 
 
-def answer(front: Front, token: str, form: RequestForm) -> Answer:
+def answer(front: DeskContext, token: str, form: RequestForm) -> Answer:
     """The requester looks at the answer to their own request, while it is there; each look is an access."""
     desk = front.desk
 
@@ -183,7 +183,7 @@ def answer(front: Front, token: str, form: RequestForm) -> Answer:
     )
 
 
-def my_requests(front: Front, token: str, form: NothingForm) -> tuple[MyRequest, ...]:  # noqa: ARG001
+def my_requests(front: DeskContext, token: str, form: NothingForm) -> tuple[MyRequest, ...]:  # noqa: ARG001
     """One's own requests, the newest first: waiting, answered, or declined with its reason."""
     desk = front.desk
 
@@ -214,7 +214,7 @@ def _my_request(entry: Entry, note: InquiryAsked, answered: Entry | None) -> MyR
 
 
 def read_log(
-    front: Front,
+    front: DeskContext,
     token: str,
     call: Call,
     elements: str,
@@ -249,14 +249,14 @@ def read_log(
     return found
 
 
-def mine(front: Front, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
+def mine(front: DeskContext, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
     """What was accessed by me or in my name, to see and to dispute."""
     return read_log(
         front, token, Call.INQUIRY_ANSWER, "own", lambda one, user: user in {one.username, one.on_behalf_of}
     )
 
 
-def dispute(front: Front, token: str, form: DisputeForm) -> Entered:
+def dispute(front: DeskContext, token: str, form: DisputeForm) -> Entered:
     """Say that an access or request in one's name was not one's own; the next audit assigns it."""
     desk = front.desk
 

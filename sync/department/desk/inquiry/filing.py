@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 from sync.department.desk.audit.rules import ACCESS_KINDS, NOT_FILED, AlprRequest, requests_of
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import (
     Entered,
@@ -41,7 +41,7 @@ def check_rms_number(text: str) -> str:
     return number
 
 
-def file(front: Front, token: str, form: FileForm) -> Entered:
+def file(front: DeskContext, token: str, form: FileForm) -> Entered:
     """Enter the RMS number under which an access was filed as an ALPR Request."""
     desk = front.desk
 
@@ -52,13 +52,13 @@ def file(front: Front, token: str, form: FileForm) -> Entered:
     return desk.act(token, Call.RMS_FILE, plan)
 
 
-def file_case(front: Front, token: str, form: FileCaseForm) -> FiledMany:
+def file_case(front: DeskContext, token: str, form: FileCaseForm) -> FiledMany:
     """Enter one RMS number for all accesses of a case that have none yet."""
     rows = _not_filed(front.desk)
     return _enter(front, token, [Filing(number=form.number, rms_number=form.rms_number)], rows)
 
 
-def file_many(front: Front, token: str, form: FileManyForm) -> FiledMany:
+def file_many(front: DeskContext, token: str, form: FileManyForm) -> FiledMany:
     """Enter RMS numbers of an import: all lines, or none if one is wrong."""
     return _enter(front, token, form.filings, _not_filed(front.desk))
 
@@ -68,7 +68,7 @@ def _not_filed(desk: Desk) -> list[AlprRequest]:
     return [one for one in requests if one.rms_number == NOT_FILED]
 
 
-def _enter(front: Front, token: str, filings: Iterable[Filing], rows: list[AlprRequest]) -> FiledMany:
+def _enter(front: DeskContext, token: str, filings: Iterable[Filing], rows: list[AlprRequest]) -> FiledMany:
     desk, lines = front.desk, list(filings)
 
     def plan(_caller: Caller) -> Plan[FiledMany]:

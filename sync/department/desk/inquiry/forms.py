@@ -42,7 +42,7 @@ class RunForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecideForm:
+class InquiryDecideForm:
     """A second person's word on a proposal."""
 
     proposal: int

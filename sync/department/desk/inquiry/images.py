@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from storage.times import HOUR_US
 from sync.department.content.reads import parse_name
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry import rules as inquiry
 from sync.department.desk.inquiry.forms import AnswerImageForm, ImageForm, Images
@@ -16,7 +16,7 @@ from sync.department.policy.roles import Call
 IMAGES = ("overview", "patch")
 
 
-def image(front: Front, token: str, form: ImageForm) -> Images:
+def image(front: DeskContext, token: str, form: ImageForm) -> Images:
     """View the images of a read that a search of one's own found: an access of its own."""
     desk = front.desk
 
@@ -31,7 +31,7 @@ def image(front: Front, token: str, form: ImageForm) -> Images:
     return _opened(front, desk.act(token, Call.IMAGE_VIEW, plan), Call.IMAGE_VIEW, form.read)
 
 
-def answer_image(front: Front, token: str, form: AnswerImageForm) -> Images:
+def answer_image(front: DeskContext, token: str, form: AnswerImageForm) -> Images:
     """View the images of a read in the answer to a request of one's own, under that request's ground."""
     desk = front.desk
 
@@ -77,7 +77,7 @@ def _image_entry(read: str, plate: str, ground: Ground, request: int) -> Access:
     )
 
 
-def _opened(front: Front, entry: Entry, call: Call, read: str) -> Images:
+def _opened(front: DeskContext, entry: Entry, call: Call, read: str) -> Images:
     opened, unwitnessed = open_reads(front, entry, call, (read,), IMAGES)
     parts = opened[0].elements
     return Images(

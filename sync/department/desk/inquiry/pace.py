@@ -15,7 +15,7 @@ REMEMBERED = 500
 
 
 @dataclass(slots=True)
-class Pace:
+class SearchPace:
     """Reads that a search opens a second here, as it was timed. Thread-safe."""
 
     per_s: float = FIRST_PER_S
@@ -37,7 +37,7 @@ class Pace:
 
 
 @dataclass(slots=True)
-class Progress:
+class SearchProgress:
     """How far one search came. `busy`: held during a step; `asked_to_stop`: seen by the step under way;
     `ended`: its last entry was made."""
 
@@ -54,14 +54,14 @@ class UnderWay:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._known: OrderedDict[int, Progress] = OrderedDict()
+        self._known: OrderedDict[int, SearchProgress] = OrderedDict()
 
-    def get(self, access: int) -> Progress | None:
+    def get(self, access: int) -> SearchProgress | None:
         """How far a search came, as far as this process knows."""
         with self._guard:
             return self._known.get(access)
 
-    def put(self, access: int, progress: Progress) -> Progress:
+    def put(self, access: int, progress: SearchProgress) -> SearchProgress:
         """Keep it, unless another thread did."""
         with self._guard:
             kept = self._known.setdefault(access, progress)

@@ -137,7 +137,7 @@ def check_wide(policy: Policy, query: Query, ground: Ground) -> bool:
 
 
 @dataclass(slots=True)
-class Queue:
+class InquiryQueue:
     """What the log says of requests, proposals, approvals and disputes."""
 
     asked: dict[int, Entry] = field(default_factory=dict)
@@ -173,7 +173,7 @@ class Queue:
 
 
 def request_to_run(
-    queue: Queue, number: int, query: Query, ground: Ground, runner: str, *, now_us: int
+    queue: InquiryQueue, number: int, query: Query, ground: Ground, runner: str, *, now_us: int
 ) -> Entry:
     """The open request that a search answers: it must be that search, and another person's. Raises
     DeskRefusal."""
@@ -196,7 +196,7 @@ def request_to_run(
     return entry
 
 
-def proposal_to_decide(queue: Queue, number: int, second: str) -> Entry:
+def proposal_to_decide(queue: InquiryQueue, number: int, second: str) -> Entry:
     """The proposal that a second person decides: another person's, not decided yet. Raises DeskRefusal."""
     entry = queue.proposed.get(number)
     if entry is None or not isinstance(entry.note, SearchProposed):
@@ -210,7 +210,7 @@ def proposal_to_decide(queue: Queue, number: int, second: str) -> Entry:
 
 
 def approval_to_use(
-    policy: Policy, queue: Queue, number: int, wanted: SearchProposed, user: str, *, now_us: int
+    policy: Policy, queue: InquiryQueue, number: int, wanted: SearchProposed, user: str, *, now_us: int
 ) -> None:
     """A second person's fresh, unused yes to exactly this search by this person. Raises DeskRefusal."""
     entry = queue.proposed.get(number)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from sync.department.content.key_guard import FRESH_US, Cover
-from sync.department.content.reads import FoundRead, OpenedRead, Page
-from sync.department.desk.context import Front
+from sync.department.content.reads import FoundRead, OpenedRead, ResultPage
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules as inquiry
 from sync.department.desk.inquiry.forms import Answer, AskForm, Entered, Estimate, PageForm
@@ -21,7 +21,7 @@ from sync.department.ground.local_time import local
 from sync.department.journal.change_entries import RequestTaken
 from sync.department.journal.entries import (
     Access,
-    AccessResult,
+    AccessEnded,
     ApprovalUsed,
     Entry,
     Ground,
@@ -49,7 +49,7 @@ def first_entry(entries: list[Entry]) -> Entered:
     return Entered(entry=entries[0].sequence)
 
 
-def demand_unit(front: Front, query: Query) -> None:
+def demand_unit(front: DeskContext, query: Query) -> None:
     """A misspelled unit would be answered with no results, as if none had passed. Raises FormError."""
     if query.unit and not front.reads.knows_unit(query.unit):
         raise FormError(
@@ -58,7 +58,7 @@ def demand_unit(front: Front, query: Query) -> None:
 
 
 def pending_search(
-    front: Front, query: Query | None, ground: Ground | None, request: int, proposal: int
+    front: DeskContext, query: Query | None, ground: Ground | None, request: int, proposal: int
 ) -> tuple[Query, Ground, int]:
     """(query, ground, request) of a search: as given, else of the proposal or request that waits.
 
@@ -80,7 +80,7 @@ def pending_search(
     return note.query, note.ground, note.request if isinstance(note, SearchProposed) else request
 
 
-def check_search(front: Front, caller: Caller, query: Query, ground: Ground, request: int) -> str:
+def check_search(front: DeskContext, caller: Caller, query: Query, ground: Ground, request: int) -> str:
     """What every search is asked, and in whose name it is made ("" for one's own). Raises DeskRefusal."""
     desk = front.desk
     inquiry.check_query(desk.policy, query, caller.at_us)
@@ -105,7 +105,7 @@ def is_exact(query: Query) -> bool:
 
 
 def plan_search(
-    front: Front, query: Query, ground: Ground, request: int, proposal: int, *, most: int = 0
+    front: DeskContext, query: Query, ground: Ground, request: int, proposal: int, *, most: int = 0
 ) -> Callable[[Caller], Plan[Entry]]:
     """What a search decides: its checks, its access entry, the approval that it uses.
 
@@ -135,7 +135,7 @@ def plan_search(
     return plan
 
 
-def _demand_few(front: Front, query: Query, most: int) -> None:
+def _demand_few(front: DeskContext, query: Query, most: int) -> None:
     """What opens much is begun, and carried out step by step. Raises NotYetError."""
     days, reads = front.reads.extent(query)
     if reads > most:
@@ -164,7 +164,7 @@ def search_entry(
     )
 
 
-def carry_out(front: Front, entry: Entry, query: Query, *, request: int = -1) -> Answer:
+def carry_out(front: DeskContext, entry: Entry, query: Query, *, request: int = -1) -> Answer:
     """Answer a search whose access entry was made: the first page."""
     desk = front.desk
     cover = desk.covered(entry.sequence)
@@ -177,7 +177,7 @@ def carry_out(front: Front, entry: Entry, query: Query, *, request: int = -1) ->
     return _answer(front, entry.sequence, page, unwitnessed=cover.unwitnessed or ended.unwitnessed)
 
 
-def more(front: Front, token: str, form: PageForm) -> Answer:
+def more(front: DeskContext, token: str, form: PageForm) -> Answer:
     """The next page of a search of one's own, within the hour that its entry opens content for."""
     desk, query = front.desk, tidy(form.query)
 
@@ -210,7 +210,7 @@ def more(front: Front, token: str, form: PageForm) -> Answer:
     return _answer(front, form.access, page, unwitnessed=unwitnessed)
 
 
-def estimate(front: Front, token: str, form: AskForm) -> Estimate:
+def estimate(front: DeskContext, token: str, form: AskForm) -> Estimate:
     """How much a search would open, before it is made. No key is used; asking is an entry."""
     desk, query = front.desk, tidy(form.query)
 
@@ -225,7 +225,7 @@ def estimate(front: Front, token: str, form: AskForm) -> Estimate:
     return Estimate(days=days, reads=reads, opens_all=opens_all, seconds=seconds)
 
 
-def _answer(front: Front, access: int, page: Page, *, unwitnessed: bool) -> Answer:
+def _answer(front: DeskContext, access: int, page: ResultPage, *, unwitnessed: bool) -> Answer:
     return Answer(
         access=access,
         count=page.count,
@@ -237,19 +237,19 @@ def _answer(front: Front, access: int, page: Page, *, unwitnessed: bool) -> Answ
     )
 
 
-def on_local_clock(front: Front, reads: Sequence[FoundRead]) -> tuple[FoundRead, ...]:
+def on_local_clock(front: DeskContext, reads: Sequence[FoundRead]) -> tuple[FoundRead, ...]:
     """The same reads with the department's time beside UTC."""
     zone = front.desk.policy.zone
     return tuple(replace(one, local_time=local(one.first_us, zone).isoformat()) for one in reads)
 
 
-def result_of(entry: Entry, cover: Cover, count: int, reads: Sequence[str]) -> AccessResult:
+def result_of(entry: Entry, cover: Cover, count: int, reads: Sequence[str]) -> AccessEnded:
     """The entry of how an access ended."""
-    return AccessResult(access=entry.sequence, count=count, reads=tuple(reads), unwitnessed=cover.unwitnessed)
+    return AccessEnded(access=entry.sequence, count=count, reads=tuple(reads), unwitnessed=cover.unwitnessed)
 
 
 @contextlib.contextmanager
-def note_refusal(front: Front, entry: Entry, call: Call) -> Iterator[None]:
+def note_refusal(front: DeskContext, entry: Entry, call: Call) -> Iterator[None]:
     """A refusal that comes after the access was entered is the entry of how it ended."""
     try:
         yield
@@ -259,7 +259,7 @@ def note_refusal(front: Front, entry: Entry, call: Call) -> Iterator[None]:
 
 
 def open_reads(
-    front: Front, entry: Entry, call: Call, names: Sequence[str], elements: Sequence[str]
+    front: DeskContext, entry: Entry, call: Call, names: Sequence[str], elements: Sequence[str]
 ) -> tuple[list[OpenedRead], bool]:
     """Open the reads that an access entry names, and enter how it ended: (reads, unwitnessed)."""
     desk = front.desk
@@ -270,7 +270,7 @@ def open_reads(
     return opened, desk.covered(ended.sequence).unwitnessed or cover.unwitnessed
 
 
-def found_by(front: Front, access: int, user: str) -> set[str]:
+def found_by(front: DeskContext, access: int, user: str) -> set[str]:
     """The reads that a search by this user ended with, on all its pages; empty for any other entry."""
     log = front.desk.log
     if not 0 <= access < log.size():
@@ -280,9 +280,9 @@ def found_by(front: Front, access: int, user: str) -> set[str]:
         return set()
     until_us = source.stamp.at_us + 2 * FRESH_US  # its last page came within the hour
     found: set[str] = set()
-    for entry in log.entries(access, kinds=(AccessResult.KIND,)):
+    for entry in log.entries(access, kinds=(AccessEnded.KIND,)):
         if entry.stamp.at_us > until_us:
             break
-        if isinstance(entry.note, AccessResult) and entry.note.access == access and entry.stamp.user == user:
+        if isinstance(entry.note, AccessEnded) and entry.note.access == access and entry.stamp.user == user:
             found.update(entry.note.reads)
     return found

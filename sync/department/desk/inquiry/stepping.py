@@ -15,10 +15,10 @@ import time
 
 from sync.department.content.key_guard import FRESH_US
 from sync.department.content.reads import FoundRead
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import BegunSearch, RunForm, Step, StepForm, StopForm, StoppedSearch
-from sync.department.desk.inquiry.pace import Progress
+from sync.department.desk.inquiry.pace import SearchProgress
 from sync.department.desk.inquiry.searching import (
     found_by,
     is_exact,
@@ -30,7 +30,7 @@ from sync.department.desk.inquiry.searching import (
 )
 from sync.department.journal.entries import (
     Access,
-    AccessResult,
+    AccessEnded,
     Entry,
     Query,
     RequestAnswered,
@@ -41,10 +41,10 @@ from sync.department.journal.entry_base import Note
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
 
-STEP_KINDS = (SearchStep.KIND, AccessResult.KIND, SearchEnded.KIND)
+STEP_KINDS = (SearchStep.KIND, AccessEnded.KIND, SearchEnded.KIND)
 
 
-def begin(front: Front, token: str, form: RunForm) -> BegunSearch:
+def begin(front: DeskContext, token: str, form: RunForm) -> BegunSearch:
     """Begin a search that opens every read of its time: how much, about how long. Nothing is opened yet."""
     desk = front.desk
     query, ground, request = pending_search(front, form.query, form.ground, form.request, form.proposal)
@@ -54,7 +54,7 @@ def begin(front: Front, token: str, form: RunForm) -> BegunSearch:
         )
     days, reads = front.reads.extent(query)
     entry = desk.act(token, Call.INQUIRY_RUN, plan_search(front, query, ground, request, form.proposal))
-    front.under_way.put(entry.sequence, Progress(of=reads))
+    front.under_way.put(entry.sequence, SearchProgress(of=reads))
     cover = desk.covered(entry.sequence)
     return BegunSearch(
         access=entry.sequence,
@@ -66,7 +66,7 @@ def begin(front: Front, token: str, form: RunForm) -> BegunSearch:
     )
 
 
-def step(front: Front, token: str, form: StepForm) -> Step:
+def step(front: DeskContext, token: str, form: StepForm) -> Step:
     """Open the next part of a search of yours."""
     query = tidy(form.query)
     source = _own(front, token, form.access)
@@ -80,7 +80,7 @@ def step(front: Front, token: str, form: StepForm) -> Step:
 
 
 def _step(  # noqa: PLR0917 - a step, and what is known of its search
-    front: Front, token: str, form: StepForm, query: Query, source: Entry, progress: Progress
+    front: DeskContext, token: str, form: StepForm, query: Query, source: Entry, progress: SearchProgress
 ) -> Step:
     desk = front.desk
     part = front.reads.part(query, form.after, front.pace.step())
@@ -120,7 +120,7 @@ def _how(after: str, *, stopped: bool) -> str:
     return "cancelled" if stopped else "" if after else "done"
 
 
-def stop(front: Front, token: str, form: StopForm) -> StoppedSearch:
+def stop(front: DeskContext, token: str, form: StopForm) -> StoppedSearch:
     """Cancel a search of yours. A step that is under way ends first; what it opened is in the log."""
     _own(front, token, form.access)
     progress = _progress(front, form.access)
@@ -134,7 +134,7 @@ def stop(front: Front, token: str, form: StopForm) -> StoppedSearch:
     return _ended_as(front, form.access)
 
 
-def _own(front: Front, token: str, access: int) -> Entry:
+def _own(front: DeskContext, token: str, access: int) -> Entry:
     """The entry of a search of the caller's own. Raises DeskRefusal."""
     desk = front.desk
 
@@ -148,7 +148,7 @@ def _own(front: Front, token: str, access: int) -> Entry:
     return desk.act(token, Call.INQUIRY_RUN, plan)
 
 
-def _demand_going_on(progress: Progress, query: Query, source: Entry, caller: Caller) -> None:
+def _demand_going_on(progress: SearchProgress, query: Query, source: Entry, caller: Caller) -> None:
     access = source.note
     if not isinstance(access, Access) or access.elements != query.text() or is_exact(query):
         raise DeskRefusal("that is another search", code="other-search", clause="463.5 (b)")
@@ -163,12 +163,17 @@ def _demand_going_on(progress: Progress, query: Query, source: Entry, caller: Ca
 
 
 def _enter_found(  # noqa: PLR0917 - a step, and what is known of its search
-    front: Front, step_entry: Entry, source: Entry, progress: Progress, found: list[FoundRead], how: str
+    front: DeskContext,
+    step_entry: Entry,
+    source: Entry,
+    progress: SearchProgress,
+    found: list[FoundRead],
+    how: str,
 ) -> bool:
     """Enter what a step found, and the end where it is one; whether the witness did not see it."""
     desk, number, access = front.desk, source.sequence, source.note
     names = tuple(one.read for one in found)
-    notes: list[Note] = [AccessResult(access=number, count=progress.found, reads=names, unwitnessed=False)]
+    notes: list[Note] = [AccessEnded(access=number, count=progress.found, reads=names, unwitnessed=False)]
     if how:
         progress.ended = True
         notes.append(_ending(number, progress, how))
@@ -178,28 +183,28 @@ def _enter_found(  # noqa: PLR0917 - a step, and what is known of its search
     return desk.covered(desk.follow_up(step_entry.stamp, *notes)[-1].sequence).unwitnessed
 
 
-def _ending(access: int, progress: Progress, how: str) -> SearchEnded:
+def _ending(access: int, progress: SearchProgress, how: str) -> SearchEnded:
     return SearchEnded(access=access, how=how, opened=progress.opened, of=progress.of, found=progress.found)
 
 
-def _progress(front: Front, access: int) -> Progress:
+def _progress(front: DeskContext, access: int) -> SearchProgress:
     """How far a search came: as this process knows, else as the log says."""
     known = front.under_way.get(access)
     if known is not None:
         return known
-    found = Progress()
+    found = SearchProgress()
     for entry in front.desk.log.entries(access, kinds=STEP_KINDS):
         said = entry.note
         if isinstance(said, SearchStep) and said.access == access:
             found.opened += said.reads
-        elif isinstance(said, AccessResult) and said.access == access:
+        elif isinstance(said, AccessEnded) and said.access == access:
             found.found = said.count
         elif isinstance(said, SearchEnded) and said.access == access:
             found.ended = True
     return front.under_way.put(access, found)
 
 
-def _ended_as(front: Front, access: int) -> StoppedSearch:
+def _ended_as(front: DeskContext, access: int) -> StoppedSearch:
     for entry in front.desk.log.entries(access, kinds=(SearchEnded.KIND,)):
         said = entry.note
         if isinstance(said, SearchEnded) and said.access == access:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from storage.errors import RecordError
 from storage.times import DAY_US, parse_utc
 from sync.department.desk.changes import rules as changes
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import Entered
 from sync.department.desk.words import demand_words
@@ -46,7 +46,7 @@ class PurgeForm:
     approval: int = -1
 
 
-def confirm_clock(front: Front, token: str, form: ClockForm) -> Entered:
+def confirm_clock(front: DeskContext, token: str, form: ClockForm) -> Entered:
     """Believe the server's clock, by two people's word."""
     desk, time = front.desk, front.time
 
@@ -71,7 +71,7 @@ def confirm_clock(front: Front, token: str, form: ClockForm) -> Entered:
     return Entered(entry=entry.sequence)
 
 
-def allow_purge(front: Front, token: str, form: PurgeForm) -> Entered:
+def allow_purge(front: DeskContext, token: str, form: PurgeForm) -> Entered:
     """Let the next daily run purge a backlog, by two people's word."""
     desk = front.desk
 
@@ -94,10 +94,12 @@ def allow_purge(front: Front, token: str, form: PurgeForm) -> Entered:
 
 
 def _second(  # noqa: PLR0917 - what a proposal says
-    front: Front, form: ClockForm | PurgeForm, call: str, about: str, summary: str, caller: Caller
+    front: DeskContext, form: ClockForm | PurgeForm, call: str, about: str, summary: str, caller: Caller
 ) -> ChangeProposed | list[Note]:
     desk = front.desk
-    wanted = changes.Wanted(call=call, about=about, summary=summary, user=caller.user, now_us=caller.at_us)
+    wanted = changes.WantedChange(
+        call=call, about=about, summary=summary, user=caller.user, now_us=caller.at_us
+    )
     made = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=True)
     return made if isinstance(made, ChangeProposed) else list[Note](made)
 

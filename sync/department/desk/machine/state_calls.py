@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from storage.times import DAY_US, day_text
-from sync.department.desk.context import Front, UnitRow
+from sync.department.desk.context import DeskContext, UnitRow
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.change_entries import DayCounted
@@ -38,7 +38,7 @@ class Retention:
     days: tuple[RetainedDay, ...]
 
 
-def units(front: Front, token: str, form: NothingForm) -> tuple[UnitRow, ...]:  # noqa: ARG001
+def units(front: DeskContext, token: str, form: NothingForm) -> tuple[UnitRow, ...]:  # noqa: ARG001
     """Each unit with its newest report on itself: numbers and fixed words, no place."""
 
     def plan(caller: Caller) -> Plan[tuple[UnitRow, ...]]:
@@ -48,7 +48,7 @@ def units(front: Front, token: str, form: NothingForm) -> tuple[UnitRow, ...]:  
     return front.desk.act(token, Call.COMPLIANCE_READ, plan)
 
 
-def retention(front: Front, token: str, form: NothingForm) -> Retention:  # noqa: ARG001
+def retention(front: DeskContext, token: str, form: NothingForm) -> Retention:  # noqa: ARG001
     """Which day of receipt goes when, and the receipts of those that went."""
     desk = front.desk
 

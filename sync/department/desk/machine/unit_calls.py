@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from sync.department.desk.context import Front, PurgedDay
+from sync.department.desk.context import DeskContext, PurgedDay
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.words import demand_words
@@ -20,7 +20,7 @@ from sync.department.journal.machine_entries import (
 )
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
-from sync.errors import ConfigError, RefusedByDepartmentError
+from sync.errors import InvalidInputError, RefusedByDepartmentError
 
 CLAUSE = "463.4"
 MAX_NAME = 64
@@ -61,7 +61,7 @@ class UnitCode:
     hours: int
 
 
-def issue_code(front: Front, token: str, form: UnitForm) -> UnitCode:
+def issue_code(front: DeskContext, token: str, form: UnitForm) -> UnitCode:
     """Make the code with which a new unit joins; the entry comes first."""
 
     def plan(caller: Caller) -> Plan[int]:
@@ -80,13 +80,13 @@ def issue_code(front: Front, token: str, form: UnitForm) -> UnitCode:
     entry = front.desk.act(token, Call.DOCUMENT_SIGN, plan)
     try:
         code, hours = front.let_join(form.name)
-    except ConfigError as error:
+    except InvalidInputError as error:
         raise FormError(error.what, code="unit-name", clause=CLAUSE, cure=error.cure) from None
     front.desk.try_cover(entry)
     return UnitCode(entry=entry, name=form.name, code=code, hours=hours)
 
 
-def revoke(front: Front, token: str, form: RevokeUnitForm) -> Entered:
+def revoke(front: DeskContext, token: str, form: RevokeUnitForm) -> Entered:
     """Take a unit out of service; the entry comes first."""
 
     def plan(caller: Caller) -> Plan[int]:
@@ -98,13 +98,13 @@ def revoke(front: Front, token: str, form: RevokeUnitForm) -> Entered:
     entry = front.desk.act(token, Call.DOCUMENT_SIGN, plan)
     try:
         front.shut_out(form.unit, form.reason)
-    except ConfigError as error:
+    except InvalidInputError as error:
         raise FormError(error.what, code="unit", clause=CLAUSE) from None
     front.desk.try_cover(entry)
     return Entered(entry=entry)
 
 
-def purge(front: Front, token: str, form: NothingForm) -> tuple[PurgedDay, ...]:  # noqa: ARG001
+def purge(front: DeskContext, token: str, form: NothingForm) -> tuple[PurgedDay, ...]:  # noqa: ARG001
     """Purge what is due now, as the daily run does; the entry comes first."""
 
     def plan(_caller: Caller) -> Plan[int]:
@@ -133,7 +133,7 @@ class ResetTaken:
     records: int
 
 
-def hand_reset(front: Front, token: str, form: ResetForm) -> ResetTaken:
+def hand_reset(front: DeskContext, token: str, form: ResetForm) -> ResetTaken:
     """Hand in the destruction receipt of a unit that could not send it; the entry comes first."""
 
     def plan(_caller: Caller) -> Plan[int]:
@@ -149,7 +149,7 @@ def hand_reset(front: Front, token: str, form: ResetForm) -> ResetTaken:
     return ResetTaken(entry=entry, unit=unit, undelivered=undelivered, records=records)
 
 
-def bring(front: Front, token: str, form: BringForm) -> Entered:
+def bring(front: DeskContext, token: str, form: BringForm) -> Entered:
     """Enter that a closed log is taken in from its unit's card, ahead of taking it in."""
 
     def plan(_caller: Caller) -> Plan[int]:

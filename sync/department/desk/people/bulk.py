@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sync.department.desk.changes import rules as changes
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import HandedOver, hand_over
@@ -45,7 +45,7 @@ class Imported:
     proposal: int = -1
 
 
-def import_people(front: Front, token: str, form: ImportForm) -> Imported:
+def import_people(front: DeskContext, token: str, form: ImportForm) -> Imported:
     """Add people who are not on the roster yet."""
     desk = front.desk
 
@@ -75,7 +75,7 @@ def import_people(front: Front, token: str, form: ImportForm) -> Imported:
                 )
             people.check_account(desk.policy, account)
             accounts.append(account)
-        wanted = changes.Wanted(
+        wanted = changes.WantedChange(
             call=CALL,
             about=names[0],
             summary="; ".join(f"{one.user}: {', '.join(one.roles)}" for one in form.people)[:2000],

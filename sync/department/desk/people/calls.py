@@ -8,7 +8,7 @@ from typing import Any
 from storage.ssh_signature import SshPublicKey, SshSignatureError
 from storage.times import DAY_US
 from sync.department.desk.changes import rules as changes
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.people import keys, training
@@ -143,7 +143,7 @@ def _first(entries: list[Entry]) -> Entered:
     return Entered(entry=entries[0].sequence)
 
 
-def set_account(front: Front, token: str, form: AccountForm) -> Entered:
+def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
     """Add, change or remove a person, by another person."""
     desk = front.desk
 
@@ -196,14 +196,14 @@ def _second(
 
     Until another person could approve, the first administrator acts alone; the entry shows one hand.
     """
-    wanted = changes.Wanted(
+    wanted = changes.WantedChange(
         call=call, about=form.user, summary=summary, user=caller.user, now_us=caller.at_us
     )
     alone = not people.has_approvers(desk.policy, desk.book.roster, caller.user)
     return changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed, alone=alone)
 
 
-def hand_office_over(front: Front, token: str, form: HandoverForm) -> Entered:
+def hand_office_over(front: DeskContext, token: str, form: HandoverForm) -> Entered:
     """Make another person the administrator of 463.4, and stop being it, in one step of two people."""
     desk = front.desk
 
@@ -247,7 +247,7 @@ def _blobs(lines: tuple[str, ...]) -> tuple[bytes, ...]:
         raise FormError(error.what, code="ssh-key", clause="463.3", cure=error.cure) from None
 
 
-def new_credential(front: Front, token: str, form: CredentialForm) -> HandedOver:
+def new_credential(front: DeskContext, token: str, form: CredentialForm) -> HandedOver:
     """A new first password for another person, and a new authenticator secret unless theirs is kept; ends
     their sessions."""
     desk = front.desk
@@ -308,7 +308,7 @@ class PasswordForm:
     new_authenticator: bool = False
 
 
-def set_password(front: Front, token: str, form: PasswordForm) -> HandedOver:
+def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOver:
     """Set your own password. The authenticator stays, unless another person made it or a new one is asked.
 
     `user/me` tells beforehand which of the two it is.
@@ -343,7 +343,7 @@ def set_password(front: Front, token: str, form: PasswordForm) -> HandedOver:
     return desk.act(token, Call.POLICY_READ, plan)
 
 
-def lift_lockout(front: Front, token: str, form: UserForm) -> Entered:
+def lift_lockout(front: DeskContext, token: str, form: UserForm) -> Entered:
     """Lift a lock-out, with a reason."""
     desk = front.desk
 
@@ -379,7 +379,7 @@ class ClassRecorded:
     entries: tuple[int, ...]
 
 
-def record_training(front: Front, token: str, form: TrainingForm) -> Entered:
+def record_training(front: DeskContext, token: str, form: TrainingForm) -> Entered:
     """Enter a training."""
     one = ClassForm(
         users=(form.user,),
@@ -392,7 +392,7 @@ def record_training(front: Front, token: str, form: TrainingForm) -> Entered:
     return Entered(entry=record_class(front, token, one).entries[0])
 
 
-def record_class(front: Front, token: str, form: ClassForm) -> ClassRecorded:
+def record_class(front: DeskContext, token: str, form: ClassForm) -> ClassRecorded:
     """Enter a training of several people: all of them, or none if one record would be refused."""
     desk = front.desk
 
@@ -428,7 +428,7 @@ def record_class(front: Front, token: str, form: ClassForm) -> ClassRecorded:
     return made
 
 
-def roster(front: Front, token: str, form: NothingForm) -> tuple[Person, ...]:  # noqa: ARG001
+def roster(front: DeskContext, token: str, form: NothingForm) -> tuple[Person, ...]:  # noqa: ARG001
     """The whole roster for people who record training; for others, only themselves."""
     desk = front.desk
 

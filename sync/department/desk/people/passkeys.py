@@ -23,7 +23,7 @@ from webauthn.helpers.structs import (
 )
 
 from storage.codec import to_bytes
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.people.challenges import WaitingLogon
@@ -129,7 +129,7 @@ def _registration_challenge(desk: Desk, session: bytes) -> bytes:
     return desk.secret_of(b"registration", session.hex())
 
 
-def registration(front: Front, token: str, form: NothingForm) -> Options:  # noqa: ARG001
+def registration(front: DeskContext, token: str, form: NothingForm) -> Options:  # noqa: ARG001
     """The options of navigator.credentials.create() for a passkey of your own."""
     desk = front.desk
 
@@ -153,7 +153,7 @@ def registration(front: Front, token: str, form: NothingForm) -> Options:  # noq
     return desk.act(token, Call.TRAINING_READ, plan)
 
 
-def register(front: Front, token: str, form: PasskeyForm) -> Entered:
+def register(front: DeskContext, token: str, form: PasskeyForm) -> Entered:
     """Register a passkey of your own; the session's key signs it."""
     desk = front.desk
 
@@ -192,7 +192,7 @@ def register(front: Front, token: str, form: PasskeyForm) -> Entered:
     return desk.act(token, Call.TRAINING_READ, plan)
 
 
-def remove(front: Front, token: str, form: PasskeyIdForm) -> Entered:
+def remove(front: DeskContext, token: str, form: PasskeyIdForm) -> Entered:
     """Remove a passkey of your own."""
     desk = front.desk
 
@@ -215,7 +215,7 @@ def remove(front: Front, token: str, form: PasskeyIdForm) -> Entered:
     return desk.act(token, Call.TRAINING_READ, plan)
 
 
-def listed(front: Front, token: str, form: NothingForm) -> tuple[PasskeyRow, ...]:  # noqa: ARG001
+def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[PasskeyRow, ...]:  # noqa: ARG001
     """Your own passkeys."""
     desk = front.desk
 

@@ -79,7 +79,7 @@ class Making:
 
 
 @dataclass(slots=True)
-class Roster:
+class Accounts:
     """What the log's entries say of people: accounts, credential digests, failed logons, used codes.
 
     `makings`: by whose hands each account and each credential came about; `approvers`: who ever held a role
@@ -223,7 +223,7 @@ def takes_two(policy: Policy, roles: Iterable[Role]) -> bool:
     return not TAKES_TWO.isdisjoint(calls_of(policy, roles))
 
 
-def has_approvers(policy: Policy, roster: Roster, user: str) -> bool:
+def has_approvers(policy: Policy, roster: Accounts, user: str) -> bool:
     """Whether a person other than `user` ever could approve: until then the first administrator acts alone.
 
     A role that was taken away still counts, so that this state never comes back.
@@ -235,7 +235,7 @@ def has_approvers(policy: Policy, roster: Roster, user: str) -> bool:
     )
 
 
-def account_needs_second(policy: Policy, roster: Roster, account: AccountSet) -> bool:
+def account_needs_second(policy: Policy, roster: Accounts, account: AccountSet) -> bool:
     """Whether setting this account needs a second person: it gains a role that two people give.
 
     Taking a role or an account away never waits.
@@ -246,13 +246,13 @@ def account_needs_second(policy: Policy, roster: Roster, account: AccountSet) ->
     return account.active and bool(gained) and takes_two(policy, account.roles)
 
 
-def credential_needs_second(policy: Policy, roster: Roster, user: str) -> bool:
+def credential_needs_second(policy: Policy, roster: Accounts, user: str) -> bool:
     """Whether a new credential needs a second person; the first one of a new account came with that."""
     account = roster.accounts.get(user)
     return account is not None and user not in roster.fresh and takes_two(policy, account.roles)
 
 
-def check_one_administrator(roster: Roster, account: AccountSet) -> None:
+def check_one_administrator(roster: Accounts, account: AccountSet) -> None:
     """463.4 names one administrator: another one comes by a handover. Raises DeskRefusal."""
     before = roster.accounts.get(account.user)
     was = before is not None and before.active and Role.ADMINISTRATOR in before.roles

@@ -17,7 +17,7 @@ from sync.department.policy.roles import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class RecordedTraining:
     """One training as it was recorded: its entry, of whom, by whom, with which trainer."""
 
     entry: int
@@ -31,11 +31,11 @@ class Trainings:
     """What the log's training entries add up to: the newest training of each person, and who gave each."""
 
     newest: dict[str, TrainingDone] = field(default_factory=dict)
-    given: dict[str, Given] = field(default_factory=dict)
+    given: dict[str, RecordedTraining] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
         if isinstance(entry.note, TrainingDone):
-            self.given[entry.note.user] = Given(
+            self.given[entry.note.user] = RecordedTraining(
                 entry=entry.sequence, user=entry.note.user, by=entry.stamp.user, trainer=entry.note.trainer
             )
             known = self.newest.get(entry.note.user)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from storage.times import DAY_US
-from sync.department.desk.context import Front
+from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.redress import rules
@@ -46,7 +46,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerForm:
+class RedressAnswerForm:
     """How a request was settled. `outcome`: corrected, nothing-found, referred, unclear."""
 
     request: int
@@ -71,7 +71,7 @@ class RedressRow:
     entered_by: str
 
 
-def ask(front: Front, address: str, form: RedressForm) -> Asked:
+def ask(front: DeskContext, address: str, form: RedressForm) -> Asked:
     """Take a request from the public, without a session. Raises FormError, TooManyError.
 
     The address is used for the pace alone and kept nowhere.
@@ -96,7 +96,7 @@ def _asked(form: RedressForm | PaperForm) -> RedressAsked:
     return RedressAsked(about=tidy.about, contact=tidy.contact, words=tidy.words, received_us=received_us)
 
 
-def enter(front: Front, token: str, form: PaperForm) -> Asked:
+def enter(front: DeskContext, token: str, form: PaperForm) -> Asked:
     """Enter a request that came on paper: its number, and the days until it must be answered."""
     desk = front.desk
 
@@ -110,7 +110,7 @@ def enter(front: Front, token: str, form: PaperForm) -> Asked:
     return Asked(request=entry.sequence, days=days)
 
 
-def listed(front: Front, token: str, form: NothingForm) -> tuple[RedressRow, ...]:  # noqa: ARG001
+def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[RedressRow, ...]:  # noqa: ARG001
     """Requests from the public, those that wait first, the oldest first."""
     desk = front.desk
 
@@ -145,7 +145,7 @@ def _row(known: rules.Requests, entry: Entry) -> RedressRow:
     )
 
 
-def answer(front: Front, token: str, form: AnswerForm) -> Entered:
+def answer(front: DeskContext, token: str, form: RedressAnswerForm) -> Entered:
     """Enter the outcome of a request, after the person was informed."""
     desk = front.desk
 

@@ -56,7 +56,7 @@ class Requests:
         return [entry for number, entry in self.asked.items() if number not in self.answered]
 
 
-class Pace:
+class AddressPace:
     """How often each address asked in the last hour. Forgotten with the process. Thread-safe."""
 
     def __init__(self) -> None:

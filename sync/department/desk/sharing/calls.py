@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from sync.department.content.package import Order
+from sync.department.content.package import PackageOrder
 from sync.department.content.reads import OpenedRead
-from sync.department.desk.context import ELEMENTS, Front
+from sync.department.desk.context import ELEMENTS, DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules as inquiry
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.inquiry.searching import note_refusal
 from sync.department.desk.sharing import rules as sharing
 from sync.department.desk.words import demand_words
-from sync.department.journal.entries import Access, AccessResult, Entry, Ground, LogRead, Query
+from sync.department.journal.entries import Access, AccessEnded, Entry, Ground, LogRead, Query
 from sync.department.journal.sharing_entries import (
     Scope,
     ShareAsked,
@@ -112,7 +112,7 @@ class ShareRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestForm:
+class SharingRequestForm:
     """One request."""
 
     request: int
@@ -128,7 +128,7 @@ class Letter:
     scope: Scope
 
 
-def listed(front: Front, token: str, form: NothingForm) -> tuple[ShareRow, ...]:  # noqa: ARG001
+def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[ShareRow, ...]:  # noqa: ARG001
     """All written requests, the newest first; reading them is an entry."""
     desk = front.desk
 
@@ -190,7 +190,7 @@ def _routed(entry: Entry, note: ShareRouted) -> ShareRow:
     )
 
 
-def letter(front: Front, token: str, form: RequestForm) -> Letter:
+def letter(front: DeskContext, token: str, form: SharingRequestForm) -> Letter:
     """Read a written request, to review it or long after; reading it is an entry (463.6 b, c)."""
     desk = front.desk
 
@@ -211,7 +211,7 @@ def letter(front: Front, token: str, form: RequestForm) -> Letter:
     return shown
 
 
-def record(front: Front, token: str, form: ShareForm) -> Recorded:
+def record(front: DeskContext, token: str, form: ShareForm) -> Recorded:
     """Enter a written request. One that is not from law enforcement or a prosecutor is routed away."""
     desk = front.desk
 
@@ -240,7 +240,7 @@ def record(front: Front, token: str, form: ShareForm) -> Recorded:
     return desk.act(token, Call.SHARE_RECORD, plan)
 
 
-def review(front: Front, token: str, form: ReviewForm) -> Entered:
+def review(front: DeskContext, token: str, form: ReviewForm) -> Entered:
     """Note the review of a request."""
     desk = front.desk
 
@@ -253,7 +253,7 @@ def review(front: Front, token: str, form: ReviewForm) -> Entered:
     return desk.act(token, Call.SHARE_REVIEW, plan)
 
 
-def decide(front: Front, token: str, form: DecisionForm) -> Entered:
+def decide(front: DeskContext, token: str, form: DecisionForm) -> Entered:
     """Approve or refuse a reviewed request."""
     desk = front.desk
 
@@ -279,7 +279,7 @@ def _sheet(asked: ShareAsked, request: int, last: Entry) -> tuple[tuple[str, str
     )
 
 
-def deliver(front: Front, token: str, form: DeliverForm) -> Delivery:
+def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
     """Build the package of an approved request: an access entry for each plate, then one for the transfer."""
     desk = front.desk
 
@@ -335,11 +335,11 @@ def deliver(front: Front, token: str, form: DeliverForm) -> Delivery:
                 what = f"one delivery holds at most {limit} reads a plate"
                 raise FormError(what, code="scope", clause="463.6")
             found += front.reads.open(front.door, cover, names, shown)
-        result = AccessResult(access=entry.sequence, count=count, reads=names, unwitnessed=cover.unwitnessed)
+        result = AccessEnded(access=entry.sequence, count=count, reads=names, unwitnessed=cover.unwitnessed)
         desk.follow_up(entry.stamp, result)
         unwitnessed |= cover.unwitnessed
     last = searches[-1][1]
-    package = front.package(found, Order(number=asked.number, facts=_sheet(asked, form.request, last)))
+    package = front.package(found, PackageOrder(number=asked.number, facts=_sheet(asked, form.request, last)))
     sent = ShareDelivered(
         request=form.request,
         access=last.sequence,

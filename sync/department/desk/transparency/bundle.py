@@ -38,14 +38,14 @@ from storage.merkle import leaf_hash
 from storage.sealing import commitment
 from sync.department.content.zipped import read_zip
 from sync.department.desk.json_forms import read_form, to_json
-from sync.department.desk.state import Book
+from sync.department.desk.state import DeskState
 from sync.department.desk.transparency import rules
 from sync.department.desk.transparency.facts import KINDS, Fact, facts_of
 from sync.department.desk.transparency.rules import Seen, Transparency
 from sync.department.journal.access_log import CONTEXT, ELEMENT, entry_from, parse_leaf
 from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.check_log import Tree, note_key_of
-from sync.department.journal.entries import Entry, LogOpened, RootSet, WitnessAway
+from sync.department.journal.entries import AccessLogOpened, Entry, RootSet, WitnessAway
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.hold_entries import Purged
 from sync.department.policy.refusals import DeskRefusal
@@ -53,7 +53,7 @@ from sync.department.policy.refusals import DeskRefusal
 FORMAT = 1
 HEAD = "bundle.cose"
 BUNDLE_CONTEXT = b"alpr-department/audit-bundle/v1"
-OPENED = frozenset(one.KIND for one in (LogOpened, RootSet, DayCounted, Purged, WitnessAway))
+OPENED = frozenset(one.KIND for one in (AccessLogOpened, RootSet, DayCounted, Purged, WitnessAway))
 FILES = ("checkpoint", "counts.json", "facts.json", "leaves.bin", "openings.bin")
 MAX_BYTES = 2 << 30
 MOST_FILES = 100  # more are not even read
@@ -72,7 +72,7 @@ class BundleHead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class BundleOpening:
     """One entry that the bundle opens."""
 
     entry: int
@@ -98,7 +98,7 @@ class Content:
     """What a bundle is made of."""
 
     leaves: Iterable[bytes]
-    openings: Iterable[Opening]
+    openings: Iterable[BundleOpening]
     facts: Iterable[Fact]
     counts: Transparency
 
@@ -236,7 +236,7 @@ def _opened(data: bytes, kinds: list[str], marks: list[bytes]) -> list[Entry]:
     """The opened entries, each matched to its leaf. Raises PackageError, StorageError kinds."""
     found: dict[int, Entry] = {}
     for part in _unframed(data, "openings.bin"):
-        one = codec.from_bytes(Opening, part, limit=8 << 20)
+        one = codec.from_bytes(BundleOpening, part, limit=8 << 20)
         where = f"opening of entry {one.entry}"
         if not 0 <= one.entry < len(kinds) or one.entry in found:
             raise PackageError("is of no entry here, or twice here", where=where)
@@ -289,7 +289,7 @@ def _recount(  # noqa: PLR0917 - what a recount rests on
     problems: list[str],
 ) -> None:
     """Count again and compare, field by field."""
-    book = Book()
+    book = DeskState()
     try:
         for entry in entries:
             book.apply(entry)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from storage.alert_life import Step, Wanted, caught
+from storage.alert_life import AlertEvent, Wanted, caught
 from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
 from sync.department.journal.change_entries import (
     CasesCompared,
@@ -59,7 +59,11 @@ def facts_of(entries: Iterable[Entry]) -> Iterator[Fact]:
         if isinstance(note, AlertKnown) and note.planted_plate:
             planted[note.alert] = Wanted(plate=note.planted_plate, state=note.planted_state, planted=True)
         words, numbers = _words_of(note), _numbers_of(note)
-        if isinstance(note, AlertStepTaken) and note.step.step is Step.TRANSCRIBED and note.alert in planted:
+        if (
+            isinstance(note, AlertStepTaken)
+            and note.step.step is AlertEvent.TRANSCRIBED
+            and note.alert in planted
+        ):
             numbers = (int(caught(note.step, planted[note.alert])),)
         yield Fact(entry=entry.sequence, kind=note.KIND, words=words, numbers=numbers)
 

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from storage.alert_life import NEGATIVE, Answer, Step
+from storage.alert_life import NEGATIVE, AlertAnswer, AlertEvent
 from storage.alert_terms import AlertTerms
 from sync.department.desk.alerts.rules import SourceShare
 from sync.department.desk.transparency.facts import KINDS, Fact
@@ -37,7 +37,7 @@ from sync.department.journal.sharing_entries import ShareAsked, ShareDecided, Sh
 
 FORMAT = 2
 HOT_LIST = "hot-list"
-MISREAD = frozenset({Answer.WRONG_CHARACTER.value, Answer.WRONG_STATE.value})
+MISREAD = frozenset({AlertAnswer.WRONG_CHARACTER.value, AlertAnswer.WRONG_STATE.value})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,9 +265,9 @@ def _add_alert(sums: _Sums, fact: Fact) -> None:
             kept = sums.planted if numbers[0] else sums.hits
             kept.setdefault(words[0], (words[1], bool(numbers[1]), bool(numbers[2])))
         case AlertStepTaken.KIND:
-            if words[0] in sums.planted and words[1] == Step.TRANSCRIBED.value:
+            if words[0] in sums.planted and words[1] == AlertEvent.TRANSCRIBED.value:
                 sums.tests[words[0]][bool(numbers[0])] += 1
-            if words[1] == Step.CLOSED.value:
+            if words[1] == AlertEvent.CLOSED.value:
                 sums.over.add(words[0])
             if words[2]:
                 sums.answers[words[0]] = words[2]
@@ -284,7 +284,7 @@ def _hits(sums: _Sums) -> Hits:
         covert=sum(covert for _source, _silent, covert in hits.values()),
         answered=answers.total(),
         misreads=sum(answers[one] for one in MISREAD),
-        other_vehicle=answers[Answer.NOT_THIS_VEHICLE.value],
+        other_vehicle=answers[AlertAnswer.NOT_THIS_VEHICLE.value],
         tests=tests,
         tests_caught=found,
         catch_rate=found / tests if tests else -1.0,
@@ -295,7 +295,7 @@ def _silent_sources(sums: _Sums, terms: AlertTerms) -> tuple[str, ...]:
     checked, rejected = Counter[str](), Counter[str]()
     negative = {one.value for one in NEGATIVE}
     for alert, answer in sums.answers.items():
-        if alert in sums.hits and answer != Answer.CANNOT_TELL.value:
+        if alert in sums.hits and answer != AlertAnswer.CANNOT_TELL.value:
             source = sums.hits[alert][0]
             checked[source] += 1
             rejected[source] += answer in negative
