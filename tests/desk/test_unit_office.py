@@ -30,7 +30,7 @@ from sync.department.server.server import Department as Server
 from sync.department.server.verify import Checker
 from sync.documents import inbox_file
 from sync.handover import closed_logs
-from sync.succession import keep_keys, registration, succeed
+from sync.succession import registration
 
 
 def entered(department: Department, kind: type) -> list[tuple[str, object]]:
@@ -126,15 +126,11 @@ def test_a_purge_by_hand_is_a_call_of_a_person(seat: Seat) -> None:
 
 
 def closed_folder(unit: Joined, server: Server) -> Path:
-    log_id = unit.outbox.log_id
-    keep_keys(unit.folder, log_id, unit.outbox.sealed_keys())
-    unit.ledger.close()
-    unit.ledger = succeed(
-        unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="its card was damaged"
-    )
+    """The log of a damaged card; the department knows the unit's new one."""
+    folder = unit.close_log(forked=False)
     message = registration(unit.outbox, unit.folder, unit.folder.unit_key(), previous=None, reason="damaged")
     server.enrollment.answer("new-log", message)
-    return unit.folder.path / "old" / log_id.hex()[:16]
+    return folder
 
 
 def test_a_card_on_the_bench_is_taken_in_by_a_logged_person_and_the_unit_hears_of_it(

@@ -70,9 +70,12 @@ class Joined(Unit):
             )
         )
 
-    def close_log(self) -> Path:
-        """As a fork does: set the log aside with its keys, and open another; the folder of the closed one."""
-        log_id, previous = self.outbox.log_id, self.outbox.anchored_note()
+    def close_log(self, *, forked: bool = True) -> Path:
+        """Set the log aside with its keys, and open another; the folder of the closed one.
+
+        forked: as a fork does, which names the last anchor; else as for a damaged card, without one.
+        """
+        log_id, previous = self.outbox.log_id, self.outbox.anchored_note() if forked else None
         keep_keys(self.folder, log_id, self.outbox.sealed_keys())
         self.ledger.close()
         self.ledger = succeed(
@@ -81,7 +84,7 @@ class Joined(Unit):
             self.clock,
             self.folder,
             previous=previous,
-            reason="the department refused it",
+            reason="the department refused it" if forked else "its card was damaged",
         )
         return self.folder.path / "old" / log_id.hex()[:16]
 
