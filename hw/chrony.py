@@ -1,15 +1,18 @@
-"""Asks chronyd how good the system clock is: one tracking request over its command socket.
+"""Asks chronyd how good the system clock is: `chronyc -c tracking`, the report that chronyc(1) documents.
 
-The layout is that of chrony's candm.h, protocol version 6. Promise: anything but a whole, matching answer
-from the daemon raises PartFailedError; an answer is never guessed at.
+Promise: anything but a whole report from the daemon raises PartFailedError; an answer is never guessed at.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import math
 import os
-import secrets
-import socket
-import struct
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,18 +21,16 @@ from hw.errors import MissingDriverError, PartFailedError
 
 SOCKET = Path("/run/chrony/chronyd.sock")
 COMMAND_PORT = 323
-ANSWER_LIMIT_S = 2.0
+ANSWER_LIMIT_S = 5.0
+ASK_EVERY_S = 8.0  # chronyd itself measures every 16 s at most often, so a report of 8 s ago is as good
 
-_VERSION, _REQUEST, _REPLY = 6, 1, 2
-_ASK_TRACKING, _IS_TRACKING, _SUCCESS = 33, 5, 0
-# version, type, 2 reserved, command, attempt, sequence, 2 x padding; then padding up to the answer's length
-_ASK = struct.Struct("!BBxxHHI8x")
-_REPLY_HEAD = struct.Struct("!BBxxHHH6xI8x")
-# ref id, address (16 bytes, family, pad), stratum, leap, ref time (high, low, ns), then ten-odd floats
-_TRACKING = struct.Struct("!I16sHxxHH12I")
-_ANSWER_SIZE = _REPLY_HEAD.size + _TRACKING.size
-_LEAP_UNSYNCHRONISED = 3
-_NETWORK_FAMILIES = frozenset({1, 2})  # candm.h: IPADDR_INET4, IPADDR_INET6; a reference clock has none
+# reference id, its address or name, stratum, reference time, correction, last and RMS offset, frequency,
+# residual frequency, skew, root delay, root dispersion, update interval, leap status
+_FIELDS = 14
+_LEAPS = frozenset({"Normal", "Insert second", "Delete second"})
+_UNSYNCHRONISED = "Not synchronised"
+_NO_REFERENCE = "00000000"
+_REFERENCE = re.compile(r"[0-9A-F]{8}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,131 +61,111 @@ class TimeDaemon(Protocol):
         """The newest estimate. Raises PartFailedError."""
 
 
-def _float(word: int) -> float:
-    """chrony's 32-bit float: 7 bits of signed exponent, 25 of signed coefficient."""
-    exponent, coefficient = word >> 25, word & 0x1FFFFFF
-    exponent -= 128 if exponent >= 64 else 0
-    coefficient -= 1 << 25 if coefficient >= 1 << 24 else 0
-    return float(coefficient) * 2.0 ** (exponent - 25)
-
-
-def _to_float(value: float) -> int:
-    """The inverse of _float, rounded to what 25 bits hold; for the twin."""
-    exponent = 0
-    while abs(value) * 2.0 ** (25 - exponent) >= (1 << 24) - 1 and exponent < 63:
-        exponent += 1
-    while value and abs(value) * 2.0 ** (25 - exponent) < 1 << 23 and exponent > -64:
-        exponent -= 1
-    return ((exponent & 0x7F) << 25) | (round(value * 2.0 ** (25 - exponent)) & 0x1FFFFFF)
-
-
-def tracking_request(sequence: int) -> bytes:
-    """The bytes that ask; as long as the answer, since the daemon drops shorter ones."""
-    return _ASK.pack(_VERSION, _REQUEST, _ASK_TRACKING, 0, sequence).ljust(_ANSWER_SIZE, b"\0")
-
-
-def parse_tracking(answer: bytes, sequence: int) -> Tracking:
-    """The estimate in an answer. Raises PartFailedError."""
-    if len(answer) < _ANSWER_SIZE:
-        raise PartFailedError(f"chronyd: answer of {len(answer)} bytes is too short")
-    version, kind, command, reply, status, echoed = _REPLY_HEAD.unpack_from(answer)
-    if (version, kind, command, echoed) != (_VERSION, _REPLY, _ASK_TRACKING, sequence):
-        raise PartFailedError("chronyd: answer does not belong to the question")
-    if reply != _IS_TRACKING or status != _SUCCESS:
-        raise PartFailedError(f"chronyd: refused to answer (status {status})")
-    fields = _TRACKING.unpack_from(answer, _REPLY_HEAD.size)
-    reference, _address, family, stratum, leap, high, low, nanoseconds = fields[:8]
-    correction, _last, _rms, _frequency, _residual, skew, delay, dispersion, _interval = fields[8:]
-    seconds = low if high == 0x7FFFFFFF else (high << 32) | low
+def parse_report(text: str) -> Tracking:
+    """The estimate in one line of `chronyc -n -c tracking`. Raises PartFailedError."""
+    fields = text.strip().split(",")
+    if len(fields) != _FIELDS:
+        raise PartFailedError(f"chronyc: a report of {len(fields)} fields, not {_FIELDS}")
+    reference, source, stratum, *numbers, leap = fields
+    if not _REFERENCE.fullmatch(reference) or leap not in _LEAPS | {_UNSYNCHRONISED}:
+        raise PartFailedError("chronyc: a report without its reference or leap status")
+    try:
+        values = [float(number) for number in numbers]
+        level = int(stratum)
+    except ValueError:
+        raise PartFailedError("chronyc: a report with a field that is not a number") from None
+    if not all(map(math.isfinite, values)):
+        raise PartFailedError("chronyc: a report with a number that is not finite")
+    time_s, correction, _last, _rms, _frequency, _residual, skew, delay, dispersion, _interval = values
     return Tracking(
-        synchronised=leap != _LEAP_UNSYNCHRONISED and reference != 0,
-        stratum=stratum,
-        reference=f"{reference:08X}",
-        by_server=family in _NETWORK_FAMILIES,
-        reference_time_s=seconds + nanoseconds / 1e9,
-        correction_s=_float(correction),
-        root_delay_s=_float(delay),
-        root_dispersion_s=_float(dispersion),
-        skew_ppm=_float(skew),
+        synchronised=leap in _LEAPS and reference != _NO_REFERENCE,
+        stratum=level,
+        reference=reference,
+        by_server=_is_address(source),
+        reference_time_s=time_s,
+        correction_s=correction,
+        root_delay_s=delay,
+        root_dispersion_s=dispersion,
+        skew_ppm=skew,
     )
 
 
-def tracking_answer(tracking: Tracking, request: bytes) -> bytes:
-    """What a daemon with this estimate answers to a request; for the twin."""
-    sequence = _ASK.unpack_from(request)[4]
-    seconds = int(tracking.reference_time_s)
-    head = _REPLY_HEAD.pack(_VERSION, _REPLY, _ASK_TRACKING, _IS_TRACKING, _SUCCESS, sequence)
-    return head + _TRACKING.pack(
-        int(tracking.reference, 16), bytes(16), 1 if tracking.by_server else 0, tracking.stratum,
-        0 if tracking.synchronised else _LEAP_UNSYNCHRONISED, seconds >> 32, seconds & 0xFFFFFFFF,
-        round((tracking.reference_time_s - seconds) * 1e9), _to_float(tracking.correction_s), 0, 0, 0, 0,
-        _to_float(tracking.skew_ppm), _to_float(tracking.root_delay_s),
-        _to_float(tracking.root_dispersion_s), 0,
+def report(tracking: Tracking) -> str:
+    """The line that chronyc prints for a daemon with this estimate; for the twin."""
+    return ",".join(
+        [
+            tracking.reference, "192.0.2.1" if tracking.by_server else "PPS", str(tracking.stratum),
+            f"{tracking.reference_time_s:.9f}", f"{tracking.correction_s:.9f}", "0.000000000", "0.000000000",
+            "0.000", "0.000", f"{tracking.skew_ppm:.3f}", f"{tracking.root_delay_s:.9f}",
+            f"{tracking.root_dispersion_s:.9f}", "64.0",
+            "Normal" if tracking.synchronised else _UNSYNCHRONISED,
+        ]
     )  # fmt: skip
 
 
 class ChronyDaemon:
-    """chronyd on this machine.
+    """chronyd on this machine, asked by chronyc, which comes with it.
 
-    Its Unix socket is in a folder that only root and chronyd's own user may enter. To everybody else on the
-    machine it answers the same question on its command port (UDP, loopback), unless `cmdport 0` closes it.
+    Only root and chronyd's own user may use its Unix socket. For other users chronyc asks over the command
+    port (UDP, loopback), which works unless `cmdport 0` closes it.
     """
 
-    def __init__(self, path: Path = SOCKET, *, port: int = COMMAND_PORT) -> None:
+    def __init__(
+        self,
+        path: Path = SOCKET,
+        *,
+        port: int = COMMAND_PORT,
+        search_path: str | None = None,
+        limit_s: float = ANSWER_LIMIT_S,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """search_path: where to look for chronyc, by default the PATH. Raises MissingDriverError."""
         try:
             there = path.exists()
         except PermissionError:
             there = True  # the folder is there, and closed to this user
-        if not there:
-            raise MissingDriverError(f"{path} not found: install chrony and start it (apt install chrony)")
-        self._path, self._port = path, port
+        program = shutil.which("chronyc", path=search_path)
+        if not there or program is None:
+            missing = path if not there else "chronyc"
+            raise MissingDriverError(f"{missing} not found: install chrony and start it (apt install chrony)")
+        self._command = (program, "-n", "-c", "-h", f"{path},127.0.0.1", "-p", str(port), "tracking")
+        self._limit_s, self._monotonic = limit_s, monotonic
+        self._newest: tuple[float, Tracking] | None = None
 
     def tracking(self) -> Tracking:
-        """See TimeDaemon.tracking."""
-        sequence = secrets.randbits(32)
+        """See TimeDaemon.tracking. A report is used again for ASK_EVERY_S; a failure is not."""
+        now_s = self._monotonic()
+        if self._newest is None or now_s - self._newest[0] >= ASK_EVERY_S:
+            self._newest = None
+            self._newest = (now_s, self._ask())
+        return self._newest[1]
+
+    def _ask(self) -> Tracking:
         try:
-            answer = self._over_socket(tracking_request(sequence))
-        except PermissionError:
-            answer = self._over_port(tracking_request(sequence))
+            done = subprocess.run(  # noqa: S603 - a fixed program and fixed words, no shell
+                self._command, env={"LC_ALL": "C"}, stdin=subprocess.DEVNULL,
+                capture_output=True, encoding="ascii", errors="replace", timeout=self._limit_s, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise PartFailedError("chronyd: no answer in time") from None
         except OSError as error:
-            raise PartFailedError(f"chronyd at {self._path}: {_cause(error)}") from error
-        return parse_tracking(answer, sequence)
-
-    def _over_socket(self, request: bytes) -> bytes:
-        # The daemon answers to the sender's own socket file, so it must be able to reach it: in the same
-        # folder, since a security profile may let it write into no other.
-        own = self._path.parent / f"chronyc.{os.getpid()}.{secrets.token_hex(8)}.sock"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-            line.bind(str(own))
-            try:
-                own.chmod(0o666)
-                line.settimeout(ANSWER_LIMIT_S)
-                line.connect(str(self._path))
-                line.send(request)
-                return line.recv(2048)
-            finally:
-                own.unlink(missing_ok=True)
-
-    def _over_port(self, request: bytes) -> bytes:
-        try:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
-                line.settimeout(ANSWER_LIMIT_S)
-                line.connect(("127.0.0.1", self._port))
-                line.send(request)
-                return line.recv(2048)
-        except OSError as error:
-            raise PartFailedError(
-                f"chronyd: its socket is closed to this user, and its command port {self._port} answers "
-                f"nothing ({_cause(error)}): leave `cmdport` at its default"
-            ) from error
+            raise PartFailedError(f"chronyc: {os.strerror(error.errno or 0)}") from error
+        if done.returncode:
+            said = (done.stdout or done.stderr).strip()[:160]
+            raise PartFailedError(f"chronyd: {said}: is it running, and `cmdport` at its default?")
+        return parse_report(done.stdout)
 
 
-def _cause(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else "no answer in time"
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class ScriptedDaemon:
-    """The twin: gives scripted answers, through the same bytes."""
+    """The twin: gives scripted answers, through the same line of text."""
 
     def __init__(self, tracking: Tracking | None) -> None:
         self.estimate = tracking
@@ -193,5 +174,4 @@ class ScriptedDaemon:
         """See TimeDaemon.tracking; without an estimate it fails as a stopped daemon does."""
         if self.estimate is None:
             raise PartFailedError("chronyd: no answer in time")
-        request = tracking_request(7)
-        return parse_tracking(tracking_answer(self.estimate, request), 7)
+        return parse_report(report(self.estimate))

@@ -2,28 +2,31 @@
 twins.
 """
 
+import contextlib
 import os
 import pwd
 import shutil
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hw.chrony import (
+    ASK_EVERY_S,
     ChronyDaemon,
     ScriptedDaemon,
     TimeDaemon,
     Tracking,
-    parse_tracking,
-    tracking_answer,
-    tracking_request,
+    parse_report,
+    report,
 )
 from hw.errors import MissingDriverError, PartFailedError
 from hw.pps import KernelPulses, PulseSource, ScriptedPulses
@@ -35,33 +38,23 @@ ESTIMATE = Tracking(
 )  # fmt: skip
 
 
-class FakeDaemon:
-    """chronyd's end of the socket: answers each request with these bytes."""
+REPORT = report(ESTIMATE)
 
-    def __init__(self, folder: Path, *, cut: int = 0, flip: int | None = None, silent: bool = False) -> None:
-        self.path = folder / "chronyd.sock"
-        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._line.bind(str(self.path))
-        self._cut, self._flip, self._silent = cut, flip, silent
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
 
-    def _serve(self) -> None:
-        while True:
-            request, sender = self._line.recvfrom(2048)
-            if request == b"stop":
-                return
-            answer = bytearray(tracking_answer(ESTIMATE, request))
-            if self._flip is not None:
-                answer[self._flip] ^= 0x55
-            if not self._silent:
-                self._line.sendto(answer[: len(answer) - self._cut], sender)
+class FakeChronyc:
+    """A chronyd's socket, and a program named chronyc that prints what a test gives it."""
 
-    def stop(self) -> None:
-        self._line.connect(str(self.path))
-        self._line.send(b"stop")
-        self._thread.join(timeout=5)
-        self._line.close()
+    def __init__(self, folder: Path, script: str, *, limit_s: float = 120.0) -> None:
+        self.socket = folder / "chronyd.sock"
+        self.socket.touch()
+        self.words = folder / "words"
+        program = folder / "chronyc"
+        program.write_text(f'#!/bin/sh\necho "$*" >{self.words}\n{script}\n')
+        program.chmod(0o755)
+        self.now_s = 1000.0
+        self.daemon = ChronyDaemon(
+            self.socket, search_path=str(folder), limit_s=limit_s, monotonic=lambda: self.now_s
+        )
 
 
 @pytest.fixture
@@ -72,16 +65,13 @@ def short_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(params=["driver", "twin"])
-def daemon(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[TimeDaemon]:
+def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> TimeDaemon:
     if request.param == "twin":
-        yield ScriptedDaemon(ESTIMATE)
-        return
-    fake = FakeDaemon(short_folder)
-    yield ChronyDaemon(fake.path)
-    fake.stop()
+        return ScriptedDaemon(ESTIMATE)
+    return FakeChronyc(tmp_path, f"echo {REPORT}").daemon
 
 
-def test_an_estimate_comes_through_the_wire_form_unchanged(daemon: TimeDaemon) -> None:
+def test_an_estimate_comes_through_the_report_unchanged(daemon: TimeDaemon) -> None:
     got = daemon.tracking()
     assert (got.synchronised, got.stratum, got.reference) == (True, 2, "C0A80101")
     assert got.reference_time_s == pytest.approx(ESTIMATE.reference_time_s)
@@ -89,24 +79,49 @@ def test_an_estimate_comes_through_the_wire_form_unchanged(daemon: TimeDaemon) -
     assert got.error_bound_us == pytest.approx(125 + 1000 + 2000, abs=2)
 
 
+@pytest.mark.parametrize("by_server", [True, False])
+@pytest.mark.parametrize("synchronised", [True, False])
+def test_a_report_says_whether_and_by_whom_the_clock_is_kept(by_server: bool, synchronised: bool) -> None:
+    estimate = replace(ESTIMATE, by_server=by_server, synchronised=synchronised)
+    assert parse_report(report(estimate)) == estimate
+
+
+def test_chronyc_is_asked_for_tracking_as_numbers_over_socket_and_port(tmp_path: Path) -> None:
+    fake = FakeChronyc(tmp_path, f"echo {REPORT}")
+    fake.daemon.tracking()
+    assert fake.words.read_text() == f"-n -c -h {fake.socket},127.0.0.1 -p 323 tracking\n"
+
+
 @pytest.mark.parametrize(
-    ("damage", "reason"),
+    ("script", "reason"),
     [
-        pytest.param({"cut": 1}, "too short", id="cut"),
-        pytest.param({"flip": 0}, "does not belong", id="other version"),
-        pytest.param({"flip": 18}, "does not belong", id="other question"),
-        pytest.param({"flip": 9}, "refused", id="refusal"),
-        pytest.param({"silent": True}, "in time", id="silence"),
+        pytest.param("echo 506 Cannot talk to daemon; exit 1", "Cannot talk to daemon", id="no daemon"),
+        pytest.param("true", "1 fields", id="nothing"),
+        pytest.param(f"echo {REPORT.rpartition(',')[0]}", "13 fields", id="cut"),
+        pytest.param(f"echo {REPORT},more", "15 fields", id="a field more"),
+        pytest.param(f"echo {REPORT}; echo {REPORT}", "27 fields", id="two reports"),
+        pytest.param(f"echo {REPORT.replace('C0A80101', 'C0A8')}", "without its reference", id="reference"),
+        pytest.param(f"echo {REPORT.replace('Normal', 'Fine')}", "leap status", id="leap status"),
+        pytest.param(f"echo {REPORT.replace('64.0', 'soon')}", "not a number", id="a word for a number"),
+        pytest.param(f"echo {REPORT.replace(',2,', ',two,')}", "not a number", id="a word for the stratum"),
+        pytest.param(f"echo {REPORT.replace('64.0', 'nan')}", "not finite", id="no number"),
+        pytest.param(f"echo {REPORT.replace('64.0', '1e999')}", "not finite", id="infinite"),
     ],
 )
-def test_a_wrong_answer_from_the_daemon_is_no_estimate(
-    short_folder: Path, damage: dict[str, int], reason: str
-) -> None:
-    fake = FakeDaemon(short_folder, **damage)  # type: ignore[arg-type]
+def test_a_wrong_answer_from_the_daemon_is_no_estimate(tmp_path: Path, script: str, reason: str) -> None:
     with pytest.raises(PartFailedError, match=reason):
-        ChronyDaemon(fake.path).tracking()
-    fake.stop()
-    assert [path.name for path in short_folder.iterdir()] == ["chronyd.sock"]
+        FakeChronyc(tmp_path, script).daemon.tracking()
+
+
+def test_a_silent_daemon_is_a_failed_part(tmp_path: Path) -> None:
+    with pytest.raises(PartFailedError, match="in time"):
+        FakeChronyc(tmp_path, "exec sleep 300", limit_s=0.2).daemon.tracking()
+
+
+@given(st.text(max_size=200))
+def test_no_text_as_a_report_raises_anything_else(text: str) -> None:
+    with contextlib.suppress(PartFailedError):
+        assert parse_report(text).error_bound_us > 0
 
 
 @contextmanager
@@ -169,27 +184,41 @@ def test_a_real_chronyd_answers_a_user_to_whom_its_socket_is_closed(short_folder
         assert tracking.stratum == 5
 
 
-def test_a_chronyd_that_goes_away_with_its_folder_is_a_failed_part(short_folder: Path) -> None:
-    run = short_folder / "run"
-    run.mkdir()
-    fake = FakeDaemon(run)
-    daemon = ChronyDaemon(fake.path)
-    assert daemon.tracking().synchronised
-    fake.stop()
-    shutil.rmtree(run)
-    with pytest.raises(PartFailedError, match="No such file"):
+def test_a_chronyd_that_ends_is_a_failed_part(short_folder: Path) -> None:
+    now_s = [1000.0]
+    with real_chronyd(short_folder) as path:
+        daemon = ChronyDaemon(path, port=9, monotonic=lambda: now_s[0])
+        assert daemon.tracking().stratum == 5
+    now_s[0] += ASK_EVERY_S
+    with pytest.raises(PartFailedError, match="Cannot talk to daemon"):
         daemon.tracking()
 
 
-def test_a_machine_without_chrony_names_the_cure(tmp_path: Path) -> None:
-    with pytest.raises(MissingDriverError, match="install chrony"):
-        ChronyDaemon(tmp_path / "none.sock")
+def test_a_chronyc_that_goes_away_is_a_failed_part(tmp_path: Path) -> None:
+    fake = FakeChronyc(tmp_path, f"echo {REPORT}")
+    (tmp_path / "chronyc").unlink()
+    with pytest.raises(PartFailedError, match="No such file"):
+        fake.daemon.tracking()
 
 
-def test_an_answer_to_another_question_is_refused() -> None:
-    answer = tracking_answer(ESTIMATE, tracking_request(1))
+def test_a_report_is_used_for_some_seconds_and_a_failure_for_none(tmp_path: Path) -> None:
+    fake = FakeChronyc(tmp_path, f"echo {REPORT}")
+    first = fake.daemon.tracking()
+    (tmp_path / "chronyc").rename(tmp_path / "away")
+    fake.now_s += ASK_EVERY_S - 0.1
+    assert fake.daemon.tracking() is first
+    fake.now_s += 0.1
     with pytest.raises(PartFailedError):
-        parse_tracking(answer, 2)
+        fake.daemon.tracking()
+    (tmp_path / "away").rename(tmp_path / "chronyc")
+    assert fake.daemon.tracking() == first
+
+
+def test_a_machine_without_chrony_names_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(MissingDriverError, match=r"none\.sock not found: install chrony"):
+        ChronyDaemon(tmp_path / "none.sock")
+    with pytest.raises(MissingDriverError, match="chronyc not found: install chrony"):
+        ChronyDaemon(tmp_path, search_path=str(tmp_path))
 
 
 @pytest.fixture(params=["driver", "twin"])
