@@ -1,7 +1,8 @@
 """SSH public keys and the signatures that `ssh-keygen -Y sign` makes, strictly parsed. No I/O.
 
-Forms: RFC 4253 (strings, mpint), RFC 5656 (ECDSA), RFC 8709 (Ed25519), OpenSSH's PROTOCOL.sshsig. Taken are
-Ed25519 and ECDSA on P-256 and P-384, hashed with SHA-512 or SHA-256. Checks raise SshSignatureError.
+`cryptography` parses and writes the keys. The signatures are in the form of OpenSSH's PROTOCOL.sshsig, with
+the strings and numbers of RFC 4253. Accepted: Ed25519, and ECDSA on P-256 and P-384, hashed with SHA-512 or
+SHA-256. Checks raise SshSignatureError.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import hmac
 import re
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_public_key
 
 from storage.errors import StorageError
 
@@ -24,16 +26,18 @@ MAGIC = b"SSHSIG"
 MAX_BYTES = 4096
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _HASHES = {b"sha512": hashlib.sha512, b"sha256": hashlib.sha256}
-_CURVES: dict[bytes, tuple[bytes, ec.EllipticCurve, hashes.HashAlgorithm]] = {
-    b"ecdsa-sha2-nistp256": (b"nistp256", ec.SECP256R1(), hashes.SHA256()),
-    b"ecdsa-sha2-nistp384": (b"nistp384", ec.SECP384R1(), hashes.SHA384()),
+_ECDSA: dict[bytes, hashes.HashAlgorithm] = {  # RFC 5656, 6.2.1: the hash goes by the curve
+    b"ecdsa-sha2-nistp256": hashes.SHA256(),
+    b"ecdsa-sha2-nistp384": hashes.SHA384(),
 }
-_ED25519 = b"ssh-ed25519"
+_KINDS = frozenset({b"ssh-ed25519", *_ECDSA})
+_CURVES = frozenset({"secp256r1", "secp384r1"})
 _KEY_LINE = re.compile(
     r"(ssh-ed25519|ecdsa-sha2-nistp(?:256|384)) ([A-Za-z0-9+/]{40,400}={0,2})(?: .{0,200})?"
 )
 
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
+PublicKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
 
 
 class SshSignatureError(StorageError):
@@ -69,19 +73,16 @@ class SshPublicKey:
     @classmethod
     def of(cls, private: PrivateKey) -> SshPublicKey:
         """The public half of a private key. Raises SshSignatureError for another curve."""
-        if isinstance(private, ed25519.Ed25519PrivateKey):
-            return cls.of_ed25519(private.public_key())
-        for kind, (name, curve, _) in _CURVES.items():
-            if curve.name == private.curve.name:
-                return cls(_string(kind) + _string(name) + _string(_point(private.public_key())))
-        raise SshSignatureError(
-            f"ECDSA on {private.curve.name} is not taken", cure="use P-256, P-384 or Ed25519"
-        )
+        if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name not in _CURVES:
+            raise SshSignatureError(
+                f"ECDSA on {private.curve.name} is not taken", cure="use P-256, P-384 or Ed25519"
+            )
+        return cls(_blob(private.public_key()))
 
     @classmethod
     def of_ed25519(cls, public: ed25519.Ed25519PublicKey) -> SshPublicKey:
         """An Ed25519 key as SSH writes it."""
-        return cls(_string(_ED25519) + _string(public.public_bytes_raw()))
+        return cls(_blob(public))
 
     @property
     def line(self) -> str:
@@ -127,7 +128,7 @@ def verify(signature: bytes, message: bytes, key: SshPublicKey, *, namespace: st
             s, rest = _cut(rest)
             if rest:
                 raise SshSignatureError("bytes behind the signature")
-            public.verify(encode_dss_signature(_mpint(r), _mpint(s)), signed, ec.ECDSA(_CURVES[kind][2]))
+            public.verify(encode_dss_signature(_mpint(r), _mpint(s)), signed, ec.ECDSA(_ECDSA[kind]))
     except InvalidSignature:
         raise SshSignatureError("the signature does not hold") from None
 
@@ -140,7 +141,7 @@ def sign(message: bytes, private: PrivateKey, *, namespace: str) -> bytes:
     if isinstance(private, ed25519.Ed25519PrivateKey):
         body = private.sign(signed)
     else:
-        r, s = decode_dss_signature(private.sign(signed, ec.ECDSA(_CURVES[kind][2])))
+        r, s = decode_dss_signature(private.sign(signed, ec.ECDSA(_ECDSA[kind])))
         body = _string(_to_mpint(r)) + _string(_to_mpint(s))
     parts = (key.blob, namespace.encode(), b"", b"sha512", _string(kind) + _string(body))
     return MAGIC + b"\0\0\0\x01" + b"".join(_string(part) for part in parts)
@@ -162,30 +163,22 @@ def _preimage(namespace: bytes, hash_name: bytes, message: bytes) -> bytes:
     return MAGIC + _string(namespace) + _string(b"") + _string(hash_name) + _string(digest)
 
 
-def _load(blob: bytes) -> ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey:
-    kind, rest = _cut(blob)
-    if kind == _ED25519:
-        raw, rest = _cut(rest)
-        if rest or len(raw) != 32:
-            raise SshSignatureError("an Ed25519 key has 32 bytes")
-        return ed25519.Ed25519PublicKey.from_public_bytes(raw)
-    if kind not in _CURVES:
+def _load(blob: bytes) -> PublicKey:
+    kind = _cut(blob)[0]
+    if kind not in _KINDS:
         raise SshSignatureError("keys of this kind are not taken", cure="use ssh-ed25519 or ECDSA on P-256")
-    name, curve, _ = _CURVES[kind]
-    named, rest = _cut(rest)
-    point, rest = _cut(rest)
-    if rest or named != name:
-        raise SshSignatureError("the key names another curve than its kind")
     try:
-        return ec.EllipticCurvePublicKey.from_encoded_point(curve, point)
-    except ValueError:
-        raise SshSignatureError("the key is no point of its curve") from None
+        public = load_ssh_public_key(kind + b" " + base64.b64encode(blob))
+    except (ValueError, UnsupportedAlgorithm, NotImplementedError):  # the last for a compressed point
+        raise SshSignatureError("the key is damaged", cure="give the whole .pub file") from None
+    if not isinstance(public, PublicKey) or _blob(public) != blob:  # one key has one form
+        raise SshSignatureError("the key is not in the form that ssh-keygen writes")
+    return public
 
 
-def _point(public: ec.EllipticCurvePublicKey) -> bytes:
-    numbers = public.public_numbers()
-    size = (public.key_size + 7) // 8
-    return b"\x04" + numbers.x.to_bytes(size, "big") + numbers.y.to_bytes(size, "big")
+def _blob(public: PublicKey) -> bytes:
+    line = public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    return base64.b64decode(line.split()[1])
 
 
 def _string(data: bytes) -> bytes:

@@ -1,12 +1,15 @@
 """SSH signatures: ours are taken by ssh-keygen, ssh-keygen's by us, and no altered one by anybody."""
 
+import base64
+import contextlib
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,6 +96,38 @@ def test_no_bytes_as_key_or_signature_raise_anything_else(data: bytes) -> None:
         verify(b"SSHSIG\0\0\0\x01" + data, MESSAGE, public, namespace="alpr-console")
     with pytest.raises(SshSignatureError):
         SshPublicKey.from_blob(data + b"x" * 5)
+
+
+@pytest.mark.parametrize("kind", list(KEYS))
+def test_a_key_comes_back_from_its_own_line(kind: str) -> None:
+    key = SshPublicKey.of(KEYS[kind])
+    assert SshPublicKey.from_line(key.line + " t.okafor@laptop") == key
+
+
+@pytest.mark.parametrize("kind", list(KEYS))
+@given(st.data())
+def test_an_altered_key_is_refused_or_is_another_key_in_its_one_form(kind: str, data: st.DataObject) -> None:
+    blob = bytearray(SshPublicKey.of(KEYS[kind]).blob)
+    blob[data.draw(st.integers(0, len(blob) - 1))] ^= data.draw(st.integers(1, 255))
+    with contextlib.suppress(SshSignatureError):
+        other = SshPublicKey.from_blob(bytes(blob))
+        assert SshPublicKey.from_line(other.line).blob == bytes(blob)
+
+
+@pytest.mark.parametrize("kind", list(KEYS))
+@pytest.mark.parametrize("change", [lambda blob: blob + b"x", lambda blob: blob[:-1], lambda blob: blob[5:]])
+def test_a_key_that_is_cut_or_longer_is_refused(kind: str, change: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(SshSignatureError):
+        SshPublicKey.from_blob(change(SshPublicKey.of(KEYS[kind]).blob))
+
+
+def test_a_key_on_another_curve_is_refused() -> None:
+    with pytest.raises(SshSignatureError, match="secp521r1 is not taken"):
+        SshPublicKey.of(ec.generate_private_key(ec.SECP521R1()))
+    other = ec.generate_private_key(ec.SECP521R1()).public_key()
+    line = other.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    with pytest.raises(SshSignatureError, match="this kind"):
+        SshPublicKey.from_blob(base64.b64decode(line.split()[1]))
 
 
 @pytest.mark.parametrize(
