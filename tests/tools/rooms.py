@@ -205,9 +205,9 @@ def table(files: Mapping[str, str]) -> Iterator[str]:
         yield line(house.replace(".", "/"), one)
         product += 0 if house == "detector.training" else one.lines
         if house in {"sync.department", "firmware"}:
-            for room in sorted({inner_room(house, path) for path in sources} - {""}):
+            for room in sorted({inner_room(house, path) for path in sources}):
                 inside = {path: s for path, s in sources.items() if inner_room(house, path) == room}
-                yield line(f"  {room}", count(room, inside))
+                yield line(f"  {room or '(in no room)'}", count(room, inside))
     image = [source for path, source in files.items() if path.startswith(IMAGE + "/")]
     lines = sum(code_lines(source) for source in image)
     yield f"{IMAGE:24} {len(image):>7} {lines:>10}"
