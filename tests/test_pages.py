@@ -24,6 +24,8 @@ LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 BRITISH = re.compile(r"licen[c]e[- ]plate|organi[s]ation|\bcolo[u]r|\bmet[r]es?\b|behavio[u]r", re.IGNORECASE)
 # A path in backticks: with a folder or an ending; NOUN and NAME stand for any name.
 PATH = re.compile(r"`((?:[\w.*-]+/)+[\w.*-]*|[\w-]+\.(?:py|md|toml|lock))`")
+# `test_x.py::test_y`, with ... for the rest of a name
+NAMED_TEST = re.compile(r"`(?:[\w/]+/)?(test_\w+\.py)(?:::(test_\w+)(\.\.\.)?)?`")
 AMERICAN = ("README.md", "SECURITY.md", "CONTRIBUTING.md", "firmware/TUTORIAL.md")
 
 
@@ -32,6 +34,17 @@ def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
     targets = [target for target, _ in LINK.findall(page.read_text(encoding="utf-8"))]
     local = [target for target in targets if "://" not in target]
     assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    def defined(file: str, start: str, rest: str) -> bool:
+        sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob(file)]
+        name = re.compile(rf"^def {start}" + ("" if rest or not start else r"\("), re.MULTILINE)
+        return any(name.search(source) for source in sources)
+
+    named = NAMED_TEST.findall(page.read_text(encoding="utf-8"))
+    assert [(file, start) for file, start, rest in named if not defined(file, start, rest)] == []
 
 
 def test_every_path_that_the_guide_for_contributors_names_exists() -> None:

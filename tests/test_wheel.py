@@ -28,6 +28,7 @@ NEVER_ON_A_UNIT = (
 TOOLS = re.compile(
     r"soak|bench|demo_department|local_department|transcript|rehearsal|test_|conftest|training"
 )
+FONTS = re.compile(r"font|\.(?:ttf|otf|pfb|woff2?)$", re.IGNORECASE)
 MAX_UNIT_BYTES = 4 << 20  # the two nets are 2.4 MiB of it
 
 pytestmark = pytest.mark.slow
@@ -139,11 +140,12 @@ def bare(unit: Wheel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment_with(tmp_path_factory.mktemp("bare") / "venv", unit.needs(), unit)
 
 
-def test_a_units_wheel_holds_no_department_no_training_and_no_tool(unit: Wheel) -> None:
+def test_a_units_wheel_holds_no_department_no_training_no_font_and_no_tool(unit: Wheel) -> None:
     tops = {name.partition("/")[0] for name in unit.names}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(UNIT_ROOMS)
     assert [name for name in unit.names if name.startswith("sync/department/")] == []
     assert [name for name in unit.names if TOOLS.search(name)] == []
+    assert [name for name in unit.names if FONTS.search(name)] == []
     assert unit.path.stat().st_size < MAX_UNIT_BYTES
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from desk_asking import code_of
 from desk_twins import CAD, GROUND, START_US, Department
 
 from storage.times import DAY_US, HOUR_US
@@ -14,7 +15,6 @@ from sync.department.desk.audit.calls import look_daily
 from sync.department.desk.glass.calls import GlassForm, JudgeForm
 from sync.department.desk.inquiry.forms import Answer, NothingForm
 from sync.department.journal.entries import Access, FindingOpened, Query
-from sync.department.policy.refusals import DeskRefusal
 
 Tokens = Callable[[str], str]
 
@@ -23,12 +23,6 @@ def form(department: Department, plate: str = "8XY*", **change: Any) -> GlassFor
     query = Query(plate=plate, since_us=department.clock.us - 3 * DAY_US, until_us=department.clock.us)
     one = GlassForm(query=query, ground=CAD, danger="a child is in the trunk of the car")
     return replace(one, **change)
-
-
-def code_of(department: Department, name: str, token: str, asked: object) -> str:
-    with pytest.raises(DeskRefusal) as refused:
-        department.call(name, token, asked)
-    return refused.value.code
 
 
 def broken(department: Department, token: str, plate: str = "8XY*") -> Answer:

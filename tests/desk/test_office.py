@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_asking import code_of
 from desk_twins import Department
 
 from storage.codec import to_bytes
@@ -58,12 +59,6 @@ FORM = GrantForm(
     work_order="WO-118",
     units=("car-7",),
 )
-
-
-def code_of(department: Department, name: str, token: str, form: object) -> str:
-    with pytest.raises(DeskRefusal) as refused:
-        department.call(name, token, form)
-    return refused.value.code
 
 
 def issued(department: Department, token: str, form: GrantForm = FORM) -> Granted:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from desk_asking import code_of
 from desk_forms import forms
 from desk_twins import COURSE, GROUND, TOPICS, Department
 
@@ -84,6 +85,7 @@ def account(**change: Any) -> AccountForm:
         ("inquiry/run", "comm1", {"query": None, "ground": None, "request": 0}, "no-request"),
         ("inquiry/run", "comm1", {"ground": None}, "no-request"),
         ("document/sign", "chief", {"unit": "nobody"}, "unit"),
+        ("calendar/list", "chief", {"kinds": ("no-such-kind",)}, "kinds"),
     ],
 )  # fmt: skip
 def test_one_forged_call_for_a_refusal(
@@ -94,12 +96,6 @@ def test_one_forged_call_for_a_refusal(
         OPERATIONS[name].run(department.front, tokens(user), form)
     assert refused.value.code == code
     assert refused.value.clause
-
-
-def code_of(department: Department, name: str, token: str, form: object) -> str:
-    with pytest.raises(DeskRefusal) as refused:
-        department.call(name, token, form)
-    return refused.value.code
 
 
 def test_a_session_locks_and_its_day_ends_by_their_codes(department: Department) -> None:

@@ -16,19 +16,18 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from road_picture import road
 
-from firmware.frames.picture_quality import coarse, picture_quality
 from firmware.health.alarm_events import AlarmEvents
 from firmware.health.health_file import newest_report, path_of, reporting, write_report
 from firmware.health.metrics import MetricsServer, serving_metrics
 from firmware.health.read_habit import ReadHabit
 from firmware.health.report import Alarm, Custody, HealthReport, HealthWatch, report_lines
-from firmware.health.scene_watch import LEARN_S, SceneWatch
 from firmware.settings.config import SyncSettings
 from hw.clock import SetClock, TimeState
 from hw.power import ScriptedPower
 from hw.vitals import ScriptedBoard
-from storage.times import HOUR_US, MINUTE_US
+from storage.times import MINUTE_US
 from sync.event_log import event_log
 
 T0_US = 1_777_777_200_000_000  # a whole hour
@@ -60,15 +59,6 @@ class Bench:
 
     def alarms(self) -> set[str]:
         return {str(alarm) for alarm in self.watch.report().alarms}
-
-
-def road(seed: int = 0, *, shift: int = 0) -> NDArray[np.uint8]:
-    """A street with texture, the same but for noise."""
-    dice = np.random.default_rng(3)
-    blocks = dice.integers(40, 220, (18, 32)).astype(np.uint8)
-    luma = np.kron(np.roll(blocks, shift, axis=1), np.ones((10, 10), np.uint8))
-    noise = np.random.default_rng(seed).integers(-3, 4, luma.shape)
-    return np.clip(luma.astype(int) + noise, 0, 255).astype(np.uint8)
 
 
 def test_a_healthy_unit_has_no_alarm() -> None:
@@ -184,220 +174,6 @@ def test_a_clock_that_is_still_finding_the_time_after_a_start_is_no_alarm_yet() 
         assert bench.alarms() == alarms
 
 
-def watched(pictures: Any, seconds: float, *, step_s: float = 1.0) -> set[str]:
-    """Alarms after a learnt scene and then these pictures."""
-    watch, now_s = SceneWatch(), 0.0
-    while now_s < LEARN_S + 60:
-        watch.look(road(int(now_s)), now_s)
-        now_s += 20.0
-    assert watch.alarms(now_s) == ()
-    until_s, number = now_s + seconds, 0
-    while now_s < until_s:
-        watch.look(pictures(number), now_s)
-        now_s, number = now_s + step_s, number + 1
-    return set(watch.alarms(now_s))
-
-
-@pytest.mark.parametrize(
-    ("pictures", "seconds", "alarm"),
-    [
-        pytest.param(
-            lambda n: np.random.default_rng(n).integers(0, 6, (180, 320)).astype(np.uint8), 70, "dark",
-            id="dark",
-        ),
-        pytest.param(
-            lambda n: (120 + np.random.default_rng(n).integers(0, 4, (180, 320))).astype(np.uint8), 310,
-            "covered",
-            id="dirt over the lens",
-        ),
-        pytest.param(lambda _n: road(1), 40, "frozen", id="the same picture for ever"),
-        pytest.param(lambda n: road(n, shift=9), 130, "knocked", id="knocked aside"),
-    ],
-)  # fmt: skip
-def test_a_blind_camera_is_noticed(pictures: Any, seconds: float, alarm: str) -> None:
-    assert alarm in watched(pictures, seconds, step_s=seconds / 30)
-    assert watched(pictures, 5) == set()
-
-
-def test_a_night_in_which_every_pixel_is_black_is_dark_and_not_frozen() -> None:
-    assert watched(lambda _n: np.zeros((180, 320), np.uint8), 120) == {"dark"}
-
-
-def test_passing_traffic_and_a_slow_dusk_are_no_alarm() -> None:
-    def traffic(number: int) -> NDArray[np.uint8]:
-        luma = road(number).astype(float) * max(0.3, 1 - number / 200)
-        at = number * 37 % 250
-        luma[75:150, at : at + 70] = 60 + number % 90
-        return luma.astype(np.uint8)
-
-    assert watched(traffic, 2000, step_s=20.0) == set()
-
-
-def learnt() -> tuple[SceneWatch, float]:
-    watch, now_s = SceneWatch(), 0.0
-    while now_s < LEARN_S + 60:
-        watch.look(road(int(now_s)), now_s)
-        now_s += 20.0
-    return watch, now_s
-
-
-def black(seed: int) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 6, (180, 320)).astype(np.uint8)
-
-
-def test_headlamps_of_a_passing_vehicle_end_no_alarm_of_the_dark() -> None:
-    (watch, now_s), raised = learnt(), []
-    for second in range(300):
-        watch.look(road(second) if second % 75 >= 72 else black(second), now_s + second)
-        raised.append("dark" in watch.alarms(now_s + second))
-    assert raised == [False] * 60 + [True] * 240
-    for second in range(300, 315):
-        watch.look(road(second), now_s + second)
-    assert watch.alarms(now_s + 315) == ()
-
-
-def test_a_camera_that_reads_plates_by_night_is_not_blind_and_one_that_read_the_last_is_soon() -> None:
-    watch, now_s = learnt()
-    for second in range(1200):
-        now_s += 1
-        watch.look(black(second), now_s)
-        if second % 200 == 0:
-            watch.read(now_s)
-        assert watch.alarms(now_s) == ()
-    for second in range(300):
-        now_s += 1
-        watch.look(black(second), now_s)
-    assert watch.alarms(now_s) == ("dark",)
-
-
-@pytest.mark.parametrize("change", ["lamps", "reads"])
-def test_another_light_is_no_knock_once_lamps_or_reads_explain_it(change: str) -> None:
-    watch, now_s = learnt()
-    for second in range(1500):
-        now_s += 1
-        watch.look(255 - road(second), now_s)  # the strobe lights the road, the sky is dark
-        if change == "lamps" and second == 1:
-            watch.lit_anew()
-        if change == "reads" and second % 30 == 0:
-            watch.read(now_s)
-        if change == "lamps" or second > 400:
-            assert watch.alarms(now_s) == ()
-
-
-def test_a_flat_picture_that_shows_plates_becomes_the_usual_one() -> None:
-    def foggy(seed: int) -> NDArray[np.uint8]:
-        return (120 + (road(seed).astype(int) - 120) // 8).astype(np.uint8)
-
-    watch, now_s = learnt()
-    for second in range(400):
-        now_s += 1
-        watch.look(foggy(second), now_s)
-    assert watch.alarms(now_s) == ("covered",)
-    watch.read(now_s)
-    for second in range(1000):
-        now_s += 1
-        watch.look(foggy(second), now_s)
-        assert watch.alarms(now_s) == ()
-
-
-def test_a_picture_of_a_few_pixels_spoils_nothing_that_was_learnt() -> None:
-    watch, now_s = learnt()
-    watch.look(np.full((1, 1), 90, dtype=np.uint8), now_s)
-    for _ in range(200):
-        now_s += 1.0
-        watch.look(road(shift=60), now_s)
-    assert set(watch.alarms(now_s)) >= {"knocked"}
-
-
-def test_a_moving_vehicle_is_never_knocked() -> None:
-    watch, now_s = SceneWatch(), 0.0
-    for number in range(200):
-        watch.look(road(number, shift=number % 32), now_s)
-        now_s += 8.0
-    assert "knocked" not in watch.alarms(now_s)
-
-
-def traffic(habit: ReadHabit, now_us: int, hours: float, an_hour: int) -> int:
-    """So much steady traffic; the time after it."""
-    until_us = now_us + round(hours * HOUR_US)
-    while now_us < until_us:
-        now_us += MINUTE_US
-        habit.tick(now_us)
-        minute = now_us // MINUTE_US % 60
-        for _ in range(an_hour * (minute + 1) // 60 - an_hour * minute // 60):
-            habit.read(now_us)
-    return now_us
-
-
-def weeks(habit: ReadHabit, count: int, an_hour: int) -> int:
-    """Some weeks of steady traffic; the time after them."""
-    habit.tick(T0_US)
-    return traffic(habit, T0_US, count * 168, an_hour)
-
-
-def test_a_plate_rate_that_drops_raises_an_alarm_once_it_cannot_be_chance() -> None:
-    habit = ReadHabit()
-    now_us = weeks(habit, 2, 20)
-    assert habit.usual(now_us) == 20
-    now_us = traffic(habit, now_us, 1 / 6, 0)
-    assert not habit.too_quiet(now_us)
-    now_us = traffic(habit, now_us, 1 / 3, 0)
-    assert habit.too_quiet(now_us)
-    for _ in range(8):
-        habit.read(now_us)
-    assert not habit.too_quiet(now_us)
-
-
-def test_a_rate_that_stays_low_is_an_alarm_without_a_gap_at_the_full_hour() -> None:
-    habit = ReadHabit()
-    now_us = traffic(habit, weeks(habit, 2, 60), 0.5, 6)
-    for _ in range(180):
-        now_us = traffic(habit, now_us, 1 / 60, 6)
-        assert habit.too_quiet(now_us)
-
-
-def test_an_empty_road_for_some_minutes_is_no_alarm_however_busy_it_is() -> None:
-    habit = ReadHabit()
-    now_us = weeks(habit, 2, 600)
-    for _ in range(10):
-        now_us = traffic(habit, now_us, 1 / 60, 0)
-        assert not habit.too_quiet(now_us)
-
-
-def test_a_holiday_with_two_thirds_of_the_traffic_is_no_alarm() -> None:
-    habit = ReadHabit()
-    now_us = weeks(habit, 2, 600)
-    for _ in range(24 * 6):
-        now_us = traffic(habit, now_us, 1 / 6, 400)
-        assert not habit.too_quiet(now_us)
-
-
-def test_a_quiet_site_that_goes_blind_is_an_alarm_within_hours() -> None:
-    habit = ReadHabit()
-    now_us = traffic(habit, weeks(habit, 2, 4), 2, 0)
-    assert not habit.too_quiet(now_us)
-    assert habit.too_quiet(traffic(habit, now_us, 2, 0))
-
-
-def test_a_clock_that_is_set_takes_no_missing_reads_with_it() -> None:
-    habit = ReadHabit()
-    now_us = traffic(habit, weeks(habit, 2, 60), 1 / 12, 60)
-    for step_us in (40 * MINUTE_US, -30 * MINUTE_US, 5 * HOUR_US):
-        now_us += step_us
-        habit.tick(now_us)
-        assert not habit.too_quiet(now_us)
-        now_us = traffic(habit, now_us, 1 / 4, 60)
-        assert not habit.too_quiet(now_us)
-
-
-def test_an_hour_in_which_the_camera_was_blind_teaches_nothing() -> None:
-    habit = ReadHabit()
-    now_us = weeks(habit, 1, 20)
-    habit.blind()
-    traffic(habit, now_us, 1, 0)
-    assert habit.usual(now_us) == 20
-
-
 @pytest.mark.parametrize(("stays", "known"), [(True, False), (False, True)])
 def test_a_vehicle_and_a_unit_that_does_not_know_the_hour_have_no_habit(stays: bool, known: bool) -> None:
     habit = ReadHabit([100.0] * 168)
@@ -410,43 +186,6 @@ def test_a_vehicle_and_a_unit_that_does_not_know_the_hour_have_no_habit(stays: b
         assert Alarm.FEW_READS not in watch.report().alarms
     assert habit.too_quiet(now_us + 90 * MINUTE_US)
     assert habit.usual(now_us) == (75 if known else 100)
-
-
-def test_an_hour_that_is_always_quiet_is_no_alarm() -> None:
-    habit = ReadHabit()
-    now_us = weeks(habit, 2, 1)
-    assert not habit.too_quiet(now_us + HOUR_US - 1)
-    assert not ReadHabit().too_quiet(now_us)
-
-
-def test_an_hour_in_which_the_unit_was_off_teaches_nothing() -> None:
-    habit = ReadHabit()
-    now_us = weeks(habit, 1, 20)
-    habit.tick(now_us + HOUR_US // 2)
-    habit.tick(now_us + 3 * HOUR_US + HOUR_US // 2)
-    assert habit.usual(now_us + HOUR_US) == 20
-
-
-def test_a_habit_survives_a_restart_and_a_damaged_file_is_forgotten(tmp_path: Path) -> None:
-    habit, path = ReadHabit(), tmp_path / "habit.json"
-    now_us = weeks(habit, 1, 7)
-    habit.save(path)
-    assert ReadHabit.load(path).usual(now_us) == 7
-    for damage in ("", "[]", '{"reads_an_hour": [1]}', '{"reads_an_hour": ' + json.dumps([-1] * 168) + "}"):
-        path.write_text(damage)
-        assert ReadHabit.load(path).usual(now_us) is None
-
-
-def test_sharpness_falls_with_blur_and_not_with_contrast() -> None:
-    sharp = np.kron(np.random.default_rng(1).integers(0, 2, (20, 20)) * 200, np.ones((9, 9))).astype(np.uint8)
-    blurred: np.ndarray = coarse(np.kron(sharp, np.ones((2, 2), np.uint8)), 180, 180)
-    for _ in range(3):
-        blurred = (np.roll(blurred, 1, 1) + blurred + np.roll(blurred, -1, 1)) / 3
-        blurred = (np.roll(blurred, 1, 0) + blurred + np.roll(blurred, -1, 0)) / 3
-    soft = picture_quality(blurred.astype(np.uint8)).sharpness
-    assert picture_quality(sharp).sharpness > soft + 30
-    assert picture_quality(sharp // 3).sharpness == pytest.approx(picture_quality(sharp).sharpness, abs=5)
-    assert picture_quality(np.full((50, 50), 9, np.uint8)).sharpness == 0
 
 
 def test_the_report_is_plain_json_and_fits_a_terminal() -> None:

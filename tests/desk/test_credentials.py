@@ -1,0 +1,132 @@
+"""A new password or authenticator: who may make it, what it ends, and what it keeps from others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from desk_asking import account, code_of
+from desk_twins import PASSWORD, Department, secret_of
+
+from sync.department.desk.audit.events import rows_of
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.logon_forms import Me
+from sync.department.desk.people.calls import (
+    CredentialForm,
+    HandedOver,
+    PasswordForm,
+)
+from sync.department.policy.refusals import NotProvenError
+from sync.department.policy.roles import Role
+
+Tokens = Callable[[str], str]
+
+
+def test_a_new_credential_ends_every_other_session(department: Department, tokens: Tokens) -> None:
+    older, changing = department.logon("comm1"), department.logon("comm1")
+    department.call("user/password", changing, PasswordForm(old=PASSWORD, new="another horse 463"))
+    department.secrets["comm1"] = ("another horse 463", department.secrets["comm1"][1])
+    department.call("training/list", changing, NothingForm())
+    assert code_of(department, "training/list", older, NothingForm()) == "no-session"
+    department.two_hands("user/credential", tokens("chief"), CredentialForm(user="comm1", reason="stolen"))
+    assert code_of(department, "training/list", changing, NothingForm()) == "no-session"
+
+
+def test_a_removal_ends_sessions_and_the_old_password_for_good(
+    department: Department, tokens: Tokens
+) -> None:
+    token = department.logon("comm1")
+    department.call("user/set", tokens("chief"), account("comm1", active=False))
+    department.two_hands("user/set", tokens("chief"), account("comm1", Role.COMMUNICATIONS))
+    assert code_of(department, "training/list", token, NothingForm()) == "no-session"
+    with pytest.raises(NotProvenError):
+        department.logon("comm1")
+
+
+def test_a_password_change_keeps_the_authenticator_and_its_used_codes(department: Department) -> None:
+    token = department.logon("comm1")
+    code = department.code("comm1")
+    made = department.call("user/password", token, PasswordForm(old=PASSWORD, new="another horse 463"))
+    assert made == HandedOver(user="comm1", password="", totp_uri="")
+    with pytest.raises(NotProvenError):
+        department.desk.logons.logon("comm1", "another horse 463", code)
+    department.secrets["comm1"] = ("another horse 463", department.secrets["comm1"][1])
+    token = department.logon("comm1")
+    form = PasswordForm(old="another horse 463", new=PASSWORD, new_authenticator=True)
+    renewed = department.call("user/password", token, form)
+    assert isinstance(renewed, HandedOver)
+    assert renewed.totp_uri
+    assert authenticators(department, "comm1")[-2:] == [
+        "the authenticator stays",
+        "a new authenticator, as its owner asked",
+    ]
+
+
+def authenticators(department: Department, user: str) -> list[str]:
+    """What the log says of this person's authenticator, a credential after the other."""
+    rows = rows_of(department.desk.log.entries(kinds=("credential",)))
+    return [row.detail for row in rows if row.about == user]
+
+
+def told(department: Department, token: str) -> tuple[str, bool]:
+    """What a person's session says beforehand of a change of the password."""
+    me = department.call("user/me", token, NothingForm())
+    assert isinstance(me, Me)
+    return me.must_change, me.replaces_authenticator
+
+
+def test_a_reset_of_the_password_alone_leaves_the_phone_and_whoever_made_it_outside(
+    department: Department,
+) -> None:
+    """The administrator who knows the first password has no code; the person's own change keeps the phone."""
+    secret = department.secrets["comm1"][1]
+    used = department.code("comm1")
+    department.logon("comm1")
+    form = CredentialForm(user="comm1", reason="forgot the password", keep_authenticator=True)
+    given = department.two_hands("user/credential", department.logon("chief"), form)
+    assert isinstance(given, HandedOver)
+    assert given.password
+    assert given.totp_uri == ""
+    for code in ("000000", used):  # neither a guess nor the code that was used before the reset
+        with pytest.raises(NotProvenError):
+            department.desk.logons.logon("comm1", given.password, code)
+    department.secrets["comm1"] = (given.password, secret)
+    token = department.logon("comm1")
+    assert told(department, token) == ("first-password", False)
+    made = department.call("user/password", token, PasswordForm(old=given.password, new=PASSWORD))
+    assert made == HandedOver(user="comm1", password="", totp_uri="")
+    department.secrets["comm1"] = (PASSWORD, secret)
+    assert department.call("training/list", department.logon("comm1"), NothingForm())
+    assert authenticators(department, "comm1")[-2:] == ["the authenticator stays"] * 2
+
+
+def test_an_authenticator_that_another_person_made_is_never_kept(department: Department) -> None:
+    chief = department.logon("chief")
+    lost = CredentialForm(user="comm1", reason="lost the phone")
+    given = department.two_hands("user/credential", chief, lost)
+    assert isinstance(given, HandedOver)
+    kept = CredentialForm(user="comm1", reason="and the password", keep_authenticator=True)
+    assert code_of(department, "user/credential", chief, kept) == "authenticator"
+    department.secrets["comm1"] = (given.password, secret_of(given))
+    token = department.logon("comm1")
+    assert told(department, token) == ("first-password", True)
+    made = department.call("user/password", token, PasswordForm(old=given.password, new=PASSWORD))
+    assert isinstance(made, HandedOver)
+    assert made.totp_uri
+    assert authenticators(department, "comm1")[-2:] == [
+        "a new authenticator",
+        "a new authenticator: another person had made the one before",
+    ]
+    assert told(department, token) == ("", False)
+
+
+@pytest.mark.parametrize(
+    "code", ["١٢٣٤٥٦", "１２３４５６", "12345", "1234567", "", "12345\n", "abcdef", "①②③④⑤⑥"]
+)
+def test_a_code_that_is_no_six_ascii_digits_is_a_plain_refusal_with_either_password(
+    department: Department, code: str
+) -> None:
+    for password in (PASSWORD, "wrong horse 463"):
+        with pytest.raises(NotProvenError) as refused:
+            department.desk.logons.logon("comm1", password, code)
+        assert refused.value.code == "logon"

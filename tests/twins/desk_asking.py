@@ -1,0 +1,33 @@
+"""Calls at the desk that tests make in the same way: an account, a proposal, the code of a refusal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from desk_twins import Department
+
+from sync.department.desk.inquiry.forms import Entered
+from sync.department.desk.people.calls import (
+    AccountForm,
+)
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import Role
+
+
+def account(user: str, *roles: Role, **change: Any) -> AccountForm:
+    form = AccountForm(user=user, name="New Person", organisation="PD", roles=roles, reason="hired")
+    return replace(form, **change)
+
+
+def code_of(department: Department, name: str, token: str, form: object) -> str:
+    with pytest.raises(DeskRefusal) as refused:
+        department.call(name, token, form)
+    return refused.value.code
+
+
+def proposed(department: Department, name: str, token: str, form: Any) -> int:
+    made = department.call(name, token, replace(form, propose=True))
+    assert isinstance(made, Entered)
+    return made.entry
