@@ -53,8 +53,9 @@ ROOMS: Mapping[str, Room] = {
     "desk": Room(
         modules=("sync/department/desk/*/rules.py",),
         tests=tuple(f"tests/desk/test_{subject}.py" for subject in (
-            "inquiry", "audit", "sharing", "holds", "people", "training", "second_person", "refusals",
-            "redress", "emergency", "counts_and_cases", "alerts", "public_alerts", "rules", "office",
+            "inquiry", "audit", "sharing", "holds", "people", "training", "second_person",
+            "credentials", "refusals", "redress", "emergency", "counts_and_cases", "alerts", "public_alerts",
+            "rules", "office",
         )),
     ),
     "detector": Room(
