@@ -6,7 +6,7 @@ from pathlib import Path
 
 from alpr_image.bench import variants
 from alpr_image.bench.story import SHORT_CLIP, Story
-from alpr_image.bench.visit import CLIP_LIMIT_S, READ_TO_ITS_END, START_LIMIT_S, prompt, shown
+from alpr_image.bench.visit import selftest_of_a_start
 from alpr_image.image import Parts
 from alpr_image.workshop import BuildError
 
@@ -25,10 +25,7 @@ def keys_in_the_chip(story: Story, parts: Parts) -> None:
             story.step(f"keys in the chip, {what}: selftest") as told,
             machine.running(f"file={card},format=raw", disks=disks, network=False) as hands,
         ):
-            at = len(machine.said())
-            machine.await_said(READ_TO_ITS_END, after=at, limit_s=START_LIMIT_S + CLIP_LIMIT_S)
-            prompt(hands, NAME)
-            text = shown(hands, "selftest", f"{NAME}> ")
+            text = selftest_of_a_start(machine, hands, NAME)
             slot = next((line for line in text.splitlines() if "key slot" in line), "")
             if not slot.startswith("ok") or SLOT not in slot or "WRONG" in text:
                 raise BuildError(text[-600:])

@@ -14,7 +14,7 @@ from alpr_image.bench import stand_in_firmware, variants
 from alpr_image.bench.card import partition
 from alpr_image.bench.luks import Header
 from alpr_image.bench.story import SHORT_CLIP, Story
-from alpr_image.bench.visit import prompt, shown
+from alpr_image.bench.visit import selftest_of_a_start
 from alpr_image.image import Parts
 from alpr_image.workshop import BuildError
 
@@ -39,8 +39,7 @@ def key_in_the_fuses(story: Story, parts: Parts) -> None:
             story.step(f"key in the fuses, no chip: {what}") as told,
             machine.running(f"file={card},format=raw", disks=disks, network=False, chip=False) as hands,
         ):
-            prompt(hands, NAME)
-            text = shown(hands, "selftest", f"{NAME}> ")
+            text = selftest_of_a_start(machine, hands, NAME)
             log = next((line for line in text.splitlines() if " log " in line), "")
             if not log.startswith("ok"):
                 raise BuildError(text[-600:])

@@ -95,6 +95,17 @@ def prompt(hands: Hands, name: str, limit_s: float = START_LIMIT_S) -> str:
                 raise
 
 
+def selftest_of_a_start(machine: Machine, hands: Hands, name: str) -> str:
+    """What `selftest` prints once the reader has read this start's clip; before, it takes the line over.
+
+    Call it as the machine starts. Raises BuildError, Silence.
+    """
+    at = len(machine.said())
+    machine.await_said(READ_TO_ITS_END, after=at, limit_s=START_LIMIT_S + CLIP_LIMIT_S)
+    prompt(hands, name)
+    return shown(hands, "selftest", f"{name}> ")
+
+
 def first_visit(story: Story, hands: Hands, office: Office) -> None:
     """A technician at the unit that has read: selftest, enroll, log in with a grant, sync."""
     with story.step("answers at the serial port; selftest before any login") as told:
