@@ -150,6 +150,7 @@ def forms(department: Department) -> dict[str, Any]:
         "audit/events": event_calls.EventsForm(),
         "audit/compare": case_calls.CompareForm(export=b"case_number\n26-001234\n"),
         "inquiry/requests": nothing,
+        "inquiry/proposals": nothing,
         "inquiry/more": inquiries.PageForm(access=0, query=query, after="1:x"),
         "inquiry/estimate": inquiries.AskForm(query=query, ground=GROUND),
         "inquiry/answer-image": inquiries.AnswerImageForm(request=0, read=department.reads[0]),
@@ -183,6 +184,7 @@ def forms(department: Department) -> dict[str, Any]:
             reason="daily extract",
         ),
         "hotlist/list": nothing,
+        "hotlist/own": nothing,
         "hotlist/sources": nothing,
         "hotlist/diff": sources.DiffForm(list_id="doj", layout="genetec", body=b"Stolen;CA;8XYZ123;;\n"),
         "hotlist/add": local.LocalForm(

@@ -206,6 +206,14 @@ desk.form_verb(
 )
 desk.form_verb(
     inquiry,
+    "proposals",
+    "inquiry/proposals",
+    "List your searches that take a second person: waiting, approved, refused, run.",
+    example="department inquiry proposals --user comm1",
+    columns=("proposal", "at_us", "state", "until_us", "second", "reason"),
+)
+desk.form_verb(
+    inquiry,
     "dispute",
     "inquiry/dispute",
     "Dispute an entry in your name that you did not make.",

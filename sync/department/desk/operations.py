@@ -17,14 +17,14 @@ from sync.department.desk.changes import calls as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.documents import calls as documents
-from sync.department.desk.documents import lists, local, sources
+from sync.department.desk.documents import lists, local, own_entries, sources
 from sync.department.desk.glass import calls as glass
 from sync.department.desk.grants import calls as grants
 from sync.department.desk.grants import revoking
 from sync.department.desk.holds import calls as holds
 from sync.department.desk.incidents import calls as incidents
 from sync.department.desk.inquiry import calls as inquiries
-from sync.department.desk.inquiry import filing, images, searching, stepping
+from sync.department.desk.inquiry import filing, images, proposals, searching, stepping
 from sync.department.desk.inquiry import forms as inquiry_forms
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.machine import calls as machine
@@ -99,6 +99,7 @@ _TABLE: Mapping[str, Operation] = {
     "inquiry/file": Operation(Call.RMS_FILE, inquiry_forms.FileForm, filing.file),
     "inquiry/unfiled": Operation(Call.RMS_FILE, NothingForm, audits.unfiled),
     "inquiry/requests": Operation(Call.INQUIRY_ANSWER, NothingForm, inquiries.my_requests),
+    "inquiry/proposals": Operation(Call.INQUIRY_RUN, NothingForm, proposals.proposals),
     "inquiry/more": Operation(Call.INQUIRY_RUN, inquiry_forms.PageForm, searching.more),
     "inquiry/estimate": Operation(Call.INQUIRY_RUN, inquiry_forms.AskForm, searching.estimate),
     "inquiry/answer-image": Operation(
@@ -124,6 +125,7 @@ _TABLE: Mapping[str, Operation] = {
     "hotlist/sources": Operation(Call.ALERT_LIST, NothingForm, sources.sources),
     "hotlist/add": Operation(Call.DOCUMENT_SIGN, local.LocalForm, local.add),
     "hotlist/withdraw": Operation(Call.DOCUMENT_SIGN, local.WithdrawForm, local.withdraw),
+    "hotlist/own": Operation(Call.DOCUMENT_SIGN, NothingForm, own_entries.listed),
     "hotlist/list": Operation(Call.ALERT_LIST, NothingForm, lists.listed),
     "document/sign": Operation(Call.DOCUMENT_SIGN, documents.SignForm, documents.sign),
     "audit/events": Operation(Call.AUDIT_READ, event_calls.EventsForm, event_calls.events),

@@ -15,8 +15,10 @@ from sync.department.pages.looks import SearchLook, ground_value, query_value
 from sync.department.pages.searching import asked_of, keep_look, query_of, search_fields
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call
 
 MINE_SHOWN = 200
+PROPOSALS_SHOWN = 20
 
 
 async def show(visit: Visit) -> Response:
@@ -65,7 +67,10 @@ async def queue(visit: Visit) -> Response:
     rows = await visit.call("inquiry/queue")
     requests = [one for one in rows if one.kind == "request"]
     proposals = [one for one in rows if one.kind != "request"]
-    return visit.page("queue.html", requests=requests, proposals=proposals, wide=_is_wide)
+    mine = await visit.call("inquiry/proposals") if visit.may(Call.INQUIRY_RUN) else ()
+    return visit.page(
+        "queue.html", requests=requests, proposals=proposals, wide=_is_wide, mine=mine[:PROPOSALS_SHOWN]
+    )
 
 
 def _is_wide(row: Any) -> bool:

@@ -59,7 +59,7 @@ def _alerts(_visit: Visit, rows: Any) -> Iterable[HomeItem]:
             since_us=one.raised_us,
             what=f"Alert of {one.unit}: {one.says}. Next: {word_of(one.next)}",
             why=f"{why}; silent: {', '.join(one.silent)}" if one.silent else why,
-            path="/alerts",
+            path=f"/alerts/{one.alert}",
             late=one.overdue,
             now=not one.silent and not one.answer,
         )
@@ -248,6 +248,24 @@ def _redress(visit: Visit, rows: Any) -> Iterable[HomeItem]:
             )
 
 
+def _own_searches(visit: Visit, rows: Any) -> Iterable[HomeItem]:
+    for one in rows:
+        if one.state == "approved":
+            yield HomeItem(
+                since_us=one.at_us,
+                what=f"Your search under {one.ground.number} was agreed to: run it",
+                why="463.5 (a): a second person agreed; the approval is valid once, for the policy's hours",
+                path=f"/search/proposed/{one.proposal}",
+            )
+        elif one.state == "refused" and visit.now_us - one.at_us < SHOWN_ANSWERS_US:
+            yield HomeItem(
+                since_us=one.at_us,
+                what=f"Your search under {one.ground.number} was refused by {one.second}",
+                why="463.5 (a): a second person did not agree",
+                path="/queue#mine",
+            )
+
+
 def _own_changes(_visit: Visit, rows: Any) -> Iterable[HomeItem]:
     for one in rows:
         if one.state == "approved":
@@ -263,6 +281,7 @@ SOURCES = (
     Source(Call.ALERT_LIST, "alert/list", _alerts),
     Source(Call.INQUIRY_APPROVE, "inquiry/emergencies", _emergencies),
     Source(Call.INQUIRY_QUEUE, "inquiry/queue", _queue),
+    Source(Call.INQUIRY_RUN, "inquiry/proposals", _own_searches),
     Source(Call.INQUIRY_ANSWER, "inquiry/requests", _requests),
     Source(Call.CHANGE_APPROVE, "change/list", _changes),
     Source(Call.POLICY_READ, "change/mine", _own_changes),

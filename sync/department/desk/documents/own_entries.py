@@ -1,0 +1,57 @@
+"""The department's own hot list entries, for people who sign them: case, who, until when; never the plate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sync.department.desk.context import DeskContext
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.documents.lists import LOCAL
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.journal.entries import LogRead
+from sync.department.policy.roles import Call, Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnEntry:
+    """One entry that has not ended. `until_us`: when it ends, -1 for never; `covert`: only named people see
+    its alerts."""
+
+    case: str = field(repr=False)
+    category: str
+    reason: str = field(repr=False)
+    requester: str
+    approver: str
+    until_us: int
+    covert: bool
+
+
+def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[OwnEntry, ...]:  # noqa: ARG001
+    """The department's own entries, the soonest to end first. A covert one: to its people and the
+    administrator."""
+    desk = front.desk
+    held = front.list_entries(LOCAL)
+
+    def plan(caller: Caller) -> Plan[tuple[OwnEntry, ...]]:
+        rows = [
+            OwnEntry(
+                case=one.case,
+                category=one.category,
+                reason=one.reason,
+                requester=one.requester,
+                approver=one.approver,
+                until_us=-1 if one.until_us is None else one.until_us,
+                covert=one.covert,
+            )
+            for one in held
+            if (one.until_us is None or caller.at_us < one.until_us)
+            and (
+                not one.covert
+                or Role.ADMINISTRATOR in caller.roles
+                or caller.user in {one.requester, one.approver, *one.recipients}
+            )
+        ]
+        rows.sort(key=lambda one: (one.until_us, one.case))
+        return [LogRead(elements="own hot list entries", count=len(rows))], lambda _entries: tuple(rows)
+
+    return desk.act(token, Call.DOCUMENT_SIGN, plan)

@@ -1,0 +1,74 @@
+"""One's own searches without a full plate: whether a second person agreed, and until when (463.5 (a))."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from storage.times import HOUR_US
+from sync.department.desk.context import DeskContext
+from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.journal.entries import Entry, Ground, Query
+from sync.department.journal.inquiry_entries import SearchApproved, SearchProposed
+from sync.department.policy.roles import Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MyProposal:
+    """A search of yours that takes a second person. `state`: waiting, approved, refused, run, out of date.
+
+    `second`, `reason`: who decided, and why; `until_us`: how long an approval can be used, else -1.
+    """
+
+    proposal: int
+    at_us: int
+    state: str
+    query: Query
+    ground: Ground
+    second: str
+    reason: str
+    until_us: int
+
+
+def proposals(front: DeskContext, token: str, form: NothingForm) -> tuple[MyProposal, ...]:  # noqa: ARG001
+    """Your searches that take a second person, the newest first: waiting, approved, refused, run."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[tuple[MyProposal, ...]]:
+        rows = [
+            _row(desk, entry, entry.note, caller.at_us)
+            for entry in desk.book.queue.proposed.values()
+            if isinstance(entry.note, SearchProposed) and entry.stamp.user == caller.user
+        ]
+        return [], lambda _entries: tuple(reversed(rows))
+
+    return desk.act(token, Call.INQUIRY_RUN, plan)
+
+
+def _row(desk: Desk, entry: Entry, note: SearchProposed, now_us: int) -> MyProposal:
+    queue = desk.book.queue
+    decision = queue.decided.get(entry.sequence)
+    said = decision.note if decision is not None and isinstance(decision.note, SearchApproved) else None
+    until_us = (
+        decision.stamp.at_us + desk.policy.inquiry.approval_hours * HOUR_US
+        if decision is not None and said is not None and said.granted
+        else -1
+    )
+    if said is None:
+        state = "waiting"
+    elif not said.granted:
+        state = "refused"
+    elif entry.sequence in queue.used:
+        state = "run"
+    else:
+        state = "approved" if now_us <= until_us else "out of date"
+    return MyProposal(
+        proposal=entry.sequence,
+        at_us=entry.stamp.at_us,
+        state=state,
+        query=note.query,
+        ground=note.ground,
+        second=decision.stamp.user if decision is not None else "",
+        reason=said.reason if said is not None else "",
+        until_us=until_us,
+    )

@@ -1,0 +1,55 @@
+"""One's own searches without a full plate: each state once, one's own alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from desk_twins import DAY_US, GROUND, HOUR_US, Department
+
+from sync.department.desk.inquiry.forms import Entered, InquiryDecideForm, NothingForm, ProposeForm, RunForm
+from sync.department.desk.inquiry.proposals import MyProposal
+from sync.department.policy.refusals import DeskRefusal
+
+Tokens = Callable[[str], str]
+
+
+def listed(department: Department, token: str) -> list[MyProposal]:
+    found = department.call("inquiry/proposals", token, NothingForm())
+    assert isinstance(found, tuple)
+    return list(found)
+
+
+def test_each_state_of_ones_own_proposals(department: Department) -> None:
+    query = department.plate("8XYZ*")
+    hours = department.desk.policy.inquiry.approval_hours
+    comm = department.logon("comm1")
+    made = []
+    for number in ("26-001231", "26-001232", "26-001233", "26-001234"):
+        form = ProposeForm(query=query, ground=replace(GROUND, number=number))
+        entered = department.call("inquiry/propose", comm, form)
+        assert isinstance(entered, Entered)
+        made.append(entered.entry)
+    supervisor = department.logon("super")
+    for at, granted in enumerate((True, False, True)):
+        decision = InquiryDecideForm(proposal=made[at], granted=granted, reason="the case is known")
+        department.call("inquiry/approve", supervisor, decision)
+    comm = department.logon("comm1")
+    department.call("inquiry/run", comm, RunForm(proposal=made[0]))
+    rows = {one.proposal: one for one in listed(department, comm)}
+    assert [rows[number].state for number in made] == ["run", "refused", "approved", "waiting"]
+    assert [rows[number].second for number in made] == ["super", "super", "super", ""]
+    assert rows[made[2]].until_us > department.clock.us
+    assert list(rows) == sorted(made, reverse=True)
+    assert listed(department, department.logon("disp1")) == []
+    department.clock.step(hours * HOUR_US + DAY_US // 24)
+    late = {one.proposal: one.state for one in listed(department, department.logon("comm1"))}
+    assert late[made[2]] == "out of date"
+
+
+@pytest.mark.parametrize("user", ["officer1", "reviewer1", "chief"])
+def test_it_is_for_people_who_search(department: Department, tokens: Tokens, user: str) -> None:
+    with pytest.raises(DeskRefusal) as refused:
+        listed(department, tokens(user))
+    assert refused.value.code == "role"
