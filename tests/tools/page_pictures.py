@@ -65,11 +65,12 @@ def take_office(desk: Windows, folder: Path) -> None:
         "sharing",
         "units",
         "compliance",
+        "calendar?month=2027-09",
         "policy",
         "transparency",
     ):
         office.go(f"/{name}")
-        take(office, folder, name)
+        take(office, folder, name.partition("?")[0])
     supervisor = desk.open()
     supervisor.logon("super")
     for name in ("holds", "audit", "filing", "hotlists", "changes"):

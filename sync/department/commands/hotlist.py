@@ -105,6 +105,23 @@ def list_lists(terminal: desk.Terminal) -> int:
     return terminal.table(terminal.call("hotlist/list", NothingForm()), HEADINGS)
 
 
+desk.form_verb(
+    hotlist,
+    "own",
+    "hotlist/own",
+    "List the department's own entries: case, requester and end; no plate.",
+    example="department hotlist own --user super",
+    columns={
+        "case": "case",
+        "category": "category",
+        "requester": "requester",
+        "approver": "approver",
+        "until_us": "ends",
+        "covert": "covert",
+    },
+)
+
+
 @desk.desk_verb(
     hotlist, "diff", example="department hotlist diff new.csv --id doj --layout ncic --user super"
 )

@@ -23,13 +23,14 @@ from sync.department.pages.wording import word_of
 from sync.department.policy.refusals import FormError
 
 Options: TypeAlias = Sequence[tuple[str, str]]
+DAYS = frozenset({"day", "through"})  # fields that hold a day as YYYY-MM-DD
 SECOND = ("propose", "approval")  # buttons, and a number that only a second person's yes brings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One field. `kind`: text, lines, number, time, file, tick, choice, many. `name`: as the call has it,
-    with the record that it is in before a dot."""
+    """One field. `kind`: text, lines, number, time, date, file, tick, choice, many. `name`: as the call has
+    it, with the record that it is in before a dot."""
 
     name: str
     kind: str
@@ -95,6 +96,8 @@ def _kind(name: str, hint: Any, options: Mapping[str, Options]) -> tuple[str, Op
         return ("file" if dataclasses.is_dataclass(item) else "lines"), ()
     if hint is int:
         return ("time" if name.endswith("_us") else "number"), ()
+    if hint is str and name in DAYS:
+        return "date", ()
     return {bool: "tick", bytes: "file"}.get(hint, "text"), ()
 
 

@@ -40,6 +40,10 @@ def _local(answer: Any) -> str:
     return f"The local list is version {answer.version}, with {entries}. Units take it with their next sync."
 
 
+def _compared(answer: Any) -> str:
+    return f"{answer.list_id}: {answer.added} entries would come, {answer.removed} would go. {answer.said}"
+
+
 def _lent(answer: Any) -> File:
     """The delegation and the designee's key, together: the key is given once."""
     data = io.BytesIO()
@@ -83,6 +87,15 @@ UNITS = Sheet(
             empty="No unit is enrolled yet.",
             late=_late_unit,
             late_word="see to it",
+            acts=(
+                Ask(
+                    operation="unit/revoke",
+                    title="Take out of service",
+                    button="Revoke",
+                    fixed={"unit": "unit"},
+                    said=lambda _answer: "The unit is revoked.",
+                ),
+            ),
         ),
     ),
     asks=(
@@ -135,6 +148,21 @@ LISTS = Sheet(
             late_word="expired",
         ),
         Listing(
+            operation="hotlist/own",
+            title="Entries of this department",
+            columns=("case", "category", "reason", "requester", "approver", "until_us", "covert"),
+            empty="This department looks for no vehicle of its own.",
+            acts=(
+                Ask(
+                    operation="hotlist/withdraw",
+                    title="Withdraw",
+                    button="Withdraw the case's entries",
+                    fixed={"case": "case"},
+                    said=_local,
+                ),
+            ),
+        ),
+        Listing(
             operation="alert/figures",
             title="Sources, and how often their hits were wrong",
             columns=("source", "checked", "rejected", "silent"),
@@ -172,6 +200,14 @@ LISTS = Sheet(
             lead="Units recall the open alerts of these entries with their next sync.",
             said=_local,
         ),
+        Ask(
+            operation="hotlist/diff",
+            title="Compare a file with the current list",
+            button="Compare",
+            lead="Nothing is sent.",
+            options={"layout": _layouts, "category": _categories},
+            said=_compared,
+        ),
     ),
 )
 
@@ -196,6 +232,16 @@ GRANTS = Sheet(
                 *("signer", "state"),
             ),
             empty="No grant yet.",
+            acts=(
+                Ask(
+                    operation="grant/revoke",
+                    title="Revoke",
+                    button="Revoke the grant",
+                    fixed={"names": "grant_id"},
+                    when=lambda row, _visit: row.state == "in force",
+                    said=lambda _answer: "Revoked: units receive it with their next sync.",
+                ),
+            ),
         ),
     ),
     asks=(

@@ -1,0 +1,59 @@
+"""The department's own hot list entries: case and end for people who sign them; covert ones for their people;
+never a plate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from desk_forms import forms
+from desk_twins import DAY_US, Department
+
+from sync.department.desk.documents.own_entries import OwnEntry
+from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.journal.entries import LogRead
+from sync.department.policy.refusals import DeskRefusal
+
+Tokens = Callable[[str], str]
+
+
+def listed(department: Department, user: str) -> list[OwnEntry]:
+    found = department.call("hotlist/own", department.logon(user), NothingForm())
+    assert isinstance(found, tuple)
+    assert "8XYZ123" not in repr(found) + "".join(str(one.reason) for one in found)
+    return list(found)
+
+
+def test_own_entries_are_listed_until_they_end_and_covert_ones_to_their_people(
+    department: Department,
+) -> None:
+    form = forms(department)["hotlist/add"]
+    plain = replace(form, case="26-001111", until_us=department.clock.us + 2 * DAY_US)
+    covert = replace(
+        form,
+        plate="9DEF456",
+        case="26-002222",
+        recipients=("comm1",),
+        until_us=department.clock.us + 5 * DAY_US,
+    )
+    department.two_hands("hotlist/add", department.logon("super"), plain, second="chief")
+    department.two_hands("hotlist/add", department.logon("super"), covert, second="chief")
+    size = department.desk.log.size()
+    assert [(one.case, one.covert, one.requester, one.approver) for one in listed(department, "chief")] == [
+        ("26-001111", False, "super", "chief"),
+        ("26-002222", True, "super", "chief"),
+    ]
+    notes = [one.note for one in department.desk.log.entries(size) if isinstance(one.note, LogRead)]
+    assert [(one.elements, one.count) for one in notes] == [("own hot list entries", 2)]
+    assert [one.case for one in listed(department, "super")] == ["26-001111", "26-002222"]
+    assert [one.case for one in listed(department, "deputy")] == ["26-001111"]
+    department.clock.step(3 * DAY_US)
+    assert [one.case for one in listed(department, "chief")] == ["26-002222"]
+
+
+@pytest.mark.parametrize("user", ["disp1", "comm1", "officer1", "reviewer1"])
+def test_it_is_for_people_who_sign_lists(department: Department, tokens: Tokens, user: str) -> None:
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("hotlist/own", tokens(user), NothingForm())
+    assert refused.value.code == "role"
